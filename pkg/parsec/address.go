@@ -1,0 +1,209 @@
+package parsec
+
+import (
+	"errors"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+const (
+	addressPrefix = "parsec://"
+
+	defaultTLSPort   = 443
+	defaultClearPort = 80
+
+	maxHostnameBytes = 253
+	maxLabelBytes    = 63 // of a DNS name
+)
+
+// ServerAddress is where a server is reached: parsec://<host>[:<port>]
+// (docs/protocol/transport.md §11). Values compare with the ordinary
+// operators; the zero value is no address.
+type ServerAddress struct {
+	hostname string
+	port     uint16
+	clear    bool
+}
+
+// ParseServerAddress reads what an administrator configures: a parsec:// URL
+// without path, whose only known parameter is no_ssl. Errors are one line for
+// people, without the text itself.
+func ParseServerAddress(text string) (ServerAddress, error) {
+	server, path, _, err := splitAddress(text)
+	if err != nil {
+		return ServerAddress{}, err
+	}
+	if path != "" && path != "/" {
+		return ServerAddress{}, errors.New("cannot have path")
+	}
+	return server, nil
+}
+
+// Hostname is a DNS name in lower case, an IPv4 address, or an IPv6 address in
+// brackets.
+func (a ServerAddress) Hostname() string { return a.hostname }
+
+// Port is never 0, unless a is no address.
+func (a ServerAddress) Port() uint16 { return a.port }
+
+// TLS is false when the address has no_ssl=true.
+func (a ServerAddress) TLS() bool { return !a.clear }
+
+// String is the canonical form.
+func (a ServerAddress) String() string {
+	if a == (ServerAddress{}) {
+		return ""
+	}
+	return a.print("", nil)
+}
+
+// HTTPRedirection is the form for e-mails, which the redirect route of the
+// server turns back into a.
+func (a ServerAddress) HTTPRedirection() string { return a.printHTTP("", nil) }
+
+// HTTPOrigin is the scheme, host and port of the server's HTTP routes, such as
+// "https://example.com".
+func (a ServerAddress) HTTPOrigin() string {
+	if a.clear {
+		return "http://" + a.hostAndPort()
+	}
+	return "https://" + a.hostAndPort()
+}
+
+// MarshalText gives the canonical form.
+func (a ServerAddress) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText is ParseServerAddress.
+func (a *ServerAddress) UnmarshalText(text []byte) (err error) {
+	*a, err = ParseServerAddress(string(text))
+	return err
+}
+
+// print gives the parsec:// URL of an escaped path on this server.
+func (a ServerAddress) print(path string, parameters form) string {
+	if a.clear {
+		parameters = append(form{{"no_ssl", "true"}}, parameters...)
+	}
+	return addressPrefix + a.hostAndPort() + path + parameters.String()
+}
+
+func (a ServerAddress) printHTTP(path string, parameters form) string {
+	return a.HTTPOrigin() + redirectRoute + path + parameters.String()
+}
+
+func (a ServerAddress) hostAndPort() string {
+	if a.port == a.defaultPort() {
+		return a.hostname
+	}
+	return a.hostname + ":" + strconv.Itoa(int(a.port))
+}
+
+func (a ServerAddress) defaultPort() uint16 {
+	if a.clear {
+		return defaultClearPort
+	}
+	return defaultTLSPort
+}
+
+// splitAddress reads what all addresses have in common. The path is still
+// escaped. User information and fragment are ignored.
+func splitAddress(text string) (server ServerAddress, path string, parameters form, err error) {
+	rest, found := strings.CutPrefix(strings.TrimSpace(text), addressPrefix)
+	if !found {
+		return ServerAddress{}, "", nil, errors.New("must start with `" + addressPrefix + "`")
+	}
+	rest, _, _ = strings.Cut(rest, "#")
+	rest, rawQuery, _ := strings.Cut(rest, "?")
+	authority := rest
+	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+		authority, path = rest[:slash], rest[slash:]
+	}
+	parameters = parseForm(rawQuery)
+	if server.clear, err = parseNoSSL(parameters); err != nil {
+		return ServerAddress{}, "", nil, err
+	}
+	host, port := splitAuthority(authority)
+	if server.hostname, err = parseHostname(host); err != nil {
+		return ServerAddress{}, "", nil, err
+	}
+	server.port = server.defaultPort()
+	if port != "" {
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || number == 0 {
+			return ServerAddress{}, "", nil, errors.New("invalid port (must be 1 to 65535)")
+		}
+		server.port = uint16(number)
+	}
+	return server, path, parameters, nil
+}
+
+func parseNoSSL(parameters form) (bool, error) {
+	value, found, err := parameters.one("no_ssl")
+	if err != nil || !found {
+		return false, err
+	}
+	switch strings.ToLower(value) {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, errors.New("invalid `no_ssl` param value (must be true or false)")
+}
+
+// splitAuthority drops the user information; the port is empty when there is
+// none.
+func splitAuthority(authority string) (host, port string) {
+	host = authority[strings.LastIndexByte(authority, '@')+1:]
+	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
+		return host[:colon], host[colon+1:]
+	}
+	return host, ""
+}
+
+func parseHostname(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("missing mandatory hostname")
+	}
+	if inner, found := strings.CutPrefix(text, "["); found {
+		inner, found = strings.CutSuffix(inner, "]")
+		address, err := netip.ParseAddr(inner)
+		if !found || err != nil || !address.Is6() || address.Zone() != "" {
+			return "", errors.New("invalid hostname (not an IPv6 address)")
+		}
+		return "[" + address.String() + "]", nil
+	}
+	if len(text) > maxHostnameBytes {
+		return "", errors.New("invalid hostname (too long)")
+	}
+	labels := strings.Split(strings.TrimSuffix(text, "."), ".")
+	for _, label := range labels {
+		if !isHostnameLabel(label) {
+			return "", errors.New("invalid hostname (must be ASCII letters, digits, `-`, `_` and `.`)")
+		}
+	}
+	if isNumber(labels[len(labels)-1]) {
+		address, err := netip.ParseAddr(text)
+		if err != nil {
+			return "", errors.New("invalid hostname (not an IPv4 address)")
+		}
+		return address.String(), nil
+	}
+	return strings.ToLower(text), nil
+}
+
+func isHostnameLabel(label string) bool {
+	return label != "" && len(label) <= maxLabelBytes && !strings.ContainsFunc(label, func(r rune) bool {
+		return !isAlphanumeric(r) && r != '-' && r != '_'
+	})
+}
+
+// isNumber tells whether the last label of a host makes it an IPv4 address,
+// right or wrong, instead of a name.
+func isNumber(label string) bool {
+	if digits, found := strings.CutPrefix(strings.ToLower(label), "0x"); found {
+		return strings.Trim(digits, "0123456789abcdef") == ""
+	}
+	return strings.Trim(label, "0123456789") == ""
+}

@@ -1,0 +1,59 @@
+package parsec
+
+import (
+	"net/url"
+	"strings"
+)
+
+// redirectRoute is the HTTP route of a server under which every parsec:// URL
+// has an http(s):// form.
+const redirectRoute = "/redirect"
+
+// RedirectTarget is the parsec:// URL to which the server at address a sends
+// the browser that asked for requestPath and rawQuery
+// (docs/protocol/transport.md §9.1). requestPath is decoded, like the Path of
+// an url.URL, and begins with "/redirect". ok is false when nothing follows.
+//
+// The URL designates this server whatever the request says, and is pure ASCII
+// without control characters; its path and parameters are not validated.
+func (a ServerAddress) RedirectTarget(requestPath, rawQuery string) (location string, ok bool) {
+	path, found := strings.CutPrefix(requestPath, redirectRoute+"/")
+	if !found || path == "" {
+		return "", false
+	}
+	parameters := groupByName(parseForm(rawQuery))
+	if a.clear {
+		parameters = append(parameters, parameter{"no_ssl", "true"})
+	}
+	path = "/" + strings.ToValidUTF8(path, "\uFFFD")
+	return addressPrefix + a.hostAndPort() + escapePath(path) + parameters.String(), true
+}
+
+// groupByName brings repeated parameters together, in order of first
+// appearance, without no_ssl.
+func groupByName(parameters form) form {
+	var names []string
+	values := make(map[string][]string, len(parameters))
+	for _, parameter := range parameters {
+		if parameter.name == "no_ssl" {
+			continue
+		}
+		if values[parameter.name] == nil {
+			names = append(names, parameter.name)
+		}
+		values[parameter.name] = append(values[parameter.name], parameter.value)
+	}
+	grouped := make(form, 0, len(parameters)+1)
+	for _, name := range names {
+		for _, value := range values[name] {
+			grouped = append(grouped, parameter{name, value})
+		}
+	}
+	return grouped
+}
+
+// escapePath escapes all but unreserved characters and slashes. url.PathEscape
+// would leave the likes of "&", "=" and ":".
+func escapePath(path string) string {
+	return strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(path))
+}
