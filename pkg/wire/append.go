@@ -1,0 +1,326 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+)
+
+// Field is a key of a reply map and its value, of any type that Append takes.
+type Field struct {
+	Key   string
+	Value any
+}
+
+// Marshal is Append to nothing.
+func Marshal(value any) ([]byte, error) { return Append(nil, value) }
+
+// Append writes value after dst, as the package documentation says: struct
+// fields in the order of their declaration, map items in the order of their
+// encoded keys, numbers in their shortest form. Nil slices, arrays of bytes
+// and maps are empty ones, unless their field may be nil.
+//
+// On error dst is returned unchanged: the type is not supported, or the value
+// is one that Scan refuses (a text that is not UTF-8, something over the
+// limits, a date outside years 1 to 9999).
+func Append(dst []byte, value any) ([]byte, error) {
+	out, err := appendAny(dst, value, 0)
+	if err != nil {
+		return dst, fmt.Errorf("wire: encode %T: %w", value, err)
+	}
+	return out, nil
+}
+
+// AppendMap writes one map after dst: the keys of head, then the fields of
+// tail, which is nil, a struct, or a pointer to one. Errors are those of
+// Append, and a key that is in both.
+func AppendMap(dst []byte, head []Field, tail any) ([]byte, error) {
+	out, err := appendMap(dst, head, tail)
+	if err != nil {
+		return dst, fmt.Errorf("wire: encode a map ending with %T: %w", tail, err)
+	}
+	return out, nil
+}
+
+func appendMap(dst []byte, head []Field, tail any) ([]byte, error) {
+	v := reflect.ValueOf(tail)
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	var last *structEncoder
+	count := len(head)
+	if v.IsValid() {
+		if shapeOf(v.Type()) != shapeStruct {
+			return nil, unsupported(v.Type(), "the end of a map must be a struct")
+		}
+		var err error
+		if last, err = structEncoderOf(v.Type()); err != nil {
+			return nil, err
+		}
+		v = addressable(v)
+		count += last.count(v)
+	}
+	if count > maxMapItems {
+		return nil, errTooManyItems
+	}
+	dst = appendMapHead(dst, count)
+	var err error
+	for _, f := range head {
+		if last != nil && last.has(f.Key) {
+			return nil, fmt.Errorf("key %q comes twice", f.Key)
+		}
+		if dst, err = appendText(dst, f.Key); err != nil {
+			return nil, err
+		}
+		if dst, err = appendAny(dst, f.Value, 1); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Key, err)
+		}
+	}
+	if last == nil {
+		return dst, nil
+	}
+	return last.appendFields(dst, v, 1)
+}
+
+// encodeFunc writes v, which is addressable, after dst; depth counts the
+// arrays and maps around it.
+type encodeFunc func(dst []byte, v reflect.Value, depth int) ([]byte, error)
+
+// appendAny writes a value whose type is known only now.
+func appendAny(dst []byte, value any, depth int) ([]byte, error) {
+	switch value := value.(type) {
+	case nil:
+		return append(dst, codeNil), nil
+	case string:
+		return appendText(dst, value)
+	case []byte:
+		return appendBinary(dst, value)
+	case bool:
+		return appendBool(dst, value), nil
+	}
+	v := reflect.ValueOf(value)
+	encode, err := encoderOf(v.Type())
+	if err != nil {
+		return nil, err
+	}
+	return encode(dst, addressable(v), depth)
+}
+
+// addressable returns v, or a copy whose methods on pointers can be called.
+func addressable(v reflect.Value) reflect.Value {
+	if v.CanAddr() {
+		return v
+	}
+	place := reflect.New(v.Type()).Elem()
+	place.Set(v)
+	return place
+}
+
+var encodeFuncs sync.Map // reflect.Type to encodeFunc
+
+func encoderOf(t reflect.Type) (encodeFunc, error) {
+	if known, ok := encodeFuncs.Load(t); ok {
+		return known.(encodeFunc), nil
+	}
+	encode, err := encoderPlan{}.of(t)
+	if err != nil {
+		return nil, err
+	}
+	encodeFuncs.Store(t, encode)
+	return encode, nil
+}
+
+// encoderPlan holds the types being planned, from the root to the current one.
+type encoderPlan map[reflect.Type]bool
+
+func (p encoderPlan) of(t reflect.Type) (encodeFunc, error) {
+	if p[t] {
+		return nil, unsupported(t, "it is recursive")
+	}
+	p[t] = true
+	defer delete(p, t)
+	switch shapeOf(t) {
+	case shapeDateTime:
+		return encodeDateTime, nil
+	case shapeAPIVersion:
+		return encodeAPIVersion, nil
+	case shapeExtension:
+		return encodeExtension, nil
+	case shapeUUID:
+		return encodeUUID, nil
+	case shapeByteArray:
+		return encodeBytes, nil
+	case shapePair:
+		if reflect.PointerTo(t).Implements(pairMarshalerType) {
+			return encodePair, nil
+		}
+	case shapeText:
+		if reflect.PointerTo(t).Implements(textMarshalerType) {
+			return encodeText, nil
+		}
+		if t.Kind() == reflect.String {
+			return encodeString, nil
+		}
+	case shapeString:
+		return encodeString, nil
+	case shapeBytes:
+		return encodeBytes, nil
+	case shapeBool:
+		return encodeBool, nil
+	case shapeInt:
+		return encodeInt, nil
+	case shapeUint:
+		return encodeUint, nil
+	case shapeFloat:
+		return encodeFloat, nil
+	case shapePointer:
+		return p.pointer(t)
+	case shapeSlice:
+		return p.slice(t)
+	case shapeMap:
+		return p.mapping(t)
+	case shapeInterface:
+		return encodeInterface, nil
+	case shapeStruct:
+		shown, err := fieldsOf(t)
+		if err != nil {
+			return nil, err
+		}
+		if shown.isArray {
+			return p.tuple(shown.list)
+		}
+		encoder, err := p.structure(shown.list)
+		if err != nil {
+			return nil, err
+		}
+		return encoder.append, nil
+	}
+	return nil, unsupported(t, "it cannot be encoded")
+}
+
+func (p encoderPlan) pointer(t reflect.Type) (encodeFunc, error) {
+	encode, err := p.of(t.Elem())
+	if err != nil {
+		return nil, err
+	}
+	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		if v.IsNil() {
+			return append(dst, codeNil), nil
+		}
+		return encode(dst, v.Elem(), depth)
+	}, nil
+}
+
+func (p encoderPlan) slice(t reflect.Type) (encodeFunc, error) {
+	encode, err := p.of(t.Elem())
+	if err != nil {
+		return nil, err
+	}
+	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		if depth == maxDepth {
+			return nil, errTooDeep
+		}
+		if v.Len() > maxArrayItems {
+			return nil, errTooManyItems
+		}
+		dst = appendArrayHead(dst, v.Len())
+		var err error
+		for i := range v.Len() {
+			if dst, err = encode(dst, v.Index(i), depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return dst, nil
+	}, nil
+}
+
+func (p encoderPlan) mapping(t reflect.Type) (encodeFunc, error) {
+	if keys := shapeOf(t.Key()); !keys.isKey() && keys != shapeInterface {
+		return nil, unsupported(t, "its keys cannot be encoded")
+	}
+	encodeKey, err := p.of(t.Key())
+	if err != nil {
+		return nil, err
+	}
+	encode, err := p.of(t.Elem())
+	if err != nil {
+		return nil, err
+	}
+	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		if depth == maxDepth {
+			return nil, errTooDeep
+		}
+		if v.Len() > maxMapItems {
+			return nil, errTooManyItems
+		}
+		dst = appendMapHead(dst, v.Len())
+		// Items are encoded aside, then sorted by their encoded keys.
+		type span struct{ start, keyEnd, end int }
+		var (
+			aside []byte
+			err   error
+			spans = make([]span, 0, v.Len())
+			key   = reflect.New(v.Type().Key()).Elem()
+			item  = reflect.New(v.Type().Elem()).Elem()
+		)
+		for iterator := v.MapRange(); iterator.Next(); {
+			key.SetIterKey(iterator)
+			item.SetIterValue(iterator)
+			s := span{start: len(aside)}
+			if aside, err = encodeKey(aside, key, depth+1); err != nil {
+				return nil, err
+			}
+			s.keyEnd = len(aside)
+			written := cursor{data: aside, pos: s.start}
+			if head, err := written.next(); err != nil || !head.isKey() {
+				return nil, errKey
+			}
+			if aside, err = encode(aside, item, depth+1); err != nil {
+				return nil, err
+			}
+			s.end = len(aside)
+			spans = append(spans, s)
+		}
+		slices.SortFunc(spans, func(a, b span) int {
+			return bytes.Compare(aside[a.start:a.keyEnd], aside[b.start:b.keyEnd])
+		})
+		for _, s := range spans {
+			dst = append(dst, aside[s.start:s.end]...)
+		}
+		return dst, nil
+	}, nil
+}
+
+func (p encoderPlan) tuple(list []field) (encodeFunc, error) {
+	encodes, err := p.each(list)
+	if err != nil {
+		return nil, err
+	}
+	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		if depth == maxDepth {
+			return nil, errTooDeep
+		}
+		dst = appendArrayHead(dst, len(list))
+		var err error
+		for i := range list {
+			if dst, err = encodes[i](dst, list[i].of(v), depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return dst, nil
+	}, nil
+}
+
+func (p encoderPlan) each(list []field) ([]encodeFunc, error) {
+	encodes := make([]encodeFunc, len(list))
+	for i, f := range list {
+		encode, err := p.of(f.typ)
+		if err != nil {
+			return nil, err
+		}
+		encodes[i] = encode
+	}
+	return encodes, nil
+}

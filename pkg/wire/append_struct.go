@@ -1,0 +1,99 @@
+package wire
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+)
+
+// structEncoder writes the fields of one type of struct as keys of a map.
+type structEncoder struct {
+	list    []field
+	keys    [][]byte // encoded names
+	encodes []encodeFunc
+}
+
+var structEncoders sync.Map // reflect.Type to *structEncoder
+
+func structEncoderOf(t reflect.Type) (*structEncoder, error) {
+	if known, ok := structEncoders.Load(t); ok {
+		return known.(*structEncoder), nil
+	}
+	shown, err := fieldsOf(t)
+	if err != nil {
+		return nil, err
+	}
+	if shown.isArray {
+		return nil, unsupported(t, "it is an array, not a map")
+	}
+	encoder, err := encoderPlan{t: true}.structure(shown.list)
+	if err != nil {
+		return nil, err
+	}
+	structEncoders.Store(t, encoder)
+	return encoder, nil
+}
+
+func (p encoderPlan) structure(list []field) (*structEncoder, error) {
+	encodes, err := p.each(list)
+	if err != nil {
+		return nil, err
+	}
+	encoder := &structEncoder{list: list, encodes: encodes, keys: make([][]byte, len(list))}
+	for i, f := range list {
+		if encoder.keys[i], err = appendText(nil, f.name); err != nil {
+			return nil, err
+		}
+	}
+	return encoder, nil
+}
+
+// has tells whether a field is called name.
+func (e *structEncoder) has(name string) bool {
+	for i := range e.list {
+		if e.list[i].name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// count is how many fields of v are written.
+func (e *structEncoder) count(v reflect.Value) int {
+	count := len(e.list)
+	for i := range e.list {
+		if f := &e.list[i]; f.omitNil && f.zeroIsNil() && f.of(v).IsZero() {
+			count--
+		}
+	}
+	return count
+}
+
+func (e *structEncoder) append(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	if depth == maxDepth {
+		return nil, errTooDeep
+	}
+	return e.appendFields(appendMapHead(dst, e.count(v)), v, depth+1)
+}
+
+// appendFields writes keys and values without the head of their map.
+func (e *structEncoder) appendFields(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	for i := range e.list {
+		f := &e.list[i]
+		value := f.of(v)
+		isNil := f.zeroIsNil() && value.IsZero()
+		if isNil && f.omitNil {
+			continue
+		}
+		dst = append(dst, e.keys[i]...)
+		if isNil {
+			dst = append(dst, codeNil)
+			continue
+		}
+		var err error
+		if dst, err = e.encodes[i](dst, value, depth); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	return dst, nil
+}

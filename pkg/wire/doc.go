@@ -1,0 +1,59 @@
+// Package wire is the msgpack profile of the protocol
+// (docs/protocol/transport.md §5): a scanner that decides whether bytes from
+// outside are one legal value, and a codec between legal values and Go types.
+//
+// Bytes from outside go through Scan first, then IsMap, LookupString and
+// Unmarshal. Nothing is allocated because of a declared length: every length
+// and count is compared with the bytes left and with the limits of §5.2.
+// Unmarshal, LookupString and Decode do not panic on bytes that were not
+// scanned either, but only Scan checks text, extensions, depth and the end.
+// What Append writes, Scan accepts.
+//
+// # Struct tags
+//
+// A struct is a map whose keys are the names in the tags of its fields:
+//
+//	RealmID parsec.RealmID `wire:"realm_id"`
+//
+// Fields without tag, or tagged "-", take no part. Embedded structs are
+// flattened. A struct whose first field is
+//
+//	_ struct{} `wire:",array"`
+//
+// is instead an array of its other fields, in order, which have no tags.
+//
+// What decoding does with a field that is not there, and encoding with a field
+// that holds its zero value, depends on the options after the name:
+//
+//	                    absent          nil             zero value is written
+//	(none)              refused         refused         as itself
+//	nullable            refused         zero value      as nil
+//	optional            left untouched  left untouched  as nil; numbers and booleans as themselves
+//	nullable,optional   left untouched  zero value      as nil
+//
+// A pointer without option is nullable. "Left untouched" lets a request carry
+// the defaults set before decoding. With omitnil, a field that would be
+// written as nil is not written at all. A number, date or boolean whose zero
+// value differs from nil must be a pointer to be nullable.
+//
+// # Types
+//
+//	string                                    str
+//	encoding.TextMarshaler, TextUnmarshaler   str
+//	[]byte                                    bin; decoded, it aliases the message
+//	[16]byte and types made of it             extension 2 (UUID)
+//	other arrays of bytes                     bin of exactly that size
+//	bool                                      bool
+//	intN, uintN                               int, in the range of the type and at most 2^63-1 (decoding)
+//	float64                                   float64; float32 and int are also decoded
+//	parsec.DateTime                           extension 1
+//	parsec.APIVersion                         array of two int
+//	MarshalPair, UnmarshalPair                array of two str
+//	pointer                                   its element or nil
+//	slice                                     array
+//	map                                       map; keys are text, UUID or int
+//	struct                                    map, or array as said above
+//	interface                                 its value (encoding only)
+//
+// Recursive types, time.Time and everything else are programming errors.
+package wire

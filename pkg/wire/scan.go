@@ -1,0 +1,152 @@
+package wire
+
+import (
+	"encoding/binary"
+	"math"
+	"unicode/utf8"
+
+	"parsec-server/pkg/parsec"
+)
+
+// Bounds of the seconds of a date-time: years 1 to 9999.
+const (
+	minSeconds = float64(parsec.MinDateTime / 1_000_000)
+	endSeconds = float64((parsec.MaxDateTime + 1) / 1_000_000) // exclusive
+)
+
+// Scan checks that data is exactly one legal value of the profile
+// (docs/protocol/transport.md §5): at most 64 arrays and maps inside each
+// other, bin and str of at most 1 MiB, arrays of at most 131072 and maps of at
+// most 32768 items, str in UTF-8, keys that are str, UUID or int, UUIDs of 16
+// bytes, date-times of years 1 to 9999, and nothing after the value. Other
+// extensions are legal whatever they hold. It allocates nothing; its errors
+// wrap ErrMalformed.
+func Scan(data []byte) error {
+	c := cursor{data: data}
+	if err := c.scan(0); err != nil {
+		return err
+	}
+	if c.pos != len(data) {
+		return errTrailing
+	}
+	return nil
+}
+
+func (c *cursor) scan(depth int) error {
+	t, err := c.next()
+	if err != nil {
+		return err
+	}
+	switch t.kind {
+	case kindString, kindExtension:
+		return c.check(t)
+	case kindArray:
+		if depth == maxDepth {
+			return errTooDeep
+		}
+		for range t.n {
+			if err := c.scan(depth + 1); err != nil {
+				return err
+			}
+		}
+	case kindMap:
+		if depth == maxDepth {
+			return errTooDeep
+		}
+		for range t.n {
+			key, err := c.next()
+			if err != nil {
+				return err
+			}
+			if !key.isKey() {
+				return errKey
+			}
+			if err := c.check(key); err != nil {
+				return err
+			}
+			if err := c.scan(depth + 1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// check looks into the body of t.
+func (c *cursor) check(t token) error {
+	switch t.kind {
+	case kindString:
+		if !utf8.Valid(c.body(t)) {
+			return errText
+		}
+	case kindExtension:
+		if t.code == uuidCode && t.n != uuidSize {
+			return errUUID
+		}
+		if t.code == dateTimeCode {
+			if _, ok := parseDateTime(c.body(t)); !ok {
+				return errDateTime
+			}
+		}
+	}
+	return nil
+}
+
+// parseDateTime reads the body of extension 1: seconds in float64, rounded to
+// the nearest microsecond.
+func parseDateTime(body []byte) (parsec.DateTime, bool) {
+	if len(body) != dateTimeSize {
+		return 0, false
+	}
+	seconds := math.Float64frombits(binary.BigEndian.Uint64(body))
+	// A NaN fails both comparisons.
+	if !(seconds >= minSeconds && seconds < endSeconds) {
+		return 0, false
+	}
+	return parsec.DateTime(math.RoundToEven(seconds * 1e6)), true
+}
+
+// IsMap tells whether the root of data is a map.
+func IsMap(data []byte) bool {
+	c := cursor{data: data}
+	root, err := c.next()
+	return err == nil && root.kind == kindMap
+}
+
+// LookupString returns the text under key in the root map of scanned data. It
+// is false if there is no such key or its value, the last one of duplicates,
+// is not a str.
+func LookupString(data []byte, key string) (text string, ok bool) {
+	c := cursor{data: data}
+	root, err := c.next()
+	if err != nil || root.kind != kindMap {
+		return "", false
+	}
+	var found []byte
+	for range root.n {
+		t, err := c.next()
+		if err != nil {
+			return "", false
+		}
+		if t.kind != kindString || string(c.body(t)) != key {
+			if err := c.skip(); err != nil {
+				return "", false
+			}
+			continue
+		}
+		start := c.pos
+		if t, err = c.next(); err != nil {
+			return "", false
+		}
+		if ok = t.kind == kindString; ok {
+			found = c.body(t)
+			continue
+		}
+		found = nil
+		c.pos = start
+		if err := c.skip(); err != nil {
+			return "", false
+		}
+	}
+	return string(found), ok
+}
