@@ -1,0 +1,45 @@
+package protocol
+
+import "parsec-server/pkg/parsec"
+
+// ForClient is what a client of version api must be told instead of refusal,
+// which rules give in the form of the latest version. It is the one place that
+// knows what older clients understand.
+func ForClient(command *Command, api parsec.APIVersion, refusal *Refusal) *Refusal {
+	switch refusal.Status {
+	case StatusBadTimestamp:
+		// docs/protocol/certificates.md §5: before API 2.4 the date of a
+		// certificate is part of its validity. The dates of vlobs and
+		// maintenances always had a status of their own.
+		if !api.AtLeast(4, 0) && certifies(command) {
+			return Refuse(StatusInvalidCertification, "Invalid timestamp in certificate.")
+		}
+	case StatusRequireGreaterTimestamp:
+		// docs/protocol/commands.md §1.5: before API 2.3 the client goes
+		// offline and tries again later.
+		if !api.AtLeast(3, 0) && command == VlobUpdate {
+			return Refuse(StatusBadTimestamp, refusal.Reason)
+		}
+	case StatusRealmArchived, StatusRealmDeleted:
+		// docs/protocol/commands.md §1.7: to older clients the realm is
+		// read-only. Every realm command has not_allowed.
+		if !api.AtLeast(10, 4) {
+			return Refuse(StatusNotAllowed, refusal.Reason)
+		}
+	case StatusParticipantMismatch:
+		// docs/protocol/commands.md §6: clients retry on the name they know.
+		if api.Major < 3 || api.Minor < 2 {
+			return Refuse(StatusParticipantsMismatch, refusal.Reason)
+		}
+	}
+	return refusal
+}
+
+func certifies(command *Command) bool {
+	switch command {
+	case RealmCreate, RealmUpdateRoles, OrganizationBootstrap, OrganizationBootstrapV1:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,136 @@
+package protocol
+
+import (
+	"fmt"
+
+	"parsec-server/pkg/parsec"
+)
+
+// Status is the outcome of a command on the wire.
+type Status string
+
+// The statuses. Each command's table is in docs/protocol/.
+const (
+	StatusOK                      Status = "ok"
+	StatusInvalidMessageFormat    Status = "invalid_msg_format"
+	StatusUnknownCommand          Status = "unknown_command"
+	StatusBadMessage              Status = "bad_message"
+	StatusNotAllowed              Status = "not_allowed"
+	StatusNotFound                Status = "not_found"
+	StatusAlreadyExists           Status = "already_exists"
+	StatusAlreadyBootstrapped     Status = "already_bootstrapped"
+	StatusAlreadyRevoked          Status = "already_revoked"
+	StatusAlreadyGranted          Status = "already_granted"
+	StatusUserRevoked             Status = "user_revoked"
+	StatusIncompatibleProfile     Status = "incompatible_profile"
+	StatusActiveUsersLimitReached Status = "active_users_limit_reached"
+	StatusBadUserID               Status = "bad_user_id"
+	StatusInvalidCertification    Status = "invalid_certification"
+	StatusInvalidData             Status = "invalid_data"
+	StatusBadTimestamp            Status = "bad_timestamp"
+	StatusRequireGreaterTimestamp Status = "require_greater_timestamp"
+	StatusInMaintenance           Status = "in_maintenance"
+	StatusNotInMaintenance        Status = "not_in_maintenance"
+	StatusMaintenanceError        Status = "maintenance_error"
+	StatusParticipantMismatch     Status = "participant_mismatch"
+	StatusParticipantsMismatch    Status = "participants_mismatch"
+	StatusBadEncryptionRevision   Status = "bad_encryption_revision"
+	StatusBadVersion              Status = "bad_version"
+	StatusRealmArchived           Status = "realm_archived"
+	StatusRealmDeleted            Status = "realm_deleted"
+	StatusArchivingPeriodTooShort Status = "archiving_period_too_short"
+	StatusNotASequestered         Status = "not_a_sequestered_organization"
+	StatusSequesterInconsistency  Status = "sequester_inconsistency"
+	StatusRejectedBySequester     Status = "rejected_by_sequester_service"
+	StatusTimeout                 Status = "timeout"
+	StatusDenied                  Status = "denied"
+	StatusNoEvents                Status = "no_events"
+)
+
+// Refusal is the error of a command that its rules refuse: a status, a text
+// for people, and the fields that clients expect with that status.
+type Refusal struct {
+	Status Status
+	// Reason is never empty on the wire (docs/protocol/commands.md §1.3).
+	Reason string
+	// Details is nil or one of the …Details structs; its fields are flat in
+	// the reply.
+	Details any
+}
+
+func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Status, r.Reason) }
+
+// Is matches any refusal of the same status.
+func (r *Refusal) Is(target error) bool {
+	other, ok := target.(*Refusal)
+	return ok && other.Status == r.Status
+}
+
+// Refuse returns a refusal without details.
+func Refuse(status Status, reason string) *Refusal {
+	return &Refusal{Status: status, Reason: reason}
+}
+
+// BadTimestampDetails are the fields of bad_timestamp
+// (docs/protocol/commands.md §1.5).
+type BadTimestampDetails struct {
+	BallparkClientEarlyOffset float64         `wire:"ballpark_client_early_offset"`
+	BallparkClientLateOffset  float64         `wire:"ballpark_client_late_offset"`
+	BackendTimestamp          parsec.DateTime `wire:"backend_timestamp"`
+	ClientTimestamp           parsec.DateTime `wire:"client_timestamp"`
+}
+
+// RequireGreaterTimestampDetails is the field of require_greater_timestamp.
+type RequireGreaterTimestampDetails struct {
+	StrictlyGreaterThan parsec.DateTime `wire:"strictly_greater_than"`
+}
+
+// SequesterInconsistencyDetails are the fields of sequester_inconsistency
+// (docs/protocol/commands.md §8.1).
+type SequesterInconsistencyDetails struct {
+	AuthorityCertificate []byte   `wire:"sequester_authority_certificate"`
+	ServicesCertificates [][]byte `wire:"sequester_services_certificates"`
+}
+
+// RejectedBySequesterDetails are the fields of rejected_by_sequester_service.
+type RejectedBySequesterDetails struct {
+	ServiceID    parsec.SequesterServiceID `wire:"service_id"`
+	ServiceLabel string                    `wire:"service_label"`
+}
+
+// The ballpark of client dates, in seconds (docs/protocol/certificates.md §5).
+const (
+	BallparkEarlyOffset = 300.0
+	BallparkLateOffset  = 320.0
+)
+
+// InBallpark tells whether a client's date is close enough to the server's,
+// strictly on both sides.
+func InBallpark(now, date parsec.DateTime) bool {
+	const second = 1_000_000
+	elapsed := int64(now) - int64(date)
+	return -BallparkEarlyOffset*second < elapsed && elapsed < BallparkLateOffset*second
+}
+
+// RefuseBadTimestamp is the bad_timestamp refusal of date.
+func RefuseBadTimestamp(now, date parsec.DateTime) *Refusal {
+	return &Refusal{
+		Status: StatusBadTimestamp,
+		Reason: "The timestamp is too far from the server's clock.",
+		Details: &BadTimestampDetails{
+			BallparkClientEarlyOffset: BallparkEarlyOffset,
+			BallparkClientLateOffset:  BallparkLateOffset,
+			BackendTimestamp:          now,
+			ClientTimestamp:           date,
+		},
+	}
+}
+
+// RefuseRequireGreaterTimestamp asks for a date strictly after date.
+func RefuseRequireGreaterTimestamp(date parsec.DateTime) *Refusal {
+	return &Refusal{
+		Status:  StatusRequireGreaterTimestamp,
+		Reason:  "The timestamp must be greater than " + date.String() + ".",
+		Details: &RequireGreaterTimestampDetails{StrictlyGreaterThan: date},
+	}
+}
