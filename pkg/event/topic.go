@@ -79,7 +79,8 @@ func (b RealmArchivingUpdated) topics(o parsec.OrganizationID) []Topic {
 }
 
 func (b InviteStatusChanged) topics(o parsec.OrganizationID) []Topic {
-	topics := []Topic{InvitationTopic(o, b.Token)}
+	topics := make([]Topic, 0, 1+len(b.Greeters))
+	topics = append(topics, InvitationTopic(o, b.Token))
 	for _, greeter := range b.Greeters {
 		topics = append(topics, UserTopic(o, greeter))
 	}

@@ -2,10 +2,10 @@ package protocol
 
 import "parsec-server/pkg/parsec"
 
-// ForClient is what a client of version api must be told instead of refusal,
-// which rules give in the form of the latest version. It is the one place that
-// knows what older clients understand.
-func ForClient(command *Command, api parsec.APIVersion, refusal *Refusal) *Refusal {
+// ForClient is what a client of version api must be told, at the instant now,
+// instead of refusal, which rules give in the form of the latest version. It is
+// the one place that knows what older clients understand.
+func ForClient(command *Command, api parsec.APIVersion, now parsec.DateTime, refusal *Refusal) *Refusal {
 	switch refusal.Status {
 	case StatusBadTimestamp:
 		// docs/protocol/certificates.md §5: before API 2.4 the date of a
@@ -17,8 +17,11 @@ func ForClient(command *Command, api parsec.APIVersion, refusal *Refusal) *Refus
 	case StatusRequireGreaterTimestamp:
 		// docs/protocol/commands.md §1.5: before API 2.3 the client goes
 		// offline and tries again later.
-		if !api.AtLeast(3, 0) && command == VlobUpdate {
-			return Refuse(StatusBadTimestamp, refusal.Reason)
+		details, ok := refusal.Details.(*RequireGreaterTimestampDetails)
+		if ok && !api.AtLeast(3, 0) && command == VlobUpdate {
+			told := RefuseBadTimestamp(now, details.Refused)
+			told.Reason = refusal.Reason
+			return told
 		}
 	case StatusRealmArchived, StatusRealmDeleted:
 		// docs/protocol/commands.md §1.7: to older clients the realm is

@@ -28,7 +28,6 @@ func (everyVersion) KnownTo(parsec.APIVersion) bool { return true }
 
 // PingedEvent tells of a ping by another device of the organization.
 type PingedEvent struct {
-	everyVersion
 	Ping string `wire:"ping"`
 }
 
@@ -83,15 +82,32 @@ type InviteStatusChangedEvent struct {
 // PKIEnrollmentUpdatedEvent exists since API 2.6.
 type PKIEnrollmentUpdatedEvent struct{}
 
-func (*PingedEvent) EventName() string                   { return "pinged" }
-func (*MessageReceivedEvent) EventName() string          { return "message.received" }
-func (*RealmRolesUpdatedEvent) EventName() string        { return "realm.roles_updated" }
-func (*RealmVlobsUpdatedEvent) EventName() string        { return "realm.vlobs_updated" }
-func (*RealmMaintenanceStartedEvent) EventName() string  { return "realm.maintenance_started" }
+// EventName is "pinged".
+func (*PingedEvent) EventName() string { return "pinged" }
+
+// EventName is "message.received".
+func (*MessageReceivedEvent) EventName() string { return "message.received" }
+
+// EventName is "realm.roles_updated".
+func (*RealmRolesUpdatedEvent) EventName() string { return "realm.roles_updated" }
+
+// EventName is "realm.vlobs_updated".
+func (*RealmVlobsUpdatedEvent) EventName() string { return "realm.vlobs_updated" }
+
+// EventName is "realm.maintenance_started".
+func (*RealmMaintenanceStartedEvent) EventName() string { return "realm.maintenance_started" }
+
+// EventName is "realm.maintenance_finished".
 func (*RealmMaintenanceFinishedEvent) EventName() string { return "realm.maintenance_finished" }
-func (*RealmArchivingUpdatedEvent) EventName() string    { return "realm.archiving_updated" }
-func (*InviteStatusChangedEvent) EventName() string      { return "invite.status_changed" }
-func (*PKIEnrollmentUpdatedEvent) EventName() string     { return "pki_enrollment.updated" }
+
+// EventName is "realm.archiving_updated".
+func (*RealmArchivingUpdatedEvent) EventName() string { return "realm.archiving_updated" }
+
+// EventName is "invite.status_changed".
+func (*InviteStatusChangedEvent) EventName() string { return "invite.status_changed" }
+
+// EventName is "pki_enrollment.updated".
+func (*PKIEnrollmentUpdatedEvent) EventName() string { return "pki_enrollment.updated" }
 
 // maxPingedLength is the longest pinged text that clients up to 2.12 read.
 const maxPingedLength = 64

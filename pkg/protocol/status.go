@@ -83,6 +83,8 @@ type BadTimestampDetails struct {
 // RequireGreaterTimestampDetails is the field of require_greater_timestamp.
 type RequireGreaterTimestampDetails struct {
 	StrictlyGreaterThan parsec.DateTime `wire:"strictly_greater_than"`
+	// Refused is the date that was not; it is not on the wire.
+	Refused parsec.DateTime
 }
 
 // SequesterInconsistencyDetails are the fields of sequester_inconsistency
@@ -126,11 +128,12 @@ func RefuseBadTimestamp(now, date parsec.DateTime) *Refusal {
 	}
 }
 
-// RefuseRequireGreaterTimestamp asks for a date strictly after date.
-func RefuseRequireGreaterTimestamp(date parsec.DateTime) *Refusal {
+// RefuseRequireGreaterTimestamp asks for a date strictly after last instead of
+// refused.
+func RefuseRequireGreaterTimestamp(refused, last parsec.DateTime) *Refusal {
 	return &Refusal{
 		Status:  StatusRequireGreaterTimestamp,
-		Reason:  "The timestamp must be greater than " + date.String() + ".",
-		Details: &RequireGreaterTimestampDetails{StrictlyGreaterThan: date},
+		Reason:  "The timestamp must be greater than " + last.String() + ".",
+		Details: &RequireGreaterTimestampDetails{StrictlyGreaterThan: last, Refused: refused},
 	}
 }

@@ -1,9 +1,6 @@
 package protocol
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // maxPerPage bounds a page of results (docs/protocol/types.md §5).
 const maxPerPage = 100
@@ -20,15 +17,6 @@ func validatePages(page, perPage uint64) error {
 	}
 	if perPage < 1 || perPage > maxPerPage {
 		return fmt.Errorf("per_page: must be between 1 and %d", maxPerPage)
-	}
-	return nil
-}
-
-// validateText refuses U+0000, which not every database can hold
-// (docs/protocol/types.md §7).
-func validateText(field, text string) error {
-	if strings.ContainsRune(text, 0) {
-		return fmt.Errorf("%s: must not hold U+0000", field)
 	}
 	return nil
 }
