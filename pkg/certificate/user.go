@@ -1,0 +1,135 @@
+package certificate
+
+import (
+	"crypto/ed25519"
+	"errors"
+
+	"parsec-server/pkg/parsec"
+)
+
+// User is a user_certificate. In its redacted form it has no human handle.
+type User struct {
+	// Author is zero when the root key signs.
+	Author      parsec.DeviceID
+	Timestamp   parsec.DateTime
+	UserID      parsec.UserID
+	HumanHandle parsec.HumanHandle
+	PublicKey   parsec.PublicKey
+	Profile     parsec.UserProfile
+}
+
+// Device is a device_certificate; the owner is in the device id. In its
+// redacted form it has no label.
+type Device struct {
+	// Author is zero when the root key signs.
+	Author      parsec.DeviceID    `wire:"author,nullable"`
+	Timestamp   parsec.DateTime    `wire:"timestamp"`
+	DeviceID    parsec.DeviceID    `wire:"device_id"`
+	DeviceLabel parsec.DeviceLabel `wire:"device_label,nullable,optional"`
+	VerifyKey   parsec.VerifyKey   `wire:"verify_key"`
+}
+
+// RevokedUser is a revoked_user_certificate.
+type RevokedUser struct {
+	Author    parsec.DeviceID `wire:"author"`
+	Timestamp parsec.DateTime `wire:"timestamp"`
+	UserID    parsec.UserID   `wire:"user_id"`
+}
+
+// LoadUser reads a certificate that author, zero for the root key, signed with
+// key. Errors wrap a Failure.
+func LoadUser(signed []byte, key parsec.VerifyKey, author parsec.DeviceID) (User, error) {
+	return load[User](signed, key, author)
+}
+
+// LoadDevice reads a certificate that author, zero for the root key, signed
+// with key. Errors wrap a Failure.
+func LoadDevice(signed []byte, key parsec.VerifyKey, author parsec.DeviceID) (Device, error) {
+	return load[Device](signed, key, author)
+}
+
+// LoadRevokedUser reads a certificate that author signed with key. Errors wrap
+// a Failure.
+func LoadRevokedUser(signed []byte, key parsec.VerifyKey, author parsec.DeviceID) (RevokedUser, error) {
+	return load[RevokedUser](signed, key, author)
+}
+
+// Sign makes the certificate with the key of u.Author. It fails on fields that
+// are not valid.
+func (u User) Sign(key ed25519.PrivateKey) ([]byte, error) { return sign(&u, key) }
+
+// Sign makes the certificate with the key of d.Author. It fails on fields that
+// are not valid.
+func (d Device) Sign(key ed25519.PrivateKey) ([]byte, error) { return sign(&d, key) }
+
+// Sign makes the certificate with the key of r.Author. It fails on fields that
+// are not valid.
+func (r RevokedUser) Sign(key ed25519.PrivateKey) ([]byte, error) { return sign(&r, key) }
+
+// Redacted is the form for those who must not learn people's names.
+func (u User) Redacted() User {
+	u.HumanHandle = parsec.HumanHandle{}
+	return u
+}
+
+// Redacted is the form for those who must not learn people's devices.
+func (d Device) Redacted() Device {
+	d.DeviceLabel = parsec.DeviceLabel{}
+	return d
+}
+
+// userFields is a User on the wire.
+type userFields struct {
+	Author      parsec.DeviceID    `wire:"author,nullable"`
+	Timestamp   parsec.DateTime    `wire:"timestamp"`
+	UserID      parsec.UserID      `wire:"user_id"`
+	HumanHandle parsec.HumanHandle `wire:"human_handle,nullable,optional"`
+	PublicKey   parsec.PublicKey   `wire:"public_key"`
+	IsAdmin     bool               `wire:"is_admin"`
+	Profile     parsec.UserProfile `wire:"profile,nullable,optional"`
+}
+
+// absentProfile tells an absent profile from a nil one; it is not a value of
+// the wire.
+const absentProfile parsec.UserProfile = "absent"
+
+func (*User) name() string              { return "user_certificate" }
+func (u *User) author() parsec.DeviceID { return u.Author }
+
+func (u *User) fields() any {
+	return &userFields{
+		Author: u.Author, Timestamp: u.Timestamp, UserID: u.UserID, HumanHandle: u.HumanHandle,
+		PublicKey: u.PublicKey, IsAdmin: u.Profile == parsec.ProfileAdmin, Profile: u.Profile,
+	}
+}
+
+func (u *User) decode(encoded []byte) error {
+	fields := userFields{Profile: absentProfile}
+	if err := unmarshal(encoded, &fields); err != nil {
+		return err
+	}
+	profile := fields.Profile
+	switch {
+	case profile == "":
+		return FailureSchema.because(errors.New("profile is nil"))
+	case profile == absentProfile && fields.IsAdmin:
+		profile = parsec.ProfileAdmin
+	case profile == absentProfile:
+		profile = parsec.ProfileStandard
+	}
+	*u = User{
+		Author: fields.Author, Timestamp: fields.Timestamp, UserID: fields.UserID,
+		HumanHandle: fields.HumanHandle, PublicKey: fields.PublicKey, Profile: profile,
+	}
+	return nil
+}
+
+func (*Device) name() string                  { return "device_certificate" }
+func (d *Device) author() parsec.DeviceID     { return d.Author }
+func (d *Device) fields() any                 { return d }
+func (d *Device) decode(encoded []byte) error { return unmarshal(encoded, d) }
+
+func (*RevokedUser) name() string                  { return "revoked_user_certificate" }
+func (r *RevokedUser) author() parsec.DeviceID     { return r.Author }
+func (r *RevokedUser) fields() any                 { return r }
+func (r *RevokedUser) decode(encoded []byte) error { return unmarshal(encoded, r) }
