@@ -1,0 +1,221 @@
+package config
+
+import (
+	"errors"
+	"math"
+	"net/mail"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/telemetry"
+)
+
+// Mocked as a database or e-mail host stands for memory and temporary files.
+const Mocked = "MOCKED"
+
+// Config is what a server runs with. The fields are in the order of the table
+// of settings; docs/configuration.md says what each one means.
+type Config struct {
+	// Host and Port, 0 to 65535, are where to listen; 0 takes any free port.
+	Host string
+	Port int
+
+	Database            Database
+	Blockstore          Blockstore
+	AdministrationToken Secret
+
+	// ServerAddress is announced to clients. Zero means none: no e-mail is
+	// sent and /redirect answers 501; but see AnnouncedAddress.
+	ServerAddress parsec.ServerAddress
+	TLS           TLS
+	ForwardProto  ForwardProto
+	// TrustedProxies are those whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	// SSEKeepalive is the time between keep-alives of an event stream, none
+	// if 0.
+	SSEKeepalive time.Duration
+	// MaxUnauthenticatedConnectionsPerAddress has no limit if 0.
+	MaxUnauthenticatedConnectionsPerAddress int
+	// ShutdownGracePeriod is how long running requests may go on after the
+	// order to stop.
+	ShutdownGracePeriod time.Duration
+
+	Organization Organization
+	Email        Email
+	Log          telemetry.LogOptions
+	Sentry       Sentry
+
+	// Debug shows more about failures, to the administrator only.
+	Debug bool
+	// Development is --dev.
+	Development bool
+}
+
+const (
+	maxPort       = 65535
+	minRAID5Nodes = 3
+)
+
+// UnlimitedConnectionAttempts is a Database.ConnectionAttempts without end.
+const UnlimitedConnectionAttempts = math.MaxInt
+
+// Database is where the state is kept.
+type Database struct {
+	// DSN is of PostgreSQL, or Mocked.
+	DSN Secret
+	// MinConnections and MaxConnections bound the pool; MaxConnections is at
+	// least 1 and no less than MinConnections.
+	MinConnections int32
+	MaxConnections int32
+	// ConnectionAttempts is how many may fail in a row, at start or after a
+	// loss; 0 gives up at the first loss.
+	ConnectionAttempts int
+	// ConnectionPause comes before each new attempt.
+	ConnectionPause time.Duration
+	// DropDeletedData has no effect.
+	DropDeletedData bool
+}
+
+// Mocked tells whether the state is kept in memory.
+func (d Database) Mocked() bool { return d.DSN.Reveal() == Mocked }
+
+// Type names the database in the start-up line.
+func (d Database) Type() string {
+	if d.Mocked() {
+		return Mocked
+	}
+	return "POSTGRESQL"
+}
+
+// TLS names the files of the server's certificate and key, in PEM. The key may
+// be in the file of the certificate, KeyFile is then empty.
+type TLS struct {
+	CertificateFile string
+	KeyFile         string
+}
+
+// Enabled is false for a server in clear.
+func (t TLS) Enabled() bool { return t.CertificateFile != "" }
+
+// ForwardProto makes requests go to https: those that have Header, in its
+// canonical form, with another value than Value. No header, no rule.
+type ForwardProto struct {
+	Header string
+	Value  string
+}
+
+// Organization is about organizations to come.
+type Organization struct {
+	// SpontaneousBootstrap lets anyone create one.
+	SpontaneousBootstrap bool
+	// BootstrapWebhook is an http or https URL, called after each bootstrap.
+	BootstrapWebhook Secret
+	// InitialActiveUsersLimit is nil for no limit.
+	InitialActiveUsersLimit *uint64
+	InitialOutsiderAllowed  bool
+}
+
+// Email is how e-mails go out. An empty Host means that none do; Mocked writes
+// them in temporary files.
+type Email struct {
+	Host string
+	Port int // 1 to 65535
+	// User and Password: no login unless both are set.
+	User     string
+	Password Secret
+	UseSSL   bool
+	UseTLS   bool
+	Sender   mail.Address
+	// Language is en or fr.
+	Language string
+}
+
+// EmailEncryption is how the connection to an SMTP server is protected.
+type EmailEncryption string
+
+// The ways to protect a connection to an SMTP server.
+const (
+	EmailClear    EmailEncryption = "none"
+	EmailTLS      EmailEncryption = "TLS"
+	EmailSTARTTLS EmailEncryption = "STARTTLS"
+)
+
+// Encryption settles UseSSL and UseTLS: the first wins.
+func (e Email) Encryption() EmailEncryption {
+	switch {
+	case e.UseSSL:
+		return EmailTLS
+	case e.UseTLS:
+		return EmailSTARTTLS
+	default:
+		return EmailClear
+	}
+}
+
+// Type names the way of e-mails in the start-up line.
+func (e Email) Type() string {
+	switch e.Host {
+	case "":
+		return "NONE"
+	case Mocked:
+		return Mocked
+	default:
+		return "SMTP"
+	}
+}
+
+// Sentry is where errors are reported. A zero DSN means nowhere.
+type Sentry struct {
+	DSN         Secret
+	Environment string
+}
+
+// AnnouncedAddress is ServerAddress, or the one that --dev makes of the port
+// that the server listens on when it had to take any free one.
+func (c Config) AnnouncedAddress(port uint16) parsec.ServerAddress {
+	if c.ServerAddress != (parsec.ServerAddress{}) || !c.Development {
+		return c.ServerAddress
+	}
+	address, err := parsec.ParseServerAddress(c.developmentAddress(int(port)))
+	if err != nil {
+		return parsec.ServerAddress{} // port 0 is not listened on
+	}
+	return address
+}
+
+func (c Config) developmentAddress(port int) string {
+	if port < 1 || port > maxPort {
+		return "" // 0 is known once the server listens, others are refused by check
+	}
+	address := "parsec://localhost:" + strconv.Itoa(port)
+	if !c.TLS.Enabled() {
+		address += "?no_ssl=true"
+	}
+	return address
+}
+
+// check compares settings with each other. What the official server finds at
+// start only is no *UsageError.
+func (c Config) check() error {
+	switch {
+	case c.TLS.KeyFile != "" && c.TLS.CertificateFile == "":
+		return &UsageError{"--ssl-keyfile needs --ssl-certfile."}
+	case c.Port < 0 || c.Port > maxPort:
+		return errors.New("--port must be 0 to 65535")
+	case c.Database.MaxConnections < 1:
+		return errors.New("--db-max-connections must be at least 1")
+	case c.Database.MinConnections > c.Database.MaxConnections:
+		return errors.New("--db-min-connections must not be greater than --db-max-connections")
+	case c.Database.Mocked() && c.Blockstore.Uses(BlockstorePostgreSQL):
+		return messagef("PostgreSQL block store is not available")
+	case c.Blockstore.Kind == BlockstoreRAID5 && len(c.Blockstore.Nodes) < minRAID5Nodes:
+		return messagef("RAID5 block store needs at least 3 nodes")
+	case c.Email.Port < 1 || c.Email.Port > maxPort:
+		return errors.New("--email-port must be 1 to 65535")
+	case c.Email.Host != "" && c.Email.Sender == (mail.Address{}):
+		return errors.New("--email-sender is required when --email-host is provided")
+	}
+	return nil
+}

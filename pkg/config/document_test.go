@@ -1,0 +1,67 @@
+package config
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestDocumentsAreCurrent(t *testing.T) {
+	for path, write := range map[string]func(io.Writer) error{
+		"docs/configuration.md": WriteDocument,
+		".env.example":          WriteExample,
+	} {
+		var want bytes.Buffer
+		if err := write(&want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join("..", "..", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want.Bytes()) {
+			t.Errorf("%s is not current: run go generate ./pkg/config", path)
+		}
+	}
+}
+
+// TestSettings checks what the table itself must keep.
+func TestSettings(t *testing.T) {
+	options, variables := map[string]bool{}, map[string]bool{}
+	once := func(seen map[string]bool, name string) {
+		if name != "" && seen[name] {
+			t.Errorf("%s is declared twice", name)
+		}
+		seen[name] = true
+	}
+	documented := 0
+	for _, group := range settingGroups() {
+		documented += len(group.Settings)
+	}
+	if documented != len(settings) {
+		t.Errorf("%d settings of %d are documented", documented, len(settings))
+	}
+	for _, setting := range settings {
+		once(options, setting.Name)
+		once(options, setting.Short)
+		for _, alias := range setting.Aliases {
+			once(options, alias.Name)
+		}
+		for _, variable := range setting.variables() {
+			once(variables, variable)
+		}
+		if setting.parse == nil || setting.Help == "" || setting.Since == "" || setting.Kind == "" {
+			t.Errorf("%s is not complete", setting.Name)
+		}
+		if (setting.Development == "") != (setting.development == nil) {
+			t.Errorf("%s: --dev is half declared", setting.Name)
+		}
+		if setting.Default != "" {
+			if err := setting.parse(&Config{}, []string{setting.Default}); err != nil {
+				t.Errorf("%s: default: %v", setting.Name, err)
+			}
+		}
+	}
+}

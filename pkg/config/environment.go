@@ -1,0 +1,135 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+const (
+	variablePrefix = "PARSEC_"
+	fileSuffix     = "_FILE"
+)
+
+// Environment is what Load and the command line need of the variables of a
+// process.
+type Environment struct {
+	// Variables are the texts of those that the table of settings knows, with
+	// their _FILE forms and PARSEC_CMD_ARGS. Empty is unset.
+	Variables map[string]string
+	// Names are those of every PARSEC_* variable, known or not.
+	Names []string
+	// Lookup finds any variable, for the references in PARSEC_CMD_ARGS.
+	Lookup func(name string) (value string, found bool)
+}
+
+// ReadEnvironment reads the environment of this process.
+func ReadEnvironment() (Environment, error) {
+	// The struct that envconfig fills is made from the table. Its fields are
+	// text: a variable that the command line overrides is never parsed, so
+	// it cannot be wrong.
+	names := knownVariables()
+	fields := make([]reflect.StructField, len(names))
+	for i, name := range names {
+		fields[i] = reflect.StructField{
+			Name: "Variable" + strconv.Itoa(i),
+			Type: reflect.TypeFor[string](),
+			Tag:  reflect.StructTag(fmt.Sprintf("envconfig:%q", name)),
+		}
+	}
+	values := reflect.New(reflect.StructOf(fields))
+	if err := envconfig.Process("", values.Interface()); err != nil {
+		return Environment{}, fmt.Errorf("read the environment: %w", err)
+	}
+	environment := Environment{Variables: make(map[string]string), Lookup: os.LookupEnv}
+	for i, name := range names {
+		if text := values.Elem().Field(i).String(); text != "" {
+			environment.Variables[name] = text
+		}
+	}
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, variablePrefix) {
+			environment.Names = append(environment.Names, name)
+		}
+	}
+	return environment, nil
+}
+
+// Arguments gives the arguments that PARSEC_CMD_ARGS adds to the command line.
+func (e Environment) Arguments() []string {
+	return expandArguments(e.Variables[ArgumentsVariable], e.Lookup)
+}
+
+// unknownVariables gives a warning for each PARSEC_* variable that nothing
+// reads, in alphabetical order.
+func (e Environment) unknownVariables() []string {
+	known := knownVariables()
+	var warnings []string
+	for _, name := range slices.Sorted(slices.Values(e.Names)) {
+		if slices.Contains(known, name) {
+			continue
+		}
+		warning := "unknown variable " + name + " is ignored"
+		if nearest, found := nearestName(name, known); found {
+			warning += ", did you mean " + nearest + "?"
+		}
+		warnings = append(warnings, warning)
+	}
+	return warnings
+}
+
+// knownVariables gives every variable that is read, in the order of the table.
+func knownVariables() []string {
+	names := []string{ArgumentsVariable}
+	for _, setting := range settings {
+		for _, variable := range setting.variables() {
+			names = append(names, variable)
+			if setting.Secret {
+				names = append(names, variable+fileSuffix)
+			}
+		}
+	}
+	return names
+}
+
+// nearestName gives the first of the names with the least edit distance to
+// name, if it is near enough for a typing error; and the variable itself for
+// the file of one that is no secret.
+func nearestName(name string, names []string) (nearest string, found bool) {
+	if variable, isFile := strings.CutSuffix(name, fileSuffix); isFile && slices.Contains(names, variable) {
+		return variable, true
+	}
+	least := max(2, len(strings.TrimPrefix(name, variablePrefix))/3) + 1
+	for _, candidate := range names {
+		if distance := editDistance(name, candidate); distance < least {
+			nearest, least, found = candidate, distance, true
+		}
+	}
+	return nearest, found
+}
+
+// editDistance counts the bytes to insert, delete or replace.
+func editDistance(from, to string) int {
+	row := make([]int, len(to)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(from) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(to) {
+			replaced := diagonal
+			if from[i] != to[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(to)]
+}

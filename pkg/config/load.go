@@ -1,0 +1,273 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"parsec-server/pkg/parsec"
+)
+
+// maxSecretFileBytes bounds what is read of a secret file.
+const maxSecretFileBytes = 64 << 10
+
+// UsageError is a mistake of the one who wrote the command line or a variable:
+// exit code 2. The message holds no secret.
+type UsageError struct{ Message string }
+
+// Error gives the message.
+func (e *UsageError) Error() string { return e.Message }
+
+// failure is a wrong setting that the official server notices only once it
+// starts: exit code 1.
+type failure struct{ error }
+
+// Source is the kind of place that a setting came from.
+type Source string
+
+// The sources, from the strongest; --dev sits between the arguments and the
+// variables for the settings that it sets.
+const (
+	FromCommandArguments Source = "PARSEC_CMD_ARGS"
+	FromCommandLine      Source = "command line"
+	FromDevelopment      Source = "--dev"
+	FromVariable         Source = "variable"
+	FromFile             Source = "file"
+	FromDefault          Source = "default"
+)
+
+// Effective is a setting as it was resolved.
+type Effective struct {
+	Setting Setting
+	// Text is masked if secret, and empty for none.
+	Text   string
+	Source Source
+	// Name is the option or variable that gave the text, Path the file.
+	Name string
+	Path string
+}
+
+// Origin says in words where the setting came from.
+func (e Effective) Origin() string {
+	switch e.Source {
+	case FromVariable:
+		return "variable " + e.Name
+	case FromFile:
+		return "file " + e.Path + " (" + e.Name + fileSuffix + ")"
+	default:
+		return string(e.Source)
+	}
+}
+
+// Loaded is what Load found.
+type Loaded struct {
+	Config Config
+	// Effective follows the table of settings.
+	Effective []Effective
+	// Warnings are one line each, without secrets.
+	Warnings []string
+}
+
+// Load resolves every setting: PARSEC_CMD_ARGS, then the command line, then
+// --dev, then variables or their files, then defaults. An error is a
+// *UsageError, or else a reason why the server could not start.
+func Load(arguments []Argument, environment Environment) (Loaded, error) {
+	l := loader{arguments: arguments, environment: environment}
+	if err := l.readDevelopment(); err != nil {
+		return Loaded{}, err
+	}
+	loaded := Loaded{Warnings: environment.unknownVariables()}
+	for _, setting := range settings {
+		found, err := l.resolve(setting)
+		if err != nil {
+			return Loaded{}, err
+		}
+		if err := l.parse(setting, found); err != nil {
+			return Loaded{}, err
+		}
+		loaded.Effective = append(loaded.Effective, found.effective(setting))
+	}
+	for _, effective := range loaded.Effective {
+		if setting := effective.Setting; setting.Required && effective.Source == FromDefault {
+			return Loaded{}, &UsageError{"Missing option " + setting.option(setting.Name) + "."}
+		}
+	}
+	if err := l.config.check(); err != nil {
+		return Loaded{}, err
+	}
+	loaded.Config = l.config
+	loaded.Warnings = append(loaded.Warnings, l.warnings()...)
+	return loaded, nil
+}
+
+type loader struct {
+	arguments   []Argument
+	environment Environment
+	config      Config
+	development bool
+}
+
+// resolved is what a setting is given, before it is parsed. No text is no value.
+type resolved struct {
+	texts  []string
+	source Source
+	name   string // the option or variable
+	path   string // the file
+}
+
+func (r resolved) given() bool { return len(r.texts) > 0 }
+
+func (r resolved) effective(setting Setting) Effective {
+	effective := Effective{Setting: setting, Source: r.source, Name: r.name, Path: r.path}
+	if r.given() {
+		effective.Text = setting.show(r.texts)
+	}
+	return effective
+}
+
+// readDevelopment looks for --dev first: other settings depend on it.
+func (l *loader) readDevelopment() error {
+	for _, argument := range l.arguments {
+		if argument.Name != developmentOption {
+			continue
+		}
+		var err error
+		if l.development, err = parseBoolean(argument.Text); err != nil {
+			return &UsageError{fmt.Sprintf("Invalid value for '--%s': %s", developmentOption, err)}
+		}
+	}
+	return nil
+}
+
+func (l *loader) resolve(setting Setting) (resolved, error) {
+	if found := l.fromArguments(setting); found.given() {
+		return found, nil
+	}
+	if l.development && setting.development != nil {
+		found := resolved{source: FromDevelopment}
+		if text := setting.development(&l.config); text != "" {
+			found.texts = []string{text}
+		}
+		return found, nil
+	}
+	for _, variable := range setting.variables() {
+		if found, err := l.fromVariable(setting, variable); err != nil || found.given() {
+			return found, err
+		}
+	}
+	found := resolved{source: FromDefault, name: setting.Name}
+	text := setting.Default
+	if setting.fallback != nil {
+		text = setting.fallback(&l.config)
+	}
+	if text != "" {
+		found.texts = []string{text}
+	}
+	return found, nil
+}
+
+// parse keeps what was found for a setting. Only values on the command line
+// are where the reader of a message looks first; others say where they are.
+func (l *loader) parse(setting Setting, found resolved) error {
+	if !found.given() {
+		return nil
+	}
+	err := setting.parser(found.name)(&l.config, found.texts)
+	if err == nil {
+		return nil
+	}
+	name := found.name
+	if !setting.named(name) {
+		name = setting.Name
+	}
+	text := fmt.Sprintf("Invalid value for %s: %s", setting.option(name), err)
+	if found.source != FromCommandLine {
+		text += " (" + found.effective(setting).Origin() + ")"
+	}
+	if late := (failure{}); errors.As(err, &late) {
+		return message(text)
+	}
+	return &UsageError{text}
+}
+
+func (l *loader) fromArguments(setting Setting) (found resolved) {
+	for _, argument := range l.arguments {
+		if !setting.named(argument.Name) {
+			continue
+		}
+		if !setting.Repeatable {
+			found.texts = nil
+		}
+		found.texts = append(found.texts, argument.Text)
+		found.name = argument.Name
+		found.source = FromCommandLine
+		if argument.Expanded {
+			found.source = FromCommandArguments
+		}
+	}
+	return found
+}
+
+func (l *loader) fromVariable(setting Setting, variable string) (resolved, error) {
+	text := l.environment.Variables[variable]
+	var path string
+	if setting.Secret {
+		path = l.environment.Variables[variable+fileSuffix]
+	}
+	switch {
+	case text != "" && path != "":
+		return resolved{}, &UsageError{fmt.Sprintf("%s and %s are both set.", variable, variable+fileSuffix)}
+	case path != "":
+		text, err := readSecretFile(path)
+		if err != nil {
+			return resolved{}, &UsageError{fmt.Sprintf("Invalid value for %s: %s", variable+fileSuffix, err)}
+		}
+		return resolved{texts: setting.split(text, isLineEnd), source: FromFile, name: variable, path: path}, nil
+	case text != "":
+		return resolved{texts: setting.split(text, unicode.IsSpace), source: FromVariable, name: variable}, nil
+	default:
+		return resolved{}, nil
+	}
+}
+
+// readSecretFile gives the content of a file without its last line end.
+func readSecretFile(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close() //nolint:errcheck // only read
+	content, err := io.ReadAll(io.LimitReader(file, maxSecretFileBytes+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(content) > maxSecretFileBytes:
+		return "", messagef("File '%s' is longer than %d bytes.", path, maxSecretFileBytes)
+	}
+	text := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+	if text == "" {
+		return "", messagef("File '%s' is empty.", path)
+	}
+	return text, nil
+}
+
+func isLineEnd(r rune) bool { return r == '\n' || r == '\r' }
+
+// warnings tells what is accepted and yet may surprise.
+func (l *loader) warnings() []string {
+	var warnings []string
+	if l.config.Database.DropDeletedData {
+		warnings = append(warnings, "--db-drop-deleted-data has no effect")
+	}
+	switch {
+	case l.development:
+	case l.config.ServerAddress == (parsec.ServerAddress{}):
+		warnings = append(warnings, "without --backend-addr no e-mail is sent and /redirect answers 501")
+	case l.config.Email.Host == "":
+		warnings = append(warnings, "without --email-host no e-mail is sent")
+	}
+	return warnings
+}

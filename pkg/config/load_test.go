@@ -1,0 +1,379 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"parsec-server/pkg/telemetry"
+)
+
+// typed gives the arguments of "name=text" words, expanded those of
+// PARSEC_CMD_ARGS.
+func typed(words ...string) []Argument {
+	arguments := make([]Argument, len(words))
+	for i, word := range words {
+		name, text, found := strings.Cut(word, "=")
+		if !found {
+			text = "true"
+		}
+		arguments[i] = Argument{Name: name, Text: text}
+	}
+	return arguments
+}
+
+func expanded(words ...string) []Argument {
+	arguments := typed(words...)
+	for i := range arguments {
+		arguments[i].Expanded = true
+	}
+	return arguments
+}
+
+// required are the arguments without which nothing loads.
+var required = []string{"db=MOCKED", "blockstore=MOCKED", "administration-token=t"}
+
+func mustLoad(t *testing.T, arguments []Argument, variables map[string]string) Loaded {
+	t.Helper()
+	loaded, err := Load(arguments, environmentOf(variables))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
+}
+
+func effective(t *testing.T, loaded Loaded, name string) Effective {
+	t.Helper()
+	for _, effective := range loaded.Effective {
+		if effective.Setting.Name == name {
+			return effective
+		}
+	}
+	t.Fatalf("no setting %s", name)
+	return Effective{}
+}
+
+func writeFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoadPrecedence(t *testing.T) {
+	secretFile := writeFile(t, "from file\r\n")
+	for _, row := range []struct {
+		name      string
+		arguments []Argument
+		variables map[string]string
+		setting   string
+		text      string
+		origin    string
+	}{
+		{"default", nil, nil, "port", "6777", "default"},
+		{"variable", nil, map[string]string{"PARSEC_PORT": "1"}, "port", "1", "variable PARSEC_PORT"},
+		{"empty variable", nil, map[string]string{"PARSEC_PORT": ""}, "port", "6777", "default"},
+		{"command line over variable", typed("port=2"), map[string]string{"PARSEC_PORT": "1"}, "port", "2", "command line"},
+		{"command line over wrong variable", typed("port=2"), map[string]string{"PARSEC_PORT": "one"}, "port", "2", "command line"},
+		{"last of the command line", typed("port=2", "port=3"), nil, "port", "3", "command line"},
+		{"PARSEC_CMD_ARGS over command line", slices.Concat(typed("port=2"), expanded("port=4")), nil, "port", "4", "PARSEC_CMD_ARGS"},
+		{"wrong text that another overrides", slices.Concat(typed("port=two"), expanded("port=4")), nil, "port", "4", "PARSEC_CMD_ARGS"},
+		{"--dev over variable", typed("dev"), map[string]string{"PARSEC_EMAIL_HOST": "mail"}, "email-host", "MOCKED", "--dev"},
+		{"command line over --dev", typed("dev", "email-host=mail"), nil, "email-host", "mail", "command line"},
+		{"variable that --dev leaves alone", typed("dev"), map[string]string{"PARSEC_PORT": "1"}, "port", "1", "variable PARSEC_PORT"},
+		{"secret file", nil, map[string]string{"PARSEC_EMAIL_HOST_PASSWORD_FILE": secretFile}, "email-host-password", mask, "file " + secretFile + " (PARSEC_EMAIL_HOST_PASSWORD_FILE)"},
+		{"command line over both variable and file", typed("email-host-password=p"), map[string]string{"PARSEC_EMAIL_HOST_PASSWORD": "v", "PARSEC_EMAIL_HOST_PASSWORD_FILE": "/nowhere"}, "email-host-password", mask, "command line"},
+		{"alias", nil, map[string]string{"DEBUG": "yes"}, "debug", "yes", "variable DEBUG"},
+		{"name before alias", nil, map[string]string{"DEBUG": "yes", "PARSEC_DEBUG": "no"}, "debug", "no", "variable PARSEC_DEBUG"},
+		{"alias on the command line over variable", typed("sentry-url=https://a@b/1"), map[string]string{"PARSEC_SENTRY_DSN": "https://c@d/1"}, "sentry-dsn", "https://********@b/1", "command line"},
+		{"last of name and alias", typed("db-first-tries-number=3", "maximum-database-connection-attempts=4"), nil, "maximum-database-connection-attempts", "4", "command line"},
+		{"every block store of the command line, none of the variable", typed("blockstore=RAID0:1:MOCKED", "blockstore=RAID0:0:MOCKED"), map[string]string{"PARSEC_BLOCKSTORE": "MOCKED"}, "blockstore", "RAID0:0:MOCKED RAID0:1:MOCKED", "command line"},
+		{"block stores of both kinds of arguments", slices.Concat(typed("blockstore=RAID0:0:MOCKED"), expanded("blockstore=RAID0:1:MOCKED")), nil, "blockstore", "RAID0:0:MOCKED RAID0:1:MOCKED", "PARSEC_CMD_ARGS"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			variables := map[string]string{
+				"PARSEC_DB": "MOCKED", "PARSEC_BLOCKSTORE": "MOCKED", "PARSEC_ADMINISTRATION_TOKEN": "t", "PARSEC_EMAIL_SENDER": "a@b.c",
+			}
+			for name, text := range row.variables {
+				variables[name] = text
+			}
+			got := effective(t, mustLoad(t, row.arguments, variables), row.setting)
+			if got.Text != row.text || got.Origin() != row.origin {
+				t.Errorf("got %s from %s, want %s from %s", got.Text, got.Origin(), row.text, row.origin)
+			}
+		})
+	}
+}
+
+func TestLoadDefaults(t *testing.T) {
+	got := mustLoad(t, typed(required...), nil)
+	want := Config{
+		Host:                                    "127.0.0.1",
+		Port:                                    6777,
+		Database:                                Database{DSN: NewSecret(Mocked), MinConnections: 5, MaxConnections: 7, ConnectionAttempts: 10, ConnectionPause: time.Second},
+		Blockstore:                              memoryNode,
+		AdministrationToken:                     NewSecret("t"),
+		SSEKeepalive:                            30 * time.Second,
+		MaxUnauthenticatedConnectionsPerAddress: 100,
+		ShutdownGracePeriod:                     10 * time.Second,
+		Organization:                            Organization{InitialOutsiderAllowed: true},
+		Email:                                   Email{Port: 25, Language: "en"},
+		Log:                                     telemetry.LogOptions{Level: slog.LevelInfo, Format: telemetry.Console},
+		Sentry:                                  Sentry{Environment: "production"},
+	}
+	if !reflect.DeepEqual(got.Config, want) {
+		t.Errorf("got %+v, want %+v", got.Config, want)
+	}
+	if want := []string{"without --backend-addr no e-mail is sent and /redirect answers 501"}; !slices.Equal(got.Warnings, want) {
+		t.Errorf("warnings %q, want %q", got.Warnings, want)
+	}
+}
+
+// TestLoadTexts checks one setting each, on top of the required ones.
+func TestLoadTexts(t *testing.T) {
+	limit := uint64(3)
+	for _, row := range []struct {
+		argument string
+		got      func(Config) any
+		want     any
+	}{
+		{"port= 7000 ", func(c Config) any { return c.Port }, 7000},
+		{"maximum-database-connection-attempts=0", func(c Config) any { return c.Database.ConnectionAttempts }, 0},
+		{"db-first-tries-number=0", func(c Config) any { return c.Database.ConnectionAttempts }, UnlimitedConnectionAttempts},
+		{"db-first-tries-number=20", func(c Config) any { return c.Database.ConnectionAttempts }, 20},
+		{"db-first-tries-sleep=2", func(c Config) any { return c.Database.ConnectionPause }, 2 * time.Second},
+		{"pause-before-retry-database-connection=0.25", func(c Config) any { return c.Database.ConnectionPause }, 250 * time.Millisecond},
+		{"sse-keepalive=-1", func(c Config) any { return c.SSEKeepalive }, time.Duration(0)},
+		{"sse-keepalive=0", func(c Config) any { return c.SSEKeepalive }, time.Duration(0)},
+		{"shutdown-grace-period=0", func(c Config) any { return c.ShutdownGracePeriod }, time.Duration(0)},
+		{"max-unauthenticated-connections-per-address=0", func(c Config) any { return c.MaxUnauthenticatedConnectionsPerAddress }, 0},
+		{"organization-initial-active-users-limit=3", func(c Config) any { return c.Organization.InitialActiveUsersLimit }, &limit},
+		{"organization-initial-user-profile-outsider-allowed=no", func(c Config) any { return c.Organization.InitialOutsiderAllowed }, false},
+		{"organization-bootstrap-webhook=https://u:p@h/x", func(c Config) any { return c.Organization.BootstrapWebhook.Reveal() }, "https://u:p@h/x"},
+		{"spontaneous-organization-bootstrap", func(c Config) any { return c.Organization.SpontaneousBootstrap }, true},
+		{"backend-addr=parsec://Example.com:8443", func(c Config) any { return c.ServerAddress.String() }, "parsec://example.com:8443"},
+		{"forward-proto-enforce-https=x-forwarded-proto:https", func(c Config) any { return c.ForwardProto }, ForwardProto{"X-Forwarded-Proto", "https"}},
+		{"trusted-proxies=10.1.2.3/8, ::1", func(c Config) any { return c.TrustedProxies[0].String() + " " + c.TrustedProxies[1].String() }, "10.0.0.0/8 ::1/128"},
+		{"log-level=critical", func(c Config) any { return c.Log.Level }, telemetry.LevelCritical},
+		{"log-level=WARNING", func(c Config) any { return c.Log.Level }, slog.LevelWarn},
+		{"log-format=json", func(c Config) any { return c.Log.Format }, telemetry.JSON},
+		{"log-file=/var/log/parsec", func(c Config) any { return c.Log.File }, "/var/log/parsec"},
+		{"log-filter=a|b", func(c Config) any { return c.Log.Filter.String() }, "a|b"},
+		{"sentry-url=https://k@s/1", func(c Config) any { return c.Sentry.DSN.Reveal() }, "https://k@s/1"},
+		{"sentry-dsn=", func(c Config) any { return c.Sentry.DSN.IsZero() }, true},
+		{"administration-token=", func(c Config) any { return c.AdministrationToken.Reveal() }, ""},
+		{"email-host=MOCKED", func(c Config) any { return c.Email.Sender.Address }, "no-reply@parsec.com"},
+		{"email-sender=Parsec <p@example.com>", func(c Config) any { return c.Email.Sender.Name + "/" + c.Email.Sender.Address }, "Parsec/p@example.com"},
+		{"email-language=FR", func(c Config) any { return c.Email.Language }, "fr"},
+		{"email-use-ssl", func(c Config) any { return c.Email.Encryption() }, EmailTLS},
+		{"email-use-tls", func(c Config) any { return c.Email.Encryption() }, EmailSTARTTLS},
+		{"email-port=587", func(c Config) any { return c.Email.Encryption() }, EmailClear},
+	} {
+		t.Run(row.argument, func(t *testing.T) {
+			loaded := mustLoad(t, typed(append(slices.Clone(required), row.argument)...), nil)
+			if got := row.got(loaded.Config); !reflect.DeepEqual(got, row.want) {
+				t.Errorf("got %v, want %v", got, row.want)
+			}
+		})
+	}
+	both := mustLoad(t, typed(append(slices.Clone(required), "email-use-tls", "email-use-ssl")...), nil)
+	if got := both.Config.Email.Encryption(); got != EmailTLS {
+		t.Errorf("SSL and TLS: got %s", got)
+	}
+}
+
+func TestLoadBooleanVariables(t *testing.T) {
+	for want, texts := range map[bool][]string{
+		true:  {"true", "t", "1", "yes", "y", "on", "True", "YES", "On"},
+		false: {"false", "f", "0", "no", "n", "off", "FALSE", "Off", ""},
+	} {
+		for _, text := range texts {
+			loaded := mustLoad(t, typed(required...), map[string]string{"PARSEC_EMAIL_USE_SSL": text})
+			if got := loaded.Config.Email.UseSSL; got != want {
+				t.Errorf("%q: got %t", text, got)
+			}
+		}
+	}
+}
+
+func TestLoadUsageErrors(t *testing.T) {
+	directory := t.TempDir()
+	emptyFile := writeFile(t, "\n")
+	for _, row := range []struct {
+		arguments []string
+		variables map[string]string
+		want      string
+	}{
+		{[]string{"db="}, nil, "Missing option '--blockstore' / '-b'."},
+		{nil, nil, "Missing option '--db'."},
+		{[]string{"db=MOCKED"}, map[string]string{"PARSEC_BLOCKSTORE": "  "}, "Missing option '--blockstore' / '-b'."},
+		{[]string{"db=MOCKED", "blockstore=MOCKED"}, map[string]string{"PARSEC_ADMINISTRATION_TOKEN": ""}, "Missing option '--administration-token'."},
+		{[]string{"port=abc"}, nil, "Invalid value for '--port' / '-P': 'abc' is not a valid integer."},
+		{[]string{"port="}, nil, "Invalid value for '--port' / '-P': '' is not a valid integer."},
+		{nil, map[string]string{"PARSEC_PORT": "abc"}, "Invalid value for '--port' / '-P': 'abc' is not a valid integer. (variable PARSEC_PORT)"},
+		{nil, map[string]string{"PARSEC_EMAIL_USE_TLS": "maybe"}, "Invalid value for '--email-use-tls': 'maybe' is not a valid boolean. (variable PARSEC_EMAIL_USE_TLS)"},
+		{nil, map[string]string{"DEBUG": "*"}, "Invalid value for '--debug': '*' is not a valid boolean. (variable DEBUG)"},
+		{[]string{"log-level=loud"}, nil, "Invalid value for '--log-level' / '-l': 'loud' is not one of 'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'."},
+		{[]string{"log-format=XML"}, nil, "Invalid value for '--log-format' / '-f': 'XML' is not one of 'CONSOLE', 'JSON'."},
+		{[]string{"email-language=de"}, nil, "Invalid value for '--email-language': 'de' is not one of 'en', 'fr'."},
+		{[]string{"email-sender=nobody"}, nil, "Invalid value for '--email-sender': 'nobody' is not an e-mail address."},
+		{[]string{"blockstore=postgres"}, nil, "Invalid value for '--blockstore' / '-b': Invalid blockstore type `postgres`"},
+		{[]string{"backend-addr=https://example.com"}, nil, "Invalid value for '--backend-addr': must start with `parsec://`"},
+		{[]string{"ssl-certfile=/does/not/exist"}, nil, "Invalid value for '--ssl-certfile': File '/does/not/exist' does not exist."},
+		{[]string{"ssl-certfile=" + directory}, nil, "Invalid value for '--ssl-certfile': File '" + directory + "' is a directory."},
+		{append(slices.Clone(required), "ssl-keyfile="+emptyFile), nil, "--ssl-keyfile needs --ssl-certfile."},
+		{[]string{"forward-proto-enforce-https=a:b:c"}, nil, "Invalid value for '--forward-proto-enforce-https': must be `<header>:<value>`"},
+		{[]string{"forward-proto-enforce-https=a"}, nil, "Invalid value for '--forward-proto-enforce-https': must be `<header>:<value>`"},
+		{[]string{"forward-proto-enforce-https=:a"}, nil, "Invalid value for '--forward-proto-enforce-https': must be `<header>:<value>`"},
+		{[]string{"trusted-proxies=10.0.0.0/33"}, nil, "Invalid value for '--trusted-proxies': '10.0.0.0/33' is neither an address nor a network."},
+		{[]string{"organization-bootstrap-webhook=hunter2"}, nil, "Invalid value for '--organization-bootstrap-webhook': must be an http or https URL"},
+		{[]string{"organization-initial-active-users-limit=-1"}, nil, "Invalid value for '--organization-initial-active-users-limit': must not be negative."},
+		{[]string{"maximum-database-connection-attempts=-1"}, nil, "Invalid value for '--maximum-database-connection-attempts': must not be negative."},
+		{[]string{"db-first-tries-number=x"}, nil, "Invalid value for '--db-first-tries-number': 'x' is not a valid integer."},
+		{[]string{"sse-keepalive=NaN"}, nil, "Invalid value for '--sse-keepalive': 'NaN' is not a valid float."},
+		{[]string{"sse-keepalive=inf"}, nil, "Invalid value for '--sse-keepalive': out of range."},
+		{[]string{"shutdown-grace-period=-1"}, nil, "Invalid value for '--shutdown-grace-period': must not be negative."},
+		{[]string{"dev=maybe"}, nil, "Invalid value for '--dev': 'maybe' is not a valid boolean."},
+		{nil, map[string]string{"PARSEC_DB": "a", "PARSEC_DB_FILE": "b"}, "PARSEC_DB and PARSEC_DB_FILE are both set."},
+		{nil, map[string]string{"PARSEC_DB_FILE": "/does/not/exist"}, "Invalid value for PARSEC_DB_FILE: open /does/not/exist: no such file or directory"},
+		{nil, map[string]string{"PARSEC_DB_FILE": emptyFile}, "Invalid value for PARSEC_DB_FILE: File '" + emptyFile + "' is empty."},
+	} {
+		_, err := Load(typed(row.arguments...), environmentOf(row.variables))
+		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
+			t.Errorf("%q %q: got %v, want a usage error", row.arguments, row.variables, err)
+		} else if usage.Message != row.want {
+			t.Errorf("got %q, want %q", usage.Message, row.want)
+		}
+	}
+}
+
+// TestLoadFailures is about settings that are well written, yet cannot start.
+func TestLoadFailures(t *testing.T) {
+	for _, row := range []struct {
+		arguments []string
+		want      string
+	}{
+		{[]string{"port=65536"}, "--port must be 0 to 65535"},
+		{[]string{"port=-1"}, "--port must be 0 to 65535"},
+		{[]string{"email-port=0"}, "--email-port must be 1 to 65535"},
+		{[]string{"db-min-connections=8"}, "--db-min-connections must not be greater than --db-max-connections"},
+		{[]string{"db-min-connections=0", "db-max-connections=0"}, "--db-max-connections must be at least 1"},
+		{[]string{"db-max-connections=4294967296"}, "Invalid value for '--db-max-connections': out of range."},
+		{[]string{"blockstore=POSTGRESQL"}, "PostgreSQL block store is not available"},
+		{[]string{"blockstore=RAID1:0:MOCKED", "blockstore=RAID1:1:POSTGRESQL"}, "PostgreSQL block store is not available"},
+		{[]string{"blockstore=RAID5:0:MOCKED", "blockstore=RAID5:1:MOCKED"}, "RAID5 block store needs at least 3 nodes"},
+		{[]string{"blockstore=MOCKED", "email-host=mail"}, "--email-sender is required when --email-host is provided"},
+		{[]string{"log-filter=("}, "Invalid value for '--log-filter': error parsing regexp: missing closing ): `(`"},
+		{[]string{"sentry-dsn=hunter2"}, "Invalid value for '--sentry-dsn': must be `https://<key>@<host>/<project>`"},
+	} {
+		arguments := append([]string{"db=MOCKED", "administration-token=t"}, row.arguments...)
+		if !strings.HasPrefix(row.arguments[0], "blockstore=") {
+			arguments = append(arguments, "blockstore=MOCKED")
+		}
+		_, err := Load(typed(arguments...), environmentOf(nil))
+		if usage := (*UsageError)(nil); err == nil || errors.As(err, &usage) {
+			t.Errorf("%q: got %v, want a failure", row.arguments, err)
+		} else if err.Error() != row.want {
+			t.Errorf("got %q, want %q", err, row.want)
+		}
+	}
+}
+
+func TestLoadSecretFiles(t *testing.T) {
+	loaded := mustLoad(t, nil, map[string]string{
+		"PARSEC_DB_FILE":                   writeFile(t, "postgresql://parsec:hunter2@db/parsec\n"),
+		"PARSEC_BLOCKSTORE_FILE":           writeFile(t, "RAID1:0:s3::r:b:k:s p a c e\r\nRAID1:1:POSTGRESQL\r\n"),
+		"PARSEC_ADMINISTRATION_TOKEN_FILE": writeFile(t, " to ken \n\n"),
+		"PARSEC_SENTRY_URL_FILE":           writeFile(t, "https://hunter2@s/1"),
+	})
+	config := loaded.Config
+	if got := config.Database.DSN.Reveal(); got != "postgresql://parsec:hunter2@db/parsec" {
+		t.Errorf("DSN %q", got)
+	}
+	if got := config.AdministrationToken.Reveal(); got != " to ken \n" {
+		t.Errorf("token %q", got)
+	}
+	if want := raid(BlockstoreRAID1, s3Node("", "r", "b", "k", "s p a c e"), postgreSQLNode); !reflect.DeepEqual(config.Blockstore, want) {
+		t.Errorf("block store %v", config.Blockstore)
+	}
+	if got := config.Sentry.DSN.Reveal(); got != "https://hunter2@s/1" {
+		t.Errorf("Sentry %q", got)
+	}
+	for _, effective := range loaded.Effective {
+		if strings.Contains(effective.Text, "hunter2") || strings.Contains(effective.Text, "p a c e") {
+			t.Errorf("%s shows %s", effective.Setting.Name, effective.Text)
+		}
+	}
+}
+
+func TestLoadRefusesLongSecretFiles(t *testing.T) {
+	for length, wanted := range map[int]bool{maxSecretFileBytes: true, maxSecretFileBytes + 1: false} {
+		path := writeFile(t, strings.Repeat("x", length))
+		_, err := Load(typed("db=MOCKED", "blockstore=MOCKED"), environmentOf(map[string]string{"PARSEC_ADMINISTRATION_TOKEN_FILE": path}))
+		if (err == nil) != wanted {
+			t.Errorf("%d bytes: %v", length, err)
+		}
+	}
+}
+
+func TestLoadDevelopment(t *testing.T) {
+	config := mustLoad(t, typed("dev"), map[string]string{
+		"PARSEC_DB": "postgresql://db", "PARSEC_ADMINISTRATION_TOKEN": "t", "PARSEC_PORT": "7000", "PARSEC_DEBUG": "no",
+		"PARSEC_BACKEND_ADDR": "parsec://example.com", "PARSEC_BLOCKSTORE": "POSTGRESQL", "PARSEC_EMAIL_SENDER": "a@b.c",
+	}).Config
+	if !config.Development || !config.Debug || !config.Database.Mocked() || config.Blockstore.Kind != BlockstoreMemory ||
+		config.AdministrationToken.Reveal() != "s3cr3t" || config.Email.Host != Mocked || config.Email.Sender.Address != "no-reply@parsec.com" {
+		t.Errorf("got %+v", config)
+	}
+	certificate := writeFile(t, "certificate")
+	for _, row := range []struct {
+		arguments []Argument
+		want      string // of AnnouncedAddress, listening on port 1234
+	}{
+		{typed("dev"), "parsec://localhost:6777?no_ssl=true"},
+		{typed("dev", "port=80"), "parsec://localhost?no_ssl=true"},
+		{typed("dev", "ssl-certfile="+certificate), "parsec://localhost:6777"},
+		{typed("dev", "port=0"), "parsec://localhost:1234?no_ssl=true"},
+		{typed("dev", "port=0", "backend-addr=parsec://example.com"), "parsec://example.com"},
+		{typed(append(slices.Clone(required), "port=0")...), ""},
+	} {
+		config := mustLoad(t, row.arguments, nil).Config
+		if got := config.AnnouncedAddress(1234).String(); got != row.want {
+			t.Errorf("%v: got %s, want %s", row.arguments, got, row.want)
+		}
+	}
+	if warnings := mustLoad(t, typed("dev"), nil).Warnings; len(warnings) > 0 {
+		t.Errorf("warnings %q", warnings)
+	}
+}
+
+func TestLoadWarnings(t *testing.T) {
+	loaded := mustLoad(t, typed(append(slices.Clone(required), "backend-addr=parsec://h", "db-drop-deleted-data")...), map[string]string{"PARSEC_DBB": "x"})
+	want := []string{
+		"unknown variable PARSEC_DBB is ignored, did you mean PARSEC_DB?",
+		"--db-drop-deleted-data has no effect",
+		"without --email-host no e-mail is sent",
+	}
+	if !slices.Equal(loaded.Warnings, want) {
+		t.Errorf("got %q, want %q", loaded.Warnings, want)
+	}
+}
+
+func TestTypesOfTheStartLine(t *testing.T) {
+	mocked := mustLoad(t, typed("dev"), nil).Config
+	if mocked.Database.Type() != "MOCKED" || mocked.Blockstore.Type() != "MOCKED" || mocked.Email.Type() != "MOCKED" {
+		t.Errorf("got %s, %s, %s", mocked.Database.Type(), mocked.Blockstore.Type(), mocked.Email.Type())
+	}
+	deployed := mustLoad(t, typed("db=postgresql://h", "blockstore=POSTGRESQL", "administration-token=t", "email-host=mail", "email-sender=a@b.c"), nil).Config
+	if deployed.Database.Type() != "POSTGRESQL" || deployed.Blockstore.Type() != "POSTGRESQL" || deployed.Email.Type() != "SMTP" {
+		t.Errorf("got %s, %s, %s", deployed.Database.Type(), deployed.Blockstore.Type(), deployed.Email.Type())
+	}
+}

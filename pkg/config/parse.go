@@ -1,0 +1,240 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"parsec-server/pkg/telemetry"
+)
+
+// maxSeconds bounds every period, so that it fits in a time.Duration: 31 years.
+const maxSeconds = 1e9
+
+// message is an error in the words of the official server, which people read
+// as they are.
+type message string
+
+func (m message) Error() string { return string(m) }
+
+func messagef(format string, arguments ...any) error {
+	return message(fmt.Sprintf(format, arguments...))
+}
+
+func parseText(text string) (string, error) { return text, nil }
+
+func parseSecret(text string) (Secret, error) { return NewSecret(text), nil }
+
+func parseBoolean(text string) (bool, error) {
+	switch strings.ToLower(strings.TrimSpace(text)) {
+	case "true", "t", "1", "yes", "y", "on":
+		return true, nil
+	case "false", "f", "0", "no", "n", "off":
+		return false, nil
+	}
+	return false, messagef("'%s' is not a valid boolean.", text)
+}
+
+func parseInteger(text string) (int, error) {
+	number, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
+		return 0, messagef("'%s' is not a valid integer.", text)
+	}
+	return number, nil
+}
+
+func parseCount(text string) (int, error) {
+	number, err := parseInteger(text)
+	if err == nil && number < 0 {
+		return 0, errNegative
+	}
+	return number, err
+}
+
+var errNegative = messagef("must not be negative.")
+
+// parseFirstTries counts as v1.14 did: 0 is unlimited, and 1 is the least.
+func parseFirstTries(text string) (int, error) {
+	number, err := parseCount(text)
+	if err == nil && number == 0 {
+		return UnlimitedConnectionAttempts, nil
+	}
+	return number, err
+}
+
+func parsePoolSize(text string) (int32, error) {
+	number, err := parseInteger(text)
+	if err != nil {
+		return 0, err
+	}
+	if number < 0 || number > math.MaxInt32 {
+		return 0, failure{messagef("out of range.")}
+	}
+	return int32(number), nil
+}
+
+func parseUsersLimit(text string) (*uint64, error) {
+	number, err := parseCount(text)
+	if err != nil {
+		return nil, err
+	}
+	limit := uint64(number)
+	return &limit, nil
+}
+
+func parseSeconds(text string) (time.Duration, error) {
+	seconds, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || math.IsNaN(seconds) {
+		return 0, messagef("'%s' is not a valid float.", text)
+	}
+	if math.Abs(seconds) > maxSeconds {
+		return 0, messagef("out of range.")
+	}
+	return time.Duration(seconds * float64(time.Second)), nil
+}
+
+func parsePeriod(text string) (time.Duration, error) {
+	period, err := parseSeconds(text)
+	if err == nil && period < 0 {
+		return 0, errNegative
+	}
+	return period, err
+}
+
+func parseKeepalive(text string) (time.Duration, error) {
+	period, err := parseSeconds(text)
+	return max(period, 0), err
+}
+
+// parseChoice takes one of the choices in any case, and gives it as listed.
+func parseChoice(choices ...string) func(string) (string, error) {
+	return func(text string) (string, error) {
+		for _, choice := range choices {
+			if strings.EqualFold(text, choice) {
+				return choice, nil
+			}
+		}
+		return "", messagef("'%s' is not one of '%s'.", text, strings.Join(choices, "', '"))
+	}
+}
+
+// parseExistingFile takes the path of a file, or nothing.
+func parseExistingFile(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	switch information, err := os.Stat(text); {
+	case errors.Is(err, os.ErrNotExist):
+		return "", messagef("File '%s' does not exist.", text)
+	case err != nil:
+		return "", messagef("File '%s' is not readable.", text)
+	case information.IsDir():
+		return "", messagef("File '%s' is a directory.", text)
+	}
+	return text, nil
+}
+
+// headerName is the token of RFC 9110 §5.6.2.
+var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+
+func parseForwardProto(text string) (ForwardProto, error) {
+	header, value, _ := strings.Cut(text, ":")
+	header, value = strings.TrimSpace(header), strings.TrimSpace(value)
+	if strings.Count(text, ":") != 1 || !headerName.MatchString(header) {
+		return ForwardProto{}, errors.New("must be `<header>:<value>`")
+	}
+	return ForwardProto{Header: http.CanonicalHeaderKey(header), Value: value}, nil
+}
+
+func parseNetworks(text string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, field := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		network, err := netip.ParsePrefix(field)
+		if err != nil {
+			address, err := netip.ParseAddr(field)
+			if err != nil || address.Zone() != "" {
+				return nil, messagef("'%s' is neither an address nor a network.", field)
+			}
+			network = netip.PrefixFrom(address, address.BitLen())
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
+}
+
+func parseWebhook(text string) (Secret, error) {
+	if text != "" && !isHTTPURL(text) {
+		return Secret{}, errors.New("must be an http or https URL")
+	}
+	return NewSecret(text), nil
+}
+
+func parseSentryDSN(text string) (Secret, error) {
+	if text != "" {
+		dsn, err := url.Parse(text)
+		if err != nil || !isHTTPURL(text) || dsn.User.Username() == "" || strings.Trim(dsn.Path, "/") == "" {
+			return Secret{}, failure{errors.New("must be `https://<key>@<host>/<project>`")}
+		}
+	}
+	return NewSecret(text), nil
+}
+
+func isHTTPURL(text string) bool {
+	address, err := url.Parse(text)
+	return err == nil && (address.Scheme == "http" || address.Scheme == "https") && address.Hostname() != ""
+}
+
+func parseSender(text string) (mail.Address, error) {
+	if text == "" {
+		return mail.Address{}, nil
+	}
+	address, err := mail.ParseAddress(text)
+	if err != nil {
+		return mail.Address{}, messagef("'%s' is not an e-mail address.", text)
+	}
+	return *address, nil
+}
+
+// parseLogFilter takes the expression as it is: wrapped in another one, a
+// wrong one might become right.
+func parseLogFilter(text string) (*regexp.Regexp, error) {
+	if text == "" {
+		return nil, nil
+	}
+	filter, err := regexp.Compile(text)
+	if err != nil {
+		return nil, failure{err}
+	}
+	return filter, nil
+}
+
+// logLevels are in the order in which messages list them.
+var logLevels = []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError, telemetry.LevelCritical}
+
+func parseLogLevel(text string) (slog.Level, error) {
+	names := make([]string, len(logLevels))
+	for i, level := range logLevels {
+		names[i] = telemetry.LevelName(level)
+	}
+	name, err := parseChoice(names...)(text)
+	if err != nil {
+		return 0, err
+	}
+	return logLevels[slices.Index(names, name)], nil
+}
+
+func parseLogFormat(text string) (telemetry.Format, error) {
+	name, err := parseChoice(string(telemetry.Console), string(telemetry.JSON))(text)
+	return telemetry.Format(name), err
+}

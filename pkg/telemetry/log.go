@@ -1,0 +1,175 @@
+// Package telemetry tells the administrator what the server does: logs.
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/lmittmann/tint"
+)
+
+// LevelCritical is for what ends the server or loses data, above
+// slog.LevelError.
+const LevelCritical = slog.LevelError + 4
+
+// Format is how a line of the log is written.
+type Format string
+
+const (
+	// Console is for people: coloured when written to a terminal.
+	Console Format = "CONSOLE"
+	// JSON is one object a line, with at least timestamp, level and event.
+	JSON Format = "JSON"
+)
+
+// standardError as a LogOptions.File is that stream.
+const standardError = "-"
+
+// timestampLayout is in UTC (docs/protocol/configuration.md §2).
+const timestampLayout = time.DateTime
+
+// LogOptions says what is logged, how and where.
+type LogOptions struct {
+	// Level is the lowest logged.
+	Level  slog.Level
+	Format Format
+	// File is appended to; empty or "-" is the standard error.
+	File string
+	// Filter drops the events whose text it does not match at its start. Nil
+	// drops none.
+	Filter *regexp.Regexp
+}
+
+// NewLogger opens the log. The closer ends it; stderr is never closed. The
+// error is that of opening the file.
+func NewLogger(options LogOptions, stderr io.Writer) (*slog.Logger, io.Closer, error) {
+	output, closer := stderr, io.Closer(io.NopCloser(nil))
+	if options.File != "" && options.File != standardError {
+		file, err := os.OpenFile(options.File, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("open the log file: %w", err)
+		}
+		output, closer = file, file
+	}
+	var handler slog.Handler
+	if options.Format == JSON {
+		handler = slog.NewJSONHandler(output, &slog.HandlerOptions{Level: options.Level, ReplaceAttr: jsonAttribute})
+	} else {
+		handler = tint.NewTextHandler(output, &tint.Options{
+			Level:       options.Level,
+			TimeFormat:  timestampLayout,
+			NoColor:     !isTerminal(output),
+			ReplaceAttr: consoleAttribute,
+		})
+	}
+	if options.Filter != nil {
+		handler = filterHandler{handler, options.Filter}
+	}
+	return slog.New(handler), closer, nil
+}
+
+// LevelName gives the name of a level in logs and in --log-level.
+func LevelName(level slog.Level) string {
+	switch {
+	case level >= LevelCritical:
+		return "CRITICAL"
+	case level >= slog.LevelError:
+		return "ERROR"
+	case level >= slog.LevelWarn:
+		return "WARNING"
+	case level >= slog.LevelInfo:
+		return "INFO"
+	default:
+		return "DEBUG"
+	}
+}
+
+// consoleAttribute writes dates in UTC and levels by their names.
+func consoleAttribute(groups []string, attribute slog.Attr) slog.Attr {
+	if len(groups) > 0 {
+		return attribute
+	}
+	switch value := attribute.Value.Any().(type) {
+	case time.Time:
+		if attribute.Key == slog.TimeKey {
+			return slog.Time(slog.TimeKey, value.UTC())
+		}
+	case slog.Level:
+		if attribute.Key == slog.LevelKey {
+			return tint.Attr(levelColor(value), slog.String(slog.LevelKey, LevelName(value)))
+		}
+	}
+	return attribute
+}
+
+// jsonAttribute gives the standard attributes the names that collectors of
+// Parsec's logs know.
+func jsonAttribute(groups []string, attribute slog.Attr) slog.Attr {
+	if len(groups) > 0 {
+		return attribute
+	}
+	switch attribute.Key {
+	case slog.TimeKey:
+		if attribute.Value.Kind() == slog.KindTime {
+			return slog.String("timestamp", attribute.Value.Time().UTC().Format(timestampLayout))
+		}
+	case slog.LevelKey:
+		if level, ok := attribute.Value.Any().(slog.Level); ok {
+			return slog.String(slog.LevelKey, LevelName(level))
+		}
+	case slog.MessageKey:
+		attribute.Key = "event"
+	}
+	return attribute
+}
+
+// levelColor is of the 16 colours of ANSI terminals.
+func levelColor(level slog.Level) uint8 {
+	const red, green, yellow, blue = 9, 10, 11, 12
+	switch {
+	case level >= slog.LevelError:
+		return red
+	case level >= slog.LevelWarn:
+		return yellow
+	case level >= slog.LevelInfo:
+		return green
+	default:
+		return blue
+	}
+}
+
+func isTerminal(output io.Writer) bool {
+	file, ok := output.(*os.File)
+	if !ok {
+		return false
+	}
+	information, err := file.Stat()
+	return err == nil && information.Mode()&os.ModeCharDevice != 0
+}
+
+// filterHandler passes the events whose text matches at its start.
+type filterHandler struct {
+	slog.Handler
+	filter *regexp.Regexp
+}
+
+func (h filterHandler) Handle(ctx context.Context, record slog.Record) error {
+	// The leftmost match begins at 0 if any does.
+	if match := h.filter.FindStringIndex(record.Message); match == nil || match[0] != 0 {
+		return nil
+	}
+	return h.Handler.Handle(ctx, record)
+}
+
+func (h filterHandler) WithAttrs(attributes []slog.Attr) slog.Handler {
+	return filterHandler{h.Handler.WithAttrs(attributes), h.filter}
+}
+
+func (h filterHandler) WithGroup(name string) slog.Handler {
+	return filterHandler{h.Handler.WithGroup(name), h.filter}
+}

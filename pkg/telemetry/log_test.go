@@ -1,0 +1,140 @@
+package telemetry
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/slogtest"
+)
+
+func newLogger(t *testing.T, options LogOptions) (*slog.Logger, *bytes.Buffer) {
+	t.Helper()
+	var output bytes.Buffer
+	log, closer, err := NewLogger(options, &output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := closer.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return log, &output
+}
+
+// timestamp is what changes from line to line.
+var timestamp = regexp.MustCompile(`\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}`)
+
+func TestLevels(t *testing.T) {
+	log, output := newLogger(t, LogOptions{Level: slog.LevelWarn, Format: Console})
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError, LevelCritical} {
+		log.Log(t.Context(), level, "Event happened", "size", 3)
+	}
+	want := "TIME WARNING Event happened size=3\nTIME ERROR Event happened size=3\nTIME CRITICAL Event happened size=3\n"
+	if got := timestamp.ReplaceAllString(output.String(), "TIME"); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	log, output := newLogger(t, LogOptions{Level: slog.LevelDebug, Format: JSON})
+	log.With("logger", "parsec.server").WithGroup("request").Log(t.Context(), LevelCritical, "Lost", "msg", "kept")
+	var got map[string]any
+	if err := json.Unmarshal(output.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := got["timestamp"].(string); timestamp.FindString(text) != text || text == "" {
+		t.Errorf("timestamp %v", got["timestamp"])
+	}
+	for key, want := range map[string]any{"level": "CRITICAL", "event": "Lost", "logger": "parsec.server"} {
+		if got[key] != want {
+			t.Errorf("%s = %v, want %v", key, got[key], want)
+		}
+	}
+	if request, _ := got["request"].(map[string]any); request["msg"] != "kept" {
+		t.Errorf("request = %v", got["request"])
+	}
+	if len(got) != 5 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestHandler checks the contract of slog, with the standard names put back.
+func TestHandler(t *testing.T) {
+	var output *bytes.Buffer
+	slogtest.Run(t, func(t *testing.T) slog.Handler {
+		var log *slog.Logger
+		log, output = newLogger(t, LogOptions{Format: JSON, Filter: regexp.MustCompile("")})
+		return log.Handler()
+	}, func(t *testing.T) map[string]any {
+		var got map[string]any
+		if err := json.Unmarshal(output.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		for from, to := range map[string]string{"timestamp": slog.TimeKey, "event": slog.MessageKey} {
+			if value, found := got[from]; found {
+				got[to] = value
+			}
+		}
+		return got
+	})
+}
+
+func TestFilter(t *testing.T) {
+	for _, row := range []struct {
+		filter string
+		event  string
+		want   bool
+	}{
+		{"Connection", "Connection opened", true},
+		{"Connection", "New Connection", false},
+		{".*Connection", "New Connection", true},
+		{"opened|Connection", "Connection opened", true},
+		{"x*", "Connection opened", true},
+		{"^Connection$", "Connection opened", false},
+		{"Connection", "", false},
+	} {
+		log, output := newLogger(t, LogOptions{Format: Console, Filter: regexp.MustCompile(row.filter)})
+		log.With("key", 1).WithGroup("group").Info(row.event)
+		if got := output.Len() > 0; got != row.want {
+			t.Errorf("%s on %q: logged %t", row.filter, row.event, got)
+		}
+	}
+}
+
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	for range 2 {
+		log, closer, err := NewLogger(LogOptions{Format: Console, File: path}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info("Started")
+		if err := closer.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(string(content), "INFO Started\n"); got != 2 {
+		t.Errorf("%d lines in %q", got, content)
+	}
+	if _, _, err := NewLogger(LogOptions{File: filepath.Join(path, "under a file")}, nil); err == nil {
+		t.Error("a log file was opened below a file")
+	}
+}
+
+func TestStandardErrorByDash(t *testing.T) {
+	log, output := newLogger(t, LogOptions{Format: Console, File: "-"})
+	log.Info("Started")
+	if !strings.HasSuffix(output.String(), " INFO Started\n") {
+		t.Errorf("got %q", output)
+	}
+}
