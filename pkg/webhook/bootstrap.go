@@ -1,0 +1,151 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+const (
+	// maxBootstraps bounds the calls that wait; more are dropped.
+	maxBootstraps = 256
+	// maxAttempts bounds the tries of one call.
+	maxAttempts = 5
+	// firstRetry is the wait after the first try, doubled after each other.
+	firstRetry = 2 * time.Second
+)
+
+// bootstrapQueue is the calls about new organizations.
+type bootstrapQueue struct {
+	client *Client
+	url    string
+	// cancel drops what is left; done is closed when run has ended.
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu     sync.Mutex // held while queueing; guards closed
+	closed bool
+	calls  chan bootstrapCall
+}
+
+// bootstrapCall is the body of a call.
+type bootstrapCall struct {
+	OrganizationID string  `json:"organization_id"`
+	DeviceID       string  `json:"device_id"`
+	DeviceLabel    *string `json:"device_label"`
+	HumanEmail     *string `json:"human_email"`
+	HumanLabel     *string `json:"human_label"`
+}
+
+func newBootstrapQueue(client *Client, url string) *bootstrapQueue {
+	ctx, cancel := context.WithCancel(context.Background())
+	q := &bootstrapQueue{
+		client: client,
+		url:    url,
+		calls:  make(chan bootstrapCall, maxBootstraps),
+		cancel: cancel,
+		done:   make(chan struct{}),
+	}
+	go q.run(ctx)
+	return q
+}
+
+// Bootstrapped implements backend.Webhooks. A failure is logged, after the
+// last try.
+func (c *Client) Bootstrapped(organization parsec.OrganizationID, device backend.Device, human parsec.HumanHandle) {
+	if c.bootstraps == nil {
+		return
+	}
+	call := bootstrapCall{
+		OrganizationID: organization.String(),
+		DeviceID:       device.ID.String(),
+		DeviceLabel:    nullable(device.Label.String()),
+		HumanEmail:     nullable(human.Email()),
+		HumanLabel:     nullable(human.Label()),
+	}
+	if !c.bootstraps.add(call) {
+		c.logger.Error("bootstrap webhook dropped", slog.String("organization", call.OrganizationID))
+	}
+}
+
+// add fails when too many calls wait, or once closed.
+func (q *bootstrapQueue) add(call bootstrapCall) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	select {
+	case q.calls <- call:
+		return true
+	default:
+		return false
+	}
+}
+
+func nullable(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+func (q *bootstrapQueue) close(ctx context.Context) error {
+	defer q.cancel()
+	q.mu.Lock()
+	if !q.closed {
+		q.closed = true
+		close(q.calls)
+	}
+	q.mu.Unlock()
+	select {
+	case <-q.done:
+		return nil
+	case <-ctx.Done():
+	}
+	q.cancel()
+	<-q.done
+	return ctx.Err()
+}
+
+func (q *bootstrapQueue) run(ctx context.Context) {
+	defer close(q.done)
+	for call := range q.calls {
+		if err := q.deliver(ctx, call); err != nil {
+			q.client.logger.Error("bootstrap webhook failed",
+				slog.String("organization", call.OrganizationID), slog.Any("error", err))
+		}
+	}
+}
+
+// deliver tries until the call is accepted.
+func (q *bootstrapQueue) deliver(ctx context.Context, call bootstrapCall) error {
+	body, err := json.Marshal(call)
+	if err != nil {
+		return err
+	}
+	wait := firstRetry
+	for attempt := 1; ; attempt++ {
+		answer, err := q.client.post(ctx, q.url, "application/json; charset=utf-8", body)
+		if err == nil && !answer.accepted() {
+			err = fmt.Errorf("status %d", answer.status)
+		}
+		if err == nil || attempt == maxAttempts {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		wait *= 2
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+}
