@@ -1,0 +1,90 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/wire"
+)
+
+// Transport carries one request, a msgpack map, and brings its reply.
+type Transport interface {
+	RoundTrip(ctx context.Context, request []byte) (reply []byte, err error)
+}
+
+// Call sends command with the fields of request, a struct or nil, and decodes
+// the fields of an ok reply. Its []byte belong to the caller. Any other status
+// is a *protocol.Refusal.
+func Call[Reply any](ctx context.Context, transport Transport, command *protocol.Command, request any) (*Reply, error) {
+	message, err := roundTrip(ctx, transport, command.Name, request)
+	if err != nil {
+		return nil, err
+	}
+	reply := new(Reply)
+	if err := wire.Unmarshal(message, reply); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrProtocol, command.Name, err)
+	}
+	return reply, nil
+}
+
+// roundTrip returns an ok reply.
+func roundTrip(ctx context.Context, transport Transport, command string, request any) ([]byte, error) {
+	message, err := wire.AppendMap(nil, []wire.Field{{Key: "cmd", Value: command}}, request)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := transport.RoundTrip(ctx, message)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", command, err)
+	}
+	if err := checkReply(reply); err != nil {
+		if _, refused := errors.AsType[*protocol.Refusal](err); refused {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %s: %w", ErrProtocol, command, err)
+	}
+	return reply, nil
+}
+
+// checkReply returns nil for an ok reply, a *protocol.Refusal for another
+// status, and any other error for what is no reply.
+func checkReply(reply []byte) error {
+	if err := wire.Scan(reply); err != nil {
+		return err
+	}
+	status, found := wire.LookupString(reply, "status")
+	if !found {
+		return errors.New("the reply has no status")
+	}
+	if protocol.Status(status) == protocol.StatusOK {
+		return nil
+	}
+	refusal := &protocol.Refusal{Status: protocol.Status(status), Details: detailsOf(protocol.Status(status))}
+	// Servers from 2.13 on may send no reason (docs/protocol/commands.md §1.3).
+	refusal.Reason, _ = wire.LookupString(reply, "reason")
+	if refusal.Details == nil {
+		return refusal
+	}
+	if err := wire.Unmarshal(reply, refusal.Details); err != nil {
+		return fmt.Errorf("status %s: %w", status, err)
+	}
+	return refusal
+}
+
+// detailsOf allocates the fields that a status comes with, nil for none.
+func detailsOf(status protocol.Status) any {
+	switch status {
+	case protocol.StatusBadTimestamp:
+		return new(protocol.BadTimestampDetails)
+	case protocol.StatusRequireGreaterTimestamp:
+		return new(protocol.RequireGreaterTimestampDetails)
+	case protocol.StatusSequesterInconsistency:
+		return new(protocol.SequesterInconsistencyDetails)
+	case protocol.StatusRejectedBySequester:
+		return new(protocol.RejectedBySequesterDetails)
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,197 @@
+package client
+
+import (
+	"crypto/ecdh"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+
+	"parsec-server/pkg/certificate"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// Device is a device with its secrets: what an official client keeps on disk.
+// It signs what the official clients sign.
+type Device struct {
+	Organization parsec.OrganizationID
+	ID           parsec.DeviceID
+	// Label is zero for none, as in API 1.
+	Label parsec.DeviceLabel
+	// HumanHandle is zero for none.
+	HumanHandle parsec.HumanHandle
+	Profile     parsec.UserProfile
+	// SigningKey is of the device.
+	SigningKey ed25519.PrivateKey
+	// PrivateKey is of the user: its devices share this X25519 key.
+	PrivateKey *ecdh.PrivateKey
+	// RootVerifyKey is of the organization.
+	RootVerifyKey parsec.VerifyKey
+}
+
+// Person is who a new user is.
+type Person struct {
+	// ID is the first device of the user; zero chooses one at random, as
+	// official clients do since 1.14.
+	ID parsec.DeviceID
+	// Label is zero for none, as in API 1.
+	Label parsec.DeviceLabel
+	// HumanHandle is zero for none.
+	HumanHandle parsec.HumanHandle
+}
+
+// VerifyKey is the public half of the signing key.
+func (d *Device) VerifyKey() parsec.VerifyKey {
+	return parsec.VerifyKey(d.SigningKey.Public().(ed25519.PublicKey))
+}
+
+// PublicKey is the public half of the user's key.
+func (d *Device) PublicKey() parsec.PublicKey {
+	return parsec.PublicKey(d.PrivateKey.PublicKey().Bytes())
+}
+
+// NewUser makes a user and its first device, and what d, of an ADMIN, sends to
+// create them. now is the date of the certificates. It fails on a field that
+// is not valid, such as no profile.
+func (d *Device) NewUser(person Person, profile parsec.UserProfile, now parsec.DateTime) (*Device, *protocol.UserCreateRequest, error) {
+	user, err := newUser(d.Organization, d.RootVerifyKey, person, profile)
+	if err != nil {
+		return nil, nil, err
+	}
+	request, err := user.certify(d.ID, d.SigningKey, now)
+	return user, request, err
+}
+
+// NewDevice makes another device of the user, and what d sends to create it.
+// A zero name chooses one at random; label is zero for none, as in API 1.
+func (d *Device) NewDevice(name parsec.DeviceName, label parsec.DeviceLabel, now parsec.DateTime) (*Device, *protocol.DeviceCreateRequest, error) {
+	if name == (parsec.DeviceName{}) {
+		name = randomDeviceID().Name()
+	}
+	device := *d
+	device.ID = d.ID.User().Device(name)
+	device.Label = label
+	device.SigningKey = newSigningKey()
+	full, redacted, err := device.certifyDevice(d.ID, d.SigningKey, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &device, &protocol.DeviceCreateRequest{DeviceCertificate: full, RedactedDeviceCertificate: redacted}, nil
+}
+
+// RevokeUser is what d, of an ADMIN, sends to revoke user.
+func (d *Device) RevokeUser(user parsec.UserID, now parsec.DateTime) (*protocol.UserRevokeRequest, error) {
+	signed, err := certificate.RevokedUser{Author: d.ID, Timestamp: now, UserID: user}.Sign(d.SigningKey)
+	return &protocol.UserRevokeRequest{RevokedUserCertificate: signed}, err
+}
+
+// NewRealm is what d sends to create a realm of its user.
+func (d *Device) NewRealm(realm parsec.RealmID, now parsec.DateTime) (*protocol.RealmCreateRequest, error) {
+	signed, err := d.certifyRole(realm, d.ID.User(), parsec.RoleOwner, now)
+	return &protocol.RealmCreateRequest{RoleCertificate: signed}, err
+}
+
+// UpdateRole is what d sends to give user a role in a realm, or to take it
+// back with parsec.RoleNone. The request has no message to the user.
+func (d *Device) UpdateRole(realm parsec.RealmID, user parsec.UserID, role parsec.RealmRole, now parsec.DateTime) (*protocol.RealmUpdateRolesRequest, error) {
+	signed, err := d.certifyRole(realm, user, role, now)
+	return &protocol.RealmUpdateRolesRequest{RoleCertificate: signed}, err
+}
+
+// UpdateArchiving is what d sends to change the archiving of a realm.
+func (d *Device) UpdateArchiving(realm parsec.RealmID, configuration protocol.ArchivingConfiguration, now parsec.DateTime) (*protocol.RealmUpdateArchivingRequest, error) {
+	signed, err := certificate.RealmArchiving{
+		Author: d.ID, Timestamp: now, RealmID: realm,
+		Type: configuration.Type, DeletionDate: configuration.DeletionDate,
+	}.Sign(d.SigningKey)
+	return &protocol.RealmUpdateArchivingRequest{ArchivingCertificate: signed}, err
+}
+
+func (d *Device) certifyRole(realm parsec.RealmID, user parsec.UserID, role parsec.RealmRole, now parsec.DateTime) ([]byte, error) {
+	return certificate.RealmRole{Author: d.ID, Timestamp: now, RealmID: realm, UserID: user, Role: role}.Sign(d.SigningKey)
+}
+
+// UserCreateV1 is the form of API 1. Its user has no label, and had better
+// have no human handle (docs/protocol/certificates.md §6).
+func UserCreateV1(request *protocol.UserCreateRequest) *protocol.UserCreateV1Request {
+	return &protocol.UserCreateV1Request{
+		UserCertificate: request.UserCertificate, DeviceCertificate: request.DeviceCertificate,
+	}
+}
+
+// DeviceCreateV1 is the form of API 1. Its device has no label; the server
+// passes answer on to the claimer as it is.
+func DeviceCreateV1(request *protocol.DeviceCreateRequest, answer []byte) *protocol.DeviceCreateV1Request {
+	return &protocol.DeviceCreateV1Request{DeviceCertificate: request.DeviceCertificate, EncryptedAnswer: answer}
+}
+
+func newUser(organization parsec.OrganizationID, root parsec.VerifyKey, person Person, profile parsec.UserProfile) (*Device, error) {
+	if person.ID == (parsec.DeviceID{}) {
+		person.ID = randomDeviceID()
+	}
+	privateKey, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make the user's key: %w", err)
+	}
+	return &Device{
+		Organization:  organization,
+		ID:            person.ID,
+		Label:         person.Label,
+		HumanHandle:   person.HumanHandle,
+		Profile:       profile,
+		SigningKey:    newSigningKey(),
+		PrivateKey:    privateKey,
+		RootVerifyKey: root,
+	}, nil
+}
+
+// certify makes the certificates of the user of d and of d, its first device,
+// signed by author, zero for the root key.
+func (d *Device) certify(author parsec.DeviceID, key ed25519.PrivateKey, now parsec.DateTime) (*protocol.UserCreateRequest, error) {
+	user := certificate.User{
+		Author: author, Timestamp: now, UserID: d.ID.User(),
+		HumanHandle: d.HumanHandle, PublicKey: d.PublicKey(), Profile: d.Profile,
+	}
+	full, err := user.Sign(key)
+	if err != nil {
+		return nil, err
+	}
+	redacted, err := user.Redacted().Sign(key)
+	if err != nil {
+		return nil, err
+	}
+	device, redactedDevice, err := d.certifyDevice(author, key, now)
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.UserCreateRequest{
+		UserCertificate: full, RedactedUserCertificate: redacted,
+		DeviceCertificate: device, RedactedDeviceCertificate: redactedDevice,
+	}, nil
+}
+
+func (d *Device) certifyDevice(author parsec.DeviceID, key ed25519.PrivateKey, now parsec.DateTime) (full, redacted []byte, err error) {
+	device := certificate.Device{
+		Author: author, Timestamp: now, DeviceID: d.ID, DeviceLabel: d.Label, VerifyKey: d.VerifyKey(),
+	}
+	if full, err = device.Sign(key); err != nil {
+		return nil, nil, err
+	}
+	redacted, err = device.Redacted().Sign(key)
+	return full, redacted, err
+}
+
+func newSigningKey() ed25519.PrivateKey {
+	seed := make([]byte, ed25519.SeedSize)
+	rand.Read(seed) // never fails
+	return ed25519.NewKeyFromSeed(seed)
+}
+
+// randomDeviceID has two UUIDs as names, like those of official clients.
+func randomDeviceID() parsec.DeviceID {
+	id, err := parsec.ParseDeviceID(parsec.NewUUID().Hex() + "@" + parsec.NewUUID().Hex())
+	if err != nil {
+		panic("client: hexadecimal digits are no device id: " + err.Error())
+	}
+	return id
+}
