@@ -240,7 +240,7 @@ func TestSequesterServiceSignThenLoad(t *testing.T) {
 			t.Errorf("%s: got %+v, %v\nwant %+v", name, got, err, want)
 		}
 		// Every cut is refused without a crash.
-		for size := range len(signed) {
+		for size := range signed {
 			if _, err := certificate.LoadSequesterService(signed[:size], &authority.PublicKey); err == nil {
 				t.Errorf("%s: the first %d of %d bytes load", name, size, len(signed))
 			}

@@ -60,10 +60,10 @@ func (s Setting) Releases() string { return releases(s.Since, s.Until) }
 func (a Alias) Releases() string { return releases(a.Since, a.Until) }
 
 func releases(since, until string) string {
-	switch {
-	case since == own:
+	switch since {
+	case own:
 		return "none"
-	case since == until:
+	case until:
 		return since
 	default:
 		return since + "–" + until

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,7 +109,7 @@ func fieldsOf(value address) addressFields {
 
 func TestAddresses(t *testing.T) {
 	urls := loadURLs(t)
-	items := append(urls.Addresses, urls.API1Claims...)
+	items := slices.Concat(urls.Addresses, urls.API1Claims)
 	if len(items) < 237 {
 		t.Fatalf("only %d vectors", len(items))
 	}

@@ -138,7 +138,7 @@ func TestBootstrapQueueIsBounded(t *testing.T) {
 				close(begun)
 				<-end
 			}
-			return &http.Response{StatusCode: 200, Header: http.Header{}, Request: request, Body: http.NoBody}, nil
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: request, Body: http.NoBody}, nil
 		}))
 		tell := func(n int) {
 			c.Bootstrapped(organizationID(t, fmt.Sprintf("Org%d", n)), device(t, "alice@laptop", ""), parsec.HumanHandle{})

@@ -70,7 +70,7 @@ func TestSequesterAnswers(t *testing.T) {
 				calls++
 				w.Header().Set("Location", "/elsewhere")
 				w.WriteHeader(test.status)
-				io.WriteString(w, test.body)
+				_, _ = io.WriteString(w, test.body)
 			}))
 			defer server.Close()
 			c := New("", quiet)
@@ -126,7 +126,7 @@ func TestSequesterUnreachable(t *testing.T) {
 			return
 		}
 		defer connection.Close()
-		io.WriteString(connection, "SSH-2.0-OpenSSH\r\n")
+		_, _ = io.WriteString(connection, "SSH-2.0-OpenSSH\r\n")
 	}))
 	defer garbage.Close()
 	for name, address := range map[string]string{
@@ -228,7 +228,7 @@ func TestSequesterAbandoned(t *testing.T) {
 
 func TestErrorsHideAddress(t *testing.T) {
 	c := newClient("", quiet, roundTripper(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }))
-	if _, err := c.post(t.Context(), "http://localhost/?token=s3cr3t", "text/plain", nil); err != io.ErrUnexpectedEOF {
+	if _, err := c.post(t.Context(), "http://localhost/?token=s3cr3t", "text/plain", nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := sequesterURL("http://localhost/\x7f?token=s3cr3t", organizationID(t, "Acme"), service.ID); err == nil || strings.Contains(err.Error(), "s3cr3t") {

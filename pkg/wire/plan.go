@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -204,7 +205,7 @@ func tupleFields(t reflect.Type) ([]field, error) {
 func appendFields(list []field, t reflect.Type, path []int) ([]field, error) {
 	for i := range t.NumField() {
 		member := t.Field(i)
-		index := append(path[:len(path):len(path)], i)
+		index := slices.Concat(path, []int{i})
 		tag, tagged := member.Tag.Lookup("wire")
 		switch {
 		case !tagged && member.Anonymous && member.Type.Kind() == reflect.Struct:
