@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/wire"
@@ -156,9 +157,14 @@ func decompress(compressed []byte) ([]byte, error) {
 	return data, nil
 }
 
+// compressors are kept: each allocates about a megabyte.
+var compressors = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}
+
 func compress(data []byte) ([]byte, error) {
 	var compressed bytes.Buffer
-	writer := zlib.NewWriter(&compressed)
+	writer := compressors.Get().(*zlib.Writer)
+	defer compressors.Put(writer)
+	writer.Reset(&compressed)
 	if _, err := writer.Write(data); err != nil {
 		return nil, err
 	}
