@@ -1,0 +1,113 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// ErrSessionOver tells that the author may not act any more: its user is
+// revoked or frozen, or its organization expired, since it was authenticated.
+// There is no status for it: the connection closes without reply.
+var ErrSessionOver = errors.New("the author may not act any more")
+
+// ErrBlockNotFound tells that a block store has no such block.
+var ErrBlockNotFound = errors.New("no such block in the block store")
+
+// Options are the settings of the rules.
+type Options struct {
+	// AdministrationToken opens administration connections.
+	AdministrationToken string
+	// SpontaneousBootstrap lets anybody bootstrap an unknown organization.
+	SpontaneousBootstrap bool
+	// InitialActiveUsersLimit and InitialOutsiderAllowed are for new
+	// organizations; a nil limit is none.
+	InitialActiveUsersLimit *uint64
+	InitialOutsiderAllowed  bool
+}
+
+// Webhooks calls out of the server. No transaction is open meanwhile.
+type Webhooks interface {
+	// Sequester hands the copy of a vlob to a webhook service: nil once
+	// accepted, a *protocol.Refusal when the service refuses it or fails.
+	Sequester(ctx context.Context, organization parsec.OrganizationID, service SequesterService, blob []byte) error
+	// Bootstrapped tells of a new organization, in the background.
+	Bootstrapped(organization parsec.OrganizationID, device Device, human parsec.HumanHandle)
+}
+
+// Backend runs the commands. Its methods are safe for concurrent use.
+type Backend struct {
+	store    Store
+	blocks   BlockStore
+	bus      *event.Bus
+	webhooks Webhooks
+	now      func() parsec.DateTime
+	options  Options
+	logger   *slog.Logger
+}
+
+// New returns a backend whose events come from bus, which the store publishes
+// to, and whose clock is now.
+func New(store Store, blocks BlockStore, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Backend {
+	return &Backend{store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger}
+}
+
+// Author is an authenticated device, as it was when authenticated.
+type Author struct {
+	Organization parsec.OrganizationID
+	Device       parsec.DeviceID
+	Profile      parsec.UserProfile
+	VerifyKey    parsec.VerifyKey
+	// API is the version that the client announced.
+	API parsec.APIVersion
+}
+
+// User is the author's user.
+func (a *Author) User() parsec.UserID { return a.Device.User() }
+
+// Anonymous is a client of an organization that may not exist yet.
+type Anonymous struct {
+	Organization parsec.OrganizationID
+	API          parsec.APIVersion
+}
+
+// update runs rule in a transaction of the author, once the author is checked
+// again under the transaction's locks (docs/protocol/commands.md §1.6).
+func (b *Backend) update(ctx context.Context, author *Author, scope Scope, rule func(tx Tx, now parsec.DateTime) error) error {
+	now := b.now()
+	return b.updateAt(ctx, author, now, scope, func(tx Tx) error { return rule(tx, now) })
+}
+
+// updateAt is update for a command that has read the clock already: it checks
+// a certificate first, or needs several transactions.
+func (b *Backend) updateAt(ctx context.Context, author *Author, now parsec.DateTime, scope Scope, rule func(Tx) error) error {
+	scope.Organization, scope.Author = author.Organization, author.Device
+	return b.store.Update(ctx, scope, func(tx Tx) error {
+		organization, found := tx.Organization()
+		user, known := tx.Author()
+		if !found || !known || user.Revocation != nil || user.Frozen || organization.Expired(now) {
+			return ErrSessionOver
+		}
+		return rule(tx)
+	})
+}
+
+// Ready tells why the backend cannot serve, nil if it can.
+func (b *Backend) Ready(ctx context.Context) error {
+	return errors.Join(b.store.Ready(ctx), b.blocks.Ready(ctx))
+}
+
+// Ping echoes the text and tells the other devices of the organization.
+func (b *Backend) Ping(ctx context.Context, author *Author, request *protocol.PingRequest) (*protocol.PingReply, error) {
+	err := b.store.Publish(ctx, event.Event{
+		Organization: author.Organization, Author: author.Device, Body: event.Pinged{Ping: request.Ping},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.PingReply{Pong: request.Ping}, nil
+}

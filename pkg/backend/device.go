@@ -1,0 +1,50 @@
+package backend
+
+import (
+	"context"
+
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// DeviceCreate adds a device to the author's user
+// (docs/protocol/commands.md §4).
+func (b *Backend) DeviceCreate(ctx context.Context, author *Author, request *protocol.DeviceCreateRequest) (*protocol.DeviceCreateReply, error) {
+	now := b.now()
+	device, err := checkDeviceCreate(author, now, request)
+	if err != nil {
+		return nil, err
+	}
+	return b.createDevice(ctx, author, now, device, nil)
+}
+
+// DeviceCreateV1 is DeviceCreate in the form of API 1: the answer goes to who
+// claims the device.
+func (b *Backend) DeviceCreateV1(ctx context.Context, author *Author, request *protocol.DeviceCreateV1Request) (*protocol.DeviceCreateReply, error) {
+	now := b.now()
+	device, err := checkDeviceCreateV1(author, now, request)
+	if err != nil {
+		return nil, err
+	}
+	return b.createDevice(ctx, author, now, device, request.EncryptedAnswer)
+}
+
+func (b *Backend) createDevice(ctx context.Context, author *Author, now parsec.DateTime, device Device, encryptedAnswer []byte) (*protocol.DeviceCreateReply, error) {
+	err := b.updateAt(ctx, author, now, Scope{LockOrganization: true}, func(tx Tx) error {
+		if _, exists, err := tx.Device(ctx, device.ID); err != nil {
+			return err
+		} else if exists {
+			return protocol.Refuse(protocol.StatusAlreadyExists, "This device already exists.")
+		}
+		tx.CreateDevice(device)
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.DeviceCreated{
+			Device: device.ID, DeviceCertificate: device.Certificate, EncryptedAnswer: encryptedAnswer,
+		}})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.DeviceCreateReply{}, nil
+}

@@ -1,0 +1,163 @@
+package backend
+
+import (
+	"context"
+	"crypto/subtle"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// defaultMinimumArchivingPeriod is 30 days, in seconds
+// (docs/protocol/administration.md §1).
+const defaultMinimumArchivingPeriod = 30 * 24 * 3600
+
+var errOrganizationNotFound = protocol.Refuse(protocol.StatusNotFound, "No such organization.")
+
+// OrganizationStats sums up the organization of an ADMIN
+// (docs/protocol/commands.md §5).
+func (b *Backend) OrganizationStats(ctx context.Context, author *Author, _ *protocol.OrganizationStatsRequest) (*protocol.OrganizationStatsReply, error) {
+	if err := checkAdministrator(author); err != nil {
+		return nil, err
+	}
+	statistics, err := b.statistics(ctx, author.Organization)
+	if err != nil {
+		return nil, err
+	}
+	active, revoked := statistics.users()
+	reply := &protocol.OrganizationStatsReply{
+		DataSize:     statistics.DataSize,
+		MetadataSize: statistics.MetadataSize,
+		Realms:       statistics.Realms,
+		Users:        active + revoked,
+		ActiveUsers:  active,
+	}
+	for _, profile := range parsec.UserProfiles {
+		reply.UsersPerProfileDetail = append(reply.UsersPerProfileDetail, protocol.ProfileDetail{
+			Profile: profile, Active: statistics.Active[profile], Revoked: statistics.Revoked[profile],
+		})
+	}
+	return reply, nil
+}
+
+// statistics refuses an organization that does not exist.
+func (b *Backend) statistics(ctx context.Context, organization parsec.OrganizationID) (Statistics, error) {
+	if _, err := b.existingOrganization(ctx, organization); err != nil {
+		return Statistics{}, err
+	}
+	return b.store.OrganizationStatistics(ctx, organization)
+}
+
+func (s *Statistics) users() (active, revoked uint64) {
+	for _, profile := range parsec.UserProfiles {
+		active += s.Active[profile]
+		revoked += s.Revoked[profile]
+	}
+	return active, revoked
+}
+
+// existingOrganization refuses an organization that does not exist.
+func (b *Backend) existingOrganization(ctx context.Context, id parsec.OrganizationID) (*Organization, error) {
+	organization, err := b.FindOrganization(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if organization == nil {
+		return nil, errOrganizationNotFound
+	}
+	return organization, nil
+}
+
+// OrganizationConfig gives the settings of the organization
+// (docs/protocol/commands.md §5).
+func (b *Backend) OrganizationConfig(ctx context.Context, author *Author, _ *protocol.OrganizationConfigRequest) (*protocol.OrganizationConfigReply, error) {
+	organization, err := b.existingOrganization(ctx, author.Organization)
+	if err != nil {
+		return nil, err
+	}
+	reply := &protocol.OrganizationConfigReply{
+		UserProfileOutsiderAllowed: organization.UserProfileOutsiderAllowed,
+		ActiveUsersLimit:           organization.ActiveUsersLimit,
+		MinimumArchivingPeriod:     organization.MinimumArchivingPeriod,
+	}
+	if !organization.Sequestered() {
+		return reply, nil
+	}
+	services, err := b.store.SequesterServices(ctx, author.Organization)
+	if err != nil {
+		return nil, err
+	}
+	reply.SequesterAuthorityCertificate = organization.SequesterAuthorityCertificate
+	reply.SequesterServicesCertificates = servicesCertificates(enabledServices(services))
+	return reply, nil
+}
+
+// OrganizationBootstrap creates the first user of an organization and binds
+// its root key (docs/protocol/administration.md §3).
+func (b *Backend) OrganizationBootstrap(ctx context.Context, anonymous *Anonymous, request *protocol.OrganizationBootstrapRequest) (*protocol.OrganizationBootstrapReply, error) {
+	now := b.now()
+	first, err := checkBootstrap(now, request)
+	if err != nil {
+		return nil, err
+	}
+	return b.bootstrap(ctx, anonymous.Organization, now, request.BootstrapToken, first)
+}
+
+// OrganizationBootstrapV1 is OrganizationBootstrap in the form of API 1.
+func (b *Backend) OrganizationBootstrapV1(ctx context.Context, anonymous *Anonymous, request *protocol.OrganizationBootstrapV1Request) (*protocol.OrganizationBootstrapReply, error) {
+	now := b.now()
+	first, err := checkBootstrapV1(now, request)
+	if err != nil {
+		return nil, err
+	}
+	return b.bootstrap(ctx, anonymous.Organization, now, request.BootstrapToken, first)
+}
+
+// bootstrap tests and sets in one transaction. The active users limit does not
+// count for the first user.
+func (b *Backend) bootstrap(ctx context.Context, id parsec.OrganizationID, now parsec.DateTime, token string, first bootstrap) (*protocol.OrganizationBootstrapReply, error) {
+	err := b.store.Update(ctx, Scope{Organization: id, LockOrganization: true}, func(tx Tx) error {
+		var organization Organization
+		if stored, found := tx.Organization(); found {
+			organization = *stored
+		} else if b.options.SpontaneousBootstrap {
+			organization = b.newOrganization(id, now)
+		} else {
+			return errOrganizationNotFound
+		}
+		if organization.Expired(now) {
+			return ErrSessionOver
+		}
+		if organization.Bootstrapped() {
+			return protocol.Refuse(protocol.StatusAlreadyBootstrapped, "The organization is already bootstrapped.")
+		}
+		if subtle.ConstantTimeCompare([]byte(token), []byte(organization.BootstrapToken)) != 1 {
+			return protocol.Refuse(protocol.StatusNotFound, "Invalid bootstrap token.")
+		}
+		organization.RootVerifyKey = &first.RootVerifyKey
+		organization.SequesterAuthorityCertificate = first.SequesterAuthorityCertificate
+		organization.SequesterVerifyKeyDER = first.SequesterVerifyKeyDER
+		organization.BootstrappedOn = &now
+		tx.PutOrganization(organization)
+		tx.CreateUser(first.User)
+		tx.CreateDevice(first.Device)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.webhooks.Bootstrapped(id, first.Device, first.User.HumanHandle)
+	return &protocol.OrganizationBootstrapReply{}, nil
+}
+
+// newOrganization has no bootstrap token, and the settings of new
+// organizations.
+func (b *Backend) newOrganization(id parsec.OrganizationID, now parsec.DateTime) Organization {
+	return Organization{
+		ID:                         id,
+		UserProfileOutsiderAllowed: b.options.InitialOutsiderAllowed,
+		ActiveUsersLimit:           b.options.InitialActiveUsersLimit,
+		MinimumArchivingPeriod:     defaultMinimumArchivingPeriod,
+		CreatedOn:                  now,
+	}
+}

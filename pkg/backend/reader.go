@@ -1,0 +1,130 @@
+package backend
+
+import (
+	"context"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// Reader gives the facts of one command, in one consistent snapshot a call.
+// What does not exist is a false, not an error; the facts found so far are
+// still given, so that rules can refuse in the order of their tables.
+type Reader interface {
+	OrganizationReader
+	UserReader
+	RealmReader
+	VlobReader
+}
+
+// OrganizationReader reads organizations and invitations.
+type OrganizationReader interface {
+	Organization(ctx context.Context, id parsec.OrganizationID) (*Organization, bool, error)
+	// OrganizationStatistics does not scan the organization's data.
+	OrganizationStatistics(ctx context.Context, id parsec.OrganizationID) (Statistics, error)
+	// SequesterServices lists all services in creation order.
+	SequesterServices(ctx context.Context, organization parsec.OrganizationID) ([]SequesterService, error)
+	// Invitation reads the organization and the invitation.
+	Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (InvitationFacts, error)
+	// InvitationV1 reads the invitation, and whether the invitee exists.
+	InvitationV1(ctx context.Context, organization parsec.OrganizationID, invitee InviteeV1) (InvitationV1Facts, error)
+}
+
+// InvitationFacts are nil for what does not exist.
+type InvitationFacts struct {
+	Organization *Organization
+	Invitation   *Invitation
+	// Greeter is the creator of the invitation.
+	Greeter *User
+}
+
+// InvitationV1Facts are nil for what does not exist.
+type InvitationV1Facts struct {
+	Invitation *InvitationV1
+	// InviteeExists tells that the user or device is created, revoked or not.
+	InviteeExists bool
+}
+
+// UserReader reads users, devices and messages.
+type UserReader interface {
+	// Authentication reads what a device's authentication needs.
+	Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec.DeviceID) (AuthenticationFacts, error)
+	// UserAndDevices reads a user, all its devices in creation order, and the
+	// users and devices that lead from their certifiers to the root key
+	// (docs/protocol/commands.md §4, trustchain).
+	UserAndDevices(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) (UserFacts, bool, error)
+	// FindUsers lists the users that query.Select selects among all users of
+	// the organization, with the number of matches.
+	FindUsers(ctx context.Context, organization parsec.OrganizationID, query UserQuery) ([]User, uint64, error)
+	// Messages lists the messages of user after the first offset ones.
+	Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset uint64) ([]Message, error)
+}
+
+// AuthenticationFacts are nil for what does not exist.
+type AuthenticationFacts struct {
+	Organization *Organization
+	Device       *Device
+	User         *User
+}
+
+// UserFacts is a user with what verifies it.
+type UserFacts struct {
+	User    User
+	Devices []Device
+	// ChainDevices and ChainUsers are the devices of the trustchain and their
+	// users, each once.
+	ChainDevices []Device
+	ChainUsers   []User
+}
+
+// RealmReader reads realms, for a user: the Member of each realm.
+type RealmReader interface {
+	Realm(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (*Realm, bool, error)
+	// RealmStatistics sums the lengths of the blocks, and of all versions of
+	// the vlobs as first uploaded, without scanning them.
+	RealmStatistics(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (realm *Realm, blocksSize, vlobsSize uint64, found bool, err error)
+	// RoleCertificates are in order of date, then of insertion.
+	RoleCertificates(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (*Realm, []RoleCertificate, bool, error)
+	// RealmsOf lists the realms where the user has a role.
+	RealmsOf(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) ([]Realm, error)
+	// ReencryptionBatch lists at most size versions of the previous revision
+	// that are not saved in the current one.
+	ReencryptionBatch(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID, size uint64) (*Realm, []protocol.ReencryptionItem, bool, error)
+}
+
+// VlobReader reads vlobs and blocks; what it reads of the realm comes with it.
+type VlobReader interface {
+	// ReadVlob reads the vlob's realm and the version selected among those
+	// stored under encryptionRevision; the version is nil if there is none.
+	ReadVlob(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection VlobSelection) (*Realm, *VlobVersion, bool, error)
+	// VlobVersions lists every version once, without blobs.
+	VlobVersions(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, vlob parsec.VlobID) (*Realm, []VlobVersion, bool, error)
+	// Changes gives the latest version of each vlob that has an entry after
+	// checkpoint in the realm's log, and Realm.Checkpoint of the same instant.
+	Changes(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, checkpoint uint64) (*Realm, map[parsec.VlobID]uint32, bool, error)
+	// Block reads the metadata and the realm of a block.
+	Block(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.BlockID) (*Realm, *Block, bool, error)
+}
+
+// VlobSelection selects a version by number, else the highest dated at or
+// before Timestamp, else the latest.
+type VlobSelection struct {
+	Vlob               parsec.VlobID
+	EncryptionRevision uint64
+	Version            *uint32
+	Timestamp          *parsec.DateTime
+}
+
+// BlockStore keeps the bytes of blocks (docs/protocol/blockstore.md). Creating
+// a block again replaces its bytes.
+type BlockStore interface {
+	// Read returns ErrBlockNotFound when every node says that it has no such
+	// block.
+	Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error)
+	// Create returns nil once the bytes are durable. It does not keep block,
+	// and whatever it returns, it writes nothing afterwards.
+	Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error
+	// Ready tells why the store cannot serve, in words that anybody may read,
+	// nil if it can.
+	Ready(ctx context.Context) error
+}

@@ -1,0 +1,351 @@
+package backend
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// maxQueuedEvents bounds the events that wait for a client; one more ends its
+// session (docs/protocol/events.md §3).
+const maxQueuedEvents = 100
+
+// Session is a connection that lasts: it ends when its user, its invitation or
+// its organization may not be served any more, and holds the events that wait
+// for its client. Close releases it.
+type Session struct {
+	// Author is zero in an invited session.
+	Author Author
+	// Invitee is zero in an authenticated session.
+	Invitee Invitee
+
+	backend      *Backend
+	subscription *event.Subscription
+	onOver       func()
+
+	mu   sync.Mutex
+	over bool
+	// early holds the closing events received while the session opens.
+	opening    bool
+	early      []event.Event
+	expiration *time.Timer
+	subscribed bool
+	// loading holds the role changes received while the roles are read.
+	loading     bool
+	roleChanges []event.RealmRolesUpdated
+	queue       []protocol.Event
+	// onEvent is called once, when the queue is not empty any more.
+	onEvent func()
+}
+
+// Invitee is the claimer of an invitation.
+type Invitee struct {
+	Organization parsec.OrganizationID
+	Token        parsec.InvitationToken
+	Type         parsec.InvitationType
+	API          parsec.APIVersion
+}
+
+// Authenticate checks an answer and opens the session of its author. onOver is
+// called once, on a goroutine that it must not block, when the session must
+// end by itself.
+func (b *Backend) Authenticate(ctx context.Context, answer Answer, onOver func()) (*Session, error) {
+	return b.openSession(onOver,
+		[]event.Topic{event.UserTopic(answer.Organization, answer.Device.User()), event.OrganizationTopic(answer.Organization)},
+		func(session *Session) (expiration *parsec.DateTime, err error) {
+			facts, err := b.store.Authentication(ctx, answer.Organization, answer.Device)
+			if err != nil {
+				return nil, err
+			}
+			if err := b.checkAnswer(answer, facts); err != nil {
+				return nil, err
+			}
+			session.Author = facts.Author(answer.API)
+			return facts.Organization.ExpirationDate, nil
+		})
+}
+
+// Resume opens the session of an author authenticated by other means. The
+// checks are made again, since the session did not watch meanwhile.
+func (b *Backend) Resume(ctx context.Context, author Author, onOver func()) (*Session, error) {
+	return b.openSession(onOver,
+		[]event.Topic{event.UserTopic(author.Organization, author.User()), event.OrganizationTopic(author.Organization)},
+		func(session *Session) (expiration *parsec.DateTime, err error) {
+			facts, err := b.store.Authentication(ctx, author.Organization, author.Device)
+			if err != nil {
+				return nil, err
+			}
+			if err := b.CheckOpen(facts.Organization); err != nil {
+				return nil, err
+			}
+			if err := facts.CheckDevice(); err != nil {
+				return nil, err
+			}
+			session.Author = author
+			return facts.Organization.ExpirationDate, nil
+		})
+}
+
+// ConnectInvited checks an invitation and opens the session of its claimer,
+// which an expiration ends too (docs/protocol/commands.md §10, invariant 57).
+func (b *Backend) ConnectInvited(ctx context.Context, invitee Invitee, onOver func()) (*Session, error) {
+	return b.openSession(onOver,
+		[]event.Topic{event.InvitationTopic(invitee.Organization, invitee.Token), event.OrganizationTopic(invitee.Organization)},
+		func(session *Session) (expiration *parsec.DateTime, err error) {
+			facts, err := b.Invitation(ctx, invitee.Organization, invitee.Token)
+			if err != nil {
+				return nil, err
+			}
+			if facts.Invitation.Type != invitee.Type {
+				return nil, OtherInvitationType
+			}
+			session.Invitee = invitee
+			return facts.Organization.ExpirationDate, nil
+		})
+}
+
+// Invitation reads an invitation that may be claimed, or returns why not.
+func (b *Backend) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (InvitationFacts, error) {
+	facts, err := b.store.Invitation(ctx, organization, token)
+	if err != nil {
+		return facts, err
+	}
+	if err := b.CheckOpen(facts.Organization); err != nil {
+		return facts, err
+	}
+	switch {
+	case facts.Invitation == nil:
+		return facts, UnknownInvitation
+	case facts.Invitation.DeletedOn != nil:
+		return facts, DeletedInvitation
+	default:
+		return facts, nil
+	}
+}
+
+// openSession watches the topics before it checks, so that what happens in
+// between is not missed.
+func (b *Backend) openSession(onOver func(), topics []event.Topic, check func(*Session) (expiration *parsec.DateTime, err error)) (*Session, error) {
+	session := &Session{backend: b, onOver: onOver, opening: true}
+	session.subscription = b.bus.Subscribe(session.receive, topics...)
+	expiration, err := check(session)
+	if err != nil {
+		session.Close()
+		return nil, err
+	}
+	session.mu.Lock()
+	defer session.mu.Unlock()
+	session.opening = false
+	session.expireAt(expiration)
+	for _, e := range session.early {
+		session.handle(e)
+	}
+	session.early = nil
+	return session, nil
+}
+
+// Close releases the session.
+func (s *Session) Close() {
+	s.subscription.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	s.queue = nil
+	if s.expiration != nil {
+		s.expiration.Stop()
+	}
+}
+
+// end tells the connection, once. The caller holds mu.
+func (s *Session) end() {
+	if !s.over {
+		s.over = true
+		s.onOver()
+	}
+}
+
+// expireAt ends the session at date. The caller holds mu.
+func (s *Session) expireAt(date *parsec.DateTime) {
+	if s.expiration != nil {
+		s.expiration.Stop()
+		s.expiration = nil
+	}
+	if date == nil {
+		return
+	}
+	left := date.Sub(s.backend.now())
+	if left <= 0 {
+		s.end()
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(left, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.expiration == timer { // else the date changed meanwhile
+			s.end()
+		}
+	})
+	s.expiration = timer
+}
+
+// receive takes one event; it runs on the goroutine of the bus.
+func (s *Session) receive(e event.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.over:
+	case s.opening:
+		// Nothing else concerns a session that is not subscribed.
+		switch e.Body.(type) {
+		case event.UserRevoked, event.UserFrozen, event.OrganizationExpiration, event.InviteStatusChanged:
+			s.early = append(s.early, e)
+		}
+	default:
+		s.handle(e)
+	}
+}
+
+// handle takes one event of an open session. The caller holds mu.
+func (s *Session) handle(e event.Event) {
+	switch body := e.Body.(type) {
+	case event.UserRevoked, event.UserFrozen:
+		s.end()
+	case event.OrganizationExpiration:
+		s.expireAt(body.Date)
+	case event.InviteStatusChanged:
+		if s.Invitee.Token == body.Token && body.Status == parsec.InvitationDeleted {
+			s.end()
+			return
+		}
+		s.enqueue(e, body)
+	case event.RealmRolesUpdated:
+		if s.loading {
+			s.roleChanges = append(s.roleChanges, body)
+		} else if s.subscribed {
+			s.follow(body)
+		}
+		s.enqueue(e, body)
+	case event.ClientBody:
+		s.enqueue(e, body)
+	}
+}
+
+// follow keeps the topics equal to the realms where the user has a role.
+func (s *Session) follow(change event.RealmRolesUpdated) {
+	topic := event.RealmTopic(s.Author.Organization, change.Realm)
+	if change.Role == parsec.RoleNone {
+		s.subscription.Remove(topic)
+	} else {
+		s.subscription.Add(topic)
+	}
+}
+
+// enqueue keeps what the client must be told. The caller holds mu.
+func (s *Session) enqueue(e event.Event, body event.ClientBody) {
+	if !s.subscribed || e.ExcludeAuthor() && e.Author == s.Author.Device {
+		return
+	}
+	told := body.Client()
+	if !told.KnownTo(s.Author.API) {
+		return
+	}
+	if len(s.queue) == maxQueuedEvents {
+		s.end()
+		return
+	}
+	s.queue = append(s.queue, told)
+	if wake := s.onEvent; wake != nil {
+		s.onEvent = nil
+		wake()
+	}
+}
+
+// OnEvent calls wake once, as soon as an event waits for the client. It
+// replaces an earlier wake that was not called. wake must not block, nor use
+// the session.
+func (s *Session) OnEvent(wake func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) > 0 {
+		s.onEvent = nil
+		wake()
+		return
+	}
+	s.onEvent = wake
+}
+
+// EventsSubscribe starts the delivery of events; again is harmless
+// (docs/protocol/events.md §1).
+func (b *Backend) EventsSubscribe(ctx context.Context, session *Session, _ *protocol.EventsSubscribeRequest) (*protocol.EventsSubscribeReply, error) {
+	session.mu.Lock()
+	if session.subscribed {
+		session.mu.Unlock()
+		return &protocol.EventsSubscribeReply{}, nil
+	}
+	session.subscribed, session.loading = true, true
+	session.mu.Unlock()
+
+	realms, err := b.store.RealmsOf(ctx, session.Author.Organization, session.Author.User())
+
+	session.mu.Lock()
+	defer session.mu.Unlock()
+	changes := session.roleChanges
+	session.loading, session.roleChanges = false, nil
+	if err != nil {
+		session.subscribed = false
+		return nil, err
+	}
+	for _, realm := range realms {
+		session.subscription.Add(event.RealmTopic(session.Author.Organization, realm.ID))
+	}
+	for _, change := range changes {
+		session.follow(change)
+	}
+	return &protocol.EventsSubscribeReply{}, nil
+}
+
+// EventsListen takes the oldest event, waiting for one if the request says so.
+// Once ctx is done no event is taken: none is lost by an abandoned wait.
+func (b *Backend) EventsListen(ctx context.Context, session *Session, request *protocol.EventsListenRequest) (protocol.Event, error) {
+	for {
+		told, err := session.take(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case told != nil:
+			return told, nil
+		case !request.Wait:
+			return nil, protocol.Refuse(protocol.StatusNoEvents, "No event is waiting.")
+		}
+		arrived := make(chan struct{})
+		session.OnEvent(func() { close(arrived) })
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// take gives nil if the queue is empty.
+func (s *Session) take(ctx context.Context) (protocol.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(s.queue) == 0 {
+		return nil, nil
+	}
+	told := s.queue[0]
+	s.queue = s.queue[1:]
+	if len(s.queue) == 0 {
+		s.queue = nil // an idle session keeps no memory for events
+	}
+	return told, nil
+}

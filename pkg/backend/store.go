@@ -1,0 +1,205 @@
+package backend
+
+import (
+	"context"
+
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// Store keeps the state of every organization. Each method of Reader is one
+// consistent snapshot. A store copies the bytes that it is given, and callers
+// do not change the bytes that it gives.
+//
+// storetest is the suite that every store passes.
+type Store interface {
+	Reader
+
+	// Update runs rule on the facts that scope names, under its locks. When
+	// rule returns nil, the effects queued on the transaction are applied and
+	// its events published, in commit order, as one transaction; when it
+	// returns an error, nothing is, and Update returns that error. A store may
+	// run rule again, on fresh facts, when the transaction must be retried.
+	Update(ctx context.Context, scope Scope, rule func(Tx) error) error
+
+	// ReserveBlock reads what block_create needs for a user, and, when the
+	// realm is found and the block neither exists nor is reserved beyond now,
+	// reserves the block for upload. It is one step: of several reservations at
+	// once one holds.
+	ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload BlockUpload, now parsec.DateTime) (BlockReservation, error)
+	// ReleaseBlock ends the reservation that has the token, if there is one.
+	ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error
+
+	// Publish delivers an event that comes with no change of state.
+	Publish(ctx context.Context, event event.Event) error
+
+	// Ready tells why the store cannot serve, in words that anybody may read,
+	// nil if it can.
+	Ready(ctx context.Context) error
+}
+
+// Scope names what a transaction works on. Locks are taken in this order:
+// organization, realm, recipients (docs/protocol/commands.md §10).
+type Scope struct {
+	Organization parsec.OrganizationID
+	// LockOrganization excludes every other transaction of the organization:
+	// for users, devices, bootstrap, administration and sequester services.
+	// Otherwise the organization's lock is shared.
+	LockOrganization bool
+	// Author gives Tx.Author, none if zero.
+	Author parsec.DeviceID
+	// Realm gives Tx.Realm, by its id or by that of one of its vlobs.
+	Realm parsec.RealmID
+	Vlob  parsec.VlobID
+	// Block gives Tx.Block, with RealmData; none if zero.
+	Block parsec.BlockID
+	// By tells which of realm and vlob is given, and how the realm is locked.
+	By RealmScope
+}
+
+// RealmScope tells how a transaction works on a realm.
+type RealmScope uint8
+
+const (
+	// NoRealm leaves Tx.Realm without realm.
+	NoRealm RealmScope = iota
+	// RealmExclusive is for roles, archiving, maintenance and batches: it
+	// excludes every other transaction on Scope.Realm.
+	RealmExclusive
+	// RealmData is for creating Scope.Block in Scope.Realm: it excludes
+	// RealmExclusive, and other creations and reservations of the block once it
+	// is reserved.
+	RealmData
+	// RealmVlobCreate is for creating Scope.Vlob in Scope.Realm: it excludes
+	// RealmExclusive, other writes of vlobs in the realm, and other creations
+	// of the vlob. It gives Tx.Vlob.
+	RealmVlobCreate
+	// RealmVlobUpdate is for updating Scope.Vlob; the realm is the vlob's. It
+	// excludes what RealmVlobCreate does. It gives Tx.Vlob.
+	RealmVlobUpdate
+)
+
+// Tx is a transaction: facts under lock, then effects that are queued until
+// the rule returns. It is not safe for concurrent use. Facts that come with
+// the scope cost nothing; the methods with a context ask the store, and do not
+// see the effects queued. The users and devices that effects name exist, if
+// only by an earlier effect of the same transaction; certifiers need not.
+type Tx interface {
+	OrganizationTx
+	UserTx
+	RealmTx
+	VlobTx
+	MessageTx
+	InviteTx
+
+	// Emit queues an event, published after the commit in the order of the
+	// calls.
+	Emit(event event.Event)
+}
+
+// OrganizationTx is for organizations and their sequester services.
+type OrganizationTx interface {
+	// Organization is that of the scope; false if there is none.
+	Organization() (*Organization, bool)
+	// PutOrganization creates or replaces that of the scope.
+	PutOrganization(organization Organization)
+	// SequesterServices lists all services in creation order. It is locked
+	// against changes for the duration of the transaction.
+	SequesterServices(ctx context.Context) ([]SequesterService, error)
+	// PutSequesterService creates or replaces a service.
+	PutSequesterService(service SequesterService)
+}
+
+// UserTx is for users and devices; its effects need LockOrganization.
+type UserTx interface {
+	// Author is the user of the scope's author; false if the device or user
+	// does not exist.
+	Author() (*User, bool)
+	User(ctx context.Context, id parsec.UserID) (*User, bool, error)
+	Device(ctx context.Context, id parsec.DeviceID) (*Device, bool, error)
+	// HumanTaken tells whether a user that is not revoked has this e-mail.
+	HumanTaken(ctx context.Context, email string) (bool, error)
+	// ActiveUsers counts the users that are not revoked, and among them the
+	// administrators that are neither frozen.
+	ActiveUsers(ctx context.Context) (users, administrators uint64, err error)
+
+	CreateUser(user User)
+	CreateDevice(device Device)
+	RevokeUser(id parsec.UserID, revocation Revocation)
+	FreezeUser(id parsec.UserID, frozen bool)
+}
+
+// RealmTx is for realms; its effects need RealmExclusive.
+type RealmTx interface {
+	// Realm is that of the scope; false if there is none. Its Member is the
+	// author's user.
+	Realm() (*Realm, bool)
+	// Member is what the realm of the scope knows of another user.
+	Member(ctx context.Context, user parsec.UserID) (Member, error)
+	// Participants lists the users that have a role in the realm of the scope
+	// and are not revoked.
+	Participants(ctx context.Context) ([]parsec.UserID, error)
+
+	// CreateRealm creates the realm of the scope: revision 1, no maintenance,
+	// checkpoint 0.
+	CreateRealm(createdOn parsec.DateTime)
+	// AddRole appends a certificate and makes it the user's current role.
+	AddRole(role RoleCertificate)
+	// TouchRoleChange and TouchArchivingChange raise the user's dates to date
+	// if it is later.
+	TouchRoleChange(user parsec.UserID, date parsec.DateTime)
+	TouchArchivingChange(user parsec.UserID, date parsec.DateTime)
+	// AddArchiving appends a certificate and makes it the current one.
+	AddArchiving(archiving Archiving, certificate []byte)
+	// StartMaintenance sets the maintenance and adds one to the encryption
+	// revision.
+	StartMaintenance(maintenance Maintenance)
+	// FinishMaintenance clears the maintenance; the revision stays.
+	FinishMaintenance()
+
+	// ReencryptionProgress counts the versions of the previous revision, and
+	// those saved in the current one.
+	ReencryptionProgress(ctx context.Context) (total, done uint64, err error)
+	// SaveReencrypted stores the items that are versions of the previous
+	// revision of this realm and not saved yet, and gives the progress after
+	// it. It is the one effect that is done at once.
+	SaveReencrypted(ctx context.Context, items []protocol.ReencryptionItem) (total, done uint64, err error)
+}
+
+// VlobTx is for vlobs and blocks.
+type VlobTx interface {
+	// Vlob is that of the scope; false if there is none in the organization.
+	Vlob() (*Vlob, bool)
+	// WriteVlob stores a version of the scope's vlob in the scope's realm at
+	// the current revision, with its sequester copies, appends the entry
+	// checkpoint to the realm's log (the realm's checkpoint + 1), and raises
+	// the author's LastVlobUpdate.
+	WriteVlob(version VlobVersion, checkpoint uint64, sequester map[parsec.SequesterServiceID][]byte)
+	// Block tells whether the block of the scope exists in the organization,
+	// and its upload under way, nil if none.
+	Block() (exists bool, upload *BlockUpload)
+	// CreateBlock stores the metadata of the block of the scope, in place of
+	// its upload.
+	CreateBlock(block Block)
+}
+
+// MessageTx is for messages.
+type MessageTx interface {
+	// MessageCounts locks the lists of the recipients, in order of their ids,
+	// and gives the number of messages in each.
+	MessageCounts(ctx context.Context, recipients []parsec.UserID) (map[parsec.UserID]uint64, error)
+	AddMessage(message Message)
+}
+
+// InviteTx is for invitations.
+type InviteTx interface {
+	InvitationV1(ctx context.Context, invitee InviteeV1) (*InvitationV1, bool, error)
+	// PutInvitationV1 creates or replaces the invitation.
+	PutInvitationV1(invitee InviteeV1, invitation InvitationV1)
+	DeleteInvitationV1(invitee InviteeV1)
+
+	Invitation(ctx context.Context, token parsec.InvitationToken) (*Invitation, bool, error)
+	// PutInvitation creates or replaces the invitation of its token.
+	PutInvitation(invitation Invitation)
+}
