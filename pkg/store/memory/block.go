@@ -1,0 +1,83 @@
+package memory
+
+import (
+	"context"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+// ReserveBlock implements backend.Store.
+func (s *Store) ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload backend.BlockUpload, now parsec.DateTime) (backend.BlockReservation, error) {
+	if err := ctx.Err(); err != nil {
+		return backend.BlockReservation{}, err
+	}
+	o, found := s.lookup(organization)
+	if !found {
+		return backend.BlockReservation{}, nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var facts backend.BlockReservation
+	facts.Realm, found = o.realms[realm].seenBy(user)
+	_, facts.Exists = o.blocks[upload.ID]
+	if present, taken := o.uploads[upload.ID]; found && !facts.Exists && (!taken || present.Until <= now) {
+		o.uploads[upload.ID] = upload
+		facts.Reserved = true
+	}
+	return facts, nil
+}
+
+// ReleaseBlock implements backend.Store.
+func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o, found := s.lookup(organization)
+	if !found {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.uploads[block].Token == token {
+		delete(o.uploads, block)
+	}
+	return nil
+}
+
+// Block implements backend.VlobReader.
+func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.BlockID) (*backend.Realm, *backend.Block, bool, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	defer o.mu.RUnlock()
+	block, found := o.blocks[id]
+	if !found {
+		return nil, nil, false, nil
+	}
+	r, _ := o.realms[block.Realm].seenBy(user)
+	return r, &block, true, nil
+}
+
+// Block implements backend.VlobTx.
+func (t *tx) Block() (exists bool, upload *backend.BlockUpload) {
+	_, exists = t.organization.blocks[t.scope.Block]
+	if under, found := t.organization.uploads[t.scope.Block]; found {
+		upload = &under
+	}
+	return exists, upload
+}
+
+// CreateBlock implements backend.VlobTx.
+func (t *tx) CreateBlock(block backend.Block) {
+	_, exists := t.organization.blocks[block.ID]
+	allowed := t.scope.By == backend.RealmData && t.realm != nil && block.Realm == t.scope.Realm &&
+		block.ID == t.scope.Block && !exists
+	t.queue("CreateBlock", allowed, func() {
+		delete(t.organization.uploads, block.ID)
+		t.organization.blocks[block.ID] = block
+		t.realm.blocksSize += block.Size
+		t.organization.dataSize += block.Size
+	})
+}

@@ -1,0 +1,43 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+// Messages implements backend.UserReader.
+func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset uint64) ([]backend.Message, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	defer o.mu.RUnlock()
+	list := o.messages[user]
+	return slices.Clone(list[min(offset, uint64(len(list))):]), nil
+}
+
+// MessageCounts implements backend.MessageTx.
+func (t *tx) MessageCounts(_ context.Context, recipients []parsec.UserID) (map[parsec.UserID]uint64, error) {
+	counts := make(map[parsec.UserID]uint64, len(recipients))
+	for _, recipient := range recipients {
+		counts[recipient] = uint64(len(t.organization.messages[recipient]))
+		if _, counted := t.indexes[recipient]; !counted {
+			t.indexes[recipient] = counts[recipient]
+		}
+	}
+	return counts, nil
+}
+
+// AddMessage implements backend.MessageTx.
+func (t *tx) AddMessage(message backend.Message) {
+	message.Body = bytes.Clone(message.Body)
+	last, counted := t.indexes[message.Recipient]
+	t.queue("AddMessage", counted && message.Index == last+1, func() {
+		t.organization.messages[message.Recipient] = append(t.organization.messages[message.Recipient], message)
+	})
+	t.indexes[message.Recipient] = message.Index
+}

@@ -1,0 +1,206 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+// tally counts users by profile.
+type tally struct {
+	active, revoked map[parsec.UserProfile]int
+	// administrators are those active and not frozen.
+	administrators int
+}
+
+// count adds a user, or takes it away with -1.
+func (t *tally) count(user *backend.User, by int) {
+	if user.Revocation != nil {
+		t.revoked[user.Profile] += by
+		return
+	}
+	t.active[user.Profile] += by
+	if user.Profile == parsec.ProfileAdmin && !user.Frozen {
+		t.administrators += by
+	}
+}
+
+// copyUser shares only bytes with the user.
+func (o *organization) copyUser(id parsec.UserID) (*backend.User, bool) {
+	user, found := o.users[id]
+	if !found {
+		return nil, false
+	}
+	value := *user
+	value.Revocation = copyOf(value.Revocation)
+	return &value, true
+}
+
+// change applies a change to a user, if it exists, and counts it anew.
+func (o *organization) change(id parsec.UserID, apply func(*backend.User)) {
+	user, found := o.users[id]
+	if !found {
+		return
+	}
+	o.tally.count(user, -1)
+	apply(user)
+	o.tally.count(user, 1)
+}
+
+// Authentication implements backend.UserReader.
+func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec.DeviceID) (backend.AuthenticationFacts, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return backend.AuthenticationFacts{}, err
+	}
+	defer o.mu.RUnlock()
+	user, _ := o.copyUser(device.User())
+	return backend.AuthenticationFacts{
+		Organization: copyOrganization(o.facts),
+		Device:       copyOf(o.devices[device]),
+		User:         user,
+	}, nil
+}
+
+// UserAndDevices implements backend.UserReader.
+func (s *Store) UserAndDevices(ctx context.Context, organization parsec.OrganizationID, id parsec.UserID) (backend.UserFacts, bool, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return backend.UserFacts{}, false, err
+	}
+	defer o.mu.RUnlock()
+	user, found := o.copyUser(id)
+	if !found {
+		return backend.UserFacts{}, false, nil
+	}
+	facts := backend.UserFacts{User: *user}
+	certifiers := certifiersOf(user)
+	for _, device := range o.devicesOf[id] {
+		facts.Devices = append(facts.Devices, *device)
+		certifiers = append(certifiers, device.Certifier)
+	}
+	o.follow(certifiers, &facts)
+	return facts, true, nil
+}
+
+// follow gives the trustchain of docs/protocol/commands.md §4.
+func (o *organization) follow(certifiers []parsec.DeviceID, facts *backend.UserFacts) {
+	devices := map[parsec.DeviceID]bool{}
+	users := map[parsec.UserID]bool{}
+	for len(certifiers) > 0 {
+		id := certifiers[len(certifiers)-1]
+		certifiers = certifiers[:len(certifiers)-1]
+		device, found := o.devices[id]
+		if !found || devices[id] { // The root key has no device.
+			continue
+		}
+		devices[id] = true
+		facts.ChainDevices = append(facts.ChainDevices, *device)
+		certifiers = append(certifiers, device.Certifier)
+		if user, found := o.copyUser(id.User()); found && !users[user.ID] {
+			users[user.ID] = true
+			facts.ChainUsers = append(facts.ChainUsers, *user)
+			certifiers = append(certifiers, certifiersOf(user)...)
+		}
+	}
+}
+
+// certifiersOf are the devices that signed the user and its revocation.
+func certifiersOf(user *backend.User) []parsec.DeviceID {
+	if user.Revocation == nil {
+		return []parsec.DeviceID{user.Certifier}
+	}
+	return []parsec.DeviceID{user.Certifier, user.Revocation.Certifier}
+}
+
+// Author implements backend.UserTx.
+func (t *tx) Author() (*backend.User, bool) {
+	if _, found := t.organization.devices[t.scope.Author]; !found {
+		return nil, false
+	}
+	return t.organization.copyUser(t.scope.Author.User())
+}
+
+// User implements backend.UserTx.
+func (t *tx) User(_ context.Context, id parsec.UserID) (*backend.User, bool, error) {
+	user, found := t.organization.copyUser(id)
+	return user, found, nil
+}
+
+// Device implements backend.UserTx.
+func (t *tx) Device(_ context.Context, id parsec.DeviceID) (*backend.Device, bool, error) {
+	device, found := t.organization.devices[id]
+	return copyOf(device), found, nil
+}
+
+// HumanTaken implements backend.UserTx.
+func (t *tx) HumanTaken(_ context.Context, email string) (bool, error) {
+	_, taken := t.organization.humans[email]
+	return taken, nil
+}
+
+// ActiveUsers implements backend.UserTx.
+func (t *tx) ActiveUsers(context.Context) (users, administrators uint64, err error) {
+	for _, count := range t.organization.tally.active {
+		users += uint64(count)
+	}
+	return users, uint64(t.organization.tally.administrators), nil
+}
+
+// CreateUser implements backend.UserTx.
+func (t *tx) CreateUser(user backend.User) {
+	user.Certificate = bytes.Clone(user.Certificate)
+	user.RedactedCertificate = bytes.Clone(user.RedactedCertificate)
+	user.Revocation = ownRevocation(user.Revocation)
+	_, exists := t.organization.users[user.ID]
+	t.queue("CreateUser", t.scope.LockOrganization && !exists, func() {
+		t.organization.users[user.ID] = &user
+		t.organization.tally.count(&user, 1)
+		if user.HumanHandle != (parsec.HumanHandle{}) && user.Revocation == nil {
+			t.organization.humans[user.HumanHandle.Email()] = user.ID
+		}
+	})
+}
+
+// CreateDevice implements backend.UserTx.
+func (t *tx) CreateDevice(device backend.Device) {
+	device.Certificate = bytes.Clone(device.Certificate)
+	device.RedactedCertificate = bytes.Clone(device.RedactedCertificate)
+	_, exists := t.organization.devices[device.ID]
+	t.queue("CreateDevice", t.scope.LockOrganization && !exists, func() {
+		owner := device.ID.User()
+		t.organization.devices[device.ID] = &device
+		t.organization.devicesOf[owner] = append(t.organization.devicesOf[owner], &device)
+	})
+}
+
+// RevokeUser implements backend.UserTx.
+func (t *tx) RevokeUser(id parsec.UserID, revocation backend.Revocation) {
+	kept := ownRevocation(&revocation)
+	t.queue("RevokeUser", t.scope.LockOrganization, func() {
+		t.organization.change(id, func(user *backend.User) {
+			user.Revocation = kept
+			if email := user.HumanHandle.Email(); t.organization.humans[email] == id {
+				delete(t.organization.humans, email)
+			}
+		})
+	})
+}
+
+// FreezeUser implements backend.UserTx.
+func (t *tx) FreezeUser(id parsec.UserID, frozen bool) {
+	t.queue("FreezeUser", t.scope.LockOrganization, func() {
+		t.organization.change(id, func(user *backend.User) { user.Frozen = frozen })
+	})
+}
+
+// ownRevocation shares nothing with the revocation.
+func ownRevocation(revocation *backend.Revocation) *backend.Revocation {
+	kept := copyOf(revocation)
+	if kept != nil {
+		kept.Certificate = bytes.Clone(kept.Certificate)
+	}
+	return kept
+}

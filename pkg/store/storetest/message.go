@@ -1,0 +1,100 @@
+package storetest
+
+import (
+	"fmt"
+	"math"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+var messageChecks = []check{
+	{"lists", messageLists},
+	{"several in a transaction", severalMessages},
+}
+
+// send adds one message to each recipient.
+func (f *fixture) send(text string, recipients ...parsec.UserID) {
+	f.Helper()
+	body := []byte(text)
+	f.update(onOrganization(), func(tx backend.Tx) error {
+		counts, err := tx.MessageCounts(f.Context(), recipients)
+		if err != nil {
+			return err
+		}
+		for _, recipient := range recipients {
+			tx.AddMessage(backend.Message{
+				Recipient: recipient, Index: counts[recipient] + 1, Sender: aliceOne, Timestamp: at(1), Body: body,
+			})
+		}
+		clear(counts)
+		return nil
+	})
+	clear(body) // What the caller reuses is not what is stored.
+}
+
+// wantMessages wants the texts after an offset, numbered from offset + 1.
+func (f *fixture) wantMessages(user parsec.UserID, offset uint64, texts ...string) {
+	f.Helper()
+	var want []backend.Message
+	for i, text := range texts {
+		want = append(want, backend.Message{
+			Recipient: user, Index: offset + uint64(i) + 1, Sender: aliceOne, Timestamp: at(1), Body: []byte(text),
+		})
+	}
+	got, err := f.store.Messages(f.Context(), f.organization, user, offset)
+	f.no(err)
+	equalList(f, fmt.Sprint("messages of ", user, " after ", offset), got, want)
+	for i := range got {
+		got[i] = backend.Message{} // The list is the caller's.
+	}
+}
+
+func messageLists(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob, carol)
+	f.send("to bob", bob)
+	f.send("to all", carol, alice, bob)
+	f.send("to both", bob, carol)
+	f.wantMessages(alice, 0, "to all")
+	f.wantMessages(bob, 0, "to bob", "to all", "to both")
+	f.wantMessages(bob, 1, "to all", "to both")
+	f.wantMessages(bob, 2, "to both")
+	f.wantMessages(bob, 3)
+	f.wantMessages(bob, 4)
+	f.wantMessages(bob, math.MaxInt64)
+	f.wantMessages(carol, 0, "to all", "to both")
+	f.wantMessages(userID("nobody"), 0)
+	f.update(backend.Scope{}, func(tx backend.Tx) error {
+		counts, err := tx.MessageCounts(f.Context(), []parsec.UserID{carol, bob, bob, alice})
+		if err != nil {
+			return err
+		}
+		equal(f, "counts", counts, map[parsec.UserID]uint64{alice: 1, bob: 3, carol: 2})
+		return nil
+	})
+}
+
+func severalMessages(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob)
+	f.send("first", bob)
+	f.update(onOrganization(), func(tx backend.Tx) error {
+		counts, err := tx.MessageCounts(f.Context(), []parsec.UserID{bob})
+		if err != nil {
+			return err
+		}
+		for i := range uint64(3) {
+			tx.AddMessage(backend.Message{
+				Recipient: bob, Index: counts[bob] + 1 + i, Sender: aliceOne, Timestamp: at(1), Body: fmt.Append(nil, "more ", i),
+			})
+		}
+		counts, err = tx.MessageCounts(f.Context(), []parsec.UserID{bob})
+		if err != nil {
+			return err
+		}
+		equal(f, "counts before the end of the rule", counts[bob], 1)
+		return nil
+	})
+	f.wantMessages(bob, 0, "first", "more 0", "more 1", "more 2")
+}
