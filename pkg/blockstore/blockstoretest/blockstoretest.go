@@ -1,0 +1,212 @@
+// Package blockstoretest is the suite that every block store passes
+// (docs/protocol/blockstore.md).
+package blockstoretest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+// Exercise checks the block store that open gives, which is ready and may
+// hold blocks already. The checks run in parallel on that one store; open may
+// register its end with t.Cleanup.
+func Exercise(t *testing.T, open func(t *testing.T) backend.BlockStore) {
+	store := open(t)
+	t.Run("checks", func(t *testing.T) {
+		for _, check := range []struct {
+			name string
+			run  func(fixture)
+		}{
+			{"round trip", roundTrip},
+			{"not found", notFound},
+			{"overwrite", overwrite},
+			{"organizations", organizations},
+			{"caller's buffer", callersBuffer},
+			{"concurrent blocks", concurrentBlocks},
+			{"concurrent creates of one block", concurrentCreates},
+			{"cancelled context", cancelledContext},
+			{"ready", ready},
+		} {
+			t.Run(check.name, func(t *testing.T) {
+				t.Parallel()
+				check.run(fixture{t, store, newOrganization(t, "Org_")})
+			})
+		}
+	})
+}
+
+// fixture is a store and an organization of the check.
+type fixture struct {
+	t            *testing.T
+	store        backend.BlockStore
+	organization parsec.OrganizationID
+}
+
+// newOrganization gives a name never used, of at most 32 bytes.
+func newOrganization(t *testing.T, prefix string) parsec.OrganizationID {
+	t.Helper()
+	id, err := parsec.ParseOrganizationID(prefix + parsec.NewUUID().Hex()[:16])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func newBlockID() parsec.BlockID { return parsec.BlockID(parsec.NewUUID()) }
+
+// content is not periodic within any power of two, so that chunks cannot be
+// exchanged unnoticed.
+func content(size int, seed byte) []byte {
+	block := make([]byte, size)
+	for i := range block {
+		block[i] = seed + byte(i%251)
+	}
+	return block
+}
+
+func (f fixture) create(organization parsec.OrganizationID, id parsec.BlockID, block []byte) {
+	f.t.Helper()
+	if err := f.store.Create(f.t.Context(), organization, id, block); err != nil {
+		f.t.Fatalf("create a block of %d bytes: %v", len(block), err)
+	}
+}
+
+func (f fixture) wantBlock(organization parsec.OrganizationID, id parsec.BlockID, want []byte) {
+	f.t.Helper()
+	block, err := f.store.Read(f.t.Context(), organization, id)
+	if err != nil {
+		f.t.Fatalf("read a block of %d bytes: %v", len(want), err)
+	}
+	if !bytes.Equal(block, want) {
+		f.t.Fatalf("read %d bytes that are not the %d created", len(block), len(want))
+	}
+}
+
+func (f fixture) wantNone(organization parsec.OrganizationID, id parsec.BlockID) {
+	f.t.Helper()
+	block, err := f.store.Read(f.t.Context(), organization, id)
+	if !errors.Is(err, backend.ErrBlockNotFound) {
+		f.t.Fatalf("read an absent block: %d bytes and %v, want ErrBlockNotFound", len(block), err)
+	}
+}
+
+func roundTrip(f fixture) {
+	for _, size := range []int{0, 1, 2, 3, 4, 5, 512<<10 + 40, 1 << 20} {
+		id := newBlockID()
+		f.create(f.organization, id, content(size, 7))
+		f.wantBlock(f.organization, id, content(size, 7))
+		f.wantBlock(f.organization, id, content(size, 7))
+	}
+	// Zeros at the end are neither cut nor added.
+	id := newBlockID()
+	f.create(f.organization, id, make([]byte, 1000))
+	f.wantBlock(f.organization, id, make([]byte, 1000))
+}
+
+func notFound(f fixture) {
+	f.wantNone(f.organization, newBlockID())
+	f.create(f.organization, newBlockID(), content(10, 1))
+	f.wantNone(f.organization, newBlockID())
+}
+
+func overwrite(f fixture) {
+	id := newBlockID()
+	for _, block := range [][]byte{content(1000, 1), content(1000, 2), content(10, 3), {}, content(2000, 4)} {
+		f.create(f.organization, id, block)
+		f.wantBlock(f.organization, id, block)
+	}
+}
+
+func organizations(f fixture) {
+	id := newBlockID()
+	other, accented := newOrganization(f.t, "Other_"), newOrganization(f.t, "Équipe_")
+	f.create(f.organization, id, content(10, 1))
+	f.wantNone(other, id)
+	f.create(other, id, content(20, 2))
+	f.create(accented, id, content(30, 3))
+	f.wantBlock(f.organization, id, content(10, 1))
+	f.wantBlock(other, id, content(20, 2))
+	f.wantBlock(accented, id, content(30, 3))
+
+	// Ids of organizations differ by case.
+	upper, err := parsec.ParseOrganizationID(strings.ToUpper(f.organization.String()))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.wantNone(upper, id)
+}
+
+func callersBuffer(f fixture) {
+	first, second := newBlockID(), newBlockID()
+	buffer := content(1000, 1)
+	f.create(f.organization, first, buffer)
+	copy(buffer, content(1000, 2))
+	f.create(f.organization, second, buffer)
+	clear(buffer)
+	f.wantBlock(f.organization, first, content(1000, 1))
+	f.wantBlock(f.organization, second, content(1000, 2))
+}
+
+func concurrentBlocks(f fixture) {
+	ids := make([]parsec.BlockID, 16)
+	var group sync.WaitGroup
+	for i := range ids {
+		ids[i] = newBlockID()
+		group.Go(func() {
+			if err := f.store.Create(f.t.Context(), f.organization, ids[i], content(5000+i, byte(i))); err != nil {
+				f.t.Errorf("create block %d: %v", i, err)
+			}
+			if _, err := f.store.Read(f.t.Context(), f.organization, ids[i]); err != nil {
+				f.t.Errorf("read block %d just created: %v", i, err)
+			}
+		})
+	}
+	group.Wait()
+	for i, id := range ids {
+		f.wantBlock(f.organization, id, content(5000+i, byte(i)))
+	}
+}
+
+// concurrentCreates wants the bytes of one of the writers, whole. Different
+// bytes are never written at once by the rules, so that a store that spreads a
+// block over several nodes need not order them: all write the same here.
+func concurrentCreates(f fixture) {
+	id := newBlockID()
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if err := f.store.Create(f.t.Context(), f.organization, id, content(5000, 9)); err != nil {
+				f.t.Errorf("create a block that others create: %v", err)
+			}
+		})
+	}
+	group.Wait()
+	f.wantBlock(f.organization, id, content(5000, 9))
+}
+
+func cancelledContext(f fixture) {
+	id := newBlockID()
+	f.create(f.organization, id, content(10, 1))
+	cancelled, cancel := context.WithCancel(f.t.Context())
+	cancel()
+	if _, err := f.store.Read(cancelled, f.organization, id); !errors.Is(err, context.Canceled) {
+		f.t.Errorf("read with a cancelled context: %v, want %v", err, context.Canceled)
+	}
+	if err := f.store.Create(cancelled, f.organization, newBlockID(), content(10, 1)); !errors.Is(err, context.Canceled) {
+		f.t.Errorf("create with a cancelled context: %v, want %v", err, context.Canceled)
+	}
+	f.wantBlock(f.organization, id, content(10, 1))
+}
+
+func ready(f fixture) {
+	if err := f.store.Ready(f.t.Context()); err != nil {
+		f.t.Error(err)
+	}
+}

@@ -1,0 +1,13 @@
+package blockstore_test
+
+import (
+	"testing"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/blockstore/blockstoretest"
+)
+
+func TestMemory(t *testing.T) {
+	blockstoretest.Exercise(t, func(*testing.T) backend.BlockStore { return blockstore.NewMemory() })
+}
