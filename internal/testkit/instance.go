@@ -1,0 +1,118 @@
+// Package testkit starts what tests need: servers, and the real components
+// that they depend on.
+package testkit
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/server"
+	"parsec-server/pkg/store/memory"
+	"parsec-server/pkg/webhook"
+)
+
+// AdministrationToken opens the administration of every test instance.
+const AdministrationToken = "s3cr3t"
+
+// Clock is a clock that tests move. Its zero value is not usable.
+type Clock struct {
+	mu  sync.Mutex
+	now parsec.DateTime
+}
+
+// NewClock returns a clock that stands at now.
+func NewClock(now parsec.DateTime) *Clock { return &Clock{now: now} }
+
+// Now is the time of the clock.
+func (c *Clock) Now() parsec.DateTime {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance moves the clock.
+func (c *Clock) Advance(duration time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(duration)
+}
+
+// Instance is a whole server on a real port, over in-memory stores.
+type Instance struct {
+	Address parsec.ServerAddress
+	Server  *server.Server
+	Backend *backend.Backend
+	Store   backend.Store
+	Bus     *event.Bus
+}
+
+// InstanceOptions differ from the defaults of tests where set.
+type InstanceOptions struct {
+	Backend backend.Options
+	Server  server.Options
+	// BootstrapWebhook is told of new organizations; nobody is if it is "".
+	BootstrapWebhook string
+	// Now is the clock; the real one if nil.
+	Now func() parsec.DateTime
+	// Logger discards if nil.
+	Logger *slog.Logger
+	// WrapStore stands between the rules and the store; nil for nothing.
+	WrapStore func(backend.Store) backend.Store
+}
+
+// Start runs an instance until the test ends.
+func Start(t testing.TB, options InstanceOptions) *Instance {
+	t.Helper()
+	if options.Backend.AdministrationToken == "" {
+		options.Backend.AdministrationToken = AdministrationToken
+		options.Backend.InitialOutsiderAllowed = true
+	}
+	if options.Now == nil {
+		options.Now = func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	bus := event.NewBus()
+	var store backend.Store = memory.New(bus)
+	if options.WrapStore != nil {
+		store = options.WrapStore(store)
+	}
+	webhooks := webhook.New(options.BootstrapWebhook, options.Logger)
+	rules := backend.New(store, blockstore.NewMemory(), bus, webhooks, options.Now, options.Logger, options.Backend)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	address, err := parsec.ParseServerAddress("parsec://" + listener.Addr().String() + "?no_ssl=true")
+	if err != nil {
+		t.Fatalf("address: %v", err)
+	}
+	if options.Server.Address == nil {
+		options.Server.Address = &address
+	}
+	front := server.New(rules, options.Now, options.Logger, options.Server)
+	served := make(chan error, 1)
+	go func() { served <- front.Serve(listener) }()
+	t.Cleanup(func() {
+		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		front.Shutdown(grace)
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+		if err := webhooks.Close(grace); err != nil {
+			t.Errorf("close webhooks: %v", err)
+		}
+		bus.Close()
+	})
+	return &Instance{Address: address, Server: front, Backend: rules, Store: store, Bus: bus}
+}

@@ -1,0 +1,77 @@
+package server
+
+import (
+	"io"
+	"slices"
+	"sync"
+)
+
+// bufferClasses are the capacities of pooled buffers, in bytes: a command that
+// waits keeps its message, so the smallest is for those; then come ordinary
+// messages, a block of the default size, and the largest bin with what is
+// around it. Longer messages are not pooled.
+var bufferClasses = [...]int{256, 8 << 10, 64 << 10, 640 << 10, 1<<20 + 64<<10}
+
+var bufferPools [len(bufferClasses)]sync.Pool
+
+// getBuffer returns an empty buffer with room for size bytes, to be given back
+// to putBuffer.
+func getBuffer(size int) *[]byte {
+	for i, capacity := range bufferClasses {
+		if size <= capacity {
+			if buffer, ok := bufferPools[i].Get().(*[]byte); ok {
+				return buffer
+			}
+			buffer := make([]byte, 0, capacity)
+			return &buffer
+		}
+	}
+	buffer := make([]byte, 0, size)
+	return &buffer
+}
+
+// putBuffer gives a buffer back, to the pool of the class that it fills.
+func putBuffer(buffer *[]byte) {
+	*buffer = (*buffer)[:0]
+	for i, capacity := range slices.Backward(bufferClasses[:]) {
+		if cap(*buffer) >= capacity {
+			if cap(*buffer) <= 2*capacity {
+				bufferPools[i].Put(buffer)
+			}
+			return
+		}
+	}
+}
+
+// readMessage reads reader to its end into a pooled buffer, which grows with
+// what arrives: an announced size is not believed.
+func readMessage(reader io.Reader) (*[]byte, error) {
+	buffer := getBuffer(0)
+	for {
+		if len(*buffer) == cap(*buffer) {
+			grown := getBuffer(nextCapacity(cap(*buffer)))
+			*grown = append(*grown, *buffer...)
+			putBuffer(buffer)
+			buffer = grown
+		}
+		n, err := reader.Read((*buffer)[len(*buffer):cap(*buffer)])
+		*buffer = (*buffer)[:len(*buffer)+n]
+		if err == io.EOF {
+			return buffer, nil
+		}
+		if err != nil {
+			putBuffer(buffer)
+			return nil, err
+		}
+	}
+}
+
+// nextCapacity is the class above capacity, or its double beyond the classes.
+func nextCapacity(capacity int) int {
+	for _, class := range bufferClasses {
+		if capacity < class {
+			return class
+		}
+	}
+	return 2 * capacity
+}

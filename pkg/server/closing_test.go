@@ -1,0 +1,214 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/wire"
+)
+
+func TestEvents09Overflow(t *testing.T) {
+	f := newFixture(t)
+	speaker, full, over := f.connect("alice@dev1"), f.listen("bob@dev1"), f.listen("bob@dev1")
+	unsubscribed := f.connect("bob@dev1")
+	publish := func(count int) {
+		for range count {
+			f.must(speaker.Ping(f.ctx, &protocol.PingRequest{Ping: "x"}))
+		}
+		f.flush()
+	}
+	publish(50)
+	for range 50 {
+		full.next()
+	}
+	publish(50) // 100 in the other queue: still open
+	f.wantPong(over.conn)
+	publish(1)
+	f.wantClosed(over.conn, websocket.StatusNormalClosure)
+	publish(49)
+	for range 100 {
+		full.next()
+	}
+	wantNoEvents(t, f, full.conn)
+	f.wantPong(unsubscribed)
+	f.wantPong(speaker)
+}
+
+// TestEvents11SessionsEnd has every cause that ends sessions: connections of
+// every API close without reply to what they wait for, event streams end, and
+// nobody else notices.
+func TestEvents11SessionsEnd(t *testing.T) {
+	for _, item := range []struct {
+		name    string
+		cause   func(f *fixture)
+		refusal protocol.HandshakeResult
+		status  int
+		// others tells that alice and the whole organization are concerned.
+		others bool
+	}{
+		{"revoked", func(f *fixture) {
+			request, err := f.device("alice@dev1").RevokeUser(userID("bob"), f.now())
+			f.ok(err)
+			f.must(f.connect("alice@dev1").UserRevoke(f.ctx, request))
+		}, protocol.HandshakeRevokedDevice, client.StatusUserRevoked, false},
+		{"frozen", func(f *fixture) {
+			f.ok(f.Backend.FreezeUser(f.ctx, coolOrg, userID("bob"), true))
+		}, protocol.HandshakeFrozenUser, client.StatusUserFrozen, false},
+		{"expired", func(f *fixture) { f.expire(0) }, protocol.HandshakeOrganizationExpired, client.StatusOrganizationExpired, true},
+		{"expiring", func(f *fixture) {
+			f.expire(50 * time.Millisecond)
+			f.clock.Advance(time.Second) // the timers of sessions are of real time
+		}, protocol.HandshakeOrganizationExpired, client.StatusOrganizationExpired, true},
+	} {
+		t.Run(item.name, func(t *testing.T) {
+			f := newFixture(t)
+			rpc := f.client.AuthenticatedRPC(f.device("bob@dev1"), api3)
+			stream := f.stream("bob@dev1", api3)
+			idle, waiting := f.connect("bob@dev1", api1), f.listen("bob@dev1", api2)
+			f.send(waiting.conn, "events_listen")
+			other, invited, elsewhere := f.connect("alice@dev2"), f.connectInvited(), f.connectAs(f.deviceOf(otherOrg, "bob@dev1"))
+
+			item.cause(f)
+			f.wantClosed(idle, websocket.StatusNormalClosure)
+			f.wantClosed(waiting.conn, websocket.StatusNormalClosure)
+			if told, err := stream.Next(); !errors.Is(err, io.EOF) {
+				t.Errorf("the stream gives %v, %v", told, err)
+			}
+			_, err := f.client.DialAuthenticated(f.ctx, f.device("bob@dev1"))
+			wantResult(t, err, item.refusal, "")
+			_, err = rpc.ServerSentEvents(f.ctx)
+			f.wantStatus(err, item.status)
+			f.wantPong(elsewhere)
+			for _, concerned := range []*client.Conn{other, invited} {
+				if item.others {
+					f.wantClosed(concerned, websocket.StatusNormalClosure)
+				} else {
+					f.wantPong(concerned)
+				}
+			}
+		})
+	}
+}
+
+// expire has CoolOrg expire after a while.
+func (f *fixture) expire(after time.Duration) {
+	f.t.Helper()
+	date := f.clock.Now().Add(after)
+	f.must(f.Backend.AdministrationUpdate(f.ctx, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg, ExpirationDate: &date}))
+}
+
+func TestUnfreezingClosesNothing(t *testing.T) {
+	f := newFixture(t)
+	f.ok(f.Backend.FreezeUser(f.ctx, coolOrg, userID("bob"), true))
+	_, err := f.client.DialAuthenticated(f.ctx, f.device("bob@dev1"))
+	wantResult(t, err, protocol.HandshakeFrozenUser, "")
+	alice := f.connect("alice@dev1")
+	f.ok(f.Backend.FreezeUser(f.ctx, coolOrg, userID("bob"), false))
+	bob := f.connect("bob@dev1")
+	f.ok(f.Backend.FreezeUser(f.ctx, coolOrg, userID("bob"), false))
+	f.flush()
+	f.wantPong(alice)
+	f.wantPong(bob)
+}
+
+func TestExpirationPostponed(t *testing.T) {
+	f := newFixture(t)
+	conn := f.connect("alice@dev1")
+	f.expire(time.Hour)
+	f.must(f.Backend.AdministrationUpdate(f.ctx, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg})) // never
+	f.flush()
+	f.clock.Advance(2 * time.Hour)
+	f.wantPong(conn)
+	f.wantPong(f.connect("alice@dev1"))
+}
+
+func TestDeletedInvitationClosesItsClaimers(t *testing.T) {
+	f := newFixture(t)
+	const second = "5fb8bfa5-38b1-4e64-94d1-6da08c7f6f3b"
+	f.update(coolOrg, func(tx backend.Tx) {
+		tx.PutInvitation(backend.Invitation{
+			Token: parsec.InvitationToken(must(parsec.ParseUUID(second))), Type: parsec.InvitationUser, Greeter: userID("alice"),
+		})
+	})
+	claimer, again := f.connectInvited(api2), f.connectInvited(api3)
+	other, err := f.client.DialInvited(f.ctx, f.Address.InvitationAddress(coolOrg, parsec.InvitationUser, parsec.InvitationToken(must(parsec.ParseUUID(second)))))
+	f.ok(err)
+	defer other.CloseNow()
+	greeter, elsewhere := f.listen("alice@dev1"), f.connectAs(f.deviceOf(otherOrg, "alice@dev1"))
+
+	for _, status := range []parsec.InvitationStatus{parsec.InvitationReady, parsec.InvitationDeleted} {
+		f.update(coolOrg, func(tx backend.Tx) {
+			if status == parsec.InvitationDeleted {
+				deletedOn := f.clock.Now()
+				tx.PutInvitation(backend.Invitation{
+					Token: pendingToken, Type: parsec.InvitationUser, Greeter: userID("alice"), DeletedOn: &deletedOn,
+				})
+			}
+			tx.Emit(event.Event{Organization: coolOrg, Body: event.InviteStatusChanged{
+				Greeters: []parsec.UserID{userID("alice")}, Token: pendingToken, Status: status,
+			}})
+		})
+		f.flush()
+		if status == parsec.InvitationReady {
+			f.wantPong(claimer)
+		}
+	}
+	f.wantClosed(claimer, websocket.StatusNormalClosure)
+	f.wantClosed(again, websocket.StatusNormalClosure)
+	f.wantPong(other)
+	f.wantPong(elsewhere)
+	f.mark(coolOrg)
+	greeter.want(
+		&protocol.InviteStatusChangedEvent{Token: pendingToken, Status: parsec.InvitationReady},
+		&protocol.InviteStatusChangedEvent{Token: pendingToken, Status: parsec.InvitationDeleted},
+	)
+	_, err = f.client.DialInvited(f.ctx, f.invitation())
+	wantResult(t, err, protocol.HandshakeBadIdentity, "Invalid handshake: Invitation already deleted")
+}
+
+// A command that runs when its session ends gets no reply, even if it
+// succeeds.
+func TestRunningCommandOfAnEndedSession(t *testing.T) {
+	f, g := gated(t)
+	conn := f.connect("bob@dev1")
+	f.send(conn, "organization_stats")
+	f.await(g.entered)
+	f.ok(f.Backend.FreezeUser(f.ctx, coolOrg, userID("bob"), true))
+	f.wantClosed(conn, websocket.StatusNormalClosure)
+	close(g.opened)
+}
+
+// A write of an author that may not act any more closes, whatever the events.
+func TestWriteAfterRevocation(t *testing.T) {
+	f := newFixture(t)
+	bob := f.device("bob@dev1")
+	conn := f.connect("bob@dev1")
+	request, err := bob.NewRealm(realmID(1), f.now())
+	f.ok(err)
+	f.update(coolOrg, func(tx backend.Tx) { tx.FreezeUser(userID("bob"), true) }) // without event
+	f.send(conn, "realm_create", wire.Field{Key: "role_certificate", Value: request.RoleCertificate})
+	f.wantClosed(conn, websocket.StatusNormalClosure)
+	_, err = f.client.AuthenticatedRPC(bob, api3).RealmCreate(f.ctx, request)
+	f.wantStatus(err, client.StatusUserFrozen)
+}
+
+// Over HTTP the author may lose its rights between its checks and its command.
+func TestSessionOverOverHTTP(t *testing.T) {
+	f := newFixture(t)
+	f.Server.SetHandler(protocol.RealmStatus, func(context.Context) (any, error) {
+		f.update(coolOrg, func(tx backend.Tx) { tx.FreezeUser(userID("bob"), true) })
+		return nil, backend.ErrSessionOver
+	})
+	_, err := f.client.AuthenticatedRPC(f.device("bob@dev1"), api3).RealmStatus(f.ctx, &protocol.RealmStatusRequest{})
+	f.wantStatus(err, client.StatusUserFrozen)
+}

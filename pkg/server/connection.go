@@ -1,0 +1,336 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/protocol"
+)
+
+// The largest messages, in bytes (docs/protocol/transport.md §4). Before the
+// handshake nobody needs more than a few keys; who is not authenticated needs
+// no more than over HTTP.
+const (
+	maxMessageBytes   = 16 << 20
+	maxHandshakeBytes = 64 << 10
+)
+
+// connection is one WebSocket. Its reading goroutine owns it; the command of
+// the moment runs on another one, and at most one does at a time.
+type connection struct {
+	server *Server
+	socket *websocket.Conn
+	guard  *guardedConn
+	// caller is written by the handshake only, before its session opens but
+	// for the session itself.
+	caller caller
+	// identity is what the log tells of the connection, while its handshake
+	// finds it out.
+	identity []any
+
+	mu sync.Mutex
+	// cancel ends the running command, without reply; nil when none runs.
+	cancel context.CancelFunc
+	// abandonable tells that the next message cancels the running command.
+	abandonable bool
+	// draining tells that the connection closes after the running command.
+	draining bool
+	// closed tells that nothing more may be sent.
+	closed bool
+	// closing is closed once the close handshake is over, nil before it begins.
+	closing chan struct{}
+}
+
+// serveWebSocket upgrades a request. The connection lives on a goroutine of
+// its own: that of the request ends here, with its memory.
+func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
+	address := s.clientAddress(r)
+	if s.isDraining() || !s.limits.take(address) {
+		refuseBusy(w)
+		return
+	}
+	release := sync.OnceFunc(func() { s.limits.release(address) })
+	guarded := &guardedWriter{ResponseWriter: w, writeTimeout: s.options.WriteTimeout}
+	socket, err := websocket.Accept(guarded, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // clients send no Origin, and cookies mean nothing here
+		CompressionMode:    websocket.CompressionDisabled,
+	})
+	if err != nil {
+		release()
+		return
+	}
+	c := &connection{server: s, socket: socket, guard: guarded.conn}
+	c.identify("connection", newConnectionID(), "address", address.String())
+	if !s.start(c, release) {
+		release()
+		c.cut()
+	}
+}
+
+func refuseBusy(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", retryAfter)
+	http.Error(w, "The server is busy, try again.", http.StatusServiceUnavailable)
+}
+
+func newConnectionID() string {
+	var id [6]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
+
+// identify adds to what the log tells of the connection. It is called before
+// the connection has other goroutines. The logger is made anew each time: that
+// of an idle connection keeps no other alive.
+func (c *connection) identify(attributes ...any) {
+	c.identity = append(c.identity, attributes...)
+	c.caller.logger = c.server.logger.With(c.identity...)
+}
+
+// greet runs the handshake and tells whether it is accepted. It calls
+// handshaken once the answer is judged, before the client is told, and at the
+// latest when it returns.
+func (c *connection) greet(handshaken func()) (accepted bool) {
+	defer handshaken()
+	defer c.recoverPanic()
+	return c.handshake(handshaken)
+}
+
+// live runs the commands until the connection ends.
+func (c *connection) live() {
+	defer c.end()
+	defer c.recoverPanic()
+	c.identity = nil
+	if c.caller.kind == protocol.Authenticated {
+		c.socket.SetReadLimit(maxMessageBytes)
+	} else {
+		c.socket.SetReadLimit(maxBodyBytes)
+	}
+	c.loop()
+}
+
+// recoverPanic keeps a panic from ending more than the connection.
+func (c *connection) recoverPanic() {
+	if cause := recover(); cause != nil {
+		logPanic(c.caller.logger, cause)
+	}
+}
+
+// loop reads messages one at a time. The frame header of the next message is
+// awaited while a command runs, which keeps pings answered and shows that the
+// peer is gone; its payload is read once the command is over.
+func (c *connection) loop() {
+	idle := make(chan struct{}, 1) // holds a token while no command runs
+	idle <- struct{}{}
+	for {
+		kind, reader, err := c.socket.Reader(context.Background())
+		c.interrupt(err != nil)
+		<-idle
+		if err != nil {
+			c.logEnd(err)
+			return
+		}
+		message, err := readMessage(reader)
+		if err != nil {
+			c.logEnd(err)
+			return
+		}
+		d, refusal := decoded{}, protocol.Refuse(protocol.StatusInvalidMessageFormat, "Invalid message format")
+		if kind == websocket.MessageBinary {
+			d, refusal = decode(*message, c.caller.kind, c.caller.api)
+		}
+		ctx, open := c.begin(d.command)
+		if !open {
+			putBuffer(message)
+			return
+		}
+		go c.perform(ctx, &task{d, refusal, message, idle})
+	}
+}
+
+// task is one message on its way to its answer.
+type task struct {
+	decoded
+	// refusal is the answer to a message that is no request.
+	refusal *protocol.Refusal
+	message *[]byte
+	idle    chan<- struct{}
+}
+
+// perform answers one message, unless it must wait for an event: then it
+// happens again when there is one, or when ctx is done.
+func (c *connection) perform(ctx context.Context, t *task) {
+	if !c.command(ctx, t.decoded, t.refusal) {
+		again := sync.OnceFunc(func() { go c.perform(ctx, t) })
+		context.AfterFunc(ctx, again)
+		c.caller.session.OnEvent(again)
+		return
+	}
+	putBuffer(t.message)
+	c.finish()
+	t.idle <- struct{}{}
+}
+
+// command answers one message and tells whether it is done with it.
+func (c *connection) command(ctx context.Context, d decoded, refusal *protocol.Refusal) bool {
+	var reply *[]byte
+	var err error
+	if refusal != nil {
+		reply, err = encodeRefusal(refusal)
+	} else {
+		reply, err = c.server.run(ctx, &c.caller, d)
+	}
+	switch {
+	case err == nil:
+		c.send(*reply)
+		putBuffer(reply)
+	case errors.Is(err, errNoEventYet):
+		return false
+	case ctx.Err() != nil:
+		// Abandoned: the next message, or the end, is being handled.
+	case errors.Is(err, backend.ErrSessionOver):
+		c.close(websocket.StatusNormalClosure)
+	default:
+		c.close(websocket.StatusInternalError)
+	}
+	return true
+}
+
+// begin tells that a command may run, until its context is done: when the
+// client or the server ends, and those that wait, when the next message
+// arrives. The command is nil for a message that has none.
+func (c *connection) begin(command *protocol.Command) (context.Context, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.draining || c.closed {
+		return nil, false
+	}
+	ctx, cancel := context.WithCancel(c.server.commands)
+	c.cancel, c.abandonable = cancel, command != nil && command.Abandoned
+	return ctx, true
+}
+
+func (c *connection) finish() {
+	c.mu.Lock()
+	c.cancel()
+	c.cancel = nil
+	draining := c.draining
+	c.mu.Unlock()
+	if draining {
+		c.close(websocket.StatusGoingAway)
+	}
+}
+
+// interrupt tells the running command that a message arrived, or that none
+// will.
+func (c *connection) interrupt(ended bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel != nil && (c.abandonable || ended) {
+		c.cancel()
+	}
+}
+
+// send writes one reply, unless the connection is closing.
+func (c *connection) send(reply []byte) {
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return
+	}
+	if err := c.socket.Write(context.Background(), websocket.MessageBinary, reply); err != nil {
+		c.caller.logger.Debug("reply not delivered", "error", err)
+		c.close(websocket.StatusInternalError)
+	}
+}
+
+// close sends a close frame and lets the peer answer it, on a goroutine that
+// end waits for: it may be called from anywhere.
+func (c *connection) close(code websocket.StatusCode) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.closed = true
+	c.closing = make(chan struct{})
+	go func() { // the library bounds it to ten seconds
+		defer close(c.closing)
+		if err := c.socket.Close(code, ""); err != nil {
+			c.caller.logger.Debug("close not acknowledged", "error", err)
+		}
+	}()
+}
+
+// end waits for the close handshake, if there is one, and releases the session
+// and the socket.
+func (c *connection) end() {
+	if c.caller.session != nil {
+		c.caller.session.Close()
+	}
+	c.mu.Lock()
+	c.closed = true
+	closing := c.closing
+	c.mu.Unlock()
+	if closing != nil {
+		<-closing
+	}
+	c.cut()
+}
+
+// drain closes the connection, once its command is finished if it must finish.
+func (c *connection) drain() {
+	c.mu.Lock()
+	c.draining = true
+	if c.cancel != nil && !c.abandonable {
+		c.mu.Unlock()
+		return
+	}
+	if c.cancel != nil {
+		c.cancel()
+	}
+	c.mu.Unlock()
+	c.close(websocket.StatusGoingAway)
+}
+
+// cut ends the connection at once.
+func (c *connection) cut() {
+	c.mu.Lock()
+	c.closed = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+	c.mu.Unlock()
+	_ = c.guard.Close() // first: CloseNow waits for a close handshake in progress
+	_ = c.socket.CloseNow()
+}
+
+// over is called when the session of the connection must end.
+func (c *connection) over() { c.close(websocket.StatusNormalClosure) }
+
+// pingIfSilent pings a peer that gave no sign for a while, and cuts it if it
+// does not answer.
+func (c *connection) pingIfSilent(now time.Time) {
+	if !c.guard.silentSince(now.Add(-silenceForPing)) {
+		return
+	}
+	c.server.work.Go(func() {
+		ctx, cancel := context.WithTimeout(c.server.commands, pongTimeout)
+		defer cancel()
+		if err := c.socket.Ping(ctx); err != nil {
+			c.cut()
+		}
+	})
+}
+
+func (c *connection) logEnd(err error) {
+	c.caller.logger.Debug("connection ended", "close_code", int(websocket.CloseStatus(err)), "error", err)
+}

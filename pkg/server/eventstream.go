@@ -1,0 +1,102 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/protocol"
+)
+
+const keepAliveComment = ":keepalive\n\n"
+
+// events streams the events of a device (docs/protocol/events.md §5) until its
+// session is over, its client is gone or slow, or the server ends.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	s.serveRPC(w, r, func(call *rpc) error {
+		given, facts, err := call.identify()
+		if err != nil {
+			return err
+		}
+		if r.Header.Get("Accept") != "text/event-stream" {
+			return rpcError(http.StatusNotAcceptable)
+		}
+		if err := call.authenticate(given, facts, nil); err != nil {
+			return err
+		}
+		return call.streamEvents()
+	})
+}
+
+func (call *rpc) streamEvents() error {
+	ctx, cancel := context.WithCancel(call.r.Context())
+	defer cancel()
+	session, err := call.server.backend.Resume(ctx, call.caller.author, cancel)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	if _, err := call.server.backend.EventsSubscribe(ctx, session, &protocol.EventsSubscribeRequest{}); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(call.server.lasting, cancel)
+	defer stop()
+	defer call.caller.logger.Debug("event stream ended")
+	call.w.Header().Set("Content-Type", "text/event-stream")
+	call.w.Header().Set("Cache-Control", "no-cache")
+	chunk := []byte(keepAliveComment)
+	for {
+		if err := call.sendChunk(chunk); err != nil {
+			return nil // the status is sent and the client is gone
+		}
+		told, err := call.nextEvent(ctx, session)
+		switch {
+		case errors.Is(err, errKeepAlive):
+			chunk = append(chunk[:0], keepAliveComment...)
+		case err != nil:
+			return nil // the stream is over; its status is sent
+		default:
+			if chunk, err = appendStreamed(chunk[:0], told); err != nil {
+				call.caller.logger.Error("event not encoded", "error", err)
+				return nil
+			}
+		}
+	}
+}
+
+var errKeepAlive = errors.New("no event for a while")
+
+// nextEvent waits for an event, or for the time of a keep-alive.
+func (call *rpc) nextEvent(ctx context.Context, session *backend.Session) (protocol.Event, error) {
+	silence := call.server.options.EventStreamKeepAlive
+	if silence <= 0 {
+		return call.server.backend.EventsListen(ctx, session, &protocol.EventsListenRequest{Wait: true})
+	}
+	waiting, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	told, err := call.server.backend.EventsListen(waiting, session, &protocol.EventsListenRequest{Wait: true})
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil, errKeepAlive
+	}
+	return told, err
+}
+
+func (call *rpc) sendChunk(chunk []byte) error {
+	if _, err := call.w.Write(chunk); err != nil {
+		return err
+	}
+	return http.NewResponseController(call.w).Flush()
+}
+
+// appendStreamed encodes an event as one line of a stream.
+func appendStreamed(chunk []byte, told protocol.Event) ([]byte, error) {
+	reply, err := appendReply(nil, told)
+	if err != nil {
+		return nil, err
+	}
+	chunk = append(chunk, "data:"...)
+	chunk = base64.StdEncoding.AppendEncode(chunk, reply)
+	return append(chunk, "\n\n"...), nil
+}

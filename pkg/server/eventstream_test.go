@@ -1,0 +1,180 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// stream opens the event stream of a device of CoolOrg.
+func (f *fixture) stream(device string, api parsec.APIVersion) *client.ServerSentEvents {
+	f.t.Helper()
+	stream, err := f.client.AuthenticatedRPC(f.device(device), api).ServerSentEvents(f.ctx)
+	f.ok(err)
+	f.t.Cleanup(func() { _ = stream.Close() })
+	return stream
+}
+
+// streamHeaders are those of bob@dev1.
+func (f *fixture) streamHeaders() []string {
+	device := f.device("bob@dev1")
+	signature := base64.StdEncoding.EncodeToString(ed25519.Sign(device.SigningKey, nil))
+	return []string{
+		"Authorization: PARSEC-SIGN-ED25519", "Accept: text/event-stream", "Signature: " + signature,
+		"Author: " + base64.StdEncoding.EncodeToString([]byte(device.ID.String())),
+	}
+}
+
+func TestStreamForm(t *testing.T) {
+	f := newFixture(t)
+	response := f.get("/authenticated/CoolOrg/events", f.streamHeaders()...)
+	for name, value := range map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "Content-Length": ""} {
+		if got := response.Header.Get(name); got != value {
+			t.Errorf("%s: %q, want %q", name, got, value)
+		}
+	}
+	if !reflect.DeepEqual(response.TransferEncoding, []string{"chunked"}) {
+		t.Errorf("transfer encoding %v", response.TransferEncoding)
+	}
+	f.must(f.connect("alice@dev1").Ping(f.ctx, &protocol.PingRequest{Ping: "hello"}))
+	reader := bufio.NewReader(response.Body)
+	for _, want := range []string{":keepalive\n", "\n", "data:", "\n"} {
+		line, err := reader.ReadString('\n')
+		f.ok(err)
+		data, isData := strings.CutPrefix(line, "data:")
+		if !isData && line != want || isData != (want == "data:") {
+			t.Fatalf("line %q, want %q", line, want)
+		}
+		if !isData {
+			continue
+		}
+		reply, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(data, "\n"))
+		f.ok(err)
+		if got := decodeMap(t, reply); !reflect.DeepEqual(got, map[any]any{"status": "ok", "event": "pinged", "ping": "hello"}) {
+			t.Errorf("event %v", got)
+		}
+	}
+}
+
+func TestStreamKeepAlive(t *testing.T) {
+	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.EventStreamKeepAlive = 10 * time.Millisecond })
+	response := f.get("/authenticated/CoolOrg/events", f.streamHeaders()...)
+	lines := bufio.NewScanner(response.Body)
+	for keepAlives := 0; keepAlives < 5 && lines.Scan(); keepAlives++ {
+		if lines.Text() != ":keepalive" || !lines.Scan() || lines.Text() != "" {
+			t.Fatalf("line %q", lines.Text())
+		}
+	}
+	f.ok(lines.Err())
+}
+
+// No event is lost around keep-alives, however many.
+func TestStreamKeepAliveLosesNothing(t *testing.T) {
+	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.EventStreamKeepAlive = 100 * time.Microsecond })
+	stream, speaker := f.stream("bob@dev1", api3), f.connect("alice@dev1")
+	for i := range 300 {
+		f.must(speaker.Ping(f.ctx, &protocol.PingRequest{Ping: numbered(i % 60)}))
+		told, err := stream.Next()
+		f.ok(err)
+		if !reflect.DeepEqual(told, &protocol.PingedEvent{Ping: numbered(i % 60)}) {
+			t.Fatalf("event %v", told)
+		}
+	}
+}
+
+func TestStreamFilters(t *testing.T) {
+	f := newFixture(t)
+	alice := f.device("alice@dev1")
+	author := f.connect("alice@dev1")
+	f.createRealm(author, alice, realmID(1))
+	own, old, current := f.stream("alice@dev1", api3), f.stream("alice@dev2", parsec.APIVersion{Major: 2, Minor: 9}), f.stream("alice@dev2", api2)
+	archived := protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}
+	f.must(author.Ping(f.ctx, &protocol.PingRequest{Ping: "mine"}))
+	request, err := alice.UpdateArchiving(realmID(1), archived, f.now())
+	f.ok(err)
+	f.must(author.RealmUpdateArchiving(f.ctx, request))
+	f.mark(coolOrg)
+	mine, mark := &protocol.PingedEvent{Ping: "mine"}, &protocol.PingedEvent{Ping: "mark"}
+	for _, item := range []struct {
+		name   string
+		stream *client.ServerSentEvents
+		events []protocol.Event
+	}{
+		{"author", own, []protocol.Event{mark}},
+		{"old client", old, []protocol.Event{mine, mark}},
+		{"current client", current, []protocol.Event{mine, &protocol.RealmArchivingUpdatedEvent{RealmID: realmID(1), Configuration: archived}, mark}},
+	} {
+		for _, want := range item.events {
+			told, err := item.stream.Next()
+			f.ok(err)
+			if !reflect.DeepEqual(told, want) {
+				t.Errorf("%s: event %+v, want %+v", item.name, told, want)
+			}
+		}
+	}
+}
+
+// A stream that does not keep up with the events ends; it does not go on
+// without some of them.
+func TestStreamOverflow(t *testing.T) {
+	f := newFixture(t)
+	stream := f.stream("bob@dev1", api3)
+	other := f.connect("bob@dev1")
+	const burst = 1000
+	ended := f.logs.next("event stream ended")
+	for sent, over := 0, false; !over; {
+		events := make([]event.Event, burst)
+		for i := range events {
+			events[i] = event.Event{Organization: coolOrg, Body: event.Pinged{Ping: strconv.Itoa(sent + i)}}
+		}
+		f.Bus.Publish(events)
+		f.flush()
+		sent += burst
+		select {
+		case <-ended:
+			over = true
+		case <-f.ctx.Done():
+			t.Fatal("the stream does not end")
+		default:
+		}
+	}
+	for i := 0; ; i++ {
+		told, err := stream.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		f.ok(err)
+		if !reflect.DeepEqual(told, &protocol.PingedEvent{Ping: strconv.Itoa(i)}) {
+			t.Fatalf("event %+v in the place of %d", told, i)
+		}
+	}
+	f.wantPong(other)
+}
+
+func TestStreamEndsWithTheClient(t *testing.T) {
+	f := newFixture(t)
+	ctx, cancel := context.WithCancel(f.ctx)
+	stream, err := f.client.AuthenticatedRPC(f.device("bob@dev1"), api3).ServerSentEvents(ctx)
+	f.ok(err)
+	ended := f.logs.next("event stream ended")
+	cancel()
+	_ = stream.Close()
+	f.await(ended)
+	if _, err := stream.Next(); err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("the client is told %v", err)
+	}
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Idle connections keep their buffers, ten thousand of them as well, so these
+// are small. What is longer bypasses them, at the cost of one more system call:
+// a reply of a kilobyte fits, a request of that length does not.
+const (
+	readBufferBytes  = 1024
+	writeBufferBytes = 2048
+)
+
+// progressBytes is how much of a write must pass within the write timeout.
+const progressBytes = 64 << 10
+
+// guardedConn cuts a peer that stops reading, and knows when it last gave a
+// sign of life: sent something, or made room for more.
+type guardedConn struct {
+	net.Conn
+	writeTimeout time.Duration
+	lastSign     atomic.Int64 // Unix seconds
+}
+
+func (g *guardedConn) Read(p []byte) (int, error) {
+	n, err := g.Conn.Read(p)
+	g.sign()
+	return n, err
+}
+
+func (g *guardedConn) Write(p []byte) (int, error) {
+	written := 0
+	for {
+		piece := p[written:min(len(p), written+progressBytes)]
+		if err := g.SetWriteDeadline(time.Now().Add(g.writeTimeout)); err != nil {
+			return written, err
+		}
+		n, err := g.Conn.Write(piece)
+		written += n
+		g.sign()
+		if err != nil || written == len(p) {
+			return written, err
+		}
+	}
+}
+
+func (g *guardedConn) sign() { g.lastSign.Store(time.Now().Unix()) }
+
+// silentSince tells whether the peer gave no sign since the instant.
+func (g *guardedConn) silentSince(instant time.Time) bool {
+	return g.lastSign.Load() < instant.Unix()
+}
+
+// guardedWriter hands a guarded connection with small buffers to whoever
+// hijacks it.
+type guardedWriter struct {
+	http.ResponseWriter
+	writeTimeout time.Duration
+	conn         *guardedConn
+}
+
+// Hijack implements http.Hijacker.
+func (w *guardedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	w.conn = &guardedConn{Conn: conn, writeTimeout: w.writeTimeout}
+	w.conn.sign()
+	// What the peer sent early stands in front of the connection, and in the
+	// buffer of the reader, where the library looks for it.
+	early := make([]byte, buffered.Reader.Buffered())
+	if _, err := io.ReadFull(buffered.Reader, early); err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), w.conn), max(readBufferBytes, len(early)))
+	if _, err := reader.Peek(len(early)); err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return w.conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(w.conn, writeBufferBytes)), nil
+}
+
+// timedWriter cuts a client that stops reading an HTTP answer.
+type timedWriter struct {
+	http.ResponseWriter
+	writeTimeout time.Duration
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w timedWriter) WriteHeader(status int) {
+	w.allowTime()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w timedWriter) Write(p []byte) (int, error) {
+	written := 0
+	for {
+		piece := p[written:min(len(p), written+progressBytes)]
+		w.allowTime()
+		n, err := w.ResponseWriter.Write(piece)
+		written += n
+		if err != nil || written == len(p) {
+			return written, err
+		}
+	}
+}
+
+// Unwrap gives http.ResponseController what it needs.
+func (w timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w timedWriter) allowTime() {
+	// A writer without deadlines is not on a network.
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.writeTimeout))
+}

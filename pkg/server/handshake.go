@@ -1,0 +1,217 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/wire"
+)
+
+// handshakeError is a refused handshake: what the client is told.
+type handshakeError struct {
+	result protocol.HandshakeResult
+	help   string
+}
+
+func (e *handshakeError) Error() string { return fmt.Sprintf("%s: %s", e.result, e.help) }
+
+func badProtocol(help string) *handshakeError {
+	return &handshakeError{protocol.HandshakeBadProtocol, help}
+}
+
+// handshake runs docs/protocol/transport.md §6 and tells whether the
+// connection may go on. It calls judged once the answer is, before the client
+// is told: what the client then does shall not count against its limit. A
+// failure of the server itself is never told as a refusal, which clients take
+// as final: the connection just ends.
+func (c *connection) handshake(judged func()) bool {
+	c.socket.SetReadLimit(maxHandshakeBytes)
+	if err := c.guard.SetReadDeadline(time.Now().Add(c.server.options.HandshakeTimeout)); err != nil {
+		return false
+	}
+	challenge := c.server.newChallenge()
+	if !c.sendHandshake(protocol.NewChallenge(challenge, c.server.now())) {
+		return false
+	}
+	kind, reader, err := c.socket.Reader(context.Background())
+	if err != nil {
+		return false
+	}
+	message, err := readMessage(reader)
+	if err != nil {
+		return false
+	}
+	defer putBuffer(message)
+	err = badProtocol("Invalid params")
+	if kind == websocket.MessageBinary {
+		ctx, cancel := context.WithTimeout(c.server.commands, c.server.options.HandshakeTimeout)
+		defer cancel()
+		err = c.answer(ctx, *message, challenge)
+	}
+	judged()
+	var refused *handshakeError
+	switch {
+	case err == nil:
+		if c.guard.SetReadDeadline(time.Time{}) != nil {
+			return false
+		}
+		return c.sendHandshake(protocol.HandshakeResultFrame{Handshake: "result", Result: protocol.HandshakeOK})
+	case errors.As(err, &refused):
+		c.caller.logger.Info("handshake refused", "result", refused.result, "help", refused.help)
+		if c.sendHandshake(protocol.HandshakeResultFrame{Handshake: "result", Result: refused.result, Help: &refused.help}) {
+			c.close(websocket.StatusNormalClosure)
+		}
+	default:
+		c.caller.logger.Error("handshake failed", "error", err)
+		c.close(websocket.StatusInternalError)
+	}
+	return false
+}
+
+func newChallenge() []byte {
+	challenge := make([]byte, protocol.ChallengeBytes)
+	_, _ = rand.Read(challenge) // never fails
+	return challenge
+}
+
+func (c *connection) sendHandshake(frame any) bool {
+	message, err := wire.Marshal(frame)
+	if err == nil {
+		err = c.socket.Write(context.Background(), websocket.MessageBinary, message)
+	}
+	if err != nil {
+		c.caller.logger.Debug("handshake not delivered", "error", err)
+	}
+	return err == nil
+}
+
+// answer checks an answer in the order of docs/protocol/transport.md §6.5 and
+// fills the caller.
+func (c *connection) answer(ctx context.Context, message, challenge []byte) error {
+	if wire.Scan(message) != nil || !wire.IsMap(message) {
+		return badProtocol("Invalid params")
+	}
+	var header protocol.AnswerHeader
+	if err := wire.Unmarshal(message, &header); err != nil || header.Handshake != "answer" {
+		return badProtocol("Invalid params")
+	}
+	api, known := parsec.Negotiate(header.ClientAPIVersion)
+	if !known {
+		return badProtocol(fmt.Sprintf("No overlap between client API versions {%s} and server API versions %s",
+			header.ClientAPIVersion, parsec.SupportedAPIVersions))
+	}
+	c.caller.api = header.ClientAPIVersion
+	c.caller.kind = header.AnswerType()
+	c.identity = append(c.identity, "api", header.ClientAPIVersion.String(), "server_api", api.String(), "kind", c.caller.kind.String())
+	var err error
+	switch c.caller.kind {
+	case protocol.Authenticated:
+		err = c.answerAuthenticated(ctx, message, challenge)
+	case protocol.Invited:
+		err = c.answerInvited(ctx, message)
+	case protocol.Anonymous:
+		err = c.answerAnonymous(ctx, message)
+	case protocol.Administration:
+		err = c.answerAdministration(message)
+	default:
+		return badProtocol("Invalid params")
+	}
+	return toldInHandshake(err)
+}
+
+func (c *connection) answerAuthenticated(ctx context.Context, message, challenge []byte) error {
+	var answer protocol.AuthenticatedAnswer
+	if err := wire.Unmarshal(message, &answer); err != nil {
+		return badProtocol("Invalid params")
+	}
+	c.identify("organization", answer.OrganizationID.String(), "device", answer.DeviceID.String())
+	session, err := c.server.backend.Authenticate(ctx, backend.Answer{
+		API:           c.caller.api,
+		Organization:  answer.OrganizationID,
+		Device:        answer.DeviceID,
+		RootVerifyKey: answer.RootVerifyKey,
+		Signed:        answer.Answer,
+		Challenge:     challenge,
+	}, c.over)
+	if err != nil {
+		return err
+	}
+	c.caller.session, c.caller.author = session, session.Author
+	return nil
+}
+
+func (c *connection) answerInvited(ctx context.Context, message []byte) error {
+	var answer protocol.InvitedAnswer
+	if err := wire.Unmarshal(message, &answer); err != nil {
+		return badProtocol("Invalid params")
+	}
+	c.caller.invitee = backend.Invitee{
+		Organization: answer.OrganizationID,
+		Token:        answer.Token,
+		Type:         answer.InvitationType,
+		API:          c.caller.api,
+	}
+	c.identify("organization", answer.OrganizationID.String())
+	session, err := c.server.backend.ConnectInvited(ctx, c.caller.invitee, c.over)
+	c.caller.session = session
+	return err
+}
+
+func (c *connection) answerAnonymous(ctx context.Context, message []byte) error {
+	var answer protocol.AnonymousAnswer
+	if err := wire.Unmarshal(message, &answer); err != nil {
+		return badProtocol("Invalid params")
+	}
+	c.caller.anonymous = backend.Anonymous{Organization: answer.OrganizationID, API: c.caller.api}
+	c.identify("organization", answer.OrganizationID.String())
+	return c.server.backend.ConnectAnonymous(ctx, c.caller.anonymous, answer.RootVerifyKey)
+}
+
+func (c *connection) answerAdministration(message []byte) error {
+	var answer protocol.AdministrationAnswer
+	if err := wire.Unmarshal(message, &answer); err != nil {
+		return badProtocol("Invalid params")
+	}
+	c.identify()
+	return c.server.backend.ConnectAdministration(answer.Token)
+}
+
+// toldInHandshake is the result of docs/protocol/transport.md §6.4 for a
+// denial. The two texts about invitations are compared to the letter by
+// clients.
+func toldInHandshake(err error) error {
+	var denial backend.Denial
+	if !errors.As(err, &denial) {
+		return err
+	}
+	switch denial {
+	case backend.RootKeyMismatch:
+		return &handshakeError{protocol.HandshakeRVKMismatch, "Root verify key for organization differs between client and server"}
+	case backend.OrganizationExpired:
+		return &handshakeError{protocol.HandshakeOrganizationExpired, "Trial organization has expired"}
+	case backend.UserRevoked:
+		return &handshakeError{protocol.HandshakeRevokedDevice, "Device has been revoked"}
+	case backend.UserFrozen:
+		return &handshakeError{protocol.HandshakeFrozenUser, "User has been frozen by the server administrator"}
+	case backend.BadSignature:
+		return badProtocol("Invalid answer signature")
+	case backend.BadChallenge:
+		return badProtocol("Invalid returned challenge")
+	case backend.BadAdministration:
+		return &handshakeError{protocol.HandshakeBadAdminToken, "Invalid administration token"}
+	case backend.UnknownInvitation:
+		return &handshakeError{protocol.HandshakeBadIdentity, "Invalid handshake: Invitation not found"}
+	case backend.DeletedInvitation:
+		return &handshakeError{protocol.HandshakeBadIdentity, "Invalid handshake: Invitation already deleted"}
+	default:
+		return &handshakeError{protocol.HandshakeBadIdentity, "Invalid handshake information"}
+	}
+}

@@ -1,0 +1,143 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"parsec-server/pkg/parsec"
+)
+
+// routes builds the handler of every HTTP request
+// (docs/protocol/transport.md §3, §7, §9 and §10).
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", healthy)
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.HandleFunc("GET /ws", s.webSocket)
+	mux.HandleFunc("/anonymous/{organization}", only(s.anonymous, http.MethodPost, http.MethodGet))
+	mux.HandleFunc("/authenticated/{organization}", only(s.authenticated, http.MethodPost))
+	mux.HandleFunc("/authenticated/{organization}/events", only(s.events, http.MethodGet))
+	mux.HandleFunc("/invited/{organization}", only(s.invited, http.MethodPost))
+	mux.HandleFunc("GET /redirect/{path...}", s.redirect)
+	mux.HandleFunc("/redirect", notFound) // not a redirection to /redirect/
+	mux.HandleFunc("GET /static/style.css", styleSheet)
+	mux.HandleFunc("/{$}", only(home, http.MethodGet, http.MethodHead))
+	mux.HandleFunc("/", notFound)
+	return s.withTimeLimit(s.withServerHeader(s.enforceHTTPS(mux)))
+}
+
+// only answers 405 to other methods.
+func only(handle http.HandlerFunc, methods ...string) http.HandlerFunc {
+	allow := strings.Join(methods, ", ")
+	return func(w http.ResponseWriter, r *http.Request) {
+		for _, method := range methods {
+			if r.Method == method {
+				handle(w, r)
+				return
+			}
+		}
+		w.Header().Set("Allow", allow)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}
+}
+
+// withTimeLimit bounds how long the client may stop reading.
+func (s *Server) withTimeLimit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		timed := timedWriter{w, s.options.WriteTimeout}
+		timed.allowTime() // the previous request of the connection left its own
+		next.ServeHTTP(timed, r)
+	})
+}
+
+// withServerHeader names the server, with its version in debug mode only.
+func (s *Server) withServerHeader(next http.Handler) http.Handler {
+	name := "parsec"
+	if s.options.Debug {
+		name += "/" + s.options.Version
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Server", name)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// enforceHTTPS redirects what the proxy in front says to be in clear. A
+// request without the header comes from a health check and passes. A WebSocket
+// cannot be redirected; it is refused the same way.
+func (s *Server) enforceHTTPS(next http.Handler) http.Handler {
+	rule := s.options.EnforceHTTPS
+	if rule == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if given := r.Header.Values(rule.Header); len(given) > 0 && given[0] != rule.Value {
+			w.Header().Set("Location", "https://"+r.Host+r.URL.RequestURI())
+			w.WriteHeader(http.StatusMovedPermanently)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// webSocket serves upgrades, and refuses anything else as a bad request.
+func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
+	if !headerHasToken(r.Header, "Connection", "upgrade") || !headerHasToken(r.Header, "Upgrade", "websocket") {
+		http.Error(w, "This is a WebSocket endpoint.", http.StatusBadRequest)
+		return
+	}
+	s.serveWebSocket(w, r)
+}
+
+func headerHasToken(header http.Header, name, token string) bool {
+	for _, value := range header.Values(name) {
+		for item := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(item), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
+	if s.options.Address == nil {
+		http.Error(w, "This server has no public address.", http.StatusNotImplemented)
+		return
+	}
+	location, ok := s.options.Address.RedirectTarget(r.URL.Path, r.URL.RawQuery)
+	if !ok {
+		notFound(w, r)
+		return
+	}
+	w.Header().Set("Location", location)
+	w.WriteHeader(http.StatusFound)
+}
+
+// healthy tells that the process is up.
+func healthy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// ready tells whether the server can serve. Why it cannot is for the log: it
+// may name hosts.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if s.isDraining() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte("shutting down\n"))
+		return
+	}
+	if err := s.backend.Ready(r.Context()); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte(err.Error() + "\n"))
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+func pathOrganization(r *http.Request) (parsec.OrganizationID, bool) {
+	organization, err := parsec.ParseOrganizationID(r.PathValue("organization"))
+	return organization, err == nil
+}

@@ -1,0 +1,354 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// The statuses of HTTP RPC that net/http does not name
+// (docs/protocol/transport.md §7.2).
+const (
+	statusOrganizationExpired = 460
+	statusUserRevoked         = 461
+	statusUserFrozen          = 462
+)
+
+const messagePackType = "application/msgpack"
+
+// emptyMap is a msgpack map without item.
+const emptyMap = "\x80"
+
+// rpcError is an answer other than 200; its body is empty.
+type rpcError int
+
+func (e rpcError) Error() string { return "HTTP " + strconv.Itoa(int(e)) }
+
+// rpc is one HTTP request of the protocol on its way through the checks of
+// docs/protocol/transport.md §7.2, in order.
+type rpc struct {
+	server *Server
+	w      http.ResponseWriter
+	r      *http.Request
+	caller caller
+}
+
+// rpcHandler answers a request whose version is settled, or returns why not.
+type rpcHandler func(call *rpc) error
+
+func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, handle rpcHandler) {
+	client, server, ok := requestedAPI(r.Header)
+	if !ok {
+		// Which major would have answered is not known: the newest is named.
+		w.Header().Set("Api-Version", parsec.SupportedAPIVersions[len(parsec.SupportedAPIVersions)-1].String())
+		w.Header().Set("Supported-Api-Versions", supportedOverHTTP())
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	}
+	w.Header().Set("Api-Version", server.String())
+	call := &rpc{server: s, w: w, r: r, caller: caller{
+		api:    client,
+		logger: s.logger.With("api", client.String(), "address", s.clientAddress(r).String(), "kind", "http"),
+	}}
+	var status rpcError
+	var denial backend.Denial
+	switch err := handle(call); {
+	case err == nil:
+	case errors.As(err, &status):
+		w.WriteHeader(int(status))
+	case errors.As(err, &denial):
+		w.WriteHeader(deniedOverHTTP(denial))
+	case errors.Is(err, backend.ErrSessionOver):
+		w.WriteHeader(call.whySessionOver())
+	case r.Context().Err() != nil:
+		call.caller.logger.Debug("request abandoned", "error", err)
+	case s.commands.Err() != nil:
+		refuseBusy(w)
+	default:
+		call.caller.logger.Error("request failed", "error", err)
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+// deniedOverHTTP is the status of docs/protocol/transport.md §7.2 of a denial.
+func deniedOverHTTP(denial backend.Denial) int {
+	switch denial {
+	case backend.UnknownOrganization, backend.UnknownInvitation:
+		return http.StatusNotFound
+	case backend.OrganizationExpired:
+		return statusOrganizationExpired
+	case backend.UserRevoked:
+		return statusUserRevoked
+	case backend.UserFrozen:
+		return statusUserFrozen
+	case backend.DeletedInvitation:
+		return http.StatusGone
+	default:
+		return http.StatusUnauthorized
+	}
+}
+
+// whySessionOver tells what happened to the author since its checks.
+func (call *rpc) whySessionOver() int {
+	author := call.caller.author
+	facts, err := call.server.backend.Authentication(call.r.Context(), author.Organization, author.Device)
+	if err == nil {
+		err = call.server.backend.CheckOpen(facts.Organization)
+	}
+	if err == nil {
+		err = facts.CheckDevice()
+	}
+	var denial backend.Denial
+	if errors.As(err, &denial) {
+		return deniedOverHTTP(denial)
+	}
+	return http.StatusInternalServerError
+}
+
+func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
+	s.serveRPC(w, r, func(call *rpc) error {
+		id, valid := pathOrganization(r)
+		if !valid {
+			return rpcError(http.StatusNotFound)
+		}
+		organization, err := s.backend.FindOrganization(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		spontaneous := organization == nil && r.Method == http.MethodPost && s.backend.SpontaneousBootstrap()
+		if !spontaneous {
+			if err := s.backend.CheckOpen(organization); err != nil {
+				return err
+			}
+		}
+		if err := call.checkContentType(); err != nil {
+			return err
+		}
+		if r.Method == http.MethodGet {
+			return call.reply([]byte(emptyMap))
+		}
+		call.caller.kind = protocol.Anonymous
+		call.caller.anonymous = backend.Anonymous{Organization: id, API: call.caller.api}
+		call.caller.logger = call.caller.logger.With("organization", id.String())
+		return call.withBody(call.execute)
+	})
+}
+
+func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) {
+	s.serveRPC(w, r, func(call *rpc) error {
+		credentials, facts, err := call.identify()
+		if err != nil {
+			return err
+		}
+		if err := call.checkContentType(); err != nil {
+			return err
+		}
+		return call.withBody(func(body []byte) error {
+			if err := call.authenticate(credentials, facts, body); err != nil {
+				return err
+			}
+			return call.execute(body)
+		})
+	})
+}
+
+func (s *Server) invited(w http.ResponseWriter, r *http.Request) {
+	s.serveRPC(w, r, func(call *rpc) error {
+		id, valid := pathOrganization(r)
+		if !valid {
+			return rpcError(http.StatusNotFound)
+		}
+		token, tokenErr := parsec.ParseUUID(r.Header.Get("Invitation-Token"))
+		facts, err := s.backend.Invitation(r.Context(), id, parsec.InvitationToken(token))
+		var denial backend.Denial
+		if errors.As(err, &denial) && (denial == backend.UnknownOrganization || denial == backend.OrganizationExpired) {
+			return err
+		}
+		if typeErr := call.checkContentType(); typeErr != nil {
+			return typeErr
+		}
+		if tokenErr != nil {
+			return rpcError(http.StatusUnsupportedMediaType)
+		}
+		if err != nil {
+			return err
+		}
+		call.caller.kind = protocol.Invited
+		call.caller.invitee = backend.Invitee{
+			Organization: id, Token: facts.Invitation.Token, Type: facts.Invitation.Type, API: call.caller.api,
+		}
+		call.caller.logger = call.caller.logger.With("organization", id.String())
+		return call.withBody(call.execute)
+	})
+}
+
+// credentials are the authentication headers, as far as they are well formed.
+type credentials struct {
+	device    parsec.DeviceID
+	signature []byte
+	complete  bool
+}
+
+// identify checks the organization, and reads the device named by the headers.
+func (call *rpc) identify() (credentials, backend.AuthenticationFacts, error) {
+	id, valid := pathOrganization(call.r)
+	if !valid {
+		return credentials{}, backend.AuthenticationFacts{}, rpcError(http.StatusNotFound)
+	}
+	given := parseCredentials(call.r.Header)
+	facts, err := call.server.backend.Authentication(call.r.Context(), id, given.device)
+	if err == nil {
+		err = call.server.backend.CheckOpen(facts.Organization)
+	}
+	return given, facts, err
+}
+
+func parseCredentials(header http.Header) credentials {
+	if header.Get("Authorization") != "PARSEC-SIGN-ED25519" {
+		return credentials{}
+	}
+	author, err := base64.StdEncoding.DecodeString(header.Get("Author"))
+	if err != nil {
+		return credentials{}
+	}
+	device, err := parsec.ParseDeviceID(string(author))
+	if err != nil {
+		return credentials{}
+	}
+	signature, err := base64.StdEncoding.DecodeString(header.Get("Signature"))
+	if err != nil {
+		return credentials{device: device}
+	}
+	return credentials{device, signature, header.Get("Signature") != ""}
+}
+
+// authenticate checks the device and its signature of the body.
+func (call *rpc) authenticate(given credentials, facts backend.AuthenticationFacts, body []byte) error {
+	if !given.complete {
+		return rpcError(http.StatusUnauthorized)
+	}
+	if err := facts.CheckDevice(); err != nil {
+		return err
+	}
+	if !facts.Device.VerifyKey.Verify(body, given.signature) {
+		return backend.BadSignature
+	}
+	call.caller.kind = protocol.Authenticated
+	call.caller.author = facts.Author(call.caller.api)
+	call.caller.logger = call.caller.logger.With(
+		"organization", call.caller.author.Organization.String(), "device", call.caller.author.Device.String())
+	return nil
+}
+
+func (call *rpc) checkContentType() error {
+	switch call.r.Header.Get("Content-Type") {
+	case messagePackType, "application/x-www-form-urlencoded":
+		return nil
+	default:
+		return rpcError(http.StatusUnsupportedMediaType)
+	}
+}
+
+// withBody reads the body, within its bounds of size and time.
+func (call *rpc) withBody(handle func(body []byte) error) error {
+	// Not every writer has deadlines; the bound of the size remains.
+	controller := http.NewResponseController(call.w)
+	_ = controller.SetReadDeadline(time.Now().Add(bodyTimeout))
+	body, err := readMessage(http.MaxBytesReader(call.w, call.r.Body, maxBodyBytes))
+	_ = controller.SetReadDeadline(time.Time{}) // the command may take longer
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return rpcError(http.StatusRequestEntityTooLarge)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return rpcError(http.StatusRequestTimeout)
+	case err != nil: // the client sent less than it said, or is gone
+		return rpcError(http.StatusBadRequest)
+	}
+	defer putBuffer(body)
+	return handle(*body)
+}
+
+// execute runs the command of the body and answers it.
+func (call *rpc) execute(body []byte) error {
+	d, refusal := decode(body, call.caller.kind, call.caller.api)
+	var reply *[]byte
+	var err error
+	switch {
+	case d.command == nil || d.command.WebSocketOnly:
+		return rpcError(http.StatusUnsupportedMediaType)
+	case refusal != nil:
+		reply, err = encodeRefusal(refusal)
+	default:
+		ctx, cancel := context.WithCancel(call.r.Context())
+		defer cancel()
+		stop := context.AfterFunc(call.server.commands, cancel)
+		defer stop()
+		reply, err = call.server.run(ctx, &call.caller, d)
+	}
+	if err != nil {
+		return err
+	}
+	defer putBuffer(reply)
+	return call.reply(*reply)
+}
+
+func (call *rpc) reply(body []byte) error {
+	call.w.Header().Set("Content-Type", messagePackType)
+	call.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if _, err := call.w.Write(body); err != nil {
+		call.caller.logger.Debug("reply not delivered", "error", err)
+	}
+	return nil
+}
+
+// requestedAPI settles the version: the client's, and this server's of the
+// same major. Over HTTP there is no API 1.
+func requestedAPI(header http.Header) (client, server parsec.APIVersion, ok bool) {
+	values := header.Values("Api-Version")
+	if len(values) == 0 {
+		client = parsec.APIVersion{Major: 3} // clients up to 2.11.1 send none
+	} else if client, ok = parseAPIVersion(values[0]); !ok {
+		return client, server, false
+	}
+	server, ok = parsec.Negotiate(client)
+	return client, server, ok && client.Major >= 2
+}
+
+func parseAPIVersion(text string) (parsec.APIVersion, bool) {
+	majorText, minorText, found := strings.Cut(text, ".")
+	major, majorErr := parseDecimal(majorText)
+	minor, minorErr := parseDecimal(minorText)
+	return parsec.APIVersion{Major: major, Minor: minor}, found && majorErr == nil && minorErr == nil
+}
+
+func parseDecimal(text string) (uint32, error) {
+	if text == "" || strings.Trim(text, "0123456789") != "" {
+		return 0, fmt.Errorf("not a decimal number: %q", text)
+	}
+	value, err := strconv.ParseUint(text, 10, 31)
+	return uint32(value), err
+}
+
+// supportedOverHTTP is the text of Supported-Api-Versions.
+func supportedOverHTTP() string {
+	var texts []string
+	for _, version := range parsec.SupportedAPIVersions {
+		if version.Major >= 2 {
+			texts = append(texts, version.String())
+		}
+	}
+	slices.Sort(texts)
+	return strings.Join(texts, ";")
+}

@@ -1,0 +1,218 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+const (
+	// maxHeaderBytes, maxBodyBytes and their time limits are for HTTP
+	// (docs/protocol/transport.md §2): the largest bin plus 64 KiB.
+	maxHeaderBytes = 16 << 10
+	maxBodyBytes   = 1<<20 + 64<<10
+	headerTimeout  = 10 * time.Second
+	bodyTimeout    = 60 * time.Second
+	keepAlive      = 75 * time.Second
+	maxHandshakes  = 1024
+	retryAfter     = "1"
+	sweepInterval  = 30 * time.Second
+	silenceForPing = 25 * time.Second
+	pongTimeout    = 30 * time.Second
+)
+
+// Options are the settings of a server.
+type Options struct {
+	// Version is shown in the Server header in debug mode.
+	Version string
+	Debug   bool
+	// Address is what /redirect announces; nil answers 501.
+	Address *parsec.ServerAddress
+	// EnforceHTTPS redirects requests that carry this header with another
+	// value; nil lets every request pass (docs/protocol/transport.md §10).
+	EnforceHTTPS *ForwardedProto
+	// MaxUnauthenticatedPerAddress bounds the connections of one IP address
+	// whose handshake is not finished; 0 is no limit.
+	MaxUnauthenticatedPerAddress int
+	// TrustedProxies are believed when they name the client's address.
+	TrustedProxies []netip.Prefix
+	// EventStreamKeepAlive is the silence after which an event stream sends a
+	// comment; 0 or less for never.
+	EventStreamKeepAlive time.Duration
+	// HandshakeTimeout bounds the time between the upgrade and the answer;
+	// 0 is 20 s.
+	HandshakeTimeout time.Duration
+	// WriteTimeout bounds how long a write may make no progress; 0 is 45 s.
+	WriteTimeout time.Duration
+}
+
+// ForwardedProto is a header and the value that it must have.
+type ForwardedProto struct{ Header, Value string }
+
+// Server serves clients. Its zero value is not usable.
+type Server struct {
+	backend *backend.Backend
+	logger  *slog.Logger
+	options Options
+	now     func() parsec.DateTime
+	handler http.Handler
+	http    *http.Server
+	limits  *addressLimits
+
+	// handlers and newChallenge are replaced by tests.
+	handlers     map[*protocol.Command]handler
+	newChallenge func() []byte
+
+	// commands is cancelled at the end of the grace period.
+	commands       context.Context
+	cancelCommands context.CancelFunc
+	// lasting is cancelled when the server must end what lasts.
+	lasting      context.Context
+	endOfLasting context.CancelFunc
+	// work counts the goroutines of connections and the sweeper.
+	work sync.WaitGroup
+
+	// mu guards connections, and the beginning of the end: none is started
+	// once lasting is cancelled.
+	mu          sync.Mutex
+	connections map[*connection]struct{}
+}
+
+// New returns a server; Shutdown ends what it starts.
+func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, options Options) *Server {
+	if options.HandshakeTimeout == 0 {
+		options.HandshakeTimeout = 20 * time.Second
+	}
+	if options.WriteTimeout == 0 {
+		options.WriteTimeout = 45 * time.Second
+	}
+	s := &Server{
+		backend:      b,
+		logger:       logger,
+		options:      options,
+		now:          now,
+		limits:       newAddressLimits(options.MaxUnauthenticatedPerAddress, maxHandshakes),
+		handlers:     handlers,
+		newChallenge: newChallenge,
+		connections:  map[*connection]struct{}{},
+	}
+	s.commands, s.cancelCommands = context.WithCancel(context.Background())
+	s.lasting, s.endOfLasting = context.WithCancel(context.Background())
+	s.handler = s.routes()
+	s.http = &http.Server{
+		Handler:           s.handler,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       keepAlive,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	s.work.Go(s.sweep)
+	return s
+}
+
+// Handler serves everything.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Serve accepts connections until Shutdown; then it returns nil.
+func (s *Server) Serve(listener net.Listener) error {
+	if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// Shutdown accepts nothing more and ends every connection: idle and waiting
+// ones at once, the others when their command is finished, WebSockets with a
+// going-away close frame; clients connect again by themselves. When ctx is
+// done the rest is cut.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.mu.Lock()
+	s.endOfLasting()
+	s.mu.Unlock()
+	s.each((*connection).drain)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if s.http.Shutdown(ctx) != nil {
+			_ = s.http.Close()
+		}
+		s.work.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		s.cancelCommands()
+		s.each((*connection).cut)
+		<-ended
+	}
+	s.cancelCommands()
+}
+
+func (s *Server) isDraining() bool { return s.lasting.Err() != nil }
+
+// start runs a connection on a goroutine of its own, then on another once the
+// handshake is accepted: an idle connection shall not keep the stack that the
+// handshake needed. It returns false if the server is ending.
+func (s *Server) start(c *connection, handshaken func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.isDraining() {
+		return false
+	}
+	s.connections[c] = struct{}{}
+	s.work.Go(func() {
+		if c.greet(handshaken) {
+			s.work.Go(func() {
+				defer s.remove(c)
+				c.live()
+			})
+			return
+		}
+		defer s.remove(c)
+		c.end()
+	})
+	return true
+}
+
+func (s *Server) remove(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.connections, c)
+}
+
+func (s *Server) each(do func(*connection)) {
+	s.mu.Lock()
+	connections := make([]*connection, 0, len(s.connections))
+	for c := range s.connections {
+		connections = append(connections, c)
+	}
+	s.mu.Unlock()
+	for _, c := range connections {
+		do(c)
+	}
+}
+
+// sweep pings the connections that are silent, so that proxies keep them open
+// and dead peers are noticed.
+func (s *Server) sweep() {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			s.each(func(c *connection) { c.pingIfSilent(now) })
+		case <-s.lasting.Done():
+			return
+		}
+	}
+}
