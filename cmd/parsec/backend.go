@@ -1,0 +1,9 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func (p program) backendCommand() *cobra.Command {
+	backend := p.group("backend", "The server and its administration.")
+	backend.AddCommand(p.backendRunCommand(), p.backendConfigCommand())
+	return backend
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"parsec-server/pkg/telemetry"
+)
+
+func (p program) backendRunCommand() *cobra.Command {
+	command := &cobra.Command{Use: "run", Short: "Run the server.", Args: noArguments}
+	options := newSettingsFlags(command.Flags())
+	command.RunE = func(command *cobra.Command, _ []string) (err error) {
+		loaded, err := p.load(options)
+		if err != nil {
+			return err
+		}
+		log, closer, err := telemetry.NewLogger(loaded.Config.Log, p.stderr)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, closer.Close()) }()
+		for _, warning := range loaded.Warnings {
+			log.WarnContext(command.Context(), warning)
+		}
+		return p.serve(command.Context(), loaded.Config, log, p.version, p.stdout)
+	}
+	return command
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+func TestBench(t *testing.T) {
+	s := newShell(t)
+	text := s.succeed("bench", "--workload", "ping", "--connections", "2", "--duration", "1ms", "--source", "127.0.0.1,127.0.0.2")
+	if !strings.HasPrefix(text, "Workload    ping, API 3, 2 connections\n") || !strings.Contains(text, "Errors      none\n") {
+		t.Errorf("printed\n%s", text)
+	}
+	var report struct {
+		Workload   string `json:"workload"`
+		API        int    `json:"api"`
+		Size       int    `json:"size"`
+		Operations int    `json:"operations"`
+	}
+	text = s.succeed("bench", "--workload", "vlob-create", "--duration", "1ms", "--size", "7", "--api", "2", "--shared-realm", "--json")
+	if err := json.Unmarshal([]byte(text), &report); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	if report.Workload != "vlob-create" || report.API != 2 || report.Size != 7 || report.Operations == 0 {
+		t.Errorf("printed %s", text)
+	}
+}
+
+func TestBenchRefusals(t *testing.T) {
+	for want, arguments := range map[string][]string{
+		"no workload \"dance\", but ping":   {"--workload", "dance"},
+		"the API must be":                   {"--api", "4"},
+		"number of connections":             {"--connections", "-1"},
+		"Invalid value for '--source'":      {"--source", "here"},
+		"Invalid value for '--addr'":        {"--addr", "http://here"},
+		"bad_admin_token":                   {"--administration-token", "wrong"},
+		"Got unexpected extra argument (x)": {"x"},
+	} {
+		stdout, _, err := newShell(t).run(append([]string{"bench"}, arguments...)...)
+		if err == nil || !strings.Contains(err.Error(), want) || stdout != "" {
+			t.Errorf("%s: error %v, printed %q", want, err, stdout)
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/parsec"
+)
+
+// shell runs commands against a server of its own.
+type shell struct {
+	t         *testing.T
+	address   parsec.ServerAddress
+	variables map[string]string
+}
+
+func newShell(t *testing.T) *shell {
+	t.Helper()
+	instance := testkit.Start(t, testkit.InstanceOptions{})
+	return &shell{t, instance.Address, map[string]string{
+		"PARSEC_ADDR":                 instance.Address.String(),
+		"PARSEC_ADMINISTRATION_TOKEN": testkit.AdministrationToken,
+	}}
+}
+
+// run gives what was written and the error of the command.
+func (s *shell) run(arguments ...string) (stdout, stderr string, err error) {
+	s.t.Helper()
+	var out, failures bytes.Buffer
+	p := program{
+		environment: config.Environment{Lookup: func(name string) (string, bool) {
+			value, found := s.variables[name]
+			return value, found
+		}},
+		stdout: &out,
+		stderr: &failures,
+	}
+	root := p.rootCommand()
+	root.SetArgs(arguments)
+	err = root.ExecuteContext(s.t.Context())
+	return out.String(), failures.String(), err
+}
+
+func (s *shell) succeed(arguments ...string) string {
+	s.t.Helper()
+	stdout, _, err := s.run(arguments...)
+	if err != nil {
+		s.t.Fatalf("%q: %v", arguments, err)
+	}
+	return stdout
+}
+
+// create gives the URL to bootstrap a new organization with.
+func (s *shell) create(organization string) string {
+	s.t.Helper()
+	url, found := strings.CutPrefix(s.succeed("organization", "create", organization), "Bootstrap organization url: ")
+	if !found || !strings.HasSuffix(url, "\n") {
+		s.t.Fatalf("created: %q", url)
+	}
+	return strings.TrimSpace(url)
+}
+
+func bootstrapArguments(url string, more ...string) []string {
+	return append([]string{
+		"organization", "bootstrap", url,
+		"--human-label", "Alice", "--human-email", "alice@example.com", "--device-label", "Laptop",
+	}, more...)
+}
+
+func TestOrganizationFromNothing(t *testing.T) {
+	s := newShell(t)
+	keys := filepath.Join(t.TempDir(), "keys")
+	url := s.create("CoolOrg")
+	if !regexp.MustCompile(`^parsec://127\.0\.0\.1:\d+/CoolOrg\?no_ssl=true&action=bootstrap_organization&token=[0-9a-f]{64}$`).MatchString(url) {
+		t.Errorf("url %s", url)
+	}
+	stdout := s.succeed(bootstrapArguments(url, "--output", keys)...)
+	printed := regexp.MustCompile(`^Organization url: (\S+)\nDevice: (\S+)\nKeys: (\S+)\n$`).FindStringSubmatch(stdout)
+	if printed == nil {
+		t.Fatalf("printed %q", stdout)
+	}
+	device, err := client.LoadDevice(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := parsec.ParseOrganizationAddress(printed[1])
+	if err != nil || address.RootVerifyKey() != device.RootVerifyKey || printed[2] != device.ID.String() || printed[3] != keys {
+		t.Errorf("printed %q, %v", printed, err)
+	}
+	reached := client.New(s.address, client.Options{})
+	defer reached.Close()
+	conn, err := reached.DialAuthenticated(t.Context(), device)
+	if err != nil {
+		t.Fatalf("connect with the keys: %v", err)
+	}
+	conn.Close()
+}
+
+func TestOrganizationStatusAndUpdate(t *testing.T) {
+	s := newShell(t)
+	s.create("CoolOrg")
+	for _, item := range []struct {
+		update []string
+		want   string
+	}{
+		{nil, "is_bootstrapped: false\nexpiration_date: none\nuser_profile_outsider_allowed: true\n"},
+		{[]string{"--expiration-date", "2990-01-02T03:04:05Z"},
+			"is_bootstrapped: false\nexpiration_date: 2990-01-02T03:04:05.000000Z\nuser_profile_outsider_allowed: true\n"},
+		{[]string{"--user-profile-outsider-allowed=false"},
+			"is_bootstrapped: false\nexpiration_date: 2990-01-02T03:04:05.000000Z\nuser_profile_outsider_allowed: false\n"},
+		{[]string{"--no-expiration", "--user-profile-outsider-allowed"},
+			"is_bootstrapped: false\nexpiration_date: none\nuser_profile_outsider_allowed: true\n"},
+	} {
+		if item.update != nil {
+			s.succeed(append([]string{"organization", "update", "CoolOrg"}, item.update...)...)
+		}
+		if stdout := s.succeed("organization", "status", "CoolOrg"); stdout != item.want {
+			t.Errorf("after %q:\n%s", item.update, stdout)
+		}
+	}
+}
+
+func TestOrganizationStats(t *testing.T) {
+	s := newShell(t)
+	_, stderr, err := s.run(bootstrapArguments(s.create("CoolOrg"))...)
+	if err != nil || !strings.Contains(stderr, "keys of the device are lost") {
+		t.Errorf("bootstrap without output: %q, %v", stderr, err)
+	}
+	want := "users: 1\ndata_size: 0\nmetadata_size: 0\nworkspaces: 0\n"
+	if stdout := s.succeed("organization", "stats", "CoolOrg"); stdout != want {
+		t.Errorf("printed\n%s", stdout)
+	}
+}
+
+func TestOrganizationRefusals(t *testing.T) {
+	s := newShell(t)
+	url := s.create("CoolOrg")
+	s.succeed(bootstrapArguments(url)...)
+	keys := filepath.Join(t.TempDir(), "keys")
+	for _, item := range []struct {
+		arguments []string
+		want      string
+	}{
+		{[]string{"organization", "create", "CoolOrg"}, "already_exists"},
+		{[]string{"organization", "status", "None"}, "not_found"},
+		{[]string{"organization", "stats", "None"}, "not_found"},
+		{[]string{"organization", "update", "None", "--no-expiration"}, "not_found"},
+		{[]string{"organization", "status", "CoolOrg", "--administration-token", "wrong"}, "bad_admin_token"},
+		{bootstrapArguments(url, "--output", keys), "already_bootstrapped"},
+		{bootstrapArguments(strings.Replace(url, "CoolOrg", "None", 1), "--output", keys), "bad_identity"},
+		{bootstrapArguments(url, "--output", t.TempDir()), "file exists"},
+		{[]string{"organization", "status", "CoolOrg", "--addr", "parsec://" + unused(t) + "?no_ssl=true"}, "connection refused"},
+	} {
+		stdout, _, err := s.run(item.arguments...)
+		if err == nil || stdout != "" || !strings.Contains(err.Error(), item.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: printed %q, error %v", item.arguments, stdout, err)
+		}
+		if _, usage := errors.AsType[*config.UsageError](err); usage {
+			t.Errorf("%q: %v is no mistake of usage", item.arguments, err)
+		}
+		// A second attempt must not meet the file of the first.
+		if _, err := os.Stat(keys); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%q: keys of no organization, %v", item.arguments, err)
+		}
+	}
+}
+
+// unused is a port that nobody listens to.
+func unused(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// TestOrganizationBootstrapInDoubt has a server that fails when it may have
+// done the bootstrap.
+func TestOrganizationBootstrapInDoubt(t *testing.T) {
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer broken.Close()
+	s := &shell{t: t}
+	keys := filepath.Join(t.TempDir(), "keys")
+	url := "parsec://" + broken.Listener.Addr().String() + "/CoolOrg?no_ssl=true&action=bootstrap_organization&token=x"
+	_, _, err := s.run(bootstrapArguments(url, "--output", keys)...)
+	if err == nil || !strings.Contains(err.Error(), keys) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := client.LoadDevice(keys); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOrganizationUsage(t *testing.T) {
+	s := &shell{t: t, variables: map[string]string{
+		"PARSEC_ADDR": "parsec://localhost:1", "PARSEC_ADMINISTRATION_TOKEN": "x",
+	}}
+	url := "parsec://localhost:1/CoolOrg?action=bootstrap_organization&token=x"
+	for _, item := range []struct {
+		without   string // of the variables
+		arguments []string
+		want      string
+	}{
+		{"", []string{"create"}, "Missing argument 'ORGANIZATION'."},
+		{"", []string{"create", "CoolOrg", "x"}, "Got unexpected extra argument (x)"},
+		{"", []string{"create", "Cool Org"}, "Invalid value for 'ORGANIZATION'"},
+		{"PARSEC_ADDR", []string{"create", "CoolOrg"}, "Missing option '--addr'."},
+		{"PARSEC_ADMINISTRATION_TOKEN", []string{"create", "CoolOrg"}, "Missing option '--administration-token'."},
+		{"", []string{"create", "CoolOrg", "--addr", "http://localhost"}, "Invalid value for '--addr'"},
+		{"", []string{"create", "CoolOrg", "--what"}, "No such option: --what"},
+		{"", []string{"update", "CoolOrg"}, "Nothing to change."},
+		{"", []string{"update", "CoolOrg", "--expiration-date", "tomorrow"}, "Invalid value for '--expiration-date'"},
+		{"", []string{"update", "CoolOrg", "--expiration-date", "2990-01-02T03:04:05Z", "--no-expiration"}, "are both given."},
+		{"", []string{"bootstrap"}, "Missing argument 'URL'."},
+		{"", bootstrapArguments("parsec://localhost:1/CoolOrg")[1:], "Invalid value for 'URL'"},
+		{"", bootstrapArguments(url, "--human-label", "")[1:], "Missing option '--human-label'."},
+		{"", bootstrapArguments(url, "--human-email", "")[1:], "Missing option '--human-email'."},
+		{"", bootstrapArguments(url, "--device-label", "")[1:], "Missing option '--device-label'."},
+		{"", bootstrapArguments(url, "--human-email", "alice")[1:], "invalid e-mail address"},
+		{"", bootstrapArguments(url, "--device-label", "a\nb")[1:], "Invalid value for '--device-label'"},
+	} {
+		run := &shell{t: t, variables: maps.Clone(s.variables)}
+		delete(run.variables, item.without)
+		stdout, _, err := run.run(append([]string{"organization"}, item.arguments...)...)
+		usage, ok := errors.AsType[*config.UsageError](err)
+		if !ok || stdout != "" || !strings.Contains(usage.Message, item.want) {
+			t.Errorf("%q: printed %q, error %v", item.arguments, stdout, err)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"parsec-server/pkg/config"
+)
+
+// The exit codes (docs/protocol/configuration.md §1).
+const (
+	exitSuccess = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// version is stamped with -ldflags "-X main.version=<version>".
+var version string
+
+// program is what the commands share.
+type program struct {
+	// commandLine is what was typed, without the arguments of PARSEC_CMD_ARGS.
+	commandLine []string
+	environment config.Environment
+	version     string
+	stdout      io.Writer
+	stderr      io.Writer
+	serve       func(ctx context.Context, settings config.Config, log *slog.Logger, version string, stdout io.Writer) error
+}
+
+// run executes the command that args name and gives the exit code.
+func run(ctx context.Context, args []string, environment config.Environment, stdout, stderr io.Writer) int {
+	p := program{
+		commandLine: args,
+		environment: environment,
+		version:     stampedVersion(),
+		stdout:      stdout,
+		stderr:      stderr,
+		serve:       serve,
+	}
+	return p.run(ctx)
+}
+
+func (p program) run(ctx context.Context) int {
+	root := p.rootCommand()
+	args := append([]string{}, p.commandLine...) // never nil, which would mean os.Args
+	root.SetArgs(append(args, p.environment.Arguments()...))
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil || errors.Is(err, context.Canceled) {
+		if errors.Is(context.Cause(ctx), errInterrupted) {
+			fmt.Fprintln(p.stdout, "bye ;-)")
+			return exitSuccess
+		}
+		if err == nil || errors.Is(context.Cause(ctx), errTerminated) {
+			return exitSuccess
+		}
+	}
+	if usage := (*config.UsageError)(nil); errors.As(err, &usage) {
+		fmt.Fprintf(p.stderr, "Usage: %s [OPTIONS]\nTry '%[1]s --help' for help.\n\nError: %s\n", command.CommandPath(), usage)
+		return exitUsage
+	}
+	fmt.Fprintf(p.stdout, "Error: %s\n", err)
+	return exitFailure
+}
+
+func (p program) rootCommand() *cobra.Command {
+	root := p.group("parsec", "Zero-trust file sharing.")
+	root.SilenceErrors = true
+	root.SilenceUsage = true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetFlagErrorFunc(usageOfFlag)
+	root.AddCommand(p.backendCommand(), p.organizationCommand(), p.benchCommand())
+	return root
+}
+
+// group makes a command that only has commands.
+func (p program) group(name, short string) *cobra.Command {
+	group := &cobra.Command{
+		Use:     name,
+		Short:   short,
+		Version: p.version,
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(command *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &config.UsageError{Message: "No such command '" + args[0] + "'."}
+			}
+			return command.Help()
+		},
+	}
+	group.SetVersionTemplate("parsec, version {{.Version}}\n")
+	return group
+}
+
+// noArguments refuses what is neither option nor value.
+func noArguments(_ *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return nil
+	case 1:
+		return &config.UsageError{Message: "Got unexpected extra argument (" + args[0] + ")"}
+	default:
+		return &config.UsageError{Message: "Got unexpected extra arguments (" + strings.Join(args, " ") + ")"}
+	}
+}
+
+// usageOfFlag gives the official messages to the errors of the flag parser.
+func usageOfFlag(_ *cobra.Command, err error) error {
+	message := err.Error()
+	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
+		message = "No such option: " + dashed(unknown.GetSpecifiedName())
+	}
+	if lonely := (*pflag.ValueRequiredError)(nil); errors.As(err, &lonely) {
+		message = "Option '" + dashed(lonely.GetSpecifiedName()) + "' requires an argument."
+	}
+	return &config.UsageError{Message: message}
+}
+
+func dashed(option string) string {
+	if len(option) == 1 {
+		return "-" + option
+	}
+	return "--" + option
+}
+
+// stampedVersion falls back on what the Go tool knows of this build.
+func stampedVersion() string {
+	if version != "" {
+		return version
+	}
+	if build, found := debug.ReadBuildInfo(); found {
+		return build.Main.Version
+	}
+	return "unknown"
+}

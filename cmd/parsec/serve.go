@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/server"
+	"parsec-server/pkg/store/memory"
+	"parsec-server/pkg/webhook"
+)
+
+// serve runs a server until ctx is done, then lets running commands finish
+// within the grace period.
+func serve(ctx context.Context, settings config.Config, logger *slog.Logger, version string, stdout io.Writer) error {
+	bus := event.NewBus()
+	defer bus.Close()
+	store, err := openStore(settings.Database, bus)
+	if err != nil {
+		return err
+	}
+	blocks, endBlocks, err := openBlockStore(settings.Blockstore, logger)
+	if err != nil {
+		return err
+	}
+	defer endBlocks()
+	listener, err := listen(ctx, settings)
+	if err != nil {
+		return err
+	}
+	defer watchBlockStore(ctx, blocks, logger)()
+	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
+	now := func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
+	rules := backend.New(store, blocks, bus, webhooks, now, logger, backend.Options{
+		AdministrationToken:     settings.AdministrationToken.Reveal(),
+		SpontaneousBootstrap:    settings.Organization.SpontaneousBootstrap,
+		InitialActiveUsersLimit: settings.Organization.InitialActiveUsersLimit,
+		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,
+	})
+	port := uint16(listener.Addr().(*net.TCPAddr).Port)
+	address := settings.AnnouncedAddress(port)
+	front := server.New(rules, now, logger, serverOptions(settings, address, version))
+
+	failed := make(chan error, 1)
+	go func() { failed <- front.Serve(listener) }()
+	announce(stdout, settings, port, address)
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		logger.Info("stopping", "grace_period", settings.ShutdownGracePeriod)
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), settings.ShutdownGracePeriod)
+	defer cancel()
+	front.Shutdown(grace)
+	return errors.Join(err, webhooks.Close(grace))
+}
+
+func openStore(settings config.Database, bus *event.Bus) (backend.Store, error) {
+	if !settings.Mocked() {
+		return nil, errors.New("this version has no other database than MOCKED")
+	}
+	return memory.New(bus), nil
+}
+
+// listen binds the port, in TLS if there is a certificate.
+func listen(ctx context.Context, settings config.Config) (net.Listener, error) {
+	var network net.ListenConfig
+	listener, err := network.Listen(ctx, "tcp", net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)))
+	if err != nil || !settings.TLS.Enabled() {
+		return listener, err
+	}
+	keyFile := settings.TLS.KeyFile
+	if keyFile == "" {
+		keyFile = settings.TLS.CertificateFile
+	}
+	certificate, err := tls.LoadX509KeyPair(settings.TLS.CertificateFile, keyFile)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("load the certificate: %w", err), listener.Close())
+	}
+	return tls.NewListener(listener, &tls.Config{
+		Certificates: []tls.Certificate{certificate},
+		MinVersion:   tls.VersionTLS12,
+		NextProtos:   []string{"h2", "http/1.1"},
+	}), nil
+}
+
+func serverOptions(settings config.Config, address parsec.ServerAddress, version string) server.Options {
+	options := server.Options{
+		Version:                      version,
+		Debug:                        settings.Debug,
+		MaxUnauthenticatedPerAddress: settings.MaxUnauthenticatedConnectionsPerAddress,
+		TrustedProxies:               settings.TrustedProxies,
+		EventStreamKeepAlive:         settings.SSEKeepalive,
+	}
+	if address != (parsec.ServerAddress{}) {
+		options.Address = &address
+	}
+	if settings.ForwardProto.Header != "" {
+		options.EnforceHTTPS = &server.ForwardedProto{Header: settings.ForwardProto.Header, Value: settings.ForwardProto.Value}
+	}
+	return options
+}
+
+// announce prints the start-up line, once the port is bound.
+func announce(stdout io.Writer, settings config.Config, port uint16, address parsec.ServerAddress) {
+	telemetry := "off"
+	if settings.Sentry.DSN.Reveal() != "" {
+		telemetry = "on"
+	}
+	fmt.Fprintf(stdout, "Starting Parsec Backend on %s (db=%s blockstore=%s email=%s telemetry=%s backend_addr=%s)\n",
+		net.JoinHostPort(settings.Host, strconv.Itoa(int(port))), settings.Database.Type(), settings.Blockstore.Type(),
+		settings.Email.Type(), telemetry, address)
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/pflag"
+
+	"parsec-server/pkg/config"
+)
+
+// settingsFlags records the options of the table of settings as they are
+// parsed. Their texts are judged later, by config.Load.
+type settingsFlags struct {
+	given []config.Argument
+}
+
+// newSettingsFlags defines an option for each setting and alias.
+func newSettingsFlags(flags *pflag.FlagSet) *settingsFlags {
+	recorder := &settingsFlags{}
+	flags.SortFlags = false
+	for _, setting := range config.Settings() {
+		recorder.define(flags, setting, setting.Name, setting.Short, setting.Help, setting.Default)
+		for _, alias := range setting.Aliases {
+			if alias.Name != "" {
+				recorder.define(flags, setting, alias.Name, "", alias.Help, "")
+			}
+		}
+	}
+	return recorder
+}
+
+func (s *settingsFlags) define(flags *pflag.FlagSet, setting config.Setting, name, short, help, byDefault string) {
+	flag := flags.VarPF(&settingValue{s, name, setting.Kind}, name, short, help)
+	flag.DefValue = byDefault
+	if setting.Kind == config.Flag {
+		flag.NoOptDefVal = "true"
+	}
+}
+
+// settingValue is a pflag.Value that takes any text.
+type settingValue struct {
+	recorder *settingsFlags
+	name     string
+	kind     config.Kind
+}
+
+func (v *settingValue) Set(text string) error {
+	v.recorder.given = append(v.recorder.given, config.Argument{Name: v.name, Text: text})
+	return nil
+}
+
+func (v *settingValue) String() string { return "" }
+
+func (v *settingValue) Type() string {
+	if v.kind == config.Flag {
+		return "bool" // the flag parser shows no value for it
+	}
+	return string(v.kind)
+}
+
+// load resolves the settings of a command whose options were parsed.
+func (p program) load(options *settingsFlags) (config.Loaded, error) {
+	// What was typed comes first: parsed alone, it gives as many occurrences
+	// as come from it. An option typed without its value, which is then the
+	// first argument of PARSEC_CMD_ARGS, is not one of them.
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	typed := newSettingsFlags(flags)
+	_ = flags.Parse(p.commandLine)
+	arguments := options.given
+	for i := range arguments {
+		arguments[i].Expanded = i >= len(typed.given)
+	}
+	return config.Load(arguments, p.environment)
+}

@@ -1,0 +1,194 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"time"
+
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+const (
+	// deviceCount is how many devices the connections share.
+	deviceCount = 4
+	// preparationTimeout bounds each step before the clock starts.
+	preparationTimeout = 30 * time.Second
+	connectTimeout     = 10 * time.Second
+	// maxAdministrationReply bounds what is read of a REST answer, in bytes.
+	maxAdministrationReply = 64 << 10
+)
+
+// versions are what clients of each API major announce.
+var versions = map[uint32]parsec.APIVersion{
+	1: {Major: 1, Minor: 3},
+	2: {Major: 2, Minor: 10},
+	3: {Major: 3, Minor: 4},
+}
+
+// newClients gives one client for each source address.
+func newClients(options *Options) []*client.Client {
+	sources := options.Sources
+	if len(sources) == 0 {
+		sources = []netip.Addr{{}}
+	}
+	clients := make([]*client.Client, len(sources))
+	for i, source := range sources {
+		dialer := &net.Dialer{Timeout: connectTimeout}
+		if source.IsValid() {
+			dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+		}
+		dial := dialer.DialContext
+		if options.Workload == Connect {
+			dial = droppingAtOnce(dialer)
+		}
+		clients[i] = client.New(options.Address, client.Options{DialContext: dial})
+	}
+	return clients
+}
+
+// droppingAtOnce has closed connections leave nothing behind: otherwise each
+// keeps its port for a minute, and they run out.
+func droppingAtOnce(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			err = tcp.SetLinger(0)
+		}
+		return conn, err
+	}
+}
+
+// prepareOrganization creates and bootstraps the organization, its devices
+// and, if the workload needs one, the realm that all share.
+func (b *bench) prepareOrganization(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, preparationTimeout)
+	defer cancel()
+	id := parsec.NewUUID()
+	organization, err := parsec.ParseOrganizationID("bench_" + id.Hex()[:16])
+	if err != nil {
+		return err
+	}
+	token, err := b.createOrganization(ctx, organization)
+	if err != nil {
+		return fmt.Errorf("create organization %s: %w", organization, err)
+	}
+	address := b.options.Address.BootstrapAddress(organization, token)
+	founder, request, err := client.NewOrganization(address, client.Person{}, now())
+	if err == nil {
+		err = b.clients[0].Bootstrap(ctx, organization, request)
+	}
+	if err != nil {
+		return fmt.Errorf("bootstrap organization %s: %w", organization, err)
+	}
+	b.devices = []*client.Device{founder}
+	conn, err := b.clients[0].DialAuthenticated(ctx, founder, b.version)
+	if err != nil {
+		return err
+	}
+	defer conn.CloseNow()
+	for len(b.devices) < deviceCount {
+		device, err := createDevice(ctx, conn, founder)
+		if err != nil {
+			return fmt.Errorf("create a device: %w", err)
+		}
+		b.devices = append(b.devices, device)
+	}
+	if b.options.SharedRealm || b.options.Workload == Fanout {
+		b.realm, err = createRealm(ctx, conn, founder)
+	}
+	return err
+}
+
+func now() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
+
+func createDevice(ctx context.Context, conn *client.Conn, author *client.Device) (*client.Device, error) {
+	device, request, err := author.NewDevice(parsec.DeviceName{}, parsec.DeviceLabel{}, now())
+	if err != nil {
+		return nil, err
+	}
+	if conn.Version().Major == 1 {
+		_, err = conn.DeviceCreateV1(ctx, client.DeviceCreateV1(request, nil))
+	} else {
+		_, err = conn.DeviceCreate(ctx, request)
+	}
+	return device, err
+}
+
+func createRealm(ctx context.Context, conn *client.Conn, owner *client.Device) (parsec.RealmID, error) {
+	realm := parsec.RealmID(parsec.NewUUID())
+	request, err := owner.NewRealm(realm, now())
+	if err == nil {
+		_, err = conn.RealmCreate(ctx, request)
+	}
+	if err != nil {
+		return realm, fmt.Errorf("create a realm: %w", err)
+	}
+	return realm, nil
+}
+
+// createOrganization gives the bootstrap token. Servers since 2.5 have the
+// REST administration, those up to 2.4 a WebSocket of API 1
+// (docs/protocol/administration.md §2 and §4).
+func (b *bench) createOrganization(ctx context.Context, id parsec.OrganizationID) (token string, err error) {
+	token, err = b.createByREST(ctx, id)
+	absent := []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUpgradeRequired}
+	if answer, ok := errors.AsType[*client.HTTPError](err); !ok || !slices.Contains(absent, answer.Status) {
+		return token, err
+	}
+	conn, err := b.clients[0].DialAdministration(ctx, b.options.AdministrationToken)
+	if err != nil {
+		return "", err
+	}
+	defer conn.CloseNow()
+	reply, err := conn.AdministrationCreate(ctx, &protocol.AdministrationCreateRequest{OrganizationID: id})
+	if err != nil {
+		return "", err
+	}
+	return reply.BootstrapToken, nil
+}
+
+func (b *bench) createByREST(ctx context.Context, id parsec.OrganizationID) (token string, err error) {
+	body, err := json.Marshal(map[string]string{"organization_id": id.String()})
+	if err != nil {
+		return "", err
+	}
+	target := b.options.Address.HTTPOrigin() + "/administration/organizations"
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Authorization", "Bearer "+b.options.AdministrationToken)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if wrapper, ok := errors.AsType[*url.Error](err); ok {
+		return "", wrapper.Err // the rest says what the caller knows
+	}
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return "", &client.HTTPError{Status: response.StatusCode}
+	}
+	var reply struct {
+		BootstrapToken string `json:"bootstrap_token"`
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAdministrationReply)).Decode(&reply); err != nil {
+		return "", fmt.Errorf("%w: administration: %w", client.ErrProtocol, err)
+	}
+	return reply.BootstrapToken, nil
+}

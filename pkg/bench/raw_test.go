@@ -1,0 +1,233 @@
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/wire"
+)
+
+// The load of the benchmarks that compare: the connections work at the same
+// time, and the two sides take turns by rounds, so that whatever else the
+// machine does hurts both.
+const (
+	benchmarkConnections = 32
+	roundTripsPerRound   = 100 // of each connection
+	largestReply         = 256 << 10
+)
+
+var api = parsec.APIVersion{Major: 3, Minor: 4}
+
+// okReply is what an ok reply of this server begins with, after its first
+// byte.
+var okReply = []byte("\xa6status\xa2ok")
+
+// exchange is a connection and the message that it sends again and again. It
+// does as little as a client can, the same for every server.
+type exchange struct {
+	socket  *websocket.Conn
+	message []byte
+	// freshen changes the message before it is sent; nil leaves it.
+	freshen func(message []byte)
+	// skipped and accepted check the beginning of the reply.
+	skipped  int
+	accepted []byte
+	buffer   []byte
+	// reply is the last one, in the buffer.
+	reply []byte
+}
+
+func newExchange(socket *websocket.Conn, message []byte) *exchange {
+	return &exchange{
+		socket: socket, message: bytes.Clone(message),
+		skipped: 1, accepted: okReply,
+		buffer: make([]byte, largestReply),
+	}
+}
+
+func (e *exchange) roundTrip(ctx context.Context) error {
+	if e.freshen != nil {
+		e.freshen(e.message)
+	}
+	if err := e.socket.Write(ctx, websocket.MessageBinary, e.message); err != nil {
+		return err
+	}
+	_, reader, err := e.socket.Reader(ctx)
+	if err != nil {
+		return err
+	}
+	size, err := io.ReadFull(reader, e.buffer)
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("read a reply: %w", err)
+	}
+	if e.reply = e.buffer[:size]; !bytes.HasPrefix(e.reply[e.skipped:], e.accepted) {
+		return fmt.Errorf("reply %q", e.reply)
+	}
+	return nil
+}
+
+// side is one of two servers compared, or of two states of a server.
+type side struct {
+	name      string
+	exchanges []*exchange
+	elapsed   time.Duration
+	trips     int
+}
+
+// round has every connection of the side work.
+func (s *side) round(b *testing.B) {
+	start := time.Now()
+	var working sync.WaitGroup
+	for _, e := range s.exchanges {
+		working.Go(func() {
+			for range roundTripsPerRound {
+				if err := e.roundTrip(b.Context()); err != nil {
+					b.Errorf("%s: %v", s.name, err)
+					return
+				}
+			}
+		})
+	}
+	working.Wait()
+	s.elapsed += time.Since(start)
+	s.trips += roundTripsPerRound * len(s.exchanges)
+}
+
+func (s *side) perSecond() float64 { return float64(s.trips) / s.elapsed.Seconds() }
+
+// compare reports the round trips per second of both sides, and the ratio of
+// the second to the first under the name given.
+func compare(b *testing.B, ratio string, baseline, subject *side) {
+	b.Helper()
+	for b.Loop() {
+		baseline.round(b)
+		subject.round(b)
+		if b.Failed() {
+			b.FailNow()
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(baseline.perSecond(), baseline.name+"/s")
+	b.ReportMetric(subject.perSecond(), subject.name+"/s")
+	b.ReportMetric(subject.perSecond()/baseline.perSecond(), ratio)
+}
+
+// organization is one of an instance, with its first device.
+type organization struct {
+	*testkit.Instance
+	client *client.Client
+	device *client.Device
+	conn   *client.Conn
+}
+
+func newOrganization(b *testing.B, instance *testkit.Instance) *organization {
+	b.Helper()
+	c := client.New(instance.Address, client.Options{})
+	b.Cleanup(c.Close)
+	id := must(parsec.ParseOrganizationID("Acme"))(b)
+	created := must(instance.Backend.AdministrationCreate(b.Context(), &protocol.AdministrationCreateRequest{OrganizationID: id}))(b)
+	device, request, err := client.NewOrganization(instance.Address.BootstrapAddress(id, created.BootstrapToken), client.Person{}, now())
+	if err == nil {
+		err = c.Bootstrap(b.Context(), id, request)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	conn := must(c.DialAuthenticated(b.Context(), device))(b)
+	b.Cleanup(conn.CloseNow)
+	return &organization{instance, c, device, conn}
+}
+
+func (o *organization) newRealm(b *testing.B) parsec.RealmID {
+	b.Helper()
+	realm := parsec.RealmID(parsec.NewUUID())
+	request := must(o.device.NewRealm(realm, now()))(b)
+	must(o.conn.RealmCreate(b.Context(), request))(b)
+	return realm
+}
+
+func (o *organization) newVlob(b *testing.B, realm parsec.RealmID, size int) parsec.VlobID {
+	b.Helper()
+	vlob := parsec.VlobID(parsec.NewUUID())
+	must(o.conn.VlobCreate(b.Context(), &protocol.VlobCreateRequest{
+		RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Blob: make([]byte, size),
+	}))(b)
+	return vlob
+}
+
+// dial opens an authenticated connection without pkg/client, whose reading
+// goroutine would be measured too.
+func (o *organization) dial(b *testing.B) *websocket.Conn {
+	b.Helper()
+	socket := dialRaw(b, o.Address.HTTPOrigin()+"/ws")
+	_, message, err := socket.Read(b.Context())
+	var challenge protocol.ChallengeFrame
+	if err == nil {
+		err = wire.Unmarshal(message, &challenge)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	signed := must(wire.Marshal(protocol.SignedAnswer{Type: "signed_answer", Answer: challenge.Challenge}))(b)
+	answer := must(wire.Marshal(protocol.AuthenticatedAnswer{
+		AnswerHeader:   protocol.AnswerHeader{Handshake: "answer", Type: "AUTHENTICATED", ClientAPIVersion: api},
+		OrganizationID: o.device.Organization,
+		DeviceID:       o.device.ID,
+		RootVerifyKey:  o.device.RootVerifyKey,
+		Answer:         append(ed25519.Sign(o.device.SigningKey, signed), signed...),
+	}))(b)
+	if err := socket.Write(b.Context(), websocket.MessageBinary, answer); err != nil {
+		b.Fatal(err)
+	}
+	var result protocol.HandshakeResultFrame
+	if _, message, err = socket.Read(b.Context()); err == nil {
+		err = wire.Unmarshal(message, &result)
+	}
+	if err != nil || result.Result != protocol.HandshakeOK {
+		b.Fatalf("handshake: %+v, error %v", result, err)
+	}
+	return socket
+}
+
+func dialRaw(b *testing.B, url string) *websocket.Conn {
+	b.Helper()
+	socket, _, err := websocket.Dial(b.Context(), url, &websocket.DialOptions{CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		b.Fatal(err)
+	}
+	socket.SetReadLimit(largestReply)
+	b.Cleanup(func() { _ = socket.CloseNow() })
+	return socket
+}
+
+// encode makes the message of a command.
+func encode(b *testing.B, command *protocol.Command, request any) []byte {
+	b.Helper()
+	return must(wire.AppendMap(nil, []wire.Field{{Key: "cmd", Value: command.Name}}, request))(b)
+}
+
+func now() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
+
+// must gives the value to who has a test to fail.
+func must[T any](value T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}

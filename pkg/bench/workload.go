@@ -1,0 +1,149 @@
+package bench
+
+import (
+	"context"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/wire"
+)
+
+// steadyWorkload is a workload whose connections repeat one operation, after a
+// preparation that is not measured.
+type steadyWorkload struct {
+	prepare, operate func(*worker, context.Context) error
+}
+
+var steadyWorkloads = map[Workload]steadyWorkload{
+	Ping:        {(*worker).connect, (*worker).ping},
+	VlobCreate:  {(*worker).enterRealm, (*worker).createVlob},
+	VlobUpdate:  {(*worker).storeVlobs, (*worker).updateVlob},
+	VlobRead:    {(*worker).storeVlobs, (*worker).readVlob},
+	Mix:         {(*worker).storeVlobs, (*worker).mix},
+	BlockCreate: {(*worker).enterRealm, (*worker).createBlock},
+	BlockRead:   {(*worker).storeBlock, (*worker).readBlock},
+	Connect:     {(*worker).connectOnce, (*worker).connectOnce},
+}
+
+// The heads of the requests, made once.
+var (
+	pingHead         = headOf(protocol.Ping)
+	vlobCreateHead   = headOf(protocol.VlobCreate)
+	vlobUpdateHead   = headOf(protocol.VlobUpdate)
+	vlobReadHead     = headOf(protocol.VlobRead)
+	blockCreateHead  = headOf(protocol.BlockCreate)
+	blockReadHead    = headOf(protocol.BlockRead)
+	eventsListenHead = headOf(protocol.EventsListen)
+)
+
+func headOf(command *protocol.Command) []wire.Field {
+	return []wire.Field{{Key: "cmd", Value: command.Name}}
+}
+
+var pingRequest = &protocol.PingRequest{Ping: "bench"}
+
+func (w *worker) ping(ctx context.Context) error { return w.send(ctx, pingHead, pingRequest) }
+
+func (w *worker) connectOnce(ctx context.Context) error {
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	w.close()
+	return nil
+}
+
+// enterRealm opens the connection, and a realm unless all share one.
+func (w *worker) enterRealm(ctx context.Context) error {
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	if w.bench.realm != (parsec.RealmID{}) {
+		return nil
+	}
+	var err error
+	w.realm, err = createRealm(ctx, w.conn, w.device)
+	return err
+}
+
+// storeVlobs also stores what will be read and updated.
+func (w *worker) storeVlobs(ctx context.Context) error {
+	if err := w.enterRealm(ctx); err != nil {
+		return err
+	}
+	for range w.vlobs {
+		if err := w.createVlob(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextVlob is the one whose turn it is.
+func (w *worker) nextVlob() *vlob {
+	w.turn++
+	return &w.vlobs[w.turn%vlobCount]
+}
+
+func (w *worker) createVlob(ctx context.Context) error {
+	target := w.nextVlob()
+	*target = vlob{parsec.VlobID(w.newID()), 1}
+	w.createVlobs = protocol.VlobCreateRequest{
+		RealmID:            w.realm,
+		EncryptionRevision: 1,
+		VlobID:             target.id,
+		Timestamp:          now(),
+		Blob:               w.bench.payload,
+	}
+	return w.send(ctx, vlobCreateHead, &w.createVlobs)
+}
+
+func (w *worker) updateVlob(ctx context.Context) error {
+	target := w.nextVlob()
+	w.updateVlobs = protocol.VlobUpdateRequest{
+		EncryptionRevision: 1,
+		VlobID:             target.id,
+		Timestamp:          now(),
+		Version:            target.version + 1,
+		Blob:               w.bench.payload,
+	}
+	err := w.send(ctx, vlobUpdateHead, &w.updateVlobs)
+	if err == nil {
+		target.version++
+	}
+	return err
+}
+
+func (w *worker) readVlob(ctx context.Context) error {
+	w.readVlobs = protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: w.nextVlob().id}
+	return w.send(ctx, vlobReadHead, &w.readVlobs)
+}
+
+// mix spreads seven reads, two updates and one creation over ten operations.
+func (w *worker) mix(ctx context.Context) error {
+	switch w.turn % 10 {
+	case 2, 7:
+		return w.updateVlob(ctx)
+	case 5:
+		return w.createVlob(ctx)
+	default:
+		return w.readVlob(ctx)
+	}
+}
+
+func (w *worker) storeBlock(ctx context.Context) error {
+	if err := w.enterRealm(ctx); err != nil {
+		return err
+	}
+	return w.createBlock(ctx)
+}
+
+func (w *worker) createBlock(ctx context.Context) error {
+	w.block = parsec.BlockID(w.newID())
+	return w.send(ctx, blockCreateHead, &protocol.BlockCreateRequest{
+		BlockID: w.block, RealmID: w.realm, Block: w.bench.payload,
+	})
+}
+
+func (w *worker) readBlock(ctx context.Context) error {
+	return w.send(ctx, blockReadHead, &protocol.BlockReadRequest{BlockID: w.block})
+}
