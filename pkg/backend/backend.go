@@ -96,9 +96,21 @@ func (b *Backend) updateAt(ctx context.Context, author *Author, now parsec.DateT
 	})
 }
 
-// Ready tells why the backend cannot serve, nil if it can.
+// Serving tells why no command can run, nil if they can: the state is out of
+// reach. Without block store everything else goes on.
+func (b *Backend) Serving(ctx context.Context) error { return b.store.Ready(ctx) }
+
+// Ready tells why the backend cannot serve, in words that anybody may read,
+// nil if it can.
 func (b *Backend) Ready(ctx context.Context) error {
-	return errors.Join(b.store.Ready(ctx), b.blocks.Ready(ctx))
+	if err := b.store.Ready(ctx); err != nil {
+		return err
+	}
+	if err := b.blocks.Ready(ctx); err != nil {
+		b.logger.DebugContext(ctx, "block store not ready", slog.Any("error", err))
+		return errors.New("the block store does not answer")
+	}
+	return nil
 }
 
 // Ping echoes the text and tells the other devices of the organization.

@@ -42,10 +42,10 @@ func (b *blocks) Read(ctx context.Context, organization parsec.OrganizationID, i
 	return b.Memory.Read(ctx, organization, id)
 }
 
-func newBlockScenario(t testing.TB) (*realmScenario, *blocks) {
+func newBlockScenario(t testing.TB, changes ...func(*setup)) (*realmScenario, *blocks) {
 	t.Helper()
 	store := &blocks{Memory: blockstore.NewMemory()}
-	return newRealmScenario(t, func(s *setup) { s.blocks = store }), store
+	return newRealmScenario(t, append(changes, func(s *setup) { s.blocks = store })...), store
 }
 
 func (s *realmScenario) readBlock(n uint16) (*protocol.BlockReadReply, error) {
@@ -223,7 +223,7 @@ func TestBlockMeanwhile(t *testing.T) {
 // TestBlockStoreHangs covers the bound of an upload, and of the wait for it.
 func TestBlockStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, store := newBlockScenario(t)
+		s, store := newBlockScenario(t, inMemory)
 		store.create = func(ctx context.Context, _ *blockstore.Memory, _ parsec.BlockID, _ []byte) error {
 			<-ctx.Done()
 			return ctx.Err()
@@ -246,7 +246,7 @@ func TestBlockStoreHangs(t *testing.T) {
 // once it is sure that the process did.
 func TestBlockOfDeadInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := newBlockScenario(t)
+		s, _ := newBlockScenario(t, inMemory)
 		s.reserve(1)
 		if got := status(s.BlockCreate(t.Context(), s.alice(), s.blockCreation(1, "block"))); got != protocol.StatusTimeout {
 			t.Errorf("before the end: got %s", got)
@@ -279,7 +279,7 @@ func TestBlockTakenOver(t *testing.T) {
 func TestInvariant48ConcurrentBlocks(t *testing.T) {
 	const instances = 8
 	synctest.Test(t, func(t *testing.T) {
-		s, store := newBlockScenario(t)
+		s, store := newBlockScenario(t, inMemory)
 		var failures atomic.Int32
 		store.create = func(ctx context.Context, _ *blockstore.Memory, _ parsec.BlockID, _ []byte) error {
 			// Let every other instance meet the reservation. The first upload

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/certificate"
@@ -37,6 +38,7 @@ type fixture struct {
 // setup is what a test may change of a fixture.
 type setup struct {
 	options backend.Options
+	store   func(t testing.TB, bus *event.Bus) backend.Store
 	blocks  backend.BlockStore
 	// bootstrap makes the request that bootstraps Acme; nil leaves the backend
 	// without organization.
@@ -53,11 +55,13 @@ var (
 	malloryID = deviceID("mallory@laptop")
 )
 
-// newFixture ends with the test. It works inside of a synctest bubble.
+// newFixture ends with the test. It works inside of a synctest bubble when its
+// store is inMemory.
 func newFixture(t testing.TB, changes ...func(*setup)) *fixture {
 	t.Helper()
 	s := setup{
 		options:   backend.Options{AdministrationToken: "s3cr3t", InitialOutsiderAllowed: true},
+		store:     testkit.NewStore,
 		blocks:    blockstore.NewMemory(),
 		bootstrap: (*fixture).bootstrapRequest,
 	}
@@ -67,7 +71,7 @@ func newFixture(t testing.TB, changes ...func(*setup)) *fixture {
 	bus := event.NewBus()
 	t.Cleanup(bus.Close)
 	f := &fixture{
-		t: t, store: memory.New(bus), bus: bus, blocks: s.blocks, webhooks: &webhooks{},
+		t: t, store: s.store(t, bus), bus: bus, blocks: s.blocks, webhooks: &webhooks{},
 		clock: newClock(), events: newRecorder(bus),
 	}
 	f.Backend = backend.New(f.store, f.blocks, bus, f.webhooks, f.clock.now, discard, s.options)
@@ -78,6 +82,12 @@ func newFixture(t testing.TB, changes ...func(*setup)) *fixture {
 		f.events.take()
 	}
 	return f
+}
+
+// inMemory is for synctest bubbles, where no time passes while a database
+// works.
+func inMemory(s *setup) {
+	s.store = func(_ testing.TB, bus *event.Bus) backend.Store { return memory.New(bus) }
 }
 
 // withOptions changes the options of the backend.

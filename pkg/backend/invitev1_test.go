@@ -101,7 +101,7 @@ func forInvitationsV1(t *testing.T, test func(t *testing.T, f *fixture, i invita
 	for name, i := range invitationsV1 {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFixture(t)
+				f := newFixture(t, inMemory)
 				f.events.watch(i.topic(acme), i.topic(other))
 				test(t, f, i)
 			})
@@ -233,7 +233,7 @@ func TestInvitationV1Cancelled(t *testing.T) {
 
 func TestInvitationV1CancelledByAnotherAdministrator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t)
+		f := newFixture(t, inMemory)
 		i := invitationsV1["user"]
 		dave := f.createUser(f.alice(), deviceID("dave@laptop"), parsec.ProfileAdmin)
 		i.abandon(f, f.alice())
@@ -420,7 +420,7 @@ func TestInvitationV1Creator(t *testing.T) {
 // frank, who revoked dave.
 func TestInvitationV1CreatorReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t)
+		f := newFixture(t, inMemory)
 		daveID, dave2ID := deviceID("dave@laptop"), deviceID("dave@phone")
 		erinID, frankID := deviceID("erin@laptop"), deviceID("frank@laptop")
 		dave := f.createUser(f.alice2(), daveID, parsec.ProfileAdmin)

@@ -124,7 +124,6 @@ type BlockStore interface {
 	// Create returns nil once the bytes are durable. It does not keep block,
 	// and whatever it returns, it writes nothing afterwards.
 	Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error
-	// Ready tells why the store cannot serve, in words that anybody may read,
-	// nil if it can.
+	// Ready tells why the store cannot serve, nil if it can.
 	Ready(ctx context.Context) error
 }

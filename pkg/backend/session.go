@@ -202,7 +202,7 @@ func (s *Session) receive(e event.Event) {
 	case s.opening:
 		// Nothing else concerns a session that is not subscribed.
 		switch e.Body.(type) {
-		case event.UserRevoked, event.UserFrozen, event.OrganizationExpiration, event.InviteStatusChanged:
+		case event.UserRevoked, event.UserFrozen, event.OrganizationExpiration, event.InviteStatusChanged, event.Lost:
 			s.early = append(s.early, e)
 		}
 	default:
@@ -213,7 +213,7 @@ func (s *Session) receive(e event.Event) {
 // handle takes one event of an open session. The caller holds mu.
 func (s *Session) handle(e event.Event) {
 	switch body := e.Body.(type) {
-	case event.UserRevoked, event.UserFrozen:
+	case event.UserRevoked, event.UserFrozen, event.Lost:
 		s.end()
 	case event.OrganizationExpiration:
 		s.expireAt(body.Date)

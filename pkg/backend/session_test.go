@@ -145,7 +145,7 @@ func TestInvitedSessionEndsByWhatHappensWhileItOpens(t *testing.T) {
 
 func TestSessionExpiresByDate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t)
+		f := newFixture(t, inMemory)
 		before := f.clock.now()
 		_, atOpening := f.session(f.Backend, f.bob())
 		f.expireAt(before.Add(time.Hour))
@@ -176,7 +176,7 @@ func TestSessionExpiresByDate(t *testing.T) {
 // A session that is closed holds nothing, and does not end any more.
 func TestClosedSessionDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t)
+		f := newFixture(t, inMemory)
 		f.expireAt(f.clock.now().Add(time.Hour))
 		session, over := f.session(f.Backend, f.bob())
 		session.Close()

@@ -24,9 +24,9 @@ type Store interface {
 	Update(ctx context.Context, scope Scope, rule func(Tx) error) error
 
 	// ReserveBlock reads what block_create needs for a user, and, when the
-	// realm is found and the block neither exists nor is reserved beyond now,
-	// reserves the block for upload. It is one step: of several reservations at
-	// once one holds.
+	// realm is found and the block neither exists nor is reserved by another
+	// upload beyond now, reserves the block for upload. It is one step: of
+	// several reservations at once one holds.
 	ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload BlockUpload, now parsec.DateTime) (BlockReservation, error)
 	// ReleaseBlock ends the reservation that has the token, if there is one.
 	ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error

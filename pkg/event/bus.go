@@ -1,6 +1,7 @@
 package event
 
 import (
+	"maps"
 	"slices"
 	"sync"
 )
@@ -70,6 +71,9 @@ func (b *Bus) Publish(events []Event) {
 		b.queue <- events
 	}
 }
+
+// Lose tells every subscription that events may have been missed.
+func (b *Bus) Lose() { b.Publish([]Event{{Body: Lost{}}}) }
 
 // Subscribe calls receive for each event of the topics published from now on,
 // once per event, on the goroutine of the bus: receive must not block. One
@@ -156,6 +160,9 @@ func (b *Bus) receivers(list []*Subscription, event Event) []*Subscription {
 	topics := event.Body.topics(event.Organization)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
+	if _, everybody := event.Body.(Lost); everybody {
+		return append(list, b.everybody()...)
+	}
 	for i, topic := range topics {
 		for _, s := range b.topics[topic] {
 			if i == 0 || !slices.Contains(list, s) {
@@ -164,4 +171,15 @@ func (b *Bus) receivers(list []*Subscription, event Event) []*Subscription {
 		}
 	}
 	return list
+}
+
+// everybody is each subscription once. The caller holds mu.
+func (b *Bus) everybody() []*Subscription {
+	found := map[*Subscription]struct{}{}
+	for _, subscriptions := range b.topics {
+		for _, s := range subscriptions {
+			found[s] = struct{}{}
+		}
+	}
+	return slices.Collect(maps.Keys(found))
 }

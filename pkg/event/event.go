@@ -83,6 +83,8 @@ type (
 
 // The events that close connections.
 type (
+	// Lost reaches every subscription: events may have been missed.
+	Lost struct{}
 	// UserRevoked closes the connections of the user.
 	UserRevoked struct {
 		User parsec.UserID `wire:"user_id"`

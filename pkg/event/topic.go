@@ -52,6 +52,8 @@ func DeviceInviteTopic(organization parsec.OrganizationID, device parsec.DeviceI
 	return Topic{organization: organization, kind: deviceInviteTopic, device: device}
 }
 
+func (Lost) topics(parsec.OrganizationID) []Topic { return nil }
+
 func (Pinged) topics(o parsec.OrganizationID) []Topic { return []Topic{OrganizationTopic(o)} }
 
 func (b MessageReceived) topics(o parsec.OrganizationID) []Topic {

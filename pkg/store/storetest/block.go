@@ -100,6 +100,7 @@ func reserveBlock(f *fixture) {
 	first, second, third := newUpload(id, 10), newUpload(id, 20), newUpload(id, 30)
 	want("free", f.reserve(realm, first, 5), reserved)
 	f.wantBlock(realm, id, false, &first)
+	want("its own", f.reserve(realm, first, 6), reserved)
 	want("taken", f.reserve(realm, second, 9), backend.BlockReservation{})
 	equal(f, "taken by another realm", f.reserve(other, second, 9).Reserved, false)
 	f.release(second)
