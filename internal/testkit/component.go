@@ -1,0 +1,142 @@
+package testkit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"go/build"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// componentStartLimit is how long a component may take to answer.
+	componentStartLimit = 3 * time.Minute
+	componentPoll       = 50 * time.Millisecond
+	componentStopLimit  = 10 * time.Second
+)
+
+// findProgram looks for a program where shells and the Go tool put them. It
+// ends the test with what to install if there is none.
+func findProgram(t testing.TB, name, install string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	folders := []string{os.Getenv("GOBIN"), filepath.Join(build.Default.GOPATH, "bin")}
+	for _, folder := range folders {
+		if path, err := exec.LookPath(filepath.Join(folder, name)); folder != "" && err == nil {
+			return path
+		}
+	}
+	t.Fatalf("this test needs %s: %s", name, install)
+	return ""
+}
+
+// freePort gives a port of the loopback that nothing listened on just now.
+func freePort(t testing.TB) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("find a free port: %v", err)
+	}
+	defer listener.Close()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+}
+
+// process is a component under test.
+type process struct {
+	name   string
+	output output
+	// exited is closed when the process has ended.
+	exited chan struct{}
+}
+
+// output is what a process has printed.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// startProcess runs a program until the test ends, or dies.
+func startProcess(t testing.TB, environment []string, program string, arguments ...string) *process {
+	t.Helper()
+	p := &process{name: filepath.Base(program), exited: make(chan struct{})}
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), program, arguments...)
+	command.Env = append(os.Environ(), environment...)
+	command.Stdout, command.Stderr = &p.output, &p.output
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
+		t.Fatalf("start %s: %v", p.name, err)
+	}
+	go func() {
+		defer close(p.exited)
+		_ = command.Wait() // How it ends does not matter: await tells if it was too early.
+	}()
+	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM) // It may have ended.
+		select {
+		case <-p.exited:
+		case <-time.After(componentStopLimit):
+			_ = command.Process.Kill() // The same.
+			<-p.exited
+		}
+		if t.Failed() {
+			t.Logf("%s printed:\n%s", p.name, p.output.String())
+		}
+	})
+	return p
+}
+
+// await waits until probe succeeds.
+func (p *process) await(t testing.TB, probe func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), componentStartLimit)
+	defer cancel()
+	ticker := time.NewTicker(componentPoll)
+	defer ticker.Stop()
+	err := fmt.Errorf("%s was not asked", p.name)
+	for {
+		select {
+		case <-p.exited:
+			t.Fatalf("%s ended: %s", p.name, p.output.String())
+		case <-ctx.Done():
+			t.Fatalf("%s does not answer: %v: %s", p.name, err, p.output.String())
+		case <-ticker.C:
+			if err = probe(ctx); err == nil {
+				return
+			}
+		}
+	}
+}
+
+// awaitPort waits until a port of the loopback is listened on.
+func (p *process) awaitPort(t testing.TB, port string) {
+	t.Helper()
+	p.await(t, func(ctx context.Context) error {
+		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
+		if err != nil {
+			return err
+		}
+		return connection.Close()
+	})
+}

@@ -1,0 +1,70 @@
+package testkit
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"testing"
+
+	"parsec-server/pkg/config"
+)
+
+// S3Variable is a block store string, of an S3 server to test with instead of
+// starting one. Its bucket is created where it does not exist.
+const S3Variable = "PARSEC_TEST_S3"
+
+const (
+	minioUser     = "parsec-test"
+	minioPassword = "parsec-test-secret"
+)
+
+// S3 gives a bucket, which may not exist yet, of a MinIO that runs until the
+// test ends, or of the server of PARSEC_TEST_S3.
+func S3(t testing.TB) config.S3 {
+	t.Helper()
+	if text := os.Getenv(S3Variable); text != "" {
+		return parseStore(t, S3Variable, text, config.BlockstoreS3).S3
+	}
+	program := findProgram(t, "minio", "go install github.com/minio/minio@latest")
+	port := freePort(t)
+	minio := startProcess(t,
+		[]string{"MINIO_ROOT_USER=" + minioUser, "MINIO_ROOT_PASSWORD=" + minioPassword, "MINIO_BROWSER=off", "MINIO_UPDATE=off"},
+		program, "server", "--quiet", "--address", "127.0.0.1:"+port, t.TempDir())
+	endpoint := "http://127.0.0.1:" + port
+	minio.await(t, func(ctx context.Context) error {
+		return getOK(ctx, endpoint+"/minio/health/ready")
+	})
+	return config.S3{
+		Endpoint: endpoint,
+		Region:   "us-east-1",
+		Bucket:   "parsec-test",
+		Key:      config.NewSecret(minioUser),
+		Secret:   config.NewSecret(minioPassword),
+	}
+}
+
+func parseStore(t testing.TB, variable, text string, kind config.BlockstoreKind) config.Blockstore {
+	t.Helper()
+	store, err := config.ParseBlockstore([]string{text})
+	if err != nil || store.Kind != kind {
+		t.Fatalf("%s is not a block store string of kind %s: %v", variable, kind, err)
+	}
+	return store
+}
+
+func getOK(ctx context.Context, address string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", address, response.Status)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package blockstore
+
+import (
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// lengthBytes is the size of the length in front of a block that RAID5 cuts.
+const lengthBytes = 4
+
+// errInconsistent tells that chunks are not those of one block.
+var errInconsistent = errors.New("the chunks are not those of one block")
+
+// chunkSize is the length of each chunk of a block of length bytes.
+func chunkSize(length, nodes int) int {
+	return (length + lengthBytes + nodes - 2) / (nodes - 1)
+}
+
+// encodeChunks cuts a block for RAID5 (docs/protocol/blockstore.md §4). The
+// last chunk is the parity. Chunks that have neither the length nor padding in
+// them are parts of block, not copies.
+func encodeChunks(block []byte, nodes int) [][]byte {
+	size := chunkSize(len(block), nodes)
+	header := binary.BigEndian.AppendUint32(nil, uint32(len(block)))
+	parity := make([]byte, size)
+	chunks := make([][]byte, nodes)
+	for i := range nodes - 1 {
+		start := i*size - lengthBytes // In block.
+		switch end := start + size; {
+		case start < 0:
+			chunks[i] = make([]byte, size)
+			copied := copy(chunks[i], header[i*size:])
+			copy(chunks[i][copied:], block)
+		case end <= len(block):
+			chunks[i] = block[start:end:end]
+		default:
+			chunks[i] = make([]byte, size)
+			copy(chunks[i], block[min(start, len(block)):])
+		}
+		subtle.XORBytes(parity, parity, chunks[i])
+	}
+	chunks[nodes-1] = parity
+	return chunks
+}
+
+// decodeChunks gives the block of chunks without looking at the lost one, the
+// parity if none is. It fails for chunks that encodeChunks would not make.
+func decodeChunks(chunks [][]byte, lost int) ([]byte, error) {
+	last := len(chunks) - 1
+	size := len(chunks[(lost+1)%len(chunks)])
+	for i, chunk := range chunks {
+		if i != lost && len(chunk) != size {
+			return nil, fmt.Errorf("%w: one has %d bytes, another %d", errInconsistent, size, len(chunk))
+		}
+	}
+	payload := make([]byte, size*last)
+	for i, chunk := range chunks[:last] {
+		if i != lost {
+			copy(payload[i*size:], chunk)
+		}
+	}
+	if lost < last {
+		rebuilt := payload[lost*size : (lost+1)*size]
+		copy(rebuilt, chunks[last])
+		for i, chunk := range chunks[:last] {
+			if i != lost {
+				subtle.XORBytes(rebuilt, rebuilt, chunk)
+			}
+		}
+	}
+	return unpack(payload, size, len(chunks))
+}
+
+// unpack takes the block out of the chunks in a row.
+func unpack(payload []byte, size, nodes int) ([]byte, error) {
+	if len(payload) < lengthBytes {
+		return nil, fmt.Errorf("%w: %d bytes in all", errInconsistent, len(payload))
+	}
+	length := binary.BigEndian.Uint32(payload)
+	block := payload[lengthBytes:]
+	if uint64(length) > uint64(len(block)) || chunkSize(int(length), nodes) != size {
+		return nil, fmt.Errorf("%w: %d bytes of a block of %d", errInconsistent, len(block), length)
+	}
+	for _, padding := range block[length:] {
+		if padding != 0 {
+			return nil, fmt.Errorf("%w: padding that is not zero", errInconsistent)
+		}
+	}
+	return block[:length:length], nil
+}
+
+// findWrongChunk gives the block and the index of the chunk that is not of it,
+// if leaving out one chunk, and only that one, makes the others consistent.
+func findWrongChunk(chunks [][]byte) (block []byte, wrong int, err error) {
+	found := 0
+	for lost := range chunks {
+		candidate, err := decodeChunks(chunks, lost)
+		if err == nil {
+			block, wrong = candidate, lost
+			found++
+		}
+	}
+	if found != 1 {
+		return nil, 0, errInconsistent
+	}
+	return block, wrong, nil
+}

@@ -1,0 +1,47 @@
+package blockstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"parsec-server/pkg/backend"
+)
+
+// errDamaged tells that a node answers, but not with what was given to it:
+// RAID writes the object again.
+var errDamaged = errors.New("damaged object")
+
+// permanentError is one that another try would only repeat.
+type permanentError struct{ err error }
+
+func (p *permanentError) Error() string { return p.err.Error() }
+func (p *permanentError) Unwrap() error { return p.err }
+
+// mayPass tells whether another try may succeed.
+func mayPass(err error) bool {
+	var permanent *permanentError
+	return !errors.As(err, &permanent) && !errors.Is(err, backend.ErrBlockNotFound)
+}
+
+// ofStatus classes the failure behind an HTTP status: requests that the server
+// understands and refuses are refused again.
+func ofStatus(status int, err error) error {
+	const rateLimitOfSwift = 498
+	switch {
+	case status < 300 || status >= 500:
+		return err
+	case status == 408 || status == 429 || status == rateLimitOfSwift:
+		return err
+	default:
+		return &permanentError{err}
+	}
+}
+
+// withCause adds why ctx ended, if it did, to the error of what it ended.
+func withCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}

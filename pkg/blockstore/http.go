@@ -1,0 +1,119 @@
+package blockstore
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// maxObjectBytes is the longest block that a client can send
+	// (docs/protocol/transport.md §5.1).
+	maxObjectBytes = 1 << 20
+	// maxIdleConnections is how many connections to a store are kept open
+	// between requests: as many as DefaultLimits allows requests.
+	maxIdleConnections = 64
+	connectLimit       = 5 * time.Second
+	// idleLimit is below the one of most servers, so that this end closes.
+	idleLimit = 30 * time.Second
+)
+
+// newHTTPClient connects to one store. Requests are limited by their contexts;
+// redirections are not followed: signatures would not survive them.
+func newHTTPClient(roots *x509.CertPool) *http.Client {
+	dialer := &net.Dialer{Timeout: connectLimit}
+	return &http.Client{
+		Transport: closingAfterHead{&http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         dialer.DialContext,
+			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout: connectLimit,
+			MaxIdleConns:        maxIdleConnections,
+			MaxIdleConnsPerHost: maxIdleConnections,
+			IdleConnTimeout:     idleLimit,
+			DisableCompression:  true, // Blocks are encrypted, and lengths must be those of the objects.
+		}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// closingAfterHead does not use a connection again after HEAD, whose answer
+// some servers give a body that would be taken for the next answer.
+type closingAfterHead struct{ *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (c closingAfterHead) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Method == http.MethodHead {
+		request = request.Clone(request.Context())
+		request.Close = true
+	}
+	return c.Transport.RoundTrip(request)
+}
+
+// readObject reads the length bytes of body and its end. A negative length,
+// one that the server has not said, is an error: nothing would tell half an
+// object from a whole one.
+func readObject(body io.Reader, length int64) ([]byte, error) {
+	if length < 0 {
+		return nil, errors.New("an object of unknown length")
+	}
+	if length > maxObjectBytes {
+		return nil, fmt.Errorf("%w: %d bytes", errDamaged, length)
+	}
+	object := make([]byte, length)
+	if _, err := io.ReadFull(body, object); err != nil {
+		return nil, fmt.Errorf("read an object of %d bytes: %w", length, err)
+	}
+	// Reading to the end gives the connection back, and lets body verify its
+	// checksum if it has one.
+	switch n, err := io.ReadFull(body, make([]byte, 1)); {
+	case n > 0:
+		return nil, fmt.Errorf("%w: more than %d bytes", errDamaged, length)
+	case !errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("read the end of an object: %w", err)
+	}
+	return object, nil
+}
+
+// uploadBody lends a block to net/http, which may go on reading a body after
+// the request has ended. Nothing reads block once release has returned.
+type uploadBody struct {
+	mu    sync.Mutex
+	block *bytes.Reader
+}
+
+var errBodyClosed = errors.New("the body of the request is closed")
+
+func newUploadBody(block []byte) *uploadBody {
+	return &uploadBody{block: bytes.NewReader(block)}
+}
+
+// Read implements io.Reader.
+func (u *uploadBody) Read(p []byte) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.block == nil {
+		return 0, errBodyClosed
+	}
+	return u.block.Read(p)
+}
+
+// Close implements io.Closer.
+func (u *uploadBody) Close() error {
+	u.release()
+	return nil
+}
+
+// release ends the loan.
+func (u *uploadBody) release() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.block = nil
+}

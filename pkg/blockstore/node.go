@@ -1,0 +1,147 @@
+package blockstore
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"parsec-server/pkg/backend"
+)
+
+// node is one of the stores of a RAID, and what reads and writes have shown of
+// it.
+type node struct {
+	index         int
+	store         backend.BlockStore
+	reads, writes health
+}
+
+func newNodes(stores []backend.BlockStore, logger *slog.Logger) []*node {
+	nodes := make([]*node, len(stores))
+	for i, store := range stores {
+		n := &node{index: i, store: store}
+		named := logger.With(n.attribute())
+		n.reads.logger = named.With(slog.String("operation", "read"))
+		n.writes.logger = named.With(slog.String("operation", "write"))
+		nodes[i] = n
+	}
+	return nodes
+}
+
+// String names the node in errors.
+func (n *node) String() string { return "node " + strconv.Itoa(n.index) + " (" + nameOf(n.store) + ")" }
+
+func (n *node) attribute() slog.Attr { return slog.String("node", n.String()) }
+
+// read reads the node's copy or chunk.
+func (n *node) read(ctx context.Context, k key) ([]byte, error) {
+	return n.store.Read(ctx, k.organization, k.block)
+}
+
+// maxLate is the number of operations in a row after which a node that says
+// nothing counts as failing.
+const maxLate = 3
+
+var errLate = errors.New("no answer in the time that others take")
+
+// health is how the last operations of one kind on a node have ended. Each
+// change is logged, once.
+type health struct {
+	logger *slog.Logger
+
+	mu sync.Mutex
+	// late counts the operations in a row that have ended without an answer.
+	late   int
+	failed bool
+}
+
+func (h *health) failing() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failed
+}
+
+// observe takes note of how an operation that nobody cut has ended. A node
+// that has no such block, or another than it should, does answer.
+func (h *health) observe(ctx context.Context, err error) {
+	if errors.Is(err, backend.ErrBlockNotFound) || errors.Is(err, errDamaged) {
+		err = nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.late = 0
+	h.set(ctx, err)
+}
+
+// observeLate takes note of an operation that was cut because the others had
+// answered.
+func (h *health) observeLate(ctx context.Context) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.late++
+	if h.late >= maxLate {
+		h.set(ctx, errLate)
+	}
+}
+
+func (h *health) set(ctx context.Context, err error) {
+	switch {
+	case err != nil && !h.failed:
+		h.logger.WarnContext(ctx, "block store node failing", slog.Any("error", err))
+	case err == nil && h.failed:
+		h.logger.InfoContext(ctx, "block store node back")
+	}
+	h.failed = err != nil
+}
+
+const (
+	// firstPatience is how long a read waits for a node, before it asks
+	// another, while too few reads have been seen to know better.
+	firstPatience = 50 * time.Millisecond
+	minPatience   = time.Millisecond
+	maxPatience   = time.Second
+	// rememberedReads is how many reads tell what is usual, and
+	// patienceInterval after how many it is worked out again.
+	rememberedReads  = 128
+	patienceInterval = 16
+	// patientShare of the reads are answered without asking another node.
+	patientShare = 0.95
+)
+
+// patience learns from the reads that succeed how long to wait for one. Its
+// zero value is usable.
+type patience struct {
+	mu     sync.Mutex
+	reads  [rememberedReads]time.Duration
+	count  int
+	usual  time.Duration
+	sorted [rememberedReads]time.Duration
+}
+
+// add takes note of the duration of a read.
+func (p *patience) add(duration time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reads[p.count%rememberedReads] = duration
+	p.count++
+	if p.count%patienceInterval != 0 {
+		return
+	}
+	known := p.sorted[:copy(p.sorted[:], p.reads[:min(p.count, rememberedReads)])]
+	slices.Sort(known)
+	p.usual = min(max(known[int(patientShare*float64(len(known)))], minPatience), maxPatience)
+}
+
+// limit is the time that most reads take.
+func (p *patience) limit() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.usual == 0 {
+		return firstPatience
+	}
+	return p.usual
+}

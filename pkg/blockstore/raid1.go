@@ -1,0 +1,61 @@
+package blockstore
+
+import (
+	"context"
+	"fmt"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+var _ backend.BlockStore = (*RAID1)(nil)
+
+// RAID1 keeps each block on every node (docs/protocol/blockstore.md §4). Reads
+// need one node, and repair the copies that they find missing or damaged.
+type RAID1 struct {
+	*raid
+}
+
+// NewRAID1 copies blocks to at least one store. Close ends it.
+func NewRAID1(stores []backend.BlockStore, options RAIDOptions) *RAID1 {
+	return &RAID1{newRAID(stores, options)}
+}
+
+// String names the store in logs.
+func (r *RAID1) String() string { return fmt.Sprintf("RAID1 of %d nodes", len(r.nodes)) }
+
+// Read implements backend.BlockStore. Which node is asked first depends on the
+// block, so that nodes share the reads.
+func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
+	k := key{organization, id}
+	first := remainder(id, len(r.nodes))
+	order := append(append(make([]*node, 0, len(r.nodes)), r.nodes[first:]...), r.nodes[:first]...)
+	answers := r.gather(ctx, k, order, 1)
+	for _, a := range answers {
+		if a.given() {
+			r.repair(k, answers, a.data)
+			return a.data, nil
+		}
+	}
+	return nil, r.readFailure(ctx, answers)
+}
+
+func (r *RAID1) repair(k key, answers []answer, block []byte) {
+	for i, a := range answers {
+		if a.needsRepair() {
+			r.repairs.add(r.nodes[i], k, block)
+		}
+	}
+}
+
+// Create implements backend.BlockStore.
+func (r *RAID1) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
+	pieces := make([][]byte, len(r.nodes))
+	for i := range pieces {
+		pieces[i] = block
+	}
+	return r.create(ctx, key{organization, id}, pieces)
+}
+
+// Ready implements backend.BlockStore: blocks can be read.
+func (r *RAID1) Ready(ctx context.Context) error { return ready(ctx, r.nodes, len(r.nodes)-1) }

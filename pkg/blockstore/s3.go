@@ -1,0 +1,183 @@
+package blockstore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+// defaultRegion is where requests are signed for when no region is given, and
+// the one that buckets are made in without saying so.
+const defaultRegion = "us-east-1"
+
+var _ backend.BlockStore = (*S3)(nil)
+
+// S3Options say where a bucket is.
+type S3Options struct {
+	// Endpoint is the URL of an S3 server; AWS if empty. A server is asked for
+	// <endpoint>/<bucket>/<key>, AWS for the bucket's own host where its name
+	// allows.
+	Endpoint string
+	// Region is us-east-1 if empty.
+	Region string
+	Bucket string
+	Key    string
+	Secret string
+	// RootCAs verify the server's certificate; those of the system if nil.
+	RootCAs *x509.CertPool
+}
+
+// S3 keeps blocks in a bucket (docs/protocol/blockstore.md §3). Its methods are
+// safe for concurrent use, try once, and are limited by their contexts only.
+type S3 struct {
+	client *s3.Client
+	bucket string
+	region string
+	host   string
+}
+
+// NewS3 returns a store without connecting to it. It fails for options that no
+// server could make work.
+func NewS3(options S3Options) (*S3, error) {
+	if options.Bucket == "" {
+		return nil, errors.New("the S3 bucket has no name")
+	}
+	sdk := s3.Options{
+		Region:      cmp.Or(options.Region, defaultRegion),
+		Credentials: credentials.NewStaticCredentialsProvider(options.Key, options.Secret, ""),
+		HTTPClient:  newHTTPClient(options.RootCAs),
+		Retryer:     aws.NopRetryer{}, // Limited tries again.
+		// The default would send a body in chunks with a trailer, which not
+		// every S3 server takes.
+		RequestChecksumCalculation:                aws.RequestChecksumCalculationWhenRequired,
+		ResponseChecksumValidation:                aws.ResponseChecksumValidationWhenRequired,
+		DisableLogOutputChecksumValidationSkipped: true,
+	}
+	store := &S3{bucket: options.Bucket, region: sdk.Region, host: "AWS " + sdk.Region}
+	if options.Endpoint != "" {
+		endpoint, err := url.Parse(options.Endpoint)
+		if err != nil || endpoint.Hostname() == "" {
+			return nil, errors.New("the S3 endpoint is not a URL")
+		}
+		sdk.BaseEndpoint = &options.Endpoint
+		sdk.UsePathStyle = true
+		store.host = endpoint.Host
+	}
+	store.client = s3.New(sdk)
+	return store, nil
+}
+
+// String names the bucket in logs.
+func (s *S3) String() string { return "S3 bucket " + s.bucket + " at " + s.host }
+
+// Read implements backend.BlockStore.
+func (s *S3) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
+	return readEither(key{organization, id}, func(name string) ([]byte, error) {
+		return s.read(ctx, name)
+	})
+}
+
+func (s *S3) read(ctx context.Context, name string) ([]byte, error) {
+	output, err := s.client.GetObject(ctx, &s3.GetObjectInput{
+		Bucket: &s.bucket,
+		Key:    &name,
+		// Objects that the server has a checksum of are verified.
+		ChecksumMode: types.ChecksumModeEnabled,
+	})
+	if err != nil {
+		if missing := (*types.NoSuchKey)(nil); errors.As(err, &missing) {
+			return nil, backend.ErrBlockNotFound
+		}
+		return nil, s.failure(err)
+	}
+	defer output.Body.Close()
+	length := int64(-1)
+	if output.ContentLength != nil {
+		length = *output.ContentLength
+	}
+	block, err := readObject(output.Body, length)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s, err)
+	}
+	return block, nil
+}
+
+// Create implements backend.BlockStore. The SDK reads nothing of block once
+// PutObject has returned.
+func (s *S3) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
+	name := key{organization, id}.objectName()
+	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &s.bucket,
+		Key:    &name,
+		Body:   bytes.NewReader(block),
+	})
+	return s.failure(err)
+}
+
+// Ready implements backend.BlockStore: the bucket exists and the credentials
+// open it.
+func (s *S3) Ready(ctx context.Context) error {
+	_, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &s.bucket})
+	if missing := (*types.NotFound)(nil); errors.As(err, &missing) {
+		return s.noBucket()
+	}
+	return s.failure(err)
+}
+
+// Init creates the bucket unless it exists and can be used.
+func (s *S3) Init(ctx context.Context) error {
+	input := &s3.CreateBucketInput{Bucket: &s.bucket}
+	if s.region != defaultRegion {
+		input.CreateBucketConfiguration = &types.CreateBucketConfiguration{
+			LocationConstraint: types.BucketLocationConstraint(s.region),
+		}
+	}
+	_, err := s.client.CreateBucket(ctx, input)
+	var owned *types.BucketAlreadyOwnedByYou
+	var exists *types.BucketAlreadyExists
+	if errors.As(err, &owned) || errors.As(err, &exists) {
+		return s.Ready(ctx)
+	}
+	return s.failure(err)
+}
+
+// failure names the store in an error of the SDK, and tells whether another
+// try may help.
+func (s *S3) failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	// The SDK has a type for this error that these operations do not give.
+	if refusal := smithy.APIError(nil); errors.As(err, &refusal) && refusal.ErrorCode() == (&types.NoSuchBucket{}).ErrorCode() {
+		return s.noBucket()
+	}
+	named := fmt.Errorf("%s: %w", s, err)
+	response := (*awshttp.ResponseError)(nil)
+	if !errors.As(err, &response) {
+		return named
+	}
+	status := response.HTTPStatusCode()
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		named = fmt.Errorf("%s: access denied, check the key, the secret and the permissions: %w", s, err)
+	}
+	return ofStatus(status, named)
+}
+
+func (s *S3) noBucket() error {
+	return &permanentError{fmt.Errorf("%s: no such bucket, create it with `%s`", s, initCommand)}
+}
