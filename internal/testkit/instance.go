@@ -15,7 +15,6 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/server"
-	"parsec-server/pkg/store/memory"
 	"parsec-server/pkg/webhook"
 )
 
@@ -45,7 +44,7 @@ func (c *Clock) Advance(duration time.Duration) {
 	c.now = c.now.Add(duration)
 }
 
-// Instance is a whole server on a real port, over in-memory stores.
+// Instance is a whole server on a real port.
 type Instance struct {
 	Address parsec.ServerAddress
 	Server  *server.Server
@@ -64,6 +63,9 @@ type InstanceOptions struct {
 	Now func() parsec.DateTime
 	// Logger discards if nil.
 	Logger *slog.Logger
+	// Store opens the store that publishes to the bus; NewStore if nil.
+	// Several instances may open one database.
+	Store func(t testing.TB, bus *event.Bus) backend.Store
 	// WrapStore stands between the rules and the store; nil for nothing.
 	WrapStore func(backend.Store) backend.Store
 }
@@ -82,7 +84,10 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
 	bus := event.NewBus()
-	var store backend.Store = memory.New(bus)
+	if options.Store == nil {
+		options.Store = NewStore
+	}
+	store := options.Store(t, bus)
 	if options.WrapStore != nil {
 		store = options.WrapStore(store)
 	}

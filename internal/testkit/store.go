@@ -1,0 +1,109 @@
+package testkit
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/store/memory"
+	"parsec-server/pkg/store/postgres"
+)
+
+// storeVariable, set to POSTGRESQL, has every test that gets its store from
+// NewStore run on PostgreSQL.
+const storeVariable = "PARSEC_TEST_STORE"
+
+// NewStore gives a store of its own to the test, in memory unless the
+// environment says otherwise.
+func NewStore(t testing.TB, bus *event.Bus) backend.Store {
+	t.Helper()
+	switch kind := os.Getenv(storeVariable); kind {
+	case "", "MOCKED":
+		return memory.New(bus)
+	case "POSTGRESQL":
+		return &prompt{OpenPostgres(t, NewPostgres(t), bus), bus}
+	default:
+		t.Fatalf("%s is %q, not MOCKED or POSTGRESQL", storeVariable, kind)
+		return nil
+	}
+}
+
+// prompt is a store whose events are delivered before the command that causes
+// them is answered, as those in memory are: tests may rely on it, clients may
+// not.
+type prompt struct {
+	backend.Store
+	bus *event.Bus
+}
+
+func (p *prompt) Update(ctx context.Context, scope backend.Scope, rule func(backend.Tx) error) error {
+	emits := false
+	err := p.Store.Update(ctx, scope, func(tx backend.Tx) error {
+		emits = false
+		return rule(&emitter{tx, &emits})
+	})
+	if err != nil || !emits {
+		return err
+	}
+	return p.catchUp(ctx)
+}
+
+func (p *prompt) Publish(ctx context.Context, e event.Event) error {
+	if err := p.Store.Publish(ctx, e); err != nil {
+		return err
+	}
+	return p.catchUp(ctx)
+}
+
+// catchUp waits for an event of its own, that comes after those of before.
+func (p *prompt) catchUp(ctx context.Context) error {
+	nobody, err := parsec.ParseOrganizationID(parsec.NewUUID().Hex())
+	if err != nil {
+		return err
+	}
+	delivered := make(chan struct{})
+	subscription := p.bus.Subscribe(func(event.Event) { close(delivered) }, event.OrganizationTopic(nobody))
+	defer subscription.Close()
+	if err := p.Store.Publish(ctx, event.Event{Organization: nobody, Body: event.Pinged{}}); err != nil {
+		return err
+	}
+	select {
+	case <-delivered:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// emitter tells whether its transaction has events.
+type emitter struct {
+	backend.Tx
+	emits *bool
+}
+
+func (e *emitter) Emit(emitted event.Event) {
+	*e.emits = true
+	e.Tx.Emit(emitted)
+}
+
+// OpenPostgres opens a store on a database until the test ends. Several may
+// share one.
+func OpenPostgres(t testing.TB, dsn string, bus *event.Bus) *postgres.Store {
+	t.Helper()
+	store, err := postgres.Open(t.Context(), postgres.Options{
+		DSN:            dsn,
+		MaxConnections: 7,
+		Now:            func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) },
+		Logger:         slog.New(slog.DiscardHandler),
+	}, bus)
+	if err != nil {
+		t.Fatalf("open the store: %v", err)
+	}
+	t.Cleanup(store.Close)
+	return store
+}

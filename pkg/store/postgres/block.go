@@ -1,0 +1,128 @@
+package postgres
+
+import (
+	"context"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+// reserveBlock does in one statement what ReserveBlock says. A reservation and
+// a block are one row: whether a row may be taken over is decided on its last
+// state, after the wait for those who change it.
+const reserveBlock = `
+WITH reserved AS (
+    INSERT INTO block AS b (organization, block_id, realm, upload_token, upload_until)
+    SELECT o.id, $4, r.id, $5, $6
+    FROM organization o JOIN realm r ON r.organization = o.id AND r.realm_id = $3
+    WHERE o.organization_id = $1 AND NOT EXISTS (
+        SELECT FROM block b
+        WHERE b.organization = o.id AND b.block_id = $4 AND (b.upload_token IS NULL OR b.upload_until > $7 AND b.upload_token <> $5))
+    ON CONFLICT (organization, block_id) DO UPDATE SET realm = excluded.realm,
+        upload_token = excluded.upload_token, upload_until = excluded.upload_until
+    WHERE b.upload_token IS NOT NULL AND (b.upload_until <= $7 OR b.upload_token = $5)
+    RETURNING 1
+)
+SELECT ` + realmColumns + `, b.block_id IS NOT NULL, EXISTS (SELECT FROM reserved)
+FROM organization o
+LEFT JOIN realm r ON r.organization = o.id AND r.realm_id = $3
+LEFT JOIN block b ON b.organization = o.id AND b.block_id = $4 AND b.upload_token IS NULL` + joinMember + `
+WHERE o.organization_id = $1`
+
+// ReserveBlock implements backend.Store.
+func (s *Store) ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.RealmID, upload backend.BlockUpload, now parsec.DateTime) (backend.BlockReservation, error) {
+	var found bool
+	var realm realmRow
+	var facts backend.BlockReservation
+	err := s.one(ctx, row(&found, reserveBlock,
+		append(realmArgs(organization, id, user), key(upload.ID), key(upload.Token), int64(upload.Until), int64(now)),
+		append(realm.targets(), &facts.Exists, &facts.Reserved)...))
+	if err != nil || !found {
+		return backend.BlockReservation{}, err
+	}
+	if realm.key != 0 {
+		facts.Realm = realm.facts()
+	}
+	return facts, nil
+}
+
+// ReleaseBlock implements backend.Store.
+func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
+	return s.one(ctx, statement{
+		sql: `
+DELETE FROM block b USING organization o
+WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b.upload_token = $3`,
+		args: []any{organization.String(), key(block), key(token)},
+	})
+}
+
+// Block implements backend.VlobReader.
+func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.BlockID) (*backend.Realm, *backend.Block, bool, error) {
+	var found bool
+	var realm realmRow
+	block := backend.Block{ID: id}
+	err := s.one(ctx, row(&found, "SELECT "+realmColumns+`, author_user.user_id || '@' || author.name, b.size, b.created_on
+FROM organization o
+JOIN block b ON b.organization = o.id AND b.block_id = $3 AND b.upload_token IS NULL
+JOIN realm r ON r.id = b.realm
+JOIN device author ON author.id = b.author
+JOIN user_ author_user ON author_user.id = author.user_`+joinMember+`
+WHERE o.organization_id = $1`,
+		[]any{organization.String(), user.String(), key(id)},
+		append(realm.targets(), parsed{&block.Author}, (*unsigned)(&block.Size), (*integer)(&block.CreatedOn))...))
+	if err != nil || !found {
+		return nil, nil, false, err
+	}
+	block.Realm = realm.value.ID
+	return realm.facts(), &block, true, nil
+}
+
+const selectBlockState = `
+SELECT b.block_id, b.upload_token, b.upload_until
+FROM organization o JOIN block b ON b.organization = o.id
+WHERE o.organization_id = $1 AND b.block_id = $2`
+
+// blockState is a block, or its upload; the zero value is neither.
+type blockState struct {
+	found  bool
+	upload backend.BlockUpload
+}
+
+func (b *blockState) targets() []any {
+	return []any{(*uuid)(&b.upload.ID), (*uuid)(&b.upload.Token), (*integer)(&b.upload.Until)}
+}
+
+// Block implements backend.VlobTx.
+func (t *tx) Block() (exists bool, upload *backend.BlockUpload) {
+	switch {
+	case !t.block.found:
+		return false, nil
+	case t.block.upload.Token == (parsec.UUID{}):
+		return true, nil
+	default:
+		return false, new(t.block.upload)
+	}
+}
+
+// CreateBlock implements backend.VlobTx.
+func (t *tx) CreateBlock(block backend.Block) {
+	var realm int64 // of none
+	if t.realm != nil {
+		realm = t.realm.key
+	}
+	t.queueOne(`
+WITH created AS (
+    INSERT INTO block AS b (organization, block_id, realm, author, size, created_on)
+    SELECT r.organization, $2, r.id, d.id, $5, $6
+    FROM realm r
+    JOIN user_ u ON u.organization = r.organization AND u.user_id = $3
+    JOIN device d ON d.user_ = u.id AND d.name = $4
+    WHERE r.id = $1
+    ON CONFLICT (organization, block_id) DO UPDATE SET realm = excluded.realm, author = excluded.author,
+        size = excluded.size, created_on = excluded.created_on, upload_token = NULL, upload_until = NULL
+    WHERE b.upload_token IS NOT NULL
+    RETURNING b.size
+)
+UPDATE realm SET blocks_size = blocks_size + created.size FROM created WHERE realm.id = $1`,
+		realm, key(block.ID), block.Author.User().String(), block.Author.Name().String(), bounded(block.Size), int64(block.CreatedOn))
+}

@@ -1,0 +1,116 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// The limits of each connection, unless its DSN sets them.
+const (
+	connectLimit = 10 * time.Second
+	// statementLimit bounds a statement, and the time that a transaction is
+	// left alone.
+	statementLimit = 30 * time.Second
+	// lockLimit bounds the wait for one lock.
+	lockLimit = 10 * time.Second
+)
+
+// parse reads a DSN in every form that pgx reads.
+func parse(dsn string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		// The error of pgx quotes the DSN but for what it takes for the
+		// password.
+		return nil, errors.New("the DSN of the database is not valid: see the PostgreSQL manual, `Connection Strings`")
+	}
+	connection := config.ConnConfig
+	if connection.ConnectTimeout == 0 {
+		connection.ConnectTimeout = connectLimit
+	}
+	for name, value := range map[string]string{
+		"application_name":                    "parsec-server",
+		"statement_timeout":                   milliseconds(statementLimit),
+		"idle_in_transaction_session_timeout": milliseconds(statementLimit),
+		"lock_timeout":                        milliseconds(lockLimit),
+	} {
+		if _, found := connection.RuntimeParams[name]; !found {
+			connection.RuntimeParams[name] = value
+		}
+	}
+	return config, nil
+}
+
+func milliseconds(duration time.Duration) string { return fmt.Sprint(duration.Milliseconds()) }
+
+// Retry is how long the first connection is waited for. Only connections that
+// are refused, reset or lost are tried again, and servers that are starting:
+// a wrong name or password stays wrong.
+type Retry struct {
+	// Attempts is the number of attempts; below 1 it is 1.
+	Attempts int
+	// Pause is the time between two.
+	Pause time.Duration
+}
+
+// connect gives a connection, that the caller closes.
+func (r Retry) connect(ctx context.Context, config *pgx.ConnConfig, logger *slog.Logger) (*pgx.Conn, error) {
+	for attempt := 1; ; attempt++ {
+		connection, err := pgx.ConnectConfig(ctx, config.Copy())
+		if err == nil {
+			return connection, nil
+		}
+		err = fmt.Errorf("connect to the database: %w", err)
+		if ctx.Err() != nil || attempt >= r.Attempts || !isTransient(err) {
+			return nil, err
+		}
+		logger.WarnContext(ctx, "database not reached yet", slog.Int("attempt", attempt), slog.Any("error", err))
+		if err := pause(ctx, r.Pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// isTransient tells errors of the network, and of a server that starts, stops
+// or is full.
+func isTransient(err error) bool {
+	if refusal, refused := errors.AsType[*pgconn.PgError](err); refused {
+		switch refusal.Code {
+		case "57P01", "57P02", "57P03", "53300": // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections
+			return true
+		default:
+			return strings.HasPrefix(refusal.Code, "08") // connection_exception
+		}
+	}
+	if unknown, isName := errors.AsType[*net.DNSError](err); isName && unknown.IsNotFound {
+		return false
+	}
+	// The socket file of a server that is not there yet.
+	if errors.Is(err, syscall.ENOENT) {
+		return true
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// pause waits, or returns the error of ctx.
+func pause(ctx context.Context, duration time.Duration) error {
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,149 @@
+package postgres
+
+import (
+	"context"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+// invitationColumns are of a row that may be missing; u is the greeter.
+const invitationColumns = `i.token, i.type, u.user_id, i.claimer_email, i.created_on, i.deleted_on`
+
+type invitationRow struct {
+	value        backend.Invitation
+	claimerEmail []byte
+	deletedOn    *int64
+}
+
+func (r *invitationRow) targets() []any {
+	i := &r.value
+	return []any{
+		(*uuid)(&i.Token), parsed{&i.Type}, parsed{&i.Greeter}, &r.claimerEmail, (*integer)(&i.CreatedOn), &r.deletedOn,
+	}
+}
+
+func (r *invitationRow) facts() *backend.Invitation {
+	i := r.value
+	i.ClaimerEmail, i.DeletedOn = string(r.claimerEmail), optionalDate(r.deletedOn)
+	return &i
+}
+
+// Invitation implements backend.OrganizationReader.
+func (s *Store) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (backend.InvitationFacts, error) {
+	var found bool
+	var inOrganization organizationRow
+	var invitation invitationRow
+	var greeter userRow
+	err := s.one(ctx, row(&found, "SELECT "+organizationColumns+", "+invitationColumns+", "+userColumns+`
+FROM organization o
+LEFT JOIN invitation i ON i.organization = o.id AND i.token = $2
+LEFT JOIN user_ u ON u.id = i.greeter
+WHERE o.organization_id = $1`,
+		[]any{organization.String(), key(token)},
+		append(append(inOrganization.targets(), invitation.targets()...), greeter.targets()...)...))
+	if err != nil || !found {
+		return backend.InvitationFacts{}, err
+	}
+	facts := backend.InvitationFacts{Organization: inOrganization.facts()}
+	if invitation.value.Type == "" {
+		return facts, nil
+	}
+	facts.Invitation = invitation.facts()
+	facts.Greeter, err = greeter.facts()
+	return facts, err
+}
+
+// Invitation implements backend.InviteTx.
+func (t *tx) Invitation(_ context.Context, token parsec.InvitationToken) (*backend.Invitation, bool, error) {
+	var found bool
+	var invitation invitationRow
+	err := t.ask(row(&found, "SELECT "+invitationColumns+`
+FROM organization o
+JOIN invitation i ON i.organization = o.id
+JOIN user_ u ON u.id = i.greeter
+WHERE o.organization_id = $1 AND i.token = $2`,
+		[]any{t.organizationName(), key(token)}, invitation.targets()...))
+	if err != nil || !found {
+		return nil, false, err
+	}
+	return invitation.facts(), true, nil
+}
+
+// PutInvitation implements backend.InviteTx.
+func (t *tx) PutInvitation(invitation backend.Invitation) {
+	t.queueOne(`
+INSERT INTO invitation (organization, token, type, greeter, claimer_email, created_on, deleted_on)
+SELECT o.id, $2, $4, u.id, $5, $6, $7
+FROM organization o JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1 AND u.user_id = $3
+ON CONFLICT (organization, token) DO UPDATE SET type = excluded.type, greeter = excluded.greeter,
+    claimer_email = excluded.claimer_email, created_on = excluded.created_on, deleted_on = excluded.deleted_on`,
+		t.organizationName(), key(invitation.Token), invitation.Greeter.String(), string(invitation.Type),
+		[]byte(invitation.ClaimerEmail), int64(invitation.CreatedOn), date(invitation.DeletedOn))
+}
+
+// inviteeText is how the invitee of an API 1 invitation is stored: no user id
+// looks like a device id.
+func inviteeText(invitee backend.InviteeV1) string {
+	if invitee.Device != (parsec.DeviceID{}) {
+		return invitee.Device.String()
+	}
+	return invitee.User.String()
+}
+
+// InvitationV1 implements backend.OrganizationReader.
+func (s *Store) InvitationV1(ctx context.Context, organization parsec.OrganizationID, invitee backend.InviteeV1) (backend.InvitationV1Facts, error) {
+	var found, exists bool
+	var invitation backend.InvitationV1
+	user, device := invitee.User, invitee.Device.Name().String()
+	if device != "" {
+		user = invitee.Device.User()
+	}
+	err := s.one(ctx, row(&found, `
+SELECT i.creator, i.created_on, EXISTS (
+    SELECT FROM user_ u LEFT JOIN device d ON d.user_ = u.id AND d.name = $4
+    WHERE u.organization = o.id AND u.user_id = $3 AND ($4 = '' OR d.id IS NOT NULL))
+FROM organization o
+LEFT JOIN invitation_v1 i ON i.organization = o.id AND i.invitee = $2
+WHERE o.organization_id = $1`,
+		[]any{organization.String(), inviteeText(invitee), user.String(), device},
+		parsed{&invitation.Creator}, (*integer)(&invitation.CreatedOn), &exists))
+	facts := backend.InvitationV1Facts{InviteeExists: exists}
+	if invitation.Creator != (parsec.DeviceID{}) {
+		facts.Invitation = &invitation
+	}
+	return facts, err
+}
+
+// InvitationV1 implements backend.InviteTx.
+func (t *tx) InvitationV1(_ context.Context, invitee backend.InviteeV1) (*backend.InvitationV1, bool, error) {
+	var found bool
+	var invitation backend.InvitationV1
+	err := t.ask(row(&found, `
+SELECT i.creator, i.created_on
+FROM organization o JOIN invitation_v1 i ON i.organization = o.id
+WHERE o.organization_id = $1 AND i.invitee = $2`,
+		[]any{t.organizationName(), inviteeText(invitee)}, parsed{&invitation.Creator}, (*integer)(&invitation.CreatedOn)))
+	if err != nil || !found {
+		return nil, false, err
+	}
+	return &invitation, true, nil
+}
+
+// PutInvitationV1 implements backend.InviteTx.
+func (t *tx) PutInvitationV1(invitee backend.InviteeV1, invitation backend.InvitationV1) {
+	t.queueOne(`
+INSERT INTO invitation_v1 (organization, invitee, creator, created_on)
+SELECT o.id, $2, $3, $4 FROM organization o WHERE o.organization_id = $1
+ON CONFLICT (organization, invitee) DO UPDATE SET creator = excluded.creator, created_on = excluded.created_on`,
+		t.organizationName(), inviteeText(invitee), invitation.Creator.String(), int64(invitation.CreatedOn))
+}
+
+// DeleteInvitationV1 implements backend.InviteTx.
+func (t *tx) DeleteInvitationV1(invitee backend.InviteeV1) {
+	t.queue(`
+DELETE FROM invitation_v1 i USING organization o
+WHERE o.organization_id = $1 AND i.organization = o.id AND i.invitee = $2`,
+		t.organizationName(), inviteeText(invitee))
+}

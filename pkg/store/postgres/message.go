@@ -1,0 +1,76 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+// Messages implements backend.UserReader.
+func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset uint64) ([]backend.Message, error) {
+	var messages []backend.Message
+	err := s.one(ctx, list(&messages, `
+SELECT m.position, sender_user.user_id || '@' || sender.name, m.sent_on, m.body
+FROM organization o
+JOIN user_ u ON u.organization = o.id
+JOIN message m ON m.recipient = u.id
+JOIN device sender ON sender.id = m.sender
+JOIN user_ sender_user ON sender_user.id = sender.user_
+WHERE o.organization_id = $1 AND u.user_id = $2 AND m.position > $3
+ORDER BY m.position`,
+		[]any{organization.String(), user.String(), bounded(offset)}, func(row pgx.CollectableRow) (backend.Message, error) {
+			message := backend.Message{Recipient: user}
+			err := row.Scan((*unsigned)(&message.Index), parsed{&message.Sender}, (*integer)(&message.Timestamp), &message.Body)
+			return message, err
+		}))
+	return messages, err
+}
+
+// MessageCounts implements backend.MessageTx.
+func (t *tx) MessageCounts(_ context.Context, recipients []parsec.UserID) (map[parsec.UserID]uint64, error) {
+	ids := make([]string, len(recipients))
+	for i, recipient := range recipients {
+		ids[i] = recipient.String()
+	}
+	type messageCount struct {
+		user  parsec.UserID
+		count uint64
+	}
+	var rows []messageCount
+	err := t.ask(list(&rows, `
+SELECT u.user_id, u.message_count
+FROM organization o JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1 AND u.user_id = ANY ($2::text[])
+ORDER BY u.user_id
+FOR NO KEY UPDATE OF u`,
+		[]any{t.organizationName(), ids}, func(row pgx.CollectableRow) (c messageCount, err error) {
+			err = row.Scan(parsed{&c.user}, (*unsigned)(&c.count))
+			return c, err
+		}))
+	counts := make(map[parsec.UserID]uint64, len(recipients))
+	for _, row := range rows {
+		counts[row.user] = row.count
+	}
+	return counts, err
+}
+
+// AddMessage implements backend.MessageTx.
+func (t *tx) AddMessage(message backend.Message) {
+	t.queueOne(`
+WITH recipient AS (
+    UPDATE user_ SET message_count = $3
+    FROM organization o
+    WHERE o.organization_id = $1 AND user_.organization = o.id AND user_.user_id = $2
+    RETURNING user_.id, user_.organization
+)
+INSERT INTO message (recipient, position, sender, sent_on, body)
+SELECT recipient.id, $3, d.id, $6, $7
+FROM recipient
+JOIN user_ u ON u.organization = recipient.organization AND u.user_id = $4
+JOIN device d ON d.user_ = u.id AND d.name = $5`,
+		t.organizationName(), message.Recipient.String(), bounded(message.Index), message.Sender.User().String(),
+		message.Sender.Name().String(), int64(message.Timestamp), notNull(message.Body))
+}

@@ -1,0 +1,106 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"parsec-server/migrations"
+)
+
+// Migration is one step of the schema.
+type Migration struct {
+	Version int64
+	// File is the name of the step, such as 00001_create_schema.sql.
+	File string
+	// Applied tells whether the step is in the database, and AppliedOn since
+	// when.
+	Applied   bool
+	AppliedOn time.Time
+}
+
+// Migrate brings the schema to the version that this server works with, and
+// gives the steps that it has applied. Several at once wait for one another,
+// by a lock of the session: through PgBouncer the pool must be in session
+// mode. Each step is a transaction; the first one that fails ends the
+// migration.
+func Migrate(ctx context.Context, dsn string) ([]Migration, error) {
+	var applied []Migration
+	err := withProvider(dsn, func(provider *goose.Provider) error {
+		results, err := provider.Up(ctx)
+		if partial, failed := errors.AsType[*goose.PartialError](err); failed {
+			results = partial.Applied
+			err = fmt.Errorf("migrate to version %d: %w", partial.Failed.Source.Version, partial.Err)
+		}
+		for _, result := range results {
+			applied = append(applied, Migration{
+				Version: result.Source.Version, File: path.Base(result.Source.Path), Applied: true,
+			})
+		}
+		return err
+	})
+	return applied, err
+}
+
+// MigrationStatus lists every step that this server knows, in order.
+func MigrationStatus(ctx context.Context, dsn string) ([]Migration, error) {
+	var list []Migration
+	err := withProvider(dsn, func(provider *goose.Provider) error {
+		states, err := provider.Status(ctx)
+		for _, state := range states {
+			list = append(list, Migration{
+				Version:   state.Source.Version,
+				File:      path.Base(state.Source.Path),
+				Applied:   state.State == goose.StateApplied,
+				AppliedOn: state.AppliedAt,
+			})
+		}
+		return err
+	})
+	return list, err
+}
+
+func withProvider(dsn string, work func(*goose.Provider) error) error {
+	config, err := parse(dsn)
+	if err != nil {
+		return err
+	}
+	// To build an index takes as long as it takes.
+	config.ConnConfig.RuntimeParams["statement_timeout"] = "0"
+	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return fmt.Errorf("prepare the migration: %w", err)
+	}
+	database := stdlib.OpenDB(*config.ConnConfig)
+	provider, err := goose.NewProvider(goose.DialectPostgres, database, migrations.Files,
+		goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return errors.Join(fmt.Errorf("prepare the migration: %w", err), database.Close())
+	}
+	return errors.Join(work(provider), provider.Close())
+}
+
+// schemaVersion is 0 for a database without schema.
+func schemaVersion(ctx context.Context, connection *pgx.Conn) (version int64, err error) {
+	err = connection.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied").Scan(&version)
+	if missing, refused := errors.AsType[*pgconn.PgError](err); refused && missing.Code == "42P01" { // undefined_table
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the version of the schema: %w", err)
+	}
+	return version, nil
+}
+
+func errOldSchema(version int64) error {
+	return fmt.Errorf("the schema of the database is version %d, this server needs version %d: run `parsec backend migrate`", version, migrations.Latest())
+}

@@ -1,0 +1,195 @@
+package postgres_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// proxy stands between a store and its database, and knows the messages that
+// the store sends.
+type proxy struct {
+	// dsn names the database through the proxy.
+	dsn string
+	// waits counts the messages after which a client waits for the answer, on
+	// connections that do not listen to notifications.
+	waits atomic.Int64
+	// refusals is how many connections are refused first.
+	refusals atomic.Int64
+
+	mu sync.Mutex
+	// fault is what happens when a statement is sent that contains its text,
+	// once.
+	fault *fault
+	open  map[net.Conn]struct{}
+}
+
+type fault struct {
+	statement string
+	// executed has the statement reach the database before the connection is
+	// lost.
+	executed bool
+}
+
+// newProxy listens until the test ends. Only DSNs that send statements as text
+// have faults.
+func newProxy(t testing.TB, dsn string) *proxy {
+	t.Helper()
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{open: map[net.Conn]struct{}{}}
+	p.dsn = fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s sslmode=disable",
+		listener.Addr().(*net.TCPAddr).Port, config.User, config.Database)
+	network, address := pgconn.NetworkAddress(config.Host, config.Port)
+	var connections sync.WaitGroup
+	connections.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if p.refusals.Add(-1) >= 0 {
+				client.Close()
+				continue
+			}
+			server, err := (&net.Dialer{}).Dial(network, address)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			l := &line{proxy: p, client: client, server: server}
+			p.hold(client, server)
+			connections.Go(l.forward)
+			connections.Go(l.answer)
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		p.cut()
+		connections.Wait()
+	})
+	return p
+}
+
+func (p *proxy) hold(connections ...net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range connections {
+		p.open[c] = struct{}{}
+	}
+}
+
+func (p *proxy) drop(connections ...net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range connections {
+		c.Close()
+		delete(p.open, c)
+	}
+}
+
+// cut loses every connection.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		c.Close()
+	}
+	clear(p.open)
+}
+
+// lose sets the fault.
+func (p *proxy) lose(f fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fault = &f
+}
+
+// takeFault gives the fault of a message.
+func (p *proxy) takeFault(message []byte) *fault {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fault == nil || !bytes.Contains(message, []byte(p.fault.statement)) {
+		return nil
+	}
+	f := p.fault
+	p.fault = nil
+	return f
+}
+
+// line is one connection through the proxy.
+type line struct {
+	proxy          *proxy
+	client, server net.Conn
+	// deaf tells that the next answer does not reach the client.
+	deaf atomic.Bool
+}
+
+// forward sends the messages of the client to the database.
+func (l *line) forward() {
+	defer l.proxy.drop(l.client, l.server)
+	listens := false
+	kind := 0 // The first message has no byte for its kind.
+	for {
+		header := make([]byte, kind+4)
+		if _, err := io.ReadFull(l.client, header); err != nil {
+			return
+		}
+		message := slices.Concat(header, make([]byte, binary.BigEndian.Uint32(header[kind:])-4))
+		if _, err := io.ReadFull(l.client, message[kind+4:]); err != nil {
+			return
+		}
+		if f := l.proxy.takeFault(message); f != nil {
+			if !f.executed {
+				return
+			}
+			l.deaf.Store(true)
+		}
+		listens = listens || bytes.Contains(message, []byte("LISTEN"))
+		const query, sync = 'Q', 'S'
+		if kind == 1 && !listens && (message[0] == query || message[0] == sync) {
+			l.proxy.waits.Add(1)
+		}
+		if _, err := l.server.Write(message); err != nil {
+			return
+		}
+		kind = 1
+	}
+}
+
+// answer sends what the database answers to the client.
+func (l *line) answer() {
+	defer l.proxy.drop(l.client, l.server)
+	buffer := make([]byte, 1<<16)
+	for {
+		n, err := l.server.Read(buffer)
+		if err != nil {
+			return
+		}
+		if l.deaf.Load() {
+			// The message that ends an answer is 6 bytes long.
+			if end := n - 6; end >= 0 && buffer[end] == 'Z' {
+				return
+			}
+			continue
+		}
+		if _, err := l.client.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package postgres_test
+
+import (
+	"crypto/ed25519"
+	"testing"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// TestRoundTrips counts how often the hot commands wait for the database.
+func TestRoundTrips(t *testing.T) {
+	p := newProxy(t, testkit.NewPostgres(t))
+	settings := options(p.dsn)
+	bus := newBus(t)
+	store := open(t, settings, bus)
+	populate(t, store)
+	change(t, store, backend.Scope{LockOrganization: true}, func(tx backend.Tx) {
+		tx.PutOrganization(backend.Organization{ID: acme, RootVerifyKey: &parsec.VerifyKey{1}})
+	})
+	rules := backend.New(store, blockstore.NewMemory(), bus, nil, settings.Now, settings.Logger, backend.Options{})
+	public := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
+	author := &backend.Author{
+		Organization: acme, Device: aliceOne, Profile: parsec.ProfileAdmin, VerifyKey: parsec.VerifyKey(public),
+		API: parsec.APIVersion{Major: 3, Minor: 4},
+	}
+	version := uint32(1)
+	var block parsec.BlockID
+	for _, command := range []struct {
+		name string
+		want int64
+		run  func() error
+	}{
+		{"vlob_create", 2, func() error {
+			_, err := rules.VlobCreate(t.Context(), author, &protocol.VlobCreateRequest{
+				RealmID: theRealm, EncryptionRevision: 1, VlobID: parsec.VlobID(parsec.NewUUID()),
+				Timestamp: settings.Now(), Blob: make([]byte, 1<<10),
+			})
+			return err
+		}},
+		{"vlob_update", 2, func() error {
+			version++
+			_, err := rules.VlobUpdate(t.Context(), author, &protocol.VlobUpdateRequest{
+				EncryptionRevision: 1, VlobID: theVlob, Version: version, Timestamp: settings.Now(), Blob: make([]byte, 1<<18),
+			})
+			return err
+		}},
+		{"vlob_read", 1, func() error {
+			_, err := rules.VlobRead(t.Context(), author, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: theVlob})
+			return err
+		}},
+		{"vlob_poll_changes", 1, func() error {
+			_, err := rules.VlobPollChanges(t.Context(), author, &protocol.VlobPollChangesRequest{RealmID: theRealm})
+			return err
+		}},
+		{"block_create", 3, func() error {
+			block = parsec.BlockID(parsec.NewUUID())
+			_, err := rules.BlockCreate(t.Context(), author, &protocol.BlockCreateRequest{
+				RealmID: theRealm, BlockID: block, Block: make([]byte, 1<<10),
+			})
+			return err
+		}},
+		{"block_read", 1, func() error {
+			_, err := rules.BlockRead(t.Context(), author, &protocol.BlockReadRequest{BlockID: block})
+			return err
+		}},
+		{"authentication", 1, func() error {
+			_, err := rules.Authentication(t.Context(), acme, aliceOne)
+			return err
+		}},
+		{"human_find", 2, func() error {
+			_, err := rules.HumanFind(t.Context(), author, &protocol.HumanFindRequest{Page: 1, PerPage: 100})
+			return err
+		}},
+	} {
+		// The first time prepares the statements of the only connection.
+		for _, prepared := range []bool{false, true} {
+			before := p.waits.Load()
+			if err := command.run(); err != nil {
+				t.Fatalf("%s: %v", command.name, err)
+			}
+			if trips := p.waits.Load() - before; prepared && trips != command.want {
+				t.Errorf("%s takes %d round trips, want %d", command.name, trips, command.want)
+			}
+		}
+	}
+}

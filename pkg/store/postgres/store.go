@@ -1,0 +1,218 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"parsec-server/migrations"
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+)
+
+var _ backend.Store = (*Store)(nil)
+
+// Options are the settings of a store.
+type Options struct {
+	// DSN names the database in any form that pgx reads, its own parameters
+	// included; those of its pool have no effect.
+	DSN string
+	// MinConnections are kept open, and MaxConnections is the most that are,
+	// at least one. One more is held for events.
+	MinConnections, MaxConnections int32
+	// Retry is for the first connection. What is lost later is opened again
+	// when it is needed.
+	Retry Retry
+	// Now is the clock of the rules, by which reservations of blocks expire.
+	Now func() parsec.DateTime
+	// Logger is told when the delivery of events stops and starts.
+	Logger *slog.Logger
+}
+
+// Store implements backend.Store. Its methods are safe for concurrent use.
+// Once a statement is sent, they no longer end with their context, which would
+// cost the connection, but within limits of their own.
+type Store struct {
+	pool     *pgxpool.Pool
+	delivery *delivery
+	now      func() parsec.DateTime
+	logger   *slog.Logger
+	// serving is closed once events are delivered for the first time.
+	serving chan struct{}
+
+	stop   context.CancelFunc
+	routes sync.WaitGroup
+}
+
+// Open connects to the database. It fails when the schema is newer than this
+// server knows; when it is older, the store opens but is not ready until the
+// schema is migrated. The store publishes to bus until Close, and tells it of
+// events lost when it was without database for longer than they are kept.
+func Open(ctx context.Context, options Options, bus *event.Bus) (*Store, error) {
+	config, err := parse(options.DSN)
+	if err != nil {
+		return nil, err
+	}
+	if options.MaxConnections < 1 || options.MinConnections > options.MaxConnections {
+		return nil, fmt.Errorf("%d to %d database connections are not possible", options.MinConnections, options.MaxConnections)
+	}
+	config.MinConns, config.MaxConns = options.MinConnections, options.MaxConnections
+	// A connection that died is found by the command that gets it, which takes
+	// another one.
+	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+	s := &Store{now: options.Now, logger: options.Logger, serving: make(chan struct{})}
+	s.delivery = newDelivery(config.ConnConfig, bus, options.Logger)
+	connection, err := options.Retry.connect(ctx, s.delivery.config, options.Logger)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx, config, connection); err != nil {
+		return nil, errors.Join(err, closeConnection(connection))
+	}
+	return s, nil
+}
+
+// start takes the connection unless it fails.
+func (s *Store) start(ctx context.Context, config *pgxpool.Config, connection *pgx.Conn) error {
+	if encoding := connection.PgConn().ParameterStatus("server_encoding"); encoding != "" && encoding != "UTF8" {
+		return fmt.Errorf("the encoding of the database is %s, it must be UTF8", encoding)
+	}
+	version, err := schemaVersion(ctx, connection)
+	if err != nil {
+		return err
+	}
+	switch latest := migrations.Latest(); {
+	case version > latest:
+		return fmt.Errorf("the schema of the database is version %d, newer than version %d of this server: install a later server", version, latest)
+	case version < latest:
+		// Ready says so.
+	default:
+		if err := s.delivery.begin(ctx, connection); err != nil {
+			return err
+		}
+		close(s.serving)
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	if s.pool, err = pgxpool.NewWithConfig(running, config); err != nil {
+		stop()
+		return fmt.Errorf("open the database: %w", err)
+	}
+	s.stop = stop
+	s.routes.Go(func() { s.delivery.run(running, connection, s.serving) })
+	s.routes.Go(func() { s.maintain(running) })
+	return nil
+}
+
+// Close ends the delivery of events, lets the commands that have begun finish,
+// and closes every connection.
+func (s *Store) Close() {
+	s.stop()
+	s.routes.Wait()
+	s.pool.Close()
+}
+
+// Ready implements backend.Store: the database answers, its schema is not
+// older than this server wants, and events are delivered.
+func (s *Store) Ready(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var version int64
+	err := s.connected(ctx, func(ctx context.Context, connection *pgx.Conn) (err error) {
+		version, err = schemaVersion(ctx, connection)
+		return err
+	})
+	// The errors of connections name hosts and users: they are for the log.
+	switch {
+	case err != nil:
+		s.logger.DebugContext(ctx, "database not ready", slog.Any("error", err))
+		return errors.New("the database does not answer")
+	case version < migrations.Latest():
+		return errOldSchema(version)
+	case s.delivery.ready() != nil:
+		return errors.New("the events of the database are not delivered yet")
+	default:
+		return nil
+	}
+}
+
+// The limits of one use of a connection.
+const (
+	// acquireLimit bounds the wait for a connection of the pool.
+	acquireLimit = 10 * time.Second
+	// useLimit bounds what is done with it.
+	useLimit = time.Minute
+)
+
+var errNotServing = errors.New("the database is not ready")
+
+// use runs work with a connection, once the store serves.
+func (s *Store) use(ctx context.Context, work func(context.Context, *pgx.Conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-s.serving:
+		return s.connected(ctx, work)
+	default:
+		return errNotServing
+	}
+}
+
+// connected runs work with a connection, and a context that does not end with
+// ctx.
+func (s *Store) connected(ctx context.Context, work func(context.Context, *pgx.Conn) error) error {
+	waiting, cancel := context.WithTimeout(ctx, acquireLimit)
+	defer cancel()
+	acquired, err := s.pool.Acquire(waiting)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("wait for a database connection: %w", err)
+	}
+	defer acquired.Release()
+	working, cancel := context.WithTimeout(context.WithoutCancel(ctx), useLimit)
+	defer cancel()
+	err = work(working, acquired.Conn())
+	if err != nil && acquired.Conn().IsClosed() && working.Err() == nil {
+		s.pool.Reset() // The others have likely died with it.
+		return &lostError{err}
+	}
+	return err
+}
+
+// lostError tells that the connection was lost.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string { return "database connection lost: " + e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
+func isLost(err error) bool {
+	_, lost := errors.AsType[*lostError](err)
+	return lost
+}
+
+// read is use for work that changes nothing: it runs again when its connection
+// is lost.
+func (s *Store) read(ctx context.Context, work func(context.Context, *pgx.Conn) error) error {
+	err := s.use(ctx, work)
+	if isLost(err) {
+		err = s.use(ctx, work)
+	}
+	return err
+}
+
+// closeConnection ends a connection that nothing is under way on.
+func closeConnection(connection *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return connection.Close(ctx)
+}
