@@ -360,4 +360,7 @@ func (*brokenStore) Authentication(context.Context, parsec.OrganizationID, parse
 	return backend.AuthenticationFacts{}, errBroken
 }
 
-func (*brokenStore) Ready(context.Context) error { return errBroken }
+// lostStore knows that it cannot read.
+type lostStore struct{ backend.Store }
+
+func (*lostStore) Ready(context.Context) error { return errBroken }

@@ -11,8 +11,6 @@ import (
 // (docs/protocol/transport.md §3, §7, §9 and §10).
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", healthy)
-	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /ws", s.webSocket)
 	mux.HandleFunc("/anonymous/{organization}", only(s.anonymous, http.MethodPost, http.MethodGet))
 	mux.HandleFunc("/authenticated/{organization}", only(s.authenticated, http.MethodPost))
@@ -23,7 +21,12 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /static/style.css", styleSheet)
 	mux.HandleFunc("/{$}", only(home, http.MethodGet, http.MethodHead))
 	mux.HandleFunc("/", notFound)
-	return s.withTimeLimit(s.withServerHeader(s.enforceHTTPS(mux)))
+
+	outer := http.NewServeMux()
+	outer.HandleFunc("GET /healthz", healthy)
+	outer.HandleFunc("GET /readyz", s.ready)
+	outer.Handle("/", s.whileAvailable(mux))
+	return s.withTimeLimit(s.withServerHeader(s.enforceHTTPS(outer)))
 }
 
 // only answers 405 to other methods.

@@ -196,7 +196,7 @@ func TestEnforceHTTPS(t *testing.T) {
 
 func TestReadiness(t *testing.T) {
 	f := newEmptyFixture(t, func(options *testkit.InstanceOptions) {
-		options.WrapStore = func(store backend.Store) backend.Store { return &brokenStore{store} }
+		options.WrapStore = func(store backend.Store) backend.Store { return &lostStore{store} }
 	})
 	response := f.get("/readyz")
 	body, err := io.ReadAll(response.Body)
@@ -206,6 +206,13 @@ func TestReadiness(t *testing.T) {
 	}
 	if response := f.get("/healthz"); response.StatusCode != http.StatusOK {
 		t.Errorf("healthz: HTTP %d", response.StatusCode)
+	}
+	// Never a refused handshake: clients would take it as final.
+	for _, target := range []string{"/", "/ws", "/anonymous/CoolOrg", "/dummy"} {
+		_, response := f.tryUpgrade(target, upgradeHeaders()...)
+		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: HTTP %d, Retry-After %q", target, response.StatusCode, response.Header.Get("Retry-After"))
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parsec-server/pkg/backend"
@@ -79,8 +80,10 @@ type Server struct {
 	// lasting is cancelled when the server must end what lasts.
 	lasting      context.Context
 	endOfLasting context.CancelFunc
-	// work counts the goroutines of connections and the sweeper.
+	// work counts the goroutines of connections, the sweeper, and the watch.
 	work sync.WaitGroup
+	// unavailable is why no command can run, nil while they can.
+	unavailable atomic.Pointer[error]
 
 	// mu guards connections, and the beginning of the end: none is started
 	// once lasting is cancelled.
@@ -117,6 +120,7 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	s.work.Go(s.sweep)
+	s.work.Go(s.watchState)
 	return s
 }
 
@@ -125,6 +129,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // Serve accepts connections until Shutdown; then it returns nil.
 func (s *Server) Serve(listener net.Listener) error {
+	s.probeState()
 	if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
