@@ -4,6 +4,7 @@ import "github.com/spf13/cobra"
 
 func (p program) backendCommand() *cobra.Command {
 	backend := p.group("backend", "The server and its administration.")
-	backend.AddCommand(p.backendRunCommand(), p.backendConfigCommand())
+	backend.AddCommand(p.backendRunCommand(), p.backendConfigCommand(), p.backendMigrateCommand(),
+		p.backendBlockstoreCommand())
 	return backend
 }

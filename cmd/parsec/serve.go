@@ -16,7 +16,6 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/server"
-	"parsec-server/pkg/store/memory"
 	"parsec-server/pkg/webhook"
 )
 
@@ -25,10 +24,12 @@ import (
 func serve(ctx context.Context, settings config.Config, logger *slog.Logger, version string, stdout io.Writer) error {
 	bus := event.NewBus()
 	defer bus.Close()
-	store, err := openStore(settings.Database, bus)
+	now := func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
+	store, endStore, err := openStore(ctx, settings.Database, bus, now, logger)
 	if err != nil {
 		return err
 	}
+	defer endStore()
 	blocks, endBlocks, err := openBlockStore(settings.Blockstore, logger)
 	if err != nil {
 		return err
@@ -40,7 +41,6 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, ver
 	}
 	defer watchBlockStore(ctx, blocks, logger)()
 	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
-	now := func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
 	rules := backend.New(store, blocks, bus, webhooks, now, logger, backend.Options{
 		AdministrationToken:     settings.AdministrationToken.Reveal(),
 		SpontaneousBootstrap:    settings.Organization.SpontaneousBootstrap,
@@ -63,13 +63,6 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, ver
 	defer cancel()
 	front.Shutdown(grace)
 	return errors.Join(err, webhooks.Close(grace))
-}
-
-func openStore(settings config.Database, bus *event.Bus) (backend.Store, error) {
-	if !settings.Mocked() {
-		return nil, errors.New("this version has no other database than MOCKED")
-	}
-	return memory.New(bus), nil
 }
 
 // listen binds the port, in TLS if there is a certificate.

@@ -29,6 +29,15 @@ func newSettingsFlags(flags *pflag.FlagSet) *settingsFlags {
 	return recorder
 }
 
+// defineOne defines the option of one setting, without its aliases.
+func (s *settingsFlags) defineOne(flags *pflag.FlagSet, name string) {
+	for _, setting := range config.Settings() {
+		if setting.Name == name {
+			s.define(flags, setting, setting.Name, setting.Short, setting.Help, setting.Default)
+		}
+	}
+}
+
 func (s *settingsFlags) define(flags *pflag.FlagSet, setting config.Setting, name, short, help, byDefault string) {
 	flag := flags.VarPF(&settingValue{s, name, setting.Kind}, name, short, help)
 	flag.DefValue = byDefault

@@ -74,6 +74,8 @@ type Database struct {
 	ConnectionAttempts int
 	// ConnectionPause comes before each new attempt.
 	ConnectionPause time.Duration
+	// Migrate brings the schema to the version of the server at start.
+	Migrate bool
 	// DropDeletedData has no effect.
 	DropDeletedData bool
 }

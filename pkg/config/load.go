@@ -103,6 +103,47 @@ func Load(arguments []Argument, environment Environment) (Loaded, error) {
 	return loaded, nil
 }
 
+// LoadDSN resolves the database alone, for the commands that need no other
+// setting. It is a PostgreSQL database.
+func LoadDSN(arguments []Argument, environment Environment) (Secret, error) {
+	config, err := loadOne("db", arguments, environment)
+	if err != nil {
+		return Secret{}, err
+	}
+	if config.Database.Mocked() {
+		return Secret{}, &UsageError{"Invalid value for '--db': a database in memory has no schema."}
+	}
+	return config.Database.DSN, nil
+}
+
+// LoadBlockstore resolves the block store alone, for the commands that need no
+// other setting.
+func LoadBlockstore(arguments []Argument, environment Environment) (Blockstore, error) {
+	config, err := loadOne("blockstore", arguments, environment)
+	return config.Blockstore, err
+}
+
+// loadOne resolves a setting that must be given.
+func loadOne(name string, arguments []Argument, environment Environment) (Config, error) {
+	l := loader{arguments: arguments, environment: environment}
+	for _, setting := range settings {
+		if setting.Name != name {
+			continue
+		}
+		found, err := l.resolve(setting)
+		if err != nil {
+			return Config{}, err
+		}
+		if !found.given() {
+			return Config{}, &UsageError{"Missing option " + setting.option(setting.Name) + "."}
+		}
+		if err := l.parse(setting, found); err != nil {
+			return Config{}, err
+		}
+	}
+	return l.config, nil
+}
+
 type loader struct {
 	arguments   []Argument
 	environment Environment

@@ -69,6 +69,10 @@ var settings = []Setting{
 			Help: "Alias of --pause-before-retry-database-connection.",
 		}},
 	}, {
+		Name: "migrate", Variable: "PARSEC_MIGRATE", Kind: Flag, Default: "false", Since: own, Group: groupStorage,
+		Help:  "Bring the schema of the database to the version of this server when it starts, as `parsec backend migrate` does.",
+		parse: into(func(c *Config) *bool { return &c.Database.Migrate }, parseBoolean),
+	}, {
 		Name: "blockstore", Short: "b", Variable: "PARSEC_BLOCKSTORE", Kind: Text, Required: true, Repeatable: true, Secret: true, mask: maskBlockstore, Since: "1.13", Group: groupStorage,
 		Development: Mocked, development: always(Mocked),
 		Help: "Where blocks are kept: MOCKED, POSTGRESQL, s3:[<endpoint_url>]:<region>:<bucket>:<key>:<secret> or swift:<auth_url>:<tenant>:<container>:<user>:<password>. " +

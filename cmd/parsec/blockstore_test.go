@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/config"
+)
+
+func openTestBlockStore(t *testing.T, texts ...string) (backend.BlockStore, error) {
+	t.Helper()
+	settings, err := config.ParseBlockstore(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, end, err := openBlockStore(settings, slog.New(slog.DiscardHandler))
+	if err == nil {
+		t.Cleanup(end)
+	}
+	return store, err
+}
+
+func TestOpenBlockStore(t *testing.T) {
+	const s3, swift = `s3:http\://minio\:9000:eu:blocks:key:secret`, `swift:auth.example.com:tenant:blocks:user:password`
+	for _, test := range []struct {
+		texts []string
+		want  string
+	}{
+		{[]string{"MOCKED"}, "memory"},
+		{[]string{s3}, "S3 bucket blocks at minio:9000"},
+		{[]string{"s3::eu:blocks:key:secret"}, "S3 bucket blocks at AWS eu"},
+		{[]string{swift}, "Swift container blocks at auth.example.com"},
+		{[]string{"RAID0:0:MOCKED"}, "RAID0 of 1 nodes"},
+		{[]string{"RAID1:1:MOCKED", "RAID1:0:" + s3}, "RAID1 of 2 nodes"},
+		{[]string{"RAID5:0:MOCKED", "RAID5:1:" + s3, "RAID5:2:" + swift}, "RAID5 of 3 nodes"},
+	} {
+		store, err := openTestBlockStore(t, test.texts...)
+		if err != nil || fmt.Sprint(store) != test.want {
+			t.Errorf("%q is %v (%v), want %s", test.texts, store, err, test.want)
+		}
+	}
+	for text, want := range map[string]string{
+		"POSTGRESQL":              "this version has no block store of kind POSTGRESQL",
+		"RAID1:0:POSTGRESQL":      "node 0 of the block store: this version has no block store of kind POSTGRESQL",
+		"RAID5:0:MOCKED":          "RAID5 block store needs at least 3 nodes",
+		"s3::eu::key:secret":      "the S3 bucket has no name",
+		"swift::tenant:c:user:pw": "the Swift authentication address is not a URL",
+	} {
+		if _, err := openTestBlockStore(t, text); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// AWS_CA_BUNDLE names the authorities that S3 servers are believed by.
+func TestAuthoritiesOfS3(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	text := "s3:" + strings.ReplaceAll(server.URL, ":", `\:`) + ":eu:blocks:key:secret"
+	ready := func() error {
+		store, err := openTestBlockStore(t, text)
+		if err != nil {
+			return err
+		}
+		return store.Ready(t.Context())
+	}
+	if err := ready(); err == nil {
+		t.Error("a server with a private certificate is believed")
+	}
+	bundle := filepath.Join(t.TempDir(), "bundle.pem")
+	t.Setenv(bundleVariable, bundle)
+	if err := ready(); err == nil || !strings.HasPrefix(err.Error(), "AWS_CA_BUNDLE: ") {
+		t.Errorf("no such bundle: %v", err)
+	}
+	for content, want := range map[string]string{
+		"": "AWS_CA_BUNDLE: no certificate in PEM in " + bundle,
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})): "<nil>",
+	} {
+		if err := os.WriteFile(bundle, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := ready(); fmt.Sprint(err) != want {
+			t.Errorf("with a bundle of %d bytes: %v, want %s", len(content), err, want)
+		}
+	}
+}
+
+// A block store that is down when the server starts makes it not ready, and
+// nothing else.
+func TestBlockStoreDownAtStart(t *testing.T) {
+	s3 := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }))
+	defer s3.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	output, stdout := io.Pipe()
+	stderr := &watchedLog{text: "no such bucket, create it with `parsec backend blockstore init`", seen: make(chan struct{})}
+	p := program{
+		commandLine: []string{
+			"backend", "run", "--dev", "--port=0",
+			"--blockstore=s3:" + strings.ReplaceAll(s3.URL, ":", `\:`) + ":eu:blocks:key:secret",
+		},
+		environment: environmentOf(nil), stdout: stdout, stderr: stderr, serve: serve,
+	}
+	code := make(chan int, 1)
+	go func() {
+		code <- p.run(ctx)
+		_ = stdout.Close() // It never fails.
+	}()
+	line, err := bufio.NewReader(output).ReadString('\n')
+	if err != nil {
+		t.Fatalf("no start-up line: %v", err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, output) }()
+	address := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(line)
+	for path, want := range map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusServiceUnavailable} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: %s, want %d", path, response.Status, want)
+		}
+	}
+	<-stderr.seen
+	cancel()
+	<-code
+}
+
+// watchedLog tells when a text has been logged.
+type watchedLog struct {
+	text string
+	once sync.Once
+	seen chan struct{}
+}
+
+func (w *watchedLog) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(w.text)) {
+		w.once.Do(func() { close(w.seen) })
+	}
+	return len(p), nil
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/store/memory"
+	"parsec-server/pkg/store/postgres"
+)
+
+// openStore opens the store that settings describe, and migrates it if they
+// say so. The caller ends it with the function that it gets.
+func openStore(ctx context.Context, settings config.Database, bus *event.Bus, now func() parsec.DateTime, logger *slog.Logger) (store backend.Store, end func(), err error) {
+	if settings.Mocked() {
+		return memory.New(bus), func() {}, nil
+	}
+	options := postgres.Options{
+		DSN:            settings.DSN.Reveal(),
+		MinConnections: settings.MinConnections,
+		MaxConnections: settings.MaxConnections,
+		Retry:          postgres.Retry{Attempts: settings.ConnectionAttempts, Pause: settings.ConnectionPause},
+		Now:            now,
+		Logger:         logger,
+	}
+	opened, err := postgres.Open(ctx, options, bus)
+	if err != nil {
+		return nil, nil, err
+	}
+	if settings.Migrate {
+		applied, err := postgres.Migrate(ctx, options.DSN)
+		for _, migration := range applied {
+			logger.InfoContext(ctx, "migration applied", "file", migration.File)
+		}
+		if err != nil {
+			opened.Close()
+			return nil, nil, err
+		}
+	}
+	return opened, opened.Close, nil
+}
