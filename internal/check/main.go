@@ -1,17 +1,17 @@
-// Command check is the test command of the project: formatting, vet, linters,
-// and every test with the race detector. It needs nothing but Go; where there
-// is no C compiler, which the race detector needs, it says so and tests
-// without.
+// Command check is the test command of the project: vet, linters, and every
+// test with the race detector, on real components. It needs nothing but Go:
+// where there is no C compiler, which the race detector needs, or no server of
+// some kind, it says so and tests without.
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,39 +27,74 @@ func main() {
 }
 
 func check(ctx context.Context, out io.Writer) error {
-	tests := []string{"test", "-timeout", "15m"}
+	gopath, err := goEnvironment(ctx, "GOPATH")
+	if err != nil {
+		return err
+	}
+	missing, err := missingTags(out, gopath)
+	if err != nil {
+		return err
+	}
+	tags := "-tags=" + strings.Join(missing, ",")
+	tests := []string{"test", tags, "-timeout", "15m"}
 	if hasCompiler(ctx) {
 		tests = append(tests, "-race")
 	} else {
 		fmt.Fprintln(out, "check: no C compiler, so the tests run without the race detector")
 	}
+	lint := []string{"tool", "-modfile=internal/tools/go.mod", "golangci-lint", "run"}
+	if len(missing) > 0 {
+		lint = append(lint, "--build-tags="+strings.Join(missing, ","))
+	}
 	for _, step := range [][]string{
-		{"vet", "./..."},
-		{"tool", "-modfile=internal/tools/go.mod", "golangci-lint", "run", "./..."},
+		{"vet", tags, "./..."},
+		append(lint, "./..."),
 		append(tests, "./..."),
 	} {
-		start := time.Now()
-		fmt.Fprintf(out, "check: go %s\n", strings.Join(step, " "))
-		command := exec.CommandContext(ctx, "go", step...)
-		command.Stdout, command.Stderr = out, out
-		if err := command.Run(); err != nil {
-			return fmt.Errorf("go %s: %w", step[0], err)
+		if err := run(ctx, out, nil, step); err != nil {
+			return err
 		}
-		fmt.Fprintf(out, "check: go %s took %s\n", step[0], time.Since(start).Round(time.Second))
 	}
+	if slices.Contains(missing, postgreSQLTag) {
+		return nil
+	}
+	// The stories of clients hold on every store.
+	return run(ctx, out, []string{"PARSEC_TEST_STORE=POSTGRESQL"}, append(tests, "./internal/e2e"))
+}
+
+// run runs the Go tool and prints what it does.
+func run(ctx context.Context, out io.Writer, environment, arguments []string) error {
+	start := time.Now()
+	name := strings.Join(slices.Concat(environment, []string{"go"}, arguments), " ")
+	fmt.Fprintf(out, "check: %s\n", name)
+	command := exec.CommandContext(ctx, "go", arguments...)
+	command.Env = append(os.Environ(), environment...)
+	command.Stdout, command.Stderr = out, out
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	fmt.Fprintf(out, "check: took %s\n", time.Since(start).Round(time.Second))
 	return nil
 }
 
 // hasCompiler tells whether Go can use cgo.
 func hasCompiler(ctx context.Context) bool {
-	output, err := exec.CommandContext(ctx, "go", "env", "CGO_ENABLED", "CC").Output()
+	enabled, err := goEnvironment(ctx, "CGO_ENABLED")
+	if err != nil || enabled != "1" {
+		return false
+	}
+	compiler, err := goEnvironment(ctx, "CC")
 	if err != nil {
 		return false
 	}
-	enabled, compiler, _ := bytes.Cut(output, []byte("\n"))
-	if string(enabled) != "1" {
-		return false
-	}
-	_, err = exec.LookPath(string(bytes.TrimSpace(compiler)))
+	_, err = exec.LookPath(compiler)
 	return err == nil
+}
+
+func goEnvironment(ctx context.Context, name string) (string, error) {
+	output, err := exec.CommandContext(ctx, "go", "env", name).Output()
+	if err != nil {
+		return "", fmt.Errorf("go env %s: %w", name, err)
+	}
+	return strings.TrimSpace(string(output)), nil
 }
