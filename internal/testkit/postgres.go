@@ -332,6 +332,22 @@ func unprivileged(directory string) (*syscall.SysProcAttr, error) {
 	return &syscall.SysProcAttr{Credential: credential}, os.Chown(directory, int(id), int(group))
 }
 
+// PostgresProgram finds a program that comes with the server, such as pgbench.
+func PostgresProgram(t testing.TB, name string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	folder, err := findPostgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if target, err := filepath.EvalSymlinks(filepath.Join(folder, "initdb")); err == nil {
+		folder = filepath.Dir(target)
+	}
+	return filepath.Join(folder, name)
+}
+
 // awaitPostgres waits until the server answers.
 func awaitPostgres(dsn, log string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), componentStartLimit)

@@ -25,7 +25,7 @@ import (
 // machine does hurts both.
 const (
 	benchmarkConnections = 32
-	roundTripsPerRound   = 100 // of each connection
+	tripsPerRound        = 100 // of each connection
 	largestReply         = 256 << 10
 )
 
@@ -79,7 +79,15 @@ func (e *exchange) roundTrip(ctx context.Context) error {
 	return nil
 }
 
-// side is one of two servers compared, or of two states of a server.
+// contestant is one of two that are compared.
+type contestant interface {
+	// round has every connection do so many round trips.
+	round(b *testing.B, trips int)
+	// result names the contestant, and gives its round trips per second.
+	result() (name string, perSecond float64)
+}
+
+// side is a server, or one state of a server.
 type side struct {
 	name      string
 	exchanges []*exchange
@@ -87,13 +95,13 @@ type side struct {
 	trips     int
 }
 
-// round has every connection of the side work.
-func (s *side) round(b *testing.B) {
+func (s *side) round(b *testing.B, trips int) {
+	b.Helper()
 	start := time.Now()
 	var working sync.WaitGroup
 	for _, e := range s.exchanges {
 		working.Go(func() {
-			for range roundTripsPerRound {
+			for range trips {
 				if err := e.roundTrip(b.Context()); err != nil {
 					b.Errorf("%s: %v", s.name, err)
 					return
@@ -103,26 +111,36 @@ func (s *side) round(b *testing.B) {
 	}
 	working.Wait()
 	s.elapsed += time.Since(start)
-	s.trips += roundTripsPerRound * len(s.exchanges)
+	s.trips += trips * len(s.exchanges)
 }
 
-func (s *side) perSecond() float64 { return float64(s.trips) / s.elapsed.Seconds() }
+func (s *side) result() (name string, perSecond float64) {
+	return s.name, float64(s.trips) / s.elapsed.Seconds()
+}
 
-// compare reports the round trips per second of both sides, and the ratio of
-// the second to the first under the name given.
-func compare(b *testing.B, ratio string, baseline, subject *side) {
+// compare reports the round trips per second of both, and the ratio of the
+// second to the first under the name given.
+func compare(b *testing.B, ratio string, baseline, subject contestant) {
+	b.Helper()
+	compareRounds(b, ratio, tripsPerRound, baseline, subject)
+}
+
+// compareRounds is compare with rounds of so many trips of each connection.
+func compareRounds(b *testing.B, ratio string, trips int, baseline, subject contestant) {
 	b.Helper()
 	for b.Loop() {
-		baseline.round(b)
-		subject.round(b)
+		baseline.round(b, trips)
+		subject.round(b, trips)
 		if b.Failed() {
 			b.FailNow()
 		}
 	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(baseline.perSecond(), baseline.name+"/s")
-	b.ReportMetric(subject.perSecond(), subject.name+"/s")
-	b.ReportMetric(subject.perSecond()/baseline.perSecond(), ratio)
+	baselineName, baselineRate := baseline.result()
+	subjectName, subjectRate := subject.result()
+	b.ReportMetric(baselineRate, baselineName+"/s")
+	b.ReportMetric(subjectRate, subjectName+"/s")
+	b.ReportMetric(subjectRate/baselineRate, ratio)
 }
 
 // organization is one of an instance, with its first device.
@@ -154,18 +172,28 @@ func newOrganization(b *testing.B, instance *testkit.Instance) *organization {
 func (o *organization) newRealm(b *testing.B) parsec.RealmID {
 	b.Helper()
 	realm := parsec.RealmID(parsec.NewUUID())
+	o.createRealm(b, realm)
+	return realm
+}
+
+func (o *organization) createRealm(b *testing.B, realm parsec.RealmID) {
+	b.Helper()
 	request := must(o.device.NewRealm(realm, now()))(b)
 	must(o.conn.RealmCreate(b.Context(), request))(b)
-	return realm
 }
 
 func (o *organization) newVlob(b *testing.B, realm parsec.RealmID, size int) parsec.VlobID {
 	b.Helper()
 	vlob := parsec.VlobID(parsec.NewUUID())
+	o.createVlob(b, realm, vlob, size)
+	return vlob
+}
+
+func (o *organization) createVlob(b *testing.B, realm parsec.RealmID, vlob parsec.VlobID, size int) {
+	b.Helper()
 	must(o.conn.VlobCreate(b.Context(), &protocol.VlobCreateRequest{
 		RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Blob: make([]byte, size),
 	}))(b)
-	return vlob
 }
 
 // dial opens an authenticated connection without pkg/client, whose reading

@@ -81,22 +81,40 @@ func pings(b *testing.B, o *organization) *exchange {
 }
 
 func vlobReads(b *testing.B, o *organization) *exchange {
-	vlob := o.newVlob(b, o.newRealm(b), 1<<10)
+	b.Helper()
+	return vlobReadsIn(b, o, o.newRealm(b))
+}
+
+func vlobReadsIn(b *testing.B, o *organization, realm parsec.RealmID) *exchange {
+	b.Helper()
+	vlob := o.newVlob(b, realm, 1<<10)
 	return newExchange(o.dial(b), encode(b, protocol.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob}))
 }
 
 func vlobCreations(b *testing.B, o *organization) *exchange {
+	b.Helper()
+	return vlobCreationsIn(b, o, o.newRealm(b))
+}
+
+func vlobCreationsIn(b *testing.B, o *organization, realm parsec.RealmID) *exchange {
+	b.Helper()
 	vlob := parsec.NewUUID()
 	e := newExchange(o.dial(b), encode(b, protocol.VlobCreate, &protocol.VlobCreateRequest{
-		RealmID: o.newRealm(b), EncryptionRevision: 1, VlobID: parsec.VlobID(vlob), Timestamp: now(), Blob: make([]byte, 1<<10),
+		RealmID: realm, EncryptionRevision: 1, VlobID: parsec.VlobID(vlob), Timestamp: now(), Blob: make([]byte, 1<<10),
 	}))
 	e.freshen = freshID(e.message, vlob)
 	return e
 }
 
 func vlobUpdates(b *testing.B, o *organization) *exchange {
+	b.Helper()
+	return vlobUpdatesIn(b, o, o.newRealm(b))
+}
+
+func vlobUpdatesIn(b *testing.B, o *organization, realm parsec.RealmID) *exchange {
+	b.Helper()
 	const placeholder = 0x10000 // as long on the wire as any version in the loop
-	vlob := o.newVlob(b, o.newRealm(b), 1<<10)
+	vlob := o.newVlob(b, realm, 1<<10)
 	e := newExchange(o.dial(b), encode(b, protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 		EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Version: placeholder, Blob: make([]byte, 1<<10),
 	}))
