@@ -40,10 +40,11 @@ type Options struct {
 // Once a statement is sent, they no longer end with their context, which would
 // cost the connection, but within limits of their own.
 type Store struct {
-	pool     *pgxpool.Pool
-	delivery *delivery
-	now      func() parsec.DateTime
-	logger   *slog.Logger
+	pool      *pgxpool.Pool
+	delivery  *delivery
+	now       func() parsec.DateTime
+	logger    *slog.Logger
+	vlobReads gatherer[*vlobRead]
 	// serving is closed once events are delivered for the first time.
 	serving chan struct{}
 
@@ -68,6 +69,7 @@ func Open(ctx context.Context, options Options, bus *event.Bus) (*Store, error) 
 	// another one.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	s := &Store{now: options.Now, logger: options.Logger, serving: make(chan struct{})}
+	s.vlobReads = gatherer[*vlobRead]{run: s.readVlobs, most: vlobReadsTogether, runs: vlobReadRuns, patience: vlobReadPatience}
 	s.delivery = newDelivery(config.ConnConfig, bus, options.Logger)
 	connection, err := options.Retry.connect(ctx, s.delivery.config, options.Logger)
 	if err != nil {

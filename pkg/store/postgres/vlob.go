@@ -40,22 +40,6 @@ LEFT JOIN realm_member author_member ON author_member.realm = r.id AND author_me
 
 	versionColumns = `a.version, author_user.user_id || '@' || author.name, a.written_on, author_member.role_certified_on`
 
-	// selectVersion walks back from the latest version. The revision before
-	// the complete one may still be there, to be pruned.
-	selectVersion = "SELECT " + realmColumns + ", " + versionColumns + `, a.blob
-FROM organization o
-JOIN vlob v ON v.organization = o.id AND v.vlob_id = $3
-JOIN realm r ON r.id = v.realm` + joinMember + `
-LEFT JOIN LATERAL (
-    SELECT a.version, a.author, a.written_on, a.blob FROM vlob_atom a
-    WHERE a.vlob = v.id AND a.revision = $4::bigint AND $4::bigint BETWEEN ` + complete + ` AND r.encryption_revision
-        AND a.version BETWEEN coalesce($5::bigint, 0) AND coalesce($5::bigint, v.version)
-        AND a.written_on <= coalesce($6::bigint, a.written_on)
-    ORDER BY a.version DESC
-    LIMIT 1
-) a ON true` + joinAuthor + `
-WHERE o.organization_id = $1`
-
 	selectVersions = "SELECT " + versionColumns + `
 FROM organization o
 JOIN vlob v ON v.organization = o.id AND v.vlob_id = $2
@@ -67,30 +51,6 @@ ORDER BY a.version`
 
 func versionTargets(v *backend.VlobVersion) []any {
 	return []any{(*number)(&v.Version), parsed{&v.Author}, (*integer)(&v.Timestamp), (*integer)(&v.AuthorRoleCertifiedOn)}
-}
-
-// ReadVlob implements backend.VlobReader.
-func (s *Store) ReadVlob(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection backend.VlobSelection) (*backend.Realm, *backend.VlobVersion, bool, error) {
-	var found bool
-	var realm realmRow
-	var version backend.VlobVersion
-	var number, until *int64
-	switch {
-	case selection.Version != nil:
-		number = new(int64(*selection.Version))
-	case selection.Timestamp != nil:
-		until = date(selection.Timestamp)
-	}
-	err := s.one(ctx, row(&found, selectVersion,
-		[]any{organization.String(), user.String(), key(selection.Vlob), bounded(selection.EncryptionRevision), number, until},
-		append(append(realm.targets(), versionTargets(&version)...), &version.Blob)...))
-	if err != nil || !found {
-		return nil, nil, false, err
-	}
-	if version.Version == 0 {
-		return realm.facts(), nil, true, nil
-	}
-	return realm.facts(), &version, true, nil
 }
 
 // VlobVersions implements backend.VlobReader.

@@ -1,0 +1,64 @@
+package postgres
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestGatherer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs, goOn := make(chan []int, 10), make(chan struct{})
+		g := &gatherer[int]{
+			run:  func(requests []int) { runs <- requests; <-goOn },
+			most: 3, runs: 2, patience: time.Millisecond,
+		}
+		expect := func(want ...int) {
+			t.Helper()
+			synctest.Wait()
+			select {
+			case got := <-runs:
+				if !slices.Equal(got, want) {
+					t.Errorf("a run of %v, not of %v", got, want)
+				}
+			default:
+				if want != nil {
+					t.Errorf("no run of %v", want)
+				}
+			}
+		}
+		g.add(1)
+		expect(1) // alone, at once
+		g.add(2)
+		g.add(3)
+		expect() // They wait,
+		goOn <- struct{}{}
+		expect(2, 3) // and run together.
+		for request := range 3 {
+			g.add(4 + request)
+		}
+		expect(4, 5, 6) // As many as can run together do not wait.
+		for request := range 4 {
+			g.add(7 + request)
+		}
+		expect() // No more than two run.
+		goOn <- struct{}{}
+		expect(7, 8, 9)
+		goOn <- struct{}{}
+		expect(10)
+		goOn <- struct{}{}
+		expect() // One still runs.
+		g.add(11)
+		expect()
+		<-time.After(2 * time.Millisecond) // of the clock of synctest
+		g.add(12)
+		expect(11, 12) // One that is slow is not waited for.
+		goOn <- struct{}{}
+		goOn <- struct{}{}
+		synctest.Wait()
+		if g.running != 0 || len(g.waiting) != 0 {
+			t.Errorf("%d run and %d wait at the end", g.running, len(g.waiting))
+		}
+	})
+}
