@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
-	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 )
 
@@ -40,9 +38,7 @@ func BenchmarkPgbench(b *testing.B) {
 	} {
 		b.Run(item.name, func(b *testing.B) {
 			dsn := testkit.NewPostgres(b)
-			o := newOrganization(b, testkit.Start(b, testkit.InstanceOptions{
-				Store: func(t testing.TB, bus *event.Bus) backend.Store { return testkit.OpenPostgres(t, dsn, bus) },
-			}))
+			o := newOrganization(b, startOn(b, dsn))
 			server := &side{name: "server"}
 			rival := &pgbench{
 				program: testkit.PostgresProgram(b, "pgbench"), dsn: dsn,

@@ -129,9 +129,15 @@ func vlobUpdatesIn(b *testing.B, o *organization, realm parsec.RealmID) *exchang
 }
 
 func blockCreations(b *testing.B, o *organization) *exchange {
+	b.Helper()
+	return blockCreationsIn(b, o, o.newRealm(b), 64<<10)
+}
+
+func blockCreationsIn(b *testing.B, o *organization, realm parsec.RealmID, size int) *exchange {
+	b.Helper()
 	block := parsec.NewUUID()
 	e := newExchange(o.dial(b), encode(b, protocol.BlockCreate, &protocol.BlockCreateRequest{
-		RealmID: o.newRealm(b), BlockID: parsec.BlockID(block), Block: make([]byte, 64<<10),
+		RealmID: realm, BlockID: parsec.BlockID(block), Block: make([]byte, size),
 	}))
 	e.freshen = freshID(e.message, block)
 	return e

@@ -20,7 +20,7 @@ const (
 	// wakes the delivery, and between two attempts to connect.
 	pollPeriod = time.Second
 	// notifyPeriod is the least time between two notifications.
-	notifyPeriod = 10 * time.Millisecond
+	notifyPeriod = 2 * time.Millisecond
 	// gapPatience is how long an id is missing before the delivery makes sure
 	// that nobody will commit it.
 	gapPatience = time.Second
