@@ -43,6 +43,8 @@ func parse(dsn string) (*pgxpool.Config, error) {
 		"statement_timeout":                   milliseconds(statementLimit),
 		"idle_in_transaction_session_timeout": milliseconds(statementLimit),
 		"lock_timeout":                        milliseconds(lockLimit),
+		"plan_cache_mode":                     "force_generic_plan",
+		"jit":                                 "off",
 	} {
 		if _, found := connection.RuntimeParams[name]; !found {
 			connection.RuntimeParams[name] = value

@@ -22,9 +22,8 @@ const (
 	vlobReadPatience = time.Millisecond
 )
 
-// selectReads answers many reads. Of each it walks back from the latest
-// version; the revision before the complete one may still be there, to be
-// pruned.
+// selectReads answers many reads. The revision before the complete one may
+// still be there, to be pruned.
 const selectReads = "SELECT q.number, " + realmColumns + ", " + versionColumns + `, a.blob
 FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[])
     WITH ORDINALITY q (organization_id, user_id, vlob_id, revision, version, until, number)
@@ -33,14 +32,14 @@ JOIN vlob v ON v.organization = o.id AND v.vlob_id = q.vlob_id
 JOIN realm r ON r.id = v.realm
 LEFT JOIN user_ u ON u.organization = o.id AND u.user_id = q.user_id
 LEFT JOIN realm_member m ON m.realm = r.id AND m.user_ = u.id
-LEFT JOIN LATERAL (
-    SELECT a.version, a.author, a.written_on, a.blob FROM vlob_atom a
-    WHERE a.vlob = v.id AND a.revision = q.revision AND q.revision BETWEEN ` + complete + ` AND r.encryption_revision
-        AND a.version BETWEEN coalesce(q.version, 0) AND coalesce(q.version, v.version)
-        AND a.written_on <= coalesce(q.until, a.written_on)
-    ORDER BY a.version DESC
-    LIMIT 1
-) a ON true` + joinAuthor
+LEFT JOIN vlob_atom a ON a.vlob = v.id
+    AND a.revision = q.revision AND q.revision BETWEEN ` + complete + ` AND r.encryption_revision
+    AND a.version = CASE
+        WHEN q.version IS NOT NULL THEN q.version
+        WHEN q.until IS NULL THEN v.version
+        ELSE (SELECT max(b.version) FROM vlob_atom b
+            WHERE b.vlob = v.id AND b.revision = q.revision AND b.written_on <= q.until)
+    END` + joinAuthor
 
 // vlobRead is one read, and its answer once done is closed.
 type vlobRead struct {
