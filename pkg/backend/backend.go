@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -28,6 +29,8 @@ type Options struct {
 	// organizations; a nil limit is none.
 	InitialActiveUsersLimit *uint64
 	InitialOutsiderAllowed  bool
+	// Mailer sends e-mails; nil for none.
+	Mailer Mailer
 }
 
 // Webhooks calls out of the server. No transaction is open meanwhile.
@@ -48,12 +51,19 @@ type Backend struct {
 	now      func() parsec.DateTime
 	options  Options
 	logger   *slog.Logger
+
+	presencesMu sync.Mutex
+	// presences are the connections of claimers that this backend holds.
+	presences map[parsec.UUID]struct{}
 }
 
 // New returns a backend whose events come from bus, which the store publishes
 // to, and whose clock is now.
 func New(store Store, blocks BlockStore, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Backend {
-	return &Backend{store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger}
+	return &Backend{
+		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
+		presences: map[parsec.UUID]struct{}{},
+	}
 }
 
 // Author is an authenticated device, as it was when authenticated.

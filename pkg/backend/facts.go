@@ -1,6 +1,9 @@
 package backend
 
-import "parsec-server/pkg/parsec"
+import (
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
 
 // Organization is an organization as stored
 // (docs/protocol/administration.md §1).
@@ -210,6 +213,11 @@ type Invitation struct {
 	ClaimerEmail string
 	CreatedOn    parsec.DateTime
 	DeletedOn    *parsec.DateTime
+	// DeletedReason is "" until the invitation is deleted.
+	DeletedReason protocol.InvitationDeletedReason
+	// GreeterRevoked tells that the greeter is revoked, as of the reading;
+	// stores do not keep it.
+	GreeterRevoked bool
 }
 
 // InvitationV1 is an invitation of API 1, to the user or the device of its

@@ -26,6 +26,12 @@ type OrganizationReader interface {
 	SequesterServices(ctx context.Context, organization parsec.OrganizationID) ([]SequesterService, error)
 	// Invitation reads the organization and the invitation.
 	Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (InvitationFacts, error)
+	// Invitations lists the invitations of a greeter that are not deleted,
+	// oldest first, with the connections present at the instant now.
+	Invitations(ctx context.Context, organization parsec.OrganizationID, greeter parsec.UserID, now parsec.DateTime) ([]PendingInvitation, error)
+	// LapsedPresences lists invitations, not all if they are many, that have
+	// connections whose leases have ended.
+	LapsedPresences(ctx context.Context, now parsec.DateTime) ([]LapsedPresence, error)
 	// InvitationV1 reads the invitation, and whether the invitee exists.
 	InvitationV1(ctx context.Context, organization parsec.OrganizationID, invitee InviteeV1) (InvitationV1Facts, error)
 }
@@ -36,6 +42,25 @@ type InvitationFacts struct {
 	Invitation   *Invitation
 	// Greeter is the creator of the invitation.
 	Greeter *User
+}
+
+// PendingInvitation is an invitation as its greeter sees it.
+type PendingInvitation struct {
+	Invitation Invitation
+	// Ready tells that a claimer is connected.
+	Ready bool
+}
+
+// LapsedPresence names an invitation.
+type LapsedPresence struct {
+	Organization parsec.OrganizationID
+	Token        parsec.InvitationToken
+}
+
+// ConduitFacts are nil for what does not exist.
+type ConduitFacts struct {
+	InvitationFacts
+	Conduit *Conduit
 }
 
 // InvitationV1Facts are nil for what does not exist.

@@ -26,6 +26,8 @@ type Session struct {
 	backend      *Backend
 	subscription *event.Subscription
 	onOver       func()
+	// presence is of a claimer, zero for others.
+	presence parsec.UUID
 
 	mu   sync.Mutex
 	over bool
@@ -48,6 +50,18 @@ type Invitee struct {
 	Token        parsec.InvitationToken
 	Type         parsec.InvitationType
 	API          parsec.APIVersion
+	// What follows is as when the claimer connected.
+	Greeter            parsec.UserID
+	GreeterHumanHandle parsec.HumanHandle
+	ClaimerEmail       string
+}
+
+// Invitee is the claimer of an invitation that may be claimed.
+func (f InvitationFacts) Invitee(api parsec.APIVersion) Invitee {
+	return Invitee{
+		Organization: f.Organization.ID, Token: f.Invitation.Token, Type: f.Invitation.Type, API: api,
+		Greeter: f.Invitation.Greeter, GreeterHumanHandle: f.Greeter.HumanHandle, ClaimerEmail: f.Invitation.ClaimerEmail,
+	}
 }
 
 // Authenticate checks an answer and opens the session of its author. onOver is
@@ -96,16 +110,13 @@ func (b *Backend) ConnectInvited(ctx context.Context, invitee Invitee, onOver fu
 	return b.openSession(onOver,
 		[]event.Topic{event.InvitationTopic(invitee.Organization, invitee.Token), event.OrganizationTopic(invitee.Organization)},
 		func(session *Session) (expiration *parsec.DateTime, err error) {
-			facts, err := b.Invitation(ctx, invitee.Organization, invitee.Token)
-			if err != nil {
-				return nil, err
-			}
-			if facts.Invitation.Type != invitee.Type {
-				return nil, OtherInvitationType
-			}
-			session.Invitee = invitee
-			return facts.Organization.ExpirationDate, nil
+			return b.join(ctx, session, invitee)
 		})
+}
+
+// watchGreeter has the revocation of the greeter end the session.
+func (s *Session) watchGreeter() {
+	s.subscription.Add(event.UserTopic(s.Invitee.Organization, s.Invitee.Greeter))
 }
 
 // Invitation reads an invitation that may be claimed, or returns why not.
@@ -120,7 +131,7 @@ func (b *Backend) Invitation(ctx context.Context, organization parsec.Organizati
 	switch {
 	case facts.Invitation == nil:
 		return facts, UnknownInvitation
-	case facts.Invitation.DeletedOn != nil:
+	case facts.Invitation.over():
 		return facts, DeletedInvitation
 	default:
 		return facts, nil
@@ -151,6 +162,9 @@ func (b *Backend) openSession(onOver func(), topics []event.Topic, check func(*S
 // Close releases the session.
 func (s *Session) Close() {
 	s.subscription.Close()
+	if s.presence != (parsec.UUID{}) {
+		s.backend.leave(s.Invitee, s.presence)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
@@ -213,8 +227,12 @@ func (s *Session) receive(e event.Event) {
 // handle takes one event of an open session. The caller holds mu.
 func (s *Session) handle(e event.Event) {
 	switch body := e.Body.(type) {
-	case event.UserRevoked, event.UserFrozen, event.Lost:
+	case event.UserRevoked, event.Lost:
 		s.end()
+	case event.UserFrozen:
+		if s.presence == (parsec.UUID{}) { // A greeter may be unfrozen.
+			s.end()
+		}
 	case event.OrganizationExpiration:
 		s.expireAt(body.Date)
 	case event.InviteStatusChanged:

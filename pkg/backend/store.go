@@ -31,6 +31,13 @@ type Store interface {
 	// ReleaseBlock ends the reservation that has the token, if there is one.
 	ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error
 
+	// TakeHeard reads what a side of a conduit waits for and, when the exchange
+	// that it waits in has ended, clears the half's Heard; what it gives is as
+	// before that. It is one step.
+	TakeHeard(ctx context.Context, organization parsec.OrganizationID, key ConduitKey, side Side, exchange uint64) (ConduitFacts, error)
+	// RenewPresences moves the leases of connections to until.
+	RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error
+
 	// Publish delivers an event that comes with no change of state.
 	Publish(ctx context.Context, event event.Event) error
 
@@ -54,6 +61,10 @@ type Scope struct {
 	Vlob  parsec.VlobID
 	// Block gives Tx.Block, with RealmData; none if zero.
 	Block parsec.BlockID
+	// Invitation excludes every other transaction on the invitation, and gives
+	// Tx.Invitation; none if zero. With Greeter it gives Tx.Conduit.
+	Invitation parsec.InvitationToken
+	Greeter    parsec.UserID
 	// By tells which of realm and vlob is given, and how the realm is locked.
 	By RealmScope
 }
@@ -199,7 +210,29 @@ type InviteTx interface {
 	PutInvitationV1(invitee InviteeV1, invitation InvitationV1)
 	DeleteInvitationV1(invitee InviteeV1)
 
-	Invitation(ctx context.Context, token parsec.InvitationToken) (*Invitation, bool, error)
-	// PutInvitation creates or replaces the invitation of its token.
+	// Invitation is that of the scope; false if there is none.
+	Invitation() (*Invitation, bool)
+	// Conduit is that of the scope's invitation and greeter; false if there is
+	// none.
+	Conduit() (*Conduit, bool)
+	// PendingInvitation finds the oldest invitation that is not deleted, of
+	// this type, greeter and claimer's e-mail. LockOrganization keeps others
+	// from coming.
+	PendingInvitation(ctx context.Context, kind parsec.InvitationType, greeter parsec.UserID, claimerEmail string) (*Invitation, bool, error)
+	// Presences counts the connections present in the scope's invitation whose
+	// leases last beyond now, but for one.
+	Presences(ctx context.Context, now parsec.DateTime, but parsec.UUID) (uint64, error)
+
+	// PutInvitation creates the invitation of its token, with the conduit of
+	// its greeter, or replaces it.
 	PutInvitation(invitation Invitation)
+	// PutConduit replaces the conduit of the scope.
+	PutConduit(conduit Conduit)
+	// AddPresence adds a connection to the scope's invitation, with a lease.
+	AddPresence(connection parsec.UUID, until parsec.DateTime)
+	// RemovePresence removes a connection, if it is there.
+	RemovePresence(connection parsec.UUID)
+	// DropPresences removes the connections of the scope's invitation whose
+	// leases have ended.
+	DropPresences(now parsec.DateTime)
 }

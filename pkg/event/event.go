@@ -81,6 +81,12 @@ type (
 	}
 )
 
+// InviteConduitUpdated wakes who waits in a conduit.
+type InviteConduitUpdated struct {
+	Token   parsec.InvitationToken `wire:"token"`
+	Greeter parsec.UserID          `wire:"greeter"`
+}
+
 // The events that close connections.
 type (
 	// Lost reaches every subscription: events may have been missed.

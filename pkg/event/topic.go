@@ -89,6 +89,10 @@ func (b InviteStatusChanged) topics(o parsec.OrganizationID) []Topic {
 	return topics
 }
 
+func (b InviteConduitUpdated) topics(o parsec.OrganizationID) []Topic {
+	return []Topic{InvitationTopic(o, b.Token)}
+}
+
 func (b UserRevoked) topics(o parsec.OrganizationID) []Topic { return []Topic{UserTopic(o, b.User)} }
 
 func (b UserFrozen) topics(o parsec.OrganizationID) []Topic { return []Topic{UserTopic(o, b.User)} }

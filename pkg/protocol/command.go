@@ -131,6 +131,25 @@ var (
 	DeviceGetInvitationCreator = register[DeviceGetInvitationCreatorRequest]("device_get_invitation_creator", V1, Anonymous)
 	DeviceClaim                = register[DeviceClaimRequest]("device_claim", V1, Anonymous, abandoned)
 
+	InviteNew    = register[InviteNewRequest]("invite_new", V2V3, Authenticated)
+	InviteDelete = register[InviteDeleteRequest]("invite_delete", V2V3, Authenticated)
+	InviteList   = register[InviteListRequest]("invite_list", V2V3, Authenticated)
+	InviteInfo   = register[InviteInfoRequest]("invite_info", V2V3, Invited)
+
+	Invite1GreeterWaitPeer        = register[Invite1GreeterWaitPeerRequest]("invite_1_greeter_wait_peer", V2V3, Authenticated, abandoned)
+	Invite2aGreeterGetHashedNonce = register[Invite2aGreeterGetHashedNonceRequest]("invite_2a_greeter_get_hashed_nonce", V2V3, Authenticated, abandoned)
+	Invite2bGreeterSendNonce      = register[Invite2bGreeterSendNonceRequest]("invite_2b_greeter_send_nonce", V2V3, Authenticated, abandoned)
+	Invite3aGreeterWaitPeerTrust  = register[Invite3aGreeterWaitPeerTrustRequest]("invite_3a_greeter_wait_peer_trust", V2V3, Authenticated, abandoned)
+	Invite3bGreeterSignifyTrust   = register[Invite3bGreeterSignifyTrustRequest]("invite_3b_greeter_signify_trust", V2V3, Authenticated, abandoned)
+	Invite4GreeterCommunicate     = register[Invite4GreeterCommunicateRequest]("invite_4_greeter_communicate", V2V3, Authenticated, abandoned)
+
+	Invite1ClaimerWaitPeer         = register[Invite1ClaimerWaitPeerRequest]("invite_1_claimer_wait_peer", V2V3, Invited, abandoned)
+	Invite2aClaimerSendHashedNonce = register[Invite2aClaimerSendHashedNonceRequest]("invite_2a_claimer_send_hashed_nonce", V2V3, Invited, abandoned)
+	Invite2bClaimerSendNonce       = register[Invite2bClaimerSendNonceRequest]("invite_2b_claimer_send_nonce", V2V3, Invited, abandoned)
+	Invite3aClaimerSignifyTrust    = register[Invite3aClaimerSignifyTrustRequest]("invite_3a_claimer_signify_trust", V2V3, Invited, abandoned)
+	Invite3bClaimerWaitPeerTrust   = register[Invite3bClaimerWaitPeerTrustRequest]("invite_3b_claimer_wait_peer_trust", V2V3, Invited, abandoned)
+	Invite4ClaimerCommunicate      = register[Invite4ClaimerCommunicateRequest]("invite_4_claimer_communicate", V2V3, Invited, abandoned)
+
 	OrganizationBootstrap   = register[OrganizationBootstrapRequest]("organization_bootstrap", V2V3, Anonymous)
 	OrganizationBootstrapV1 = register[OrganizationBootstrapV1Request]("organization_bootstrap", V1, Anonymous)
 	OrganizationStats       = register[OrganizationStatsRequest]("organization_stats", V2V3, Authenticated)

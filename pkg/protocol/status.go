@@ -45,6 +45,11 @@ const (
 	StatusTimeout                 Status = "timeout"
 	StatusDenied                  Status = "denied"
 	StatusNoEvents                Status = "no_events"
+	StatusAlreadyMember           Status = "already_member"
+	StatusNotAvailable            Status = "not_available"
+	StatusShamirNotSetup          Status = "shamir_recovery_not_setup"
+	StatusAlreadyDeleted          Status = "already_deleted"
+	StatusInvalidState            Status = "invalid_state"
 )
 
 // Refusal is the error of a command that its rules refuse: a status, a text

@@ -195,12 +195,19 @@ func (c *connection) command(ctx context.Context, d decoded, refusal *protocol.R
 		return false
 	case ctx.Err() != nil:
 		// Abandoned: the next message, or the end, is being handled.
-	case errors.Is(err, backend.ErrSessionOver):
+	case isOver(err):
 		c.close(websocket.StatusNormalClosure)
 	default:
 		c.close(websocket.StatusInternalError)
 	}
 	return true
+}
+
+// isOver tells that the caller may not be served any more, and that there is
+// no status for it.
+func isOver(err error) bool {
+	_, denied := errors.AsType[backend.Denial](err)
+	return denied || errors.Is(err, backend.ErrSessionOver)
 }
 
 // begin tells that a command may run, until its context is done: when the

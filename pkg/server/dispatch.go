@@ -118,7 +118,7 @@ func (s *Server) logCommand(ctx context.Context, c *caller, command *protocol.Co
 			c.logger.LogAttrs(ctx, slog.LevelInfo, "command",
 				slog.String("command", command.Name), slog.String("status", string(status)), slog.Duration("duration", duration))
 		}
-	case ctx.Err() != nil, errors.Is(err, backend.ErrSessionOver):
+	case ctx.Err() != nil, isOver(err):
 		c.logger.LogAttrs(ctx, slog.LevelDebug, "command abandoned",
 			slog.String("command", command.Name), slog.Duration("duration", duration))
 	default:

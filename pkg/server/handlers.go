@@ -37,6 +37,23 @@ func init() {
 		protocol.DeviceGetInvitationCreator: byAnonymous((*backend.Backend).DeviceGetInvitationCreator),
 		protocol.DeviceClaim:                byAnonymous((*backend.Backend).DeviceClaim),
 
+		protocol.InviteNew:                      byAuthor((*backend.Backend).InviteNew),
+		protocol.InviteDelete:                   byAuthor((*backend.Backend).InviteDelete),
+		protocol.InviteList:                     byAuthor((*backend.Backend).InviteList),
+		protocol.InviteInfo:                     byInvitee((*backend.Backend).InviteInfo),
+		protocol.Invite1GreeterWaitPeer:         byAuthor((*backend.Backend).Invite1GreeterWaitPeer),
+		protocol.Invite2aGreeterGetHashedNonce:  byAuthor((*backend.Backend).Invite2aGreeterGetHashedNonce),
+		protocol.Invite2bGreeterSendNonce:       byAuthor((*backend.Backend).Invite2bGreeterSendNonce),
+		protocol.Invite3aGreeterWaitPeerTrust:   byAuthor((*backend.Backend).Invite3aGreeterWaitPeerTrust),
+		protocol.Invite3bGreeterSignifyTrust:    byAuthor((*backend.Backend).Invite3bGreeterSignifyTrust),
+		protocol.Invite4GreeterCommunicate:      byAuthor((*backend.Backend).Invite4GreeterCommunicate),
+		protocol.Invite1ClaimerWaitPeer:         byInvitee((*backend.Backend).Invite1ClaimerWaitPeer),
+		protocol.Invite2aClaimerSendHashedNonce: byInvitee((*backend.Backend).Invite2aClaimerSendHashedNonce),
+		protocol.Invite2bClaimerSendNonce:       byInvitee((*backend.Backend).Invite2bClaimerSendNonce),
+		protocol.Invite3aClaimerSignifyTrust:    byInvitee((*backend.Backend).Invite3aClaimerSignifyTrust),
+		protocol.Invite3bClaimerWaitPeerTrust:   byInvitee((*backend.Backend).Invite3bClaimerWaitPeerTrust),
+		protocol.Invite4ClaimerCommunicate:      byInvitee((*backend.Backend).Invite4ClaimerCommunicate),
+
 		protocol.OrganizationBootstrap:   byAnonymous((*backend.Backend).OrganizationBootstrap),
 		protocol.OrganizationBootstrapV1: byAnonymous((*backend.Backend).OrganizationBootstrapV1),
 		protocol.OrganizationStats:       byAuthor((*backend.Backend).OrganizationStats),
@@ -83,6 +100,12 @@ func inSession[Request, Reply any](rule func(*backend.Backend, context.Context, 
 func byAnonymous[Request, Reply any](rule func(*backend.Backend, context.Context, *backend.Anonymous, *Request) (*Reply, error)) handler {
 	return func(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
 		return rule(b, ctx, &c.anonymous, request.(*Request))
+	}
+}
+
+func byInvitee[Request, Reply any](rule func(*backend.Backend, context.Context, *backend.Invitee, *Request) (*Reply, error)) handler {
+	return func(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+		return rule(b, ctx, &c.invitee, request.(*Request))
 	}
 }
 

@@ -161,8 +161,11 @@ func (c *connection) answerInvited(ctx context.Context, message []byte) error {
 	}
 	c.identify("organization", answer.OrganizationID.String())
 	session, err := c.server.backend.ConnectInvited(ctx, c.caller.invitee, c.over)
-	c.caller.session = session
-	return err
+	if err != nil {
+		return err
+	}
+	c.caller.session, c.caller.invitee = session, session.Invitee
+	return nil
 }
 
 func (c *connection) answerAnonymous(ctx context.Context, message []byte) error {

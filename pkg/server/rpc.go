@@ -185,9 +185,7 @@ func (s *Server) invited(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		call.caller.kind = protocol.Invited
-		call.caller.invitee = backend.Invitee{
-			Organization: id, Token: facts.Invitation.Token, Type: facts.Invitation.Type, API: call.caller.api,
-		}
+		call.caller.invitee = facts.Invitee(call.caller.api)
 		call.caller.logger = call.caller.logger.With("organization", id.String())
 		return call.withBody(call.execute)
 	})

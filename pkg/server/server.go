@@ -121,6 +121,7 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 	}
 	s.work.Go(s.sweep)
 	s.work.Go(s.watchState)
+	s.work.Go(s.keepPresences)
 	return s
 }
 

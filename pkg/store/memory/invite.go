@@ -1,20 +1,55 @@
 package memory
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"maps"
+	"slices"
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
 )
 
+// invitation is an invitation with what lives as long.
+type invitation struct {
+	facts   backend.Invitation
+	conduit backend.Conduit
+	// presences are the leases of the connections.
+	presences map[parsec.UUID]parsec.DateTime
+}
+
+// present counts the leases that last beyond now, but for one.
+func (i *invitation) present(now parsec.DateTime, but parsec.UUID) (count uint64) {
+	for connection, until := range i.presences {
+		if until > now && connection != but {
+			count++
+		}
+	}
+	return count
+}
+
 // copyInvitation shares nothing with the invitation.
 func (o *organization) copyInvitation(token parsec.InvitationToken) (*backend.Invitation, bool) {
-	invitation, found := o.invitations[token]
+	stored, found := o.invitations[token]
 	if !found {
 		return nil, false
 	}
-	invitation.DeletedOn = copyOf(invitation.DeletedOn)
-	return &invitation, true
+	facts := stored.facts
+	facts.DeletedOn = copyOf(facts.DeletedOn)
+	if greeter := o.users[facts.Greeter]; greeter != nil {
+		facts.GreeterRevoked = greeter.Revocation != nil
+	}
+	return &facts, true
+}
+
+// copyConduit shares only bytes with the conduit.
+func (o *organization) copyConduit(key backend.ConduitKey) (*backend.Conduit, bool) {
+	stored, found := o.invitations[key.Token]
+	if !found || stored.facts.Greeter != key.Greeter {
+		return nil, false
+	}
+	return new(stored.conduit), true
 }
 
 func (o *organization) copyInvitationV1(invitee backend.InviteeV1) (*backend.InvitationV1, bool) {
@@ -32,10 +67,105 @@ func (s *Store) Invitation(ctx context.Context, organization parsec.Organization
 		return backend.InvitationFacts{}, err
 	}
 	defer o.mu.RUnlock()
+	return o.invitationFacts(token), nil
+}
+
+func (o *organization) invitationFacts(token parsec.InvitationToken) backend.InvitationFacts {
 	facts := backend.InvitationFacts{Organization: copyOrganization(o.facts)}
-	if invitation, found := o.copyInvitation(token); found {
-		facts.Invitation = invitation
-		facts.Greeter, _ = o.copyUser(invitation.Greeter)
+	if found, ok := o.copyInvitation(token); ok {
+		facts.Invitation = found
+		facts.Greeter, _ = o.copyUser(found.Greeter)
+	}
+	return facts
+}
+
+// Invitations implements backend.OrganizationReader.
+func (s *Store) Invitations(ctx context.Context, organization parsec.OrganizationID, greeter parsec.UserID, now parsec.DateTime) ([]backend.PendingInvitation, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	defer o.mu.RUnlock()
+	var list []backend.PendingInvitation
+	for token, stored := range o.invitations {
+		if facts, _ := o.copyInvitation(token); facts.Greeter == greeter && facts.DeletedOn == nil {
+			list = append(list, backend.PendingInvitation{Invitation: *facts, Ready: stored.present(now, parsec.UUID{}) > 0})
+		}
+	}
+	slices.SortFunc(list, func(a, b backend.PendingInvitation) int { return compareInvitations(&a.Invitation, &b.Invitation) })
+	return list, nil
+}
+
+// compareInvitations orders by date.
+func compareInvitations(a, b *backend.Invitation) int {
+	return cmp.Or(cmp.Compare(a.CreatedOn, b.CreatedOn), bytes.Compare(a.Token[:], b.Token[:]))
+}
+
+// LapsedPresences implements backend.OrganizationReader.
+func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]backend.LapsedPresence, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var lapsed []backend.LapsedPresence
+	s.each(func(id parsec.OrganizationID, o *organization) {
+		o.mu.RLock()
+		defer o.mu.RUnlock()
+		for token, stored := range o.invitations {
+			for _, until := range stored.presences {
+				if until <= now {
+					lapsed = append(lapsed, backend.LapsedPresence{Organization: id, Token: token})
+					break
+				}
+			}
+		}
+	})
+	return lapsed, nil
+}
+
+// RenewPresences implements backend.Store.
+func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.each(func(_ parsec.OrganizationID, o *organization) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for _, stored := range o.invitations {
+			for _, connection := range connections {
+				if _, found := stored.presences[connection]; found {
+					stored.presences[connection] = until
+				}
+			}
+		}
+	})
+	return nil
+}
+
+// each visits every organization.
+func (s *Store) each(visit func(parsec.OrganizationID, *organization)) {
+	s.mu.RLock()
+	all := maps.Clone(s.organizations)
+	s.mu.RUnlock()
+	for id, o := range all {
+		visit(id, o)
+	}
+}
+
+// TakeHeard implements backend.Store.
+func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationID, key backend.ConduitKey, side backend.Side, exchange uint64) (backend.ConduitFacts, error) {
+	if err := ctx.Err(); err != nil {
+		return backend.ConduitFacts{}, err
+	}
+	o, found := s.lookup(organization)
+	if !found {
+		return backend.ConduitFacts{}, nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	facts := backend.ConduitFacts{InvitationFacts: o.invitationFacts(key.Token)}
+	facts.Conduit, found = o.copyConduit(key)
+	if found && facts.Conduit.Ended(side, exchange) {
+		o.invitations[key.Token].conduit.Halves[side].Heard = nil
 	}
 	return facts, nil
 }
@@ -74,13 +204,79 @@ func (t *tx) DeleteInvitationV1(invitee backend.InviteeV1) {
 }
 
 // Invitation implements backend.InviteTx.
-func (t *tx) Invitation(_ context.Context, token parsec.InvitationToken) (*backend.Invitation, bool, error) {
-	invitation, found := t.organization.copyInvitation(token)
-	return invitation, found, nil
+func (t *tx) Invitation() (*backend.Invitation, bool) {
+	return t.organization.copyInvitation(t.scope.Invitation)
+}
+
+// Conduit implements backend.InviteTx.
+func (t *tx) Conduit() (*backend.Conduit, bool) {
+	return t.organization.copyConduit(backend.ConduitKey{Token: t.scope.Invitation, Greeter: t.scope.Greeter})
+}
+
+// PendingInvitation implements backend.InviteTx.
+func (t *tx) PendingInvitation(_ context.Context, kind parsec.InvitationType, greeter parsec.UserID, claimerEmail string) (*backend.Invitation, bool, error) {
+	var oldest *backend.Invitation
+	for token, stored := range t.organization.invitations {
+		i := &stored.facts
+		if i.Type != kind || i.Greeter != greeter || i.ClaimerEmail != claimerEmail || i.DeletedOn != nil {
+			continue
+		}
+		if oldest == nil || compareInvitations(i, oldest) < 0 {
+			oldest, _ = t.organization.copyInvitation(token)
+		}
+	}
+	return oldest, oldest != nil, nil
+}
+
+// Presences implements backend.InviteTx.
+func (t *tx) Presences(_ context.Context, now parsec.DateTime, but parsec.UUID) (uint64, error) {
+	stored, found := t.organization.invitations[t.scope.Invitation]
+	if !found {
+		return 0, nil
+	}
+	return stored.present(now, but), nil
 }
 
 // PutInvitation implements backend.InviteTx.
-func (t *tx) PutInvitation(invitation backend.Invitation) {
-	invitation.DeletedOn = copyOf(invitation.DeletedOn)
-	t.queue("PutInvitation", true, func() { t.organization.invitations[invitation.Token] = invitation })
+func (t *tx) PutInvitation(facts backend.Invitation) {
+	facts.DeletedOn, facts.GreeterRevoked = copyOf(facts.DeletedOn), false
+	t.queue("PutInvitation", true, func() {
+		stored, found := t.organization.invitations[facts.Token]
+		if !found {
+			stored = &invitation{conduit: backend.NewConduit(), presences: map[parsec.UUID]parsec.DateTime{}}
+			t.organization.invitations[facts.Token] = stored
+		}
+		stored.facts = facts
+	})
+}
+
+// PutConduit implements backend.InviteTx.
+func (t *tx) PutConduit(conduit backend.Conduit) {
+	for i, half := range conduit.Halves {
+		conduit.Halves[i] = backend.Half{Said: bytes.Clone(half.Said), Heard: bytes.Clone(half.Heard)}
+	}
+	_, found := t.Conduit()
+	t.queue("PutConduit", found, func() { t.organization.invitations[t.scope.Invitation].conduit = conduit })
+}
+
+// AddPresence implements backend.InviteTx.
+func (t *tx) AddPresence(connection parsec.UUID, until parsec.DateTime) {
+	t.presence("AddPresence", func(stored *invitation) { stored.presences[connection] = until })
+}
+
+// RemovePresence implements backend.InviteTx.
+func (t *tx) RemovePresence(connection parsec.UUID) {
+	t.presence("RemovePresence", func(stored *invitation) { delete(stored.presences, connection) })
+}
+
+// DropPresences implements backend.InviteTx.
+func (t *tx) DropPresences(now parsec.DateTime) {
+	t.presence("DropPresences", func(stored *invitation) {
+		maps.DeleteFunc(stored.presences, func(_ parsec.UUID, until parsec.DateTime) bool { return until <= now })
+	})
+}
+
+func (t *tx) presence(name string, effect func(*invitation)) {
+	stored, found := t.organization.invitations[t.scope.Invitation]
+	t.queue(name, found, func() { effect(stored) })
 }

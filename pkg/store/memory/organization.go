@@ -35,7 +35,7 @@ type organization struct {
 	dataSize, metadataSize uint64
 
 	messages      map[parsec.UserID][]backend.Message // the index of an item is its place + 1
-	invitations   map[parsec.InvitationToken]backend.Invitation
+	invitations   map[parsec.InvitationToken]*invitation
 	invitationsV1 map[backend.InviteeV1]backend.InvitationV1
 }
 
@@ -52,7 +52,7 @@ func newOrganization() *organization {
 		blocks:        map[parsec.BlockID]backend.Block{},
 		uploads:       map[parsec.BlockID]backend.BlockUpload{},
 		messages:      map[parsec.UserID][]backend.Message{},
-		invitations:   map[parsec.InvitationToken]backend.Invitation{},
+		invitations:   map[parsec.InvitationToken]*invitation{},
 		invitationsV1: map[backend.InviteeV1]backend.InvitationV1{},
 	}
 }

@@ -3,29 +3,36 @@ package postgres
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5"
+
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
 )
 
 // invitationColumns are of a row that may be missing; u is the greeter.
-const invitationColumns = `i.token, i.type, u.user_id, i.claimer_email, i.created_on, i.deleted_on`
+const invitationColumns = `i.token, i.type, u.user_id, i.claimer_email, i.created_on, i.deleted_on, i.deleted_reason,
+    u.revoked_on IS NOT NULL`
 
 type invitationRow struct {
 	value        backend.Invitation
 	claimerEmail []byte
 	deletedOn    *int64
+	reason       string
 }
 
 func (r *invitationRow) targets() []any {
 	i := &r.value
 	return []any{
 		(*uuid)(&i.Token), parsed{&i.Type}, parsed{&i.Greeter}, &r.claimerEmail, (*integer)(&i.CreatedOn), &r.deletedOn,
+		(*text)(&r.reason), (*flag)(&i.GreeterRevoked),
 	}
 }
 
 func (r *invitationRow) facts() *backend.Invitation {
 	i := r.value
 	i.ClaimerEmail, i.DeletedOn = string(r.claimerEmail), optionalDate(r.deletedOn)
+	i.DeletedReason = protocol.InvitationDeletedReason(r.reason)
 	return &i
 }
 
@@ -55,15 +62,24 @@ WHERE o.organization_id = $1`,
 }
 
 // Invitation implements backend.InviteTx.
-func (t *tx) Invitation(_ context.Context, token parsec.InvitationToken) (*backend.Invitation, bool, error) {
+func (t *tx) Invitation() (*backend.Invitation, bool) {
+	if t.invitation == nil {
+		return nil, false
+	}
+	return t.invitation.facts(), true
+}
+
+// PendingInvitation implements backend.InviteTx.
+func (t *tx) PendingInvitation(_ context.Context, kind parsec.InvitationType, greeter parsec.UserID, claimerEmail string) (*backend.Invitation, bool, error) {
 	var found bool
 	var invitation invitationRow
 	err := t.ask(row(&found, "SELECT "+invitationColumns+`
 FROM organization o
-JOIN invitation i ON i.organization = o.id
-JOIN user_ u ON u.id = i.greeter
-WHERE o.organization_id = $1 AND i.token = $2`,
-		[]any{t.organizationName(), key(token)}, invitation.targets()...))
+JOIN user_ u ON u.organization = o.id
+JOIN invitation i ON i.greeter = u.id AND i.deleted_on IS NULL
+WHERE o.organization_id = $1 AND u.user_id = $2 AND i.type = $3 AND i.claimer_email = $4
+ORDER BY i.created_on, i.token LIMIT 1`,
+		[]any{t.organizationName(), greeter.String(), string(kind), []byte(claimerEmail)}, invitation.targets()...))
 	if err != nil || !found {
 		return nil, false, err
 	}
@@ -73,14 +89,36 @@ WHERE o.organization_id = $1 AND i.token = $2`,
 // PutInvitation implements backend.InviteTx.
 func (t *tx) PutInvitation(invitation backend.Invitation) {
 	t.queueOne(`
-INSERT INTO invitation (organization, token, type, greeter, claimer_email, created_on, deleted_on)
-SELECT o.id, $2, $4, u.id, $5, $6, $7
+INSERT INTO invitation (organization, token, type, greeter, claimer_email, created_on, deleted_on, deleted_reason)
+SELECT o.id, $2, $4, u.id, $5, $6, $7, $8
 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = $3
 ON CONFLICT (organization, token) DO UPDATE SET type = excluded.type, greeter = excluded.greeter,
-    claimer_email = excluded.claimer_email, created_on = excluded.created_on, deleted_on = excluded.deleted_on`,
+    claimer_email = excluded.claimer_email, created_on = excluded.created_on, deleted_on = excluded.deleted_on,
+    deleted_reason = excluded.deleted_reason`,
 		t.organizationName(), key(invitation.Token), invitation.Greeter.String(), string(invitation.Type),
-		[]byte(invitation.ClaimerEmail), int64(invitation.CreatedOn), date(invitation.DeletedOn))
+		[]byte(invitation.ClaimerEmail), int64(invitation.CreatedOn), date(invitation.DeletedOn), orNull(string(invitation.DeletedReason)))
+}
+
+// Invitations implements backend.OrganizationReader.
+func (s *Store) Invitations(ctx context.Context, organization parsec.OrganizationID, greeter parsec.UserID, now parsec.DateTime) ([]backend.PendingInvitation, error) {
+	var pending []backend.PendingInvitation
+	err := s.one(ctx, list(&pending, "SELECT "+invitationColumns+`,
+    EXISTS (SELECT FROM claimer_presence p WHERE p.invitation = i.id AND p.until > $3)
+FROM organization o
+JOIN user_ u ON u.organization = o.id
+JOIN invitation i ON i.greeter = u.id AND i.deleted_on IS NULL
+WHERE o.organization_id = $1 AND u.user_id = $2
+ORDER BY i.created_on, i.token`, []any{organization.String(), greeter.String(), int64(now)},
+		func(row pgx.CollectableRow) (p backend.PendingInvitation, err error) {
+			var invitation invitationRow
+			if err := row.Scan(append(invitation.targets(), &p.Ready)...); err != nil {
+				return p, err
+			}
+			p.Invitation = *invitation.facts()
+			return p, nil
+		}))
+	return pending, err
 }
 
 // inviteeText is how the invitee of an API 1 invitation is stored: no user id

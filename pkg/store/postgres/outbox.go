@@ -35,6 +35,7 @@ var kinds = []kind{
 	kindOf[event.RealmMaintenanceFinished]("realm.maintenance_finished"),
 	kindOf[event.RealmArchivingUpdated]("realm.archiving_updated"),
 	kindOf[event.InviteStatusChanged]("invite.status_changed"),
+	kindOf[event.InviteConduitUpdated]("invite.conduit_updated"),
 	kindOf[event.UserRevoked]("user.revoked"),
 	kindOf[event.UserFrozen]("user.frozen"),
 	kindOf[event.OrganizationExpiration]("organization.expiration"),

@@ -14,6 +14,7 @@ import (
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
 )
 
 var _ backend.Tx = (*tx)(nil)
@@ -96,6 +97,8 @@ type tx struct {
 	realm        *realmRow
 	vlob         *vlobRow
 	block        blockState
+	invitation   *invitationRow
+	conduit      conduitRow
 
 	effects []statement
 	events  []event.Event
@@ -177,8 +180,18 @@ func (t *tx) begin() error {
 		locks = append(locks, statement{sql: lockBlock, args: []any{name, key(t.scope.Block)}})
 		facts = append(facts, row(&blockFound, selectBlockState, []any{name, key(t.scope.Block)}, t.block.targets()...))
 	}
+	var invitation invitationRow
+	var invitationFound bool
+	if t.scope.Invitation != (parsec.InvitationToken{}) {
+		args := []any{name, key(t.scope.Invitation)}
+		locks = append(locks, statement{sql: lockInvitation, args: args})
+		facts = append(facts, row(&invitationFound, selectInvitation, args, append(invitation.targets(), t.conduit.targets()...)...))
+	}
 	if err := send(t.ctx, t.connection, append(locks, facts...)...); err != nil {
 		return err
+	}
+	if invitationFound {
+		t.invitation = &invitation
 	}
 	if realmFound != lockedFound {
 		return fmt.Errorf("%w: the realm is created", errRaced)

@@ -20,11 +20,8 @@ func (f *fixture) wantInvitation(token parsec.InvitationToken, want backend.Invi
 	equal(f, "organization", got.Organization, want.Organization)
 	equal(f, "invitation", got.Invitation, want.Invitation)
 	equal(f, "greeter", got.Greeter, want.Greeter)
-	f.update(backend.Scope{}, func(tx backend.Tx) error {
-		invitation, found, err := tx.Invitation(f.Context(), token)
-		if err != nil {
-			return err
-		}
+	f.update(backend.Scope{Invitation: token}, func(tx backend.Tx) error {
+		invitation, found := tx.Invitation()
 		equal(f, "invitation found by a transaction", found, want.Invitation != nil)
 		if found {
 			equal(f, "invitation of a transaction", invitation, want.Invitation)

@@ -1,0 +1,116 @@
+package backend
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"parsec-server/pkg/parsec"
+)
+
+// Whether a claimer is connected is known to every instance by leases in the
+// store, one a connection (docs/protocol/invite.md §5, Improve). Those of an
+// instance that dies end by themselves.
+const (
+	// presenceLease is how long a lease lasts; it must be renewed before.
+	presenceLease = time.Minute
+	// leaveLimit bounds how long the end of a connection waits for the store.
+	leaveLimit = 10 * time.Second
+)
+
+// join opens the presence of a claimer, once its invitation is checked.
+func (b *Backend) join(ctx context.Context, session *Session, invitee Invitee) (expiration *parsec.DateTime, err error) {
+	now := b.now()
+	facts, err := b.Invitation(ctx, invitee.Organization, invitee.Token)
+	if err != nil {
+		return nil, err
+	}
+	if facts.Invitation.Type != invitee.Type {
+		return nil, OtherInvitationType
+	}
+	session.Invitee = facts.Invitee(invitee.API)
+	// The greeter ends the session, if it is revoked.
+	session.watchGreeter()
+	connection := parsec.NewUUID()
+	err = b.store.Update(ctx, Scope{Organization: invitee.Organization, Invitation: invitee.Token}, func(tx Tx) error {
+		if invitation, found := tx.Invitation(); !found {
+			return UnknownInvitation
+		} else if invitation.over() {
+			return DeletedInvitation
+		} else {
+			tx.AddPresence(connection, now.Add(presenceLease))
+			emitInvitationStatus(tx, invitee.Organization, invitation, parsec.InvitationReady)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	session.presence = connection
+	b.presencesMu.Lock()
+	b.presences[connection] = struct{}{}
+	b.presencesMu.Unlock()
+	return facts.Organization.ExpirationDate, nil
+}
+
+// leave ends the presence of a claimer. If the store fails, its lease ends.
+func (b *Backend) leave(invitee Invitee, connection parsec.UUID) {
+	b.presencesMu.Lock()
+	delete(b.presences, connection)
+	b.presencesMu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
+	defer cancel()
+	if err := b.endPresences(ctx, LapsedPresence{invitee.Organization, invitee.Token}, connection); err != nil {
+		b.logger.WarnContext(ctx, "the end of a claimer's connection is not stored", slog.Any("error", err))
+	}
+}
+
+// endPresences removes a connection, zero for none, and those whose leases
+// have ended. The greeter is told when none is left, unless the invitation is
+// over.
+func (b *Backend) endPresences(ctx context.Context, of LapsedPresence, connection parsec.UUID) error {
+	now := b.now()
+	return b.store.Update(ctx, Scope{Organization: of.Organization, Invitation: of.Token}, func(tx Tx) error {
+		invitation, found := tx.Invitation()
+		if !found {
+			return nil
+		}
+		present, err := tx.Presences(ctx, now, connection)
+		if err != nil {
+			return err
+		}
+		tx.RemovePresence(connection)
+		tx.DropPresences(now)
+		if present == 0 && !invitation.over() {
+			emitInvitationStatus(tx, of.Organization, invitation, parsec.InvitationIdle)
+		}
+		return nil
+	})
+}
+
+// RenewPresences is to be called several times a minute: it renews the leases
+// of the claimers connected here, and ends those that other instances left.
+func (b *Backend) RenewPresences(ctx context.Context) error {
+	now := b.now()
+	b.presencesMu.Lock()
+	connections := make([]parsec.UUID, 0, len(b.presences))
+	for connection := range b.presences {
+		connections = append(connections, connection)
+	}
+	b.presencesMu.Unlock()
+	if len(connections) > 0 {
+		if err := b.store.RenewPresences(ctx, connections, now.Add(presenceLease)); err != nil {
+			return err
+		}
+	}
+	lapsed, err := b.store.LapsedPresences(ctx, now)
+	if err != nil {
+		return err
+	}
+	for _, of := range lapsed {
+		if err := b.endPresences(ctx, of, parsec.UUID{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package backend
+
+import (
+	"context"
+
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// party is a side that sends commands to a conduit.
+type party struct {
+	organization parsec.OrganizationID
+	key          ConduitKey
+	side         Side
+	// author is nil on the claimer's side.
+	author *Author
+}
+
+func greeter(author *Author, token parsec.InvitationToken) party {
+	return party{author.Organization, ConduitKey{token, author.User()}, GreeterSide, author}
+}
+
+// claimer is the side of an invitee, who may name another greeter than its own.
+func claimer(invitee *Invitee, request protocol.ClaimerRequest) party {
+	key := ConduitKey{invitee.Token, invitee.Greeter}
+	if request.GreeterUserID != (parsec.UserID{}) {
+		key.Greeter = request.GreeterUserID
+	}
+	return party{invitee.Organization, key, ClaimerSide, nil}
+}
+
+// check tells why a party may not go on: what there is no status for ends its
+// connection (docs/protocol/invite.md §4, "Deleted invitation").
+func (p *party) check(facts InvitationFacts, now parsec.DateTime) error {
+	invitation := facts.Invitation
+	if facts.Organization == nil || facts.Organization.Expired(now) {
+		if p.side == ClaimerSide {
+			return OrganizationExpired
+		}
+		return ErrSessionOver
+	}
+	switch {
+	case invitation == nil || invitation.Greeter != p.key.Greeter:
+		return errNoInvitation
+	case invitation.GreeterRevoked && p.side == GreeterSide:
+		return ErrSessionOver
+	case invitation.over() && p.side == ClaimerSide:
+		return DeletedInvitation
+	case invitation.over():
+		return errInvitationDeleted
+	default:
+		return nil
+	}
+}
+
+// over tells that nobody can claim the invitation any more: a revoked greeter
+// never comes.
+func (i *Invitation) over() bool { return i.DeletedOn != nil || i.GreeterRevoked }
+
+// exchange is one exchange of a conduit: it gives what the peer says. It waits
+// for the peer until ctx is done (docs/protocol/invite.md §4).
+func (b *Backend) exchange(ctx context.Context, p party, wanted ConduitState, payload []byte) ([]byte, error) {
+	if payload == nil {
+		payload = []byte{}
+	}
+	// What wakes is watched before talking, so that nothing is missed.
+	changed := make(chan struct{}, 1)
+	subscription := b.bus.Subscribe(func(e event.Event) {
+		if !p.concerns(e.Body) {
+			return
+		}
+		select {
+		case changed <- struct{}{}:
+		default: // It will look anyway.
+		}
+	}, event.InvitationTopic(p.organization, p.key.Token), event.UserTopic(p.organization, p.key.Greeter), event.OrganizationTopic(p.organization))
+	defer subscription.Close()
+
+	heard, exchange, err := b.talk(ctx, p, wanted, payload)
+	for heard == nil && err == nil {
+		select {
+		case <-changed:
+			heard, err = b.listen(ctx, p, exchange)
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	return heard, err
+}
+
+// concerns tells whether an event may end a wait.
+func (p *party) concerns(body event.Body) bool {
+	switch body := body.(type) {
+	case event.InviteConduitUpdated:
+		return body.Greeter == p.key.Greeter
+	case event.InviteStatusChanged:
+		return body.Token == p.key.Token && body.Status == parsec.InvitationDeleted
+	case event.UserRevoked, event.OrganizationExpiration, event.Lost:
+		return true
+	default:
+		return false
+	}
+}
+
+// talk is the first phase. heard is nil if the peer has to come, in the
+// exchange given.
+func (b *Backend) talk(ctx context.Context, p party, wanted ConduitState, payload []byte) (heard []byte, exchange uint64, err error) {
+	scope := Scope{Organization: p.organization, Invitation: p.key.Token, Greeter: p.key.Greeter}
+	rule := func(tx Tx, now parsec.DateTime) error {
+		organization, _ := tx.Organization()
+		invitation, _ := tx.Invitation()
+		if err := p.check(InvitationFacts{Organization: organization, Invitation: invitation}, now); err != nil {
+			return err
+		}
+		conduit, found := tx.Conduit()
+		if !found {
+			return errNoInvitation
+		}
+		before := conduit.Exchange
+		var err error
+		if heard, err = conduit.talk(p.side, wanted, payload); err != nil {
+			return err
+		}
+		exchange = conduit.Exchange
+		tx.PutConduit(*conduit)
+		if exchange != before {
+			tx.Emit(event.Event{Organization: p.organization, Body: event.InviteConduitUpdated{Token: p.key.Token, Greeter: p.key.Greeter}})
+		}
+		return nil
+	}
+	if p.author != nil {
+		err = b.update(ctx, p.author, scope, rule)
+	} else {
+		now := b.now()
+		err = b.store.Update(ctx, scope, func(tx Tx) error { return rule(tx, now) })
+	}
+	return heard, exchange, err
+}
+
+// listen is the second phase, of the side that spoke first.
+func (b *Backend) listen(ctx context.Context, p party, exchange uint64) ([]byte, error) {
+	facts, err := b.store.TakeHeard(ctx, p.organization, p.key, p.side, exchange)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.check(facts.InvitationFacts, b.now()); err != nil {
+		return nil, err
+	}
+	if facts.Conduit == nil {
+		return nil, errNoInvitation
+	}
+	return facts.Conduit.listen(p.side, exchange)
+}
+
+// exchangeKey is the exchange of public keys.
+func (b *Backend) exchangeKey(ctx context.Context, p party, key parsec.PublicKey) (peer parsec.PublicKey, err error) {
+	heard, err := b.exchange(ctx, p, ConduitWaitPeers, key[:])
+	copy(peer[:], heard)
+	return peer, err
+}
+
+// Invite1GreeterWaitPeer begins, or begins again.
+func (b *Backend) Invite1GreeterWaitPeer(ctx context.Context, author *Author, request *protocol.Invite1GreeterWaitPeerRequest) (*protocol.Invite1GreeterWaitPeerReply, error) {
+	key, err := b.exchangeKey(ctx, greeter(author, request.Token), request.GreeterPublicKey)
+	return &protocol.Invite1GreeterWaitPeerReply{ClaimerPublicKey: key}, err
+}
+
+// Invite1ClaimerWaitPeer begins, or begins again.
+func (b *Backend) Invite1ClaimerWaitPeer(ctx context.Context, invitee *Invitee, request *protocol.Invite1ClaimerWaitPeerRequest) (*protocol.Invite1ClaimerWaitPeerReply, error) {
+	key, err := b.exchangeKey(ctx, claimer(invitee, request.ClaimerRequest), request.ClaimerPublicKey)
+	return &protocol.Invite1ClaimerWaitPeerReply{GreeterPublicKey: key}, err
+}
+
+// Invite2aGreeterGetHashedNonce waits for the claimer's commitment.
+func (b *Backend) Invite2aGreeterGetHashedNonce(ctx context.Context, author *Author, request *protocol.Invite2aGreeterGetHashedNonceRequest) (*protocol.Invite2aGreeterGetHashedNonceReply, error) {
+	heard, err := b.exchange(ctx, greeter(author, request.Token), ConduitClaimerHashedNonce, nil)
+	return &protocol.Invite2aGreeterGetHashedNonceReply{ClaimerHashedNonce: heard}, err
+}
+
+// hashedNonceBytes is the length that both peers read since API 2.7 and 3.1.
+const hashedNonceBytes = 32
+
+// Invite2aClaimerSendHashedNonce commits, then waits for the greeter's nonce.
+func (b *Backend) Invite2aClaimerSendHashedNonce(ctx context.Context, invitee *Invitee, request *protocol.Invite2aClaimerSendHashedNonceRequest) (*protocol.Invite2aClaimerSendHashedNonceReply, error) {
+	if invitee.API.AtLeast(7, 1) && len(request.ClaimerHashedNonce) != hashedNonceBytes {
+		return nil, protocol.Refuse(protocol.StatusBadMessage, "claimer_hashed_nonce: must have 32 bytes")
+	}
+	p := claimer(invitee, request.ClaimerRequest)
+	if _, err := b.exchange(ctx, p, ConduitClaimerHashedNonce, request.ClaimerHashedNonce); err != nil {
+		return nil, err
+	}
+	heard, err := b.exchange(ctx, p, ConduitGreeterNonce, nil)
+	return &protocol.Invite2aClaimerSendHashedNonceReply{GreeterNonce: heard}, err
+}
+
+// Invite2bGreeterSendNonce gives a nonce, then waits for the claimer's.
+func (b *Backend) Invite2bGreeterSendNonce(ctx context.Context, author *Author, request *protocol.Invite2bGreeterSendNonceRequest) (*protocol.Invite2bGreeterSendNonceReply, error) {
+	p := greeter(author, request.Token)
+	if _, err := b.exchange(ctx, p, ConduitGreeterNonce, request.GreeterNonce); err != nil {
+		return nil, err
+	}
+	heard, err := b.exchange(ctx, p, ConduitClaimerNonce, nil)
+	return &protocol.Invite2bGreeterSendNonceReply{ClaimerNonce: heard}, err
+}
+
+// Invite2bClaimerSendNonce reveals the nonce.
+func (b *Backend) Invite2bClaimerSendNonce(ctx context.Context, invitee *Invitee, request *protocol.Invite2bClaimerSendNonceRequest) (*protocol.InviteTrustReply, error) {
+	_, err := b.exchange(ctx, claimer(invitee, request.ClaimerRequest), ConduitClaimerNonce, request.ClaimerNonce)
+	return &protocol.InviteTrustReply{}, err
+}
+
+// Invite3aGreeterWaitPeerTrust waits until the claimer trusts.
+func (b *Backend) Invite3aGreeterWaitPeerTrust(ctx context.Context, author *Author, request *protocol.Invite3aGreeterWaitPeerTrustRequest) (*protocol.InviteTrustReply, error) {
+	_, err := b.exchange(ctx, greeter(author, request.Token), ConduitClaimerTrust, nil)
+	return &protocol.InviteTrustReply{}, err
+}
+
+// Invite3aClaimerSignifyTrust trusts the greeter.
+func (b *Backend) Invite3aClaimerSignifyTrust(ctx context.Context, invitee *Invitee, request *protocol.Invite3aClaimerSignifyTrustRequest) (*protocol.InviteTrustReply, error) {
+	_, err := b.exchange(ctx, claimer(invitee, request.ClaimerRequest), ConduitClaimerTrust, nil)
+	return &protocol.InviteTrustReply{}, err
+}
+
+// Invite3bGreeterSignifyTrust trusts the claimer.
+func (b *Backend) Invite3bGreeterSignifyTrust(ctx context.Context, author *Author, request *protocol.Invite3bGreeterSignifyTrustRequest) (*protocol.InviteTrustReply, error) {
+	_, err := b.exchange(ctx, greeter(author, request.Token), ConduitGreeterTrust, nil)
+	return &protocol.InviteTrustReply{}, err
+}
+
+// Invite3bClaimerWaitPeerTrust waits until the greeter trusts.
+func (b *Backend) Invite3bClaimerWaitPeerTrust(ctx context.Context, invitee *Invitee, request *protocol.Invite3bClaimerWaitPeerTrustRequest) (*protocol.InviteTrustReply, error) {
+	_, err := b.exchange(ctx, claimer(invitee, request.ClaimerRequest), ConduitGreeterTrust, nil)
+	return &protocol.InviteTrustReply{}, err
+}
+
+// Invite4GreeterCommunicate exchanges payloads, as often as wanted.
+func (b *Backend) Invite4GreeterCommunicate(ctx context.Context, author *Author, request *protocol.Invite4GreeterCommunicateRequest) (*protocol.InviteCommunicateReply, error) {
+	heard, err := b.exchange(ctx, greeter(author, request.Token), ConduitCommunicate, request.Payload)
+	return &protocol.InviteCommunicateReply{Payload: heard}, err
+}
+
+// Invite4ClaimerCommunicate exchanges payloads, as often as wanted.
+func (b *Backend) Invite4ClaimerCommunicate(ctx context.Context, invitee *Invitee, request *protocol.Invite4ClaimerCommunicateRequest) (*protocol.InviteCommunicateReply, error) {
+	heard, err := b.exchange(ctx, claimer(invitee, request.ClaimerRequest), ConduitCommunicate, request.Payload)
+	return &protocol.InviteCommunicateReply{Payload: heard}, err
+}

@@ -1,0 +1,227 @@
+package protocol
+
+import (
+	"errors"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"parsec-server/pkg/parsec"
+)
+
+// The invitations of API 2 and 3 (docs/protocol/invite.md).
+
+// EmailSent tells what became of the e-mail of an invitation.
+type EmailSent string
+
+// The outcomes. An e-mail that nobody asked for is a success.
+const (
+	EmailSuccess      EmailSent = "SUCCESS"
+	EmailNotAvailable EmailSent = "NOT_AVAILABLE"
+	EmailBadRecipient EmailSent = "BAD_RECIPIENT"
+)
+
+// InvitationDeletedReason is why an invitation is deleted; it is informative.
+type InvitationDeletedReason string
+
+// The reasons.
+const (
+	InvitationFinished  InvitationDeletedReason = "FINISHED"
+	InvitationCancelled InvitationDeletedReason = "CANCELLED"
+	InvitationRotten    InvitationDeletedReason = "ROTTEN"
+)
+
+// UnmarshalText refuses any other text.
+func (r *InvitationDeletedReason) UnmarshalText(text []byte) error {
+	switch reason := InvitationDeletedReason(text); reason {
+	case InvitationFinished, InvitationCancelled, InvitationRotten:
+		*r = reason
+		return nil
+	default:
+		return errors.New("must be FINISHED, CANCELLED or ROTTEN")
+	}
+}
+
+// InviteNewRequest invites. The fields that its type does not have are zero.
+type InviteNewRequest struct {
+	Type parsec.InvitationType `wire:"type"`
+	// ClaimerEmail is for USER.
+	ClaimerEmail string `wire:"claimer_email,nullable,optional"`
+	// ClaimerUserID is for SHAMIR_RECOVERY (API 2.9 and 3.3).
+	ClaimerUserID parsec.UserID `wire:"claimer_user_id,nullable,optional"`
+	SendEmail     bool          `wire:"send_email"`
+}
+
+// maxEmailBytes is the length of the longest e-mail address (RFC 5321).
+const maxEmailBytes = 254
+
+// Validate wants the field of the type.
+func (r *InviteNewRequest) Validate() error {
+	switch r.Type {
+	case parsec.InvitationUser:
+		switch {
+		case r.ClaimerEmail == "":
+			return errors.New("claimer_email: missing data for required field")
+		case len(r.ClaimerEmail) > maxEmailBytes:
+			return errors.New("claimer_email: too long")
+		case !utf8.ValidString(r.ClaimerEmail) || strings.ContainsFunc(r.ClaimerEmail, unicode.IsControl):
+			return errors.New("claimer_email: control characters")
+		}
+	case parsec.InvitationShamirRecovery:
+		if r.ClaimerUserID == (parsec.UserID{}) {
+			return errors.New("claimer_user_id: missing data for required field")
+		}
+	}
+	return nil
+}
+
+// InviteNewReply names the invitation, a new one or that of before.
+type InviteNewReply struct {
+	Token     parsec.InvitationToken `wire:"token"`
+	EmailSent EmailSent              `wire:"email_sent"`
+}
+
+// InviteDeleteRequest ends an invitation.
+type InviteDeleteRequest struct {
+	Token  parsec.InvitationToken  `wire:"token"`
+	Reason InvitationDeletedReason `wire:"reason"`
+}
+
+// InviteDeleteReply has no field.
+type InviteDeleteReply struct{}
+
+// InviteListRequest has no field.
+type InviteListRequest struct{}
+
+// InviteListReply lists the author's invitations, oldest first.
+type InviteListReply struct {
+	Invitations []InvitationItem `wire:"invitations"`
+}
+
+// InvitationItem is one invitation. The fields that its type does not have are
+// zero, and not on the wire.
+type InvitationItem struct {
+	Type          parsec.InvitationType   `wire:"type"`
+	Token         parsec.InvitationToken  `wire:"token"`
+	CreatedOn     parsec.DateTime         `wire:"created_on"`
+	ClaimerEmail  *string                 `wire:"claimer_email,optional,omitnil"`
+	ClaimerUserID *parsec.UserID          `wire:"claimer_user_id,optional,omitnil"`
+	Status        parsec.InvitationStatus `wire:"status"`
+}
+
+// InviteInfoRequest has no field.
+type InviteInfoRequest struct{}
+
+// InviteInfoReply describes the invitation of a claimer.
+type InviteInfoReply struct {
+	Type parsec.InvitationType `wire:"type"`
+	// ClaimerEmail is for USER.
+	ClaimerEmail       *string            `wire:"claimer_email,optional,omitnil"`
+	GreeterUserID      parsec.UserID      `wire:"greeter_user_id"`
+	GreeterHumanHandle parsec.HumanHandle `wire:"greeter_human_handle,nullable"`
+}
+
+// The conduit (docs/protocol/invite.md §4): what greeters send names the
+// invitation.
+
+// Invite1GreeterWaitPeerRequest waits for the claimer.
+type Invite1GreeterWaitPeerRequest struct {
+	Token            parsec.InvitationToken `wire:"token"`
+	GreeterPublicKey parsec.PublicKey       `wire:"greeter_public_key"`
+}
+
+// Invite1GreeterWaitPeerReply is the claimer's ephemeral key.
+type Invite1GreeterWaitPeerReply struct {
+	ClaimerPublicKey parsec.PublicKey `wire:"claimer_public_key"`
+}
+
+// Invite2aGreeterGetHashedNonceRequest waits for the claimer's commitment.
+type Invite2aGreeterGetHashedNonceRequest struct {
+	Token parsec.InvitationToken `wire:"token"`
+}
+
+// Invite2aGreeterGetHashedNonceReply is the claimer's commitment.
+type Invite2aGreeterGetHashedNonceReply struct {
+	ClaimerHashedNonce []byte `wire:"claimer_hashed_nonce"`
+}
+
+// Invite2bGreeterSendNonceRequest gives a nonce for one.
+type Invite2bGreeterSendNonceRequest struct {
+	Token        parsec.InvitationToken `wire:"token"`
+	GreeterNonce []byte                 `wire:"greeter_nonce"`
+}
+
+// Invite2bGreeterSendNonceReply is the claimer's nonce.
+type Invite2bGreeterSendNonceReply struct {
+	ClaimerNonce []byte `wire:"claimer_nonce"`
+}
+
+// Invite3aGreeterWaitPeerTrustRequest waits until the claimer trusts.
+type Invite3aGreeterWaitPeerTrustRequest struct {
+	Token parsec.InvitationToken `wire:"token"`
+}
+
+// Invite3bGreeterSignifyTrustRequest trusts the claimer.
+type Invite3bGreeterSignifyTrustRequest struct {
+	Token parsec.InvitationToken `wire:"token"`
+}
+
+// Invite4GreeterCommunicateRequest exchanges payloads.
+type Invite4GreeterCommunicateRequest struct {
+	Token   parsec.InvitationToken `wire:"token"`
+	Payload []byte                 `wire:"payload"`
+}
+
+// InviteCommunicateReply is the payload of the peer.
+type InviteCommunicateReply struct {
+	Payload []byte `wire:"payload"`
+}
+
+// InviteTrustReply has no field.
+type InviteTrustReply struct{}
+
+// ClaimerRequest is what claimers since API 2.9 and 3.3 send: which greeter
+// they talk to. Zero is the only one.
+type ClaimerRequest struct {
+	GreeterUserID parsec.UserID `wire:"greeter_user_id,nullable,optional"`
+}
+
+// Invite1ClaimerWaitPeerRequest waits for the greeter.
+type Invite1ClaimerWaitPeerRequest struct {
+	ClaimerRequest
+	ClaimerPublicKey parsec.PublicKey `wire:"claimer_public_key"`
+}
+
+// Invite1ClaimerWaitPeerReply is the greeter's ephemeral key.
+type Invite1ClaimerWaitPeerReply struct {
+	GreeterPublicKey parsec.PublicKey `wire:"greeter_public_key"`
+}
+
+// Invite2aClaimerSendHashedNonceRequest commits to a nonce.
+type Invite2aClaimerSendHashedNonceRequest struct {
+	ClaimerRequest
+	ClaimerHashedNonce []byte `wire:"claimer_hashed_nonce"`
+}
+
+// Invite2aClaimerSendHashedNonceReply is the greeter's nonce.
+type Invite2aClaimerSendHashedNonceReply struct {
+	GreeterNonce []byte `wire:"greeter_nonce"`
+}
+
+// Invite2bClaimerSendNonceRequest reveals the nonce.
+type Invite2bClaimerSendNonceRequest struct {
+	ClaimerRequest
+	ClaimerNonce []byte `wire:"claimer_nonce"`
+}
+
+// Invite3aClaimerSignifyTrustRequest trusts the greeter.
+type Invite3aClaimerSignifyTrustRequest struct{ ClaimerRequest }
+
+// Invite3bClaimerWaitPeerTrustRequest waits until the greeter trusts.
+type Invite3bClaimerWaitPeerTrustRequest struct{ ClaimerRequest }
+
+// Invite4ClaimerCommunicateRequest exchanges payloads.
+type Invite4ClaimerCommunicateRequest struct {
+	ClaimerRequest
+	Payload []byte `wire:"payload"`
+}

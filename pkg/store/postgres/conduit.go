@@ -1,0 +1,165 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+const (
+	conduitColumns = `i.state, i.exchange, i.greeter_said, i.greeter_heard, i.claimer_said, i.claimer_heard`
+
+	lockInvitation = `
+SELECT 1 FROM organization o JOIN invitation i ON i.organization = o.id
+WHERE o.organization_id = $1 AND i.token = $2
+FOR NO KEY UPDATE OF i`
+
+	selectInvitation = "SELECT " + invitationColumns + ", " + conduitColumns + `
+FROM organization o
+JOIN invitation i ON i.organization = o.id
+JOIN user_ u ON u.id = i.greeter
+WHERE o.organization_id = $1 AND i.token = $2`
+)
+
+type conduitRow struct {
+	state    string
+	exchange unsigned
+	halves   [2]backend.Half
+}
+
+func (r *conduitRow) targets() []any {
+	greeter, claimer := &r.halves[backend.GreeterSide], &r.halves[backend.ClaimerSide]
+	return []any{(*text)(&r.state), &r.exchange, &greeter.Said, &greeter.Heard, &claimer.Said, &claimer.Heard}
+}
+
+func (r *conduitRow) facts() *backend.Conduit {
+	return &backend.Conduit{State: backend.ConduitState(r.state), Exchange: uint64(r.exchange), Halves: r.halves}
+}
+
+// Conduit implements backend.InviteTx.
+func (t *tx) Conduit() (*backend.Conduit, bool) {
+	if t.invitation == nil || t.invitation.value.Greeter != t.scope.Greeter {
+		return nil, false
+	}
+	return t.conduit.facts(), true
+}
+
+// PutConduit implements backend.InviteTx.
+func (t *tx) PutConduit(conduit backend.Conduit) {
+	greeter, claimer := conduit.Halves[backend.GreeterSide], conduit.Halves[backend.ClaimerSide]
+	t.queueOne(`
+UPDATE invitation i SET state = $3, exchange = $4,
+    greeter_said = $5, greeter_heard = $6, claimer_said = $7, claimer_heard = $8
+FROM organization o
+WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2`,
+		t.organizationName(), key(t.scope.Invitation), string(conduit.State), bounded(conduit.Exchange),
+		greeter.Said, greeter.Heard, claimer.Said, claimer.Heard)
+}
+
+// TakeHeard implements backend.Store. The lock is that of transactions.
+func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationID, of backend.ConduitKey, side backend.Side, exchange uint64) (backend.ConduitFacts, error) {
+	var found, organizationFound bool
+	var inOrganization organizationRow
+	var invitation invitationRow
+	var conduit conduitRow
+	args := []any{organization.String(), key(of.Token)}
+	column := "greeter_heard"
+	if side == backend.ClaimerSide {
+		column = "claimer_heard"
+	}
+	statements := []statement{
+		{sql: begin},
+		{sql: lockInvitation, args: args},
+		row(&organizationFound, "SELECT "+organizationColumns+" FROM organization o WHERE o.organization_id = $1", args[:1], inOrganization.targets()...),
+		row(&found, selectInvitation, args, append(invitation.targets(), conduit.targets()...)...),
+		{sql: `
+UPDATE invitation i SET ` + column + ` = NULL FROM organization o
+WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2
+    AND i.exchange = $3 AND ` + column + ` IS NOT NULL`,
+			args: append(args, bounded(exchange+1))},
+		{sql: commit},
+	}
+	err := s.use(ctx, func(ctx context.Context, connection *pgx.Conn) error {
+		return rolledBack(ctx, connection, send(ctx, connection, statements...))
+	})
+	if err != nil || !organizationFound {
+		return backend.ConduitFacts{}, err
+	}
+	facts := backend.ConduitFacts{InvitationFacts: backend.InvitationFacts{Organization: inOrganization.facts()}}
+	if found {
+		facts.Invitation = invitation.facts()
+		if facts.Invitation.Greeter == of.Greeter {
+			facts.Conduit = conduit.facts()
+		}
+	}
+	return facts, nil
+}
+
+// Presences implements backend.InviteTx.
+func (t *tx) Presences(_ context.Context, now parsec.DateTime, but parsec.UUID) (uint64, error) {
+	var found bool
+	var count uint64
+	err := t.ask(row(&found, `
+SELECT count(*) FROM organization o
+JOIN invitation i ON i.organization = o.id
+JOIN claimer_presence p ON p.invitation = i.id
+WHERE o.organization_id = $1 AND i.token = $2 AND p.until > $3 AND p.connection <> $4`,
+		[]any{t.organizationName(), key(t.scope.Invitation), int64(now), key(but)}, (*unsigned)(&count)))
+	return count, err
+}
+
+// AddPresence implements backend.InviteTx.
+func (t *tx) AddPresence(connection parsec.UUID, until parsec.DateTime) {
+	t.queueOne(`
+INSERT INTO claimer_presence (connection, invitation, until)
+SELECT $3, i.id, $4 FROM organization o JOIN invitation i ON i.organization = o.id
+WHERE o.organization_id = $1 AND i.token = $2`,
+		t.organizationName(), key(t.scope.Invitation), key(connection), int64(until))
+}
+
+// RemovePresence implements backend.InviteTx.
+func (t *tx) RemovePresence(connection parsec.UUID) {
+	t.queue("DELETE FROM claimer_presence WHERE connection = $1", key(connection))
+}
+
+// DropPresences implements backend.InviteTx.
+func (t *tx) DropPresences(now parsec.DateTime) {
+	t.queue(`
+DELETE FROM claimer_presence p USING organization o, invitation i
+WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND p.invitation = i.id AND p.until <= $3`,
+		t.organizationName(), key(t.scope.Invitation), int64(now))
+}
+
+// RenewPresences implements backend.Store.
+func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error {
+	keys := make([]pgtype.UUID, len(connections))
+	for i, connection := range connections {
+		keys[i] = key(connection)
+	}
+	return s.one(ctx, statement{
+		sql:  "UPDATE claimer_presence SET until = $2 WHERE connection = ANY ($1::uuid[])",
+		args: []any{keys, int64(until)},
+	})
+}
+
+// lapsedPresences bounds how many are read at once.
+const lapsedPresences = 100
+
+// LapsedPresences implements backend.OrganizationReader.
+func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]backend.LapsedPresence, error) {
+	var lapsed []backend.LapsedPresence
+	err := s.one(ctx, list(&lapsed, `
+SELECT DISTINCT o.organization_id, i.token FROM claimer_presence p
+JOIN invitation i ON i.id = p.invitation
+JOIN organization o ON o.id = i.organization
+WHERE p.until <= $1 LIMIT $2`, []any{int64(now), lapsedPresences},
+		func(row pgx.CollectableRow) (l backend.LapsedPresence, err error) {
+			err = row.Scan(parsed{&l.Organization}, (*uuid)(&l.Token))
+			return l, err
+		}))
+	return lapsed, err
+}
