@@ -116,7 +116,7 @@ func (f *fixture) expireAt(date parsec.DateTime) {
 	f.ok(f.AdministrationUpdate(f.t.Context(), &protocol.AdministrationUpdateRequest{OrganizationID: acme, ExpirationDate: &date}))
 }
 
-func TestInvitedSessionEndsByWhatHappensWhileItOpens(t *testing.T) {
+func TestInvitedSessionIsRefusedByADeletionWhileItOpens(t *testing.T) {
 	f := newFixture(t)
 	invitee := backend.Invitee{Organization: acme, Token: parsec.InvitationToken{1}, Type: parsec.InvitationUser, API: latest}
 	put := func(deletedOn *parsec.DateTime) {
@@ -132,12 +132,11 @@ func TestInvitedSessionEndsByWhatHappensWhileItOpens(t *testing.T) {
 		f.events.flush()
 	}
 	put(nil)
-	over := make(chan struct{})
 	deletedOn := f.clock.now()
-	session, err := f.meanwhile(func() { put(&deletedOn) }).ConnectInvited(t.Context(), invitee, func() { close(over) })
-	f.ok(session, err)
-	defer session.Close()
-	<-over
+	_, err := f.meanwhile(func() { put(&deletedOn) }).ConnectInvited(t.Context(), invitee, func() {})
+	if !errors.Is(err, backend.DeletedInvitation) {
+		t.Errorf("the session: %v", err)
+	}
 	if _, err := f.ConnectInvited(t.Context(), invitee, func() {}); !errors.Is(err, backend.DeletedInvitation) {
 		t.Errorf("the next session: %v", err)
 	}

@@ -65,6 +65,14 @@ func (a *alternating) ReleaseBlock(ctx context.Context, organization parsec.Orga
 	return a.next().ReleaseBlock(ctx, organization, block, token)
 }
 
+func (a *alternating) TakeHeard(ctx context.Context, organization parsec.OrganizationID, key backend.ConduitKey, side backend.Side, exchange uint64) (backend.ConduitFacts, error) {
+	return a.next().TakeHeard(ctx, organization, key, side, exchange)
+}
+
+func (a *alternating) RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error {
+	return a.next().RenewPresences(ctx, connections, until)
+}
+
 func (a *alternating) Publish(ctx context.Context, e event.Event) error {
 	return a.next().Publish(ctx, e)
 }

@@ -1,12 +1,19 @@
 package storetest
 
 import (
+	"slices"
+
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
 )
 
 var inviteChecks = []check{
 	{"put", putInvitation},
+	{"list", listInvitations},
+	{"conduit", putConduit},
+	{"take what is heard", takeHeard},
+	{"presences", presences},
 	{"API 1", invitationsV1},
 }
 
@@ -56,7 +63,7 @@ func putInvitation(f *fixture) {
 	put(device)
 	greeter := newUser(alice, parsec.ProfileAdmin, parsec.DeviceID{})
 	f.wantInvitation(token, backend.InvitationFacts{Invitation: &invitation, Greeter: &greeter})
-	invitation.DeletedOn = new(at(9))
+	invitation.DeletedOn, invitation.DeletedReason = new(at(9)), protocol.InvitationRotten
 	put(invitation)
 	f.wantInvitation(token, backend.InvitationFacts{Invitation: &invitation, Greeter: &greeter})
 	f.wantInvitation(token, backend.InvitationFacts{Invitation: &invitation, Greeter: &greeter})
@@ -106,4 +113,192 @@ func invitationsV1(f *fixture) {
 	f.queue(anyone, func(tx backend.Tx) { tx.DeleteInvitationV1(user) })
 	f.queue(onOrganization(), func(tx backend.Tx) { tx.CreateDevice(newDevice(device.Device, bobOne)) })
 	f.wantInvitationV1(device, backend.InvitationV1Facts{Invitation: &kept, InviteeExists: true})
+}
+
+// invite creates an invitation of alice.
+func (f *fixture) invite(kind parsec.InvitationType, claimerEmail string, seconds int) backend.Invitation {
+	f.Helper()
+	invitation := backend.Invitation{
+		Token: parsec.InvitationToken(parsec.NewUUID()), Type: kind, Greeter: alice, ClaimerEmail: claimerEmail, CreatedOn: at(seconds),
+	}
+	f.queue(backend.Scope{Author: aliceOne}, func(tx backend.Tx) { tx.PutInvitation(invitation) })
+	return invitation
+}
+
+func listInvitations(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileAdmin, bob)
+	later := f.invite(parsec.InvitationUser, "zack@example.com", 3)
+	first := f.invite(parsec.InvitationDevice, "", 1)
+	deleted := f.invite(parsec.InvitationUser, "yves@example.com", 2)
+	deleted.DeletedOn, deleted.DeletedReason = new(at(4)), protocol.InvitationFinished
+	f.queue(backend.Scope{Author: aliceOne}, func(tx backend.Tx) { tx.PutInvitation(deleted) })
+	f.queue(backend.Scope{Invitation: later.Token}, func(tx backend.Tx) { tx.AddPresence(parsec.NewUUID(), at(10)) })
+
+	want := func(now parsec.DateTime, ready bool) {
+		f.Helper()
+		list, err := f.store.Invitations(f.Context(), f.organization, alice, now)
+		f.no(err)
+		equalList(f, "invitations", list, []backend.PendingInvitation{{Invitation: first}, {Invitation: later, Ready: ready}})
+	}
+	want(at(9), true)
+	want(at(10), false)
+	list, err := f.store.Invitations(f.Context(), f.organization, bob, at(0))
+	f.no(err)
+	equalList(f, "invitations of bob", list, nil)
+
+	pending := func(kind parsec.InvitationType, greeter parsec.UserID, email string, want *backend.Invitation) {
+		f.Helper()
+		f.update(onOrganization(), func(tx backend.Tx) error {
+			got, found, err := tx.PendingInvitation(f.Context(), kind, greeter, email)
+			equal(f, "pending "+email, got, want)
+			equal(f, "found", found, want != nil)
+			return err
+		})
+	}
+	pending(parsec.InvitationUser, alice, "zack@example.com", &later)
+	pending(parsec.InvitationUser, alice, "Zack@example.com", nil)
+	pending(parsec.InvitationUser, alice, "yves@example.com", nil)
+	pending(parsec.InvitationUser, bob, "zack@example.com", nil)
+	pending(parsec.InvitationDevice, alice, "", &first)
+	again := f.invite(parsec.InvitationDevice, "", 0)
+	pending(parsec.InvitationDevice, alice, "", &again)
+
+	f.revoke(alice, backend.Revocation{Certificate: []byte("revoked"), Certifier: bobOne, On: at(5)})
+	f.update(backend.Scope{Invitation: first.Token}, func(tx backend.Tx) error {
+		invitation, _ := tx.Invitation()
+		equal(f, "greeter revoked", invitation.GreeterRevoked, true)
+		return nil
+	})
+}
+
+// wantConduit reads the conduit of alice's invitation in a transaction.
+func (f *fixture) wantConduit(token parsec.InvitationToken, want backend.Conduit) {
+	f.Helper()
+	f.update(backend.Scope{Invitation: token, Greeter: alice}, func(tx backend.Tx) error {
+		got, found := tx.Conduit()
+		if !found {
+			f.Fatal("no conduit")
+		}
+		equal(f, "conduit", *got, want)
+		return nil
+	})
+}
+
+func putConduit(f *fixture) {
+	f.bootstrap()
+	token := f.invite(parsec.InvitationDevice, "", 1).Token
+	f.wantConduit(token, backend.NewConduit())
+	for _, scope := range []backend.Scope{
+		{Invitation: token, Greeter: bob}, {Invitation: token}, {Invitation: parsec.InvitationToken{1}, Greeter: alice}, {Greeter: alice},
+	} {
+		f.update(scope, func(tx backend.Tx) error {
+			_, found := tx.Conduit()
+			equal(f, "conduit of others", found, false)
+			return nil
+		})
+	}
+	said := []byte("said")
+	conduit := backend.Conduit{State: backend.ConduitCommunicate, Exchange: 7, Halves: [2]backend.Half{
+		{Said: []byte{}, Heard: nil}, {Said: nil, Heard: said},
+	}}
+	scope := backend.Scope{Invitation: token, Greeter: alice}
+	f.queue(scope, func(tx backend.Tx) { tx.PutConduit(conduit) })
+	said[0] = 'x'
+	conduit.Halves[1].Heard = []byte("said")
+	f.wantConduit(token, conduit)
+	conduit.Halves = [2]backend.Half{{Heard: []byte{}}, {Said: []byte("other")}}
+	f.queue(scope, func(tx backend.Tx) { tx.PutConduit(conduit) })
+	f.wantConduit(token, conduit)
+	failure := protocol.Refuse(protocol.StatusInvalidState, "")
+	equal(f, "refusal", f.try(scope, func(tx backend.Tx) error {
+		tx.PutConduit(backend.NewConduit())
+		return failure
+	}), error(failure))
+	f.wantConduit(token, conduit)
+}
+
+func takeHeard(f *fixture) {
+	f.bootstrap()
+	invitation := f.invite(parsec.InvitationDevice, "", 1)
+	key := backend.ConduitKey{Token: invitation.Token, Greeter: alice}
+	conduit := backend.Conduit{State: backend.ConduitGreeterNonce, Exchange: 3, Halves: [2]backend.Half{
+		{Heard: []byte("for the greeter")}, {Heard: []byte{}},
+	}}
+	f.queue(backend.Scope{Invitation: key.Token, Greeter: alice}, func(tx backend.Tx) { tx.PutConduit(conduit) })
+	take := func(key backend.ConduitKey, side backend.Side, exchange uint64) backend.ConduitFacts {
+		f.Helper()
+		facts, err := f.store.TakeHeard(f.Context(), f.organization, key, side, exchange)
+		f.no(err)
+		return facts
+	}
+	for _, exchange := range []uint64{1, 3, 4} {
+		equal(f, "conduit of another exchange", *take(key, backend.GreeterSide, exchange).Conduit, conduit)
+	}
+	facts := take(key, backend.GreeterSide, 2)
+	equal(f, "invitation", *facts.Invitation, invitation)
+	equal(f, "organization", facts.Organization.ID, f.organization)
+	equal(f, "conduit taken", *facts.Conduit, conduit)
+	conduit.Halves[backend.GreeterSide].Heard = nil
+	f.wantConduit(key.Token, conduit)
+	equal(f, "conduit taken again", *take(key, backend.GreeterSide, 2).Conduit, conduit)
+	equal(f, "claimer's", *take(key, backend.ClaimerSide, 2).Conduit, conduit)
+	conduit.Halves[backend.ClaimerSide].Heard = nil
+	f.wantConduit(key.Token, conduit)
+
+	if facts := take(backend.ConduitKey{Token: key.Token, Greeter: bob}, backend.GreeterSide, 2); facts.Conduit != nil || facts.Invitation == nil {
+		f.Errorf("of another greeter: %+v", facts)
+	}
+	if facts := take(backend.ConduitKey{Token: parsec.InvitationToken{1}, Greeter: alice}, backend.GreeterSide, 2); facts.Conduit != nil || facts.Invitation != nil {
+		f.Errorf("without invitation: %+v", facts)
+	}
+	none, err := f.store.TakeHeard(f.Context(), newOrganizationID(), key, backend.GreeterSide, 2)
+	f.no(err)
+	equal(f, "without organization", none, backend.ConduitFacts{})
+}
+
+func presences(f *fixture) {
+	f.bootstrap()
+	invitation, other := f.invite(parsec.InvitationDevice, "", 1), f.invite(parsec.InvitationUser, "zack@example.com", 1)
+	one, two := parsec.NewUUID(), parsec.NewUUID()
+	// The other checks have presences too: these are of an epoch of their own.
+	const epoch = -1_000_000
+	on := backend.Scope{Invitation: invitation.Token}
+	f.queue(on, func(tx backend.Tx) {
+		tx.AddPresence(one, at(epoch+10))
+		tx.AddPresence(two, at(epoch+20))
+	})
+	f.queue(backend.Scope{Invitation: other.Token}, func(tx backend.Tx) { tx.AddPresence(parsec.NewUUID(), at(epoch+100)) })
+	count := func(seconds int, but parsec.UUID, want uint64) {
+		f.Helper()
+		f.update(on, func(tx backend.Tx) error {
+			got, err := tx.Presences(f.Context(), at(epoch+seconds), but)
+			equal(f, "presences", got, want)
+			return err
+		})
+	}
+	lapsed := func(seconds int, want bool) {
+		f.Helper()
+		list, err := f.store.LapsedPresences(f.Context(), at(epoch+seconds))
+		f.no(err)
+		this := backend.LapsedPresence{Organization: f.organization, Token: invitation.Token}
+		equal(f, "lapsed", slices.Contains(list, this), want)
+	}
+	count(9, parsec.UUID{}, 2)
+	count(9, one, 1)
+	count(10, parsec.UUID{}, 1)
+	count(20, parsec.UUID{}, 0)
+	lapsed(9, false)
+	lapsed(10, true)
+	f.no(f.store.RenewPresences(f.Context(), []parsec.UUID{one, parsec.NewUUID()}, at(epoch+30)))
+	lapsed(10, false)
+	count(20, parsec.UUID{}, 1)
+	f.queue(on, func(tx backend.Tx) { tx.DropPresences(at(epoch + 20)) })
+	lapsed(20, false)
+	count(0, parsec.UUID{}, 1)
+	f.queue(on, func(tx backend.Tx) {
+		tx.RemovePresence(one)
+		tx.RemovePresence(parsec.NewUUID())
+	})
+	count(0, parsec.UUID{}, 0)
 }
