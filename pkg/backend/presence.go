@@ -33,14 +33,15 @@ func (b *Backend) join(ctx context.Context, session *Session, invitee Invitee) (
 	session.watchGreeter()
 	connection := parsec.NewUUID()
 	err = b.store.Update(ctx, Scope{Organization: invitee.Organization, Invitation: invitee.Token}, func(tx Tx) error {
-		if invitation, found := tx.Invitation(); !found {
+		invitation, found := tx.Invitation()
+		switch {
+		case !found:
 			return UnknownInvitation
-		} else if invitation.over() {
+		case invitation.over():
 			return DeletedInvitation
-		} else {
-			tx.AddPresence(connection, now.Add(presenceLease))
-			emitInvitationStatus(tx, invitee.Organization, invitation, parsec.InvitationReady)
 		}
+		tx.AddPresence(connection, now.Add(presenceLease))
+		emitInvitationStatus(tx, invitee.Organization, invitation, parsec.InvitationReady)
 		return nil
 	})
 	if err != nil {
