@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"testing"
 
 	"parsec-server/internal/testkit"
@@ -27,6 +28,15 @@ func TestRoundTrips(t *testing.T) {
 		Organization: acme, Device: aliceOne, Profile: parsec.ProfileAdmin, VerifyKey: parsec.VerifyKey(public),
 		API: parsec.APIVersion{Major: 3, Minor: 4},
 	}
+	invited, err := rules.InviteNew(t.Context(), author, &protocol.InviteNewRequest{Type: parsec.InvitationDevice})
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := rules.Invitation(t.Context(), acme, invited.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	invitee := facts.Invitee(author.API)
 	version := uint32(1)
 	var block parsec.BlockID
 	for _, command := range []struct {
@@ -75,6 +85,19 @@ func TestRoundTrips(t *testing.T) {
 			_, err := rules.HumanFind(t.Context(), author, &protocol.HumanFindRequest{Page: 1, PerPage: 100})
 			return err
 		}},
+		{"invite_new", 4, func() error {
+			_, err := rules.InviteNew(t.Context(), author, &protocol.InviteNewRequest{
+				Type: parsec.InvitationUser, ClaimerEmail: parsec.NewUUID().Hex(),
+			})
+			return err
+		}},
+		{"invite_list", 1, func() error {
+			_, err := rules.InviteList(t.Context(), author, &protocol.InviteListRequest{})
+			return err
+		}},
+		// The first speaker of an exchange, 3, and the second, 2; without what
+		// comes before.
+		{"an exchange of a conduit", 5, func() error { return exchange(t, rules, author, &invitee) }},
 	} {
 		// The first time prepares the statements of the only connection.
 		for _, prepared := range []bool{false, true} {
@@ -87,4 +110,15 @@ func TestRoundTrips(t *testing.T) {
 			}
 		}
 	}
+}
+
+// exchange has both sides go through step 1.
+func exchange(t *testing.T, rules *backend.Backend, author *backend.Author, invitee *backend.Invitee) error {
+	greeted := make(chan error, 1)
+	go func() {
+		_, err := rules.Invite1GreeterWaitPeer(t.Context(), author, &protocol.Invite1GreeterWaitPeerRequest{Token: invitee.Token})
+		greeted <- err
+	}()
+	_, err := rules.Invite1ClaimerWaitPeer(t.Context(), invitee, &protocol.Invite1ClaimerWaitPeerRequest{})
+	return errors.Join(err, <-greeted)
 }

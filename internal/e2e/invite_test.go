@@ -1,0 +1,233 @@
+package e2e_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// TestInvitations has alice invite a colleague, who then invites her own second
+// device.
+func TestInvitations(t *testing.T) {
+	t.Parallel()
+	for _, g := range generations {
+		if g.version.Major == 1 {
+			continue
+		}
+		t.Run(g.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, testkit.InstanceOptions{})
+			alice := g.connect(w, g.found(w, "CoolOrg", "alice@laptop"))
+			bob := g.inviteUser(w, alice, "bob@desk")
+			phone := g.inviteDevice(w, g.connect(w, bob), "bob@phone")
+			if found := ok(w, g.connect(w, phone).UserGet, &protocol.UserGetRequest{UserID: bob.ID.User()}); len(found.DeviceCertificates) != 2 {
+				t.Errorf("bob has %d devices", len(found.DeviceCertificates))
+			}
+			refused(w, protocol.StatusAlreadyMember, alice.InviteNew, &protocol.InviteNewRequest{
+				Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com",
+			})
+		})
+	}
+}
+
+// claimant is the claimer of an invitation; conn is nil over HTTP.
+type claimant struct {
+	client.Commands
+	conn *client.Conn
+}
+
+func (g generation) claim(w *world, address parsec.InvitationAddress) claimant {
+	w.t.Helper()
+	if g.overHTTP {
+		return claimant{Commands: w.client.InvitedRPC(address, g.version).Commands}
+	}
+	conn, err := w.client.DialInvited(w.ctx, address, g.version)
+	if err != nil {
+		w.t.Fatalf("claim: %v", err)
+	}
+	w.t.Cleanup(conn.CloseNow)
+	return claimant{conn.Commands, conn}
+}
+
+// meet brings the two together, who compare their codes.
+func meet(w *world, greeter client.Commands, token parsec.InvitationToken, claimer client.Commands) (greeting, claiming *client.Tunnel) {
+	w.t.Helper()
+	codes := make(chan client.Codes, 1)
+	var wait sync.WaitGroup
+	var claimErr error
+	wait.Go(func() {
+		claiming, claimErr = claimer.Claim(w.ctx, parsec.UserID{}, func(c client.Codes) error {
+			codes <- c
+			return nil
+		})
+	})
+	greeting, err := greeter.Greet(w.ctx, token, func(c client.Codes) error {
+		if other := <-codes; other != c || c.Claimer == c.Greeter {
+			return fmt.Errorf("codes %v and %v", c, other)
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatalf("greet: %v", err)
+	}
+	wait.Wait()
+	if claimErr != nil {
+		w.t.Fatalf("claim: %v", claimErr)
+	}
+	return greeting, claiming
+}
+
+// tell has one side of a tunnel say something to the other, which says nothing.
+func tell(w *world, from, to *client.Tunnel, said string) string {
+	w.t.Helper()
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		if heard, err := from.Exchange(w.ctx, []byte(said)); err != nil || len(heard) > 0 {
+			w.t.Errorf("tell %s: %q, %v", said, heard, err)
+		}
+	})
+	heard, err := to.Exchange(w.ctx, nil)
+	if err != nil {
+		w.t.Fatalf("hear %s: %v", said, err)
+	}
+	wait.Wait()
+	return string(heard)
+}
+
+// inviteUser has a colleague claim an invitation of author.
+func (g generation) inviteUser(w *world, author *peer, device string) *client.Device {
+	w.t.Helper()
+	request := &protocol.InviteNewRequest{Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com"}
+	var created *client.Device
+	g.throughInvitation(w, author, request, device, func(name string) {
+		created = createUser(w, g, author, g.person(name), parsec.ProfileAdmin)
+	})
+	return created
+}
+
+func (g generation) inviteDevice(w *world, author *peer, device string) *client.Device {
+	w.t.Helper()
+	var created *client.Device
+	g.throughInvitation(w, author, &protocol.InviteNewRequest{Type: parsec.InvitationDevice}, device, func(name string) {
+		created = createDevice(w, g, author, deviceID(name).Name())
+	})
+	return created
+}
+
+// throughInvitation has a claimer tell its name to author, who creates what it
+// asks for.
+func (g generation) throughInvitation(w *world, author *peer, request *protocol.InviteNewRequest, name string, create func(name string)) {
+	w.t.Helper()
+	token := ok(w, author.InviteNew, request).Token
+	address := w.Address.InvitationAddress(author.device.Organization, request.Type, token)
+	wantStatus(w, author, token, parsec.InvitationIdle)
+	claimer := g.claim(w, address)
+	info := ok(w, claimer.InviteInfo, &protocol.InviteInfoRequest{})
+	if info.Type != request.Type || info.GreeterUserID != author.user() || info.GreeterHumanHandle != author.device.HumanHandle {
+		w.t.Errorf("info %+v", info)
+	}
+	if claimer.conn != nil {
+		wantStatus(w, author, token, parsec.InvitationReady)
+	} else {
+		wantStatus(w, author, token, parsec.InvitationIdle) // HTTP does not count
+	}
+	greeting, claiming := meet(w, author.Commands, token, claimer.Commands)
+	asked := tell(w, claiming, greeting, name)
+	create(asked)
+	if got := tell(w, greeting, claiming, "welcome"); got != "welcome" {
+		w.t.Errorf("the claimer hears %q", got)
+	}
+	ok(w, author.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
+	refused(w, protocol.StatusAlreadyDeleted, author.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
+	if list := ok(w, author.InviteList, &protocol.InviteListRequest{}); len(list.Invitations) > 0 {
+		w.t.Errorf("left: %+v", list.Invitations)
+	}
+	if claimer.conn == nil {
+		_, err := claimer.InviteInfo(w.ctx, &protocol.InviteInfoRequest{})
+		if gone, ok := errors.AsType[*client.HTTPError](err); !ok || gone.Status != http.StatusGone {
+			w.t.Errorf("after the deletion: %v", err)
+		}
+		return
+	}
+	select {
+	case <-claimer.conn.Done():
+	case <-w.ctx.Done():
+		w.t.Fatal("the claimer stays connected")
+	}
+	_, err := w.client.DialInvited(w.ctx, address, g.version)
+	if denied, ok := errors.AsType[*client.HandshakeError](err); !ok || denied.Help != "Invalid handshake: Invitation already deleted" {
+		w.t.Errorf("after the deletion: %v", err)
+	}
+}
+
+func wantStatus(w *world, author *peer, token parsec.InvitationToken, want parsec.InvitationStatus) {
+	w.t.Helper()
+	list := ok(w, author.InviteList, &protocol.InviteListRequest{}).Invitations
+	if len(list) != 1 || list[0].Token != token || list[0].Status != want {
+		w.t.Errorf("invitations %+v, want one %s", list, want)
+	}
+}
+
+// TestAbandonedRendezvous sends something else, and goes away, while a step
+// waits.
+func TestAbandonedRendezvous(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testkit.InstanceOptions{})
+	g := inAPI3
+	alice := g.connect(w, g.found(w, "CoolOrg", "alice@laptop"))
+	token := ok(w, alice.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationDevice}).Token
+	address := w.Address.InvitationAddress(alice.device.Organization, parsec.InvitationDevice, token)
+	claimer := g.claim(w, address)
+	// The step gets no reply: that to the ping is the next message.
+	if err := claimer.conn.Send(w.ctx, []byte("\x82\xa3cmd\xbainvite_1_claimer_wait_peer\xb2claimer_public_key\xc4\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")); err != nil {
+		t.Fatal(err)
+	}
+	ok(w, claimer.Ping, &protocol.PingRequest{Ping: "still there"})
+	claimer.conn.CloseNow()
+	greeting, claiming := meet(w, alice.Commands, token, g.claim(w, address).Commands)
+	if got := tell(w, greeting, claiming, "hello"); got != "hello" {
+		t.Errorf("heard %q", got)
+	}
+}
+
+// TestRendezvousOnTwoInstances has many pairs meet at once, greeters on one
+// server and claimers on another.
+func TestRendezvousOnTwoInstances(t *testing.T) {
+	t.Parallel()
+	dsn := testkit.NewPostgres(t)
+	open := func(t testing.TB, bus *event.Bus) backend.Store { return testkit.OpenPostgres(t, dsn, bus) }
+	w, other := newWorld(t, testkit.InstanceOptions{Store: open}), newWorld(t, testkit.InstanceOptions{Store: open})
+	g := inAPI3
+	founder := g.found(w, "CoolOrg", "alice@laptop")
+	author := g.connect(w, founder)
+	const pairs = 20
+	var all sync.WaitGroup
+	for i := range pairs {
+		token := ok(w, author.InviteNew, &protocol.InviteNewRequest{
+			Type: parsec.InvitationUser, ClaimerEmail: fmt.Sprintf("%d@example.com", i),
+		}).Token
+		greeter := g.connect(w, founder)
+		claimer := g.claim(other, other.Address.InvitationAddress(founder.Organization, parsec.InvitationUser, token))
+		all.Go(func() {
+			greeting, claiming := meet(w, greeter.Commands, token, claimer.Commands)
+			if got := tell(w, claiming, greeting, "hello"); got != "hello" {
+				t.Errorf("heard %q", got)
+			}
+		})
+	}
+	for _, item := range ok(w, author.InviteList, &protocol.InviteListRequest{}).Invitations {
+		if item.Status != parsec.InvitationReady {
+			t.Errorf("%s is %s", *item.ClaimerEmail, item.Status)
+		}
+	}
+	all.Wait()
+}

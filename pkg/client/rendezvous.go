@@ -1,0 +1,181 @@
+package client
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdh"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// ErrOtherNonce tells that a peer did not reveal what it had committed to: it,
+// or the server, cheats.
+var ErrOtherNonce = errors.New("the peer revealed another nonce than it committed to")
+
+const rendezvousNonceBytes = 64
+
+// Codes are what the two people read to each other, to know that nobody stands
+// between them.
+type Codes struct{ Greeter, Claimer string }
+
+// Tunnel carries what two peers that met say to each other. The server reads
+// none of it.
+type Tunnel struct {
+	seal     cipher.AEAD
+	exchange func(ctx context.Context, payload []byte) ([]byte, error)
+}
+
+// Greet meets the claimer of an invitation, from step 1 to 3b of
+// docs/protocol/invite.md §4. confirm is called between 3a and 3b, to compare
+// the claimer's code; its error ends the meeting.
+func (c Commands) Greet(ctx context.Context, token parsec.InvitationToken, confirm func(Codes) error) (*Tunnel, error) {
+	private, nonce, err := newMeeting()
+	if err != nil {
+		return nil, err
+	}
+	first, err := c.Invite1GreeterWaitPeer(ctx, &protocol.Invite1GreeterWaitPeerRequest{
+		Token: token, GreeterPublicKey: parsec.PublicKey(private.PublicKey().Bytes()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	hashed, err := c.Invite2aGreeterGetHashedNonce(ctx, &protocol.Invite2aGreeterGetHashedNonceRequest{Token: token})
+	if err != nil {
+		return nil, err
+	}
+	revealed, err := c.Invite2bGreeterSendNonce(ctx, &protocol.Invite2bGreeterSendNonceRequest{Token: token, GreeterNonce: nonce})
+	if err != nil {
+		return nil, err
+	}
+	if hash := sha256.Sum256(revealed.ClaimerNonce); !hmac.Equal(hash[:], hashed.ClaimerHashedNonce) {
+		return nil, ErrOtherNonce
+	}
+	secret, codes, err := meet(private, first.ClaimerPublicKey, revealed.ClaimerNonce, nonce)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Invite3aGreeterWaitPeerTrust(ctx, &protocol.Invite3aGreeterWaitPeerTrustRequest{Token: token}); err != nil {
+		return nil, err
+	}
+	if err := confirm(codes); err != nil {
+		return nil, err
+	}
+	if _, err := c.Invite3bGreeterSignifyTrust(ctx, &protocol.Invite3bGreeterSignifyTrustRequest{Token: token}); err != nil {
+		return nil, err
+	}
+	return newTunnel(secret, func(ctx context.Context, payload []byte) ([]byte, error) {
+		reply, err := c.Invite4GreeterCommunicate(ctx, &protocol.Invite4GreeterCommunicateRequest{Token: token, Payload: payload})
+		if err != nil {
+			return nil, err
+		}
+		return reply.Payload, nil
+	})
+}
+
+// Claim meets a greeter, from step 1 to 3b of docs/protocol/invite.md §4. A
+// zero greeter is the only one, as for clients below API 2.9 and 3.3. confirm
+// is called before 3a, to compare the greeter's code; its error ends the
+// meeting.
+func (c Commands) Claim(ctx context.Context, greeter parsec.UserID, confirm func(Codes) error) (*Tunnel, error) {
+	to := protocol.ClaimerRequest{GreeterUserID: greeter}
+	private, nonce, err := newMeeting()
+	if err != nil {
+		return nil, err
+	}
+	first, err := c.Invite1ClaimerWaitPeer(ctx, &protocol.Invite1ClaimerWaitPeerRequest{
+		ClaimerRequest: to, ClaimerPublicKey: parsec.PublicKey(private.PublicKey().Bytes()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.Sum256(nonce)
+	revealed, err := c.Invite2aClaimerSendHashedNonce(ctx, &protocol.Invite2aClaimerSendHashedNonceRequest{ClaimerRequest: to, ClaimerHashedNonce: hash[:]})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Invite2bClaimerSendNonce(ctx, &protocol.Invite2bClaimerSendNonceRequest{ClaimerRequest: to, ClaimerNonce: nonce}); err != nil {
+		return nil, err
+	}
+	secret, codes, err := meet(private, first.GreeterPublicKey, nonce, revealed.GreeterNonce)
+	if err != nil {
+		return nil, err
+	}
+	if err := confirm(codes); err != nil {
+		return nil, err
+	}
+	if _, err := c.Invite3aClaimerSignifyTrust(ctx, &protocol.Invite3aClaimerSignifyTrustRequest{ClaimerRequest: to}); err != nil {
+		return nil, err
+	}
+	if _, err := c.Invite3bClaimerWaitPeerTrust(ctx, &protocol.Invite3bClaimerWaitPeerTrustRequest{ClaimerRequest: to}); err != nil {
+		return nil, err
+	}
+	return newTunnel(secret, func(ctx context.Context, payload []byte) ([]byte, error) {
+		reply, err := c.Invite4ClaimerCommunicate(ctx, &protocol.Invite4ClaimerCommunicateRequest{ClaimerRequest: to, Payload: payload})
+		if err != nil {
+			return nil, err
+		}
+		return reply.Payload, nil
+	})
+}
+
+// newMeeting makes what a side keeps for itself at first.
+func newMeeting() (*ecdh.PrivateKey, []byte, error) {
+	private, err := ecdh.X25519().GenerateKey(rand.Reader)
+	nonce := make([]byte, rendezvousNonceBytes)
+	_, _ = rand.Read(nonce) // never fails
+	return private, nonce, err
+}
+
+// meet derives the secret of the two keys, and the codes of twenty bits that
+// depend on it and on both nonces. Nobody can choose a nonce to fit the codes:
+// the claimer commits to its own before it knows the greeter's.
+func meet(private *ecdh.PrivateKey, peer parsec.PublicKey, claimerNonce, greeterNonce []byte) (secret []byte, codes Codes, err error) {
+	public, err := ecdh.X25519().NewPublicKey(peer[:])
+	if err != nil {
+		return nil, Codes{}, err
+	}
+	if secret, err = private.ECDH(public); err != nil {
+		return nil, Codes{}, fmt.Errorf("the key of the peer: %w", err)
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write(claimerNonce)
+	mac.Write(greeterNonce)
+	const bytes, letters = 5, 4
+	text := base32.StdEncoding.EncodeToString(mac.Sum(nil)[:bytes])
+	return secret, Codes{Claimer: text[:letters], Greeter: text[letters:]}, nil
+}
+
+func newTunnel(secret []byte, exchange func(context.Context, []byte) ([]byte, error)) (*Tunnel, error) {
+	key := sha256.Sum256(secret)
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return nil, err
+	}
+	seal, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, err
+	}
+	return &Tunnel{seal, exchange}, nil
+}
+
+// Exchange says something to the peer, and gives what it says (step 4).
+func (t *Tunnel) Exchange(ctx context.Context, say []byte) ([]byte, error) {
+	sealed := t.seal.Seal(nil, nil, say, nil) //nolint:gosec // the cipher makes its nonces itself
+	heard, err := t.exchange(ctx, sealed)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := t.seal.Open(nil, nil, heard, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open what the peer says: %w", err)
+	}
+	return opened, nil
+}
