@@ -65,12 +65,12 @@ func meet(w *world, greeter client.Commands, token parsec.InvitationToken, claim
 	var wait sync.WaitGroup
 	var claimErr error
 	wait.Go(func() {
-		claiming, claimErr = claimer.Claim(w.ctx, parsec.UserID{}, func(c client.Codes) error {
+		claiming, claimErr = client.Claim(w.ctx, claimer, parsec.UserID{}, func(c client.Codes) error {
 			codes <- c
 			return nil
 		})
 	})
-	greeting, err := greeter.Greet(w.ctx, token, func(c client.Codes) error {
+	greeting, err := client.Greet(w.ctx, greeter, token, func(c client.Codes) error {
 		if other := <-codes; other != c || c.Claimer == c.Greeter {
 			return fmt.Errorf("codes %v and %v", c, other)
 		}

@@ -36,7 +36,7 @@ type Tunnel struct {
 // Greet meets the claimer of an invitation, from step 1 to 3b of
 // docs/protocol/invite.md §4. confirm is called between 3a and 3b, to compare
 // the claimer's code; its error ends the meeting.
-func (c Commands) Greet(ctx context.Context, token parsec.InvitationToken, confirm func(Codes) error) (*Tunnel, error) {
+func Greet(ctx context.Context, c Commands, token parsec.InvitationToken, confirm func(Codes) error) (*Tunnel, error) {
 	private, nonce, err := newMeeting()
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (c Commands) Greet(ctx context.Context, token parsec.InvitationToken, confi
 // zero greeter is the only one, as for clients below API 2.9 and 3.3. confirm
 // is called before 3a, to compare the greeter's code; its error ends the
 // meeting.
-func (c Commands) Claim(ctx context.Context, greeter parsec.UserID, confirm func(Codes) error) (*Tunnel, error) {
+func Claim(ctx context.Context, c Commands, greeter parsec.UserID, confirm func(Codes) error) (*Tunnel, error) {
 	to := protocol.ClaimerRequest{GreeterUserID: greeter}
 	private, nonce, err := newMeeting()
 	if err != nil {
