@@ -56,8 +56,8 @@ func parse(dsn string) (*pgxpool.Config, error) {
 func milliseconds(duration time.Duration) string { return fmt.Sprint(duration.Milliseconds()) }
 
 // Retry is how long the first connection is waited for. Only connections that
-// are refused, reset or lost are tried again, and servers that are starting:
-// a wrong name or password stays wrong.
+// are refused, reset or lost are tried again, and servers that are starting,
+// full or read-only: a wrong name or password stays wrong.
 type Retry struct {
 	// Attempts is the number of attempts; below 1 it is 1.
 	Attempts int
@@ -70,7 +70,10 @@ func (r Retry) connect(ctx context.Context, config *pgx.ConnConfig, logger *slog
 	for attempt := 1; ; attempt++ {
 		connection, err := pgx.ConnectConfig(ctx, config.Copy())
 		if err == nil {
-			return connection, nil
+			if err = checkWritable(ctx, connection); err == nil {
+				return connection, nil
+			}
+			_ = closeConnection(connection) // The other error says more.
 		}
 		err = fmt.Errorf("connect to the database: %w", err)
 		if ctx.Err() != nil || attempt >= r.Attempts || !isTransient(err) {
@@ -83,12 +86,62 @@ func (r Retry) connect(ctx context.Context, config *pgx.ConnConfig, logger *slog
 	}
 }
 
-// isTransient tells errors of the network, and of a server that starts, stops
-// or is full.
+// errReadOnly is of a replica, until it is promoted, and of a database that its
+// administrator has frozen.
+var errReadOnly = errors.New("the database is read-only: if it is a replica, name its primary, or all hosts with target_session_attrs=read-write")
+
+// checkWritable returns errReadOnly for a database that takes no writes.
+func checkWritable(ctx context.Context, connection *pgx.Conn) error {
+	var readOnly string
+	if err := connection.QueryRow(ctx, "SHOW transaction_read_only").Scan(&readOnly); err != nil {
+		return fmt.Errorf("ask whether the database is read-only: %w", err)
+	}
+	if readOnly == "on" {
+		return errReadOnly
+	}
+	return nil
+}
+
+// isReadOnly tells that the database takes no writes, or no longer.
+func isReadOnly(err error) bool {
+	refusal, refused := errors.AsType[*pgconn.PgError](err)
+	return errors.Is(err, errReadOnly) || refused && refusal.Code == "25006" // read_only_sql_transaction
+}
+
+// warnOfLimit tells when the database does not allow as many connections as
+// this server may open.
+func warnOfLimit(ctx context.Context, connection *pgx.Conn, wanted int32, logger *slog.Logger) error {
+	var allowed int32
+	err := connection.QueryRow(ctx, `
+SELECT least(
+    current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer,
+    (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user),
+    (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database()))`).Scan(&allowed)
+	if err != nil {
+		return fmt.Errorf("read the limit of connections: %w", err)
+	}
+	if allowed < wanted {
+		logger.WarnContext(ctx, "the database allows fewer connections than this server may open: commands will wait for one another",
+			slog.Int("allowed", int(allowed)), slog.Int("wanted", int(wanted)))
+	}
+	return nil
+}
+
+// isFull tells that the server of the database has no connection left.
+func isFull(err error) bool {
+	refusal, refused := errors.AsType[*pgconn.PgError](err)
+	return refused && refusal.Code == "53300" // too_many_connections
+}
+
+// isTransient tells errors of the network, and of a server that starts, stops,
+// is full or read-only.
 func isTransient(err error) bool {
+	if errors.Is(err, errReadOnly) || isFull(err) {
+		return true
+	}
 	if refusal, refused := errors.AsType[*pgconn.PgError](err); refused {
 		switch refusal.Code {
-		case "57P01", "57P02", "57P03", "53300": // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections
+		case "57P01", "57P02", "57P03": // admin_shutdown, crash_shutdown, cannot_connect_now
 			return true
 		default:
 			return strings.HasPrefix(refusal.Code, "08") // connection_exception

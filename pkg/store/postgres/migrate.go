@@ -76,7 +76,9 @@ func withProvider(dsn string, work func(*goose.Provider) error) error {
 	// To build an index takes as long as it takes.
 	config.ConnConfig.RuntimeParams["statement_timeout"] = "0"
 	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
-	locker, err := lock.NewPostgresSessionLocker()
+	// Others may build indexes meanwhile: wait for an hour, not for its
+	// default of five minutes.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 3600))
 	if err != nil {
 		return fmt.Errorf("prepare the migration: %w", err)
 	}

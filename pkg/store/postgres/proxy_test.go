@@ -63,19 +63,21 @@ func newProxy(t testing.TB, dsn string) *proxy {
 			if err != nil {
 				return
 			}
-			if p.refusals.Add(-1) >= 0 {
-				client.Close()
-				continue
-			}
-			server, err := (&net.Dialer{}).Dial(network, address)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			l := &line{proxy: p, client: client, server: server}
-			p.hold(client, server)
-			connections.Go(l.forward)
-			connections.Go(l.answer)
+			p.hold(client)
+			connections.Go(func() {
+				defer p.drop(client)
+				l := &line{proxy: p, client: client}
+				first, err := l.message(0)
+				if err != nil || isCancellation(first) || p.refusals.Add(-1) >= 0 {
+					return
+				}
+				if l.server, err = (&net.Dialer{}).Dial(network, address); err != nil {
+					return
+				}
+				p.hold(l.server)
+				connections.Go(l.answer)
+				l.forward(first)
+			})
 		}
 	})
 	t.Cleanup(func() {
@@ -140,20 +142,27 @@ type line struct {
 	deaf atomic.Bool
 }
 
+// message reads one of the client, that begins with kind bytes for its kind:
+// the first one has none, the others have one.
+func (l *line) message(kind int) ([]byte, error) {
+	message := make([]byte, kind+4)
+	if _, err := io.ReadFull(l.client, message); err != nil {
+		return nil, err
+	}
+	rest := make([]byte, binary.BigEndian.Uint32(message[kind:])-4)
+	_, err := io.ReadFull(l.client, rest)
+	return slices.Concat(message, rest), err
+}
+
+// isCancellation tells the only first message that opens no session. Clients
+// send it when they give a connection up.
+func isCancellation(first []byte) bool { return binary.BigEndian.Uint32(first[4:]) == 80877102 }
+
 // forward sends the messages of the client to the database.
-func (l *line) forward() {
+func (l *line) forward(message []byte) {
 	defer l.proxy.drop(l.client, l.server)
 	listens := false
-	kind := 0 // The first message has no byte for its kind.
 	for {
-		header := make([]byte, kind+4)
-		if _, err := io.ReadFull(l.client, header); err != nil {
-			return
-		}
-		message := slices.Concat(header, make([]byte, binary.BigEndian.Uint32(header[kind:])-4))
-		if _, err := io.ReadFull(l.client, message[kind+4:]); err != nil {
-			return
-		}
 		if f := l.proxy.takeFault(message); f != nil {
 			if !f.executed {
 				return
@@ -162,13 +171,16 @@ func (l *line) forward() {
 		}
 		listens = listens || bytes.Contains(message, []byte("LISTEN"))
 		const query, sync = 'Q', 'S'
-		if kind == 1 && !listens && (message[0] == query || message[0] == sync) {
+		if !listens && (message[0] == query || message[0] == sync) {
 			l.proxy.waits.Add(1)
 		}
 		if _, err := l.server.Write(message); err != nil {
 			return
 		}
-		kind = 1
+		var err error
+		if message, err = l.message(1); err != nil {
+			return
+		}
 	}
 }
 

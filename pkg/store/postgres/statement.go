@@ -70,8 +70,9 @@ func (s *statement) result(results pgx.BatchResults) error {
 }
 
 const (
-	// begin does not depend on the defaults of the database.
-	begin         = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+	// begin does not depend on the default isolation of the database, but a
+	// database that is made read-only is.
+	begin         = "BEGIN ISOLATION LEVEL READ COMMITTED"
 	beginSnapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 	commit        = "COMMIT"
 )

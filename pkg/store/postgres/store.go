@@ -86,6 +86,9 @@ func (s *Store) start(ctx context.Context, config *pgxpool.Config, connection *p
 	if encoding := connection.PgConn().ParameterStatus("server_encoding"); encoding != "" && encoding != "UTF8" {
 		return fmt.Errorf("the encoding of the database is %s, it must be UTF8", encoding)
 	}
+	if err := warnOfLimit(ctx, connection, config.MaxConns+1, s.logger); err != nil {
+		return err
+	}
 	version, err := schemaVersion(ctx, connection)
 	if err != nil {
 		return err
@@ -120,19 +123,24 @@ func (s *Store) Close() {
 	s.pool.Close()
 }
 
-// Ready implements backend.Store: the database answers, its schema is not
-// older than this server wants, and events are delivered.
+// Ready implements backend.Store: the database answers and takes writes, its
+// schema is not older than this server wants, and events are delivered.
 func (s *Store) Ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	var version int64
 	err := s.connected(ctx, func(ctx context.Context, connection *pgx.Conn) (err error) {
+		if err := checkWritable(ctx, connection); err != nil {
+			return err
+		}
 		version, err = schemaVersion(ctx, connection)
 		return err
 	})
 	// The errors of connections name hosts and users: they are for the log.
 	switch {
+	case errors.Is(err, errReadOnly):
+		return errors.New("the database is read-only")
 	case err != nil:
 		s.logger.DebugContext(ctx, "database not ready", slog.Any("error", err))
 		return errors.New("the database does not answer")
@@ -149,6 +157,9 @@ func (s *Store) Ready(ctx context.Context) error {
 const (
 	// acquireLimit bounds the wait for a connection of the pool.
 	acquireLimit = 10 * time.Second
+	// fullPause is between two attempts when the server of the database has no
+	// connection left.
+	fullPause = 20 * time.Millisecond
 	// useLimit bounds what is done with it.
 	useLimit = time.Minute
 )
@@ -173,7 +184,7 @@ func (s *Store) use(ctx context.Context, work func(context.Context, *pgx.Conn) e
 func (s *Store) connected(ctx context.Context, work func(context.Context, *pgx.Conn) error) error {
 	waiting, cancel := context.WithTimeout(ctx, acquireLimit)
 	defer cancel()
-	acquired, err := s.pool.Acquire(waiting)
+	acquired, err := s.acquire(waiting)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -184,11 +195,27 @@ func (s *Store) connected(ctx context.Context, work func(context.Context, *pgx.C
 	working, cancel := context.WithTimeout(context.WithoutCancel(ctx), useLimit)
 	defer cancel()
 	err = work(working, acquired.Conn())
-	if err != nil && acquired.Conn().IsClosed() && working.Err() == nil {
+	switch {
+	case err == nil:
+		return nil
+	case acquired.Conn().IsClosed() && working.Err() == nil:
 		s.pool.Reset() // The others have likely died with it.
 		return &lostError{err}
+	case isReadOnly(err):
+		s.pool.Reset() // New ones may find the primary.
 	}
 	return err
+}
+
+// acquire takes a connection of the pool. When the database allows no more, it
+// waits for one of those that there are.
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	for {
+		acquired, err := s.pool.Acquire(ctx)
+		if !isFull(err) || pause(ctx, fullPause) != nil {
+			return acquired, err
+		}
+	}
 }
 
 // lostError tells that the connection was lost.
