@@ -58,8 +58,8 @@ func check(ctx context.Context, out io.Writer) error {
 	if slices.Contains(missing, postgreSQLTag) {
 		return nil
 	}
-	// The stories of clients hold on every store.
-	return run(ctx, out, []string{"PARSEC_TEST_STORE=POSTGRESQL"}, append(tests, "./internal/e2e"))
+	// The rules, and the stories of clients, hold on every store.
+	return run(ctx, out, []string{"PARSEC_TEST_STORE=POSTGRESQL"}, append(tests, "./pkg/backend", "./internal/e2e"))
 }
 
 // run runs the Go tool and prints what it does.

@@ -106,9 +106,16 @@ func (s *postgresServer) takeClean() (name string, found bool) {
 func (s *postgresServer) clean(ctx context.Context, name string) error {
 	err := s.execute(ctx, s.dsn(name), disconnect(name), `
 DO $$
+DECLARE
+    name text;
 BEGIN
-    EXECUTE (SELECT 'TRUNCATE ' || string_agg(format('%I', tablename), ', ') || ' RESTART IDENTITY'
-        FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'goose_db_version');
+    -- To truncate makes new files of every table and index, used or not.
+    SET LOCAL session_replication_role = replica;
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'goose_db_version' LOOP
+        EXECUTE format('DELETE FROM %I', name);
+    END LOOP;
+    PERFORM setval(format('%I', sequencename)::regclass, 1, false)
+        FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL AND sequencename NOT LIKE 'goose%';
     INSERT INTO event_outbox (organizations, authors, kinds, bodies) VALUES ('{}', '{}', '{}', '{}');
 END $$`)
 	if err != nil {
