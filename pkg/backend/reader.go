@@ -15,6 +15,7 @@ type Reader interface {
 	UserReader
 	RealmReader
 	VlobReader
+	ShamirReader
 }
 
 // OrganizationReader reads organizations and invitations.
@@ -151,4 +152,13 @@ type BlockStore interface {
 	Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error
 	// Ready tells why the store cannot serve, nil if it can.
 	Ready(ctx context.Context) error
+}
+
+// ShamirReader reads Shamir recoveries.
+type ShamirReader interface {
+	// ShamirSetup is the current setup of its owner.
+	ShamirSetup(ctx context.Context, organization parsec.OrganizationID, owner parsec.UserID) (*ShamirSetup, bool, error)
+	// ShamirSetupsHeld lists the current setups that give shares to recipient,
+	// in creation order.
+	ShamirSetupsHeld(ctx context.Context, organization parsec.OrganizationID, recipient parsec.UserID) ([]ShamirHeld, error)
 }

@@ -103,6 +103,7 @@ type Tx interface {
 	VlobTx
 	MessageTx
 	InviteTx
+	ShamirTx
 
 	// Emit queues an event, published after the commit in the order of the
 	// calls.
@@ -235,4 +236,18 @@ type InviteTx interface {
 	// DropPresences removes the connections of the scope's invitation whose
 	// leases have ended.
 	DropPresences(now parsec.DateTime)
+}
+
+// ShamirTx is for Shamir recoveries; its effects need LockOrganization.
+type ShamirTx interface {
+	// ActiveAmong counts the distinct users that exist and are not revoked.
+	ActiveAmong(ctx context.Context, users []parsec.UserID) (int, error)
+	// ShamirRevealTokenUsed tells whether any setup has the token, current or
+	// not.
+	ShamirRevealTokenUsed(ctx context.Context, token parsec.UUID) (bool, error)
+	// EndShamirSetup leaves the owner without current setup; it is kept.
+	EndShamirSetup(owner parsec.UserID)
+	// CreateShamirSetup makes the current setup of its owner, who has none, if
+	// only by an earlier effect.
+	CreateShamirSetup(setup ShamirSetup)
 }

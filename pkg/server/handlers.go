@@ -54,6 +54,10 @@ func init() {
 		protocol.Invite3bClaimerWaitPeerTrust:   byInvitee((*backend.Backend).Invite3bClaimerWaitPeerTrust),
 		protocol.Invite4ClaimerCommunicate:      byInvitee((*backend.Backend).Invite4ClaimerCommunicate),
 
+		protocol.ShamirRecoverySetup:      byAuthor((*backend.Backend).ShamirRecoverySetup),
+		protocol.ShamirRecoverySelfInfo:   byAuthor((*backend.Backend).ShamirRecoverySelfInfo),
+		protocol.ShamirRecoveryOthersList: byAuthor((*backend.Backend).ShamirRecoveryOthersList),
+
 		protocol.OrganizationBootstrap:   byAnonymous((*backend.Backend).OrganizationBootstrap),
 		protocol.OrganizationBootstrapV1: byAnonymous((*backend.Backend).OrganizationBootstrapV1),
 		protocol.OrganizationStats:       byAuthor((*backend.Backend).OrganizationStats),

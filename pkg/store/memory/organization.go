@@ -37,6 +37,9 @@ type organization struct {
 	messages      map[parsec.UserID][]backend.Message // the index of an item is its place + 1
 	invitations   map[parsec.InvitationToken]*invitation
 	invitationsV1 map[backend.InviteeV1]backend.InvitationV1
+
+	shamirs      []backend.ShamirSetup // the current ones, in creation order
+	revealTokens map[parsec.UUID]bool  // of all setups
 }
 
 func newOrganization() *organization {
@@ -54,6 +57,7 @@ func newOrganization() *organization {
 		messages:      map[parsec.UserID][]backend.Message{},
 		invitations:   map[parsec.InvitationToken]*invitation{},
 		invitationsV1: map[backend.InviteeV1]backend.InvitationV1{},
+		revealTokens:  map[parsec.UUID]bool{},
 	}
 }
 

@@ -38,6 +38,7 @@ func Exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) backend.Stor
 		{"block", blockChecks},
 		{"message", messageChecks},
 		{"invite", inviteChecks},
+		{"shamir", shamirChecks},
 		{"transaction", transactionChecks},
 		{"concurrency", concurrencyChecks},
 	} {

@@ -1,0 +1,40 @@
+package protocol
+
+import "parsec-server/pkg/parsec"
+
+// ShamirRecoverySetupRequest replaces the author's setup; nil removes it
+// (docs/protocol/invite.md §8).
+type ShamirRecoverySetupRequest struct {
+	Setup *ShamirRecoverySetupData `wire:"setup"`
+}
+
+// ShamirRecoverySetupData is a setup: what the reveal token gives, and the
+// signed certificates that tell who has the shares.
+type ShamirRecoverySetupData struct {
+	CipheredData []byte      `wire:"ciphered_data"`
+	RevealToken  parsec.UUID `wire:"reveal_token"`
+	Brief        []byte      `wire:"brief"`
+	Shares       [][]byte    `wire:"shares"`
+}
+
+// ShamirRecoverySetupReply has no field.
+type ShamirRecoverySetupReply struct{}
+
+// ShamirRecoverySelfInfoRequest has no field.
+type ShamirRecoverySelfInfoRequest struct{}
+
+// ShamirRecoverySelfInfoReply gives the author's brief certificate, nil
+// without setup.
+type ShamirRecoverySelfInfoReply struct {
+	SelfInfo []byte `wire:"self_info,nullable"`
+}
+
+// ShamirRecoveryOthersListRequest has no field.
+type ShamirRecoveryOthersListRequest struct{}
+
+// ShamirRecoveryOthersListReply gives the certificates of each setup that the
+// author is a recipient of, at the same place in both lists.
+type ShamirRecoveryOthersListReply struct {
+	BriefCertificates [][]byte `wire:"brief_certificates"`
+	ShareCertificates [][]byte `wire:"share_certificates"`
+}
