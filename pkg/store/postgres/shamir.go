@@ -78,7 +78,7 @@ func (t *tx) ActiveAmong(_ context.Context, users []parsec.UserID) (int, error) 
 SELECT count(*) FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = ANY ($2::text[]) AND u.revoked_on IS NULL`,
 		[]any{t.organizationName(), ids}, (*unsigned)(&active)))
-	return int(active), err //nolint:gosec // at most len(users)
+	return int(active), err
 }
 
 // ShamirRevealTokenUsed implements backend.ShamirTx.
