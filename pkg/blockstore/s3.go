@@ -126,6 +126,11 @@ func (s *S3) Create(ctx context.Context, organization parsec.OrganizationID, id 
 		Key:    &name,
 		Body:   bytes.NewReader(block),
 	})
+	// A store that refuses before it has read the block may cut its reply: the
+	// status alone says what is missing, and it cannot be the object.
+	if response := (*awshttp.ResponseError)(nil); errors.As(err, &response) && response.HTTPStatusCode() == http.StatusNotFound {
+		return s.noBucket()
+	}
 	return s.failure(err)
 }
 
