@@ -24,7 +24,7 @@ func (p program) backendRunCommand() *cobra.Command {
 		for _, warning := range loaded.Warnings {
 			log.WarnContext(command.Context(), warning)
 		}
-		return p.serve(command.Context(), loaded.Config, log, p.version, p.stdout)
+		return p.serve(command.Context(), loaded.Config, log, p.build, p.stdout)
 	}
 	return command
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,18 +21,15 @@ const (
 	exitUsage   = 2
 )
 
-// version is stamped with -ldflags "-X main.version=<version>".
-var version string
-
 // program is what the commands share.
 type program struct {
 	// commandLine is what was typed, without the arguments of PARSEC_CMD_ARGS.
 	commandLine []string
 	environment config.Environment
-	version     string
+	build       build
 	stdout      io.Writer
 	stderr      io.Writer
-	serve       func(ctx context.Context, settings config.Config, log *slog.Logger, version string, stdout io.Writer) error
+	serve       func(ctx context.Context, settings config.Config, log *slog.Logger, build build, stdout io.Writer) error
 }
 
 // run executes the command that args name and gives the exit code.
@@ -41,7 +37,7 @@ func run(ctx context.Context, args []string, environment config.Environment, std
 	p := program{
 		commandLine: args,
 		environment: environment,
-		version:     stampedVersion(),
+		build:       stampedBuild(),
 		stdout:      stdout,
 		stderr:      stderr,
 		serve:       serve,
@@ -88,7 +84,7 @@ func (p program) group(name, short string) *cobra.Command {
 	group := &cobra.Command{
 		Use:     name,
 		Short:   short,
-		Version: p.version,
+		Version: p.build.String(),
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(command *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -130,15 +126,4 @@ func dashed(option string) string {
 		return "-" + option
 	}
 	return "--" + option
-}
-
-// stampedVersion falls back on what the Go tool knows of this build.
-func stampedVersion() string {
-	if version != "" {
-		return version
-	}
-	if build, found := debug.ReadBuildInfo(); found {
-		return build.Main.Version
-	}
-	return "unknown"
 }

@@ -46,10 +46,10 @@ func executeWith(ctx context.Context, serve serveStub, variables map[string]stri
 	p := program{
 		commandLine: args,
 		environment: environmentOf(variables),
-		version:     "v9.9.9",
+		build:       build{"v9.9.9", "cafe"},
 		stdout:      &stdout,
 		stderr:      &stderr,
-		serve: func(ctx context.Context, settings config.Config, log *slog.Logger, _ string, _ io.Writer) error {
+		serve: func(ctx context.Context, settings config.Config, log *slog.Logger, _ build, _ io.Writer) error {
 			got.settings = &settings
 			return serve(ctx, log)
 		},
@@ -135,7 +135,7 @@ func TestRunShortOptions(t *testing.T) {
 
 // TestV113CommandLine is that of a deployment of the first release.
 func TestV113CommandLine(t *testing.T) {
-	got := executeWith(t.Context(), idle, map[string]string{"PARSEC_ADMINISTRATION_TOKEN": "hunter2"},
+	got := executeWith(t.Context(), idle, map[string]string{"PARSEC_ADMINISTRATION_TOKEN": "hunter2/Qx7rTz0bLmPa"},
 		"backend", "run", "--db=postgresql://parsec:hunter2@db/parsec", "--blockstore=POSTGRESQL", "--db-drop-deleted-data", "--sentry-url=https://hunter2@sentry.example.com/1")
 	if got.code != 0 || got.settings == nil {
 		t.Fatalf("got %+v", got)
@@ -205,7 +205,7 @@ func TestRunWarns(t *testing.T) {
 func TestConfigCommand(t *testing.T) {
 	got := executeWith(t.Context(), idle, map[string]string{
 		"PARSEC_DB":                             "postgresql://parsec:hunter2@db/parsec",
-		"PARSEC_ADMINISTRATION_TOKEN":           "hunter2",
+		"PARSEC_ADMINISTRATION_TOKEN":           "hunter2/Qx7rTz0bLmPa",
 		"PARSEC_SENTRY_DSN":                     "https://hunter2@sentry.example.com/1",
 		"PARSEC_ORGANIZATION_BOOTSTRAP_WEBHOOK": "https://me:hunter2@example.com/hook",
 		"PARSEC_EMAIL_HOST_PASSWORD":            "hunter2",
@@ -255,8 +255,8 @@ func TestHelpAndVersion(t *testing.T) {
 		{[]string{"--help"}, "Available Commands:"},
 		{[]string{"backend"}, "Available Commands:"},
 		{[]string{"backend", "run", "--help"}, "-H, --host"},
-		{[]string{"--version"}, "parsec, version v9.9.9\n"},
-		{[]string{"backend", "--version"}, "parsec, version v9.9.9\n"},
+		{[]string{"--version"}, "parsec, version v9.9.9 (commit cafe)\n"},
+		{[]string{"backend", "--version"}, "parsec, version v9.9.9 (commit cafe)\n"},
 	} {
 		got := executeWith(t.Context(), idle, nil, row.args...)
 		if got.code != 0 || got.stderr != "" || !strings.Contains(got.stdout, row.want) {

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
@@ -21,7 +23,7 @@ import (
 
 // serve runs a server until ctx is done, then lets running commands finish
 // within the grace period.
-func serve(ctx context.Context, settings config.Config, logger *slog.Logger, version string, stdout io.Writer) error {
+func serve(ctx context.Context, settings config.Config, logger *slog.Logger, build build, stdout io.Writer) error {
 	bus := event.NewBus()
 	defer bus.Close()
 	now := func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
@@ -49,16 +51,18 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, ver
 	})
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
-	front := server.New(rules, now, logger, serverOptions(settings, address, version))
+	front := server.New(rules, now, logger, serverOptions(settings, address, build.version))
 
 	failed := make(chan error, 1)
 	go func() { failed <- front.Serve(listener) }()
 	announce(stdout, settings, port, address)
+	notifyManager(logger, daemon.SdNotifyReady)
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
 		logger.Info("stopping", "grace_period", settings.ShutdownGracePeriod)
 	}
+	notifyManager(logger, daemon.SdNotifyStopping)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), settings.ShutdownGracePeriod)
 	defer cancel()
 	front.Shutdown(grace)
@@ -102,6 +106,13 @@ func serverOptions(settings config.Config, address parsec.ServerAddress, version
 		options.EnforceHTTPS = &server.ForwardedProto{Header: settings.ForwardProto.Header, Value: settings.ForwardProto.Value}
 	}
 	return options
+}
+
+// notifyManager tells the service manager that started the process, if any.
+func notifyManager(logger *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		logger.Warn("the service manager is not told", "state", state, "error", err)
+	}
 }
 
 // announce prints the start-up line, once the port is bound.

@@ -202,6 +202,8 @@ func (c Config) developmentAddress(port int) string {
 // start only is no *UsageError.
 func (c Config) check() error {
 	switch {
+	case !c.Development && isWeakToken(c.AdministrationToken.Reveal()):
+		return errWeakToken
 	case c.TLS.KeyFile != "" && c.TLS.CertificateFile == "":
 		return &UsageError{"--ssl-keyfile needs --ssl-certfile."}
 	case c.Port < 0 || c.Port > maxPort:

@@ -123,6 +123,35 @@ func LoadBlockstore(arguments []Argument, environment Environment) (Blockstore, 
 	return config.Blockstore, err
 }
 
+// Listening is where a server listens.
+type Listening struct {
+	Host string
+	Port int // 1 to 65535
+	TLS  TLS
+}
+
+// LoadListening resolves where the server of these settings listens, and judges
+// no other setting.
+func LoadListening(arguments []Argument, environment Environment) (Listening, error) {
+	l := loader{arguments: arguments, environment: environment}
+	for _, setting := range settings {
+		switch setting.Name {
+		case "host", "port", "ssl-certfile":
+			found, err := l.resolve(setting)
+			if err != nil {
+				return Listening{}, err
+			}
+			if err := l.parse(setting, found); err != nil {
+				return Listening{}, err
+			}
+		}
+	}
+	if l.config.Port < 1 || l.config.Port > maxPort {
+		return Listening{}, &UsageError{"Invalid value for '--port': the server must listen on a known one, 1 to 65535."}
+	}
+	return Listening{l.config.Host, l.config.Port, l.config.TLS}, nil
+}
+
 // loadOne resolves a setting that must be given.
 func loadOne(name string, arguments []Argument, environment Environment) (Config, error) {
 	l := loader{arguments: arguments, environment: environment}

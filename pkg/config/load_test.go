@@ -36,8 +36,11 @@ func expanded(words ...string) []Argument {
 	return arguments
 }
 
+// goodToken is what an administrator made at random.
+const goodToken = "8cmLbv02Kf7YxTqp"
+
 // required are the arguments without which nothing loads.
-var required = []string{"db=MOCKED", "blockstore=MOCKED", "administration-token=t"}
+var required = []string{"db=MOCKED", "blockstore=MOCKED", "administration-token=" + goodToken}
 
 func mustLoad(t *testing.T, arguments []Argument, variables map[string]string) Loaded {
 	t.Helper()
@@ -100,7 +103,7 @@ func TestLoadPrecedence(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			variables := map[string]string{
-				"PARSEC_DB": "MOCKED", "PARSEC_BLOCKSTORE": "MOCKED", "PARSEC_ADMINISTRATION_TOKEN": "t", "PARSEC_EMAIL_SENDER": "a@b.c",
+				"PARSEC_DB": "MOCKED", "PARSEC_BLOCKSTORE": "MOCKED", "PARSEC_ADMINISTRATION_TOKEN": goodToken, "PARSEC_EMAIL_SENDER": "a@b.c",
 			}
 			for name, text := range row.variables {
 				variables[name] = text
@@ -120,7 +123,7 @@ func TestLoadDefaults(t *testing.T) {
 		Port:                                    6777,
 		Database:                                Database{DSN: NewSecret(Mocked), MinConnections: 5, MaxConnections: 7, ConnectionAttempts: 10, ConnectionPause: time.Second},
 		Blockstore:                              memoryNode,
-		AdministrationToken:                     NewSecret("t"),
+		AdministrationToken:                     NewSecret(goodToken),
 		SSEKeepalive:                            30 * time.Second,
 		MaxUnauthenticatedConnectionsPerAddress: 100,
 		ShutdownGracePeriod:                     10 * time.Second,
@@ -169,7 +172,6 @@ func TestLoadTexts(t *testing.T) {
 		{"log-filter=a|b", func(c Config) any { return c.Log.Filter.String() }, "a|b"},
 		{"sentry-url=https://k@s/1", func(c Config) any { return c.Sentry.DSN.Reveal() }, "https://k@s/1"},
 		{"sentry-dsn=", func(c Config) any { return c.Sentry.DSN.IsZero() }, true},
-		{"administration-token=", func(c Config) any { return c.AdministrationToken.Reveal() }, ""},
 		{"email-host=MOCKED", func(c Config) any { return c.Email.Sender.Address }, "no-reply@parsec.com"},
 		{"email-sender=Parsec <p@example.com>", func(c Config) any { return c.Email.Sender.Name + "/" + c.Email.Sender.Address }, "Parsec/p@example.com"},
 		{"email-language=FR", func(c Config) any { return c.Email.Language }, "fr"},
@@ -274,7 +276,7 @@ func TestLoadFailures(t *testing.T) {
 		{[]string{"log-filter=("}, "Invalid value for '--log-filter': error parsing regexp: missing closing ): `(`"},
 		{[]string{"sentry-dsn=hunter2"}, "Invalid value for '--sentry-dsn': must be `https://<key>@<host>/<project>`"},
 	} {
-		arguments := append([]string{"db=MOCKED", "administration-token=t"}, row.arguments...)
+		arguments := append([]string{"db=MOCKED", "administration-token=" + goodToken}, row.arguments...)
 		if !strings.HasPrefix(row.arguments[0], "blockstore=") {
 			arguments = append(arguments, "blockstore=MOCKED")
 		}
@@ -291,14 +293,14 @@ func TestLoadSecretFiles(t *testing.T) {
 	loaded := mustLoad(t, nil, map[string]string{
 		"PARSEC_DB_FILE":                   writeFile(t, "postgresql://parsec:hunter2@db/parsec\n"),
 		"PARSEC_BLOCKSTORE_FILE":           writeFile(t, "RAID1:0:s3::r:b:k:s p a c e\r\nRAID1:1:POSTGRESQL\r\n"),
-		"PARSEC_ADMINISTRATION_TOKEN_FILE": writeFile(t, " to ken \n\n"),
+		"PARSEC_ADMINISTRATION_TOKEN_FILE": writeFile(t, " "+goodToken+" \n\n"),
 		"PARSEC_SENTRY_URL_FILE":           writeFile(t, "https://hunter2@s/1"),
 	})
 	config := loaded.Config
 	if got := config.Database.DSN.Reveal(); got != "postgresql://parsec:hunter2@db/parsec" {
 		t.Errorf("DSN %q", got)
 	}
-	if got := config.AdministrationToken.Reveal(); got != " to ken \n" {
+	if got := config.AdministrationToken.Reveal(); got != " "+goodToken+" \n" {
 		t.Errorf("token %q", got)
 	}
 	if want := raid(BlockstoreRAID1, s3Node("", "r", "b", "k", "s p a c e"), postgreSQLNode); !reflect.DeepEqual(config.Blockstore, want) {
@@ -316,7 +318,7 @@ func TestLoadSecretFiles(t *testing.T) {
 
 func TestLoadRefusesLongSecretFiles(t *testing.T) {
 	for length, wanted := range map[int]bool{maxSecretFileBytes: true, maxSecretFileBytes + 1: false} {
-		path := writeFile(t, strings.Repeat("x", length))
+		path := writeFile(t, strings.Repeat("x", length-len(goodToken))+goodToken)
 		_, err := Load(typed("db=MOCKED", "blockstore=MOCKED"), environmentOf(map[string]string{"PARSEC_ADMINISTRATION_TOKEN_FILE": path}))
 		if (err == nil) != wanted {
 			t.Errorf("%d bytes: %v", length, err)
@@ -372,7 +374,7 @@ func TestTypesOfTheStartLine(t *testing.T) {
 	if mocked.Database.Type() != "MOCKED" || mocked.Blockstore.Type() != "MOCKED" || mocked.Email.Type() != "MOCKED" {
 		t.Errorf("got %s, %s, %s", mocked.Database.Type(), mocked.Blockstore.Type(), mocked.Email.Type())
 	}
-	deployed := mustLoad(t, typed("db=postgresql://h", "blockstore=POSTGRESQL", "administration-token=t", "email-host=mail", "email-sender=a@b.c"), nil).Config
+	deployed := mustLoad(t, typed("db=postgresql://h", "blockstore=POSTGRESQL", "administration-token="+goodToken, "email-host=mail", "email-sender=a@b.c"), nil).Config
 	if deployed.Database.Type() != "POSTGRESQL" || deployed.Blockstore.Type() != "POSTGRESQL" || deployed.Email.Type() != "SMTP" {
 		t.Errorf("got %s, %s, %s", deployed.Database.Type(), deployed.Blockstore.Type(), deployed.Email.Type())
 	}

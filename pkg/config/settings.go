@@ -85,7 +85,7 @@ var settings = []Setting{
 	}, {
 		Name: "administration-token", Variable: "PARSEC_ADMINISTRATION_TOKEN", Kind: Text, Required: true, Secret: true, Since: "1.13", Group: groupServer,
 		Development: "s3cr3t", development: always("s3cr3t"),
-		Help:  "What administrators authenticate with.",
+		Help:  "What administrators authenticate with. One that can be guessed is refused, except with --dev.",
 		parse: into(func(c *Config) *Secret { return &c.AdministrationToken }, parseSecret),
 	}, {
 		Name: "ssl-keyfile", Variable: "PARSEC_SSL_KEYFILE", Kind: File, Since: "1.13", Group: groupServer,

@@ -1,0 +1,35 @@
+package config
+
+import "strings"
+
+const (
+	// minTokenBytes is well below what the advised command gives, and beyond
+	// what anybody types.
+	minTokenBytes = 16
+	// minTokenVariety is how many different bytes a token has at least.
+	minTokenVariety = 8
+)
+
+// knownTokens are in tokens that were copied from an example.
+var knownTokens = []string{"s3cr3t", "changeme", "change-me", "change_me", "change me", "password", "administration", "example", "12345678"}
+
+// errWeakToken says how to make a good one.
+var errWeakToken = &UsageError{"Invalid value for '--administration-token': anybody could guess it. Make one with: openssl rand -base64 48"}
+
+// isWeakToken tells whether a token can be guessed.
+func isWeakToken(token string) bool {
+	variety := map[byte]struct{}{}
+	for i := range len(token) {
+		variety[token[i]] = struct{}{}
+	}
+	if len(token) < minTokenBytes || len(variety) < minTokenVariety {
+		return true
+	}
+	lower := strings.ToLower(token)
+	for _, known := range knownTokens {
+		if strings.Contains(lower, known) {
+			return true
+		}
+	}
+	return false
+}
