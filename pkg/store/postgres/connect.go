@@ -53,6 +53,18 @@ func parse(dsn string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
+// NewPool gives a pool of at most size connections, with the limits of the
+// store, for what needs no more than statements of its own. It does not connect
+// before it is used; the caller closes it.
+func NewPool(dsn string, size int32) (*pgxpool.Pool, error) {
+	config, err := parse(dsn)
+	if err != nil {
+		return nil, err
+	}
+	config.MinConns, config.MaxConns = 0, size
+	return pgxpool.NewWithConfig(context.Background(), config)
+}
+
 func milliseconds(duration time.Duration) string { return fmt.Sprint(duration.Milliseconds()) }
 
 // Retry is how long the first connection is waited for. Only connections that

@@ -1,0 +1,93 @@
+package blockstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+var _ backend.BlockStore = (*Postgres)(nil)
+
+// Postgres keeps blocks in the table block_data of a database
+// (docs/protocol/blockstore.md §3), by statements of its own: bytes travel in
+// no transaction of a command. Its methods are safe for concurrent use, try
+// once, and are limited by their contexts only.
+type Postgres struct {
+	pool *pgxpool.Pool
+}
+
+// NewPostgres returns a store that uses pool, which may not be connected yet.
+// Who gives the pool closes it.
+func NewPostgres(pool *pgxpool.Pool) *Postgres { return &Postgres{pool} }
+
+// String names the store in logs.
+func (p *Postgres) String() string { return "PostgreSQL table block_data" }
+
+// Read implements backend.BlockStore.
+func (p *Postgres) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) (block []byte, err error) {
+	err = p.pool.QueryRow(ctx,
+		"SELECT data FROM block_data WHERE organization_id = $1 AND block_id = $2",
+		organization.String(), id.String()).Scan(&block)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, backend.ErrBlockNotFound
+	}
+	return block, p.failure(err)
+}
+
+// Create implements backend.BlockStore. Like in S3 the last bytes count: the
+// rules let nobody write an id twice but who tries again.
+func (p *Postgres) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
+	if block == nil {
+		block = []byte{} // nil would be NULL.
+	}
+	_, err := p.pool.Exec(ctx, `
+INSERT INTO block_data (organization_id, block_id, data) VALUES ($1, $2, $3)
+ON CONFLICT (organization_id, block_id) DO UPDATE SET data = excluded.data, written_on = excluded.written_on`,
+		organization.String(), id.String(), block)
+	return p.failure(err)
+}
+
+// Ready implements backend.BlockStore: the table can be read.
+func (p *Postgres) Ready(ctx context.Context) error {
+	_, err := p.pool.Exec(ctx, "SELECT FROM block_data LIMIT 1")
+	return p.failure(err)
+}
+
+// failure names the store in an error of pgx, and tells whether another try
+// may help.
+func (p *Postgres) failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	const undefinedTable = "42P01"
+	refusal, refused := errors.AsType[*pgconn.PgError](err)
+	if refused && refusal.Code == undefinedTable {
+		return &permanentError{fmt.Errorf("%s: there is no such table, create it with `parsec backend migrate`", p)}
+	}
+	named := fmt.Errorf("%s: %w", p, err)
+	if refused {
+		switch refusal.Code[:2] {
+		case "28", "3D", "42": // The login, the database or a right is missing.
+			return &permanentError{named}
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		// Each address that pgx has tried is a line.
+		return &oneLine{named}
+	}
+	return named
+}
+
+// oneLine is an error on one line.
+type oneLine struct{ err error }
+
+func (o *oneLine) Error() string { return strings.Join(strings.Fields(o.err.Error()), " ") }
+func (o *oneLine) Unwrap() error { return o.err }
