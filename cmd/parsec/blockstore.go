@@ -9,9 +9,12 @@ import (
 	"os"
 	"sync"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/store/postgres"
 )
 
 // bundleVariable names the file of the only authorities that S3 servers are
@@ -19,42 +22,77 @@ import (
 // (docs/protocol/deployment-facts.md).
 const bundleVariable = "AWS_CA_BUNDLE"
 
+// blockStoreOptions are what block stores need besides their own settings.
+type blockStoreOptions struct {
+	// database is that of POSTGRESQL.
+	database config.Database
+	// degradedWrites is for RAID1 and RAID5.
+	degradedWrites bool
+	logger         *slog.Logger
+}
+
 // openBlockStore puts together the stores that settings describe, without
 // connecting to them. The caller ends them with the function that it gets.
-func openBlockStore(settings config.Blockstore, logger *slog.Logger) (store backend.BlockStore, end func(), err error) {
-	nothing := func() {}
-	switch settings.Kind {
-	case config.BlockstoreRAID0, config.BlockstoreRAID1, config.BlockstoreRAID5:
-	default:
-		store, err = openSimpleBlockStore(settings)
-		return store, nothing, err
+func openBlockStore(settings config.Blockstore, options blockStoreOptions) (store backend.BlockStore, end func(), err error) {
+	nodes, endNodes, err := openBlockNodes(settings, options.database)
+	if err != nil {
+		return nil, nil, err
 	}
-	nodes := make([]backend.BlockStore, len(settings.Nodes))
-	for i, node := range settings.Nodes {
-		if nodes[i], err = openSimpleBlockStore(node); err != nil {
-			return nil, nil, fmt.Errorf("node %d of the block store: %w", i, err)
-		}
-	}
-	options := blockstore.RAIDOptions{Logger: logger}
+	raid := blockstore.RAIDOptions{DegradedWrites: options.degradedWrites, Logger: options.logger}
 	switch settings.Kind {
 	case config.BlockstoreRAID0:
-		return blockstore.NewRAID0(nodes), nothing, nil
+		return blockstore.NewRAID0(nodes), endNodes, nil
 	case config.BlockstoreRAID1:
-		raid := blockstore.NewRAID1(nodes, options)
-		return raid, raid.Close, nil
-	default:
-		raid, err := blockstore.NewRAID5(nodes, options)
+		store := blockstore.NewRAID1(nodes, raid)
+		return store, func() { store.Close(); endNodes() }, nil
+	case config.BlockstoreRAID5:
+		store, err := blockstore.NewRAID5(nodes, raid)
 		if err != nil {
+			endNodes()
 			return nil, nil, err
 		}
-		return raid, raid.Close, nil
+		return store, func() { store.Close(); endNodes() }, nil
+	default:
+		return nodes[0], endNodes, nil
 	}
 }
 
-func openSimpleBlockStore(settings config.Blockstore) (backend.BlockStore, error) {
+// openBlockNodes opens each node of a RAID, or the one store that there is.
+func openBlockNodes(settings config.Blockstore, database config.Database) (nodes []backend.BlockStore, end func(), err error) {
+	var pool *pgxpool.Pool
+	end = func() {
+		if pool != nil {
+			pool.Close()
+		}
+	}
+	if settings.Uses(config.BlockstorePostgreSQL) {
+		if pool, err = postgres.NewPool(database.DSN.Reveal(), database.MaxConnections); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(settings.Nodes) == 0 {
+		store, err := openSimpleBlockStore(settings, pool)
+		if err != nil {
+			end()
+			return nil, nil, err
+		}
+		return []backend.BlockStore{store}, end, nil
+	}
+	nodes = make([]backend.BlockStore, len(settings.Nodes))
+	for i, node := range settings.Nodes {
+		if nodes[i], err = openSimpleBlockStore(node, pool); err != nil {
+			end()
+			return nil, nil, fmt.Errorf("node %d of the block store: %w", i, err)
+		}
+	}
+	return nodes, end, nil
+}
+
+// openSimpleBlockStore uses pool for POSTGRESQL.
+func openSimpleBlockStore(settings config.Blockstore, pool *pgxpool.Pool) (backend.BlockStore, error) {
 	switch settings.Kind {
-	case config.BlockstoreMemory:
-		return blockstore.NewMemory(), nil
+	case config.BlockstorePostgreSQL:
+		return blockstore.NewLimited(blockstore.NewPostgres(pool), blockstore.DefaultLimits()), nil
 	case config.BlockstoreS3:
 		roots, err := bundledRoots(os.Getenv(bundleVariable))
 		if err != nil {
@@ -85,7 +123,7 @@ func openSimpleBlockStore(settings config.Blockstore) (backend.BlockStore, error
 		}
 		return blockstore.NewLimited(store, blockstore.DefaultLimits()), nil
 	default:
-		return nil, fmt.Errorf("this version has no block store of kind %s", settings.Kind)
+		return blockstore.NewMemory(), nil
 	}
 }
 

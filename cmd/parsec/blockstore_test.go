@@ -19,6 +19,7 @@ import (
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/parsec"
 )
 
 func openTestBlockStore(t *testing.T, texts ...string) (backend.BlockStore, error) {
@@ -27,7 +28,10 @@ func openTestBlockStore(t *testing.T, texts ...string) (backend.BlockStore, erro
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, end, err := openBlockStore(settings, slog.New(slog.DiscardHandler))
+	store, end, err := openBlockStore(settings, blockStoreOptions{
+		database: config.Database{DSN: config.NewSecret("host=127.0.0.1"), MaxConnections: 1},
+		logger:   slog.New(slog.DiscardHandler),
+	})
 	if err == nil {
 		t.Cleanup(end)
 	}
@@ -41,11 +45,13 @@ func TestOpenBlockStore(t *testing.T) {
 		want  string
 	}{
 		{[]string{"MOCKED"}, "memory"},
+		{[]string{"POSTGRESQL"}, "PostgreSQL table block_data"},
 		{[]string{s3}, "S3 bucket blocks at minio:9000"},
 		{[]string{"s3::eu:blocks:key:secret"}, "S3 bucket blocks at AWS eu"},
 		{[]string{swift}, "Swift container blocks at auth.example.com"},
 		{[]string{"RAID0:0:MOCKED"}, "RAID0 of 1 nodes"},
 		{[]string{"RAID1:1:MOCKED", "RAID1:0:" + s3}, "RAID1 of 2 nodes"},
+		{[]string{"RAID1:0:POSTGRESQL", "RAID1:1:POSTGRESQL"}, "RAID1 of 2 nodes"},
 		{[]string{"RAID5:0:MOCKED", "RAID5:1:" + s3, "RAID5:2:" + swift}, "RAID5 of 3 nodes"},
 	} {
 		store, err := openTestBlockStore(t, test.texts...)
@@ -54,14 +60,46 @@ func TestOpenBlockStore(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"POSTGRESQL":              "this version has no block store of kind POSTGRESQL",
-		"RAID1:0:POSTGRESQL":      "node 0 of the block store: this version has no block store of kind POSTGRESQL",
 		"RAID5:0:MOCKED":          "RAID5 block store needs at least 3 nodes",
 		"s3::eu::key:secret":      "the S3 bucket has no name",
 		"swift::tenant:c:user:pw": "the Swift authentication address is not a URL",
 	} {
 		if _, err := openTestBlockStore(t, text); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// --blockstore-degraded-writes lets a write do without one node, of the levels
+// that can read without it.
+func TestDegradedWrites(t *testing.T) {
+	const nobody = `s3:http\://127.0.0.1\:1:eu:blocks:key:secret`
+	for _, test := range []struct {
+		texts              []string
+		degraded, accepted bool
+	}{
+		{[]string{"RAID1:0:MOCKED", "RAID1:1:" + nobody}, false, false},
+		{[]string{"RAID1:0:MOCKED", "RAID1:1:" + nobody}, true, true},
+		{[]string{"RAID5:0:MOCKED", "RAID5:1:" + nobody, "RAID5:2:MOCKED"}, false, false},
+		{[]string{"RAID5:0:MOCKED", "RAID5:1:" + nobody, "RAID5:2:MOCKED"}, true, true},
+		{[]string{"RAID0:0:" + nobody}, true, false},
+	} {
+		settings, err := config.ParseBlockstore(test.texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		store, end, err := openBlockStore(settings, blockStoreOptions{degradedWrites: test.degraded, logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(end)
+		organization, err := parsec.ParseOrganizationID("CoolOrg")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = store.Create(t.Context(), organization, parsec.BlockID(parsec.NewUUID()), []byte("abc"))
+		if (err == nil) != test.accepted {
+			t.Errorf("%s, degraded writes %t: %v", store, test.degraded, err)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, bui
 		return err
 	}
 	defer endStore()
-	blocks, endBlocks, err := openBlockStore(settings.Blockstore, logger)
+	blocks, endBlocks, err := openBlockStore(settings.Blockstore, blockStoreOptions{settings.Database, settings.BlockstoreDegradedWrites, logger})
 	if err != nil {
 		return err
 	}

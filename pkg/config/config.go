@@ -22,9 +22,12 @@ type Config struct {
 	Host string
 	Port int
 
-	Database            Database
-	Blockstore          Blockstore
-	AdministrationToken Secret
+	Database   Database
+	Blockstore Blockstore
+	// BlockstoreDegradedWrites accepts blocks that one node of a RAID1 or RAID5
+	// has not stored.
+	BlockstoreDegradedWrites bool
+	AdministrationToken      Secret
 
 	// ServerAddress is announced to clients. Zero means none: no e-mail is
 	// sent and /redirect answers 501; but see AnnouncedAddress.

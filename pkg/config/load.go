@@ -111,7 +111,7 @@ func LoadDSN(arguments []Argument, environment Environment) (Secret, error) {
 		return Secret{}, err
 	}
 	if config.Database.Mocked() {
-		return Secret{}, &UsageError{"Invalid value for '--db': a database in memory has no schema."}
+		return Secret{}, &UsageError{"Invalid value for '--db': this command needs a PostgreSQL database."}
 	}
 	return config.Database.DSN, nil
 }
@@ -331,6 +331,9 @@ func (l *loader) warnings() []string {
 	var warnings []string
 	if l.config.Database.DropDeletedData {
 		warnings = append(warnings, "--db-drop-deleted-data has no effect")
+	}
+	if kind := l.config.Blockstore.Kind; l.config.BlockstoreDegradedWrites && kind != BlockstoreRAID1 && kind != BlockstoreRAID5 {
+		warnings = append(warnings, "--blockstore-degraded-writes has no effect without RAID1 or RAID5")
 	}
 	switch {
 	case l.development:

@@ -358,10 +358,11 @@ func TestLoadDevelopment(t *testing.T) {
 }
 
 func TestLoadWarnings(t *testing.T) {
-	loaded := mustLoad(t, typed(append(slices.Clone(required), "backend-addr=parsec://h", "db-drop-deleted-data")...), map[string]string{"PARSEC_DBB": "x"})
+	loaded := mustLoad(t, typed(append(slices.Clone(required), "backend-addr=parsec://h", "db-drop-deleted-data", "blockstore-degraded-writes")...), map[string]string{"PARSEC_DBB": "x"})
 	want := []string{
 		"unknown variable PARSEC_DBB is ignored, did you mean PARSEC_DB?",
 		"--db-drop-deleted-data has no effect",
+		"--blockstore-degraded-writes has no effect without RAID1 or RAID5",
 		"without --email-host no e-mail is sent",
 	}
 	if !slices.Equal(loaded.Warnings, want) {

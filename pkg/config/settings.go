@@ -83,6 +83,10 @@ var settings = []Setting{
 			return err
 		},
 	}, {
+		Name: "blockstore-degraded-writes", Variable: "PARSEC_BLOCKSTORE_DEGRADED_WRITES", Kind: Flag, Default: "false", Since: own, Group: groupStorage,
+		Help:  "With RAID1 or RAID5, accept a block that all nodes but one have stored. Until it is repaired, losing another node loses it.",
+		parse: into(func(c *Config) *bool { return &c.BlockstoreDegradedWrites }, parseBoolean),
+	}, {
 		Name: "administration-token", Variable: "PARSEC_ADMINISTRATION_TOKEN", Kind: Text, Required: true, Secret: true, Since: "1.13", Group: groupServer,
 		Development: "s3cr3t", development: always("s3cr3t"),
 		Help:  "What administrators authenticate with. One that can be guessed is refused, except with --dev.",
