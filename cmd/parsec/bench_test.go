@@ -34,7 +34,7 @@ func TestBenchRefusals(t *testing.T) {
 		"number of connections":             {"--connections", "-1"},
 		"Invalid value for '--source'":      {"--source", "here"},
 		"Invalid value for '--addr'":        {"--addr", "http://here"},
-		"bad_admin_token":                   {"--administration-token", "wrong"},
+		"not_allowed":                       {"--administration-token", "wrong"},
 		"Got unexpected extra argument (x)": {"x"},
 	} {
 		stdout, _, err := newShell(t).run(append([]string{"bench"}, arguments...)...)

@@ -4,38 +4,71 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
+	"log/slog"
+	"net/netip"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 )
 
-// ErrUserNotFound tells that no user can be frozen under that id.
-var ErrUserNotFound = errors.New("no such user, or it is revoked, or it has no human handle")
-
 // bootstrapTokenBytes is the size of a bootstrap token before its hexadecimal
 // form (docs/protocol/types.md §1).
 const bootstrapTokenBytes = 32
 
-// AdministrationCreate creates an organization, or replaces one that is not
-// bootstrapped (docs/protocol/administration.md §2).
-func (b *Backend) AdministrationCreate(ctx context.Context, request *protocol.AdministrationCreateRequest) (*protocol.AdministrationCreateReply, error) {
-	token, err := b.createOrganization(ctx, request.OrganizationID, func(organization *Organization) {
-		organization.ExpirationDate = request.ExpirationDate
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.AdministrationCreateReply{BootstrapToken: token, ExpirationDate: request.ExpirationDate}, nil
+// Administrator is whoever gave the administration token.
+type Administrator struct {
+	// Address is where the request came from.
+	Address netip.Addr
 }
 
-// createOrganization gives the bootstrap token. What configure does not change
-// has the settings of new organizations.
-func (b *Backend) createOrganization(ctx context.Context, id parsec.OrganizationID, configure func(*Organization)) (token string, err error) {
-	created := b.newOrganization(id, b.now())
+// OrganizationChange is what an administrator gives of an organization; nil is
+// not given (docs/protocol/administration.md §2 and §4).
+type OrganizationChange struct {
+	// Expiration is the form of API 1, Expired that of REST: expired from now
+	// on, or not expired; one that is as asked already stays as it is.
+	Expiration                 *Expiration
+	Expired                    *bool
+	UserProfileOutsiderAllowed *bool
+	ActiveUsersLimit           *UsersLimit
+	MinimumArchivingPeriod     *uint64
+}
+
+// Expiration is a date, nil for never.
+type Expiration struct{ Date *parsec.DateTime }
+
+// UsersLimit is a number, nil for no limit.
+type UsersLimit struct{ Users *uint64 }
+
+func (c *OrganizationChange) apply(organization *Organization, now parsec.DateTime) {
+	if c.Expiration != nil {
+		organization.ExpirationDate = c.Expiration.Date
+	}
+	if c.Expired != nil && *c.Expired != organization.Expired(now) {
+		organization.ExpirationDate = nil
+		if *c.Expired {
+			organization.ExpirationDate = &now
+		}
+	}
+	if c.UserProfileOutsiderAllowed != nil {
+		organization.UserProfileOutsiderAllowed = *c.UserProfileOutsiderAllowed
+	}
+	if c.ActiveUsersLimit != nil {
+		organization.ActiveUsersLimit = c.ActiveUsersLimit.Users
+	}
+	if c.MinimumArchivingPeriod != nil {
+		organization.MinimumArchivingPeriod = *c.MinimumArchivingPeriod
+	}
+}
+
+// CreateOrganization creates an organization, or replaces one that is not
+// bootstrapped, and gives its bootstrap token. What is not given has the
+// settings of new organizations.
+func (b *Backend) CreateOrganization(ctx context.Context, by Administrator, id parsec.OrganizationID, given OrganizationChange) (token string, err error) {
+	now := b.now()
+	created := b.newOrganization(id, now)
 	created.BootstrapToken = newBootstrapToken()
-	configure(&created)
+	given.apply(&created, now)
 	err = b.store.Update(ctx, Scope{Organization: id, LockOrganization: true}, func(tx Tx) error {
 		stored, found := tx.Organization()
 		if !found {
@@ -47,7 +80,11 @@ func (b *Backend) createOrganization(ctx context.Context, id parsec.Organization
 		putOrganization(tx, stored, created)
 		return nil
 	})
-	return created.BootstrapToken, err
+	if err != nil {
+		return "", err
+	}
+	b.audit(ctx, by, "create_organization", id, slog.GroupAttrs("after", organizationSettings(&created)...))
+	return created.BootstrapToken, nil
 }
 
 func newBootstrapToken() string {
@@ -56,66 +93,26 @@ func newBootstrapToken() string {
 	return hex.EncodeToString(token)
 }
 
-// AdministrationStatus tells the state of an organization
-// (docs/protocol/administration.md §2).
-func (b *Backend) AdministrationStatus(ctx context.Context, request *protocol.AdministrationStatusRequest) (*protocol.AdministrationStatusReply, error) {
-	organization, err := b.existingOrganization(ctx, request.OrganizationID)
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.AdministrationStatusReply{
-		IsBootstrapped:             organization.Bootstrapped(),
-		ExpirationDate:             organization.ExpirationDate,
-		UserProfileOutsiderAllowed: organization.UserProfileOutsiderAllowed,
-	}, nil
-}
-
-// AdministrationStats sums up an organization
-// (docs/protocol/administration.md §2).
-func (b *Backend) AdministrationStats(ctx context.Context, request *protocol.AdministrationStatsRequest) (*protocol.AdministrationStatsReply, error) {
-	statistics, err := b.statistics(ctx, request.OrganizationID)
-	if err != nil {
-		return nil, err
-	}
-	active, revoked := statistics.users()
-	return &protocol.AdministrationStatsReply{
-		Users:        active + revoked,
-		DataSize:     statistics.DataSize,
-		MetadataSize: statistics.MetadataSize,
-		Workspaces:   statistics.Realms,
-	}, nil
-}
-
-// AdministrationUpdate changes the settings that the request gives
-// (docs/protocol/administration.md §2).
-func (b *Backend) AdministrationUpdate(ctx context.Context, request *protocol.AdministrationUpdateRequest) (*protocol.AdministrationUpdateReply, error) {
-	err := b.updateOrganization(ctx, request.OrganizationID, func(organization *Organization) {
-		if date := request.ExpirationDate; date == nil || *date != protocol.Unchanged {
-			organization.ExpirationDate = date
-		}
-		if request.UserProfileOutsiderAllowed != nil {
-			organization.UserProfileOutsiderAllowed = *request.UserProfileOutsiderAllowed
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.AdministrationUpdateReply{}, nil
-}
-
-// updateOrganization refuses an organization that does not exist. change may
-// be called again.
-func (b *Backend) updateOrganization(ctx context.Context, id parsec.OrganizationID, change func(*Organization)) error {
-	return b.store.Update(ctx, Scope{Organization: id, LockOrganization: true}, func(tx Tx) error {
+// UpdateOrganization changes what is given. It refuses an organization that
+// does not exist.
+func (b *Backend) UpdateOrganization(ctx context.Context, by Administrator, id parsec.OrganizationID, given OrganizationChange) error {
+	now := b.now()
+	var before, after Organization
+	err := b.store.Update(ctx, Scope{Organization: id, LockOrganization: true}, func(tx Tx) error {
 		stored, found := tx.Organization()
 		if !found {
 			return errOrganizationNotFound
 		}
-		changed := *stored
-		change(&changed)
-		putOrganization(tx, stored, changed)
+		before, after = *stored, *stored
+		given.apply(&after, now)
+		putOrganization(tx, &before, after)
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	b.auditChange(ctx, by, "update_organization", id, organizationSettings(&before), organizationSettings(&after))
+	return nil
 }
 
 // putOrganization stores the organization and tells when its expiration
@@ -133,26 +130,53 @@ func sameDate(a, b *parsec.DateTime) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }
 
-// FreezeUser keeps a user out, or lets it in again; a user that is frozen
-// already is fine. It returns ErrUserNotFound for a user that may not be
-// frozen, and refuses an organization that does not exist
-// (docs/protocol/administration.md §4).
-func (b *Backend) FreezeUser(ctx context.Context, organization parsec.OrganizationID, id parsec.UserID, frozen bool) error {
-	return b.store.Update(ctx, Scope{Organization: organization, LockOrganization: true}, func(tx Tx) error {
-		if _, found := tx.Organization(); !found {
-			return errOrganizationNotFound
-		}
-		user, found, err := tx.User(ctx, id)
-		if err != nil {
-			return err
-		}
-		if !found || user.Revocation != nil || user.HumanHandle == (parsec.HumanHandle{}) {
-			return ErrUserNotFound
-		}
-		tx.FreezeUser(id, frozen)
-		if frozen {
-			tx.Emit(event.Event{Organization: organization, Body: event.UserFrozen{User: id}})
-		}
-		return nil
-	})
+// AdministrationCreate is CreateOrganization in the form of API 1.
+func (b *Backend) AdministrationCreate(ctx context.Context, by Administrator, request *protocol.AdministrationCreateRequest) (*protocol.AdministrationCreateReply, error) {
+	token, err := b.CreateOrganization(ctx, by, request.OrganizationID, OrganizationChange{Expiration: &Expiration{request.ExpirationDate}})
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.AdministrationCreateReply{BootstrapToken: token, ExpirationDate: request.ExpirationDate}, nil
+}
+
+// AdministrationUpdate is UpdateOrganization in the form of API 1.
+func (b *Backend) AdministrationUpdate(ctx context.Context, by Administrator, request *protocol.AdministrationUpdateRequest) (*protocol.AdministrationUpdateReply, error) {
+	given := OrganizationChange{UserProfileOutsiderAllowed: request.UserProfileOutsiderAllowed}
+	if date := request.ExpirationDate; date == nil || *date != protocol.Unchanged {
+		given.Expiration = &Expiration{date}
+	}
+	if err := b.UpdateOrganization(ctx, by, request.OrganizationID, given); err != nil {
+		return nil, err
+	}
+	return &protocol.AdministrationUpdateReply{}, nil
+}
+
+// AdministrationStatus tells the state of an organization
+// (docs/protocol/administration.md §2).
+func (b *Backend) AdministrationStatus(ctx context.Context, _ Administrator, request *protocol.AdministrationStatusRequest) (*protocol.AdministrationStatusReply, error) {
+	organization, err := b.existingOrganization(ctx, request.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.AdministrationStatusReply{
+		IsBootstrapped:             organization.Bootstrapped(),
+		ExpirationDate:             organization.ExpirationDate,
+		UserProfileOutsiderAllowed: organization.UserProfileOutsiderAllowed,
+	}, nil
+}
+
+// AdministrationStats sums up an organization
+// (docs/protocol/administration.md §2).
+func (b *Backend) AdministrationStats(ctx context.Context, _ Administrator, request *protocol.AdministrationStatsRequest) (*protocol.AdministrationStatsReply, error) {
+	statistics, err := b.StatisticsOf(ctx, request.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	active, revoked := statistics.Users()
+	return &protocol.AdministrationStatsReply{
+		Users:        active + revoked,
+		DataSize:     statistics.DataSize,
+		MetadataSize: statistics.MetadataSize,
+		Workspaces:   statistics.Realms,
+	}, nil
 }

@@ -18,7 +18,7 @@ func TestAdministrationCreate(t *testing.T) {
 	limit := uint64(3)
 	f := newFixture(t, withoutOrganization, withOptions(func(o *backend.Options) { o.InitialActiveUsersLimit = &limit }))
 	date := f.clock.now().Add(time.Hour)
-	first, err := f.AdministrationCreate(t.Context(), &protocol.AdministrationCreateRequest{OrganizationID: acme, ExpirationDate: &date})
+	first, err := f.AdministrationCreate(t.Context(), somebody, &protocol.AdministrationCreateRequest{OrganizationID: acme, ExpirationDate: &date})
 	if err != nil || first.ExpirationDate == nil || *first.ExpirationDate != date {
 		t.Fatalf("got %+v (%v)", first, err)
 	}
@@ -34,7 +34,7 @@ func TestAdministrationCreate(t *testing.T) {
 	}
 
 	f.clock.advance(time.Minute)
-	second, err := f.AdministrationCreate(t.Context(), &protocol.AdministrationCreateRequest{OrganizationID: acme})
+	second, err := f.AdministrationCreate(t.Context(), somebody, &protocol.AdministrationCreateRequest{OrganizationID: acme})
 	if err != nil || second.ExpirationDate != nil || second.BootstrapToken == first.BootstrapToken {
 		t.Fatalf("replacement: %+v (%v)", second, err)
 	}
@@ -45,7 +45,7 @@ func TestAdministrationCreate(t *testing.T) {
 
 	f.ok(f.OrganizationBootstrap(t.Context(), f.anonymous(acme), f.bootstrapRequest(second.BootstrapToken)))
 	before := must(f.FindOrganization(t.Context(), acme))
-	if got := status(f.AdministrationCreate(t.Context(), &protocol.AdministrationCreateRequest{OrganizationID: acme})); got != protocol.StatusAlreadyExists {
+	if got := status(f.AdministrationCreate(t.Context(), somebody, &protocol.AdministrationCreateRequest{OrganizationID: acme})); got != protocol.StatusAlreadyExists {
 		t.Errorf("bootstrapped: %s", got)
 	}
 	if got := must(f.FindOrganization(t.Context(), acme)); !reflect.DeepEqual(got, before) {
@@ -63,7 +63,7 @@ func TestAdministrationStatus(t *testing.T) {
 		other: {ExpirationDate: &now, UserProfileOutsiderAllowed: true},
 	}
 	for organization, want := range cases {
-		got, err := f.AdministrationStatus(t.Context(), &protocol.AdministrationStatusRequest{OrganizationID: organization})
+		got, err := f.AdministrationStatus(t.Context(), somebody, &protocol.AdministrationStatusRequest{OrganizationID: organization})
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v (%v), want %+v", organization, got, err, want)
 		}
@@ -75,7 +75,7 @@ func TestAdministrationStats(t *testing.T) {
 	f.revoke(bobID.User())
 	realm := f.storeData(acme)
 	want := &protocol.AdministrationStatsReply{Users: 3, DataSize: realm.blocks, MetadataSize: realm.vlobs, Workspaces: 1}
-	got, err := f.AdministrationStats(t.Context(), &protocol.AdministrationStatsRequest{OrganizationID: acme})
+	got, err := f.AdministrationStats(t.Context(), somebody, &protocol.AdministrationStatsRequest{OrganizationID: acme})
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v (%v), want %+v", got, err, want)
 	}
@@ -86,10 +86,10 @@ func TestAdministrationNotFound(t *testing.T) {
 	ctx := t.Context()
 	unchanged := protocol.Unchanged
 	outcomes := map[string]protocol.Status{
-		"status":            status(f.AdministrationStatus(ctx, &protocol.AdministrationStatusRequest{OrganizationID: other})),
-		"stats":             status(f.AdministrationStats(ctx, &protocol.AdministrationStatsRequest{OrganizationID: other})),
-		"update":            status(f.AdministrationUpdate(ctx, &protocol.AdministrationUpdateRequest{OrganizationID: other, ExpirationDate: &unchanged})),
-		"freeze":            status(nil, f.FreezeUser(ctx, other, aliceID.User(), true)),
+		"status":            status(f.AdministrationStatus(ctx, somebody, &protocol.AdministrationStatusRequest{OrganizationID: other})),
+		"stats":             status(f.AdministrationStats(ctx, somebody, &protocol.AdministrationStatsRequest{OrganizationID: other})),
+		"update":            status(f.AdministrationUpdate(ctx, somebody, &protocol.AdministrationUpdateRequest{OrganizationID: other, ExpirationDate: &unchanged})),
+		"freeze":            status(f.FreezeUser(ctx, somebody, other, backend.UserChoice{ID: aliceID.User()}, true)),
 		"sequester service": status(nil, f.CreateSequesterService(ctx, other, nil, "")),
 	}
 	for name, got := range outcomes {
@@ -124,7 +124,7 @@ func TestAdministrationUpdate(t *testing.T) {
 		request := &protocol.AdministrationUpdateRequest{
 			OrganizationID: acme, ExpirationDate: step.date, UserProfileOutsiderAllowed: step.outsider,
 		}
-		f.ok(f.AdministrationUpdate(t.Context(), request))
+		f.ok(f.AdministrationUpdate(t.Context(), somebody, request))
 		got := must(f.FindOrganization(t.Context(), acme))
 		if !reflect.DeepEqual(got.ExpirationDate, step.wantDate) || got.UserProfileOutsiderAllowed != step.want {
 			t.Errorf("%s: expiration %v, outsiders %t", step.name, got.ExpirationDate, got.UserProfileOutsiderAllowed)
@@ -147,7 +147,7 @@ func TestFreezeUser(t *testing.T) {
 	f.events.take()
 
 	for _, user := range []parsec.UserID{carolID.User(), malloryID.User(), userID("nobody")} {
-		if err := f.FreezeUser(t.Context(), acme, user, true); !errors.Is(err, backend.ErrUserNotFound) {
+		if _, err := f.FreezeUser(t.Context(), somebody, acme, backend.UserChoice{ID: user}, true); !errors.Is(err, backend.ErrUserNotFound) {
 			t.Errorf("%s: %v", user, err)
 		}
 	}
@@ -159,11 +159,11 @@ func TestFreezeUser(t *testing.T) {
 	}{
 		{frozen: true, events: frozenEvent, want: sessionOver},
 		{frozen: true, events: frozenEvent, want: sessionOver},
-		{frozen: false, want: protocol.StatusOK},
-		{frozen: false, want: protocol.StatusAlreadyExists},
+		{frozen: false, events: frozenEvent, want: protocol.StatusOK},
+		{frozen: false, events: frozenEvent, want: protocol.StatusAlreadyExists},
 	}
 	for i, step := range steps {
-		f.ok(nil, f.FreezeUser(t.Context(), acme, bobID.User(), step.frozen))
+		f.ok(f.FreezeUser(t.Context(), somebody, acme, backend.UserChoice{ID: bobID.User()}, step.frozen))
 		if got := f.events.bodies(); !reflect.DeepEqual(got, step.events) {
 			t.Errorf("step %d: events %v, want %v", i, got, step.events)
 		}

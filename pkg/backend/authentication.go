@@ -165,12 +165,3 @@ func (b *Backend) FindOrganization(ctx context.Context, id parsec.OrganizationID
 // SpontaneousBootstrap tells whether anybody may bootstrap an organization
 // that does not exist.
 func (b *Backend) SpontaneousBootstrap() bool { return b.options.SpontaneousBootstrap }
-
-// ConnectAdministration checks the token of an administration connection.
-// Without token in the options nobody gets in.
-func (b *Backend) ConnectAdministration(token string) error {
-	if b.options.AdministrationToken == "" || subtle.ConstantTimeCompare([]byte(token), []byte(b.options.AdministrationToken)) != 1 {
-		return BadAdministration
-	}
-	return nil
-}

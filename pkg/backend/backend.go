@@ -51,6 +51,9 @@ type Backend struct {
 	now      func() parsec.DateTime
 	options  Options
 	logger   *slog.Logger
+	attempts attempts
+	// history is held while statistics of the past are made.
+	history chan struct{}
 
 	presencesMu sync.Mutex
 	// presences are the connections of claimers that this backend holds.
@@ -62,6 +65,7 @@ type Backend struct {
 func New(store Store, blocks BlockStore, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Backend {
 	return &Backend{
 		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
+		history:   make(chan struct{}, 1),
 		presences: map[parsec.UUID]struct{}{},
 	}
 }

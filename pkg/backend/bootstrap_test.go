@@ -168,7 +168,7 @@ func (f *fixture) anonymous(organization parsec.OrganizationID) *backend.Anonymo
 func (f *fixture) expire(organization parsec.OrganizationID) {
 	f.t.Helper()
 	now := f.clock.now()
-	f.ok(f.AdministrationUpdate(f.t.Context(), &protocol.AdministrationUpdateRequest{
+	f.ok(f.AdministrationUpdate(f.t.Context(), somebody, &protocol.AdministrationUpdateRequest{
 		OrganizationID: organization, ExpirationDate: &now,
 	}))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 )
@@ -29,9 +30,9 @@ func TestStoreFailures(t *testing.T) {
 		"bootstrap":            failure(f.OrganizationBootstrap(cancelled, f.anonymous(acme), f.bootstrapRequest(""))),
 		"organization_stats":   failure(f.OrganizationStats(cancelled, f.alice(), &protocol.OrganizationStatsRequest{})),
 		"organization_config":  failure(f.OrganizationConfig(cancelled, f.alice(), &protocol.OrganizationConfigRequest{})),
-		"administration":       failure(f.AdministrationCreate(cancelled, &protocol.AdministrationCreateRequest{OrganizationID: other})),
-		"administration stats": failure(f.AdministrationStats(cancelled, &protocol.AdministrationStatsRequest{OrganizationID: acme})),
-		"freeze":               f.FreezeUser(cancelled, acme, bobID.User(), true),
+		"administration":       failure(f.AdministrationCreate(cancelled, somebody, &protocol.AdministrationCreateRequest{OrganizationID: other})),
+		"administration stats": failure(f.AdministrationStats(cancelled, somebody, &protocol.AdministrationStatsRequest{OrganizationID: acme})),
+		"freeze":               failure(f.FreezeUser(cancelled, somebody, acme, backend.UserChoice{ID: bobID.User()}, true)),
 		"sequester service":    f.CreateSequesterService(cancelled, acme, service, ""),
 		"user_invite":          failure(f.UserInvite(cancelled, f.alice(), &protocol.UserInviteRequest{UserID: carolID.User()})),
 		"device_invite":        failure(f.DeviceInvite(cancelled, f.bob(), &protocol.DeviceInviteRequest{InvitedDeviceName: bob2ID.Name()})),

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -116,7 +117,7 @@ func (f *fixture) populate(bootstrap func(*fixture, string) *protocol.Organizati
 // createOrganization gives the bootstrap token.
 func (f *fixture) createOrganization(id parsec.OrganizationID) string {
 	f.t.Helper()
-	reply, err := f.AdministrationCreate(f.t.Context(), &protocol.AdministrationCreateRequest{OrganizationID: id})
+	reply, err := f.AdministrationCreate(f.t.Context(), somebody, &protocol.AdministrationCreateRequest{OrganizationID: id})
 	f.ok(reply, err)
 	return reply.BootstrapToken
 }
@@ -133,6 +134,9 @@ func (f *fixture) revoke(user parsec.UserID) {
 	f.t.Helper()
 	f.ok(f.UserRevoke(f.t.Context(), f.alice(), f.revocation(f.alice(), user)))
 }
+
+// somebody administrates.
+var somebody = backend.Administrator{Address: netip.MustParseAddr("192.0.2.1")}
 
 var discard = slog.New(slog.DiscardHandler)
 

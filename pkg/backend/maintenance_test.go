@@ -56,7 +56,7 @@ func TestStartReencryption(t *testing.T) {
 	s.grant(s.alice(), dave.User(), parsec.RoleReader)
 	s.grant(s.alice(), malloryID.User(), parsec.RoleNone)
 	s.revoke(carolID.User())
-	s.ok(nil, s.FreezeUser(t.Context(), acme, dave.User(), true))
+	s.ok(s.FreezeUser(t.Context(), somebody, acme, backend.UserChoice{ID: dave.User()}, true))
 	s.events.take()
 	s.events.watch(event.UserTopic(acme, carolID.User()), event.UserTopic(acme, dave.User()))
 	request := s.reencryption(2)

@@ -20,11 +20,11 @@ func (b *Backend) OrganizationStats(ctx context.Context, author *Author, _ *prot
 	if err := checkAdministrator(author); err != nil {
 		return nil, err
 	}
-	statistics, err := b.statistics(ctx, author.Organization)
+	statistics, err := b.StatisticsOf(ctx, author.Organization)
 	if err != nil {
 		return nil, err
 	}
-	active, revoked := statistics.users()
+	active, revoked := statistics.Users()
 	reply := &protocol.OrganizationStatsReply{
 		DataSize:     statistics.DataSize,
 		MetadataSize: statistics.MetadataSize,
@@ -38,22 +38,6 @@ func (b *Backend) OrganizationStats(ctx context.Context, author *Author, _ *prot
 		})
 	}
 	return reply, nil
-}
-
-// statistics refuses an organization that does not exist.
-func (b *Backend) statistics(ctx context.Context, organization parsec.OrganizationID) (Statistics, error) {
-	if _, err := b.existingOrganization(ctx, organization); err != nil {
-		return Statistics{}, err
-	}
-	return b.store.OrganizationStatistics(ctx, organization)
-}
-
-func (s *Statistics) users() (active, revoked uint64) {
-	for _, profile := range parsec.UserProfiles {
-		active += s.Active[profile]
-		revoked += s.Revoked[profile]
-	}
-	return active, revoked
 }
 
 // existingOrganization refuses an organization that does not exist.

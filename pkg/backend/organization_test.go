@@ -14,7 +14,7 @@ func TestOrganizationStats(t *testing.T) {
 	f := newFixture(t)
 	f.createUser(f.alice(), carolID, parsec.ProfileOutsider)
 	f.revoke(carolID.User())
-	f.ok(nil, f.FreezeUser(t.Context(), acme, bobID.User(), true))
+	f.ok(f.FreezeUser(t.Context(), somebody, acme, backend.UserChoice{ID: bobID.User()}, true))
 	realm := f.storeData(acme)
 	want := &protocol.OrganizationStatsReply{
 		DataSize: realm.blocks, MetadataSize: realm.vlobs, Realms: 1, Users: 4, ActiveUsers: 3,

@@ -23,6 +23,11 @@ type OrganizationReader interface {
 	Organization(ctx context.Context, id parsec.OrganizationID) (*Organization, bool, error)
 	// OrganizationStatistics does not scan the organization's data.
 	OrganizationStatistics(ctx context.Context, id parsec.OrganizationID) (Statistics, error)
+	// Survey sums up at most limit organizations, in byte order of their ids,
+	// that come after one; the zero id comes before all. With at it leaves out
+	// organizations created after that instant, counts what was there then, and
+	// may scan the data; without, it does not.
+	Survey(ctx context.Context, after parsec.OrganizationID, limit int, at *parsec.DateTime) ([]SurveyedOrganization, error)
 	// SequesterServices lists all services in creation order.
 	SequesterServices(ctx context.Context, organization parsec.OrganizationID) ([]SequesterService, error)
 	// Invitation reads the organization and the invitation.
@@ -35,6 +40,12 @@ type OrganizationReader interface {
 	LapsedPresences(ctx context.Context, now parsec.DateTime) ([]LapsedPresence, error)
 	// InvitationV1 reads the invitation, and whether the invitee exists.
 	InvitationV1(ctx context.Context, organization parsec.OrganizationID, invitee InviteeV1) (InvitationV1Facts, error)
+}
+
+// SurveyedOrganization is an organization, and what it holds.
+type SurveyedOrganization struct {
+	Organization Organization
+	Statistics   Statistics
 }
 
 // InvitationFacts are nil for what does not exist.
@@ -82,6 +93,8 @@ type UserReader interface {
 	// FindUsers lists the users that query.Select selects among all users of
 	// the organization, with the number of matches.
 	FindUsers(ctx context.Context, organization parsec.OrganizationID, query UserQuery) ([]User, uint64, error)
+	// Users lists all users in byte order of their ids, without certificates.
+	Users(ctx context.Context, organization parsec.OrganizationID) ([]User, error)
 	// Messages lists the messages of user after the first offset ones.
 	Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset uint64) ([]Message, error)
 }

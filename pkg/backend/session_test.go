@@ -82,7 +82,9 @@ func (f *fixture) isOver(over chan struct{}) bool {
 func TestSessionEndsByWhatHappensWhileItOpens(t *testing.T) {
 	for name, happens := range map[string]func(f *fixture){
 		"revoked": func(f *fixture) { f.revoke(bobID.User()) },
-		"frozen":  func(f *fixture) { f.ok(nil, f.FreezeUser(f.t.Context(), acme, bobID.User(), true)) },
+		"frozen": func(f *fixture) {
+			f.ok(f.FreezeUser(f.t.Context(), somebody, acme, backend.UserChoice{ID: bobID.User()}, true))
+		},
 		"expired": func(f *fixture) { f.expireAt(f.clock.now()) },
 	} {
 		for opener, open := range map[string]func(f *fixture, b *backend.Backend, onOver func()) (*backend.Session, error){
@@ -113,7 +115,7 @@ func TestSessionEndsByWhatHappensWhileItOpens(t *testing.T) {
 
 func (f *fixture) expireAt(date parsec.DateTime) {
 	f.t.Helper()
-	f.ok(f.AdministrationUpdate(f.t.Context(), &protocol.AdministrationUpdateRequest{OrganizationID: acme, ExpirationDate: &date}))
+	f.ok(f.AdministrationUpdate(f.t.Context(), somebody, &protocol.AdministrationUpdateRequest{OrganizationID: acme, ExpirationDate: &date}))
 }
 
 func TestInvitedSessionIsRefusedByADeletionWhileItOpens(t *testing.T) {
@@ -162,7 +164,7 @@ func TestSessionExpiresByDate(t *testing.T) {
 		<-later
 		f.expireAt(before.Add(3 * time.Hour))
 		_, over := f.session(f.Backend, f.bob())
-		f.ok(f.AdministrationUpdate(t.Context(), &protocol.AdministrationUpdateRequest{OrganizationID: acme})) // never
+		f.ok(f.AdministrationUpdate(t.Context(), somebody, &protocol.AdministrationUpdateRequest{OrganizationID: acme})) // never
 		f.events.flush()
 		<-time.After(24 * time.Hour)
 		synctest.Wait()
@@ -314,7 +316,7 @@ func TestQueueOverflowEndsTheSession(t *testing.T) {
 // Without administration token nobody administrates.
 func TestNoAdministrationToken(t *testing.T) {
 	f := newFixture(t, withOptions(func(options *backend.Options) { options.AdministrationToken = "" }))
-	if err := f.ConnectAdministration(""); !errors.Is(err, backend.BadAdministration) {
+	if _, err := f.ConnectAdministration(somebody.Address, ""); !errors.Is(err, backend.BadAdministration) {
 		t.Errorf("an empty token: %v", err)
 	}
 }

@@ -129,6 +129,8 @@ type UserTx interface {
 	// does not exist.
 	Author() (*User, bool)
 	User(ctx context.Context, id parsec.UserID) (*User, bool, error)
+	// UserByEmail is the user that is not revoked and has this e-mail.
+	UserByEmail(ctx context.Context, email string) (*User, bool, error)
 	Device(ctx context.Context, id parsec.DeviceID) (*Device, bool, error)
 	// HumanTaken tells whether a user that is not revoked has this e-mail.
 	HumanTaken(ctx context.Context, email string) (bool, error)

@@ -340,11 +340,11 @@ func TestWritersMustStillBe(t *testing.T) {
 		for what, end := range map[string]func(s *realmScenario){
 			"revoked": func(s *realmScenario) { s.setRevoked(bobID.User()) },
 			"frozen": func(s *realmScenario) {
-				s.ok(nil, s.FreezeUser(s.t.Context(), acme, bobID.User(), true))
+				s.ok(s.FreezeUser(s.t.Context(), somebody, acme, backend.UserChoice{ID: bobID.User()}, true))
 			},
 			"expired": func(s *realmScenario) {
 				past := s.clock.now() - 1
-				s.ok(s.AdministrationUpdate(s.t.Context(), &protocol.AdministrationUpdateRequest{
+				s.ok(s.AdministrationUpdate(s.t.Context(), somebody, &protocol.AdministrationUpdateRequest{
 					OrganizationID: acme, ExpirationDate: &past,
 				}))
 			},

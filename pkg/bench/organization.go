@@ -1,16 +1,12 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"time"
 
@@ -25,8 +21,6 @@ const (
 	// preparationTimeout bounds each step before the clock starts.
 	preparationTimeout = 30 * time.Second
 	connectTimeout     = 10 * time.Second
-	// maxAdministrationReply bounds what is read of a REST answer, in bytes.
-	maxAdministrationReply = 64 << 10
 )
 
 // versions are what clients of each API major announce.
@@ -144,7 +138,7 @@ func createRealm(ctx context.Context, conn *client.Conn, owner *client.Device) (
 // REST administration, those up to 2.4 a WebSocket of API 1
 // (docs/protocol/administration.md §2 and §4).
 func (b *bench) createOrganization(ctx context.Context, id parsec.OrganizationID) (token string, err error) {
-	token, err = b.createByREST(ctx, id)
+	token, err = b.clients[0].Administration(b.options.AdministrationToken).Create(ctx, id, client.OrganizationSettings{})
 	absent := []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUpgradeRequired}
 	if answer, ok := errors.AsType[*client.HTTPError](err); !ok || !slices.Contains(absent, answer.Status) {
 		return token, err
@@ -157,38 +151,6 @@ func (b *bench) createOrganization(ctx context.Context, id parsec.OrganizationID
 	reply, err := conn.AdministrationCreate(ctx, &protocol.AdministrationCreateRequest{OrganizationID: id})
 	if err != nil {
 		return "", err
-	}
-	return reply.BootstrapToken, nil
-}
-
-func (b *bench) createByREST(ctx context.Context, id parsec.OrganizationID) (token string, err error) {
-	body, err := json.Marshal(map[string]string{"organization_id": id.String()})
-	if err != nil {
-		return "", err
-	}
-	target := b.options.Address.HTTPOrigin() + "/administration/organizations"
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	request.Header.Set("Authorization", "Bearer "+b.options.AdministrationToken)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
-	if wrapper, ok := errors.AsType[*url.Error](err); ok {
-		return "", wrapper.Err // the rest says what the caller knows
-	}
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return "", &client.HTTPError{Status: response.StatusCode}
-	}
-	var reply struct {
-		BootstrapToken string `json:"bootstrap_token"`
-	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxAdministrationReply)).Decode(&reply); err != nil {
-		return "", fmt.Errorf("%w: administration: %w", client.ErrProtocol, err)
 	}
 	return reply.BootstrapToken, nil
 }

@@ -144,7 +144,7 @@ func TestRefusedOptions(t *testing.T) {
 		"size must be":                               func(o *bench.Options) { o.Size = -1 },
 		"between 1 and 1048576 bytes":                func(o *bench.Options) { o.Size = bench.MaxSize + 1 },
 		"API must be 1, 2 or 3":                      func(o *bench.Options) { o.API = 4 },
-		"bad_admin_token":                            func(o *bench.Options) { o.AdministrationToken = "wrong" },
+		"not_allowed":                                func(o *bench.Options) { o.AdministrationToken = "wrong" },
 	} {
 		given := options(instance, bench.Ping)
 		change(&given)

@@ -62,7 +62,7 @@ func TestEvents11SessionsEnd(t *testing.T) {
 			f.must(f.connect("alice@dev1").UserRevoke(f.ctx, request))
 		}, protocol.HandshakeRevokedDevice, client.StatusUserRevoked, false},
 		{"frozen", func(f *fixture) {
-			f.ok(f.Backend.FreezeUser(f.ctx, coolOrg, userID("bob"), true))
+			f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("bob")}, true))
 		}, protocol.HandshakeFrozenUser, client.StatusUserFrozen, false},
 		{"expired", func(f *fixture) { f.expire(0) }, protocol.HandshakeOrganizationExpired, client.StatusOrganizationExpired, true},
 		{"expiring", func(f *fixture) {
@@ -104,28 +104,32 @@ func TestEvents11SessionsEnd(t *testing.T) {
 func (f *fixture) expire(after time.Duration) {
 	f.t.Helper()
 	date := f.clock.Now().Add(after)
-	f.must(f.Backend.AdministrationUpdate(f.ctx, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg, ExpirationDate: &date}))
+	f.must(f.Backend.AdministrationUpdate(f.ctx, backend.Administrator{}, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg, ExpirationDate: &date}))
 }
 
-func TestUnfreezingClosesNothing(t *testing.T) {
+func TestUnfreezingCloses(t *testing.T) {
 	f := newFixture(t)
-	f.ok(f.Backend.FreezeUser(f.ctx, coolOrg, userID("bob"), true))
+	freeze := func(frozen bool) {
+		f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("bob")}, frozen))
+	}
+	freeze(true)
 	_, err := f.client.DialAuthenticated(f.ctx, f.device("bob@dev1"))
 	wantResult(t, err, protocol.HandshakeFrozenUser, "")
 	alice := f.connect("alice@dev1")
-	f.ok(f.Backend.FreezeUser(f.ctx, coolOrg, userID("bob"), false))
-	bob := f.connect("bob@dev1")
-	f.ok(f.Backend.FreezeUser(f.ctx, coolOrg, userID("bob"), false))
+	freeze(false)
 	f.flush()
+	bob := f.connect("bob@dev1")
+	freeze(false)
+	f.wantClosed(bob, websocket.StatusNormalClosure)
 	f.wantPong(alice)
-	f.wantPong(bob)
+	f.wantPong(f.connect("bob@dev1"))
 }
 
 func TestExpirationPostponed(t *testing.T) {
 	f := newFixture(t)
 	conn := f.connect("alice@dev1")
 	f.expire(time.Hour)
-	f.must(f.Backend.AdministrationUpdate(f.ctx, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg})) // never
+	f.must(f.Backend.AdministrationUpdate(f.ctx, backend.Administrator{}, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg})) // never
 	f.flush()
 	f.clock.Advance(2 * time.Hour)
 	f.wantPong(conn)
@@ -144,6 +148,7 @@ func TestDeletedInvitationClosesItsClaimers(t *testing.T) {
 	other, err := f.client.DialInvited(f.ctx, f.Address.InvitationAddress(coolOrg, parsec.InvitationUser, parsec.InvitationToken(must(parsec.ParseUUID(second)))))
 	f.ok(err)
 	defer other.CloseNow()
+	f.flush()
 	greeter, elsewhere := f.listen("alice@dev1"), f.connectAs(f.deviceOf(otherOrg, "alice@dev1"))
 
 	for _, status := range []parsec.InvitationStatus{parsec.InvitationReady, parsec.InvitationDeleted} {
@@ -183,7 +188,7 @@ func TestRunningCommandOfAnEndedSession(t *testing.T) {
 	conn := f.connect("bob@dev1")
 	f.send(conn, "organization_stats")
 	f.await(g.entered)
-	f.ok(f.Backend.FreezeUser(f.ctx, coolOrg, userID("bob"), true))
+	f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("bob")}, true))
 	f.wantClosed(conn, websocket.StatusNormalClosure)
 	close(g.opened)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -26,9 +27,10 @@ const (
 // connection is one WebSocket. Its reading goroutine owns it; the command of
 // the moment runs on another one, and at most one does at a time.
 type connection struct {
-	server *Server
-	socket *websocket.Conn
-	guard  *guardedConn
+	server  *Server
+	socket  *websocket.Conn
+	guard   *guardedConn
+	address netip.Addr
 	// caller is written by the handshake only, before its session opens but
 	// for the session itself.
 	caller caller
@@ -67,7 +69,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		release()
 		return
 	}
-	c := &connection{server: s, socket: socket, guard: guarded.conn}
+	c := &connection{server: s, socket: socket, guard: guarded.conn, address: address}
 	c.identify("connection", newConnectionID(), "address", address.String())
 	if !s.start(c, release) {
 		release()

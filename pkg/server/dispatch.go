@@ -25,7 +25,9 @@ type caller struct {
 	// anonymous is for anonymous ones, and invitee for invited ones.
 	anonymous backend.Anonymous
 	invitee   backend.Invitee
-	logger    *slog.Logger
+	// administrator is for administration connections.
+	administrator backend.Administrator
+	logger        *slog.Logger
 }
 
 // handler runs one form of a command. Its request is the one that the command

@@ -101,6 +101,7 @@ func TestStreamFilters(t *testing.T) {
 	alice := f.device("alice@dev1")
 	author := f.connect("alice@dev1")
 	f.createRealm(author, alice, realmID(1))
+	f.flush()
 	own, old, current := f.stream("alice@dev1", api3), f.stream("alice@dev2", parsec.APIVersion{Major: 2, Minor: 9}), f.stream("alice@dev2", api2)
 	archived := protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}
 	f.must(author.Ping(f.ctx, &protocol.PingRequest{Ping: "mine"}))

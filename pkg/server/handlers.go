@@ -113,9 +113,9 @@ func byInvitee[Request, Reply any](rule func(*backend.Backend, context.Context, 
 	}
 }
 
-func byAdministrator[Request, Reply any](rule func(*backend.Backend, context.Context, *Request) (*Reply, error)) handler {
-	return func(ctx context.Context, b *backend.Backend, _ *caller, request any) (any, error) {
-		return rule(b, ctx, request.(*Request))
+func byAdministrator[Request, Reply any](rule func(*backend.Backend, context.Context, backend.Administrator, *Request) (*Reply, error)) handler {
+	return func(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+		return rule(b, ctx, c.administrator, request.(*Request))
 	}
 }
 

@@ -184,13 +184,18 @@ func (c *connection) answerAdministration(message []byte) error {
 		return badProtocol("Invalid params")
 	}
 	c.identify()
-	return c.server.backend.ConnectAdministration(answer.Token)
+	var err error
+	c.caller.administrator, err = c.server.backend.ConnectAdministration(c.address, answer.Token)
+	return err
 }
 
 // toldInHandshake is the result of docs/protocol/transport.md §6.4 for a
 // denial. The two texts about invitations are compared to the letter by
 // clients.
 func toldInHandshake(err error) error {
+	if _, hasty := errors.AsType[*backend.TooManyAttemptsError](err); hasty {
+		return &handshakeError{protocol.HandshakeBadAdminToken, "Too many invalid administration tokens, try again later"}
+	}
 	var denial backend.Denial
 	if !errors.As(err, &denial) {
 		return err

@@ -16,6 +16,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/authenticated/{organization}", only(s.authenticated, http.MethodPost))
 	mux.HandleFunc("/authenticated/{organization}/events", only(s.events, http.MethodGet))
 	mux.HandleFunc("/invited/{organization}", only(s.invited, http.MethodPost))
+	s.administrationRoutes(mux)
 	mux.HandleFunc("GET /redirect/{path...}", s.redirect)
 	mux.HandleFunc("/redirect", notFound) // not a redirection to /redirect/
 	mux.HandleFunc("GET /static/style.css", styleSheet)

@@ -258,24 +258,34 @@ func (call *rpc) checkContentType() error {
 	}
 }
 
-// withBody reads the body, within its bounds of size and time.
 func (call *rpc) withBody(handle func(body []byte) error) error {
+	body, err := readBody(call.w, call.r, maxBodyBytes)
+	if err != nil {
+		return err
+	}
+	defer putBuffer(body)
+	return handle(*body)
+}
+
+// readBody reads the body of a request, within bounds of size and time. It
+// goes back with putBuffer.
+func readBody(w http.ResponseWriter, r *http.Request, most int64) (*[]byte, error) {
 	// Not every writer has deadlines; the bound of the size remains.
-	controller := http.NewResponseController(call.w)
+	controller := http.NewResponseController(w)
 	_ = controller.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := readMessage(http.MaxBytesReader(call.w, call.r.Body, maxBodyBytes))
+	body, err := readMessage(http.MaxBytesReader(w, r.Body, most))
 	_ = controller.SetReadDeadline(time.Time{}) // the command may take longer
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return rpcError(http.StatusRequestEntityTooLarge)
+		return nil, rpcError(http.StatusRequestEntityTooLarge)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return rpcError(http.StatusRequestTimeout)
+		return nil, rpcError(http.StatusRequestTimeout)
 	case err != nil: // the client sent less than it said, or is gone
-		return rpcError(http.StatusBadRequest)
+		return nil, rpcError(http.StatusBadRequest)
+	default:
+		return body, nil
 	}
-	defer putBuffer(body)
-	return handle(*body)
 }
 
 // execute runs the command of the body and answers it.

@@ -100,18 +100,7 @@ func (s *Store) OrganizationStatistics(ctx context.Context, id parsec.Organizati
 		return backend.Statistics{}, err
 	}
 	defer o.mu.RUnlock()
-	statistics := backend.Statistics{
-		DataSize:     o.dataSize,
-		MetadataSize: o.metadataSize,
-		Realms:       uint64(len(o.realms)),
-		Active:       map[parsec.UserProfile]uint64{},
-		Revoked:      map[parsec.UserProfile]uint64{},
-	}
-	for _, profile := range parsec.UserProfiles {
-		statistics.Active[profile] = uint64(o.tally.active[profile])
-		statistics.Revoked[profile] = uint64(o.tally.revoked[profile])
-	}
-	return statistics, nil
+	return o.statistics(nil), nil
 }
 
 // SequesterServices implements backend.OrganizationReader.

@@ -13,9 +13,10 @@ import (
 // realm is the state of a realm.
 type realm struct {
 	// facts are without Checkpoint and Member.
-	facts   backend.Realm
-	members map[parsec.UserID]backend.Member
-	roles   []backend.RoleCertificate // in order of date, then of insertion
+	facts     backend.Realm
+	createdOn parsec.DateTime
+	members   map[parsec.UserID]backend.Member
+	roles     []backend.RoleCertificate // in order of date, then of insertion
 	// log has every version of every vlob; the entry of checkpoint n is at
 	// n-1.
 	log                   []entry
@@ -130,14 +131,15 @@ func (t *tx) Participants(context.Context) ([]parsec.UserID, error) {
 }
 
 // CreateRealm implements backend.RealmTx.
-func (t *tx) CreateRealm(parsec.DateTime) {
+func (t *tx) CreateRealm(createdOn parsec.DateTime) {
 	allowed := t.scope.By == backend.RealmExclusive && t.realm == nil
 	if !t.allow("CreateRealm", allowed) {
 		return
 	}
 	created := &realm{
-		facts:   backend.Realm{ID: t.scope.Realm, EncryptionRevision: 1},
-		members: map[parsec.UserID]backend.Member{},
+		facts:     backend.Realm{ID: t.scope.Realm, EncryptionRevision: 1},
+		createdOn: createdOn,
+		members:   map[parsec.UserID]backend.Member{},
 	}
 	t.realm, t.createsRealm = created, true
 	t.queue("CreateRealm", true, func() { t.organization.realms[created.facts.ID] = created })

@@ -9,8 +9,7 @@
 //
 // Byte slices and stored values are never changed once stored: readers get the
 // bytes without copy, and copies of everything else. What no method gives back
-// is not kept: archiving certificates, sequester copies, creation dates of
-// realms.
+// is not kept: archiving certificates, sequester copies.
 //
 // Effects that the scope of their transaction does not allow, or that break a
 // sequence, fail the transaction: one lock for all would otherwise hide from

@@ -129,6 +129,16 @@ func (t *tx) User(_ context.Context, id parsec.UserID) (*backend.User, bool, err
 	return user, found, nil
 }
 
+// UserByEmail implements backend.UserTx.
+func (t *tx) UserByEmail(_ context.Context, email string) (*backend.User, bool, error) {
+	id, found := t.organization.humans[email]
+	if !found {
+		return nil, false, nil
+	}
+	user, found := t.organization.copyUser(id)
+	return user, found, nil
+}
+
 // Device implements backend.UserTx.
 func (t *tx) Device(_ context.Context, id parsec.DeviceID) (*backend.Device, bool, error) {
 	device, found := t.organization.devices[id]

@@ -71,11 +71,7 @@ SELECT c.profile, c.revoked, c.users
 FROM organization o JOIN user_count c ON c.organization = o.id
 WHERE o.organization_id = $1`, []any{id.String()}, scanUserCount))
 	for _, count := range counts {
-		if count.revoked {
-			statistics.Revoked[count.profile] += count.users
-		} else {
-			statistics.Active[count.profile] += count.users
-		}
+		count.addTo(&statistics)
 	}
 	return statistics, err
 }

@@ -211,6 +211,21 @@ func (t *tx) User(_ context.Context, id parsec.UserID) (*backend.User, bool, err
 	return facts, true, err
 }
 
+// UserByEmail implements backend.UserTx.
+func (t *tx) UserByEmail(_ context.Context, email string) (*backend.User, bool, error) {
+	var found bool
+	var user userRow
+	err := t.ask(row(&found, "SELECT "+userColumns+`
+FROM organization o JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1 AND u.human_email = $2 AND u.revoked_on IS NULL`,
+		[]any{t.organizationName(), email}, user.targets()...))
+	if err != nil || !found {
+		return nil, false, err
+	}
+	facts, err := user.facts()
+	return facts, true, err
+}
+
 // Device implements backend.UserTx.
 func (t *tx) Device(_ context.Context, id parsec.DeviceID) (*backend.Device, bool, error) {
 	var devices []backend.Device

@@ -30,6 +30,7 @@ func Exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) backend.Stor
 		checks []check
 	}{
 		{"organization", organizationChecks},
+		{"survey", surveyChecks},
 		{"user", userChecks},
 		{"find", findChecks},
 		{"realm", realmChecks},

@@ -1,0 +1,226 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"parsec-server/pkg/parsec"
+)
+
+// maxAdministrationError bounds what is read of a refusal, in bytes.
+const maxAdministrationError = 64 << 10
+
+// Administration calls the REST administration that servers have since 2.5
+// (docs/protocol/administration.md §4). Its methods return an
+// *AdministrationError for a refusal, and an *HTTPError for an answer of
+// anything else, such as a server of an older release.
+type Administration struct {
+	client *Client
+	token  string
+}
+
+// Administration administrates with the token of the server.
+func (c *Client) Administration(token string) *Administration { return &Administration{c, token} }
+
+// AdministrationError is a refusal.
+type AdministrationError struct {
+	// Status is the HTTP status.
+	Status int
+	// Code is the error field, such as already_exists.
+	Code string
+	// Reason tells more, or is "".
+	Reason string
+}
+
+func (e *AdministrationError) Error() string {
+	if e.Reason == "" {
+		return e.Code
+	}
+	return e.Code + ": " + e.Reason
+}
+
+// OrganizationSettings are what an administrator may give; nil is not given.
+type OrganizationSettings struct {
+	// IsExpired is not for the creation.
+	IsExpired                  *bool       `json:"is_expired,omitempty"`
+	UserProfileOutsiderAllowed *bool       `json:"user_profile_outsider_allowed,omitempty"`
+	ActiveUsersLimit           *UsersLimit `json:"active_users_limit,omitempty"`
+	// MinimumArchivingPeriod is in seconds.
+	MinimumArchivingPeriod *uint64 `json:"minimum_archiving_period,omitempty"`
+}
+
+// UsersLimit is a number, nil for no limit.
+type UsersLimit struct{ Users *uint64 }
+
+// MarshalJSON implements json.Marshaler.
+func (l UsersLimit) MarshalJSON() ([]byte, error) { return json.Marshal(l.Users) }
+
+// OrganizationState is an organization as administrators see it. What a server
+// of an older release does not know is zero.
+type OrganizationState struct {
+	IsBootstrapped             bool    `json:"is_bootstrapped"`
+	IsExpired                  bool    `json:"is_expired"`
+	UserProfileOutsiderAllowed bool    `json:"user_profile_outsider_allowed"`
+	ActiveUsersLimit           *uint64 `json:"active_users_limit"`
+	MinimumArchivingPeriod     uint64  `json:"minimum_archiving_period"`
+}
+
+// OrganizationStatistics sum up an organization. Sizes are in bytes.
+type OrganizationStatistics struct {
+	DataSize     uint64 `json:"data_size"`
+	MetadataSize uint64 `json:"metadata_size"`
+	Realms       uint64 `json:"realms"`
+	Users        uint64 `json:"users"`
+	ActiveUsers  uint64 `json:"active_users"`
+	Profiles     []struct {
+		Profile parsec.UserProfile `json:"profile"`
+		Active  uint64             `json:"active"`
+		Revoked uint64             `json:"revoked"`
+	} `json:"users_per_profile_detail"`
+}
+
+// HumanUser is a user that has a human handle.
+type HumanUser struct {
+	ID     string `json:"user_id"`
+	Email  string `json:"user_email"`
+	Name   string `json:"user_name"`
+	Frozen bool   `json:"frozen"`
+}
+
+// Create creates an organization, or replaces one that is not bootstrapped, and
+// gives its bootstrap token.
+func (a *Administration) Create(ctx context.Context, id parsec.OrganizationID, settings OrganizationSettings) (token string, err error) {
+	var reply struct {
+		BootstrapToken string `json:"bootstrap_token"`
+	}
+	err = a.call(ctx, http.MethodPost, "organizations", struct {
+		ID string `json:"organization_id"`
+		OrganizationSettings
+	}{id.String(), settings}, &reply)
+	return reply.BootstrapToken, err
+}
+
+func organizationPath(id parsec.OrganizationID) string {
+	return "organizations/" + url.PathEscape(id.String())
+}
+
+// Organization reads the state of an organization.
+func (a *Administration) Organization(ctx context.Context, id parsec.OrganizationID) (*OrganizationState, error) {
+	reply := new(OrganizationState)
+	return reply, a.call(ctx, http.MethodGet, organizationPath(id), nil, reply)
+}
+
+// Update changes the settings that are given.
+func (a *Administration) Update(ctx context.Context, id parsec.OrganizationID, settings OrganizationSettings) error {
+	return a.call(ctx, http.MethodPatch, organizationPath(id), settings, &struct{}{})
+}
+
+// Statistics sums up an organization.
+func (a *Administration) Statistics(ctx context.Context, id parsec.OrganizationID) (*OrganizationStatistics, error) {
+	reply := new(OrganizationStatistics)
+	return reply, a.call(ctx, http.MethodGet, organizationPath(id)+"/stats", nil, reply)
+}
+
+// Users lists the users that have a human handle.
+func (a *Administration) Users(ctx context.Context, id parsec.OrganizationID) ([]HumanUser, error) {
+	var reply struct {
+		Users []HumanUser `json:"users"`
+	}
+	err := a.call(ctx, http.MethodGet, organizationPath(id)+"/users", nil, &reply)
+	return reply.Users, err
+}
+
+// UserChoice names a user by its id or its e-mail; the other one is "".
+type UserChoice struct {
+	ID    string `json:"user_id,omitempty"`
+	Email string `json:"user_email,omitempty"`
+}
+
+// Freeze keeps a user out, or lets it in again.
+func (a *Administration) Freeze(ctx context.Context, id parsec.OrganizationID, choice UserChoice, frozen bool) (*HumanUser, error) {
+	reply := new(HumanUser)
+	return reply, a.call(ctx, http.MethodPost, organizationPath(id)+"/users/freeze", struct {
+		UserChoice
+		Frozen bool `json:"frozen"`
+	}{choice, frozen}, reply)
+}
+
+// ServerStatistics writes what the server answers, unchanged: format is json or
+// csv, and at the instant that is summed up, nil for now.
+func (a *Administration) ServerStatistics(ctx context.Context, format string, at *parsec.DateTime, w io.Writer) error {
+	query := url.Values{"format": {format}}
+	if at != nil {
+		query.Set("at", at.Time().Format(time.RFC3339Nano))
+	}
+	response, err := a.do(ctx, http.MethodGet, "stats?"+query.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(w, response.Body); err != nil {
+		return fmt.Errorf("receive the statistics: %w", err)
+	}
+	return nil
+}
+
+// call sends the JSON form of request, nothing if it is nil, and decodes the
+// answer.
+func (a *Administration) call(ctx context.Context, method, path string, request, reply any) error {
+	var body []byte
+	if request != nil {
+		var err error
+		if body, err = json.Marshal(request); err != nil {
+			return err
+		}
+	}
+	response, err := a.do(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxMessageBytes)).Decode(reply); err != nil {
+		return fmt.Errorf("%w: administration: %w", ErrProtocol, err)
+	}
+	return nil
+}
+
+// do returns a 200 answer.
+func (a *Administration) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	target := a.client.address.HTTPOrigin() + "/administration/" + path
+	request, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+a.token)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := a.client.http.Do(request)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	if response.StatusCode == http.StatusOK {
+		return response, nil
+	}
+	defer response.Body.Close()
+	var refusal struct {
+		Error  string          `json:"error"`
+		Reason json.RawMessage `json:"reason"`
+	}
+	err = json.NewDecoder(io.LimitReader(response.Body, maxAdministrationError)).Decode(&refusal)
+	if err != nil || refusal.Error == "" {
+		return nil, httpError(response)
+	}
+	// Releases up to 2.13 give an object.
+	var reason string
+	if json.Unmarshal(refusal.Reason, &reason) != nil {
+		reason = string(refusal.Reason)
+	}
+	return nil, &AdministrationError{response.StatusCode, refusal.Error, reason}
+}

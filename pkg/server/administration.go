@@ -1,0 +1,395 @@
+package server
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// maxFormBytes bounds the body of an administration request.
+const maxFormBytes = 64 << 10
+
+// administrationRoutes are those of docs/protocol/administration.md §4.
+func (s *Server) administrationRoutes(mux *http.ServeMux) {
+	const organization = "/administration/organizations/{organization}"
+	route := func(path string, methods map[string]administrationHandler) {
+		allowed := make([]string, 0, len(methods))
+		for method := range methods {
+			allowed = append(allowed, method)
+		}
+		mux.HandleFunc(path, only(func(w http.ResponseWriter, r *http.Request) {
+			s.administrate(w, r, methods[r.Method])
+		}, allowed...))
+	}
+	route("/administration/organizations", map[string]administrationHandler{http.MethodPost: createOrganization})
+	route(organization, map[string]administrationHandler{
+		http.MethodGet: ofOrganization(showOrganization), http.MethodPatch: ofOrganization(changeOrganization),
+	})
+	// Releases up to 2.12 also answered PATCH here.
+	route(organization+"/stats", map[string]administrationHandler{
+		http.MethodGet: ofOrganization(showStatistics), http.MethodPatch: ofOrganization(showStatistics),
+	})
+	route(organization+"/users", map[string]administrationHandler{http.MethodGet: ofOrganization(listUsers)})
+	route(organization+"/users/freeze", map[string]administrationHandler{http.MethodPost: freezeUser})
+	route("/administration/stats", map[string]administrationHandler{http.MethodGet: showServerStatistics})
+}
+
+// administrationCall is one request of an administrator.
+type administrationCall struct {
+	server       *Server
+	w            http.ResponseWriter
+	r            *http.Request
+	by           backend.Administrator
+	organization parsec.OrganizationID
+}
+
+// administrationHandler answers a request whose token is checked, or returns
+// why not.
+type administrationHandler func(call *administrationCall) error
+
+// administrate checks the token and answers what handle returns.
+func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle administrationHandler) {
+	by, err := s.backend.ConnectAdministration(s.clientAddress(r), bearerToken(r.Header))
+	if err == nil {
+		err = handle(&administrationCall{server: s, w: w, r: r, by: by})
+	}
+	if err == nil {
+		return
+	}
+	var status rpcError
+	var refusal *protocol.Refusal
+	var denial backend.Denial
+	var badData *badDataError
+	var hasty *backend.TooManyAttemptsError
+	switch {
+	case errors.As(err, &badData):
+		replyJSON(w, http.StatusBadRequest, administrationError{"bad_data", badData.reason})
+	case errors.As(err, &refusal) && refusal.Status == protocol.StatusNotFound:
+		replyJSON(w, http.StatusNotFound, administrationError{Error: "not_found"})
+	case errors.As(err, &refusal):
+		replyJSON(w, http.StatusBadRequest, administrationError{Error: string(refusal.Status)})
+	case errors.Is(err, backend.ErrUserNotFound):
+		replyJSON(w, http.StatusNotFound, administrationError{Error: "user_not_found"})
+	case errors.As(err, &denial):
+		replyJSON(w, http.StatusForbidden, administrationError{Error: "not_allowed"})
+	case errors.As(err, &hasty):
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(hasty.RetryAfter.Seconds()))))
+		replyJSON(w, http.StatusTooManyRequests, administrationError{Error: "too_many_attempts"})
+	case errors.As(err, &status):
+		replyJSON(w, int(status), administrationError{Error: "bad_data", Reason: http.StatusText(int(status))})
+	case r.Context().Err() != nil:
+		s.logger.Debug("administration request abandoned", "error", err)
+	default:
+		s.logger.Error("administration request failed", "error", err)
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+// bearerToken is "" if there is none.
+func bearerToken(header http.Header) string {
+	token, found := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
+	if !found {
+		return ""
+	}
+	return token
+}
+
+type administrationError struct {
+	Error  string `json:"error"`
+	Reason string `json:"reason,omitempty"`
+}
+
+func replyJSON(w http.ResponseWriter, status int, value any) {
+	body, err := json.Marshal(value)
+	if err != nil { // none of the values here
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // whoever is gone needs no answer
+}
+
+func (call *administrationCall) reply(value any) error {
+	replyJSON(call.w, http.StatusOK, value)
+	return nil
+}
+
+// identify reads the organization of the path.
+func (call *administrationCall) identify() error {
+	id, valid := pathOrganization(call.r)
+	if !valid {
+		return protocol.Refuse(protocol.StatusNotFound, "No such organization.")
+	}
+	call.organization = id
+	return nil
+}
+
+// ofOrganization has the organization checked before anything else.
+func ofOrganization(handle func(call *administrationCall, organization *backend.Organization) error) administrationHandler {
+	return func(call *administrationCall) error {
+		if err := call.identify(); err != nil {
+			return err
+		}
+		organization, err := call.server.backend.FindOrganization(call.r.Context(), call.organization)
+		if err != nil {
+			return err
+		}
+		if organization == nil {
+			return protocol.Refuse(protocol.StatusNotFound, "No such organization.")
+		}
+		return handle(call, organization)
+	}
+}
+
+// body reads the form of the request with parse.
+func (call *administrationCall) body(parse func(body []byte) error) error {
+	body, err := readBody(call.w, call.r, maxFormBytes)
+	if err != nil {
+		return err
+	}
+	defer putBuffer(body)
+	return parse(*body)
+}
+
+func createOrganization(call *administrationCall) error {
+	var id parsec.OrganizationID
+	var given backend.OrganizationChange
+	err := call.body(func(body []byte) (err error) {
+		id, given, err = parseCreation(body)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	token, err := call.server.backend.CreateOrganization(call.r.Context(), call.by, id, given)
+	if err != nil {
+		return err
+	}
+	return call.reply(struct {
+		BootstrapToken string `json:"bootstrap_token"`
+	}{token})
+}
+
+func showOrganization(call *administrationCall, organization *backend.Organization) error {
+	return call.reply(struct {
+		IsBootstrapped             bool    `json:"is_bootstrapped"`
+		IsExpired                  bool    `json:"is_expired"`
+		UserProfileOutsiderAllowed bool    `json:"user_profile_outsider_allowed"`
+		ActiveUsersLimit           *uint64 `json:"active_users_limit"`
+		MinimumArchivingPeriod     uint64  `json:"minimum_archiving_period"`
+	}{
+		organization.Bootstrapped(), organization.Expired(call.server.now()), organization.UserProfileOutsiderAllowed,
+		organization.ActiveUsersLimit, organization.MinimumArchivingPeriod,
+	})
+}
+
+func changeOrganization(call *administrationCall, organization *backend.Organization) error {
+	var given backend.OrganizationChange
+	err := call.body(func(body []byte) (err error) {
+		given, err = parseChange(body)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := call.server.backend.UpdateOrganization(call.r.Context(), call.by, organization.ID, given); err != nil {
+		return err
+	}
+	return call.reply(struct{}{})
+}
+
+type profileForm struct {
+	Profile parsec.UserProfile `json:"profile"`
+	Active  uint64             `json:"active"`
+	Revoked uint64             `json:"revoked"`
+}
+
+func formOfProfiles(statistics *backend.Statistics) []profileForm {
+	profiles := make([]profileForm, len(parsec.UserProfiles))
+	for i, profile := range parsec.UserProfiles {
+		profiles[i] = profileForm{profile, statistics.Active[profile], statistics.Revoked[profile]}
+	}
+	return profiles
+}
+
+func showStatistics(call *administrationCall, organization *backend.Organization) error {
+	statistics, err := call.server.backend.StatisticsOf(call.r.Context(), organization.ID)
+	if err != nil {
+		return err
+	}
+	active, revoked := statistics.Users()
+	return call.reply(struct {
+		DataSize     uint64        `json:"data_size"`
+		MetadataSize uint64        `json:"metadata_size"`
+		Realms       uint64        `json:"realms"`
+		Users        uint64        `json:"users"`
+		ActiveUsers  uint64        `json:"active_users"`
+		Profiles     []profileForm `json:"users_per_profile_detail"`
+	}{statistics.DataSize, statistics.MetadataSize, statistics.Realms, active + revoked, active, formOfProfiles(&statistics)})
+}
+
+type userForm struct {
+	ID     string `json:"user_id"`
+	Email  string `json:"user_email"`
+	Name   string `json:"user_name"`
+	Frozen bool   `json:"frozen"`
+}
+
+func formOfUser(user *backend.User) userForm {
+	return userForm{user.ID.String(), user.HumanHandle.Email(), user.HumanHandle.Label(), user.Frozen}
+}
+
+func listUsers(call *administrationCall, organization *backend.Organization) error {
+	users, err := call.server.backend.HumanUsers(call.r.Context(), organization.ID)
+	if err != nil {
+		return err
+	}
+	forms := make([]userForm, len(users))
+	for i := range users {
+		forms[i] = formOfUser(&users[i])
+	}
+	return call.reply(struct {
+		Users []userForm `json:"users"`
+	}{forms})
+}
+
+// freezeUser reads the body before it looks for the organization.
+func freezeUser(call *administrationCall) error {
+	if err := call.identify(); err != nil {
+		return err
+	}
+	var choice backend.UserChoice
+	var frozen bool
+	err := call.body(func(body []byte) (err error) {
+		choice, frozen, err = parseFreeze(body)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	user, err := call.server.backend.FreezeUser(call.r.Context(), call.by, call.organization, choice, frozen)
+	if err != nil {
+		return err
+	}
+	return call.reply(formOfUser(user))
+}
+
+func showServerStatistics(call *administrationCall) error {
+	format, at, err := parseSurvey(call.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	if format == "csv" {
+		return call.stream("text/csv", at, writeStatisticsCSV)
+	}
+	return call.stream("application/json", at, writeStatisticsJSON)
+}
+
+// stream writes a survey as it comes. A failure on the way cuts the
+// connection: the client sees that the answer is not whole.
+func (call *administrationCall) stream(contentType string, at *parsec.DateTime, write func(io.Writer, iter.Seq2[backend.SurveyedOrganization, error]) error) error {
+	answer := &lateWriter{ResponseWriter: call.w, contentType: contentType}
+	err := write(answer, call.server.backend.Survey(call.r.Context(), at))
+	if err != nil && answer.begun {
+		if call.r.Context().Err() == nil {
+			call.server.logger.Error("statistics not delivered", "error", err)
+		}
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}
+
+// lateWriter tells the type of an answer with its first bytes.
+type lateWriter struct {
+	http.ResponseWriter
+	contentType string
+	begun       bool
+}
+
+func (w *lateWriter) Write(p []byte) (int, error) {
+	if !w.begun {
+		w.begun = true
+		w.Header().Set("Content-Type", w.contentType)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// writeStatisticsJSON writes nothing before the first organization is known.
+func writeStatisticsJSON(w io.Writer, surveyed iter.Seq2[backend.SurveyedOrganization, error]) error {
+	type item struct {
+		ID           string        `json:"organization_id"`
+		DataSize     uint64        `json:"data_size"`
+		MetadataSize uint64        `json:"metadata_size"`
+		Realms       uint64        `json:"realms"`
+		ActiveUsers  uint64        `json:"active_users"`
+		Profiles     []profileForm `json:"users_per_profile_detail"`
+	}
+	before := `{"stats": [`
+	for o, err := range surveyed {
+		if err != nil {
+			return err
+		}
+		statistics := &o.Statistics
+		active, _ := statistics.Users()
+		encoded, err := json.Marshal(item{
+			o.Organization.ID.String(), statistics.DataSize, statistics.MetadataSize, statistics.Realms, active, formOfProfiles(statistics),
+		})
+		if err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, before+string(encoded)); err != nil {
+			return err
+		}
+		before = ", "
+	}
+	end := "]}"
+	if before != ", " {
+		end = before + end
+	}
+	_, err := io.WriteString(w, end)
+	return err
+}
+
+func writeStatisticsCSV(w io.Writer, surveyed iter.Seq2[backend.SurveyedOrganization, error]) error {
+	table := csv.NewWriter(w)
+	table.UseCRLF = true
+	header := []string{"organization_id", "data_size", "metadata_size", "realms", "active_users"}
+	for _, profile := range parsec.UserProfiles {
+		name := strings.ToLower(string(profile))
+		header = append(header, name+"_users_active", name+"_users_revoked")
+	}
+	if err := table.Write(header); err != nil {
+		return err
+	}
+	for o, err := range surveyed {
+		if err != nil {
+			return err
+		}
+		statistics := &o.Statistics
+		active, _ := statistics.Users()
+		row := []string{o.Organization.ID.String()}
+		for _, number := range []uint64{statistics.DataSize, statistics.MetadataSize, statistics.Realms, active} {
+			row = append(row, strconv.FormatUint(number, 10))
+		}
+		for _, profile := range parsec.UserProfiles {
+			row = append(row, strconv.FormatUint(statistics.Active[profile], 10), strconv.FormatUint(statistics.Revoked[profile], 10))
+		}
+		if err := table.Write(row); err != nil {
+			return err
+		}
+	}
+	table.Flush()
+	return table.Error()
+}
