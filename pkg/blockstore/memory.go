@@ -3,23 +3,31 @@ package blockstore
 import (
 	"bytes"
 	"context"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
 )
 
-var _ backend.BlockStore = (*Memory)(nil)
+var _ Inventory = (*Memory)(nil)
 
 // Memory keeps blocks in the process; they are lost at exit. Its methods are
 // safe for concurrent use.
 type Memory struct {
 	mu     sync.RWMutex
-	blocks map[key][]byte
+	blocks map[key]remembered
+}
+
+type remembered struct {
+	block []byte
+	since time.Time
 }
 
 // NewMemory returns an empty store.
-func NewMemory() *Memory { return &Memory{blocks: map[key][]byte{}} }
+func NewMemory() *Memory { return &Memory{blocks: map[key]remembered{}} }
 
 // Read returns the stored bytes, which the caller must not change, or
 // backend.ErrBlockNotFound.
@@ -33,7 +41,7 @@ func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, i
 	if !found {
 		return nil, backend.ErrBlockNotFound
 	}
-	return block, nil
+	return block.block, nil
 }
 
 // Create stores a copy of block.
@@ -41,10 +49,40 @@ func (m *Memory) Create(ctx context.Context, organization parsec.OrganizationID,
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	stored := bytes.Clone(block)
+	stored := remembered{bytes.Clone(block), time.Now()}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.blocks[key{organization, id}] = stored
+	return nil
+}
+
+// List implements Inventory.
+func (m *Memory) List(ctx context.Context, prefix, after string) ([]Object, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var objects []Object
+	for k, stored := range m.blocks {
+		if name := k.objectName(); strings.HasPrefix(name, prefix) && name > after {
+			objects = append(objects, Object{name, int64(len(stored.block)), stored.since})
+		}
+	}
+	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
+	return objects[:min(len(objects), listedAtOnce)], nil
+}
+
+// Delete implements Inventory.
+func (m *Memory) Delete(ctx context.Context, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k, isBlock := parseObjectName(name); isBlock && name == k.objectName() {
+		delete(m.blocks, k)
+	}
 	return nil
 }
 

@@ -10,4 +10,5 @@ import (
 
 func TestMemory(t *testing.T) {
 	blockstoretest.Exercise(t, func(*testing.T) backend.BlockStore { return blockstore.NewMemory() })
+	blockstoretest.ExerciseInventory(t, func(*testing.T) blockstore.Inventory { return blockstore.NewMemory() })
 }

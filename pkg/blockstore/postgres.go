@@ -14,7 +14,7 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-var _ backend.BlockStore = (*Postgres)(nil)
+var _ Inventory = (*Postgres)(nil)
 
 // Postgres keeps blocks in the table block_data of a database
 // (docs/protocol/blockstore.md §3), by statements of its own: bytes travel in
@@ -52,6 +52,44 @@ func (p *Postgres) Create(ctx context.Context, organization parsec.OrganizationI
 INSERT INTO block_data (organization_id, block_id, data) VALUES ($1, $2, $3)
 ON CONFLICT (organization_id, block_id) DO UPDATE SET data = excluded.data, written_on = excluded.written_on`,
 		organization.String(), id.String(), block)
+	return p.failure(err)
+}
+
+// List implements Inventory. Between organizations the order is that of their
+// ids.
+func (p *Postgres) List(ctx context.Context, prefix, after string) ([]Object, error) {
+	organization := strings.TrimSuffix(prefix, "/")
+	from, isBlock := parseObjectName(after)
+	if after != "" && !isBlock {
+		return nil, fmt.Errorf("%s: %q is not the name of a block", p, after)
+	}
+	condition, args := "true", []any{listedAtOnce}
+	switch {
+	case after == "" && prefix != "":
+		condition, args = "organization_id = $2", append(args, organization)
+	case after != "" && prefix != "":
+		condition, args = "organization_id = $2 AND block_id > $3", append(args, organization, from.block.String())
+	case after != "":
+		condition, args = "(organization_id, block_id) > ($2, $3)", append(args, from.organization.String(), from.block.String())
+	}
+	rows, err := p.pool.Query(ctx, `
+SELECT organization_id || '/' || block_id, length(data), written_on FROM block_data
+WHERE `+condition+` ORDER BY organization_id, block_id LIMIT $1`, args...)
+	if err != nil {
+		return nil, p.failure(err)
+	}
+	objects, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Object])
+	return objects, p.failure(err)
+}
+
+// Delete implements Inventory.
+func (p *Postgres) Delete(ctx context.Context, name string) error {
+	k, isBlock := parseObjectName(name)
+	if !isBlock || name != k.objectName() {
+		return nil // There is nothing else in the table.
+	}
+	_, err := p.pool.Exec(ctx, "DELETE FROM block_data WHERE organization_id = $1 AND block_id = $2",
+		k.organization.String(), k.block.String())
 	return p.failure(err)
 }
 

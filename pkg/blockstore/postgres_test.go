@@ -33,6 +33,9 @@ func TestPostgres(t *testing.T) {
 	blockstoretest.Exercise(t, func(t *testing.T) backend.BlockStore {
 		return openPostgres(t, testkit.NewPostgres(t))
 	})
+	blockstoretest.ExerciseInventory(t, func(t *testing.T) blockstore.Inventory {
+		return openPostgres(t, testkit.NewPostgres(t))
+	})
 }
 
 func TestPostgresInRAID(t *testing.T) {

@@ -89,6 +89,7 @@ func exerciseRemoteStore(t *testing.T, place place) {
 	store := place.initialized(t)
 	t.Run("conformance", func(t *testing.T) {
 		blockstoretest.Exercise(t, func(*testing.T) backend.BlockStore { return store })
+		blockstoretest.ExerciseInventory(t, func(*testing.T) blockstore.Inventory { return store })
 	})
 	t.Run("init", func(t *testing.T) { missingPlace(t, place) })
 	t.Run("wrong secret", func(t *testing.T) { wrongSecret(t, place) })

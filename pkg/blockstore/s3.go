@@ -25,7 +25,7 @@ import (
 // the one that buckets are made in without saying so.
 const defaultRegion = "us-east-1"
 
-var _ backend.BlockStore = (*S3)(nil)
+var _ Inventory = (*S3)(nil)
 
 // S3Options say where a bucket is.
 type S3Options struct {
@@ -131,6 +131,43 @@ func (s *S3) Create(ctx context.Context, organization parsec.OrganizationID, id 
 	if response := (*awshttp.ResponseError)(nil); errors.As(err, &response) && response.HTTPStatusCode() == http.StatusNotFound {
 		return s.noBucket()
 	}
+	return s.failure(err)
+}
+
+// List implements Inventory.
+func (s *S3) List(ctx context.Context, prefix, after string) ([]Object, error) {
+	input := &s3.ListObjectsV2Input{
+		Bucket:  &s.bucket,
+		MaxKeys: aws.Int32(listedAtOnce),
+		// XML has no words for some characters of other people's names.
+		EncodingType: types.EncodingTypeUrl,
+	}
+	if prefix != "" {
+		input.Prefix = &prefix
+	}
+	if after != "" {
+		input.StartAfter = &after
+	}
+	output, err := s.client.ListObjectsV2(ctx, input)
+	if err != nil {
+		return nil, s.failure(err)
+	}
+	objects := make([]Object, len(output.Contents))
+	for i, content := range output.Contents {
+		name := aws.ToString(content.Key)
+		if output.EncodingType == types.EncodingTypeUrl {
+			if name, err = url.QueryUnescape(name); err != nil {
+				return nil, fmt.Errorf("%s: the name of an object: %w", s, err)
+			}
+		}
+		objects[i] = Object{name, aws.ToInt64(content.Size), aws.ToTime(content.LastModified)}
+	}
+	return objects, nil
+}
+
+// Delete implements Inventory.
+func (s *S3) Delete(ctx context.Context, name string) error {
+	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &name})
 	return s.failure(err)
 }
 

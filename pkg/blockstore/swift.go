@@ -5,11 +5,13 @@ import (
 	"crypto/md5" //nolint:gosec // The Swift API says MD5; clients authenticate blocks.
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -28,9 +30,11 @@ const (
 	// maxDrainedBytes is how much of an answer is read for the connection's
 	// sake.
 	maxDrainedBytes = 64 << 10
+	// maxListBytes is above what a list of the longest names takes.
+	maxListBytes = 16 << 20
 )
 
-var _ backend.BlockStore = (*Swift)(nil)
+var _ Inventory = (*Swift)(nil)
 
 // SwiftOptions say where a container is.
 type SwiftOptions struct {
@@ -131,7 +135,7 @@ func (s *Swift) Read(ctx context.Context, organization parsec.OrganizationID, id
 }
 
 func (s *Swift) read(ctx context.Context, name string) ([]byte, error) {
-	response, err := s.request(ctx, http.MethodGet, "/"+name, nil)
+	response, err := s.request(ctx, http.MethodGet, "/"+name, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +160,7 @@ func (s *Swift) read(ctx context.Context, name string) ([]byte, error) {
 
 // Create implements backend.BlockStore.
 func (s *Swift) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
-	response, err := s.request(ctx, http.MethodPut, "/"+key{organization, id}.objectName(), block)
+	response, err := s.request(ctx, http.MethodPut, "/"+key{organization, id}.objectName(), nil, block)
 	if err != nil {
 		return err
 	}
@@ -173,10 +177,63 @@ func (s *Swift) Create(ctx context.Context, organization parsec.OrganizationID, 
 	}
 }
 
+// List implements Inventory.
+func (s *Swift) List(ctx context.Context, prefix, after string) ([]Object, error) {
+	query := url.Values{"format": {"json"}, "limit": {strconv.Itoa(listedAtOnce)}, "prefix": {prefix}, "marker": {after}}
+	response, err := s.request(ctx, http.MethodGet, "", query, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	switch response.StatusCode {
+	case http.StatusOK:
+	case http.StatusNoContent:
+		return nil, nil
+	case http.StatusNotFound:
+		drain(response)
+		return nil, s.noContainer()
+	default:
+		return nil, s.refusal(response)
+	}
+	var listed []struct {
+		Name     string `json:"name"`
+		Bytes    int64  `json:"bytes"`
+		Modified string `json:"last_modified"`
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxListBytes)).Decode(&listed); err != nil {
+		return nil, fmt.Errorf("%s: read a list of objects: %w", s, err)
+	}
+	drain(response)
+	objects := make([]Object, len(listed))
+	for i, object := range listed {
+		// In UTC, without saying so.
+		modified, err := time.Parse("2006-01-02T15:04:05.999999", object.Modified)
+		if err != nil {
+			return nil, fmt.Errorf("%s: the date of an object: %w", s, err)
+		}
+		objects[i] = Object{object.Name, object.Bytes, modified}
+	}
+	return objects, nil
+}
+
+// Delete implements Inventory.
+func (s *Swift) Delete(ctx context.Context, name string) error {
+	response, err := s.request(ctx, http.MethodDelete, "/"+name, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode/100 != 2 && response.StatusCode != http.StatusNotFound {
+		return s.refusal(response)
+	}
+	drain(response)
+	return nil
+}
+
 // Ready implements backend.BlockStore: the container exists and the
 // credentials open it.
 func (s *Swift) Ready(ctx context.Context) error {
-	response, err := s.request(ctx, http.MethodHead, "", nil)
+	response, err := s.request(ctx, http.MethodHead, "", nil, nil)
 	if err != nil {
 		return err
 	}
@@ -193,7 +250,7 @@ func (s *Swift) Ready(ctx context.Context) error {
 
 // Init creates the container unless it exists.
 func (s *Swift) Init(ctx context.Context) error {
-	response, err := s.request(ctx, http.MethodPut, "", []byte{})
+	response, err := s.request(ctx, http.MethodPut, "", nil, []byte{})
 	if err != nil {
 		return err
 	}
@@ -207,12 +264,12 @@ func (s *Swift) Init(ctx context.Context) error {
 
 // request asks for the container, or for what path names in it, once more if
 // the token has expired. The caller closes the body of the response.
-func (s *Swift) request(ctx context.Context, method, path string, block []byte) (*http.Response, error) {
+func (s *Swift) request(ctx context.Context, method, path string, query url.Values, block []byte) (*http.Response, error) {
 	session, err := s.open(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	response, err := s.send(ctx, session, method, path, block)
+	response, err := s.send(ctx, session, method, path, query, block)
 	if err != nil || response.StatusCode != http.StatusUnauthorized {
 		return response, err
 	}
@@ -221,13 +278,14 @@ func (s *Swift) request(ctx context.Context, method, path string, block []byte) 
 	if session, err = s.open(ctx, session); err != nil {
 		return nil, err
 	}
-	return s.send(ctx, session, method, path, block)
+	return s.send(ctx, session, method, path, query, block)
 }
 
 // send has nothing read block after it has returned.
-func (s *Swift) send(ctx context.Context, session *swiftSession, method, path string, block []byte) (*http.Response, error) {
+func (s *Swift) send(ctx context.Context, session *swiftSession, method, path string, query url.Values, block []byte) (*http.Response, error) {
 	address := *session.storage
 	address.Path = strings.TrimSuffix(address.Path, "/") + "/" + s.container + path
+	address.RawQuery = query.Encode()
 	request, err := http.NewRequestWithContext(ctx, method, address.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s, err)
