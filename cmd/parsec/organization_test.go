@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,25 +112,58 @@ func TestOrganizationFromNothing(t *testing.T) {
 
 func TestOrganizationStatusAndUpdate(t *testing.T) {
 	s := newShell(t)
-	s.create("CoolOrg")
+	s.succeed("organization", "create", "CoolOrg", "--active-users-limit", "7", "--minimum-archiving-period", "60", "--user-profile-outsider-allowed=false")
+	const form = "is_bootstrapped: false\nis_expired: %t\nuser_profile_outsider_allowed: %t\nactive_users_limit: %s\nminimum_archiving_period: %d\n"
 	for _, item := range []struct {
 		update []string
 		want   string
 	}{
-		{nil, "is_bootstrapped: false\nexpiration_date: none\nuser_profile_outsider_allowed: true\n"},
-		{[]string{"--expiration-date", "2990-01-02T03:04:05Z"},
-			"is_bootstrapped: false\nexpiration_date: 2990-01-02T03:04:05.000000Z\nuser_profile_outsider_allowed: true\n"},
-		{[]string{"--user-profile-outsider-allowed=false"},
-			"is_bootstrapped: false\nexpiration_date: 2990-01-02T03:04:05.000000Z\nuser_profile_outsider_allowed: false\n"},
-		{[]string{"--no-expiration", "--user-profile-outsider-allowed"},
-			"is_bootstrapped: false\nexpiration_date: none\nuser_profile_outsider_allowed: true\n"},
+		{nil, fmt.Sprintf(form, false, false, "7", 60)},
+		{[]string{"--is-expired"}, fmt.Sprintf(form, true, false, "7", 60)},
+		{[]string{"--is-expired=false", "--user-profile-outsider-allowed"}, fmt.Sprintf(form, false, true, "7", 60)},
+		{[]string{"--active-users-limit", "none"}, fmt.Sprintf(form, false, true, "none", 60)},
+		{[]string{"--active-users-limit", "0", "--minimum-archiving-period", "0"}, fmt.Sprintf(form, false, true, "0", 0)},
 	} {
 		if item.update != nil {
 			s.succeed(append([]string{"organization", "update", "CoolOrg"}, item.update...)...)
 		}
-		if stdout := s.succeed("organization", "status", "CoolOrg"); stdout != item.want {
+		for _, command := range []string{"status", "show"} {
+			if stdout := s.succeed("organization", command, "CoolOrg"); stdout != item.want {
+				t.Errorf("after %q:\n%s", item.update, stdout)
+			}
+		}
+	}
+}
+
+func TestOrganizationOverWebSocket(t *testing.T) {
+	s := newShell(t)
+	if url := s.succeed("organization", "create", "CoolOrg", "--websocket", "--expiration-date", "2990-01-02T03:04:05Z"); !strings.Contains(url, "/CoolOrg?") {
+		t.Errorf("printed %q", url)
+	}
+	const form = "is_bootstrapped: false\nexpiration_date: %s\nuser_profile_outsider_allowed: %t\n"
+	for _, item := range []struct {
+		update []string
+		want   string
+	}{
+		{nil, fmt.Sprintf(form, "2990-01-02T03:04:05.000000Z", true)},
+		{[]string{"--user-profile-outsider-allowed=false"}, fmt.Sprintf(form, "2990-01-02T03:04:05.000000Z", false)},
+		{[]string{"--expiration-date", "2991-01-02T03:04:05Z"}, fmt.Sprintf(form, "2991-01-02T03:04:05.000000Z", false)},
+		{[]string{"--no-expiration", "--user-profile-outsider-allowed"}, fmt.Sprintf(form, "none", true)},
+	} {
+		if item.update != nil {
+			s.succeed(append([]string{"organization", "update", "CoolOrg", "--websocket"}, item.update...)...)
+		}
+		if stdout := s.succeed("organization", "status", "CoolOrg", "--websocket"); stdout != item.want {
 			t.Errorf("after %q:\n%s", item.update, stdout)
 		}
+	}
+	want := "users: 0\ndata_size: 0\nmetadata_size: 0\nworkspaces: 0\n"
+	if stdout := s.succeed("organization", "stats", "CoolOrg", "--websocket"); stdout != want {
+		t.Errorf("printed\n%s", stdout)
+	}
+	_, _, err := s.run("organization", "status", "CoolOrg", "--websocket", "--administration-token", "wrong")
+	if err == nil || !strings.Contains(err.Error(), "bad_admin_token") {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -138,9 +173,67 @@ func TestOrganizationStats(t *testing.T) {
 	if err != nil || !strings.Contains(stderr, "keys of the device are lost") {
 		t.Errorf("bootstrap without output: %q, %v", stderr, err)
 	}
-	want := "users: 1\ndata_size: 0\nmetadata_size: 0\nworkspaces: 0\n"
+	want := "data_size: 0\nmetadata_size: 0\nrealms: 0\nusers: 1\nactive_users: 1\nusers_per_profile_detail:\n" +
+		"  ADMIN: 1 active, 0 revoked\n  STANDARD: 0 active, 0 revoked\n  OUTSIDER: 0 active, 0 revoked\n"
 	if stdout := s.succeed("organization", "stats", "CoolOrg"); stdout != want {
 		t.Errorf("printed\n%s", stdout)
+	}
+}
+
+func TestServerStats(t *testing.T) {
+	s := newShell(t)
+	s.create("CoolOrg")
+	file := filepath.Join(t.TempDir(), "stats")
+	const header = "organization_id,data_size,metadata_size,realms,active_users,admin_users_active,admin_users_revoked," +
+		"standard_users_active,standard_users_revoked,outsider_users_active,outsider_users_revoked\r\n"
+	const row = "CoolOrg,0,0,0,0,0,0,0,0,0,0\r\n"
+	for range 2 { // the second time the file exists
+		if stdout := s.succeed("organization", "server-stats", "--format", "csv", "--output", file); stdout != "" {
+			t.Errorf("printed %s", stdout)
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != header+row {
+			t.Errorf("wrote %q, %v", got, err)
+		}
+	}
+	if got := s.succeed("organization", "server-stats", "--format", "csv", "--at", "2000-01-01T00:00:00Z"); got != header {
+		t.Errorf("printed %q", got)
+	}
+	if got := s.succeed("organization", "server-stats"); !strings.HasPrefix(got, `{"stats": [{"organization_id":"CoolOrg",`) {
+		t.Errorf("printed %q", got)
+	}
+	_, _, err := s.run("organization", "server-stats", "--output", file, "--administration-token", "wrong")
+	if got, _ := os.ReadFile(file); err == nil || string(got) != header+row {
+		t.Errorf("error %v, then the file is %q", err, got)
+	}
+	if left, err := filepath.Glob(file + "*"); err != nil || len(left) != 1 {
+		t.Errorf("files %q, %v", left, err)
+	}
+}
+
+func TestOrganizationUsers(t *testing.T) {
+	s := newShell(t)
+	arguments := bootstrapArguments(s.create("CoolOrg"))
+	arguments[slices.Index(arguments, "Alice")] = "Al\nice\x1b"
+	if _, _, err := s.run(arguments...); err != nil {
+		t.Fatal(err)
+	}
+	list := s.succeed("organization", "list-users", "CoolOrg")
+	id, rest, _ := strings.Cut(list, ": ")
+	if rest != `Al\nice\x1b <alice@example.com>`+"\n" {
+		t.Errorf("printed %q", list)
+	}
+	frozen := strings.TrimSuffix(list, "\n") + " (frozen)\n"
+	for _, item := range []struct{ command, option, value, want string }{
+		{"freeze", "--user-id", id, frozen},
+		{"unfreeze", "--user-email", "alice@example.com", list},
+		{"freeze", "--user-email", "alice@example.com", frozen},
+	} {
+		if got := s.succeed("organization", item.command, "CoolOrg", item.option, item.value); got != item.want {
+			t.Errorf("%s printed %q", item.command, got)
+		}
+		if got := s.succeed("organization", "list-users", "CoolOrg"); got != item.want {
+			t.Errorf("after %s: %q", item.command, got)
+		}
 	}
 }
 
@@ -156,8 +249,11 @@ func TestOrganizationRefusals(t *testing.T) {
 		{[]string{"organization", "create", "CoolOrg"}, "already_exists"},
 		{[]string{"organization", "status", "None"}, "not_found"},
 		{[]string{"organization", "stats", "None"}, "not_found"},
-		{[]string{"organization", "update", "None", "--no-expiration"}, "not_found"},
-		{[]string{"organization", "status", "CoolOrg", "--administration-token", "wrong"}, "bad_admin_token"},
+		{[]string{"organization", "update", "None", "--is-expired"}, "not_found"},
+		{[]string{"organization", "update", "None", "--websocket", "--no-expiration"}, "not_found"},
+		{[]string{"organization", "list-users", "None"}, "not_found"},
+		{[]string{"organization", "freeze", "CoolOrg", "--user-id", "nobody"}, "user_not_found"},
+		{[]string{"organization", "status", "CoolOrg", "--administration-token", "wrong"}, "not_allowed"},
 		{bootstrapArguments(url, "--output", keys), "already_bootstrapped"},
 		{bootstrapArguments(strings.Replace(url, "CoolOrg", "None", 1), "--output", keys), "bad_identity"},
 		{bootstrapArguments(url, "--output", t.TempDir()), "file exists"},
@@ -225,8 +321,20 @@ func TestOrganizationUsage(t *testing.T) {
 		{"", []string{"create", "CoolOrg", "--addr", "http://localhost"}, "Invalid value for '--addr'"},
 		{"", []string{"create", "CoolOrg", "--what"}, "No such option: --what"},
 		{"", []string{"update", "CoolOrg"}, "Nothing to change."},
-		{"", []string{"update", "CoolOrg", "--expiration-date", "tomorrow"}, "Invalid value for '--expiration-date'"},
-		{"", []string{"update", "CoolOrg", "--expiration-date", "2990-01-02T03:04:05Z", "--no-expiration"}, "are both given."},
+		{"", []string{"update", "CoolOrg", "--websocket"}, "Nothing to change."},
+		{"", []string{"update", "CoolOrg", "--active-users-limit", "few"}, "Invalid value for '--active-users-limit'"},
+		{"", []string{"update", "CoolOrg", "--no-expiration"}, "--no-expiration needs --websocket."},
+		{"", []string{"update", "CoolOrg", "--websocket", "--is-expired"}, "--is-expired does not go with --websocket."},
+		{"", []string{"update", "CoolOrg", "--websocket", "--expiration-date", "tomorrow"}, "Invalid value for '--expiration-date'"},
+		{"", []string{"update", "CoolOrg", "--websocket", "--expiration-date", "2990-01-02T03:04:05Z", "--no-expiration"}, "are both given."},
+		{"", []string{"create", "CoolOrg", "--expiration-date", "2990-01-02T03:04:05Z"}, "--expiration-date needs --websocket."},
+		{"", []string{"create", "CoolOrg", "--websocket", "--user-profile-outsider-allowed"}, "does not go with --websocket."},
+		{"", []string{"create", "CoolOrg", "--active-users-limit", "-1"}, "Invalid value for '--active-users-limit'"},
+		{"", []string{"freeze", "CoolOrg"}, "Either --user-id or --user-email is needed."},
+		{"", []string{"unfreeze", "CoolOrg", "--user-id", "a", "--user-email", "b"}, "Either --user-id or --user-email is needed."},
+		{"", []string{"server-stats", "--format", "xml"}, "Invalid value for '--format'"},
+		{"", []string{"server-stats", "--at", "yesterday"}, "Invalid value for '--at'"},
+		{"", []string{"server-stats", "--output", filepath.Join(t.TempDir(), "none", "x")}, "Invalid value for '--output'"},
 		{"", []string{"bootstrap"}, "Missing argument 'URL'."},
 		{"", bootstrapArguments("parsec://localhost:1/CoolOrg")[1:], "Invalid value for 'URL'"},
 		{"", bootstrapArguments(url, "--human-label", "")[1:], "Missing option '--human-label'."},

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// The options of the settings of an organization.
+const (
+	webSocketName        = "websocket"
+	expirationDateOption = "expiration-date"
+	noExpirationOption   = "no-expiration"
+	isExpiredOption      = "is-expired"
+	outsiderOption       = "user-profile-outsider-allowed"
+	usersLimitOption     = "active-users-limit"
+	archivingOption      = "minimum-archiving-period"
+)
+
+// settingOptions are the settings that a command changes.
+type settingOptions struct {
+	webSocket      bool
+	expirationDate string
+	noExpiration   bool
+	isExpired      bool
+	outsider       bool
+	usersLimit     string
+	archiving      uint64
+	flags          *pflag.FlagSet
+}
+
+// newSettingOptions defines the options for an organization that is to be
+// created, or that exists.
+func newSettingOptions(command *cobra.Command, exists bool) *settingOptions {
+	o := &settingOptions{flags: command.Flags()}
+	if exists {
+		o.flags.BoolVar(&o.isExpired, isExpiredOption, false, "Whether the organization is closed to its users (=false for not).")
+	}
+	o.flags.BoolVar(&o.outsider, outsiderOption, false, "Whether clients offer the OUTSIDER profile (=false for not).")
+	o.flags.StringVar(&o.usersLimit, usersLimitOption, "", "How many users may be active, or none for no limit.")
+	o.flags.Uint64Var(&o.archiving, archivingOption, 0, "How many seconds a workspace stays archived before it may be deleted.")
+	webSocketOption(command, &o.webSocket)
+	o.flags.StringVar(&o.expirationDate, expirationDateOption, "", "With --websocket: when the organization expires, such as 2030-01-31T00:00:00Z.")
+	if exists {
+		o.flags.BoolVar(&o.noExpiration, noExpirationOption, false, "With --websocket: the organization never expires.")
+	}
+	return o
+}
+
+func (o *settingOptions) changed(options ...string) bool {
+	for _, option := range options {
+		if o.flags.Changed(option) {
+			return true
+		}
+	}
+	return false
+}
+
+// check refuses options that do not go together.
+func (o *settingOptions) check() error {
+	for _, option := range []string{isExpiredOption, usersLimitOption, archivingOption} {
+		if o.webSocket && o.changed(option) {
+			return &config.UsageError{Message: "--" + option + " does not go with --" + webSocketName + "."}
+		}
+	}
+	for _, option := range []string{expirationDateOption, noExpirationOption} {
+		if !o.webSocket && o.changed(option) {
+			return &config.UsageError{Message: "--" + option + " needs --" + webSocketName + "."}
+		}
+	}
+	if o.expirationDate != "" && o.noExpiration {
+		return &config.UsageError{Message: "--" + expirationDateOption + " and --" + noExpirationOption + " are both given."}
+	}
+	return nil
+}
+
+// settings are what REST knows.
+func (o *settingOptions) settings() (client.OrganizationSettings, error) {
+	var settings client.OrganizationSettings
+	if o.changed(isExpiredOption) {
+		settings.IsExpired = &o.isExpired
+	}
+	if o.changed(outsiderOption) {
+		settings.UserProfileOutsiderAllowed = &o.outsider
+	}
+	if o.changed(archivingOption) {
+		settings.MinimumArchivingPeriod = &o.archiving
+	}
+	switch {
+	case !o.changed(usersLimitOption):
+	case o.usersLimit == "none":
+		settings.ActiveUsersLimit = &client.UsersLimit{}
+	default:
+		users, err := strconv.ParseUint(o.usersLimit, 10, 63)
+		if err != nil {
+			return settings, invalidValue("--"+usersLimitOption, errors.New("neither a number nor none"))
+		}
+		settings.ActiveUsersLimit = &client.UsersLimit{Users: &users}
+	}
+	return settings, nil
+}
+
+// date is nil if none is given.
+func (o *settingOptions) date() (*parsec.DateTime, error) {
+	if o.expirationDate == "" {
+		return nil, nil
+	}
+	date, err := parsec.ParseDateTime(o.expirationDate)
+	if err != nil {
+		return nil, invalidValue("--"+expirationDateOption, err)
+	}
+	return &date, nil
+}
+
+func (p program) organizationCreateCommand() *cobra.Command {
+	var options *settingOptions
+	var settings client.OrganizationSettings
+	var date *parsec.DateTime
+	command := p.administrationCommand("create", "Create an organization and print the URL to bootstrap it with.",
+		func(ctx context.Context, a administration) (err error) {
+			var token string
+			if options.webSocket {
+				token, err = a.createOverWebSocket(ctx, date)
+			} else {
+				token, err = a.Create(ctx, a.organization, settings)
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.stdout, "Bootstrap organization url: %s\n", a.server.BootstrapAddress(a.organization, token))
+			return nil
+		})
+	options = newSettingOptions(command, false)
+	command.PreRunE = func(*cobra.Command, []string) (err error) {
+		if options.webSocket && options.changed(outsiderOption) {
+			return &config.UsageError{Message: "--" + outsiderOption + " does not go with --" + webSocketName + "."}
+		}
+		if err := options.check(); err != nil {
+			return err
+		}
+		if settings, err = options.settings(); err != nil {
+			return err
+		}
+		date, err = options.date()
+		return err
+	}
+	return command
+}
+
+func (a administration) createOverWebSocket(ctx context.Context, expiration *parsec.DateTime) (token string, err error) {
+	err = a.overWebSocket(ctx, func(conn *client.Conn) error {
+		reply, err := conn.AdministrationCreate(ctx, &protocol.AdministrationCreateRequest{
+			OrganizationID: a.organization, ExpirationDate: expiration,
+		})
+		if err != nil {
+			return err
+		}
+		token = reply.BootstrapToken
+		return nil
+	})
+	return token, err
+}
+
+func (p program) organizationUpdateCommand() *cobra.Command {
+	var options *settingOptions
+	var settings client.OrganizationSettings
+	var request protocol.AdministrationUpdateRequest
+	command := p.administrationCommand("update", "Change an organization; what is not given stays.",
+		func(ctx context.Context, a administration) error {
+			if !options.webSocket {
+				return a.Update(ctx, a.organization, settings)
+			}
+			request.OrganizationID = a.organization
+			return a.overWebSocket(ctx, func(conn *client.Conn) error {
+				_, err := conn.AdministrationUpdate(ctx, &request)
+				return err
+			})
+		})
+	options = newSettingOptions(command, true)
+	command.PreRunE = func(*cobra.Command, []string) (err error) {
+		if err := options.check(); err != nil {
+			return err
+		}
+		if !options.changed(isExpiredOption, outsiderOption, usersLimitOption, archivingOption, expirationDateOption, noExpirationOption) {
+			return &config.UsageError{Message: "Nothing to change."}
+		}
+		if settings, err = options.settings(); err != nil {
+			return err
+		}
+		request, err = options.updateRequest()
+		return err
+	}
+	return command
+}
+
+// updateRequest tells what the options change over WebSocket.
+func (o *settingOptions) updateRequest() (protocol.AdministrationUpdateRequest, error) {
+	date, err := o.date()
+	if err == nil && date == nil && !o.noExpiration {
+		date = new(protocol.Unchanged)
+	}
+	request := protocol.AdministrationUpdateRequest{ExpirationDate: date}
+	if o.changed(outsiderOption) {
+		request.UserProfileOutsiderAllowed = &o.outsider
+	}
+	return request, err
+}
+
+func (p program) organizationStatusCommand() *cobra.Command {
+	var webSocket bool
+	command := p.administrationCommand("status", "Print the state of an organization.",
+		func(ctx context.Context, a administration) error {
+			if webSocket {
+				return a.overWebSocket(ctx, func(conn *client.Conn) error { return p.printStatus(ctx, conn, a.organization) })
+			}
+			state, err := a.Organization(ctx, a.organization)
+			if err != nil {
+				return err
+			}
+			limit := "none"
+			if state.ActiveUsersLimit != nil {
+				limit = strconv.FormatUint(*state.ActiveUsersLimit, 10)
+			}
+			fmt.Fprintf(p.stdout, "is_bootstrapped: %t\nis_expired: %t\nuser_profile_outsider_allowed: %t\nactive_users_limit: %s\nminimum_archiving_period: %d\n",
+				state.IsBootstrapped, state.IsExpired, state.UserProfileOutsiderAllowed, limit, state.MinimumArchivingPeriod)
+			return nil
+		})
+	command.Aliases = []string{"show"}
+	webSocketOption(command, &webSocket)
+	return command
+}
+
+func (p program) printStatus(ctx context.Context, conn *client.Conn, organization parsec.OrganizationID) error {
+	reply, err := conn.AdministrationStatus(ctx, &protocol.AdministrationStatusRequest{OrganizationID: organization})
+	if err != nil {
+		return err
+	}
+	expiration := "none"
+	if reply.ExpirationDate != nil {
+		expiration = reply.ExpirationDate.String()
+	}
+	fmt.Fprintf(p.stdout, "is_bootstrapped: %t\nexpiration_date: %s\nuser_profile_outsider_allowed: %t\n",
+		reply.IsBootstrapped, expiration, reply.UserProfileOutsiderAllowed)
+	return nil
+}

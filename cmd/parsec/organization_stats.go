@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+func (p program) organizationStatsCommand() *cobra.Command {
+	var webSocket bool
+	command := p.administrationCommand("stats", "Print what an organization holds; sizes are in bytes.",
+		func(ctx context.Context, a administration) error {
+			if webSocket {
+				return a.overWebSocket(ctx, func(conn *client.Conn) error { return p.printStats(ctx, conn, a.organization) })
+			}
+			statistics, err := a.Statistics(ctx, a.organization)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.stdout, "data_size: %d\nmetadata_size: %d\nrealms: %d\nusers: %d\nactive_users: %d\nusers_per_profile_detail:\n",
+				statistics.DataSize, statistics.MetadataSize, statistics.Realms, statistics.Users, statistics.ActiveUsers)
+			for _, profile := range statistics.Profiles {
+				fmt.Fprintf(p.stdout, "  %s: %d active, %d revoked\n", profile.Profile, profile.Active, profile.Revoked)
+			}
+			return nil
+		})
+	webSocketOption(command, &webSocket)
+	return command
+}
+
+func (p program) printStats(ctx context.Context, conn *client.Conn, organization parsec.OrganizationID) error {
+	reply, err := conn.AdministrationStats(ctx, &protocol.AdministrationStatsRequest{OrganizationID: organization})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "users: %d\ndata_size: %d\nmetadata_size: %d\nworkspaces: %d\n",
+		reply.Users, reply.DataSize, reply.MetadataSize, reply.Workspaces)
+	return nil
+}
+
+func (p program) serverStatsCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "server-stats",
+		Short: "Print what every organization of the server holds, as the server tells it.",
+		Args:  noArguments,
+	}
+	reach := p.reachOptions(command)
+	flags := command.Flags()
+	format := flags.String("format", "json", "json or csv.")
+	instant := flags.String("at", "", "Tell what there was at a date, such as 2030-01-31T00:00:00Z; without it what there is.")
+	output := flags.String("output", "", "File to write instead of the standard output.")
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		if *format != "json" && *format != "csv" {
+			return invalidValue("--format", errors.New("neither json nor csv"))
+		}
+		var at *parsec.DateTime
+		if *instant != "" {
+			date, err := parsec.ParseDateTime(*instant)
+			if err != nil {
+				return invalidValue("--at", err)
+			}
+			at = &date
+		}
+		// No time limit: the past may take long.
+		return reach(func(a administration) error {
+			return p.toFile(*output, func(w io.Writer) error { return a.ServerStatistics(command.Context(), *format, at, w) })
+		})
+	}
+	return command
+}
+
+// toFile has write write the file, which changes only if the new one is whole;
+// or the standard output if path is "".
+func (p program) toFile(path string, write func(io.Writer) error) error {
+	if path == "" {
+		return write(p.stdout)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return invalidValue("--output", err)
+	}
+	err = errors.Join(write(file), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(file.Name()))
+	}
+	return err
+}
