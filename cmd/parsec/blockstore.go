@@ -29,6 +29,9 @@ type blockStoreOptions struct {
 	// degradedWrites is for RAID1 and RAID5.
 	degradedWrites bool
 	logger         *slog.Logger
+	// wrap makes something around each node, also around the only one; nil for
+	// nothing.
+	wrap func(node int, store backend.BlockStore) backend.BlockStore
 }
 
 // openBlockStore puts together the stores that settings describe, without
@@ -37,6 +40,11 @@ func openBlockStore(settings config.Blockstore, options blockStoreOptions) (stor
 	nodes, endNodes, err := openBlockNodes(settings, options.database)
 	if err != nil {
 		return nil, nil, err
+	}
+	if options.wrap != nil {
+		for i, node := range nodes {
+			nodes[i] = options.wrap(i, node)
+		}
 	}
 	raid := blockstore.RAIDOptions{DegradedWrites: options.degradedWrites, Logger: options.logger}
 	switch settings.Kind {

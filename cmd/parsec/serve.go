@@ -24,6 +24,11 @@ import (
 // serve runs a server until ctx is done, then lets running commands finish
 // within the grace period.
 func serve(ctx context.Context, settings config.Config, logger *slog.Logger, build build, stdout io.Writer) error {
+	observed, err := observe(ctx, settings.Metrics, build, logger)
+	if err != nil {
+		return err
+	}
+	defer observed.close()
 	bus := event.NewBus()
 	defer bus.Close()
 	now := func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
@@ -32,7 +37,9 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, bui
 		return err
 	}
 	defer endStore()
-	blocks, endBlocks, err := openBlockStore(settings.Blockstore, blockStoreOptions{settings.Database, settings.BlockstoreDegradedWrites, logger})
+	blocks, endBlocks, err := openBlockStore(settings.Blockstore, blockStoreOptions{
+		database: settings.Database, degradedWrites: settings.BlockstoreDegradedWrites, logger: logger, wrap: observed.blocks,
+	})
 	if err != nil {
 		return err
 	}
@@ -51,7 +58,8 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, bui
 	})
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
-	front := server.New(rules, now, logger, serverOptions(settings, address, build.version))
+	front := server.New(rules, now, logger, serverOptions(settings, address, build.version, observed.observer()))
+	defer observed.serve(ctx, front, rules, bus, store)()
 
 	failed := make(chan error, 1)
 	go func() { failed <- front.Serve(listener) }()
@@ -91,9 +99,10 @@ func listen(ctx context.Context, settings config.Config) (net.Listener, error) {
 	}), nil
 }
 
-func serverOptions(settings config.Config, address parsec.ServerAddress, version string) server.Options {
+func serverOptions(settings config.Config, address parsec.ServerAddress, version string, observer server.Observer) server.Options {
 	options := server.Options{
 		Version:                      version,
+		Observer:                     observer,
 		Debug:                        settings.Debug,
 		MaxUnauthenticatedPerAddress: settings.MaxUnauthenticatedConnectionsPerAddress,
 		TrustedProxies:               settings.TrustedProxies,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -54,6 +55,10 @@ type Backend struct {
 	attempts attempts
 	// history is held while statistics of the past are made.
 	history chan struct{}
+
+	// queued counts the events that wait for clients, overflows the sessions
+	// ended because too many did.
+	queued, overflows atomic.Int64
 
 	presencesMu sync.Mutex
 	// presences are the connections of claimers that this backend holds.

@@ -168,6 +168,7 @@ func (s *Session) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
+	s.backend.queued.Add(-int64(len(s.queue)))
 	s.queue = nil
 	if s.expiration != nil {
 		s.expiration.Stop()
@@ -273,10 +274,12 @@ func (s *Session) enqueue(e event.Event, body event.ClientBody) {
 		return
 	}
 	if len(s.queue) == maxQueuedEvents {
+		s.backend.overflows.Add(1)
 		s.end()
 		return
 	}
 	s.queue = append(s.queue, told)
+	s.backend.queued.Add(1)
 	if wake := s.onEvent; wake != nil {
 		s.onEvent = nil
 		wake()
@@ -350,6 +353,13 @@ func (b *Backend) EventsListen(ctx context.Context, session *Session, request *p
 	}
 }
 
+// QueuedEvents is how many events wait for their clients, of all sessions.
+func (b *Backend) QueuedEvents() int64 { return b.queued.Load() }
+
+// EventOverflows is how many sessions ended because more events waited for
+// their client than a session keeps.
+func (b *Backend) EventOverflows() int64 { return b.overflows.Load() }
+
 // take gives nil if the queue is empty.
 func (s *Session) take(ctx context.Context) (protocol.Event, error) {
 	s.mu.Lock()
@@ -362,6 +372,7 @@ func (s *Session) take(ctx context.Context) (protocol.Event, error) {
 	}
 	told := s.queue[0]
 	s.queue = s.queue[1:]
+	s.backend.queued.Add(-1)
 	if len(s.queue) == 0 {
 		s.queue = nil // an idle session keeps no memory for events
 	}

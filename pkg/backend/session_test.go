@@ -311,6 +311,14 @@ func TestQueueOverflowEndsTheSession(t *testing.T) {
 	<-over
 	f.ok(f.Ping(t.Context(), f.alice(), &protocol.PingRequest{Ping: "x"})) // over once
 	f.events.flush()
+	if queued, overflows := f.QueuedEvents(), f.EventOverflows(); queued != 100 || overflows != 1 {
+		t.Errorf("%d events are queued, %d sessions have overflowed", queued, overflows)
+	}
+	session.Close()
+	session.Close()
+	if queued := f.QueuedEvents(); queued != 0 {
+		t.Errorf("%d events of a closed session are queued", queued)
+	}
 }
 
 // Without administration token nobody administrates.

@@ -49,6 +49,7 @@ type Config struct {
 	Email        Email
 	Log          telemetry.LogOptions
 	Sentry       Sentry
+	Metrics      Metrics
 
 	// Debug shows more about failures, to the administrator only.
 	Debug bool
@@ -177,6 +178,15 @@ type Sentry struct {
 	Environment string
 }
 
+// Metrics is where Prometheus finds what the server counts. An empty Address
+// means nowhere.
+type Metrics struct {
+	// Address is host:port.
+	Address string
+	// Profiles serves the profiles of the process, too.
+	Profiles bool
+}
+
 // AnnouncedAddress is ServerAddress, or the one that --dev makes of the port
 // that the server listens on when it had to take any free one.
 func (c Config) AnnouncedAddress(port uint16) parsec.ServerAddress {
@@ -209,6 +219,8 @@ func (c Config) check() error {
 		return errWeakToken
 	case c.TLS.KeyFile != "" && c.TLS.CertificateFile == "":
 		return &UsageError{"--ssl-keyfile needs --ssl-certfile."}
+	case c.Metrics.Profiles && c.Metrics.Address == "":
+		return &UsageError{"--metrics-profiles needs --metrics-address."}
 	case c.Port < 0 || c.Port > maxPort:
 		return errors.New("--port must be 0 to 65535")
 	case c.Database.MaxConnections < 1:

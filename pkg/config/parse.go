@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"net/http"
 	"net/mail"
 	"net/netip"
@@ -141,6 +142,17 @@ func parseExistingFile(text string) (string, error) {
 		return "", messagef("File '%s' is not readable.", text)
 	case information.IsDir():
 		return "", messagef("File '%s' is a directory.", text)
+	}
+	return text, nil
+}
+
+func parseListenAddress(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	_, port, err := net.SplitHostPort(text)
+	if number, portErr := strconv.Atoi(port); err != nil || portErr != nil || number < 0 || number > maxPort {
+		return "", messagef("'%s' is not `<host>:<port>`.", text)
 	}
 	return text, nil
 }

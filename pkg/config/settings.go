@@ -203,6 +203,14 @@ var settings = []Setting{
 		Help:  "Environment named in the reports.",
 		parse: into(func(c *Config) *string { return &c.Sentry.Environment }, parseText),
 	}, {
+		Name: "metrics-address", Variable: "PARSEC_METRICS_ADDRESS", Kind: Text, Since: own, Group: groupObservation,
+		Help:  "<host>:<port> to serve /metrics for Prometheus on, in clear and without authentication: a private one. Not served if not given.",
+		parse: into(func(c *Config) *string { return &c.Metrics.Address }, parseListenAddress),
+	}, {
+		Name: "metrics-profiles", Variable: "PARSEC_METRICS_PROFILES", Kind: Flag, Default: "false", Since: own, Group: groupObservation,
+		Help:  "Serve the profiles of the process (pprof) on --metrics-address, too.",
+		parse: into(func(c *Config) *bool { return &c.Metrics.Profiles }, parseBoolean),
+	}, {
 		Name: "debug", Variable: "PARSEC_DEBUG", Kind: Flag, Default: "false", Since: "1.13", Group: groupObservation,
 		Development: "true", development: always("true"),
 		Help:    "Show more about failures.",

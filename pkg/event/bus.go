@@ -72,6 +72,9 @@ func (b *Bus) Publish(events []Event) {
 	}
 }
 
+// Depth is how many transactions wait for the delivery of their events.
+func (b *Bus) Depth() int { return len(b.queue) }
+
 // Lose tells every subscription that events may have been missed.
 func (b *Bus) Lose() { b.Publish([]Event{{Body: Lost{}}}) }
 

@@ -70,7 +70,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &connection{server: s, socket: socket, guard: guarded.conn, address: address}
-	c.identify("connection", newConnectionID(), "address", address.String())
+	c.identify("connection", newConnectionID(), "address", address.String(), "transport", "websocket")
 	if !s.start(c, release) {
 		release()
 		c.cut()
@@ -182,13 +182,7 @@ func (c *connection) perform(ctx context.Context, t *task) {
 
 // command answers one message and tells whether it is done with it.
 func (c *connection) command(ctx context.Context, d decoded, refusal *protocol.Refusal) bool {
-	var reply *[]byte
-	var err error
-	if refusal != nil {
-		reply, err = encodeRefusal(refusal)
-	} else {
-		reply, err = c.server.run(ctx, &c.caller, d)
-	}
+	reply, err := c.server.run(ctx, &c.caller, d, refusal)
 	switch {
 	case err == nil:
 		c.send(*reply)

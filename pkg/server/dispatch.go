@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"time"
@@ -28,6 +29,12 @@ type caller struct {
 	// administrator is for administration connections.
 	administrator backend.Administrator
 	logger        *slog.Logger
+}
+
+// serverAPI is this server's version of the client's major.
+func (c *caller) serverAPI() parsec.APIVersion {
+	version, _ := parsec.Negotiate(c.api) // an unknown one is refused
+	return version
 }
 
 // handler runs one form of a command. Its request is the one that the command
@@ -79,54 +86,104 @@ func refuseBadMessage(err error) *protocol.Refusal {
 	return refusal
 }
 
-// run executes a request and encodes its reply, which goes back with putBuffer.
-// An error means that there is no reply to send: the connection ends.
-func (s *Server) run(ctx context.Context, c *caller, d decoded) (reply *[]byte, err error) {
+// run executes a request, unless decode refused it, and encodes its reply,
+// which goes back with putBuffer. An error means that there is no reply to
+// send: the connection ends. Every command of every transport passes here.
+func (s *Server) run(ctx context.Context, c *caller, d decoded, refusal *protocol.Refusal) (reply *[]byte, err error) {
 	start := time.Now()
 	defer func() {
+		if errors.Is(err, errNoEventYet) {
+			return
+		}
+		status := protocol.StatusOK
+		if refusal != nil {
+			status = refusal.Status
+		}
+		s.tell(ctx, c, d.command, status, err, time.Since(start))
+	}()
+	defer func() {
 		if cause := recover(); cause != nil {
-			logPanic(c.logger.With("command", d.command.Name), cause)
-			reply, err = nil, errPanic
+			reply, err = nil, &panicError{cause, string(debug.Stack())}
 		}
 	}()
-	result, err := s.handlers[d.command](ctx, s.backend, c, d.request)
-	status := protocol.StatusOK
-	var refusal *protocol.Refusal
-	switch {
-	case errors.As(err, &refusal):
-		refusal = protocol.ForClient(d.command, c.api, s.now(), refusal)
-		status = refusal.Status
-		reply, err = encodeRefusal(refusal)
-	case errors.Is(err, errNoEventYet):
-		return nil, err
-	case err == nil:
-		reply, err = encodeReply(result)
+	if refusal != nil {
+		return encodeRefusal(refusal)
 	}
-	s.logCommand(ctx, c, d.command, status, err, time.Since(start))
-	return reply, err
+	result, err := s.handlers[d.command](ctx, s.backend, c, d.request)
+	if errors.As(err, &refusal) {
+		refusal = protocol.ForClient(d.command, c.api, s.now(), refusal)
+		return encodeRefusal(refusal)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return encodeReply(result)
 }
 
-var errPanic = errors.New("panic in a command")
+// panicError is a panic that was kept from ending the process.
+type panicError struct {
+	cause any
+	stack string
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.cause) }
 
 // logPanic is for the deferred function that recovered cause.
 func logPanic(logger *slog.Logger, cause any) {
 	logger.Error("panic", "cause", cause, "stack", string(debug.Stack()))
 }
 
-func (s *Server) logCommand(ctx context.Context, c *caller, command *protocol.Command, status protocol.Status, err error, duration time.Duration) {
+// outcomeOf tells how a command ended.
+func outcomeOf(ctx context.Context, err error) Outcome {
 	switch {
 	case err == nil:
-		if c.logger.Enabled(ctx, slog.LevelInfo) {
-			c.logger.LogAttrs(ctx, slog.LevelInfo, "command",
-				slog.String("command", command.Name), slog.String("status", string(status)), slog.Duration("duration", duration))
-		}
+		return Answered
 	case ctx.Err() != nil, isOver(err):
-		c.logger.LogAttrs(ctx, slog.LevelDebug, "command abandoned",
-			slog.String("command", command.Name), slog.Duration("duration", duration))
+		return Abandoned
 	default:
-		c.logger.LogAttrs(ctx, slog.LevelError, "command failed",
-			slog.String("command", command.Name), slog.Any("error", err), slog.Duration("duration", duration))
+		return Failed
 	}
+}
+
+// level is that of the line that tells the outcome. What a client did wrong is
+// an answer, no error.
+func (o Outcome) level() slog.Level {
+	switch o {
+	case Answered:
+		return slog.LevelInfo
+	case Abandoned:
+		return slog.LevelDebug
+	default:
+		return slog.LevelError
+	}
+}
+
+// tell logs and counts a command. The logger of the caller knows who called.
+func (s *Server) tell(ctx context.Context, c *caller, command *protocol.Command, status protocol.Status, err error, duration time.Duration) {
+	outcome := outcomeOf(ctx, err)
+	s.options.Observer.CommandEnded(command, outcome, status, duration)
+	if !c.logger.Enabled(ctx, outcome.level()) {
+		return
+	}
+	name := "unknown"
+	if command != nil {
+		name = command.Name
+	}
+	message, attributes := "command", make([]slog.Attr, 0, 4)
+	attributes = append(attributes, slog.String("command", name), slog.Duration("duration", duration))
+	switch outcome {
+	case Answered:
+		attributes = append(attributes, slog.String("status", string(status)))
+	case Abandoned:
+		message = "command abandoned"
+	default:
+		message = "command failed"
+		attributes = append(attributes, slog.Any("error", err))
+		if panicked, ok := errors.AsType[*panicError](err); ok {
+			attributes = append(attributes, slog.String("stack", panicked.stack))
+		}
+	}
+	c.logger.LogAttrs(ctx, outcome.level(), message, attributes...)
 }
 
 // encodeReply encodes an ok reply in a pooled buffer.

@@ -16,7 +16,7 @@ const keepAliveComment = ":keepalive\n\n"
 // session is over, its client is gone or slow, or the server ends.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	s.serveRPC(w, r, func(call *rpc) error {
-		given, facts, err := call.identify()
+		given, facts, err := call.credentials()
 		if err != nil {
 			return err
 		}
@@ -41,6 +41,7 @@ func (call *rpc) streamEvents() error {
 	if _, err := call.server.backend.EventsSubscribe(ctx, session, &protocol.EventsSubscribeRequest{}); err != nil {
 		return err
 	}
+	defer call.server.options.Observer.ConnectionBegun(EventStream, call.caller.kind, call.caller.serverAPI())()
 	stop := context.AfterFunc(call.server.lasting, cancel)
 	defer stop()
 	defer call.caller.logger.Debug("event stream ended")

@@ -50,7 +50,7 @@ func (s *Server) probeState() {
 // (docs/protocol/transport.md §13).
 func (s *Server) whileAvailable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.unavailable.Load(); err == nil || *err == nil {
+		if s.Serving() {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -59,7 +59,7 @@ func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, handle rpcHand
 	w.Header().Set("Api-Version", server.String())
 	call := &rpc{server: s, w: w, r: r, caller: caller{
 		api:    client,
-		logger: s.logger.With("api", client.String(), "address", s.clientAddress(r).String(), "kind", "http"),
+		logger: s.logger.With("api", client.String(), "address", s.clientAddress(r).String(), "transport", "http"),
 	}}
 	var status rpcError
 	var denial backend.Denial
@@ -138,16 +138,15 @@ func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			return call.reply([]byte(emptyMap))
 		}
-		call.caller.kind = protocol.Anonymous
+		call.identify(protocol.Anonymous, "organization", id.String())
 		call.caller.anonymous = backend.Anonymous{Organization: id, API: call.caller.api}
-		call.caller.logger = call.caller.logger.With("organization", id.String())
 		return call.withBody(call.execute)
 	})
 }
 
 func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) {
 	s.serveRPC(w, r, func(call *rpc) error {
-		credentials, facts, err := call.identify()
+		credentials, facts, err := call.credentials()
 		if err != nil {
 			return err
 		}
@@ -184,11 +183,16 @@ func (s *Server) invited(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
-		call.caller.kind = protocol.Invited
+		call.identify(protocol.Invited, "organization", id.String())
 		call.caller.invitee = facts.Invitee(call.caller.api)
-		call.caller.logger = call.caller.logger.With("organization", id.String())
 		return call.withBody(call.execute)
 	})
+}
+
+// identify settles who calls, for the log too.
+func (call *rpc) identify(kind protocol.Kind, attributes ...any) {
+	call.caller.kind = kind
+	call.caller.logger = call.caller.logger.With("kind", kind.String()).With(attributes...)
 }
 
 // credentials are the authentication headers, as far as they are well formed.
@@ -198,8 +202,8 @@ type credentials struct {
 	complete  bool
 }
 
-// identify checks the organization, and reads the device named by the headers.
-func (call *rpc) identify() (credentials, backend.AuthenticationFacts, error) {
+// credentials checks the organization, and reads the device named by the headers.
+func (call *rpc) credentials() (credentials, backend.AuthenticationFacts, error) {
 	id, valid := pathOrganization(call.r)
 	if !valid {
 		return credentials{}, backend.AuthenticationFacts{}, rpcError(http.StatusNotFound)
@@ -242,10 +246,9 @@ func (call *rpc) authenticate(given credentials, facts backend.AuthenticationFac
 	if !facts.Device.VerifyKey.Verify(body, given.signature) {
 		return backend.BadSignature
 	}
-	call.caller.kind = protocol.Authenticated
-	call.caller.author = facts.Author(call.caller.api)
-	call.caller.logger = call.caller.logger.With(
-		"organization", call.caller.author.Organization.String(), "device", call.caller.author.Device.String())
+	author := facts.Author(call.caller.api)
+	call.identify(protocol.Authenticated, "organization", author.Organization.String(), "device", author.Device.String())
+	call.caller.author = author
 	return nil
 }
 
@@ -291,21 +294,18 @@ func readBody(w http.ResponseWriter, r *http.Request, most int64) (*[]byte, erro
 // execute runs the command of the body and answers it.
 func (call *rpc) execute(body []byte) error {
 	d, refusal := decode(body, call.caller.kind, call.caller.api)
-	var reply *[]byte
-	var err error
-	switch {
-	case d.command == nil || d.command.WebSocketOnly:
+	if d.command == nil || d.command.WebSocketOnly {
 		return rpcError(http.StatusUnsupportedMediaType)
-	case refusal != nil:
-		reply, err = encodeRefusal(refusal)
-	default:
-		ctx, cancel := context.WithCancel(call.r.Context())
-		defer cancel()
-		stop := context.AfterFunc(call.server.commands, cancel)
-		defer stop()
-		reply, err = call.server.run(ctx, &call.caller, d)
 	}
-	if err != nil {
+	ctx, cancel := context.WithCancel(call.r.Context())
+	defer cancel()
+	stop := context.AfterFunc(call.server.commands, cancel)
+	defer stop()
+	reply, err := call.server.run(ctx, &call.caller, d, refusal)
+	switch {
+	case outcomeOf(ctx, err) == Failed: // run has told it
+		return rpcError(http.StatusInternalServerError)
+	case err != nil:
 		return err
 	}
 	defer putBuffer(reply)

@@ -55,6 +55,8 @@ type Options struct {
 	HandshakeTimeout time.Duration
 	// WriteTimeout bounds how long a write may make no progress; 0 is 45 s.
 	WriteTimeout time.Duration
+	// Observer is nil for none.
+	Observer Observer
 }
 
 // ForwardedProto is a header and the value that it must have.
@@ -98,6 +100,9 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 	}
 	if options.WriteTimeout == 0 {
 		options.WriteTimeout = 45 * time.Second
+	}
+	if options.Observer == nil {
+		options.Observer = unobserved{}
 	}
 	s := &Server{
 		backend:      b,
@@ -164,6 +169,12 @@ func (s *Server) Shutdown(ctx context.Context) {
 	s.cancelCommands()
 }
 
+// Serving tells whether commands can run, as last found.
+func (s *Server) Serving() bool {
+	err := s.unavailable.Load()
+	return err == nil || *err == nil
+}
+
 func (s *Server) isDraining() bool { return s.lasting.Err() != nil }
 
 // start runs a connection on a goroutine of its own, then on another once the
@@ -180,6 +191,7 @@ func (s *Server) start(c *connection, handshaken func()) bool {
 		if c.greet(handshaken) {
 			s.work.Go(func() {
 				defer s.remove(c)
+				defer s.options.Observer.ConnectionBegun(WebSocket, c.caller.kind, c.caller.serverAPI())()
 				c.live()
 			})
 			return

@@ -63,14 +63,16 @@ type delivery struct {
 	notified time.Time
 	pending  bool
 
-	mu    sync.Mutex // guards state
+	mu    sync.Mutex // guards state and caughtUp
 	state error
+	// caughtUp is when the outbox had been read to its end.
+	caughtUp time.Time
 }
 
 func newDelivery(config *pgx.ConnConfig, bus *event.Bus, logger *slog.Logger) *delivery {
 	config = config.Copy()
 	config.RuntimeParams["application_name"] += " events"
-	return &delivery{config: config, bus: bus, logger: logger, state: errNotServing}
+	return &delivery{config: config, bus: bus, logger: logger, state: errNotServing, caughtUp: time.Now()}
 }
 
 // ready tells why events are not delivered, nil if they are.
@@ -195,6 +197,9 @@ func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, e
 	switch {
 	case complete:
 		d.gapSince = time.Time{}
+		if len(rows) < rowsPerRead {
+			d.catchUp()
+		}
 		return len(rows) == rowsPerRead, nil
 	case d.gapSince.IsZero():
 		d.gapSince = time.Now()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -47,6 +48,8 @@ type Store struct {
 	vlobReads gatherer[*vlobRead]
 	// serving is closed once events are delivered for the first time.
 	serving chan struct{}
+	// schema is the version of the schema last seen.
+	schema atomic.Int64
 
 	stop   context.CancelFunc
 	routes sync.WaitGroup
@@ -93,6 +96,7 @@ func (s *Store) start(ctx context.Context, config *pgxpool.Config, connection *p
 	if err != nil {
 		return err
 	}
+	s.schema.Store(version)
 	switch latest := migrations.Latest(); {
 	case version > latest:
 		return fmt.Errorf("the schema of the database is version %d, newer than version %d of this server: install a later server", version, latest)
@@ -134,7 +138,9 @@ func (s *Store) Ready(ctx context.Context) error {
 		if err := checkWritable(ctx, connection); err != nil {
 			return err
 		}
-		version, err = schemaVersion(ctx, connection)
+		if version, err = schemaVersion(ctx, connection); err == nil {
+			s.schema.Store(version)
+		}
 		return err
 	})
 	// The errors of connections name hosts and users: they are for the log.

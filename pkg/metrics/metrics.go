@@ -1,0 +1,129 @@
+// Package metrics counts what a server does, for Prometheus. docs/monitoring.md
+// describes every metric.
+//
+// Every label has few values, known in advance: names of commands, statuses,
+// majors, nodes. Nothing that a client sends becomes a label.
+package metrics
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/server"
+)
+
+// durations are the upper bounds of the buckets of latencies, in seconds.
+var durations = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+var _ server.Observer = (*Metrics)(nil)
+
+// Metrics are those of one server. Its methods are safe for concurrent use.
+type Metrics struct {
+	registry         *prometheus.Registry
+	commands         *prometheus.CounterVec
+	commandDurations *prometheus.HistogramVec
+	connections      *prometheus.GaugeVec
+	handshakes       *prometheus.CounterVec
+	blocks           *prometheus.CounterVec
+	blockDurations   *prometheus.HistogramVec
+}
+
+// New makes the metrics of a server of some version, built from some commit.
+func New(version, commit string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parsec_commands_total", Help: "Commands that ended, by what their client was told.",
+		}, []string{"command", "status"}),
+		commandDurations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "parsec_command_duration_seconds", Help: "Time from the decoded request of a command to its encoded reply.", Buckets: durations,
+		}, []string{"command"}),
+		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "parsec_connections", Help: "Connections that last, after their handshake.",
+		}, []string{"transport", "kind", "api"}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parsec_handshakes_total", Help: "Handshakes of WebSockets that ended, by what their client was told.",
+		}, []string{"result"}),
+		blocks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parsec_blockstore_calls_total", Help: "Calls of the nodes of the block store, their repetitions included in one.",
+		}, []string{"node", "operation", "result"}),
+		blockDurations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "parsec_blockstore_call_duration_seconds", Help: "Time that calls of the nodes of the block store took.", Buckets: durations,
+		}, []string{"node", "operation"}),
+	}
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "parsec_build_info", Help: "Always 1; its labels tell which program runs.",
+	}, []string{"version", "commit", "goversion"})
+	build.WithLabelValues(version, commit, runtime.Version()).Set(1)
+	m.registry.MustRegister(m.commands, m.commandDurations, m.connections, m.handshakes, m.blocks, m.blockDurations, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// The labels of what has no name of the protocol.
+const (
+	// unknownCommand is the command of a message that is no request.
+	unknownCommand = "unknown"
+	abandoned      = "abandoned"
+	failed         = "failed"
+)
+
+// CommandEnded implements server.Observer.
+func (m *Metrics) CommandEnded(command *protocol.Command, outcome server.Outcome, status protocol.Status, duration time.Duration) {
+	name := unknownCommand
+	if command != nil {
+		name = command.Name
+	}
+	told := string(status)
+	switch outcome {
+	case server.Answered:
+	case server.Abandoned:
+		told = abandoned
+	default:
+		told = failed
+	}
+	m.commands.WithLabelValues(name, told).Inc()
+	m.commandDurations.WithLabelValues(name).Observe(duration.Seconds())
+}
+
+// HandshakeEnded implements server.Observer.
+func (m *Metrics) HandshakeEnded(result protocol.HandshakeResult) {
+	told := string(result)
+	if result == "" {
+		told = failed
+	}
+	m.handshakes.WithLabelValues(told).Inc()
+}
+
+// ConnectionBegun implements server.Observer.
+func (m *Metrics) ConnectionBegun(transport server.Transport, kind protocol.Kind, api parsec.APIVersion) (ended func()) {
+	gauge := m.connections.WithLabelValues(string(transport), kind.String(), strconv.Itoa(int(api.Major)))
+	gauge.Inc()
+	return gauge.Dec
+}
+
+// ObserveBlocks counts the calls of a node of the block store.
+func (m *Metrics) ObserveBlocks(node int, store backend.BlockStore) backend.BlockStore {
+	label := strconv.Itoa(node)
+	return blockstore.NewObserved(store, func(_ context.Context, operation blockstore.Operation, err error, duration time.Duration) {
+		result := "ok"
+		switch {
+		case errors.Is(err, backend.ErrBlockNotFound):
+			result = "not_found"
+		case err != nil:
+			result = "error"
+		}
+		m.blocks.WithLabelValues(label, string(operation), result).Inc()
+		m.blockDurations.WithLabelValues(label, string(operation)).Observe(duration.Seconds())
+	})
+}

@@ -1,0 +1,258 @@
+package metrics_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/metrics"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/server"
+	"parsec-server/pkg/store/postgres"
+)
+
+// scrape reads a path as Prometheus does.
+func scrape(t *testing.T, m *metrics.Metrics, path string) string {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	m.Handler(true).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+	if answer.Code != http.StatusOK {
+		t.Fatalf("%s answers %d", path, answer.Code)
+	}
+	return answer.Body.String()
+}
+
+func wantLines(t *testing.T, m *metrics.Metrics, lines ...string) {
+	t.Helper()
+	text := scrape(t, m, "/metrics")
+	for _, line := range lines {
+		if !strings.Contains("\n"+text, "\n"+line+"\n") {
+			t.Errorf("no line %q in\n%s", line, text)
+		}
+	}
+}
+
+// observed is a server whose metrics are read.
+func observed(t *testing.T) (*metrics.Metrics, *testkit.Instance) {
+	t.Helper()
+	m := metrics.New("v1", "cafe")
+	var database *postgres.Store
+	instance := testkit.Start(t, testkit.InstanceOptions{
+		Server: server.Options{Observer: m},
+		Store: func(t testing.TB, bus *event.Bus) backend.Store {
+			database = testkit.OpenPostgres(t, testkit.NewPostgres(t), bus)
+			return database
+		},
+	})
+	m.ObserveState(instance.Server.Serving, instance.Backend, instance.Bus, database)
+	return m, instance
+}
+
+// TestServer counts what one administrator does.
+func TestServer(t *testing.T) {
+	m, instance := observed(t)
+	reached := client.New(instance.Address, client.Options{})
+	t.Cleanup(reached.Close)
+	if _, err := reached.DialAdministration(t.Context(), "wrong"); err == nil {
+		t.Error("a wrong token is accepted")
+	}
+	conn, err := reached.DialAdministration(t.Context(), testkit.AdministrationToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	organization, err := parsec.ParseOrganizationID("Acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.AdministrationCreate(t.Context(), &protocol.AdministrationCreateRequest{OrganizationID: organization}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := parsec.ParseOrganizationID("Other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := conn.AdministrationStatus(t.Context(), &protocol.AdministrationStatusRequest{OrganizationID: other}); err == nil {
+			t.Error("an unknown organization has a status")
+		}
+	}
+	wantLines(t, m,
+		`parsec_build_info{commit="cafe",goversion="`+goVersion(t, m)+`",version="v1"} 1`,
+		`parsec_serving 1`,
+		`parsec_handshakes_total{result="bad_admin_token"} 1`,
+		`parsec_handshakes_total{result="ok"} 1`,
+		`parsec_connections{api="1",kind="administration",transport="websocket"} 1`,
+		`parsec_commands_total{command="organization_create",status="ok"} 1`,
+		`parsec_commands_total{command="organization_status",status="not_found"} 2`,
+		`parsec_command_duration_seconds_count{command="organization_status"} 2`,
+		`parsec_event_queue_depth 0`,
+		`parsec_event_queue_overflows_total 0`,
+	)
+	conn.Close()
+	await(t, "the connection is counted out", func() bool {
+		return strings.Contains(scrape(t, m, "/metrics"), `parsec_connections{api="1",kind="administration",transport="websocket"} 0`)
+	})
+	text := scrape(t, m, "/metrics")
+	for _, positive := range []string{"parsec_database_acquires_total", "parsec_database_connections_max", "parsec_schema_version", "parsec_event_outbox_lag_seconds"} {
+		if !regexp.MustCompile(`(?m)^` + positive + ` [0-9.e-]*[1-9]`).MatchString(text) {
+			t.Errorf("%s is not positive in\n%s", positive, text)
+		}
+	}
+}
+
+func goVersion(t *testing.T, m *metrics.Metrics) string {
+	t.Helper()
+	found := regexp.MustCompile(`go_info\{version="([^"]+)"\} 1`).FindStringSubmatch(scrape(t, m, "/metrics"))
+	if found == nil {
+		t.Fatal("the version of Go is not told")
+	}
+	return found[1]
+}
+
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: not within a minute", what)
+		}
+	}
+}
+
+// failing is a block store out of order.
+type failing struct{ backend.BlockStore }
+
+func (failing) Read(context.Context, parsec.OrganizationID, parsec.BlockID) ([]byte, error) {
+	return nil, errors.New("out of order")
+}
+
+func TestBlocks(t *testing.T) {
+	m := metrics.New("v1", "cafe")
+	var organization parsec.OrganizationID
+	good, bad := m.ObserveBlocks(0, blockstore.NewMemory()), m.ObserveBlocks(1, failing{})
+	_, _ = good.Read(t.Context(), organization, parsec.BlockID{1})
+	if err := good.Create(t.Context(), organization, parsec.BlockID{1}, []byte("block")); err != nil {
+		t.Error(err)
+	}
+	if block, err := good.Read(t.Context(), organization, parsec.BlockID{1}); err != nil || string(block) != "block" {
+		t.Errorf("read %q, %v", block, err)
+	}
+	_, _ = bad.Read(t.Context(), organization, parsec.BlockID{1})
+	wantLines(t, m,
+		`parsec_blockstore_calls_total{node="0",operation="read",result="not_found"} 1`,
+		`parsec_blockstore_calls_total{node="0",operation="read",result="ok"} 1`,
+		`parsec_blockstore_calls_total{node="0",operation="create",result="ok"} 1`,
+		`parsec_blockstore_calls_total{node="1",operation="read",result="error"} 1`,
+		`parsec_blockstore_call_duration_seconds_count{node="0",operation="read"} 2`,
+	)
+	if name := fmt.Sprint(good); name != "memory" {
+		t.Errorf("the store is called %s", name)
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	m := metrics.New("v1", "cafe")
+	m.CommandEnded(protocol.Ping, server.Abandoned, protocol.StatusOK, time.Second)
+	m.CommandEnded(protocol.Ping, server.Failed, protocol.StatusOK, time.Second)
+	m.CommandEnded(nil, server.Answered, protocol.StatusUnknownCommand, time.Second)
+	m.HandshakeEnded("")
+	wantLines(t, m,
+		`parsec_commands_total{command="ping",status="abandoned"} 1`,
+		`parsec_commands_total{command="ping",status="failed"} 1`,
+		`parsec_commands_total{command="unknown",status="unknown_command"} 1`,
+		`parsec_handshakes_total{result="failed"} 1`,
+	)
+}
+
+var documentRow = regexp.MustCompile("(?m)^\\| `(parsec_\\w+)` \\| (\\w+) \\| ([^|]*)\\|")
+
+// TestDocument compares the table of docs/monitoring.md with what is served.
+func TestDocument(t *testing.T) {
+	document, err := os.ReadFile("../../docs/monitoring.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	for _, row := range documentRow.FindAllStringSubmatch(string(document), -1) {
+		documented[row[1]] = row[2] + " " + strings.Join(slices.Sorted(slices.Values(strings.FieldsFunc(row[3], func(r rune) bool { return strings.ContainsRune("`, ", r) }))), ",")
+	}
+	m, _ := observed(t)
+	m.CommandEnded(protocol.Ping, server.Answered, protocol.StatusOK, 0)
+	m.HandshakeEnded(protocol.HandshakeOK)
+	m.ConnectionBegun(server.WebSocket, protocol.Authenticated, parsec.APIVersion{Major: 3})
+	_ = m.ObserveBlocks(0, blockstore.NewMemory()).Create(t.Context(), parsec.OrganizationID{}, parsec.BlockID{}, nil)
+	served := map[string]string{}
+	text := scrape(t, m, "/metrics")
+	for _, kind := range regexp.MustCompile(`(?m)^# TYPE (parsec_\w+) (\w+)$`).FindAllStringSubmatch(text, -1) {
+		suffix := ""
+		if kind[2] == "histogram" {
+			suffix = "_count"
+		}
+		sample := regexp.MustCompile(`(?m)^` + kind[1] + suffix + `(?:\{(.*)\})? `).FindStringSubmatch(text)
+		if sample == nil {
+			t.Fatalf("%s has no sample", kind[1])
+		}
+		var labels []string
+		for _, label := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(sample[1], -1) {
+			labels = append(labels, label[1])
+		}
+		served[kind[1]] = kind[2] + " " + strings.Join(slices.Sorted(slices.Values(labels)), ",")
+	}
+	if !maps.Equal(served, documented) {
+		t.Errorf("served\n%v\ndocumented\n%v", served, documented)
+	}
+}
+
+// TestServe has a real port, on which profiles are served when asked for only.
+func TestServe(t *testing.T) {
+	for profiles, status := range map[bool]int{true: http.StatusOK, false: http.StatusNotFound} {
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- metrics.New("v1", "cafe").Serve(ctx, listener, profiles) }()
+		for path, want := range map[string]int{"/metrics": http.StatusOK, "/debug/pprof/goroutine": status, "/debug/pprof/cmdline": http.StatusNotFound, "/": http.StatusNotFound} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String()+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, answer.Body)
+			_ = answer.Body.Close()
+			if answer.StatusCode != want {
+				t.Errorf("profiles %t: %s answers %d", profiles, path, answer.StatusCode)
+			}
+		}
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"parsec-server/migrations"
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/store/postgres"
+)
+
+// ObserveState reads the state of a server at each scrape. It must be called
+// once, when the server is about to serve. The database is nil for a store in
+// memory.
+func (m *Metrics) ObserveState(serving func() bool, rules *backend.Backend, bus *event.Bus, database *postgres.Store) {
+	m.gauge("parsec_serving", "1 while commands can run, 0 while they are refused with 503.", func() float64 {
+		if serving() {
+			return 1
+		}
+		return 0
+	})
+	m.gauge("parsec_event_queue_depth", "Events that wait for their clients, of all sessions.",
+		func() float64 { return float64(rules.QueuedEvents()) })
+	m.counter("parsec_event_queue_overflows_total", "Sessions ended because too many events waited for their client.",
+		func() float64 { return float64(rules.EventOverflows()) })
+	m.gauge("parsec_event_bus_depth", "Transactions whose events wait to be handed to the sessions.",
+		func() float64 { return float64(bus.Depth()) })
+	if database != nil {
+		m.registry.MustRegister(databaseCollector{database})
+	}
+}
+
+func (m *Metrics) gauge(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}
+
+func (m *Metrics) counter(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+}
+
+// databaseCollector reads everything about the database at one instant.
+type databaseCollector struct{ database *postgres.Store }
+
+var (
+	poolConnections = prometheus.NewDesc("parsec_database_connections",
+		"Connections of the pool of the database.", []string{"state"}, nil)
+	poolMaximum = prometheus.NewDesc("parsec_database_connections_max",
+		"Connections that the pool of the database may open.", nil, nil)
+	poolAcquired = prometheus.NewDesc("parsec_database_acquires_total",
+		"Connections taken from the pool of the database.", nil, nil)
+	poolWaited = prometheus.NewDesc("parsec_database_acquire_waits_total",
+		"Connections taken from the pool of the database that had to be waited for.", nil, nil)
+	poolWaiting = prometheus.NewDesc("parsec_database_acquire_seconds_total",
+		"Time spent to take connections from the pool of the database.", nil, nil)
+	outboxLag = prometheus.NewDesc("parsec_event_outbox_lag_seconds",
+		"Time since every event in the database had been read. About a second at rest.", nil, nil)
+	schemaFound = prometheus.NewDesc("parsec_schema_version",
+		"Version of the schema of the database, as last seen; 0 before.", nil, nil)
+	schemaWanted = prometheus.NewDesc("parsec_schema_version_wanted",
+		"Version of the schema that this server needs.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c databaseCollector) Describe(descriptions chan<- *prometheus.Desc) {
+	prometheus.DescribeByCollect(c, descriptions)
+}
+
+// Collect implements prometheus.Collector.
+func (c databaseCollector) Collect(metrics chan<- prometheus.Metric) {
+	gauge := func(description *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, value, labels...)
+	}
+	counter := func(description *prometheus.Desc, value float64) {
+		metrics <- prometheus.MustNewConstMetric(description, prometheus.CounterValue, value)
+	}
+	now := c.database.Statistics()
+	gauge(poolConnections, float64(now.Acquired), "acquired")
+	gauge(poolConnections, float64(now.Idle), "idle")
+	gauge(poolMaximum, float64(now.Maximum))
+	counter(poolAcquired, float64(now.Acquires))
+	counter(poolWaited, float64(now.Waits))
+	counter(poolWaiting, now.Waited.Seconds())
+	gauge(outboxLag, now.OutboxLag.Seconds())
+	gauge(schemaFound, float64(now.SchemaVersion))
+	gauge(schemaWanted, float64(migrations.Latest()))
+}

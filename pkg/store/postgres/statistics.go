@@ -1,0 +1,42 @@
+package postgres
+
+import "time"
+
+// Statistics are how a store is doing.
+type Statistics struct {
+	// Acquired and Idle are connections of the pool, Maximum the most that it
+	// opens.
+	Acquired, Idle, Maximum int32
+	// Acquires counts the connections taken, Waits those that had to be waited
+	// for, and Waited is the time that all of this took.
+	Acquires, Waits int64
+	Waited          time.Duration
+	// OutboxLag is the time since every event had been read.
+	OutboxLag time.Duration
+	// SchemaVersion is that last seen, 0 before.
+	SchemaVersion int64
+}
+
+// Statistics asks nothing of the database.
+func (s *Store) Statistics() Statistics {
+	pool := s.pool.Stat()
+	return Statistics{
+		Acquired: pool.AcquiredConns(), Idle: pool.IdleConns(), Maximum: pool.MaxConns(),
+		Acquires: pool.AcquireCount(), Waits: pool.EmptyAcquireCount(), Waited: pool.AcquireDuration(),
+		OutboxLag:     s.delivery.lag(),
+		SchemaVersion: s.schema.Load(),
+	}
+}
+
+// lag is the time since the outbox had been read to its end.
+func (d *delivery) lag() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return time.Since(d.caughtUp)
+}
+
+func (d *delivery) catchUp() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.caughtUp = time.Now()
+}
