@@ -132,7 +132,7 @@ func (g generation) throughInvitation(w *world, author *peer, request *protocol.
 	wantStatus(w, author, token, parsec.InvitationIdle)
 	claimer := g.claim(w, address)
 	info := ok(w, claimer.InviteInfo, &protocol.InviteInfoRequest{})
-	if info.Type != request.Type || info.GreeterUserID != author.user() || info.GreeterHumanHandle != author.device.HumanHandle {
+	if info.Type != request.Type || *info.GreeterUserID != author.user() || info.GreeterHumanHandle != author.device.HumanHandle {
 		w.t.Errorf("info %+v", info)
 	}
 	if claimer.conn != nil {

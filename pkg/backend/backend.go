@@ -63,6 +63,8 @@ type Backend struct {
 	presencesMu sync.Mutex
 	// presences are the connections of claimers that this backend holds.
 	presences map[parsec.UUID]struct{}
+
+	reveals reveals
 }
 
 // New returns a backend whose events come from bus, which the store publishes

@@ -207,17 +207,27 @@ type SequesterService struct {
 
 // Invitation is an invitation of API 2 and 3 (docs/protocol/invite.md §1).
 type Invitation struct {
-	Token        parsec.InvitationToken
-	Type         parsec.InvitationType
-	Greeter      parsec.UserID
+	Token parsec.InvitationToken
+	Type  parsec.InvitationType
+	// Greeter is the creator.
+	Greeter parsec.UserID
+	// Greeters are in order of their ids, each with a conduit: the creator, or
+	// the recipients of the claimer's Shamir recovery.
+	Greeters []InvitationGreeter
+	// ClaimerEmail is for USER, and Claimer for SHAMIR_RECOVERY.
 	ClaimerEmail string
+	Claimer      parsec.UserID
 	CreatedOn    parsec.DateTime
 	DeletedOn    *parsec.DateTime
 	// DeletedReason is "" until the invitation is deleted.
 	DeletedReason protocol.InvitationDeletedReason
-	// GreeterRevoked tells that the greeter is revoked, as of the reading;
-	// stores do not keep it.
-	GreeterRevoked bool
+}
+
+// InvitationGreeter is one whom the claimer may meet.
+type InvitationGreeter struct {
+	User parsec.UserID
+	// Revoked is as of the reading; stores do not keep it.
+	Revoked bool
 }
 
 // InvitationV1 is an invitation of API 1, to the user or the device of its

@@ -2,91 +2,121 @@ package backend
 
 import (
 	"context"
+	"slices"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 )
 
-// InviteNew creates an invitation, or finds the one that the author has made
-// already, and sends it (docs/protocol/invite.md §2).
+// InviteNew creates an invitation, or finds the one that there is already, and
+// sends it (docs/protocol/invite.md §2).
 func (b *Backend) InviteNew(ctx context.Context, author *Author, request *protocol.InviteNewRequest) (*protocol.InviteNewReply, error) {
-	var token parsec.InvitationToken
-	var handle parsec.HumanHandle
-	// The lock keeps two calls from creating two invitations, and a user from
-	// being created meanwhile.
+	var mail InvitationMail
+	// The lock keeps two calls from creating two invitations, and users and
+	// recoveries from changing meanwhile.
 	err := b.update(ctx, author, Scope{LockOrganization: true}, func(tx Tx, now parsec.DateTime) error {
 		user, _ := tx.Author()
-		handle = user.HumanHandle
-		if err := checkInviteNew(ctx, tx, author, handle, request); err != nil {
-			return err
-		}
-		invitation, found, err := tx.PendingInvitation(ctx, request.Type, author.User(), request.ClaimerEmail)
+		invitation, to, err := findInvitation(ctx, tx, author, user, request)
 		if err != nil {
 			return err
 		}
-		if !found {
-			invitation = &Invitation{
-				Token: parsec.InvitationToken(parsec.NewUUID()), Type: request.Type, Greeter: author.User(),
-				ClaimerEmail: request.ClaimerEmail, CreatedOn: now,
-			}
+		if invitation.Token == (parsec.InvitationToken{}) {
+			invitation.Token, invitation.CreatedOn = parsec.InvitationToken(parsec.NewUUID()), now
 			tx.PutInvitation(*invitation)
 		}
-		token = invitation.Token
+		mail = invitationMail(author, user.HumanHandle, invitation, to)
 		emitInvitationStatus(tx, author.Organization, invitation, parsec.InvitationIdle)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	reply := &protocol.InviteNewReply{Token: token, EmailSent: protocol.EmailSuccess}
+	reply := &protocol.InviteNewReply{Token: mail.Token, EmailSent: protocol.EmailSuccess}
 	if request.SendEmail {
-		reply.EmailSent = b.mail(ctx, invitationMail(author, handle, request, token))
+		reply.EmailSent = b.mail(ctx, mail)
 	}
 	return reply, nil
 }
 
-func checkInviteNew(ctx context.Context, tx Tx, author *Author, handle parsec.HumanHandle, request *protocol.InviteNewRequest) error {
+// findInvitation makes the checks of the invitation's type. It gives the
+// pending invitation, else a new one without token, and the address of the
+// claimer.
+func findInvitation(ctx context.Context, tx Tx, author *Author, user *User, request *protocol.InviteNewRequest) (invitation *Invitation, to string, err error) {
+	fresh := &Invitation{Type: request.Type, Greeter: author.User(), Greeters: []InvitationGreeter{{User: author.User()}}}
 	switch request.Type {
 	case parsec.InvitationUser:
-		if err := checkAdministrator(author); err != nil {
-			return err
-		}
-		taken, err := tx.HumanTaken(ctx, request.ClaimerEmail)
-		if err != nil {
-			return err
-		}
-		if taken {
-			return protocol.Refuse(protocol.StatusAlreadyMember, "An active user has this e-mail address.")
-		}
+		fresh.ClaimerEmail, to = request.ClaimerEmail, request.ClaimerEmail
+		err = checkInviteUser(ctx, tx, author, request.ClaimerEmail)
 	case parsec.InvitationDevice:
-		if request.SendEmail && handle == (parsec.HumanHandle{}) {
-			return protocol.Refuse(protocol.StatusNotAvailable, "The author has no e-mail address.")
+		to = user.HumanHandle.Email()
+		if request.SendEmail && to == "" {
+			err = protocol.Refuse(protocol.StatusNotAvailable, "The author has no e-mail address.")
 		}
 	default:
-		return protocol.Refuse(protocol.StatusShamirNotSetup, "The claimer has no Shamir recovery.")
+		return findRecoveryInvitation(ctx, tx, fresh, request.ClaimerUserID)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	pending, found, err := tx.PendingInvitation(ctx, fresh.Type, fresh.Greeter, fresh.ClaimerEmail)
+	if err != nil || found {
+		return pending, to, err
+	}
+	return fresh, to, nil
+}
+
+func checkInviteUser(ctx context.Context, tx Tx, author *Author, email string) error {
+	if err := checkAdministrator(author); err != nil {
+		return err
+	}
+	taken, err := tx.HumanTaken(ctx, email)
+	if err != nil {
+		return err
+	}
+	if taken {
+		return protocol.Refuse(protocol.StatusAlreadyMember, "An active user has this e-mail address.")
 	}
 	return nil
 }
 
-func invitationMail(author *Author, handle parsec.HumanHandle, request *protocol.InviteNewRequest, token parsec.InvitationToken) InvitationMail {
+func invitationMail(author *Author, handle parsec.HumanHandle, invitation *Invitation, to string) InvitationMail {
 	mail := InvitationMail{
-		Organization: author.Organization, Type: request.Type, Token: token,
-		To: request.ClaimerEmail, GreeterName: handle.Label(), ReplyTo: handle,
+		Organization: author.Organization, Type: invitation.Type, Token: invitation.Token,
+		To: to, GreeterName: handle.Label(), ReplyTo: handle,
 	}
 	if handle == (parsec.HumanHandle{}) {
 		mail.GreeterName = author.User().String()
 	}
-	if request.Type == parsec.InvitationDevice {
-		mail.To, mail.ReplyTo = handle.Email(), parsec.HumanHandle{}
+	if mail.Type == parsec.InvitationDevice {
+		mail.ReplyTo = parsec.HumanHandle{}
 	}
 	return mail
 }
 
 func emitInvitationStatus(tx Tx, organization parsec.OrganizationID, invitation *Invitation, status parsec.InvitationStatus) {
+	greeters := make([]parsec.UserID, 0, len(invitation.Greeters))
+	for _, greeter := range invitation.Greeters {
+		greeters = append(greeters, greeter.User)
+	}
 	tx.Emit(event.Event{Organization: organization, Body: event.InviteStatusChanged{
-		Greeters: []parsec.UserID{invitation.Greeter}, Token: invitation.Token, Status: status,
+		Greeters: greeters, Token: invitation.Token, Status: status,
 	}})
+}
+
+// over tells that nobody can claim the invitation any more: revoked greeters
+// never come.
+func (i *Invitation) over() bool {
+	return i.DeletedOn != nil || !slices.ContainsFunc(i.Greeters, func(g InvitationGreeter) bool { return !g.Revoked })
+}
+
+// greeter is nil for a user who is none.
+func (i *Invitation) greeter(user parsec.UserID) *InvitationGreeter {
+	at := slices.IndexFunc(i.Greeters, func(g InvitationGreeter) bool { return g.User == user })
+	if at < 0 {
+		return nil
+	}
+	return &i.Greeters[at]
 }
 
 // InviteDelete ends an invitation; its connections close and its waiters wake
@@ -94,21 +124,25 @@ func emitInvitationStatus(tx Tx, organization parsec.OrganizationID, invitation 
 func (b *Backend) InviteDelete(ctx context.Context, author *Author, request *protocol.InviteDeleteRequest) (*protocol.InviteDeleteReply, error) {
 	err := b.update(ctx, author, Scope{Invitation: request.Token}, func(tx Tx, now parsec.DateTime) error {
 		invitation, found := tx.Invitation()
-		if !found || invitation.Greeter != author.User() {
+		if !found || invitation.greeter(author.User()) == nil && invitation.Claimer != author.User() {
 			return errNoInvitation
 		}
 		if invitation.DeletedOn != nil {
 			return errInvitationDeleted
 		}
-		invitation.DeletedOn, invitation.DeletedReason = &now, request.Reason
-		tx.PutInvitation(*invitation)
-		emitInvitationStatus(tx, author.Organization, invitation, parsec.InvitationDeleted)
+		endInvitation(tx, author.Organization, invitation, request.Reason, now)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &protocol.InviteDeleteReply{}, nil
+}
+
+func endInvitation(tx Tx, organization parsec.OrganizationID, invitation *Invitation, reason protocol.InvitationDeletedReason, now parsec.DateTime) {
+	invitation.DeletedOn, invitation.DeletedReason = &now, reason
+	tx.PutInvitation(*invitation)
+	emitInvitationStatus(tx, organization, invitation, parsec.InvitationDeleted)
 }
 
 var (
@@ -124,14 +158,20 @@ func (b *Backend) InviteList(ctx context.Context, author *Author, _ *protocol.In
 	}
 	reply := &protocol.InviteListReply{Invitations: make([]protocol.InvitationItem, 0, len(pending))}
 	for _, p := range pending {
+		if p.Invitation.Type == parsec.InvitationShamirRecovery && !author.API.AtLeast(9, 3) {
+			continue // The client could not read it.
+		}
 		item := protocol.InvitationItem{
 			Type: p.Invitation.Type, Token: p.Invitation.Token, CreatedOn: p.Invitation.CreatedOn, Status: parsec.InvitationIdle,
 		}
 		if p.Ready {
 			item.Status = parsec.InvitationReady
 		}
-		if item.Type == parsec.InvitationUser {
+		switch item.Type {
+		case parsec.InvitationUser:
 			item.ClaimerEmail = &p.Invitation.ClaimerEmail
+		case parsec.InvitationShamirRecovery:
+			item.ClaimerUserID = &p.Invitation.Claimer
 		}
 		reply.Invitations = append(reply.Invitations, item)
 	}
@@ -141,8 +181,11 @@ func (b *Backend) InviteList(ctx context.Context, author *Author, _ *protocol.In
 // InviteInfo describes an invitation as it was when its claimer connected
 // (docs/protocol/invite.md §3).
 func (b *Backend) InviteInfo(_ context.Context, invitee *Invitee, _ *protocol.InviteInfoRequest) (*protocol.InviteInfoReply, error) {
+	if invitee.Type == parsec.InvitationShamirRecovery {
+		return recoveryInfo(invitee.Recovery), nil
+	}
 	reply := &protocol.InviteInfoReply{
-		Type: invitee.Type, GreeterUserID: invitee.Greeter, GreeterHumanHandle: invitee.GreeterHumanHandle,
+		Type: invitee.Type, GreeterUserID: &invitee.Greeter, GreeterHumanHandle: invitee.GreeterHumanHandle,
 	}
 	if invitee.Type == parsec.InvitationUser {
 		reply.ClaimerEmail = &invitee.ClaimerEmail

@@ -296,7 +296,7 @@ func TestInviteInfo(t *testing.T) {
 		info, err := f.InviteInfo(t.Context(), &session.Invitee, nil)
 		f.ok(info, err)
 		equal(t, "info", info, &protocol.InviteInfoReply{
-			Type: row.request.Type, ClaimerEmail: row.email, GreeterUserID: aliceID.User(), GreeterHumanHandle: human(aliceID.User()),
+			Type: row.request.Type, ClaimerEmail: row.email, GreeterUserID: new(aliceID.User()), GreeterHumanHandle: human(aliceID.User()),
 		})
 		session.Close()
 	}

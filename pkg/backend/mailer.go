@@ -41,6 +41,9 @@ func (b *Backend) mail(ctx context.Context, mail InvitationMail) protocol.EmailS
 	if b.options.Mailer == nil {
 		return protocol.EmailNotAvailable
 	}
+	if mail.To == "" {
+		return protocol.EmailBadRecipient
+	}
 	ctx, cancel := context.WithTimeout(ctx, mailLimit)
 	defer cancel()
 	return b.options.Mailer.SendInvitation(ctx, mail)

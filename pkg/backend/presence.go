@@ -29,7 +29,6 @@ func (b *Backend) join(ctx context.Context, session *Session, invitee Invitee) (
 		return nil, OtherInvitationType
 	}
 	session.Invitee = facts.Invitee(invitee.API)
-	// The greeter ends the session, if it is revoked.
 	session.watchGreeter()
 	connection := parsec.NewUUID()
 	err = b.store.Update(ctx, Scope{Organization: invitee.Organization, Invitation: invitee.Token}, func(tx Tx) error {

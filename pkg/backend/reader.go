@@ -32,8 +32,8 @@ type OrganizationReader interface {
 	SequesterServices(ctx context.Context, organization parsec.OrganizationID) ([]SequesterService, error)
 	// Invitation reads the organization and the invitation.
 	Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (InvitationFacts, error)
-	// Invitations lists the invitations of a greeter that are not deleted,
-	// oldest first, with the connections present at the instant now.
+	// Invitations lists the invitations that have this greeter and are not
+	// deleted, oldest first, with the connections present at the instant now.
 	Invitations(ctx context.Context, organization parsec.OrganizationID, greeter parsec.UserID, now parsec.DateTime) ([]PendingInvitation, error)
 	// LapsedPresences lists invitations, not all if they are many, that have
 	// connections whose leases have ended.
@@ -54,6 +54,23 @@ type InvitationFacts struct {
 	Invitation   *Invitation
 	// Greeter is the creator of the invitation.
 	Greeter *User
+	// Recovery is the current setup of the invitation's Claimer.
+	Recovery *Recovery
+}
+
+// Recovery is a Shamir recovery as its owner sees it in an invitation.
+type Recovery struct {
+	Threshold uint64
+	// Recipients are in order of their ids.
+	Recipients []RecoveryRecipient
+}
+
+// RecoveryRecipient is a user who has shares of a recovery.
+type RecoveryRecipient struct {
+	User        parsec.UserID
+	HumanHandle parsec.HumanHandle
+	Shares      uint64
+	Revoked     bool
 }
 
 // PendingInvitation is an invitation as its greeter sees it.

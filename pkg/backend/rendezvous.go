@@ -21,9 +21,13 @@ func greeter(author *Author, token parsec.InvitationToken) party {
 	return party{author.Organization, ConduitKey{token, author.User()}, GreeterSide, author}
 }
 
-// claimer is the side of an invitee, who may name another greeter than its own.
+// claimer is the side of an invitee: the greeter is the one that it names,
+// else the only one.
 func claimer(invitee *Invitee, request protocol.ClaimerRequest) party {
-	key := ConduitKey{invitee.Token, invitee.Greeter}
+	key := ConduitKey{Token: invitee.Token}
+	if invitee.Type != parsec.InvitationShamirRecovery {
+		key.Greeter = invitee.Greeter
+	}
 	if request.GreeterUserID != (parsec.UserID{}) {
 		key.Greeter = request.GreeterUserID
 	}
@@ -34,6 +38,10 @@ func claimer(invitee *Invitee, request protocol.ClaimerRequest) party {
 // connection (docs/protocol/invite.md §4, "Deleted invitation").
 func (p *party) check(facts InvitationFacts, now parsec.DateTime) error {
 	invitation := facts.Invitation
+	var greeter *InvitationGreeter
+	if invitation != nil {
+		greeter = invitation.greeter(p.key.Greeter)
+	}
 	if facts.Organization == nil || facts.Organization.Expired(now) {
 		if p.side == ClaimerSide {
 			return OrganizationExpired
@@ -41,22 +49,20 @@ func (p *party) check(facts InvitationFacts, now parsec.DateTime) error {
 		return ErrSessionOver
 	}
 	switch {
-	case invitation == nil || invitation.Greeter != p.key.Greeter:
+	case greeter == nil:
 		return errNoInvitation
-	case invitation.GreeterRevoked && p.side == GreeterSide:
+	case greeter.Revoked && p.side == GreeterSide:
 		return ErrSessionOver
 	case invitation.over() && p.side == ClaimerSide:
 		return DeletedInvitation
 	case invitation.over():
 		return errInvitationDeleted
+	case greeter.Revoked: // Others may come.
+		return errNoInvitation
 	default:
 		return nil
 	}
 }
-
-// over tells that nobody can claim the invitation any more: a revoked greeter
-// never comes.
-func (i *Invitation) over() bool { return i.DeletedOn != nil || i.GreeterRevoked }
 
 // exchange is one exchange of a conduit: it gives what the peer says. It waits
 // for the peer until ctx is done (docs/protocol/invite.md §4).

@@ -22,6 +22,8 @@ type pair struct {
 	invitee *backend.Invitee
 	token   parsec.InvitationToken
 	sides   [2]*backend.Backend
+	// to is the greeter that the claimer names, zero for none.
+	to parsec.UserID
 }
 
 func newPair(t testing.TB) *pair {
@@ -68,7 +70,7 @@ func (p *pair) begin(ctx context.Context, s step, said string) <-chan outcome {
 }
 
 func (p *pair) run(ctx context.Context, s step, said string) (string, error) {
-	b := p.sides[s.side]
+	b, to := p.sides[s.side], protocol.ClaimerRequest{GreeterUserID: p.to}
 	key := parsec.PublicKey(nonce(said))
 	if s.side == backend.GreeterSide {
 		switch steps[s.number] {
@@ -97,25 +99,25 @@ func (p *pair) run(ctx context.Context, s step, said string) (string, error) {
 	}
 	switch steps[s.number] {
 	case "1":
-		reply, err := b.Invite1ClaimerWaitPeer(ctx, p.invitee, &protocol.Invite1ClaimerWaitPeerRequest{ClaimerPublicKey: key})
+		reply, err := b.Invite1ClaimerWaitPeer(ctx, p.invitee, &protocol.Invite1ClaimerWaitPeerRequest{ClaimerRequest: to, ClaimerPublicKey: key})
 		return string(reply.GreeterPublicKey[:]), err
 	case "2a":
-		reply, err := b.Invite2aClaimerSendHashedNonce(ctx, p.invitee, &protocol.Invite2aClaimerSendHashedNonceRequest{ClaimerHashedNonce: nonce(said)})
+		reply, err := b.Invite2aClaimerSendHashedNonce(ctx, p.invitee, &protocol.Invite2aClaimerSendHashedNonceRequest{ClaimerRequest: to, ClaimerHashedNonce: nonce(said)})
 		if err != nil {
 			return "", err
 		}
 		return string(reply.GreeterNonce), nil
 	case "2b":
-		_, err := b.Invite2bClaimerSendNonce(ctx, p.invitee, &protocol.Invite2bClaimerSendNonceRequest{ClaimerNonce: nonce(said)})
+		_, err := b.Invite2bClaimerSendNonce(ctx, p.invitee, &protocol.Invite2bClaimerSendNonceRequest{ClaimerRequest: to, ClaimerNonce: nonce(said)})
 		return "", err
 	case "3a":
-		_, err := b.Invite3aClaimerSignifyTrust(ctx, p.invitee, &protocol.Invite3aClaimerSignifyTrustRequest{})
+		_, err := b.Invite3aClaimerSignifyTrust(ctx, p.invitee, &protocol.Invite3aClaimerSignifyTrustRequest{ClaimerRequest: to})
 		return "", err
 	case "3b":
-		_, err := b.Invite3bClaimerWaitPeerTrust(ctx, p.invitee, &protocol.Invite3bClaimerWaitPeerTrustRequest{})
+		_, err := b.Invite3bClaimerWaitPeerTrust(ctx, p.invitee, &protocol.Invite3bClaimerWaitPeerTrustRequest{ClaimerRequest: to})
 		return "", err
 	default:
-		reply, err := b.Invite4ClaimerCommunicate(ctx, p.invitee, &protocol.Invite4ClaimerCommunicateRequest{Payload: []byte(said)})
+		reply, err := b.Invite4ClaimerCommunicate(ctx, p.invitee, &protocol.Invite4ClaimerCommunicateRequest{ClaimerRequest: to, Payload: []byte(said)})
 		return string(reply.Payload), err
 	}
 }
@@ -143,7 +145,7 @@ func (p *pair) talked(side backend.Side) {
 	p.t.Helper()
 	for {
 		var said bool
-		p.ok(nil, p.store.Update(p.t.Context(), backend.Scope{Organization: acme, Invitation: p.token, Greeter: aliceID.User()}, func(tx backend.Tx) error {
+		p.ok(nil, p.store.Update(p.t.Context(), backend.Scope{Organization: acme, Invitation: p.token, Greeter: p.greeter.User()}, func(tx backend.Tx) error {
 			conduit, _ := tx.Conduit()
 			said = conduit.Halves[side].Said != nil
 			return nil

@@ -54,6 +54,9 @@ type Invitee struct {
 	Greeter            parsec.UserID
 	GreeterHumanHandle parsec.HumanHandle
 	ClaimerEmail       string
+	// Recovery and Claimer are of SHAMIR_RECOVERY.
+	Recovery *Recovery
+	Claimer  parsec.UserID
 }
 
 // Invitee is the claimer of an invitation that may be claimed.
@@ -61,6 +64,7 @@ func (f InvitationFacts) Invitee(api parsec.APIVersion) Invitee {
 	return Invitee{
 		Organization: f.Organization.ID, Token: f.Invitation.Token, Type: f.Invitation.Type, API: api,
 		Greeter: f.Invitation.Greeter, GreeterHumanHandle: f.Greeter.HumanHandle, ClaimerEmail: f.Invitation.ClaimerEmail,
+		Recovery: f.Recovery, Claimer: f.Invitation.Claimer,
 	}
 }
 
@@ -114,9 +118,11 @@ func (b *Backend) ConnectInvited(ctx context.Context, invitee Invitee, onOver fu
 		})
 }
 
-// watchGreeter has the revocation of the greeter end the session.
+// watchGreeter has the revocation of the only greeter end the session.
 func (s *Session) watchGreeter() {
-	s.subscription.Add(event.UserTopic(s.Invitee.Organization, s.Invitee.Greeter))
+	if s.Invitee.Type != parsec.InvitationShamirRecovery {
+		s.subscription.Add(event.UserTopic(s.Invitee.Organization, s.Invitee.Greeter))
+	}
 }
 
 // Invitation reads an invitation that may be claimed, or returns why not.

@@ -123,7 +123,10 @@ func TestInvitedSessionIsRefusedByADeletionWhileItOpens(t *testing.T) {
 	invitee := backend.Invitee{Organization: acme, Token: parsec.InvitationToken{1}, Type: parsec.InvitationUser, API: latest}
 	put := func(deletedOn *parsec.DateTime) {
 		f.ok(nil, f.store.Update(t.Context(), backend.Scope{Organization: acme}, func(tx backend.Tx) error {
-			tx.PutInvitation(backend.Invitation{Token: invitee.Token, Type: invitee.Type, Greeter: aliceID.User(), DeletedOn: deletedOn})
+			tx.PutInvitation(backend.Invitation{
+				Token: invitee.Token, Type: invitee.Type, DeletedOn: deletedOn,
+				Greeter: aliceID.User(), Greeters: []backend.InvitationGreeter{{User: aliceID.User()}},
+			})
 			if deletedOn != nil {
 				tx.Emit(event.Event{Organization: acme, Body: event.InviteStatusChanged{
 					Greeters: []parsec.UserID{aliceID.User()}, Token: invitee.Token, Status: parsec.InvitationDeleted,

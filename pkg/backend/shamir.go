@@ -38,8 +38,9 @@ type ShamirHeld struct {
 }
 
 // ShamirRecoverySetup replaces or removes the author's setup
-// (docs/protocol/invite.md §8). It locks the organization, so that no
-// recipient is revoked meanwhile.
+// (docs/protocol/invite.md §8), which ends the invitation to recover by the
+// one before. It locks the organization, so that no recipient is revoked
+// meanwhile.
 func (b *Backend) ShamirRecoverySetup(ctx context.Context, author *Author, request *protocol.ShamirRecoverySetupRequest) (*protocol.ShamirRecoverySetupReply, error) {
 	now := b.now()
 	var setup *ShamirSetup
@@ -54,6 +55,13 @@ func (b *Backend) ShamirRecoverySetup(ctx context.Context, author *Author, reque
 			if err := checkShamirFacts(ctx, tx, setup); err != nil {
 				return err
 			}
+		}
+		facts, err := tx.Recovery(ctx, author.User())
+		if err != nil {
+			return err
+		}
+		if facts.Invitation != nil {
+			endInvitation(tx, author.Organization, facts.Invitation, protocol.InvitationCancelled, now)
 		}
 		tx.EndShamirSetup(author.User())
 		if setup != nil {

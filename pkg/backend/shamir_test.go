@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"math"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -32,11 +33,23 @@ func (f *fixture) shamirCreation() *shamirCreation {
 	return c
 }
 
+// by makes it the setup of another device, without what that one would give
+// itself.
+func (c *shamirCreation) by(author parsec.DeviceID) {
+	c.key, c.brief.Author = signingKey(author), author
+	delete(c.brief.PerRecipientShares, author.User())
+	c.shares = slices.DeleteFunc(c.shares, func(share certificate.ShamirShare) bool { return share.Recipient == author.User() })
+	for i := range c.shares {
+		c.shares[i].Author = author
+	}
+	c.brief.Threshold = 1
+}
+
 // share adds a recipient.
 func (c *shamirCreation) share(recipient parsec.UserID, count uint64) {
 	c.brief.PerRecipientShares[recipient] = count
 	c.shares = append(c.shares, certificate.ShamirShare{
-		Author: bobID, Timestamp: c.brief.Timestamp, Recipient: recipient, CipheredShare: []byte("share"),
+		Author: c.brief.Author, Timestamp: c.brief.Timestamp, Recipient: recipient, CipheredShare: []byte("share"),
 	})
 }
 

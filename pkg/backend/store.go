@@ -222,12 +222,15 @@ type InviteTx interface {
 	// this type, greeter and claimer's e-mail. LockOrganization keeps others
 	// from coming.
 	PendingInvitation(ctx context.Context, kind parsec.InvitationType, greeter parsec.UserID, claimerEmail string) (*Invitation, bool, error)
+	// Recovery reads what a SHAMIR_RECOVERY invitation of the claimer depends
+	// on. LockOrganization keeps it from changing.
+	Recovery(ctx context.Context, claimer parsec.UserID) (RecoveryFacts, error)
 	// Presences counts the connections present in the scope's invitation whose
 	// leases last beyond now, but for one.
 	Presences(ctx context.Context, now parsec.DateTime, but parsec.UUID) (uint64, error)
 
-	// PutInvitation creates the invitation of its token, with the conduit of
-	// its greeter, or replaces it.
+	// PutInvitation creates the invitation of its token, with the conduits of
+	// its greeters, or replaces it; its greeters stay.
 	PutInvitation(invitation Invitation)
 	// PutConduit replaces the conduit of the scope.
 	PutConduit(conduit Conduit)
@@ -238,6 +241,15 @@ type InviteTx interface {
 	// DropPresences removes the connections of the scope's invitation whose
 	// leases have ended.
 	DropPresences(now parsec.DateTime)
+}
+
+// RecoveryFacts are nil for what does not exist.
+type RecoveryFacts struct {
+	Claimer *User
+	// Setup is the current one.
+	Setup *ShamirSetup
+	// Invitation is that which is not deleted; its claimer has at most one.
+	Invitation *Invitation
 }
 
 // ShamirTx is for Shamir recoveries; its effects need LockOrganization.

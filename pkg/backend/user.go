@@ -113,15 +113,18 @@ func (b *Backend) UserRevoke(ctx context.Context, author *Author, request *proto
 		return nil, err
 	}
 	err = b.updateAt(ctx, author, now, Scope{LockOrganization: true}, func(tx Tx) error {
-		user, found, err := tx.User(ctx, id)
+		facts, err := tx.Recovery(ctx, id)
 		if err != nil {
 			return err
 		}
-		if !found {
+		if facts.Claimer == nil {
 			return protocol.Refuse(protocol.StatusNotFound, "No such user.")
 		}
-		if user.Revocation != nil {
+		if facts.Claimer.Revocation != nil {
 			return protocol.Refuse(protocol.StatusAlreadyRevoked, "This user is already revoked.")
+		}
+		if facts.Invitation != nil { // There is nobody to recover.
+			endInvitation(tx, author.Organization, facts.Invitation, protocol.InvitationCancelled, now)
 		}
 		tx.RevokeUser(id, revocation)
 		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.UserRevoked{User: id}})

@@ -20,3 +20,8 @@ func (c Commands) ShamirRecoverySelfInfo(ctx context.Context, request *protocol.
 func (c Commands) ShamirRecoveryOthersList(ctx context.Context, request *protocol.ShamirRecoveryOthersListRequest) (*protocol.ShamirRecoveryOthersListReply, error) {
 	return Call[protocol.ShamirRecoveryOthersListReply](ctx, c.transport, protocol.ShamirRecoveryOthersList, request)
 }
+
+// InviteShamirRecoveryReveal calls invite_shamir_recovery_reveal.
+func (c Commands) InviteShamirRecoveryReveal(ctx context.Context, request *protocol.InviteShamirRecoveryRevealRequest) (*protocol.InviteShamirRecoveryRevealReply, error) {
+	return Call[protocol.InviteShamirRecoveryRevealReply](ctx, c.transport, protocol.InviteShamirRecoveryReveal, request)
+}

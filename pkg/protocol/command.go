@@ -150,6 +150,9 @@ var (
 	Invite3bClaimerWaitPeerTrust   = register[Invite3bClaimerWaitPeerTrustRequest]("invite_3b_claimer_wait_peer_trust", V2V3, Invited, abandoned)
 	Invite4ClaimerCommunicate      = register[Invite4ClaimerCommunicateRequest]("invite_4_claimer_communicate", V2V3, Invited, abandoned)
 
+	// It waits after failures.
+	InviteShamirRecoveryReveal = register[InviteShamirRecoveryRevealRequest]("invite_shamir_recovery_reveal", V2V3, Invited, abandoned)
+
 	ShamirRecoverySetup      = register[ShamirRecoverySetupRequest]("shamir_recovery_setup", V2V3, Authenticated)
 	ShamirRecoverySelfInfo   = register[ShamirRecoverySelfInfoRequest]("shamir_recovery_self_info", V2V3, Authenticated)
 	ShamirRecoveryOthersList = register[ShamirRecoveryOthersListRequest]("shamir_recovery_others_list", V2V3, Authenticated)

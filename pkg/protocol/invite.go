@@ -116,9 +116,20 @@ type InviteInfoRequest struct{}
 type InviteInfoReply struct {
 	Type parsec.InvitationType `wire:"type"`
 	// ClaimerEmail is for USER.
-	ClaimerEmail       *string            `wire:"claimer_email,optional,omitnil"`
-	GreeterUserID      parsec.UserID      `wire:"greeter_user_id"`
-	GreeterHumanHandle parsec.HumanHandle `wire:"greeter_human_handle,nullable"`
+	ClaimerEmail *string `wire:"claimer_email,optional,omitnil"`
+	// GreeterUserID and GreeterHumanHandle are for USER and DEVICE.
+	GreeterUserID      *parsec.UserID     `wire:"greeter_user_id,optional,omitnil"`
+	GreeterHumanHandle parsec.HumanHandle `wire:"greeter_human_handle,nullable,optional"`
+	// Threshold and Recipients are for SHAMIR_RECOVERY.
+	Threshold  *uint64             `wire:"threshold,optional,omitnil"`
+	Recipients []RecoveryRecipient `wire:"recipients,optional,omitnil"`
+}
+
+// RecoveryRecipient is a user whom the claimer may ask for shares.
+type RecoveryRecipient struct {
+	UserID      parsec.UserID      `wire:"user_id"`
+	HumanHandle parsec.HumanHandle `wire:"human_handle,nullable"`
+	Shares      uint64             `wire:"shares"`
 }
 
 // The conduit (docs/protocol/invite.md §4): what greeters send names the

@@ -38,3 +38,14 @@ type ShamirRecoveryOthersListReply struct {
 	BriefCertificates [][]byte `wire:"brief_certificates"`
 	ShareCertificates [][]byte `wire:"share_certificates"`
 }
+
+// InviteShamirRecoveryRevealRequest asks for what the claimer shared between
+// the recipients.
+type InviteShamirRecoveryRevealRequest struct {
+	RevealToken parsec.UUID `wire:"reveal_token"`
+}
+
+// InviteShamirRecoveryRevealReply is what the claimer gave at the setup.
+type InviteShamirRecoveryRevealReply struct {
+	CipheredData []byte `wire:"ciphered_data"`
+}

@@ -141,7 +141,8 @@ func TestDeletedInvitationClosesItsClaimers(t *testing.T) {
 	const second = "5fb8bfa5-38b1-4e64-94d1-6da08c7f6f3b"
 	f.update(coolOrg, func(tx backend.Tx) {
 		tx.PutInvitation(backend.Invitation{
-			Token: parsec.InvitationToken(must(parsec.ParseUUID(second))), Type: parsec.InvitationUser, Greeter: userID("alice"),
+			Token: parsec.InvitationToken(must(parsec.ParseUUID(second))), Type: parsec.InvitationUser,
+			Greeter: userID("alice"), Greeters: []backend.InvitationGreeter{{User: userID("alice")}},
 		})
 	})
 	claimer, again := f.connectInvited(api2), f.connectInvited(api3)
@@ -156,7 +157,8 @@ func TestDeletedInvitationClosesItsClaimers(t *testing.T) {
 			if status == parsec.InvitationDeleted {
 				deletedOn := f.clock.Now()
 				tx.PutInvitation(backend.Invitation{
-					Token: pendingToken, Type: parsec.InvitationUser, Greeter: userID("alice"), DeletedOn: &deletedOn,
+					Token: pendingToken, Type: parsec.InvitationUser, DeletedOn: &deletedOn,
+					Greeter: userID("alice"), Greeters: []backend.InvitationGreeter{{User: userID("alice")}},
 				})
 			}
 			tx.Emit(event.Event{Organization: coolOrg, Body: event.InviteStatusChanged{

@@ -161,7 +161,7 @@ func (f *fixture) populate(id parsec.OrganizationID, setup organizationSetup) {
 		for _, item := range setup.Invitations {
 			invitation := backend.Invitation{
 				Token: parsec.InvitationToken(must(parsec.ParseUUID(item.Token))), Type: parsec.InvitationType(item.Type),
-				Greeter: userID("alice"), CreatedOn: created,
+				Greeter: userID("alice"), Greeters: []backend.InvitationGreeter{{User: userID("alice")}}, CreatedOn: created,
 			}
 			if item.State == "deleted" {
 				invitation.DeletedOn = &created

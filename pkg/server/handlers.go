@@ -54,6 +54,8 @@ func init() {
 		protocol.Invite3bClaimerWaitPeerTrust:   byInvitee((*backend.Backend).Invite3bClaimerWaitPeerTrust),
 		protocol.Invite4ClaimerCommunicate:      byInvitee((*backend.Backend).Invite4ClaimerCommunicate),
 
+		protocol.InviteShamirRecoveryReveal: byInvitee((*backend.Backend).InviteShamirRecoveryReveal),
+
 		protocol.ShamirRecoverySetup:      byAuthor((*backend.Backend).ShamirRecoverySetup),
 		protocol.ShamirRecoverySelfInfo:   byAuthor((*backend.Backend).ShamirRecoverySelfInfo),
 		protocol.ShamirRecoveryOthersList: byAuthor((*backend.Backend).ShamirRecoveryOthersList),

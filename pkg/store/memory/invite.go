@@ -13,8 +13,9 @@ import (
 
 // invitation is an invitation with what lives as long.
 type invitation struct {
-	facts   backend.Invitation
-	conduit backend.Conduit
+	facts backend.Invitation
+	// conduits are those of the greeters.
+	conduits map[parsec.UserID]*backend.Conduit
 	// presences are the leases of the connections.
 	presences map[parsec.UUID]parsec.DateTime
 }
@@ -37,8 +38,10 @@ func (o *organization) copyInvitation(token parsec.InvitationToken) (*backend.In
 	}
 	facts := stored.facts
 	facts.DeletedOn = copyOf(facts.DeletedOn)
-	if greeter := o.users[facts.Greeter]; greeter != nil {
-		facts.GreeterRevoked = greeter.Revocation != nil
+	facts.Greeters = slices.Clone(facts.Greeters)
+	for i := range facts.Greeters {
+		greeter := &facts.Greeters[i]
+		greeter.Revoked = o.users[greeter.User].Revocation != nil
 	}
 	return &facts, true
 }
@@ -46,10 +49,14 @@ func (o *organization) copyInvitation(token parsec.InvitationToken) (*backend.In
 // copyConduit shares only bytes with the conduit.
 func (o *organization) copyConduit(key backend.ConduitKey) (*backend.Conduit, bool) {
 	stored, found := o.invitations[key.Token]
-	if !found || stored.facts.Greeter != key.Greeter {
+	if !found {
 		return nil, false
 	}
-	return new(stored.conduit), true
+	conduit, found := stored.conduits[key.Greeter]
+	if !found {
+		return nil, false
+	}
+	return new(*conduit), true
 }
 
 func (o *organization) copyInvitationV1(invitee backend.InviteeV1) (*backend.InvitationV1, bool) {
@@ -75,6 +82,7 @@ func (o *organization) invitationFacts(token parsec.InvitationToken) backend.Inv
 	if found, ok := o.copyInvitation(token); ok {
 		facts.Invitation = found
 		facts.Greeter, _ = o.copyUser(found.Greeter)
+		facts.Recovery = o.recovery(found.Claimer)
 	}
 	return facts
 }
@@ -88,7 +96,8 @@ func (s *Store) Invitations(ctx context.Context, organization parsec.Organizatio
 	defer o.mu.RUnlock()
 	var list []backend.PendingInvitation
 	for token, stored := range o.invitations {
-		if facts, _ := o.copyInvitation(token); facts.Greeter == greeter && facts.DeletedOn == nil {
+		if _, among := stored.conduits[greeter]; among && stored.facts.DeletedOn == nil {
+			facts, _ := o.copyInvitation(token)
 			list = append(list, backend.PendingInvitation{Invitation: *facts, Ready: stored.present(now, parsec.UUID{}) > 0})
 		}
 	}
@@ -165,7 +174,7 @@ func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationI
 	facts := backend.ConduitFacts{InvitationFacts: o.invitationFacts(key.Token)}
 	facts.Conduit, found = o.copyConduit(key)
 	if found && facts.Conduit.Ended(side, exchange) {
-		o.invitations[key.Token].conduit.Halves[side].Heard = nil
+		o.invitations[key.Token].conduits[key.Greeter].Halves[side].Heard = nil
 	}
 	return facts, nil
 }
@@ -239,11 +248,14 @@ func (t *tx) Presences(_ context.Context, now parsec.DateTime, but parsec.UUID) 
 
 // PutInvitation implements backend.InviteTx.
 func (t *tx) PutInvitation(facts backend.Invitation) {
-	facts.DeletedOn, facts.GreeterRevoked = copyOf(facts.DeletedOn), false
+	facts.DeletedOn, facts.Greeters = copyOf(facts.DeletedOn), slices.Clone(facts.Greeters)
 	t.queue("PutInvitation", true, func() {
 		stored, found := t.organization.invitations[facts.Token]
 		if !found {
-			stored = &invitation{conduit: backend.NewConduit(), presences: map[parsec.UUID]parsec.DateTime{}}
+			stored = &invitation{conduits: map[parsec.UserID]*backend.Conduit{}, presences: map[parsec.UUID]parsec.DateTime{}}
+			for _, greeter := range facts.Greeters {
+				stored.conduits[greeter.User] = new(backend.NewConduit())
+			}
 			t.organization.invitations[facts.Token] = stored
 		}
 		stored.facts = facts
@@ -256,7 +268,7 @@ func (t *tx) PutConduit(conduit backend.Conduit) {
 		conduit.Halves[i] = backend.Half{Said: bytes.Clone(half.Said), Heard: bytes.Clone(half.Heard)}
 	}
 	_, found := t.Conduit()
-	t.queue("PutConduit", found, func() { t.organization.invitations[t.scope.Invitation].conduit = conduit })
+	t.queue("PutConduit", found, func() { *t.organization.invitations[t.scope.Invitation].conduits[t.scope.Greeter] = conduit })
 }
 
 // AddPresence implements backend.InviteTx.

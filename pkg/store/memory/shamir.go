@@ -16,13 +16,19 @@ func (s *Store) ShamirSetup(ctx context.Context, organization parsec.Organizatio
 		return nil, false, err
 	}
 	defer o.mu.RUnlock()
+	setup := o.copyShamirSetup(owner)
+	return setup, setup != nil, nil
+}
+
+// copyShamirSetup shares only bytes with the current setup, nil without.
+func (o *organization) copyShamirSetup(owner parsec.UserID) *backend.ShamirSetup {
 	for _, setup := range o.shamirs {
 		if setup.Owner == owner {
 			setup.Shares = slices.Clone(setup.Shares)
-			return &setup, true, nil
+			return &setup
 		}
 	}
-	return nil, false, nil
+	return nil
 }
 
 // ShamirSetupsHeld implements backend.ShamirReader.

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	conduitColumns = `i.state, i.exchange, i.greeter_said, i.greeter_heard, i.claimer_said, i.claimer_heard`
+	conduitColumns = `n.state, n.exchange, n.greeter_said, n.greeter_heard, n.claimer_said, n.claimer_heard`
 
 	lockInvitation = `
 SELECT 1 FROM organization o JOIN invitation i ON i.organization = o.id
@@ -22,8 +22,17 @@ FOR NO KEY UPDATE OF i`
 FROM organization o
 JOIN invitation i ON i.organization = o.id
 JOIN user_ u ON u.id = i.greeter
+LEFT JOIN user_ r ON r.organization = o.id AND r.user_id = $3
+LEFT JOIN conduit n ON n.invitation = i.id AND n.greeter = r.id
 WHERE o.organization_id = $1 AND i.token = $2`
 )
+
+// conduitOf completes an update of a conduit.
+const conduitOf = `
+FROM organization o
+JOIN invitation i ON i.organization = o.id
+JOIN user_ r ON r.organization = o.id
+WHERE o.organization_id = $1 AND i.token = $2 AND r.user_id = $3 AND n.invitation = i.id AND n.greeter = r.id`
 
 type conduitRow struct {
 	state    string
@@ -36,27 +45,27 @@ func (r *conduitRow) targets() []any {
 	return []any{(*text)(&r.state), &r.exchange, &greeter.Said, &greeter.Heard, &claimer.Said, &claimer.Heard}
 }
 
+// facts are nil without conduit.
 func (r *conduitRow) facts() *backend.Conduit {
+	if r.state == "" {
+		return nil
+	}
 	return &backend.Conduit{State: backend.ConduitState(r.state), Exchange: uint64(r.exchange), Halves: r.halves}
 }
 
 // Conduit implements backend.InviteTx.
 func (t *tx) Conduit() (*backend.Conduit, bool) {
-	if t.invitation == nil || t.invitation.value.Greeter != t.scope.Greeter {
-		return nil, false
-	}
-	return t.conduit.facts(), true
+	conduit := t.conduit.facts()
+	return conduit, conduit != nil
 }
 
 // PutConduit implements backend.InviteTx.
 func (t *tx) PutConduit(conduit backend.Conduit) {
 	greeter, claimer := conduit.Halves[backend.GreeterSide], conduit.Halves[backend.ClaimerSide]
 	t.queueOne(`
-UPDATE invitation i SET state = $3, exchange = $4,
-    greeter_said = $5, greeter_heard = $6, claimer_said = $7, claimer_heard = $8
-FROM organization o
-WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2`,
-		t.organizationName(), key(t.scope.Invitation), string(conduit.State), bounded(conduit.Exchange),
+UPDATE conduit n SET state = $4, exchange = $5,
+    greeter_said = $6, greeter_heard = $7, claimer_said = $8, claimer_heard = $9`+conduitOf,
+		t.organizationName(), key(t.scope.Invitation), t.scope.Greeter.String(), string(conduit.State), bounded(conduit.Exchange),
 		greeter.Said, greeter.Heard, claimer.Said, claimer.Heard)
 }
 
@@ -66,20 +75,18 @@ func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationI
 	var inOrganization organizationRow
 	var invitation invitationRow
 	var conduit conduitRow
-	args := []any{organization.String(), key(of.Token)}
+	args := []any{organization.String(), key(of.Token), of.Greeter.String()}
 	column := "greeter_heard"
 	if side == backend.ClaimerSide {
 		column = "claimer_heard"
 	}
 	statements := []statement{
 		{sql: begin},
-		{sql: lockInvitation, args: args},
+		{sql: lockInvitation, args: args[:2]},
 		row(&organizationFound, "SELECT "+organizationColumns+" FROM organization o WHERE o.organization_id = $1", args[:1], inOrganization.targets()...),
 		row(&found, selectInvitation, args, append(invitation.targets(), conduit.targets()...)...),
 		{sql: `
-UPDATE invitation i SET ` + column + ` = NULL FROM organization o
-WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2
-    AND i.exchange = $3 AND ` + column + ` IS NOT NULL`,
+UPDATE conduit n SET ` + column + ` = NULL` + conduitOf + ` AND n.exchange = $4 AND n.` + column + ` IS NOT NULL`,
 			args: append(args, bounded(exchange+1))},
 		{sql: commit},
 	}
@@ -92,9 +99,7 @@ WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2
 	facts := backend.ConduitFacts{InvitationFacts: backend.InvitationFacts{Organization: inOrganization.facts()}}
 	if found {
 		facts.Invitation = invitation.facts()
-		if facts.Invitation.Greeter == of.Greeter {
-			facts.Conduit = conduit.facts()
-		}
+		facts.Conduit = conduit.facts()
 	}
 	return facts, nil
 }

@@ -12,20 +12,24 @@ import (
 
 // invitationColumns are of a row that may be missing; u is the greeter.
 const invitationColumns = `i.token, i.type, u.user_id, i.claimer_email, i.created_on, i.deleted_on, i.deleted_reason,
-    u.revoked_on IS NOT NULL`
+    (SELECT k.user_id FROM user_ k WHERE k.id = i.claimer),
+    ARRAY (SELECT g.user_id FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id),
+    ARRAY (SELECT g.revoked_on IS NOT NULL FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id)`
 
 type invitationRow struct {
 	value        backend.Invitation
 	claimerEmail []byte
 	deletedOn    *int64
 	reason       string
+	greeters     []userID
+	revoked      []bool
 }
 
 func (r *invitationRow) targets() []any {
 	i := &r.value
 	return []any{
 		(*uuid)(&i.Token), parsed{&i.Type}, parsed{&i.Greeter}, &r.claimerEmail, (*integer)(&i.CreatedOn), &r.deletedOn,
-		(*text)(&r.reason), (*flag)(&i.GreeterRevoked),
+		(*text)(&r.reason), parsed{&i.Claimer}, &r.greeters, &r.revoked,
 	}
 }
 
@@ -33,6 +37,10 @@ func (r *invitationRow) facts() *backend.Invitation {
 	i := r.value
 	i.ClaimerEmail, i.DeletedOn = string(r.claimerEmail), optionalDate(r.deletedOn)
 	i.DeletedReason = protocol.InvitationDeletedReason(r.reason)
+	i.Greeters = make([]backend.InvitationGreeter, len(r.greeters))
+	for at, greeter := range r.greeters {
+		i.Greeters[at] = backend.InvitationGreeter{User: parsec.UserID(greeter), Revoked: r.revoked[at]}
+	}
 	return &i
 }
 
@@ -42,13 +50,18 @@ func (s *Store) Invitation(ctx context.Context, organization parsec.Organization
 	var inOrganization organizationRow
 	var invitation invitationRow
 	var greeter userRow
-	err := s.one(ctx, row(&found, "SELECT "+organizationColumns+", "+invitationColumns+", "+userColumns+`
+	var threshold uint64
+	var recipients []backend.RecoveryRecipient
+	args := []any{organization.String(), key(token)}
+	err := s.snapshot(ctx, row(&found, "SELECT "+organizationColumns+", "+invitationColumns+", "+userColumns+`, s.threshold
 FROM organization o
 LEFT JOIN invitation i ON i.organization = o.id AND i.token = $2
 LEFT JOIN user_ u ON u.id = i.greeter
+LEFT JOIN shamir_recovery s ON s.owner = i.claimer AND s.current
 WHERE o.organization_id = $1`,
-		[]any{organization.String(), key(token)},
-		append(append(inOrganization.targets(), invitation.targets()...), greeter.targets()...)...))
+		args,
+		append(append(append(inOrganization.targets(), invitation.targets()...), greeter.targets()...), (*unsigned)(&threshold))...),
+		list(&recipients, selectRecipients, args, scanRecipient))
 	if err != nil || !found {
 		return backend.InvitationFacts{}, err
 	}
@@ -57,6 +70,9 @@ WHERE o.organization_id = $1`,
 		return facts, nil
 	}
 	facts.Invitation = invitation.facts()
+	if threshold > 0 {
+		facts.Recovery = &backend.Recovery{Threshold: threshold, Recipients: recipients}
+	}
 	facts.Greeter, err = greeter.facts()
 	return facts, err
 }
@@ -89,15 +105,31 @@ ORDER BY i.created_on, i.token LIMIT 1`,
 // PutInvitation implements backend.InviteTx.
 func (t *tx) PutInvitation(invitation backend.Invitation) {
 	t.queueOne(`
-INSERT INTO invitation (organization, token, type, greeter, claimer_email, created_on, deleted_on, deleted_reason)
-SELECT o.id, $2, $4, u.id, $5, $6, $7, $8
-FROM organization o JOIN user_ u ON u.organization = o.id
+INSERT INTO invitation (organization, token, type, greeter, claimer_email, created_on, deleted_on, deleted_reason, claimer)
+SELECT o.id, $2, $4, u.id, $5, $6, $7, $8, k.id
+FROM organization o
+JOIN user_ u ON u.organization = o.id
+LEFT JOIN user_ k ON k.organization = o.id AND k.user_id = $9
 WHERE o.organization_id = $1 AND u.user_id = $3
 ON CONFLICT (organization, token) DO UPDATE SET type = excluded.type, greeter = excluded.greeter,
     claimer_email = excluded.claimer_email, created_on = excluded.created_on, deleted_on = excluded.deleted_on,
-    deleted_reason = excluded.deleted_reason`,
+    deleted_reason = excluded.deleted_reason, claimer = excluded.claimer`,
 		t.organizationName(), key(invitation.Token), invitation.Greeter.String(), string(invitation.Type),
-		[]byte(invitation.ClaimerEmail), int64(invitation.CreatedOn), date(invitation.DeletedOn), orNull(string(invitation.DeletedReason)))
+		[]byte(invitation.ClaimerEmail), int64(invitation.CreatedOn), date(invitation.DeletedOn), orNull(string(invitation.DeletedReason)),
+		invitation.Claimer.String())
+	greeters := make([]string, len(invitation.Greeters))
+	for i, greeter := range invitation.Greeters {
+		greeters[i] = greeter.User.String()
+	}
+	t.effects = append(t.effects, statement{affected: int64(len(greeters)), sql: `
+INSERT INTO conduit (invitation, greeter, pending)
+SELECT i.id, u.id, i.deleted_on IS NULL
+FROM organization o
+JOIN invitation i ON i.organization = o.id AND i.token = $2
+JOIN user_ u ON u.organization = o.id AND u.user_id = ANY ($3::text[])
+WHERE o.organization_id = $1
+ON CONFLICT (invitation, greeter) DO UPDATE SET pending = excluded.pending`,
+		args: []any{t.organizationName(), key(invitation.Token), greeters}})
 }
 
 // Invitations implements backend.OrganizationReader.
@@ -106,9 +138,11 @@ func (s *Store) Invitations(ctx context.Context, organization parsec.Organizatio
 	err := s.one(ctx, list(&pending, "SELECT "+invitationColumns+`,
     EXISTS (SELECT FROM claimer_presence p WHERE p.invitation = i.id AND p.until > $3)
 FROM organization o
-JOIN user_ u ON u.organization = o.id
-JOIN invitation i ON i.greeter = u.id AND i.deleted_on IS NULL
-WHERE o.organization_id = $1 AND u.user_id = $2
+JOIN user_ r ON r.organization = o.id
+JOIN conduit n ON n.greeter = r.id AND n.pending
+JOIN invitation i ON i.id = n.invitation
+JOIN user_ u ON u.id = i.greeter
+WHERE o.organization_id = $1 AND r.user_id = $2
 ORDER BY i.created_on, i.token`, []any{organization.String(), greeter.String(), int64(now)},
 		func(row pgx.CollectableRow) (p backend.PendingInvitation, err error) {
 			var invitation invitationRow

@@ -41,18 +41,23 @@ ORDER BY s.id`
 func (s *Store) ShamirSetup(ctx context.Context, organization parsec.OrganizationID, owner parsec.UserID) (*backend.ShamirSetup, bool, error) {
 	var found bool
 	setup := backend.ShamirSetup{Owner: owner}
-	args := []any{organization.String(), owner.String()}
-	err := s.snapshot(ctx,
-		row(&found, selectShamirSetup, args, (*uuid)(&setup.RevealToken), &setup.CipheredData, &setup.BriefCertificate,
+	if err := s.snapshot(ctx, readShamirSetup(&found, &setup, organization)...); err != nil || !found {
+		return nil, false, err
+	}
+	return &setup, true, nil
+}
+
+// readShamirSetup reads the current setup of setup.Owner.
+func readShamirSetup(found *bool, setup *backend.ShamirSetup, organization parsec.OrganizationID) []statement {
+	args := []any{organization.String(), setup.Owner.String()}
+	return []statement{
+		row(found, selectShamirSetup, args, (*uuid)(&setup.RevealToken), &setup.CipheredData, &setup.BriefCertificate,
 			(*unsigned)(&setup.Threshold), (*integer)(&setup.CreatedOn)),
 		list(&setup.Shares, selectShamirShares, args, func(row pgx.CollectableRow) (share backend.ShamirShare, err error) {
 			err = row.Scan(parsed{&share.Recipient}, (*unsigned)(&share.Shares), &share.Certificate)
 			return share, err
-		}))
-	if err != nil || !found {
-		return nil, false, err
+		}),
 	}
-	return &setup, true, nil
 }
 
 // ShamirSetupsHeld implements backend.ShamirReader.

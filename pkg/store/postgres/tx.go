@@ -183,8 +183,8 @@ func (t *tx) begin() error {
 	var invitation invitationRow
 	var invitationFound bool
 	if t.scope.Invitation != (parsec.InvitationToken{}) {
-		args := []any{name, key(t.scope.Invitation)}
-		locks = append(locks, statement{sql: lockInvitation, args: args})
+		args := []any{name, key(t.scope.Invitation), t.scope.Greeter.String()}
+		locks = append(locks, statement{sql: lockInvitation, args: args[:2]})
 		facts = append(facts, row(&invitationFound, selectInvitation, args, append(invitation.targets(), t.conduit.targets()...)...))
 	}
 	if err := send(t.ctx, t.connection, append(locks, facts...)...); err != nil {

@@ -97,6 +97,14 @@ func (p parsed) ScanText(value pgtype.Text) error {
 	return nil
 }
 
+// userID is an item of an array of user ids.
+type userID parsec.UserID
+
+// ScanText implements pgtype.TextScanner.
+func (u *userID) ScanText(value pgtype.Text) error {
+	return parsed{(*parsec.UserID)(u)}.ScanText(value)
+}
+
 // optionalDate is nil for NULL.
 func optionalDate(value *int64) *parsec.DateTime {
 	if value == nil {

@@ -27,11 +27,13 @@ func (f *fixture) wantInvitation(token parsec.InvitationToken, want backend.Invi
 	equal(f, "organization", got.Organization, want.Organization)
 	equal(f, "invitation", got.Invitation, want.Invitation)
 	equal(f, "greeter", got.Greeter, want.Greeter)
+	equal(f, "recovery", got.Recovery, want.Recovery)
 	f.update(backend.Scope{Invitation: token}, func(tx backend.Tx) error {
 		invitation, found := tx.Invitation()
 		equal(f, "invitation found by a transaction", found, want.Invitation != nil)
 		if found {
 			equal(f, "invitation of a transaction", invitation, want.Invitation)
+			invitation.Greeters[0].Revoked = true // Facts are the caller's.
 		}
 		return nil
 	})
@@ -46,10 +48,10 @@ func putInvitation(f *fixture) {
 	token := parsec.InvitationToken(parsec.NewUUID())
 	f.wantInvitation(token, backend.InvitationFacts{})
 	invitation := backend.Invitation{
-		Token: token, Type: parsec.InvitationUser, Greeter: alice, ClaimerEmail: "zack@example.com", CreatedOn: at(1),
+		Token: token, Type: parsec.InvitationUser, Greeter: alice, Greeters: greeters(alice), ClaimerEmail: "zack@example.com", CreatedOn: at(1),
 	}
 	device := backend.Invitation{
-		Token: parsec.InvitationToken(parsec.NewUUID()), Type: parsec.InvitationDevice, Greeter: bob, CreatedOn: at(2),
+		Token: parsec.InvitationToken(parsec.NewUUID()), Type: parsec.InvitationDevice, Greeter: bob, Greeters: greeters(bob), CreatedOn: at(2),
 	}
 	put := func(invitation backend.Invitation) {
 		f.Helper()
@@ -115,11 +117,20 @@ func invitationsV1(f *fixture) {
 	f.wantInvitationV1(device, backend.InvitationV1Facts{Invitation: &kept, InviteeExists: true})
 }
 
+func greeters(users ...parsec.UserID) []backend.InvitationGreeter {
+	list := make([]backend.InvitationGreeter, 0, len(users))
+	for _, user := range users {
+		list = append(list, backend.InvitationGreeter{User: user})
+	}
+	return list
+}
+
 // invite creates an invitation of alice.
 func (f *fixture) invite(kind parsec.InvitationType, claimerEmail string, seconds int) backend.Invitation {
 	f.Helper()
 	invitation := backend.Invitation{
-		Token: parsec.InvitationToken(parsec.NewUUID()), Type: kind, Greeter: alice, ClaimerEmail: claimerEmail, CreatedOn: at(seconds),
+		Token: parsec.InvitationToken(parsec.NewUUID()), Type: kind, Greeter: alice, Greeters: greeters(alice),
+		ClaimerEmail: claimerEmail, CreatedOn: at(seconds),
 	}
 	f.queue(backend.Scope{Author: aliceOne}, func(tx backend.Tx) { tx.PutInvitation(invitation) })
 	return invitation
@@ -167,7 +178,7 @@ func listInvitations(f *fixture) {
 	f.revoke(alice, backend.Revocation{Certificate: []byte("revoked"), Certifier: bobOne, On: at(5)})
 	f.update(backend.Scope{Invitation: first.Token}, func(tx backend.Tx) error {
 		invitation, _ := tx.Invitation()
-		equal(f, "greeter revoked", invitation.GreeterRevoked, true)
+		equal(f, "greeters, one revoked", invitation.Greeters, []backend.InvitationGreeter{{User: alice, Revoked: true}})
 		return nil
 	})
 }

@@ -40,6 +40,7 @@ func Exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) backend.Stor
 		{"message", messageChecks},
 		{"invite", inviteChecks},
 		{"shamir", shamirChecks},
+		{"recovery", recoveryChecks},
 		{"transaction", transactionChecks},
 		{"concurrency", concurrencyChecks},
 	} {

@@ -1,0 +1,143 @@
+package storetest
+
+import (
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+var recoveryChecks = []check{
+	{"invitation", recoveryInvitation},
+	{"conduits", recoveryConduits},
+}
+
+// inviteToRecover has alice share with bob and carol, and bob invite her.
+func (f *fixture) inviteToRecover() (backend.ShamirSetup, backend.Invitation) {
+	f.Helper()
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob, carol)
+	setup := newShamirSetup(alice, "first", bob, carol)
+	setup.Threshold = 2
+	invitation := backend.Invitation{
+		Token: parsec.InvitationToken(parsec.NewUUID()), Type: parsec.InvitationShamirRecovery,
+		Greeter: bob, Greeters: greeters(bob, carol), Claimer: alice, CreatedOn: at(2),
+	}
+	f.queue(onOrganization(), func(tx backend.Tx) {
+		tx.CreateShamirSetup(setup)
+		tx.PutInvitation(invitation)
+	})
+	return setup, invitation
+}
+
+func (f *fixture) wantRecovery(claimer parsec.UserID, want backend.RecoveryFacts) {
+	f.Helper()
+	for range 2 {
+		f.update(onOrganization(), func(tx backend.Tx) error {
+			got, err := tx.Recovery(f.Context(), claimer)
+			if err != nil {
+				return err
+			}
+			equal(f, "claimer", got.Claimer, want.Claimer)
+			equal(f, "setup", got.Setup, want.Setup)
+			equal(f, "invitation", got.Invitation, want.Invitation)
+			if got.Setup != nil {
+				got.Setup.Shares[0].Shares++ // Facts are the caller's.
+			}
+			return nil
+		})
+	}
+}
+
+// wantListed checks the tokens that invite_list reads for a greeter.
+func (f *fixture) wantListed(greeter parsec.UserID, want ...backend.Invitation) {
+	f.Helper()
+	got, err := f.store.Invitations(f.Context(), f.organization, greeter, at(0))
+	f.no(err)
+	var pending []backend.PendingInvitation
+	for _, invitation := range want {
+		pending = append(pending, backend.PendingInvitation{Invitation: invitation})
+	}
+	equalList(f, "invitations of "+greeter.String(), got, pending)
+}
+
+func recoveryInvitation(f *fixture) {
+	setup, invitation := f.inviteToRecover()
+	claimer := newUser(alice, parsec.ProfileAdmin, parsec.DeviceID{})
+	greeter := newUser(bob, parsec.ProfileStandard, aliceOne)
+	facts := backend.InvitationFacts{Invitation: &invitation, Greeter: &greeter, Recovery: &backend.Recovery{
+		Threshold: 2, Recipients: []backend.RecoveryRecipient{
+			{User: bob, HumanHandle: greeter.HumanHandle, Shares: 1},
+			{User: carol, HumanHandle: newUser(carol, parsec.ProfileStandard, aliceOne).HumanHandle, Shares: 2},
+		},
+	}}
+	f.wantInvitation(invitation.Token, facts)
+	f.wantRecovery(alice, backend.RecoveryFacts{Claimer: &claimer, Setup: &setup, Invitation: &invitation})
+	f.wantRecovery(bob, backend.RecoveryFacts{Claimer: &greeter})
+	f.wantRecovery(userID("zack"), backend.RecoveryFacts{})
+	f.wantListed(alice)
+	f.wantListed(bob, invitation)
+	f.wantListed(carol, invitation)
+
+	f.revoke(carol, backend.Revocation{Certificate: []byte("revoked"), Certifier: aliceOne, On: at(3)})
+	facts.Recovery.Recipients[1].Revoked, invitation.Greeters[1].Revoked = true, true
+	f.wantInvitation(invitation.Token, facts)
+	f.wantRecovery(alice, backend.RecoveryFacts{Claimer: &claimer, Setup: &setup, Invitation: &invitation})
+
+	invitation.DeletedOn, invitation.DeletedReason = new(at(4)), protocol.InvitationCancelled
+	f.queue(onOrganization(), func(tx backend.Tx) {
+		tx.PutInvitation(invitation)
+		tx.EndShamirSetup(alice)
+	})
+	facts.Recovery = nil
+	f.wantInvitation(invitation.Token, facts)
+	f.wantRecovery(alice, backend.RecoveryFacts{Claimer: &claimer})
+	f.wantListed(bob)
+
+	// Another may follow.
+	again := invitation
+	again.Token, again.DeletedOn, again.DeletedReason = parsec.InvitationToken(parsec.NewUUID()), nil, ""
+	f.queue(onOrganization(), func(tx backend.Tx) { tx.PutInvitation(again) })
+	f.wantRecovery(alice, backend.RecoveryFacts{Claimer: &claimer, Invitation: &again})
+	f.wantListed(bob, again)
+}
+
+// recoveryConduits of one invitation do not meet.
+func recoveryConduits(f *fixture) {
+	_, invitation := f.inviteToRecover()
+	token := invitation.Token
+	conduit := backend.Conduit{State: backend.ConduitCommunicate, Exchange: 7, Halves: [2]backend.Half{
+		{Heard: []byte("for bob")}, {Said: []byte("for a recipient")},
+	}}
+	want := func(greeter parsec.UserID, want backend.Conduit) {
+		f.Helper()
+		f.update(backend.Scope{Invitation: token, Greeter: greeter}, func(tx backend.Tx) error {
+			got, found := tx.Conduit()
+			if !found {
+				f.Fatal("no conduit")
+			}
+			equal(f, "conduit of "+greeter.String(), *got, want)
+			return nil
+		})
+	}
+	f.queue(backend.Scope{Invitation: token, Greeter: bob}, func(tx backend.Tx) { tx.PutConduit(conduit) })
+	want(bob, conduit)
+	want(carol, backend.NewConduit())
+	f.update(backend.Scope{Invitation: token, Greeter: alice}, func(tx backend.Tx) error {
+		_, found := tx.Conduit()
+		equal(f, "conduit of the claimer", found, false)
+		return nil
+	})
+
+	f.queue(backend.Scope{Invitation: token, Greeter: carol}, func(tx backend.Tx) { tx.PutConduit(conduit) })
+	facts, err := f.store.TakeHeard(f.Context(), f.organization, backend.ConduitKey{Token: token, Greeter: carol}, backend.GreeterSide, 6)
+	f.no(err)
+	equal(f, "conduit taken", *facts.Conduit, conduit)
+	want(bob, conduit)
+	conduit.Halves[backend.GreeterSide].Heard = nil
+	want(carol, conduit)
+
+	// Neither does the end of the invitation change them.
+	invitation.DeletedOn, invitation.DeletedReason = new(at(4)), protocol.InvitationFinished
+	f.queue(backend.Scope{Invitation: token}, func(tx backend.Tx) { tx.PutInvitation(invitation) })
+	want(carol, conduit)
+}
