@@ -172,14 +172,14 @@ func testReadme(t *testing.T, b binary) {
 		arguments := []string{"organization", command, "--addr", p.address.String(), "--administration-token", "s3cr3t", "MyOrg"}
 		return b.succeed(t, append(arguments, options...)...)
 	}
-	if got, want := administer("status"), "is_bootstrapped: true\nexpiration_date: none\nuser_profile_outsider_allowed: true\n"; got != want {
+	if got, want := administer("status"), "is_bootstrapped: true\nis_expired: false\nuser_profile_outsider_allowed: true\nactive_users_limit: none\nminimum_archiving_period: 2592000\n"; got != want {
 		t.Errorf("status %q", got)
 	}
-	if got, want := administer("stats"), "users: 1\ndata_size: 0\nmetadata_size: 0\nworkspaces: 0\n"; got != want {
+	if got, want := administer("stats", "--websocket"), "users: 1\ndata_size: 0\nmetadata_size: 0\nworkspaces: 0\n"; got != want {
 		t.Errorf("stats %q", got)
 	}
-	administer("update", "--expiration-date", "2020-01-02T03:04:05Z", "--user-profile-outsider-allowed=false")
-	if got := administer("status"); !strings.Contains(got, "expiration_date: 2020-01-02T03:04:05.000000Z\nuser_profile_outsider_allowed: false\n") {
+	administer("update", "--websocket", "--expiration-date", "2020-01-02T03:04:05Z", "--user-profile-outsider-allowed=false")
+	if got := administer("status", "--websocket"); !strings.Contains(got, "expiration_date: 2020-01-02T03:04:05.000000Z\nuser_profile_outsider_allowed: false\n") {
 		t.Errorf("status %q", got)
 	}
 	if !isClosed(p.ctx, conn) {
