@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -18,6 +19,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/server"
+	"parsec-server/pkg/tlsfile"
 	"parsec-server/pkg/webhook"
 )
 
@@ -44,10 +46,11 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, bui
 		return err
 	}
 	defer endBlocks()
-	listener, err := listen(ctx, settings)
+	listener, endListening, err := listen(ctx, settings, logger)
 	if err != nil {
 		return err
 	}
+	defer endListening()
 	defer watchBlockStore(ctx, blocks, logger)()
 	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	rules := backend.New(store, blocks, bus, webhooks, now, logger, backend.Options{
@@ -77,26 +80,26 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, bui
 	return errors.Join(err, webhooks.Close(grace))
 }
 
-// listen binds the port, in TLS if there is a certificate.
-func listen(ctx context.Context, settings config.Config) (net.Listener, error) {
+// listen binds the port, in TLS if there is a certificate. What watches the
+// certificate ends with the function that the caller gets.
+func listen(ctx context.Context, settings config.Config, logger *slog.Logger) (listener net.Listener, end func(), err error) {
+	var certificate *tlsfile.Certificate
+	if settings.TLS.Enabled() {
+		if certificate, err = tlsfile.Open(settings.TLS.CertificateFile, settings.TLS.KeyFile, logger, time.Now); err != nil {
+			return nil, nil, err
+		}
+	}
 	var network net.ListenConfig
-	listener, err := network.Listen(ctx, "tcp", net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)))
-	if err != nil || !settings.TLS.Enabled() {
-		return listener, err
+	if listener, err = network.Listen(ctx, "tcp", net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port))); err != nil {
+		return nil, nil, err
 	}
-	keyFile := settings.TLS.KeyFile
-	if keyFile == "" {
-		keyFile = settings.TLS.CertificateFile
+	if certificate == nil {
+		return listener, func() {}, nil
 	}
-	certificate, err := tls.LoadX509KeyPair(settings.TLS.CertificateFile, keyFile)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("load the certificate: %w", err), listener.Close())
-	}
-	return tls.NewListener(listener, &tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		MinVersion:   tls.VersionTLS12,
-		NextProtos:   []string{"h2", "http/1.1"},
-	}), nil
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var watching sync.WaitGroup
+	watching.Go(func() { certificate.Watch(ctx) })
+	return tls.NewListener(listener, certificate.Config()), func() { cancel(); watching.Wait() }, nil
 }
 
 func serverOptions(settings config.Config, address parsec.ServerAddress, version string, observer server.Observer) server.Options {

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"parsec-server/pkg/config"
@@ -47,5 +52,69 @@ func TestServiceManager(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Error(err)
+	}
+}
+
+// served is a whole server, as backend run runs it.
+type served struct {
+	address string // host:port
+}
+
+// startServing runs a server until the test ends.
+func startServing(t *testing.T, options ...config.Argument) served {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	output, printed := io.Pipe()
+	done := make(chan error, 1)
+	settings := developmentSettings(t, options...)
+	go func() {
+		err := serve(ctx, settings, slog.New(slog.DiscardHandler), build{}, printed)
+		_ = printed.Close()
+		done <- err
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	line, _ := bufio.NewReader(output).ReadString('\n')
+	found := regexp.MustCompile(`^Starting Parsec Backend on (\S+) `).FindStringSubmatch(line)
+	if found == nil {
+		t.Fatalf("the server says %q", line)
+	}
+	return served{found[1]}
+}
+
+// executeServing runs a command that starts servers.
+func executeServing(ctx context.Context, args ...string) (got outcome) {
+	var stdout, stderr bytes.Buffer
+	p := program{commandLine: args, environment: environmentOf(nil), stdout: &stdout, stderr: &stderr, serve: serve}
+	got.code = p.run(ctx)
+	got.stdout, got.stderr = stdout.String(), stderr.String()
+	return got
+}
+
+// TestServeMetrics scrapes a server as it is run.
+func TestServeMetrics(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_ = listener.Close() // free, and known
+	startServing(t, config.Argument{Name: "metrics-address", Text: address})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || !strings.Contains(string(text), "\nparsec_serving 1\n") {
+		t.Errorf("scraped %q, %v", text, err)
 	}
 }

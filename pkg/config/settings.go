@@ -97,7 +97,7 @@ var settings = []Setting{
 		parse: into(func(c *Config) *string { return &c.TLS.KeyFile }, parseExistingFile),
 	}, {
 		Name: "ssl-certfile", Variable: "PARSEC_SSL_CERTFILE", Kind: File, Since: "1.13", Group: groupServer,
-		Help:  "Certificate, in PEM, to serve TLS with. Without it the server speaks in clear.",
+		Help:  "Certificate with its chain, in PEM, to serve TLS with. Taken again within seconds when the files change. Without it the server speaks in clear.",
 		parse: into(func(c *Config) *string { return &c.TLS.CertificateFile }, parseExistingFile),
 	}, {
 		Name: "backend-addr", Variable: "PARSEC_BACKEND_ADDR", Kind: URL, Since: "1.14", Group: groupServer,

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"parsec-server/pkg/config"
+)
+
+// certificateFiles writes the certificate of 127.0.0.1 that comes with Go.
+func certificateFiles(t *testing.T) (certificateFile, keyFile string, roots *x509.CertPool) {
+	t.Helper()
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	certificate := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory := t.TempDir()
+	certificateFile, keyFile = filepath.Join(directory, "certificate"), filepath.Join(directory, "key")
+	for path, block := range map[string]*pem.Block{
+		certificateFile: {Type: "CERTIFICATE", Bytes: certificate.Certificate[0]},
+		keyFile:         {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	roots = x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	return certificateFile, keyFile, roots
+}
+
+// TestServeTLS speaks every protocol to one port: RPC by HTTP/2 and HTTP/1.1,
+// WebSockets, and the health check.
+func TestServeTLS(t *testing.T) {
+	certificateFile, keyFile, roots := certificateFiles(t)
+	s := startServing(t, config.Argument{Name: "ssl-certfile", Text: certificateFile}, config.Argument{Name: "ssl-keyfile", Text: keyFile})
+	for protocol, http2 := range map[string]bool{"HTTP/2.0": true, "HTTP/1.1": false} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: http2}
+		t.Cleanup(transport.CloseIdleConnections)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+s.address+"/anonymous/CoolOrg", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := (&http.Client{Transport: transport}).Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+		if answer.Proto != protocol || answer.StatusCode != http.StatusNotFound || answer.Header.Get("Api-Version") == "" {
+			t.Errorf("answered %s by %s", answer.Status, answer.Proto)
+		}
+		if http2 {
+			continue
+		}
+		socket, _, err := websocket.Dial(t.Context(), "wss://"+s.address+"/ws", &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, challenge, err := socket.Read(t.Context()); err != nil || !strings.Contains(string(challenge), "challenge") {
+			t.Errorf("a WebSocket begins with %q, %v", challenge, err)
+		}
+		socket.CloseNow()
+	}
+	_, port, err := net.SplitHostPort(s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := executeWith(t.Context(), idle, nil, "backend", "healthcheck", "--port="+port, "--ssl-certfile="+certificateFile)
+	if got.code != 0 || got.stdout != "ok\n" {
+		t.Errorf("health check: %+v", got)
+	}
+}
+
+// TestStartFaults are those that show only when the server starts: one line.
+func TestStartFaults(t *testing.T) {
+	certificateFile, _, _ := certificateFiles(t)
+	_, otherKey, _ := certificateFiles(t)
+	if err := os.WriteFile(otherKey, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--port=" + port}, "Error: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
+		{[]string{"--metrics-address=127.0.0.1:" + port}, "Error: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
+		{[]string{"--ssl-certfile=" + certificateFile}, "Error: " + certificateFile + " holds no private key in PEM: give it by --ssl-keyfile\n"},
+		{[]string{"--ssl-certfile=" + certificateFile, "--ssl-keyfile=" + otherKey}, "Error: " + otherKey + " holds no private key in PEM\n"},
+		{[]string{"--log-file=" + filepath.Join(certificateFile, "log")}, "Error: open the log file: open " + filepath.Join(certificateFile, "log") + ": not a directory\n"},
+		{[]string{"--host=192.0.2.1"}, "Error: listen tcp 192.0.2.1:0: bind: cannot assign requested address\n"},
+	} {
+		got := executeServing(t.Context(), append([]string{"backend", "run", "--dev", "--port=0"}, row.args...)...)
+		if got.code != 1 || got.stdout != row.want || got.stderr != "" {
+			t.Errorf("%q: got %+v", row.args, got)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+// Package tlsfile serves TLS with a certificate in files, which may be replaced
+// while the server runs.
+package tlsfile
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// watchPeriod is the time between two looks at the files. They are read each
+// time: on some file systems, and behind links, dates do not tell of changes.
+const watchPeriod = 10 * time.Second
+
+// Certificate is what was last read of the files and was right. Its methods are
+// safe for concurrent use.
+type Certificate struct {
+	certificateFile, keyFile string
+	logger                   *slog.Logger
+	now                      func() time.Time
+
+	current atomic.Pointer[tls.Certificate]
+	// What follows belongs to who calls Watch.
+	content []byte // of the files, as last read, right or wrong
+	problem string // as last logged
+}
+
+// Open reads a certificate, with its chain, and its private key, in PEM. An
+// empty keyFile is that of the certificate. One that is not valid at the time
+// is warned of: clients refuse it.
+func Open(certificateFile, keyFile string, logger *slog.Logger, now func() time.Time) (*Certificate, error) {
+	c := &Certificate{certificateFile: certificateFile, keyFile: keyFile, logger: logger, now: now}
+	if c.keyFile == "" {
+		c.keyFile = certificateFile
+	}
+	certificate, key, err := c.read()
+	if err == nil {
+		err = c.take(certificate, key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.content = join(certificate, key)
+	return c, nil
+}
+
+// Config is that of a server of HTTP/2 and HTTP/1.1 with the certificate.
+func (c *Certificate) Config() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		// With forward secrecy and authenticated encryption, for TLS 1.2; all
+		// those of TLS 1.3 have both.
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+		NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return c.current.Load(), nil
+		},
+	}
+}
+
+// Watch takes the certificate of files that change, until ctx is done. What is
+// wrong with the new one is logged, and the old one stays.
+func (c *Certificate) Watch(ctx context.Context) {
+	ticker := time.NewTicker(watchPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			c.reload(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *Certificate) reload(ctx context.Context) {
+	certificate, key, err := c.read()
+	if err == nil {
+		content := join(certificate, key)
+		if bytes.Equal(content, c.content) {
+			c.problem = ""
+			return
+		}
+		if err = c.take(certificate, key); err == nil {
+			c.content, c.problem = content, ""
+			c.logger.InfoContext(ctx, "certificate replaced", slog.Time("expires", c.current.Load().Leaf.NotAfter))
+			return
+		}
+	}
+	if problem := err.Error(); problem != c.problem { // the two files may be replaced one after the other
+		c.problem = problem
+		c.logger.ErrorContext(ctx, "certificate not replaced", slog.String("error", problem))
+	}
+}
+
+func join(certificate, key []byte) []byte {
+	return bytes.Join([][]byte{certificate, key}, []byte{0})
+}
+
+func (c *Certificate) read() (certificate, key []byte, err error) {
+	if certificate, err = os.ReadFile(c.certificateFile); err != nil {
+		return nil, nil, fmt.Errorf("certificate: %w", err)
+	}
+	if key, err = os.ReadFile(c.keyFile); err != nil {
+		return nil, nil, fmt.Errorf("private key of the certificate: %w", err)
+	}
+	return certificate, key, nil
+}
+
+// take serves with a pair, if it is one.
+func (c *Certificate) take(certificate, key []byte) error {
+	switch {
+	case !hasBlock(certificate, func(kind string) bool { return kind == "CERTIFICATE" }):
+		return fmt.Errorf("%s holds no certificate in PEM", c.certificateFile)
+	case hasBlock(key, func(kind string) bool { return kind == "ENCRYPTED PRIVATE KEY" }):
+		return fmt.Errorf("the private key in %s is encrypted: decrypt it with openssl pkey", c.keyFile)
+	case !hasBlock(key, func(kind string) bool { return strings.HasSuffix(kind, "PRIVATE KEY") }):
+		if c.keyFile == c.certificateFile {
+			return fmt.Errorf("%s holds no private key in PEM: give it by --ssl-keyfile", c.keyFile)
+		}
+		return fmt.Errorf("%s holds no private key in PEM", c.keyFile)
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return fmt.Errorf("the certificate in %s and the private key in %s are no pair: %w", c.certificateFile, c.keyFile, err)
+	}
+	c.current.Store(&pair)
+	c.warnOfDates(pair.Leaf)
+	return nil
+}
+
+func (c *Certificate) warnOfDates(leaf *x509.Certificate) {
+	switch now := c.now(); {
+	case now.After(leaf.NotAfter):
+		c.logger.Warn("the certificate has expired", "file", c.certificateFile, "on", leaf.NotAfter)
+	case now.Before(leaf.NotBefore):
+		c.logger.Warn("the certificate is not valid yet", "file", c.certificateFile, "until", leaf.NotBefore)
+	}
+}
+
+// hasBlock looks for a block of PEM by its type.
+func hasBlock(text []byte, wanted func(kind string) bool) bool {
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			return false
+		}
+		if wanted(block.Type) {
+			return true
+		}
+	}
+}
