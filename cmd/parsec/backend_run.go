@@ -16,11 +16,18 @@ func (p program) backendRunCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		log, closer, err := telemetry.NewLogger(loaded.Config.Log, p.stderr)
+		log, output, err := telemetry.NewLogger(loaded.Config.Log, p.stderr)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, closer.Close()) }()
+		defer func() { err = errors.Join(err, output.Close()) }()
+		if output.IsFile() {
+			defer onHangup(func() {
+				if err := output.Reopen(); err != nil {
+					log.Error("the log goes on in the old file", "error", err)
+				}
+			})()
+		}
 		for _, warning := range loaded.Warnings {
 			log.WarnContext(command.Context(), warning)
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"parsec-server/pkg/config"
 )
@@ -262,6 +263,34 @@ func TestHelpAndVersion(t *testing.T) {
 		if got.code != 0 || got.stderr != "" || !strings.Contains(got.stdout, row.want) {
 			t.Errorf("%q: got %+v", row.args, got)
 		}
+	}
+}
+
+// TestHangup has the log moved away under the server.
+func TestHangup(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	got := executeWith(t.Context(), func(ctx context.Context, log *slog.Logger) error {
+		if err := os.Rename(path, path+".1"); err != nil {
+			return err
+		}
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			return err
+		}
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
+		for {
+			if _, err := os.Stat(path); err == nil {
+				return nil
+			}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}, nil, "backend", "run", "--dev", "--log-file="+path)
+	if got.code != 0 {
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -14,6 +14,25 @@ var (
 	errTerminated  = errors.New("terminated")
 )
 
+// onHangup calls do at each SIGHUP, which then does not end the process. stop
+// must be called.
+func onHangup(do func()) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range signals {
+			do()
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-ended
+	}
+}
+
 // untilSignal gives a context that the first Ctrl-C or SIGTERM ends, with its
 // cause; a second one ends the process at once. stop must be called.
 func untilSignal(parent context.Context) (ctx context.Context, stop func()) {

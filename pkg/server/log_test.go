@@ -73,7 +73,10 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 			}
 		}
 	}
-	for _, told := range []string{`"command":"vlob_create"`, `"status":"already_exists"`, `"device":"alice@dev1"`, `"organization":"CoolOrg"`, "bad_admin_token", `"api":"3.4"`} {
+	for _, told := range []string{`"command":"vlob_create"`, `"status":"already_exists"`, `"device":"alice@dev1"`, `"organization":"CoolOrg"`, "bad_admin_token", `"api":"3.4"`,
+		`"kind":"authenticated"`, `"transport":"websocket"`, `"transport":"http"`, `"duration":`,
+		`"command":"vlob_read"`, `"status":"bad_message"`, `"command":"unknown"`, `"status":"invalid_msg_format"`,
+	} {
 		if !strings.Contains(log, told) {
 			t.Errorf("the log does not tell %s", told)
 		}

@@ -3,7 +3,6 @@ package telemetry
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -45,16 +44,11 @@ type LogOptions struct {
 	Filter *regexp.Regexp
 }
 
-// NewLogger opens the log. The closer ends it; stderr is never closed. The
-// error is that of opening the file.
-func NewLogger(options LogOptions, stderr io.Writer) (*slog.Logger, io.Closer, error) {
-	output, closer := stderr, io.Closer(io.NopCloser(nil))
-	if options.File != "" && options.File != standardError {
-		file, err := os.OpenFile(options.File, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			return nil, nil, fmt.Errorf("open the log file: %w", err)
-		}
-		output, closer = file, file
+// NewLogger opens the log. The error is that of opening the file.
+func NewLogger(options LogOptions, stderr io.Writer) (*slog.Logger, *Output, error) {
+	output, err := openOutput(options, stderr)
+	if err != nil {
+		return nil, nil, err
 	}
 	var handler slog.Handler
 	if options.Format == JSON {
@@ -63,14 +57,14 @@ func NewLogger(options LogOptions, stderr io.Writer) (*slog.Logger, io.Closer, e
 		handler = tint.NewTextHandler(output, &tint.Options{
 			Level:       options.Level,
 			TimeFormat:  timestampLayout,
-			NoColor:     !isTerminal(output),
+			NoColor:     !isTerminal(output.writer),
 			ReplaceAttr: consoleAttribute,
 		})
 	}
 	if options.Filter != nil {
 		handler = filterHandler{handler, options.Filter}
 	}
-	return slog.New(handler), closer, nil
+	return slog.New(handler), output, nil
 }
 
 // LevelName gives the name of a level in logs and in --log-level.

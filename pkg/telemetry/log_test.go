@@ -131,6 +131,44 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// TestReopen plays logrotate.
+func TestReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	log, output, err := NewLogger(LogOptions{Format: Console, File: path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rename := func(from, to string) {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log.Info("first")
+	rename(path, path+".1")
+	log.Info("second")
+	if err := output.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	log.Info("third")
+	rename(path, path+".2")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := output.Reopen(); err == nil {
+		t.Error("a directory is opened")
+	}
+	log.Info("fourth")
+	if err := output.Close(); err != nil {
+		t.Error(err)
+	}
+	for file, want := range map[string]string{path + ".1": "TIME INFO first\nTIME INFO second\n", path + ".2": "TIME INFO third\nTIME INFO fourth\n"} {
+		content, err := os.ReadFile(file)
+		if got := timestamp.ReplaceAllString(string(content), "TIME"); err != nil || got != want {
+			t.Errorf("%s: %q, %v", file, got, err)
+		}
+	}
+}
+
 func TestStandardErrorByDash(t *testing.T) {
 	log, output := newLogger(t, LogOptions{Format: Console, File: "-"})
 	log.Info("Started")
