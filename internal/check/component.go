@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// component is a server that tests run against. Where it is missing, its tests
+// component is a program that tests run against. Where it is missing, its tests
 // are built out by a tag, and check says so; continuous integration has all.
 type component struct {
 	name string
 	// tag is the build tag that leaves its tests out.
 	tag string
-	// variable points the tests to a server that runs already.
+	// variable points the tests to a server that runs already; "" for none.
 	variable string
 	// programs are tried in PATH, and as patterns of paths.
 	programs []string
@@ -40,10 +40,15 @@ var components = []component{
 		programs: []string{"swift-proxy-server"},
 		install:  "apt-get install swift-proxy swift-account swift-container swift-object memcached",
 	},
+	{
+		name: "curl", tag: "without_curl",
+		programs: []string{"curl"},
+		install:  "apt-get install curl",
+	},
 }
 
 func (c component) found(gopath string) bool {
-	if os.Getenv(c.variable) != "" {
+	if c.variable != "" && os.Getenv(c.variable) != "" {
 		return true
 	}
 	for _, program := range c.programs {

@@ -30,13 +30,7 @@ type binary string
 // TestBinary runs the command as operators do.
 func TestBinary(t *testing.T) {
 	t.Parallel()
-	parsecCommand := binary(filepath.Join(t.TempDir(), "parsec"))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	build := exec.CommandContext(ctx, "go", "build", "-o", string(parsecCommand), "parsec-server/cmd/parsec")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, output)
-	}
+	parsecCommand := buildBinary(t)
 	for name, test := range map[string]func(*testing.T, binary){
 		"README":        testReadme,
 		"SIGTERM":       testSIGTERM,
@@ -49,6 +43,18 @@ func TestBinary(t *testing.T) {
 			test(t, parsecCommand)
 		})
 	}
+}
+
+func buildBinary(t *testing.T) binary {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "parsec")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, "parsec-server/cmd/parsec")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, output)
+	}
+	return binary(path)
 }
 
 // command gives no setting but its arguments.
