@@ -1,7 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -28,10 +32,29 @@ func (p program) backendRunCommand() *cobra.Command {
 				}
 			})()
 		}
+		if dsn := loaded.Config.Sentry.DSN.Reveal(); dsn != "" {
+			reporting, flush, err := telemetry.WithSentry(log, telemetry.SentryOptions{
+				DSN: dsn, Environment: loaded.Config.Sentry.Environment, Release: p.build.version,
+			})
+			if err != nil {
+				return err
+			}
+			defer flush()
+			log = reporting
+		}
+		defer reportPanic(log)
 		for _, warning := range loaded.Warnings {
 			log.WarnContext(command.Context(), warning)
 		}
 		return p.serve(command.Context(), loaded.Config, log, p.build, p.stdout)
 	}
 	return command
+}
+
+// reportPanic is deferred: it logs what ends the process.
+func reportPanic(log *slog.Logger) {
+	if cause := recover(); cause != nil {
+		log.Log(context.Background(), telemetry.LevelCritical, "panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		panic(cause)
+	}
 }

@@ -185,6 +185,7 @@ func TestStartFailures(t *testing.T) {
 		{"--log-file=" + filepath.Join(t.TempDir(), "no", "directory")},
 		{"--log-filter=("},
 		{"--sentry-dsn=nonsense"},
+		{"--sentry-dsn=https://key@sentry.example.com:port/1"},
 		{"--email-host=mail", "--email-sender="},
 		{"--blockstore=POSTGRESQL"},
 		{"--port=70000"},
