@@ -34,6 +34,12 @@ JOIN invitation i ON i.organization = o.id
 JOIN user_ r ON r.organization = o.id
 WHERE o.organization_id = $1 AND i.token = $2 AND r.user_id = $3 AND n.invitation = i.id AND n.greeter = r.id`
 
+// takeHeard is one statement for both sides, so that it is prepared once.
+const takeHeard = `
+UPDATE conduit n SET greeter_heard = CASE WHEN $5 THEN NULL ELSE n.greeter_heard END,
+    claimer_heard = CASE WHEN $5 THEN n.claimer_heard END` + conduitOf + `
+    AND n.exchange = $4 AND CASE WHEN $5 THEN n.greeter_heard ELSE n.claimer_heard END IS NOT NULL`
+
 type conduitRow struct {
 	state    string
 	exchange unsigned
@@ -76,18 +82,12 @@ func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationI
 	var invitation invitationRow
 	var conduit conduitRow
 	args := []any{organization.String(), key(of.Token), of.Greeter.String()}
-	column := "greeter_heard"
-	if side == backend.ClaimerSide {
-		column = "claimer_heard"
-	}
 	statements := []statement{
 		{sql: begin},
 		{sql: lockInvitation, args: args[:2]},
 		row(&organizationFound, "SELECT "+organizationColumns+" FROM organization o WHERE o.organization_id = $1", args[:1], inOrganization.targets()...),
 		row(&found, selectInvitation, args, append(invitation.targets(), conduit.targets()...)...),
-		{sql: `
-UPDATE conduit n SET ` + column + ` = NULL` + conduitOf + ` AND n.exchange = $4 AND n.` + column + ` IS NOT NULL`,
-			args: append(args, bounded(exchange+1))},
+		{sql: takeHeard, args: append(args, bounded(exchange+1), side == backend.GreeterSide)},
 		{sql: commit},
 	}
 	err := s.use(ctx, func(ctx context.Context, connection *pgx.Conn) error {
