@@ -81,19 +81,25 @@ func (p program) rootCommand() *cobra.Command {
 
 // group makes a command that only has commands.
 func (p program) group(name, short string) *cobra.Command {
+	var version bool
 	group := &cobra.Command{
-		Use:     name,
-		Short:   short,
-		Version: p.build.String(),
-		Args:    cobra.ArbitraryArgs,
+		Use:   name,
+		Short: short,
+		Args:  cobra.ArbitraryArgs,
 		RunE: func(command *cobra.Command, args []string) error {
-			if len(args) > 0 {
+			switch {
+			case version:
+				fmt.Fprintf(p.stdout, "parsec, version %s\n", p.build)
+				return nil
+			case len(args) > 0:
 				return &config.UsageError{Message: "No such command '" + args[0] + "'."}
+			default:
+				return command.Help()
 			}
-			return command.Help()
 		},
 	}
-	group.SetVersionTemplate("parsec, version {{.Version}}\n")
+	// The version of cobra would link text/template (see pkg/config/document.go).
+	group.Flags().BoolVarP(&version, "version", "v", false, "Print the version.")
 	return group
 }
 

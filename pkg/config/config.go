@@ -223,10 +223,6 @@ func (c Config) check() error {
 		return &UsageError{"--metrics-profiles needs --metrics-address."}
 	case c.Port < 0 || c.Port > maxPort:
 		return errors.New("--port must be 0 to 65535")
-	case c.Database.MaxConnections < 1:
-		return errors.New("--db-max-connections must be at least 1")
-	case c.Database.MinConnections > c.Database.MaxConnections:
-		return errors.New("--db-min-connections must not be greater than --db-max-connections")
 	case c.Database.Mocked() && c.Blockstore.Uses(BlockstorePostgreSQL):
 		return messagef("PostgreSQL block store is not available")
 	case c.Blockstore.Kind == BlockstoreRAID5 && len(c.Blockstore.Nodes) < minRAID5Nodes:
@@ -236,5 +232,16 @@ func (c Config) check() error {
 	case c.Email.Host != "" && c.Email.Sender == (mail.Address{}):
 		return errors.New("--email-sender is required when --email-host is provided")
 	}
-	return nil
+	return c.Database.checkPool()
+}
+
+func (d Database) checkPool() error {
+	switch {
+	case d.MaxConnections < 1:
+		return errors.New("--db-max-connections must be at least 1")
+	case d.MinConnections > d.MaxConnections:
+		return errors.New("--db-min-connections must not be greater than --db-max-connections")
+	default:
+		return nil
+	}
 }

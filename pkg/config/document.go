@@ -14,17 +14,6 @@ var documentText string
 //go:embed env.example.tmpl
 var exampleText string
 
-var (
-	documentTemplate = template.Must(template.New("configuration.md").Funcs(documentFunctions).Parse(documentText))
-	exampleTemplate  = template.Must(template.New(".env.example").Funcs(documentFunctions).Parse(exampleText))
-)
-
-var documentFunctions = template.FuncMap{
-	"cell":  escapeCell,
-	"lines": wrap,
-	"file":  func(variable string) string { return variable + fileSuffix },
-}
-
 // settingGroup is a part of the table.
 type settingGroup struct {
 	Title    string
@@ -32,10 +21,26 @@ type settingGroup struct {
 }
 
 // WriteDocument writes docs/configuration.md.
-func WriteDocument(w io.Writer) error { return documentTemplate.Execute(w, settingGroups()) }
+func WriteDocument(w io.Writer) error { return writeTemplate(w, documentText) }
 
 // WriteExample writes .env.example.
-func WriteExample(w io.Writer) error { return exampleTemplate.Execute(w, settingGroups()) }
+func WriteExample(w io.Writer) error { return writeTemplate(w, exampleText) }
+
+// writeTemplate parses when called: what is parsed at the start of the program
+// would link text/template into it, and with that, since templates call
+// methods by name, every method of every type: 7 MB.
+func writeTemplate(w io.Writer, text string) error {
+	functions := template.FuncMap{
+		"cell":  escapeCell,
+		"lines": wrap,
+		"file":  func(variable string) string { return variable + fileSuffix },
+	}
+	parsed, err := template.New("document").Funcs(functions).Parse(text)
+	if err != nil {
+		return err
+	}
+	return parsed.Execute(w, settingGroups())
+}
 
 func settingGroups() []settingGroup {
 	var groups []settingGroup

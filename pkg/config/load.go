@@ -116,6 +116,30 @@ func LoadDSN(arguments []Argument, environment Environment) (Secret, error) {
 	return config.Database.DSN, nil
 }
 
+// LoadDatabase resolves the database and its pool alone. It is a PostgreSQL
+// database.
+func LoadDatabase(arguments []Argument, environment Environment) (Database, error) {
+	dsn, err := LoadDSN(arguments, environment)
+	if err != nil {
+		return Database{}, err
+	}
+	l := loader{arguments: arguments, environment: environment}
+	for _, setting := range settings {
+		switch setting.Name {
+		case "db-min-connections", "db-max-connections":
+			found, err := l.resolve(setting)
+			if err != nil {
+				return Database{}, err
+			}
+			if err := l.parse(setting, found); err != nil {
+				return Database{}, err
+			}
+		}
+	}
+	l.config.Database.DSN = dsn
+	return l.config.Database, l.config.Database.checkPool()
+}
+
 // LoadBlockstore resolves the block store alone, for the commands that need no
 // other setting.
 func LoadBlockstore(arguments []Argument, environment Environment) (Blockstore, error) {
