@@ -28,6 +28,7 @@ const (
 	UnknownInvitation   Denial = "invitation not found"
 	DeletedInvitation   Denial = "invitation already deleted"
 	OtherInvitationType Denial = "invitation of another type"
+	TooManyEnrollments  Denial = "too many PKI enrollments wait"
 )
 
 func (d Denial) Error() string { return string(d) }

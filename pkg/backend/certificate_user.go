@@ -240,9 +240,13 @@ func refuseRedactedDevice() error {
 // failure alone: the rest of err might hold the word that stands for a wrong
 // clock (docs/protocol/commands.md §1.3).
 func refuseLoading(status protocol.Status, err error) error {
-	reason := "Invalid certificate."
+	return refuseFailure(status, "Invalid certificate", err)
+}
+
+// refuseFailure adds to the reason at which step loading failed.
+func refuseFailure(status protocol.Status, reason string, err error) error {
 	if failure, ok := errors.AsType[certificate.Failure](err); ok {
-		reason = "Invalid certificate (" + string(failure) + ")."
+		reason += " (" + string(failure) + ")"
 	}
-	return protocol.Refuse(status, reason)
+	return protocol.Refuse(status, reason+".")
 }

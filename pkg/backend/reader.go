@@ -16,6 +16,7 @@ type Reader interface {
 	RealmReader
 	VlobReader
 	ShamirReader
+	PKIReader
 }
 
 // OrganizationReader reads organizations and invitations.
@@ -191,4 +192,12 @@ type ShamirReader interface {
 	// ShamirSetupsHeld lists the current setups that give shares to recipient,
 	// in creation order.
 	ShamirSetupsHeld(ctx context.Context, organization parsec.OrganizationID, recipient parsec.UserID) ([]ShamirHeld, error)
+}
+
+// PKIReader reads PKI enrollments.
+type PKIReader interface {
+	PKIEnrollment(ctx context.Context, organization parsec.OrganizationID, id parsec.EnrollmentID) (*PKIEnrollment, bool, error)
+	// SubmittedPKIEnrollments lists those that are SUBMITTED, in order of
+	// submission.
+	SubmittedPKIEnrollments(ctx context.Context, organization parsec.OrganizationID) ([]PKIEnrollment, error)
 }

@@ -327,6 +327,9 @@ func (b *Backend) EventsSubscribe(ctx context.Context, session *Session, _ *prot
 		session.subscribed = false
 		return nil, err
 	}
+	if session.Author.Profile == parsec.ProfileAdmin { // for ever: profiles do not change
+		session.subscription.Add(event.AdministratorsTopic(session.Author.Organization))
+	}
 	for _, realm := range realms {
 		session.subscription.Add(event.RealmTopic(session.Author.Organization, realm.ID))
 	}

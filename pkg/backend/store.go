@@ -104,6 +104,7 @@ type Tx interface {
 	MessageTx
 	InviteTx
 	ShamirTx
+	PKITx
 
 	// Emit queues an event, published after the commit in the order of the
 	// calls.
@@ -264,4 +265,18 @@ type ShamirTx interface {
 	// CreateShamirSetup makes the current setup of its owner, who has none, if
 	// only by an earlier effect.
 	CreateShamirSetup(setup ShamirSetup)
+}
+
+// PKITx is for PKI enrollments; its effects need LockOrganization.
+type PKITx interface {
+	PKIEnrollment(ctx context.Context, id parsec.EnrollmentID) (*PKIEnrollment, bool, error)
+	// LatestPKIEnrollment is the last one submitted with the certificate.
+	LatestPKIEnrollment(ctx context.Context, certificate []byte) (*PKIEnrollment, bool, error)
+	// SubmittedPKIBytes sums PKIEnrollment.Bytes of those that are SUBMITTED.
+	SubmittedPKIBytes(ctx context.Context) (uint64, error)
+
+	// SubmitPKIEnrollment adds an enrollment that is SUBMITTED.
+	SubmitPKIEnrollment(enrollment PKIEnrollment)
+	// DecidePKIEnrollment ends an enrollment that is SUBMITTED.
+	DecidePKIEnrollment(id parsec.EnrollmentID, decision PKIDecision)
 }

@@ -66,18 +66,36 @@ func (b *Backend) createUser(ctx context.Context, author *Author, now parsec.Dat
 	return &protocol.UserCreateReply{}, nil
 }
 
-// addUser is every way to add a user to an organization that has one already.
-// The transaction locks the organization.
+// addUser is how user_create adds a user to an organization. The transaction
+// locks the organization.
 func addUser(ctx context.Context, tx Tx, author *Author, user User, device Device) error {
-	if organization, found := tx.Organization(); found && organization.ActiveUsersLimit != nil {
-		active, _, err := tx.ActiveUsers(ctx)
-		if err != nil {
-			return err
-		}
-		if active >= *organization.ActiveUsersLimit {
-			return protocol.Refuse(protocol.StatusActiveUsersLimitReached, "The organization has reached its limit of active users.")
-		}
+	if err := checkActiveUsersLimit(ctx, tx); err != nil {
+		return err
 	}
+	if err := checkNobodyElse(ctx, tx, user); err != nil {
+		return err
+	}
+	createUser(tx, author, user, device)
+	return nil
+}
+
+func checkActiveUsersLimit(ctx context.Context, tx Tx) error {
+	organization, found := tx.Organization()
+	if !found || organization.ActiveUsersLimit == nil {
+		return nil
+	}
+	active, _, err := tx.ActiveUsers(ctx)
+	if err != nil {
+		return err
+	}
+	if active >= *organization.ActiveUsersLimit {
+		return protocol.Refuse(protocol.StatusActiveUsersLimitReached, "The organization has reached its limit of active users.")
+	}
+	return nil
+}
+
+// checkNobodyElse refuses the id of a user, and the e-mail of an active one.
+func checkNobodyElse(ctx context.Context, tx Tx, user User) error {
 	if _, exists, err := tx.User(ctx, user.ID); err != nil {
 		return err
 	} else if exists {
@@ -90,12 +108,16 @@ func addUser(ctx context.Context, tx Tx, author *Author, user User, device Devic
 			return protocol.Refuse(protocol.StatusAlreadyExists, "Another active user has this e-mail address.")
 		}
 	}
+	return nil
+}
+
+// createUser has the effects of addUser.
+func createUser(tx Tx, author *Author, user User, device Device) {
 	tx.CreateUser(user)
 	tx.CreateDevice(device)
 	tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.UserCreated{
 		User: user.ID, UserCertificate: user.Certificate, DeviceCertificate: device.Certificate,
 	}})
-	return nil
 }
 
 // UserRevoke revokes another user for ever (docs/protocol/commands.md §4).

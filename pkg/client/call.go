@@ -84,6 +84,8 @@ func detailsOf(status protocol.Status) any {
 		return new(protocol.SequesterInconsistencyDetails)
 	case protocol.StatusRejectedBySequester:
 		return new(protocol.RejectedBySequesterDetails)
+	case protocol.StatusAlreadySubmitted:
+		return new(protocol.AlreadySubmittedDetails)
 	default:
 		return nil
 	}

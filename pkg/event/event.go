@@ -73,6 +73,8 @@ type (
 		Realm         parsec.RealmID                  `wire:"realm_id"`
 		Configuration protocol.ArchivingConfiguration `wire:"configuration"`
 	}
+	// PKIEnrollmentUpdated reaches the ADMINs.
+	PKIEnrollmentUpdated struct{}
 	// InviteStatusChanged reaches the greeters and the invited connections.
 	InviteStatusChanged struct {
 		Greeters []parsec.UserID         `wire:"greeters"`
@@ -191,3 +193,6 @@ func (b RealmArchivingUpdated) Client() protocol.Event {
 func (b InviteStatusChanged) Client() protocol.Event {
 	return &protocol.InviteStatusChangedEvent{Token: b.Token, Status: b.Status}
 }
+
+// Client gives the client's form.
+func (PKIEnrollmentUpdated) Client() protocol.Event { return &protocol.PKIEnrollmentUpdatedEvent{} }

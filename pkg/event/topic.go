@@ -11,6 +11,7 @@ const (
 	invitationTopic
 	userInviteTopic
 	deviceInviteTopic
+	administratorsTopic
 )
 
 // Topic is what a subscription listens to: one thing of one organization.
@@ -52,6 +53,11 @@ func DeviceInviteTopic(organization parsec.OrganizationID, device parsec.DeviceI
 	return Topic{organization: organization, kind: deviceInviteTopic, device: device}
 }
 
+// AdministratorsTopic has the events for the ADMINs of the organization.
+func AdministratorsTopic(organization parsec.OrganizationID) Topic {
+	return Topic{organization: organization, kind: administratorsTopic}
+}
+
 func (Lost) topics(parsec.OrganizationID) []Topic { return nil }
 
 func (Pinged) topics(o parsec.OrganizationID) []Topic { return []Topic{OrganizationTopic(o)} }
@@ -87,6 +93,10 @@ func (b InviteStatusChanged) topics(o parsec.OrganizationID) []Topic {
 		topics = append(topics, UserTopic(o, greeter))
 	}
 	return topics
+}
+
+func (PKIEnrollmentUpdated) topics(o parsec.OrganizationID) []Topic {
+	return []Topic{AdministratorsTopic(o)}
 }
 
 func (b InviteConduitUpdated) topics(o parsec.OrganizationID) []Topic {

@@ -85,6 +85,22 @@ func (i *InvitationStatus) UnmarshalText(text []byte) error {
 	return parseEnum(i, text, InvitationIdle, InvitationReady, InvitationDeleted)
 }
 
+// PKIEnrollmentStatus is what became of a PKI enrollment.
+type PKIEnrollmentStatus string
+
+// The statuses: waiting for an ADMIN, then one of three ends.
+const (
+	PKIEnrollmentSubmitted PKIEnrollmentStatus = "SUBMITTED"
+	PKIEnrollmentAccepted  PKIEnrollmentStatus = "ACCEPTED"
+	PKIEnrollmentRejected  PKIEnrollmentStatus = "REJECTED"
+	PKIEnrollmentCancelled PKIEnrollmentStatus = "CANCELLED"
+)
+
+// UnmarshalText refuses any other text.
+func (s *PKIEnrollmentStatus) UnmarshalText(text []byte) error {
+	return parseEnum(s, text, PKIEnrollmentSubmitted, PKIEnrollmentAccepted, PKIEnrollmentRejected, PKIEnrollmentCancelled)
+}
+
 // ArchivingType is the kind of a realm's archiving configuration.
 type ArchivingType string
 

@@ -14,6 +14,7 @@ func TestEnumerations(t *testing.T) {
 	t.Run("MaintenanceType", testEnum[parsec.MaintenanceType]("GARBAGE_COLLECTION", "REENCRYPTION"))
 	t.Run("InvitationType", testEnum[parsec.InvitationType]("USER", "DEVICE", "SHAMIR_RECOVERY"))
 	t.Run("InvitationStatus", testEnum[parsec.InvitationStatus]("IDLE", "READY", "DELETED"))
+	t.Run("PKIEnrollmentStatus", testEnum[parsec.PKIEnrollmentStatus]("SUBMITTED", "ACCEPTED", "REJECTED", "CANCELLED"))
 	t.Run("ArchivingType", testEnum[parsec.ArchivingType]("AVAILABLE", "ARCHIVED", "DELETION_PLANNED"))
 }
 

@@ -30,6 +30,9 @@ type SequesterServiceID UUID
 // InvitationToken identifies an invitation inside its organization.
 type InvitationToken UUID
 
+// EnrollmentID identifies a PKI enrollment inside its organization.
+type EnrollmentID UUID
+
 // NewUUID returns a random version 4 value.
 func NewUUID() UUID { return UUID(uuid.New()) }
 

@@ -59,6 +59,9 @@ type Command struct {
 	// WebSocketOnly commands need a connection that lasts; HTTP knows them
 	// not (docs/protocol/transport.md §7).
 	WebSocketOnly bool
+	// Limited commands let strangers write: the server bounds how often one
+	// address may send them.
+	Limited bool
 	// NewRequest allocates the request with the defaults of its optional
 	// fields.
 	NewRequest func() any
@@ -98,6 +101,7 @@ func registerWith(name string, majors Majors, kinds Kind, newRequest func() any,
 
 func abandoned(command *Command)     { command.Abandoned = true }
 func webSocketOnly(command *Command) { command.WebSocketOnly = true }
+func limited(command *Command)       { command.Limited = true }
 
 // The commands, by family. docs/protocol/commands.md §2 gives their
 // availability.
@@ -152,6 +156,12 @@ var (
 
 	// It waits after failures.
 	InviteShamirRecoveryReveal = register[InviteShamirRecoveryRevealRequest]("invite_shamir_recovery_reveal", V2V3, Invited, abandoned)
+
+	PKIEnrollmentSubmit = register[PKIEnrollmentSubmitRequest]("pki_enrollment_submit", V2V3, Anonymous, limited)
+	PKIEnrollmentInfo   = register[PKIEnrollmentInfoRequest]("pki_enrollment_info", V2V3, Anonymous)
+	PKIEnrollmentList   = register[PKIEnrollmentListRequest]("pki_enrollment_list", V2V3, Authenticated)
+	PKIEnrollmentReject = register[PKIEnrollmentRejectRequest]("pki_enrollment_reject", V2V3, Authenticated)
+	PKIEnrollmentAccept = register[PKIEnrollmentAcceptRequest]("pki_enrollment_accept", V2V3, Authenticated)
 
 	ShamirRecoverySetup      = register[ShamirRecoverySetupRequest]("shamir_recovery_setup", V2V3, Authenticated)
 	ShamirRecoverySelfInfo   = register[ShamirRecoverySelfInfoRequest]("shamir_recovery_self_info", V2V3, Authenticated)

@@ -2,9 +2,6 @@ package protocol
 
 import (
 	"errors"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"parsec-server/pkg/parsec"
 )
@@ -52,21 +49,14 @@ type InviteNewRequest struct {
 	SendEmail     bool          `wire:"send_email"`
 }
 
-// maxEmailBytes is the length of the longest e-mail address (RFC 5321).
-const maxEmailBytes = 254
-
 // Validate wants the field of the type.
 func (r *InviteNewRequest) Validate() error {
 	switch r.Type {
 	case parsec.InvitationUser:
-		switch {
-		case r.ClaimerEmail == "":
+		if r.ClaimerEmail == "" {
 			return errors.New("claimer_email: missing data for required field")
-		case len(r.ClaimerEmail) > maxEmailBytes:
-			return errors.New("claimer_email: too long")
-		case !utf8.ValidString(r.ClaimerEmail) || strings.ContainsFunc(r.ClaimerEmail, unicode.IsControl):
-			return errors.New("claimer_email: control characters")
 		}
+		return validateEmail("claimer_email", r.ClaimerEmail)
 	case parsec.InvitationShamirRecovery:
 		if r.ClaimerUserID == (parsec.UserID{}) {
 			return errors.New("claimer_user_id: missing data for required field")

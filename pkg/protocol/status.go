@@ -50,6 +50,12 @@ const (
 	StatusShamirNotSetup          Status = "shamir_recovery_not_setup"
 	StatusAlreadyDeleted          Status = "already_deleted"
 	StatusInvalidState            Status = "invalid_state"
+	StatusInvalidPayloadData      Status = "invalid_payload_data"
+	StatusIDAlreadyUsed           Status = "id_already_used"
+	StatusAlreadySubmitted        Status = "already_submitted"
+	StatusAlreadyEnrolled         Status = "already_enrolled"
+	StatusEmailAlreadyUsed        Status = "email_already_used"
+	StatusNoLongerAvailable       Status = "no_longer_available"
 )
 
 // Refusal is the error of a command that its rules refuse: a status, a text

@@ -1,9 +1,18 @@
 package protocol
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
-// maxPerPage bounds a page of results (docs/protocol/types.md §5).
-const maxPerPage = 100
+const (
+	// maxPerPage bounds a page of results (docs/protocol/types.md §5).
+	maxPerPage = 100
+	// maxEmailBytes is the length of the longest e-mail address (RFC 5321).
+	maxEmailBytes = 254
+)
 
 // Validator is a request with bounds that its types do not express. Its error
 // is a bad_message.
@@ -17,6 +26,16 @@ func validatePages(page, perPage uint64) error {
 	}
 	if perPage < 1 || perPage > maxPerPage {
 		return fmt.Errorf("per_page: must be between 1 and %d", maxPerPage)
+	}
+	return nil
+}
+
+func validateEmail(field, email string) error {
+	if len(email) > maxEmailBytes {
+		return fmt.Errorf("%s: too long", field)
+	}
+	if !utf8.ValidString(email) || strings.ContainsFunc(email, unicode.IsControl) {
+		return fmt.Errorf("%s: control characters", field)
 	}
 	return nil
 }

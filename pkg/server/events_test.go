@@ -30,6 +30,7 @@ func (f *fixture) listen(device string, versions ...parsec.APIVersion) *listener
 
 func (f *fixture) listenAs(device *client.Device, versions ...parsec.APIVersion) *listener {
 	f.t.Helper()
+	f.flush() // or events from before might come
 	l := &listener{f, f.connectAs(device, versions...)}
 	f.must(l.conn.EventsSubscribe(f.ctx, nil))
 	return l
@@ -379,18 +380,21 @@ func TestEvents13OldClients(t *testing.T) {
 	author := f.connect("alice@dev1")
 	f.createRealm(author, alice, realmID(1))
 	archived := protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}
+	enrollment := &protocol.PKIEnrollmentUpdatedEvent{}
 	invitation := &protocol.InviteStatusChangedEvent{Token: pendingToken, Status: parsec.InvitationReady}
 	archiving := &protocol.RealmArchivingUpdatedEvent{RealmID: realmID(1), Configuration: archived}
 	expected := map[parsec.APIVersion][]protocol.Event{
 		{Major: 1, Minor: 3}:  nil,
 		{Major: 1, Minor: 99}: nil,
 		{Major: 2, Minor: 0}:  {invitation},
-		{Major: 2, Minor: 9}:  {invitation},
-		{Major: 2, Minor: 10}: {invitation, archiving},
-		{Major: 3, Minor: 0}:  {invitation},
-		{Major: 3, Minor: 3}:  {invitation},
-		{Major: 3, Minor: 4}:  {invitation, archiving},
-		{Major: 3, Minor: 99}: {invitation, archiving},
+		{Major: 2, Minor: 5}:  {invitation},
+		{Major: 2, Minor: 6}:  {invitation, enrollment},
+		{Major: 2, Minor: 9}:  {invitation, enrollment},
+		{Major: 2, Minor: 10}: {invitation, enrollment, archiving},
+		{Major: 3, Minor: 0}:  {invitation, enrollment},
+		{Major: 3, Minor: 3}:  {invitation, enrollment},
+		{Major: 3, Minor: 4}:  {invitation, enrollment, archiving},
+		{Major: 3, Minor: 99}: {invitation, enrollment, archiving},
 	}
 	listeners := map[parsec.APIVersion]*listener{}
 	for api := range expected {
@@ -400,6 +404,7 @@ func TestEvents13OldClients(t *testing.T) {
 		tx.Emit(event.Event{Organization: coolOrg, Body: event.InviteStatusChanged{
 			Greeters: []parsec.UserID{userID("alice"), userID("bob"), userID("alice")}, Token: pendingToken, Status: parsec.InvitationReady,
 		}})
+		tx.Emit(event.Event{Organization: coolOrg, Body: event.PKIEnrollmentUpdated{}})
 		return nil
 	}))
 	request, err := alice.UpdateArchiving(realmID(1), archived, f.now())

@@ -56,6 +56,12 @@ func init() {
 
 		protocol.InviteShamirRecoveryReveal: byInvitee((*backend.Backend).InviteShamirRecoveryReveal),
 
+		protocol.PKIEnrollmentSubmit: byAnonymous((*backend.Backend).PKIEnrollmentSubmit),
+		protocol.PKIEnrollmentInfo:   byAnonymous((*backend.Backend).PKIEnrollmentInfo),
+		protocol.PKIEnrollmentList:   byAuthor((*backend.Backend).PKIEnrollmentList),
+		protocol.PKIEnrollmentReject: byAuthor((*backend.Backend).PKIEnrollmentReject),
+		protocol.PKIEnrollmentAccept: byAuthor((*backend.Backend).PKIEnrollmentAccept),
+
 		protocol.ShamirRecoverySetup:      byAuthor((*backend.Backend).ShamirRecoverySetup),
 		protocol.ShamirRecoverySelfInfo:   byAuthor((*backend.Backend).ShamirRecoverySelfInfo),
 		protocol.ShamirRecoveryOthersList: byAuthor((*backend.Backend).ShamirRecoveryOthersList),

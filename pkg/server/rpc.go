@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"slices"
@@ -94,6 +95,8 @@ func deniedOverHTTP(denial backend.Denial) int {
 		return statusUserFrozen
 	case backend.DeletedInvitation:
 		return http.StatusGone
+	case backend.TooManyEnrollments:
+		return http.StatusTooManyRequests
 	default:
 		return http.StatusUnauthorized
 	}
@@ -297,6 +300,9 @@ func (call *rpc) execute(body []byte) error {
 	if d.command == nil || d.command.WebSocketOnly {
 		return rpcError(http.StatusUnsupportedMediaType)
 	}
+	if refusal == nil && d.command.Limited && !call.mayNow() {
+		return rpcError(http.StatusTooManyRequests)
+	}
 	ctx, cancel := context.WithCancel(call.r.Context())
 	defer cancel()
 	stop := context.AfterFunc(call.server.commands, cancel)
@@ -310,6 +316,15 @@ func (call *rpc) execute(body []byte) error {
 	}
 	defer putBuffer(reply)
 	return call.reply(*reply)
+}
+
+// mayNow counts a limited command, or tells the client when to come back.
+func (call *rpc) mayNow() bool {
+	wait := call.server.rates.take(call.server.clientAddress(call.r), call.server.now())
+	if wait > 0 {
+		call.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
+	return wait == 0
 }
 
 func (call *rpc) reply(body []byte) error {

@@ -71,6 +71,7 @@ type Server struct {
 	handler http.Handler
 	http    *http.Server
 	limits  *addressLimits
+	rates   addressRates
 
 	// handlers and newChallenge are replaced by tests.
 	handlers     map[*protocol.Command]handler

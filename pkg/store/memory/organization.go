@@ -40,6 +40,8 @@ type organization struct {
 
 	shamirs      []backend.ShamirSetup // the current ones, in creation order
 	revealTokens map[parsec.UUID]bool  // of all setups
+
+	enrollments []backend.PKIEnrollment // in order of submission
 }
 
 func newOrganization() *organization {

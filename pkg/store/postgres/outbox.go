@@ -36,6 +36,7 @@ var kinds = []kind{
 	kindOf[event.RealmArchivingUpdated]("realm.archiving_updated"),
 	kindOf[event.InviteStatusChanged]("invite.status_changed"),
 	kindOf[event.InviteConduitUpdated]("invite.conduit_updated"),
+	kindOf[event.PKIEnrollmentUpdated]("pki_enrollment.updated"),
 	kindOf[event.UserRevoked]("user.revoked"),
 	kindOf[event.UserFrozen]("user.frozen"),
 	kindOf[event.OrganizationExpiration]("organization.expiration"),

@@ -41,6 +41,7 @@ func Exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) backend.Stor
 		{"invite", inviteChecks},
 		{"shamir", shamirChecks},
 		{"recovery", recoveryChecks},
+		{"pki", pkiChecks},
 		{"transaction", transactionChecks},
 		{"concurrency", concurrencyChecks},
 	} {

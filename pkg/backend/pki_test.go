@@ -1,0 +1,712 @@
+package backend_test
+
+import (
+	"bytes"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/certificate"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// submission is what the owner of an X.509 certificate asks with.
+func (f *fixture) submission(owner string) *protocol.PKIEnrollmentSubmitRequest {
+	payload := certificate.PKISubmit{
+		VerifyKey: parsec.VerifyKey{1}, PublicKey: parsec.PublicKey{2}, RequestedDeviceLabel: must(parsec.ParseDeviceLabel("laptop")),
+	}
+	return &protocol.PKIEnrollmentSubmitRequest{
+		EnrollmentID:                     parsec.EnrollmentID(parsec.NewUUID()),
+		SubmitterDERX509Certificate:      []byte("certificate of " + owner),
+		SubmitterDERX509CertificateEmail: owner + "@example.com",
+		SubmitPayload:                    must(payload.Pack()),
+		SubmitPayloadSignature:           []byte("signature of " + owner),
+	}
+}
+
+// submitted is a submission that is pending.
+func (f *fixture) submitted(owner string) *protocol.PKIEnrollmentSubmitRequest {
+	f.t.Helper()
+	request := f.submission(owner)
+	f.ok(f.PKIEnrollmentSubmit(f.t.Context(), f.anonymous(acme), request))
+	return request
+}
+
+// acceptance is the content of what alice accepts an enrollment with; tests
+// spoil it before request signs it.
+type acceptance struct {
+	*userCreation
+	enrollment parsec.EnrollmentID
+	payload    []byte
+}
+
+func (f *fixture) acceptance(author *backend.Author, enrollment parsec.EnrollmentID, first parsec.DeviceID) *acceptance {
+	f.t.Helper()
+	creation := f.userCreation(author, first, parsec.ProfileStandard)
+	answer := certificate.PKIAnswer{
+		DeviceID: first, DeviceLabel: creation.device.DeviceLabel, HumanHandle: creation.user.HumanHandle,
+		Profile: creation.user.Profile, RootVerifyKey: verifyKey(rootKey()),
+	}
+	return &acceptance{creation, enrollment, must(answer.Pack())}
+}
+
+func (a *acceptance) request() *protocol.PKIEnrollmentAcceptRequest {
+	return &protocol.PKIEnrollmentAcceptRequest{
+		UserCreateRequest: *a.userCreation.request(), EnrollmentID: a.enrollment,
+		AcceptPayload: a.payload, AcceptPayloadSignature: []byte("accepted"), AccepterDERX509Certificate: []byte("accepter"),
+	}
+}
+
+// accepted is a submission that became the user of a first device.
+func (f *fixture) accepted(owner string, first parsec.DeviceID) *protocol.PKIEnrollmentSubmitRequest {
+	f.t.Helper()
+	submission := f.submitted(owner)
+	f.ok(f.PKIEnrollmentAccept(f.t.Context(), f.alice(), f.acceptance(f.alice(), submission.EnrollmentID, first).request()))
+	return submission
+}
+
+func (f *fixture) reject(id parsec.EnrollmentID) {
+	f.t.Helper()
+	f.ok(f.PKIEnrollmentReject(f.t.Context(), f.alice(), &protocol.PKIEnrollmentRejectRequest{EnrollmentID: id}))
+}
+
+// pending lists what is SUBMITTED.
+func (f *fixture) pending() []parsec.EnrollmentID {
+	f.t.Helper()
+	reply, err := f.PKIEnrollmentList(f.t.Context(), f.alice2(), &protocol.PKIEnrollmentListRequest{})
+	f.ok(reply, err)
+	var ids []parsec.EnrollmentID
+	for _, enrollment := range reply.Enrollments {
+		ids = append(ids, enrollment.EnrollmentID)
+	}
+	return ids
+}
+
+func (f *fixture) info(id parsec.EnrollmentID) *protocol.PKIEnrollmentInfoReply {
+	f.t.Helper()
+	reply, err := f.PKIEnrollmentInfo(f.t.Context(), f.anonymous(acme), &protocol.PKIEnrollmentInfoRequest{EnrollmentID: id})
+	f.ok(reply, err)
+	return reply
+}
+
+// wantUpdates checks that ADMINs are told so many times, and nobody anything
+// else.
+func (f *fixture) wantUpdates(author parsec.DeviceID, count int) {
+	f.t.Helper()
+	told := event.Event{Organization: acme, Author: author, Body: event.PKIEnrollmentUpdated{}}
+	if got, want := f.events.take(), slices.Repeat([]event.Event{told}, count); !slices.Equal(got, want) {
+		f.t.Errorf("events %v, want %v", got, want)
+	}
+}
+
+func TestPKIEnrollmentSubmit(t *testing.T) {
+	// A refused row leaves everything as before; each also breaks a later rule
+	// where it can.
+	cases := map[string]struct {
+		before func(*fixture, *protocol.PKIEnrollmentSubmitRequest)
+		spoil  func(*protocol.PKIEnrollmentSubmitRequest)
+		want   protocol.Status
+		// cancels is how many enrollments become CANCELLED.
+		cancels int
+	}{
+		"ok":           {want: protocol.StatusOK},
+		"ok, forced":   {spoil: func(r *protocol.PKIEnrollmentSubmitRequest) { r.Force = true }, want: protocol.StatusOK},
+		"ok, no email": {spoil: func(r *protocol.PKIEnrollmentSubmitRequest) { r.SubmitterDERX509CertificateEmail = "" }, want: protocol.StatusOK},
+		"1 payload before id": {
+			before: func(f *fixture, r *protocol.PKIEnrollmentSubmitRequest) {
+				r.EnrollmentID = f.submitted("dave").EnrollmentID
+			},
+			spoil: func(r *protocol.PKIEnrollmentSubmitRequest) { r.SubmitPayload = r.SubmitPayload[1:] },
+			want:  protocol.StatusInvalidPayloadData,
+		},
+		"1 payload of an answer": {
+			spoil: func(r *protocol.PKIEnrollmentSubmitRequest) {
+				answer := certificate.PKIAnswer{DeviceID: carolID, Profile: parsec.ProfileStandard}
+				r.SubmitPayload = must(answer.Pack())
+			},
+			want: protocol.StatusInvalidPayloadData,
+		},
+		"1 payload too large once decompressed": {
+			spoil: func(r *protocol.PKIEnrollmentSubmitRequest) { r.SubmitPayload = bomb() }, want: protocol.StatusInvalidPayloadData,
+		},
+		"2 id of a pending enrollment": {
+			before: func(f *fixture, r *protocol.PKIEnrollmentSubmitRequest) {
+				r.EnrollmentID = f.submitted("carol").EnrollmentID
+			},
+			spoil: func(r *protocol.PKIEnrollmentSubmitRequest) { r.Force = true },
+			want:  protocol.StatusIDAlreadyUsed,
+		},
+		"2 id of a rejected enrollment": {
+			before: func(f *fixture, r *protocol.PKIEnrollmentSubmitRequest) {
+				r.EnrollmentID = f.submitted("dave").EnrollmentID
+				f.reject(r.EnrollmentID)
+			},
+			want: protocol.StatusIDAlreadyUsed,
+		},
+		"3 submitted before email": {
+			before: func(f *fixture, r *protocol.PKIEnrollmentSubmitRequest) { f.submitted("carol") },
+			spoil:  func(r *protocol.PKIEnrollmentSubmitRequest) { r.SubmitterDERX509CertificateEmail = "bob@example.com" },
+			want:   protocol.StatusAlreadySubmitted,
+		},
+		"3 submitted, forced": {
+			before: func(f *fixture, _ *protocol.PKIEnrollmentSubmitRequest) { f.submitted("carol") },
+			spoil:  func(r *protocol.PKIEnrollmentSubmitRequest) { r.Force = true },
+			want:   protocol.StatusOK, cancels: 1,
+		},
+		"3 submitted, forced, refused later": {
+			before: func(f *fixture, _ *protocol.PKIEnrollmentSubmitRequest) { f.submitted("carol") },
+			spoil: func(r *protocol.PKIEnrollmentSubmitRequest) {
+				r.Force = true
+				r.SubmitterDERX509CertificateEmail = "bob@example.com"
+			},
+			want: protocol.StatusEmailAlreadyUsed,
+		},
+		"3 rejected": {
+			before: func(f *fixture, _ *protocol.PKIEnrollmentSubmitRequest) { f.reject(f.submitted("carol").EnrollmentID) },
+			want:   protocol.StatusOK,
+		},
+		"3 cancelled, then rejected": {
+			before: func(f *fixture, _ *protocol.PKIEnrollmentSubmitRequest) {
+				f.submitted("carol")
+				forced := f.submission("carol")
+				forced.Force = true
+				f.ok(f.PKIEnrollmentSubmit(t.Context(), f.anonymous(acme), forced))
+				f.reject(forced.EnrollmentID)
+			},
+			want: protocol.StatusOK,
+		},
+		"3 enrolled before email": {
+			before: func(f *fixture, _ *protocol.PKIEnrollmentSubmitRequest) { f.accepted("carol", carolID) },
+			spoil:  func(r *protocol.PKIEnrollmentSubmitRequest) { r.Force = true },
+			want:   protocol.StatusAlreadyEnrolled,
+		},
+		"3 enrolled, revoked since": {
+			before: func(f *fixture, _ *protocol.PKIEnrollmentSubmitRequest) {
+				f.accepted("carol", carolID)
+				f.revoke(carolID.User())
+			},
+			want: protocol.StatusOK,
+		},
+		"4 email": {
+			spoil: func(r *protocol.PKIEnrollmentSubmitRequest) { r.SubmitterDERX509CertificateEmail = "bob@example.com" },
+			want:  protocol.StatusEmailAlreadyUsed,
+		},
+		"4 part of an email": {
+			spoil: func(r *protocol.PKIEnrollmentSubmitRequest) { r.SubmitterDERX509CertificateEmail = "ob@example.com" },
+			want:  protocol.StatusOK,
+		},
+		"4 email of a revoked user": {
+			before: func(f *fixture, _ *protocol.PKIEnrollmentSubmitRequest) { f.revoke(bobID.User()) },
+			spoil:  func(r *protocol.PKIEnrollmentSubmitRequest) { r.SubmitterDERX509CertificateEmail = "bob@example.com" },
+			want:   protocol.StatusOK,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			request := f.submission("carol")
+			if c.before != nil {
+				c.before(f, request)
+			}
+			f.clock.advance(time.Second)
+			f.events.take()
+			f.events.watch(event.AdministratorsTopic(acme))
+			if c.spoil != nil {
+				c.spoil(request)
+			}
+			before := f.pending()
+			reply, err := f.PKIEnrollmentSubmit(t.Context(), f.anonymous(acme), request)
+			checkOutcome(t, err, c.want, false)
+			if c.want != protocol.StatusOK {
+				f.wantUpdates(parsec.DeviceID{}, 0)
+				if after := f.pending(); !slices.Equal(after, before) {
+					t.Errorf("pending %v, before %v", after, before)
+				}
+				return
+			}
+			f.wantUpdates(parsec.DeviceID{}, 1+c.cancels)
+			if reply.SubmittedOn != f.clock.now() {
+				t.Errorf("submitted on %s", reply.SubmittedOn)
+			}
+			if after := f.pending(); !slices.Equal(after, append(before[c.cancels:], request.EnrollmentID)) {
+				t.Errorf("pending %v, before %v", after, before)
+			}
+			for _, id := range before[:c.cancels] {
+				want := &protocol.PKIEnrollmentInfoReply{
+					EnrollmentStatus: parsec.PKIEnrollmentCancelled, SubmittedOn: f.clock.now().Add(-time.Second), CancelledOn: new(f.clock.now()),
+				}
+				if got := f.info(id); !reflect.DeepEqual(got, want) {
+					t.Errorf("cancelled %+v, want %+v", got, want)
+				}
+			}
+		})
+	}
+}
+
+// bomb is small until it is decompressed.
+func bomb() []byte {
+	var packed bytes.Buffer
+	writer := zlib.NewWriter(&packed)
+	must(writer.Write(make([]byte, 8<<20)))
+	if err := writer.Close(); err != nil {
+		panic(err)
+	}
+	return packed.Bytes()
+}
+
+func TestPKIEnrollmentAlreadySubmittedTellsWhen(t *testing.T) {
+	f := newFixture(t)
+	f.submitted("carol")
+	submittedOn := f.clock.now()
+	f.clock.advance(time.Hour)
+	_, err := f.PKIEnrollmentSubmit(t.Context(), f.anonymous(acme), f.submission("carol"))
+	want := &protocol.Refusal{
+		Status: protocol.StatusAlreadySubmitted, Reason: "An enrollment of this certificate is pending.",
+		Details: &protocol.AlreadySubmittedDetails{SubmittedOn: submittedOn},
+	}
+	if !reflect.DeepEqual(err, error(want)) {
+		t.Errorf("got %#v", err)
+	}
+}
+
+func TestPKIEnrollmentSubmitNeedsAnOrganization(t *testing.T) {
+	f := newFixture(t, withOptions(spontaneously))
+	if _, err := f.PKIEnrollmentSubmit(t.Context(), f.anonymous(other), f.submission("carol")); !errors.Is(err, backend.UnknownOrganization) {
+		t.Errorf("unknown: %v", err)
+	}
+	if got := status(f.PKIEnrollmentInfo(t.Context(), f.anonymous(other), &protocol.PKIEnrollmentInfoRequest{})); got != protocol.StatusNotFound {
+		t.Errorf("info of an unknown one: %s", got)
+	}
+	f.createOrganization(other)
+	f.ok(f.PKIEnrollmentSubmit(t.Context(), f.anonymous(other), f.submission("carol")))
+	f.expire(acme)
+	if _, err := f.PKIEnrollmentSubmit(t.Context(), f.anonymous(acme), f.submission("carol")); !errors.Is(err, backend.OrganizationExpired) {
+		t.Errorf("expired: %v", err)
+	}
+}
+
+// TestPKIEnrollmentsThatWaitAreBounded fills an organization: what is refused
+// then is so until an ADMIN decides, or the submitter replaces.
+func TestPKIEnrollmentsThatWaitAreBounded(t *testing.T) {
+	f := newFixture(t)
+	const bound, size = 8 << 20, 256 << 10
+	submit := func(i int, force bool) (parsec.EnrollmentID, error) {
+		request := f.submission("carol")
+		request.Force = force
+		request.SubmitterDERX509Certificate = bytes.Repeat([]byte{byte(i)}, size-len(request.SubmitPayload)-len(request.SubmitPayloadSignature))
+		_, err := f.PKIEnrollmentSubmit(t.Context(), f.anonymous(acme), request)
+		return request.EnrollmentID, err
+	}
+	var last parsec.EnrollmentID
+	for i := range bound / size {
+		id, err := submit(i, false)
+		f.ok(nil, err)
+		last = id
+	}
+	if _, err := submit(bound/size, false); !errors.Is(err, backend.TooManyEnrollments) {
+		t.Errorf("one too many: %v", err)
+	}
+	_, err := submit(0, true)
+	f.ok(nil, err)
+	f.reject(last)
+	_, err = submit(bound/size, false)
+	f.ok(nil, err)
+}
+
+func TestPKIEnrollmentInfo(t *testing.T) {
+	f := newFixture(t)
+	if got := status(f.PKIEnrollmentInfo(t.Context(), f.anonymous(acme), &protocol.PKIEnrollmentInfoRequest{})); got != protocol.StatusNotFound {
+		t.Errorf("unknown: %s", got)
+	}
+	accepted, rejected := f.submitted("carol"), f.submitted("dave")
+	submittedOn := f.clock.now()
+	want := func(what string, id parsec.EnrollmentID, want *protocol.PKIEnrollmentInfoReply) {
+		t.Helper()
+		want.SubmittedOn = submittedOn
+		if got := f.info(id); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", what, got, want)
+		}
+	}
+	want("pending", accepted.EnrollmentID, &protocol.PKIEnrollmentInfoReply{EnrollmentStatus: parsec.PKIEnrollmentSubmitted})
+	f.clock.advance(time.Second)
+	acceptance := f.acceptance(f.alice(), accepted.EnrollmentID, carolID).request()
+	acceptance.AccepterDERX509Certificate = nil
+	f.ok(f.PKIEnrollmentAccept(t.Context(), f.alice(), acceptance))
+	want("accepted", accepted.EnrollmentID, &protocol.PKIEnrollmentInfoReply{
+		EnrollmentStatus: parsec.PKIEnrollmentAccepted, AcceptedOn: new(f.clock.now()),
+		AccepterDERX509Certificate: []byte{}, AcceptPayload: acceptance.AcceptPayload, AcceptPayloadSignature: acceptance.AcceptPayloadSignature,
+	})
+	f.reject(rejected.EnrollmentID)
+	want("rejected", rejected.EnrollmentID, &protocol.PKIEnrollmentInfoReply{
+		EnrollmentStatus: parsec.PKIEnrollmentRejected, RejectedOn: new(f.clock.now()),
+	})
+}
+
+func TestPKIEnrollmentList(t *testing.T) {
+	f := newFixture(t)
+	for _, author := range []*backend.Author{f.bob(), f.mallory()} {
+		if got := status(f.PKIEnrollmentList(t.Context(), author, &protocol.PKIEnrollmentListRequest{})); got != protocol.StatusNotAllowed {
+			t.Errorf("%s: %s", author.Device, got)
+		}
+	}
+	want := &protocol.PKIEnrollmentListReply{Enrollments: []protocol.PKIEnrollmentItem{}}
+	check := func() {
+		t.Helper()
+		got, err := f.PKIEnrollmentList(t.Context(), f.alice(), &protocol.PKIEnrollmentListRequest{})
+		if f.ok(got, err); !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v\nwant %+v", got, want)
+		}
+	}
+	check()
+	for _, owner := range []string{"zoe", "carol", "dave"} {
+		request := f.submitted(owner)
+		want.Enrollments = append(want.Enrollments, protocol.PKIEnrollmentItem{
+			EnrollmentID: request.EnrollmentID, SubmittedOn: f.clock.now(), SubmitPayload: request.SubmitPayload,
+			SubmitPayloadSignature: request.SubmitPayloadSignature, SubmitterDERX509Certificate: request.SubmitterDERX509Certificate,
+		})
+	}
+	check()
+	f.reject(want.Enrollments[1].EnrollmentID)
+	want.Enrollments = slices.Delete(want.Enrollments, 1, 2)
+	check()
+}
+
+func TestPKIEnrollmentReject(t *testing.T) {
+	for name, c := range map[string]struct {
+		author func(*fixture) *backend.Author
+		before func(*fixture) parsec.EnrollmentID
+		want   protocol.Status
+	}{
+		"standard author": {author: (*fixture).bob, want: protocol.StatusNotAllowed},
+		"outsider author": {author: (*fixture).mallory, want: protocol.StatusNotAllowed},
+		"unknown":         {want: protocol.StatusNotFound},
+		"rejected": {
+			before: func(f *fixture) parsec.EnrollmentID {
+				id := f.submitted("carol").EnrollmentID
+				f.reject(id)
+				return id
+			},
+			want: protocol.StatusNoLongerAvailable,
+		},
+		"accepted": {
+			before: func(f *fixture) parsec.EnrollmentID { return f.accepted("carol", carolID).EnrollmentID },
+			want:   protocol.StatusNoLongerAvailable,
+		},
+		"ok": {before: func(f *fixture) parsec.EnrollmentID { return f.submitted("carol").EnrollmentID }, want: protocol.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			var id parsec.EnrollmentID
+			if c.before != nil {
+				id = c.before(f)
+			}
+			f.events.take()
+			f.events.watch(event.AdministratorsTopic(acme))
+			author := f.alice()
+			if c.author != nil {
+				author = c.author(f)
+			}
+			_, err := f.PKIEnrollmentReject(t.Context(), author, &protocol.PKIEnrollmentRejectRequest{EnrollmentID: id})
+			checkOutcome(t, err, c.want, false)
+			if c.want != protocol.StatusOK {
+				f.wantUpdates(aliceID, 0)
+				return
+			}
+			f.wantUpdates(aliceID, 1)
+			if got := f.pending(); len(got) > 0 {
+				t.Errorf("pending %v", got)
+			}
+		})
+	}
+}
+
+func TestPKIEnrollmentAccept(t *testing.T) {
+	// Each row but the first also breaks a later rule where it can.
+	unknown := func(a *acceptance) { a.enrollment = parsec.EnrollmentID{1} }
+	cases := map[string]struct {
+		author func(*fixture) *backend.Author
+		limit  uint64
+		before func(*fixture, parsec.EnrollmentID)
+		spoil  func(*acceptance)
+		want   protocol.Status
+		dated  bool
+	}{
+		"ok": {want: protocol.StatusOK},
+		"1 standard author": {
+			author: (*fixture).bob, spoil: func(a *acceptance) { a.payload = nil }, want: protocol.StatusNotAllowed,
+		},
+		"1 outsider author": {author: (*fixture).mallory, want: protocol.StatusNotAllowed},
+		"2 payload": {
+			spoil: func(a *acceptance) { a.payload = a.payload[1:]; a.user.Author = bobID }, want: protocol.StatusInvalidPayloadData,
+		},
+		"2 payload of a submission": {
+			spoil: func(a *acceptance) {
+				label := must(parsec.ParseDeviceLabel("laptop"))
+				a.payload = must(certificate.PKISubmit{RequestedDeviceLabel: label}.Pack())
+			},
+			want: protocol.StatusInvalidPayloadData,
+		},
+		"2 payload too large once decompressed": {
+			spoil: func(a *acceptance) { a.payload = bomb() }, want: protocol.StatusInvalidPayloadData,
+		},
+		"3 another key": {
+			spoil: func(a *acceptance) { a.key = signingKey(bobID); a.user.Timestamp++ }, want: protocol.StatusInvalidCertification,
+		},
+		"3 author of the user": {
+			spoil: func(a *acceptance) { a.user.Author = alice2ID }, want: protocol.StatusInvalidCertification,
+		},
+		"3 author of the redacted user": {
+			spoil: func(a *acceptance) { a.redactedUser.Author = alice2ID }, want: protocol.StatusInvalidCertification,
+		},
+		"3 author of the device": {
+			spoil: func(a *acceptance) { a.device.Author = alice2ID }, want: protocol.StatusInvalidCertification,
+		},
+		"3 author of the redacted device": {
+			spoil: func(a *acceptance) { a.redactedDevice.Author = alice2ID }, want: protocol.StatusInvalidCertification,
+		},
+		"4 timestamps differ": {
+			spoil: func(a *acceptance) { a.user.Timestamp -= 400_000_000 }, want: protocol.StatusInvalidData,
+		},
+		"5 too old": {
+			spoil: func(a *acceptance) { a.shift(-320 * time.Second); a.device.DeviceID = bobID },
+			want:  protocol.StatusInvalidCertification, dated: true,
+		},
+		"5 too early": {
+			spoil: func(a *acceptance) { a.shift(300 * time.Second) }, want: protocol.StatusInvalidCertification, dated: true,
+		},
+		"6 device of another user": {
+			spoil: func(a *acceptance) {
+				a.device.DeviceID = deviceID("dave@laptop")
+				a.redactedDevice.DeviceID = a.device.DeviceID
+				unknown(a)
+			},
+			want: protocol.StatusInvalidData,
+		},
+		"6 redacted profile": {
+			spoil: func(a *acceptance) { a.redactedUser.Profile = parsec.ProfileAdmin; unknown(a) }, want: protocol.StatusInvalidData,
+		},
+		"6 redacted handle": {
+			spoil: func(a *acceptance) { a.redactedUser.HumanHandle = a.user.HumanHandle; unknown(a) }, want: protocol.StatusInvalidData,
+		},
+		"6 redacted device key": {
+			spoil: func(a *acceptance) { a.redactedDevice.VerifyKey[0]++; unknown(a) }, want: protocol.StatusInvalidData,
+		},
+		"6 redacted label": {
+			spoil: func(a *acceptance) { a.redactedDevice.DeviceLabel = a.device.DeviceLabel; unknown(a) }, want: protocol.StatusInvalidData,
+		},
+		"7 unknown": {
+			spoil: func(a *acceptance) { a.rename(bobID); unknown(a) }, want: protocol.StatusNotFound,
+		},
+		"8 rejected": {
+			before: func(f *fixture, id parsec.EnrollmentID) { f.reject(id) },
+			spoil:  func(a *acceptance) { a.rename(bobID) }, want: protocol.StatusNoLongerAvailable,
+		},
+		"8 accepted": {
+			before: func(f *fixture, id parsec.EnrollmentID) {
+				f.ok(f.PKIEnrollmentAccept(t.Context(), f.alice(), f.acceptance(f.alice(), id, deviceID("dave@laptop")).request()))
+			},
+			want: protocol.StatusNoLongerAvailable,
+		},
+		"8 cancelled": {
+			before: func(f *fixture, _ parsec.EnrollmentID) {
+				forced := f.submission("carol")
+				forced.Force = true
+				f.ok(f.PKIEnrollmentSubmit(t.Context(), f.anonymous(acme), forced))
+			},
+			want: protocol.StatusNoLongerAvailable,
+		},
+		"9 existence before limit": {
+			limit: 3, spoil: func(a *acceptance) { a.rename(bobID) }, want: protocol.StatusAlreadyExists,
+		},
+		"9 same user, revoked": {
+			before: func(f *fixture, _ parsec.EnrollmentID) { f.revoke(bobID.User()) },
+			spoil:  func(a *acceptance) { a.rename(deviceID("bob@phone")) }, want: protocol.StatusAlreadyExists,
+		},
+		"9 same e-mail": {
+			limit: 3, spoil: func(a *acceptance) { a.user.HumanHandle = human(bobID.User()) }, want: protocol.StatusAlreadyExists,
+		},
+		"9 same e-mail, revoked": {
+			before: func(f *fixture, _ parsec.EnrollmentID) { f.revoke(bobID.User()) },
+			spoil:  func(a *acceptance) { a.user.HumanHandle = human(bobID.User()) }, want: protocol.StatusOK,
+		},
+		"10 limit":           {limit: 3, want: protocol.StatusActiveUsersLimitReached},
+		"10 under the limit": {limit: 4, want: protocol.StatusOK},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, withOptions(func(o *backend.Options) {
+				if c.limit > 0 {
+					o.InitialActiveUsersLimit = &c.limit
+				}
+			}))
+			submission := f.submitted("carol")
+			if c.before != nil {
+				c.before(f, submission.EnrollmentID)
+			}
+			f.events.take()
+			f.events.watch(event.AdministratorsTopic(acme), event.UserInviteTopic(acme, carolID.User()))
+			author := f.alice()
+			if c.author != nil {
+				author = c.author(f)
+			}
+			acceptance := f.acceptance(author, submission.EnrollmentID, carolID)
+			if c.spoil != nil {
+				c.spoil(acceptance)
+			}
+			pending, users := f.pending(), f.activeUsers()
+			request := acceptance.request()
+			_, err := f.PKIEnrollmentAccept(t.Context(), author, request)
+			checkOutcome(t, err, c.want, c.dated)
+			if c.want != protocol.StatusOK {
+				if events := f.events.take(); len(events) > 0 {
+					t.Errorf("refused, but published %v", events)
+				}
+				if !slices.Equal(f.pending(), pending) || f.activeUsers() != users {
+					t.Errorf("refused, but %v are pending and %d users active", f.pending(), f.activeUsers())
+				}
+				return
+			}
+			want := []event.Body{event.UserCreated{
+				User: carolID.User(), UserCertificate: request.UserCertificate, DeviceCertificate: request.DeviceCertificate,
+			}, event.PKIEnrollmentUpdated{}}
+			if got := f.events.bodies(); !reflect.DeepEqual(got, want) {
+				t.Errorf("events %v", got)
+			}
+			if len(f.pending()) > 0 {
+				t.Errorf("pending %v", f.pending())
+			}
+			facts := f.facts(carolID.User())
+			if len(facts.Devices) != 1 || facts.Devices[0].ID != carolID || facts.User.Certifier != aliceID ||
+				!bytes.Equal(facts.User.RedactedCertificate, request.RedactedUserCertificate) {
+				t.Errorf("created %+v", facts)
+			}
+		})
+	}
+}
+
+// TestPKIEnrollmentAuthorIsCheckedAgain has an author who was revoked since.
+func TestPKIEnrollmentAuthorIsCheckedAgain(t *testing.T) {
+	f := newFixture(t)
+	carol := f.createUser(f.alice(), carolID, parsec.ProfileAdmin)
+	id := f.submitted("dave").EnrollmentID
+	f.revoke(carolID.User())
+	if got := status(f.PKIEnrollmentReject(t.Context(), carol, &protocol.PKIEnrollmentRejectRequest{EnrollmentID: id})); got != sessionOver {
+		t.Errorf("reject: %s", got)
+	}
+	request := f.acceptance(carol, id, deviceID("dave@laptop")).request()
+	if got := status(f.PKIEnrollmentAccept(t.Context(), carol, request)); got != sessionOver {
+		t.Errorf("accept: %s", got)
+	}
+	if got := f.pending(); len(got) != 1 {
+		t.Errorf("pending %v", got)
+	}
+}
+
+// TestInvariant14OneAcceptance decides one enrollment in every way at once,
+// with one place left for all of them.
+func TestInvariant14OneAcceptance(t *testing.T) {
+	for _, rejections := range []int{0, 5} {
+		t.Run(fmt.Sprintf("%d rejections", rejections), func(t *testing.T) {
+			limit := uint64(4)
+			f := newFixture(t, withOptions(func(o *backend.Options) { o.InitialActiveUsersLimit = &limit }))
+			id := f.submitted("carol").EnrollmentID
+			f.events.watch(event.AdministratorsTopic(acme))
+			f.events.take()
+			calls := repeat(10, func(i int) error {
+				author := []*backend.Author{f.alice(), f.alice2()}[i%2]
+				request := f.acceptance(author, id, deviceID(fmt.Sprintf("user%d@laptop", i))).request()
+				_, err := f.PKIEnrollmentAccept(t.Context(), author, request)
+				return err
+			})
+			calls = append(calls, repeat(rejections, func(int) error {
+				_, err := f.PKIEnrollmentReject(t.Context(), f.alice(), &protocol.PKIEnrollmentRejectRequest{EnrollmentID: id})
+				return err
+			})...)
+			checkOutcomes(t, parallel(calls...), outcomes{protocol.StatusOK: 1, protocol.StatusNoLongerAvailable: len(calls) - 1})
+			if updates := f.events.take(); len(updates) != 1 {
+				t.Errorf("events %v", updates)
+			}
+			created := f.activeUsers() - 3
+			if accepted := f.info(id).EnrollmentStatus == parsec.PKIEnrollmentAccepted; accepted != (created == 1) || created > 1 {
+				t.Errorf("accepted is %t, %d users created", accepted, created)
+			}
+		})
+	}
+	t.Run("one place for several enrollments", func(t *testing.T) {
+		limit := uint64(5)
+		f := newFixture(t, withOptions(func(o *backend.Options) { o.InitialActiveUsersLimit = &limit }))
+		ids := make([]parsec.EnrollmentID, 10)
+		for i := range ids {
+			ids[i] = f.submitted(fmt.Sprintf("user%d", i)).EnrollmentID
+		}
+		checkOutcomes(t, parallel(repeat(len(ids), func(i int) error {
+			request := f.acceptance(f.alice(), ids[i], deviceID(fmt.Sprintf("user%d@laptop", i))).request()
+			_, err := f.PKIEnrollmentAccept(t.Context(), f.alice(), request)
+			return err
+		})...), outcomes{protocol.StatusOK: 2, protocol.StatusActiveUsersLimitReached: 8})
+		if got := len(f.pending()); got != 8 || f.activeUsers() != limit {
+			t.Errorf("%d are pending, %d users active", got, f.activeUsers())
+		}
+	})
+}
+
+// TestConcurrentEnrollments submits at once what excludes each other.
+func TestConcurrentEnrollments(t *testing.T) {
+	submit := func(f *fixture, change func(i int, request *protocol.PKIEnrollmentSubmitRequest)) outcomes {
+		return parallel(repeat(10, func(i int) error {
+			request := f.submission(fmt.Sprintf("user%d", i))
+			change(i, request)
+			_, err := f.PKIEnrollmentSubmit(t.Context(), f.anonymous(acme), request)
+			return err
+		})...)
+	}
+	t.Run("one id", func(t *testing.T) {
+		f := newFixture(t)
+		got := submit(f, func(_ int, r *protocol.PKIEnrollmentSubmitRequest) { r.EnrollmentID = parsec.EnrollmentID{1} })
+		checkOutcomes(t, got, outcomes{protocol.StatusOK: 1, protocol.StatusIDAlreadyUsed: 9})
+	})
+	t.Run("one certificate", func(t *testing.T) {
+		f := newFixture(t)
+		got := submit(f, func(_ int, r *protocol.PKIEnrollmentSubmitRequest) { r.SubmitterDERX509Certificate = []byte("one") })
+		checkOutcomes(t, got, outcomes{protocol.StatusOK: 1, protocol.StatusAlreadySubmitted: 9})
+	})
+	t.Run("one certificate, forced", func(t *testing.T) {
+		f := newFixture(t)
+		got := submit(f, func(_ int, r *protocol.PKIEnrollmentSubmitRequest) {
+			r.SubmitterDERX509Certificate, r.Force = []byte("one"), true
+		})
+		checkOutcomes(t, got, outcomes{protocol.StatusOK: 10})
+		if pending := f.pending(); len(pending) != 1 {
+			t.Errorf("pending %v", pending)
+		}
+	})
+	t.Run("one e-mail, also created and accepted", func(t *testing.T) {
+		f := newFixture(t)
+		id := f.submitted("dave").EnrollmentID
+		shared := must(parsec.ParseHumanHandle("shared@example.com", "Somebody"))
+		calls := repeat(5, func(i int) error {
+			creation := f.userCreation(f.alice(), deviceID(fmt.Sprintf("created%d@laptop", i)), parsec.ProfileStandard)
+			creation.user.HumanHandle = shared
+			_, err := f.UserCreate(t.Context(), f.alice(), creation.request())
+			return err
+		})
+		calls = append(calls, func() error {
+			acceptance := f.acceptance(f.alice(), id, deviceID("accepted@laptop"))
+			acceptance.user.HumanHandle = shared
+			_, err := f.PKIEnrollmentAccept(t.Context(), f.alice(), acceptance.request())
+			return err
+		})
+		checkOutcomes(t, parallel(calls...), outcomes{protocol.StatusOK: 1, protocol.StatusAlreadyExists: 5})
+		got := submit(f, func(_ int, r *protocol.PKIEnrollmentSubmitRequest) {
+			r.SubmitterDERX509CertificateEmail = shared.Email()
+		})
+		checkOutcomes(t, got, outcomes{protocol.StatusEmailAlreadyUsed: 10})
+	})
+}
