@@ -61,11 +61,17 @@ func (g generation) claim(w *world, address parsec.InvitationAddress) claimant {
 // meet brings the two together, who compare their codes.
 func meet(w *world, greeter client.Commands, token parsec.InvitationToken, claimer client.Commands) (greeting, claiming *client.Tunnel) {
 	w.t.Helper()
+	return meetOne(w, greeter, token, claimer, parsec.UserID{})
+}
+
+// meetOne has the claimer name the greeter.
+func meetOne(w *world, greeter client.Commands, token parsec.InvitationToken, claimer client.Commands, to parsec.UserID) (greeting, claiming *client.Tunnel) {
+	w.t.Helper()
 	codes := make(chan client.Codes, 1)
 	var wait sync.WaitGroup
 	var claimErr error
 	wait.Go(func() {
-		claiming, claimErr = client.Claim(w.ctx, claimer, parsec.UserID{}, func(c client.Codes) error {
+		claiming, claimErr = client.Claim(w.ctx, claimer, to, func(c client.Codes) error {
 			codes <- c
 			return nil
 		})
