@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -25,7 +26,7 @@ func (p program) backendBlockstoreCommand() *cobra.Command {
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		return p.initBlockStore(command.Context(), options)
 	}
-	group.AddCommand(command)
+	group.AddCommand(command, p.blockstoreCheckCommand(), p.blockstoreRepairCommand(), p.blockstoreCopyCommand(), p.blockstoreOrphansCommand())
 	return group
 }
 
@@ -53,14 +54,13 @@ func (p program) initBlockStore(ctx context.Context, options *settingsFlags) err
 	return nil
 }
 
-// operatorConnections is how many connections to the database the commands of
-// operators may open.
-const operatorConnections = 4
+// operatorConnections is how many connections to the database a pool of the
+// commands of operators may open.
+const operatorConnections = 8
 
-// databaseOfBlocks is the database of the stores that are in one.
-func (p program) databaseOfBlocks(options *settingsFlags, stores ...config.Blockstore) (config.Database, error) {
-	inDatabase := func(store config.Blockstore) bool { return store.Uses(config.BlockstorePostgreSQL) }
-	if !slices.ContainsFunc(stores, inDatabase) {
+// databaseOfBlocks is the database of a store that is in one.
+func (p program) databaseOfBlocks(options *settingsFlags, store config.Blockstore) (config.Database, error) {
+	if !store.Uses(config.BlockstorePostgreSQL) {
 		return config.Database{}, nil
 	}
 	return p.database(options)
@@ -69,4 +69,59 @@ func (p program) databaseOfBlocks(options *settingsFlags, stores ...config.Block
 func (p program) database(options *settingsFlags) (config.Database, error) {
 	dsn, err := config.LoadDSN(options.given, p.environment)
 	return config.Database{DSN: dsn, MaxConnections: operatorConnections}, err
+}
+
+// openArray opens the nodes of a store, one by one.
+func openArray(settings config.Blockstore, database config.Database) (array *blockstore.Array, end func(), err error) {
+	if settings.Uses(config.BlockstoreMemory) {
+		return nil, nil, &config.UsageError{Message: "A block store in memory belongs to the server that runs."}
+	}
+	nodes, end, err := openBlockNodes(settings, database)
+	if err != nil {
+		return nil, nil, err
+	}
+	array, err = blockstore.NewArray(raidLevel(settings), nodes)
+	if err != nil {
+		end()
+	}
+	return array, end, err
+}
+
+func raidLevel(settings config.Blockstore) int {
+	switch settings.Kind {
+	case config.BlockstoreRAID1:
+		return 1
+	case config.BlockstoreRAID5:
+		return 5
+	default:
+		return 0
+	}
+}
+
+// errProblems ends a command that has done its work and has told of problems:
+// exit code 3.
+var errProblems = errors.New("there are problems")
+
+// sharesNode tells whether two stores have a place in common.
+func sharesNode(a, b config.Blockstore) bool {
+	return slices.ContainsFunc(places(a), func(place string) bool { return slices.Contains(places(b), place) })
+}
+
+// places name the buckets, containers and tables of a store, whatever opens
+// them.
+func places(store config.Blockstore) []string {
+	var all []string
+	for _, node := range store.Nodes {
+		all = append(all, places(node)...)
+	}
+	switch store.Kind {
+	case config.BlockstoreS3:
+		return []string{fmt.Sprint(store.Kind, store.S3.Endpoint, " ", store.S3.Bucket)}
+	case config.BlockstoreSwift:
+		return []string{fmt.Sprint(store.Kind, store.Swift.AuthURL, " ", store.Swift.Tenant, " ", store.Swift.Container)}
+	case config.BlockstorePostgreSQL:
+		return []string{store.Type()}
+	default:
+		return all
+	}
 }

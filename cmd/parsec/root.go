@@ -19,6 +19,9 @@ const (
 	exitSuccess = 0
 	exitFailure = 1
 	exitUsage   = 2
+	// exitProblems is of commands that have done their work, and found what is
+	// not as it should be (docs/blockstore.md).
+	exitProblems = 3
 )
 
 // program is what the commands share.
@@ -58,6 +61,9 @@ func (p program) run(ctx context.Context) int {
 		if err == nil || errors.Is(context.Cause(ctx), errTerminated) {
 			return exitSuccess
 		}
+	}
+	if errors.Is(err, errProblems) {
+		return exitProblems
 	}
 	if usage := (*config.UsageError)(nil); errors.As(err, &usage) {
 		fmt.Fprintf(p.stderr, "Usage: %s [OPTIONS]\nTry '%[1]s --help' for help.\n\nError: %s\n", command.CommandPath(), usage)

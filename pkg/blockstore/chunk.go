@@ -1,10 +1,12 @@
 package blockstore
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // lengthBytes is the size of the length in front of a block that RAID5 cuts.
@@ -89,6 +91,16 @@ func unpack(payload []byte, size, nodes int) ([]byte, error) {
 		}
 	}
 	return block[:length:length], nil
+}
+
+// isParity tells whether the last chunk, as long as the others, is their parity.
+func isParity(chunks [][]byte) bool {
+	last := len(chunks) - 1
+	sum := bytes.Clone(chunks[last])
+	for _, chunk := range chunks[:last] {
+		subtle.XORBytes(sum, sum, chunk)
+	}
+	return !slices.ContainsFunc(sum, func(b byte) bool { return b != 0 })
 }
 
 // findWrongChunk gives the block and the index of the chunk that is not of it,

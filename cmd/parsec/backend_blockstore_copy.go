@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/blockstore/scrub"
+	"parsec-server/pkg/config"
+)
+
+// targetVariable gives --to without showing its secrets in lists of processes.
+const targetVariable = "PARSEC_BLOCKSTORE_TO"
+
+func (p program) blockstoreCopyCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "copy",
+		Short: "Copy the blocks that another store, or RAID, does not have yet. It overwrites nothing else.",
+		Args:  noArguments,
+	}
+	options := &blockstoreOptions{}
+	options.define(command, afterBlock)
+	flags := command.Flags()
+	to := flags.StringArray("to", nil, "Where to copy to, in the form of --blockstore, given once for each node of a RAID; or "+targetVariable+", separated by spaces.")
+	apply := flags.Bool("apply", false, "Copy. Otherwise only tell how much there is to copy.")
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		texts := *to
+		if len(texts) == 0 {
+			text, err := p.mandatory("to", "", targetVariable)
+			if err != nil {
+				return err
+			}
+			texts = strings.Fields(text)
+		}
+		return p.copyBlockStore(command.Context(), options, texts, *apply)
+	}
+	return command
+}
+
+func (p program) copyBlockStore(ctx context.Context, options *blockstoreOptions, to []string, apply bool) error {
+	from, err := config.LoadBlockstore(options.settings.given, p.environment)
+	if err != nil {
+		return err
+	}
+	target, err := config.ParseBlockstore(to)
+	if err != nil {
+		return invalidValue("--to", err)
+	}
+	if sharesNode(from, target) {
+		return &config.UsageError{Message: "--blockstore and --to share a node: the copy would overwrite what it reads."}
+	}
+	s, err := p.openSession(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	stores := blockStoreOptions{database: s.database, logger: slog.New(slog.DiscardHandler)}
+	source, endSource, err := openBlockStore(from, stores)
+	if err != nil {
+		return err
+	}
+	defer endSource()
+	written, endWritten, err := openBlockStore(target, stores)
+	if err != nil {
+		return err
+	}
+	defer endWritten()
+	array, endArray, err := openArray(target, s.database)
+	if err != nil {
+		return err
+	}
+	defer endArray()
+	walk, err := s.walk(ctx)
+	if err != nil {
+		return err
+	}
+	counts := copyCounts{walkCounts: &s.counts}
+	last, err := scrub.Copy(ctx, walk, source, scrub.Target{Store: written, Array: array, DryRun: !apply, Copied: func(block backend.StoredBlock) {
+		counts.CopiedBlocks++
+		counts.CopiedBytes += block.Size
+	}})
+	words := fmt.Sprintf("%d blocks, %s", s.counts.Blocks, byteCount(s.counts.Bytes))
+	copied := fmt.Sprintf("%d, %s", counts.CopiedBlocks, byteCount(counts.CopiedBytes))
+	if apply {
+		words += "; copied: " + copied
+	} else {
+		words += "; to be copied by --apply: " + copied
+	}
+	if len(s.problems) > 0 {
+		words += "; " + s.problemList()
+	}
+	return s.finish(blockName(last), err, counts, words+".")
+}
+
+// copyCounts are the blocks that are done, and those of them that were copied,
+// or would be.
+type copyCounts struct {
+	*walkCounts
+	CopiedBlocks int64 `json:"copied_blocks"`
+	CopiedBytes  int64 `json:"copied_bytes"`
+}

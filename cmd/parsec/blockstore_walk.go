@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/blockstore/scrub"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/store/postgres"
+)
+
+const afterOption = "after"
+
+// blockstoreOptions are those of the commands that walk through a block store.
+type blockstoreOptions struct {
+	settings settingsFlags
+	after    string
+	json     bool
+}
+
+func (o *blockstoreOptions) define(command *cobra.Command, after string) {
+	flags := command.Flags()
+	flags.SortFlags = false
+	o.settings.defineOne(flags, "blockstore")
+	o.settings.defineOne(flags, "db")
+	flags.StringVar(&o.after, afterOption, "", after)
+	flags.BoolVar(&o.json, "json", false, "Print a JSON object a line: the findings, then a summary.")
+}
+
+const afterBlock = "Go on after a block, <organization>/<block>, that a command stopped at."
+
+// session is the database of such a command, and what it prints.
+type session struct {
+	options  *blockstoreOptions
+	database config.Database
+	pool     *pgxpool.Pool
+	index    *postgres.BlockIndex
+	progress *progress
+	counts   walkCounts
+	// problems counts findings, of which done have been mended or deleted.
+	problems map[scrub.Problem]int64
+	done     int64
+}
+
+// walkCounts are the blocks that are done.
+type walkCounts struct {
+	Blocks int64 `json:"blocks"`
+	Bytes  int64 `json:"bytes"`
+}
+
+// summary is the last line that --json prints.
+type summary struct {
+	Counts   any                     `json:"counts"`
+	Problems map[scrub.Problem]int64 `json:"problems"`
+	Done     int64                   `json:"done"`
+	// Complete is false for a walk that ended early; After is then what to go
+	// on after.
+	Complete bool   `json:"complete"`
+	After    string `json:"after,omitempty"`
+}
+
+// finding is what --json prints of one.
+type finding struct {
+	Problem      scrub.Problem `json:"problem"`
+	Organization string        `json:"organization"`
+	Block        string        `json:"block"`
+	Node         string        `json:"node,omitempty"`
+	Detail       string        `json:"detail"`
+	Done         bool          `json:"done"`
+}
+
+// openSession connects to the database. The caller closes it.
+func (p program) openSession(ctx context.Context, options *blockstoreOptions) (*session, error) {
+	database, err := p.database(&options.settings)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := postgres.NewPool(database.DSN.Reveal(), operatorConnections)
+	if err != nil {
+		return nil, err
+	}
+	index, err := postgres.NewBlockIndex(ctx, pool)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &session{
+		options:  options,
+		database: database,
+		pool:     pool,
+		index:    index,
+		progress: newProgress(p.stdout, p.stderr, 0),
+		problems: make(map[scrub.Problem]int64),
+	}, nil
+}
+
+func (s *session) close() { s.pool.Close() }
+
+// walk goes through the blocks of the database.
+func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
+	walk := &scrub.Walk{Index: s.index, Report: s.report, Advance: func(blocks, bytes int64) {
+		s.counts.Blocks += blocks
+		s.counts.Bytes += bytes
+		s.progress.advance(blocks, bytes)
+	}}
+	if s.options.after == "" {
+		total, err := s.index.BlocksSize(ctx)
+		s.progress = newProgress(s.progress.stdout, s.progress.stderr, total)
+		return walk, err
+	}
+	after, err := parseBlockName(s.options.after)
+	if err != nil {
+		return nil, invalidValue("--"+afterOption, err)
+	}
+	known, err := s.index.KnowsOrganization(ctx, after.Organization)
+	if err == nil && !known {
+		err = invalidValue("--"+afterOption, errors.New("there is no such organization"))
+	}
+	walk.After = &after
+	return walk, err
+}
+
+func parseBlockName(name string) (block backend.StoredBlock, err error) {
+	organization, id, _ := strings.Cut(name, "/")
+	if block.Organization, err = parsec.ParseOrganizationID(organization); err != nil {
+		return block, err
+	}
+	uuid, err := parsec.ParseUUID(id)
+	block.ID = parsec.BlockID(uuid)
+	return block, err
+}
+
+func blockName(block *backend.StoredBlock) string {
+	if block == nil {
+		return ""
+	}
+	return block.Organization.String() + "/" + block.ID.String()
+}
+
+func (s *session) report(found scrub.Finding) {
+	s.problems[found.Problem]++
+	if found.Done {
+		s.done++
+	}
+	if s.options.json {
+		s.printJSON(finding{
+			found.Problem, found.Organization.String(), found.Block.String(), found.Node, found.Detail, found.Done,
+		})
+		return
+	}
+	text := string(found.Problem)
+	if found.Done {
+		text += ", now " + doneWord(found.Problem)
+	}
+	text += " " + found.Organization.String() + "/" + found.Block.String()
+	if found.Node != "" {
+		text += " on " + found.Node
+	}
+	s.progress.line(text + ": " + found.Detail)
+}
+
+func doneWord(problem scrub.Problem) string {
+	if problem == scrub.Orphan {
+		return "deleted"
+	}
+	return "repaired"
+}
+
+func (s *session) printJSON(value any) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // These types have texts.
+	}
+	s.progress.line(string(text))
+}
+
+// remaining counts the problems that are still there.
+func (s *session) remaining() int64 {
+	remaining := -s.done
+	for _, count := range s.problems {
+		remaining += count
+	}
+	return remaining
+}
+
+// problemList puts the counts in words, in a fixed order.
+func (s *session) problemList() string {
+	var parts []string
+	for _, problem := range scrub.Problems {
+		if count := s.problems[problem]; count > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count, problem))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing wrong"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// finish prints what a command has come to: after is where it ended, and
+// failure why, if it is not over.
+func (s *session) finish(after string, failure error, counts any, words string) error {
+	if s.options.json {
+		result := summary{Counts: counts, Problems: s.problems, Done: s.done, Complete: failure == nil}
+		if failure != nil {
+			result.After = after
+		}
+		s.printJSON(struct {
+			Summary summary `json:"summary"`
+		}{result})
+	} else {
+		s.progress.line(words)
+	}
+	// A failure is not wrapped: Ctrl-C would be a success.
+	switch {
+	case failure != nil && after != "":
+		return fmt.Errorf("not complete: %s; go on with --%s '%s'", failure.Error(), afterOption, after)
+	case failure != nil:
+		return fmt.Errorf("not complete: %s", failure.Error())
+	case s.remaining() > 0:
+		return errProblems
+	default:
+		return nil
+	}
+}

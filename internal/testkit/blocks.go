@@ -1,0 +1,56 @@
+package testkit
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+// InsertBlocks makes a database know blocks, without the commands that would,
+// in one realm for each organization.
+func InsertBlocks(t testing.TB, dsn string, blocks ...backend.StoredBlock) {
+	t.Helper()
+	connection, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close(t.Context()) }() // It has done its work.
+	batch := &pgx.Batch{}
+	for _, block := range blocks {
+		organization := block.Organization.String()
+		batch.Queue(`
+INSERT INTO organization (organization_id, bootstrap_token, user_profile_outsider_allowed, minimum_archiving_period, created_on)
+VALUES ($1, '', true, 0, 0) ON CONFLICT DO NOTHING`, organization)
+		batch.Queue(`
+INSERT INTO realm (organization, realm_id, created_on)
+SELECT id, $2, 0 FROM organization WHERE organization_id = $1 ON CONFLICT DO NOTHING`,
+			organization, parsec.UUID{}.String())
+		batch.Queue(`
+WITH realm AS (
+    UPDATE realm SET blocks_size = blocks_size + $3
+    WHERE organization = (SELECT id FROM organization WHERE organization_id = $1) RETURNING id, organization
+)
+INSERT INTO block (organization, block_id, realm, author, size, created_on)
+SELECT organization, $2, id, 1, $3, 0 FROM realm`,
+			organization, block.ID.String(), block.Size)
+	}
+	if err := connection.SendBatch(t.Context(), batch).Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Execute runs a statement on a database.
+func Execute(t testing.TB, dsn, statement string) {
+	t.Helper()
+	connection, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close(t.Context()) }() // It has done its work.
+	if _, err := connection.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,11 @@
+package backend
+
+import "parsec-server/pkg/parsec"
+
+// StoredBlock is a block that clients may ask for, as those see it who check
+// what the block store has.
+type StoredBlock struct {
+	Organization parsec.OrganizationID
+	ID           parsec.BlockID
+	Size         int64 // In bytes.
+}

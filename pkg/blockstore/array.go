@@ -1,0 +1,369 @@
+package blockstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+// Array is a block store seen node by node, for those who check and mend it.
+// Its methods are safe for concurrent use, and beside the servers that use the
+// nodes: a block that clients may ask for is complete and never changes.
+type Array struct {
+	level int
+	nodes []Inventory
+}
+
+// NewArray gives the nodes of a RAID of level 0, 1 or 5. A store that is no
+// RAID is one of level 0 with one node.
+func NewArray(level int, stores []backend.BlockStore) (*Array, error) {
+	if level == 5 && len(stores) < minRAID5Nodes {
+		return nil, fmt.Errorf("RAID5 block store needs at least %d nodes", minRAID5Nodes)
+	}
+	a := &Array{level: level}
+	for _, store := range stores {
+		inventory, lists := store.(Inventory)
+		if !lists {
+			return nil, fmt.Errorf("%s: %w", nameOf(store), errNoInventory)
+		}
+		a.nodes = append(a.nodes, inventory)
+	}
+	return a, nil
+}
+
+// Nodes are the stores, in order.
+func (a *Array) Nodes() []Inventory { return a.nodes }
+
+// NodeName names a node in reports, such as "node 0 (S3 bucket …)".
+func (a *Array) NodeName(node int) string {
+	return "node " + strconv.Itoa(node) + " (" + nameOf(a.nodes[node]) + ")"
+}
+
+// Ready tells which nodes do not answer.
+func (a *Array) Ready(ctx context.Context) error {
+	return a.onEach(func(node int) error { return a.nodes[node].Ready(ctx) })
+}
+
+func (a *Array) onEach(action func(node int) error) error {
+	errs := make([]error, len(a.nodes))
+	var running sync.WaitGroup
+	for i := range a.nodes {
+		running.Go(func() {
+			if err := action(i); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", a.NodeName(i), err)
+			}
+		})
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+// holds tells whether a node has a copy or chunk of a block.
+func (a *Array) holds(node int, id parsec.BlockID) bool {
+	return a.level != 0 || node == remainder(id, len(a.nodes))
+}
+
+// pieceSize is the length of each copy or chunk of a block.
+func (a *Array) pieceSize(size int64) int64 {
+	if a.level != 5 {
+		return size
+	}
+	return int64(chunkSize(int(size), len(a.nodes)))
+}
+
+// Presence is what lists of objects tell of a block.
+type Presence int
+
+// The presences. Complete says nothing of the contents of objects.
+const (
+	// Complete has every node list an object of the right length.
+	Complete Presence = iota
+	// Incomplete has nodes list nothing.
+	Incomplete
+	// Contradicted has a node list an object of another length.
+	Contradicted
+)
+
+// Survey compares blocks of one organization, in the order of their ids, with
+// the lists of the nodes. It costs a request for a thousand objects.
+func (a *Array) Survey(ctx context.Context, blocks []backend.StoredBlock) ([]Presence, error) {
+	if len(blocks) == 0 {
+		return nil, nil
+	}
+	listed := make([]map[parsec.BlockID]int64, len(a.nodes))
+	err := a.onEach(func(node int) (err error) {
+		listed[node], err = list(ctx, a.nodes[node], blocks)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	presences := make([]Presence, len(blocks))
+	for i, block := range blocks {
+		for node := range a.nodes {
+			if !a.holds(node, block.ID) {
+				continue
+			}
+			switch size, found := listed[node][block.ID]; {
+			case !found:
+				presences[i] = max(presences[i], Incomplete)
+			case size != a.pieceSize(block.Size):
+				presences[i] = Contradicted
+			}
+		}
+	}
+	return presences, nil
+}
+
+// list gives the lengths of the objects of some blocks, in order, of one
+// organization.
+func list(ctx context.Context, node Inventory, blocks []backend.StoredBlock) (map[parsec.BlockID]int64, error) {
+	wanted := make(map[parsec.BlockID]struct{}, len(blocks))
+	for _, block := range blocks {
+		wanted[block.ID] = struct{}{}
+	}
+	organization := blocks[0].Organization
+	prefix := organization.String() + "/"
+	last := key{organization, blocks[len(blocks)-1].ID}.objectName()
+	after := ""
+	if before, exists := predecessor(blocks[0].ID); exists {
+		after = key{organization, before}.objectName()
+	}
+	sizes := make(map[parsec.BlockID]int64, len(blocks))
+	for {
+		objects, err := node.List(ctx, prefix, after)
+		if err != nil || len(objects) == 0 {
+			return sizes, err
+		}
+		for _, object := range objects {
+			k, isBlock := parseObjectName(object.Name)
+			if _, asked := wanted[k.block]; !isBlock || !asked {
+				continue
+			}
+			// Where there are both spellings, this one is read.
+			if _, found := sizes[k.block]; !found || object.Name == k.objectName() {
+				sizes[k.block] = object.Size
+			}
+		}
+		if after = objects[len(objects)-1].Name; after >= last {
+			return sizes, nil
+		}
+	}
+}
+
+// predecessor is the id before, as numbers, unless there is none.
+func predecessor(id parsec.BlockID) (before parsec.BlockID, exists bool) {
+	for i := len(id) - 1; i >= 0; i-- {
+		id[i]--
+		if id[i] != 0xff {
+			return id, true
+		}
+	}
+	return id, false
+}
+
+// Fault is what is wrong with a copy or chunk.
+type Fault string
+
+// The faults.
+const (
+	// Missing says that the node answers and has no such object.
+	Missing Fault = "missing"
+	// Wrong says that the object is not what was written to it.
+	Wrong Fault = "wrong"
+	// Unreadable says that the node did not answer.
+	Unreadable Fault = "unreadable"
+)
+
+// Piece is a copy or chunk that is not as it should be.
+type Piece struct {
+	Node  int
+	Fault Fault
+	Err   error // Says more.
+
+	// right is what it should be, if the others tell.
+	right   []byte
+	rebuilt bool
+}
+
+// CanMend tells whether the others suffice to write the piece again.
+func (p Piece) CanMend() bool { return p.rebuilt }
+
+// Diagnosis is what reading all copies or chunks of a block has shown. The zero
+// value is that of a block that is well.
+type Diagnosis struct {
+	Pieces []Piece
+	// Lost says that what there is cannot give the block, whatever the nodes
+	// that did not answer have.
+	Lost bool
+	// Unclear says that copies or chunks contradict one another, and nothing
+	// tells which are right.
+	Unclear bool
+}
+
+// Well tells that there is nothing to say.
+func (d Diagnosis) Well() bool { return len(d.Pieces) == 0 && !d.Lost && !d.Unclear }
+
+// Examine reads all copies or chunks of a block, compares them with each other
+// and with the size of the block.
+func (a *Array) Examine(ctx context.Context, block backend.StoredBlock) Diagnosis {
+	pieces := make([][]byte, len(a.nodes))
+	faults := make([]*Piece, len(a.nodes))
+	_ = a.onEach(func(node int) error { // Errors are faults.
+		if a.holds(node, block.ID) {
+			pieces[node], faults[node] = a.read(ctx, node, block)
+		}
+		return nil
+	})
+	var d Diagnosis
+	switch a.level {
+	case 0:
+		for _, fault := range faults {
+			d.Lost = d.Lost || fault != nil && fault.Fault != Unreadable
+		}
+	case 1:
+		d = compareCopies(pieces, faults)
+	default:
+		d = compareChunks(pieces, faults, block.Size)
+	}
+	for _, fault := range faults {
+		if fault != nil {
+			d.Pieces = append(d.Pieces, *fault)
+		}
+	}
+	return d
+}
+
+func (a *Array) read(ctx context.Context, node int, block backend.StoredBlock) ([]byte, *Piece) {
+	data, err := a.nodes[node].Read(ctx, block.Organization, block.ID)
+	switch size := a.pieceSize(block.Size); {
+	case errors.Is(err, backend.ErrBlockNotFound):
+		return nil, &Piece{Node: node, Fault: Missing, Err: err}
+	case errors.Is(err, errDamaged):
+		return nil, &Piece{Node: node, Fault: Wrong, Err: err}
+	case err != nil:
+		return nil, &Piece{Node: node, Fault: Unreadable, Err: err}
+	case int64(len(data)) != size:
+		return nil, &Piece{Node: node, Fault: Wrong, Err: fmt.Errorf("it has %d bytes, not %d", len(data), size)}
+	default:
+		return data, nil
+	}
+}
+
+var errOthersDiffer = errors.New("most others have something else")
+
+// compareCopies takes what most of the copies say for right, and adds faults
+// for the others.
+func compareCopies(copies [][]byte, faults []*Piece) (d Diagnosis) {
+	var right []byte
+	sound, agreeing := 0, 0
+	for i, candidate := range copies {
+		if faults[i] != nil {
+			continue
+		}
+		sound++
+		same := 0
+		for j, other := range copies {
+			if faults[j] == nil && bytes.Equal(candidate, other) {
+				same++
+			}
+		}
+		if same > agreeing {
+			right, agreeing = candidate, same
+		}
+	}
+	switch {
+	case sound == 0:
+		d.Lost = !slices.ContainsFunc(faults, func(f *Piece) bool { return f.Fault == Unreadable })
+		return d
+	case 2*agreeing <= sound:
+		d.Unclear = true
+		return d
+	}
+	for i, candidate := range copies {
+		if faults[i] == nil && !bytes.Equal(candidate, right) {
+			faults[i] = &Piece{Node: i, Fault: Wrong, Err: errOthersDiffer}
+		}
+		faults[i].mend(right)
+	}
+	return d
+}
+
+// compareChunks adds a fault for a chunk that the others show to be wrong.
+func compareChunks(chunks [][]byte, faults []*Piece, size int64) (d Diagnosis) {
+	lost, gone, silent := -1, 0, 0
+	for i, fault := range faults {
+		switch {
+		case fault == nil:
+		case fault.Fault == Unreadable:
+			lost = i
+			silent++
+		default:
+			lost = i
+			gone++
+		}
+	}
+	if gone+silent > 1 {
+		d.Lost = gone > 1
+		return d
+	}
+	var block []byte
+	var fits bool
+	if lost < 0 {
+		if _, fits = decodeSized(chunks, len(chunks)-1, size); fits && isParity(chunks) {
+			return d
+		}
+		if block, lost, fits = findWrongSized(chunks, size); fits {
+			faults[lost] = &Piece{Node: lost, Fault: Wrong, Err: errors.New("it does not fit the others")}
+		}
+	} else {
+		block, fits = decodeSized(chunks, lost, size)
+	}
+	if !fits {
+		d.Unclear = true
+		return d
+	}
+	faults[lost].mend(encodeChunks(block, len(chunks))[lost])
+	return d
+}
+
+func (p *Piece) mend(right []byte) {
+	if p != nil && p.Fault != Unreadable {
+		p.right, p.rebuilt = right, true
+	}
+}
+
+// decodeSized is decodeChunks of a block whose length is known.
+func decodeSized(chunks [][]byte, lost int, size int64) (block []byte, fits bool) {
+	block, err := decodeChunks(chunks, lost)
+	return block, err == nil && int64(len(block)) == size
+}
+
+// findWrongSized gives the only chunk that the others are consistent without.
+func findWrongSized(chunks [][]byte, size int64) (block []byte, wrong int, found bool) {
+	for lost := range chunks {
+		candidate, fits := decodeSized(chunks, lost, size)
+		if fits && found {
+			return nil, 0, false
+		}
+		if fits {
+			block, wrong, found = candidate, lost, true
+		}
+	}
+	return block, wrong, found
+}
+
+// Mend writes a piece again.
+func (a *Array) Mend(ctx context.Context, block backend.StoredBlock, piece Piece) error {
+	if err := a.nodes[piece.Node].Create(ctx, block.Organization, block.ID, piece.right); err != nil {
+		return fmt.Errorf("%s: %w", a.NodeName(piece.Node), err)
+	}
+	return nil
+}

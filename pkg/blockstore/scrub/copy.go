@@ -1,0 +1,94 @@
+package scrub
+
+import (
+	"context"
+	"fmt"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/blockstore"
+)
+
+// Target is where blocks are copied to.
+type Target struct {
+	// Store writes, and Array are its nodes.
+	Store backend.BlockStore
+	Array *blockstore.Array
+	// DryRun writes nothing.
+	DryRun bool
+	// Copied is told of each block that is written, or would be. It is called
+	// one at a time.
+	Copied func(backend.StoredBlock)
+}
+
+// Copy writes every block of source that target does not have, and overwrites
+// nothing that is not the block. It gives the last block before which all are
+// done.
+func Copy(ctx context.Context, walk *Walk, source backend.BlockStore, target Target) (last *backend.StoredBlock, err error) {
+	if err := source.Ready(ctx); err != nil {
+		return walk.After, err
+	}
+	if err := target.Array.Ready(ctx); err != nil {
+		return walk.After, err
+	}
+	c := &copying{Walk: walk, source: source, target: target}
+	return walk.pages(ctx, func(ctx context.Context, blocks []backend.StoredBlock) error {
+		presences, err := target.Array.Survey(ctx, blocks)
+		if err != nil {
+			return err
+		}
+		var incomplete []backend.StoredBlock
+		for i, block := range blocks {
+			switch presences[i] {
+			case blockstore.Complete:
+				walk.advance(block)
+			case blockstore.Contradicted:
+				walk.report(Finding{
+					Problem: Contradicted, Organization: block.Organization, Block: block.ID,
+					Detail: "there is something else under its name, which is not overwritten",
+				})
+				walk.advance(block)
+			default:
+				incomplete = append(incomplete, block)
+			}
+		}
+		return walk.each(ctx, incomplete, c.copy)
+	})
+}
+
+type copying struct {
+	*Walk
+	source  backend.BlockStore
+	target  Target
+	silence silence
+}
+
+func (c *copying) copy(ctx context.Context, block backend.StoredBlock) error {
+	if !c.target.DryRun {
+		err := c.transfer(ctx, block)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			c.report(Finding{Problem: Uncopied, Organization: block.Organization, Block: block.ID, Detail: err.Error()})
+			return c.silence.add(err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.target.Copied(block)
+	return nil
+}
+
+func (c *copying) transfer(ctx context.Context, block backend.StoredBlock) error {
+	data, err := c.source.Read(ctx, block.Organization, block.ID)
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	if int64(len(data)) != block.Size {
+		return fmt.Errorf("read: it has %d bytes, not %d", len(data), block.Size)
+	}
+	if err := c.target.Store.Create(ctx, block.Organization, block.ID, data); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package postgres_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/store/postgres"
+)
+
+func openPool(t testing.TB, dsn string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := postgres.NewPool(dsn, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+func openBlockIndex(t testing.TB, dsn string) *postgres.BlockIndex {
+	t.Helper()
+	index, err := postgres.NewBlockIndex(t.Context(), openPool(t, dsn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
+}
+
+func storedBlock(t testing.TB, organization string, size int64) backend.StoredBlock {
+	t.Helper()
+	id, err := parsec.ParseOrganizationID(organization)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return backend.StoredBlock{Organization: id, ID: parsec.BlockID(parsec.NewUUID()), Size: size}
+}
+
+// However large the pages, they give each block once, organization by
+// organization, and no upload.
+func TestBlockIndexPages(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	index := openBlockIndex(t, dsn)
+	if blocks, err := index.Blocks(t.Context(), nil, 10); err != nil || len(blocks) != 0 {
+		t.Fatalf("an empty database has %v: %v", blocks, err)
+	}
+	var all []backend.StoredBlock
+	var size int64
+	for _, organization := range []string{"Zoo", "Zoo-2", "Aé"} {
+		var some []backend.StoredBlock
+		for i := range 7 {
+			some = append(some, storedBlock(t, organization, int64(i)<<30))
+			size += int64(i) << 30
+		}
+		testkit.InsertBlocks(t, dsn, some...)
+		slices.SortFunc(some, func(a, b backend.StoredBlock) int { return strings.Compare(a.ID.String(), b.ID.String()) })
+		all = append(all, some...)
+	}
+	upload := backend.BlockUpload{ID: parsec.BlockID(parsec.NewUUID()), Token: parsec.NewUUID(), Until: 1}
+	if held, err := index.HoldBlock(t.Context(), all[0].Organization, upload); err != nil || !held {
+		t.Fatalf("hold a block: %t, %v", held, err)
+	}
+	if got, err := index.BlocksSize(t.Context()); err != nil || got != size {
+		t.Errorf("%d bytes in all, want %d (%v)", got, size, err)
+	}
+	for most := range 9 {
+		most++
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			var got []backend.StoredBlock
+			for after := (*backend.StoredBlock)(nil); ; after = &got[len(got)-1] {
+				page, err := index.Blocks(t.Context(), after, most)
+				if err != nil || len(page) > most {
+					t.Fatalf("a page of %d blocks: %v", len(page), err)
+				}
+				if len(page) == 0 {
+					break
+				}
+				got = append(got, page...)
+			}
+			if !slices.Equal(got, all) {
+				t.Errorf("got %v, want %v", got, all)
+			}
+		})
+	}
+}
+
+// A block that is held can neither be held again nor be uploaded, and is not
+// known; one that is known cannot be held.
+func TestBlockIndexHolds(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	store, index := testkit.OpenPostgres(t, dsn, newBus(t)), openBlockIndex(t, dsn)
+	known, stray, foreign := storedBlock(t, "Acme", 1), storedBlock(t, "Acme", 1), storedBlock(t, "Elsewhere", 1)
+	testkit.InsertBlocks(t, dsn, known)
+	wantStray := func(want bool) {
+		t.Helper()
+		strays, foreigns, err := index.StrayBlocks(t.Context(), []backend.StoredBlock{stray, known, foreign})
+		if err != nil || !slices.Equal(strays, []bool{want, false, false}) || !slices.Equal(foreigns, []bool{false, false, true}) {
+			t.Errorf("stray %v, foreign %v: %v", strays, foreigns, err)
+		}
+	}
+	now := parsec.DateTimeOf(time.Now())
+	upload := func(block backend.StoredBlock) backend.BlockUpload {
+		return backend.BlockUpload{ID: block.ID, Token: parsec.NewUUID(), Until: now.Add(time.Minute)}
+	}
+	wantHold := func(block backend.StoredBlock, upload backend.BlockUpload, want bool) {
+		t.Helper()
+		if held, err := index.HoldBlock(t.Context(), block.Organization, upload); err != nil || held != want {
+			t.Errorf("held %t, want %t (%v)", held, want, err)
+		}
+	}
+	user, err := parsec.ParseUserID("alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := upload(stray)
+	wantReserved := func(want bool) {
+		t.Helper()
+		facts, err := store.ReserveBlock(t.Context(), stray.Organization, user, parsec.RealmID{}, client, now)
+		if err != nil || facts.Reserved != want || facts.Exists {
+			t.Errorf("a client's reservation: %+v, want %t (%v)", facts, want, err)
+		}
+	}
+	free := func(upload backend.BlockUpload) {
+		t.Helper()
+		if err := index.FreeBlock(t.Context(), stray.Organization, upload); err != nil {
+			t.Error(err)
+		}
+	}
+	wantStray(true)
+	first := upload(stray)
+	wantHold(stray, first, true)
+	wantHold(stray, upload(stray), false)
+	wantHold(known, upload(known), false)
+	wantHold(foreign, upload(foreign), false)
+	wantStray(false)
+	wantReserved(false)
+	free(upload(stray)) // Of nobody.
+	wantReserved(false)
+	free(first)
+	wantStray(true)
+	wantReserved(true)
+	wantStray(false)
+	wantHold(stray, upload(stray), false)
+}
+
+func TestBlockIndexWantsTheSchema(t *testing.T) {
+	pool := openPool(t, testkit.NewBlankPostgres(t))
+	if _, err := postgres.NewBlockIndex(t.Context(), pool); err == nil || !strings.Contains(err.Error(), "run `parsec backend migrate`") {
+		t.Errorf("without schema: %v", err)
+	}
+}
