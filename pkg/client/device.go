@@ -72,7 +72,7 @@ func (d *Device) NewDevice(name parsec.DeviceName, label parsec.DeviceLabel, now
 	device.ID = d.ID.User().Device(name)
 	device.Label = label
 	device.SigningKey = newSigningKey()
-	full, redacted, err := device.certifyDevice(d.ID, d.SigningKey, now)
+	full, redacted, err := certifyDevice(device.certificate(d.ID, now), d.SigningKey)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -148,10 +148,19 @@ func newUser(organization parsec.OrganizationID, root parsec.VerifyKey, person P
 // certify makes the certificates of the user of d and of d, its first device,
 // signed by author, zero for the root key.
 func (d *Device) certify(author parsec.DeviceID, key ed25519.PrivateKey, now parsec.DateTime) (*protocol.UserCreateRequest, error) {
-	user := certificate.User{
+	return certifyUser(certificate.User{
 		Author: author, Timestamp: now, UserID: d.ID.User(),
 		HumanHandle: d.HumanHandle, PublicKey: d.PublicKey(), Profile: d.Profile,
-	}
+	}, d.certificate(author, now), key)
+}
+
+// certificate is that of d, by author.
+func (d *Device) certificate(author parsec.DeviceID, now parsec.DateTime) certificate.Device {
+	return certificate.Device{Author: author, Timestamp: now, DeviceID: d.ID, DeviceLabel: d.Label, VerifyKey: d.VerifyKey()}
+}
+
+// certifyUser signs a user and its first device, with the key of their author.
+func certifyUser(user certificate.User, first certificate.Device, key ed25519.PrivateKey) (*protocol.UserCreateRequest, error) {
 	full, err := user.Sign(key)
 	if err != nil {
 		return nil, err
@@ -160,7 +169,7 @@ func (d *Device) certify(author parsec.DeviceID, key ed25519.PrivateKey, now par
 	if err != nil {
 		return nil, err
 	}
-	device, redactedDevice, err := d.certifyDevice(author, key, now)
+	device, redactedDevice, err := certifyDevice(first, key)
 	if err != nil {
 		return nil, err
 	}
@@ -170,10 +179,7 @@ func (d *Device) certify(author parsec.DeviceID, key ed25519.PrivateKey, now par
 	}, nil
 }
 
-func (d *Device) certifyDevice(author parsec.DeviceID, key ed25519.PrivateKey, now parsec.DateTime) (full, redacted []byte, err error) {
-	device := certificate.Device{
-		Author: author, Timestamp: now, DeviceID: d.ID, DeviceLabel: d.Label, VerifyKey: d.VerifyKey(),
-	}
+func certifyDevice(device certificate.Device, key ed25519.PrivateKey) (full, redacted []byte, err error) {
 	if full, err = device.Sign(key); err != nil {
 		return nil, nil, err
 	}
