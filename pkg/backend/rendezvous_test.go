@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"parsec-server/pkg/backend"
+	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 )
@@ -122,12 +122,16 @@ func (p *pair) run(ctx context.Context, s step, said string) (string, error) {
 	}
 }
 
+// patience is how long a test waits for what comes in milliseconds, before it
+// fails.
+const patience = 10 * time.Second
+
 func (p *pair) wait(done <-chan outcome) outcome {
 	p.t.Helper()
 	select {
 	case o := <-done:
 		return o
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		p.t.Fatal("the command does not end")
 		return outcome{}
 	}
@@ -140,20 +144,32 @@ func (p *pair) wantStatus(what string, done <-chan outcome, want protocol.Status
 	}
 }
 
-// talked returns once the side has spoken in its half of the conduit.
-func (p *pair) talked(side backend.Side) {
+// until returns once the conduit is as wanted.
+func (p *pair) until(what string, wanted func(backend.Conduit) bool) {
 	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
 	for {
-		var said bool
-		p.ok(nil, p.store.Update(p.t.Context(), backend.Scope{Organization: acme, Invitation: p.token, Greeter: p.greeter.User()}, func(tx backend.Tx) error {
-			conduit, _ := tx.Conduit()
-			said = conduit.Halves[side].Said != nil
-			return nil
-		}))
-		if said {
+		var conduit backend.Conduit
+		err := p.store.Update(ctx, backend.Scope{Organization: acme, Invitation: p.token, Greeter: p.greeter.User()}, func(tx backend.Tx) error {
+			if found, ok := tx.Conduit(); ok {
+				conduit = *found
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			p.t.Fatalf("%s: %v: %+v", what, err, conduit)
+		}
+		if wanted(conduit) {
 			return
 		}
 	}
+}
+
+// talked returns once the side has spoken in its half of the conduit.
+func (p *pair) talked(side backend.Side) {
+	p.t.Helper()
+	p.until("talk", func(c backend.Conduit) bool { return c.Halves[side].Said != nil })
 }
 
 // through has both sides go through the steps before number; first speaks first.
@@ -283,26 +299,85 @@ func TestConduitFirstSpeakerDies(t *testing.T) {
 	}
 }
 
-// TestConduitDeleted ends every wait, at every step.
+// reach brings the conduit to a state, where nobody has spoken but who does two
+// exchanges in one command; those go on in pending.
+func (p *pair) reach(state backend.ConduitState) (pending [2]<-chan outcome) {
+	p.t.Helper()
+	if at := slices.Index(withoutNonces, state); at >= 0 {
+		p.through(at, backend.GreeterSide)
+		return pending
+	}
+	p.through(1, backend.GreeterSide)
+	if state == backend.ConduitClaimerHashedNonce {
+		return pending
+	}
+	pending[backend.ClaimerSide] = p.begin(p.t.Context(), step{1, backend.ClaimerSide}, "hash")
+	p.wantStatus("2a of the greeter", p.begin(p.t.Context(), step{1, backend.GreeterSide}, ""), protocol.StatusOK)
+	p.talked(backend.ClaimerSide)
+	if state == backend.ConduitGreeterNonce {
+		return pending
+	}
+	pending[backend.GreeterSide] = p.begin(p.t.Context(), step{2, backend.GreeterSide}, "nonce")
+	p.wantStatus("2a of the claimer", pending[backend.ClaimerSide], protocol.StatusOK)
+	p.talked(backend.GreeterSide)
+	pending[backend.ClaimerSide] = nil
+	return pending
+}
+
+// withoutNonces has the states at the numbers of their steps.
+var withoutNonces = []backend.ConduitState{
+	backend.ConduitWaitPeers, "", "", backend.ConduitClaimerTrust, backend.ConduitGreeterTrust, backend.ConduitCommunicate,
+}
+
+// TestConduitDeleted ends every wait, in every exchange.
 func TestConduitDeleted(t *testing.T) {
-	for _, number := range []int{0, 3, 4, 5} {
-		for _, side := range []backend.Side{backend.GreeterSide, backend.ClaimerSide} {
+	for _, exchange := range exchanges {
+		for side := range exchange.commands {
+			number := exchange.commands[side]
+			if number < 0 {
+				continue // A command that is there already.
+			}
 			p := newPair(t)
-			p.through(number, side)
-			waiting := p.begin(t.Context(), step{number, side}, "")
-			p.talked(side)
+			waiter := 1 - side
+			waiting := p.reach(exchange.state)[waiter]
+			if waiting == nil {
+				waiter = side
+				waiting = p.begin(t.Context(), step{number, backend.Side(waiter)}, "")
+				p.talked(backend.Side(waiter))
+			}
 			p.ok(nil, p.inviteDelete(p.alice2(), p.token))
-			for _, done := range []<-chan outcome{waiting, p.begin(t.Context(), step{number, side}, "")} {
-				err := p.wait(done).err
-				if side == backend.GreeterSide && status(nil, err) != protocol.StatusAlreadyDeleted {
-					t.Errorf("step %s of the greeter: %v", steps[number], err)
-				}
-				if side == backend.ClaimerSide && !errors.Is(err, backend.DeletedInvitation) {
-					t.Errorf("step %s of the claimer: %v", steps[number], err)
+			for _, done := range []<-chan outcome{waiting, p.begin(t.Context(), step{number, backend.Side(waiter)}, "")} {
+				if err := p.wait(done).err; !errors.Is(err, deleted[waiter]) {
+					t.Errorf("%s of side %d: %v", exchange.state, waiter, err)
 				}
 			}
 		}
 	}
+}
+
+// deleted is what the sides get of a deleted invitation.
+var deleted = [2]error{protocol.Refuse(protocol.StatusAlreadyDeleted, ""), backend.DeletedInvitation}
+
+// TestConduitAfterLostEvents has a waiter look again when events are lost,
+// among them that which was for it.
+func TestConduitAfterLostEvents(t *testing.T) {
+	p := newPair(t)
+	deaf := event.NewBus() // The store does not publish to it.
+	t.Cleanup(deaf.Close)
+	p.sides[backend.GreeterSide] = backend.New(p.store, p.blocks, deaf, p.webhooks, p.clock.now, discard, backend.Options{})
+	served := p.begin(t.Context(), step{0, backend.GreeterSide}, "greeter")
+	p.talked(backend.GreeterSide)
+	p.wantStatus("the claimer", p.begin(t.Context(), step{0, backend.ClaimerSide}, "claimer"), protocol.StatusOK)
+	deaf.Lose()
+	if got := p.wait(served); got.err != nil || got.heard != string(nonce("claimer")) {
+		t.Errorf("the greeter: %+v", got)
+	}
+	waiting := p.begin(t.Context(), step{1, backend.GreeterSide}, "")
+	p.talked(backend.GreeterSide)
+	deaf.Lose() // for nothing
+	p.ok(nil, p.inviteDelete(p.alice(), p.token))
+	deaf.Lose()
+	p.wantStatus("the greeter of a deleted invitation", waiting, protocol.StatusAlreadyDeleted)
 }
 
 // TestConduitStrangers has who may not talk.
@@ -350,179 +425,5 @@ func TestConduitRevokedGreeter(t *testing.T) {
 	}
 	if err := p.wait(p.begin(t.Context(), step{0, backend.GreeterSide}, "")).err; !errors.Is(err, backend.ErrSessionOver) {
 		t.Errorf("the greeter: %v", err)
-	}
-}
-
-// modelled is one exchange under way in the model below.
-type modelled struct {
-	side backend.Side
-	said string
-	done <-chan outcome
-}
-
-// TestConduitModel plays random commands of both sides, resets, deaths and a
-// deletion, against a model that keeps one thing: who waits at which state, and
-// what it said. Steps 2a of the claimer and 2b of the greeter have two
-// exchanges, which the model lets follow each other.
-func TestConduitModel(t *testing.T) {
-	f := newFixture(t)
-	rapid.Check(t, func(rt *rapid.T) {
-		token := f.inviteNew(f.alice(), forUser(parsec.NewUUID().Hex()+"@example.com"))
-		facts, err := f.Invitation(t.Context(), acme, token)
-		f.ok(facts, err)
-		invitee := facts.Invitee(latest)
-		remote := backend.New(f.store, f.blocks, f.bus, f.webhooks, f.clock.now, discard, backend.Options{})
-		p := &pair{fixture: f, greeter: f.alice(), invitee: &invitee, token: token, sides: [2]*backend.Backend{f.Backend, remote}}
-		m := &conduitModel{pair: p, rt: rt}
-		for range rapid.IntRange(5, 40).Draw(rt, "commands") {
-			m.command(rapid.SampledFrom([]backend.Side{backend.GreeterSide, backend.ClaimerSide}).Draw(rt, "side"))
-			if m.waiting != nil && rapid.IntRange(0, 9).Draw(rt, "death") == 0 {
-				m.die()
-			}
-		}
-		m.delete()
-	})
-}
-
-// conduitModel knows the state by its number: that of the step whose turn it
-// is, leaving out the nonces, which steps 1 and 3a enclose.
-type conduitModel struct {
-	*pair
-	rt *rapid.T
-	// state is the step that is next, in modelSteps.
-	state int
-	// waiting is who waits in it.
-	waiting *modelled
-	cancel  context.CancelFunc
-	// unserved is the side that has not taken what ended its last exchange.
-	unserved *backend.Side
-	// spoken is the side that spoke and died.
-	spoken *modelled
-	count  int
-}
-
-// command sends one: mostly that whose turn it is.
-func (m *conduitModel) command(side backend.Side) {
-	number := m.state
-	switch rapid.IntRange(0, 9).Draw(m.rt, "choice") {
-	case 0:
-		number = 0
-	case 1:
-		number = rapid.SampledFrom([]int{1, 2, 3, 4, 5}).Draw(m.rt, "step")
-	}
-	m.count++
-	said := fmt.Sprint("said ", m.count)
-	if m.waiting != nil && number == 1 && m.state == 1 || number == 1 && m.state == 1 {
-		number = 5 // The nonces are played as a whole, below.
-	}
-	mineSaid := m.waiting != nil && m.waiting.side == side || m.spoken != nil && m.spoken.side == side
-	mineUnserved := m.unserved != nil && *m.unserved == side
-	if number != m.state || mineSaid || mineUnserved {
-		if number != 0 {
-			m.want(m.begin(m.t.Context(), step{number, side}, said), outcome{err: protocol.Refuse(protocol.StatusInvalidState, "")})
-			return
-		}
-		lost := m.waiting
-		m.state, m.waiting, m.spoken, m.unserved = 0, nil, nil, nil
-		m.first(side, 0, said)
-		if lost != nil {
-			m.want(lost.done, outcome{err: protocol.Refuse(protocol.StatusInvalidState, "")})
-		}
-		return
-	}
-	switch {
-	case m.waiting != nil:
-		peer := m.waiting
-		m.waiting = nil
-		m.want(m.begin(m.t.Context(), step{number, side}, said), outcome{heard: heardIn(number, peer.said)})
-		m.want(peer.done, outcome{heard: heardIn(number, said)})
-		m.next()
-	case m.spoken != nil:
-		peer := m.spoken
-		m.spoken, m.unserved = nil, &peer.side
-		m.want(m.begin(m.t.Context(), step{number, side}, said), outcome{heard: heardIn(number, peer.said)})
-		m.next()
-	default:
-		m.first(side, number, said)
-	}
-}
-
-// next goes on, through the nonces at once.
-func (m *conduitModel) next() {
-	if m.state < 5 {
-		m.state++
-	}
-	if m.state != 1 {
-		return
-	}
-	if m.unserved != nil {
-		return // It has to begin again.
-	}
-	hashed := m.begin(m.t.Context(), step{1, backend.ClaimerSide}, "hash")
-	m.want(m.begin(m.t.Context(), step{1, backend.GreeterSide}, ""), outcome{heard: string(nonce("hash"))})
-	nonces := m.begin(m.t.Context(), step{2, backend.GreeterSide}, "greeter's")
-	m.want(hashed, outcome{heard: string(nonce("greeter's"))})
-	m.want(m.begin(m.t.Context(), step{2, backend.ClaimerSide}, "claimer's"), outcome{})
-	m.want(nonces, outcome{heard: string(nonce("claimer's"))})
-	m.state = 3
-}
-
-func (m *conduitModel) first(side backend.Side, number int, said string) {
-	ctx, cancel := context.WithCancel(m.t.Context())
-	m.waiting, m.cancel = &modelled{side, said, m.begin(ctx, step{number, side}, said)}, cancel
-	m.talkedOf(said, number, side)
-}
-
-// talkedOf returns once the store has what a side said.
-func (m *conduitModel) talkedOf(said string, number int, side backend.Side) {
-	want := heardIn(number, said)
-	for {
-		var got []byte
-		m.ok(nil, m.store.Update(m.t.Context(), backend.Scope{Organization: acme, Invitation: m.token, Greeter: aliceID.User()}, func(tx backend.Tx) error {
-			conduit, _ := tx.Conduit()
-			got = conduit.Halves[side].Said
-			return nil
-		}))
-		if got != nil && string(got) == want {
-			return
-		}
-	}
-}
-
-// die abandons who waits.
-func (m *conduitModel) die() {
-	m.cancel()
-	m.want(m.waiting.done, outcome{err: context.Canceled})
-	m.spoken, m.waiting = m.waiting, nil
-}
-
-func (m *conduitModel) delete() {
-	m.ok(nil, m.inviteDelete(m.greeter, m.token))
-	wants := [2]error{protocol.Refuse(protocol.StatusAlreadyDeleted, ""), backend.DeletedInvitation}
-	if m.waiting != nil {
-		m.want(m.waiting.done, outcome{err: wants[m.waiting.side]})
-	}
-	for side, want := range wants {
-		m.want(m.begin(m.t.Context(), step{0, backend.Side(side)}, ""), outcome{err: want})
-	}
-}
-
-// heardIn is how the peer hears what is said in a step.
-func heardIn(number int, said string) string {
-	switch steps[number] {
-	case "1":
-		return string(nonce(said))
-	case "4":
-		return said
-	default:
-		return ""
-	}
-}
-
-func (m *conduitModel) want(done <-chan outcome, want outcome) {
-	m.t.Helper()
-	got := m.wait(done)
-	if !errors.Is(got.err, want.err) || want.err == nil && got != want {
-		m.rt.Fatalf("state %s: %+v, want %+v", steps[m.state], got, want)
 	}
 }

@@ -1,0 +1,269 @@
+package backend_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// exchanges are those of docs/protocol/invite.md §4, with the commands, by
+// number, that begin with them; -1 for a side that a command before brings
+// there.
+var exchanges = []struct {
+	state    backend.ConduitState
+	commands [2]int
+}{
+	{backend.ConduitWaitPeers, [2]int{0, 0}},
+	{backend.ConduitClaimerHashedNonce, [2]int{1, 1}},
+	{backend.ConduitGreeterNonce, [2]int{2, -1}},
+	{backend.ConduitClaimerNonce, [2]int{-1, 2}},
+	{backend.ConduitClaimerTrust, [2]int{3, 3}},
+	{backend.ConduitGreeterTrust, [2]int{4, 4}},
+	{backend.ConduitCommunicate, [2]int{5, 5}},
+}
+
+// utterance is what a command says in one exchange.
+type utterance struct {
+	exchange int // of exchanges
+	said     string
+}
+
+// utterances of a command: two for 2a of the claimer and 2b of the greeter.
+func utterances(s step, said string) []utterance {
+	greeting := s.side == backend.GreeterSide
+	switch name := steps[s.number]; {
+	case name == "1":
+		return []utterance{{0, string(nonce(said))}}
+	case name == "2a" && greeting:
+		return []utterance{{1, ""}}
+	case name == "2a":
+		return []utterance{{1, string(nonce(said))}, {2, ""}}
+	case name == "2b" && greeting:
+		return []utterance{{2, string(nonce(said))}, {3, ""}}
+	case name == "2b":
+		return []utterance{{3, string(nonce(said))}}
+	case name == "3a":
+		return []utterance{{4, ""}}
+	case name == "3b":
+		return []utterance{{5, ""}}
+	default:
+		return []utterance{{6, said}}
+	}
+}
+
+// TestConduitModel plays random commands of both sides, each on an instance of
+// its own, with resets, repetitions, deaths and deletions at any moment,
+// against a model.
+func TestConduitModel(t *testing.T) {
+	f := newFixture(t)
+	remote := backend.New(f.store, f.blocks, f.bus, f.webhooks, f.clock.now, discard, backend.Options{})
+	rapid.Check(t, func(rt *rapid.T) { playConduit(rt, f, remote, 60) })
+}
+
+// TestConduitModelOnTwoInstances is over one database, each instance with its
+// own listener.
+func TestConduitModelOnTwoInstances(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	open := func(t testing.TB, bus *event.Bus) backend.Store { return testkit.OpenPostgres(t, dsn, bus) }
+	f := newFixture(t, func(s *setup) { s.store = open })
+	bus := event.NewBus()
+	t.Cleanup(bus.Close)
+	remote := backend.New(open(t, bus), f.blocks, bus, f.webhooks, f.clock.now, discard, backend.Options{})
+	rapid.Check(t, func(rt *rapid.T) { playConduit(rt, f, remote, 12) })
+}
+
+// playConduit plays at most so many commands on a new invitation.
+func playConduit(rt *rapid.T, f *fixture, remote *backend.Backend, commands int) {
+	token := f.inviteNew(f.alice(), forUser(parsec.NewUUID().Hex()+"@example.com"))
+	facts, err := f.Invitation(f.t.Context(), acme, token)
+	f.ok(facts, err)
+	invitee := facts.Invitee(latest)
+	m := &conduitModel{rt: rt, pair: &pair{
+		fixture: f, greeter: f.alice(), invitee: &invitee, token: token, sides: [2]*backend.Backend{f.Backend, remote},
+	}}
+	defer func() { // whatever fails
+		for _, c := range m.waiting {
+			c.cancel()
+		}
+	}()
+	for range rapid.IntRange(commands/10, commands).Draw(rt, "commands") {
+		switch choice := rapid.IntRange(0, 99).Draw(rt, "choice"); {
+		case choice == 0:
+			m.delete()
+		case choice < 8 && len(m.waiting) > 0:
+			m.die(rapid.SampledFrom(m.waiting).Draw(rt, "who dies"))
+		default:
+			m.command(rapid.SampledFrom([]backend.Side{backend.GreeterSide, backend.ClaimerSide}).Draw(rt, "side"))
+		}
+	}
+	m.delete()
+	for side := range m.sides {
+		m.command(backend.Side(side))
+	}
+}
+
+// conduitModel is what the specification says of a conduit.
+type conduitModel struct {
+	*pair
+	rt *rapid.T
+	// state is the exchange that comes next, and count how many have ended,
+	// resets among them.
+	state, count int
+	deleted      bool
+	// said is what each side says in this exchange, and owed what ended the
+	// exchange before for a side that has not taken it; nil for nothing.
+	said, owed [2]*string
+	waiting    []*speaker
+	commands   int
+}
+
+// speaker is a command under way.
+type speaker struct {
+	step
+	left []utterance
+	// count is that of the model when it began to wait.
+	count  int
+	done   <-chan outcome
+	cancel context.CancelFunc
+}
+
+// command sends one, mostly that whose turn it is, and looks at all that comes
+// of it.
+func (m *conduitModel) command(side backend.Side) {
+	number := exchanges[m.state].commands[side]
+	switch rapid.IntRange(0, 9).Draw(m.rt, "which") {
+	case 0:
+		number = 0
+	case 1:
+		number = rapid.IntRange(0, len(steps)-1).Draw(m.rt, "step")
+	}
+	if number < 0 {
+		number = rapid.IntRange(1, len(steps)-1).Draw(m.rt, "step out of turn")
+	}
+	m.commands++
+	said := fmt.Sprint("said ", m.commands)
+	if number == 5 && rapid.Bool().Draw(m.rt, "nothing") {
+		said = ""
+	}
+	ctx, cancel := context.WithCancel(m.t.Context())
+	c := &speaker{step: step{number, side}, left: utterances(step{number, side}, said), cancel: cancel}
+	c.done = m.begin(ctx, c.step, said)
+	m.talk(c)
+	m.settle()
+}
+
+// talk has a command say what comes next, until it waits or ends.
+func (m *conduitModel) talk(c *speaker) {
+	for {
+		u, peer := c.left[0], 1-c.side
+		switch {
+		case m.deleted:
+			m.end(c, outcome{err: deleted[c.side]})
+			return
+		case m.state == u.exchange && m.said[c.side] == nil && m.owed[c.side] == nil:
+		case u.exchange == 0:
+			m.state, m.said, m.owed = 0, [2]*string{}, [2]*string{}
+			m.count++
+		default:
+			m.end(c, outcome{err: protocol.Refuse(protocol.StatusInvalidState, "")})
+			return
+		}
+		if m.said[peer] == nil {
+			m.said[c.side], c.count = &u.said, m.count
+			m.waiting = append(m.waiting, c)
+			return
+		}
+		heard := *m.said[peer]
+		m.said[peer], m.owed[peer] = nil, &u.said
+		m.state = min(m.state+1, len(exchanges)-1)
+		m.count++
+		if c.left = c.left[1:]; len(c.left) == 0 {
+			m.end(c, outcome{heard: heard})
+			return
+		}
+	}
+}
+
+// settle ends or moves on who waits, then compares the conduit.
+func (m *conduitModel) settle() {
+	for moved := true; moved; {
+		moved = false
+		for _, c := range slices.Clone(m.waiting) {
+			owed := m.owed[c.side]
+			if c.count == m.count && !m.deleted {
+				continue
+			}
+			m.waiting = slices.DeleteFunc(m.waiting, func(other *speaker) bool { return other == c })
+			moved = true
+			switch {
+			case m.deleted:
+				m.end(c, outcome{err: deleted[c.side]})
+			case c.count+1 == m.count && owed != nil:
+				m.owed[c.side] = nil
+				if c.left = c.left[1:]; len(c.left) == 0 {
+					m.end(c, outcome{heard: *owed})
+				} else {
+					m.talk(c)
+				}
+			default:
+				m.end(c, outcome{err: protocol.Refuse(protocol.StatusInvalidState, "")})
+			}
+		}
+	}
+	if m.deleted {
+		return
+	}
+	want := backend.Conduit{State: exchanges[m.state].state, Exchange: uint64(m.count)}
+	for side := range want.Halves {
+		want.Halves[side] = backend.Half{Said: bytesOf(m.said[side]), Heard: bytesOf(m.owed[side])}
+	}
+	m.until(fmt.Sprintf("the conduit becomes %+v", want), func(got backend.Conduit) bool { return reflect.DeepEqual(got, want) })
+}
+
+func bytesOf(text *string) []byte {
+	if text == nil {
+		return nil
+	}
+	return []byte(*text)
+}
+
+// end wants the command to end so.
+func (m *conduitModel) end(c *speaker, want outcome) {
+	m.t.Helper()
+	got := m.wait(c.done)
+	c.cancel()
+	if !errors.Is(got.err, want.err) || want.err == nil && got != want {
+		m.rt.Fatalf("%s of side %d: %+v, want %+v", steps[c.number], c.side, got, want)
+	}
+}
+
+// die abandons a command that waits: what it said stays.
+func (m *conduitModel) die(c *speaker) {
+	c.cancel()
+	m.waiting = slices.DeleteFunc(m.waiting, func(other *speaker) bool { return other == c })
+	m.end(c, outcome{err: context.Canceled})
+	m.settle()
+}
+
+func (m *conduitModel) delete() {
+	want := protocol.StatusOK
+	if m.deleted {
+		want = protocol.StatusAlreadyDeleted
+	}
+	if got := status(nil, m.inviteDelete(m.greeter, m.token)); got != want {
+		m.rt.Fatalf("delete: %s, want %s", got, want)
+	}
+	m.deleted = true
+	m.settle()
+}
