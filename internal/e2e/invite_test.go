@@ -237,3 +237,43 @@ func TestRendezvousOnTwoInstances(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestTwoClaimers has two connections claim one invitation: they share the
+// conduit, and who begins last goes on.
+func TestTwoClaimers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testkit.InstanceOptions{})
+	g := inAPI3
+	alice := g.connect(w, g.found(w, "CoolOrg", "alice@laptop"))
+	token := ok(w, alice.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationDevice}).Token
+	address := w.Address.InvitationAddress(alice.device.Organization, parsec.InvitationDevice, token)
+	first, second := g.claim(w, address), g.claim(w, address)
+	outcomes := make(chan error, 2)
+	for _, claimer := range []claimant{first, second} {
+		go func() {
+			_, err := claimer.Invite1ClaimerWaitPeer(w.ctx, &protocol.Invite1ClaimerWaitPeerRequest{})
+			outcomes <- err
+		}()
+	}
+	// Whichever begins last ends the wait of the other.
+	if err := <-outcomes; !errors.Is(err, protocol.Refuse(protocol.StatusInvalidState, "")) {
+		t.Fatalf("the first claimer: %v", err)
+	}
+	ok(w, alice.Invite1GreeterWaitPeer, &protocol.Invite1GreeterWaitPeerRequest{Token: token})
+	if err := <-outcomes; err != nil {
+		t.Fatalf("the second claimer: %v", err)
+	}
+	// READY lasts as long as one of them.
+	first.conn.Close()
+	wantStatus(w, alice, token, parsec.InvitationReady)
+	greeting, claiming := meet(w, alice.Commands, token, second.Commands)
+	if got := tell(w, greeting, claiming, "hello"); got != "hello" {
+		t.Errorf("heard %q", got)
+	}
+	ok(w, alice.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
+	select {
+	case <-second.conn.Done():
+	case <-w.ctx.Done():
+		t.Fatal("the second claimer stays connected")
+	}
+}
