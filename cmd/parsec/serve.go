@@ -17,6 +17,7 @@ import (
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/tlsfile"
@@ -53,14 +54,15 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, bui
 	defer endListening()
 	defer watchBlockStore(ctx, blocks, logger)()
 	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
+	port := uint16(listener.Addr().(*net.TCPAddr).Port)
+	address := settings.AnnouncedAddress(port)
 	rules := backend.New(store, blocks, bus, webhooks, now, logger, backend.Options{
 		AdministrationToken:     settings.AdministrationToken.Reveal(),
 		SpontaneousBootstrap:    settings.Organization.SpontaneousBootstrap,
 		InitialActiveUsersLimit: settings.Organization.InitialActiveUsersLimit,
 		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,
+		Mailer:                  mailer(settings.Email, address, logger),
 	})
-	port := uint16(listener.Addr().(*net.TCPAddr).Port)
-	address := settings.AnnouncedAddress(port)
 	front := server.New(rules, now, logger, serverOptions(settings, address, build.version, observed.observer()))
 	defer observed.serve(ctx, front, rules, bus, store)()
 
@@ -100,6 +102,14 @@ func listen(ctx context.Context, settings config.Config, logger *slog.Logger) (l
 	var watching sync.WaitGroup
 	watching.Go(func() { certificate.Watch(ctx) })
 	return tls.NewListener(listener, certificate.Config()), func() { cancel(); watching.Wait() }, nil
+}
+
+// mailer is nil without e-mail host.
+func mailer(settings config.Email, address parsec.ServerAddress, logger *slog.Logger) backend.Mailer {
+	if settings.Host == "" {
+		return nil
+	}
+	return mail.New(settings, address, logger)
 }
 
 func serverOptions(settings config.Config, address parsec.ServerAddress, version string, observer server.Observer) server.Options {

@@ -1,0 +1,74 @@
+package mail
+
+import (
+	"errors"
+	netmail "net/mail"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+
+	"parsec-server/pkg/parsec"
+)
+
+var errNotAddress = errors.New("not an e-mail address")
+
+// parseRecipient wants one bare address. One with a quoted local part is
+// refused: hardly any server takes it, and it could hold commands. The domain
+// is put in ASCII, as every SMTP server takes it.
+func parseRecipient(text string) (*netmail.Address, error) {
+	text = strings.TrimSpace(text)
+	parsed, err := netmail.ParseAddress("<" + text + ">")
+	if err != nil || parsed.Name != "" || parsed.Address != text || strings.ContainsFunc(text, isBreak) {
+		return nil, errNotAddress
+	}
+	at := strings.LastIndexByte(text, '@')
+	local, domain := text[:at], text[at+1:]
+	if !isASCII(domain) {
+		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
+			return nil, errNotAddress
+		}
+	}
+	return &netmail.Address{Address: local + "@" + domain}, nil
+}
+
+// isBreak tells what separates or hides something in a line.
+func isBreak(r rune) bool {
+	return unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || strings.ContainsRune(`<>,;:"\`, r)
+}
+
+// oneLine makes of any text one that a header or a sentence may hold: no
+// control character, none that turns the direction of writing or is invisible,
+// single spaces, and nothing that reads like an encoded word (RFC 2047).
+func oneLine(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.IsSpace(r) {
+			return ' '
+		}
+		if unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, text)
+	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "=?", "= ?")
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
+// helloName introduces this server to the SMTP server: as the host that people
+// know it by (RFC 5321 §4.1.3 for an IP address).
+func helloName(address parsec.ServerAddress) string {
+	host := address.Hostname()
+	switch {
+	case strings.HasPrefix(host, "["):
+		return "[IPv6:" + host[1:]
+	case host != "" && strings.Trim(host, "0123456789.") == "":
+		return "[" + host + "]"
+	default:
+		return host
+	}
+}

@@ -1,0 +1,76 @@
+package mail
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// patience bounds a test: whatever it waits for comes in milliseconds.
+const patience = time.Minute
+
+const token = "d6f7b1c02a5e4f80a1b2c3d4e5f60718"
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// discard is for tests that read no log.
+var discard = slog.New(slog.DiscardHandler)
+
+func newMailer(settings config.Email) *Mailer {
+	return New(settings, must(parsec.ParseServerAddress("parsec://parsec.example.com")), discard)
+}
+
+// trusting sends through a server on the loopback.
+func trusting(server *testkit.SMTP, settings config.Email) *Mailer {
+	mailer := newMailer(settings)
+	carrier := mailer.carrier.(*smtpServer)
+	carrier.roots = server.Roots()
+	return mailer
+}
+
+// invitation is one of alice to bob.
+func invitation(of parsec.InvitationType) backend.InvitationMail {
+	mail := backend.InvitationMail{
+		Organization: must(parsec.ParseOrganizationID("CoolOrg")), Type: of,
+		Token:       parsec.InvitationToken(must(parsec.ParseUUID(token))),
+		To:          "bob@example.com",
+		GreeterName: "Alice Martin",
+	}
+	if of != parsec.InvitationDevice {
+		mail.ReplyTo = must(parsec.ParseHumanHandle("alice@example.com", "Alice Martin"))
+	}
+	return mail
+}
+
+func wantSent(t *testing.T, m *Mailer, mail backend.InvitationMail, want protocol.EmailSent) {
+	t.Helper()
+	if sent := m.SendInvitation(within(t), mail); sent != want {
+		t.Errorf("sent: %s, want %s", sent, want)
+	}
+}
+
+// logged collects what is logged.
+func logged() (*slog.Logger, *strings.Builder) {
+	var log strings.Builder
+	return slog.New(slog.NewTextHandler(&log, nil)), &log
+}

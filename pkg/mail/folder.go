@@ -1,0 +1,64 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	gomail "github.com/wneessen/go-mail"
+)
+
+// folder takes e-mails instead of an SMTP server: a folder of temporary files,
+// one for the process, which stays when the process ends.
+type folder struct {
+	logger *slog.Logger
+
+	mu   sync.Mutex
+	path string // "" until the first e-mail
+}
+
+// deliver writes the HTML part, for a browser, and logs where.
+func (f *folder) deliver(ctx context.Context, message *gomail.Msg) error {
+	parts := message.GetParts()
+	html, err := parts[len(parts)-1].GetContent() // the richest comes last
+	if err != nil {
+		return err
+	}
+	path, err := f.write(html)
+	if err != nil {
+		return fmt.Errorf("write the e-mail: %w", err)
+	}
+	f.logger.InfoContext(ctx, "e-mail written in a file: the e-mail host is MOCKED",
+		slog.Any("to", message.GetToString()), slog.String("path", path))
+	return nil
+}
+
+func (f *folder) write(html []byte) (path string, err error) {
+	folder, err := f.make()
+	if err != nil {
+		return "", err
+	}
+	file, err := os.CreateTemp(folder, "tmp-email-*.html")
+	if err != nil {
+		return "", err
+	}
+	_, err = file.Write(html)
+	return file.Name(), errors.Join(err, file.Close())
+}
+
+func (f *folder) make() (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.path != "" {
+		return f.path, nil
+	}
+	path, err := os.MkdirTemp("", "parsec-emails-*")
+	if err != nil {
+		return "", err
+	}
+	f.path = path
+	return path, nil
+}

@@ -1,0 +1,85 @@
+package mail
+
+import (
+	"embed"
+	"fmt"
+	htmltemplate "html/template"
+	"strings"
+	texttemplate "text/template"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
+)
+
+const (
+	downloadURL      = "https://parsec.cloud/get-parsec"
+	documentationURL = "https://docs.parsec.cloud"
+)
+
+//go:embed templates
+var templates embed.FS
+
+var (
+	htmlTemplate = htmltemplate.Must(htmltemplate.ParseFS(templates, "templates/invitation.html"))
+	textTemplate = texttemplate.Must(texttemplate.ParseFS(templates, "templates/invitation.txt"))
+)
+
+// letter is what an e-mail says, in the words of its language: single lines of
+// plain text.
+type letter struct {
+	Language string
+	Subject  string
+	Heading  string
+	Intro    string
+	Facts    []fact
+	// Install comes before the address of the download page.
+	Install, DownloadURL string
+	Open                 string
+	Button               string
+	// LinkHelp comes before the link in clear.
+	LinkHelp, Link                  string
+	UnexpectedTitle, Unexpected     string
+	Documentation, DocumentationURL string
+	Footer                          string
+}
+
+// fact is a line of what the invitation is about.
+type fact struct{ Name, Value string }
+
+// render gives the two bodies.
+func (l letter) render() (text, html string, err error) {
+	var texts, htmls strings.Builder
+	if err := textTemplate.Execute(&texts, l); err != nil {
+		return "", "", err
+	}
+	if err := htmlTemplate.Execute(&htmls, l); err != nil {
+		return "", "", err
+	}
+	return texts.String(), htmls.String(), nil
+}
+
+// compose writes the letter of an invitation to an organization of the server
+// at address.
+func (l *language) compose(mail backend.InvitationMail, address parsec.ServerAddress) letter {
+	words := l.invitations[mail.Type]
+	organization, greeter := mail.Organization.String(), oneLine(mail.GreeterName)
+	names := strings.NewReplacer("{greeter}", greeter, "{organization}", organization, "{server}", address.Hostname())
+	letter := letter{
+		Language: l.tag,
+		Subject:  names.Replace(words.subject), Heading: names.Replace(words.heading), Intro: names.Replace(words.intro),
+		Install: l.install, DownloadURL: downloadURL, Open: words.open,
+		Button: names.Replace(words.button), LinkHelp: l.linkHelp,
+		Link:            address.InvitationAddress(mail.Organization, mail.Type, mail.Token).HTTPRedirection(),
+		UnexpectedTitle: l.unexpected, Unexpected: names.Replace(words.unexpected),
+		Documentation: l.documentation, DocumentationURL: documentationURL,
+		Footer: names.Replace(l.footer),
+	}
+	if mail.ReplyTo != (parsec.HumanHandle{}) {
+		greeter = fmt.Sprintf("%s (%s)", greeter, oneLine(mail.ReplyTo.Email()))
+	}
+	if mail.Type != parsec.InvitationDevice {
+		letter.Facts = append(letter.Facts, fact{l.invitedBy, greeter})
+	}
+	letter.Facts = append(letter.Facts, fact{l.invited, oneLine(mail.To)}, fact{l.organization, organization})
+	return letter
+}

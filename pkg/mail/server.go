@@ -1,0 +1,117 @@
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+
+	"parsec-server/pkg/config"
+)
+
+// stepLimit bounds each step of a delivery, whatever its context allows.
+const stepLimit = 30 * time.Second
+
+// Replies to a recipient that tell nothing of it.
+const (
+	replyClosing       = 421
+	replyLoginRequired = 530
+)
+
+// smtpServer is an SMTP server. Each e-mail has a connection of its own.
+type smtpServer struct {
+	settings config.Email
+	// hello is the name to give; "" for the one of the machine.
+	hello string
+	// roots verify the server's certificate, nil for the system's.
+	roots *x509.CertPool
+}
+
+// deliver talks to the server until the e-mail is accepted. Encryption that
+// is wanted and not to be had is an error: nothing goes in clear instead.
+func (s *smtpServer) deliver(ctx context.Context, message *gomail.Msg) error {
+	connection, err := s.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to the SMTP server: %w", err)
+	}
+	defer connection.Close()
+	// The library has time limits for each step only.
+	defer context.AfterFunc(ctx, func() { connection.Close() })()
+	client, err := s.client(connection, message)
+	if err != nil {
+		return err
+	}
+	err = client.DialAndSendWithContext(ctx, message)
+	if message.IsDelivered() {
+		return nil // what fails after it, such as QUIT, does not count
+	}
+	if err == nil {
+		err = errors.New("the e-mail was not accepted")
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("the SMTP server took too long: %w", err)
+	}
+	return err
+}
+
+func (s *smtpServer) connect(ctx context.Context) (net.Conn, error) {
+	address := net.JoinHostPort(s.settings.Host, strconv.Itoa(s.settings.Port))
+	if s.settings.Encryption() == config.EmailTLS {
+		return (&tls.Dialer{Config: s.tlsConfig()}).DialContext(ctx, "tcp", address)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+}
+
+func (s *smtpServer) tlsConfig() *tls.Config {
+	return &tls.Config{ServerName: s.settings.Host, RootCAs: s.roots, MinVersion: tls.VersionTLS12}
+}
+
+// client is for one e-mail over a connection.
+func (s *smtpServer) client(connection net.Conn, message *gomail.Msg) (*gomail.Client, error) {
+	options := []gomail.Option{
+		gomail.WithPort(s.settings.Port), gomail.WithTimeout(stepLimit), gomail.WithoutNoop(),
+		gomail.WithDialContextFunc(func(context.Context, string, string) (net.Conn, error) { return connection, nil }),
+		gomail.WithTLSConfig(s.tlsConfig()), gomail.WithTLSPolicy(gomail.NoTLS),
+	}
+	if s.settings.Encryption() == config.EmailSTARTTLS {
+		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory))
+	}
+	if s.hello != "" {
+		options = append(options, gomail.WithHELO(s.hello))
+	}
+	if recipients, err := message.GetRecipients(); err == nil && len(recipients) == 1 && isASCII(recipients[0]) {
+		options = append(options, gomail.WithoutSMTPUTF8())
+	}
+	if password := s.settings.Password.Reveal(); s.settings.User != "" && password != "" {
+		options = append(options, gomail.WithUsername(s.settings.User), gomail.WithPassword(password),
+			gomail.WithOpportunisticSMTPAuth(s.mechanisms()...))
+	}
+	return gomail.NewClient(s.settings.Host, options...)
+}
+
+// mechanisms are the ways to log in, the best first. In clear the password
+// itself goes last, and only because the operator asked for no encryption.
+func (s *smtpServer) mechanisms() []gomail.SMTPAuthType {
+	mechanisms := []gomail.SMTPAuthType{gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthSCRAMSHA1, gomail.SMTPAuthCramMD5}
+	if s.settings.Encryption() == config.EmailClear {
+		return append(mechanisms, gomail.SMTPAuthPlainNoEnc, gomail.SMTPAuthLoginNoEnc)
+	}
+	return append(mechanisms, gomail.SMTPAuthPlain, gomail.SMTPAuthLogin)
+}
+
+// isRecipientRefused tells whether the server answered that it does not take
+// e-mails for this recipient.
+func isRecipientRefused(err error) bool {
+	failure, found := errors.AsType[*gomail.SendError](err)
+	if !found || failure.Reason != gomail.ErrSMTPRcptTo {
+		return false
+	}
+	code := failure.ErrorCode()
+	return code != 0 && code != replyClosing && code != replyLoginRequired
+}
