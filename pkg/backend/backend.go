@@ -10,6 +10,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/throttle"
 )
 
 // ErrSessionOver tells that the author may not act any more: its user is
@@ -52,7 +53,8 @@ type Backend struct {
 	now      func() parsec.DateTime
 	options  Options
 	logger   *slog.Logger
-	attempts attempts
+	// attempts are wrong administration tokens.
+	attempts *throttle.Throttle
 	// history is held while statistics of the past are made.
 	history chan struct{}
 
@@ -72,6 +74,7 @@ type Backend struct {
 func New(store Store, blocks BlockStore, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Backend {
 	return &Backend{
 		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
+		attempts:  throttle.New(freeAttempts, attemptInterval),
 		history:   make(chan struct{}, 1),
 		presences: map[parsec.UUID]struct{}{},
 	}

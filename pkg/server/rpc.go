@@ -320,7 +320,7 @@ func (call *rpc) execute(body []byte) error {
 
 // mayNow counts a limited command, or tells the client when to come back.
 func (call *rpc) mayNow() bool {
-	wait := call.server.rates.take(call.server.clientAddress(call.r), call.server.now())
+	wait := call.server.writes.Take(call.server.clientAddress(call.r), call.server.now())
 	if wait > 0 {
 		call.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}

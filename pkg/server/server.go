@@ -15,6 +15,7 @@ import (
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/throttle"
 )
 
 const (
@@ -26,10 +27,14 @@ const (
 	bodyTimeout    = 60 * time.Second
 	keepAlive      = 75 * time.Second
 	maxHandshakes  = 1024
-	retryAfter     = "1"
-	sweepInterval  = 30 * time.Second
-	silenceForPing = 25 * time.Second
-	pongTimeout    = 30 * time.Second
+	// limitedBurst limited commands may come from an address at once, then one
+	// more each limitedInterval: many people may share that of a company.
+	limitedBurst    = 100
+	limitedInterval = 3 * time.Second
+	retryAfter      = "1"
+	sweepInterval   = 30 * time.Second
+	silenceForPing  = 25 * time.Second
+	pongTimeout     = 30 * time.Second
 )
 
 // Options are the settings of a server.
@@ -71,7 +76,8 @@ type Server struct {
 	handler http.Handler
 	http    *http.Server
 	limits  *addressLimits
-	rates   addressRates
+	// writes are those of strangers.
+	writes *throttle.Throttle
 
 	// handlers and newChallenge are replaced by tests.
 	handlers     map[*protocol.Command]handler
@@ -111,6 +117,7 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 		options:      options,
 		now:          now,
 		limits:       newAddressLimits(options.MaxUnauthenticatedPerAddress, maxHandshakes),
+		writes:       throttle.New(limitedBurst, limitedInterval),
 		handlers:     handlers,
 		newChallenge: newChallenge,
 		connections:  map[*connection]struct{}{},
