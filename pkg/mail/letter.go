@@ -28,10 +28,12 @@ var (
 // plain text.
 type letter struct {
 	Language string
-	Subject  string
-	Heading  string
-	Intro    string
-	Facts    []fact
+	// Colon comes between a name and its value.
+	Colon   string
+	Subject string
+	Heading string
+	Intro   string
+	Facts   []fact
 	// Install comes before the address of the download page.
 	Install, DownloadURL string
 	Open                 string
@@ -65,8 +67,8 @@ func (l *language) compose(mail backend.InvitationMail, address parsec.ServerAdd
 	organization, greeter := mail.Organization.String(), oneLine(mail.GreeterName)
 	names := strings.NewReplacer("{greeter}", greeter, "{organization}", organization, "{server}", address.Hostname())
 	letter := letter{
-		Language: l.tag,
-		Subject:  names.Replace(words.subject), Heading: names.Replace(words.heading), Intro: names.Replace(words.intro),
+		Language: l.tag, Colon: l.colon,
+		Subject: names.Replace(words.subject), Heading: names.Replace(words.heading), Intro: names.Replace(words.intro),
 		Install: l.install, DownloadURL: downloadURL, Open: words.open,
 		Button: names.Replace(words.button), LinkHelp: l.linkHelp,
 		Link:            address.InvitationAddress(mail.Organization, mail.Type, mail.Token).HTTPRedirection(),
