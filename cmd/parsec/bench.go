@@ -34,6 +34,7 @@ func (p program) benchCommand() *cobra.Command {
 	flags.IntVar(&options.Size, "size", 0, "Bytes of a vlob or block (default 1 KiB or 512 KiB).")
 	flags.Uint32Var(&options.API, "api", 3, "API major: 1, 2 or 3.")
 	flags.BoolVar(&options.SharedRealm, "shared-realm", false, "All connections write to one realm instead of one each.")
+	flags.BoolVar(&options.Reconnect, "reconnect", false, "Open lost connections again.")
 	sources := flags.StringSlice("source", nil, "Local addresses to connect from in turn; one has about 28000 ports.")
 	asJSON := flags.Bool("json", false, "Print JSON; times are in seconds.")
 	command.RunE = func(command *cobra.Command, _ []string) error {

@@ -160,8 +160,19 @@ func (b *Backend) releaseBlock(ctx context.Context, creation *blockCreation) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockReleaseLimit)
 	defer cancel()
-	if err := b.store.ReleaseBlock(ctx, creation.author.Organization, creation.request.BlockID, creation.token); err != nil {
-		b.logBlock(ctx, "block reserved until its upload expires", creation.author, creation.request.BlockID, err)
+	ticker := time.NewTicker(blockUploadPoll)
+	defer ticker.Stop()
+	for {
+		err := b.store.ReleaseBlock(ctx, creation.author.Organization, creation.request.BlockID, creation.token)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ticker.C: // A database that restarts is soon back.
+		case <-ctx.Done():
+			b.logBlock(ctx, "block reserved until its upload expires", creation.author, creation.request.BlockID, err)
+			return
+		}
 	}
 }
 

@@ -82,6 +82,10 @@ type Options struct {
 	API uint32
 	// SharedRealm has all connections write to one realm instead of one each.
 	SharedRealm bool
+	// Reconnect has the connections that are lost opened again, on vlobs and
+	// realms of their own: what the lost one left half done is not known.
+	// Fanout and Idle cannot.
+	Reconnect bool
 	// Sources are the local addresses that connections start from, in turn;
 	// none leaves the choice to the system. One address has about 28,000
 	// ports.
@@ -117,6 +121,8 @@ func (o *Options) Check() error {
 		return fmt.Errorf("the size must be between 1 and %d bytes", MaxSize)
 	case o.API < 1 || o.API > 3:
 		return errors.New("the API must be 1, 2 or 3")
+	case o.Reconnect && (o.Workload == Fanout || o.Workload == Idle):
+		return fmt.Errorf("the workload %s cannot reconnect", o.Workload)
 	}
 	return nil
 }

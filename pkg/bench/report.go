@@ -12,9 +12,15 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/protocol"
 )
+
+// goingAway names what a connection ends with when its server stops in order:
+// nothing under way is lost, and clients connect again.
+const goingAway = "going away"
 
 // Report is what a run measured.
 type Report struct {
@@ -126,6 +132,8 @@ func nameOf(err error) string {
 		return "HTTP " + strconv.Itoa(answer.Status)
 	}
 	switch {
+	case websocket.CloseStatus(err) == websocket.StatusGoingAway:
+		return goingAway
 	case errors.Is(err, client.ErrProtocol):
 		return "protocol broken"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -42,8 +42,8 @@ type bench struct {
 // done; before, the error is that of ctx.
 //
 // Wrong options are errors, and so is whatever keeps the work from beginning.
-// What goes wrong later is counted in the report: a connection that is lost
-// stays lost, and the others go on.
+// What goes wrong later is counted in the report: unless options say to
+// reconnect, a connection that is lost stays lost, and the others go on.
 func Run(ctx context.Context, options Options) (*Report, error) {
 	if err := options.Check(); err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (b *bench) steady(ctx context.Context) (*Report, error) {
 	start := time.Now()
 	var working sync.WaitGroup
 	for _, w := range b.workers {
-		working.Go(func() { w.repeat(running, operations, work.operate) })
+		working.Go(func() { w.repeat(running, operations, work) })
 	}
 	working.Wait()
 	return b.report(time.Since(start)), nil

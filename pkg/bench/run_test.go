@@ -125,7 +125,42 @@ func TestLostConnectionsEndTheRun(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", workload, err)
 		}
-		if report.Operations == 0 || report.Errors["connection lost"] == 0 || len(report.Errors) != 1 {
+		if report.Operations == 0 || report.Errors["going away"] == 0 || len(report.Errors) != 1 {
+			t.Errorf("%s: %d operations, errors %v", workload, report.Operations, report.Errors)
+		}
+	}
+}
+
+// TestReconnection has a server whose connections are cut twice.
+func TestReconnection(t *testing.T) {
+	t.Parallel()
+	instance := testkit.Start(t, testkit.InstanceOptions{})
+	proxy, address := testkit.StandInFor(t, instance.Address.HTTPOrigin())
+	for _, workload := range []bench.Workload{bench.Ping, bench.Mix} {
+		given := options(instance, workload)
+		var err error
+		if given.Address, err = parsec.ParseServerAddress("parsec" + strings.TrimPrefix(address, "http") + "?no_ssl=true"); err != nil {
+			t.Fatal(err)
+		}
+		given.Operations, given.Reconnect = 0, true
+		ctx, interrupt := context.WithCancel(t.Context())
+		cuts, before := 0, uint64(0)
+		given.Progress = func(progress bench.Progress) {
+			switch {
+			case progress.Operations == before:
+			case cuts == 2:
+				interrupt()
+			default:
+				cuts++
+				before = progress.Operations
+				proxy.CloseConnections()
+			}
+		}
+		report, err := bench.Run(ctx, given)
+		if err != nil {
+			t.Fatalf("%s: %v", workload, err)
+		}
+		if report.Operations == 0 || report.Errors["connection lost"] < 2 || len(report.Errors) != 1 {
 			t.Errorf("%s: %d operations, errors %v", workload, report.Operations, report.Errors)
 		}
 	}
@@ -144,6 +179,7 @@ func TestRefusedOptions(t *testing.T) {
 		"size must be":                               func(o *bench.Options) { o.Size = -1 },
 		"between 1 and 1048576 bytes":                func(o *bench.Options) { o.Size = bench.MaxSize + 1 },
 		"API must be 1, 2 or 3":                      func(o *bench.Options) { o.API = 4 },
+		"workload idle cannot reconnect":             func(o *bench.Options) { o.Workload, o.Reconnect = bench.Idle, true },
 		"not_allowed":                                func(o *bench.Options) { o.AdministrationToken = "wrong" },
 	} {
 		given := options(instance, bench.Ping)

@@ -20,6 +20,8 @@ const (
 	vlobCount = 16
 	// maxFailures in a row end a worker: nothing will work any more.
 	maxFailures = 1000
+	// reconnectionPause comes before each attempt to open a lost connection.
+	reconnectionPause = 100 * time.Millisecond
 )
 
 // worker is one connection and what it does. The goroutine that runs it owns
@@ -88,11 +90,12 @@ func (w *worker) close() {
 	w.bench.open.Add(-1)
 }
 
-// repeat does operations until running ends; ctx is for those under way.
-func (w *worker) repeat(running, ctx context.Context, operate func(*worker, context.Context) error) {
+// repeat does the operations of a workload until running ends; ctx is for
+// those under way.
+func (w *worker) repeat(running, ctx context.Context, work steadyWorkload) {
 	for failures := 0; failures < maxFailures && running.Err() == nil && w.bench.take(); {
 		start := time.Now()
-		err := operate(w, ctx)
+		err := work.operate(w, ctx)
 		if err == nil {
 			w.succeed(time.Since(start))
 			failures = 0
@@ -100,10 +103,38 @@ func (w *worker) repeat(running, ctx context.Context, operate func(*worker, cont
 		}
 		w.fail(err)
 		failures++
-		if _, refused := errors.AsType[*protocol.Refusal](err); !refused && w.conn != nil {
-			return // the connection is lost, or of no use any more
+		if _, refused := errors.AsType[*protocol.Refusal](err); refused || w.conn == nil {
+			continue
+		}
+		// The connection is lost, or of no use any more.
+		if !w.bench.options.Reconnect || !w.reconnect(running, work.prepare) {
+			return
 		}
 	}
+}
+
+// reconnect prepares the worker anew, and tells whether it can go on.
+func (w *worker) reconnect(running context.Context, prepare func(*worker, context.Context) error) bool {
+	w.close()
+	for range maxFailures {
+		select {
+		case <-time.After(reconnectionPause):
+		case <-running.Done():
+			return false
+		}
+		ctx, cancel := context.WithTimeout(running, preparationTimeout)
+		err := prepare(w, ctx)
+		cancel()
+		if err == nil {
+			return true
+		}
+		w.close()
+		if running.Err() != nil {
+			return false
+		}
+		w.fail(err)
+	}
+	return false
 }
 
 func (w *worker) succeed(latency time.Duration) {

@@ -113,8 +113,16 @@ func (c *Conn) SendText(ctx context.Context, text string) error {
 
 func (c *Conn) write(ctx context.Context, kind websocket.MessageType, message []byte) error {
 	err := c.socket.Write(ctx, kind, message)
-	if err != nil && ctx.Err() != nil {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	// When the server has closed the connection, its reason says more.
+	c.CloseNow()
+	if websocket.CloseStatus(c.err) >= 0 {
+		return c.err
 	}
 	return err
 }
