@@ -37,6 +37,7 @@ func TestBinary(t *testing.T) {
 		"Ctrl-C":        testInterrupt,
 		"port in use":   testPortInUse,
 		"health routes": testHealthRoutes,
+		"mocked e-mail": testMockedEmail,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -266,4 +267,25 @@ func testHealthRoutes(t *testing.T, b binary) {
 		}
 	}
 	p.stop(syscall.SIGTERM)
+}
+
+var mockedEmail = regexp.MustCompile(`alice@example\.com.* path=\S*?(/\S+\.html)`)
+
+func testMockedEmail(t *testing.T, b binary) {
+	p := b.run(t)
+	conn := p.connect(p.organization(b))
+	invited, err := conn.InviteNew(p.ctx, &protocol.InviteNewRequest{Type: parsec.InvitationDevice, SendEmail: true})
+	if err != nil || invited.EmailSent != protocol.EmailSuccess {
+		t.Fatalf("%+v, %v", invited, err)
+	}
+	p.stop(syscall.SIGTERM)
+	found := mockedEmail.FindStringSubmatch(p.stderr.String())
+	if found == nil {
+		t.Fatalf("no e-mail in the log: %s", &p.stderr)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(found[1])) }) // a leftover in the temporary folder harms nobody
+	page, err := os.ReadFile(found[1])
+	if err != nil || !bytes.Contains(page, []byte(p.address.HTTPOrigin()+"/redirect/MyOrg?action=claim_device")) {
+		t.Errorf("%v: %s", err, page)
+	}
 }

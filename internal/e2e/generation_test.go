@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
@@ -74,7 +75,23 @@ func (g generation) person(device string) client.Person {
 // found creates and bootstraps an organization, whose first device it gives.
 func (g generation) found(w *world, organization, device string) *client.Device {
 	w.t.Helper()
-	founder, request, err := client.NewOrganization(w.create(organization), g.person(device), w.tick())
+	return g.foundAt(w, w.create(organization), device)
+}
+
+// foundByREST is found, where the administrator uses REST.
+func (g generation) foundByREST(w *world, organization, device string) *client.Device {
+	w.t.Helper()
+	id := must(parsec.ParseOrganizationID(organization))
+	token, err := w.client.Administration(testkit.AdministrationToken).Create(w.ctx, id, client.OrganizationSettings{})
+	if err != nil {
+		w.t.Fatalf("create %s: %v", organization, err)
+	}
+	return g.foundAt(w, w.Address.BootstrapAddress(id, token), device)
+}
+
+func (g generation) foundAt(w *world, address parsec.BootstrapAddress, device string) *client.Device {
+	w.t.Helper()
+	founder, request, err := client.NewOrganization(address, g.person(device), w.tick())
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -3,7 +3,9 @@ package e2e_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"regexp"
 	"sync"
 	"testing"
 
@@ -11,12 +13,13 @@ import (
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 )
 
-// TestInvitations has alice invite a colleague, who then invites her own second
-// device.
+// TestInvitations has an administrator create an organization, whose founder
+// invites a colleague by e-mail, who then invites her own second device.
 func TestInvitations(t *testing.T) {
 	t.Parallel()
 	for _, g := range generations {
@@ -25,18 +28,51 @@ func TestInvitations(t *testing.T) {
 		}
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, testkit.InstanceOptions{})
-			alice := g.connect(w, g.found(w, "CoolOrg", "alice@laptop"))
+			smtp := testkit.StartSMTP(t, testkit.SMTPOptions{})
+			w := newWorld(t, testkit.InstanceOptions{Mailer: func(address parsec.ServerAddress) backend.Mailer {
+				return mail.New(smtp.Settings(), address, slog.New(slog.DiscardHandler))
+			}})
+			w.mails = smtp
+			alice := g.connect(w, g.foundByREST(w, "CoolOrg", "alice@laptop"))
 			bob := g.inviteUser(w, alice, "bob@desk")
 			phone := g.inviteDevice(w, g.connect(w, bob), "bob@phone")
 			if found := ok(w, g.connect(w, phone).UserGet, &protocol.UserGetRequest{UserID: bob.ID.User()}); len(found.DeviceCertificates) != 2 {
 				t.Errorf("bob has %d devices", len(found.DeviceCertificates))
 			}
 			refused(w, protocol.StatusAlreadyMember, alice.InviteNew, &protocol.InviteNewRequest{
-				Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com",
+				Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com", SendEmail: true,
 			})
+			if !smtp.Empty() {
+				t.Error("a refused invitation is sent")
+			}
 		})
 	}
+}
+
+// link is what an invitation leads to.
+var link = regexp.MustCompile(`http://\S+/redirect/\S+`)
+
+// readInvitation gives where the link of the next e-mail leads a browser.
+func (w *world) readInvitation(to string) parsec.InvitationAddress {
+	w.t.Helper()
+	mail := w.mails.Next(w.ctx, w.t)
+	if mail.To != to {
+		w.t.Errorf("e-mail to %s, want %s", mail.To, to)
+	}
+	request, err := http.NewRequestWithContext(w.ctx, http.MethodGet, link.FindString(mail.Text), http.NoBody)
+	if err != nil {
+		w.t.Fatalf("%v in %s", err, mail.Text)
+	}
+	response, err := http.DefaultTransport.RoundTrip(request) // follows no redirection
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	address, err := parsec.ParseInvitationAddress(response.Header.Get("Location"))
+	if err != nil || response.StatusCode != http.StatusFound {
+		w.t.Fatalf("HTTP %d to %q: %v", response.StatusCode, response.Header.Get("Location"), err)
+	}
+	return address
 }
 
 // claimant is the claimer of an invitation; conn is nil over HTTP.
@@ -112,7 +148,7 @@ func tell(w *world, from, to *client.Tunnel, said string) string {
 // inviteUser has a colleague claim an invitation of author.
 func (g generation) inviteUser(w *world, author *peer, device string) *client.Device {
 	w.t.Helper()
-	request := &protocol.InviteNewRequest{Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com"}
+	request := &protocol.InviteNewRequest{Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com", SendEmail: true}
 	var created *client.Device
 	g.throughInvitation(w, author, request, device, func(name string) {
 		created = createUser(w, g, author, g.person(name), parsec.ProfileAdmin)
@@ -123,18 +159,22 @@ func (g generation) inviteUser(w *world, author *peer, device string) *client.De
 func (g generation) inviteDevice(w *world, author *peer, device string) *client.Device {
 	w.t.Helper()
 	var created *client.Device
-	g.throughInvitation(w, author, &protocol.InviteNewRequest{Type: parsec.InvitationDevice}, device, func(name string) {
+	g.throughInvitation(w, author, &protocol.InviteNewRequest{Type: parsec.InvitationDevice, SendEmail: true}, device, func(name string) {
 		created = createDevice(w, g, author, deviceID(name).Name())
 	})
 	return created
 }
 
-// throughInvitation has a claimer tell its name to author, who creates what it
-// asks for.
+// throughInvitation has a claimer, invited at bob@example.com, tell its name to
+// author, who creates what it asks for.
 func (g generation) throughInvitation(w *world, author *peer, request *protocol.InviteNewRequest, name string, create func(name string)) {
 	w.t.Helper()
-	token := ok(w, author.InviteNew, request).Token
-	address := w.Address.InvitationAddress(author.device.Organization, request.Type, token)
+	invited := ok(w, author.InviteNew, request)
+	token := invited.Token
+	address := w.readInvitation("bob@example.com")
+	if want := w.Address.InvitationAddress(author.device.Organization, request.Type, token); address != want || invited.EmailSent != protocol.EmailSuccess {
+		w.t.Errorf("invited to %s, want %s; e-mail sent: %s", address, want, invited.EmailSent)
+	}
 	wantStatus(w, author, token, parsec.InvitationIdle)
 	claimer := g.claim(w, address)
 	info := ok(w, claimer.InviteInfo, &protocol.InviteInfoRequest{})

@@ -28,7 +28,7 @@ func TestPKIEnrollment(t *testing.T) {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, testkit.InstanceOptions{})
-			alice := g.connect(w, g.found(w, "Org1", "alice@laptop"))
+			alice := g.connect(w, g.foundByREST(w, "Org1", "alice@laptop"))
 			bob := g.connect(w, g.addUser(w, g, alice, g.person("bob@desk"), parsec.ProfileStandard))
 			administrator := g.listen(w, alice.device)
 			anonymous := w.client.AnonymousRPC(alice.device.Organization, g.version)

@@ -27,7 +27,7 @@ func TestShamirRecovery(t *testing.T) {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, testkit.InstanceOptions{})
-			alice := g.connect(w, g.found(w, "Org1", "alice@laptop"))
+			alice := g.connect(w, g.foundByREST(w, "Org1", "alice@laptop"))
 			add := func(device string) *peer {
 				return g.connect(w, g.addUser(w, g, alice, g.person(device), parsec.ProfileStandard))
 			}

@@ -27,6 +27,8 @@ type world struct {
 	ctx    context.Context
 	clock  *testkit.Clock
 	client *client.Client
+	// mails is nil where none is expected.
+	mails *testkit.SMTP
 }
 
 func newWorld(t *testing.T, options testkit.InstanceOptions) *world {

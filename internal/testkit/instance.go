@@ -59,6 +59,8 @@ type InstanceOptions struct {
 	Server  server.Options
 	// BootstrapWebhook is told of new organizations; nobody is if it is "".
 	BootstrapWebhook string
+	// Mailer sends the e-mails of the server at address; none are sent if nil.
+	Mailer func(address parsec.ServerAddress) backend.Mailer
 	// Now is the clock; the real one if nil.
 	Now func() parsec.DateTime
 	// Logger discards if nil.
@@ -91,8 +93,6 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 	if options.WrapStore != nil {
 		store = options.WrapStore(store)
 	}
-	webhooks := webhook.New(options.BootstrapWebhook, options.Logger)
-	rules := backend.New(store, blockstore.NewMemory(), bus, webhooks, options.Now, options.Logger, options.Backend)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("listen: %v", err)
@@ -104,6 +104,11 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 	if options.Server.Address == nil {
 		options.Server.Address = &address
 	}
+	if options.Mailer != nil {
+		options.Backend.Mailer = options.Mailer(address)
+	}
+	webhooks := webhook.New(options.BootstrapWebhook, options.Logger)
+	rules := backend.New(store, blockstore.NewMemory(), bus, webhooks, options.Now, options.Logger, options.Backend)
 	front := server.New(rules, options.Now, options.Logger, options.Server)
 	served := make(chan error, 1)
 	go func() { served <- front.Serve(listener) }()
