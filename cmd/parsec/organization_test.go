@@ -42,12 +42,9 @@ func (s *shell) run(arguments ...string) (stdout, stderr string, err error) {
 	s.t.Helper()
 	var out, failures bytes.Buffer
 	p := program{
-		environment: config.Environment{Lookup: func(name string) (string, bool) {
-			value, found := s.variables[name]
-			return value, found
-		}},
-		stdout: &out,
-		stderr: &failures,
+		environment: environmentOf(s.variables),
+		stdout:      &out,
+		stderr:      &failures,
 	}
 	root := p.rootCommand()
 	root.SetArgs(arguments)

@@ -20,6 +20,20 @@ var (
 	ErrServiceDisabled = errors.New("the sequester service is already disabled")
 )
 
+// SequesterServices gives the organization, which exists and is sequestered,
+// and all its services in creation order.
+func (b *Backend) SequesterServices(ctx context.Context, organization parsec.OrganizationID) (*Organization, []SequesterService, error) {
+	found, err := b.existingOrganization(ctx, organization)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !found.Sequestered() {
+		return nil, nil, ErrNotSequestered
+	}
+	services, err := b.store.SequesterServices(ctx, organization)
+	return found, services, err
+}
+
 // CreateSequesterService adds a service to a sequestered organization. The
 // authority of the organization signed its certificate, which holds its id and
 // label. webhookURL is "" for a storage service. There is no check of dates.

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// databaseOptions are those of the commands that work on the database itself,
+// next to the servers that run on it.
+func databaseOptions(flags *pflag.FlagSet) *settingsFlags {
+	flags.SortFlags = false
+	options := &settingsFlags{}
+	for _, name := range []string{"db", "db-min-connections", "db-max-connections"} {
+		options.defineOne(flags, name)
+	}
+	return options
+}
+
+// operate runs call with the rules, on the database that options name.
+func (p program) operate(ctx context.Context, options *settingsFlags, call func(*backend.Backend) error) error {
+	settings, err := config.LoadDatabase(options.given, p.environment)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.DiscardHandler)
+	bus := event.NewBus()
+	defer bus.Close()
+	store, end, err := openStore(ctx, settings, bus, systemClock, logger)
+	if err != nil {
+		return err
+	}
+	defer end()
+	err = call(backend.New(store, nil, bus, nil, systemClock, logger, backend.Options{}))
+	if refusal, ok := errors.AsType[*protocol.Refusal](err); ok && refusal.Status == protocol.StatusNotFound {
+		return errors.New("no such organization")
+	}
+	return err
+}
+
+func systemClock() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
+
+// organizationOption parses the value of --organization.
+func organizationOption(text string) (parsec.OrganizationID, error) {
+	if text == "" {
+		return parsec.OrganizationID{}, missingOption("organization")
+	}
+	id, err := parsec.ParseOrganizationID(text)
+	if err != nil {
+		return id, invalidValue("--organization", err)
+	}
+	return id, nil
+}
+
+// uuidOption parses the value of an option that must be given.
+func uuidOption(name, text string) (parsec.UUID, error) {
+	if text == "" {
+		return parsec.UUID{}, missingOption(name)
+	}
+	id, err := parsec.ParseUUID(text)
+	if err != nil {
+		return id, invalidValue("--"+name, err)
+	}
+	return id, nil
+}

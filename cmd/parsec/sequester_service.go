@@ -1,0 +1,218 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/certificate"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/parsec"
+)
+
+// serviceKind is the type of a service, and where its webhook is.
+type serviceKind struct{ kind, webhookURL string }
+
+func (k *serviceKind) define(flags *pflag.FlagSet) {
+	flags.StringVar(&k.kind, "service-type", "storage", "storage keeps the copies in the database, webhook sends them.")
+	flags.StringVar(&k.webhookURL, "webhook-url", "", "Where the copies are sent, for --service-type webhook only.")
+}
+
+// parse gives the URL of the webhook, "" for storage.
+func (k *serviceKind) parse() (webhookURL string, err error) {
+	switch strings.ToLower(k.kind) {
+	case "storage":
+		if k.webhookURL != "" {
+			return "", &config.UsageError{Message: "--webhook-url goes with --service-type webhook only."}
+		}
+		return "", nil
+	case "webhook":
+		if k.webhookURL == "" {
+			return "", missingOption("webhook-url")
+		}
+		if err := checkWebhook(k.webhookURL); err != nil {
+			return "", invalidValue("--webhook-url", err)
+		}
+		return k.webhookURL, nil
+	default:
+		return "", invalidValue("--service-type", errors.New("neither storage nor webhook"))
+	}
+}
+
+func (p program) sequesterCreateCommand() *cobra.Command {
+	command := sequesterSubcommand("create-service", "create_service", "Certify a service and add it to an organization.")
+	flags := command.Flags()
+	var making certification
+	var kind serviceKind
+	making.define(flags)
+	organization := flags.String("organization", "", "The organization.")
+	kind.define(flags)
+	database := databaseOptions(flags)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		id, err := organizationOption(*organization)
+		if err != nil {
+			return err
+		}
+		webhookURL, err := kind.parse()
+		if err != nil {
+			return err
+		}
+		signed, err := making.sign(systemClock())
+		if err != nil {
+			return err
+		}
+		return p.addService(command, database, id, signed, webhookURL)
+	}
+	return command
+}
+
+func (p program) addService(command *cobra.Command, database *settingsFlags, organization parsec.OrganizationID, signed []byte, webhookURL string) error {
+	return p.operate(command.Context(), database, func(b *backend.Backend) error {
+		err := b.CreateSequesterService(command.Context(), organization, signed, webhookURL)
+		if _, wrong := errors.AsType[certificate.Failure](err); wrong {
+			return fmt.Errorf("the authority of the organization has not signed this certificate: %w", err)
+		}
+		if err == nil {
+			fmt.Fprintln(p.stdout, "Service created")
+		}
+		return err
+	})
+}
+
+func (p program) sequesterGenerateCommand() *cobra.Command {
+	command := sequesterSubcommand("generate-service-certificate", "generate_service_certificate",
+		"Certify a service, away from the server; import-service-certificate adds it to an organization.")
+	flags := command.Flags()
+	var making certification
+	making.define(flags)
+	output := flags.StringP("output", "o", "", "File to write.")
+	command.RunE = func(*cobra.Command, []string) error {
+		if *output == "" {
+			return missingOption("output")
+		}
+		signed, err := making.sign(systemClock())
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(*output, encodeServiceCertificate(signed), 0o600); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "Service certificate written to %s\n", *output)
+		return nil
+	}
+	return command
+}
+
+func (p program) sequesterImportCommand() *cobra.Command {
+	command := sequesterSubcommand("import-service-certificate", "import_service_certificate", "Add a certified service to an organization.")
+	flags := command.Flags()
+	file := flags.String("service-certificate", "", "File of generate-service-certificate.")
+	organization := flags.String("organization", "", "The organization.")
+	var kind serviceKind
+	kind.define(flags)
+	database := databaseOptions(flags)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		if *file == "" {
+			return missingOption("service-certificate")
+		}
+		id, err := organizationOption(*organization)
+		if err != nil {
+			return err
+		}
+		webhookURL, err := kind.parse()
+		if err != nil {
+			return err
+		}
+		signed, err := readServiceCertificate(*file)
+		if err != nil {
+			return invalidValue("--service-certificate", err)
+		}
+		return p.addService(command, database, id, signed, webhookURL)
+	}
+	return command
+}
+
+func (p program) sequesterListCommand() *cobra.Command {
+	command := sequesterSubcommand("list-services", "list_services", "Print the services of an organization, enabled ones first.")
+	flags := command.Flags()
+	organization := flags.String("organization", "", "The organization.")
+	database := databaseOptions(flags)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		id, err := organizationOption(*organization)
+		if err != nil {
+			return err
+		}
+		return p.operate(command.Context(), database, func(b *backend.Backend) error {
+			_, services, err := b.SequesterServices(command.Context(), id)
+			if err == nil {
+				p.printServices(services)
+			}
+			return err
+		})
+	}
+	return command
+}
+
+func (p program) printServices(services []backend.SequesterService) {
+	fmt.Fprintf(p.stdout, "Found %d sequester service(s)\n", len(services))
+	for _, disabled := range []bool{false, true} {
+		for i := range services {
+			if service := &services[i]; (service.DisabledOn != nil) == disabled {
+				p.printService(service)
+			}
+		}
+	}
+}
+
+func (p program) printService(service *backend.SequesterService) {
+	fmt.Fprintf(p.stdout, "\nService %s (id: %s)\n\tCreated on: %s\n",
+		printable(service.Label), parsec.UUID(service.ID).Hex(), service.CreatedOn)
+	if service.WebhookURL == "" {
+		fmt.Fprint(p.stdout, "\tType: STORAGE\n")
+	} else {
+		fmt.Fprintf(p.stdout, "\tType: WEBHOOK\n\tWebhook URL: %s\n", printable(service.WebhookURL))
+	}
+	if service.DisabledOn != nil {
+		fmt.Fprintf(p.stdout, "\tDisabled on: %s\n", service.DisabledOn)
+	}
+}
+
+func (p program) sequesterUpdateCommand() *cobra.Command {
+	command := sequesterSubcommand("update-service", "update_service", "Enable or disable a service: clients make copies for enabled ones only.")
+	flags := command.Flags()
+	organization := flags.String("organization", "", "The organization.")
+	service := flags.String("service", "", "Id of the service.")
+	enable := flags.Bool("enable", false, "Enable it.")
+	disable := flags.Bool("disable", false, "Disable it.")
+	database := databaseOptions(flags)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		id, err := organizationOption(*organization)
+		if err != nil {
+			return err
+		}
+		serviceID, err := uuidOption("service", *service)
+		if err != nil {
+			return err
+		}
+		if *enable == *disable {
+			return &config.UsageError{Message: "Either --enable or --disable is needed."}
+		}
+		return p.operate(command.Context(), database, func(b *backend.Backend) error {
+			change := b.DisableSequesterService
+			if *enable {
+				change = b.EnableSequesterService
+			}
+			err := change(command.Context(), id, parsec.SequesterServiceID(serviceID))
+			if err == nil {
+				fmt.Fprintln(p.stdout, "Service updated")
+			}
+			return err
+		})
+	}
+	return command
+}

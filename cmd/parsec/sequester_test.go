@@ -1,0 +1,252 @@
+//go:build !without_postgresql
+
+package main
+
+import (
+	"crypto/ed25519"
+	"encoding/pem"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/vectors"
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/certificate"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/store/postgres"
+)
+
+// office is a shell with a database, which holds the organizations Sequestered
+// and Plain, and with key files.
+type office struct {
+	*shell
+	folder string
+	store  *postgres.Store
+	root   ed25519.PrivateKey
+}
+
+func newOffice(t *testing.T) *office {
+	t.Helper()
+	dsn := testkit.NewPostgres(t)
+	bus := event.NewBus()
+	t.Cleanup(bus.Close)
+	_, root, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &office{
+		shell:  &shell{t: t, variables: map[string]string{"PARSEC_DB": dsn}},
+		folder: t.TempDir(),
+		store:  testkit.OpenPostgres(t, dsn, bus),
+		root:   root,
+	}
+	keys := vectors.Load[struct {
+		RSA map[string]struct {
+			Private []byte `json:"private_key_pkcs8_der"`
+			Public  []byte `json:"public_key_spki_der"`
+		} `json:"rsa"`
+	}](t, "keys.json").RSA
+	for name, key := range keys {
+		o.write(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key.Private}))
+		o.write(name+".pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key.Public}))
+	}
+	authority, err := certificate.SequesterAuthority{Timestamp: systemClock(), VerifyKeyDER: keys["sequester_authority"].Public}.Sign(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, rootVerifyKey := systemClock(), parsec.VerifyKey(root.Public().(ed25519.PublicKey))
+	o.put(backend.Organization{
+		ID: organizationID(t, "Sequestered"), CreatedOn: now, RootVerifyKey: &rootVerifyKey, BootstrappedOn: &now,
+		SequesterAuthorityCertificate: authority, SequesterVerifyKeyDER: keys["sequester_authority"].Public,
+	})
+	o.put(backend.Organization{ID: organizationID(t, "Plain"), CreatedOn: now, RootVerifyKey: &rootVerifyKey, BootstrappedOn: &now})
+	return o
+}
+
+func organizationID(t *testing.T, text string) parsec.OrganizationID {
+	t.Helper()
+	id, err := parsec.ParseOrganizationID(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func (o *office) put(organization backend.Organization) {
+	o.t.Helper()
+	o.change(backend.Scope{Organization: organization.ID, LockOrganization: true}, func(tx backend.Tx) { tx.PutOrganization(organization) })
+}
+
+func (o *office) change(scope backend.Scope, effects func(tx backend.Tx)) {
+	o.t.Helper()
+	err := o.store.Update(o.t.Context(), scope, func(tx backend.Tx) error {
+		effects(tx)
+		return nil
+	})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+func (o *office) path(name string) string { return filepath.Join(o.folder, name) }
+
+func (o *office) write(name string, content []byte) {
+	o.t.Helper()
+	if err := os.WriteFile(o.path(name), content, 0o600); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// certify is the options that certify a service with the keys of these names.
+func (o *office) certify(encryption, authority string) []string {
+	return []string{
+		"--service-public-key", o.path(encryption + ".pub"), "--authority-private-key", o.path(authority + ".key"), "--service-label", "Archive",
+	}
+}
+
+// create gives the id of a new service of Sequestered.
+func (o *office) createService(more ...string) string {
+	o.t.Helper()
+	before := o.serviceIDs()
+	arguments := append([]string{"sequester", "create-service", "--organization", "Sequestered"}, o.certify("sequester_service", "sequester_authority")...)
+	if got := o.succeed(append(arguments, more...)...); got != "Service created\n" {
+		o.t.Fatalf("printed %q", got)
+	}
+	for _, id := range o.serviceIDs() {
+		if !strings.Contains(strings.Join(before, " "), id) {
+			return id
+		}
+	}
+	o.t.Fatal("no new service")
+	return ""
+}
+
+func (o *office) serviceIDs() (ids []string) {
+	o.t.Helper()
+	for _, found := range regexp.MustCompile(`\(id: ([0-9a-f]{32})\)`).FindAllStringSubmatch(o.succeed("sequester", "list-services", "--organization", "Sequestered"), -1) {
+		ids = append(ids, found[1])
+	}
+	return ids
+}
+
+const anyDate = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z`
+
+func TestSequesterServices(t *testing.T) {
+	o := newOffice(t)
+	if got := o.succeed("sequester", "list-services", "--organization", "Sequestered"); got != "Found 0 sequester service(s)\n" {
+		t.Errorf("printed %q", got)
+	}
+	first := o.createService()
+	second := o.createService("--service-type", "webhook", "--webhook-url", "https://example.com/hook")
+	update := func(id, option, want string) {
+		t.Helper()
+		if got := o.succeed("backend", "sequester", "update_service", "--organization", "Sequestered", "--service", id, option); got != want {
+			t.Errorf("printed %q", got)
+		}
+	}
+	update(first, "--disable", "Service updated\n")
+	want := regexp.MustCompile(`^Found 2 sequester service\(s\)
+
+Service Archive \(id: ` + second + `\)
+	Created on: ` + anyDate + `
+	Type: WEBHOOK
+	Webhook URL: https://example\.com/hook
+
+Service Archive \(id: ` + first + `\)
+	Created on: ` + anyDate + `
+	Type: STORAGE
+	Disabled on: ` + anyDate + `
+$`)
+	if got := o.succeed("backend", "sequester", "list_services", "--organization", "Sequestered"); !want.MatchString(got) {
+		t.Errorf("printed\n%s", got)
+	}
+	update(first, "--enable", "Service updated\n")
+	if got := o.succeed("sequester", "list-services", "--organization", "Sequestered"); strings.Contains(got, "Disabled") {
+		t.Errorf("printed\n%s", got)
+	}
+}
+
+func TestSequesterCertificateFile(t *testing.T) {
+	o := newOffice(t)
+	file := o.path("certificate")
+	o.succeed(append([]string{"sequester", "generate-service-certificate", "-o", file}, o.certify("sequester_service", "sequester_authority")...)...)
+	text, err := os.ReadFile(file)
+	form := regexp.MustCompile(`^-----BEGIN PARSEC SEQUESTER SERVICE CERTIFICATE-----\n([A-Za-z0-9+/]{64}\n)+([A-Za-z0-9+/=]{1,64}\n)?-----END PARSEC SEQUESTER SERVICE CERTIFICATE-----\n$`)
+	if err != nil || !form.Match(text) {
+		t.Errorf("wrote %s, %v", text, err)
+	}
+	arguments := []string{"sequester", "import-service-certificate", "--service-certificate", file, "--organization", "Sequestered"}
+	if got := o.succeed(arguments...); got != "Service created\n" {
+		t.Errorf("printed %q", got)
+	}
+	if _, _, err := o.run(arguments...); !errors.Is(err, backend.ErrServiceExists) {
+		t.Errorf("again: %v", err)
+	}
+	if ids := o.serviceIDs(); len(ids) != 1 {
+		t.Errorf("services %q", ids)
+	}
+}
+
+func TestSequesterRefusals(t *testing.T) {
+	o := newOffice(t)
+	id := o.createService()
+	create := func(encryption, authority string, more ...string) []string {
+		return append(append([]string{"create-service", "--organization", "Sequestered"}, o.certify(encryption, authority)...), more...)
+	}
+	in := func(organization string, arguments []string) []string {
+		return append(arguments, "--organization", organization)
+	}
+	fine := create("sequester_service", "sequester_authority")
+	o.write("broken", []byte("-----BEGIN X-----\n"))
+	o.write("other", pem.EncodeToMemory(&pem.Block{Type: "X"}))
+	update := []string{"update-service", "--organization", "Sequestered", "--service", id}
+	for _, item := range []struct {
+		arguments []string
+		usage     bool
+		want      string
+	}{
+		{in("Unknown", fine), false, "no such organization"},
+		{in("Plain", fine), false, "the organization is not sequestered"},
+		{in("a b", fine), true, "Invalid value for '--organization'"},
+		{create("sequester_service", "sequester_other"), false, "the authority of the organization has not signed this certificate"},
+		{create("none", "sequester_authority"), true, "Invalid value for '--service-public-key'"},
+		{create("sequester_service", "none"), true, "Invalid value for '--authority-private-key'"},
+		{append(fine, "--service-public-key", o.path("broken")), true, "not one block of PEM"},
+		{append(fine, "--service-public-key", o.path("other")), true, "Invalid value for '--service-public-key'"},
+		{append(fine, "--service-label", ""), true, "Missing option '--service-label'."},
+		{append(fine, "--webhook-url", "https://example.com"), true, "goes with --service-type webhook only"},
+		{append(fine, "--service-type", "webhook"), true, "Missing option '--webhook-url'."},
+		{append(fine, "--service-type", "webhook", "--webhook-url", "ftp://x"), true, "Invalid value for '--webhook-url'"},
+		{append(fine, "--service-type", "other"), true, "Invalid value for '--service-type'"},
+		{append(fine, "--db", "MOCKED"), true, "needs a PostgreSQL database"},
+		{append(fine, "--db-max-connections", "2", "--db-min-connections", "3"), false, "must not be greater"},
+		{[]string{"create-service"}, true, "Missing option '--organization'."},
+		{[]string{"generate-service-certificate"}, true, "Missing option '--output'."},
+		{[]string{"generate-service-certificate", "-o", "x"}, true, "Missing option '--service-public-key'."},
+		{[]string{"import-service-certificate", "--organization", "Sequestered"}, true, "Missing option '--service-certificate'."},
+		{[]string{"import-service-certificate", "--organization", "Sequestered", "--service-certificate", o.path("other")}, true, "a X, not a PARSEC SEQUESTER SERVICE CERTIFICATE"},
+		{[]string{"list-services"}, true, "Missing option '--organization'."},
+		{[]string{"list-services", "--organization", "Plain"}, false, "the organization is not sequestered"},
+		{[]string{"list-services", "--organization", "Unknown"}, false, "no such organization"},
+		{update, true, "Either --enable or --disable is needed."},
+		{append(update, "--enable", "--disable"), true, "Either --enable or --disable is needed."},
+		{append(update, "--enable"), false, "already enabled"},
+		{append(update, "--enable", "--service", strings.Repeat("0", 32)), false, "no such sequester service"},
+		{append(update, "--enable", "--service", "x"), true, "Invalid value for '--service'"},
+	} {
+		stdout, _, err := o.run(append([]string{"sequester"}, item.arguments...)...)
+		_, usage := errors.AsType[*config.UsageError](err)
+		if err == nil || stdout != "" || usage != item.usage || !strings.Contains(err.Error(), item.want) {
+			t.Errorf("%q: printed %q, error %v", item.arguments, stdout, err)
+		}
+	}
+	if got := o.succeed("sequester", "list-services", "--organization", "Sequestered"); !strings.HasPrefix(got, "Found 1 ") || strings.Contains(got, "Disabled") {
+		t.Errorf("left\n%s", got)
+	}
+}
