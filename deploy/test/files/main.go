@@ -16,6 +16,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -34,13 +35,13 @@ const (
 )
 
 func main() {
-	if err := run(context.Background(), os.Args[1:]); err != nil {
+	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "files:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, arguments []string) error {
+func run(ctx context.Context, arguments []string, out io.Writer) error {
 	if len(arguments) == 0 || arguments[0] != "write" && arguments[0] != "read" {
 		return errors.New("expected write or read")
 	}
@@ -60,7 +61,7 @@ func run(ctx context.Context, arguments []string) error {
 	if err != nil {
 		return err
 	}
-	u := &user{client: client.New(server, client.Options{}), device: device}
+	u := &user{client: client.New(server, client.Options{}), device: device, out: out}
 	defer u.end()
 	if arguments[0] == "write" {
 		return u.write(ctx, *notes, *count)
@@ -80,6 +81,7 @@ type note struct {
 type user struct {
 	client *client.Client
 	device *client.Device
+	out    io.Writer
 	conn   *client.Conn
 	lost   int
 }
@@ -132,7 +134,7 @@ func (u *user) attempt(ctx context.Context, send func(context.Context, *client.C
 }
 
 func (u *user) write(ctx context.Context, notes string, count int) (err error) {
-	file, err := os.OpenFile(notes, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(notes, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // The caller names the file.
 	if err != nil {
 		return err
 	}
@@ -152,7 +154,7 @@ func (u *user) write(ctx context.Context, notes string, count int) (err error) {
 		}
 	}
 	if err == nil {
-		fmt.Printf("%d files written, with %d attempts in vain\n", count, u.lost)
+		_, err = fmt.Fprintf(u.out, "%d files written, with %d attempts in vain\n", count, u.lost)
 	}
 	return err
 }
@@ -190,7 +192,7 @@ func (u *user) writeFile(ctx context.Context, realm parsec.RealmID) (note, error
 }
 
 func (u *user) read(ctx context.Context, notes string) error {
-	file, err := os.Open(notes)
+	file, err := os.Open(notes) //nolint:gosec // The caller names the file.
 	if err != nil {
 		return err
 	}
@@ -222,8 +224,8 @@ func (u *user) read(ctx context.Context, notes string) error {
 	if count == 0 {
 		return errors.New("nothing to read")
 	}
-	fmt.Printf("%d files read, as they were written\n", count)
-	return nil
+	_, err = fmt.Fprintf(u.out, "%d files read, as they were written\n", count)
+	return err
 }
 
 func digest(content []byte) string {
