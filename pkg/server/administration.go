@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,13 +25,9 @@ const maxFormBytes = 64 << 10
 func (s *Server) administrationRoutes(mux *http.ServeMux) {
 	const organization = "/administration/organizations/{organization}"
 	route := func(path string, methods map[string]administrationHandler) {
-		allowed := make([]string, 0, len(methods))
-		for method := range methods {
-			allowed = append(allowed, method)
-		}
 		mux.HandleFunc(path, only(func(w http.ResponseWriter, r *http.Request) {
 			s.administrate(w, r, methods[r.Method])
-		}, allowed...))
+		}, slices.Sorted(maps.Keys(methods))...))
 	}
 	route("/administration/organizations", map[string]administrationHandler{http.MethodPost: createOrganization})
 	route(organization, map[string]administrationHandler{
