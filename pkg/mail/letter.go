@@ -11,11 +11,6 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-const (
-	downloadURL      = "https://parsec.cloud/get-parsec"
-	documentationURL = "https://docs.parsec.cloud"
-)
-
 //go:embed templates
 var templates embed.FS
 
@@ -69,11 +64,11 @@ func (l *language) compose(mail backend.InvitationMail, address parsec.ServerAdd
 	letter := letter{
 		Language: l.tag, Colon: l.colon,
 		Subject: names.Replace(words.subject), Heading: names.Replace(words.heading), Intro: names.Replace(words.intro),
-		Install: l.install, DownloadURL: downloadURL, Open: words.open,
+		Install: l.install, DownloadURL: parsec.DownloadURL, Open: words.open,
 		Button: names.Replace(words.button), LinkHelp: l.linkHelp,
 		Link:            address.InvitationAddress(mail.Organization, mail.Type, mail.Token).HTTPRedirection(),
 		UnexpectedTitle: l.unexpected, Unexpected: names.Replace(words.unexpected),
-		Documentation: l.documentation, DocumentationURL: documentationURL,
+		Documentation: l.documentation, DocumentationURL: parsec.DocumentationURL,
 		Footer: names.Replace(l.footer),
 	}
 	if mail.ReplyTo != (parsec.HumanHandle{}) {

@@ -1,39 +1,152 @@
 package server
 
 import (
-	_ "embed"
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/hex"
+	"html/template"
 	"net/http"
 	"strconv"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"parsec-server/pkg/parsec"
 )
 
-//go:embed pages/home.html
-var homePage []byte
+//go:embed pages
+var pageFiles embed.FS
 
-//go:embed pages/notfound.html
-var notFoundPage []byte
+var (
+	pageTemplate = template.Must(template.ParseFS(pageFiles, "pages/page.html"))
+	pageStyle    = mustRead("pages/style.css")
+	pageIcon     = mustRead("pages/icon.svg")
+)
 
-//go:embed pages/style.css
-var style []byte
+// pagePolicy lets a page load the icon and use its own style, nothing else.
+var pagePolicy = "default-src 'none'; img-src 'self'; style-src 'sha256-" + digest(pageStyle, base64.StdEncoding.EncodeToString) +
+	"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-func home(w http.ResponseWriter, _ *http.Request) {
-	servePage(w, http.StatusOK, "text/html; charset=utf-8", homePage)
+var pageMatcher = func() language.Matcher {
+	tags := make([]language.Tag, len(pageLanguages))
+	for i, words := range pageLanguages {
+		tags[i] = language.MustParse(words.Language)
+	}
+	return language.NewMatcher(tags)
+}()
+
+func mustRead(name string) []byte {
+	content, err := pageFiles.ReadFile(name)
+	if err != nil {
+		panic(err)
+	}
+	return content
 }
 
-func notFound(w http.ResponseWriter, _ *http.Request) {
-	servePage(w, http.StatusNotFound, "text/html; charset=utf-8", notFoundPage)
+func digest(content []byte, encode func([]byte) string) string {
+	sum := sha256.Sum256(content)
+	return encode(sum[:])
 }
 
-func styleSheet(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Cache-Control", "public, max-age=3600")
-	servePage(w, http.StatusOK, "text/css; charset=utf-8", style)
+// pageContent is what the template shows.
+type pageContent struct {
+	pageLanguage
+	pageWords
+	// Target is what the page leads to; "" for nothing.
+	Target                        template.URL
+	Style                         template.CSS
+	DownloadURL, DocumentationURL string
 }
 
-func servePage(w http.ResponseWriter, status int, contentType string, body []byte) {
-	header := w.Header()
-	header.Set("Content-Type", contentType)
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'")
-	header.Set("X-Content-Type-Options", "nosniff")
+// languageFor is the one that the reader likes best
+// (RFC 9110 §12.5.4).
+func languageFor(r *http.Request) pageLanguage {
+	_, index := language.MatchStrings(pageMatcher, r.Header.Values("Accept-Language")...)
+	return pageLanguages[index]
+}
+
+// render writes a page; target is a parsec:// URL or "".
+func (l pageLanguage) render(words pageWords, target string) []byte {
+	var page bytes.Buffer
+	err := pageTemplate.Execute(&page, pageContent{
+		pageLanguage: l, pageWords: words, Target: template.URL(target), //nolint:gosec // RedirectTarget escapes it
+		Style:       template.CSS(pageStyle), //nolint:gosec // it is ours
+		DownloadURL: parsec.DownloadURL, DocumentationURL: parsec.DocumentationURL,
+	})
+	if err != nil {
+		panic(err) // the template fits its content
+	}
+	return page.Bytes()
+}
+
+func home(w http.ResponseWriter, r *http.Request) {
+	words := languageFor(r)
+	page := words.render(words.home, "")
+	setPageHeader(w, words)
+	serveCached(w, r, page)
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	words := languageFor(r)
+	servePage(w, words, http.StatusNotFound, words.notFound, "")
+}
+
+// redirect sends the browser to the application
+// (docs/protocol/transport.md §9.1). The page is for what does not follow.
+func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
+	words := languageFor(r)
+	if s.options.Address == nil {
+		servePage(w, words, http.StatusNotImplemented, words.noAddress, "")
+		return
+	}
+	target, ok := s.options.Address.RedirectTarget(r.URL.Path, r.URL.RawQuery)
+	if !ok {
+		notFound(w, r)
+		return
+	}
+	w.Header().Set("Location", target)
+	servePage(w, words, http.StatusFound, words.opening, target)
+}
+
+func icon(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "image/svg+xml")
+	setSafeHeader(w)
+	serveCached(w, r, pageIcon)
+}
+
+// servePage answers with a page that nobody keeps: its address may hold the
+// secret of an invitation.
+func servePage(w http.ResponseWriter, language pageLanguage, status int, words pageWords, target string) {
+	page := language.render(words, target)
+	setPageHeader(w, language)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Length", strconv.Itoa(len(page)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a reader that is gone needs no page
+	_, _ = w.Write(page) // a reader that is gone needs no page
+}
+
+func setPageHeader(w http.ResponseWriter, language pageLanguage) {
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Language", language.Language)
+	header.Set("Vary", "Accept-Language")
+	setSafeHeader(w)
+}
+
+func setSafeHeader(w http.ResponseWriter) {
+	header := w.Header()
+	header.Set("Content-Security-Policy", pagePolicy)
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Content-Type-Options", "nosniff")
+}
+
+// serveCached answers with something that browsers keep, and ask about once it
+// may have changed.
+func serveCached(w http.ResponseWriter, r *http.Request, content []byte) {
+	header := w.Header()
+	header.Set("Cache-Control", "public, max-age=3600")
+	header.Set("ETag", `"`+digest(content, hex.EncodeToString)[:32]+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }

@@ -17,15 +17,15 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/authenticated/{organization}/events", only(s.events, http.MethodGet))
 	mux.HandleFunc("/invited/{organization}", only(s.invited, http.MethodPost))
 	s.administrationRoutes(mux)
-	mux.HandleFunc("GET /redirect/{path...}", s.redirect)
-	mux.HandleFunc("/redirect", notFound) // not a redirection to /redirect/
-	mux.HandleFunc("GET /static/style.css", styleSheet)
 	mux.HandleFunc("/{$}", only(home, http.MethodGet, http.MethodHead))
 	mux.HandleFunc("/", notFound)
 
 	outer := http.NewServeMux()
 	outer.HandleFunc("GET /healthz", healthy)
 	outer.HandleFunc("GET /readyz", s.ready)
+	outer.HandleFunc("GET /redirect/{path...}", s.redirect)
+	outer.HandleFunc("/redirect", notFound) // not a redirection to /redirect/
+	outer.HandleFunc("GET /static/icon.svg", icon)
 	outer.Handle("/", s.whileAvailable(mux))
 	return s.withTimeLimit(s.withServerHeader(s.enforceHTTPS(outer)))
 }
@@ -102,20 +102,6 @@ func headerHasToken(header http.Header, name, token string) bool {
 		}
 	}
 	return false
-}
-
-func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
-	if s.options.Address == nil {
-		http.Error(w, "This server has no public address.", http.StatusNotImplemented)
-		return
-	}
-	location, ok := s.options.Address.RedirectTarget(r.URL.Path, r.URL.RawQuery)
-	if !ok {
-		notFound(w, r)
-		return
-	}
-	w.Header().Set("Location", location)
-	w.WriteHeader(http.StatusFound)
 }
 
 // healthy tells that the process is up.

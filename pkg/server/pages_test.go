@@ -1,0 +1,107 @@
+package server_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"parsec-server/pkg/server"
+)
+
+// loads is what makes a browser ask for something else.
+var loads = regexp.MustCompile(`(?i)<script|<iframe|<object|url\(|@import|src="[^/]|<link [^>]*href="[^/]`)
+
+// TestPages are in the language of who reads them, and load nothing from
+// elsewhere (docs/protocol/transport.md §9).
+func TestPages(t *testing.T) {
+	f := newEmptyFixture(t)
+	for _, page := range []struct {
+		target          string
+		status          int
+		cache           string
+		english, french string
+	}{
+		{"/", http.StatusOK, "public, max-age=3600", "A Parsec server is running here", "Un serveur Parsec fonctionne ici"},
+		{"/dummy", http.StatusNotFound, "no-store", "There is no such page", "Cette page n’existe pas"},
+		{"/redirect/", http.StatusNotFound, "no-store", "There is no such page", "Cette page n’existe pas"},
+		{"/redirect/CoolOrg?action=claim_user", http.StatusFound, "no-store", "Opening Parsec…", "Ouverture de Parsec…"},
+	} {
+		for accepted, language := range map[string]string{
+			"": "en", "en": "en", "fr": "fr", "fr-CA, en;q=0.8": "fr", "de, fr;q=0.5, en;q=0.7": "en",
+			"ja": "en", "*": "en", "no language": "en", "en;q=0.1, FR": "fr",
+		} {
+			response := f.get(page.target, "Accept-Language: "+accepted)
+			body, err := io.ReadAll(response.Body)
+			f.ok(err)
+			heading := page.english
+			if language == "fr" {
+				heading = page.french
+			}
+			text := string(body)
+			if response.StatusCode != page.status || !strings.Contains(text, "<h1>"+heading+"</h1>") || !strings.Contains(text, `<html lang="`+language+`">`) {
+				t.Errorf("%s in %q: HTTP %d %s", page.target, accepted, response.StatusCode, text)
+			}
+			for name, want := range map[string]string{
+				"Content-Type": "text/html; charset=utf-8", "Content-Language": language, "Vary": "Accept-Language",
+				"Cache-Control": page.cache, "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+				"Content-Length": strconv.Itoa(len(body)),
+			} {
+				if got := response.Header.Get(name); got != want {
+					t.Errorf("%s in %q: %s: %q, want %q", page.target, accepted, name, got, want)
+				}
+			}
+			if found := loads.FindString(text); found != "" || !strings.HasPrefix(response.Header.Get("Content-Security-Policy"), "default-src 'none'; ") {
+				t.Errorf("%s loads %s", page.target, found)
+			}
+		}
+	}
+}
+
+// TestPagesAreKept until they change.
+func TestPagesAreKept(t *testing.T) {
+	f := newEmptyFixture(t)
+	tags := map[string]bool{}
+	for _, language := range []string{"en", "fr"} {
+		tag := f.get("/", "Accept-Language: "+language).Header.Get("ETag")
+		if again := f.get("/", "Accept-Language: "+language, "If-None-Match: "+tag); again.StatusCode != http.StatusNotModified || again.Header.Get("Vary") == "" {
+			t.Errorf("%s with %s: HTTP %d %v", language, tag, again.StatusCode, again.Header)
+		}
+		tags[tag] = true
+	}
+	if len(tags) != 2 {
+		t.Errorf("tags %v", tags)
+	}
+}
+
+// TestRedirectPage shows the link to whatever does not follow it, whatever is
+// in it.
+func TestRedirectPage(t *testing.T) {
+	f := newEmptyFixture(t)
+	response := f.get(`/redirect/Org"><script>?a="'><script>&b=javascript:x&no_ssl=false`)
+	body, err := io.ReadAll(response.Body)
+	f.ok(err)
+	target := response.Header.Get("Location")
+	if !strings.HasSuffix(target, "/Org%22%3E%3Cscript%3E?a=%22%27%3E%3Cscript%3E&b=javascript%3Ax&no_ssl=true") {
+		t.Errorf("location %s", target)
+	}
+	shown := strings.ReplaceAll(target, "&", "&amp;")
+	if page := string(body); !strings.Contains(page, `href="`+shown+`"`) || !strings.Contains(page, "<code>"+shown+"</code>") {
+		t.Errorf("%s is not in %s", shown, page)
+	}
+}
+
+// TestNoAddress tells people what is missing.
+func TestNoAddress(t *testing.T) {
+	f := newEmptyFixture(t)
+	front := server.New(f.Backend, f.clock.Now, discard(), server.Options{})
+	defer front.Shutdown(f.ctx)
+	answer := httptest.NewRecorder()
+	front.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/redirect/CoolOrg", nil))
+	if answer.Code != http.StatusNotImplemented || !strings.Contains(answer.Body.String(), "PARSEC_BACKEND_ADDR") {
+		t.Errorf("HTTP %d %s", answer.Code, answer.Body)
+	}
+}
