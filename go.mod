@@ -1,5 +1,9 @@
 module parsec-server
 
+// What buildpacks build, and with which Go.
+// +heroku install ./cmd/parsec
+// +heroku goVersion go1.26
+
 go 1.26.0
 
 require (

@@ -23,6 +23,7 @@ func (p program) backendBlockstoreCommand() *cobra.Command {
 	}
 	options.defineOne(command.Flags(), "blockstore")
 	options.defineOne(command.Flags(), "db")
+	options.tolerateAll(command.Flags())
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		return p.initBlockStore(command.Context(), options)
 	}

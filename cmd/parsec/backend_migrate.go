@@ -20,6 +20,7 @@ func (p program) backendMigrateCommand() *cobra.Command {
 		Args:  noArguments,
 	}
 	options.defineOne(command.PersistentFlags(), "db")
+	options.tolerateAll(command.PersistentFlags())
 	command.Flags().BoolVar(&dryRun, "dry-run", false, "Print what would be applied, and change nothing.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		return p.migrate(command.Context(), options, dryRun)

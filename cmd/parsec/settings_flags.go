@@ -19,14 +19,33 @@ func newSettingsFlags(flags *pflag.FlagSet) *settingsFlags {
 	recorder := &settingsFlags{}
 	flags.SortFlags = false
 	for _, setting := range config.Settings() {
-		recorder.define(flags, setting, setting.Name, setting.Short, setting.Help, setting.Default)
-		for _, alias := range setting.Aliases {
-			if alias.Name != "" {
-				recorder.define(flags, setting, alias.Name, "", alias.Help, "")
-			}
-		}
+		recorder.defineAll(flags, setting)
 	}
 	return recorder
+}
+
+// tolerateAll defines, unseen, the options that flags have not: PARSEC_CMD_ARGS
+// holds those of the server, and follows the commands that prepare it as well.
+func (s *settingsFlags) tolerateAll(flags *pflag.FlagSet) {
+	flags.SortFlags = false
+	for _, setting := range config.Settings() {
+		if flags.Lookup(setting.Name) != nil {
+			continue
+		}
+		rest := pflag.NewFlagSet("", pflag.ContinueOnError)
+		s.defineAll(rest, setting)
+		rest.VisitAll(func(flag *pflag.Flag) { flag.Hidden = true })
+		flags.AddFlagSet(rest)
+	}
+}
+
+func (s *settingsFlags) defineAll(flags *pflag.FlagSet, setting config.Setting) {
+	s.define(flags, setting, setting.Name, setting.Short, setting.Help, setting.Default)
+	for _, alias := range setting.Aliases {
+		if alias.Name != "" {
+			s.define(flags, setting, alias.Name, "", alias.Help, "")
+		}
+	}
 }
 
 // defineOne defines the option of one setting, without its aliases.

@@ -23,9 +23,9 @@ const (
 	componentStopLimit  = 10 * time.Second
 )
 
-// findProgram looks for a program where shells and the Go tool put them. It
+// FindProgram looks for a program where shells and the Go tool put them. It
 // ends the test with what to install if there is none.
-func findProgram(t testing.TB, name, install string) string {
+func FindProgram(t testing.TB, name, install string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil {
 		return path
@@ -40,8 +40,8 @@ func findProgram(t testing.TB, name, install string) string {
 	return ""
 }
 
-// freePort gives a port of the loopback that nothing listened on just now.
-func freePort(t testing.TB) string {
+// FreePort gives a port of the loopback that nothing listened on just now.
+func FreePort(t testing.TB) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -51,12 +51,14 @@ func freePort(t testing.TB) string {
 	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
-// process is a component under test.
-type process struct {
-	name   string
-	output output
-	// exited is closed when the process has ended.
+// Process is a program that runs for a test.
+type Process struct {
+	command *exec.Cmd
+	name    string
+	output  output
+	// exited is closed when the process has ended, with err.
 	exited chan struct{}
+	err    error
 }
 
 // output is what a process has printed.
@@ -77,11 +79,11 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// startProcess runs a program until the test ends, or dies.
-func startProcess(t testing.TB, environment []string, program string, arguments ...string) *process {
+// StartProcess runs a program until the test ends, or dies.
+func StartProcess(t testing.TB, environment []string, program string, arguments ...string) *Process {
 	t.Helper()
-	p := &process{name: filepath.Base(program), exited: make(chan struct{})}
 	command := exec.CommandContext(context.WithoutCancel(t.Context()), program, arguments...)
+	p := &Process{command: command, name: filepath.Base(program), exited: make(chan struct{})}
 	command.Env = append(os.Environ(), environment...)
 	command.Stdout, command.Stderr = &p.output, &p.output
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -90,25 +92,35 @@ func startProcess(t testing.TB, environment []string, program string, arguments 
 	}
 	go func() {
 		defer close(p.exited)
-		_ = command.Wait() // How it ends does not matter: await tells if it was too early.
+		p.err = command.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGTERM) // It may have ended.
-		select {
-		case <-p.exited:
-		case <-time.After(componentStopLimit):
-			_ = command.Process.Kill() // The same.
-			<-p.exited
-		}
+		_ = p.Stop() // How it ends does not matter: Await tells if it was too early.
 		if t.Failed() {
-			t.Logf("%s printed:\n%s", p.name, p.output.String())
+			t.Logf("%s printed:\n%s", p.name, p.Output())
 		}
 	})
 	return p
 }
 
-// await waits until probe succeeds.
-func (p *process) await(t testing.TB, probe func(ctx context.Context) error) {
+// Stop asks the process to end, kills it if it does not, and gives how it
+// ended: nil for success.
+func (p *Process) Stop() error {
+	_ = p.command.Process.Signal(syscall.SIGTERM) // It may have ended.
+	select {
+	case <-p.exited:
+	case <-time.After(componentStopLimit):
+		_ = p.command.Process.Kill() // The same.
+		<-p.exited
+	}
+	return p.err
+}
+
+// Output is what the process has printed so far.
+func (p *Process) Output() string { return p.output.String() }
+
+// Await waits until probe succeeds.
+func (p *Process) Await(t testing.TB, probe func(ctx context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), componentStartLimit)
 	defer cancel()
@@ -118,9 +130,9 @@ func (p *process) await(t testing.TB, probe func(ctx context.Context) error) {
 	for {
 		select {
 		case <-p.exited:
-			t.Fatalf("%s ended: %s", p.name, p.output.String())
+			t.Fatalf("%s ended: %s", p.name, p.Output())
 		case <-ctx.Done():
-			t.Fatalf("%s does not answer: %v: %s", p.name, err, p.output.String())
+			t.Fatalf("%s does not answer: %v: %s", p.name, err, p.Output())
 		case <-ticker.C:
 			if err = probe(ctx); err == nil {
 				return
@@ -129,10 +141,10 @@ func (p *process) await(t testing.TB, probe func(ctx context.Context) error) {
 	}
 }
 
-// awaitPort waits until a port of the loopback is listened on.
-func (p *process) awaitPort(t testing.TB, port string) {
+// AwaitPort waits until a port of the loopback is listened on.
+func (p *Process) AwaitPort(t testing.TB, port string) {
 	t.Helper()
-	p.await(t, func(ctx context.Context) error {
+	p.Await(t, func(ctx context.Context) error {
 		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
 		if err != nil {
 			return err

@@ -26,14 +26,14 @@ func S3(t testing.TB) config.S3 {
 	if text := os.Getenv(S3Variable); text != "" {
 		return parseStore(t, S3Variable, text, config.BlockstoreS3).S3
 	}
-	program := findProgram(t, "minio", "go install github.com/minio/minio@latest")
-	port := freePort(t)
-	minio := startProcess(t,
+	program := FindProgram(t, "minio", "go install github.com/minio/minio@latest")
+	port := FreePort(t)
+	minio := StartProcess(t,
 		[]string{"MINIO_ROOT_USER=" + minioUser, "MINIO_ROOT_PASSWORD=" + minioPassword, "MINIO_BROWSER=off", "MINIO_UPDATE=off"},
 		program, "server", "--quiet", "--address", "127.0.0.1:"+port, t.TempDir())
 	endpoint := "http://127.0.0.1:" + port
-	minio.await(t, func(ctx context.Context) error {
-		return getOK(ctx, endpoint+"/minio/health/ready")
+	minio.Await(t, func(ctx context.Context) error {
+		return GetOK(ctx, endpoint+"/minio/health/ready")
 	})
 	return config.S3{
 		Endpoint: endpoint,
@@ -53,7 +53,8 @@ func parseStore(t testing.TB, variable, text string, kind config.BlockstoreKind)
 	return store
 }
 
-func getOK(ctx context.Context, address string) error {
+// GetOK fails unless address answers 200.
+func GetOK(ctx context.Context, address string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err

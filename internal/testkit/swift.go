@@ -41,7 +41,7 @@ func Swift(t testing.TB) (container config.Swift, s3 *config.S3) {
 	if err := os.MkdirAll(filepath.Join(devices, "disk"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	memcachedPort := freePort(t)
+	memcachedPort := FreePort(t)
 	settings := map[string]string{
 		"FOLDER": folder, "DEVICES": devices, "USER": owner.Username, "MEMCACHED": memcachedPort,
 		"TENANT": swiftTenant, "LOGIN": swiftUser, "PASSWORD": swiftPassword,
@@ -57,16 +57,16 @@ func Swift(t testing.TB) (container config.Swift, s3 *config.S3) {
 		return path
 	}
 	write("swift.conf", swiftHashes)
-	memcached := startProcess(t, nil, findProgram(t, "memcached", installSwift),
+	memcached := StartProcess(t, nil, FindProgram(t, "memcached", installSwift),
 		"-u", owner.Username, "-l", "127.0.0.1", "-p", memcachedPort, "-m", "16")
-	memcached.awaitPort(t, memcachedPort)
+	memcached.AwaitPort(t, memcachedPort)
 
-	builder := findProgram(t, "swift-ring-builder", installSwift)
-	servers := make(map[string]*process)
+	builder := FindProgram(t, "swift-ring-builder", installSwift)
+	servers := make(map[string]*Process)
 	start := func(kind, text string) string {
-		port := freePort(t)
+		port := FreePort(t)
 		settings["PORT"] = port
-		servers[port] = startProcess(t, nil, findProgram(t, "swift-"+kind+"-server", installSwift), write(kind+".conf", text))
+		servers[port] = StartProcess(t, nil, FindProgram(t, "swift-"+kind+"-server", installSwift), write(kind+".conf", text))
 		return port
 	}
 	for _, kind := range []string{"account", "container", "object"} {
@@ -86,10 +86,10 @@ func Swift(t testing.TB) (container config.Swift, s3 *config.S3) {
 	}
 	proxy := start("proxy", swiftProxy)
 	for port, server := range servers {
-		server.awaitPort(t, port)
+		server.AwaitPort(t, port)
 	}
 	endpoint := "http://127.0.0.1:" + proxy
-	servers[proxy].await(t, func(ctx context.Context) error { return getOK(ctx, endpoint+"/healthcheck") })
+	servers[proxy].Await(t, func(ctx context.Context) error { return GetOK(ctx, endpoint+"/healthcheck") })
 	return config.Swift{
 			AuthURL:   endpoint + "/auth/v1.0",
 			Tenant:    swiftTenant,

@@ -124,6 +124,14 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(err.Error() + "\n"))
 		return
 	}
+	if !s.Serving() {
+		s.probeState() // before the next probe: whoever reads "ok" sends commands at once
+	}
+	if !s.Serving() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte("not serving\n"))
+		return
+	}
 	_, _ = w.Write([]byte("ok\n"))
 }
 

@@ -1,0 +1,144 @@
+package deploy_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// patience bounds a whole test.
+const patience = 2 * time.Minute
+
+// token is one that nobody guesses.
+const token = "V7r2kQ0fXcPz9mWb4nLs"
+
+// application is the folder of an application as buildpacks leave it: what they
+// build is in bin.
+var application string
+
+func TestMain(m *testing.M) {
+	code, err := buildAndRun(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func buildAndRun(m *testing.M) (code int, err error) {
+	if application, err = os.MkdirTemp("", "parsec-test-application-"); err != nil {
+		return 0, err
+	}
+	defer func() { _ = os.RemoveAll(application) }() // a leftover in the temporary folder harms nobody
+	packages, err := toInstall()
+	if err != nil {
+		return 0, err
+	}
+	build := exec.Command("go", "install", packages)
+	build.Dir = ".."
+	build.Env = append(os.Environ(), "GOBIN="+filepath.Join(application, "bin"))
+	if output, err := build.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("build: %w\n%s", err, output)
+	}
+	return m.Run(), nil
+}
+
+// toInstall is what go.mod tells buildpacks to build.
+func toInstall() (string, error) {
+	module, err := os.ReadFile("../go.mod")
+	if err != nil {
+		return "", err
+	}
+	found := regexp.MustCompile(`(?m)^// \+heroku install (\S+)$`).FindSubmatch(module)
+	if found == nil {
+		return "", fmt.Errorf("go.mod tells buildpacks nothing: %s", module)
+	}
+	return string(found[1]), nil
+}
+
+// found creates an organization as the administrator, and gives the device of
+// its first user.
+func found(ctx context.Context, t *testing.T, c *client.Client, address parsec.ServerAddress, token string) *client.Device {
+	t.Helper()
+	id := must(parsec.ParseOrganizationID("Acme"))
+	bootstrapToken, err := c.Administration(token).Create(ctx, id, client.OrganizationSettings{})
+	if err != nil {
+		t.Fatalf("create an organization: %v", err)
+	}
+	founder := client.Person{
+		Label:       must(parsec.ParseDeviceLabel("laptop")),
+		HumanHandle: must(parsec.ParseHumanHandle("alice@example.com", "Alice")),
+	}
+	device, request, err := client.NewOrganization(address.BootstrapAddress(id, bootstrapToken), founder, now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Bootstrap(ctx, id, request); err != nil {
+		t.Fatalf("bootstrap: %v", err)
+	}
+	return device
+}
+
+// store writes a block of the largest size that clients have, and reads it.
+func store(ctx context.Context, t *testing.T, conn *client.Conn, device *client.Device) {
+	t.Helper()
+	realm, block := parsec.RealmID(parsec.NewUUID()), parsec.BlockID(parsec.NewUUID())
+	create, err := device.NewRealm(realm, now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.RealmCreate(ctx, create); err != nil {
+		t.Fatalf("create a realm: %v", err)
+	}
+	content := make([]byte, 1<<20)
+	_, _ = rand.Read(content) // never fails
+	if _, err := conn.BlockCreate(ctx, &protocol.BlockCreateRequest{BlockID: block, RealmID: realm, Block: content}); err != nil {
+		t.Fatalf("create a block: %v", err)
+	}
+	read, err := conn.BlockRead(ctx, &protocol.BlockReadRequest{BlockID: block})
+	if err != nil {
+		t.Fatalf("read a block: %v", err)
+	}
+	if !bytes.Equal(read.Block, content) {
+		t.Errorf("read %d bytes that are not the %d written", len(read.Block), len(content))
+	}
+}
+
+// get gives the answer to a request without its body.
+func get(ctx context.Context, t *testing.T, transport http.RoundTripper, url string, header http.Header) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(request.Header, header)
+	answer, err := transport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	return answer
+}
+
+func now() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
+
+// must is for values that cannot be wrong.
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
