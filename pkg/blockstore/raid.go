@@ -11,12 +11,13 @@ import (
 	"parsec-server/pkg/backend"
 )
 
-// stragglerLimit is how long a write that is accepted with one failed node
-// waits for the last node after all others have succeeded.
+// stragglerLimit is how long a write whose outcome is known waits for the nodes
+// that have not answered: for the last one where it is accepted without one,
+// and for all where it is refused. The latter is for the next try, whose bytes
+// may be others: what a node has answered cannot overtake them.
 const stragglerLimit = 2 * time.Second
 
 var (
-	// errCut ends the writes to the other nodes when one has failed.
 	errCut       = errors.New("another node has failed")
 	errStraggler = errors.New("no answer while all others have answered")
 )
@@ -220,8 +221,8 @@ func (r *raid) readFailure(ctx context.Context, answers []answer) error {
 	return withCause(ctx, errors.Join(errs...))
 }
 
-// create writes pieces[i] to node i, on all nodes at once. When it returns, no
-// node writes any more. The first failure that is not accepted cuts the others.
+// create writes pieces[i] to node i, on all nodes at once. When it returns, it
+// writes to no node any more.
 func (r *raid) create(ctx context.Context, k key, pieces [][]byte) error {
 	tolerated := 0
 	if r.degraded {
@@ -257,14 +258,17 @@ func (r *raid) create(ctx context.Context, k key, pieces [][]byte) error {
 				errs = append(errs, fmt.Errorf("%s: %w", arrived.node, err))
 				lost = arrived.node
 			}
-			switch {
-			case len(errs) > tolerated:
-				cut(errCut)
-			case pending == 1 && len(errs) < tolerated:
+			refused := err != nil && len(errs) == tolerated+1
+			accepted := pending == 1 && len(errs) < tolerated
+			if refused || accepted {
 				straggler.Reset(stragglerLimit)
 			}
 		case <-straggler.C:
-			cut(errStraggler)
+			if len(errs) > tolerated {
+				cut(errCut)
+			} else {
+				cut(errStraggler)
+			}
 		}
 	}
 	if len(errs) > tolerated {
