@@ -70,6 +70,8 @@ type InstanceOptions struct {
 	Store func(t testing.TB, bus *event.Bus) backend.Store
 	// WrapStore stands between the rules and the store; nil for nothing.
 	WrapStore func(backend.Store) backend.Store
+	// Blocks keep the bytes of blocks; a memory of the instance if nil.
+	Blocks backend.BlockStore
 }
 
 // Start runs an instance until the test ends.
@@ -107,8 +109,11 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 	if options.Mailer != nil {
 		options.Backend.Mailer = options.Mailer(address)
 	}
+	if options.Blocks == nil {
+		options.Blocks = blockstore.NewMemory()
+	}
 	webhooks := webhook.New(options.BootstrapWebhook, options.Logger)
-	rules := backend.New(store, blockstore.NewMemory(), bus, webhooks, options.Now, options.Logger, options.Backend)
+	rules := backend.New(store, options.Blocks, bus, webhooks, options.Now, options.Logger, options.Backend)
 	front := server.New(rules, options.Now, options.Logger, options.Server)
 	served := make(chan error, 1)
 	go func() { served <- front.Serve(listener) }()

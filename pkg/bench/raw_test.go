@@ -27,7 +27,7 @@ import (
 const (
 	benchmarkConnections = 32
 	tripsPerRound        = 100 // of each connection
-	largestReply         = 256 << 10
+	largestReply         = 1 << 20
 )
 
 var api = parsec.APIVersion{Major: 3, Minor: 4}
@@ -93,12 +93,14 @@ type side struct {
 	name      string
 	exchanges []*exchange
 	elapsed   time.Duration
-	trips     int
+	// spent is the processor time of the process meanwhile, clients' included.
+	spent time.Duration
+	trips int
 }
 
 func (s *side) round(b *testing.B, trips int) {
 	b.Helper()
-	start := time.Now()
+	start, before := time.Now(), processorTime(b)
 	var working sync.WaitGroup
 	for _, e := range s.exchanges {
 		working.Go(func() {
@@ -112,6 +114,7 @@ func (s *side) round(b *testing.B, trips int) {
 	}
 	working.Wait()
 	s.elapsed += time.Since(start)
+	s.spent += processorTime(b) - before
 	s.trips += trips * len(s.exchanges)
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // lengthBytes is the size of the length in front of a block that RAID5 cuts.
@@ -23,28 +24,65 @@ func chunkSize(length, nodes int) int {
 // encodeChunks cuts a block for RAID5 (docs/protocol/blockstore.md §4). The
 // last chunk is the parity. Chunks that have neither the length nor padding in
 // them are parts of block, not copies.
-func encodeChunks(block []byte, nodes int) [][]byte {
+func encodeChunks(block []byte, nodes int) [][]byte { return new(encoder).encode(block, nodes) }
+
+// encoder encodes one block after another in the same memory. Its zero value
+// is usable.
+type encoder struct {
+	chunks  [][]byte
+	buffers [][]byte
+	used    int
+}
+
+var encoders = sync.Pool{New: func() any { return new(encoder) }}
+
+// encode is encodeChunks. The chunks stand until it is called again.
+func (e *encoder) encode(block []byte, nodes int) [][]byte {
 	size := chunkSize(len(block), nodes)
-	header := binary.BigEndian.AppendUint32(nil, uint32(len(block)))
-	parity := make([]byte, size)
-	chunks := make([][]byte, nodes)
+	e.chunks, e.used = e.chunks[:0], 0
 	for i := range nodes - 1 {
 		start := i*size - lengthBytes // In block.
-		switch end := start + size; {
-		case start < 0:
-			chunks[i] = make([]byte, size)
-			copied := copy(chunks[i], header[i*size:])
-			copy(chunks[i][copied:], block)
-		case end <= len(block):
-			chunks[i] = block[start:end:end]
-		default:
-			chunks[i] = make([]byte, size)
-			copy(chunks[i], block[min(start, len(block)):])
+		if start >= 0 && start+size <= len(block) {
+			e.chunks = append(e.chunks, block[start:start+size:start+size])
+			continue
 		}
-		subtle.XORBytes(parity, parity, chunks[i])
+		chunk := e.buffer(size)
+		filled := 0
+		if start < 0 {
+			var header [lengthBytes]byte
+			binary.BigEndian.PutUint32(header[:], uint32(len(block)))
+			filled = copy(chunk, header[i*size:])
+		}
+		filled += copy(chunk[filled:], block[min(max(start, 0), len(block)):])
+		clear(chunk[filled:])
+		e.chunks = append(e.chunks, chunk)
 	}
-	chunks[nodes-1] = parity
-	return chunks
+	parity := e.buffer(size)
+	subtle.XORBytes(parity, e.chunks[0], e.chunks[1])
+	for _, chunk := range e.chunks[2:] {
+		subtle.XORBytes(parity, parity, chunk)
+	}
+	e.chunks = append(e.chunks, parity)
+	return e.chunks
+}
+
+// buffer gives memory with anything in it.
+func (e *encoder) buffer(size int) []byte {
+	if e.used == len(e.buffers) {
+		e.buffers = append(e.buffers, nil)
+	}
+	buffer := &e.buffers[e.used]
+	e.used++
+	if cap(*buffer) < size {
+		*buffer = make([]byte, size)
+	}
+	return (*buffer)[:size]
+}
+
+// free forgets the block, and keeps the memory for the next one.
+func (e *encoder) free() {
+	clear(e.chunks)
+	encoders.Put(e)
 }
 
 // decodeChunks gives the block of chunks without looking at the lost one, the

@@ -91,7 +91,9 @@ func (r *RAID5) repair(k key, answers []answer, block []byte) {
 
 // Create implements backend.BlockStore.
 func (r *RAID5) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
-	return r.create(ctx, key{organization, id}, encodeChunks(block, len(r.nodes)))
+	e := encoders.Get().(*encoder)
+	defer e.free() // No node reads its chunk any more.
+	return r.create(ctx, key{organization, id}, e.encode(block, len(r.nodes)))
 }
 
 // Ready implements backend.BlockStore: blocks can be read.

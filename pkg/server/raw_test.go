@@ -125,25 +125,30 @@ func (r *rawConn) readFrame() (opcode byte, payload []byte) {
 }
 
 func (r *rawConn) tryReadFrame() (opcode byte, payload []byte, err error) {
-	var head [10]byte
-	if _, err := io.ReadFull(r.read, head[:2]); err != nil {
-		return 0, nil, err
-	}
-	length := uint64(head[1])
-	switch length {
-	case 126:
-		_, err = io.ReadFull(r.read, head[2:4])
-		length = uint64(binary.BigEndian.Uint16(head[2:4]))
-	case 127:
-		_, err = io.ReadFull(r.read, head[2:10])
-		length = binary.BigEndian.Uint64(head[2:10])
-	}
+	opcode, size, err := r.readFrameHead()
 	if err != nil {
 		return 0, nil, err
 	}
-	payload = make([]byte, length)
+	payload = make([]byte, size)
 	_, err = io.ReadFull(r.read, payload)
-	return head[0] &^ 0x80, payload, err
+	return opcode, payload, err
+}
+
+func (r *rawConn) readFrameHead() (opcode byte, size uint64, err error) {
+	var head [10]byte
+	if _, err := io.ReadFull(r.read, head[:2]); err != nil {
+		return 0, 0, err
+	}
+	size = uint64(head[1])
+	switch size {
+	case 126:
+		_, err = io.ReadFull(r.read, head[2:4])
+		size = uint64(binary.BigEndian.Uint16(head[2:4]))
+	case 127:
+		_, err = io.ReadFull(r.read, head[2:10])
+		size = binary.BigEndian.Uint64(head[2:10])
+	}
+	return head[0] &^ 0x80, size, err
 }
 
 // wantClose reads a close frame with a code.
