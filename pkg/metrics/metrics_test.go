@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -198,6 +199,15 @@ func TestDocument(t *testing.T) {
 	for _, row := range documentRow.FindAllStringSubmatch(string(document), -1) {
 		documented[row[1]] = row[2] + " " + strings.Join(slices.Sorted(slices.Values(strings.FieldsFunc(row[3], func(r rune) bool { return strings.ContainsRune("`, ", r) }))), ",")
 	}
+	served := served(t)
+	if !maps.Equal(served, documented) {
+		t.Errorf("served\n%v\ndocumented\n%v", served, documented)
+	}
+}
+
+// served gives the type and the labels of every metric of ours.
+func served(t *testing.T) map[string]string {
+	t.Helper()
 	m, _ := observed(t)
 	m.CommandEnded(protocol.Ping, server.Answered, protocol.StatusOK, 0)
 	m.HandshakeEnded(protocol.HandshakeOK)
@@ -220,8 +230,91 @@ func TestDocument(t *testing.T) {
 		}
 		served[kind[1]] = kind[2] + " " + strings.Join(slices.Sorted(slices.Values(labels)), ",")
 	}
-	if !maps.Equal(served, documented) {
-		t.Errorf("served\n%v\ndocumented\n%v", served, documented)
+	return served
+}
+
+var (
+	metricName = regexp.MustCompile(`\bparsec_\w+`)
+	// partOfHistogram is what Prometheus adds to the name of a histogram.
+	partOfHistogram = regexp.MustCompile(`_(bucket|count|sum)$`)
+)
+
+// TestMonitoring has the alerts ask for metrics that are served, and the
+// dashboard show all of them.
+func TestMonitoring(t *testing.T) {
+	served := served(t)
+	named := func(path string) map[string]bool {
+		content, err := os.ReadFile("../../deploy/monitoring/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := map[string]bool{}
+		for _, name := range metricName.FindAllString(string(content), -1) {
+			if base := partOfHistogram.ReplaceAllString(name, ""); strings.HasPrefix(served[base], "histogram") {
+				name = base
+			}
+			if served[name] == "" {
+				t.Errorf("%s asks for %s, which is not served", path, name)
+			}
+			names[name] = true
+		}
+		return names
+	}
+	named("alerts.yml")
+	shown := named("grafana/dashboards/parsec.json")
+	for name := range served {
+		if !shown[name] {
+			t.Errorf("the dashboard does not show %s", name)
+		}
+	}
+}
+
+// TestDashboard has no panel lie on another, and every panel ask the data
+// source that is provisioned.
+func TestDashboard(t *testing.T) {
+	content, err := os.ReadFile("../../deploy/monitoring/grafana/dashboards/parsec.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type source struct{ UID string }
+	var dashboard struct {
+		Panels []struct {
+			ID         int
+			Title      string
+			Datasource source
+			GridPos    struct{ X, Y, W, H int }
+			Targets    []struct {
+				Expr       string
+				Datasource source
+			}
+		}
+	}
+	if err := json.Unmarshal(content, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	ids, cells := map[int]bool{}, map[[2]int]string{}
+	for _, panel := range dashboard.Panels {
+		if ids[panel.ID] {
+			t.Errorf("%s has the identifier of another panel", panel.Title)
+		}
+		ids[panel.ID] = true
+		at := panel.GridPos
+		for x := at.X; x < at.X+at.W; x++ {
+			for y := at.Y; y < at.Y+at.H; y++ {
+				if other := cells[[2]int{x, y}]; other != "" {
+					t.Fatalf("%s lies on %s", panel.Title, other)
+				}
+				cells[[2]int{x, y}] = panel.Title
+			}
+		}
+		if at.X+at.W > 24 {
+			t.Errorf("%s is out of the grid", panel.Title)
+		}
+		for _, target := range panel.Targets {
+			if target.Expr == "" || target.Datasource != (source{"prometheus"}) || panel.Datasource != target.Datasource {
+				t.Errorf("%s asks %+v", panel.Title, target)
+			}
+		}
 	}
 }
 
