@@ -92,28 +92,39 @@ func found(ctx context.Context, t *testing.T, c *client.Client, address parsec.S
 	return device
 }
 
-// store writes a block of the largest size that clients have, and reads it.
-func store(ctx context.Context, t *testing.T, conn *client.Conn, device *client.Device) {
+// stored is a block that the server has.
+type stored struct {
+	id      parsec.BlockID
+	content []byte
+}
+
+// store writes the largest block that there can be, in a realm of its own.
+func store(ctx context.Context, t *testing.T, commands client.Commands, device *client.Device) stored {
 	t.Helper()
-	realm, block := parsec.RealmID(parsec.NewUUID()), parsec.BlockID(parsec.NewUUID())
+	realm := parsec.RealmID(parsec.NewUUID())
 	create, err := device.NewRealm(realm, now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.RealmCreate(ctx, create); err != nil {
+	if _, err := commands.RealmCreate(ctx, create); err != nil {
 		t.Fatalf("create a realm: %v", err)
 	}
-	content := make([]byte, 1<<20)
-	_, _ = rand.Read(content) // never fails
-	if _, err := conn.BlockCreate(ctx, &protocol.BlockCreateRequest{BlockID: block, RealmID: realm, Block: content}); err != nil {
+	block := stored{parsec.BlockID(parsec.NewUUID()), make([]byte, 1<<20)}
+	_, _ = rand.Read(block.content) // never fails
+	if _, err := commands.BlockCreate(ctx, &protocol.BlockCreateRequest{BlockID: block.id, RealmID: realm, Block: block.content}); err != nil {
 		t.Fatalf("create a block: %v", err)
 	}
-	read, err := conn.BlockRead(ctx, &protocol.BlockReadRequest{BlockID: block})
+	return block
+}
+
+func (s stored) read(ctx context.Context, t *testing.T, commands client.Commands) {
+	t.Helper()
+	read, err := commands.BlockRead(ctx, &protocol.BlockReadRequest{BlockID: s.id})
 	if err != nil {
 		t.Fatalf("read a block: %v", err)
 	}
-	if !bytes.Equal(read.Block, content) {
-		t.Errorf("read %d bytes that are not the %d written", len(read.Block), len(content))
+	if !bytes.Equal(read.Block, s.content) {
+		t.Errorf("read %d bytes that are not the %d written", len(read.Block), len(s.content))
 	}
 }
 

@@ -45,6 +45,21 @@ var components = []component{
 		programs: []string{"curl"},
 		install:  "apt-get install curl",
 	},
+	{
+		name: "nginx", tag: "without_nginx",
+		programs: []string{"nginx", "/usr/sbin/nginx"},
+		install:  "apt-get install nginx-light",
+	},
+	{
+		name: "Caddy", tag: "without_caddy",
+		programs: []string{"caddy"},
+		install:  "apt-get install caddy",
+	},
+	{
+		name: "systemd", tag: "without_systemd",
+		programs: []string{"systemd-analyze"},
+		install:  "apt-get install systemd",
+	},
 }
 
 func (c component) found(gopath string) bool {

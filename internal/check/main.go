@@ -50,6 +50,8 @@ func check(ctx context.Context, out io.Writer) error {
 		{"vet", tags, "./..."},
 		append(lint, "./..."),
 		append(tests, "./..."),
+		// The manifests of Kubernetes, with a module of its own for what they need.
+		{"test", "-C", "internal/manifests", "./..."},
 	} {
 		if err := run(ctx, out, nil, step); err != nil {
 			return err

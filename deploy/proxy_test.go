@@ -1,0 +1,229 @@
+package deploy_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/server"
+)
+
+const (
+	// domain is that of the samples.
+	domain = "parsec.example.com"
+	// clientIP is the address that clients come from; proxies come from
+	// another.
+	clientIP = "127.0.0.2"
+)
+
+// proxied is a server, and how clients reach it through a proxy.
+type proxied struct {
+	t   *testing.T
+	ctx context.Context
+	// folder is for what the proxy reads and writes.
+	folder string
+	server *testkit.Instance
+	logs   *logs
+	// httpPort and httpsPort are those of the proxy.
+	httpPort, httpsPort string
+	certificate, key    string
+	tls                 *tls.Config
+}
+
+// logs are the records of a server.
+type logs struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logs) contains(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), text)
+}
+
+func newProxied(t *testing.T) *proxied {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	public := must(parsec.ParseServerAddress("parsec://" + domain))
+	p := &proxied{
+		t: t, ctx: ctx, folder: t.TempDir(), logs: &logs{},
+		httpPort: testkit.FreePort(t), httpsPort: testkit.FreePort(t),
+	}
+	p.server = testkit.Start(t, testkit.InstanceOptions{
+		Logger: slog.New(slog.NewTextHandler(p.logs, nil)),
+		Server: server.Options{
+			Address:        &public,
+			EnforceHTTPS:   &server.ForwardedProto{Header: "X-Forwarded-Proto", Value: "https"},
+			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+		},
+	})
+	p.certify()
+	return p
+}
+
+// certify makes the certificate of the domain.
+func (p *proxied) certify() {
+	p.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domain}, DNSNames: []string{domain},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.certificate = p.write("certificate.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})))
+	p.key = p.write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	roots := x509.NewCertPool()
+	roots.AddCert(must(x509.ParseCertificate(certificate)))
+	p.tls = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+}
+
+// write makes a file that the proxy can read, whoever it runs as.
+func (p *proxied) write(name, text string) string {
+	p.t.Helper()
+	path := filepath.Join(p.folder, name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+	return path
+}
+
+// sample is a file of this folder, where each text must be, once or more, and
+// is replaced by the next.
+func (p *proxied) sample(path string, replacements ...string) string {
+	p.t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	replacements = append(replacements, "127.0.0.1:6777", strings.TrimPrefix(p.server.Address.HTTPOrigin(), "http://"))
+	for i := 0; i < len(replacements); i += 2 {
+		if !bytes.Contains(content, []byte(replacements[i])) {
+			p.t.Fatalf("%s has no %q", path, replacements[i])
+		}
+	}
+	return strings.NewReplacer(replacements...).Replace(string(content))
+}
+
+// dial reaches the proxy under any name, from the address of clients.
+func (p *proxied) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(clientIP)}}
+	return dialer.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+}
+
+// work does everything that clients do, through the proxy.
+func (p *proxied) work(proxy *testkit.Process) {
+	p.t.Helper()
+	proxy.AwaitPort(p.t, p.httpsPort)
+	address := must(parsec.ParseServerAddress("parsec://" + net.JoinHostPort(domain, p.httpsPort)))
+	c := client.New(address, client.Options{TLS: p.tls, DialContext: p.dial})
+	p.t.Cleanup(c.Close)
+	alice := found(p.ctx, p.t, c, address, testkit.AdministrationToken)
+	if !p.logs.contains("address=" + clientIP) {
+		p.t.Error("the server does not know the address of the client")
+	}
+	conn, err := c.DialAuthenticated(p.ctx, alice)
+	if err != nil {
+		p.t.Fatalf("WebSocket: %v", err)
+	}
+	p.t.Cleanup(conn.CloseNow)
+	// A reply that is longer than the buffers of a proxy may be cut where it
+	// passes from HTTP/1.1 to HTTP/1.1: Caddy 2.6 sometimes does. It is read by
+	// WebSocket.
+	for _, commands := range []client.Commands{conn.Commands, c.AuthenticatedRPC(alice, parsec.APIVersion{Major: 3, Minor: 4}).Commands} {
+		store(p.ctx, p.t, commands, alice).read(p.ctx, p.t, conn.Commands)
+	}
+	p.listen(c, conn, alice)
+	p.pages()
+}
+
+// listen waits for an event that another device causes.
+func (p *proxied) listen(c *client.Client, conn *client.Conn, alice *client.Device) {
+	p.t.Helper()
+	phone, request, err := alice.NewDevice(must(parsec.ParseDeviceName("phone")), must(parsec.ParseDeviceLabel("phone")), now())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := conn.DeviceCreate(p.ctx, request); err != nil {
+		p.t.Fatal(err)
+	}
+	events, err := c.AuthenticatedRPC(phone, parsec.APIVersion{Major: 3, Minor: 4}).ServerSentEvents(p.ctx)
+	if err != nil {
+		p.t.Fatalf("events: %v", err)
+	}
+	defer events.Close()
+	if _, err := conn.Ping(p.ctx, &protocol.PingRequest{Ping: "hello"}); err != nil {
+		p.t.Fatal(err)
+	}
+	event, err := events.Next()
+	if pinged, ok := event.(*protocol.PingedEvent); !ok || pinged.Ping != "hello" {
+		p.t.Errorf("event %+v, %v", event, err)
+	}
+}
+
+// pages are what browsers ask for, and what liars say.
+func (p *proxied) pages() {
+	p.t.Helper()
+	transport := &http.Transport{TLSClientConfig: p.tls.Clone(), DialContext: p.dial, ForceAttemptHTTP2: true}
+	p.t.Cleanup(transport.CloseIdleConnections)
+	secure, plain := "https://"+net.JoinHostPort(domain, p.httpsPort), "http://"+net.JoinHostPort(domain, p.httpPort)
+	home := get(p.ctx, p.t, transport, secure+"/", http.Header{})
+	if home.StatusCode != http.StatusOK || home.Proto != "HTTP/2.0" {
+		p.t.Errorf("home page: %s by %s", home.Status, home.Proto)
+	}
+	redirect := get(p.ctx, p.t, transport, secure+"/redirect/Acme?x=1", http.Header{})
+	if got := redirect.Header.Get("Location"); got != "parsec://"+domain+"/Acme?x=1" {
+		p.t.Errorf("/redirect: %s to %q", redirect.Status, got)
+	}
+	inClear := get(p.ctx, p.t, transport, plain+"/x", http.Header{})
+	if got := inClear.Header.Get("Location"); inClear.StatusCode/100 != 3 || !strings.HasPrefix(got, "https://"+domain) {
+		p.t.Errorf("in clear: %s to %q", inClear.Status, got)
+	}
+	get(p.ctx, p.t, transport, secure+"/administration/stats", http.Header{"X-Forwarded-For": {"192.0.2.1"}, "Authorization": {"Bearer wrong"}})
+	if !p.logs.contains("wrong administration token") || p.logs.contains("192.0.2.1") {
+		p.t.Error("a client chooses the address that it is known by")
+	}
+}

@@ -1,0 +1,2 @@
+// Package manifests validates the manifests of Kubernetes without a cluster.
+package manifests
