@@ -81,7 +81,7 @@ func (p program) rootCommand() *cobra.Command {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(usageOfFlag)
-	root.AddCommand(p.backendCommand(), p.organizationCommand(), p.sequesterCommand(), p.benchCommand())
+	root.AddCommand(p.backendCommand(), p.organizationCommand(), p.sequesterCommand(), p.humanAccessesCommand(), p.benchCommand())
 	return root
 }
 

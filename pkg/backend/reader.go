@@ -142,6 +142,9 @@ type RealmReader interface {
 	RealmStatistics(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (realm *Realm, blocksSize, vlobsSize uint64, found bool, err error)
 	// RoleCertificates are in order of date, then of insertion.
 	RoleCertificates(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (*Realm, []RoleCertificate, bool, error)
+	// RoleChanges lists those of every realm, without certificates, in order of
+	// date, those of one date and realm in order of insertion.
+	RoleChanges(ctx context.Context, organization parsec.OrganizationID) ([]RoleCertificate, error)
 	// RealmsOf lists the realms where the user has a role.
 	RealmsOf(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) ([]Realm, error)
 	// ReencryptionBatch lists at most size versions of the previous revision

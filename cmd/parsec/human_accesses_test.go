@@ -1,0 +1,130 @@
+//go:build !without_postgresql
+
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/parsec"
+)
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// addUser adds a user, of no human handle for an empty label, with its device.
+func (o *office) addUser(id, label string, profile parsec.UserProfile, revocation *backend.Revocation) {
+	o.t.Helper()
+	user := backend.User{
+		ID: must(parsec.ParseUserID(id)), Profile: profile,
+		Certificate: []byte("user " + id), RedactedCertificate: []byte("redacted"), CreatedOn: date("2020-01-01"),
+	}
+	if label != "" {
+		user.HumanHandle = must(parsec.ParseHumanHandle(label+"@example.com", label))
+	}
+	device := backend.Device{
+		ID: must(parsec.ParseDeviceID(id + "@one")), Certificate: []byte("device " + id), RedactedCertificate: []byte("redacted"), CreatedOn: date("2020-01-01"),
+	}
+	o.change(backend.Scope{Organization: organizationID(o.t, "Sequestered"), LockOrganization: true}, func(tx backend.Tx) {
+		tx.CreateUser(user)
+		tx.CreateDevice(device)
+		if revocation != nil {
+			tx.RevokeUser(user.ID, *revocation)
+		}
+	})
+}
+
+func date(day string) parsec.DateTime { return must(parsec.ParseDateTime(day + "T00:00:00Z")) }
+
+// addRoles gives or takes roles, in a realm that is created by the first one.
+func (o *office) addRoles(realm byte, create bool, changes ...backend.RoleCertificate) parsec.RealmID {
+	o.t.Helper()
+	id := parsec.RealmID{realm}
+	o.change(backend.Scope{Organization: organizationID(o.t, "Sequestered"), Realm: id, By: backend.RealmExclusive}, func(tx backend.Tx) {
+		if create {
+			tx.CreateRealm(changes[0].CertifiedOn)
+		}
+		for _, change := range changes {
+			change.Realm = id
+			tx.AddRole(change)
+		}
+	})
+	return id
+}
+
+func role(user string, role parsec.RealmRole, day string) backend.RoleCertificate {
+	return backend.RoleCertificate{
+		User: must(parsec.ParseUserID(user)), Role: role, Certificate: []byte("role of " + user + " " + day),
+		Author: must(parsec.ParseDeviceID("alice@one")), CertifiedOn: date(day),
+	}
+}
+
+func TestHumanAccesses(t *testing.T) {
+	o := newOffice(t)
+	revocation := &backend.Revocation{Certificate: []byte("revoked"), Certifier: must(parsec.ParseDeviceID("alice@one")), On: date("2020-02-01")}
+	o.addUser("alice", "Zoe", parsec.ProfileAdmin, nil)
+	o.addUser("old", "Bob", parsec.ProfileStandard, revocation)
+	o.addUser("renewed", "Bob", parsec.ProfileOutsider, nil)
+	o.addUser("machine", "", parsec.ProfileStandard, nil)
+	o.addRoles(0xab, true, role("alice", parsec.RoleOwner, "2020-01-02"), role("old", parsec.RoleManager, "2020-01-03"), role("old", parsec.RoleNone, "2020-01-05"))
+	o.addRoles(0xcd, true, role("alice", parsec.RoleOwner, "2020-01-01"), role("machine", parsec.RoleReader, "2020-01-04"))
+	const (
+		first    = "ab000000000000000000000000000000"
+		second   = "cd000000000000000000000000000000"
+		midnight = "T00:00:00.000000Z"
+		bob      = "\nHuman Bob Bob@example.com\n" +
+			"\tUser old (STANDARD, created on 2020-01-01" + midnight + ", revoked on 2020-02-01" + midnight + ")\n" +
+			"\t\tRealm " + first + "\n" +
+			"\t\t\t2020-01-03" + midnight + ": Access MANAGER granted\n" +
+			"\t\t\t2020-01-05" + midnight + ": Access removed\n" +
+			"\tUser renewed (OUTSIDER, created on 2020-01-01" + midnight + ")\n"
+		zoe = "\nHuman Zoe Zoe@example.com\n" +
+			"\tUser alice (ADMIN, created on 2020-01-01" + midnight + ")\n" +
+			"\t\tRealm " + second + "\n" +
+			"\t\t\t2020-01-01" + midnight + ": Access OWNER granted\n" +
+			"\t\tRealm " + first + "\n" +
+			"\t\t\t2020-01-02" + midnight + ": Access OWNER granted\n"
+		machine = "\nUser machine (STANDARD, created on 2020-01-01" + midnight + ")\n" +
+			"\tRealm " + second + "\n" +
+			"\t\t2020-01-04" + midnight + ": Access READER granted\n"
+	)
+	for filter, want := range map[string]string{
+		"":                   "Found 2 result(s)\n" + bob + zoe + machine,
+		"ZOE":                "Found 1 result(s)\n" + zoe,
+		"alice  <zoe@":       "Found 1 result(s)\n" + zoe,
+		"example.com> alice": "Found 1 result(s)\n" + zoe,
+		"chin":               "Found 0 result(s)\n" + machine,
+		"alice bob":          "Found 0 result(s)\n",
+	} {
+		for _, command := range [][]string{{"human-accesses"}, {"backend", "human_accesses"}} {
+			if got := o.succeed(append(command, "--organization", "Sequestered", "--filter", filter)...); got != want {
+				t.Errorf("%q %q printed\n%s\nwant\n%s", command, filter, got, want)
+			}
+		}
+	}
+	if got := o.succeed("human-accesses", "--organization", "Plain"); got != "Found 0 result(s)\n" {
+		t.Errorf("printed %q", got)
+	}
+	for _, item := range []struct {
+		arguments []string
+		usage     bool
+		want      string
+	}{
+		{nil, true, "Missing option '--organization'."},
+		{[]string{"--organization", "Unknown"}, false, "no such organization"},
+		{[]string{"--organization", "Plain", "--db", "MOCKED"}, true, "needs a PostgreSQL database"},
+	} {
+		stdout, _, err := o.run(append([]string{"human-accesses"}, item.arguments...)...)
+		_, usage := errors.AsType[*config.UsageError](err)
+		if err == nil || stdout != "" || usage != item.usage || !strings.Contains(err.Error(), item.want) {
+			t.Errorf("%q: printed %q, error %v", item.arguments, stdout, err)
+		}
+	}
+}
