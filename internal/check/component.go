@@ -46,6 +46,11 @@ var components = []component{
 		install:  "apt-get install curl",
 	},
 	{
+		name: "Chromium", tag: "without_chromium",
+		programs: []string{"chromium"},
+		install:  "apt-get install chromium",
+	},
+	{
 		name: "nginx", tag: "without_nginx",
 		programs: []string{"nginx", "/usr/sbin/nginx"},
 		install:  "apt-get install nginx-light",
