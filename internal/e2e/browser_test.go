@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"io"
 	"iter"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,8 +20,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
-	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 )
@@ -36,15 +33,12 @@ func TestBrowser(t *testing.T) {
 	t.Parallel()
 	tab, cancel := context.WithTimeout(testkit.Chromium(t), 3*patience) // a browser takes its time
 	defer cancel()
-	smtp := testkit.StartSMTP(t, testkit.SMTPOptions{})
-	w := newWorld(t, testkit.InstanceOptions{Mailer: func(address parsec.ServerAddress) backend.Mailer {
-		return mail.New(smtp.Settings(), address, slog.New(slog.DiscardHandler))
-	}})
+	w := newMailedWorld(t)
 	alice := inAPI3.connect(w, inAPI3.foundByREST(w, "CoolOrg", "alice@laptop"))
 	token := ok(w, alice.InviteNew, &protocol.InviteNewRequest{
 		Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com", SendEmail: true,
 	}).Token
-	invitation := smtp.Next(w.ctx, t)
+	invitation := w.mails.Next(w.ctx, t)
 	invitationLink := link.FindString(invitation.Text)
 	b := &browser{world: w, ctx: tab}
 

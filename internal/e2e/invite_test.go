@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"regexp"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
-	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 )
@@ -28,11 +26,7 @@ func TestInvitations(t *testing.T) {
 		}
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
-			smtp := testkit.StartSMTP(t, testkit.SMTPOptions{})
-			w := newWorld(t, testkit.InstanceOptions{Mailer: func(address parsec.ServerAddress) backend.Mailer {
-				return mail.New(smtp.Settings(), address, slog.New(slog.DiscardHandler))
-			}})
-			w.mails = smtp
+			w := newMailedWorld(t)
 			alice := g.connect(w, g.foundByREST(w, "CoolOrg", "alice@laptop"))
 			bob := g.inviteUser(w, alice, "bob@desk")
 			phone := g.inviteDevice(w, g.connect(w, bob), "bob@phone")
@@ -42,7 +36,7 @@ func TestInvitations(t *testing.T) {
 			refused(w, protocol.StatusAlreadyMember, alice.InviteNew, &protocol.InviteNewRequest{
 				Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com", SendEmail: true,
 			})
-			if !smtp.Empty() {
+			if !w.mails.Empty() {
 				t.Error("a refused invitation is sent")
 			}
 		})
@@ -155,28 +149,30 @@ func (g generation) inviteUser(w *world, author *peer, device string) *client.De
 	w.t.Helper()
 	request := &protocol.InviteNewRequest{Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com", SendEmail: true}
 	var created *client.Device
-	g.throughInvitation(w, author, request, device, func(name string) {
+	g.throughInvitation(w, author, request, request.ClaimerEmail, device, func(name string) {
 		created = createUser(w, g, author, g.person(name), parsec.ProfileAdmin)
 	})
 	return created
 }
 
+// inviteDevice has author add a device of its own.
 func (g generation) inviteDevice(w *world, author *peer, device string) *client.Device {
 	w.t.Helper()
 	var created *client.Device
-	g.throughInvitation(w, author, &protocol.InviteNewRequest{Type: parsec.InvitationDevice, SendEmail: true}, device, func(name string) {
+	request := &protocol.InviteNewRequest{Type: parsec.InvitationDevice, SendEmail: true}
+	g.throughInvitation(w, author, request, author.device.HumanHandle.Email(), device, func(name string) {
 		created = createDevice(w, g, author, deviceID(name).Name())
 	})
 	return created
 }
 
-// throughInvitation has a claimer, invited at bob@example.com, tell its name to
-// author, who creates what it asks for.
-func (g generation) throughInvitation(w *world, author *peer, request *protocol.InviteNewRequest, name string, create func(name string)) {
+// throughInvitation has a claimer, invited by an e-mail to that address, tell
+// its name to author, who creates what it asks for.
+func (g generation) throughInvitation(w *world, author *peer, request *protocol.InviteNewRequest, to, name string, create func(name string)) {
 	w.t.Helper()
 	invited := ok(w, author.InviteNew, request)
 	token := invited.Token
-	address := w.readInvitation("bob@example.com")
+	address := w.readInvitation(to)
 	if want := w.Address.InvitationAddress(author.device.Organization, request.Type, token); address != want || invited.EmailSent != protocol.EmailSuccess {
 		w.t.Errorf("invited to %s, want %s; e-mail sent: %s", address, want, invited.EmailSent)
 	}

@@ -11,14 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 )
 
-// TestPKIEnrollment has people join with X.509 certificates: one is accepted
-// and connects, one is rejected, one asks again.
+// TestPKIEnrollment has people join with X.509 certificates: one is accepted,
+// and invites her own second device, one is rejected, and asks again.
 func TestPKIEnrollment(t *testing.T) {
 	t.Parallel()
 	for _, g := range generations {
@@ -27,7 +26,7 @@ func TestPKIEnrollment(t *testing.T) {
 		}
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, testkit.InstanceOptions{})
+			w := newMailedWorld(t)
 			alice := g.connect(w, g.foundByREST(w, "Org1", "alice@laptop"))
 			bob := g.connect(w, g.addUser(w, g, alice, g.person("bob@desk"), parsec.ProfileStandard))
 			administrator := g.listen(w, alice.device)
@@ -81,6 +80,7 @@ func TestPKIEnrollment(t *testing.T) {
 				t.Errorf("bob sees %+v", seen)
 			}
 			refused(w, protocol.StatusAlreadyEnrolled, anonymous.PKIEnrollmentSubmit, again)
+			g.connect(w, g.inviteDevice(w, enrolled, device.ID.User().String()+"@phone"))
 
 			// Dave is rejected, and asks again twice.
 			davesCard := w.identity("dave")

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"testing"
 
-	"parsec-server/internal/testkit"
 	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
@@ -26,7 +25,7 @@ func TestShamirRecovery(t *testing.T) {
 		}
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, testkit.InstanceOptions{})
+			w := newMailedWorld(t)
 			alice := g.connect(w, g.foundByREST(w, "Org1", "alice@laptop"))
 			add := func(device string) *peer {
 				return g.connect(w, g.addUser(w, g, alice, g.person(device), parsec.ProfileStandard))
@@ -37,12 +36,16 @@ func TestShamirRecovery(t *testing.T) {
 			lost := *bob.device
 			lost.SigningKey = nil
 
-			request := &protocol.InviteNewRequest{Type: parsec.InvitationShamirRecovery, ClaimerUserID: bob.user()}
+			request := &protocol.InviteNewRequest{Type: parsec.InvitationShamirRecovery, ClaimerUserID: bob.user(), SendEmail: true}
 			token := ok(w, carol.InviteNew, request).Token
+			address := w.readInvitation("bob@example.com")
+			if want := w.Address.InvitationAddress(lost.Organization, request.Type, token); address != want {
+				t.Errorf("invited to %s, want %s", address, want)
+			}
+			request.SendEmail = false
 			if again := ok(w, alice.InviteNew, request).Token; again != token {
 				t.Errorf("alice's token is %s, carol's %s", again, token)
 			}
-			address := w.Address.InvitationAddress(lost.Organization, parsec.InvitationShamirRecovery, token)
 			claimer := g.claim(w, address)
 			ready := parsec.InvitationReady
 			if claimer.conn == nil {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 )
@@ -40,6 +43,17 @@ func newWorld(t *testing.T, options testkit.InstanceOptions) *world {
 	w.Instance = testkit.Start(t, options)
 	w.client = client.New(w.Address, client.Options{Now: w.clock.Now})
 	t.Cleanup(w.client.Close)
+	return w
+}
+
+// newMailedWorld is one whose server sends e-mails, by SMTP.
+func newMailedWorld(t *testing.T) *world {
+	t.Helper()
+	mails := testkit.StartSMTP(t, testkit.SMTPOptions{})
+	w := newWorld(t, testkit.InstanceOptions{Mailer: func(address parsec.ServerAddress) backend.Mailer {
+		return mail.New(mails.Settings(), address, slog.New(slog.DiscardHandler))
+	}})
+	w.mails = mails
 	return w
 }
 

@@ -250,6 +250,30 @@ func TestConduitStepsOutOfOrder(t *testing.T) {
 	p.wantStatus("3a", a, protocol.StatusOK)
 }
 
+// TestConduitThirdPeer has one more claimer send what the first one has sent
+// already, in each exchange: nobody else notices.
+func TestConduitThirdPeer(t *testing.T) {
+	for _, number := range []int{1, 3, 4, 5} {
+		p := newPair(t)
+		p.through(number, backend.GreeterSide)
+		first := p.begin(t.Context(), step{number, backend.ClaimerSide}, "first")
+		p.talked(backend.ClaimerSide)
+		for late := 1; late < len(steps); late++ {
+			p.wantStatus(steps[late]+" of a third peer in "+steps[number], p.begin(t.Context(), step{late, backend.ClaimerSide}, "third"), protocol.StatusInvalidState)
+		}
+		got := p.wait(p.begin(t.Context(), step{number, backend.GreeterSide}, "greeter"))
+		if heard := map[string]string{"2a": string(nonce("first")), "4": "first"}[steps[number]]; got.err != nil || got.heard != heard {
+			t.Errorf("%s of the greeter: %+v", steps[number], got)
+		}
+		if steps[number] == "2a" {
+			p.begin(t.Context(), step{number + 1, backend.GreeterSide}, "greeter")
+		}
+		if got := p.wait(first); got.err != nil {
+			t.Errorf("%s of the first claimer: %v", steps[number], got.err)
+		}
+	}
+}
+
 // TestConduitResets has what happens to who waits when a peer begins again.
 func TestConduitResets(t *testing.T) {
 	for _, side := range []backend.Side{backend.GreeterSide, backend.ClaimerSide} {
