@@ -15,22 +15,30 @@ import (
 var errNotAddress = errors.New("not an e-mail address")
 
 // parseRecipient wants one bare address. One with a quoted local part is
-// refused: hardly any server takes it, and it could hold commands. The domain
-// is put in ASCII, as every SMTP server takes it.
+// refused: hardly any server takes it, and it could hold commands.
 func parseRecipient(text string) (*netmail.Address, error) {
 	text = strings.TrimSpace(text)
 	parsed, err := netmail.ParseAddress("<" + text + ">")
 	if err != nil || parsed.Name != "" || parsed.Address != text || strings.ContainsFunc(text, isBreak) {
 		return nil, errNotAddress
 	}
-	at := strings.LastIndexByte(text, '@')
-	local, domain := text[:at], text[at+1:]
-	if !isASCII(domain) {
-		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
-			return nil, errNotAddress
-		}
+	address, err := withASCIIDomain(text)
+	if err != nil {
+		return nil, errNotAddress
 	}
-	return &netmail.Address{Address: local + "@" + domain}, nil
+	return &netmail.Address{Address: address}, nil
+}
+
+// withASCIIDomain writes the domain of an address as every SMTP server takes
+// it.
+func withASCIIDomain(address string) (string, error) {
+	at := strings.LastIndexByte(address, '@')
+	local, domain := address[:at+1], address[at+1:]
+	if isASCII(domain) {
+		return address, nil
+	}
+	domain, err := idna.Lookup.ToASCII(domain)
+	return local + domain, err
 }
 
 // isBreak tells what separates or hides something in a line.

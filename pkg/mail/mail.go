@@ -45,6 +45,10 @@ func New(settings config.Email, address parsec.ServerAddress, logger *slog.Logge
 		address: address, sender: settings.Sender, words: languages[settings.Language],
 		now: time.Now, logger: logger, places: make(chan struct{}, maxDeliveries),
 	}
+	// What is no domain is for the SMTP server to refuse.
+	if address, err := withASCIIDomain(settings.Sender.Address); err == nil {
+		m.sender.Address = address
+	}
 	if settings.Host == config.Mocked {
 		m.carrier = &folder{logger: logger}
 	} else {

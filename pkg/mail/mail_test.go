@@ -218,6 +218,27 @@ func TestReplyTo(t *testing.T) {
 	}
 }
 
+// TestSender may have a domain of any language.
+func TestSender(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"parsec@example.com":    "parsec@example.com",
+		"parsec@bücher.example": "parsec@xn--bcher-kva.example",
+		"zoë@bücher.example":    "zoë@xn--bcher-kva.example",
+		"parsec@-ü.example":     "parsec@-ü.example",
+	} {
+		server := testkit.StartSMTP(t, testkit.SMTPOptions{UTF8: true})
+		settings := server.Settings()
+		settings.Sender = netmail.Address{Name: "Équipe, Parsec", Address: address}
+		wantSent(t, newMailer(settings), invitation(parsec.InvitationUser), protocol.EmailSuccess)
+		got := server.Next(within(t), t)
+		list, err := got.Header.AddressList("From")
+		if err != nil || got.From != want || len(list) != 1 || *list[0] != (netmail.Address{Name: settings.Sender.Name, Address: want}) {
+			t.Errorf("%s: from %s, %v, %v", address, got.From, list, err)
+		}
+	}
+}
+
 func TestRecipients(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
@@ -85,7 +86,9 @@ func (s *smtpServer) client(connection net.Conn, message *gomail.Msg) (*gomail.C
 	if s.hello != "" {
 		options = append(options, gomail.WithHELO(s.hello))
 	}
-	if recipients, err := message.GetRecipients(); err == nil && len(recipients) == 1 && isASCII(recipients[0]) {
+	sender, _ := message.GetSender(false)
+	recipients, err := message.GetRecipients()
+	if err == nil && isASCII(sender+strings.Join(recipients, "")) {
 		options = append(options, gomail.WithoutSMTPUTF8())
 	}
 	if password := s.settings.Password.Reveal(); s.settings.User != "" && password != "" {
