@@ -25,6 +25,8 @@ var (
 	pageIcon     = mustRead("pages/icon.svg")
 )
 
+const maxAcceptLanguage = 1 << 10
+
 // pagePolicy lets a page load the icon and use its own style, nothing else.
 var pagePolicy = "default-src 'none'; img-src 'self'; style-src 'sha256-" + digest(pageStyle, base64.StdEncoding.EncodeToString) +
 	"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -60,10 +62,14 @@ type pageContent struct {
 	DownloadURL, DocumentationURL string
 }
 
-// languageFor is the one that the reader likes best
-// (RFC 9110 §12.5.4).
+// languageFor is the one that the reader likes best (RFC 9110 §12.5.4). A list
+// that is longer than any browser's would take its time.
 func languageFor(r *http.Request) pageLanguage {
-	_, index := language.MatchStrings(pageMatcher, r.Header.Values("Accept-Language")...)
+	accepted := r.Header.Get("Accept-Language")
+	if len(accepted) > maxAcceptLanguage {
+		return pageLanguages[0]
+	}
+	_, index := language.MatchStrings(pageMatcher, accepted)
 	return pageLanguages[index]
 }
 
