@@ -45,6 +45,9 @@ func parse(dsn string) (*pgxpool.Config, error) {
 		"lock_timeout":                        milliseconds(lockLimit),
 		"plan_cache_mode":                     "force_generic_plan",
 		"jit":                                 "off",
+		// A plan is kept: one made while a table is small must be good once it
+		// has grown.
+		"enable_seqscan": "off",
 	} {
 		if _, found := connection.RuntimeParams[name]; !found {
 			connection.RuntimeParams[name] = value

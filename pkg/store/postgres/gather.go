@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -36,7 +37,13 @@ func (g *gatherer[R]) add(request R) {
 }
 
 func (g *gatherer[R]) work() {
-	for requests := g.take(); len(requests) > 0; requests = g.take() {
+	for {
+		// On a busy machine, whoever is about to ask does so first.
+		runtime.Gosched()
+		requests := g.take()
+		if len(requests) == 0 {
+			return
+		}
 		g.run(requests)
 	}
 }

@@ -45,6 +45,7 @@ type Store struct {
 	delivery  *delivery
 	now       func() parsec.DateTime
 	logger    *slog.Logger
+	keys      keyCache
 	vlobReads gatherer[*vlobRead]
 	// serving is closed once events are delivered for the first time.
 	serving chan struct{}
@@ -206,6 +207,7 @@ func (s *Store) connected(ctx context.Context, work func(context.Context, *pgx.C
 		return nil
 	case acquired.Conn().IsClosed() && working.Err() == nil:
 		s.pool.Reset() // The others have likely died with it.
+		s.keys.forget()
 		return &lostError{err}
 	case isReadOnly(err):
 		s.pool.Reset() // New ones may find the primary.

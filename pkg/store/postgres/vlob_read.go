@@ -22,30 +22,35 @@ const (
 	vlobReadPatience = time.Millisecond
 )
 
-// selectReads answers many reads. The revision before the complete one may
-// still be there, to be pruned.
-const selectReads = "SELECT q.number, " + realmColumns + ", " + versionColumns + `, a.blob
-FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[])
-    WITH ORDINALITY q (organization_id, user_id, vlob_id, revision, version, until, number)
-JOIN organization o ON o.organization_id = q.organization_id
-JOIN vlob v ON v.organization = o.id AND v.vlob_id = q.vlob_id
-JOIN realm r ON r.id = v.realm
-LEFT JOIN user_ u ON u.organization = o.id AND u.user_id = q.user_id
-LEFT JOIN realm_member m ON m.realm = r.id AND m.user_ = u.id
-LEFT JOIN vlob_atom a ON a.vlob = v.id
-    AND a.revision = q.revision AND q.revision BETWEEN ` + complete + ` AND r.encryption_revision
-    AND a.version = CASE
-        WHEN q.version IS NOT NULL THEN q.version
-        WHEN q.until IS NULL THEN v.version
-        ELSE (SELECT max(b.version) FROM vlob_atom b
-            WHERE b.vlob = v.id AND b.revision = q.revision AND b.written_on <= q.until)
-    END` + joinAuthor
+// selectReads answers many reads, each on its own: LIMIT keeps the planner from
+// joining whole tables with all of them, which it would prefer while these are
+// small or not analyzed. The revision before the complete one may still be
+// there, to be pruned.
+const selectReads = `
+SELECT q.number, found.*
+FROM unnest($1::integer[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[])
+    WITH ORDINALITY q (organization, user_, vlob_id, revision, version, until, number)
+CROSS JOIN LATERAL (
+    SELECT ` + realmColumns + ", " + versionColumns + `, a.blob
+    FROM vlob v
+    JOIN realm r ON r.id = v.realm
+    LEFT JOIN realm_member m ON m.realm = r.id AND m.user_ = q.user_
+    LEFT JOIN vlob_atom a ON a.vlob = v.id
+        AND a.revision = q.revision AND q.revision BETWEEN ` + complete + ` AND r.encryption_revision
+        AND a.version = CASE
+            WHEN q.version IS NOT NULL THEN q.version
+            WHEN q.until IS NULL THEN v.version
+            ELSE (SELECT max(b.version) FROM vlob_atom b
+                WHERE b.vlob = v.id AND b.revision = q.revision AND b.written_on <= q.until)
+        END` + joinAuthor + `
+    WHERE v.organization = q.organization AND v.vlob_id = q.vlob_id
+    LIMIT 1
+) found`
 
 // vlobRead is one read, and its answer once done is closed.
 type vlobRead struct {
-	organization parsec.OrganizationID
-	user         parsec.UserID
-	selection    backend.VlobSelection
+	reader    accountKeys
+	selection backend.VlobSelection
 	// abandoned tells that nobody waits any more.
 	abandoned func() bool
 
@@ -58,8 +63,12 @@ type vlobRead struct {
 
 // ReadVlob implements backend.VlobReader.
 func (s *Store) ReadVlob(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection backend.VlobSelection) (*backend.Realm, *backend.VlobVersion, bool, error) {
+	reader, found, err := s.keysOf(ctx, account{organization, user})
+	if err != nil || !found {
+		return nil, nil, false, err
+	}
 	read := &vlobRead{
-		organization: organization, user: user, selection: selection,
+		reader: reader, selection: selection,
 		abandoned: func() bool { return ctx.Err() != nil },
 		done:      make(chan struct{}),
 	}
@@ -92,17 +101,17 @@ func (s *Store) readVlobs(reads []*vlobRead) {
 
 func vlobReadsStatement(reads []*vlobRead) statement {
 	var (
-		organizations, users      []string
-		vlobs                     []pgtype.UUID
-		revisions, numbers, until []*int64
-		wanted                    []*vlobRead
+		organizations                    []int32
+		users, revisions, numbers, until []*int64
+		vlobs                            []pgtype.UUID
+		wanted                           []*vlobRead
 	)
 	for _, read := range reads {
 		if read.abandoned() {
 			continue
 		}
 		wanted = append(wanted, read)
-		organizations, users = append(organizations, read.organization.String()), append(users, read.user.String())
+		organizations, users = append(organizations, read.reader.organization), append(users, read.reader.user)
 		vlobs = append(vlobs, key(read.selection.Vlob))
 		revisions = append(revisions, new(bounded(read.selection.EncryptionRevision)))
 		var number, date *int64
@@ -117,28 +126,23 @@ func vlobReadsStatement(reads []*vlobRead) statement {
 	return statement{
 		sql:  selectReads,
 		args: []any{organizations, users, vlobs, revisions, numbers, until},
-		rows: func(rows pgx.Rows) error {
-			for rows.Next() {
-				if err := scanVlobRead(rows, wanted); err != nil {
-					return err
-				}
-			}
-			return rows.Err()
-		},
+		rows: func(rows pgx.Rows) error { return scanVlobReads(rows, wanted) },
 	}
 }
 
-// scanVlobRead scans a row into the read whose number it begins with.
-func scanVlobRead(rows pgx.Rows, reads []*vlobRead) error {
+// scanVlobReads scans each row into the read whose number it begins with.
+func scanVlobReads(rows pgx.Rows, reads []*vlobRead) error {
 	var number int64
-	var realm realmRow
-	var version backend.VlobVersion
-	targets := append([]any{&number}, realm.targets()...)
-	targets = append(append(targets, versionTargets(&version)...), &version.Blob)
-	if err := rows.Scan(targets...); err != nil {
-		return err
+	var scanned vlobRead
+	targets := append([]any{&number}, scanned.realm.targets()...)
+	targets = append(append(targets, versionTargets(&scanned.version)...), &scanned.version.Blob)
+	for rows.Next() {
+		scanned = vlobRead{} // NULL may leave what the last row gave.
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		read := reads[number-1]
+		read.realm, read.version, read.found = scanned.realm, scanned.version, true
 	}
-	read := reads[number-1]
-	read.realm, read.version, read.found = realm, version, true
-	return nil
+	return rows.Err()
 }

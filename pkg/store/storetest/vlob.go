@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
@@ -13,6 +14,7 @@ var vlobChecks = []check{
 	{"write", writeVlob},
 	{"versions", vlobVersions},
 	{"selection", vlobSelection},
+	{"reads at the same time", readsTogether},
 	{"date of the author's role", authorRole},
 	{"id of another realm", vlobOfAnotherRealm},
 	{"last vlob update", lastVlobUpdate},
@@ -155,6 +157,42 @@ func vlobSelection(f *fixture) {
 		}
 		equal(f, test.name, got, test.want)
 	}
+}
+
+// readsTogether has reads of several people, vlobs and versions, that a store
+// may answer at once: none gets anything of another one.
+func readsTogether(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob, carol)
+	realm := f.createRealm()
+	f.grant(realm, bob, parsec.RoleReader, 5)
+	id := f.createVlob(realm, aliceOne, 1, "one")
+	f.updateVlob(id, aliceOne, 2, "two")
+	var reads sync.WaitGroup
+	for i := range 24 {
+		user := []parsec.UserID{alice, bob, carol}[i%3]
+		role := []parsec.RealmRole{parsec.RoleOwner, parsec.RoleReader, parsec.RoleNone}[i%3]
+		wanted := []uint32{1, 2, 3, 0}[i/3%4] // 3 does not exist, nor does vlob 0.
+		selection := backend.VlobSelection{Vlob: id, EncryptionRevision: 1, Version: &wanted}
+		if wanted == 0 {
+			selection.Vlob = newVlobID()
+		}
+		reads.Go(func() {
+			for range 10 {
+				facts, version, found, err := f.store.ReadVlob(f.Context(), f.organization, user, selection)
+				switch {
+				case err != nil || found != (wanted != 0):
+					f.Errorf("version %d for %v: found %t, error %v", wanted, user, found, err)
+				case !found:
+				case facts.ID != realm || facts.Member.Role != role:
+					f.Errorf("version %d for %v: realm %v, role %q", wanted, user, facts.ID, facts.Member.Role)
+				case (version == nil) != (wanted == 3), version != nil && version.Version != wanted:
+					f.Errorf("version %d for %v: %+v", wanted, user, version)
+				}
+			}
+		})
+	}
+	reads.Wait()
 }
 
 func authorRole(f *fixture) {
