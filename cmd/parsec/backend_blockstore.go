@@ -103,6 +103,9 @@ func raidLevel(settings config.Blockstore) int {
 // exit code 3.
 var errProblems = errors.New("there are problems")
 
+// errTold ends a command that has failed and has printed why.
+var errTold = errors.New("failed")
+
 // sharesNode tells whether two stores have a place in common.
 func sharesNode(a, b config.Blockstore) bool {
 	return slices.ContainsFunc(places(a), func(place string) bool { return slices.Contains(places(b), place) })

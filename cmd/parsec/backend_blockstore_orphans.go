@@ -80,14 +80,17 @@ func (p program) findOrphans(ctx context.Context, options *blockstoreOptions, or
 		counts.Young += more.Young
 		s.progress.advance(more.Objects, 0)
 	}
+	orphans.Reached = func(node int, name string) { s.progress.reached = objectPosition(node, name) }
 	node, name, err := scrub.Orphans(ctx, orphans)
 	words := fmt.Sprintf("%d objects, of which %d are foreign and %d too young to tell: %d orphans, %s",
 		counts.Objects, counts.Foreign, counts.Young, s.problems[scrub.Orphan]+s.problems[scrub.Undeleted], byteCount(counts.OrphanBytes))
 	if orphans.Delete {
 		words += fmt.Sprintf("; %d deleted", s.done)
 	}
-	return s.finish(fmt.Sprintf("%d:%s", node, name), err, counts, words+".")
+	return s.finish(objectPosition(node, name), err, counts, words+".")
 }
+
+func objectPosition(node int, name string) string { return fmt.Sprintf("%d:%s", node, name) }
 
 type orphanCounts struct {
 	scrub.OrphanCount

@@ -199,7 +199,11 @@ func TestBlockstoreUsage(t *testing.T) {
 	d.run(2, "Invalid value for '--min-age': uploads may take that long", "orphans", "--min-age=59m")
 	d.run(2, "A block store in memory belongs to the server that runs.", "check", "-b", "MOCKED")
 	d.run(2, "this command needs a PostgreSQL database", "check", "--db", "MOCKED")
-	d.run(1, "Error: not complete: node 1 (S3 bucket blocks at 127.0.0.1:1): ", "check")
+	failed := d.run(1, `"problems":{},"done":0,"complete":false,"error":"node 1 (S3 bucket blocks at 127.0.0.1:1): `, "check", "--json").stdout
+	if !json.Valid([]byte(failed)) {
+		t.Errorf("not JSON: %s", failed)
+	}
+	d.run(1, "So far: 0 blocks checked, 0 bytes: nothing wrong.\nError: not complete: node 1 (S3 bucket blocks at 127.0.0.1:1): ", "check")
 }
 
 // age makes everything in the database older.
@@ -216,9 +220,10 @@ func TestProgressLines(t *testing.T) {
 		for range 25 {
 			<-time.After(time.Second)
 			p.advance(1, 100<<10)
+			p.reached = "Acme/x"
 		}
 		p.line("found")
-		if want := "10 done, 1000.0 KiB of 3.0 MiB\n20 done, 2.0 MiB of 3.0 MiB\n"; stderr.String() != want || stdout.String() != "found\n" {
+		if want := "10 done, 1000.0 KiB of 3.0 MiB, up to 'Acme/x'\n20 done, 2.0 MiB of 3.0 MiB, up to 'Acme/x'\n"; stderr.String() != want || stdout.String() != "found\n" {
 			t.Errorf("printed %q and %q", stderr.String(), stdout.String())
 		}
 	})

@@ -61,9 +61,10 @@ type summary struct {
 	Counts   any                     `json:"counts"`
 	Problems map[scrub.Problem]int64 `json:"problems"`
 	Done     int64                   `json:"done"`
-	// Complete is false for a walk that ended early; After is then what to go
-	// on after.
+	// Complete is false for a walk that ended early, by an error; After is then
+	// what to go on after.
 	Complete bool   `json:"complete"`
+	Error    string `json:"error,omitempty"`
 	After    string `json:"after,omitempty"`
 }
 
@@ -110,7 +111,7 @@ func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
 		s.counts.Blocks += blocks
 		s.counts.Bytes += bytes
 		s.progress.advance(blocks, bytes)
-	}}
+	}, Reached: func(last backend.StoredBlock) { s.progress.reached = blockName(&last) }}
 	if s.options.after == "" {
 		total, err := s.index.BlocksSize(ctx)
 		s.progress = newProgress(s.progress.stdout, s.progress.stderr, total)
@@ -211,16 +212,21 @@ func (s *session) finish(after string, failure error, counts any, words string) 
 	if s.options.json {
 		result := summary{Counts: counts, Problems: s.problems, Done: s.done, Complete: failure == nil}
 		if failure != nil {
-			result.After = after
+			result.Error, result.After = failure.Error(), after
 		}
 		s.printJSON(struct {
 			Summary summary `json:"summary"`
 		}{result})
 	} else {
+		if failure != nil {
+			words = "So far: " + words
+		}
 		s.progress.line(words)
 	}
 	// A failure is not wrapped: Ctrl-C would be a success.
 	switch {
+	case failure != nil && s.options.json:
+		return errTold
 	case failure != nil && after != "":
 		return fmt.Errorf("not complete: %s; go on with --%s '%s'", failure.Error(), afterOption, after)
 	case failure != nil:

@@ -26,6 +26,8 @@ type progress struct {
 	total        int64
 	told         time.Time
 	items, bytes int64
+	// reached is what a command could go on after; "" for nothing yet.
+	reached string
 }
 
 func newProgress(stdout, stderr io.Writer, total int64) *progress {
@@ -69,6 +71,9 @@ func (p *progress) advance(items, bytes int64) {
 	text := fmt.Sprintf("%d done", p.items)
 	if p.total > 0 {
 		text += ", " + byteCount(p.bytes) + " of " + byteCount(p.total)
+	}
+	if p.reached != "" {
+		text += ", up to '" + p.reached + "'"
 	}
 	fmt.Fprintln(p.stderr, text)
 }

@@ -65,6 +65,9 @@ func (p program) run(ctx context.Context) int {
 	if errors.Is(err, errProblems) {
 		return exitProblems
 	}
+	if errors.Is(err, errTold) {
+		return exitFailure
+	}
 	if usage := (*config.UsageError)(nil); errors.As(err, &usage) {
 		fmt.Fprintf(p.stderr, "Usage: %s [OPTIONS]\nTry '%[1]s --help' for help.\n\nError: %s\n", command.CommandPath(), usage)
 		return exitUsage

@@ -42,6 +42,8 @@ type OrphanOptions struct {
 	Report func(finding Finding, size int64)
 	// Advance is told of the objects that were looked at.
 	Advance func(OrphanCount)
+	// Reached is told of the node and the name before which all were.
+	Reached func(node int, after string)
 }
 
 // OrphanCount tells what objects there are.
@@ -78,6 +80,7 @@ func Orphans(ctx context.Context, options OrphanOptions) (node int, after string
 				return node, after, err
 			}
 			after = objects[len(objects)-1].Name
+			options.Reached(node, after)
 		}
 		after = ""
 	}

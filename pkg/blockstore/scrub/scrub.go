@@ -83,6 +83,8 @@ type Walk struct {
 	Report func(Finding)
 	// Advance is told of blocks that are done, and of their bytes.
 	Advance func(blocks, bytes int64)
+	// Reached is told of the last block before which all are done.
+	Reached func(backend.StoredBlock)
 
 	mu sync.Mutex
 }
@@ -104,6 +106,7 @@ func (w *Walk) pages(ctx context.Context, visit func(context.Context, []backend.
 				return last, err
 			}
 			last = &page[run-1]
+			w.Reached(*last)
 			page = page[run:]
 		}
 	}

@@ -132,6 +132,7 @@ type outcome struct {
 	blocks, bytes int64
 	problems      map[scrub.Problem]int
 	done          int
+	reached       backend.StoredBlock
 }
 
 func (x *index) walk(after *backend.StoredBlock) (*scrub.Walk, *outcome) {
@@ -149,6 +150,7 @@ func (x *index) walk(after *backend.StoredBlock) (*scrub.Walk, *outcome) {
 			o.blocks += blocks
 			o.bytes += bytes
 		},
+		Reached: func(last backend.StoredBlock) { o.reached = last },
 	}, o
 }
 
@@ -242,7 +244,7 @@ func TestCheckGoesOn(t *testing.T) {
 		}
 	}
 	last, err := scrub.Check(ctx, walk, array, scrub.CheckOptions{Deep: true})
-	if !errors.Is(err, stop) || last == nil || first.blocks >= count {
+	if !errors.Is(err, stop) || last == nil || *last != first.reached || first.blocks >= count {
 		t.Fatalf("ended at %v after %d blocks: %v", last, first.blocks, err)
 	}
 	walk, rest := x.walk(last)
@@ -377,6 +379,7 @@ func TestOrphans(t *testing.T) {
 	run := func(remove bool, minAge time.Duration, later time.Duration) (map[scrub.Problem]int, scrub.OrphanCount) {
 		t.Helper()
 		problems, count := make(map[scrub.Problem]int), scrub.OrphanCount{}
+		reached := ""
 		node, after, err := scrub.Orphans(t.Context(), scrub.OrphanOptions{
 			Registry: x, Array: array, MinAge: minAge, Delete: remove,
 			Now: func() time.Time { return time.Now().Add(later) },
@@ -391,9 +394,10 @@ func TestOrphans(t *testing.T) {
 				count.Foreign += more.Foreign
 				count.Young += more.Young
 			},
+			Reached: func(node int, after string) { reached = fmt.Sprint(node, ":", after) },
 		})
-		if err != nil || node != len(memories) || after != "" {
-			t.Fatalf("ended at %d:%s: %v", node, after, err)
+		if err != nil || node != len(memories) || after != "" || !strings.HasPrefix(reached, "1:Org2/") && !strings.HasPrefix(reached, "1:Elsewhere/") {
+			t.Fatalf("ended at %d:%s, reached %s: %v", node, after, reached, err)
 		}
 		return problems, count
 	}
@@ -443,6 +447,7 @@ func TestOrphanThatIsNotDeleted(t *testing.T) {
 		Registry: x, Array: array, Delete: true, Now: func() time.Time { return time.Now().Add(time.Hour) },
 		Report:  func(f scrub.Finding, _ int64) { found = append(found, f) },
 		Advance: func(scrub.OrphanCount) {},
+		Reached: func(int, string) {},
 	})
 	if err != nil || len(found) != 1 || found[0].Problem != scrub.Undeleted || found[0].Done || !x.held[id] {
 		t.Errorf("found %+v, held %v: %v", found, x.held, err)
