@@ -2,10 +2,13 @@ package deploy_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"parsec-server/pkg/config"
 )
 
 // skeleton is what a guide has in every language: the levels of its headings,
@@ -39,6 +42,58 @@ func TestGuides(t *testing.T) {
 	for i := range max(len(english), len(french)) {
 		if i >= len(english) || i >= len(french) || english[i] != french[i] {
 			t.Fatalf("the guides differ from here on:\n%q\n%q", english[min(i, len(english)):], french[min(i, len(french)):])
+		}
+	}
+}
+
+// TestGuideLinks follows every link of the guides.
+func TestGuideLinks(t *testing.T) {
+	t.Parallel()
+	for _, guide := range []string{"hosting.md", "hosting.fr.md"} {
+		content, err := os.ReadFile(filepath.Join("../docs", guide))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var anchors []string
+		for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(string(content), -1) {
+			text := strings.NewReplacer(" ", "-", ",", "", "'", "").Replace(strings.ToLower(heading[1]))
+			anchors = append(anchors, "#"+text)
+		}
+		for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(content), -1) {
+			if strings.HasPrefix(link[1], "#") {
+				if !slices.Contains(anchors, link[1]) {
+					t.Errorf("%s: no heading for %s", guide, link[1])
+				}
+			} else if _, err := os.Stat(filepath.Join("../docs", link[1])); err != nil {
+				t.Errorf("%s: %v", guide, err)
+			}
+		}
+	}
+}
+
+// TestVariables finds mistyped names, of which a server only warns.
+func TestVariables(t *testing.T) {
+	t.Parallel()
+	// What commands other than the server read comes first.
+	known := []string{config.ArgumentsVariable, "PARSEC_ADDR", "PARSEC_BLOCKSTORE_TO"}
+	for _, setting := range config.Settings() {
+		known = append(known, setting.Variable)
+		if setting.Secret {
+			known = append(known, setting.Variable+"_FILE")
+		}
+	}
+	for _, path := range []string{
+		"../Procfile", "../app.json", "../scalingo.json", "../docker-compose.yml", "../docs/hosting.md", "../docs/hosting.fr.md",
+		"systemd/parsec.service", "kubernetes/settings.env", "nginx/parsec.conf", "caddy/parsec.Caddyfile", "traefik/parsec.yml",
+	} {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`PARSEC_[A-Z_]*[A-Z]`).FindAllString(string(content), -1) {
+			if !slices.Contains(known, name) {
+				t.Errorf("%s: nothing reads %s", path, name)
+			}
 		}
 	}
 }
