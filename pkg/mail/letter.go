@@ -1,23 +1,14 @@
 package mail
 
 import (
-	"embed"
 	"fmt"
-	htmltemplate "html/template"
 	"strings"
-	texttemplate "text/template"
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
 )
 
-//go:embed templates
-var templates embed.FS
-
-var (
-	htmlTemplate = htmltemplate.Must(htmltemplate.ParseFS(templates, "templates/invitation.html"))
-	textTemplate = texttemplate.Must(texttemplate.ParseFS(templates, "templates/invitation.txt"))
-)
+//go:generate go tool -modfile=../../internal/tools/go.mod qtc -file=letter.qtpl
 
 // letter is what an e-mail says, in the words of its language: single lines of
 // plain text.
@@ -42,18 +33,6 @@ type letter struct {
 
 // fact is a line of what the invitation is about.
 type fact struct{ Name, Value string }
-
-// render gives the two bodies.
-func (l letter) render() (text, html string, err error) {
-	var texts, htmls strings.Builder
-	if err := textTemplate.Execute(&texts, l); err != nil {
-		return "", "", err
-	}
-	if err := htmlTemplate.Execute(&htmls, l); err != nil {
-		return "", "", err
-	}
-	return texts.String(), htmls.String(), nil
-}
 
 // compose writes the letter of an invitation to an organization of the server
 // at address.

@@ -69,11 +69,7 @@ func (m *Mailer) SendInvitation(ctx context.Context, mail backend.InvitationMail
 		logger.InfoContext(ctx, "e-mail not sent: no such recipient can be", slog.Any("error", err))
 		return protocol.EmailBadRecipient
 	}
-	message, err := m.message(mail, to)
-	if err != nil {
-		logger.ErrorContext(ctx, "e-mail not sent", slog.Any("error", err))
-		return protocol.EmailNotAvailable
-	}
+	message := m.message(mail, to)
 	select {
 	case m.places <- struct{}{}:
 		defer func() { <-m.places }()
@@ -93,12 +89,8 @@ func (m *Mailer) SendInvitation(ctx context.Context, mail backend.InvitationMail
 }
 
 // message writes the letter of an invitation and puts it in its envelope.
-func (m *Mailer) message(mail backend.InvitationMail, to *netmail.Address) (*gomail.Msg, error) {
+func (m *Mailer) message(mail backend.InvitationMail, to *netmail.Address) *gomail.Msg {
 	letter := m.words.compose(mail, m.address)
-	text, html, err := letter.render()
-	if err != nil {
-		return nil, err
-	}
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	message.FromMailAddress(&m.sender)
 	message.ToMailAddress(to)
@@ -115,9 +107,9 @@ func (m *Mailer) message(mail backend.InvitationMail, to *netmail.Address) (*gom
 	message.SetMessageIDWithValue(parsec.NewUUID().Hex() + "@" + domainOf(m.sender.Address))
 	message.SetGenHeader("Auto-Submitted", "auto-generated")
 	message.SetGenHeader(gomail.HeaderContentLang, m.words.tag)
-	message.SetBodyString(gomail.TypeTextPlain, text)
-	message.AddAlternativeString(gomail.TypeTextHTML, html)
-	return message, nil
+	message.SetBodyString(gomail.TypeTextPlain, letter.text())
+	message.AddAlternativeString(gomail.TypeTextHTML, letter.html())
+	return message
 }
 
 func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }

@@ -6,23 +6,22 @@ import (
 	"embed"
 	"encoding/base64"
 	"encoding/hex"
-	"html/template"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
 
 	"golang.org/x/text/language"
-
-	"parsec-server/pkg/parsec"
 )
+
+//go:generate go tool -modfile=../../internal/tools/go.mod qtc -file=page.qtpl
 
 //go:embed pages
 var pageFiles embed.FS
 
 var (
-	pageTemplate = template.Must(template.ParseFS(pageFiles, "pages/page.html"))
-	pageStyle    = mustRead("pages/style.css")
-	pageIcon     = mustRead("pages/icon.svg")
+	pageStyle = mustRead("pages/style.css")
+	pageIcon  = mustRead("pages/icon.svg")
 )
 
 const maxAcceptLanguage = 1 << 10
@@ -52,16 +51,6 @@ func digest(content []byte, encode func([]byte) string) string {
 	return encode(sum[:])
 }
 
-// pageContent is what the template shows.
-type pageContent struct {
-	pageLanguage
-	pageWords
-	// Target is what the page leads to; "" for nothing.
-	Target                        template.URL
-	Style                         template.CSS
-	DownloadURL, DocumentationURL string
-}
-
 // languageFor is the one that the reader likes best (RFC 9110 §12.5.4). A list
 // that is longer than any browser's would take its time.
 func languageFor(r *http.Request) pageLanguage {
@@ -73,25 +62,11 @@ func languageFor(r *http.Request) pageLanguage {
 	return pageLanguages[index]
 }
 
-// render writes a page; target is a parsec:// URL or "".
-func (l pageLanguage) render(words pageWords, target string) []byte {
-	var page bytes.Buffer
-	err := pageTemplate.Execute(&page, pageContent{
-		pageLanguage: l, pageWords: words, Target: template.URL(target), //nolint:gosec // RedirectTarget escapes it
-		Style:       template.CSS(pageStyle), //nolint:gosec // it is ours
-		DownloadURL: parsec.DownloadURL, DocumentationURL: parsec.DocumentationURL,
-	})
-	if err != nil {
-		panic(err) // the template fits its content
-	}
-	return page.Bytes()
-}
-
 func home(w http.ResponseWriter, r *http.Request) {
 	words := languageFor(r)
-	page := words.render(words.home, "")
+	body := page(words, words.home, "")
 	setPageHeader(w, words)
-	serveCached(w, r, page)
+	serveCached(w, r, []byte(body))
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
@@ -125,12 +100,12 @@ func icon(w http.ResponseWriter, r *http.Request) {
 // servePage answers with a page that nobody keeps: its address may hold the
 // secret of an invitation.
 func servePage(w http.ResponseWriter, language pageLanguage, status int, words pageWords, target string) {
-	page := language.render(words, target)
+	body := page(language, words, target)
 	setPageHeader(w, language)
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Length", strconv.Itoa(len(page)))
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(page) // a reader that is gone needs no page
+	_, _ = io.WriteString(w, body) // a reader that is gone needs no page
 }
 
 func setPageHeader(w http.ResponseWriter, language pageLanguage) {
