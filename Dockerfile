@@ -27,7 +27,7 @@ ENV PARSEC_HOST=0.0.0.0
 EXPOSE 6777
 # The settings of the health check are those of the server: give them as
 # variables, which both see.
-HEALTHCHECK --interval=5s --timeout=6s --start-period=20s \
+HEALTHCHECK --interval=5s --timeout=6s --start-period=1m \
     CMD ["parsec", "backend", "healthcheck"]
 ENTRYPOINT ["parsec"]
 CMD ["backend", "run"]
