@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -154,15 +155,15 @@ func hangUp(w http.ResponseWriter, r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// remoteStores opens both kinds of store on one server.
-func remoteStores(t *testing.T, server *objectServer) map[string]backend.BlockStore {
+// remoteStores opens both kinds of store on the server at an address.
+func remoteStores(t *testing.T, address string) map[string]backend.BlockStore {
 	t.Helper()
-	s3, err := blockstore.NewS3(blockstore.S3Options{Endpoint: server.URL, Bucket: "blocks", Key: "key", Secret: "secret"})
+	s3, err := blockstore.NewS3(blockstore.S3Options{Endpoint: address, Bucket: "blocks", Key: "key", Secret: "secret"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	swift, err := blockstore.NewSwift(blockstore.SwiftOptions{
-		AuthURL: server.URL + "/auth", Tenant: "tenant", Container: "blocks", User: "user", Password: "password",
+		AuthURL: address + "/auth", Tenant: "tenant", Container: "blocks", User: "user", Password: "password",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +208,7 @@ func TestReadAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := startObjectServer(t)
 			server.set(test.answer)
-			for kind, store := range remoteStores(t, server) {
+			for kind, store := range remoteStores(t, server.URL) {
 				if test.only != "" && test.only != kind {
 					continue
 				}
@@ -251,6 +252,8 @@ func TestCreateAnswers(t *testing.T) {
 		"access denied":     {refuse(http.StatusForbidden, "AccessDenied"), 1},
 		"no bucket":         {refuse(http.StatusNotFound, "NoSuchBucket"), 1},
 		"another checksum":  {refuse(http.StatusUnprocessableEntity, "BadDigest"), 1},
+		"quota reached":     {refuse(http.StatusRequestEntityTooLarge, "QuotaExceeded"), 1},
+		"disk full":         {refuse(http.StatusInsufficientStorage, "XMinioStorageFull"), 2},
 		"too many requests": {refuse(http.StatusTooManyRequests, "SlowDown"), 2},
 		"internal error":    {refuse(http.StatusInternalServerError, "InternalError"), 2},
 		"silence":           {hangUpAtOnce, 2},
@@ -258,13 +261,42 @@ func TestCreateAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := startObjectServer(t)
 			server.set(test.answer)
-			for kind, store := range remoteStores(t, server) {
+			for kind, store := range remoteStores(t, server.URL) {
 				before := len(server.log())
-				if err := quick(store).Create(t.Context(), organization(t), newBlockID(), blockOf(1000)); err == nil {
-					t.Errorf("%s: ok for what is not stored", kind)
+				err := quick(store).Create(t.Context(), organization(t), newBlockID(), blockOf(1000))
+				if err == nil {
+					t.Fatalf("%s: ok for what is not stored", kind)
+				}
+				if !strings.HasPrefix(err.Error(), kind+" ") || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%s: not one line that names the store: %v", kind, err)
 				}
 				if asked := len(server.log()) - before; asked != test.requests {
 					t.Errorf("%s: asked %d times, want %d", kind, asked, test.requests)
+				}
+			}
+		})
+	}
+}
+
+// A server that cannot be reached, or not believed, is named in one line.
+func TestNoConversation(t *testing.T) {
+	stranger := httptest.NewUnstartedServer(nil)
+	stranger.Config.ErrorLog = log.New(io.Discard, "", 0)
+	stranger.StartTLS()
+	t.Cleanup(stranger.Close)
+	for name, test := range map[string]struct{ address, want string }{
+		"unknown authority": {stranger.URL, "certificate"},
+		"no such host":      {"http://nowhere.invalid", "lookup nowhere.invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for kind, store := range remoteStores(t, test.address) {
+				_, read := store.Read(t.Context(), organization(t), newBlockID())
+				create := store.Create(t.Context(), organization(t), newBlockID(), blockOf(1000))
+				for action, err := range map[string]error{"read": read, "create": create, "ready": store.Ready(t.Context())} {
+					if err == nil || errors.Is(err, backend.ErrBlockNotFound) || !strings.HasPrefix(err.Error(), kind+" ") ||
+						!strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+						t.Errorf("%s %s: %v, want one line that names the store, with %q", kind, action, err, test.want)
+					}
 				}
 			}
 		})
@@ -276,7 +308,7 @@ func hangUpAtOnce(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandl
 // A server that fails once is asked again, and gets the whole block.
 func TestCreateAgain(t *testing.T) {
 	server := startObjectServer(t)
-	for _, store := range remoteStores(t, server) {
+	for _, store := range remoteStores(t, server.URL) {
 		server.set(func(w http.ResponseWriter, r *http.Request) {
 			server.answer = nil // The lock is held.
 			refuse(http.StatusServiceUnavailable, "SlowDown")(w, r)
@@ -297,7 +329,7 @@ func TestObjectNames(t *testing.T) {
 	block := parsec.BlockID(id)
 	const name, unhyphenated = "/CoolOrg/8006a491-f070-4040-ae9a-197ca7501f71", "/CoolOrg/8006a491f0704040ae9a197ca7501f71"
 	server := startObjectServer(t)
-	for kind, store := range remoteStores(t, server) {
+	for kind, store := range remoteStores(t, server.URL) {
 		clear(server.objects)
 		server.objects[unhyphenated] = "old"
 		wantBlock(t, store, block, []byte("old"))
@@ -312,7 +344,7 @@ func TestObjectNames(t *testing.T) {
 // A token that has expired is replaced, and the block sent again.
 func TestSwiftTokenExpires(t *testing.T) {
 	server := startObjectServer(t)
-	store := remoteStores(t, server)["Swift"]
+	store := remoteStores(t, server.URL)["Swift"]
 	id := newBlockID()
 	mustCreate(t, store, id, blockOf(10))
 	server.expireToken()
