@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,16 +49,22 @@ func TestBinary(t *testing.T) {
 	}
 }
 
+// buildBinary has the race detector in the command if it is in the tests.
 func buildBinary(t *testing.T) binary {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "parsec")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	build := exec.CommandContext(ctx, "go", "build", "-o", path, "parsec-server/cmd/parsec")
+	build := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%t", hasRaceDetector()), "-o", path, "parsec-server/cmd/parsec")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, output)
 	}
 	return binary(path)
+}
+
+func hasRaceDetector() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // command gives no setting but its arguments.

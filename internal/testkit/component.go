@@ -116,6 +116,12 @@ func (p *Process) Stop() error {
 	return p.err
 }
 
+// Kill ends the process without letting it do anything more.
+func (p *Process) Kill() {
+	_ = p.command.Process.Kill() // It may have ended.
+	<-p.exited
+}
+
 // Output is what the process has printed so far.
 func (p *Process) Output() string { return p.output.String() }
 

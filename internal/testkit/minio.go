@@ -26,19 +26,56 @@ func S3(t testing.TB) config.S3 {
 	if text := os.Getenv(S3Variable); text != "" {
 		return parseStore(t, S3Variable, text, config.BlockstoreS3).S3
 	}
-	program := FindProgram(t, "minio", "go install github.com/minio/minio@latest")
-	port := FreePort(t)
-	minio := StartProcess(t,
+	return StartMinIO(t).S3("parsec-test")
+}
+
+// MinIO is an S3 server with one disk, in a process of its own.
+type MinIO struct {
+	t       testing.TB
+	program string
+	port    string
+	disk    string
+	process *Process
+}
+
+// StartMinIO runs a MinIO until the test ends.
+func StartMinIO(t testing.TB) *MinIO {
+	t.Helper()
+	m := &MinIO{
+		t:       t,
+		program: FindProgram(t, "minio", "go install github.com/minio/minio@latest"),
+		port:    FreePort(t),
+		disk:    t.TempDir(),
+	}
+	m.Start()
+	return m
+}
+
+// Start runs the server again, after Kill. It returns once the server is ready.
+func (m *MinIO) Start() {
+	m.t.Helper()
+	m.process = StartProcess(m.t,
 		[]string{"MINIO_ROOT_USER=" + minioUser, "MINIO_ROOT_PASSWORD=" + minioPassword, "MINIO_BROWSER=off", "MINIO_UPDATE=off"},
-		program, "server", "--quiet", "--address", "127.0.0.1:"+port, t.TempDir())
-	endpoint := "http://127.0.0.1:" + port
-	minio.Await(t, func(ctx context.Context) error {
-		return GetOK(ctx, endpoint+"/minio/health/ready")
+		m.program, "server", "--quiet", "--address", "127.0.0.1:"+m.port, m.disk)
+	m.process.Await(m.t, func(ctx context.Context) error {
+		return GetOK(ctx, m.endpoint()+"/minio/health/ready")
 	})
+}
+
+// Kill ends the server without letting it do anything more.
+func (m *MinIO) Kill() { m.process.Kill() }
+
+// LoseDisk has a server that was killed start with an empty disk.
+func (m *MinIO) LoseDisk() { m.disk = m.t.TempDir() }
+
+func (m *MinIO) endpoint() string { return "http://127.0.0.1:" + m.port }
+
+// S3 gives a bucket, which may not exist yet.
+func (m *MinIO) S3(bucket string) config.S3 {
 	return config.S3{
-		Endpoint: endpoint,
+		Endpoint: m.endpoint(),
 		Region:   "us-east-1",
-		Bucket:   "parsec-test",
+		Bucket:   bucket,
 		Key:      config.NewSecret(minioUser),
 		Secret:   config.NewSecret(minioPassword),
 	}
