@@ -72,10 +72,12 @@ func (p program) database(options *settingsFlags) (config.Database, error) {
 	return config.Database{DSN: dsn, MaxConnections: operatorConnections}, err
 }
 
+var errMemoryBlockstore = &config.UsageError{Message: "A block store in memory belongs to the server that runs."}
+
 // openArray opens the nodes of a store, one by one.
 func openArray(settings config.Blockstore, database config.Database) (array *blockstore.Array, end func(), err error) {
 	if settings.Uses(config.BlockstoreMemory) {
-		return nil, nil, &config.UsageError{Message: "A block store in memory belongs to the server that runs."}
+		return nil, nil, errMemoryBlockstore
 	}
 	nodes, end, err := openBlockNodes(settings, database)
 	if err != nil {

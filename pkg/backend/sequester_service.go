@@ -18,6 +18,7 @@ var (
 	ErrServiceNotFound = errors.New("no such sequester service")
 	ErrServiceEnabled  = errors.New("the sequester service is already enabled")
 	ErrServiceDisabled = errors.New("the sequester service is already disabled")
+	ErrServiceWebhook  = errors.New("the sequester service is a webhook: no copies are stored for it")
 )
 
 // SequesterServices gives the organization, which exists and is sequestered,
@@ -32,6 +33,23 @@ func (b *Backend) SequesterServices(ctx context.Context, organization parsec.Org
 	}
 	services, err := b.store.SequesterServices(ctx, organization)
 	return found, services, err
+}
+
+// StorageService gives the organization, which is sequestered and has this
+// service, that copies are stored for.
+func (b *Backend) StorageService(ctx context.Context, organization parsec.OrganizationID, id parsec.SequesterServiceID) (*Organization, error) {
+	found, services, err := b.SequesterServices(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	service := findService(services, id)
+	if service == nil {
+		return nil, ErrServiceNotFound
+	}
+	if service.WebhookURL != "" {
+		return nil, ErrServiceWebhook
+	}
+	return found, nil
 }
 
 // CreateSequesterService adds a service to a sequestered organization. The

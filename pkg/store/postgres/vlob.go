@@ -146,8 +146,8 @@ WITH head AS (
 UPDATE realm SET checkpoint = $2, vlobs_size = vlobs_size + length($5::bytea) WHERE id = $1`
 
 	insertCopies = `
-INSERT INTO sequester_copy (vlob, version, service, blob)
-SELECT v.id, $3, s.id, copy.blob
+INSERT INTO sequester_copy (realm, service, checkpoint, vlob, version, blob)
+SELECT v.realm, s.id, v.checkpoint, v.id, $3, copy.blob
 FROM organization o
 JOIN vlob v ON v.organization = o.id AND v.vlob_id = $2
 CROSS JOIN unnest($4::uuid[], $5::bytea[]) copy(service, blob)

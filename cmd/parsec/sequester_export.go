@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/export"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/store/postgres"
+)
+
+// realmExport is what is exported, and where to.
+type realmExport struct {
+	organization parsec.OrganizationID
+	subject      export.Subject
+	path         string
+}
+
+func (p program) sequesterExportCommand() *cobra.Command {
+	command := sequesterSubcommand("export-realm", "export_realm",
+		"Write a realm, with the copies for a service, into an SQLite file. What is in the file already stays.")
+	flags := command.Flags()
+	organization := flags.String("organization", "", "The organization.")
+	realm := flags.String("realm", "", "Id of the realm.")
+	service := flags.String("service", "", "Id of the service.")
+	output := flags.String("output", "", "File to write, or to go on with; in a directory, parsec-sequester-export-realm-<realm>.sqlite.")
+	options := databaseOptions(flags)
+	options.defineOne(flags, "blockstore")
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		id, err := organizationOption(*organization)
+		if err != nil {
+			return err
+		}
+		realmID, err := uuidOption("realm", *realm)
+		if err != nil {
+			return err
+		}
+		serviceID, err := uuidOption("service", *service)
+		if err != nil {
+			return err
+		}
+		if *output == "" {
+			return missingOption("output")
+		}
+		return p.exportRealm(command.Context(), options, realmExport{
+			organization: id,
+			subject:      export.Subject{Realm: parsec.RealmID(realmID), Service: parsec.SequesterServiceID(serviceID)},
+			path:         exportPath(*output, realmID),
+		})
+	}
+	return command
+}
+
+func exportPath(output string, realm parsec.UUID) string {
+	if information, err := os.Stat(output); err == nil && information.IsDir() {
+		return filepath.Join(output, "parsec-sequester-export-realm-"+realm.Hex()+".sqlite")
+	}
+	return output
+}
+
+func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted realmExport) error {
+	settings, err := config.LoadBlockstore(options.given, p.environment)
+	if err != nil {
+		return err
+	}
+	if settings.Uses(config.BlockstoreMemory) {
+		return errMemoryBlockstore
+	}
+	database, err := config.LoadDatabase(options.given, p.environment)
+	if err != nil {
+		return err
+	}
+	return p.operate(ctx, options, func(b *backend.Backend) error {
+		organization, err := b.StorageService(ctx, wanted.organization, wanted.subject.Service)
+		if err != nil {
+			return err
+		}
+		wanted.subject.RootVerifyKey = *organization.RootVerifyKey
+		pool, err := postgres.NewPool(database.DSN.Reveal(), database.MaxConnections)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		source, err := postgres.NewRealmExport(ctx, pool, wanted.organization, wanted.subject.Realm, wanted.subject.Service)
+		if err != nil {
+			return err
+		}
+		blocks, end, err := openBlockStore(settings, blockStoreOptions{database: database, logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return err
+		}
+		defer end()
+		return p.writeExport(ctx, wanted, source, blocks)
+	})
+}
+
+func (p program) writeExport(ctx context.Context, wanted realmExport, source *postgres.RealmExport, blocks backend.BlockStore) (err error) {
+	file, err := export.Open(ctx, wanted.path, wanted.subject)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	progress := newProgress(p.stdout, p.stderr, source.BlocksSize)
+	defer progress.end()
+	lost := 0
+	work := export.Export{
+		Source: source, Organization: wanted.organization, Blocks: blocks, File: file,
+		Advance: func(items int, bytes int64) { progress.advance(int64(items), bytes) },
+		Lost: func(block parsec.BlockID) {
+			lost++
+			progress.line(fmt.Sprintf("lost %s/%s: the block store does not have it", wanted.organization, block))
+		},
+	}
+	if err := work.Run(ctx); err != nil {
+		// Not wrapped: Ctrl-C would be a success.
+		return fmt.Errorf("not complete: %s; the same command goes on", err.Error())
+	}
+	progress.line(fmt.Sprintf("Realm exported to %s", wanted.path))
+	if lost > 0 {
+		return errProblems
+	}
+	return nil
+}
