@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,8 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,6 +19,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
@@ -49,22 +47,15 @@ func TestBinary(t *testing.T) {
 	}
 }
 
-// buildBinary has the race detector in the command if it is in the tests.
 func buildBinary(t *testing.T) binary {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "parsec")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	build := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%t", hasRaceDetector()), "-o", path, "parsec-server/cmd/parsec")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, output)
+	path, err := testkit.BuildParsec(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return binary(path)
-}
-
-func hasRaceDetector() bool {
-	info, _ := debug.ReadBuildInfo()
-	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // command gives no setting but its arguments.

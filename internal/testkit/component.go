@@ -83,10 +83,19 @@ func (o *output) String() string {
 func StartProcess(t testing.TB, environment []string, program string, arguments ...string) *Process {
 	t.Helper()
 	command := exec.CommandContext(context.WithoutCancel(t.Context()), program, arguments...)
-	p := &Process{command: command, name: filepath.Base(program), exited: make(chan struct{})}
 	command.Env = append(os.Environ(), environment...)
+	return startCommand(t, command)
+}
+
+// startCommand is StartProcess for what it cannot say.
+func startCommand(t testing.TB, command *exec.Cmd) *Process {
+	t.Helper()
+	p := &Process{command: command, name: filepath.Base(command.Path), exited: make(chan struct{})}
 	command.Stdout, command.Stderr = &p.output, &p.output
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if command.SysProcAttr == nil {
+		command.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	command.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	if err := command.Start(); err != nil {
 		t.Fatalf("start %s: %v", p.name, err)
 	}
@@ -105,8 +114,11 @@ func StartProcess(t testing.TB, environment []string, program string, arguments 
 
 // Stop asks the process to end, kills it if it does not, and gives how it
 // ended: nil for success.
-func (p *Process) Stop() error {
-	_ = p.command.Process.Signal(syscall.SIGTERM) // It may have ended.
+func (p *Process) Stop() error { return p.end(syscall.SIGTERM) }
+
+// end is Stop by another signal.
+func (p *Process) end(signal os.Signal) error {
+	_ = p.command.Process.Signal(signal) // It may have ended.
 	select {
 	case <-p.exited:
 	case <-time.After(componentStopLimit):

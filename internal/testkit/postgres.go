@@ -261,28 +261,15 @@ var postgresLifeline io.Closer //nolint:unused // kept open by being reachable
 // runPostgres starts a server of its own in a folder of its own, and gives the
 // DSN of its maintenance database. What it keeps need not survive it.
 func runPostgres() (dsn string, err error) {
-	programs, err := findPostgres()
-	if err != nil {
-		return "", err
-	}
 	directory, err := os.MkdirTemp("", "parsec-test-postgres-")
 	if err != nil {
 		return "", err
 	}
-	attributes, err := unprivileged(directory)
+	postgres, attributes, err := preparePostgres(directory)
 	if err != nil {
 		return "", err
 	}
-	data := filepath.Join(directory, "data")
-	initialize := exec.Command(filepath.Join(programs, "initdb"),
-		"--pgdata", data, "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
-	initialize.Dir, initialize.SysProcAttr = directory, attributes
-	if output, err := initialize.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("initdb: %w: %s", err, output)
-	}
-	server := exec.Command("sh", "-c", supervise, "supervise", directory,
-		filepath.Join(programs, "postgres"), "-D", data, "-k", directory, "-c", "listen_addresses=",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB")
+	server := exec.Command("sh", append([]string{"-c", supervise, "supervise", directory}, postgres...)...)
 	server.Dir = directory
 	attributes.Setpgid = true // What ends the process by its group must not end the supervisor.
 	server.SysProcAttr = attributes
@@ -292,8 +279,36 @@ func runPostgres() (dsn string, err error) {
 	if err := server.Start(); err != nil {
 		return "", err
 	}
-	dsn = "host=" + directory + " user=postgres dbname=postgres"
+	dsn = postgresIn(directory)
 	return dsn, awaitPostgres(dsn, filepath.Join(directory, "log"))
+}
+
+// preparePostgres makes what a server keeps in a folder, and gives the command
+// that runs it, and as whom.
+func preparePostgres(directory string) (command []string, attributes *syscall.SysProcAttr, err error) {
+	programs, err := findPostgres()
+	if err != nil {
+		return nil, nil, err
+	}
+	if attributes, err = unprivileged(directory); err != nil {
+		return nil, nil, err
+	}
+	data := filepath.Join(directory, "data")
+	initialize := exec.Command(filepath.Join(programs, "initdb"),
+		"--pgdata", data, "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+	initialize.Dir, initialize.SysProcAttr = directory, attributes
+	if output, err := initialize.CombinedOutput(); err != nil {
+		return nil, nil, fmt.Errorf("initdb: %w: %s", err, output)
+	}
+	return []string{
+		filepath.Join(programs, "postgres"), "-D", data, "-k", directory, "-c", "listen_addresses=",
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB",
+	}, attributes, nil
+}
+
+// postgresIn is the DSN of the maintenance database of a server in a folder.
+func postgresIn(directory string) string {
+	return "host=" + directory + " user=postgres dbname=postgres"
 }
 
 // findPostgres gives the folder of the programs of the latest version.

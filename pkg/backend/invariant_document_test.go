@@ -33,9 +33,13 @@ func TestInvariantDocument(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(document), -1) {
+	names := regexp.MustCompile("`((?:Test|Fuzz)\\w+)(?:/(\\w+))?`").FindAllStringSubmatch(string(document), -1)
+	for _, name := range names {
 		if !strings.Contains(sources.String(), "\nfunc "+name[1]+"(") {
 			t.Errorf("no test is called %s", name[1])
+		}
+		if name[2] != "" && !strings.Contains(sources.String(), "\t\""+name[2]+"\": ") {
+			t.Errorf("no test is called %s/%s", name[1], name[2])
 		}
 	}
 }

@@ -1,0 +1,87 @@
+package testkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"parsec-server/pkg/parsec"
+)
+
+// BuildParsec builds the command in a folder, with the race detector where the
+// tests have it.
+func BuildParsec(ctx context.Context, folder string) (program string, err error) {
+	program = filepath.Join(folder, "parsec")
+	build := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%t", raceDetector), "-o", program, "parsec-server/cmd/parsec")
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the command: %w\n%s", err, output)
+	}
+	return program, nil
+}
+
+// Parsec is `parsec backend run`, in a process of its own.
+type Parsec struct {
+	t         testing.TB
+	program   string
+	arguments []string
+	process   *Process
+	// Address stays when the server is started again.
+	Address parsec.ServerAddress
+}
+
+// StartParsec runs a server on a free port, with the settings of arguments and
+// no other, until the test ends. AdministrationToken opens it.
+func StartParsec(t testing.TB, program string, arguments ...string) *Parsec {
+	t.Helper()
+	token := []string{"backend", "run", "--dev", "--administration-token", AdministrationToken}
+	p := &Parsec{t: t, program: program, arguments: append(token, arguments...)}
+	p.run("0")
+	return p
+}
+
+// Start runs the server again, after Kill.
+func (p *Parsec) Start() {
+	p.t.Helper()
+	address, err := url.Parse(p.Address.HTTPOrigin())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.run(address.Port())
+}
+
+// Kill ends the server without letting it do anything more.
+func (p *Parsec) Kill() {
+	_ = p.process.end(syscall.SIGKILL) // It ends by the signal.
+}
+
+var announcement = regexp.MustCompile(`(?m)^Starting Parsec Backend on .* backend_addr=(parsec://\S+)\)$`)
+
+// run returns once the server announces itself.
+func (p *Parsec) run(port string) {
+	p.t.Helper()
+	command := exec.CommandContext(context.WithoutCancel(p.t.Context()), p.program, append(p.arguments, "--port", port)...)
+	command.Env = []string{"HOME=/nonexistent"} // No setting of this machine counts.
+	started := startCommand(p.t, command)
+	p.process = started
+	p.t.Cleanup(func() {
+		if strings.Contains(started.Output(), "WARNING: DATA RACE") {
+			p.t.Error("a data race in the server: " + started.Output())
+		}
+	})
+	started.Await(p.t, func(context.Context) error {
+		found := announcement.FindStringSubmatch(started.Output())
+		if found == nil {
+			return errors.New("not announced")
+		}
+		var err error
+		p.Address, err = parsec.ParseServerAddress(found[1])
+		return err
+	})
+}

@@ -1,0 +1,76 @@
+package testkit
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// BreakablePostgres is a PostgreSQL server that a test has for itself, to stop
+// and start. What is committed survives its process, not the machine: nothing
+// is synchronised to the disk.
+type BreakablePostgres struct {
+	// DSN is of a database without schema.
+	DSN string
+
+	t          testing.TB
+	directory  string
+	command    []string
+	attributes *syscall.SysProcAttr
+	process    *Process
+}
+
+// StartBreakablePostgres runs a server until the test ends.
+func StartBreakablePostgres(t testing.TB) *BreakablePostgres {
+	t.Helper()
+	directory, err := os.MkdirTemp("", "parsec-test-postgres-") // Names of sockets must be short.
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(directory); err != nil {
+			t.Error(err)
+		}
+	})
+	p := &BreakablePostgres{DSN: postgresIn(directory), t: t, directory: directory}
+	if p.command, p.attributes, err = preparePostgres(directory); err != nil {
+		t.Fatal(err)
+	}
+	p.Start()
+	return p
+}
+
+// Start runs the server, and returns once it answers. Where its process was
+// killed it recovers first.
+func (p *BreakablePostgres) Start() {
+	p.t.Helper()
+	command := exec.CommandContext(context.WithoutCancel(p.t.Context()), p.command[0], p.command[1:]...)
+	command.Dir = p.directory
+	attributes := *p.attributes
+	command.SysProcAttr = &attributes
+	p.process = startCommand(p.t, command)
+	p.process.Await(p.t, func(ctx context.Context) error {
+		connection, err := pgx.Connect(ctx, p.DSN)
+		if err != nil {
+			return err
+		}
+		return connection.Close(ctx)
+	})
+}
+
+// Stop ends the server with all its processes, which hold its output open:
+// SIGINT rolls back what is under way, SIGQUIT leaves it to recovery, and so
+// does SIGKILL, without a word to the processes of the connections.
+func (p *BreakablePostgres) Stop(signal syscall.Signal) {
+	_ = p.process.end(signal) // How does not matter.
+}
+
+// Terminate ends every connection.
+func (p *BreakablePostgres) Terminate() {
+	p.t.Helper()
+	Execute(p.t, p.DSN, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
+}
