@@ -27,7 +27,7 @@ import (
 
 const (
 	// progress is how much each writer must do between two faults.
-	progress = 10
+	progress = 5
 	// retryPause is between two attempts of what does not work yet.
 	retryPause = 50 * time.Millisecond
 )
@@ -62,7 +62,7 @@ func TestChaos(t *testing.T) {
 		}
 	}
 	var writers []*writer
-	for i := range 6 {
+	for i := range 4 {
 		w := &writer{
 			c: c, process: i % 2, number: i, device: c.alice.addDevice(fmt.Sprintf("writer%d", i)).device,
 			realm: realm, contended: contended, recorded: recorded, versions: map[parsec.VlobID]uint32{},
@@ -103,7 +103,7 @@ func TestChaos(t *testing.T) {
 		}
 		awaitProgress(writers...)
 	}
-	for range 5 {
+	for range 3 {
 		database.Terminate()
 		awaitProgress(writers...)
 	}
@@ -156,7 +156,7 @@ func TestChaos(t *testing.T) {
 func background(ctx context.Context, address parsec.ServerAddress, started func()) error {
 	report, err := bench.Run(ctx, bench.Options{
 		Address: address, AdministrationToken: testkit.AdministrationToken, Workload: bench.Mix,
-		Connections: 2, Duration: patience, API: latest.Major, Reconnect: true,
+		Connections: 1, Duration: patience, API: latest.Major, Reconnect: true,
 		Progress: func(p bench.Progress) {
 			if p.Operations > 0 {
 				started()

@@ -26,7 +26,7 @@ const (
 	// patience bounds a whole test.
 	patience = 3 * time.Minute
 	// rounds is how often two racing commands are tried: either may win.
-	rounds = 20
+	rounds = 12
 )
 
 // program is the command under test.
