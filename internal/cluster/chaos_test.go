@@ -68,7 +68,13 @@ func TestChaos(t *testing.T) {
 			realm: realm, contended: contended, recorded: recorded, versions: map[parsec.VlobID]uint32{},
 		}
 		writers = append(writers, w)
-		load.Go(func() error { return w.run(running, bob.id()) })
+		load.Go(func() error {
+			err := w.run(running, bob.id())
+			if err != nil {
+				t.Error(err)
+			}
+			return err
+		})
 	}
 	following, end := context.WithCancel(c.ctx)
 	defer end()
@@ -88,7 +94,9 @@ func TestChaos(t *testing.T) {
 		t.Helper()
 		for _, w := range writers {
 			before := w.done.Load()
-			c.await(fmt.Sprintf("progress of writer %d", w.number), func() bool { return w.done.Load() >= before+progress })
+			c.await(fmt.Sprintf("progress of writer %d", w.number), func() bool {
+				return w.over.Load() || w.done.Load() >= before+progress
+			})
 		}
 	}
 	awaitProgress(writers...)
@@ -308,14 +316,19 @@ func isFinal(err error) bool {
 	return handshake || errors.Is(err, client.ErrProtocol) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// answered sends a command until it is answered. The first time that it is
-// not, it may have been done: then done is ok too.
+// answered sends a command until it is answered, and again after a timeout of
+// the block store. Once it was sent before, it may have been done: then done is
+// ok too.
 func (w *writer) answered(command func(client.Commands) call, done protocol.Status) error {
 	for sent := 1; ; sent++ {
 		err := w.attempt(func(commands client.Commands) error { return command(commands)(w.c.ctx) })
 		switch {
 		case sent > 1 && status(err) == done:
 			return nil
+		case status(err) == protocol.StatusTimeout:
+			if err := pause(w.c.ctx); err != nil {
+				return err
+			}
 		case isAnswer(err) || isFinal(err):
 			return err
 		}
