@@ -194,7 +194,7 @@ func (p *proxied) listen(c *client.Client, conn *client.Conn, alice *client.Devi
 	if err != nil {
 		p.t.Fatalf("events: %v", err)
 	}
-	defer events.Close()
+	defer func() { _ = events.Close() }()
 	if _, err := conn.Ping(p.ctx, &protocol.PingRequest{Ping: "hello"}); err != nil {
 		p.t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func folder(t *testing.T) string {
 
 func makeEnv(t *testing.T, path string) (output string, err error) {
 	t.Helper()
-	printed, err := exec.CommandContext(t.Context(), filepath.Join(path, "deploy/compose/make-env")).CombinedOutput() //nolint:gosec // a copy of the project's
+	printed, err := exec.CommandContext(t.Context(), filepath.Join(path, "deploy/compose/make-env")).CombinedOutput()
 	return string(printed), err
 }
 
