@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -63,7 +64,7 @@ func (p *Parsec) Kill() {
 
 var announcement = regexp.MustCompile(`(?m)^Starting Parsec Backend on .* backend_addr=(parsec://\S+)\)$`)
 
-// run returns once the server announces itself.
+// run returns once the server announces itself, and is ready.
 func (p *Parsec) run(port string) {
 	p.t.Helper()
 	command := exec.CommandContext(context.WithoutCancel(p.t.Context()), p.program, append(p.arguments, "--port", port)...)
@@ -75,13 +76,27 @@ func (p *Parsec) run(port string) {
 			p.t.Error("a data race in the server: " + started.Output())
 		}
 	})
-	started.Await(p.t, func(context.Context) error {
+	started.Await(p.t, func(ctx context.Context) error {
 		found := announcement.FindStringSubmatch(started.Output())
 		if found == nil {
 			return errors.New("not announced")
 		}
 		var err error
-		p.Address, err = parsec.ParseServerAddress(found[1])
-		return err
+		if p.Address, err = parsec.ParseServerAddress(found[1]); err != nil {
+			return err
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Address.HTTPOrigin()+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("readiness: %s", response.Status)
+		}
+		return nil
 	})
 }
