@@ -24,7 +24,7 @@ import (
 
 const (
 	// patience bounds a whole test.
-	patience = 3 * time.Minute
+	patience = 10 * time.Minute
 	// rounds is how often two racing commands are tried: either may win.
 	rounds = 12
 )
