@@ -51,7 +51,10 @@ func run(ctx context.Context, args []string, environment config.Environment, std
 func (p program) run(ctx context.Context) int {
 	root := p.rootCommand()
 	args := append([]string{}, p.commandLine...) // never nil, which would mean os.Args
-	root.SetArgs(append(args, p.environment.Arguments()...))
+	if !p.completes() {
+		args = append(args, p.environment.Arguments()...)
+	}
+	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil || errors.Is(err, context.Canceled) {
 		if errors.Is(context.Cause(ctx), errInterrupted) {
@@ -84,7 +87,8 @@ func (p program) rootCommand() *cobra.Command {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(usageOfFlag)
-	root.AddCommand(p.backendCommand(), p.organizationCommand(), p.sequesterCommand(), p.humanAccessesCommand(), p.benchCommand())
+	root.AddCommand(p.backendCommand(), p.organizationCommand(), p.sequesterCommand(), p.humanAccessesCommand(), p.benchCommand(),
+		p.completionCommand(), p.manCommand())
 	return root
 }
 
