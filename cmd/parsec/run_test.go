@@ -76,6 +76,8 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"backend", "run", "--dev", "x"}, usageOfRun + "Error: Got unexpected extra argument (x)\n"},
 		{[]string{"backend", "run", "--dev", "x", "y"}, usageOfRun + "Error: Got unexpected extra arguments (x y)\n"},
 		{[]string{"backend", "run", "--dev", "--port", "abc"}, usageOfRun + "Error: Invalid value for '--port' / '-P': 'abc' is not a valid integer.\n"},
+		{[]string{"backend", "run", "--db=MOCKED", "--blockstore=MOCKED", "--administration-token=s3cr3t"}, usageOfRun + "Error: Invalid value for '--administration-token': anybody could guess it. Make one with: openssl rand -base64 48\n"},
+		{[]string{"backend", "run", "--dev", "--ssl-certfile=/does/not/exist"}, usageOfRun + "Error: Invalid value for '--ssl-certfile': File '/does/not/exist' does not exist.\n"},
 		{[]string{"backend", "serve"}, "Usage: parsec backend [OPTIONS]\nTry 'parsec backend --help' for help.\n\nError: No such command 'serve'.\n"},
 		{[]string{"front"}, "Usage: parsec [OPTIONS]\nTry 'parsec --help' for help.\n\nError: No such command 'front'.\n"},
 		{[]string{"backend", "conf"}, "Usage: parsec backend [OPTIONS]\nTry 'parsec backend --help' for help.\n\nError: No such command 'conf'.\n"},
@@ -191,7 +193,7 @@ func TestStartFailures(t *testing.T) {
 		{"--port=70000"},
 	} {
 		got := executeWith(t.Context(), idle, nil, append([]string{"backend", "run", "--dev"}, args...)...)
-		if got.code != 1 || !strings.HasPrefix(got.stdout, "Error: ") || got.stderr != "" || got.settings != nil {
+		if got.code != 1 || !strings.HasPrefix(got.stdout, "Error: ") || strings.Count(got.stdout, "\n") != 1 || got.stderr != "" || got.settings != nil {
 			t.Errorf("%q: got %+v", args, got)
 		}
 	}

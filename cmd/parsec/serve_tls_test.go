@@ -1,6 +1,9 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -93,6 +96,18 @@ func TestStartFaults(t *testing.T) {
 	if err := os.WriteFile(otherKey, []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	foreign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := x509.MarshalPKCS8PrivateKey(foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreignKey := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(foreignKey, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: content}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -110,6 +125,7 @@ func TestStartFaults(t *testing.T) {
 		{[]string{"--metrics-address=127.0.0.1:" + port}, "Error: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
 		{[]string{"--ssl-certfile=" + certificateFile}, "Error: " + certificateFile + " holds no private key in PEM: give it by --ssl-keyfile\n"},
 		{[]string{"--ssl-certfile=" + certificateFile, "--ssl-keyfile=" + otherKey}, "Error: " + otherKey + " holds no private key in PEM\n"},
+		{[]string{"--ssl-certfile=" + certificateFile, "--ssl-keyfile=" + foreignKey}, "Error: the certificate in " + certificateFile + " and the private key in " + foreignKey + " are no pair: tls: private key type does not match public key type\n"},
 		{[]string{"--log-file=" + filepath.Join(certificateFile, "log")}, "Error: open the log file: open " + filepath.Join(certificateFile, "log") + ": not a directory\n"},
 		{[]string{"--host=192.0.2.1"}, "Error: listen tcp 192.0.2.1:0: bind: cannot assign requested address\n"},
 	} {
