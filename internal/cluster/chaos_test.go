@@ -276,6 +276,8 @@ func (w *writer) run(running context.Context, recipient parsec.UserID) error {
 			return fmt.Errorf("writer %d: %w", w.number, err)
 		}
 		w.done.Add(1)
+		// At a pace: all that is written here is read again at the end.
+		_ = pause(running)
 	}
 	return nil
 }
