@@ -88,7 +88,7 @@ func content(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer database.Close()
+	defer func() { _ = database.Close() }()
 	var lines strings.Builder
 	for _, query := range []string{
 		"SELECT 'info', magic, version, hex(realm_id), length(root_verify_key), '' FROM info",

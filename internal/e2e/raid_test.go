@@ -239,8 +239,8 @@ func (r *loadedRAID) writeUntil(stop <-chan struct{}, conn *client.Conn, count *
 func (r *loadedRAID) readUntil(stop <-chan struct{}, conn *client.Conn, count *atomic.Int64) {
 	defer conn.CloseNow()
 	r.each(stop, func(int) error {
-		block, any := r.pick()
-		if !any {
+		block, found := r.pick()
+		if !found {
 			return nil
 		}
 		count.Add(1)
@@ -271,7 +271,7 @@ func (r *loadedRAID) acknowledge(block storedBlock) {
 	r.acknowledged = append(r.acknowledged, block)
 }
 
-func (r *loadedRAID) pick() (block storedBlock, any bool) {
+func (r *loadedRAID) pick() (block storedBlock, found bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.acknowledged) == 0 {
