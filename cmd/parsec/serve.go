@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/tlsfile"
+	"parsec-server/pkg/traces"
 	"parsec-server/pkg/webhook"
 )
 
@@ -32,6 +34,11 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, bui
 		return err
 	}
 	defer observed.close()
+	observer, endTraces, err := traces.Observe(ctx, observed.observer(), os.LookupEnv, build.version, logger)
+	if err != nil {
+		return err
+	}
+	defer endTraces()
 	bus := event.NewBus()
 	defer bus.Close()
 	now := func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
@@ -63,7 +70,7 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, bui
 		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,
 		Mailer:                  mailer(settings.Email, address, logger),
 	})
-	front := server.New(rules, now, logger, serverOptions(settings, address, build.version, observed.observer()))
+	front := server.New(rules, now, logger, serverOptions(settings, address, build.version, observer))
 	defer observed.serve(ctx, front, rules, bus, store)()
 
 	failed := make(chan error, 1)

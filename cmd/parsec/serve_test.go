@@ -8,10 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"parsec-server/pkg/config"
 )
@@ -116,5 +120,33 @@ func TestServeMetrics(t *testing.T) {
 	text, err := io.ReadAll(answer.Body)
 	if err != nil || !strings.Contains(string(text), "\nparsec_serving 1\n") {
 		t.Errorf("scraped %q, %v", text, err)
+	}
+}
+
+// TestServeTraces has a collector take the span of a command.
+func TestServeTraces(t *testing.T) {
+	names := make(chan string, 10)
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		var data tracepb.TracesData
+		if err == nil {
+			err = proto.Unmarshal(body, &data)
+		}
+		if err != nil || len(data.ResourceSpans) != 1 {
+			t.Errorf("%s: %v: %v", r.URL, err, &data)
+			return
+		}
+		names <- data.ResourceSpans[0].ScopeSpans[0].Spans[0].Name
+	}))
+	t.Cleanup(collector.Close)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+	s := startServing(t)
+	organization := executeServing(t.Context(), "organization", "create", "Acme", "--addr=parsec://"+s.address+"?no_ssl=true", "--administration-token=s3cr3t", "--websocket")
+	if organization.code != 0 {
+		t.Fatalf("got %+v", organization)
+	}
+	if name := <-names; name != "organization_create" {
+		t.Errorf("traced %s", name)
 	}
 }

@@ -70,37 +70,17 @@ func New(version, commit string) *Metrics {
 	return m
 }
 
-// The labels of what has no name of the protocol.
-const (
-	// unknownCommand is the command of a message that is no request.
-	unknownCommand = "unknown"
-	abandoned      = "abandoned"
-	failed         = "failed"
-)
-
 // CommandEnded implements server.Observer.
-func (m *Metrics) CommandEnded(command *protocol.Command, outcome server.Outcome, status protocol.Status, duration time.Duration) {
-	name := unknownCommand
-	if command != nil {
-		name = command.Name
-	}
-	told := string(status)
-	switch outcome {
-	case server.Answered:
-	case server.Abandoned:
-		told = abandoned
-	default:
-		told = failed
-	}
-	m.commands.WithLabelValues(name, told).Inc()
-	m.commandDurations.WithLabelValues(name).Observe(duration.Seconds())
+func (m *Metrics) CommandEnded(ended server.EndedCommand) {
+	m.commands.WithLabelValues(ended.Name(), ended.Told()).Inc()
+	m.commandDurations.WithLabelValues(ended.Name()).Observe(ended.Duration.Seconds())
 }
 
 // HandshakeEnded implements server.Observer.
 func (m *Metrics) HandshakeEnded(result protocol.HandshakeResult) {
 	told := string(result)
 	if result == "" {
-		told = failed
+		told = "failed"
 	}
 	m.handshakes.WithLabelValues(told).Inc()
 }

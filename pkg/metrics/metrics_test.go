@@ -175,9 +175,9 @@ func TestBlocks(t *testing.T) {
 
 func TestOutcomes(t *testing.T) {
 	m := metrics.New("v1", "cafe")
-	m.CommandEnded(protocol.Ping, server.Abandoned, protocol.StatusOK, time.Second)
-	m.CommandEnded(protocol.Ping, server.Failed, protocol.StatusOK, time.Second)
-	m.CommandEnded(nil, server.Answered, protocol.StatusUnknownCommand, time.Second)
+	m.CommandEnded(server.EndedCommand{Command: protocol.Ping, Outcome: server.Abandoned})
+	m.CommandEnded(server.EndedCommand{Command: protocol.Ping, Outcome: server.Failed})
+	m.CommandEnded(server.EndedCommand{Status: protocol.StatusUnknownCommand})
 	m.HandshakeEnded("")
 	wantLines(t, m,
 		`parsec_commands_total{command="ping",status="abandoned"} 1`,
@@ -209,7 +209,7 @@ func TestDocument(t *testing.T) {
 func served(t *testing.T) map[string]string {
 	t.Helper()
 	m, _ := observed(t)
-	m.CommandEnded(protocol.Ping, server.Answered, protocol.StatusOK, 0)
+	m.CommandEnded(server.EndedCommand{Command: protocol.Ping, Status: protocol.StatusOK})
 	m.HandshakeEnded(protocol.HandshakeOK)
 	m.ConnectionBegun(server.WebSocket, protocol.Authenticated, parsec.APIVersion{Major: 3})
 	_ = m.ObserveBlocks(0, blockstore.NewMemory()).Create(t.Context(), parsec.OrganizationID{}, parsec.BlockID{}, nil)

@@ -161,16 +161,13 @@ func (o Outcome) level() slog.Level {
 // tell logs and counts a command. The logger of the caller knows who called.
 func (s *Server) tell(ctx context.Context, c *caller, command *protocol.Command, status protocol.Status, err error, duration time.Duration) {
 	outcome := outcomeOf(ctx, err)
-	s.options.Observer.CommandEnded(command, outcome, status, duration)
+	ended := EndedCommand{Command: command, Kind: c.kind, API: c.api, Outcome: outcome, Status: status, Duration: duration}
+	s.options.Observer.CommandEnded(ended)
 	if !c.logger.Enabled(ctx, outcome.level()) {
 		return
 	}
-	name := "unknown"
-	if command != nil {
-		name = command.Name
-	}
 	message, attributes := "command", make([]slog.Attr, 0, 4)
-	attributes = append(attributes, slog.String("command", name), slog.Duration("duration", duration))
+	attributes = append(attributes, slog.String("command", ended.Name()), slog.Duration("duration", duration))
 	switch outcome {
 	case Answered:
 		attributes = append(attributes, slog.String("status", string(status)))

@@ -10,15 +10,46 @@ import (
 // Observer is told what the server does. Its methods must not block, and are
 // called from many goroutines.
 type Observer interface {
-	// CommandEnded tells how a command ended; the status is that of an answer.
-	// The command is nil for a message that is no request.
-	CommandEnded(command *protocol.Command, outcome Outcome, status protocol.Status, duration time.Duration)
+	CommandEnded(ended EndedCommand)
 	// HandshakeEnded tells the result told to the client, "" for a failure of
 	// the server, for which there is none.
 	HandshakeEnded(result protocol.HandshakeResult)
 	// ConnectionBegun is called for each connection that lasts, and what it
 	// returns when it ends. The version is the server's, of the client's major.
 	ConnectionBegun(transport Transport, kind protocol.Kind, api parsec.APIVersion) (ended func())
+}
+
+// EndedCommand is a command that ended. Nothing in it tells who its author is.
+type EndedCommand struct {
+	// Command is nil for a message that is no request.
+	Command *protocol.Command
+	// Kind and API are of the client.
+	Kind    protocol.Kind
+	API     parsec.APIVersion
+	Outcome Outcome
+	// Status is that of an answer.
+	Status   protocol.Status
+	Duration time.Duration
+}
+
+// Name is that of the command, or "unknown".
+func (e EndedCommand) Name() string {
+	if e.Command == nil {
+		return "unknown"
+	}
+	return e.Command.Name
+}
+
+// Told is what the client was told: a status, or the outcome without answer.
+func (e EndedCommand) Told() string {
+	switch e.Outcome {
+	case Answered:
+		return string(e.Status)
+	case Abandoned:
+		return "abandoned"
+	default:
+		return "failed"
+	}
 }
 
 // Outcome is how a command ended.
@@ -44,13 +75,16 @@ const (
 	EventStream Transport = "sse"
 )
 
-// unobserved is the Observer when nobody observes.
-type unobserved struct{}
+// Unobserved is the Observer when nobody observes.
+type Unobserved struct{}
 
-func (unobserved) CommandEnded(*protocol.Command, Outcome, protocol.Status, time.Duration) {}
+// CommandEnded implements Observer.
+func (Unobserved) CommandEnded(EndedCommand) {}
 
-func (unobserved) HandshakeEnded(protocol.HandshakeResult) {}
+// HandshakeEnded implements Observer.
+func (Unobserved) HandshakeEnded(protocol.HandshakeResult) {}
 
-func (unobserved) ConnectionBegun(Transport, protocol.Kind, parsec.APIVersion) (ended func()) {
+// ConnectionBegun implements Observer.
+func (Unobserved) ConnectionBegun(Transport, protocol.Kind, parsec.APIVersion) (ended func()) {
 	return func() {}
 }

@@ -109,7 +109,7 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 		options.WriteTimeout = 45 * time.Second
 	}
 	if options.Observer == nil {
-		options.Observer = unobserved{}
+		options.Observer = Unobserved{}
 	}
 	s := &Server{
 		backend:      b,
