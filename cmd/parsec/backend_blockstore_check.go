@@ -6,58 +6,37 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/scrub"
-	"parsec-server/pkg/config"
 )
 
 const deepHelp = "Read every copy and chunk, compare copies and recompute parities. Otherwise lists of objects tell what to read."
 
 func (p program) blockstoreCheckCommand() *cobra.Command {
-	command := &cobra.Command{
-		Use:   "check",
-		Short: "Find blocks that nodes do not have, or not as they should. It changes nothing.",
-		Args:  noArguments,
-	}
-	options, check := &blockstoreOptions{}, scrub.CheckOptions{}
-	options.define(command, afterBlock)
-	command.Flags().BoolVar(&check.Deep, "deep", false, deepHelp)
-	command.RunE = func(command *cobra.Command, _ []string) error {
-		return p.checkBlockStore(command.Context(), options, check)
-	}
+	command, _ := p.newCheckCommand("check", "Find blocks that nodes do not have, or not as they should. It changes nothing.")
 	return command
 }
 
 func (p program) blockstoreRepairCommand() *cobra.Command {
-	command := &cobra.Command{
-		Use:   "repair",
-		Short: "Write copies and chunks again that are missing or wrong, where the others tell what they should be.",
-		Args:  noArguments,
-	}
-	options, check := &blockstoreOptions{}, scrub.CheckOptions{}
-	options.define(command, afterBlock)
-	command.Flags().BoolVar(&check.Deep, "deep", false, deepHelp)
+	command, check := p.newCheckCommand("repair", "Write copies and chunks again that are missing or wrong, where the others tell what they should be.")
 	command.Flags().BoolVar(&check.Repair, "apply", false, "Write. Otherwise only tell what is wrong, as check does.")
-	command.RunE = func(command *cobra.Command, _ []string) error {
-		return p.checkBlockStore(command.Context(), options, check)
-	}
 	return command
 }
 
-func (p program) checkBlockStore(ctx context.Context, options *blockstoreOptions, check scrub.CheckOptions) error {
-	settings, err := config.LoadBlockstore(options.settings.given, p.environment)
-	if err != nil {
-		return err
+// newCheckCommand makes a command that checks as the options say when it runs.
+func (p program) newCheckCommand(name, short string) (*cobra.Command, *scrub.CheckOptions) {
+	command := &cobra.Command{Use: name, Short: short, Args: noArguments}
+	options, check := &blockstoreOptions{}, &scrub.CheckOptions{}
+	options.define(command, afterBlock)
+	command.Flags().BoolVar(&check.Deep, "deep", false, deepHelp)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		ctx := command.Context()
+		return p.onArray(ctx, options, func(s *session, array *blockstore.Array) error { return s.check(ctx, array, *check) })
 	}
-	s, err := p.openSession(ctx, options)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	array, end, err := openArray(settings, s.database)
-	if err != nil {
-		return err
-	}
-	defer end()
+	return command, check
+}
+
+func (s *session) check(ctx context.Context, array *blockstore.Array, check scrub.CheckOptions) error {
 	walk, err := s.walk(ctx)
 	if err != nil {
 		return err

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/scrub"
-	"parsec-server/pkg/config"
 )
 
 const (
@@ -37,7 +37,8 @@ func (p program) blockstoreOrphansCommand() *cobra.Command {
 		if orphans.Node, orphans.After, err = parseObjectPosition(options.after); err != nil {
 			return invalidValue("--"+afterOption, err)
 		}
-		return p.findOrphans(command.Context(), options, orphans)
+		ctx := command.Context()
+		return p.onArray(ctx, options, func(s *session, array *blockstore.Array) error { return s.findOrphans(ctx, array, orphans) })
 	}
 	return command
 }
@@ -53,21 +54,8 @@ func parseObjectPosition(text string) (node int, name string, err error) {
 	return node, name, nil
 }
 
-func (p program) findOrphans(ctx context.Context, options *blockstoreOptions, orphans scrub.OrphanOptions) error {
-	settings, err := config.LoadBlockstore(options.settings.given, p.environment)
-	if err != nil {
-		return err
-	}
-	s, err := p.openSession(ctx, options)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	array, end, err := openArray(settings, s.database)
-	if err != nil {
-		return err
-	}
-	defer end()
+func (s *session) findOrphans(ctx context.Context, array *blockstore.Array, orphans scrub.OrphanOptions) error {
+	s.begin(0)
 	var counts orphanCounts
 	orphans.Registry, orphans.Array = s.index, array
 	orphans.Report = func(found scrub.Finding, size int64) {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"parsec-server/pkg/backend"
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
@@ -39,10 +40,12 @@ const afterBlock = "Go on after a block, <organization>/<block>, that a command 
 
 // session is the database of such a command, and what it prints.
 type session struct {
+	program  program
 	options  *blockstoreOptions
 	database config.Database
 	pool     *pgxpool.Pool
 	index    *postgres.BlockIndex
+	// progress is there once it is known how much there is to do.
 	progress *progress
 	counts   walkCounts
 	// problems counts findings, of which done have been mended or deleted.
@@ -94,16 +97,40 @@ func (p program) openSession(ctx context.Context, options *blockstoreOptions) (*
 		return nil, err
 	}
 	return &session{
+		program:  p,
 		options:  options,
 		database: database,
 		pool:     pool,
 		index:    index,
-		progress: newProgress(p.stdout, p.stderr, 0),
 		problems: make(map[scrub.Problem]int64),
 	}, nil
 }
 
 func (s *session) close() { s.pool.Close() }
+
+// onArray opens a session and the nodes of its store, one by one, for work.
+func (p program) onArray(ctx context.Context, options *blockstoreOptions, work func(*session, *blockstore.Array) error) error {
+	settings, err := config.LoadBlockstore(options.settings.given, p.environment)
+	if err != nil {
+		return err
+	}
+	s, err := p.openSession(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	array, end, err := openArray(settings, s.database)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return work(s, array)
+}
+
+// begin shows how far the command is; total is in bytes, 0 if nobody knows.
+func (s *session) begin(total int64) {
+	s.progress = newProgress(s.program.stdout, s.program.stderr, total)
+}
 
 // walk goes through the blocks of the database.
 func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
@@ -114,9 +141,10 @@ func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
 	}, Reached: func(last backend.StoredBlock) { s.progress.reached = blockName(&last) }}
 	if s.options.after == "" {
 		total, err := s.index.BlocksSize(ctx)
-		s.progress = newProgress(s.progress.stdout, s.progress.stderr, total)
+		s.begin(total)
 		return walk, err
 	}
+	s.begin(0)
 	after, err := parseBlockName(s.options.after)
 	if err != nil {
 		return nil, invalidValue("--"+afterOption, err)
