@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -155,11 +154,5 @@ func bundledRoots(path string) (*x509.CertPool, error) {
 // watchBlockStore logs why the store is not ready until it is. The caller ends
 // it with the function that it gets.
 func watchBlockStore(ctx context.Context, store backend.BlockStore, logger *slog.Logger) (end func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() { blockstore.AwaitReady(ctx, store, logger) })
-	return func() {
-		cancel()
-		watching.Wait()
-	}
+	return inBackground(ctx, func(ctx context.Context) { blockstore.AwaitReady(ctx, store, logger) })
 }

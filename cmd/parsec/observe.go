@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"sync"
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
@@ -68,16 +67,11 @@ func (o *observation) serve(ctx context.Context, front *server.Server, rules *ba
 	}
 	database, _ := store.(*postgres.Store)
 	o.metrics.ObserveState(front.Serving, rules, bus, database)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var serving sync.WaitGroup
-	serving.Go(func() {
+	end = inBackground(context.WithoutCancel(ctx), func(ctx context.Context) {
 		if err := o.metrics.Serve(ctx, o.listener, o.settings.Profiles); err != nil {
 			o.logger.Error("metrics end", "error", err)
 		}
 	})
 	o.logger.Info("metrics served", "address", o.listener.Addr().String(), "profiles", o.settings.Profiles)
-	return func() {
-		cancel()
-		serving.Wait()
-	}
+	return end
 }

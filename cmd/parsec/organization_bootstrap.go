@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -74,7 +73,7 @@ func (f founding) founder() (client.Person, error) {
 // the server knows of them: an organization whose keys could not be written
 // would be lost.
 func (p program) bootstrap(ctx context.Context, address parsec.BootstrapAddress, founder client.Person, output string) error {
-	device, request, err := client.NewOrganization(address, founder, parsec.DateTimeOf(time.Now()))
+	device, request, err := client.NewOrganization(address, founder, systemClock())
 	if err != nil {
 		return err
 	}

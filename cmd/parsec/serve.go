@@ -41,8 +41,7 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, bui
 	defer endTraces()
 	bus := event.NewBus()
 	defer bus.Close()
-	now := func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
-	store, endStore, err := openStore(ctx, settings.Database, bus, now, logger)
+	store, endStore, err := openStore(ctx, settings.Database, bus, systemClock, logger)
 	if err != nil {
 		return err
 	}
@@ -63,14 +62,14 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, bui
 	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
-	rules := backend.New(store, blocks, bus, webhooks, now, logger, backend.Options{
+	rules := backend.New(store, blocks, bus, webhooks, systemClock, logger, backend.Options{
 		AdministrationToken:     settings.AdministrationToken.Reveal(),
 		SpontaneousBootstrap:    settings.Organization.SpontaneousBootstrap,
 		InitialActiveUsersLimit: settings.Organization.InitialActiveUsersLimit,
 		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,
 		Mailer:                  mailer(settings.Email, address, logger),
 	})
-	front := server.New(rules, now, logger, serverOptions(settings, address, build.version, observer))
+	front := server.New(rules, systemClock, logger, serverOptions(settings, address, build.version, observer))
 	defer observed.serve(ctx, front, rules, bus, store)()
 
 	failed := make(chan error, 1)
@@ -105,10 +104,18 @@ func listen(ctx context.Context, settings config.Config, logger *slog.Logger) (l
 	if certificate == nil {
 		return listener, func() {}, nil
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var watching sync.WaitGroup
-	watching.Go(func() { certificate.Watch(ctx) })
-	return tls.NewListener(listener, certificate.Config()), func() { cancel(); watching.Wait() }, nil
+	return tls.NewListener(listener, certificate.Config()), inBackground(context.WithoutCancel(ctx), certificate.Watch), nil
+}
+
+// inBackground runs work until the caller calls end, which waits for it.
+func inBackground(ctx context.Context, work func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var working sync.WaitGroup
+	working.Go(func() { work(ctx) })
+	return func() {
+		cancel()
+		working.Wait()
+	}
 }
 
 // mailer is nil without e-mail host.
