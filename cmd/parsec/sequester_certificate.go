@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -119,12 +118,4 @@ func readServiceCertificate(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: a %s, not a %s", path, block.Type, serviceCertificateType)
 	}
 	return block.Bytes, nil
-}
-
-func checkWebhook(text string) error {
-	target, err := url.Parse(text)
-	if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
-		return errors.New("not an http:// or https:// URL")
-	}
-	return nil
 }

@@ -35,8 +35,8 @@ func (k *serviceKind) parse() (webhookURL string, err error) {
 		if k.webhookURL == "" {
 			return "", missingOption("webhook-url")
 		}
-		if err := checkWebhook(k.webhookURL); err != nil {
-			return "", invalidValue("--webhook-url", err)
+		if !config.IsHTTPURL(k.webhookURL) {
+			return "", invalidValue("--webhook-url", errors.New("not an http:// or https:// URL"))
 		}
 		return k.webhookURL, nil
 	default:

@@ -186,7 +186,7 @@ func parseNetworks(text string) ([]netip.Prefix, error) {
 }
 
 func parseWebhook(text string) (Secret, error) {
-	if text != "" && !isHTTPURL(text) {
+	if text != "" && !IsHTTPURL(text) {
 		return Secret{}, errors.New("must be an http or https URL")
 	}
 	return NewSecret(text), nil
@@ -195,14 +195,15 @@ func parseWebhook(text string) (Secret, error) {
 func parseSentryDSN(text string) (Secret, error) {
 	if text != "" {
 		dsn, err := url.Parse(text)
-		if err != nil || !isHTTPURL(text) || dsn.User.Username() == "" || strings.Trim(dsn.Path, "/") == "" {
+		if err != nil || !IsHTTPURL(text) || dsn.User.Username() == "" || strings.Trim(dsn.Path, "/") == "" {
 			return Secret{}, failure{errors.New("must be `https://<key>@<host>/<project>`")}
 		}
 	}
 	return NewSecret(text), nil
 }
 
-func isHTTPURL(text string) bool {
+// IsHTTPURL tells whether text is the URL of an HTTP server.
+func IsHTTPURL(text string) bool {
 	address, err := url.Parse(text)
 	return err == nil && (address.Scheme == "http" || address.Scheme == "https") && address.Hostname() != ""
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"parsec-server/pkg/config"
 )
 
 // Lookup finds a variable of the environment, as os.LookupEnv does.
@@ -52,7 +54,7 @@ func collectorOf(lookup Lookup) (*collector, error) {
 	if exporter != "" && exporter != "otlp" {
 		return nil, invalid("OTEL_TRACES_EXPORTER", "must be otlp or none")
 	}
-	if parsed, err := url.Parse(endpoint); err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
+	if !config.IsHTTPURL(endpoint) {
 		return nil, invalid(name, "must be an http or https URL")
 	}
 	// specific prefers the variable that is for traces alone.
