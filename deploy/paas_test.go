@@ -5,7 +5,6 @@ package deploy_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"os"
@@ -136,19 +135,7 @@ func (p *paas) web(status int) *testkit.Process {
 func (p *paas) await(process *testkit.Process, status int) {
 	p.t.Helper()
 	process.Await(p.t, func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.origin+"/readyz", nil)
-		if err != nil {
-			return err
-		}
-		answer, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return err
-		}
-		_ = answer.Body.Close()
-		if answer.StatusCode != status {
-			return errors.New(answer.Status)
-		}
-		return nil
+		return testkit.GetStatus(ctx, p.origin+"/readyz", status)
 	})
 }
 

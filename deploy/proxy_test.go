@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -44,29 +43,12 @@ type proxied struct {
 	// folder is for what the proxy reads and writes.
 	folder string
 	server *testkit.Instance
-	logs   *logs
+	// logs are the records of the server.
+	logs *testkit.Output
 	// httpPort and httpsPort are those of the proxy.
 	httpPort, httpsPort string
 	certificate, key    string
 	tls                 *tls.Config
-}
-
-// logs are the records of a server.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) contains(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), text)
 }
 
 func newProxied(t *testing.T) *proxied {
@@ -75,7 +57,7 @@ func newProxied(t *testing.T) *proxied {
 	t.Cleanup(cancel)
 	public := must(parsec.ParseServerAddress("parsec://" + domain))
 	p := &proxied{
-		t: t, ctx: ctx, folder: t.TempDir(), logs: &logs{},
+		t: t, ctx: ctx, folder: t.TempDir(), logs: &testkit.Output{},
 		httpPort: testkit.FreePort(t), httpsPort: testkit.FreePort(t),
 	}
 	p.server = testkit.Start(t, testkit.InstanceOptions{
@@ -162,7 +144,7 @@ func (p *proxied) work(proxy *testkit.Process) {
 	c := client.New(address, client.Options{TLS: p.tls, DialContext: p.dial})
 	p.t.Cleanup(c.Close)
 	alice := found(p.ctx, p.t, c, address, testkit.AdministrationToken)
-	if !p.logs.contains("address=" + clientIP) {
+	if !strings.Contains(p.logs.String(), "address="+clientIP) {
 		p.t.Error("the server does not know the address of the client")
 	}
 	conn, err := c.DialAuthenticated(p.ctx, alice)
@@ -223,7 +205,7 @@ func (p *proxied) pages() {
 		p.t.Errorf("in clear: %s to %q", inClear.Status, got)
 	}
 	get(p.ctx, p.t, transport, secure+"/administration/stats", http.Header{"X-Forwarded-For": {"192.0.2.1"}, "Authorization": {"Bearer wrong"}})
-	if !p.logs.contains("wrong administration token") || p.logs.contains("192.0.2.1") {
+	if !strings.Contains(p.logs.String(), "wrong administration token") || strings.Contains(p.logs.String(), "192.0.2.1") {
 		p.t.Error("a client chooses the address that it is known by")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/build"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,25 +56,28 @@ func FreePort(t testing.TB) string {
 type Process struct {
 	command *exec.Cmd
 	name    string
-	output  output
+	output  Output
 	// exited is closed when the process has ended, with err.
 	exited chan struct{}
 	err    error
 }
 
-// output is what a process has printed.
-type output struct {
+// Output keeps what is written to it, by a process or a logger. The zero value
+// is empty.
+type Output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (o *output) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.Write(p)
 }
 
-func (o *output) String() string {
+// String is what was written so far.
+func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
@@ -169,4 +173,24 @@ func (p *Process) AwaitPort(t testing.TB, port string) {
 		}
 		return connection.Close()
 	})
+}
+
+// GetOK fails unless address answers 200.
+func GetOK(ctx context.Context, address string) error { return GetStatus(ctx, address, http.StatusOK) }
+
+// GetStatus fails unless address answers with a status.
+func GetStatus(ctx context.Context, address string, want int) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != want {
+		return fmt.Errorf("GET %s: %s", address, response.Status)
+	}
+	return nil
 }

@@ -2,8 +2,6 @@ package testkit
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"os"
 	"testing"
 
@@ -88,21 +86,4 @@ func parseStore(t testing.TB, variable, text string, kind config.BlockstoreKind)
 		t.Fatalf("%s is not a block store string of kind %s: %v", variable, kind, err)
 	}
 	return store
-}
-
-// GetOK fails unless address answers 200.
-func GetOK(ctx context.Context, address string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", address, response.Status)
-	}
-	return nil
 }

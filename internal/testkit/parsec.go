@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -85,18 +84,6 @@ func (p *Parsec) run(port string) {
 		if p.Address, err = parsec.ParseServerAddress(found[1]); err != nil {
 			return err
 		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Address.HTTPOrigin()+"/readyz", nil)
-		if err != nil {
-			return err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("readiness: %s", response.Status)
-		}
-		return nil
+		return GetOK(ctx, p.Address.HTTPOrigin()+"/readyz")
 	})
 }

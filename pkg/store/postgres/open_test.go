@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,24 +20,6 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/store/postgres"
 )
-
-// journal is a logger's output.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(line []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(line)
-}
-
-func (j *journal) count(part string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.text.String(), part)
-}
 
 func TestOpenRefuses(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
@@ -135,13 +116,13 @@ func TestReadOnly(t *testing.T) {
 	// The database is used again by other tests.
 	defer execute(t, administrator, "ALTER DATABASE "+administrator.Config().Database+" RESET default_transaction_read_only")
 	setReadOnly("on")
-	var lines journal
+	var lines testkit.Output
 	settings := options(dsn)
 	settings.Retry.Attempts = 2
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
 	_, err := postgres.Open(t.Context(), settings, newBus(t))
-	if err == nil || !strings.Contains(err.Error(), "the database is read-only") || lines.count("not reached yet") != 1 {
-		t.Errorf("%v after %d warnings", err, lines.count("not reached yet"))
+	if err == nil || !strings.Contains(err.Error(), "the database is read-only") || strings.Count(lines.String(), "not reached yet") != 1 {
+		t.Errorf("%v after %d warnings", err, strings.Count(lines.String(), "not reached yet"))
 	}
 	setReadOnly("off")
 	store := open(t, options(dsn), newBus(t))
@@ -169,13 +150,13 @@ func TestConnectionLimit(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
 	populate(t, open(t, options(dsn), newBus(t)))
 	limited := createRole(t, dsn, "LOGIN CONNECTION LIMIT 3")
-	var lines journal
+	var lines testkit.Output
 	settings := options(strings.Replace(dsn, "user="+direct(t, dsn).Config().User, "user="+limited, 1))
 	settings.MaxConnections = 7
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
 	store := open(t, settings, newBus(t))
-	if lines.count("allows fewer connections") != 1 || lines.count("allowed=3 wanted=8") != 1 {
-		t.Errorf("logged %q", &lines.text)
+	if strings.Count(lines.String(), "allows fewer connections") != 1 || strings.Count(lines.String(), "allowed=3 wanted=8") != 1 {
+		t.Errorf("logged %q", lines.String())
 	}
 	var group sync.WaitGroup
 	for range writers {
@@ -232,13 +213,13 @@ func TestConnectionAttempts(t *testing.T) {
 	} {
 		p := newProxy(t, dsn)
 		p.refusals.Store(int64(test.refusals))
-		var lines journal
+		var lines testkit.Output
 		settings := options(p.dsn)
 		settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
 		settings.Retry.Attempts = test.attempts
 		store, err := postgres.Open(t.Context(), settings, newBus(t))
-		if (err != nil) != test.fails || lines.count(warning) != test.warnings {
-			t.Errorf("%+v: %v after %d warnings", test, err, lines.count(warning))
+		if (err != nil) != test.fails || strings.Count(lines.String(), warning) != test.warnings {
+			t.Errorf("%+v: %v after %d warnings", test, err, strings.Count(lines.String(), warning))
 		}
 		if err == nil {
 			store.Close()
@@ -364,7 +345,7 @@ func TestMigrate(t *testing.T) {
 // TestOutage has a database out of reach for a while.
 func TestOutage(t *testing.T) {
 	p := newProxy(t, testkit.NewPostgres(t))
-	var lines journal
+	var lines testkit.Output
 	settings := options(p.dsn)
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
 	bus := newBus(t)
@@ -378,7 +359,7 @@ func TestOutage(t *testing.T) {
 		t.Error("written without database")
 	}
 	await(t, "not ready", func() bool { return store.Ready(t.Context()) != nil })
-	await(t, "the delivery says so", func() bool { return lines.count("events are not delivered") > 0 })
+	await(t, "the delivery says so", func() bool { return strings.Count(lines.String(), "events are not delivered") > 0 })
 	p.refusals.Store(0)
 	await(t, "ready again", func() bool { return store.Ready(t.Context()) == nil })
 	if err := updateVlob(t.Context(), store); err != nil {
@@ -386,7 +367,7 @@ func TestOutage(t *testing.T) {
 	}
 	publish(t, store, "back")
 	events.want(ping("back"))
-	await(t, "the delivery says so", func() bool { return lines.count("events are delivered again") == 1 })
+	await(t, "the delivery says so", func() bool { return strings.Count(lines.String(), "events are delivered again") == 1 })
 }
 
 // TestBusyPool has no connection left for a command that is abandoned.
