@@ -75,7 +75,7 @@ func TestGuideLinks(t *testing.T) {
 func TestVariables(t *testing.T) {
 	t.Parallel()
 	// What commands other than the server read comes first.
-	known := []string{config.ArgumentsVariable, "PARSEC_ADDR", "PARSEC_BLOCKSTORE_TO"}
+	known := []string{config.ArgumentsVariable, config.AddressVariable, config.CopyTargetVariable}
 	for _, setting := range config.Settings() {
 		known = append(known, setting.Variable)
 		if setting.Secret {

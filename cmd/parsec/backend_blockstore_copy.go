@@ -13,9 +13,6 @@ import (
 	"parsec-server/pkg/config"
 )
 
-// targetVariable gives --to without showing its secrets in lists of processes.
-const targetVariable = "PARSEC_BLOCKSTORE_TO"
-
 func (p program) blockstoreCopyCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "copy",
@@ -25,12 +22,12 @@ func (p program) blockstoreCopyCommand() *cobra.Command {
 	options := &blockstoreOptions{}
 	options.define(command, afterBlock)
 	flags := command.Flags()
-	to := flags.StringArray("to", nil, "Where to copy to, in the form of --blockstore, given once for each node of a RAID; or "+targetVariable+", separated by spaces.")
+	to := flags.StringArray("to", nil, "Where to copy to, in the form of --blockstore, given once for each node of a RAID; or "+config.CopyTargetVariable+", separated by spaces.")
 	apply := flags.Bool("apply", false, "Copy. Otherwise only tell how much there is to copy.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		texts := *to
 		if len(texts) == 0 {
-			text, err := p.mandatory("to", "", targetVariable)
+			text, err := p.mandatory("to", "", config.CopyTargetVariable)
 			if err != nil {
 				return err
 			}

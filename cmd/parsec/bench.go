@@ -38,7 +38,7 @@ func (p program) benchCommand() *cobra.Command {
 	sources := flags.StringSlice("source", nil, "Local addresses to connect from in turn; one has about 28000 ports.")
 	asJSON := flags.Bool("json", false, "Print JSON; times are in seconds.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		addressText, err := p.mandatory("addr", *address, "PARSEC_ADDR")
+		addressText, err := p.mandatory("addr", *address, config.AddressVariable)
 		if err != nil {
 			return err
 		}

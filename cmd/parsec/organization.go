@@ -74,7 +74,7 @@ func (p program) reachOptions(command *cobra.Command) func(call func(administrat
 	address := command.Flags().String("addr", "", "Address of the server, parsec://<host>[:<port>][?no_ssl=true]; or PARSEC_ADDR.")
 	token := command.Flags().String("administration-token", "", "What the administrator authenticates with; or PARSEC_ADMINISTRATION_TOKEN.")
 	return func(call func(administration) error) error {
-		addressText, err := p.mandatory("addr", *address, "PARSEC_ADDR")
+		addressText, err := p.mandatory("addr", *address, config.AddressVariable)
 		if err != nil {
 			return err
 		}

@@ -65,6 +65,17 @@ func (e Environment) Arguments() []string {
 	return expandArguments(e.Variables[ArgumentsVariable], e.Lookup)
 }
 
+// The variables of the commands that work with a server: it does not read them,
+// and does not warn of them either.
+const (
+	// AddressVariable is the server's address (docs/protocol/types.md), as
+	// --addr.
+	AddressVariable = "PARSEC_ADDR"
+	// CopyTargetVariable gives --to of `blockstore copy` without showing its
+	// secrets in lists of processes.
+	CopyTargetVariable = "PARSEC_BLOCKSTORE_TO"
+)
+
 // unknownVariables gives a warning for each PARSEC_* variable that nothing
 // reads, in alphabetical order.
 func (e Environment) unknownVariables() []string {
@@ -85,7 +96,7 @@ func (e Environment) unknownVariables() []string {
 
 // knownVariables gives every variable that is read, in the order of the table.
 func knownVariables() []string {
-	names := []string{ArgumentsVariable}
+	names := []string{ArgumentsVariable, AddressVariable, CopyTargetVariable}
 	for _, setting := range settings {
 		for _, variable := range setting.variables() {
 			names = append(names, variable)

@@ -105,7 +105,7 @@ func FuzzExpandArguments(f *testing.F) {
 func TestUnknownVariables(t *testing.T) {
 	environment := environmentOf(map[string]string{
 		"PARSEC_SSE_KEEPALICE": "30", "PARSEC_HOST": "h", "PARSEC_HOST_FILE": "f", "PARSEC_DB_FILE": "f",
-		"PARSEC_CMD_ARGS": "x", "PARSEC_COMPLETELY_DIFFERENT": "", "PARSEC_BACKEND_ADRESS": "",
+		"PARSEC_CMD_ARGS": "x", "PARSEC_ADDR": "a", "PARSEC_BLOCKSTORE_TO": "MOCKED", "PARSEC_COMPLETELY_DIFFERENT": "", "PARSEC_BACKEND_ADRESS": "",
 	})
 	want := []string{
 		"unknown variable PARSEC_BACKEND_ADRESS is ignored, did you mean PARSEC_BACKEND_ADDR?",
