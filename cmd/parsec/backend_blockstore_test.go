@@ -177,10 +177,10 @@ func TestBlockstoreOrphans(t *testing.T) {
 	d.run(0, `{"summary":{"counts":{"objects":41,"foreign":1,"young":0,"orphan_bytes":0},"problems":{},"done":0,"complete":true}}`, "orphans", "--min-age=1h", "--json")
 	d.run(0, "0 objects", "orphans", "--after", "0:Zoo/"+orphan.String())
 	d.run(0, "nothing wrong", "check", "--deep")
-	if _, err := store.Read(t.Context(), elsewhere, foreign); err != nil {
+	if err := store.Read(t.Context(), elsewhere, foreign, make([]byte, 3)); err != nil {
 		t.Errorf("a foreign object: %v", err)
 	}
-	if _, err := store.Read(t.Context(), acme, orphan); !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), acme, orphan, make([]byte, 3)); !errors.Is(err, backend.ErrBlockNotFound) {
 		t.Errorf("the orphan: %v", err)
 	}
 }

@@ -176,27 +176,32 @@ func (b *Backend) releaseBlock(ctx context.Context, creation *blockCreation) {
 	}
 }
 
-// BlockRead gives the bytes of a block (docs/protocol/commands.md §7).
-func (b *Backend) BlockRead(ctx context.Context, author *Author, request *protocol.BlockReadRequest) (*protocol.BlockReadReply, error) {
+// BlockRead reads a block (docs/protocol/commands.md §7) into what room gives
+// for its size in bytes, such as the place for it in a reply.
+func (b *Backend) BlockRead(ctx context.Context, author *Author, request *protocol.BlockReadRequest, room func(size uint64) ([]byte, error)) error {
 	realm, block, found, err := b.store.Block(ctx, author.Organization, author.User(), request.BlockID)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !found {
-		return nil, errBlockNotFound
+		return errBlockNotFound
 	}
 	if err := realm.checkRead(b.now()); err != nil {
-		return nil, err
+		return err
 	}
-	data, err := b.blocks.Read(ctx, author.Organization, block.ID)
+	into, err := room(block.Size)
+	if err != nil {
+		return err
+	}
+	err = b.blocks.Read(ctx, author.Organization, block.ID, into)
 	if err == nil {
-		return &protocol.BlockReadReply{Block: data}, nil
+		return nil
 	}
 	b.logBlock(ctx, "block not read", author, request.BlockID, err)
 	if errors.Is(err, ErrBlockNotFound) {
-		return nil, errBlockNotFound
+		return errBlockNotFound
 	}
-	return nil, blockFailure(ctx)
+	return blockFailure(ctx)
 }
 
 // blockFailure is what becomes of a command that the block store, or another

@@ -33,13 +33,13 @@ func (b *blocks) Create(ctx context.Context, organization parsec.OrganizationID,
 	return b.Memory.Create(ctx, organization, id, block)
 }
 
-func (b *blocks) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
+func (b *blocks) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
 	if b.read != nil {
 		if err := b.read(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return b.Memory.Read(ctx, organization, id)
+	return b.Memory.Read(ctx, organization, id, into...)
 }
 
 func newBlockScenario(t testing.TB, changes ...func(*setup)) (*realmScenario, *blocks) {
@@ -49,7 +49,19 @@ func newBlockScenario(t testing.TB, changes ...func(*setup)) (*realmScenario, *b
 }
 
 func (s *realmScenario) readBlock(n uint16) (*protocol.BlockReadReply, error) {
-	return s.BlockRead(s.t.Context(), s.alice(), &protocol.BlockReadRequest{BlockID: parsec.BlockID(testUUID(n))})
+	return s.readBlockAs(s.t.Context(), s.alice(), n)
+}
+
+func (s *realmScenario) readBlockAs(ctx context.Context, author *backend.Author, n uint16) (*protocol.BlockReadReply, error) {
+	var reply protocol.BlockReadReply
+	err := s.BlockRead(ctx, author, &protocol.BlockReadRequest{BlockID: parsec.BlockID(testUUID(n))}, func(size uint64) ([]byte, error) {
+		reply.Block = make([]byte, size)
+		return reply.Block, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &reply, nil
 }
 
 // reserve reserves a block for an hour, with the token testUUID(7).
@@ -113,8 +125,7 @@ func TestBlockReadTable(t *testing.T) {
 		s.ok(s.BlockCreate(t.Context(), s.alice(), s.blockCreation(1, "block")))
 		return &scenario{s, store, &protocol.BlockReadRequest{BlockID: parsec.BlockID(testUUID(1))}}
 	}, func(s *scenario) error {
-		_, err := s.BlockRead(s.t.Context(), s.author, s.request)
-		return err
+		return s.BlockRead(s.t.Context(), s.author, s.request, func(size uint64) ([]byte, error) { return make([]byte, size), nil })
 	}, []row[*scenario]{
 		{"1 unknown", protocol.StatusNotFound, func(s *scenario) { s.request.BlockID = unknownBlock }, nil},
 		{"2 deleted", protocol.StatusRealmDeleted, func(s *scenario) { s.breakDeleted() }, nil},
@@ -185,7 +196,7 @@ func TestBlockAbandoned(t *testing.T) {
 	}
 	store.create = nil
 	s.ok(s.BlockCreate(t.Context(), s.alice(), s.blockCreation(1, "second")))
-	if _, err := s.BlockRead(ctx, s.alice(), &protocol.BlockReadRequest{BlockID: parsec.BlockID(testUUID(1))}); !errors.Is(err, context.Canceled) {
+	if _, err := s.readBlockAs(ctx, s.alice(), 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("read: got %v", err)
 	}
 }

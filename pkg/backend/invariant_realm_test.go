@@ -358,7 +358,7 @@ func TestInvariant29NothingAfterRemoval(t *testing.T) {
 		"vlob_list_versions":          status(s.VlobListVersions(ctx, bob, &protocol.VlobListVersionsRequest{VlobID: vlob})),
 		"vlob_poll_changes":           status(s.VlobPollChanges(ctx, bob, &protocol.VlobPollChangesRequest{RealmID: s.realm})),
 		"block_create":                status(s.BlockCreate(ctx, bob, s.blockCreation(2, "block"))),
-		"block_read":                  status(s.BlockRead(ctx, bob, &protocol.BlockReadRequest{BlockID: parsec.BlockID(testUUID(1))})),
+		"block_read":                  status(s.readBlockAs(ctx, bob, 1)),
 		"realm_status":                status(s.RealmStatus(ctx, bob, &protocol.RealmStatusRequest{RealmID: s.realm})),
 		"realm_stats":                 status(s.RealmStats(ctx, bob, &protocol.RealmStatsRequest{RealmID: s.realm})),
 		"realm_get_role_certificates": status(s.RealmGetRoleCertificates(ctx, bob, &protocol.RealmGetRoleCertificatesRequest{RealmID: s.realm})),
@@ -453,7 +453,7 @@ func TestInvariant15RealmsOfTwoOrganizations(t *testing.T) {
 	}
 	for i, author := range []*backend.Author{s.alice(), stranger} {
 		vlob := must(s.VlobRead(t.Context(), author, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: creation.VlobID}))
-		block := must(s.BlockRead(t.Context(), author, &protocol.BlockReadRequest{BlockID: parsec.BlockID(testUUID(1))}))
+		block := must(s.readBlockAs(t.Context(), author, 1))
 		if string(vlob.Blob) != fmt.Sprint(i) || string(block.Block) != fmt.Sprint(i) {
 			t.Errorf("%s: got %q and %q", author.Organization, vlob.Blob, block.Block)
 		}

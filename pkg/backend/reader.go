@@ -178,9 +178,11 @@ type VlobSelection struct {
 // BlockStore keeps the bytes of blocks (docs/protocol/blockstore.md). Creating
 // a block again replaces its bytes.
 type BlockStore interface {
-	// Read returns ErrBlockNotFound when every node says that it has no such
-	// block.
-	Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error)
+	// Read fills into, one part after the other, with a block of exactly their
+	// length: one of another length is an error. It returns ErrBlockNotFound
+	// when every node says that it has no such block. Whatever it returns, it
+	// writes nothing afterwards.
+	Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error
 	// Create returns nil once the bytes are durable. It does not keep block,
 	// and whatever it returns, it writes nothing afterwards.
 	Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error

@@ -184,14 +184,16 @@ func TestReadAnswers(t *testing.T) {
 		answer   http.HandlerFunc
 		damaged  bool
 		requests int
+		wanted   int // The length of the block.
 		only     string
 	}{
-		"half an object, then silence": {answer: hangUp, requests: 2},
+		"half an object, then silence": {answer: hangUp, wanted: 1000, requests: 2},
 		"no length":                    {answer: chunked, requests: 2},
-		"too long for a block":         {answer: give(strings.Repeat("a", 1<<20+1), 1<<20+1), damaged: true, requests: 2},
+		"longer than the block":        {answer: give("abcd", 4), wanted: 3, damaged: true, requests: 2},
+		"shorter than the block":       {answer: give("ab", 2), wanted: 3, damaged: true, requests: 2},
 		"another checksum": {answer: func(w http.ResponseWriter, r *http.Request) {
 			give("abd", 3)(etagOf("abc", w), r)
-		}, damaged: true, requests: 2, only: "Swift"},
+		}, wanted: 3, damaged: true, requests: 2, only: "Swift"},
 		"access denied":             {answer: refuse(http.StatusForbidden, "AccessDenied"), requests: 1},
 		"another bad request":       {answer: refuse(http.StatusBadRequest, "BadRequest"), requests: 1},
 		"elsewhere":                 {answer: refuse(http.StatusMovedPermanently, "PermanentRedirect"), requests: 1},
@@ -213,9 +215,9 @@ func TestReadAnswers(t *testing.T) {
 					continue
 				}
 				before := len(server.log())
-				block, err := quick(store).Read(t.Context(), organization(t), newBlockID())
+				err := quick(store).Read(t.Context(), organization(t), newBlockID(), make([]byte, test.wanted))
 				if err == nil || errors.Is(err, backend.ErrBlockNotFound) || errors.Is(err, blockstore.ErrDamaged) != test.damaged {
-					t.Errorf("%s: %d bytes, %v", kind, len(block), err)
+					t.Errorf("%s: %v", kind, err)
 				}
 				if !strings.HasPrefix(err.Error(), kind+" ") || strings.Contains(err.Error(), "\n") {
 					t.Errorf("%s: not one line that names the store: %v", kind, err)
@@ -290,7 +292,7 @@ func TestNoConversation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for kind, store := range remoteStores(t, test.address) {
-				_, read := store.Read(t.Context(), organization(t), newBlockID())
+				read := store.Read(t.Context(), organization(t), newBlockID(), make([]byte, 1000))
 				create := store.Create(t.Context(), organization(t), newBlockID(), blockOf(1000))
 				for action, err := range map[string]error{"read": read, "create": create, "ready": store.Ready(t.Context())} {
 					if err == nil || errors.Is(err, backend.ErrBlockNotFound) || !strings.HasPrefix(err.Error(), kind+" ") ||
@@ -366,12 +368,12 @@ func TestSwiftReadWithoutContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Read(t.Context(), organization(t), newBlockID()); !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), organization(t), newBlockID(), []byte{}); !errors.Is(err, backend.ErrBlockNotFound) {
 		t.Errorf("no object: %v", err)
 	}
 	server.set(refuse(http.StatusNotFound, ""))
 	server.loseContainer()
-	_, err = store.Read(t.Context(), organization(t), newBlockID())
+	err = store.Read(t.Context(), organization(t), newBlockID(), []byte{})
 	if err == nil || errors.Is(err, backend.ErrBlockNotFound) || !strings.Contains(err.Error(), "no such container, create it with `parsec backend blockstore init`") {
 		t.Errorf("no container: %v", err)
 	}

@@ -231,7 +231,7 @@ func (a *Array) Examine(ctx context.Context, block backend.StoredBlock) Diagnosi
 	case 1:
 		d = compareCopies(pieces, faults)
 	default:
-		d = compareChunks(pieces, faults, block.Size)
+		d = compareChunks(pieces, faults, int(block.Size))
 	}
 	for _, fault := range faults {
 		if fault != nil {
@@ -242,16 +242,15 @@ func (a *Array) Examine(ctx context.Context, block backend.StoredBlock) Diagnosi
 }
 
 func (a *Array) read(ctx context.Context, node int, block backend.StoredBlock) ([]byte, *Piece) {
-	data, err := a.nodes[node].Read(ctx, block.Organization, block.ID)
-	switch size := a.pieceSize(block.Size); {
+	data := make([]byte, a.pieceSize(block.Size))
+	err := a.nodes[node].Read(ctx, block.Organization, block.ID, data)
+	switch {
 	case errors.Is(err, backend.ErrBlockNotFound):
 		return nil, &Piece{Node: node, Fault: Missing, Err: err}
 	case errors.Is(err, errDamaged):
 		return nil, &Piece{Node: node, Fault: Wrong, Err: err}
 	case err != nil:
 		return nil, &Piece{Node: node, Fault: Unreadable, Err: err}
-	case int64(len(data)) != size:
-		return nil, &Piece{Node: node, Fault: Wrong, Err: fmt.Errorf("it has %d bytes, not %d", len(data), size)}
 	default:
 		return data, nil
 	}
@@ -297,7 +296,7 @@ func compareCopies(copies [][]byte, faults []*Piece) (d Diagnosis) {
 }
 
 // compareChunks adds a fault for a chunk that the others show to be wrong.
-func compareChunks(chunks [][]byte, faults []*Piece, size int64) (d Diagnosis) {
+func compareChunks(chunks [][]byte, faults []*Piece, length int) (d Diagnosis) {
 	lost, gone, silent := -1, 0, 0
 	for i, fault := range faults {
 		switch {
@@ -317,14 +316,14 @@ func compareChunks(chunks [][]byte, faults []*Piece, size int64) (d Diagnosis) {
 	var block []byte
 	var fits bool
 	if lost < 0 {
-		if _, fits = decodeSized(chunks, len(chunks)-1, size); fits && isParity(chunks) {
+		if _, fits = decodeSized(chunks, len(chunks)-1, length); fits && isParity(chunks) {
 			return d
 		}
-		if block, lost, fits = findWrongSized(chunks, size); fits {
+		if block, lost, fits = findWrongChunk(chunks, length); fits {
 			faults[lost] = &Piece{Node: lost, Fault: Wrong, Err: errors.New("it does not fit the others")}
 		}
 	} else {
-		block, fits = decodeSized(chunks, lost, size)
+		block, fits = decodeSized(chunks, lost, length)
 	}
 	if !fits {
 		d.Unclear = true
@@ -338,26 +337,6 @@ func (p *Piece) mend(right []byte) {
 	if p != nil && p.Fault != Unreadable {
 		p.right, p.rebuilt = right, true
 	}
-}
-
-// decodeSized is decodeChunks of a block whose length is known.
-func decodeSized(chunks [][]byte, lost int, size int64) (block []byte, fits bool) {
-	block, err := decodeChunks(chunks, lost)
-	return block, err == nil && int64(len(block)) == size
-}
-
-// findWrongSized gives the only chunk that the others are consistent without.
-func findWrongSized(chunks [][]byte, size int64) (block []byte, wrong int, found bool) {
-	for lost := range chunks {
-		candidate, fits := decodeSized(chunks, lost, size)
-		if fits && found {
-			return nil, 0, false
-		}
-		if fits {
-			block, wrong, found = candidate, lost, true
-		}
-	}
-	return block, wrong, found
 }
 
 // Mend writes a piece again.

@@ -11,6 +11,7 @@ import (
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/parsec"
 )
 
@@ -126,11 +127,10 @@ func TestExamine(t *testing.T) {
 // spoil does something to a node's copy or chunk.
 func spoil(t *testing.T, node *fakeNode, id parsec.BlockID, damage string) {
 	t.Helper()
-	piece, err := node.Memory.Read(t.Context(), organization(t), id)
+	piece, err := blockstoretest.Stored(t.Context(), node.Memory, organization(t), id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	piece = bytes.Clone(piece)
 	switch damage {
 	case "missing":
 		err = node.Delete(t.Context(), organization(t).String()+"/"+id.String())
@@ -160,11 +160,11 @@ func wantPieces(t *testing.T, nodes []*fakeNode, level int, id parsec.BlockID, b
 	fresh, stores := newFakeNodes(len(nodes))
 	writeThrough(t, level, stores, id, block)
 	for i, node := range fresh {
-		want, err := node.Memory.Read(t.Context(), organization(t), id)
+		want, err := blockstoretest.Stored(t.Context(), node.Memory, organization(t), id)
 		if errors.Is(err, backend.ErrBlockNotFound) {
 			continue
 		}
-		got, err := nodes[i].Memory.Read(t.Context(), organization(t), id)
+		got, err := blockstoretest.Stored(t.Context(), nodes[i].Memory, organization(t), id)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("node %d is not as written afresh: %v", i, err)
 		}
@@ -187,7 +187,7 @@ func TestSurvey(t *testing.T) {
 			}
 			holder := func(id parsec.BlockID) *fakeNode {
 				for _, node := range nodes {
-					if _, err := node.Memory.Read(t.Context(), organization(t), id); err == nil {
+					if _, err := blockstoretest.Stored(t.Context(), node.Memory, organization(t), id); err == nil {
 						return node
 					}
 				}

@@ -123,10 +123,8 @@ func unpack(payload []byte, size, nodes int) ([]byte, error) {
 	if uint64(length) > uint64(len(block)) || chunkSize(int(length), nodes) != size {
 		return nil, fmt.Errorf("%w: %d bytes of a block of %d", errInconsistent, len(block), length)
 	}
-	for _, padding := range block[length:] {
-		if padding != 0 {
-			return nil, fmt.Errorf("%w: padding that is not zero", errInconsistent)
-		}
+	if !isZero(block[length:]) {
+		return nil, fmt.Errorf("%w: padding that is not zero", errInconsistent)
 	}
 	return block[:length:length], nil
 }
@@ -138,22 +136,83 @@ func isParity(chunks [][]byte) bool {
 	for _, chunk := range chunks[:last] {
 		subtle.XORBytes(sum, sum, chunk)
 	}
-	return !slices.ContainsFunc(sum, func(b byte) bool { return b != 0 })
+	return isZero(sum)
+}
+
+// decodeSized is decodeChunks of a block whose length is known.
+func decodeSized(chunks [][]byte, lost, length int) (block []byte, fits bool) {
+	block, err := decodeChunks(chunks, lost)
+	return block, err == nil && len(block) == length
 }
 
 // findWrongChunk gives the block and the index of the chunk that is not of it,
 // if leaving out one chunk, and only that one, makes the others consistent.
-func findWrongChunk(chunks [][]byte) (block []byte, wrong int, err error) {
-	found := 0
+func findWrongChunk(chunks [][]byte, length int) (block []byte, wrong int, found bool) {
 	for lost := range chunks {
-		candidate, err := decodeChunks(chunks, lost)
-		if err == nil {
-			block, wrong = candidate, lost
-			found++
+		candidate, fits := decodeSized(chunks, lost, length)
+		if fits && found {
+			return nil, 0, false
+		}
+		if fits {
+			block, wrong, found = candidate, lost, true
 		}
 	}
-	if found != 1 {
-		return nil, 0, errInconsistent
+	return block, wrong, found
+}
+
+// chunkRow is where the chunks of one block are read to: the data in place, so
+// that a block with nothing wrong is never copied.
+type chunkRow struct {
+	length, size int // In bytes, of the block and of each chunk.
+	head         [lengthBytes]byte
+	padding      []byte
+	chunks       [][][]byte // The parity's is made when it is asked for.
+}
+
+func newChunkRow(block [][]byte, nodes int) *chunkRow {
+	r := &chunkRow{length: lengthOf(block)}
+	r.size = chunkSize(r.length, nodes)
+	r.padding = make([]byte, (nodes-1)*r.size-lengthBytes-r.length)
+	parts := append(append([][]byte{r.head[:]}, block...), r.padding)
+	r.chunks = append(cut(parts, r.size), nil)
+	return r
+}
+
+func (r *chunkRow) chunk(i int) [][]byte {
+	if r.chunks[i] == nil {
+		r.chunks[i] = [][]byte{make([]byte, r.size)}
 	}
-	return block, wrong, nil
+	return r.chunks[i]
+}
+
+// rebuild makes the lost chunk from the others. A parity is not needed.
+func (r *chunkRow) rebuild(lost int) {
+	parity := len(r.chunks) - 1
+	if lost == parity {
+		return
+	}
+	combine(r.chunks[lost], r.chunks[parity], func(into, from []byte) { copy(into, from) })
+	for i, chunk := range r.chunks[:parity] {
+		if i != lost {
+			combine(r.chunks[lost], chunk, func(into, from []byte) { subtle.XORBytes(into, into, from) })
+		}
+	}
+}
+
+// fits tells whether what is around the block is what encodeChunks puts there.
+func (r *chunkRow) fits() bool {
+	return binary.BigEndian.Uint32(r.head[:]) == uint32(r.length) && isZero(r.padding)
+}
+
+// all gives each chunk in a row.
+func (r *chunkRow) all() [][]byte {
+	chunks := make([][]byte, len(r.chunks))
+	for i := range chunks {
+		chunks[i] = joined(r.chunk(i))
+	}
+	return chunks
+}
+
+func isZero(bytes []byte) bool {
+	return !slices.ContainsFunc(bytes, func(b byte) bool { return b != 0 })
 }

@@ -2,10 +2,13 @@ package blockstore
 
 import (
 	"bytes"
+	"log/slog"
 	"slices"
 	"testing"
 
 	"parsec-server/internal/testkit/vectors"
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec"
 )
 
 type raid5Vector struct {
@@ -49,6 +52,38 @@ func TestChunksOfTheVectors(t *testing.T) {
 	}
 }
 
+// Blocks are read in place from the chunks of the vectors, each lost in turn.
+func TestReadsOfTheVectors(t *testing.T) {
+	organization, err := parsec.ParseOrganizationID("CoolOrg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, vector := range raid5Vectors(t) {
+		for lost := -1; lost < vector.Nodes; lost++ {
+			stores := make([]backend.BlockStore, vector.Nodes)
+			for i, chunk := range vector.all() {
+				stores[i] = NewMemory()
+				if i == lost {
+					continue
+				}
+				if err := stores[i].Create(t.Context(), organization, parsec.BlockID{}, chunk); err != nil {
+					t.Fatal(err)
+				}
+			}
+			raid, err := NewRAID5(stores, RAIDOptions{Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			block := bytes.Repeat([]byte{0xa5}, vector.Size)
+			err = raid.Read(t.Context(), organization, parsec.BlockID{}, block[:vector.Size/3], block[vector.Size/3:])
+			raid.Close()
+			if err != nil || !bytes.Equal(block, vector.Block) {
+				t.Errorf("%d bytes on %d nodes without chunk %d: %v, or other bytes", vector.Size, vector.Nodes, lost, err)
+			}
+		}
+	}
+}
+
 // A wrong chunk that shows by its length, by the length in it or by padding is
 // found, and never taken for right.
 func TestWrongChunks(t *testing.T) {
@@ -66,9 +101,9 @@ func TestWrongChunks(t *testing.T) {
 						t.Fatalf("%d bytes on %d nodes, chunk %d %s, without %d: %d bytes and no error", vector.Size, vector.Nodes, wrong, name, lost, len(block))
 					}
 				}
-				block, found, err := findWrongChunk(chunks)
-				if err != nil || found != wrong || !bytes.Equal(block, vector.Block) {
-					t.Fatalf("%d bytes on %d nodes, chunk %d %s: found %d, %v", vector.Size, vector.Nodes, wrong, name, found, err)
+				block, index, found := findWrongChunk(chunks, vector.Size)
+				if !found || index != wrong || !bytes.Equal(block, vector.Block) {
+					t.Fatalf("%d bytes on %d nodes, chunk %d %s: found %t, %d", vector.Size, vector.Nodes, wrong, name, found, index)
 				}
 			}
 		}
@@ -96,9 +131,9 @@ func TestWrongContents(t *testing.T) {
 			if _, err := decodeChunks(chunks, len(chunks)-1); err == nil {
 				t.Error("decoded without error")
 			}
-			found, wrong, err := findWrongChunk(chunks)
-			if err != nil || wrong != test.wrong || !bytes.Equal(found, block) {
-				t.Errorf("found %d (%v), want %d", wrong, err, test.wrong)
+			right, wrong, found := findWrongChunk(chunks, len(block))
+			if !found || wrong != test.wrong || !bytes.Equal(right, block) {
+				t.Errorf("found %t, %d, want %d", found, wrong, test.wrong)
 			}
 		})
 	}
@@ -107,10 +142,10 @@ func TestWrongContents(t *testing.T) {
 	if _, err := decodeChunks(short, 4); err == nil {
 		t.Error("decoded chunks that are too long for their block")
 	}
-	if _, _, err := findWrongChunk(good); err == nil {
+	if _, _, found := findWrongChunk(good, len(block)); found {
 		t.Error("found a wrong chunk where none is, or several may be")
 	}
-	if _, _, err := findWrongChunk([][]byte{{1}, {2, 3}, {4, 5, 6}}); err == nil {
+	if _, _, found := findWrongChunk([][]byte{{1}, {2, 3}, {4, 5, 6}}, 2); found {
 		t.Error("found one wrong chunk among three that differ")
 	}
 }

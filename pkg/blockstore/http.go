@@ -14,9 +14,6 @@ import (
 )
 
 const (
-	// maxObjectBytes is the longest block that a client can send
-	// (docs/protocol/transport.md §5.1).
-	maxObjectBytes = 1 << 20
 	// maxIdleConnections is how many connections to a store are kept open
 	// between requests: as many as DefaultLimits allows requests.
 	maxIdleConnections = 64
@@ -57,29 +54,30 @@ func (c closingAfterHead) RoundTrip(request *http.Request) (*http.Response, erro
 	return c.Transport.RoundTrip(request)
 }
 
-// readObject reads the length bytes of body and its end. A negative length,
+// readObject reads the length bytes of body, and its end. A negative length,
 // one that the server has not said, is an error: nothing would tell half an
 // object from a whole one.
-func readObject(body io.Reader, length int64) ([]byte, error) {
+func readObject(body io.Reader, length int64, into [][]byte) error {
 	if length < 0 {
-		return nil, errors.New("an object of unknown length")
+		return errors.New("an object of unknown length")
 	}
-	if length > maxObjectBytes {
-		return nil, fmt.Errorf("%w: %d bytes", errDamaged, length)
+	if err := checkLength(into, length); err != nil {
+		return err
 	}
-	object := make([]byte, length)
-	if _, err := io.ReadFull(body, object); err != nil {
-		return nil, fmt.Errorf("read an object of %d bytes: %w", length, err)
+	for _, part := range into {
+		if _, err := io.ReadFull(body, part); err != nil {
+			return fmt.Errorf("read an object of %d bytes: %w", length, err)
+		}
 	}
 	// Reading to the end gives the connection back, and lets body verify its
 	// checksum if it has one.
 	switch n, err := io.ReadFull(body, make([]byte, 1)); {
 	case n > 0:
-		return nil, fmt.Errorf("%w: more than %d bytes", errDamaged, length)
+		return fmt.Errorf("%w: more than %d bytes", errDamaged, length)
 	case !errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("read the end of an object: %w", err)
+		return fmt.Errorf("read the end of an object: %w", err)
 	}
-	return object, nil
+	return nil
 }
 
 // uploadBody lends a block to net/http, which may go on reading a body after

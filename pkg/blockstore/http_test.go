@@ -1,7 +1,6 @@
 package blockstore
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -13,19 +12,22 @@ func TestReadObject(t *testing.T) {
 		name    string
 		body    string
 		length  int64
+		wanted  int
 		valid   bool
 		damaged bool
 	}{
-		{"whole", "abc", 3, true, false},
-		{"empty", "", 0, true, false},
-		{"short", "ab", 3, false, false},
-		{"nothing", "", 3, false, false},
-		{"long", "abcd", 3, false, true},
-		{"unknown length", "abc", -1, false, false},
-		{"too long for a block", "", maxObjectBytes + 1, false, true},
+		{"whole", "abc", 3, 3, true, false},
+		{"empty", "", 0, 0, true, false},
+		{"short", "ab", 3, 3, false, false},
+		{"nothing", "", 3, 3, false, false},
+		{"long", "abcd", 3, 3, false, true},
+		{"unknown length", "abc", -1, 3, false, false},
+		{"announced too short", "ab", 2, 3, false, true},
+		{"announced too long", "abcd", 4, 3, false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			object, err := readObject(strings.NewReader(test.body), test.length)
+			object := make([]byte, test.wanted)
+			err := readObject(strings.NewReader(test.body), test.length, [][]byte{object})
 			if (err == nil) != test.valid || errors.Is(err, errDamaged) != test.damaged {
 				t.Errorf("%q, %v", object, err)
 			}
@@ -36,12 +38,8 @@ func TestReadObject(t *testing.T) {
 	}
 	broken := errors.New("checksum mismatch")
 	end := io.MultiReader(strings.NewReader("abc"), errorReader{broken})
-	if object, err := readObject(end, 3); !errors.Is(err, broken) {
-		t.Errorf("an error at the end of the body: %q, %v", object, err)
-	}
-	largest := make([]byte, maxObjectBytes)
-	if object, err := readObject(bytes.NewReader(largest), maxObjectBytes); err != nil || len(object) != maxObjectBytes {
-		t.Errorf("the longest block: %d bytes, %v", len(object), err)
+	if err := readObject(end, 3, [][]byte{make([]byte, 3)}); !errors.Is(err, broken) {
+		t.Errorf("an error at the end of the body: %v", err)
 	}
 }
 

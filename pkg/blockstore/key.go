@@ -29,12 +29,12 @@ func (k key) unhyphenatedName() string {
 func (k key) attribute() slog.Attr { return slog.String("block", k.objectName()) }
 
 // readEither reads the object of a block by the one name, then by the other.
-func readEither(k key, read func(name string) ([]byte, error)) ([]byte, error) {
-	block, err := read(k.objectName())
+func readEither(k key, read func(name string) error) error {
+	err := read(k.objectName())
 	if errors.Is(err, backend.ErrBlockNotFound) {
 		return read(k.unhyphenatedName())
 	}
-	return block, err
+	return err
 }
 
 // nameOf names a store in logs and errors.

@@ -74,12 +74,10 @@ func NewLimited(store backend.BlockStore, limits Limits) *Limited {
 func (l *Limited) String() string { return nameOf(l.store) }
 
 // Read implements backend.BlockStore.
-func (l *Limited) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) (block []byte, err error) {
-	err = l.call(ctx, func(ctx context.Context) (err error) {
-		block, err = l.store.Read(ctx, organization, id)
-		return err
+func (l *Limited) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+	return l.call(ctx, func(ctx context.Context) error {
+		return l.store.Read(ctx, organization, id, into...)
 	})
-	return block, err
 }
 
 // Create implements backend.BlockStore.

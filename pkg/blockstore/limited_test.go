@@ -60,9 +60,10 @@ func TestLimitedTriesAgain(t *testing.T) {
 				node.set(test.state, nil)
 				limited := blockstore.NewLimited(node, blockstore.DefaultLimits())
 				begin := time.Now()
-				block, err := limited.Read(t.Context(), organization(t), id)
+				block := make([]byte, 10)
+				err := limited.Read(t.Context(), organization(t), id, block)
 				if !errors.Is(err, test.err) || (err == nil) != bytes.Equal(block, blockOf(10)) {
-					t.Errorf("%d bytes and %v, want %v", len(block), err, test.err)
+					t.Errorf("read %v: %v, want %v", block, err, test.err)
 				}
 				if took := time.Since(begin); took < test.from || took > test.to {
 					t.Errorf("took %v, want %v to %v", took, test.from, test.to)

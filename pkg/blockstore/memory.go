@@ -29,19 +29,18 @@ type remembered struct {
 // NewMemory returns an empty store.
 func NewMemory() *Memory { return &Memory{blocks: map[key]remembered{}} }
 
-// Read returns the stored bytes, which the caller must not change, or
-// backend.ErrBlockNotFound.
-func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
+// Read implements backend.BlockStore.
+func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	m.mu.RLock()
-	defer m.mu.RUnlock()
-	block, found := m.blocks[key{organization, id}]
+	stored, found := m.blocks[key{organization, id}]
+	m.mu.RUnlock()
 	if !found {
-		return nil, backend.ErrBlockNotFound
+		return backend.ErrBlockNotFound
 	}
-	return block.block, nil
+	return fill(into, stored.block) // Its bytes never change.
 }
 
 // Create stores a copy of block.

@@ -38,8 +38,8 @@ func (n *node) String() string { return "node " + strconv.Itoa(n.index) + " (" +
 func (n *node) attribute() slog.Attr { return slog.String("node", n.String()) }
 
 // read reads the node's copy or chunk.
-func (n *node) read(ctx context.Context, k key) ([]byte, error) {
-	return n.store.Read(ctx, k.organization, k.block)
+func (n *node) read(ctx context.Context, k key, into [][]byte) error {
+	return n.store.Read(ctx, k.organization, k.block, into...)
 }
 
 // maxLate is the number of operations in a row after which a node that says
@@ -102,8 +102,10 @@ const (
 	// firstPatience is how long a read waits for a node, before it asks
 	// another, while too few reads have been seen to know better.
 	firstPatience = 50 * time.Millisecond
-	minPatience   = time.Millisecond
-	maxPatience   = time.Second
+	// minPatience is more than a goroutine waits for its turn on a busy machine:
+	// another node would have to wait as well.
+	minPatience = 5 * time.Millisecond
+	maxPatience = time.Second
 	// rememberedReads is how many reads tell what is usual, and
 	// patienceInterval after how many it is worked out again.
 	rememberedReads  = 128

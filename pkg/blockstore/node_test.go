@@ -71,13 +71,13 @@ func (f *fakeNode) end() {
 	f.running--
 }
 
-func (f *fakeNode) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
+func (f *fakeNode) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
 	action := f.begin(&f.onRead, &f.reads)
 	defer f.end()
 	if err := action(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return f.Memory.Read(ctx, organization, id)
+	return f.Memory.Read(ctx, organization, id, into...)
 }
 
 func (f *fakeNode) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
@@ -169,11 +169,11 @@ func mustCreate(t testing.TB, store backend.BlockStore, id parsec.BlockID, block
 
 func wantBlock(t testing.TB, store backend.BlockStore, id parsec.BlockID, want []byte) {
 	t.Helper()
-	block, err := store.Read(t.Context(), organization(t), id)
-	if err != nil {
+	block := make([]byte, len(want))
+	if err := store.Read(t.Context(), organization(t), id, block); err != nil {
 		t.Fatalf("read: %v", err)
 	}
 	if !bytes.Equal(block, want) {
-		t.Fatalf("read %d bytes that are not the %d created", len(block), len(want))
+		t.Fatalf("a block of %d bytes is not what was created", len(want))
 	}
 }

@@ -34,11 +34,11 @@ func NewObserved(store backend.BlockStore, observe func(ctx context.Context, ope
 func (o *Observed) String() string { return nameOf(o.store) }
 
 // Read implements backend.BlockStore.
-func (o *Observed) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
+func (o *Observed) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
 	start := time.Now()
-	block, err := o.store.Read(ctx, organization, id)
+	err := o.store.Read(ctx, organization, id, into...)
 	o.observe(ctx, ReadOperation, err, time.Since(start))
-	return block, err
+	return err
 }
 
 // Create implements backend.BlockStore.

@@ -1,6 +1,7 @@
 package blockstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"parsec-server/pkg/backend"
@@ -32,14 +34,26 @@ func NewPostgres(pool *pgxpool.Pool) *Postgres { return &Postgres{pool} }
 func (p *Postgres) String() string { return "PostgreSQL table block_data" }
 
 // Read implements backend.BlockStore.
-func (p *Postgres) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) (block []byte, err error) {
-	err = p.pool.QueryRow(ctx,
+func (p *Postgres) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+	rows, err := p.pool.Query(ctx,
 		"SELECT data FROM block_data WHERE organization_id = $1 AND block_id = $2",
-		organization.String(), id.String()).Scan(&block)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, backend.ErrBlockNotFound
+		organization.String(), id.String())
+	if err != nil {
+		return p.failure(err)
 	}
-	return block, p.failure(err)
+	defer rows.Close()
+	if !rows.Next() {
+		return cmp.Or(p.failure(rows.Err()), backend.ErrBlockNotFound)
+	}
+	var data pgtype.DriverBytes // Not copied: they stand until the rows go on.
+	if err := rows.Scan(&data); err != nil {
+		return p.failure(err)
+	}
+	if err := fill(into, data); err != nil {
+		return fmt.Errorf("%s: %w", p, err)
+	}
+	rows.Close()
+	return p.failure(rows.Err())
 }
 
 // Create implements backend.BlockStore. Like in S3 the last bytes count: the

@@ -38,6 +38,14 @@ func TestPostgres(t *testing.T) {
 	})
 }
 
+// Behind a proxy that knows no prepared statements, bytes travel as text.
+func TestPostgresByText(t *testing.T) {
+	store := openPostgres(t, testkit.NewPostgres(t)+" default_query_exec_mode=simple_protocol")
+	id, block := newBlockID(), blockOf(1000)
+	mustCreate(t, store, id, block)
+	wantBlock(t, store, id, block)
+}
+
 func TestPostgresInRAID(t *testing.T) {
 	database := openPostgres(t, testkit.NewPostgres(t))
 	nodes := []backend.BlockStore{database, blockstore.NewMemory(), blockstore.NewMemory()}
@@ -60,7 +68,7 @@ func TestPostgresFailures(t *testing.T) {
 		"nobody listens": {"host=127.0.0.1 port=1 user=postgres sslmode=disable", "refused"},
 	} {
 		store := openPostgres(t, test.dsn)
-		_, read := store.Read(t.Context(), organization(t), newBlockID())
+		read := store.Read(t.Context(), organization(t), newBlockID(), make([]byte, 10))
 		create := store.Create(t.Context(), organization(t), newBlockID(), blockOf(10))
 		for action, err := range map[string]error{"read": read, "create": create, "ready": store.Ready(t.Context())} {
 			if err == nil || errors.Is(err, backend.ErrBlockNotFound) || strings.Contains(err.Error(), "\n") ||

@@ -105,7 +105,6 @@ func onEach(nodes []*node, action func(*node) error) error {
 type answer struct {
 	asked time.Time // Zero if it was not.
 	ended bool
-	data  []byte
 	err   error
 }
 
@@ -123,7 +122,9 @@ func (a answer) needsRepair() bool {
 // the nodes, what was answered when enough of them had given something, or
 // when that had become impossible; but while nodes do nothing but report
 // absence, not before all have. What is still running then is cut.
-func (r *raid) gather(ctx context.Context, k key, order []*node, needed int) []answer {
+//
+// A node reads into what room gives for it; none does any more afterwards.
+func (r *raid) gather(ctx context.Context, k key, order []*node, needed int, room func(*node) [][]byte) []answer {
 	reading, cut := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -131,7 +132,6 @@ func (r *raid) gather(ctx context.Context, k key, order []*node, needed int) []a
 
 	type arrival struct {
 		node *node
-		data []byte
 		err  error
 	}
 	arrivals := make(chan arrival, len(r.nodes))
@@ -143,10 +143,8 @@ func (r *raid) gather(ctx context.Context, k key, order []*node, needed int) []a
 		next++
 		pending++
 		answers[n.index].asked = time.Now()
-		running.Go(func() {
-			data, err := n.read(reading, k)
-			arrivals <- arrival{n, data, err}
-		})
+		into := room(n)
+		running.Go(func() { arrivals <- arrival{n, n.read(reading, k, into)} })
 	}
 
 	limit := r.patience.limit()
@@ -167,7 +165,7 @@ func (r *raid) gather(ctx context.Context, k key, order []*node, needed int) []a
 		case arrived := <-arrivals:
 			pending--
 			a := &answers[arrived.node.index]
-			a.ended, a.data, a.err = true, arrived.data, arrived.err
+			a.ended, a.err = true, arrived.err
 			if a.err == nil {
 				given++
 				r.patience.add(time.Since(a.asked))
@@ -196,6 +194,15 @@ func (r *raid) observeLate(ctx context.Context, answers []answer, limit time.Dur
 	for i, a := range answers {
 		if !a.asked.IsZero() && !a.ended && time.Since(a.asked) > limit && ctx.Err() == nil {
 			r.nodes[i].reads.observeLate(ctx)
+		}
+	}
+}
+
+// repair has the nodes that need it write again what piece gives for them.
+func (r *raid) repair(k key, answers []answer, piece func(node int) []byte) {
+	for i, a := range answers {
+		if a.needsRepair() {
+			r.repairs.add(r.nodes[i], k, piece(i))
 		}
 	}
 }

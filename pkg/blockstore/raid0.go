@@ -30,13 +30,12 @@ func NewRAID0(stores []backend.BlockStore) *RAID0 {
 func (r *RAID0) String() string { return fmt.Sprintf("RAID0 of %d nodes", len(r.nodes)) }
 
 // Read implements backend.BlockStore.
-func (r *RAID0) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
+func (r *RAID0) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
 	n := r.nodes[remainder(id, len(r.nodes))]
-	block, err := n.read(ctx, key{organization, id})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", n, err)
+	if err := n.store.Read(ctx, organization, id, into...); err != nil {
+		return fmt.Errorf("%s: %w", n, err)
 	}
-	return block, nil
+	return nil
 }
 
 // Create implements backend.BlockStore.

@@ -26,26 +26,28 @@ func (r *RAID1) String() string { return fmt.Sprintf("RAID1 of %d nodes", len(r.
 
 // Read implements backend.BlockStore. Which node is asked first depends on the
 // block, so that nodes share the reads.
-func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
+func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
 	k := key{organization, id}
 	first := remainder(id, len(r.nodes))
 	order := append(append(make([]*node, 0, len(r.nodes)), r.nodes[first:]...), r.nodes[:first]...)
-	answers := r.gather(ctx, k, order, 1)
-	for _, a := range answers {
-		if a.given() {
-			r.repair(k, answers, a.data)
-			return a.data, nil
+	copies := make([][][]byte, len(r.nodes))
+	answers := r.gather(ctx, k, order, 1, func(n *node) [][]byte {
+		if copies[n.index] = into; n != order[0] {
+			copies[n.index] = [][]byte{make([]byte, lengthOf(into))}
 		}
-	}
-	return nil, r.readFailure(ctx, answers)
-}
-
-func (r *RAID1) repair(k key, answers []answer, block []byte) {
-	for i, a := range answers {
-		if a.needsRepair() {
-			r.repairs.add(r.nodes[i], k, block)
+		return copies[n.index]
+	})
+	for _, n := range order {
+		if !answers[n.index].given() {
+			continue
 		}
+		if n != order[0] {
+			combine(into, copies[n.index], func(into, from []byte) { copy(into, from) })
+		}
+		r.repair(k, answers, func(int) []byte { return joined(into) })
+		return nil
 	}
+	return r.readFailure(ctx, answers)
 }
 
 // Create implements backend.BlockStore.

@@ -32,61 +32,56 @@ func NewRAID5(stores []backend.BlockStore, options RAIDOptions) (*RAID5, error) 
 // String names the store in logs.
 func (r *RAID5) String() string { return fmt.Sprintf("RAID5 of %d nodes", len(r.nodes)) }
 
-// Read implements backend.BlockStore.
-func (r *RAID5) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
+// Read implements backend.BlockStore. Chunks are read to where they are in the
+// block.
+func (r *RAID5) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
 	k := key{organization, id}
-	answers := r.gather(ctx, k, r.nodes, len(r.nodes)-1)
-	chunks, lost := r.chunksOf(answers)
+	row := newChunkRow(into, len(r.nodes))
+	answers := r.gather(ctx, k, r.nodes, len(r.nodes)-1, func(n *node) [][]byte { return row.chunk(n.index) })
+	lost := onlyLoss(answers)
 	if lost < 0 {
-		return nil, r.readFailure(ctx, answers)
+		return r.readFailure(ctx, answers)
 	}
-	block, err := decodeChunks(chunks, lost)
-	if err == nil {
-		r.repair(k, answers, block)
-		return block, nil
+	row.rebuild(lost)
+	if row.fits() {
+		r.repairChunks(k, answers, into)
+		return nil
 	}
+	damage := fmt.Errorf("%s: %w", r, errInconsistent)
 	if !answers[lost].ended {
-		data, err := r.nodes[lost].read(ctx, k)
-		answers[lost] = answer{ended: true, data: data, err: err}
+		answers[lost] = answer{ended: true, err: r.nodes[lost].read(ctx, k, row.chunk(lost))}
 	}
 	if failure := answers[lost].err; failure != nil {
 		// Not wrapped: one node's word is not that of all.
-		return nil, withCause(ctx, fmt.Errorf("%w, and %s: %v", err, r.nodes[lost], failure)) //nolint:errorlint // See above.
+		return withCause(ctx, fmt.Errorf("%w, and %s: %v", damage, r.nodes[lost], failure)) //nolint:errorlint // See above.
 	}
-	chunks[lost] = answers[lost].data
-	block, wrong, err := findWrongChunk(chunks)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r, err)
+	block, wrong, found := findWrongChunk(row.all(), lengthOf(into))
+	if !found {
+		return damage
 	}
 	answers[wrong].err = fmt.Errorf("%w: it does not fit the others", errDamaged)
-	r.repair(k, answers, block)
-	return block, nil
+	combine(into, [][]byte{block}, func(into, from []byte) { copy(into, from) })
+	r.repairChunks(k, answers, into)
+	return nil
 }
 
-// chunksOf gives the chunks with the one that is lost, or -1 if several are.
-func (r *RAID5) chunksOf(answers []answer) (chunks [][]byte, lost int) {
-	chunks = make([][]byte, len(answers))
-	losses := 0
+// onlyLoss gives the node whose chunk is not there, or -1 if several are not.
+func onlyLoss(answers []answer) int {
+	lost := -1
 	for i, a := range answers {
 		if a.given() {
-			chunks[i] = a.data
-		} else {
-			lost = i
-			losses++
+			continue
 		}
+		if lost >= 0 {
+			return -1
+		}
+		lost = i
 	}
-	if losses != 1 {
-		return nil, -1
-	}
-	return chunks, lost
+	return lost
 }
 
-func (r *RAID5) repair(k key, answers []answer, block []byte) {
-	for i, a := range answers {
-		if a.needsRepair() {
-			r.repairs.add(r.nodes[i], k, encodeChunks(block, len(r.nodes))[i])
-		}
-	}
+func (r *RAID5) repairChunks(k key, answers []answer, block [][]byte) {
+	r.repair(k, answers, func(node int) []byte { return encodeChunks(joined(block), len(r.nodes))[node] })
 }
 
 // Create implements backend.BlockStore.

@@ -113,7 +113,7 @@ func missingPlace(t *testing.T, place place) {
 			t.Errorf("ready: %v", err)
 		}
 	}
-	if _, err := store.Read(t.Context(), organization(t), newBlockID()); !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), organization(t), newBlockID(), make([]byte, 10)); !errors.Is(err, backend.ErrBlockNotFound) {
 		t.Errorf("read of a new place: %v", err)
 	}
 }
@@ -132,7 +132,7 @@ func wrongSecret(t *testing.T, place place) {
 // wantFailures wants errors, with a hint, from everything that a store does.
 func wantFailures(t *testing.T, store remoteStore, hint string) {
 	t.Helper()
-	_, read := store.Read(t.Context(), organization(t), newBlockID())
+	read := store.Read(t.Context(), organization(t), newBlockID(), make([]byte, 10))
 	create := store.Create(t.Context(), organization(t), newBlockID(), blockOf(10))
 	for action, err := range map[string]error{"read": read, "create": create, "ready": store.Ready(t.Context())} {
 		if err == nil || errors.Is(err, backend.ErrBlockNotFound) || strings.Contains(err.Error(), "\n") ||
@@ -176,12 +176,13 @@ func networkFaults(t *testing.T, place place, direct backend.BlockStore) {
 				wantBlock(t, patient, known, block)
 			}()
 			proxy.Set(test.fault)
-			read, err := test.limits.Read(t.Context(), organization(t), known)
+			read := make([]byte, len(block))
+			err := test.limits.Read(t.Context(), organization(t), known, read)
 			switch {
 			case errors.Is(err, backend.ErrBlockNotFound):
 				t.Errorf("read: %v", err)
 			case err == nil && !bytes.Equal(read, block):
-				t.Errorf("read %d wrong bytes", len(read))
+				t.Error("read wrong bytes")
 			case err == nil && test.readFails, err != nil && !test.readFails:
 				t.Errorf("read: %v", err)
 			}

@@ -86,13 +86,13 @@ func NewS3(options S3Options) (*S3, error) {
 func (s *S3) String() string { return "S3 bucket " + s.bucket + " at " + s.host }
 
 // Read implements backend.BlockStore.
-func (s *S3) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
-	return readEither(key{organization, id}, func(name string) ([]byte, error) {
-		return s.read(ctx, name)
+func (s *S3) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+	return readEither(key{organization, id}, func(name string) error {
+		return s.read(ctx, name, into)
 	})
 }
 
-func (s *S3) read(ctx context.Context, name string) ([]byte, error) {
+func (s *S3) read(ctx context.Context, name string, into [][]byte) error {
 	output, err := s.client.GetObject(ctx, &s3.GetObjectInput{
 		Bucket: &s.bucket,
 		Key:    &name,
@@ -101,20 +101,19 @@ func (s *S3) read(ctx context.Context, name string) ([]byte, error) {
 	})
 	if err != nil {
 		if missing := (*types.NoSuchKey)(nil); errors.As(err, &missing) {
-			return nil, backend.ErrBlockNotFound
+			return backend.ErrBlockNotFound
 		}
-		return nil, s.failure(err)
+		return s.failure(err)
 	}
 	defer output.Body.Close()
 	length := int64(-1)
 	if output.ContentLength != nil {
 		length = *output.ContentLength
 	}
-	block, err := readObject(output.Body, length)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s, err)
+	if err := readObject(output.Body, length, into); err != nil {
+		return fmt.Errorf("%s: %w", s, err)
 	}
-	return block, nil
+	return nil
 }
 
 // Create implements backend.BlockStore. The SDK reads nothing of block once

@@ -121,41 +121,40 @@ func authenticationVersion(path string) int {
 func (s *Swift) String() string { return "Swift container " + s.container + " at " + s.host }
 
 // Read implements backend.BlockStore.
-func (s *Swift) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
-	block, err := readEither(key{organization, id}, func(name string) ([]byte, error) {
-		return s.read(ctx, name)
+func (s *Swift) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+	err := readEither(key{organization, id}, func(name string) error {
+		return s.read(ctx, name, into)
 	})
 	if errors.Is(err, backend.ErrBlockNotFound) {
 		// The answer is the same when there is no container.
 		if err := s.Ready(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return block, err
+	return err
 }
 
-func (s *Swift) read(ctx context.Context, name string) ([]byte, error) {
+func (s *Swift) read(ctx context.Context, name string, into [][]byte) error {
 	response, err := s.request(ctx, http.MethodGet, "/"+name, nil, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusNotFound {
 		drain(response)
-		return nil, backend.ErrBlockNotFound
+		return backend.ErrBlockNotFound
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, s.refusal(response)
+		return s.refusal(response)
 	}
-	block, err := readObject(response.Body, response.ContentLength)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s, err)
+	if err := readObject(response.Body, response.ContentLength, into); err != nil {
+		return fmt.Errorf("%s: %w", s, err)
 	}
 	// A proxy may be set to quote it.
-	if sum := strings.Trim(response.Header.Get("Etag"), `"`); sum != checksum(block) {
-		return nil, fmt.Errorf("%s: %w: its checksum is not %q", s, errDamaged, sum)
+	if sum := strings.Trim(response.Header.Get("Etag"), `"`); sum != checksum(into...) {
+		return fmt.Errorf("%s: %w: its checksum is not %q", s, errDamaged, sum)
 	}
-	return block, nil
+	return nil
 }
 
 // Create implements backend.BlockStore.
@@ -367,7 +366,10 @@ func drain(response *http.Response) {
 }
 
 // checksum is what Swift calls the entity tag of an object.
-func checksum(block []byte) string {
-	sum := md5.Sum(block) //nolint:gosec // The Swift API says MD5.
-	return hex.EncodeToString(sum[:])
+func checksum(parts ...[]byte) string {
+	sum := md5.New() //nolint:gosec // The Swift API says MD5.
+	for _, part := range parts {
+		sum.Write(part)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }

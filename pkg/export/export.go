@@ -118,14 +118,15 @@ func (e *Export) copyBlocks(ctx context.Context, blocks []backend.ExportedBlock)
 	reading.SetLimit(readers)
 	for i, block := range wanted {
 		reading.Go(func() error {
-			read, err := e.Blocks.Read(readingCtx, e.Organization, block.ID)
+			read := make([]byte, block.Size)
+			err := e.Blocks.Read(readingCtx, e.Organization, block.ID, read)
 			switch {
 			case errors.Is(err, backend.ErrBlockNotFound):
 				return nil
 			case err != nil:
 				return fmt.Errorf("read block %s: %w", block.ID, err)
 			default:
-				data[i] = notNull(read)
+				data[i] = read
 				return nil
 			}
 		})

@@ -185,21 +185,21 @@ func (s *Server) tell(ctx context.Context, c *caller, command *protocol.Command,
 
 // encodeReply encodes an ok reply in a pooled buffer.
 func encodeReply(result any) (*[]byte, error) {
+	if reply, done := result.(encodedReply); done {
+		return reply, nil
+	}
 	return encode(replyCapacity(result), func(buffer []byte) ([]byte, error) { return appendReply(buffer, result) })
 }
 
-// replyCapacity is about the length of a reply: what is in it, and room for
-// its other fields.
+// otherFields is room, in bytes, for what a reply has beside its blob or block.
+const otherFields = 256
+
+// replyCapacity is about the length of a reply.
 func replyCapacity(result any) int {
-	const otherFields = 256
-	switch reply := result.(type) {
-	case *protocol.BlockReadReply:
-		return len(reply.Block) + otherFields
-	case *protocol.VlobReadReply:
+	if reply, isVlob := result.(*protocol.VlobReadReply); isVlob {
 		return len(reply.Blob) + otherFields
-	default:
-		return otherFields
 	}
+	return otherFields
 }
 
 // encodeRefusal encodes an error reply in a pooled buffer.
@@ -218,9 +218,12 @@ func encode(capacity int, appendTo func([]byte) ([]byte, error)) (*[]byte, error
 	return buffer, nil
 }
 
+// statusOK is what each ok reply begins with.
+var statusOK = wire.Field{Key: "status", Value: string(protocol.StatusOK)}
+
 // appendReply encodes an ok reply: its status, then its fields, flat.
 func appendReply(buffer []byte, result any) ([]byte, error) {
-	head := []wire.Field{{Key: "status", Value: string(protocol.StatusOK)}}
+	head := []wire.Field{statusOK}
 	if told, isEvent := result.(protocol.Event); isEvent {
 		head = append(head, wire.Field{Key: "event", Value: told.EventName()})
 	}

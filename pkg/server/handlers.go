@@ -6,6 +6,7 @@ import (
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/wire"
 )
 
 // handlers binds each form of each command to its rule.
@@ -93,7 +94,7 @@ func init() {
 		protocol.VlobListVersions: byAuthor((*backend.Backend).VlobListVersions),
 		protocol.VlobPollChanges:  byAuthor((*backend.Backend).VlobPollChanges),
 		protocol.BlockCreate:      byAuthor((*backend.Backend).BlockCreate),
-		protocol.BlockRead:        byAuthor((*backend.Backend).BlockRead),
+		protocol.BlockRead:        readBlock,
 	}
 }
 
@@ -125,6 +126,30 @@ func byAdministrator[Request, Reply any](rule func(*backend.Backend, context.Con
 	return func(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
 		return rule(b, ctx, c.administrator, request.(*Request))
 	}
+}
+
+// encodedReply is an ok reply in a pooled buffer.
+type encodedReply *[]byte
+
+// readBlock has the block read to where it is in the reply.
+func readBlock(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+	var reply *[]byte
+	err := b.BlockRead(ctx, &c.author, request.(*protocol.BlockReadRequest), func(size uint64) (block []byte, err error) {
+		reply, err = encode(int(size)+otherFields, func(buffer []byte) ([]byte, error) {
+			return wire.AppendMap(buffer, []wire.Field{statusOK, {Key: "block", Value: wire.Room(size)}}, nil)
+		})
+		if err != nil {
+			return nil, err
+		}
+		return (*reply)[len(*reply)-int(size):], nil
+	})
+	if err != nil {
+		if reply != nil {
+			putBuffer(reply)
+		}
+		return nil, err
+	}
+	return encodedReply(reply), nil
 }
 
 // errNoEventYet is that of an events_listen that waits. The connection tries

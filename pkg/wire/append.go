@@ -14,6 +14,11 @@ type Field struct {
 	Value any
 }
 
+// Room is a bin of so many bytes, not negative, as the value of a Field. Append
+// leaves them as they are in the buffer, for who fills them in afterwards: those
+// of the last field end the message.
+type Room int
+
 // Marshal is Append to nothing.
 func Marshal(value any) ([]byte, error) { return Append(nil, value) }
 
@@ -99,6 +104,8 @@ func appendAny(dst []byte, value any, depth int) ([]byte, error) {
 		return appendBinary(dst, value)
 	case bool:
 		return appendBool(dst, value), nil
+	case Room:
+		return appendRoom(dst, value)
 	}
 	v := reflect.ValueOf(value)
 	encode, err := encoderOf(v.Type())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"unicode/utf8"
 
 	"parsec-server/pkg/parsec"
@@ -104,6 +105,14 @@ func appendBinary(dst, data []byte) ([]byte, error) {
 		return nil, errTooLong
 	}
 	return append(appendHead(dst, len(data), codeBin8, codeBin16, codeBin32), data...), nil
+}
+
+func appendRoom(dst []byte, room Room) ([]byte, error) {
+	if room > maxBytes {
+		return nil, errTooLong
+	}
+	dst = appendHead(dst, int(room), codeBin8, codeBin16, codeBin32)
+	return slices.Grow(dst, int(room))[:len(dst)+int(room)], nil
 }
 
 func appendBool(dst []byte, value bool) []byte {

@@ -166,6 +166,28 @@ func TestAppendMap(t *testing.T) {
 	}
 }
 
+// Room is a bin whose bytes are filled in afterwards.
+func TestRoom(t *testing.T) {
+	for _, size := range []int{0, 1, 255, 256, 65535, 65536, 1 << 20} {
+		content := bytes.Repeat([]byte{7}, size)
+		want, err := wire.AppendMap([]byte("before"), []wire.Field{{"status", "ok"}, {"block", content}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := wire.AppendMap([]byte("before"), []wire.Field{{"status", "ok"}, {"block", wire.Room(size)}}, nil)
+		if err != nil || len(got) != len(want) {
+			t.Fatalf("room for %d bytes: %d, %v; want %d", size, len(got), err, len(want))
+		}
+		copy(got[len(got)-size:], content)
+		if !bytes.Equal(got, want) {
+			t.Errorf("room for %d bytes is not the bin", size)
+		}
+	}
+	if got, err := wire.AppendMap([]byte("x"), []wire.Field{{"block", wire.Room(1 << 40)}}, nil); err == nil || string(got) != "x" {
+		t.Errorf("room for too much: %x, %v", got, err)
+	}
+}
+
 // readOnly decodes but has no text form to encode.
 type readOnly struct{ text string }
 

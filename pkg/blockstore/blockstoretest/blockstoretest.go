@@ -25,6 +25,8 @@ func Exercise(t *testing.T, open func(t *testing.T) backend.BlockStore) {
 			run  func(fixture)
 		}{
 			{"round trip", roundTrip},
+			{"parts", parts},
+			{"other length", otherLength},
 			{"not found", notFound},
 			{"overwrite", overwrite},
 			{"organizations", organizations},
@@ -80,20 +82,19 @@ func (f fixture) create(organization parsec.OrganizationID, id parsec.BlockID, b
 
 func (f fixture) wantBlock(organization parsec.OrganizationID, id parsec.BlockID, want []byte) {
 	f.t.Helper()
-	block, err := f.store.Read(f.t.Context(), organization, id)
-	if err != nil {
+	block := make([]byte, len(want))
+	if err := f.store.Read(f.t.Context(), organization, id, block); err != nil {
 		f.t.Fatalf("read a block of %d bytes: %v", len(want), err)
 	}
 	if !bytes.Equal(block, want) {
-		f.t.Fatalf("read %d bytes that are not the %d created", len(block), len(want))
+		f.t.Fatalf("a block of %d bytes is not what was created", len(want))
 	}
 }
 
 func (f fixture) wantNone(organization parsec.OrganizationID, id parsec.BlockID) {
 	f.t.Helper()
-	block, err := f.store.Read(f.t.Context(), organization, id)
-	if !errors.Is(err, backend.ErrBlockNotFound) {
-		f.t.Fatalf("read an absent block: %d bytes and %v, want ErrBlockNotFound", len(block), err)
+	if err := f.store.Read(f.t.Context(), organization, id, make([]byte, 10)); !errors.Is(err, backend.ErrBlockNotFound) {
+		f.t.Fatalf("read an absent block: %v, want ErrBlockNotFound", err)
 	}
 }
 
@@ -108,6 +109,42 @@ func roundTrip(f fixture) {
 	id := newBlockID()
 	f.create(f.organization, id, make([]byte, 1000))
 	f.wantBlock(f.organization, id, make([]byte, 1000))
+}
+
+// parts has a block be read into several places.
+func parts(f fixture) {
+	id := newBlockID()
+	want := content(1000, 3)
+	f.create(f.organization, id, want)
+	for _, lengths := range [][]int{{1000, 0}, {0, 1, 0, 999}, {332, 1, 335, 332}, {3, 997}, {997, 3}} {
+		block := make([]byte, len(want))
+		var into [][]byte
+		for rest := block; len(into) < len(lengths); {
+			length := lengths[len(into)]
+			into = append(into, rest[:length:length])
+			rest = rest[length:]
+		}
+		if err := f.store.Read(f.t.Context(), f.organization, id, into...); err != nil {
+			f.t.Fatalf("read into parts of %v bytes: %v", lengths, err)
+		}
+		if !bytes.Equal(block, want) {
+			f.t.Errorf("parts of %v bytes are not what was created", lengths)
+		}
+	}
+}
+
+// otherLength has a block not be taken for one of another length, of which
+// there is more or less.
+func otherLength(f fixture) {
+	id := newBlockID()
+	f.create(f.organization, id, content(1000, 1))
+	for _, length := range []int{0, 1, 997, 999, 1001, 1002, 1003, 2000} {
+		err := f.store.Read(f.t.Context(), f.organization, id, make([]byte, length))
+		if err == nil || errors.Is(err, backend.ErrBlockNotFound) {
+			f.t.Errorf("read 1000 bytes as %d: %v, want an error that tells of it", length, err)
+		}
+	}
+	f.wantBlock(f.organization, id, content(1000, 1))
 }
 
 func notFound(f fixture) {
@@ -163,7 +200,7 @@ func concurrentBlocks(f fixture) {
 			if err := f.store.Create(f.t.Context(), f.organization, ids[i], content(5000+i, byte(i))); err != nil {
 				f.t.Errorf("create block %d: %v", i, err)
 			}
-			if _, err := f.store.Read(f.t.Context(), f.organization, ids[i]); err != nil {
+			if err := f.store.Read(f.t.Context(), f.organization, ids[i], make([]byte, 5000+i)); err != nil {
 				f.t.Errorf("read block %d just created: %v", i, err)
 			}
 		})
@@ -196,7 +233,7 @@ func cancelledContext(f fixture) {
 	f.create(f.organization, id, content(10, 1))
 	cancelled, cancel := context.WithCancel(f.t.Context())
 	cancel()
-	if _, err := f.store.Read(cancelled, f.organization, id); !errors.Is(err, context.Canceled) {
+	if err := f.store.Read(cancelled, f.organization, id, make([]byte, 10)); !errors.Is(err, context.Canceled) {
 		f.t.Errorf("read with a cancelled context: %v, want %v", err, context.Canceled)
 	}
 	if err := f.store.Create(cancelled, f.organization, newBlockID(), content(10, 1)); !errors.Is(err, context.Canceled) {

@@ -80,12 +80,9 @@ func (c *copying) copy(ctx context.Context, block backend.StoredBlock) error {
 }
 
 func (c *copying) transfer(ctx context.Context, block backend.StoredBlock) error {
-	data, err := c.source.Read(ctx, block.Organization, block.ID)
-	if err != nil {
+	data := make([]byte, block.Size)
+	if err := c.source.Read(ctx, block.Organization, block.ID, data); err != nil {
 		return fmt.Errorf("read: %w", err)
-	}
-	if int64(len(data)) != block.Size {
-		return fmt.Errorf("read: it has %d bytes, not %d", len(data), block.Size)
 	}
 	if err := c.target.Store.Create(ctx, block.Organization, block.ID, data); err != nil {
 		return fmt.Errorf("write: %w", err)

@@ -14,6 +14,7 @@ import (
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/parsec"
 )
@@ -200,11 +201,10 @@ func TestCheckAndRepair(t *testing.T) {
 
 			// One wrong byte in the first piece.
 			block := x.blocks[1240]
-			piece, err := memories[0].Read(t.Context(), block.Organization, block.ID)
+			wrong, err := blockstoretest.Stored(t.Context(), memories[0], block.Organization, block.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			wrong := bytes.Clone(piece)
 			wrong[0] ^= 1
 			if err := memories[0].Create(t.Context(), block.Organization, block.ID, wrong); err != nil {
 				t.Fatal(err)
@@ -261,8 +261,8 @@ func TestCheckGoesOn(t *testing.T) {
 // deaf does not answer reads.
 type deaf struct{ *blockstore.Memory }
 
-func (deaf) Read(context.Context, parsec.OrganizationID, parsec.BlockID) ([]byte, error) {
-	return nil, errors.New("no answer")
+func (deaf) Read(context.Context, parsec.OrganizationID, parsec.BlockID, ...[]byte) error {
+	return errors.New("no answer")
 }
 
 // A node that fails for every block ends the walk.
@@ -321,8 +321,8 @@ func TestCopy(t *testing.T) {
 				t.Errorf("copied %d again", copied)
 			}
 			for _, block := range x.blocks {
-				data, err := target.Read(t.Context(), block.Organization, block.ID)
-				if err != nil || !bytes.Equal(data, content(block)) {
+				data := make([]byte, block.Size)
+				if err := target.Read(t.Context(), block.Organization, block.ID, data); err != nil || !bytes.Equal(data, content(block)) {
 					t.Fatalf("a copy is not what was copied: %v", err)
 				}
 			}
@@ -334,7 +334,7 @@ func TestCopy(t *testing.T) {
 				}
 			}
 			run(false).want(t, count, map[scrub.Problem]int{scrub.Contradicted: 1}, 0)
-			if data, err := memories[0].Read(t.Context(), block.Organization, block.ID); err != nil || len(data) != 5000 {
+			if data, err := blockstoretest.Stored(t.Context(), memories[0], block.Organization, block.ID); err != nil || len(data) != 5000 {
 				t.Errorf("it was overwritten: %d bytes, %v", len(data), err)
 			}
 		})
@@ -357,7 +357,7 @@ func TestCopyOfBrokenBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.want(t, 10, map[scrub.Problem]int{scrub.Uncopied: 2}, 0)
-	if _, err := target.Read(t.Context(), x.blocks[4].Organization, x.blocks[4].ID); copied != 8 || !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := target.Read(t.Context(), x.blocks[4].Organization, x.blocks[4].ID, make([]byte, x.blocks[4].Size)); copied != 8 || !errors.Is(err, backend.ErrBlockNotFound) {
 		t.Errorf("%d copied; the cut one: %v", copied, err)
 	}
 }
@@ -416,11 +416,11 @@ func TestOrphans(t *testing.T) {
 		t.Errorf("deletion: %v, still held: %v", problems, x.held)
 	}
 	for _, block := range append(x.blocks, raced, uploading, foreign) {
-		if _, err := store.Read(t.Context(), block.Organization, block.ID); err != nil {
+		if err := store.Read(t.Context(), block.Organization, block.ID, make([]byte, block.Size)); err != nil {
 			t.Fatalf("block %s/%s: %v", block.Organization, block.ID, err)
 		}
 	}
-	if _, err := store.Read(t.Context(), orphan.Organization, orphan.ID); !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), orphan.Organization, orphan.ID, make([]byte, orphan.Size)); !errors.Is(err, backend.ErrBlockNotFound) {
 		t.Errorf("the orphan: %v", err)
 	}
 }

@@ -74,8 +74,8 @@ func TestRoundTrips(t *testing.T) {
 			return err
 		}},
 		{"block_read", 1, func() error {
-			_, err := rules.BlockRead(t.Context(), author, &protocol.BlockReadRequest{BlockID: block})
-			return err
+			return rules.BlockRead(t.Context(), author, &protocol.BlockReadRequest{BlockID: block},
+				func(size uint64) ([]byte, error) { return make([]byte, size), nil })
 		}},
 		{"authentication", 1, func() error {
 			_, err := rules.Authentication(t.Context(), acme, aliceOne)

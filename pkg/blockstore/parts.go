@@ -1,0 +1,78 @@
+package blockstore
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// A block, a copy or a chunk may lie in several parts, one after the other: the
+// chunks of RAID5 are read to where they are in the block.
+
+func lengthOf(parts [][]byte) int {
+	length := 0
+	for _, part := range parts {
+		length += len(part)
+	}
+	return length
+}
+
+// checkLength tells that an object of length bytes is not what into is for.
+func checkLength(into [][]byte, length int64) error {
+	if wanted := lengthOf(into); length != int64(wanted) {
+		return fmt.Errorf("%w: %d bytes, not %d", errDamaged, length, wanted)
+	}
+	return nil
+}
+
+// fill copies an object.
+func fill(into [][]byte, object []byte) error {
+	if err := checkLength(into, int64(len(object))); err != nil {
+		return err
+	}
+	for _, part := range into {
+		object = object[copy(part, object):]
+	}
+	return nil
+}
+
+// joined gives the bytes of parts in a row, without a copy if they are.
+func joined(parts [][]byte) []byte {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return bytes.Join(parts, nil)
+}
+
+// combine applies action to stretches of into and from that face each other.
+// Both are equally long.
+func combine(into, from [][]byte, action func(into, from []byte)) {
+	i, read := 0, 0 // Where from goes on.
+	for _, part := range into {
+		for len(part) > 0 {
+			rest := from[i][read:]
+			count := min(len(part), len(rest))
+			action(part[:count], rest[:count])
+			part, read = part[count:], read+count
+			if read == len(from[i]) {
+				i, read = i+1, 0
+			}
+		}
+	}
+}
+
+// cut gives stretches of size bytes of parts, whose length is a multiple of it.
+func cut(parts [][]byte, size int) [][][]byte {
+	var stretches [][][]byte
+	var stretch [][]byte
+	missing := size
+	for _, part := range parts {
+		for len(part) > 0 {
+			count := min(missing, len(part))
+			stretch, part, missing = append(stretch, part[:count:count]), part[count:], missing-count
+			if missing == 0 {
+				stretches, stretch, missing = append(stretches, stretch), nil, size
+			}
+		}
+	}
+	return stretches
+}
