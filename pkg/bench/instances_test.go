@@ -80,8 +80,15 @@ func BenchmarkEventsAcrossInstances(b *testing.B) {
 	defer loading.Wait()
 	defer stop()
 	pace := time.Duration(2 * benchmarkConnections / most * float64(time.Second))
-	for _, e := range load.exchanges {
+	for i, e := range load.exchanges {
+		// Not all at the same instant, which would be full load in turns with none.
+		stagger := time.NewTimer(pace * time.Duration(i) / benchmarkConnections)
 		loading.Go(func() {
+			select {
+			case <-stagger.C:
+			case <-ctx.Done():
+				return
+			}
 			ticker := time.NewTicker(pace)
 			defer ticker.Stop()
 			for {
