@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -19,16 +20,29 @@ type component struct {
 	variable string
 	// programs are tried in PATH, and as patterns of paths.
 	programs []string
-	install  string
+	// command succeeds where tests find the component by another way.
+	command []string
+	install string
 }
 
-const postgreSQLTag = "without_postgresql"
+const (
+	postgreSQLTag     = "without_postgresql"
+	installPostgreSQL = "apt-get install postgresql"
+)
+
+var postgreSQLPrograms = []string{"initdb", "/usr/lib/postgresql/*/bin/initdb"}
 
 var components = []component{
 	{
 		name: "PostgreSQL", tag: postgreSQLTag, variable: "PARSEC_TEST_DB",
-		programs: []string{"initdb", "/usr/lib/postgresql/*/bin/initdb"},
-		install:  "apt-get install postgresql",
+		programs: postgreSQLPrograms,
+		command:  []string{"docker", "version"},
+		install:  installPostgreSQL,
+	},
+	{
+		name: "PostgreSQL to stop and start", tag: "without_postgresql_programs",
+		programs: postgreSQLPrograms,
+		install:  installPostgreSQL,
 	},
 	{
 		name: "MinIO", tag: "without_minio", variable: "PARSEC_TEST_S3",
@@ -67,7 +81,7 @@ var components = []component{
 	},
 }
 
-func (c component) found(gopath string) bool {
+func (c component) found(ctx context.Context, gopath string) bool {
 	if c.variable != "" && os.Getenv(c.variable) != "" {
 		return true
 	}
@@ -80,15 +94,15 @@ func (c component) found(gopath string) bool {
 			return true
 		}
 	}
-	return false
+	return len(c.command) > 0 && exec.CommandContext(ctx, c.command[0], c.command[1:]...).Run() == nil
 }
 
 // missingTags are the tags of the components that are not there. Continuous
 // integration may miss none.
-func missingTags(out io.Writer, gopath string) ([]string, error) {
+func missingTags(ctx context.Context, out io.Writer, gopath string) ([]string, error) {
 	var tags []string
 	for _, c := range components {
-		if c.found(gopath) {
+		if c.found(ctx, gopath) {
 			continue
 		}
 		if os.Getenv("CI") != "" {

@@ -31,7 +31,7 @@ func check(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	missing, err := missingTags(out, gopath)
+	missing, err := missingTags(ctx, out, gopath)
 	if err != nil {
 		return err
 	}

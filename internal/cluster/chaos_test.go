@@ -1,4 +1,4 @@
-//go:build !without_postgresql
+//go:build !without_postgresql && !without_postgresql_programs
 
 package cluster_test
 
@@ -220,12 +220,6 @@ func (c *cluster) awaitReadiness(process int, want bool) {
 		}
 		return ready == want
 	})
-}
-
-// isAnswer tells that a server has answered, by a refusal or not.
-func isAnswer(err error) bool {
-	_, refused := errors.AsType[*protocol.Refusal](err)
-	return err == nil || refused
 }
 
 // writer is a device that writes, over one connection to one process at a time.

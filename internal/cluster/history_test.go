@@ -4,6 +4,7 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 	"testing"
@@ -174,4 +175,10 @@ func TestHistories(t *testing.T) {
 			t.Errorf("%s: linearizable %t", name, got)
 		}
 	}
+}
+
+// isAnswer tells that a server has answered, by a refusal or not.
+func isAnswer(err error) bool {
+	_, refused := errors.AsType[*protocol.Refusal](err)
+	return err == nil || refused
 }

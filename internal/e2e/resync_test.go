@@ -222,6 +222,9 @@ func (r *reader) listen() error {
 		if err != nil {
 			return nil //nolint:nilerr // the server closed a connection that was too slow
 		}
+		if _, isRole := received.(*protocol.RealmRolesUpdatedEvent); isRole {
+			continue // What happened shortly before a subscription may be told after it.
+		}
 		change, isChange := received.(*protocol.RealmVlobsUpdatedEvent)
 		if !isChange {
 			return fmt.Errorf("unexpected event %+v", received)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -26,7 +27,8 @@ import (
 )
 
 // postgresVariable gives the DSN of a PostgreSQL server for tests, whose user
-// may create databases. Without it tests start one of their own.
+// may create databases. Without it tests start one of their own, from the
+// programs of the machine or else in a container.
 const postgresVariable = "PARSEC_TEST_DB"
 
 // postgresPrefix begins the name of every database of tests: no other is ever
@@ -265,7 +267,12 @@ func runPostgres() (dsn string, err error) {
 	if err != nil {
 		return "", err
 	}
+	dsn = postgresIn(directory)
 	postgres, attributes, err := preparePostgres(directory)
+	if errors.Is(err, errNoPostgres) && exec.Command("docker", "version").Run() == nil {
+		postgres, dsn, err = containedPostgres()
+		attributes = &syscall.SysProcAttr{}
+	}
 	if err != nil {
 		return "", err
 	}
@@ -279,8 +286,26 @@ func runPostgres() (dsn string, err error) {
 	if err := server.Start(); err != nil {
 		return "", err
 	}
-	dsn = postgresIn(directory)
 	return dsn, awaitPostgres(dsn, filepath.Join(directory, "log"))
+}
+
+// containedPostgres gives the command that runs a server in a container, which
+// ends with it, and the DSN of its maintenance database.
+func containedPostgres() (command []string, dsn string, err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // For a port that is free.
+	if err != nil {
+		return nil, "", err
+	}
+	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	command = append([]string{
+		"docker", "run", "--rm", "--publish", "127.0.0.1:" + port + ":5432", "--env", "POSTGRES_HOST_AUTH_METHOD=trust", "postgres:17", "postgres",
+	}, postgresOptions...)
+	return command, "host=127.0.0.1 port=" + port + " user=postgres dbname=postgres sslmode=disable", listener.Close()
+}
+
+// postgresOptions are for data that need not survive.
+var postgresOptions = []string{
+	"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB",
 }
 
 // preparePostgres makes what a server keeps in a folder, and gives the command
@@ -300,16 +325,16 @@ func preparePostgres(directory string) (command []string, attributes *syscall.Sy
 	if output, err := initialize.CombinedOutput(); err != nil {
 		return nil, nil, fmt.Errorf("initdb: %w: %s", err, output)
 	}
-	return []string{
-		filepath.Join(programs, "postgres"), "-D", data, "-k", directory, "-c", "listen_addresses=",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB",
-	}, attributes, nil
+	command = []string{filepath.Join(programs, "postgres"), "-D", data, "-k", directory, "-c", "listen_addresses="}
+	return append(command, postgresOptions...), attributes, nil
 }
 
 // postgresIn is the DSN of the maintenance database of a server in a folder.
 func postgresIn(directory string) string {
 	return "host=" + directory + " user=postgres dbname=postgres"
 }
+
+var errNoPostgres = errors.New("no initdb on the PATH, nor in /usr/lib/postgresql")
 
 // findPostgres gives the folder of the programs of the latest version.
 func findPostgres() (string, error) {
@@ -318,7 +343,7 @@ func findPostgres() (string, error) {
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
-		return "", errors.New("no initdb on the PATH, nor in /usr/lib/postgresql")
+		return "", errNoPostgres
 	}
 	latest, version := "", -1
 	for _, path := range found {

@@ -1,3 +1,5 @@
+//go:build !without_postgresql
+
 package metrics_test
 
 import (

@@ -1,3 +1,5 @@
+//go:build !without_postgresql
+
 package postgres_test
 
 import (

@@ -1,3 +1,5 @@
+//go:build !without_postgresql
+
 package postgres_test
 
 import (
@@ -69,7 +71,7 @@ func createLatin(t testing.TB) string {
 	server := direct(t, blank)
 	config := server.Config()
 	name := config.Database + "_latin"
-	execute(t, server, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1'")
+	execute(t, server, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
 	t.Cleanup(func() { cleanUp(t, blank, "DROP DATABASE "+name) })
 	return strings.Replace(blank, "dbname="+config.Database, "dbname="+name, 1)
 }
