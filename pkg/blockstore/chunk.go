@@ -191,10 +191,10 @@ func (r *chunkRow) rebuild(lost int) {
 	if lost == parity {
 		return
 	}
-	combine(r.chunks[lost], r.chunks[parity], func(into, from []byte) { copy(into, from) })
+	spread(r.chunks[lost], joined(r.chunks[parity]))
 	for i, chunk := range r.chunks[:parity] {
 		if i != lost {
-			combine(r.chunks[lost], chunk, func(into, from []byte) { subtle.XORBytes(into, into, from) })
+			xor(r.chunks[lost], chunk)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package blockstore
 
 import (
 	"bytes"
+	"crypto/subtle"
 	"fmt"
 )
 
@@ -24,15 +25,20 @@ func checkLength(into [][]byte, length int64) error {
 	return nil
 }
 
-// fill copies an object.
+// fill copies an object, if it is as long as into.
 func fill(into [][]byte, object []byte) error {
 	if err := checkLength(into, int64(len(object))); err != nil {
 		return err
 	}
-	for _, part := range into {
-		object = object[copy(part, object):]
-	}
+	spread(into, object)
 	return nil
+}
+
+// spread copies data that is as long as into.
+func spread(into [][]byte, data []byte) {
+	for _, part := range into {
+		data = data[copy(part, data):]
+	}
 }
 
 // joined gives the bytes of parts in a row, without a copy if they are.
@@ -43,15 +49,14 @@ func joined(parts [][]byte) []byte {
 	return bytes.Join(parts, nil)
 }
 
-// combine applies action to stretches of into and from that face each other.
-// Both are equally long.
-func combine(into, from [][]byte, action func(into, from []byte)) {
+// xor adds from to into, which is equally long.
+func xor(into, from [][]byte) {
 	i, read := 0, 0 // Where from goes on.
 	for _, part := range into {
 		for len(part) > 0 {
 			rest := from[i][read:]
 			count := min(len(part), len(rest))
-			action(part[:count], rest[:count])
+			subtle.XORBytes(part[:count], part[:count], rest[:count])
 			part, read = part[count:], read+count
 			if read == len(from[i]) {
 				i, read = i+1, 0

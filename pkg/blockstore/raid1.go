@@ -30,19 +30,20 @@ func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id
 	k := key{organization, id}
 	first := remainder(id, len(r.nodes))
 	order := append(append(make([]*node, 0, len(r.nodes)), r.nodes[first:]...), r.nodes[:first]...)
-	copies := make([][][]byte, len(r.nodes))
+	others := make([][]byte, len(r.nodes)) // The copies of all but the first.
 	answers := r.gather(ctx, k, order, 1, func(n *node) [][]byte {
-		if copies[n.index] = into; n != order[0] {
-			copies[n.index] = [][]byte{make([]byte, lengthOf(into))}
+		if n == order[0] {
+			return into
 		}
-		return copies[n.index]
+		others[n.index] = make([]byte, lengthOf(into))
+		return [][]byte{others[n.index]}
 	})
 	for _, n := range order {
 		if !answers[n.index].given() {
 			continue
 		}
 		if n != order[0] {
-			combine(into, copies[n.index], func(into, from []byte) { copy(into, from) })
+			spread(into, others[n.index])
 		}
 		r.repair(k, answers, func(int) []byte { return joined(into) })
 		return nil

@@ -60,7 +60,7 @@ func (r *RAID5) Read(ctx context.Context, organization parsec.OrganizationID, id
 		return damage
 	}
 	answers[wrong].err = fmt.Errorf("%w: it does not fit the others", errDamaged)
-	combine(into, [][]byte{block}, func(into, from []byte) { copy(into, from) })
+	spread(into, block)
 	r.repairChunks(k, answers, into)
 	return nil
 }

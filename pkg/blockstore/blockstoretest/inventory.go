@@ -32,25 +32,18 @@ func ExerciseInventory(t *testing.T, open func(t *testing.T) blockstore.Inventor
 	})
 }
 
-// Stored gives what a store has of a block, of whatever length, or
+// Stored gives what a memory has of a block, of whatever length, or
 // backend.ErrBlockNotFound.
-func Stored(ctx context.Context, store blockstore.Inventory, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
-	prefix := organization.String() + "/"
-	for after := ""; ; {
-		objects, err := store.List(ctx, prefix, after)
-		if err != nil {
-			return nil, err
-		}
-		if len(objects) == 0 {
-			return nil, backend.ErrBlockNotFound
-		}
-		for _, object := range objects {
-			if after = object.Name; after == prefix+id.String() {
-				data := make([]byte, object.Size)
-				return data, store.Read(ctx, organization, id, data)
-			}
-		}
+func Stored(ctx context.Context, memory *blockstore.Memory, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
+	objects, err := memory.List(ctx, organization.String()+"/"+id.String(), "")
+	if err != nil {
+		return nil, err
 	}
+	if len(objects) == 0 {
+		return nil, backend.ErrBlockNotFound
+	}
+	data := make([]byte, objects[0].Size)
+	return data, memory.Read(ctx, organization, id, data)
 }
 
 // listed walks through a list from after a name, as callers do.
