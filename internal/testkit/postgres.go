@@ -75,7 +75,7 @@ func needPostgres(t testing.TB) *postgresServer {
 	t.Helper()
 	server, err := startPostgres()
 	if err != nil {
-		t.Fatalf("this test needs PostgreSQL, installed (such as by apt-get install postgresql), or named by %s: %v", postgresVariable, err)
+		t.Fatalf("this test needs PostgreSQL, installed (such as by apt-get install postgresql), in a container of Docker, or named by %s: %v", postgresVariable, err)
 	}
 	return server
 }
