@@ -34,7 +34,7 @@ type Config struct {
 	ServerAddress parsec.ServerAddress
 	TLS           TLS
 	ForwardProto  ForwardProto
-	// TrustedProxies are those whose X-Forwarded-For is believed.
+	// TrustedProxies are those whose X-Forwarded-For, or else Forwarded, is believed.
 	TrustedProxies []netip.Prefix
 	// SSEKeepalive is the time between keep-alives of an event stream, none
 	// if 0.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -164,7 +165,8 @@ func TestLoadTexts(t *testing.T) {
 		{"spontaneous-organization-bootstrap", func(c Config) any { return c.Organization.SpontaneousBootstrap }, true},
 		{"backend-addr=parsec://Example.com:8443", func(c Config) any { return c.ServerAddress.String() }, "parsec://example.com:8443"},
 		{"forward-proto-enforce-https=x-forwarded-proto:https", func(c Config) any { return c.ForwardProto }, ForwardProto{"X-Forwarded-Proto", "https"}},
-		{"trusted-proxies=10.1.2.3/8, ::1", func(c Config) any { return c.TrustedProxies[0].String() + " " + c.TrustedProxies[1].String() }, "10.0.0.0/8 ::1/128"},
+		{"trusted-proxies=10.1.2.3/8, ::1", func(c Config) any { return fmt.Sprint(c.TrustedProxies) }, "[10.0.0.0/8 ::1/128]"},
+		{`trusted-proxies="192.0.2.1:443",[fd00::]/8 ::ffff:10.1.2.3/104 [::1]:80`, func(c Config) any { return fmt.Sprint(c.TrustedProxies) }, "[192.0.2.1/32 fd00::/8 10.0.0.0/8 ::1/128]"},
 		{"log-level=critical", func(c Config) any { return c.Log.Level }, telemetry.LevelCritical},
 		{"log-level=WARNING", func(c Config) any { return c.Log.Level }, slog.LevelWarn},
 		{"log-format=json", func(c Config) any { return c.Log.Format }, telemetry.JSON},

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/telemetry"
 )
 
@@ -172,15 +173,11 @@ func parseForwardProto(text string) (ForwardProto, error) {
 func parseNetworks(text string) ([]netip.Prefix, error) {
 	var networks []netip.Prefix
 	for _, field := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
-		network, err := netip.ParsePrefix(field)
+		network, err := parsec.ParsePeerNetwork(field)
 		if err != nil {
-			address, err := netip.ParseAddr(field)
-			if err != nil || address.Zone() != "" {
-				return nil, messagef("'%s' is neither an address nor a network.", field)
-			}
-			network = netip.PrefixFrom(address, address.BitLen())
+			return nil, messagef("'%s' is neither an address nor a network.", field)
 		}
-		networks = append(networks, network.Masked())
+		networks = append(networks, network)
 	}
 	return networks, nil
 }

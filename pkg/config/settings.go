@@ -110,7 +110,7 @@ var settings = []Setting{
 		parse: into(func(c *Config) *ForwardProto { return &c.ForwardProto }, parseForwardProto),
 	}, {
 		Name: "trusted-proxies", Variable: "PARSEC_TRUSTED_PROXIES", Kind: List, Since: own, Group: groupServer,
-		Help:  "Addresses or networks (CIDR), separated by commas or spaces, of the proxies whose X-Forwarded-For is believed.",
+		Help:  "Addresses or networks (CIDR), separated by commas or spaces, of the proxies whose X-Forwarded-For, or else Forwarded, is believed.",
 		parse: into(func(c *Config) *[]netip.Prefix { return &c.TrustedProxies }, parseNetworks),
 	}, {
 		Name: "max-unauthenticated-connections-per-address", Variable: "PARSEC_MAX_UNAUTHENTICATED_CONNECTIONS_PER_ADDRESS", Kind: Integer, Default: "100", Since: own, Group: groupServer,

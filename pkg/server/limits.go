@@ -1,10 +1,7 @@
 package server
 
 import (
-	"net"
-	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 )
 
@@ -42,46 +39,4 @@ func (l *addressLimits) release(address netip.Addr) {
 	if l.counts[address]--; l.counts[address] == 0 {
 		delete(l.counts, address)
 	}
-}
-
-// clientAddress is the peer's address, or what the trusted proxies in front
-// say that it is: the last address of X-Forwarded-For that is not theirs.
-func (s *Server) clientAddress(r *http.Request) netip.Addr {
-	address := parseAddress(r.RemoteAddr)
-	if !s.trusts(address) {
-		return address
-	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			return address
-		}
-		address = hop.Unmap()
-		if !s.trusts(address) {
-			return address
-		}
-	}
-	return address
-}
-
-func (s *Server) trusts(address netip.Addr) bool {
-	for _, prefix := range s.options.TrustedProxies {
-		if prefix.Contains(address) {
-			return true
-		}
-	}
-	return false
-}
-
-func parseAddress(hostPort string) netip.Addr {
-	host, _, err := net.SplitHostPort(hostPort)
-	if err != nil {
-		return netip.Addr{}
-	}
-	address, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return address.Unmap()
 }

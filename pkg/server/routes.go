@@ -66,39 +66,24 @@ func (s *Server) withServerHeader(next http.Handler) http.Handler {
 	})
 }
 
-// enforceHTTPS redirects what the proxy in front says to be in clear. A
-// request without the header comes from a health check and passes. A WebSocket
-// cannot be redirected; it is refused the same way.
-func (s *Server) enforceHTTPS(next http.Handler) http.Handler {
-	rule := s.options.EnforceHTTPS
-	if rule == nil {
-		return next
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if given := r.Header.Values(rule.Header); len(given) > 0 && given[0] != rule.Value {
-			w.Header().Set("Location", "https://"+r.Host+r.URL.RequestURI())
-			w.WriteHeader(http.StatusMovedPermanently)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 // webSocket serves upgrades, and refuses anything else as a bad request.
 func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
-	if !headerHasToken(r.Header, "Connection", "upgrade") || !headerHasToken(r.Header, "Upgrade", "websocket") {
+	if !isUpgrade(r) {
 		http.Error(w, "This is a WebSocket endpoint.", http.StatusBadRequest)
 		return
 	}
 	s.serveWebSocket(w, r)
 }
 
+// isUpgrade reports whether the request asks for a WebSocket.
+func isUpgrade(r *http.Request) bool {
+	return headerHasToken(r.Header, "Connection", "upgrade") && headerHasToken(r.Header, "Upgrade", "websocket")
+}
+
 func headerHasToken(header http.Header, name, token string) bool {
-	for _, value := range header.Values(name) {
-		for item := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.TrimSpace(item), token) {
-				return true
-			}
+	for item := range listItems(header, name) {
+		if strings.EqualFold(item, token) {
+			return true
 		}
 	}
 	return false

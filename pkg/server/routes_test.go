@@ -156,34 +156,6 @@ func TestRedirectVectors(t *testing.T) {
 	}
 }
 
-func TestEnforceHTTPS(t *testing.T) {
-	f := newFixture(t, func(options *testkit.InstanceOptions) {
-		options.Server.EnforceHTTPS = &server.ForwardedProto{Header: "X-Forwarded-Proto", Value: "https"}
-	})
-	for _, item := range []struct {
-		name, target string
-		headers      []string
-		location     string // "" to pass
-	}{
-		{"no header", "/dummy", nil, ""},
-		{"value", "/dummy", []string{"X-Forwarded-Proto: https"}, ""},
-		{"name in another case", "/dummy", []string{"x-forwarded-PROTO: https"}, ""},
-		{"other value", "/dummy", []string{"X-Forwarded-Proto: http"}, "https://localhost/dummy"},
-		{"value in another case", "/dummy", []string{"X-Forwarded-Proto: HTTPS"}, "https://localhost/dummy"},
-		{"empty value", "/dummy", []string{"X-Forwarded-Proto: "}, "https://localhost/dummy"},
-		{"query", "/redirect/a%20b?c=%C3%A9&d", []string{"X-Forwarded-Proto: http"}, "https://localhost/redirect/a%20b?c=%C3%A9&d"},
-		{"upgrade in clear", "/ws", append(upgradeHeaders(), "X-Forwarded-Proto: http"), "https://localhost/ws"},
-	} {
-		_, response := f.tryUpgrade(item.target, item.headers...)
-		location := response.Header.Get("Location")
-		if (response.StatusCode == http.StatusMovedPermanently) != (item.location != "") || location != item.location {
-			t.Errorf("%s: HTTP %d to %q, want %q", item.name, response.StatusCode, location, item.location)
-		}
-	}
-	f.upgradeRaw("X-Forwarded-Proto: https")
-	f.upgradeRaw()
-}
-
 func TestReadiness(t *testing.T) {
 	f := newEmptyFixture(t, func(options *testkit.InstanceOptions) {
 		options.WrapStore = func(store backend.Store) backend.Store { return &lostStore{store} }

@@ -1,0 +1,150 @@
+package server
+
+import (
+	"iter"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"parsec-server/pkg/parsec"
+)
+
+// enforceHTTPS redirects what the proxy in front says to be in clear
+// (docs/protocol/transport.md §10). A request without the header comes from a
+// health check and passes. A WebSocket is refused: a client that follows a
+// redirection of it may be sent round for ever.
+func (s *Server) enforceHTTPS(next http.Handler) http.Handler {
+	rule := s.options.EnforceHTTPS
+	if rule == nil {
+		return next
+	}
+	wanted := secureProtocol(rule.Value)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		given := r.Header.Values(rule.Header)
+		switch {
+		case len(given) == 0 || secureProtocol(firstItem(r.Header, rule.Header)) == wanted:
+			next.ServeHTTP(w, r)
+		case isUpgrade(r):
+			http.Error(w, "This server takes WebSockets through TLS only.", http.StatusForbidden)
+		default:
+			w.Header().Set("Location", "https://"+r.Host+r.URL.RequestURI())
+			w.WriteHeader(http.StatusMovedPermanently)
+		}
+	})
+}
+
+// secureProtocol is the scheme that a proxy tells, in one spelling: some name
+// that of the WebSocket instead of that which carries it.
+func secureProtocol(told string) string {
+	switch told = strings.ToLower(told); told {
+	case "wss":
+		return "https"
+	case "ws":
+		return "http"
+	default:
+		return told
+	}
+}
+
+// clientAddress is the peer's address, or what the trusted proxies in front
+// say that it is: the last one that they forward for and that is not theirs.
+func (s *Server) clientAddress(r *http.Request) netip.Addr {
+	address, err := parsec.ParsePeerAddress(r.RemoteAddr)
+	if err != nil || !s.trusts(address) {
+		return address
+	}
+	for _, hop := range slices.Backward(forwardedFor(r.Header)) {
+		told, err := parsec.ParsePeerAddress(hop)
+		if err != nil {
+			return address
+		}
+		address = told
+		if !s.trusts(address) {
+			return address
+		}
+	}
+	return address
+}
+
+// forwardedFor lists whom the proxies forwarded for, the last one last:
+// X-Forwarded-For, or else Forwarded (RFC 7239). A proxy that writes one of them
+// lets the other one of a client pass, and most write the first.
+func forwardedFor(header http.Header) []string {
+	hops := slices.Collect(listItems(header, "X-Forwarded-For"))
+	if len(hops) > 0 {
+		return hops
+	}
+	for _, line := range header.Values("Forwarded") {
+		for _, element := range splitUnquoted(line, ',') {
+			if strings.TrimSpace(element) != "" {
+				hops = append(hops, forParameter(element))
+			}
+		}
+	}
+	return hops
+}
+
+// forParameter is "" for an element of Forwarded without one.
+func forParameter(element string) string {
+	for _, pair := range splitUnquoted(element, ';') {
+		if name, value, _ := strings.Cut(pair, "="); strings.EqualFold(strings.TrimSpace(name), "for") {
+			return value
+		}
+	}
+	return ""
+}
+
+func (s *Server) trusts(address netip.Addr) bool {
+	for _, prefix := range s.options.TrustedProxies {
+		if prefix.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
+
+// firstItem is "" for a list without item.
+func firstItem(header http.Header, name string) string {
+	for item := range listItems(header, name) {
+		return item
+	}
+	return ""
+}
+
+// listItems are the items of a header that is a list, over all its lines;
+// empty ones are none (RFC 9110 §5.6.1).
+func listItems(header http.Header, name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range header.Values(name) {
+			for item := range strings.SplitSeq(line, ",") {
+				if item = strings.TrimSpace(item); item != "" && !yield(item) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// splitUnquoted splits a header at separators that are not in quotes. A quote
+// that nothing ends is a client's, who would hide what the proxy appended: then
+// no quote counts.
+func splitUnquoted(text string, separator byte) []string {
+	var items []string
+	start, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch {
+		case quoted && text[i] == '\\':
+			i++ // what is escaped ends nothing
+		case text[i] == '"':
+			quoted = !quoted
+		case !quoted && text[i] == separator:
+			items = append(items, text[start:i])
+			start = i + 1
+		}
+	}
+	if quoted {
+		return strings.Split(text, string(separator))
+	}
+	return append(items, text[start:])
+}
