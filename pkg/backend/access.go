@@ -55,9 +55,7 @@ func (b *Backend) Accesses(ctx context.Context, organization parsec.Organization
 	}
 	accesses := make([]HumanAccesses, 0, len(people))
 	for handle, users := range people {
-		slices.SortFunc(users, func(a, b UserAccesses) int {
-			return cmp.Or(cmp.Compare(a.User.CreatedOn, b.User.CreatedOn), cmp.Compare(a.User.ID.String(), b.User.ID.String()))
-		})
+		slices.SortFunc(users, func(a, b UserAccesses) int { return compareCreation(&a.User, &b.User) })
 		accesses = append(accesses, HumanAccesses{handle, users})
 	}
 	slices.SortFunc(accesses, compareHumans)
@@ -92,6 +90,11 @@ func accessMatches(user *User, words []string) bool {
 		}
 	}
 	return true
+}
+
+// compareCreation puts what was created first first.
+func compareCreation(a, b *User) int {
+	return cmp.Or(cmp.Compare(a.CreatedOn, b.CreatedOn), cmp.Compare(a.ID.String(), b.ID.String()))
 }
 
 // compareHumans puts what has no handle last.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -13,7 +14,7 @@ import (
 var ErrUserNotFound = errors.New("no such user, or it is revoked, or it has no human handle")
 
 // HumanUsers lists the users that have a human handle, revoked ones included,
-// in order of their ids and without certificates. It refuses an organization
+// in order of creation and without certificates. It refuses an organization
 // that does not exist (docs/protocol/administration.md §4).
 func (b *Backend) HumanUsers(ctx context.Context, organization parsec.OrganizationID) ([]User, error) {
 	if _, err := b.existingOrganization(ctx, organization); err != nil {
@@ -29,6 +30,7 @@ func (b *Backend) HumanUsers(ctx context.Context, organization parsec.Organizati
 			humans = append(humans, all[i])
 		}
 	}
+	slices.SortFunc(humans, func(a, b User) int { return compareCreation(&a, &b) })
 	return humans, nil
 }
 

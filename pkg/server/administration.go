@@ -25,6 +25,9 @@ const maxFormBytes = 64 << 10
 func (s *Server) administrationRoutes(mux *http.ServeMux) {
 	const organization = "/administration/organizations/{organization}"
 	route := func(path string, methods map[string]administrationHandler) {
+		if read, reads := methods[http.MethodGet]; reads {
+			methods[http.MethodHead] = read // net/http leaves out the body
+		}
 		mux.HandleFunc(path, only(func(w http.ResponseWriter, r *http.Request) {
 			s.administrate(w, r, methods[r.Method])
 		}, slices.Sorted(maps.Keys(methods))...))
@@ -95,11 +98,11 @@ func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle adm
 
 // bearerToken is "" if there is none.
 func bearerToken(header http.Header) string {
-	token, found := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
-	if !found {
+	scheme, token, _ := strings.Cut(header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110 §11.1
 		return ""
 	}
-	return token
+	return strings.TrimLeft(token, " ")
 }
 
 type administrationError struct {

@@ -262,7 +262,7 @@ func parseSurvey(query map[string][]string) (format string, at *parsec.DateTime,
 		return "", nil, &badDataError{badFormat}
 	}
 	values := query["at"]
-	if len(values) == 0 {
+	if len(values) == 0 || values[0] == "" {
 		return format, nil, nil
 	}
 	date, err := parsec.ParseDateTime(values[0])

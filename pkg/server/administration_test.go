@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,11 +97,38 @@ func TestAdministrationTokenForms(t *testing.T) {
 	f := newFixture(t)
 	token := testkit.AdministrationToken
 	for _, header := range []string{
-		"", "Bearer", "Bearer ", "Bearer " + token + "x", "Bearer " + token[1:], "Bearer  " + token, "bearer " + token, token, "Basic " + token,
+		"", "Bearer", "Bearer ", "Bearer " + token + "x", "Bearer " + token[1:], "Bearer" + token, "Bearer\t" + token, token, "Basic " + token,
 	} {
+		f.clock.Advance(time.Hour) // forgives the attempts before
 		if response := f.get("/administration/organizations/CoolOrg", "Authorization: "+header); response.StatusCode != http.StatusForbidden {
 			t.Errorf("%q: HTTP %d", header, response.StatusCode)
 		}
+	}
+	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer   "} {
+		if response := f.get("/administration/organizations/CoolOrg", "Authorization: "+scheme+token); response.StatusCode != http.StatusOK {
+			t.Errorf("%q: HTTP %d", scheme, response.StatusCode)
+		}
+	}
+}
+
+// HEAD is answered as GET, without the body.
+func TestAdministrationHead(t *testing.T) {
+	f := newFixture(t)
+	for _, path := range []string{
+		"organizations/CoolOrg", "organizations/Unknown", "organizations/CoolOrg/stats", "organizations/CoolOrg/users",
+		"stats?format=json", "stats?format=csv", "stats?format=xml",
+	} {
+		read := f.do(http.MethodGet, "/administration/"+path, nil, bearer)
+		looked := f.do(http.MethodHead, "/administration/"+path, nil, bearer)
+		body, err := io.ReadAll(looked.Body)
+		f.ok(err)
+		if looked.StatusCode != read.StatusCode || looked.Header.Get("Content-Type") != read.Header.Get("Content-Type") || len(body) > 0 {
+			t.Errorf("%s: HTTP %d %s %q, want HTTP %d %s", path, looked.StatusCode, looked.Header.Get("Content-Type"), body,
+				read.StatusCode, read.Header.Get("Content-Type"))
+		}
+	}
+	if response := f.do(http.MethodHead, "/administration/organizations/CoolOrg", nil); response.StatusCode != http.StatusForbidden {
+		t.Errorf("without token: HTTP %d", response.StatusCode)
 	}
 }
 
@@ -254,6 +283,29 @@ func TestAdministrationExpiration(t *testing.T) {
 	f.wantPong(f.connect("alice@dev1"))
 }
 
+// Users are listed in order of creation, not of their ids.
+func TestAdministrationUsersAreInOrderOfCreation(t *testing.T) {
+	f := newFixture(t)
+	add := func(id string, created parsec.DateTime) {
+		f.update(coolOrg, func(tx backend.Tx) {
+			tx.CreateUser(backend.User{
+				ID: userID(id), Profile: parsec.ProfileStandard, CreatedOn: created, Certificate: []byte("x"), RedactedCertificate: []byte("x"),
+				HumanHandle: must(parsec.ParseHumanHandle(id+"@example.com", id)),
+			})
+		})
+	}
+	add("aaron", reference)
+	add("zoe", reference.Add(-48*time.Hour))
+	_, answer := f.administrate("GET", "organizations/CoolOrg/users", "")
+	var got []string
+	for _, match := range regexp.MustCompile(`"user_id":"(\w+)"`).FindAllStringSubmatch(answer, -1) {
+		got = append(got, match[1])
+	}
+	if want := []string{"zoe", "alice", "bob", "carol", "aaron"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 const coolUsers = `{"users":[` +
 	`{"user_id":"alice","user_email":"alice@example.com","user_name":"alice","frozen":false},` +
 	`{"user_id":"bob","user_email":"bob@example.com","user_name":"bob","frozen":false},` +
@@ -331,11 +383,11 @@ func TestAdministrationStatistics(t *testing.T) {
 		{"GET", "stats?format=json&at=2024-01-02T03:00:00Z", "", 200, `{"stats": [` + organization("CoolOrg", 0, 3, profiles(2, 0)) + ", " + other + `]}`},
 		{"GET", "stats?format=json&at=2000-01-01T00:00:00Z", "", 200, `{"stats": []}`},
 		{"GET", "stats?format=csv&at=2000-01-01T00:00:00Z", "", 200, header},
+		{"GET", "stats?format=json&at=", "", 200, `{"stats": [` + organization("CoolOrg", 1, 2, profiles(1, 1)) + ", " + empty + ", " + other + `]}`},
 		{"GET", "stats?format=csv", "", 200, header + "CoolOrg,0,0,1,2,1,0,1,1,0,0\r\nEmptyOrg,0,0,0,0,0,0,0,0,0,0\r\nOtherOrg,0,0,0,3,1,0,2,0,0,0\r\n"},
 		{"GET", "stats", "", 400, badFormat},
 		{"GET", "stats?format=CSV", "", 400, badFormat},
 		{"GET", "stats?at=x", "", 400, badFormat},
-		{"GET", "stats?format=csv&at=", "", 400, badAt},
 		{"GET", "stats?format=csv&at=2024-01-02", "", 400, badAt},
 	})
 	for query, want := range map[string]string{"json": "application/json", "csv": "text/csv"} {
@@ -348,8 +400,8 @@ func TestAdministrationStatistics(t *testing.T) {
 func TestAdministrationMethods(t *testing.T) {
 	f := newFixture(t)
 	for path, want := range map[string]string{
-		"organizations": "POST", "organizations/CoolOrg": "GET, PATCH", "organizations/CoolOrg/stats": "GET, PATCH",
-		"organizations/CoolOrg/users": "GET", "organizations/CoolOrg/users/freeze": "POST", "stats": "GET",
+		"organizations": "POST", "organizations/CoolOrg": "GET, HEAD, PATCH", "organizations/CoolOrg/stats": "GET, HEAD, PATCH",
+		"organizations/CoolOrg/users": "GET, HEAD", "organizations/CoolOrg/users/freeze": "POST", "stats": "GET, HEAD",
 	} {
 		response := f.do(http.MethodDelete, "/administration/"+path, nil, bearer)
 		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != want {

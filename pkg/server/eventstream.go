@@ -10,7 +10,10 @@ import (
 	"parsec-server/pkg/protocol"
 )
 
-const keepAliveComment = ":keepalive\n\n"
+const (
+	keepAliveComment = ":keepalive\n\n"
+	eventStreamType  = "text/event-stream"
+)
 
 // events streams the events of a device (docs/protocol/events.md §5) until its
 // session is over, its client is gone or slow, or the server ends.
@@ -20,7 +23,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
-		if r.Header.Get("Accept") != "text/event-stream" {
+		if !accepts(r.Header, eventStreamType) {
 			return rpcError(http.StatusNotAcceptable)
 		}
 		if err := call.authenticate(given, facts, nil); err != nil {
@@ -45,7 +48,7 @@ func (call *rpc) streamEvents() error {
 	stop := context.AfterFunc(call.server.lasting, cancel)
 	defer stop()
 	defer call.caller.logger.Debug("event stream ended")
-	call.w.Header().Set("Content-Type", "text/event-stream")
+	call.w.Header().Set("Content-Type", eventStreamType)
 	call.w.Header().Set("Cache-Control", "no-cache")
 	chunk := []byte(keepAliveComment)
 	for {

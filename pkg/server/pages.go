@@ -22,6 +22,8 @@ var pageFiles embed.FS
 var (
 	pageStyle = mustRead("pages/style.css")
 	pageIcon  = mustRead("pages/icon.svg")
+	// favicon is the icon for whoever asks where browsers always did.
+	favicon = mustRead("pages/favicon.ico")
 )
 
 const maxAcceptLanguage = 1 << 10
@@ -63,6 +65,9 @@ func languageFor(r *http.Request) pageLanguage {
 }
 
 func home(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodOptions {
+		return // what asks is no reader
+	}
 	words := languageFor(r)
 	body := page(words, words.home, "")
 	setPageHeader(w, words)
@@ -91,10 +96,13 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
 	servePage(w, words, http.StatusFound, words.opening, target)
 }
 
-func icon(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "image/svg+xml")
-	setSafeHeader(w)
-	serveCached(w, r, pageIcon)
+// static serves a file.
+func static(contentType string, content []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		setSafeHeader(w)
+		serveCached(w, r, content)
+	}
 }
 
 // servePage answers with a page that nobody keeps: its address may hold the

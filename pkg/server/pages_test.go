@@ -106,3 +106,22 @@ func TestNoAddress(t *testing.T) {
 		t.Errorf("HTTP %d %s", answer.Code, answer.Body)
 	}
 }
+
+// TestIcons are where the pages say, and where browsers look by themselves.
+func TestIcons(t *testing.T) {
+	f := newEmptyFixture(t)
+	for target, want := range map[string]struct{ contentType, begins string }{
+		"/static/icon.svg": {"image/svg+xml", "<svg "},
+		"/favicon.ico":     {"image/x-icon", "\x00\x00\x01\x00\x01\x00"},
+	} {
+		response := f.get(target)
+		body, err := io.ReadAll(response.Body)
+		f.ok(err)
+		if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != want.contentType || !strings.HasPrefix(string(body), want.begins) {
+			t.Errorf("%s: HTTP %d, %s, %d bytes", target, response.StatusCode, response.Header.Get("Content-Type"), len(body))
+		}
+		if cache := response.Header.Get("Cache-Control"); cache != "public, max-age=3600" {
+			t.Errorf("%s: Cache-Control: %s", target, cache)
+		}
+	}
+}

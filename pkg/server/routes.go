@@ -17,25 +17,30 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/authenticated/{organization}/events", only(s.events, http.MethodGet))
 	mux.HandleFunc("/invited/{organization}", only(s.invited, http.MethodPost))
 	s.administrationRoutes(mux)
-	mux.HandleFunc("/{$}", only(home, http.MethodGet, http.MethodHead))
+	mux.HandleFunc("/{$}", readable(home))
 	mux.HandleFunc("/", notFound)
 
 	outer := http.NewServeMux()
-	outer.HandleFunc("GET /healthz", healthy)
-	outer.HandleFunc("GET /readyz", s.ready)
+	outer.HandleFunc("/healthz", readable(healthy))
+	outer.HandleFunc("/readyz", readable(s.ready))
 	outer.HandleFunc("GET /redirect/{path...}", s.redirect)
 	outer.HandleFunc("/redirect", notFound) // not a redirection to /redirect/
-	outer.HandleFunc("GET /static/icon.svg", icon)
+	outer.HandleFunc("GET /static/icon.svg", static("image/svg+xml", pageIcon))
+	outer.HandleFunc("GET /favicon.ico", static("image/x-icon", favicon))
 	outer.Handle("/", s.whileAvailable(mux))
 	return s.withTimeLimit(s.withServerHeader(s.enforceHTTPS(outer)))
 }
 
-// only answers 405 to other methods.
+// only answers 405 to other methods. It tells the methods with that, and with
+// what is handled as OPTIONS.
 func only(handle http.HandlerFunc, methods ...string) http.HandlerFunc {
 	allow := strings.Join(methods, ", ")
 	return func(w http.ResponseWriter, r *http.Request) {
 		for _, method := range methods {
 			if r.Method == method {
+				if method == http.MethodOptions {
+					w.Header().Set("Allow", allow)
+				}
 				handle(w, r)
 				return
 			}
@@ -43,6 +48,12 @@ func only(handle http.HandlerFunc, methods ...string) http.HandlerFunc {
 		w.Header().Set("Allow", allow)
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	}
+}
+
+// readable is only for what balancers look at: with GET, with HEAD, or with
+// OPTIONS, as HAProxy does unless it is told otherwise.
+func readable(handle http.HandlerFunc) http.HandlerFunc {
+	return only(handle, http.MethodGet, http.MethodHead, http.MethodOptions)
 }
 
 // withTimeLimit bounds how long the client may stop reading.

@@ -74,7 +74,14 @@ func TestRoutes(t *testing.T) {
 	}{
 		{http.MethodGet, "/", http.StatusOK, ""},
 		{http.MethodHead, "/", http.StatusOK, ""},
-		{http.MethodPost, "/", http.StatusMethodNotAllowed, "GET, HEAD"},
+		{http.MethodPost, "/", http.StatusMethodNotAllowed, "GET, HEAD, OPTIONS"},
+		{http.MethodOptions, "/", http.StatusOK, "GET, HEAD, OPTIONS"},
+		{http.MethodOptions, "/healthz", http.StatusOK, "GET, HEAD, OPTIONS"},
+		{http.MethodOptions, "/readyz", http.StatusOK, "GET, HEAD, OPTIONS"},
+		{http.MethodHead, "/healthz", http.StatusOK, ""},
+		{http.MethodHead, "/readyz", http.StatusOK, ""},
+		{http.MethodPost, "/readyz", http.StatusMethodNotAllowed, "GET, HEAD, OPTIONS"},
+		{http.MethodOptions, "/anonymous/CoolOrg", http.StatusMethodNotAllowed, "POST, GET"},
 		{http.MethodGet, "/static/icon.svg", http.StatusOK, ""},
 		{http.MethodHead, "/static/icon.svg", http.StatusOK, ""},
 		{http.MethodHead, "/dummy", http.StatusNotFound, ""},
@@ -82,7 +89,8 @@ func TestRoutes(t *testing.T) {
 		{http.MethodPost, "/redirect/CoolOrg", http.StatusNotFound, ""},
 		{http.MethodGet, "/static/dummy", http.StatusNotFound, ""},
 		{http.MethodGet, "/static/", http.StatusNotFound, ""},
-		{http.MethodGet, "/favicon.ico", http.StatusNotFound, ""},
+		{http.MethodGet, "/favicon.ico", http.StatusOK, ""},
+		{http.MethodHead, "/favicon.ico", http.StatusOK, ""},
 		{http.MethodGet, "/dummy", http.StatusNotFound, ""},
 		{http.MethodPost, "/dummy", http.StatusNotFound, ""},
 		{http.MethodGet, "/anonymous", http.StatusNotFound, ""},
@@ -91,6 +99,9 @@ func TestRoutes(t *testing.T) {
 		{http.MethodPut, "/anonymous/CoolOrg", http.StatusMethodNotAllowed, "POST, GET"},
 		{http.MethodGet, "/authenticated/CoolOrg", http.StatusMethodNotAllowed, "POST"},
 		{http.MethodHead, "/authenticated/CoolOrg", http.StatusMethodNotAllowed, "POST"},
+		{http.MethodHead, "/anonymous/CoolOrg", http.StatusMethodNotAllowed, "POST, GET"},
+		{http.MethodHead, "/authenticated/CoolOrg/events", http.StatusMethodNotAllowed, "GET"},
+		{http.MethodHead, "/invited/CoolOrg", http.StatusMethodNotAllowed, "POST"},
 		{http.MethodGet, "/invited/CoolOrg", http.StatusMethodNotAllowed, "POST"},
 		{http.MethodPost, "/authenticated/CoolOrg/events", http.StatusMethodNotAllowed, "GET"},
 		{http.MethodGet, "/healthz", http.StatusOK, ""},
@@ -156,10 +167,12 @@ func TestRedirectVectors(t *testing.T) {
 	}
 }
 
+func withLostStore(options *testkit.InstanceOptions) {
+	options.WrapStore = func(store backend.Store) backend.Store { return &lostStore{store} }
+}
+
 func TestReadiness(t *testing.T) {
-	f := newEmptyFixture(t, func(options *testkit.InstanceOptions) {
-		options.WrapStore = func(store backend.Store) backend.Store { return &lostStore{store} }
-	})
+	f := newEmptyFixture(t, withLostStore)
 	response := f.get("/readyz")
 	body, err := io.ReadAll(response.Body)
 	f.ok(err)

@@ -220,7 +220,7 @@ func (call *rpc) credentials() (credentials, backend.AuthenticationFacts, error)
 }
 
 func parseCredentials(header http.Header) credentials {
-	if header.Get("Authorization") != "PARSEC-SIGN-ED25519" {
+	if !strings.EqualFold(header.Get("Authorization"), "PARSEC-SIGN-ED25519") {
 		return credentials{}
 	}
 	author, err := base64.StdEncoding.DecodeString(header.Get("Author"))
@@ -255,8 +255,9 @@ func (call *rpc) authenticate(given credentials, facts backend.AuthenticationFac
 	return nil
 }
 
+// checkContentType ignores parameters: the types have none (RFC 9110 §8.3.1).
 func (call *rpc) checkContentType() error {
-	switch call.r.Header.Get("Content-Type") {
+	switch mediaType(call.r.Header.Get("Content-Type")) {
 	case messagePackType, "application/x-www-form-urlencoded":
 		return nil
 	default:
