@@ -45,6 +45,7 @@ func (s *shell) run(arguments ...string) (stdout, stderr string, err error) {
 		environment: environmentOf(s.variables),
 		stdout:      &out,
 		stderr:      &failures,
+		serve:       serve,
 	}
 	root := p.rootCommand()
 	root.SetArgs(arguments)

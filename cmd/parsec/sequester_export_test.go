@@ -1,4 +1,4 @@
-//go:build !without_postgresql && !without_minio
+//go:build !without_postgresql
 
 package main
 
@@ -6,19 +6,19 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"parsec-server/internal/testkit"
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 )
 
 // archive is an office whose organization Sequestered has a storage service,
-// and keeps its blocks in MinIO.
+// and keeps its blocks in the database.
 type archive struct {
 	*office
 	service parsec.SequesterServiceID
@@ -27,15 +27,24 @@ type archive struct {
 
 func newArchive(t *testing.T) *archive {
 	o := newOffice(t)
-	settings := testkit.S3(t)
-	o.variables["PARSEC_BLOCKSTORE"] = fmt.Sprintf("s3:%s:%s:parsec-test-%s:%s:%s", strings.ReplaceAll(settings.Endpoint, ":", `\:`),
-		settings.Region, parsec.NewUUID().Hex(), settings.Key.Reveal(), settings.Secret.Reveal())
-	o.succeed("backend", "blockstore", "init")
-	d := &deployment{t: t, variables: o.variables}
+	o.variables["PARSEC_BLOCKSTORE"] = "POSTGRESQL"
+	settings, err := config.LoadBlockstore(nil, environmentOf(o.variables))
+	if err != nil {
+		t.Fatal(err)
+	}
+	database, err := config.LoadDatabase(nil, environmentOf(o.variables))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, end, err := openBlockStore(settings, blockStoreOptions{database: database, logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(end)
 	o.addUser("alice", "Alice", parsec.ProfileAdmin, nil)
 	o.addUser("bob", "Bob", parsec.ProfileStandard, nil)
 	service := must(parsec.ParseUUID(o.createService()))
-	return &archive{office: o, service: parsec.SequesterServiceID(service), store: d.open(o.variables["PARSEC_BLOCKSTORE"])}
+	return &archive{office: o, service: parsec.SequesterServiceID(service), store: store}
 }
 
 // write writes a version of a vlob, with its copy unless that is nil.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"path"
@@ -31,10 +32,11 @@ type Migration struct {
 // gives the steps that it has applied. Several at once wait for one another,
 // by a lock of the session: through PgBouncer the pool must be in session
 // mode. Each step is a transaction; the first one that fails ends the
-// migration.
+// migration. The databases that Open refuses for what they are, Migrate refuses
+// too, before it changes anything.
 func Migrate(ctx context.Context, dsn string) ([]Migration, error) {
 	var applied []Migration
-	err := withProvider(dsn, func(provider *goose.Provider) error {
+	err := withProvider(ctx, dsn, func(provider *goose.Provider) error {
 		results, err := provider.Up(ctx)
 		if partial, failed := errors.AsType[*goose.PartialError](err); failed {
 			results = partial.Applied
@@ -50,10 +52,11 @@ func Migrate(ctx context.Context, dsn string) ([]Migration, error) {
 	return applied, err
 }
 
-// MigrationStatus lists every step that this server knows, in order.
+// MigrationStatus lists every step that this server knows, in order. It refuses
+// the databases that Migrate refuses.
 func MigrationStatus(ctx context.Context, dsn string) ([]Migration, error) {
 	var list []Migration
-	err := withProvider(dsn, func(provider *goose.Provider) error {
+	err := withProvider(ctx, dsn, func(provider *goose.Provider) error {
 		states, err := provider.Status(ctx)
 		for _, state := range states {
 			list = append(list, Migration{
@@ -68,7 +71,7 @@ func MigrationStatus(ctx context.Context, dsn string) ([]Migration, error) {
 	return list, err
 }
 
-func withProvider(dsn string, work func(*goose.Provider) error) error {
+func withProvider(ctx context.Context, dsn string, work func(*goose.Provider) error) error {
 	config, err := parse(dsn)
 	if err != nil {
 		return err
@@ -88,8 +91,62 @@ func withProvider(dsn string, work func(*goose.Provider) error) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("prepare the migration: %w", err), database.Close())
 	}
+	if err := checkThrough(ctx, database); err != nil {
+		return errors.Join(err, provider.Close())
+	}
 	return errors.Join(work(provider), provider.Close())
 }
+
+// checkThrough is checkDatabase for what goose works with. Goose itself would
+// make its table first, and knows nothing of later versions.
+func checkThrough(ctx context.Context, database *sql.DB) error {
+	connection, err := database.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	err = connection.Raw(func(driver any) error {
+		_, err := checkDatabase(ctx, driver.(*stdlib.Conn).Conn())
+		return err
+	})
+	return errors.Join(err, connection.Close())
+}
+
+// checkDatabase gives the version of the schema, 0 without schema. It fails for
+// every database that this server must neither serve nor migrate: one that
+// cannot hold every text, that of the official server, and one that a later
+// server has migrated.
+func checkDatabase(ctx context.Context, connection *pgx.Conn) (version int64, err error) {
+	var encoding string
+	var official bool
+	err = connection.QueryRow(ctx, selectNature).Scan(&encoding, &official)
+	if err != nil {
+		return 0, fmt.Errorf("ask what the database is: %w", err)
+	}
+	if encoding != "UTF8" {
+		return 0, fmt.Errorf("the encoding of the database is %s, it must be UTF8", encoding)
+	}
+	if version, err = schemaVersion(ctx, connection); err != nil {
+		return 0, err
+	}
+	switch latest := migrations.Latest(); {
+	case version == 0 && official:
+		return 0, errOfficial
+	case version > latest:
+		return 0, fmt.Errorf("the schema of the database is version %d, newer than version %d of this server: install a later server", version, latest)
+	default:
+		return version, nil
+	}
+}
+
+// selectNature reads the encoding, and whether there are tables that only the
+// official server makes: `migration` since its version 1.13, and
+// `vlob_encryption_revision` before (docs/protocol/import.md §1, §2).
+const selectNature = `
+SELECT current_setting('server_encoding'),
+    to_regclass('migration') IS NOT NULL OR to_regclass('vlob_encryption_revision') IS NOT NULL`
+
+var errOfficial = errors.New("this is a database of the official Parsec server, which this server cannot use: " +
+	"nothing was changed; give an empty database")
 
 // schemaVersion is 0 for a database without schema.
 func schemaVersion(ctx context.Context, connection *pgx.Conn) (version int64, err error) {

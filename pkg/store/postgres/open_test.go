@@ -29,12 +29,6 @@ func TestOpenRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer := testkit.NewBlankPostgres(t)
-	if _, err := postgres.Migrate(t.Context(), newer); err != nil {
-		t.Fatal(err)
-	}
-	execute(t, direct(t, newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
-	latin := createLatin(t)
 	nobody := createRole(t, dsn, "NOLOGIN")
 	replace := func(old, replacement string) string { return strings.Replace(dsn, old, replacement, 1) }
 	for name, test := range map[string]struct {
@@ -47,8 +41,6 @@ func TestOpenRefuses(t *testing.T) {
 		"unknown user":      {dsn: replace("user="+config.User, "user=nobody_at_all"), message: "nobody_at_all"},
 		"refused login":     {dsn: replace("user="+config.User, "user="+nobody), message: "not permitted to log in"},
 		"unknown host":      {dsn: "host=nowhere.invalid dbname=x", message: "nowhere.invalid"},
-		"schema of later":   {dsn: newer, message: "version 99999"},
-		"encoding":          {dsn: latin, message: "LATIN1"},
 		"no connection":     {dsn: dsn, change: func(o *postgres.Options) { o.MaxConnections = 0 }, message: "connections"},
 		"more than maximum": {dsn: dsn, change: func(o *postgres.Options) { o.MinConnections = 2 }, message: "connections"},
 	} {

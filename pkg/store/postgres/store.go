@@ -87,23 +87,15 @@ func Open(ctx context.Context, options Options, bus *event.Bus) (*Store, error) 
 
 // start takes the connection unless it fails.
 func (s *Store) start(ctx context.Context, config *pgxpool.Config, connection *pgx.Conn) error {
-	if encoding := connection.PgConn().ParameterStatus("server_encoding"); encoding != "" && encoding != "UTF8" {
-		return fmt.Errorf("the encoding of the database is %s, it must be UTF8", encoding)
-	}
-	if err := warnOfLimit(ctx, connection, config.MaxConns+1, s.logger); err != nil {
-		return err
-	}
-	version, err := schemaVersion(ctx, connection)
+	version, err := checkDatabase(ctx, connection)
 	if err != nil {
 		return err
 	}
 	s.schema.Store(version)
-	switch latest := migrations.Latest(); {
-	case version > latest:
-		return fmt.Errorf("the schema of the database is version %d, newer than version %d of this server: install a later server", version, latest)
-	case version < latest:
-		// Ready says so.
-	default:
+	if err := warnOfLimit(ctx, connection, config.MaxConns+1, s.logger); err != nil {
+		return err
+	}
+	if version == migrations.Latest() { // Otherwise Ready says so.
 		if err := s.delivery.begin(ctx, connection); err != nil {
 			return err
 		}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/pem"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/vectors"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/parsec"
+)
+
+// databaseCommands are those that work on a database, with the other options
+// that they need. The files are in a folder of the test.
+func databaseCommands(folder string) map[string][]string {
+	file := func(name string) string { return filepath.Join(folder, name) }
+	id := parsec.UUID{1}.Hex()
+	certification := []string{"--service-label", "x", "--service-public-key", file("public"), "--authority-private-key", file("private")}
+	return map[string][]string{
+		"backend run":                          {"--blockstore", "MOCKED", "--administration-token", testkit.AdministrationToken},
+		"backend config":                       {"--blockstore", "MOCKED", "--administration-token", testkit.AdministrationToken},
+		"backend migrate":                      nil,
+		"backend migrate status":               nil,
+		"backend blockstore init":              {"--blockstore", "POSTGRESQL"},
+		"backend blockstore check":             {"--blockstore", "POSTGRESQL"},
+		"backend blockstore repair":            {"--blockstore", "POSTGRESQL"},
+		"backend blockstore orphans":           {"--blockstore", "POSTGRESQL"},
+		"backend blockstore copy":              {"--blockstore", "POSTGRESQL", "--to", "s3::region:bucket:key:secret"},
+		"human-accesses":                       {"--organization", "Acme"},
+		"sequester create-service":             append([]string{"--organization", "Acme"}, certification...),
+		"sequester import-service-certificate": {"--organization", "Acme", "--service-certificate", file("certificate")},
+		"sequester list-services":              {"--organization", "Acme"},
+		"sequester update-service":             {"--organization", "Acme", "--service", id, "--enable"},
+		"sequester export-realm": {
+			"--organization", "Acme", "--service", id, "--realm", id, "--output", file("export"), "--blockstore", "POSTGRESQL",
+		},
+	}
+}
+
+// TestCommandsNeedADatabase says that the option is missing when it is, and
+// that MOCKED is none for commands that would work on nothing.
+func TestCommandsNeedADatabase(t *testing.T) {
+	s, folder := &shell{t: t}, t.TempDir()
+	keys := vectors.Load[struct {
+		RSA map[string]struct {
+			Private []byte `json:"private_key_pkcs8_der"`
+			Public  []byte `json:"public_key_spki_der"`
+		} `json:"rsa"`
+	}](t, "keys.json").RSA
+	for name, block := range map[string]*pem.Block{
+		"public":  {Type: "PUBLIC KEY", Bytes: keys["sequester_service"].Public},
+		"private": {Type: "PRIVATE KEY", Bytes: keys["sequester_authority"].Private},
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commands := databaseCommands(folder)
+	s.succeed(append([]string{"sequester", "generate-service-certificate", "-o", filepath.Join(folder, "certificate")},
+		commands["sequester create-service"][2:]...)...)
+	for name, more := range commands {
+		arguments := append(strings.Fields(name), more...)
+		stdout, _, err := s.run(arguments...)
+		if _, usage := errors.AsType[*config.UsageError](err); !usage || err.Error() != "Missing option '--db'." || stdout != "" {
+			t.Errorf("%s: printed %q, error %v", name, stdout, err)
+		}
+		if name == "backend run" || name == "backend config" {
+			continue // They take MOCKED.
+		}
+		_, _, err = s.run(append(arguments, "--db", "MOCKED")...)
+		if err == nil || err.Error() != "Invalid value for '--db': this command needs a PostgreSQL database." {
+			t.Errorf("%s on MOCKED: %v", name, err)
+		}
+	}
+	p := program{environment: environmentOf(nil), stdout: &testkit.Output{}, stderr: &testkit.Output{}}
+	walkCommands(p.rootCommand(), func(command *cobra.Command) {
+		path := strings.TrimPrefix(command.CommandPath(), "parsec ")
+		_, listed := commands[path]
+		_, alias := commands[strings.TrimPrefix(path, "backend ")]
+		asksServer := path == "backend healthcheck"
+		if command.Runnable() && !listed && !alias && !asksServer && command.Flags().Lookup("db") != nil {
+			t.Errorf("%s has --db and is not tested", command.CommandPath())
+		}
+	})
+}
+
+// walkCommands visits a command and those below it.
+func walkCommands(command *cobra.Command, visit func(*cobra.Command)) {
+	visit(command)
+	for _, below := range slices.Clone(command.Commands()) {
+		walkCommands(below, visit)
+	}
+}
