@@ -78,6 +78,58 @@ func BenchmarkVersions(b *testing.B) {
 	}
 }
 
+const (
+	// pollers is how many connections ask for all changes, whose replies are
+	// long.
+	pollers = 4
+	// polledVlobs is how many changes each of them is told in a round.
+	polledVlobs = manyVersions / versionsPerVlob
+)
+
+// BenchmarkPollFromZero compares a realm with few vlobs and one with more than
+// a map may have items that is received, when all changes are polled: it counts
+// changes, which must not cost more each when there are many.
+func BenchmarkPollFromZero(b *testing.B) {
+	newSide := func(name string, versions int) *polls {
+		dsn := testkit.NewPostgres(b)
+		o := newOrganization(b, startOn(b, dsn))
+		realm := o.newRealm(b)
+		fillVersions(b, dsn, realm, versions)
+		return newPolls(b, o, name, realm, versions/versionsPerVlob)
+	}
+	compareRounds(b, "ratio-many-to-few", polledVlobs, newSide("few-changes", fewVersions), newSide("many-changes", manyVersions))
+}
+
+// polls is a side that counts the changes that it is told of.
+type polls struct {
+	side
+	vlobs int
+}
+
+func newPolls(b *testing.B, o *organization, name string, realm parsec.RealmID, vlobs int) *polls {
+	b.Helper()
+	const longestReply = 4 << 20
+	p := &polls{side{name: name}, vlobs}
+	for range pollers {
+		e := newExchange(o.dial(b), encode(b, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm}))
+		e.socket.SetReadLimit(longestReply)
+		e.buffer = make([]byte, longestReply)
+		p.exchanges = append(p.exchanges, e)
+	}
+	return p
+}
+
+// round has every connection told of so many changes.
+func (p *polls) round(b *testing.B, changes int) {
+	b.Helper()
+	p.side.round(b, changes/p.vlobs)
+}
+
+func (p *polls) result() (name string, perSecond float64) {
+	name, perSecond = p.side.result()
+	return name, perSecond * float64(p.vlobs)
+}
+
 // numberedVlobs asks for another one of the vlobs of fillVersions each time.
 func numberedVlobs(b *testing.B, o *organization, command *protocol.Command, request any, random *rand.Rand, versions int) *exchange {
 	b.Helper()

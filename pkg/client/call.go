@@ -51,7 +51,7 @@ func roundTrip(ctx context.Context, transport Transport, command string, request
 // checkReply returns nil for an ok reply, a *protocol.Refusal for another
 // status, and any other error for what is no reply.
 func checkReply(reply []byte) error {
-	if err := wire.Scan(reply); err != nil {
+	if err := wire.ScanReply(reply); err != nil {
 		return err
 	}
 	status, found := wire.LookupString(reply, "status")

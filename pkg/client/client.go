@@ -15,9 +15,10 @@ import (
 // such as a reply that does not decode.
 var ErrProtocol = errors.New("the server broke the protocol")
 
-// maxMessageBytes is the longest message or HTTP body that is read
-// (docs/protocol/transport.md §4).
-const maxMessageBytes = 16 << 20
+// maxMessageBytes is the longest message or HTTP body that is read. What a
+// server says has no limit in the protocol: the changes of two million vlobs
+// fit, and what never ends does not.
+const maxMessageBytes = 64 << 20
 
 const (
 	maxIdleConnections    = 64

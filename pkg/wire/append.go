@@ -28,8 +28,9 @@ func Marshal(value any) ([]byte, error) { return Append(nil, value) }
 // and maps are empty ones, unless their field may be nil.
 //
 // On error dst is returned unchanged: the type is not supported, or the value
-// is one that Scan refuses (a text that is not UTF-8, something over the
-// limits, a date outside years 1 to 9999).
+// is one that ScanReply refuses (a text that is not UTF-8, something over the
+// limits, a date outside years 1 to 9999). There is no limit of items: who
+// encodes a message for a server keeps to those of Scan.
 func Append(dst []byte, value any) ([]byte, error) {
 	out, err := appendAny(dst, value, 0)
 	if err != nil {
@@ -66,9 +67,6 @@ func appendMap(dst []byte, head []Field, tail any) ([]byte, error) {
 		}
 		v = addressable(v)
 		count += last.count(v)
-	}
-	if count > maxMapItems {
-		return nil, errTooManyItems
 	}
 	dst = appendMapHead(dst, count)
 	var err error
@@ -229,9 +227,6 @@ func (p encoderPlan) slice(t reflect.Type) (encodeFunc, error) {
 		if depth == maxDepth {
 			return nil, errTooDeep
 		}
-		if v.Len() > maxArrayItems {
-			return nil, errTooManyItems
-		}
 		dst = appendArrayHead(dst, v.Len())
 		var err error
 		for i := range v.Len() {
@@ -258,9 +253,6 @@ func (p encoderPlan) mapping(t reflect.Type) (encodeFunc, error) {
 	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 		if depth == maxDepth {
 			return nil, errTooDeep
-		}
-		if v.Len() > maxMapItems {
-			return nil, errTooManyItems
 		}
 		dst = appendMapHead(dst, v.Len())
 		// Items are encoded aside, then sorted by their encoded keys.

@@ -2,12 +2,13 @@
 // (docs/protocol/transport.md §5): a scanner that decides whether bytes from
 // outside are one legal value, and a codec between legal values and Go types.
 //
-// Bytes from outside go through Scan first, then IsMap, LookupString and
-// Unmarshal. Nothing is allocated because of a declared length: every length
-// and count is compared with the bytes left and with the limits of §5.2.
+// Bytes from outside go through Scan first, or ScanReply those of a server,
+// then IsMap, LookupString and Unmarshal. Nothing is allocated because of a
+// declared length: every length and count is compared with the bytes left, and
+// lengths with the limit of §5.2, which Scan applies to counts as well.
 // Unmarshal, LookupString and Decode do not panic on bytes that were not
-// scanned either, but only Scan checks text, extensions, depth and the end.
-// What Append writes, Scan accepts.
+// scanned either, but only the scans check text, extensions, depth and the end.
+// What Append writes, ScanReply accepts.
 //
 // # Struct tags
 //

@@ -21,8 +21,14 @@ const (
 // bytes, date-times of years 1 to 9999, and nothing after the value. Other
 // extensions are legal whatever they hold. It allocates nothing; its errors
 // wrap ErrMalformed.
-func Scan(data []byte) error {
-	c := cursor{data: data}
+func Scan(data []byte) error { return scanWhole(data, true) }
+
+// ScanReply is Scan for what a server says: arrays and maps of any number of
+// items are legal, as many as there are vlobs in a realm.
+func ScanReply(data []byte) error { return scanWhole(data, false) }
+
+func scanWhole(data []byte, limited bool) error {
+	c := scanner{cursor: cursor{data: data}, limited: limited}
 	if err := c.scan(0); err != nil {
 		return err
 	}
@@ -32,7 +38,14 @@ func Scan(data []byte) error {
 	return nil
 }
 
-func (c *cursor) scan(depth int) error {
+// scanner is a cursor that checks each value that it passes.
+type scanner struct {
+	cursor
+	// limited tells that arrays and maps may only have so many items.
+	limited bool
+}
+
+func (c *scanner) scan(depth int) error {
 	t, err := c.next()
 	if err != nil {
 		return err
@@ -44,6 +57,9 @@ func (c *cursor) scan(depth int) error {
 		if depth == maxDepth {
 			return errTooDeep
 		}
+		if c.limited && t.n > maxArrayItems {
+			return errTooManyItems
+		}
 		for range t.n {
 			if err := c.scan(depth + 1); err != nil {
 				return err
@@ -52,6 +68,9 @@ func (c *cursor) scan(depth int) error {
 	case kindMap:
 		if depth == maxDepth {
 			return errTooDeep
+		}
+		if c.limited && t.n > maxMapItems {
+			return errTooManyItems
 		}
 		for range t.n {
 			key, err := c.next()
@@ -73,7 +92,7 @@ func (c *cursor) scan(depth int) error {
 }
 
 // check looks into the body of t.
-func (c *cursor) check(t token) error {
+func (c *scanner) check(t token) error {
 	switch t.kind {
 	case kindString:
 		if !utf8.Valid(c.body(t)) {
