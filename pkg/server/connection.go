@@ -45,6 +45,8 @@ type connection struct {
 	abandonable bool
 	// draining tells that the connection closes after the running command.
 	draining bool
+	// sending tells that a reply is on its way.
+	sending bool
 	// closed tells that nothing more may be sent.
 	closed bool
 	// closing is closed once the close handshake is over, nil before it begins.
@@ -245,18 +247,27 @@ func (c *connection) interrupt(ended bool) {
 func (c *connection) send(reply []byte) {
 	c.mu.Lock()
 	closed := c.closed
+	c.sending = !closed
 	c.mu.Unlock()
 	if closed {
 		return
 	}
-	if err := c.socket.Write(context.Background(), websocket.MessageBinary, reply); err != nil {
+	err := c.socket.Write(context.Background(), websocket.MessageBinary, reply)
+	c.mu.Lock()
+	c.sending = false
+	if c.closed {
+		c.cutSoon()
+	}
+	c.mu.Unlock()
+	if err != nil {
 		c.caller.logger.Debug("reply not delivered", "error", err)
 		c.close(websocket.StatusInternalError)
 	}
 }
 
-// close sends a close frame and lets the peer answer it, on a goroutine that
-// end waits for: it may be called from anywhere.
+// close sends a close frame, after the reply on its way, and lets the peer
+// answer it for a while, on a goroutine that end waits for: it may be called
+// from anywhere.
 func (c *connection) close(code websocket.StatusCode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -265,13 +276,20 @@ func (c *connection) close(code websocket.StatusCode) {
 	}
 	c.closed = true
 	c.closing = make(chan struct{})
-	go func() { // the library bounds it to ten seconds
+	if !c.sending {
+		c.cutSoon()
+	}
+	go func() { // the library waits five seconds for the reply on its way
 		defer close(c.closing)
 		if err := c.socket.Close(code, ""); err != nil {
 			c.caller.logger.Debug("close not acknowledged", "error", err)
 		}
 	}()
 }
+
+// cutSoon gives the peer time to answer the close frame. Official clients keep
+// connections that they do not read, and never answer.
+func (c *connection) cutSoon() { time.AfterFunc(closeTimeout, c.guard.cut) }
 
 // end waits for the close handshake, if there is one, and releases the session
 // and the socket.
@@ -312,7 +330,7 @@ func (c *connection) cut() {
 		c.cancel()
 	}
 	c.mu.Unlock()
-	_ = c.guard.Close() // first: CloseNow waits for a close handshake in progress
+	c.guard.cut() // first: CloseNow waits for a close handshake in progress
 	_ = c.socket.CloseNow()
 }
 

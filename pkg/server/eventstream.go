@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"time"
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/protocol"
@@ -50,6 +51,7 @@ func (call *rpc) streamEvents() error {
 	defer call.caller.logger.Debug("event stream ended")
 	call.w.Header().Set("Content-Type", eventStreamType)
 	call.w.Header().Set("Cache-Control", "no-cache")
+	defer call.cutUnread(ctx)()
 	chunk := []byte(keepAliveComment)
 	for {
 		if err := call.sendChunk(chunk); err != nil {
@@ -72,8 +74,12 @@ func (call *rpc) streamEvents() error {
 
 var errKeepAlive = errors.New("no event for a while")
 
-// nextEvent waits for an event, or for the time of a keep-alive.
+// nextEvent waits for an event, or for the time of a keep-alive. It gives none
+// once ctx is done, even if there are some.
 func (call *rpc) nextEvent(ctx context.Context, session *backend.Session) (protocol.Event, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	silence := call.server.options.EventStreamKeepAlive
 	if silence <= 0 {
 		return call.server.backend.EventsListen(ctx, session, &protocol.EventsListenRequest{Wait: true})
@@ -92,6 +98,25 @@ func (call *rpc) sendChunk(chunk []byte) error {
 		return err
 	}
 	return http.NewResponseController(call.w).Flush()
+}
+
+// cutUnread ends a write that lasts although ctx is done: the client does not
+// read. The caller calls stop.
+func (call *rpc) cutUnread(ctx context.Context) (stop func()) {
+	written, end := context.WithCancel(context.WithoutCancel(ctx))
+	unregister := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(closeTimeout)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			_ = http.NewResponseController(call.w).SetWriteDeadline(time.Now())
+		case <-written.Done():
+		}
+	})
+	return func() {
+		unregister()
+		end()
+	}
 }
 
 // appendStreamed encodes an event as one line of a stream.

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -50,6 +51,16 @@ func (g *guardedConn) Write(p []byte) (int, error) {
 			return written, err
 		}
 	}
+}
+
+// cut ends the connection without waiting for the peer, which TLS would do to
+// say that it ends.
+func (g *guardedConn) cut() {
+	if encrypted, isTLS := g.Conn.(*tls.Conn); isTLS {
+		encrypted.NetConn().Close()
+		return
+	}
+	g.Conn.Close()
 }
 
 func (g *guardedConn) sign() { g.lastSign.Store(time.Now().Unix()) }

@@ -35,6 +35,10 @@ const (
 	sweepInterval   = 30 * time.Second
 	silenceForPing  = 25 * time.Second
 	pongTimeout     = 30 * time.Second
+	// closeTimeout is how long a peer that should end may take to do so: to
+	// answer a close frame (docs/protocol/transport.md §4), to send the request
+	// that it connected for, to read the rest of a stream.
+	closeTimeout = 500 * time.Millisecond
 )
 
 // Options are the settings of a server.
@@ -91,6 +95,8 @@ type Server struct {
 	endOfLasting context.CancelFunc
 	// work counts the goroutines of connections, the sweeper, and the watch.
 	work sync.WaitGroup
+	// silent are the connections that have sent no request yet.
+	silent silentConns
 	// unavailable is why no command can run, nil while they can.
 	unavailable atomic.Pointer[error]
 
@@ -121,6 +127,7 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 		handlers:     handlers,
 		newChallenge: newChallenge,
 		connections:  map[*connection]struct{}{},
+		silent:       silentConns{conns: map[net.Conn]struct{}{}},
 	}
 	s.commands, s.cancelCommands = context.WithCancel(context.Background())
 	s.lasting, s.endOfLasting = context.WithCancel(context.Background())
@@ -131,6 +138,7 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       keepAlive,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		ConnState:         s.silent.track,
 	}
 	s.work.Go(s.sweep)
 	s.work.Go(s.watchState)
@@ -150,40 +158,11 @@ func (s *Server) Serve(listener net.Listener) error {
 	return nil
 }
 
-// Shutdown accepts nothing more and ends every connection: idle and waiting
-// ones at once, the others when their command is finished, WebSockets with a
-// going-away close frame; clients connect again by themselves. When ctx is
-// done the rest is cut.
-func (s *Server) Shutdown(ctx context.Context) {
-	s.mu.Lock()
-	s.endOfLasting()
-	s.mu.Unlock()
-	s.each((*connection).drain)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if s.http.Shutdown(ctx) != nil {
-			_ = s.http.Close()
-		}
-		s.work.Wait()
-	}()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		s.cancelCommands()
-		s.each((*connection).cut)
-		<-ended
-	}
-	s.cancelCommands()
-}
-
 // Serving tells whether commands can run, as last found.
 func (s *Server) Serving() bool {
 	err := s.unavailable.Load()
 	return err == nil || *err == nil
 }
-
-func (s *Server) isDraining() bool { return s.lasting.Err() != nil }
 
 // start runs a connection on a goroutine of its own, then on another once the
 // handshake is accepted: an idle connection shall not keep the stack that the
