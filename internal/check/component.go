@@ -22,6 +22,8 @@ type component struct {
 	programs []string
 	// command succeeds where tests find the component by another way.
 	command []string
+	// root tells that only root can start it.
+	root    bool
 	install string
 }
 
@@ -75,6 +77,12 @@ var components = []component{
 		install:  "apt-get install caddy",
 	},
 	{
+		name: "Postfix", tag: "without_postfix",
+		programs: []string{"/usr/sbin/postfix"},
+		root:     true,
+		install:  "apt-get install postfix sasl2-bin libsasl2-modules, and be root",
+	},
+	{
 		name: "systemd", tag: "without_systemd",
 		programs: []string{"systemd-analyze"},
 		install:  "apt-get install systemd",
@@ -84,6 +92,9 @@ var components = []component{
 func (c component) found(ctx context.Context, gopath string) bool {
 	if c.variable != "" && os.Getenv(c.variable) != "" {
 		return true
+	}
+	if c.root && os.Geteuid() != 0 {
+		return false
 	}
 	for _, program := range c.programs {
 		if _, err := exec.LookPath(program); err == nil {

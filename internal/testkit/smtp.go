@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/mail"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/emersion/go-sasl"
@@ -30,7 +31,8 @@ type SMTPOptions struct {
 	Encryption config.EmailEncryption
 	// User and Password: nobody needs to log in without.
 	User, Password string
-	// Mechanisms are the ways to log in, PLAIN and LOGIN.
+	// Mechanisms are the ways to log in that are offered. PLAIN and LOGIN
+	// work.
 	Mechanisms []string
 	// Recipient refuses recipients by its error, or blocks.
 	Recipient func(to string) error
@@ -47,6 +49,7 @@ type SMTP struct {
 	port    int
 	roots   *x509.CertPool
 	mails   chan Mail
+	failed  atomic.Int64
 }
 
 // Mail is an e-mail as it arrived.
@@ -121,6 +124,9 @@ func (s *SMTP) Next(ctx context.Context, t testing.TB) Mail {
 
 // Empty tells whether every e-mail was taken.
 func (s *SMTP) Empty() bool { return len(s.mails) == 0 }
+
+// FailedLogins is how often somebody did not get in.
+func (s *SMTP) FailedLogins() int { return int(s.failed.Load()) }
 
 // loopbackCertificate is one for 127.0.0.1, signed by itself.
 func loopbackCertificate(t testing.TB) tls.Certificate {
@@ -198,7 +204,7 @@ type smtpLogin struct {
 func (s *smtpLogin) AuthMechanisms() []string { return s.server.options.Mechanisms }
 
 func (s *smtpLogin) Auth(mechanism string) (sasl.Server, error) {
-	if mechanism == sasl.Plain {
+	if strings.EqualFold(mechanism, sasl.Plain) {
 		return sasl.NewPlainServer(func(_, user, password string) error { return s.login(user, password) }), nil
 	}
 	return &loginServer{login: s.login}, nil
@@ -225,6 +231,7 @@ func (s *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 
 func (s *smtpLogin) login(user, password string) error {
 	if user != s.server.options.User || password != s.server.options.Password {
+		s.server.failed.Add(1)
 		return smtp.ErrAuthFailed
 	}
 	s.known = true

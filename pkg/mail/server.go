@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
@@ -19,12 +20,6 @@ import (
 // stepLimit bounds each step of a delivery, whatever its context allows.
 const stepLimit = 30 * time.Second
 
-// Replies to a recipient that tell nothing of it.
-const (
-	replyClosing       = 421
-	replyLoginRequired = 530
-)
-
 // smtpServer is an SMTP server. Each e-mail has a connection of its own.
 type smtpServer struct {
 	settings config.Email
@@ -32,11 +27,45 @@ type smtpServer struct {
 	hello string
 	// roots verify the server's certificate, nil for the system's.
 	roots *x509.CertPool
+	// mechanism logged in last: a string. Failed logins make some servers shut
+	// their clients out, so the next e-mail begins with it.
+	mechanism atomic.Value
 }
 
 // deliver talks to the server until the e-mail is accepted. Encryption that
 // is wanted and not to be had is an error: nothing goes in clear instead.
 func (s *smtpServer) deliver(ctx context.Context, message *gomail.Msg) error {
+	login := s.login()
+	for {
+		err := s.attempt(ctx, message, login)
+		if login != nil && err != nil {
+			if login.again(err) && ctx.Err() == nil {
+				continue
+			}
+			err = login.explain(err)
+		}
+		if login != nil && login.worked() != "" {
+			s.mechanism.Store(login.worked())
+		}
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("the SMTP server took too long: %w", err)
+		}
+		return err
+	}
+}
+
+// login is nil if the settings ask for none.
+func (s *smtpServer) login() *login {
+	password := s.settings.Password.Reveal()
+	if s.settings.User == "" || password == "" {
+		return nil
+	}
+	first, _ := s.mechanism.Load().(string)
+	return &login{user: s.settings.User, password: password, host: s.settings.Host, first: first}
+}
+
+// attempt is one connection of deliver.
+func (s *smtpServer) attempt(ctx context.Context, message *gomail.Msg, login *login) error {
 	connection, err := s.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to the SMTP server: %w", err)
@@ -44,7 +73,7 @@ func (s *smtpServer) deliver(ctx context.Context, message *gomail.Msg) error {
 	defer connection.Close()
 	// The library has time limits for each step only.
 	defer context.AfterFunc(ctx, func() { connection.Close() })()
-	client, err := s.client(connection, message)
+	client, err := s.client(connection, message, login)
 	if err != nil {
 		return err
 	}
@@ -54,9 +83,6 @@ func (s *smtpServer) deliver(ctx context.Context, message *gomail.Msg) error {
 	}
 	if err == nil {
 		err = errors.New("the e-mail was not accepted")
-	}
-	if ctx.Err() != nil {
-		err = fmt.Errorf("the SMTP server took too long: %w", err)
 	}
 	return err
 }
@@ -74,7 +100,7 @@ func (s *smtpServer) tlsConfig() *tls.Config {
 }
 
 // client is for one e-mail over a connection.
-func (s *smtpServer) client(connection net.Conn, message *gomail.Msg) (*gomail.Client, error) {
+func (s *smtpServer) client(connection net.Conn, message *gomail.Msg, login *login) (*gomail.Client, error) {
 	options := []gomail.Option{
 		gomail.WithPort(s.settings.Port), gomail.WithTimeout(stepLimit), gomail.WithoutNoop(),
 		gomail.WithDialContextFunc(func(context.Context, string, string) (net.Conn, error) { return connection, nil }),
@@ -91,30 +117,8 @@ func (s *smtpServer) client(connection net.Conn, message *gomail.Msg) (*gomail.C
 	if err == nil && isASCII(sender+strings.Join(recipients, "")) {
 		options = append(options, gomail.WithoutSMTPUTF8())
 	}
-	if password := s.settings.Password.Reveal(); s.settings.User != "" && password != "" {
-		options = append(options, gomail.WithUsername(s.settings.User), gomail.WithPassword(password),
-			gomail.WithOpportunisticSMTPAuth(s.mechanisms()...))
+	if login != nil {
+		options = append(options, gomail.WithSMTPAuthCustom(login))
 	}
 	return gomail.NewClient(s.settings.Host, options...)
-}
-
-// mechanisms are the ways to log in, the best first. In clear the password
-// itself goes last, and only because the operator asked for no encryption.
-func (s *smtpServer) mechanisms() []gomail.SMTPAuthType {
-	mechanisms := []gomail.SMTPAuthType{gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthSCRAMSHA1, gomail.SMTPAuthCramMD5}
-	if s.settings.Encryption() == config.EmailClear {
-		return append(mechanisms, gomail.SMTPAuthPlainNoEnc, gomail.SMTPAuthLoginNoEnc)
-	}
-	return append(mechanisms, gomail.SMTPAuthPlain, gomail.SMTPAuthLogin)
-}
-
-// isRecipientRefused tells whether the server answered that it does not take
-// e-mails for this recipient.
-func isRecipientRefused(err error) bool {
-	failure, found := errors.AsType[*gomail.SendError](err)
-	if !found || failure.Reason != gomail.ErrSMTPRcptTo {
-		return false
-	}
-	code := failure.ErrorCode()
-	return code != 0 && code != replyClosing && code != replyLoginRequired
 }

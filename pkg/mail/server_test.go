@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -32,6 +33,10 @@ func TestEncryptionAndLogin(t *testing.T) {
 		"STARTTLS, PLAIN":    login(config.EmailSTARTTLS, "PLAIN", "LOGIN"),
 		"STARTTLS, LOGIN":    login(config.EmailSTARTTLS, "LOGIN"),
 		"STARTTLS, XOAUTH2…": login(config.EmailSTARTTLS, "XOAUTH2", "LOGIN"),
+		// The server of these tests offers what it cannot do, as some do.
+		"TLS, CRAM-MD5…":        login(config.EmailTLS, "CRAM-MD5", "PLAIN"),
+		"STARTTLS, SCRAM…":      login(config.EmailSTARTTLS, "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "LOGIN"),
+		"TLS, in another case…": login(config.EmailTLS, "cram-md5", "plain"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -62,6 +67,10 @@ func TestNotAvailable(t *testing.T) {
 			nil, "auth"},
 		{"login wanted, none set", testkit.SMTPOptions{Encryption: config.EmailTLS, User: "parsec", Password: "secret", Mechanisms: []string{"PLAIN"}},
 			func(s *config.Email) { s.User = "" }, "authenticate"},
+		{"wrong password everywhere", testkit.SMTPOptions{Encryption: config.EmailTLS, User: "parsec", Password: "secret", Mechanisms: []string{"PLAIN", "CRAM-MD5"}},
+			func(s *config.Email) { s.Password = config.NewSecret("other") }, "log in by CRAM-MD5"},
+		{"better login refused in clear", testkit.SMTPOptions{Encryption: config.EmailClear, User: "parsec", Password: "secret", Mechanisms: []string{"PLAIN", "CRAM-MD5"}},
+			nil, "log in by CRAM-MD5"},
 		{"STARTTLS not offered", testkit.SMTPOptions{Encryption: config.EmailClear},
 			func(s *config.Email) { s.UseTLS = true }, "STARTTLS"},
 		{"TLS to a server in clear", testkit.SMTPOptions{Encryption: config.EmailClear},
@@ -115,6 +124,80 @@ func TestRefusedRecipient(t *testing.T) {
 			Recipient: func(string) error { return &smtp.SMTPError{Code: code, Message: "no such mailbox"} },
 		})
 		wantSent(t, newMailer(server.Settings()), invitation(parsec.InvitationUser), protocol.EmailBadRecipient)
+	}
+}
+
+// TestLoginIsRemembered begins with the mechanism that worked: the failed ones
+// make some servers shut their clients out.
+func TestLoginIsRemembered(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartSMTP(t, testkit.SMTPOptions{
+		Encryption: config.EmailTLS, User: "parsec", Password: "secret", Mechanisms: []string{"CRAM-MD5", "PLAIN", "LOGIN"},
+	})
+	mailer := trusting(server, server.Settings())
+	for range 3 {
+		wantSent(t, mailer, invitation(parsec.InvitationUser), protocol.EmailSuccess)
+	}
+	if failed := server.FailedLogins(); failed != 1 {
+		t.Errorf("%d failed logins for three e-mails, want the first one", failed)
+	}
+}
+
+// TestWhomARefusalIsAbout has the words of real servers.
+func TestWhomARefusalIsAbout(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		code     int
+		enhanced string
+		text     string
+		want     protocol.EmailSent
+	}{
+		{550, "5.1.1", "<bob@example.com>: Recipient address rejected: User unknown in virtual mailbox table", protocol.EmailBadRecipient},
+		{550, "5.1.1", "The email account that you tried to reach does not exist", protocol.EmailBadRecipient},
+		{450, "4.1.1", "<bob@example.com>: Recipient address rejected: unverified address", protocol.EmailBadRecipient},
+		{550, "5.1.10", "RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup", protocol.EmailBadRecipient},
+		{550, "5.4.1", "Recipient address rejected: Access denied. AS(201806281)", protocol.EmailBadRecipient},
+		{552, "5.2.2", "Mailbox full", protocol.EmailBadRecipient},
+		{550, "5.2.1", "The email account that you tried to reach is disabled", protocol.EmailBadRecipient},
+		{550, "5.1.2", "<bob@example.com>: Recipient address rejected: Domain not found", protocol.EmailBadRecipient},
+		{554, "5.7.1", "<bob@example.com>: Relay access denied", protocol.EmailBadRecipient},
+		{550, "5.7.1", "Unable to relay", protocol.EmailBadRecipient},
+		{550, "", "unknown user", protocol.EmailBadRecipient},
+		{553, "", "sorry, no mailbox here by that name", protocol.EmailBadRecipient},
+		{550, "5.1.1", "<sender@example.com>: no such user here", protocol.EmailBadRecipient},
+
+		{550, "5.7.1", "<parsec>: Helo command rejected: need fully-qualified hostname", protocol.EmailNotAvailable},
+		{504, "5.5.2", "<parsec>: Helo command rejected: need fully-qualified hostname", protocol.EmailNotAvailable},
+		{450, "4.7.1", "<parsec.example.com>: Helo command rejected: Host not found", protocol.EmailNotAvailable},
+		{450, "4.7.25", "Client host rejected: cannot find your hostname, [192.0.2.1]", protocol.EmailNotAvailable},
+		{554, "5.7.1", "<unknown[192.0.2.1]>: Client host rejected: Access denied", protocol.EmailNotAvailable},
+		{554, "5.7.1", "Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.example", protocol.EmailNotAvailable},
+		{553, "5.7.1", "<no-reply@example.com>: Sender address rejected: not owned by user parsec", protocol.EmailNotAvailable},
+		{553, "5.7.1", "<no-reply@example.com>: Sender address rejected: not logged in", protocol.EmailNotAvailable},
+		{550, "5.1.8", "<no-reply@example.com>: Sender address rejected: Domain not found", protocol.EmailNotAvailable},
+		{550, "5.1.0", "<no-reply@example.com>: Sender address rejected: User unknown", protocol.EmailNotAvailable},
+		{450, "4.1.7", "<no-reply@example.com>: Sender address rejected: unverified address", protocol.EmailNotAvailable},
+		{550, "5.1.1", "<no-reply@example.com>: Sender address rejected: undeliverable address", protocol.EmailNotAvailable},
+		{450, "4.7.1", "Error: too much mail from 192.0.2.1", protocol.EmailNotAvailable},
+		{450, "4.2.1", "The user you are trying to contact is receiving mail at a rate that prevents additional messages", protocol.EmailNotAvailable},
+		{450, "4.2.0", "<bob@example.com>: Recipient address rejected: Greylisted, see http://postgrey.example", protocol.EmailNotAvailable},
+		{451, "4.7.1", "Greylisting in action, please come back later", protocol.EmailNotAvailable},
+		{451, "4.3.0", "Temporary lookup failure", protocol.EmailNotAvailable},
+		{452, "4.5.3", "Too many recipients", protocol.EmailNotAvailable},
+		{550, "5.7.26", "Unauthenticated email from example.com is not accepted due to DMARC policy", protocol.EmailNotAvailable},
+		{550, "", "SPF check failed", protocol.EmailNotAvailable},
+		{550, "", "authentication required", protocol.EmailNotAvailable},
+		{503, "", "valid RCPT command must precede DATA", protocol.EmailNotAvailable},
+	} {
+		t.Run(fmt.Sprint(tt.code, " ", tt.enhanced, " ", tt.text), func(t *testing.T) {
+			t.Parallel()
+			refusal := &smtp.SMTPError{Code: tt.code, EnhancedCode: smtp.NoEnhancedCode, Message: tt.text}
+			if tt.enhanced != "" {
+				refusal.Message = tt.enhanced + " " + tt.text
+			}
+			server := testkit.StartSMTP(t, testkit.SMTPOptions{Recipient: func(string) error { return refusal }})
+			wantSent(t, newMailer(server.Settings()), invitation(parsec.InvitationUser), tt.want)
+		})
 	}
 }
 
