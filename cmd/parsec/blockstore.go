@@ -73,7 +73,7 @@ func openBlockNodes(settings config.Blockstore, database config.Database) (nodes
 		}
 	}
 	if settings.Uses(config.BlockstorePostgreSQL) {
-		if pool, err = postgres.NewPool(database.DSN.Reveal(), database.MaxConnections); err != nil {
+		if pool, err = postgres.NewPool(databaseSource(database), database.MaxConnections); err != nil {
 			return nil, nil, err
 		}
 	}

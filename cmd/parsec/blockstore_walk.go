@@ -87,7 +87,7 @@ func (p program) openSession(ctx context.Context, options *blockstoreOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	pool, err := postgres.NewPool(database.DSN.Reveal(), operatorConnections)
+	pool, err := postgres.NewPool(databaseSource(database), operatorConnections)
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted
 			return err
 		}
 		wanted.subject.RootVerifyKey = *organization.RootVerifyKey
-		pool, err := postgres.NewPool(database.DSN.Reveal(), database.MaxConnections)
+		pool, err := postgres.NewPool(databaseSource(database), database.MaxConnections)
 		if err != nil {
 			return err
 		}

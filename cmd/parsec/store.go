@@ -12,6 +12,11 @@ import (
 	"parsec-server/pkg/store/postgres"
 )
 
+// databaseSource names the database as settings do.
+func databaseSource(settings config.Database) postgres.Source {
+	return postgres.Source{DSN: settings.DSN.Reveal(), Reread: settings.CurrentDSN}
+}
+
 // openStore opens the store that settings describe, and migrates it if they
 // say so. The caller ends it with the function that it gets.
 func openStore(ctx context.Context, settings config.Database, bus *event.Bus, now func() parsec.DateTime, logger *slog.Logger) (store backend.Store, end func(), err error) {
@@ -20,6 +25,7 @@ func openStore(ctx context.Context, settings config.Database, bus *event.Bus, no
 	}
 	options := postgres.Options{
 		DSN:            settings.DSN.Reveal(),
+		Reread:         settings.CurrentDSN,
 		MinConnections: settings.MinConnections,
 		MaxConnections: settings.MaxConnections,
 		Retry:          postgres.Retry{Attempts: settings.ConnectionAttempts, Pause: settings.ConnectionPause},

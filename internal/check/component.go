@@ -47,6 +47,11 @@ var components = []component{
 		install:  installPostgreSQL,
 	},
 	{
+		name: "PgBouncer", tag: "without_pgbouncer",
+		programs: []string{"pgbouncer", "/usr/sbin/pgbouncer"},
+		install:  "apt-get install pgbouncer",
+	},
+	{
 		name: "MinIO", tag: "without_minio", variable: "PARSEC_TEST_S3",
 		programs: []string{"minio", "$GOPATH/bin/minio"},
 		install:  "go install github.com/minio/minio@latest",

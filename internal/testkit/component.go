@@ -31,7 +31,7 @@ func FindProgram(t testing.TB, name, install string) string {
 	if path, err := exec.LookPath(name); err == nil {
 		return path
 	}
-	folders := []string{os.Getenv("GOBIN"), filepath.Join(build.Default.GOPATH, "bin")}
+	folders := []string{os.Getenv("GOBIN"), filepath.Join(build.Default.GOPATH, "bin"), "/usr/sbin"}
 	for _, folder := range folders {
 		if path, err := exec.LookPath(filepath.Join(folder, name)); folder != "" && err == nil {
 			return path

@@ -19,7 +19,7 @@ import (
 // openPostgres gives a store, as the server uses it, until the test ends.
 func openPostgres(t testing.TB, dsn string) *blockstore.Limited {
 	t.Helper()
-	pool, err := postgres.NewPool(dsn, 4)
+	pool, err := postgres.NewPool(postgres.Source{DSN: dsn}, 4)
 	if err != nil {
 		t.Fatal(err)
 	}

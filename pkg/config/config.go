@@ -69,6 +69,9 @@ const UnlimitedConnectionAttempts = math.MaxInt
 type Database struct {
 	// DSN is of PostgreSQL, or Mocked.
 	DSN Secret
+	// DSNFile is the file that the DSN was read from, "" for none. It may get
+	// another content, with another password.
+	DSNFile string
 	// MinConnections and MaxConnections bound the pool; MaxConnections is at
 	// least 1 and no less than MinConnections.
 	MinConnections int32
@@ -86,6 +89,15 @@ type Database struct {
 
 // Mocked tells whether the state is kept in memory.
 func (d Database) Mocked() bool { return d.DSN.Reveal() == Mocked }
+
+// CurrentDSN gives the DSN of the moment: what the file holds now, if it is in
+// one.
+func (d Database) CurrentDSN() (string, error) {
+	if d.DSNFile == "" {
+		return d.DSN.Reveal(), nil
+	}
+	return readSecretFile(d.DSNFile)
+}
 
 // Type names the database in the start-up line.
 func (d Database) Type() string {

@@ -106,20 +106,26 @@ func Load(arguments []Argument, environment Environment) (Loaded, error) {
 // LoadDSN resolves the database alone, for the commands that need no other
 // setting. It is a PostgreSQL database.
 func LoadDSN(arguments []Argument, environment Environment) (Secret, error) {
-	config, err := loadOne("db", arguments, environment)
+	database, err := loadDSN(arguments, environment)
+	return database.DSN, err
+}
+
+// loadDSN is LoadDSN with the file that the DSN is in.
+func loadDSN(arguments []Argument, environment Environment) (Database, error) {
+	config, err := loadOne(databaseOption, arguments, environment)
 	if err != nil {
-		return Secret{}, err
+		return Database{}, err
 	}
 	if config.Database.Mocked() {
-		return Secret{}, &UsageError{"Invalid value for '--db': this command needs a PostgreSQL database."}
+		return Database{}, &UsageError{"Invalid value for '--db': this command needs a PostgreSQL database."}
 	}
-	return config.Database.DSN, nil
+	return config.Database, nil
 }
 
 // LoadDatabase resolves the database and its pool alone. It is a PostgreSQL
 // database.
 func LoadDatabase(arguments []Argument, environment Environment) (Database, error) {
-	dsn, err := LoadDSN(arguments, environment)
+	named, err := loadDSN(arguments, environment)
 	if err != nil {
 		return Database{}, err
 	}
@@ -136,7 +142,7 @@ func LoadDatabase(arguments []Argument, environment Environment) (Database, erro
 			}
 		}
 	}
-	l.config.Database.DSN = dsn
+	l.config.Database.DSN, l.config.Database.DSNFile = named.DSN, named.DSNFile
 	return l.config.Database, l.config.Database.checkPool()
 }
 
@@ -271,6 +277,9 @@ func (l *loader) parse(setting Setting, found resolved) error {
 	}
 	err := setting.parser(found.name)(&l.config, found.texts)
 	if err == nil {
+		if setting.Name == databaseOption {
+			l.config.Database.DSNFile = found.path
+		}
 		return nil
 	}
 	name := found.name

@@ -387,3 +387,31 @@ func TestTypesOfTheStartLine(t *testing.T) {
 		t.Errorf("got %s, %s, %s", deployed.Database.Type(), deployed.Blockstore.Type(), deployed.Email.Type())
 	}
 }
+
+// TestCurrentDSN has the file of the DSN replaced while the server runs.
+func TestCurrentDSN(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "db")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("password=first\n")
+	inFile := map[string]string{"PARSEC_DB_FILE": file}
+	whole := mustLoad(t, typed("blockstore=MOCKED", "administration-token="+goodToken), inFile).Config.Database
+	alone, err := LoadDatabase(nil, environmentOf(inFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("password=second\n")
+	for _, database := range []Database{whole, alone} {
+		if dsn, err := database.CurrentDSN(); dsn != "password=second" || err != nil || database.DSN.Reveal() != "password=first" {
+			t.Errorf("%q, %v, at first %q", dsn, err, database.DSN.Reveal())
+		}
+	}
+	given := mustLoad(t, typed(required...), inFile).Config.Database
+	if dsn, err := given.CurrentDSN(); dsn != Mocked || err != nil {
+		t.Errorf("given on the command line: %q, %v", dsn, err)
+	}
+}

@@ -35,7 +35,7 @@ var settings = []Setting{
 		Help:  "Port to listen on; 0 takes any free one.",
 		parse: into(func(c *Config) *int { return &c.Port }, parseInteger),
 	}, {
-		Name: "db", Variable: "PARSEC_DB", Kind: Text, Required: true, Secret: true, mask: masked(maskDSN), Since: "1.13", Group: groupStorage,
+		Name: databaseOption, Variable: "PARSEC_DB", Kind: Text, Required: true, Secret: true, mask: masked(maskDSN), Since: "1.13", Group: groupStorage,
 		Development: Mocked, development: always(Mocked),
 		Help:  "DSN of a PostgreSQL database, or MOCKED to keep everything in memory.",
 		parse: into(func(c *Config) *Secret { return &c.Database.DSN }, parseSecret),
@@ -232,6 +232,7 @@ func defaultSender(c *Config) string {
 }
 
 const (
+	databaseOption    = "db"
 	developmentOption = "dev"
 	mockedSender      = "no-reply@parsec.com"
 )

@@ -19,7 +19,7 @@ import (
 
 func openPool(t testing.TB, dsn string) *pgxpool.Pool {
 	t.Helper()
-	pool, err := postgres.NewPool(dsn, 2)
+	pool, err := postgres.NewPool(postgres.Source{DSN: dsn}, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

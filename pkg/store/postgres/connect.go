@@ -13,7 +13,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // The limits of each connection, unless its DSN sets them.
@@ -26,46 +25,16 @@ const (
 	lockLimit = 10 * time.Second
 )
 
-// parse reads a DSN in every form that pgx reads.
-func parse(dsn string) (*pgxpool.Config, error) {
-	config, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		// The error of pgx quotes the DSN but for what it takes for the
-		// password.
-		return nil, errors.New("the DSN of the database is not valid: see the PostgreSQL manual, `Connection Strings`")
-	}
-	connection := config.ConnConfig
-	if connection.ConnectTimeout == 0 {
-		connection.ConnectTimeout = connectLimit
-	}
-	for name, value := range map[string]string{
-		"application_name":                    "parsec-server",
-		"statement_timeout":                   milliseconds(statementLimit),
-		"idle_in_transaction_session_timeout": milliseconds(statementLimit),
-		"lock_timeout":                        milliseconds(lockLimit),
-		"plan_cache_mode":                     "force_generic_plan",
-		"jit":                                 "off",
-		// A plan is kept: one made while a table is small must be good once it
-		// has grown.
-		"enable_seqscan": "off",
-	} {
-		if _, found := connection.RuntimeParams[name]; !found {
-			connection.RuntimeParams[name] = value
-		}
-	}
-	return config, nil
-}
-
-// NewPool gives a pool of at most size connections, with the limits of the
-// store, for what needs no more than statements of its own. It does not connect
-// before it is used; the caller closes it.
-func NewPool(dsn string, size int32) (*pgxpool.Pool, error) {
-	config, err := parse(dsn)
-	if err != nil {
-		return nil, err
-	}
-	config.MinConns, config.MaxConns = 0, size
-	return pgxpool.NewWithConfig(context.Background(), config)
+// defaults are the settings of each session, unless its DSN has them.
+var defaults = map[string]string{
+	"statement_timeout":                   milliseconds(statementLimit),
+	"idle_in_transaction_session_timeout": milliseconds(statementLimit),
+	"lock_timeout":                        milliseconds(lockLimit),
+	"plan_cache_mode":                     "force_generic_plan",
+	"jit":                                 "off",
+	// A plan is kept: one made while a table is small must be good once it
+	// has grown.
+	"enable_seqscan": "off",
 }
 
 func milliseconds(duration time.Duration) string { return fmt.Sprint(duration.Milliseconds()) }
@@ -81,9 +50,9 @@ type Retry struct {
 }
 
 // connect gives a connection, that the caller closes.
-func (r Retry) connect(ctx context.Context, config *pgx.ConnConfig, logger *slog.Logger) (*pgx.Conn, error) {
+func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Conn, error), logger *slog.Logger) (*pgx.Conn, error) {
 	for attempt := 1; ; attempt++ {
-		connection, err := pgx.ConnectConfig(ctx, config.Copy())
+		connection, err := open(ctx)
 		if err == nil {
 			if err = checkWritable(ctx, connection); err == nil {
 				return connection, nil

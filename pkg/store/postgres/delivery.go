@@ -19,6 +19,9 @@ const (
 	// pollPeriod is the time between two looks at the outbox when nothing
 	// wakes the delivery, and between two attempts to connect.
 	pollPeriod = time.Second
+	// deafPollPeriod is that between two looks where a pooler gives each
+	// transaction another session, so that nothing can be listened to.
+	deafPollPeriod = 200 * time.Millisecond
 	// notifyPeriod is the least time between two notifications.
 	notifyPeriod = 2 * time.Millisecond
 	// gapPatience is how long an id is missing before the delivery makes sure
@@ -48,7 +51,7 @@ const (
 // place is always the id of a row: of the last one published. As long as that
 // row is there, no row after it is pruned.
 type delivery struct {
-	config *pgx.ConnConfig
+	from   *connector
 	bus    *event.Bus
 	logger *slog.Logger
 	// commits are those of this store that have events.
@@ -69,10 +72,15 @@ type delivery struct {
 	caughtUp time.Time
 }
 
-func newDelivery(config *pgx.ConnConfig, bus *event.Bus, logger *slog.Logger) *delivery {
-	config = config.Copy()
+func newDelivery(from *connector, bus *event.Bus, logger *slog.Logger) *delivery {
+	return &delivery{from: from, bus: bus, logger: logger, state: errNotServing, caughtUp: time.Now()}
+}
+
+// connect opens a connection to deliver on, that the caller closes.
+func (d *delivery) connect(ctx context.Context) (*pgx.Conn, error) {
+	config := d.from.now(ctx)
 	config.RuntimeParams["application_name"] += " events"
-	return &delivery{config: config, bus: bus, logger: logger, state: errNotServing, caughtUp: time.Now()}
+	return pgx.ConnectConfig(ctx, config)
 }
 
 // ready tells why events are not delivered, nil if they are.
@@ -109,7 +117,7 @@ func (d *delivery) run(ctx context.Context, connection *pgx.Conn, serving chan s
 			if pause(ctx, pollPeriod) != nil {
 				return
 			}
-			if connection, err = pgx.ConnectConfig(ctx, d.config.Copy()); err != nil {
+			if connection, err = d.connect(ctx); err != nil {
 				d.become(ctx, fmt.Errorf("connect to the database: %w", err))
 			}
 		}
@@ -131,8 +139,10 @@ func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan
 		}
 		close(serving)
 	}
-	if _, err := connection.Exec(ctx, "LISTEN "+channel); err != nil {
-		return fmt.Errorf("listen: %w", err)
+	if keepsSession(connection) {
+		if _, err := connection.Exec(ctx, "LISTEN "+channel); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
 	}
 	for {
 		more, err := d.step(ctx, connection)
@@ -287,6 +297,9 @@ func (d *delivery) lapse(ctx context.Context, connection *pgx.Conn) error {
 // wait returns when there may be something to do.
 func (d *delivery) wait(ctx context.Context, connection *pgx.Conn) error {
 	limit := pollPeriod
+	if !keepsSession(connection) {
+		limit = deafPollPeriod
+	}
 	if d.pending {
 		limit = min(limit, max(0, notifyPeriod-time.Since(d.notified)))
 	}

@@ -18,7 +18,7 @@ func TestLimits(t *testing.T) {
 		{dsn, "10s"},
 		{dsn + " lock_timeout=3s", "3s"},
 	} {
-		pool, err := postgres.NewPool(test.dsn, 1)
+		pool, err := postgres.NewPool(postgres.Source{DSN: test.dsn}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

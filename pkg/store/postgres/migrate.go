@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"parsec-server/migrations"
 )
@@ -29,11 +28,10 @@ type Migration struct {
 }
 
 // Migrate brings the schema to the version that this server works with, and
-// gives the steps that it has applied. Several at once wait for one another,
-// by a lock of the session: through PgBouncer the pool must be in session
-// mode. Each step is a transaction; the first one that fails ends the
-// migration. The databases that Open refuses for what they are, Migrate refuses
-// too, before it changes anything.
+// gives the steps that it has applied. Several at once wait for one another.
+// Each step is a transaction; the first one that fails ends the migration. The
+// databases that Open refuses for what they are, Migrate refuses too, before it
+// changes anything.
 func Migrate(ctx context.Context, dsn string) ([]Migration, error) {
 	var applied []Migration
 	err := withProvider(ctx, dsn, func(provider *goose.Provider) error {
@@ -72,22 +70,16 @@ func MigrationStatus(ctx context.Context, dsn string) ([]Migration, error) {
 }
 
 func withProvider(ctx context.Context, dsn string, work func(*goose.Provider) error) error {
-	config, err := parse(dsn)
+	from, err := newConnector(Source{DSN: dsn}, map[string]string{
+		// To build an index takes as long as it takes.
+		"statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
+	})
 	if err != nil {
 		return err
 	}
-	// To build an index takes as long as it takes.
-	config.ConnConfig.RuntimeParams["statement_timeout"] = "0"
-	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
-	// Others may build indexes meanwhile: wait for an hour, not for its
-	// default of five minutes.
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 3600))
-	if err != nil {
-		return fmt.Errorf("prepare the migration: %w", err)
-	}
-	database := stdlib.OpenDB(*config.ConnConfig)
+	database := stdlib.OpenDB(*from.last.ConnConfig)
 	provider, err := goose.NewProvider(goose.DialectPostgres, database, migrations.Files,
-		goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+		goose.WithLocker(&migrationLock{}), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return errors.Join(fmt.Errorf("prepare the migration: %w", err), database.Close())
 	}

@@ -24,6 +24,7 @@ var errRaced = errors.New("the database has changed meanwhile")
 // send runs statements in one round trip. Those after one that fails do not
 // run.
 func send(ctx context.Context, connection *pgx.Conn, statements ...statement) (err error) {
+	statements = withSettings(connection, statements)
 	batch := &pgx.Batch{}
 	for _, s := range statements {
 		batch.Queue(s.sql, s.args...)

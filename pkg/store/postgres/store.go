@@ -22,9 +22,9 @@ var _ backend.Store = (*Store)(nil)
 
 // Options are the settings of a store.
 type Options struct {
-	// DSN names the database in any form that pgx reads, its own parameters
-	// included; those of its pool have no effect.
-	DSN string
+	// DSN and Reread are those of a Source.
+	DSN    string
+	Reread func() (string, error)
 	// MinConnections are kept open, and MaxConnections is the most that are,
 	// at least one. One more is held for events.
 	MinConnections, MaxConnections int32
@@ -33,7 +33,8 @@ type Options struct {
 	Retry Retry
 	// Now is the clock of the rules, by which reservations of blocks expire.
 	Now func() parsec.DateTime
-	// Logger is told when the delivery of events stops and starts.
+	// Logger is told when the delivery of events stops and starts, and what a
+	// Source tells.
 	Logger *slog.Logger
 }
 
@@ -61,21 +62,21 @@ type Store struct {
 // schema is migrated. The store publishes to bus until Close, and tells it of
 // events lost when it was without database for longer than they are kept.
 func Open(ctx context.Context, options Options, bus *event.Bus) (*Store, error) {
-	config, err := parse(options.DSN)
+	from, err := newConnector(Source{DSN: options.DSN, Reread: options.Reread, Logger: options.Logger}, nil)
 	if err != nil {
 		return nil, err
 	}
 	if options.MaxConnections < 1 || options.MinConnections > options.MaxConnections {
 		return nil, fmt.Errorf("%d to %d database connections are not possible", options.MinConnections, options.MaxConnections)
 	}
-	config.MinConns, config.MaxConns = options.MinConnections, options.MaxConnections
+	config := from.pool(options.MinConnections, options.MaxConnections)
 	// A connection that died is found by the command that gets it, which takes
 	// another one.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	s := &Store{now: options.Now, logger: options.Logger, serving: make(chan struct{})}
 	s.vlobReads = gatherer[*vlobRead]{run: s.readVlobs, most: vlobReadsTogether, runs: vlobReadRuns, patience: vlobReadPatience}
-	s.delivery = newDelivery(config.ConnConfig, bus, options.Logger)
-	connection, err := options.Retry.connect(ctx, s.delivery.config, options.Logger)
+	s.delivery = newDelivery(from, bus, options.Logger)
+	connection, err := options.Retry.connect(ctx, s.delivery.connect, options.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package postgres
+
+import (
+	"syscall"
+	"time"
+)
+
+// limitSilence leaves it to keep-alives where the system knows no such limit.
+func limitSilence(syscall.RawConn, time.Duration) error { return nil }
