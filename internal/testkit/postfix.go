@@ -41,7 +41,7 @@ func StartPostfix(t testing.TB, next *SMTP, settings ...string) *Postfix {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	port, err := strconv.Atoi(FreePort(t))
 	if err != nil {
 		t.Fatal(err)
