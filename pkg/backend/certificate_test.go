@@ -177,7 +177,7 @@ func checkRefusal(t *testing.T, command *protocol.Command, api parsec.APIVersion
 	if !ok {
 		t.Fatalf("API %s: got %T: %v", api, err, err)
 	}
-	refusal = protocol.ForClient(command, api, 0, refusal)
+	refusal = protocol.ForClient(command, protocol.Client{API: api}, 0, refusal)
 	if refusal.Status != want {
 		t.Errorf("API %s: got %v, want %s", api, refusal, want)
 	}

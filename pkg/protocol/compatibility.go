@@ -2,10 +2,11 @@ package protocol
 
 import "parsec-server/pkg/parsec"
 
-// ForClient is what a client of version api must be told, at the instant now,
-// instead of refusal, which rules give in the form of the latest version. It is
-// the one place that knows what older clients understand.
-func ForClient(command *Command, api parsec.APIVersion, now parsec.DateTime, refusal *Refusal) *Refusal {
+// ForClient is what a client must be told, at the instant now, instead of
+// refusal, which rules give in the form of the latest release. It is the one
+// place that knows what older clients understand.
+func ForClient(command *Command, client Client, now parsec.DateTime, refusal *Refusal) *Refusal {
+	api := client.API
 	switch refusal.Status {
 	case StatusBadTimestamp:
 		// docs/protocol/certificates.md §5: before API 2.4 the date of a
@@ -31,11 +32,26 @@ func ForClient(command *Command, api parsec.APIVersion, now parsec.DateTime, ref
 		}
 	case StatusParticipantMismatch:
 		// docs/protocol/commands.md §6: clients retry on the name they know.
-		if api.Major < 3 || api.Minor < 2 {
+		if client.knowsPluralOnly() {
 			return Refuse(StatusParticipantsMismatch, refusal.Reason)
+		}
+	case StatusIDAlreadyUsed:
+		// docs/protocol/invite.md §7: the same API versions before and after.
+		if client.Release.before(2, 15) {
+			return Refuse(StatusEnrollmentIDAlreadyUsed, refusal.Reason)
 		}
 	}
 	return refusal
+}
+
+// knowsPluralOnly reports whether the client is older than the singular of
+// participant_mismatch. Where the release is not named the version decides, which
+// 2.11 and 2.12 share with those after.
+func (c Client) knowsPluralOnly() bool {
+	if (c.Release != Release{}) {
+		return c.Release.before(2, 13)
+	}
+	return c.API.Major < 3 || c.API.Minor < 2
 }
 
 func certifies(command *Command) bool {

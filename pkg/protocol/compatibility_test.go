@@ -46,7 +46,7 @@ func TestForClient(t *testing.T) {
 		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 1}, mismatch, protocol.StatusParticipantsMismatch},
 		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, mismatch, protocol.StatusParticipantMismatch},
 	} {
-		got := protocol.ForClient(test.command, test.api, now, test.refusal)
+		got := protocol.ForClient(test.command, protocol.Client{API: test.api}, now, test.refusal)
 		if got.Status != test.want {
 			t.Errorf("%s, API %s, %s: got %s, want %s", test.command.Name, test.api, test.refusal.Status, got.Status, test.want)
 		}
@@ -61,6 +61,67 @@ func TestForClient(t *testing.T) {
 		if details, ok := got.Details.(*protocol.BadTimestampDetails); got.Status == protocol.StatusBadTimestamp &&
 			(!ok || details.ClientTimestamp != refused || details.BackendTimestamp != now) {
 			t.Errorf("%s, API %s: got details %v", test.command.Name, test.api, got.Details)
+		}
+	}
+}
+
+// What a client names its release decides where versions cannot tell.
+func TestForClientByRelease(t *testing.T) {
+	var (
+		mismatch = protocol.Refuse(protocol.StatusParticipantMismatch, "Mismatch.")
+		used     = protocol.Refuse(protocol.StatusIDAlreadyUsed, "Used.")
+	)
+	for _, test := range []struct {
+		command   *protocol.Command
+		api       parsec.APIVersion
+		userAgent string
+		refusal   *protocol.Refusal
+		want      protocol.Status
+	}{
+		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.10.0", mismatch, protocol.StatusParticipantsMismatch},
+		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.11.1", mismatch, protocol.StatusParticipantsMismatch},
+		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.12.1+dev", mismatch, protocol.StatusParticipantsMismatch},
+		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.13.0", mismatch, protocol.StatusParticipantMismatch},
+		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.15.0-rc1", mismatch, protocol.StatusParticipantMismatch},
+		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 4}, "parsec/v2.17.0", mismatch, protocol.StatusParticipantMismatch},
+		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "", mismatch, protocol.StatusParticipantMismatch},
+		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 0}, "Mozilla/5.0", mismatch, protocol.StatusParticipantsMismatch},
+		// Over HTTP the minor is the server's.
+		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 2, Minor: 10}, "parsec/v2.17.0", mismatch, protocol.StatusParticipantMismatch},
+		{protocol.PKIEnrollmentSubmit, parsec.APIVersion{Major: 2, Minor: 6}, "parsec/v2.8.3", used, protocol.StatusEnrollmentIDAlreadyUsed},
+		{protocol.PKIEnrollmentSubmit, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.14.1", used, protocol.StatusEnrollmentIDAlreadyUsed},
+		{protocol.PKIEnrollmentSubmit, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.15.0", used, protocol.StatusIDAlreadyUsed},
+		{protocol.PKIEnrollmentSubmit, parsec.APIVersion{Major: 3, Minor: 4}, "parsec/v2.17.0", used, protocol.StatusIDAlreadyUsed},
+		{protocol.PKIEnrollmentSubmit, parsec.APIVersion{Major: 3, Minor: 2}, "", used, protocol.StatusIDAlreadyUsed},
+	} {
+		client := protocol.Client{API: test.api, Release: protocol.ReleaseOf(test.userAgent)}
+		got := protocol.ForClient(test.command, client, 0, test.refusal)
+		if got.Status != test.want || got.Reason != test.refusal.Reason {
+			t.Errorf("%s, API %s, %q: got %s, want %s", test.command.Name, test.api, test.userAgent, got.Status, test.want)
+		}
+	}
+}
+
+func TestReleaseOf(t *testing.T) {
+	for userAgent, want := range map[string]protocol.Release{
+		"parsec/v2.11.1":                 {Major: 2, Minor: 11},
+		"parsec/2.17.0":                  {Major: 2, Minor: 17},
+		"Parsec/v2.8":                    {Major: 2, Minor: 8},
+		"parsec/v2.16.0-a.0.dev.1+abc":   {Major: 2, Minor: 16},
+		"Python/3.9 parsec/v2.12.0 (x)":  {Major: 2, Minor: 12},
+		"parsec/v3.0.1":                  {Major: 3, Minor: 0},
+		"":                               {},
+		"parsec":                         {},
+		"parsec/":                        {},
+		"parsec/v2":                      {},
+		"parsec/vx.y":                    {},
+		"parsec/v2.-1":                   {},
+		"parsec/v2.99999999999999999999": {},
+		"parsecs/v2.11.1":                {},
+		"Mozilla/5.0 (X11; Linux)":       {},
+	} {
+		if got := protocol.ReleaseOf(userAgent); got != want {
+			t.Errorf("%q: got %v, want %v", userAgent, got, want)
 		}
 	}
 }

@@ -52,6 +52,7 @@ const (
 	StatusInvalidState            Status = "invalid_state"
 	StatusInvalidPayloadData      Status = "invalid_payload_data"
 	StatusIDAlreadyUsed           Status = "id_already_used"
+	StatusEnrollmentIDAlreadyUsed Status = "enrollment_id_already_used"
 	StatusAlreadySubmitted        Status = "already_submitted"
 	StatusAlreadyEnrolled         Status = "already_enrolled"
 	StatusEmailAlreadyUsed        Status = "email_already_used"

@@ -72,6 +72,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &connection{server: s, socket: socket, guard: guarded.conn, address: address}
+	c.caller.release = protocol.ReleaseOf(r.UserAgent())
 	c.identify("connection", newConnectionID(), "address", address.String(), "transport", "websocket")
 	if !s.start(c, release) {
 		release()

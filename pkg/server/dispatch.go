@@ -18,7 +18,12 @@ import (
 // request after its checks.
 type caller struct {
 	kind protocol.Kind
-	api  parsec.APIVersion
+	// api is the version that the client announced.
+	api parsec.APIVersion
+	// release is the one that it named.
+	release protocol.Release
+	// overHTTP tells that the announced minor means nothing.
+	overHTTP bool
 	// session is for WebSocket connections, authenticated or invited.
 	session *backend.Session
 	// author is for authenticated callers.
@@ -35,6 +40,14 @@ type caller struct {
 func (c *caller) serverAPI() parsec.APIVersion {
 	version, _ := parsec.Negotiate(c.api) // an unknown one is refused
 	return version
+}
+
+// client is what is known of the client's understanding.
+func (c *caller) client() protocol.Client {
+	if c.overHTTP {
+		return protocol.Client{API: c.serverAPI(), Release: c.release}
+	}
+	return protocol.Client{API: c.api, Release: c.release}
 }
 
 // handler runs one form of a command. Its request is the one that the command
@@ -111,7 +124,7 @@ func (s *Server) run(ctx context.Context, c *caller, d decoded, refusal *protoco
 	}
 	result, err := s.handlers[d.command](ctx, s.backend, c, d.request)
 	if errors.As(err, &refusal) {
-		refusal = protocol.ForClient(d.command, c.api, s.now(), refusal)
+		refusal = protocol.ForClient(d.command, c.client(), s.now(), refusal)
 		return encodeRefusal(refusal)
 	}
 	if err != nil {

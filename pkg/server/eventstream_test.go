@@ -102,7 +102,7 @@ func TestStreamFilters(t *testing.T) {
 	author := f.connect("alice@dev1")
 	f.createRealm(author, alice, realmID(1))
 	f.flush()
-	own, old, current := f.stream("alice@dev1", api3), f.stream("alice@dev2", parsec.APIVersion{Major: 2, Minor: 9}), f.stream("alice@dev2", api2)
+	own, other, current := f.stream("alice@dev1", api3), f.stream("alice@dev2", apiOf217OverHTTP), f.stream("alice@dev2", api2)
 	archived := protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}
 	f.must(author.Ping(f.ctx, &protocol.PingRequest{Ping: "mine"}))
 	request, err := alice.UpdateArchiving(realmID(1), archived, f.now())
@@ -116,7 +116,7 @@ func TestStreamFilters(t *testing.T) {
 		events []protocol.Event
 	}{
 		{"author", own, []protocol.Event{mark}},
-		{"old client", old, []protocol.Event{mine, mark}},
+		{"client of 2.17", other, []protocol.Event{mine, &protocol.RealmArchivingUpdatedEvent{RealmID: realmID(1), Configuration: archived}, mark}},
 		{"current client", current, []protocol.Event{mine, &protocol.RealmArchivingUpdatedEvent{RealmID: realmID(1), Configuration: archived}, mark}},
 	} {
 		for _, want := range item.events {

@@ -31,9 +31,9 @@ type rawConn struct {
 }
 
 // dialRaw gives an authenticated connection of a device of CoolOrg.
-func (f *fixture) dialRaw(device string, api parsec.APIVersion) *rawConn {
+func (f *fixture) dialRaw(device string, api parsec.APIVersion, headers ...string) *rawConn {
 	f.t.Helper()
-	raw := f.upgradeRaw()
+	raw := f.upgradeRaw(headers...)
 	opcode, challenge := raw.readFrame()
 	if opcode != opBinary {
 		f.t.Fatalf("frame %d instead of the challenge", opcode)

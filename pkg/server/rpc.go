@@ -59,7 +59,7 @@ func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, handle rpcHand
 	}
 	w.Header().Set("Api-Version", server.String())
 	call := &rpc{server: s, w: w, r: r, caller: caller{
-		api:    client,
+		api: client, release: protocol.ReleaseOf(r.UserAgent()), overHTTP: true,
 		logger: s.logger.With("api", client.String(), "address", s.clientAddress(r).String(), "transport", "http"),
 	}}
 	var status rpcError
@@ -142,7 +142,7 @@ func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
 			return call.reply([]byte(emptyMap))
 		}
 		call.identify(protocol.Anonymous, "organization", id.String())
-		call.caller.anonymous = backend.Anonymous{Organization: id, API: call.caller.api}
+		call.caller.anonymous = backend.Anonymous{Organization: id, API: call.caller.client().API}
 		return call.withBody(call.execute)
 	})
 }
@@ -187,7 +187,7 @@ func (s *Server) invited(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		call.identify(protocol.Invited, "organization", id.String())
-		call.caller.invitee = facts.Invitee(call.caller.api)
+		call.caller.invitee = facts.Invitee(call.caller.client().API)
 		return call.withBody(call.execute)
 	})
 }
@@ -249,7 +249,7 @@ func (call *rpc) authenticate(given credentials, facts backend.AuthenticationFac
 	if !facts.Device.VerifyKey.Verify(body, given.signature) {
 		return backend.BadSignature
 	}
-	author := facts.Author(call.caller.api)
+	author := facts.Author(call.caller.client().API)
 	call.identify(protocol.Authenticated, "organization", author.Organization.String(), "device", author.Device.String())
 	call.caller.author = author
 	return nil
