@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -59,6 +60,20 @@ func (p *Parsec) Start() {
 // Kill ends the server without letting it do anything more.
 func (p *Parsec) Kill() {
 	_ = p.process.end(syscall.SIGKILL) // It ends by the signal.
+}
+
+// Freeze keeps the server from doing anything, with its connections open, until
+// Thaw.
+func (p *Parsec) Freeze() { p.signal(syscall.SIGSTOP) }
+
+// Thaw has the server go on after Freeze.
+func (p *Parsec) Thaw() { p.signal(syscall.SIGCONT) }
+
+func (p *Parsec) signal(signal os.Signal) {
+	p.t.Helper()
+	if err := p.process.command.Process.Signal(signal); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 var announcement = regexp.MustCompile(`(?m)^Starting Parsec Backend on .* backend_addr=(parsec://\S+)\)$`)

@@ -18,9 +18,12 @@ import (
 // The limits of each connection, unless its DSN sets them.
 const (
 	connectLimit = 10 * time.Second
-	// statementLimit bounds a statement, and the time that a transaction is
-	// left alone.
+	// statementLimit bounds a statement.
 	statementLimit = 30 * time.Second
+	// idleLimit bounds the time that a transaction is left alone between two
+	// statements: a server that freezes inside one holds up others no longer.
+	// They wait twice as long for a lock.
+	idleLimit = 5 * time.Second
 	// lockLimit bounds the wait for one lock.
 	lockLimit = 10 * time.Second
 )
@@ -28,7 +31,7 @@ const (
 // defaults are the settings of each session, unless its DSN has them.
 var defaults = map[string]string{
 	"statement_timeout":                   milliseconds(statementLimit),
-	"idle_in_transaction_session_timeout": milliseconds(statementLimit),
+	"idle_in_transaction_session_timeout": milliseconds(idleLimit),
 	"lock_timeout":                        milliseconds(lockLimit),
 	"plan_cache_mode":                     "force_generic_plan",
 	"jit":                                 "off",

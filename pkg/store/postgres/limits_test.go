@@ -24,7 +24,7 @@ func TestLimits(t *testing.T) {
 		}
 		defer pool.Close()
 		for name, want := range map[string]string{
-			"statement_timeout": "30s", "idle_in_transaction_session_timeout": "30s", "lock_timeout": test.lock,
+			"statement_timeout": "30s", "idle_in_transaction_session_timeout": "5s", "lock_timeout": test.lock,
 		} {
 			var got string
 			if err := pool.QueryRow(t.Context(), "SELECT current_setting($1)", name).Scan(&got); err != nil {

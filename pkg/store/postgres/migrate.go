@@ -72,7 +72,7 @@ func MigrationStatus(ctx context.Context, dsn string) ([]Migration, error) {
 func withProvider(ctx context.Context, dsn string, work func(*goose.Provider) error) error {
 	from, err := newConnector(Source{DSN: dsn}, map[string]string{
 		// To build an index takes as long as it takes.
-		"statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
+		"statement_timeout": "0",
 	})
 	if err != nil {
 		return err
