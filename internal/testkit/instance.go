@@ -81,7 +81,16 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 		options.Backend.AdministrationToken = AdministrationToken
 		options.Backend.InitialOutsiderAllowed = true
 	}
-	if options.Now == nil {
+	if options.Now != nil { // what tests move moves the other clock too
+		begin := options.Now()
+		elapsed := func() time.Duration { return options.Now().Sub(begin) }
+		if options.Backend.Elapsed == nil {
+			options.Backend.Elapsed = elapsed
+		}
+		if options.Server.Elapsed == nil {
+			options.Server.Elapsed = elapsed
+		}
+	} else {
 		options.Now = func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
 	}
 	if options.Logger == nil {

@@ -15,10 +15,9 @@ const (
 	attemptInterval = 6 * time.Second
 )
 
-// TooManyAttemptsError tells that an address gave too many wrong tokens: what
-// it gives now is not looked at.
+// TooManyAttemptsError tells that an address gave too many wrong tokens.
 type TooManyAttemptsError struct {
-	// RetryAfter is when the next one will be.
+	// RetryAfter is when the next one is counted again.
 	RetryAfter time.Duration
 }
 
@@ -27,18 +26,18 @@ func (e *TooManyAttemptsError) Error() string {
 }
 
 // ConnectAdministration checks the token that somebody at address gives, in
-// constant time. It returns BadAdministration, or a *TooManyAttemptsError after
-// too many wrong ones. Without token in the options nobody gets in.
+// constant time. The right one always passes: who shares an address with others
+// is not kept out by their mistakes, and no token can be guessed in any time. It
+// returns BadAdministration for a wrong one, or a *TooManyAttemptsError after
+// too many. Without token in the options nobody gets in.
 func (b *Backend) ConnectAdministration(address netip.Addr, token string) (Administrator, error) {
-	now := b.now()
-	if wait := b.attempts.Wait(address, now); wait > 0 {
-		b.logger.Debug("administration token not looked at", "address", address.String())
+	if b.options.AdministrationToken != "" && subtle.ConstantTimeCompare([]byte(token), []byte(b.options.AdministrationToken)) == 1 {
+		return Administrator{Address: address}, nil
+	}
+	if wait := b.attempts.Take(address); wait > 0 {
+		b.logger.Debug("wrong administration token, one of too many", "address", address.String())
 		return Administrator{}, &TooManyAttemptsError{RetryAfter: wait}
 	}
-	if b.options.AdministrationToken == "" || subtle.ConstantTimeCompare([]byte(token), []byte(b.options.AdministrationToken)) != 1 {
-		b.attempts.Add(address, now)
-		b.logger.Warn("wrong administration token", "address", address.String())
-		return Administrator{}, BadAdministration
-	}
-	return Administrator{Address: address}, nil
+	b.logger.Warn("wrong administration token", "address", address.String())
+	return Administrator{}, BadAdministration
 }

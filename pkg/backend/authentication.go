@@ -133,17 +133,11 @@ func checkSignedAnswer(answer Answer, key parsec.VerifyKey) error {
 	return nil
 }
 
-// ConnectAnonymous applies the checks of an anonymous API 1 connection; the
-// root key is nil when not given.
-func (b *Backend) ConnectAnonymous(ctx context.Context, anonymous Anonymous, rootVerifyKey *parsec.VerifyKey) error {
-	organization, found, err := b.store.Organization(ctx, anonymous.Organization)
-	switch {
-	case err != nil:
-		return err
-	case !found && b.options.SpontaneousBootstrap:
+// checkAnonymous applies the checks of an anonymous API 1 connection; the root
+// key is nil when not given, as the organization when it does not exist.
+func (b *Backend) checkAnonymous(organization *Organization, rootVerifyKey *parsec.VerifyKey) error {
+	if organization == nil && b.options.SpontaneousBootstrap {
 		return nil
-	case !found:
-		return UnknownOrganization
 	}
 	if err := b.CheckOpen(organization); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -31,6 +32,9 @@ type Options struct {
 	// organizations; a nil limit is none.
 	InitialActiveUsersLimit *uint64
 	InitialOutsiderAllowed  bool
+	// Elapsed is a clock that is never set, from any instant on, which tells how
+	// often something is tried; nil is that of the system.
+	Elapsed func() time.Duration
 	// Mailer sends e-mails; nil for none.
 	Mailer Mailer
 }
@@ -74,7 +78,7 @@ type Backend struct {
 func New(store Store, blocks BlockStore, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Backend {
 	return &Backend{
 		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
-		attempts:  throttle.New(freeAttempts, attemptInterval),
+		attempts:  throttle.New(freeAttempts, attemptInterval, options.Elapsed),
 		history:   make(chan struct{}, 1),
 		presences: map[parsec.UUID]struct{}{},
 	}

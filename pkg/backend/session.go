@@ -118,6 +118,34 @@ func (b *Backend) ConnectInvited(ctx context.Context, invitee Invitee, onOver fu
 		})
 }
 
+// ConnectAnonymous checks an anonymous API 1 connection, whose root key is nil
+// when not given, and opens its session, which an expiration ends.
+func (b *Backend) ConnectAnonymous(ctx context.Context, anonymous Anonymous, rootVerifyKey *parsec.VerifyKey, onOver func()) (*Session, error) {
+	return b.watchOrganization(ctx, anonymous.Organization, onOver, func(organization *Organization) error {
+		return b.checkAnonymous(organization, rootVerifyKey)
+	})
+}
+
+// WatchOrganization opens a session that only the expiration of the organization
+// ends, for a caller checked by other means.
+func (b *Backend) WatchOrganization(ctx context.Context, id parsec.OrganizationID, onOver func()) (*Session, error) {
+	return b.watchOrganization(ctx, id, onOver, b.CheckOpen)
+}
+
+func (b *Backend) watchOrganization(ctx context.Context, id parsec.OrganizationID, onOver func(), check func(*Organization) error) (*Session, error) {
+	return b.openSession(onOver, []event.Topic{event.OrganizationTopic(id)},
+		func(*Session) (expiration *parsec.DateTime, err error) {
+			organization, err := b.FindOrganization(ctx, id)
+			if err == nil {
+				err = check(organization)
+			}
+			if err != nil || organization == nil {
+				return nil, err
+			}
+			return organization.ExpirationDate, nil
+		})
+}
+
 // watchGreeter has the revocation of the only greeter end the session.
 func (s *Session) watchGreeter() {
 	if s.Invitee.Type != parsec.InvitationShamirRecovery {

@@ -114,7 +114,7 @@ var settings = []Setting{
 		parse: into(func(c *Config) *[]netip.Prefix { return &c.TrustedProxies }, parseNetworks),
 	}, {
 		Name: "max-unauthenticated-connections-per-address", Variable: "PARSEC_MAX_UNAUTHENTICATED_CONNECTIONS_PER_ADDRESS", Kind: Integer, Default: "100", Since: own, Group: groupServer,
-		Help:  "Connections that one client address may hold before they have authenticated; 0 is no limit.",
+		Help:  "WebSockets that one client address, or the /64 of an IPv6 address, may hold without being authenticated: in their handshake, anonymous or invited; 0 is no limit.",
 		parse: into(func(c *Config) *int { return &c.MaxUnauthenticatedConnectionsPerAddress }, parseCount),
 	}, {
 		Name: "sse-keepalive", Variable: "PARSEC_SSE_KEEPALIVE", Kind: Seconds, Default: "30", Since: "2.16", Group: groupServer,

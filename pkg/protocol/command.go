@@ -60,8 +60,9 @@ type Command struct {
 	// not (docs/protocol/transport.md §7).
 	WebSocketOnly bool
 	// Limited commands let strangers write: the server bounds how often one
-	// address may send them.
-	Limited bool
+	// address may send them. SpontaneousOnly ones do so only where anybody may
+	// bootstrap an organization.
+	Limited, SpontaneousOnly bool
 	// NewRequest allocates the request with the defaults of its optional
 	// fields.
 	NewRequest func() any
@@ -103,6 +104,8 @@ func abandoned(command *Command)     { command.Abandoned = true }
 func webSocketOnly(command *Command) { command.WebSocketOnly = true }
 func limited(command *Command)       { command.Limited = true }
 
+func limitedIfSpontaneous(command *Command) { command.Limited, command.SpontaneousOnly = true, true }
+
 // The commands, by family. docs/protocol/commands.md §2 gives their
 // availability.
 var (
@@ -129,11 +132,11 @@ var (
 	UserInvite                 = register[UserInviteRequest]("user_invite", V1, Authenticated, abandoned)
 	UserCancelInvitation       = register[UserCancelInvitationRequest]("user_cancel_invitation", V1, Authenticated)
 	UserGetInvitationCreator   = register[UserGetInvitationCreatorRequest]("user_get_invitation_creator", V1, Anonymous)
-	UserClaim                  = register[UserClaimRequest]("user_claim", V1, Anonymous, abandoned)
+	UserClaim                  = register[UserClaimRequest]("user_claim", V1, Anonymous, abandoned, limited)
 	DeviceInvite               = register[DeviceInviteRequest]("device_invite", V1, Authenticated, abandoned)
 	DeviceCancelInvitation     = register[DeviceCancelInvitationRequest]("device_cancel_invitation", V1, Authenticated)
 	DeviceGetInvitationCreator = register[DeviceGetInvitationCreatorRequest]("device_get_invitation_creator", V1, Anonymous)
-	DeviceClaim                = register[DeviceClaimRequest]("device_claim", V1, Anonymous, abandoned)
+	DeviceClaim                = register[DeviceClaimRequest]("device_claim", V1, Anonymous, abandoned, limited)
 
 	InviteNew    = register[InviteNewRequest]("invite_new", V2V3, Authenticated)
 	InviteDelete = register[InviteDeleteRequest]("invite_delete", V2V3, Authenticated)
@@ -167,8 +170,8 @@ var (
 	ShamirRecoverySelfInfo   = register[ShamirRecoverySelfInfoRequest]("shamir_recovery_self_info", V2V3, Authenticated)
 	ShamirRecoveryOthersList = register[ShamirRecoveryOthersListRequest]("shamir_recovery_others_list", V2V3, Authenticated)
 
-	OrganizationBootstrap   = register[OrganizationBootstrapRequest]("organization_bootstrap", V2V3, Anonymous)
-	OrganizationBootstrapV1 = register[OrganizationBootstrapV1Request]("organization_bootstrap", V1, Anonymous)
+	OrganizationBootstrap   = register[OrganizationBootstrapRequest]("organization_bootstrap", V2V3, Anonymous, limitedIfSpontaneous)
+	OrganizationBootstrapV1 = register[OrganizationBootstrapV1Request]("organization_bootstrap", V1, Anonymous, limitedIfSpontaneous)
 	OrganizationStats       = register[OrganizationStatsRequest]("organization_stats", V2V3, Authenticated)
 	OrganizationConfig      = register[OrganizationConfigRequest]("organization_config", V2V3, Authenticated)
 	ArchivingConfig         = register[ArchivingConfigRequest]("archiving_config", V2V3, Authenticated)

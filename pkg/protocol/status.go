@@ -57,6 +57,7 @@ const (
 	StatusAlreadyEnrolled         Status = "already_enrolled"
 	StatusEmailAlreadyUsed        Status = "email_already_used"
 	StatusNoLongerAvailable       Status = "no_longer_available"
+	StatusTooManyRequests         Status = "too_many_requests"
 )
 
 // Refusal is the error of a command that its rules refuse: a status, a text

@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"maps"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -84,7 +83,7 @@ func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle adm
 	case errors.As(err, &denial):
 		replyJSON(w, http.StatusForbidden, administrationError{Error: "not_allowed"})
 	case errors.As(err, &hasty):
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(hasty.RetryAfter.Seconds()))))
+		tellRetryAfter(w, hasty.RetryAfter)
 		replyJSON(w, http.StatusTooManyRequests, administrationError{Error: "too_many_attempts"})
 	case errors.As(err, &status):
 		replyJSON(w, int(status), administrationError{Error: "bad_data", Reason: http.StatusText(int(status))})
@@ -156,7 +155,9 @@ func ofOrganization(handle func(call *administrationCall, organization *backend.
 
 // body reads the form of the request with parse.
 func (call *administrationCall) body(parse func(body []byte) error) error {
-	body, err := readBody(call.w, call.r, maxFormBytes)
+	held := call.server.strangers.share(call.by.Address)
+	defer held.release()
+	body, err := readBody(call.w, call.r, maxFormBytes, held)
 	if err != nil {
 		return err
 	}

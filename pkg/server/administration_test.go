@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,10 +134,13 @@ func TestAdministrationHead(t *testing.T) {
 }
 
 // Wrong tokens slow the next ones down, whichever way they come; another
-// address is not concerned.
+// address is not concerned, nor the right token.
 func TestAdministrationTokenAttempts(t *testing.T) {
+	var elapsed atomic.Int64
 	f := newFixture(t, func(o *testkit.InstanceOptions) {
 		o.Server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+		o.Backend.AdministrationToken, o.Backend.InitialOutsiderAllowed = testkit.AdministrationToken, true
+		o.Backend.Elapsed = func() time.Duration { return time.Duration(elapsed.Load()) }
 	})
 	attempt := func(address, token string) *http.Response {
 		return f.get("/administration/organizations/CoolOrg", "X-Forwarded-For: "+address, "Authorization: Bearer "+token)
@@ -151,20 +155,29 @@ func TestAdministrationTokenAttempts(t *testing.T) {
 			t.Fatalf("attempt %d: HTTP %d", i, got)
 		}
 	}
-	refused := attempt("127.0.0.1", testkit.AdministrationToken)
+	f.clock.Advance(-24 * time.Hour) // What is slowed down is not for longer when the clock is set.
+	refused := attempt("127.0.0.1", "wrong")
 	body, err := io.ReadAll(refused.Body)
 	f.ok(err)
 	if refused.StatusCode != http.StatusTooManyRequests || refused.Header.Get("Retry-After") != "6" || string(body) != `{"error":"too_many_attempts"}` {
 		t.Errorf("HTTP %d, Retry-After %s: %s", refused.StatusCode, refused.Header.Get("Retry-After"), body)
 	}
-	_, err = f.client.DialAdministration(f.ctx, testkit.AdministrationToken)
+	_, err = f.client.DialAdministration(f.ctx, "wrong")
 	wantResult(t, err, protocol.HandshakeBadAdminToken, "Too many invalid administration tokens, try again later")
-	if got := attempt("192.0.2.8", testkit.AdministrationToken).StatusCode; got != http.StatusOK {
+	if got := attempt("127.0.0.1", testkit.AdministrationToken).StatusCode; got != http.StatusOK {
+		t.Errorf("the right token: HTTP %d", got)
+	}
+	administration, err := f.client.DialAdministration(f.ctx, testkit.AdministrationToken)
+	f.ok(err)
+	administration.CloseNow()
+	if got := attempt("192.0.2.8", "wrong").StatusCode; got != http.StatusForbidden {
 		t.Errorf("another address: HTTP %d", got)
 	}
-	f.clock.Advance(6 * time.Second)
-	if got := attempt("127.0.0.1", testkit.AdministrationToken).StatusCode; got != http.StatusOK {
-		t.Errorf("after the wait: HTTP %d", got)
+	elapsed.Add(int64(6 * time.Second))
+	for _, want := range []int{http.StatusForbidden, http.StatusTooManyRequests} {
+		if got := attempt("127.0.0.1", "wrong").StatusCode; got != want {
+			t.Errorf("after the wait: HTTP %d, want %d", got, want)
+		}
 	}
 	if !strings.Contains(f.logs.String(), `"msg":"wrong administration token","address":"192.0.2.7"`) {
 		t.Error("the attempts are not logged")

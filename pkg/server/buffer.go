@@ -44,12 +44,18 @@ func putBuffer(buffer *[]byte) {
 }
 
 // readMessage reads reader to its end into a pooled buffer, which grows with
-// what arrives: an announced size is not believed.
-func readMessage(reader io.Reader) (*[]byte, error) {
+// what arrives: an announced size is not believed. It asks allow before it
+// grows to a capacity, whose error ends the reading.
+func readMessage(reader io.Reader, allow func(capacity int) error) (*[]byte, error) {
 	buffer := getBuffer(0)
 	for {
 		if len(*buffer) == cap(*buffer) {
-			grown := getBuffer(nextCapacity(cap(*buffer)))
+			capacity := nextCapacity(cap(*buffer))
+			if err := allow(capacity); err != nil {
+				putBuffer(buffer)
+				return nil, err
+			}
+			grown := getBuffer(capacity)
 			*grown = append(*grown, *buffer...)
 			putBuffer(buffer)
 			buffer = grown

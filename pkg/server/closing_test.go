@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -105,6 +106,61 @@ func (f *fixture) expire(after time.Duration) {
 	f.t.Helper()
 	date := f.clock.Now().Add(after)
 	f.must(f.Backend.AdministrationUpdate(f.ctx, backend.Administrator{}, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg, ExpirationDate: &date}))
+}
+
+// TestWaitsOverHTTPEnd has a greeter and a claimer wait over HTTP for a peer
+// that does not come: what ends WebSockets ends that, too.
+func TestWaitsOverHTTPEnd(t *testing.T) {
+	expiring := func(f *fixture) {
+		f.expire(50 * time.Millisecond)
+		f.clock.Advance(time.Second) // the timers of sessions are of real time
+	}
+	for _, item := range []struct {
+		name             string
+		cause            func(f *fixture)
+		greeter, claimer int
+	}{
+		{"frozen", func(f *fixture) {
+			f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("alice")}, true))
+		}, client.StatusUserFrozen, 0},
+		{"expired", func(f *fixture) { f.expire(0) }, client.StatusOrganizationExpired, client.StatusOrganizationExpired},
+		{"expiring", expiring, client.StatusOrganizationExpired, client.StatusOrganizationExpired},
+	} {
+		for side, status := range map[backend.Side]int{backend.GreeterSide: item.greeter, backend.ClaimerSide: item.claimer} {
+			if status == 0 {
+				continue
+			}
+			t.Run(fmt.Sprint(item.name, " ", side), func(t *testing.T) {
+				f := newFixture(t)
+				outcome := make(chan error, 1)
+				go func() {
+					var err error
+					if side == backend.GreeterSide {
+						_, err = f.client.AuthenticatedRPC(f.device("alice@dev1"), api3).Invite1GreeterWaitPeer(f.ctx, &protocol.Invite1GreeterWaitPeerRequest{Token: pendingToken})
+					} else {
+						_, err = f.client.InvitedRPC(f.invitation(), api3).Invite1ClaimerWaitPeer(f.ctx, &protocol.Invite1ClaimerWaitPeerRequest{})
+					}
+					outcome <- err
+				}()
+				f.awaitSaid(side)
+				item.cause(f)
+				f.wantStatus(<-outcome, status)
+			})
+		}
+	}
+}
+
+// awaitSaid waits until a side of the pending invitation has spoken.
+func (f *fixture) awaitSaid(side backend.Side) {
+	f.t.Helper()
+	scope := backend.Scope{Organization: coolOrg, Invitation: pendingToken, Greeter: userID("alice")}
+	for waits := false; !waits; {
+		f.ok(f.Store.Update(f.ctx, scope, func(tx backend.Tx) error {
+			conduit, found := tx.Conduit()
+			waits = found && conduit.Halves[side].Said != nil
+			return f.ctx.Err()
+		}))
+	}
 }
 
 func TestUnfreezingCloses(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"io"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -24,6 +25,13 @@ const (
 	maxHandshakeBytes = 64 << 10
 )
 
+// The time between two messages after which a connection is ended that is not
+// authenticated. People fill in forms meanwhile.
+const (
+	anonymousSilence = 5 * time.Minute
+	invitedSilence   = 30 * time.Minute
+)
+
 // connection is one WebSocket. Its reading goroutine owns it; the command of
 // the moment runs on another one, and at most one does at a time.
 type connection struct {
@@ -31,6 +39,7 @@ type connection struct {
 	socket  *websocket.Conn
 	guard   *guardedConn
 	address netip.Addr
+	visit   *visit
 	// caller is written by the handshake only, before its session opens but
 	// for the session itself.
 	caller caller
@@ -41,6 +50,8 @@ type connection struct {
 	mu sync.Mutex
 	// cancel ends the running command, without reply; nil when none runs.
 	cancel context.CancelFunc
+	// idleSince is when the last command ended.
+	idleSince time.Time
 	// abandonable tells that the next message cancels the running command.
 	abandonable bool
 	// draining tells that the connection closes after the running command.
@@ -57,25 +68,30 @@ type connection struct {
 // its own: that of the request ends here, with its memory.
 func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	address := s.clientAddress(r)
-	if s.isDraining() || !s.limits.take(address) {
+	if s.isDraining() {
 		refuseBusy(w)
 		return
 	}
-	release := sync.OnceFunc(func() { s.limits.release(address) })
+	visit := s.visitors.enter(address)
+	if visit == nil {
+		refuseBusy(w)
+		return
+	}
 	guarded := &guardedWriter{ResponseWriter: w, writeTimeout: s.options.WriteTimeout}
 	socket, err := websocket.Accept(guarded, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // clients send no Origin, and cookies mean nothing here
 		CompressionMode:    websocket.CompressionDisabled,
 	})
 	if err != nil {
-		release()
+		visit.leave()
 		return
 	}
-	c := &connection{server: s, socket: socket, guard: guarded.conn, address: address}
+	c := &connection{server: s, socket: socket, guard: guarded.conn, address: address, visit: visit, idleSince: time.Now()}
 	c.caller.release = protocol.ReleaseOf(r.UserAgent())
+	visit.begin(func() { _ = c.guard.Close() })
 	c.identify("connection", newConnectionID(), "address", address.String(), "transport", "websocket")
-	if !s.start(c, release) {
-		release()
+	if !s.start(c) {
+		visit.leave()
 		c.cut()
 	}
 }
@@ -99,13 +115,26 @@ func (c *connection) identify(attributes ...any) {
 	c.caller.logger = c.server.logger.With(c.identity...)
 }
 
-// greet runs the handshake and tells whether it is accepted. It calls
-// handshaken once the answer is judged, before the client is told, and at the
-// latest when it returns.
-func (c *connection) greet(handshaken func()) (accepted bool) {
-	defer handshaken()
+// greet runs the handshake and tells whether it is accepted.
+func (c *connection) greet() (accepted bool) {
 	defer c.recoverPanic()
-	return c.handshake(handshaken)
+	return c.handshake()
+}
+
+// judged tells what becomes of the visit once the answer is judged, before the
+// client is told: what the client then does shall not count against its limit.
+func (c *connection) judged(err error) {
+	if err == nil && c.isStranger() {
+		c.visit.settle()
+	} else {
+		c.visit.leave()
+	}
+}
+
+// isStranger tells that the connection counts until it ends: anybody may have
+// an anonymous one, and an invitation is a link that goes around.
+func (c *connection) isStranger() bool {
+	return c.caller.kind == protocol.Anonymous || c.caller.kind == protocol.Invited
 }
 
 // live runs the commands until the connection ends.
@@ -113,9 +142,12 @@ func (c *connection) live() {
 	defer c.end()
 	defer c.recoverPanic()
 	c.identity = nil
-	if c.caller.kind == protocol.Authenticated {
+	switch {
+	case c.isStranger():
+		c.socket.SetReadLimit(maxStrangerBytes)
+	case c.caller.kind == protocol.Authenticated:
 		c.socket.SetReadLimit(maxMessageBytes)
-	} else {
+	default:
 		c.socket.SetReadLimit(maxBodyBytes)
 	}
 	c.loop()
@@ -142,8 +174,11 @@ func (c *connection) loop() {
 			c.logEnd(err)
 			return
 		}
-		message, err := readMessage(reader)
+		message, held, err := c.receive(reader)
 		if err != nil {
+			if errors.Is(err, errNoRoom) {
+				c.close(websocket.StatusTryAgainLater)
+			}
 			c.logEnd(err)
 			return
 		}
@@ -154,10 +189,29 @@ func (c *connection) loop() {
 		ctx, open := c.begin(d.command)
 		if !open {
 			putBuffer(message)
+			held.release()
 			return
 		}
-		go c.perform(ctx, &task{d, refusal, message, idle})
+		go c.perform(ctx, &task{d, refusal, message, held, idle})
 	}
+}
+
+// receive reads the message that began, with what it holds of the budget of
+// strangers. Each MiB of it has its time.
+func (c *connection) receive(reader io.Reader) (*[]byte, *share, error) {
+	var held *share
+	if c.isStranger() {
+		held = c.server.strangers.share(c.address)
+	}
+	message, err := readMessage(&pacedReader{Reader: reader, conn: c.guard, limit: c.server.options.BodyTimeout}, held.grow)
+	if err == nil {
+		err = c.guard.SetReadDeadline(time.Time{})
+	}
+	if err != nil {
+		held.release()
+		return nil, nil, err
+	}
+	return message, held, nil
 }
 
 // task is one message on its way to its answer.
@@ -166,6 +220,7 @@ type task struct {
 	// refusal is the answer to a message that is no request.
 	refusal *protocol.Refusal
 	message *[]byte
+	held    *share
 	idle    chan<- struct{}
 }
 
@@ -179,12 +234,18 @@ func (c *connection) perform(ctx context.Context, t *task) {
 		return
 	}
 	putBuffer(t.message)
+	t.held.release()
 	c.finish()
 	t.idle <- struct{}{}
 }
 
 // command answers one message and tells whether it is done with it.
 func (c *connection) command(ctx context.Context, d decoded, refusal *protocol.Refusal) bool {
+	if refusal == nil {
+		if hasty := c.server.limit(d.command, c.address); hasty != nil {
+			refusal = protocol.Refuse(protocol.StatusTooManyRequests, hasty.Error())
+		}
+	}
 	reply, err := c.server.run(ctx, &c.caller, d, refusal)
 	switch {
 	case err == nil:
@@ -227,6 +288,7 @@ func (c *connection) finish() {
 	c.mu.Lock()
 	c.cancel()
 	c.cancel = nil
+	c.idleSince = time.Now()
 	draining := c.draining
 	c.mu.Unlock()
 	if draining {
@@ -302,6 +364,7 @@ func (c *connection) end() {
 	c.closed = true
 	closing := c.closing
 	c.mu.Unlock()
+	c.visit.leave()
 	if closing != nil {
 		<-closing
 	}
@@ -337,6 +400,29 @@ func (c *connection) cut() {
 
 // over is called when the session of the connection must end.
 func (c *connection) over() { c.close(websocket.StatusNormalClosure) }
+
+// look does what the sweeper does at the instant now.
+func (c *connection) look(now time.Time) {
+	c.mu.Lock()
+	idle := now.Sub(c.idleSince)
+	if c.cancel != nil {
+		idle = 0
+	}
+	c.mu.Unlock()
+	if c.visit.hasSettled() && idle > c.silence() {
+		c.close(websocket.StatusNormalClosure)
+		return
+	}
+	c.pingIfSilent(now)
+}
+
+// silence is how long the connection of a stranger may say nothing.
+func (c *connection) silence() time.Duration {
+	if c.caller.kind == protocol.Invited {
+		return invitedSilence
+	}
+	return anonymousSilence
+}
 
 // pingIfSilent pings a peer that gave no sign for a while, and cuts it if it
 // does not answer.

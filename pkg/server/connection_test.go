@@ -92,14 +92,15 @@ func TestFailureOfACommand(t *testing.T) {
 		rule func(context.Context) (any, error)
 		code websocket.StatusCode
 		log  []string
+		http int
 	}{
 		{"internal error", func(context.Context) (any, error) { return nil, errBroken }, websocket.StatusInternalError,
-			[]string{`"level":"ERROR"`, errBroken.Error(), "organization_stats"}},
+			[]string{`"level":"ERROR"`, errBroken.Error(), "organization_stats"}, http.StatusInternalServerError},
 		{"panic", func(context.Context) (any, error) { panic("out of order") }, websocket.StatusInternalError,
-			[]string{`"level":"ERROR"`, "out of order", "goroutine", "connection_test.go", "organization_stats"}},
+			[]string{`"level":"ERROR"`, "out of order", "goroutine", "connection_test.go", "organization_stats"}, http.StatusInternalServerError},
 		{"reply that does not encode", func(context.Context) (any, error) { return make(chan int), nil }, websocket.StatusInternalError,
-			[]string{`"level":"ERROR"`, "organization_stats"}},
-		{"session over", func(context.Context) (any, error) { return nil, backend.ErrSessionOver }, websocket.StatusNormalClosure, nil},
+			[]string{`"level":"ERROR"`, "organization_stats"}, http.StatusInternalServerError},
+		{"session over", func(context.Context) (any, error) { return nil, backend.ErrSessionOver }, websocket.StatusNormalClosure, nil, http.StatusServiceUnavailable},
 	} {
 		t.Run(item.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -118,7 +119,7 @@ func TestFailureOfACommand(t *testing.T) {
 				t.Error("the log holds an error")
 			}
 			_, err := f.client.AuthenticatedRPC(f.device("alice@dev1"), api3).OrganizationStats(f.ctx, nil)
-			f.wantStatus(err, http.StatusInternalServerError)
+			f.wantStatus(err, item.http)
 		})
 	}
 }

@@ -24,7 +24,7 @@ type caller struct {
 	release protocol.Release
 	// overHTTP tells that the announced minor means nothing.
 	overHTTP bool
-	// session is for WebSocket connections, authenticated or invited.
+	// session is for WebSocket connections, but administration.
 	session *backend.Session
 	// author is for authenticated callers.
 	author backend.Author

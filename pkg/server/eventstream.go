@@ -27,6 +27,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		if !accepts(r.Header, eventStreamType) {
 			return rpcError(http.StatusNotAcceptable)
 		}
+		if err := given.check(facts); err != nil {
+			return err
+		}
 		if err := call.authenticate(given, facts, nil); err != nil {
 			return err
 		}
@@ -35,18 +38,22 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 }
 
 func (call *rpc) streamEvents() error {
-	ctx, cancel := context.WithCancel(call.r.Context())
-	defer cancel()
-	session, err := call.server.backend.Resume(ctx, call.caller.author, cancel)
+	ctx, cancel := context.WithCancelCause(call.r.Context())
+	defer cancel(nil)
+	session, err := call.watch(ctx, func() { cancel(backend.ErrSessionOver) })
 	if err != nil {
 		return err
 	}
 	defer session.Close()
-	if _, err := call.server.backend.EventsSubscribe(ctx, session, &protocol.EventsSubscribeRequest{}); err != nil {
+	_, err = call.server.backend.EventsSubscribe(ctx, session, &protocol.EventsSubscribeRequest{})
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause // the session ended meanwhile, or the client is gone
+	}
+	if err != nil {
 		return err
 	}
 	defer call.server.options.Observer.ConnectionBegun(EventStream, call.caller.kind, call.caller.serverAPI())()
-	stop := context.AfterFunc(call.server.lasting, cancel)
+	stop := context.AfterFunc(call.server.lasting, func() { cancel(nil) })
 	defer stop()
 	defer call.caller.logger.Debug("event stream ended")
 	call.w.Header().Set("Content-Type", eventStreamType)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -178,4 +179,44 @@ func TestStreamEndsWithTheClient(t *testing.T) {
 	if _, err := stream.Next(); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("the client is told %v", err)
 	}
+}
+
+// A session that ends while its stream opens tells why.
+func TestSessionEndsWhileTheStreamOpens(t *testing.T) {
+	for name, item := range map[string]struct {
+		cause  func(f *fixture)
+		status int
+	}{
+		"frozen": {func(f *fixture) {
+			f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("bob")}, true))
+		}, client.StatusUserFrozen},
+		"expired": {func(f *fixture) { f.expire(0) }, client.StatusOrganizationExpired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &openingStore{}
+			f := newFixture(t, func(options *testkit.InstanceOptions) {
+				options.WrapStore = func(wrapped backend.Store) backend.Store {
+					store.Store = wrapped
+					return store
+				}
+			})
+			store.meanwhile = func() {
+				item.cause(f)
+				f.flush()
+			}
+			_, err := f.client.AuthenticatedRPC(f.device("bob@dev1"), api3).ServerSentEvents(f.ctx)
+			f.wantStatus(err, item.status)
+		})
+	}
+}
+
+// openingStore has something happen while a session subscribes.
+type openingStore struct {
+	backend.Store
+	meanwhile func()
+}
+
+func (s *openingStore) RealmsOf(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) ([]backend.Realm, error) {
+	s.meanwhile()
+	return s.Store.RealmsOf(ctx, organization, user)
 }

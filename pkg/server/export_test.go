@@ -16,6 +16,7 @@ const (
 	MaxMessageBytes   = maxMessageBytes
 	MaxHandshakeBytes = maxHandshakeBytes
 	MaxBodyBytes      = maxBodyBytes
+	MaxStrangerBytes  = maxStrangerBytes
 	MaxHeaderBytes    = maxHeaderBytes
 )
 
@@ -38,6 +39,11 @@ func HasHandler(command *protocol.Command) bool { return handlers[command] != ni
 // PingSilent does what the sweeper does at the instant now.
 func (s *Server) PingSilent(now time.Time) {
 	s.each(func(c *connection) { c.pingIfSilent(now) })
+}
+
+// Look does what the sweeper does at the instant now.
+func (s *Server) Look(now time.Time) {
+	s.each(func(c *connection) { c.look(now) })
 }
 
 // JudgeAnswer is what the handshake makes of an answer.

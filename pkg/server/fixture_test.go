@@ -231,6 +231,15 @@ func (f *fixture) connectInvited(versions ...parsec.APIVersion) *client.Conn {
 	return conn
 }
 
+// connectAnonymous gives an anonymous connection of CoolOrg.
+func (f *fixture) connectAnonymous() *client.Conn {
+	f.t.Helper()
+	conn, err := f.client.DialAnonymous(f.ctx, coolOrg, nil)
+	f.ok(err)
+	f.t.Cleanup(conn.CloseNow)
+	return conn
+}
+
 func (f *fixture) invitation() parsec.InvitationAddress {
 	return f.Address.InvitationAddress(coolOrg, parsec.InvitationUser, pendingToken)
 }
@@ -253,10 +262,7 @@ func (f *fixture) connectAll(visit func(name string, kind protocol.Kind, api par
 	for _, api := range []parsec.APIVersion{api2, api3} {
 		visit("invited "+api.String(), protocol.Invited, api, f.connectInvited(api))
 	}
-	anonymous, err := f.client.DialAnonymous(f.ctx, coolOrg, nil)
-	f.ok(err)
-	f.t.Cleanup(anonymous.CloseNow)
-	visit("anonymous", protocol.Anonymous, api1, anonymous)
+	visit("anonymous", protocol.Anonymous, api1, f.connectAnonymous())
 	administration, err := f.client.DialAdministration(f.ctx, testkit.AdministrationToken)
 	f.ok(err)
 	f.t.Cleanup(administration.CloseNow)

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -22,6 +23,28 @@ const (
 
 // progressBytes is how much of a write must pass within the write timeout.
 const progressBytes = 64 << 10
+
+// acceptSilence is how long nothing more is told of connections that are not
+// accepted: the library tries again many times a second.
+const acceptSilence = 10 * time.Second
+
+// toldListener tells why connections are not accepted: the descriptors of the
+// process are used up, mostly.
+type toldListener struct {
+	net.Listener
+	logger *slog.Logger
+	told   time.Time
+}
+
+// Accept implements net.Listener.
+func (l *toldListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil && !errors.Is(err, net.ErrClosed) && time.Since(l.told) > acceptSilence {
+		l.told = time.Now()
+		l.logger.Warn("connections are not accepted", "error", err)
+	}
+	return conn, err
+}
 
 // guardedConn cuts a peer that stops reading, and knows when it last gave a
 // sign of life: sent something, or made room for more.
@@ -68,6 +91,30 @@ func (g *guardedConn) sign() { g.lastSign.Store(time.Now().Unix()) }
 // silentSince tells whether the peer gave no sign since the instant.
 func (g *guardedConn) silentSince(instant time.Time) bool {
 	return g.lastSign.Load() < instant.Unix()
+}
+
+// pacedReader reads one message, each MiB of it within a time limit. The
+// deadline of the connection stays.
+type pacedReader struct {
+	io.Reader
+	conn  *guardedConn
+	limit time.Duration
+	// timed is how many bytes have their time.
+	timed, read int
+}
+
+// Read implements io.Reader.
+func (r *pacedReader) Read(p []byte) (int, error) {
+	const pace = 1 << 20
+	if r.read >= r.timed {
+		r.timed = r.read + pace
+		if err := r.conn.SetReadDeadline(time.Now().Add(r.limit)); err != nil {
+			return 0, err
+		}
+	}
+	n, err := r.Reader.Read(p)
+	r.read += n
+	return n, err
 }
 
 // guardedWriter hands a guarded connection with small buffers to whoever

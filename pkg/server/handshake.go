@@ -28,11 +28,9 @@ func badProtocol(help string) *handshakeError {
 }
 
 // handshake runs docs/protocol/transport.md §6 and tells whether the
-// connection may go on. It calls judged once the answer is, before the client
-// is told: what the client then does shall not count against its limit. A
-// failure of the server itself is never told as a refusal, which clients take
-// as final: the connection just ends.
-func (c *connection) handshake(judged func()) bool {
+// connection may go on. A failure of the server itself is never told as a
+// refusal, which clients take as final: the connection just ends.
+func (c *connection) handshake() bool {
 	c.socket.SetReadLimit(maxHandshakeBytes)
 	if err := c.guard.SetReadDeadline(time.Now().Add(c.server.options.HandshakeTimeout)); err != nil {
 		return false
@@ -45,8 +43,13 @@ func (c *connection) handshake(judged func()) bool {
 	if err != nil {
 		return false
 	}
-	message, err := readMessage(reader)
+	held := c.server.strangers.share(c.address)
+	defer held.release()
+	message, err := readMessage(reader, held.grow)
 	if err != nil {
+		if errors.Is(err, errNoRoom) {
+			c.close(websocket.StatusTryAgainLater)
+		}
 		return false
 	}
 	defer putBuffer(message)
@@ -56,7 +59,7 @@ func (c *connection) handshake(judged func()) bool {
 		defer cancel()
 		err = c.answer(ctx, *message, challenge)
 	}
-	judged()
+	c.judged(err)
 	var refused *handshakeError
 	switch {
 	case err == nil:
@@ -178,7 +181,12 @@ func (c *connection) answerAnonymous(ctx context.Context, message []byte) error 
 	}
 	c.caller.anonymous = backend.Anonymous{Organization: answer.OrganizationID, API: c.caller.api}
 	c.identify("organization", answer.OrganizationID.String())
-	return c.server.backend.ConnectAnonymous(ctx, c.caller.anonymous, answer.RootVerifyKey)
+	session, err := c.server.backend.ConnectAnonymous(ctx, c.caller.anonymous, answer.RootVerifyKey, c.over)
+	if err != nil {
+		return err
+	}
+	c.caller.session = session
+	return nil
 }
 
 func (c *connection) answerAdministration(message []byte) error {

@@ -68,14 +68,7 @@ func TestDeletedWhileItWaits(t *testing.T) {
 		_, err := f.client.InvitedRPC(f.invitation(), api3).Invite1ClaimerWaitPeer(f.ctx, &protocol.Invite1ClaimerWaitPeerRequest{})
 		outcome <- err
 	}()
-	scope := backend.Scope{Organization: coolOrg, Invitation: pendingToken, Greeter: userID("alice")}
-	for waits := false; !waits; {
-		f.ok(f.Store.Update(f.ctx, scope, func(tx backend.Tx) error {
-			conduit, found := tx.Conduit()
-			waits = found && conduit.Halves[backend.ClaimerSide].Said != nil
-			return f.ctx.Err()
-		}))
-	}
+	f.awaitSaid(backend.ClaimerSide)
 	_, err := alice.InviteDelete(f.ctx, &protocol.InviteDeleteRequest{Token: pendingToken, Reason: protocol.InvitationCancelled})
 	f.ok(err)
 	f.wantStatus(<-outcome, http.StatusGone)

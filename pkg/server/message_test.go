@@ -219,7 +219,8 @@ func TestMessageSizes(t *testing.T) {
 		size int
 	}{
 		"authenticated": {conn, server.MaxMessageBytes + 1},
-		"invited":       {f.connectInvited(), server.MaxBodyBytes + 1},
+		"invited":       {f.connectInvited(), server.MaxStrangerBytes + 1},
+		"anonymous":     {f.connectAnonymous(), server.MaxStrangerBytes + 1},
 	} {
 		// The server closes before the end of the message.
 		_ = item.conn.Send(f.ctx, make([]byte, item.size))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -30,9 +29,7 @@ func submission(owner string) *protocol.PKIEnrollmentSubmitRequest {
 // proxy.
 func TestPKIEnrollmentSubmitIsLimited(t *testing.T) {
 	const burst, interval = 100, 3 * time.Second
-	f := newFixture(t, func(options *testkit.InstanceOptions) {
-		options.Server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-	})
+	f := newFixture(t, withTrustedLoopback)
 	ran := 0
 	f.Server.SetHandler(protocol.PKIEnrollmentSubmit, func(context.Context) (any, error) {
 		ran++

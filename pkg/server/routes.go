@@ -28,7 +28,7 @@ func (s *Server) routes() http.Handler {
 	outer.HandleFunc("GET /static/icon.svg", static("image/svg+xml", pageIcon))
 	outer.HandleFunc("GET /favicon.ico", static("image/x-icon", favicon))
 	outer.Handle("/", s.whileAvailable(mux))
-	return s.withTimeLimit(s.withServerHeader(s.enforceHTTPS(outer)))
+	return s.withTimeLimits(s.withServerHeader(s.enforceHTTPS(outer)))
 }
 
 // only answers 405 to other methods. It tells the methods with that, and with
@@ -56,12 +56,21 @@ func readable(handle http.HandlerFunc) http.HandlerFunc {
 	return only(handle, http.MethodGet, http.MethodHead, http.MethodOptions)
 }
 
-// withTimeLimit bounds how long the client may stop reading.
-func (s *Server) withTimeLimit(next http.Handler) http.Handler {
+// withTimeLimits bounds how long the client may stop reading, and how long its
+// body may take, whether the route reads it or not.
+func (s *Server) withTimeLimits(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		timed := timedWriter{w, s.options.WriteTimeout}
 		timed.allowTime() // the previous request of the connection left its own
-		next.ServeHTTP(timed, r)
+		if r.ContentLength == 0 {
+			next.ServeHTTP(timed, r)
+			return
+		}
+		body := limitBody(w, r.Body, s.options.BodyTimeout)
+		defer body.drain()
+		limited := *r
+		limited.Body = body
+		next.ServeHTTP(timed, &limited)
 	})
 }
 
@@ -79,7 +88,7 @@ func (s *Server) withServerHeader(next http.Handler) http.Handler {
 
 // webSocket serves upgrades, and refuses anything else as a bad request.
 func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
-	if !isUpgrade(r) {
+	if r.ContentLength != 0 || !isUpgrade(r) {
 		http.Error(w, "This is a WebSocket endpoint.", http.StatusBadRequest)
 		return
 	}

@@ -5,13 +5,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"os"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
@@ -42,7 +40,11 @@ type rpc struct {
 	server *Server
 	w      http.ResponseWriter
 	r      *http.Request
-	caller caller
+	// address is the client's.
+	address netip.Addr
+	caller  caller
+	// held is what the body holds of the budget of strangers.
+	held *share
 }
 
 // rpcHandler answers a request whose version is settled, or returns why not.
@@ -58,23 +60,28 @@ func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, handle rpcHand
 		return
 	}
 	w.Header().Set("Api-Version", server.String())
-	call := &rpc{server: s, w: w, r: r, caller: caller{
+	address := s.clientAddress(r)
+	call := &rpc{server: s, w: w, r: r, address: address, caller: caller{
 		api: client, release: protocol.ReleaseOf(r.UserAgent()), overHTTP: true,
-		logger: s.logger.With("api", client.String(), "address", s.clientAddress(r).String(), "transport", "http"),
+		logger: s.logger.With("api", client.String(), "address", address.String(), "transport", "http"),
 	}}
 	var status rpcError
 	var denial backend.Denial
+	var hasty *hastyError
 	switch err := handle(call); {
 	case err == nil:
 	case errors.As(err, &status):
 		w.WriteHeader(int(status))
 	case errors.As(err, &denial):
 		w.WriteHeader(deniedOverHTTP(denial))
+	case errors.As(err, &hasty):
+		tellRetryAfter(w, hasty.wait)
+		w.WriteHeader(http.StatusTooManyRequests)
 	case errors.Is(err, backend.ErrSessionOver):
 		w.WriteHeader(call.whySessionOver())
 	case r.Context().Err() != nil:
 		call.caller.logger.Debug("request abandoned", "error", err)
-	case s.commands.Err() != nil:
+	case errors.Is(err, errNoRoom), s.commands.Err() != nil:
 		refuseBusy(w)
 	default:
 		call.caller.logger.Error("request failed", "error", err)
@@ -104,19 +111,15 @@ func deniedOverHTTP(denial backend.Denial) int {
 
 // whySessionOver tells what happened to the author since its checks.
 func (call *rpc) whySessionOver() int {
-	author := call.caller.author
-	facts, err := call.server.backend.Authentication(call.r.Context(), author.Organization, author.Device)
+	session, err := call.watch(call.r.Context(), func() {})
 	if err == nil {
-		err = call.server.backend.CheckOpen(facts.Organization)
-	}
-	if err == nil {
-		err = facts.CheckDevice()
+		session.Close()
 	}
 	var denial backend.Denial
 	if errors.As(err, &denial) {
 		return deniedOverHTTP(denial)
 	}
-	return http.StatusInternalServerError
+	return http.StatusServiceUnavailable // events were lost, or the author is back
 }
 
 func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
@@ -143,7 +146,7 @@ func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
 		}
 		call.identify(protocol.Anonymous, "organization", id.String())
 		call.caller.anonymous = backend.Anonymous{Organization: id, API: call.caller.client().API}
-		return call.withBody(call.execute)
+		return call.withBody(maxStrangerBytes, call.execute)
 	})
 }
 
@@ -156,10 +159,14 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) {
 		if err := call.checkContentType(); err != nil {
 			return err
 		}
-		return call.withBody(func(body []byte) error {
+		if err := credentials.check(facts); err != nil {
+			return err
+		}
+		return call.withBody(maxBodyBytes, func(body []byte) error {
 			if err := call.authenticate(credentials, facts, body); err != nil {
 				return err
 			}
+			call.held.release()
 			return call.execute(body)
 		})
 	})
@@ -188,7 +195,7 @@ func (s *Server) invited(w http.ResponseWriter, r *http.Request) {
 		}
 		call.identify(protocol.Invited, "organization", id.String())
 		call.caller.invitee = facts.Invitee(call.caller.client().API)
-		return call.withBody(call.execute)
+		return call.withBody(maxStrangerBytes, call.execute)
 	})
 }
 
@@ -238,14 +245,16 @@ func parseCredentials(header http.Header) credentials {
 	return credentials{device, signature, header.Get("Signature") != ""}
 }
 
-// authenticate checks the device and its signature of the body.
-func (call *rpc) authenticate(given credentials, facts backend.AuthenticationFacts, body []byte) error {
-	if !given.complete {
+// check tells what can be wrong before the body is read.
+func (c credentials) check(facts backend.AuthenticationFacts) error {
+	if !c.complete {
 		return rpcError(http.StatusUnauthorized)
 	}
-	if err := facts.CheckDevice(); err != nil {
-		return err
-	}
+	return facts.CheckDevice()
+}
+
+// authenticate checks the signature of the body by a device that is checked.
+func (call *rpc) authenticate(given credentials, facts backend.AuthenticationFacts, body []byte) error {
 	if !facts.Device.VerifyKey.Verify(body, given.signature) {
 		return backend.BadSignature
 	}
@@ -265,34 +274,16 @@ func (call *rpc) checkContentType() error {
 	}
 }
 
-func (call *rpc) withBody(handle func(body []byte) error) error {
-	body, err := readBody(call.w, call.r, maxBodyBytes)
+// withBody reads a body of at most most bytes, on the account of strangers.
+func (call *rpc) withBody(most int64, handle func(body []byte) error) error {
+	call.held = call.server.strangers.share(call.address)
+	defer call.held.release()
+	body, err := readBody(call.w, call.r, most, call.held)
 	if err != nil {
 		return err
 	}
 	defer putBuffer(body)
 	return handle(*body)
-}
-
-// readBody reads the body of a request, within bounds of size and time. It
-// goes back with putBuffer.
-func readBody(w http.ResponseWriter, r *http.Request, most int64) (*[]byte, error) {
-	// Not every writer has deadlines; the bound of the size remains.
-	controller := http.NewResponseController(w)
-	_ = controller.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := readMessage(http.MaxBytesReader(w, r.Body, most))
-	_ = controller.SetReadDeadline(time.Time{}) // the command may take longer
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, rpcError(http.StatusRequestEntityTooLarge)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, rpcError(http.StatusRequestTimeout)
-	case err != nil: // the client sent less than it said, or is gone
-		return nil, rpcError(http.StatusBadRequest)
-	default:
-		return body, nil
-	}
 }
 
 // execute runs the command of the body and answers it.
@@ -301,15 +292,29 @@ func (call *rpc) execute(body []byte) error {
 	if d.command == nil || d.command.WebSocketOnly {
 		return rpcError(http.StatusUnsupportedMediaType)
 	}
-	if refusal == nil && d.command.Limited && !call.mayNow() {
-		return rpcError(http.StatusTooManyRequests)
+	if refusal == nil {
+		if hasty := call.server.limit(d.command, call.address); hasty != nil {
+			return hasty
+		}
 	}
-	ctx, cancel := context.WithCancel(call.r.Context())
-	defer cancel()
-	stop := context.AfterFunc(call.server.commands, cancel)
+	ctx, cancel := context.WithCancelCause(call.r.Context())
+	defer cancel(nil)
+	stop := context.AfterFunc(call.server.commands, func() { cancel(nil) })
 	defer stop()
+	if d.command.Abandoned { // It waits: for longer than the checks before it hold.
+		session, err := call.watch(ctx, func() { cancel(backend.ErrSessionOver) })
+		if err != nil {
+			return err
+		}
+		defer session.Close()
+	}
 	reply, err := call.server.run(ctx, &call.caller, d, refusal)
 	switch {
+	case errors.Is(context.Cause(ctx), backend.ErrSessionOver):
+		if err == nil {
+			putBuffer(reply)
+		}
+		return backend.ErrSessionOver
 	case outcomeOf(ctx, err) == Failed: // run has told it
 		return rpcError(http.StatusInternalServerError)
 	case err != nil:
@@ -319,13 +324,17 @@ func (call *rpc) execute(body []byte) error {
 	return call.reply(*reply)
 }
 
-// mayNow counts a limited command, or tells the client when to come back.
-func (call *rpc) mayNow() bool {
-	wait := call.server.writes.Take(call.server.clientAddress(call.r), call.server.now())
-	if wait > 0 {
-		call.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+// watch opens a session that tells when the caller may not be served any more.
+// What becomes of an invitation is told by its commands.
+func (call *rpc) watch(ctx context.Context, onOver func()) (*backend.Session, error) {
+	switch call.caller.kind {
+	case protocol.Invited:
+		return call.server.backend.WatchOrganization(ctx, call.caller.invitee.Organization, onOver)
+	case protocol.Anonymous:
+		return call.server.backend.WatchOrganization(ctx, call.caller.anonymous.Organization, onOver)
+	default:
+		return call.server.backend.Resume(ctx, call.caller.author, onOver)
 	}
-	return wait == 0
 }
 
 func (call *rpc) reply(body []byte) error {

@@ -23,10 +23,11 @@ const (
 	// (docs/protocol/transport.md §2): the largest bin plus 64 KiB.
 	maxHeaderBytes = 16 << 10
 	maxBodyBytes   = 1<<20 + 64<<10
-	headerTimeout  = 10 * time.Second
-	bodyTimeout    = 60 * time.Second
-	keepAlive      = 75 * time.Second
-	maxHandshakes  = 1024
+	// maxStrangerBytes is for commands of clients that are not authenticated:
+	// the largest is pki_enrollment_submit, with several fields of 16 KiB.
+	maxStrangerBytes = 64 << 10
+	headerTimeout    = 10 * time.Second
+	keepAlive        = 75 * time.Second
 	// limitedBurst limited commands may come from an address at once, then one
 	// more each limitedInterval: many people may share that of a company.
 	limitedBurst    = 100
@@ -51,8 +52,9 @@ type Options struct {
 	// EnforceHTTPS redirects requests that carry this header with another
 	// value; nil lets every request pass (docs/protocol/transport.md §10).
 	EnforceHTTPS *ForwardedProto
-	// MaxUnauthenticatedPerAddress bounds the connections of one IP address
-	// whose handshake is not finished; 0 is no limit.
+	// MaxUnauthenticatedPerAddress bounds the WebSockets of one network that
+	// are not authenticated: in their handshake, anonymous, or invited; 0 is no
+	// limit.
 	MaxUnauthenticatedPerAddress int
 	// TrustedProxies are believed when they name the client's address.
 	TrustedProxies []netip.Prefix
@@ -60,10 +62,19 @@ type Options struct {
 	// comment; 0 or less for never.
 	EventStreamKeepAlive time.Duration
 	// HandshakeTimeout bounds the time between the upgrade and the answer;
-	// 0 is 20 s.
+	// 0 is 10 s.
 	HandshakeTimeout time.Duration
+	// BodyTimeout bounds the time that the body of a request may take, and a
+	// message of a WebSocket for each MiB; 0 is 60 s.
+	BodyTimeout time.Duration
+	// Memory is what the process may use, in bytes: what is received of
+	// strangers is bounded by a part of it. 0 is what GOMEMLIMIT says.
+	Memory int64
 	// WriteTimeout bounds how long a write may make no progress; 0 is 45 s.
 	WriteTimeout time.Duration
+	// Elapsed is a clock that is never set, from any instant on, which tells how
+	// often something is asked for; nil is that of the system.
+	Elapsed func() time.Duration
 	// Observer is nil for none.
 	Observer Observer
 }
@@ -73,13 +84,15 @@ type ForwardedProto struct{ Header, Value string }
 
 // Server serves clients. Its zero value is not usable.
 type Server struct {
-	backend *backend.Backend
-	logger  *slog.Logger
-	options Options
-	now     func() parsec.DateTime
-	handler http.Handler
-	http    *http.Server
-	limits  *addressLimits
+	backend  *backend.Backend
+	logger   *slog.Logger
+	options  Options
+	now      func() parsec.DateTime
+	handler  http.Handler
+	http     *http.Server
+	visitors *visitors
+	// strangers is what may be received of clients that are not authenticated.
+	strangers *budget
 	// writes are those of strangers.
 	writes *throttle.Throttle
 
@@ -109,7 +122,10 @@ type Server struct {
 // New returns a server; Shutdown ends what it starts.
 func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, options Options) *Server {
 	if options.HandshakeTimeout == 0 {
-		options.HandshakeTimeout = 20 * time.Second
+		options.HandshakeTimeout = 10 * time.Second
+	}
+	if options.BodyTimeout == 0 {
+		options.BodyTimeout = 60 * time.Second
 	}
 	if options.WriteTimeout == 0 {
 		options.WriteTimeout = 45 * time.Second
@@ -117,13 +133,15 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 	if options.Observer == nil {
 		options.Observer = Unobserved{}
 	}
+	strangers := newBudget(options.Memory)
 	s := &Server{
 		backend:      b,
 		logger:       logger,
 		options:      options,
 		now:          now,
-		limits:       newAddressLimits(options.MaxUnauthenticatedPerAddress, maxHandshakes),
-		writes:       throttle.New(limitedBurst, limitedInterval),
+		strangers:    strangers,
+		visitors:     newVisitors(options.MaxUnauthenticatedPerAddress, strangers.total/visitorBytes),
+		writes:       throttle.New(limitedBurst, limitedInterval, options.Elapsed),
 		handlers:     handlers,
 		newChallenge: newChallenge,
 		connections:  map[*connection]struct{}{},
@@ -152,7 +170,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Serve accepts connections until Shutdown; then it returns nil.
 func (s *Server) Serve(listener net.Listener) error {
 	s.probeState()
-	if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(&toldListener{Listener: listener, logger: s.logger}); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
@@ -167,7 +185,7 @@ func (s *Server) Serving() bool {
 // start runs a connection on a goroutine of its own, then on another once the
 // handshake is accepted: an idle connection shall not keep the stack that the
 // handshake needed. It returns false if the server is ending.
-func (s *Server) start(c *connection, handshaken func()) bool {
+func (s *Server) start(c *connection) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.isDraining() {
@@ -175,7 +193,7 @@ func (s *Server) start(c *connection, handshaken func()) bool {
 	}
 	s.connections[c] = struct{}{}
 	s.work.Go(func() {
-		if c.greet(handshaken) {
+		if c.greet() {
 			s.work.Go(func() {
 				defer s.remove(c)
 				defer s.options.Observer.ConnectionBegun(WebSocket, c.caller.kind, c.caller.serverAPI())()
@@ -208,14 +226,14 @@ func (s *Server) each(do func(*connection)) {
 }
 
 // sweep pings the connections that are silent, so that proxies keep them open
-// and dead peers are noticed.
+// and dead peers are noticed, and ends those of strangers that say nothing.
 func (s *Server) sweep() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case now := <-ticker.C:
-			s.each(func(c *connection) { c.pingIfSilent(now) })
+			s.each(func(c *connection) { c.look(now) })
 		case <-s.lasting.Done():
 			return
 		}

@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"parsec-server/pkg/parsec"
 )
 
 // maxAddresses bounds the addresses that are told apart. Those beyond share one
@@ -20,66 +18,54 @@ type Throttle struct {
 	// allowance is how long an address that used up its burst rests.
 	allowance time.Duration
 	interval  time.Duration
+	elapsed   func() time.Duration
 
 	mu sync.Mutex
 	// rested is when an address has its whole burst again: each use adds an
 	// interval to it. What is past is removed when room is needed.
-	rested map[netip.Prefix]parsec.DateTime
-	others parsec.DateTime
+	rested map[netip.Prefix]time.Duration
+	others time.Duration
 }
 
-// New has seen nobody yet. burst is at least 1.
-func New(burst int, interval time.Duration) *Throttle {
-	return &Throttle{
-		allowance: time.Duration(burst) * interval, interval: interval, rested: map[netip.Prefix]parsec.DateTime{},
+// New has seen nobody yet. burst is at least 1. elapsed is a clock that is
+// never set, from any instant on; nil is that of the system.
+func New(burst int, interval time.Duration, elapsed func() time.Duration) *Throttle {
+	if elapsed == nil {
+		begin := time.Now()
+		elapsed = func() time.Duration { return time.Since(begin) }
 	}
-}
-
-// Wait tells how long the address must wait at the instant now, zero if it need
-// not.
-func (t *Throttle) Wait(address netip.Addr, now parsec.DateTime) time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.wait(networkOf(address), now)
-}
-
-// Add counts a use, allowed or not.
-func (t *Throttle) Add(address netip.Addr, now parsec.DateTime) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.add(networkOf(address), now)
+	return &Throttle{
+		allowance: time.Duration(burst) * interval, interval: interval, elapsed: elapsed, rested: map[netip.Prefix]time.Duration{},
+	}
 }
 
 // Take counts a use unless the address must wait: then it tells how long.
-func (t *Throttle) Take(address netip.Addr, now parsec.DateTime) time.Duration {
+func (t *Throttle) Take(address netip.Addr) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	network := networkOf(address)
-	wait := t.wait(network, now)
-	if wait == 0 {
-		t.add(network, now)
+	now, network := t.elapsed(), Network(address)
+	if !t.hasRoom(network, now) {
+		return t.use(&t.others, now)
 	}
+	rested := t.rested[network]
+	wait := t.use(&rested, now)
+	t.rested[network] = rested
 	return wait
 }
 
-func (t *Throttle) wait(network netip.Prefix, now parsec.DateTime) time.Duration {
-	rested := t.rested[network]
-	if !t.hasRoom(network, now) {
-		rested = t.others
+// use counts a use of who has its whole burst again at rested, unless it must
+// wait.
+func (t *Throttle) use(rested *time.Duration, now time.Duration) time.Duration {
+	after := max(*rested, now) + t.interval
+	if wait := after - now - t.allowance; wait > 0 {
+		return wait
 	}
-	return max(0, max(rested, now).Add(t.interval).Sub(now)-t.allowance)
-}
-
-func (t *Throttle) add(network netip.Prefix, now parsec.DateTime) {
-	if !t.hasRoom(network, now) {
-		t.others = max(t.others, now).Add(t.interval)
-		return
-	}
-	t.rested[network] = max(t.rested[network], now).Add(t.interval)
+	*rested = after
+	return 0
 }
 
 // hasRoom tells whether the network has, or may have, a count of its own.
-func (t *Throttle) hasRoom(network netip.Prefix, now parsec.DateTime) bool {
+func (t *Throttle) hasRoom(network netip.Prefix, now time.Duration) bool {
 	if _, known := t.rested[network]; known || len(t.rested) < maxAddresses {
 		return true
 	}
@@ -91,8 +77,10 @@ func (t *Throttle) hasRoom(network netip.Prefix, now parsec.DateTime) bool {
 	return len(t.rested) < maxAddresses
 }
 
-// networkOf is the zero prefix for the zero address.
-func networkOf(address netip.Addr) netip.Prefix {
+// Network is the network that an address counts for: itself if it is an IPv4
+// address, or the /64 of an IPv6 address. It is the zero prefix for the zero
+// address.
+func Network(address netip.Addr) netip.Prefix {
 	const wholeIPv4, halfIPv6 = 32, 64
 	bits := halfIPv6
 	if address.Is4() {

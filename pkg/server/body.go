@@ -1,0 +1,85 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+const (
+	// drainPart of the time of a body, 5 s, and drainBytes bound what is still
+	// read of a request that is answered before its end: a client that sends it
+	// at once reads the answer, which a connection cut meanwhile would take from
+	// it.
+	drainPart  = 12
+	drainBytes = 2 * maxBodyBytes
+)
+
+// timedBody is the body of a request, which must come within the time limit.
+// It ends the limit with its end: the command may take longer.
+type timedBody struct {
+	io.ReadCloser
+	controller *http.ResponseController
+	limit      time.Duration
+	ended      bool
+}
+
+// limitBody starts the time limit of a body.
+func limitBody(w http.ResponseWriter, body io.ReadCloser, limit time.Duration) *timedBody {
+	b := &timedBody{ReadCloser: body, controller: http.NewResponseController(w), limit: limit}
+	b.allow(limit)
+	return b
+}
+
+// allow sets what is left of the time.
+func (b *timedBody) allow(left time.Duration) {
+	// Not every writer has deadlines; the bounds of sizes remain.
+	_ = b.controller.SetReadDeadline(time.Now().Add(left))
+}
+
+// Read implements io.Reader.
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF && !b.ended {
+		b.ended = true
+		_ = b.controller.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// drain is called once the answer is made. The library would read what is left
+// of the body first, without any limit of time: what has not come soon is not
+// waited for, and the library closes the connection after the answer.
+func (b *timedBody) drain() {
+	if b.ended {
+		return
+	}
+	b.allow(b.limit / drainPart)
+	if _, err := io.CopyN(io.Discard, b, drainBytes); !errors.Is(err, io.EOF) {
+		b.allow(-time.Second)
+	}
+}
+
+// readBody reads the body of a request, of at most most bytes, as far as held
+// lets it grow. It goes back with putBuffer.
+func readBody(w http.ResponseWriter, r *http.Request, most int64, held *share) (*[]byte, error) {
+	if r.ContentLength > most {
+		return nil, rpcError(http.StatusRequestEntityTooLarge)
+	}
+	body, err := readMessage(http.MaxBytesReader(w, r.Body, most), held.grow)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, rpcError(http.StatusRequestEntityTooLarge)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, rpcError(http.StatusRequestTimeout)
+	case errors.Is(err, errNoRoom):
+		return nil, err
+	case err != nil: // the client sent less than it said, or is gone
+		return nil, rpcError(http.StatusBadRequest)
+	default:
+		return body, nil
+	}
+}
