@@ -100,6 +100,7 @@ func TestBlockstoreCommands(t *testing.T) {
 	d.run(0, "The block store is ready (POSTGRESQL).\n", "init")
 	d.run(0, "40 blocks checked, 39.1 KiB: nothing wrong.\n", "check")
 	d.run(0, "40 blocks checked, 39.1 KiB: nothing wrong.\n", "check", "--deep")
+	d.run(2, "--apply needs --deep", "check", "--apply")
 
 	var to []string
 	var raid []string
@@ -152,6 +153,30 @@ func TestBlockstoreCommands(t *testing.T) {
 	d.run(0, "nothing wrong", "check", "--deep")
 }
 
+// Blocks that the database has no checksum of get it from a check, and are
+// verified from then on.
+func TestBlockstoreChecksums(t *testing.T) {
+	d := newDeployment(t)
+	d.variables["PARSEC_BLOCKSTORE"] = "POSTGRESQL"
+	harm := func(block backend.StoredBlock, change string) {
+		testkit.Execute(t, d.variables["PARSEC_DB"], fmt.Sprintf(
+			"UPDATE block_data SET data = %s WHERE block_id = '%s'", change, block.ID))
+	}
+	const otherByte = `set_byte(data, 500, get_byte(data, 500) # 1)`
+	harm(d.blocks[7], "substr(data, 2)")
+	d.run(3, "40 blocks checked, 39.1 KiB: 1 wrong, 1 lost; 39 checksums added.\n", "check", "--deep", "--apply")
+	d.run(3, "1 wrong, 1 lost; 0 checksums added.\n", "check", "--deep", "--apply")
+	harm(d.blocks[7], "'\\x00' || data")
+	harm(d.blocks[3], otherByte)
+	d.run(0, "nothing wrong", "check")
+	got := d.run(3, "1 wrong, 1 lost; 1 checksums added.\n", "check", "--deep", "--apply")
+	if want := "lost " + blockName(&d.blocks[3]) + ": "; !strings.Contains(got.stdout, want) {
+		t.Errorf("no %q in\n%s", want, got.stdout)
+	}
+	harm(d.blocks[3], otherByte)
+	d.run(0, "40 blocks checked, 39.1 KiB: nothing wrong.\n", "check", "--deep")
+}
+
 func TestBlockstoreOrphans(t *testing.T) {
 	d := newDeployment(t)
 	d.variables["PARSEC_BLOCKSTORE"] = "POSTGRESQL"
@@ -177,10 +202,10 @@ func TestBlockstoreOrphans(t *testing.T) {
 	d.run(0, `{"summary":{"counts":{"objects":41,"foreign":1,"young":0,"orphan_bytes":0},"problems":{},"done":0,"complete":true}}`, "orphans", "--min-age=1h", "--json")
 	d.run(0, "0 objects", "orphans", "--after", "0:Zoo/"+orphan.String())
 	d.run(0, "nothing wrong", "check", "--deep")
-	if err := store.Read(t.Context(), elsewhere, foreign, make([]byte, 3)); err != nil {
+	if err := store.Read(t.Context(), elsewhere, foreign, nil, make([]byte, 3)); err != nil {
 		t.Errorf("a foreign object: %v", err)
 	}
-	if err := store.Read(t.Context(), acme, orphan, make([]byte, 3)); !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), acme, orphan, nil, make([]byte, 3)); !errors.Is(err, backend.ErrBlockNotFound) {
 		t.Errorf("the orphan: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"parsec-server/pkg/parsec"
@@ -65,6 +66,8 @@ type blockCreation struct {
 	token parsec.UUID
 	// reserved tells that the reservation may be there to release.
 	reserved bool
+	// checksum is there once the block is uploaded.
+	checksum *BlockChecksum
 }
 
 // check is the table of block_create but for its last row; realm is nil if it
@@ -117,9 +120,12 @@ func (b *Backend) reserveBlock(ctx context.Context, creation *blockCreation) err
 	}
 }
 
-// uploadBlock gives the bytes to the block store.
+// uploadBlock gives the bytes to the block store, and adds them up meanwhile.
 func (b *Backend) uploadBlock(ctx context.Context, creation *blockCreation) error {
+	var adding sync.WaitGroup
+	adding.Go(func() { creation.checksum = ChecksumOf(creation.request.Block) })
 	err := b.blocks.Create(ctx, creation.author.Organization, creation.request.BlockID, creation.request.Block)
+	adding.Wait()
 	if err == nil {
 		return nil
 	}
@@ -147,6 +153,7 @@ func (b *Backend) confirmBlock(ctx context.Context, creation *blockCreation) err
 			Author:    creation.author.Device,
 			Size:      uint64(len(request.Block)),
 			CreatedOn: creation.now,
+			Checksum:  creation.checksum,
 		})
 		return nil
 	})
@@ -193,7 +200,7 @@ func (b *Backend) BlockRead(ctx context.Context, author *Author, request *protoc
 	if err != nil {
 		return err
 	}
-	err = b.blocks.Read(ctx, author.Organization, block.ID, into)
+	err = b.blocks.Read(ctx, author.Organization, block.ID, block.Checksum, into)
 	if err == nil {
 		return nil
 	}

@@ -8,4 +8,6 @@ type StoredBlock struct {
 	Organization parsec.OrganizationID
 	ID           parsec.BlockID
 	Size         int64 // In bytes.
+	// Checksum is nil if it is not known.
+	Checksum *BlockChecksum
 }

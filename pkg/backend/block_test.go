@@ -33,13 +33,13 @@ func (b *blocks) Create(ctx context.Context, organization parsec.OrganizationID,
 	return b.Memory.Create(ctx, organization, id, block)
 }
 
-func (b *blocks) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+func (b *blocks) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
 	if b.read != nil {
 		if err := b.read(ctx); err != nil {
 			return err
 		}
 	}
-	return b.Memory.Read(ctx, organization, id, into...)
+	return b.Memory.Read(ctx, organization, id, checksum, into...)
 }
 
 func newBlockScenario(t testing.TB, changes ...func(*setup)) (*realmScenario, *blocks) {
@@ -148,6 +148,33 @@ func TestBlockReadAllowed(t *testing.T) {
 		allow()
 		if got := must(s.readBlock(1)); string(got.Block) != "block" {
 			t.Errorf("got %q", got.Block)
+		}
+	}
+}
+
+// A block store that keeps nothing, half of a block, or other bytes, of what it
+// says it has stored, is not believed. What was written before checksums were
+// kept is served as it is.
+func TestBlockChecksum(t *testing.T) {
+	s, store := newBlockScenario(t)
+	s.ok(s.BlockCreate(t.Context(), s.bob(), s.blockCreation(1, "block")))
+	s.setBlock(2) // Of 5 bytes, without checksum.
+	for _, test := range []struct {
+		kept     string
+		now, old protocol.Status
+	}{
+		{"block", protocol.StatusOK, protocol.StatusOK},
+		{"black", protocol.StatusTimeout, protocol.StatusOK},
+		{"blo", protocol.StatusTimeout, protocol.StatusTimeout},
+		{"", protocol.StatusTimeout, protocol.StatusTimeout},
+	} {
+		for n, want := range map[uint16]protocol.Status{1: test.now, 2: test.old} {
+			if err := store.Memory.Create(t.Context(), acme, parsec.BlockID(testUUID(n)), []byte(test.kept)); err != nil {
+				t.Fatal(err)
+			}
+			if got := status(s.readBlock(n)); got != want {
+				t.Errorf("block %d with %q kept: got %s, want %s", n, test.kept, got, want)
+			}
 		}
 	}
 }

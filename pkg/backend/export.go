@@ -22,6 +22,8 @@ type ExportedBlock struct {
 	ID     parsec.BlockID
 	Author int64 // The device.
 	Size   int64
+	// Checksum is nil if it is not known.
+	Checksum *BlockChecksum
 }
 
 // ExportedCertificates are those of every user and device of the organization,

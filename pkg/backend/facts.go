@@ -1,6 +1,8 @@
 package backend
 
 import (
+	"crypto/sha256"
+
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 )
@@ -149,7 +151,15 @@ type Block struct {
 	Author    parsec.DeviceID
 	Size      uint64
 	CreatedOn parsec.DateTime
+	// Checksum is nil for a block that was created before checksums were kept.
+	Checksum *BlockChecksum
 }
+
+// BlockChecksum is the SHA-256 of a block as it was given to the block store.
+type BlockChecksum [sha256.Size]byte
+
+// ChecksumOf gives the checksum of a block.
+func ChecksumOf(block []byte) *BlockChecksum { return new(BlockChecksum(sha256.Sum256(block))) }
 
 // BlockReservation is what block_create needs to begin.
 type BlockReservation struct {

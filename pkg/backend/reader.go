@@ -179,10 +179,10 @@ type VlobSelection struct {
 // a block again replaces its bytes.
 type BlockStore interface {
 	// Read fills into, one part after the other, with a block of exactly their
-	// length: one of another length is an error. It returns ErrBlockNotFound
-	// when every node says that it has no such block. Whatever it returns, it
-	// writes nothing afterwards.
-	Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error
+	// length: one of another length, or of another checksum unless that is
+	// nil, is an error. It returns ErrBlockNotFound when every node says that
+	// it has no such block. Whatever it returns, it writes nothing afterwards.
+	Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *BlockChecksum, into ...[]byte) error
 	// Create returns nil once the bytes are durable. It does not keep block,
 	// and whatever it returns, it writes nothing afterwards.
 	Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error

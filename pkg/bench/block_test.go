@@ -109,8 +109,8 @@ type forgetful struct{ *blockstore.Memory }
 
 func newForgetful() forgetful { return forgetful{blockstore.NewMemory()} }
 
-func (f forgetful) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
-	return f.Memory.Read(ctx, organization, placeOf(id), into...)
+func (f forgetful) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
+	return f.Memory.Read(ctx, organization, placeOf(id), checksum, into...)
 }
 
 func (f forgetful) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {

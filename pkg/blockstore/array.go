@@ -206,13 +206,18 @@ type Diagnosis struct {
 	// Unclear says that copies or chunks contradict one another, and nothing
 	// tells which are right.
 	Unclear bool
+
+	block []byte // If all is well.
 }
 
 // Well tells that there is nothing to say.
 func (d Diagnosis) Well() bool { return len(d.Pieces) == 0 && !d.Lost && !d.Unclear }
 
-// Examine reads all copies or chunks of a block, compares them with each other
-// and with the size of the block.
+// Checksum gives that of a block that is well.
+func (d Diagnosis) Checksum() *backend.BlockChecksum { return backend.ChecksumOf(d.block) }
+
+// Examine reads all copies or chunks of a block, compares them with each other,
+// with the size of the block and with its checksum.
 func (a *Array) Examine(ctx context.Context, block backend.StoredBlock) Diagnosis {
 	pieces := make([][]byte, len(a.nodes))
 	faults := make([]*Piece, len(a.nodes))
@@ -225,13 +230,13 @@ func (a *Array) Examine(ctx context.Context, block backend.StoredBlock) Diagnosi
 	var d Diagnosis
 	switch a.level {
 	case 0:
-		for _, fault := range faults {
-			d.Lost = d.Lost || fault != nil && fault.Fault != Unreadable
-		}
+		holder := remainder(block.ID, len(a.nodes))
+		d.block = pieces[holder]
+		d.Lost = faults[holder] != nil && faults[holder].Fault != Unreadable
 	case 1:
 		d = compareCopies(pieces, faults)
 	default:
-		d = compareChunks(pieces, faults, int(block.Size))
+		d = compareChunks(pieces, faults, int(block.Size), block.Checksum)
 	}
 	for _, fault := range faults {
 		if fault != nil {
@@ -243,7 +248,11 @@ func (a *Array) Examine(ctx context.Context, block backend.StoredBlock) Diagnosi
 
 func (a *Array) read(ctx context.Context, node int, block backend.StoredBlock) ([]byte, *Piece) {
 	data := make([]byte, a.pieceSize(block.Size))
-	err := a.nodes[node].Read(ctx, block.Organization, block.ID, data)
+	checksum := block.Checksum
+	if a.level == 5 {
+		checksum = nil // It is not that of chunks.
+	}
+	err := a.nodes[node].Read(ctx, block.Organization, block.ID, checksum, data)
 	switch {
 	case errors.Is(err, backend.ErrBlockNotFound):
 		return nil, &Piece{Node: node, Fault: Missing, Err: err}
@@ -286,6 +295,7 @@ func compareCopies(copies [][]byte, faults []*Piece) (d Diagnosis) {
 		d.Unclear = true
 		return d
 	}
+	d.block = right
 	for i, candidate := range copies {
 		if faults[i] == nil && !bytes.Equal(candidate, right) {
 			faults[i] = &Piece{Node: i, Fault: Wrong, Err: errOthersDiffer}
@@ -295,8 +305,9 @@ func compareCopies(copies [][]byte, faults []*Piece) (d Diagnosis) {
 	return d
 }
 
-// compareChunks adds a fault for a chunk that the others show to be wrong.
-func compareChunks(chunks [][]byte, faults []*Piece, length int) (d Diagnosis) {
+// compareChunks adds a fault for a chunk that the others, or the checksum of the
+// block if it is known, show to be wrong.
+func compareChunks(chunks [][]byte, faults []*Piece, length int, checksum *backend.BlockChecksum) (d Diagnosis) {
 	lost, gone, silent := -1, 0, 0
 	for i, fault := range faults {
 		switch {
@@ -316,17 +327,19 @@ func compareChunks(chunks [][]byte, faults []*Piece, length int) (d Diagnosis) {
 	var block []byte
 	var fits bool
 	if lost < 0 {
-		if _, fits = decodeSized(chunks, len(chunks)-1, length); fits && isParity(chunks) {
+		if d.block, fits = decodeSized(chunks, len(chunks)-1, length, checksum); fits && isParity(chunks) {
 			return d
 		}
-		if block, lost, fits = findWrongChunk(chunks, length); fits {
+		if block, lost, fits = findWrongChunk(chunks, length, checksum); fits {
 			faults[lost] = &Piece{Node: lost, Fault: Wrong, Err: errors.New("it does not fit the others")}
 		}
 	} else {
-		block, fits = decodeSized(chunks, lost, length)
+		block, fits = decodeSized(chunks, lost, length, checksum)
 	}
 	if !fits {
-		d.Unclear = true
+		// The checksum tells that nothing here gives the block.
+		d.Lost = checksum != nil && silent == 0
+		d.Unclear = !d.Lost
 		return d
 	}
 	faults[lost].mend(encodeChunks(block, len(chunks))[lost])

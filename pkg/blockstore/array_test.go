@@ -93,34 +93,78 @@ func TestExamine(t *testing.T) {
 		{5, 4, map[int]string{1: missing, 0: other}, "1 missing, unclear", "1 missing, unclear"},
 	} {
 		t.Run(fmt.Sprintf("RAID%d of %d %v", test.level, test.nodes, test.damage), func(t *testing.T) {
-			nodes, stores := newFakeNodes(test.nodes)
-			array := openArray(t, test.level, stores)
-			id := newBlockID()
-			writeThrough(t, test.level, stores, id, block)
-			for i, damage := range test.damage {
-				spoil(t, nodes[i], id, damage)
-			}
-			stored := backend.StoredBlock{Organization: organization(t), ID: id, Size: int64(len(block))}
-			diagnosis := array.Examine(t.Context(), stored)
-			if got := describe(diagnosis); got != test.want {
-				t.Fatalf("found %q, want %q", got, test.want)
-			}
-			for _, piece := range diagnosis.Pieces {
-				nodes[piece.Node].set(nil, nil)
-				if piece.CanMend() {
-					if err := array.Mend(t.Context(), stored, piece); err != nil {
-						t.Error(err)
-					}
-				}
-			}
-			diagnosis = array.Examine(t.Context(), stored)
-			if got := describe(diagnosis); got != test.after {
-				t.Fatalf("once mended found %q, want %q", got, test.after)
-			}
-			if diagnosis.Well() {
-				wantPieces(t, nodes, test.level, id, block)
-			}
+			exerciseExamination(t, test.level, test.nodes, test.damage, block, nil, test.want, test.after)
 		})
+	}
+}
+
+// What the checksum of a block tells where nothing else does.
+func TestExamineByChecksum(t *testing.T) {
+	block := blockOf(1000)
+	const missing, other, silent = "missing", "other", "silent"
+	for _, test := range []struct {
+		level, nodes int
+		damage       map[int]string
+		want, after  string
+	}{
+		{0, 1, nil, "", ""},
+		{0, 1, map[int]string{0: other}, "0 wrong, lost", "0 wrong, lost"},
+		{1, 2, nil, "", ""},
+		{1, 2, map[int]string{1: other}, "1 wrong mendable", ""},
+		{1, 3, map[int]string{0: missing, 1: other}, "0 missing mendable, 1 wrong mendable", ""},
+		{1, 3, map[int]string{0: other, 1: other}, "0 wrong mendable, 1 wrong mendable", ""},
+		{1, 3, map[int]string{0: other, 1: other, 2: silent}, "0 wrong, 1 wrong, 2 unreadable", "0 wrong mendable, 1 wrong mendable"},
+		{1, 2, map[int]string{0: other, 1: other}, "0 wrong, 1 wrong, lost", "0 wrong, 1 wrong, lost"},
+		{5, 3, nil, "", ""},
+		{5, 3, map[int]string{0: "a bit"}, "0 wrong mendable", ""},
+		{5, 3, map[int]string{1: "a bit"}, "1 wrong mendable", ""},
+		{5, 3, map[int]string{2: "a bit"}, "2 wrong mendable", ""},
+		{5, 4, map[int]string{1: "a bit"}, "1 wrong mendable", ""},
+		{5, 4, map[int]string{3: "a bit"}, "3 wrong mendable", ""},
+		{5, 5, map[int]string{2: other}, "2 wrong mendable", ""},
+		{5, 5, map[int]string{1: "a bit", 2: other}, "lost", "lost"},
+		{5, 4, map[int]string{1: missing, 2: "a bit"}, "1 missing, lost", "1 missing, lost"},
+		{5, 4, map[int]string{1: silent, 2: "a bit"}, "1 unreadable, unclear", "2 wrong mendable"},
+	} {
+		t.Run(fmt.Sprintf("RAID%d of %d %v", test.level, test.nodes, test.damage), func(t *testing.T) {
+			exerciseExamination(t, test.level, test.nodes, test.damage, block, backend.ChecksumOf(block), test.want, test.after)
+		})
+	}
+}
+
+// exerciseExamination damages a block, and wants what is found, and what is
+// left once all is mended that can be.
+func exerciseExamination(t *testing.T, level, count int, damage map[int]string, block []byte, checksum *backend.BlockChecksum, want, after string) {
+	t.Helper()
+	nodes, stores := newFakeNodes(count)
+	array := openArray(t, level, stores)
+	id := newBlockID()
+	writeThrough(t, level, stores, id, block)
+	for i, damage := range damage {
+		spoil(t, nodes[i], id, damage)
+	}
+	stored := backend.StoredBlock{Organization: organization(t), ID: id, Size: int64(len(block)), Checksum: checksum}
+	diagnosis := array.Examine(t.Context(), stored)
+	if got := describe(diagnosis); got != want {
+		t.Fatalf("found %q, want %q", got, want)
+	}
+	for _, piece := range diagnosis.Pieces {
+		nodes[piece.Node].set(nil, nil)
+		if piece.CanMend() {
+			if err := array.Mend(t.Context(), stored, piece); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	diagnosis = array.Examine(t.Context(), stored)
+	if got := describe(diagnosis); got != after {
+		t.Fatalf("once mended found %q, want %q", got, after)
+	}
+	if diagnosis.Well() {
+		wantPieces(t, nodes, level, id, block)
+		if *diagnosis.Checksum() != *backend.ChecksumOf(block) {
+			t.Error("another checksum")
+		}
 	}
 }
 

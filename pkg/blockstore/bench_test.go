@@ -44,7 +44,7 @@ func BenchmarkRAIDWithANodeThatHangs(b *testing.B) {
 		mustCreate(b, raid, ids[i], block)
 	}
 	read := func(i int) error {
-		return raid.Read(b.Context(), organization(b), ids[i%len(ids)], make([]byte, len(block)))
+		return raid.Read(b.Context(), organization(b), ids[i%len(ids)], nil, make([]byte, len(block)))
 	}
 	b.Run("well", func(b *testing.B) { benchmarkCalls(b, len(block), 4, read) })
 	proxy.Set(testkit.Fault{Silent: true})

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"parsec-server/pkg/backend"
 )
 
 // lengthBytes is the size of the length in front of a block that RAID5 cuts.
@@ -139,17 +141,19 @@ func isParity(chunks [][]byte) bool {
 	return isZero(sum)
 }
 
-// decodeSized is decodeChunks of a block whose length is known.
-func decodeSized(chunks [][]byte, lost, length int) (block []byte, fits bool) {
+// decodeSized is decodeChunks of a block whose length is known, and its checksum
+// unless that is nil.
+func decodeSized(chunks [][]byte, lost, length int, checksum *backend.BlockChecksum) (block []byte, fits bool) {
 	block, err := decodeChunks(chunks, lost)
-	return block, err == nil && len(block) == length
+	return block, err == nil && len(block) == length && hasChecksum([][]byte{block}, checksum)
 }
 
 // findWrongChunk gives the block and the index of the chunk that is not of it,
-// if leaving out one chunk, and only that one, makes the others consistent.
-func findWrongChunk(chunks [][]byte, length int) (block []byte, wrong int, found bool) {
+// if leaving out one chunk, and only that one, makes the others consistent and
+// gives them the checksum, unless that is nil.
+func findWrongChunk(chunks [][]byte, length int, checksum *backend.BlockChecksum) (block []byte, wrong int, found bool) {
 	for lost := range chunks {
-		candidate, fits := decodeSized(chunks, lost, length)
+		candidate, fits := decodeSized(chunks, lost, length, checksum)
 		if fits && found {
 			return nil, 0, false
 		}

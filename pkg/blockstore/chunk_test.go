@@ -75,7 +75,7 @@ func TestReadsOfTheVectors(t *testing.T) {
 				t.Fatal(err)
 			}
 			block := bytes.Repeat([]byte{0xa5}, vector.Size)
-			err = raid.Read(t.Context(), organization, parsec.BlockID{}, block[:vector.Size/3], block[vector.Size/3:])
+			err = raid.Read(t.Context(), organization, parsec.BlockID{}, nil, block[:vector.Size/3], block[vector.Size/3:])
 			raid.Close()
 			if err != nil || !bytes.Equal(block, vector.Block) {
 				t.Errorf("%d bytes on %d nodes without chunk %d: %v, or other bytes", vector.Size, vector.Nodes, lost, err)
@@ -101,7 +101,7 @@ func TestWrongChunks(t *testing.T) {
 						t.Fatalf("%d bytes on %d nodes, chunk %d %s, without %d: %d bytes and no error", vector.Size, vector.Nodes, wrong, name, lost, len(block))
 					}
 				}
-				block, index, found := findWrongChunk(chunks, vector.Size)
+				block, index, found := findWrongChunk(chunks, vector.Size, nil)
 				if !found || index != wrong || !bytes.Equal(block, vector.Block) {
 					t.Fatalf("%d bytes on %d nodes, chunk %d %s: found %t, %d", vector.Size, vector.Nodes, wrong, name, found, index)
 				}
@@ -131,7 +131,7 @@ func TestWrongContents(t *testing.T) {
 			if _, err := decodeChunks(chunks, len(chunks)-1); err == nil {
 				t.Error("decoded without error")
 			}
-			right, wrong, found := findWrongChunk(chunks, len(block))
+			right, wrong, found := findWrongChunk(chunks, len(block), nil)
 			if !found || wrong != test.wrong || !bytes.Equal(right, block) {
 				t.Errorf("found %t, %d, want %d", found, wrong, test.wrong)
 			}
@@ -142,10 +142,10 @@ func TestWrongContents(t *testing.T) {
 	if _, err := decodeChunks(short, 4); err == nil {
 		t.Error("decoded chunks that are too long for their block")
 	}
-	if _, _, found := findWrongChunk(good, len(block)); found {
+	if _, _, found := findWrongChunk(good, len(block), nil); found {
 		t.Error("found a wrong chunk where none is, or several may be")
 	}
-	if _, _, found := findWrongChunk([][]byte{{1}, {2, 3}, {4, 5, 6}}, 2); found {
+	if _, _, found := findWrongChunk([][]byte{{1}, {2, 3}, {4, 5, 6}}, 2, nil); found {
 		t.Error("found one wrong chunk among three that differ")
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"parsec-server/pkg/backend"
 )
 
-// errDamaged tells that a node answers, but not with what was given to it:
-// RAID writes the object again.
+// errDamaged tells that a node answers, but not with what was given to it. It
+// would again: a RAID, which asks another node and writes the object again, must
+// know at once.
 var errDamaged = errors.New("damaged object")
 
 // permanentError is one that another try would only repeat.
@@ -21,7 +22,7 @@ func (p *permanentError) Unwrap() error { return p.err }
 // mayPass tells whether another try may succeed.
 func mayPass(err error) bool {
 	var permanent *permanentError
-	return !errors.As(err, &permanent) && !errors.Is(err, backend.ErrBlockNotFound)
+	return !errors.As(err, &permanent) && !errors.Is(err, backend.ErrBlockNotFound) && !errors.Is(err, errDamaged)
 }
 
 // ofStatus classes the failure behind an HTTP status: requests that the server

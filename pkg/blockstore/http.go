@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"parsec-server/pkg/backend"
 )
 
 const (
@@ -54,30 +56,46 @@ func (c closingAfterHead) RoundTrip(request *http.Request) (*http.Response, erro
 	return c.Transport.RoundTrip(request)
 }
 
-// readObject reads the length bytes of body, and its end. A negative length,
-// one that the server has not said, is an error: nothing would tell half an
-// object from a whole one.
-func readObject(body io.Reader, length int64, into [][]byte) error {
-	if length < 0 {
-		return errors.New("an object of unknown length")
+// readObject reads body, of length bytes, to its end. A negative length is one
+// that the server has not said: into tells how much there must be.
+func readObject(body io.Reader, length int64, checksum *backend.BlockChecksum, into [][]byte) error {
+	wanted := int64(lengthOf(into))
+	if length >= 0 && length != wanted {
+		return checkLength(into, length)
 	}
-	if err := checkLength(into, length); err != nil {
-		return err
-	}
+	var got int64
 	for _, part := range into {
-		if _, err := io.ReadFull(body, part); err != nil {
-			return fmt.Errorf("read an object of %d bytes: %w", length, err)
+		n, err := readFull(body, part)
+		got += int64(n)
+		switch {
+		case length < 0 && err == io.EOF: //nolint:errorlint // A cut body wraps it: this is its end.
+			return checkLength(into, got)
+		case err != nil:
+			return fmt.Errorf("read an object of %d bytes: %w", wanted, err)
 		}
 	}
-	// Reading to the end gives the connection back, and lets body verify its
-	// checksum if it has one.
+	// Reading to the end gives the connection back.
 	switch n, err := io.ReadFull(body, make([]byte, 1)); {
 	case n > 0:
-		return fmt.Errorf("%w: more than %d bytes", errDamaged, length)
+		return fmt.Errorf("%w: more than %d bytes", errDamaged, wanted)
 	case !errors.Is(err, io.EOF):
 		return fmt.Errorf("read the end of an object: %w", err)
 	}
-	return nil
+	return verify(into, checksum)
+}
+
+// readFull fills part. The error is that of the reader: io.EOF where what there
+// is to read ends, as io.ReadFull does not tell it from a body that was cut.
+func readFull(body io.Reader, part []byte) (n int, err error) {
+	for n < len(part) && err == nil {
+		var more int
+		more, err = body.Read(part[n:])
+		n += more
+	}
+	if n == len(part) {
+		err = nil
+	}
+	return n, err
 }
 
 // uploadBody lends a block to net/http, which may go on reading a body after

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"parsec-server/pkg/backend"
 )
 
 func TestReadObject(t *testing.T) {
@@ -21,13 +23,17 @@ func TestReadObject(t *testing.T) {
 		{"short", "ab", 3, 3, false, false},
 		{"nothing", "", 3, 3, false, false},
 		{"long", "abcd", 3, 3, false, true},
-		{"unknown length", "abc", -1, 3, false, false},
+		{"unknown length", "abc", -1, 3, true, false},
+		{"unknown length, empty", "", -1, 0, true, false},
+		{"unknown length, short", "ab", -1, 3, false, true},
+		{"unknown length, nothing", "", -1, 3, false, true},
+		{"unknown length, long", "abcd", -1, 3, false, true},
 		{"announced too short", "ab", 2, 3, false, true},
 		{"announced too long", "abcd", 4, 3, false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			object := make([]byte, test.wanted)
-			err := readObject(strings.NewReader(test.body), test.length, [][]byte{object})
+			err := readObject(strings.NewReader(test.body), test.length, nil, [][]byte{object})
 			if (err == nil) != test.valid || errors.Is(err, errDamaged) != test.damaged {
 				t.Errorf("%q, %v", object, err)
 			}
@@ -36,9 +42,20 @@ func TestReadObject(t *testing.T) {
 			}
 		})
 	}
-	broken := errors.New("checksum mismatch")
+	sum := backend.ChecksumOf([]byte("abc"))
+	if err := readObject(strings.NewReader("abc"), 3, sum, [][]byte{make([]byte, 1), make([]byte, 2)}); err != nil {
+		t.Errorf("what has the checksum: %v", err)
+	}
+	if err := readObject(strings.NewReader("abd"), 3, sum, [][]byte{make([]byte, 3)}); !errors.Is(err, errDamaged) {
+		t.Errorf("what has not the checksum: %v", err)
+	}
+	cut := io.MultiReader(strings.NewReader("ab"), errorReader{io.ErrUnexpectedEOF})
+	if err := readObject(cut, -1, nil, [][]byte{make([]byte, 3)}); err == nil || errors.Is(err, errDamaged) {
+		t.Errorf("a body of unknown length that was cut: %v", err)
+	}
+	broken := errors.New("connection lost")
 	end := io.MultiReader(strings.NewReader("abc"), errorReader{broken})
-	if err := readObject(end, 3, [][]byte{make([]byte, 3)}); !errors.Is(err, broken) {
+	if err := readObject(end, 3, nil, [][]byte{make([]byte, 3)}); !errors.Is(err, broken) {
 		t.Errorf("an error at the end of the body: %v", err)
 	}
 }

@@ -74,9 +74,9 @@ func NewLimited(store backend.BlockStore, limits Limits) *Limited {
 func (l *Limited) String() string { return nameOf(l.store) }
 
 // Read implements backend.BlockStore.
-func (l *Limited) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+func (l *Limited) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
 	return l.call(ctx, func(ctx context.Context) error {
-		return l.store.Read(ctx, organization, id, into...)
+		return l.store.Read(ctx, organization, id, checksum, into...)
 	})
 }
 

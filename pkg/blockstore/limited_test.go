@@ -61,7 +61,7 @@ func TestLimitedTriesAgain(t *testing.T) {
 				limited := blockstore.NewLimited(node, blockstore.DefaultLimits())
 				begin := time.Now()
 				block := make([]byte, 10)
-				err := limited.Read(t.Context(), organization(t), id, block)
+				err := limited.Read(t.Context(), organization(t), id, nil, block)
 				if !errors.Is(err, test.err) || (err == nil) != bytes.Equal(block, blockOf(10)) {
 					t.Errorf("read %v: %v, want %v", block, err, test.err)
 				}

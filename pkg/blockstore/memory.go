@@ -30,7 +30,7 @@ type remembered struct {
 func NewMemory() *Memory { return &Memory{blocks: map[key]remembered{}} }
 
 // Read implements backend.BlockStore.
-func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, i
 	if !found {
 		return backend.ErrBlockNotFound
 	}
-	return fill(into, stored.block) // Its bytes never change.
+	return fill(into, checksum, stored.block) // Its bytes never change.
 }
 
 // Create stores a copy of block.

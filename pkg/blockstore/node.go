@@ -37,9 +37,10 @@ func (n *node) String() string { return "node " + strconv.Itoa(n.index) + " (" +
 
 func (n *node) attribute() slog.Attr { return slog.String("node", n.String()) }
 
-// read reads the node's copy or chunk.
-func (n *node) read(ctx context.Context, k key, into [][]byte) error {
-	return n.store.Read(ctx, k.organization, k.block, into...)
+// read reads the node's copy or chunk, of which the checksum is nil if it is
+// not known.
+func (n *node) read(ctx context.Context, k key, checksum *backend.BlockChecksum, into [][]byte) error {
+	return n.store.Read(ctx, k.organization, k.block, checksum, into...)
 }
 
 // maxLate is the number of operations in a row after which a node that says

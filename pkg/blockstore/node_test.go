@@ -71,13 +71,13 @@ func (f *fakeNode) end() {
 	f.running--
 }
 
-func (f *fakeNode) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+func (f *fakeNode) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
 	action := f.begin(&f.onRead, &f.reads)
 	defer f.end()
 	if err := action(ctx); err != nil {
 		return err
 	}
-	return f.Memory.Read(ctx, organization, id, into...)
+	return f.Memory.Read(ctx, organization, id, checksum, into...)
 }
 
 func (f *fakeNode) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
@@ -170,7 +170,7 @@ func mustCreate(t testing.TB, store backend.BlockStore, id parsec.BlockID, block
 func wantBlock(t testing.TB, store backend.BlockStore, id parsec.BlockID, want []byte) {
 	t.Helper()
 	block := make([]byte, len(want))
-	if err := store.Read(t.Context(), organization(t), id, block); err != nil {
+	if err := store.Read(t.Context(), organization(t), id, nil, block); err != nil {
 		t.Fatalf("read: %v", err)
 	}
 	if !bytes.Equal(block, want) {

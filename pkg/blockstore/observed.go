@@ -34,9 +34,9 @@ func NewObserved(store backend.BlockStore, observe func(ctx context.Context, ope
 func (o *Observed) String() string { return nameOf(o.store) }
 
 // Read implements backend.BlockStore.
-func (o *Observed) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+func (o *Observed) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
 	start := time.Now()
-	err := o.store.Read(ctx, organization, id, into...)
+	err := o.store.Read(ctx, organization, id, checksum, into...)
 	o.observe(ctx, ReadOperation, err, time.Since(start))
 	return err
 }

@@ -2,8 +2,11 @@ package blockstore
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+
+	"parsec-server/pkg/backend"
 )
 
 // A block, a copy or a chunk may lie in several parts, one after the other: the
@@ -25,13 +28,34 @@ func checkLength(into [][]byte, length int64) error {
 	return nil
 }
 
-// fill copies an object, if it is as long as into.
-func fill(into [][]byte, object []byte) error {
+// hasChecksum tells whether parts are what the checksum is of, as all are if it
+// is nil.
+func hasChecksum(parts [][]byte, checksum *backend.BlockChecksum) bool {
+	if checksum == nil {
+		return true
+	}
+	sum := sha256.New()
+	for _, part := range parts {
+		sum.Write(part)
+	}
+	return backend.BlockChecksum(sum.Sum(nil)) == *checksum
+}
+
+// verify tells that what was read is not what the database has the checksum of.
+func verify(parts [][]byte, checksum *backend.BlockChecksum) error {
+	if !hasChecksum(parts, checksum) {
+		return fmt.Errorf("%w: %d bytes whose checksum is not the one of the block", errDamaged, lengthOf(parts))
+	}
+	return nil
+}
+
+// fill copies an object, if it is as long as into and has the checksum.
+func fill(into [][]byte, checksum *backend.BlockChecksum, object []byte) error {
 	if err := checkLength(into, int64(len(object))); err != nil {
 		return err
 	}
 	spread(into, object)
-	return nil
+	return verify(into, checksum)
 }
 
 // spread copies data that is as long as into.

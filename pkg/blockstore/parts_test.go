@@ -26,10 +26,10 @@ func TestPartsAreOneAfterTheOther(t *testing.T) {
 		}
 		into := make([]byte, len(data))
 		parts := partsOf(t, into)
-		if err := fill(parts, data); err != nil || !bytes.Equal(into, data) || !bytes.Equal(joined(parts), data) {
+		if err := fill(parts, nil, data); err != nil || !bytes.Equal(into, data) || !bytes.Equal(joined(parts), data) {
 			t.Fatalf("filled %v: %v", into, err)
 		}
-		if err := fill(parts, make([]byte, len(data)+1)); err == nil {
+		if err := fill(parts, nil, make([]byte, len(data)+1)); err == nil {
 			t.Error("filled with a byte too many")
 		}
 		xor(partsOf(t, into), partsOf(t, data))

@@ -34,7 +34,7 @@ func NewPostgres(pool *pgxpool.Pool) *Postgres { return &Postgres{pool} }
 func (p *Postgres) String() string { return "PostgreSQL table block_data" }
 
 // Read implements backend.BlockStore.
-func (p *Postgres) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+func (p *Postgres) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
 	rows, err := p.pool.Query(ctx,
 		"SELECT data FROM block_data WHERE organization_id = $1 AND block_id = $2",
 		organization.String(), id.String())
@@ -49,7 +49,7 @@ func (p *Postgres) Read(ctx context.Context, organization parsec.OrganizationID,
 	if err := rows.Scan(&data); err != nil {
 		return p.failure(err)
 	}
-	if err := fill(into, data); err != nil {
+	if err := fill(into, checksum, data); err != nil {
 		return fmt.Errorf("%s: %w", p, err)
 	}
 	rows.Close()

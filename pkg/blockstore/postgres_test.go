@@ -68,7 +68,7 @@ func TestPostgresFailures(t *testing.T) {
 		"nobody listens": {"host=127.0.0.1 port=1 user=postgres sslmode=disable", "refused"},
 	} {
 		store := openPostgres(t, test.dsn)
-		read := store.Read(t.Context(), organization(t), newBlockID(), make([]byte, 10))
+		read := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 10))
 		create := store.Create(t.Context(), organization(t), newBlockID(), blockOf(10))
 		for action, err := range map[string]error{"read": read, "create": create, "ready": store.Ready(t.Context())} {
 			if err == nil || errors.Is(err, backend.ErrBlockNotFound) || strings.Contains(err.Error(), "\n") ||

@@ -123,8 +123,9 @@ func (a answer) needsRepair() bool {
 // when that had become impossible; but while nodes do nothing but report
 // absence, not before all have. What is still running then is cut.
 //
-// A node reads into what room gives for it; none does any more afterwards.
-func (r *raid) gather(ctx context.Context, k key, order []*node, needed int, room func(*node) [][]byte) []answer {
+// A node reads into what room gives for it, and the checksum is that of what
+// each has; nothing is read any more afterwards.
+func (r *raid) gather(ctx context.Context, k key, checksum *backend.BlockChecksum, order []*node, needed int, room func(*node) [][]byte) []answer {
 	reading, cut := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -144,7 +145,7 @@ func (r *raid) gather(ctx context.Context, k key, order []*node, needed int, roo
 		pending++
 		answers[n.index].asked = time.Now()
 		into := room(n)
-		running.Go(func() { arrivals <- arrival{n, n.read(reading, k, into)} })
+		running.Go(func() { arrivals <- arrival{n, n.read(reading, k, checksum, into)} })
 	}
 
 	limit := r.patience.limit()

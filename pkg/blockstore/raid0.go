@@ -30,9 +30,9 @@ func NewRAID0(stores []backend.BlockStore) *RAID0 {
 func (r *RAID0) String() string { return fmt.Sprintf("RAID0 of %d nodes", len(r.nodes)) }
 
 // Read implements backend.BlockStore.
-func (r *RAID0) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+func (r *RAID0) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
 	n := r.nodes[remainder(id, len(r.nodes))]
-	if err := n.store.Read(ctx, organization, id, into...); err != nil {
+	if err := n.store.Read(ctx, organization, id, checksum, into...); err != nil {
 		return fmt.Errorf("%s: %w", n, err)
 	}
 	return nil

@@ -26,12 +26,12 @@ func (r *RAID1) String() string { return fmt.Sprintf("RAID1 of %d nodes", len(r.
 
 // Read implements backend.BlockStore. Which node is asked first depends on the
 // block, so that nodes share the reads.
-func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
 	k := key{organization, id}
 	first := remainder(id, len(r.nodes))
 	order := append(append(make([]*node, 0, len(r.nodes)), r.nodes[first:]...), r.nodes[:first]...)
 	others := make([][]byte, len(r.nodes)) // The copies of all but the first.
-	answers := r.gather(ctx, k, order, 1, func(n *node) [][]byte {
+	answers := r.gather(ctx, k, checksum, order, 1, func(n *node) [][]byte {
 		if n == order[0] {
 			return into
 		}

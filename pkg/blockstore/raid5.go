@@ -34,28 +34,28 @@ func (r *RAID5) String() string { return fmt.Sprintf("RAID5 of %d nodes", len(r.
 
 // Read implements backend.BlockStore. Chunks are read to where they are in the
 // block.
-func (r *RAID5) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+func (r *RAID5) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
 	k := key{organization, id}
 	row := newChunkRow(into, len(r.nodes))
-	answers := r.gather(ctx, k, r.nodes, len(r.nodes)-1, func(n *node) [][]byte { return row.chunk(n.index) })
+	answers := r.gather(ctx, k, nil, r.nodes, len(r.nodes)-1, func(n *node) [][]byte { return row.chunk(n.index) })
 	lost := onlyLoss(answers)
 	if lost < 0 {
 		return r.readFailure(ctx, answers)
 	}
 	row.rebuild(lost)
-	if row.fits() {
+	if row.fits() && hasChecksum(into, checksum) {
 		r.repairChunks(k, answers, into)
 		return nil
 	}
 	damage := fmt.Errorf("%s: %w", r, errInconsistent)
 	if !answers[lost].ended {
-		answers[lost] = answer{ended: true, err: r.nodes[lost].read(ctx, k, row.chunk(lost))}
+		answers[lost] = answer{ended: true, err: r.nodes[lost].read(ctx, k, nil, row.chunk(lost))}
 	}
 	if failure := answers[lost].err; failure != nil {
 		// Not wrapped: one node's word is not that of all.
 		return withCause(ctx, fmt.Errorf("%w, and %s: %v", damage, r.nodes[lost], failure)) //nolint:errorlint // See above.
 	}
-	block, wrong, found := findWrongChunk(row.all(), lengthOf(into))
+	block, wrong, found := findWrongChunk(row.all(), lengthOf(into), checksum)
 	if !found {
 		return damage
 	}

@@ -81,7 +81,7 @@ func TestRAIDReadsOfAllStates(t *testing.T) {
 				name := fmt.Sprintf("RAID%d %v", level, names)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				got := make([]byte, len(block))
-				err := raid.Read(ctx, organization(t), id, got)
+				err := raid.Read(ctx, organization(t), id, nil, got)
 				cancel()
 				switch {
 				case well >= needed:
@@ -209,7 +209,7 @@ func TestRAIDRepairFails(t *testing.T) {
 		for range 100 {
 			next := newBlockID()
 			mustCreate(t, nodes[1], next, blockOf(10))
-			if err := raid.Read(t.Context(), organization(t), next, make([]byte, 10)); err != nil {
+			if err := raid.Read(t.Context(), organization(t), next, nil, make([]byte, 10)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -243,7 +243,7 @@ func TestRAID5TwoWrongChunks(t *testing.T) {
 			if err := harm(nodes, id); err != nil {
 				t.Fatal(err)
 			}
-			err := raid.Read(t.Context(), organization(t), id, make([]byte, 1000))
+			err := raid.Read(t.Context(), organization(t), id, nil, make([]byte, 1000))
 			if err == nil || errors.Is(err, backend.ErrBlockNotFound) {
 				t.Errorf("read: %v", err)
 			}
@@ -347,7 +347,7 @@ func TestRAIDReadCancelled(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error)
 			go func() {
-				ended <- raid.Read(ctx, organization(t), newBlockID(), make([]byte, 10))
+				ended <- raid.Read(ctx, organization(t), newBlockID(), nil, make([]byte, 10))
 			}()
 			synctest.Wait()
 			cancel()

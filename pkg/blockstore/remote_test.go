@@ -113,7 +113,7 @@ func missingPlace(t *testing.T, place place) {
 			t.Errorf("ready: %v", err)
 		}
 	}
-	if err := store.Read(t.Context(), organization(t), newBlockID(), make([]byte, 10)); !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 10)); !errors.Is(err, backend.ErrBlockNotFound) {
 		t.Errorf("read of a new place: %v", err)
 	}
 }
@@ -132,7 +132,7 @@ func wrongSecret(t *testing.T, place place) {
 // wantFailures wants errors, with a hint, from everything that a store does.
 func wantFailures(t *testing.T, store remoteStore, hint string) {
 	t.Helper()
-	read := store.Read(t.Context(), organization(t), newBlockID(), make([]byte, 10))
+	read := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 10))
 	create := store.Create(t.Context(), organization(t), newBlockID(), blockOf(10))
 	for action, err := range map[string]error{"read": read, "create": create, "ready": store.Ready(t.Context())} {
 		if err == nil || errors.Is(err, backend.ErrBlockNotFound) || strings.Contains(err.Error(), "\n") ||
@@ -177,7 +177,7 @@ func networkFaults(t *testing.T, place place, direct backend.BlockStore) {
 			}()
 			proxy.Set(test.fault)
 			read := make([]byte, len(block))
-			err := test.limits.Read(t.Context(), organization(t), known, read)
+			err := test.limits.Read(t.Context(), organization(t), known, nil, read)
 			switch {
 			case errors.Is(err, backend.ErrBlockNotFound):
 				t.Errorf("read: %v", err)

@@ -86,13 +86,13 @@ func NewS3(options S3Options) (*S3, error) {
 func (s *S3) String() string { return "S3 bucket " + s.bucket + " at " + s.host }
 
 // Read implements backend.BlockStore.
-func (s *S3) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+func (s *S3) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
 	return readEither(key{organization, id}, func(name string) error {
-		return s.read(ctx, name, into)
+		return s.read(ctx, name, checksum, into)
 	})
 }
 
-func (s *S3) read(ctx context.Context, name string, into [][]byte) error {
+func (s *S3) read(ctx context.Context, name string, checksum *backend.BlockChecksum, into [][]byte) error {
 	output, err := s.client.GetObject(ctx, &s3.GetObjectInput{
 		Bucket: &s.bucket,
 		Key:    &name,
@@ -110,7 +110,7 @@ func (s *S3) read(ctx context.Context, name string, into [][]byte) error {
 	if output.ContentLength != nil {
 		length = *output.ContentLength
 	}
-	if err := readObject(output.Body, length, into); err != nil {
+	if err := readObject(output.Body, length, checksum, into); err != nil {
 		return fmt.Errorf("%s: %w", s, err)
 	}
 	return nil

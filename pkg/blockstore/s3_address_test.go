@@ -53,7 +53,7 @@ func TestS3Addresses(t *testing.T) {
 		if err := store.Create(t.Context(), organization, parsec.BlockID(id), []byte("abc")); !errors.Is(err, errRecorded) {
 			t.Fatal(err)
 		}
-		if err := store.Read(t.Context(), organization, parsec.BlockID(id), make([]byte, 3)); !errors.Is(err, errRecorded) {
+		if err := store.Read(t.Context(), organization, parsec.BlockID(id), nil, make([]byte, 3)); !errors.Is(err, errRecorded) {
 			t.Fatal(err)
 		}
 		if len(recorded.requests) != 2 {

@@ -119,7 +119,7 @@ func (e *Export) copyBlocks(ctx context.Context, blocks []backend.ExportedBlock)
 	for i, block := range wanted {
 		reading.Go(func() error {
 			read := make([]byte, block.Size)
-			err := e.Blocks.Read(readingCtx, e.Organization, block.ID, read)
+			err := e.Blocks.Read(readingCtx, e.Organization, block.ID, block.Checksum, read)
 			switch {
 			case errors.Is(err, backend.ErrBlockNotFound):
 				return nil

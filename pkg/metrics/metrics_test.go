@@ -147,7 +147,7 @@ func await(t *testing.T, what string, holds func() bool) {
 // failing is a block store out of order.
 type failing struct{ backend.BlockStore }
 
-func (failing) Read(context.Context, parsec.OrganizationID, parsec.BlockID, ...[]byte) error {
+func (failing) Read(context.Context, parsec.OrganizationID, parsec.BlockID, *backend.BlockChecksum, ...[]byte) error {
 	return errors.New("out of order")
 }
 
@@ -156,14 +156,14 @@ func TestBlocks(t *testing.T) {
 	var organization parsec.OrganizationID
 	good, bad := m.ObserveBlocks(0, blockstore.NewMemory()), m.ObserveBlocks(1, failing{})
 	block := make([]byte, 5)
-	_ = good.Read(t.Context(), organization, parsec.BlockID{1}, block)
+	_ = good.Read(t.Context(), organization, parsec.BlockID{1}, nil, block)
 	if err := good.Create(t.Context(), organization, parsec.BlockID{1}, []byte("block")); err != nil {
 		t.Error(err)
 	}
-	if err := good.Read(t.Context(), organization, parsec.BlockID{1}, block); err != nil || string(block) != "block" {
+	if err := good.Read(t.Context(), organization, parsec.BlockID{1}, nil, block); err != nil || string(block) != "block" {
 		t.Errorf("read %q, %v", block, err)
 	}
-	_ = bad.Read(t.Context(), organization, parsec.BlockID{1}, block)
+	_ = bad.Read(t.Context(), organization, parsec.BlockID{1}, nil, block)
 	wantLines(t, m,
 		`parsec_blockstore_calls_total{node="0",operation="read",result="not_found"} 1`,
 		`parsec_blockstore_calls_total{node="0",operation="read",result="ok"} 1`,

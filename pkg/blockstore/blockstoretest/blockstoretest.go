@@ -27,6 +27,7 @@ func Exercise(t *testing.T, open func(t *testing.T) backend.BlockStore) {
 			{"round trip", roundTrip},
 			{"parts", parts},
 			{"other length", otherLength},
+			{"checksum", checksum},
 			{"not found", notFound},
 			{"overwrite", overwrite},
 			{"organizations", organizations},
@@ -83,7 +84,7 @@ func (f fixture) create(organization parsec.OrganizationID, id parsec.BlockID, b
 func (f fixture) wantBlock(organization parsec.OrganizationID, id parsec.BlockID, want []byte) {
 	f.t.Helper()
 	block := make([]byte, len(want))
-	if err := f.store.Read(f.t.Context(), organization, id, block); err != nil {
+	if err := f.store.Read(f.t.Context(), organization, id, nil, block); err != nil {
 		f.t.Fatalf("read a block of %d bytes: %v", len(want), err)
 	}
 	if !bytes.Equal(block, want) {
@@ -93,7 +94,7 @@ func (f fixture) wantBlock(organization parsec.OrganizationID, id parsec.BlockID
 
 func (f fixture) wantNone(organization parsec.OrganizationID, id parsec.BlockID) {
 	f.t.Helper()
-	if err := f.store.Read(f.t.Context(), organization, id, make([]byte, 10)); !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := f.store.Read(f.t.Context(), organization, id, nil, make([]byte, 10)); !errors.Is(err, backend.ErrBlockNotFound) {
 		f.t.Fatalf("read an absent block: %v, want ErrBlockNotFound", err)
 	}
 }
@@ -124,7 +125,7 @@ func parts(f fixture) {
 			into = append(into, rest[:length:length])
 			rest = rest[length:]
 		}
-		if err := f.store.Read(f.t.Context(), f.organization, id, into...); err != nil {
+		if err := f.store.Read(f.t.Context(), f.organization, id, nil, into...); err != nil {
 			f.t.Fatalf("read into parts of %v bytes: %v", lengths, err)
 		}
 		if !bytes.Equal(block, want) {
@@ -139,12 +140,34 @@ func otherLength(f fixture) {
 	id := newBlockID()
 	f.create(f.organization, id, content(1000, 1))
 	for _, length := range []int{0, 1, 997, 999, 1001, 1002, 1003, 2000} {
-		err := f.store.Read(f.t.Context(), f.organization, id, make([]byte, length))
+		err := f.store.Read(f.t.Context(), f.organization, id, nil, make([]byte, length))
 		if err == nil || errors.Is(err, backend.ErrBlockNotFound) {
 			f.t.Errorf("read 1000 bytes as %d: %v, want an error that tells of it", length, err)
 		}
 	}
 	f.wantBlock(f.organization, id, content(1000, 1))
+}
+
+// checksum has bytes of good length not be taken for those of another checksum.
+func checksum(f fixture) {
+	for _, size := range []int{0, 1, 1000, 512<<10 + 40} {
+		id, block := newBlockID(), content(size, 1)
+		f.create(f.organization, id, block)
+		into := make([]byte, size)
+		parts := [][]byte{into[:size/3], into[size/3:]}
+		if err := f.store.Read(f.t.Context(), f.organization, id, backend.ChecksumOf(block), parts...); err != nil || !bytes.Equal(into, block) {
+			f.t.Errorf("read %d bytes of the right checksum: %v, or other bytes", size, err)
+		}
+		err := f.store.Read(f.t.Context(), f.organization, id, backend.ChecksumOf(content(size+1, 2)), parts...)
+		if err == nil || errors.Is(err, backend.ErrBlockNotFound) {
+			f.t.Errorf("read %d bytes of another checksum: %v, want an error that tells of it", size, err)
+		}
+		f.wantBlock(f.organization, id, block)
+	}
+	err := f.store.Read(f.t.Context(), f.organization, newBlockID(), backend.ChecksumOf(nil), make([]byte, 10))
+	if !errors.Is(err, backend.ErrBlockNotFound) {
+		f.t.Errorf("read an absent block of some checksum: %v, want ErrBlockNotFound", err)
+	}
 }
 
 func notFound(f fixture) {
@@ -200,7 +223,7 @@ func concurrentBlocks(f fixture) {
 			if err := f.store.Create(f.t.Context(), f.organization, ids[i], content(5000+i, byte(i))); err != nil {
 				f.t.Errorf("create block %d: %v", i, err)
 			}
-			if err := f.store.Read(f.t.Context(), f.organization, ids[i], make([]byte, 5000+i)); err != nil {
+			if err := f.store.Read(f.t.Context(), f.organization, ids[i], nil, make([]byte, 5000+i)); err != nil {
 				f.t.Errorf("read block %d just created: %v", i, err)
 			}
 		})
@@ -233,7 +256,7 @@ func cancelledContext(f fixture) {
 	f.create(f.organization, id, content(10, 1))
 	cancelled, cancel := context.WithCancel(f.t.Context())
 	cancel()
-	if err := f.store.Read(cancelled, f.organization, id, make([]byte, 10)); !errors.Is(err, context.Canceled) {
+	if err := f.store.Read(cancelled, f.organization, id, nil, make([]byte, 10)); !errors.Is(err, context.Canceled) {
 		f.t.Errorf("read with a cancelled context: %v, want %v", err, context.Canceled)
 	}
 	if err := f.store.Create(cancelled, f.organization, newBlockID(), content(10, 1)); !errors.Is(err, context.Canceled) {

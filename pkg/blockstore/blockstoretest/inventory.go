@@ -43,7 +43,7 @@ func Stored(ctx context.Context, memory *blockstore.Memory, organization parsec.
 		return nil, backend.ErrBlockNotFound
 	}
 	data := make([]byte, objects[0].Size)
-	return data, memory.Read(ctx, organization, id, data)
+	return data, memory.Read(ctx, organization, id, nil, data)
 }
 
 // listed walks through a list from after a name, as callers do.
@@ -98,7 +98,7 @@ func listing(f fixture, store blockstore.Inventory) {
 		if !isBlock || organization != f.organization || id != ids[i] || object.Name != prefix+ids[i].String() {
 			f.t.Errorf("object %d is %q", i, object.Name)
 		}
-		if err := store.Read(f.t.Context(), f.organization, id, make([]byte, object.Size)); err != nil {
+		if err := store.Read(f.t.Context(), f.organization, id, nil, make([]byte, object.Size)); err != nil {
 			f.t.Errorf("object %d of %d bytes: %v", i, object.Size, err)
 		}
 		if object.Modified.Before(begin) || object.Modified.After(begin.Add(2*time.Hour)) {

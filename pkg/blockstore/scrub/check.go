@@ -15,6 +15,10 @@ type CheckOptions struct {
 	// Repair writes again what is missing or wrong, where the others tell what
 	// it should be.
 	Repair bool
+	// AddChecksum, unless it is nil, is given the checksums of blocks that have
+	// none and are as they should be. It may be called from several goroutines
+	// at once.
+	AddChecksum func(context.Context, backend.StoredBlock) error
 }
 
 // Check finds the blocks whose copies or chunks are not all as they should be,
@@ -80,6 +84,10 @@ func (c *check) examine(ctx context.Context, block backend.StoredBlock) error {
 			}
 		}
 		c.report(finding)
+	}
+	if block.Checksum == nil && diagnosis.Well() && c.options.AddChecksum != nil {
+		block.Checksum = diagnosis.Checksum()
+		return c.options.AddChecksum(ctx, block)
 	}
 	whole := Finding{Organization: block.Organization, Block: block.ID}
 	switch {

@@ -81,7 +81,7 @@ func (c *copying) copy(ctx context.Context, block backend.StoredBlock) error {
 
 func (c *copying) transfer(ctx context.Context, block backend.StoredBlock) error {
 	data := make([]byte, block.Size)
-	if err := c.source.Read(ctx, block.Organization, block.ID, data); err != nil {
+	if err := c.source.Read(ctx, block.Organization, block.ID, block.Checksum, data); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
 	if err := c.target.Store.Create(ctx, block.Organization, block.ID, data); err != nil {

@@ -261,7 +261,7 @@ func TestCheckGoesOn(t *testing.T) {
 // deaf does not answer reads.
 type deaf struct{ *blockstore.Memory }
 
-func (deaf) Read(context.Context, parsec.OrganizationID, parsec.BlockID, ...[]byte) error {
+func (deaf) Read(context.Context, parsec.OrganizationID, parsec.BlockID, *backend.BlockChecksum, ...[]byte) error {
 	return errors.New("no answer")
 }
 
@@ -322,7 +322,7 @@ func TestCopy(t *testing.T) {
 			}
 			for _, block := range x.blocks {
 				data := make([]byte, block.Size)
-				if err := target.Read(t.Context(), block.Organization, block.ID, data); err != nil || !bytes.Equal(data, content(block)) {
+				if err := target.Read(t.Context(), block.Organization, block.ID, nil, data); err != nil || !bytes.Equal(data, content(block)) {
 					t.Fatalf("a copy is not what was copied: %v", err)
 				}
 			}
@@ -357,7 +357,7 @@ func TestCopyOfBrokenBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.want(t, 10, map[scrub.Problem]int{scrub.Uncopied: 2}, 0)
-	if err := target.Read(t.Context(), x.blocks[4].Organization, x.blocks[4].ID, make([]byte, x.blocks[4].Size)); copied != 8 || !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := target.Read(t.Context(), x.blocks[4].Organization, x.blocks[4].ID, nil, make([]byte, x.blocks[4].Size)); copied != 8 || !errors.Is(err, backend.ErrBlockNotFound) {
 		t.Errorf("%d copied; the cut one: %v", copied, err)
 	}
 }
@@ -416,11 +416,11 @@ func TestOrphans(t *testing.T) {
 		t.Errorf("deletion: %v, still held: %v", problems, x.held)
 	}
 	for _, block := range append(x.blocks, raced, uploading, foreign) {
-		if err := store.Read(t.Context(), block.Organization, block.ID, make([]byte, block.Size)); err != nil {
+		if err := store.Read(t.Context(), block.Organization, block.ID, nil, make([]byte, block.Size)); err != nil {
 			t.Fatalf("block %s/%s: %v", block.Organization, block.ID, err)
 		}
 	}
-	if err := store.Read(t.Context(), orphan.Organization, orphan.ID, make([]byte, orphan.Size)); !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), orphan.Organization, orphan.ID, nil, make([]byte, orphan.Size)); !errors.Is(err, backend.ErrBlockNotFound) {
 		t.Errorf("the orphan: %v", err)
 	}
 }

@@ -61,7 +61,7 @@ func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, u
 	var found bool
 	var realm realmRow
 	block := backend.Block{ID: id}
-	err := s.one(ctx, row(&found, "SELECT "+realmColumns+`, author_user.user_id || '@' || author.name, b.size, b.created_on
+	err := s.one(ctx, row(&found, "SELECT "+realmColumns+`, author_user.user_id || '@' || author.name, b.size, b.created_on, b.checksum
 FROM organization o
 JOIN block b ON b.organization = o.id AND b.block_id = $3 AND b.upload_token IS NULL
 JOIN realm r ON r.id = b.realm
@@ -69,7 +69,7 @@ JOIN device author ON author.id = b.author
 JOIN user_ author_user ON author_user.id = author.user_`+joinMember+`
 WHERE o.organization_id = $1`,
 		[]any{organization.String(), user.String(), key(id)},
-		append(realm.targets(), parsed{&block.Author}, (*unsigned)(&block.Size), (*integer)(&block.CreatedOn))...))
+		append(realm.targets(), parsed{&block.Author}, (*unsigned)(&block.Size), (*integer)(&block.CreatedOn), checksum{&block.Checksum})...))
 	if err != nil || !found {
 		return nil, nil, false, err
 	}
@@ -112,17 +112,17 @@ func (t *tx) CreateBlock(block backend.Block) {
 	}
 	t.queueOne(`
 WITH created AS (
-    INSERT INTO block AS b (organization, block_id, realm, author, size, created_on)
-    SELECT r.organization, $2, r.id, d.id, $5, $6
+    INSERT INTO block AS b (organization, block_id, realm, author, size, created_on, checksum)
+    SELECT r.organization, $2, r.id, d.id, $5, $6, $7
     FROM realm r
     JOIN user_ u ON u.organization = r.organization AND u.user_id = $3
     JOIN device d ON d.user_ = u.id AND d.name = $4
     WHERE r.id = $1
     ON CONFLICT (organization, block_id) DO UPDATE SET realm = excluded.realm, author = excluded.author,
-        size = excluded.size, created_on = excluded.created_on, upload_token = NULL, upload_until = NULL
+        size = excluded.size, created_on = excluded.created_on, checksum = excluded.checksum, upload_token = NULL, upload_until = NULL
     WHERE b.upload_token IS NOT NULL
     RETURNING b.size
 )
 UPDATE realm SET blocks_size = blocks_size + created.size FROM created WHERE realm.id = $1`,
-		realm, key(block.ID), block.Author.User().String(), block.Author.Name().String(), bounded(block.Size), int64(block.CreatedOn))
+		realm, key(block.ID), block.Author.User().String(), block.Author.Name().String(), bounded(block.Size), int64(block.CreatedOn), checksumBytes(block.Checksum))
 }

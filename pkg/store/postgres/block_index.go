@@ -47,8 +47,8 @@ func (b *BlockIndex) Blocks(ctx context.Context, after *backend.StoredBlock, mos
 		args = append(args, after.Organization.String(), key(after.ID))
 	}
 	rows, err := b.pool.Query(ctx, `
-SELECT o.organization_id, page.block_id, page.size FROM (
-    SELECT organization, block_id, size FROM block
+SELECT o.organization_id, page.block_id, page.size, page.checksum FROM (
+    SELECT organization, block_id, size, checksum FROM block
     WHERE upload_token IS NULL`+condition+`
     ORDER BY organization, block_id LIMIT $1
 ) page JOIN organization o ON o.id = page.organization
@@ -57,13 +57,26 @@ ORDER BY page.organization, page.block_id`, args...)
 		return nil, fmt.Errorf("list blocks: %w", err)
 	}
 	blocks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (block backend.StoredBlock, err error) {
-		err = row.Scan(parsed{&block.Organization}, (*uuid)(&block.ID), &block.Size)
+		err = row.Scan(parsed{&block.Organization}, (*uuid)(&block.ID), &block.Size, checksum{&block.Checksum})
 		return block, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list blocks: %w", err)
 	}
 	return blocks, nil
+}
+
+// AddChecksum gives a block the checksum that it has in block, unless it has
+// one by now.
+func (b *BlockIndex) AddChecksum(ctx context.Context, block backend.StoredBlock) error {
+	_, err := b.pool.Exec(ctx, `
+UPDATE block b SET checksum = $3 FROM organization o
+WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b.upload_token IS NULL AND b.checksum IS NULL`,
+		block.Organization.String(), key(block.ID), checksumBytes(block.Checksum))
+	if err != nil {
+		return fmt.Errorf("add the checksum of a block: %w", err)
+	}
+	return nil
 }
 
 // BlocksSize gives the bytes of all blocks together.

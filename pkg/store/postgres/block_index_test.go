@@ -152,6 +152,37 @@ func TestBlockIndexHolds(t *testing.T) {
 	wantHold(stray, upload(stray), false)
 }
 
+// A checksum that is added is listed, and replaces none; one that no row of the
+// database may have is an error.
+func TestBlockIndexAddsChecksums(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	index := openBlockIndex(t, dsn)
+	block, other, unknown := storedBlock(t, "Acme", 3), storedBlock(t, "Acme", 3), storedBlock(t, "Acme", 3)
+	testkit.InsertBlocks(t, dsn, block, other)
+	first, second := backend.ChecksumOf([]byte("abc")), backend.ChecksumOf([]byte("abd"))
+	for _, checksum := range []*backend.BlockChecksum{first, second} {
+		block.Checksum, unknown.Checksum = checksum, checksum
+		for _, one := range []backend.StoredBlock{block, unknown} {
+			if err := index.AddChecksum(t.Context(), one); err != nil {
+				t.Fatal(err)
+			}
+		}
+		listed, err := index.Blocks(t.Context(), nil, 10)
+		if err != nil || len(listed) != 2 {
+			t.Fatalf("listed %v: %v", listed, err)
+		}
+		for _, one := range listed {
+			if one.ID == block.ID && (one.Checksum == nil || *one.Checksum != *first) || one.ID == other.ID && one.Checksum != nil {
+				t.Errorf("checksum of %s: %v", one.ID, one.Checksum)
+			}
+		}
+	}
+	testkit.Execute(t, dsn, "UPDATE block SET checksum = '\\x01'")
+	if _, err := index.Blocks(t.Context(), nil, 10); err == nil || !strings.Contains(err.Error(), "a checksum of 1 bytes in the database") {
+		t.Errorf("a checksum that is none: %v", err)
+	}
+}
+
 func TestBlockIndexWantsTheSchema(t *testing.T) {
 	pool := openPool(t, testkit.NewBlankPostgres(t))
 	if _, err := postgres.NewBlockIndex(t.Context(), pool); err == nil || !strings.Contains(err.Error(), "run `parsec backend migrate`") {

@@ -75,10 +75,10 @@ func (e *RealmExport) Blocks(ctx context.Context, after parsec.BlockID) (blocks 
 		ofRealm bool
 	}
 	all, err := collect(ctx, e.pool, "list blocks", `
-SELECT block_id, realm = $2 AND upload_token IS NULL, author, size FROM block
+SELECT block_id, realm = $2 AND upload_token IS NULL, author, size, checksum FROM block
 WHERE organization = $1 AND block_id > $3
 ORDER BY block_id LIMIT $4`, []any{e.organization, e.realm, key(after), blocksAtOnce}, func(row pgx.CollectableRow) (l looked, err error) {
-		err = row.Scan((*uuid)(&l.block.ID), &l.ofRealm, (*integer)(&l.block.Author), (*integer)(&l.block.Size))
+		err = row.Scan((*uuid)(&l.block.ID), &l.ofRealm, (*integer)(&l.block.Author), (*integer)(&l.block.Size), checksum{&l.block.Checksum})
 		return l, err
 	})
 	for _, l := range all {

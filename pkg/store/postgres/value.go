@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
 )
 
@@ -105,6 +106,24 @@ func (u *userID) ScanText(value pgtype.Text) error {
 	return parsed{(*parsec.UserID)(u)}.ScanText(value)
 }
 
+// checksum scans one; NULL is nil.
+type checksum struct{ target **backend.BlockChecksum }
+
+// ScanBytes implements pgtype.BytesScanner.
+func (c checksum) ScanBytes(value []byte) error {
+	*c.target = nil
+	if value == nil {
+		return nil
+	}
+	sum := new(backend.BlockChecksum)
+	if len(value) != len(sum) {
+		return fmt.Errorf("a checksum of %d bytes in the database", len(value))
+	}
+	copy(sum[:], value)
+	*c.target = sum
+	return nil
+}
+
 // optionalDate is nil for NULL.
 func optionalDate(value *int64) *parsec.DateTime {
 	if value == nil {
@@ -121,6 +140,14 @@ func key[T ~[16]byte](id T) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: t
 // bounded is the parameter of a bigint column: numbers of clients may be
 // larger, and compare as the largest.
 func bounded(number uint64) int64 { return int64(min(number, math.MaxInt64)) }
+
+// checksumBytes is nil, NULL, for none.
+func checksumBytes(checksum *backend.BlockChecksum) []byte {
+	if checksum == nil {
+		return nil
+	}
+	return checksum[:]
+}
 
 func boundedPointer(number *uint64) *int64 {
 	if number == nil {

@@ -14,7 +14,7 @@ var blockChecks = []check{
 }
 
 func newBlock(realm parsec.RealmID, id parsec.BlockID, size uint64) backend.Block {
-	return backend.Block{ID: id, Realm: realm, Author: aliceOne, Size: size, CreatedOn: at(3)}
+	return backend.Block{ID: id, Realm: realm, Author: aliceOne, Size: size, CreatedOn: at(3), Checksum: backend.ChecksumOf(id[:])}
 }
 
 // newUpload ends at a date of the checks.
@@ -69,6 +69,14 @@ func createBlock(f *fixture) {
 	equal(f, "realm of the block", facts, f.realm(realm, bob))
 	equal(f, "block", block, new(newBlock(realm, id, 1000)))
 
+	old := newBlock(realm, newBlockID(), 0)
+	old.Checksum = nil
+	f.reserve(realm, newUpload(old.ID, 10), 5)
+	f.queue(onBlock(realm, old.ID), func(tx backend.Tx) { tx.CreateBlock(old) })
+	_, block, _, err = f.store.Block(f.Context(), f.organization, bob, old.ID)
+	f.no(err)
+	equal(f, "block without checksum", block, &old)
+
 	for _, block := range []backend.Block{newBlock(other, newBlockID(), math.MaxUint32), newBlock(realm, newBlockID(), 0)} {
 		f.queue(onBlock(block.Realm, block.ID), func(tx backend.Tx) { tx.CreateBlock(block) })
 	}
@@ -119,6 +127,9 @@ func reserveBlock(f *fixture) {
 
 	f.queue(onBlock(realm, id), func(tx backend.Tx) { tx.CreateBlock(newBlock(realm, id, 7)) })
 	f.wantBlock(realm, id, true, nil)
+	_, block, _, err := f.store.Block(f.Context(), f.organization, alice, id)
+	f.no(err)
+	equal(f, "block that was reserved", block, new(newBlock(realm, id, 7)))
 	want("created", f.reserve(realm, newUpload(id, 99), 90), backend.BlockReservation{Exists: true})
 	f.wantBlock(realm, id, true, nil)
 	f.release(third)
