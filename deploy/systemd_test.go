@@ -18,6 +18,11 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, line := range []string{"Environment=PARSEC_SHUTDOWN_GRACE_PERIOD=60", "TimeoutStopSec=75"} {
+		if !strings.Contains(string(unit), "\n"+line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
 	program := filepath.Join(application, "bin", "parsec")
 	installed := filepath.Join(t.TempDir(), "parsec.service")
 	text := strings.ReplaceAll(string(unit), "/usr/local/bin/parsec", program)

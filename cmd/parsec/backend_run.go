@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/telemetry"
 )
 
@@ -32,21 +33,24 @@ func (p program) backendRunCommand() *cobra.Command {
 				}
 			})()
 		}
+		flush := func() {}
 		if dsn := loaded.Config.Sentry.DSN.Reveal(); dsn != "" {
-			reporting, flush, err := telemetry.WithSentry(log, telemetry.SentryOptions{
+			reporting, flushReports, err := telemetry.WithSentry(log, telemetry.SentryOptions{
 				DSN: dsn, Environment: loaded.Config.Sentry.Environment, Release: p.build.version,
 			})
 			if err != nil {
 				return err
 			}
-			defer flush()
-			log = reporting
+			log, flush = reporting, flushReports
 		}
+		process := lifecycle.New(loaded.Config.ShutdownGracePeriod, log)
+		defer process.End()
+		onEnd(process, "error reports", flush)
 		defer reportPanic(log)
 		for _, warning := range loaded.Warnings {
 			log.WarnContext(command.Context(), warning)
 		}
-		return p.serve(command.Context(), loaded.Config, log, p.build, p.stdout)
+		return p.serve(command.Context(), process, loaded.Config, log, p.build, p.stdout)
 	}
 	return command
 }

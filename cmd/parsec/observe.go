@@ -8,6 +8,7 @@ import (
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/metrics"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/store/postgres"
@@ -23,25 +24,19 @@ type observation struct {
 
 // observe binds the address of the metrics, so that it is known at start
 // whether it can be.
-func observe(ctx context.Context, settings config.Metrics, build build, logger *slog.Logger) (*observation, error) {
+func observe(ctx context.Context, process *lifecycle.Process, settings config.Metrics, build build, logger *slog.Logger) (*observation, error) {
 	o := &observation{settings: settings, logger: logger}
 	if settings.Address == "" {
 		return o, nil
 	}
-	var network net.ListenConfig
-	var err error
-	if o.listener, err = network.Listen(ctx, "tcp", settings.Address); err != nil {
+	socket, err := lifecycle.Listen(ctx, settings.Address, logger)
+	if err != nil {
 		return nil, err
 	}
+	process.OnEnd("port of the metrics", func(context.Context) { _ = socket.Close() })
+	o.listener = socket
 	o.metrics = metrics.New(build.version, build.commit)
 	return o, nil
-}
-
-// close is for an observation that never served; after serve it does nothing.
-func (o *observation) close() {
-	if o.listener != nil {
-		_ = o.listener.Close()
-	}
 }
 
 // blocks counts the calls of a node of the block store.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/lifecycle"
 )
 
 // The exit codes (docs/protocol/configuration.md §1).
@@ -32,7 +33,7 @@ type program struct {
 	build       build
 	stdout      io.Writer
 	stderr      io.Writer
-	serve       func(ctx context.Context, settings config.Config, log *slog.Logger, build build, stdout io.Writer) error
+	serve       func(ctx context.Context, process *lifecycle.Process, settings config.Config, log *slog.Logger, build build, stdout io.Writer) error
 }
 
 // run executes the command that args name and gives the exit code.

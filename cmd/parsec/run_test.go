@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/lifecycle"
 )
 
 // outcome is what the caller of the command sees.
@@ -50,7 +51,7 @@ func executeWith(ctx context.Context, serve serveStub, variables map[string]stri
 		build:       build{"v9.9.9", "cafe"},
 		stdout:      &stdout,
 		stderr:      &stderr,
-		serve: func(ctx context.Context, settings config.Config, log *slog.Logger, _ build, _ io.Writer) error {
+		serve: func(ctx context.Context, _ *lifecycle.Process, settings config.Config, log *slog.Logger, _ build, _ io.Writer) error {
 			got.settings = &settings
 			return serve(ctx, log)
 		},

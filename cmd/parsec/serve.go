@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +17,7 @@ import (
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/server"
@@ -26,39 +26,36 @@ import (
 	"parsec-server/pkg/webhook"
 )
 
-// serve runs a server until ctx is done, then lets running commands finish
-// within the grace period.
-func serve(ctx context.Context, settings config.Config, logger *slog.Logger, build build, stdout io.Writer) error {
-	observed, err := observe(ctx, settings.Metrics, build, logger)
+// serve runs a server until ctx is done. What it opens ends with the process.
+func serve(ctx context.Context, process *lifecycle.Process, settings config.Config, logger *slog.Logger, build build, stdout io.Writer) error {
+	observed, err := observe(ctx, process, settings.Metrics, build, logger)
 	if err != nil {
 		return err
 	}
-	defer observed.close()
 	observer, endTraces, err := traces.Observe(ctx, observed.observer(), os.LookupEnv, build.version, logger)
 	if err != nil {
 		return err
 	}
-	defer endTraces()
+	onEnd(process, "traces", endTraces)
 	bus := event.NewBus()
-	defer bus.Close()
+	onEnd(process, "events", bus.Close)
 	store, endStore, err := openStore(ctx, settings.Database, bus, systemClock, logger)
 	if err != nil {
 		return err
 	}
-	defer endStore()
+	onEnd(process, "database", endStore)
 	blocks, endBlocks, err := openBlockStore(settings.Blockstore, blockStoreOptions{
 		database: settings.Database, degradedWrites: settings.BlockstoreDegradedWrites, logger: logger, wrap: observed.blocks,
 	})
 	if err != nil {
 		return err
 	}
-	defer endBlocks()
-	listener, endListening, err := listen(ctx, settings, logger)
+	onEnd(process, "block store", endBlocks)
+	listener, err := listen(ctx, process, settings, logger)
 	if err != nil {
 		return err
 	}
-	defer endListening()
-	defer watchBlockStore(ctx, blocks, logger)()
+	onEnd(process, "look at the block store", watchBlockStore(ctx, blocks, logger))
 	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
@@ -70,41 +67,43 @@ func serve(ctx context.Context, settings config.Config, logger *slog.Logger, bui
 		Mailer:                  mailer(settings.Email, address, logger),
 	})
 	front := server.New(rules, systemClock, logger, serverOptions(settings, address, build.version, observer))
-	defer observed.serve(ctx, front, rules, bus, store)()
+	onEnd(process, "metrics", observed.serve(ctx, front, rules, bus, store))
+	process.OnEnd("webhooks", func(ctx context.Context) {
+		if err := webhooks.Close(ctx); err != nil {
+			logger.Warn("webhooks not delivered", "error", err)
+		}
+	})
 
-	failed := make(chan error, 1)
-	go func() { failed <- front.Serve(listener) }()
 	announce(stdout, settings, port, address)
 	notifyManager(logger, daemon.SdNotifyReady)
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
-		logger.Info("stopping", "grace_period", settings.ShutdownGracePeriod)
-	}
+	err = process.Serve(ctx, front, listener)
 	notifyManager(logger, daemon.SdNotifyStopping)
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), settings.ShutdownGracePeriod)
-	defer cancel()
-	front.Shutdown(grace)
-	return errors.Join(err, webhooks.Close(grace))
+	return err
 }
 
-// listen binds the port, in TLS if there is a certificate. What watches the
-// certificate ends with the function that the caller gets.
-func listen(ctx context.Context, settings config.Config, logger *slog.Logger) (listener net.Listener, end func(), err error) {
+// onEnd is for what bounds its own end, or need not.
+func onEnd(process *lifecycle.Process, name string, end func()) {
+	process.OnEnd(name, func(context.Context) { end() })
+}
+
+// listen binds the port, in TLS if there is a certificate.
+func listen(ctx context.Context, process *lifecycle.Process, settings config.Config, logger *slog.Logger) (net.Listener, error) {
 	var certificate *tlsfile.Certificate
 	if settings.TLS.Enabled() {
+		var err error
 		if certificate, err = tlsfile.Open(settings.TLS.CertificateFile, settings.TLS.KeyFile, logger, time.Now); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	var network net.ListenConfig
-	if listener, err = network.Listen(ctx, "tcp", net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port))); err != nil {
-		return nil, nil, err
+	socket, err := lifecycle.Listen(ctx, net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)), logger)
+	switch {
+	case err != nil:
+		return nil, err
+	case certificate == nil:
+		return socket, nil
 	}
-	if certificate == nil {
-		return listener, func() {}, nil
-	}
-	return tls.NewListener(listener, certificate.Config()), inBackground(context.WithoutCancel(ctx), certificate.Watch), nil
+	onEnd(process, "look at the certificate", inBackground(context.WithoutCancel(ctx), certificate.Watch))
+	return tls.NewListener(socket, certificate.Config()), nil
 }
 
 // inBackground runs work until the caller calls end, which waits for it.

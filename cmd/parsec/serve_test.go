@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/lifecycle"
 )
 
 // developmentSettings are those of --dev, on any free port.
@@ -45,7 +46,7 @@ func TestServiceManager(t *testing.T) {
 	defer cancel()
 	served := make(chan error, 1)
 	settings := developmentSettings(t)
-	go func() { served <- serve(ctx, settings, slog.New(slog.DiscardHandler), build{}, io.Discard) }()
+	go func() { served <- serveToTheEnd(ctx, settings, io.Discard) }()
 	buffer := make([]byte, 100)
 	for _, want := range []string{"READY=1", "STOPPING=1"} {
 		n, err := manager.Read(buffer)
@@ -57,6 +58,14 @@ func TestServiceManager(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
+}
+
+// serveToTheEnd returns once everything has ended.
+func serveToTheEnd(ctx context.Context, settings config.Config, stdout io.Writer) error {
+	logger := slog.New(slog.DiscardHandler)
+	process := lifecycle.New(settings.ShutdownGracePeriod, logger)
+	defer process.End()
+	return serve(ctx, process, settings, logger, build{}, stdout)
 }
 
 // served is a whole server, as backend run runs it.
@@ -72,7 +81,7 @@ func startServing(t *testing.T, options ...config.Argument) served {
 	done := make(chan error, 1)
 	settings := developmentSettings(t, options...)
 	go func() {
-		err := serve(ctx, settings, slog.New(slog.DiscardHandler), build{}, printed)
+		err := serveToTheEnd(ctx, settings, printed)
 		_ = printed.Close()
 		done <- err
 	}()

@@ -164,6 +164,9 @@ func TestServersSettings(t *testing.T) {
 					t.Errorf("blocks go to %+v", blocks.S3)
 				}
 			}
+			if settings.ShutdownGracePeriod != time.Minute {
+				t.Errorf("a grace period of %s", settings.ShutdownGracePeriod)
+			}
 			minio := project.Services["minio"]
 			if got := minio.GetScale() == 1; got != (store == "minio") {
 				t.Errorf("MinIO runs: %t", got)
@@ -172,7 +175,7 @@ func TestServersSettings(t *testing.T) {
 				t.Errorf("e-mail %t", got)
 			}
 			for name, service := range project.Services {
-				if strings.HasPrefix(name, "server") && time.Duration(*service.StopGracePeriod) <= settings.ShutdownGracePeriod {
+				if strings.HasPrefix(name, "server") && time.Duration(*service.StopGracePeriod) <= settings.ShutdownGracePeriod+10*time.Second {
 					t.Errorf("%s is killed after %s, before its %s of grace", name, service.StopGracePeriod, settings.ShutdownGracePeriod)
 				}
 			}

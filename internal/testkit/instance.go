@@ -5,7 +5,6 @@ package testkit
 import (
 	"context"
 	"log/slog"
-	"net"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/webhook"
@@ -20,6 +20,9 @@ import (
 
 // AdministrationToken opens the administration of every test instance.
 const AdministrationToken = "s3cr3t"
+
+// instanceGrace is what test instances give to what runs when the test ends.
+const instanceGrace = 5 * time.Second
 
 // Clock is a clock that tests move. Its zero value is not usable.
 type Clock struct {
@@ -104,7 +107,7 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 	if options.WrapStore != nil {
 		store = options.WrapStore(store)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	listener, err := lifecycle.Listen(t.Context(), "127.0.0.1:0", options.Logger)
 	if err != nil {
 		t.Fatalf("listen: %v", err)
 	}
@@ -124,19 +127,22 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 	webhooks := webhook.New(options.BootstrapWebhook, options.Logger)
 	rules := backend.New(store, options.Blocks, bus, webhooks, options.Now, options.Logger, options.Backend)
 	front := server.New(rules, options.Now, options.Logger, options.Server)
+	process := lifecycle.New(instanceGrace, options.Logger)
+	process.OnEnd("events", func(context.Context) { bus.Close() })
+	process.OnEnd("webhooks", func(ctx context.Context) {
+		if err := webhooks.Close(ctx); err != nil {
+			t.Errorf("close webhooks: %v", err)
+		}
+	})
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	served := make(chan error, 1)
-	go func() { served <- front.Serve(listener) }()
+	go func() { served <- process.Serve(ctx, front, listener) }()
 	t.Cleanup(func() {
-		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		front.Shutdown(grace)
+		stop()
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
-		if err := webhooks.Close(grace); err != nil {
-			t.Errorf("close webhooks: %v", err)
-		}
-		bus.Close()
+		process.End()
 	})
 	return &Instance{Address: address, Server: front, Backend: rules, Store: store, Bus: bus}
 }

@@ -57,6 +57,12 @@ func (p *Parsec) Start() {
 	p.run(address.Port())
 }
 
+// Stop asks the server to end, and gives how it did: nil for success.
+func (p *Parsec) Stop() error { return p.process.Stop() }
+
+// Output is what the server has printed so far.
+func (p *Parsec) Output() string { return p.process.Output() }
+
 // Kill ends the server without letting it do anything more.
 func (p *Parsec) Kill() {
 	_ = p.process.end(syscall.SIGKILL) // It ends by the signal.

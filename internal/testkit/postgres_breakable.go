@@ -2,8 +2,11 @@ package testkit
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -73,4 +76,25 @@ func (p *BreakablePostgres) Stop(signal syscall.Signal) {
 func (p *BreakablePostgres) Terminate() {
 	p.t.Helper()
 	Execute(p.t, p.DSN, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
+}
+
+// Freeze stops the server and the processes of its connections without ending
+// them, until the test does: nothing answers any more, and nothing is lost.
+func (p *BreakablePostgres) Freeze() {
+	p.t.Helper()
+	main := p.process.command.Process.Pid
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", main, main))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, text := range append(strings.Fields(string(children)), strconv.Itoa(main)) {
+		pid, err := strconv.Atoi(text)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			p.t.Fatal(err)
+		}
+		p.t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) }) // it may have ended
+	}
 }

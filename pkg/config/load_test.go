@@ -127,7 +127,7 @@ func TestLoadDefaults(t *testing.T) {
 		AdministrationToken:                     NewSecret(goodToken),
 		SSEKeepalive:                            30 * time.Second,
 		MaxUnauthenticatedConnectionsPerAddress: 100,
-		ShutdownGracePeriod:                     10 * time.Second,
+		ShutdownGracePeriod:                     30 * time.Second,
 		Organization:                            Organization{InitialOutsiderAllowed: true},
 		Email:                                   Email{Port: 25, Language: "en"},
 		Log:                                     telemetry.LogOptions{Level: slog.LevelInfo, Format: telemetry.Console},

@@ -121,8 +121,8 @@ var settings = []Setting{
 		Help:  "Time between keep-alives of an event stream; 0 or less disables them.",
 		parse: into(func(c *Config) *time.Duration { return &c.SSEKeepalive }, parseKeepalive),
 	}, {
-		Name: "shutdown-grace-period", Variable: "PARSEC_SHUTDOWN_GRACE_PERIOD", Kind: Seconds, Default: "10", Since: own, Group: groupServer,
-		Help:  "How long running requests may go on after the order to stop.",
+		Name: "shutdown-grace-period", Variable: "PARSEC_SHUTDOWN_GRACE_PERIOD", Kind: Seconds, Default: "30", Since: own, Group: groupServer,
+		Help:  "How long running requests may go on after the order to stop. A second later the process has ended, whatever hangs.",
 		parse: into(func(c *Config) *time.Duration { return &c.ShutdownGracePeriod }, parsePeriod),
 	}, {
 		Name: "spontaneous-organization-bootstrap", Variable: "PARSEC_SPONTANEOUS_ORGANIZATION_BOOTSTRAP", Kind: Flag, Default: "false", Since: "1.14", Group: groupOrganization,

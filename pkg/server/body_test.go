@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -252,45 +250,3 @@ func TestStrangersSendLittle(t *testing.T) {
 		}
 	}
 }
-
-// TestAcceptErrors are warnings: the administrator has to act.
-func TestAcceptErrors(t *testing.T) {
-	f := newFixture(t)
-	logs := &logs{}
-	front := server.New(f.Backend, f.clock.Now, slog.New(slog.NewJSONHandler(logs, nil)), server.Options{})
-	warned := logs.next("too many open files")
-	served := make(chan error, 1)
-	listener := &fullListener{closed: make(chan struct{})}
-	go func() { served <- front.Serve(listener) }()
-	f.await(warned)
-	front.Shutdown(f.ctx)
-	f.ok(<-served)
-	if log := logs.String(); !strings.Contains(log, `"level":"WARN"`) || strings.Count(log, "\n") != 1 {
-		t.Errorf("the log holds %s", log)
-	}
-}
-
-// fullListener has no descriptor for a connection.
-type fullListener struct{ closed chan struct{} }
-
-func (l *fullListener) Accept() (net.Conn, error) {
-	select {
-	case <-l.closed:
-		return nil, net.ErrClosed
-	default:
-		return nil, noDescriptorError{}
-	}
-}
-
-func (l *fullListener) Close() error {
-	close(l.closed)
-	return nil
-}
-
-func (*fullListener) Addr() net.Addr { return &net.TCPAddr{} }
-
-type noDescriptorError struct{}
-
-func (noDescriptorError) Error() string   { return "accept: too many open files" }
-func (noDescriptorError) Timeout() bool   { return false }
-func (noDescriptorError) Temporary() bool { return true }

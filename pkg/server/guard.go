@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -23,28 +22,6 @@ const (
 
 // progressBytes is how much of a write must pass within the write timeout.
 const progressBytes = 64 << 10
-
-// acceptSilence is how long nothing more is told of connections that are not
-// accepted: the library tries again many times a second.
-const acceptSilence = 10 * time.Second
-
-// toldListener tells why connections are not accepted: the descriptors of the
-// process are used up, mostly.
-type toldListener struct {
-	net.Listener
-	logger *slog.Logger
-	told   time.Time
-}
-
-// Accept implements net.Listener.
-func (l *toldListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil && !errors.Is(err, net.ErrClosed) && time.Since(l.told) > acceptSilence {
-		l.told = time.Now()
-		l.logger.Warn("connections are not accepted", "error", err)
-	}
-	return conn, err
-}
 
 // guardedConn cuts a peer that stops reading, and knows when it last gave a
 // sign of life: sent something, or made room for more.

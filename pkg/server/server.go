@@ -167,10 +167,11 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 // Handler serves everything.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Serve accepts connections until Shutdown; then it returns nil.
+// Serve accepts connections until the listener is closed, by its owner or by
+// Shutdown; then it returns nil.
 func (s *Server) Serve(listener net.Listener) error {
 	s.probeState()
-	if err := s.http.Serve(&toldListener{Listener: listener, logger: s.logger}); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
