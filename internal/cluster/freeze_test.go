@@ -58,3 +58,41 @@ func TestFrozenProcess(t *testing.T) {
 	}
 	ask(c, bob.on[1].VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
 }
+
+// TestKilledDuringUpload kills a process while it uploads a block: the client
+// uploads it through another one at once, instead of being refused until the
+// reservation of the dead one ends by its date.
+func TestKilledDuringUpload(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	c := newCluster(t, dsn)
+	c.alice = c.found("Killed")
+	realm := c.alice.addRealm()
+	blocker, watcher := must(pgx.Connect(c.ctx, dsn)), must(pgx.Connect(c.ctx, dsn))
+	defer func() { _, _ = blocker.Close(c.ctx), watcher.Close(c.ctx) }()
+	for _, statement := range []string{"BEGIN", "LOCK TABLE block_data IN ACCESS EXCLUSIVE MODE"} {
+		if _, err := blocker.Exec(c.ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request := &protocol.BlockCreateRequest{BlockID: parsec.BlockID(parsec.NewUUID()), RealmID: realm, Block: []byte("block")}
+	cut := make(chan error, 1)
+	go func() { cut <- send(c.alice.on[0].BlockCreate, request)(c.ctx) }()
+	c.await("the block is reserved, and its upload under way", func() bool {
+		var waiting int
+		err := watcher.QueryRow(c.ctx, `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%block_data%'`).Scan(&waiting)
+		return err == nil && waiting == 1
+	})
+	c.processes[0].Kill()
+	if err := <-cut; err == nil {
+		t.Error("the killed process has answered")
+	}
+	if _, err := blocker.Exec(c.ctx, "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	// It waits a minute at most, the reservation lasts for two.
+	c.ok(send(c.alice.on[1].BlockCreate, request))
+	if read := ask(c, c.alice.on[1].BlockRead, &protocol.BlockReadRequest{BlockID: request.BlockID}); string(read.Block) != "block" {
+		t.Errorf("got %q", read.Block)
+	}
+}

@@ -38,9 +38,10 @@ var (
 // agree, then uploads, then turns the reservation into metadata: nobody else
 // uploads meanwhile, nor after. Whoever meets a reservation waits for its
 // outcome, because the client takes already_exists for a success. The
-// reservation of an instance that died ends by its date.
+// reservation of an instance that died ends at once where the store can tell,
+// and by its date.
 func (b *Backend) BlockCreate(ctx context.Context, author *Author, request *protocol.BlockCreateRequest) (*protocol.BlockCreateReply, error) {
-	creation := &blockCreation{author: author, request: request, now: b.now(), token: parsec.NewUUID()}
+	creation := &blockCreation{author: author, request: request, now: b.now(), token: b.store.NewUploadToken()}
 	limited, cancel := context.WithTimeout(ctx, blockUploadLimit)
 	defer cancel()
 	err := b.reserveBlock(limited, creation)

@@ -177,7 +177,7 @@ type BlockReservation struct {
 // visible to readers.
 type BlockUpload struct {
 	ID parsec.BlockID
-	// Token is random, of the command.
+	// Token is that of the command, of Store.NewUploadToken.
 	Token parsec.UUID
 	// Until is when the command has surely ended: another may replace it.
 	Until parsec.DateTime

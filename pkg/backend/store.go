@@ -23,10 +23,13 @@ type Store interface {
 	// run rule again, on fresh facts, when the transaction must be retried.
 	Update(ctx context.Context, scope Scope, rule func(Tx) error) error
 
+	// NewUploadToken gives a token for one upload of this process.
+	NewUploadToken() parsec.UUID
 	// ReserveBlock reads what block_create needs for a user, and, when the
 	// realm is found and the block neither exists nor is reserved by another
 	// upload beyond now, reserves the block for upload. It is one step: of
-	// several reservations at once one holds.
+	// several reservations at once one holds. That of a process which the store
+	// knows to be dead does not count.
 	ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload BlockUpload, now parsec.DateTime) (BlockReservation, error)
 	// ReleaseBlock ends the reservation that has the token, if there is one.
 	ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error

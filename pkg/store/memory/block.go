@@ -7,6 +7,9 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
+// NewUploadToken implements backend.Store.
+func (s *Store) NewUploadToken() parsec.UUID { return parsec.NewUUID() }
+
 // ReserveBlock implements backend.Store.
 func (s *Store) ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload backend.BlockUpload, now parsec.DateTime) (backend.BlockReservation, error) {
 	if err := ctx.Err(); err != nil {

@@ -29,8 +29,44 @@ LEFT JOIN realm r ON r.organization = o.id AND r.realm_id = $3
 LEFT JOIN block b ON b.organization = o.id AND b.block_id = $4 AND b.upload_token IS NULL` + joinMember + `
 WHERE o.organization_id = $1`
 
-// ReserveBlock implements backend.Store.
+// NewUploadToken implements backend.Store.
+func (s *Store) NewUploadToken() parsec.UUID { return s.instance.token() }
+
+// ReserveBlock implements backend.Store. Only where there is another
+// reservation does it ask whether the process of that one lives.
 func (s *Store) ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.RealmID, upload backend.BlockUpload, now parsec.DateTime) (backend.BlockReservation, error) {
+	facts, err := s.reserveBlock(ctx, organization, user, id, upload, now)
+	if err != nil || facts.Realm == nil || facts.Exists || facts.Reserved {
+		return facts, err
+	}
+	ended, err := s.endDeadUpload(ctx, organization, upload.ID)
+	if err != nil || !ended {
+		return facts, err
+	}
+	return s.reserveBlock(ctx, organization, user, id, upload, now)
+}
+
+// endDeadUpload ends the reservation of a block whose process has died, and
+// tells whether it did.
+func (s *Store) endDeadUpload(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID) (ended bool, err error) {
+	var found bool
+	var token parsec.UUID
+	err = s.one(ctx, row(&found, `
+SELECT b.upload_token FROM organization o JOIN block b ON b.organization = o.id
+WHERE o.organization_id = $1 AND b.block_id = $2`, []any{organization.String(), key(block)}, (*uuid)(&token)))
+	number, known := numberOf(token)
+	if err != nil || !found || !known {
+		return false, err
+	}
+	err = s.one(ctx, row(&ended, `
+DELETE FROM block b USING organization o
+WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b.upload_token = $3
+    AND pg_try_advisory_xact_lock_shared($4)
+RETURNING 1`, []any{organization.String(), key(block), key(token), number.lock()}, new(int64)))
+	return ended, err
+}
+
+func (s *Store) reserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.RealmID, upload backend.BlockUpload, now parsec.DateTime) (backend.BlockReservation, error) {
 	var found bool
 	var realm realmRow
 	var facts backend.BlockReservation

@@ -51,9 +51,10 @@ const (
 // place is always the id of a row: of the last one published. As long as that
 // row is there, no row after it is pruned.
 type delivery struct {
-	from   *connector
-	bus    *event.Bus
-	logger *slog.Logger
+	from     *connector
+	instance *instance
+	bus      *event.Bus
+	logger   *slog.Logger
 	// commits are those of this store that have events.
 	commits signal
 
@@ -72,8 +73,8 @@ type delivery struct {
 	caughtUp time.Time
 }
 
-func newDelivery(from *connector, bus *event.Bus, logger *slog.Logger) *delivery {
-	return &delivery{from: from, bus: bus, logger: logger, state: errNotServing, caughtUp: time.Now()}
+func newDelivery(from *connector, of *instance, bus *event.Bus, logger *slog.Logger) *delivery {
+	return &delivery{from: from, instance: of, bus: bus, logger: logger, state: errNotServing, caughtUp: time.Now()}
 }
 
 // connect opens a connection to deliver on, that the caller closes.
@@ -143,6 +144,10 @@ func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan
 		if _, err := connection.Exec(ctx, "LISTEN "+channel); err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
+		if err := d.instance.hold(ctx, connection); err != nil {
+			return err
+		}
+		defer d.instance.drop()
 	}
 	for {
 		more, err := d.step(ctx, connection)

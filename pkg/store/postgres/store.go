@@ -44,6 +44,7 @@ type Options struct {
 type Store struct {
 	pool      *pgxpool.Pool
 	delivery  *delivery
+	instance  *instance
 	now       func() parsec.DateTime
 	logger    *slog.Logger
 	keys      keyCache
@@ -73,9 +74,9 @@ func Open(ctx context.Context, options Options, bus *event.Bus) (*Store, error) 
 	// A connection that died is found by the command that gets it, which takes
 	// another one.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
-	s := &Store{now: options.Now, logger: options.Logger, serving: make(chan struct{})}
+	s := &Store{instance: newInstance(), now: options.Now, logger: options.Logger, serving: make(chan struct{})}
 	s.vlobReads = gatherer[*vlobRead]{run: s.readVlobs, most: vlobReadsTogether, runs: vlobReadRuns, patience: vlobReadPatience}
-	s.delivery = newDelivery(from, bus, options.Logger)
+	s.delivery = newDelivery(from, s.instance, bus, options.Logger)
 	connection, err := options.Retry.connect(ctx, s.delivery.connect, options.Logger)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,78 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/parsec"
+)
+
+// instance is one store of one process, as the others can tell whether it is
+// still there: its delivery holds a lock of its session, which PostgreSQL gives
+// back at once when the process dies.
+//
+// The number of the lock is the beginning of the tokens of its uploads, which
+// are UUIDs of version 8. Those of version 4, made while there is no lock, end
+// by their date alone.
+type instance struct {
+	// last is the number that was locked last; only hold uses it.
+	last instanceNumber
+	// held is the number that is locked now, nil for none.
+	held atomic.Pointer[instanceNumber]
+}
+
+type instanceNumber [6]byte
+
+const (
+	// The place of the version in the bytes of a UUID, and that of tokens with
+	// a number (RFC 9562 §4.2, §5.8).
+	versionByte    = 6
+	versionMask    = 0xf0
+	versionOfToken = 0x80
+)
+
+func newInstance() *instance { return &instance{last: newInstanceNumber()} }
+
+func newInstanceNumber() instanceNumber { return instanceNumber(takePrefix(parsec.NewUUID())) }
+
+func takePrefix(id parsec.UUID) []byte { return id[:len(instanceNumber{})] }
+
+// lock is the key of the advisory lock.
+func (n instanceNumber) lock() int64 { return advisoryKey(fmt.Sprintf("instance %x", n[:])) }
+
+// hold locks a number on a connection, until drop: that of before, so that
+// uploads under way stay known, unless the connection of before still has it.
+func (i *instance) hold(ctx context.Context, connection *pgx.Conn) error {
+	for {
+		number, locked := i.last, false
+		if err := connection.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", number.lock()).Scan(&locked); err != nil {
+			return fmt.Errorf("lock what tells that this server lives: %w", err)
+		}
+		if locked {
+			i.held.Store(&number)
+			return nil
+		}
+		i.last = newInstanceNumber()
+	}
+}
+
+// drop tells that the connection ends.
+func (i *instance) drop() { i.held.Store(nil) }
+
+// token is a new one.
+func (i *instance) token() parsec.UUID {
+	token := parsec.NewUUID()
+	if number := i.held.Load(); number != nil {
+		copy(token[:], number[:])
+		token[versionByte] = token[versionByte]&^versionMask | versionOfToken
+	}
+	return token
+}
+
+// numberOf is the number of the instance that a token is of, if it has one.
+func numberOf(token parsec.UUID) (number instanceNumber, known bool) {
+	return instanceNumber(takePrefix(token)), token[versionByte]&versionMask == versionOfToken
+}
