@@ -42,6 +42,9 @@ func TestMain(m *testing.M) {
 }
 
 func build(m *testing.M) (code int, err error) {
+	if program = testkit.NetworkProgram(); program != "" {
+		return m.Run(), nil
+	}
 	folder, err := os.MkdirTemp("", "parsec-test-cluster-")
 	if err != nil {
 		return 0, err

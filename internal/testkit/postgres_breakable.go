@@ -27,8 +27,9 @@ type BreakablePostgres struct {
 	process    *Process
 }
 
-// StartBreakablePostgres runs a server until the test ends.
-func StartBreakablePostgres(t testing.TB) *BreakablePostgres {
+// StartBreakablePostgres runs a server, with settings such as port=5432, until
+// the test ends.
+func StartBreakablePostgres(t testing.TB, settings ...string) *BreakablePostgres {
 	t.Helper()
 	directory, err := os.MkdirTemp("", "parsec-test-postgres-") // Names of sockets must be short.
 	if err != nil {
@@ -42,6 +43,9 @@ func StartBreakablePostgres(t testing.TB) *BreakablePostgres {
 	p := &BreakablePostgres{DSN: postgresIn(directory), t: t, directory: directory}
 	if p.command, p.attributes, err = preparePostgres(directory); err != nil {
 		t.Fatal(err)
+	}
+	for _, setting := range settings {
+		p.command = append(p.command, "-c", setting)
 	}
 	p.Start()
 	return p

@@ -2,11 +2,18 @@ package backend
 
 import (
 	"context"
+	"errors"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 )
+
+// ErrUnavailable is, by errors.Is, what a store fails with when it cannot do now
+// what it may do later: its database is out of reach, or was lost on the way,
+// takes no writes, has no room left, or is busy for too long. Whether a change is
+// made is not known when the database was lost while it was committed.
+var ErrUnavailable = errors.New("the state is out of reach for now")
 
 // Store keeps the state of every organization. Each method of Reader is one
 // consistent snapshot. A store copies the bytes that it is given, and callers

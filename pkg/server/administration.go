@@ -89,6 +89,9 @@ func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle adm
 		replyJSON(w, int(status), administrationError{Error: "bad_data", Reason: http.StatusText(int(status))})
 	case r.Context().Err() != nil:
 		s.logger.Debug("administration request abandoned", "error", err)
+	case errors.Is(err, backend.ErrUnavailable):
+		s.logger.Warn("administration request refused", "error", err)
+		refuseBusy(w)
 	default:
 		s.logger.Error("administration request failed", "error", err)
 		w.WriteHeader(http.StatusInternalServerError)

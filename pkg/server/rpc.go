@@ -65,27 +65,36 @@ func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, handle rpcHand
 		api: client, release: protocol.ReleaseOf(r.UserAgent()), overHTTP: true,
 		logger: s.logger.With("api", client.String(), "address", address.String(), "transport", "http"),
 	}}
+	if err := handle(call); err != nil {
+		call.fail(err)
+	}
+}
+
+// fail answers with the status of an error.
+func (call *rpc) fail(err error) {
 	var status rpcError
 	var denial backend.Denial
 	var hasty *hastyError
-	switch err := handle(call); {
-	case err == nil:
+	switch {
 	case errors.As(err, &status):
-		w.WriteHeader(int(status))
+		call.w.WriteHeader(int(status))
 	case errors.As(err, &denial):
-		w.WriteHeader(deniedOverHTTP(denial))
+		call.w.WriteHeader(deniedOverHTTP(denial))
 	case errors.As(err, &hasty):
-		tellRetryAfter(w, hasty.wait)
-		w.WriteHeader(http.StatusTooManyRequests)
+		tellRetryAfter(call.w, hasty.wait)
+		call.w.WriteHeader(http.StatusTooManyRequests)
 	case errors.Is(err, backend.ErrSessionOver):
-		w.WriteHeader(call.whySessionOver())
-	case r.Context().Err() != nil:
+		call.fail(call.whySessionOver())
+	case call.r.Context().Err() != nil:
 		call.caller.logger.Debug("request abandoned", "error", err)
-	case errors.Is(err, errNoRoom), s.commands.Err() != nil:
-		refuseBusy(w)
+	case errors.Is(err, errNoRoom), errors.Is(err, errOverForNow), call.server.commands.Err() != nil:
+		refuseBusy(call.w)
+	case errors.Is(err, backend.ErrUnavailable):
+		call.caller.logger.Warn("request refused", "error", err)
+		refuseBusy(call.w)
 	default:
 		call.caller.logger.Error("request failed", "error", err)
-		w.WriteHeader(http.StatusInternalServerError)
+		call.w.WriteHeader(http.StatusInternalServerError)
 	}
 }
 
@@ -109,17 +118,18 @@ func deniedOverHTTP(denial backend.Denial) int {
 	}
 }
 
+// errOverForNow is of a session that is over although its author may have one:
+// events were lost, or the author is back.
+var errOverForNow = errors.New("the session is over for now")
+
 // whySessionOver tells what happened to the author since its checks.
-func (call *rpc) whySessionOver() int {
+func (call *rpc) whySessionOver() error {
 	session, err := call.watch(call.r.Context(), func() {})
-	if err == nil {
-		session.Close()
+	if err != nil {
+		return err
 	}
-	var denial backend.Denial
-	if errors.As(err, &denial) {
-		return deniedOverHTTP(denial)
-	}
-	return http.StatusServiceUnavailable // events were lost, or the author is back
+	session.Close()
+	return errOverForNow
 }
 
 func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
@@ -315,7 +325,10 @@ func (call *rpc) execute(body []byte) error {
 			putBuffer(reply)
 		}
 		return backend.ErrSessionOver
-	case outcomeOf(ctx, err) == Failed: // run has told it
+	case outcomeOf(ctx, err) == Failed && errors.Is(err, backend.ErrUnavailable): // run has told it
+		refuseBusy(call.w)
+		return nil
+	case outcomeOf(ctx, err) == Failed: // the same
 		return rpcError(http.StatusInternalServerError)
 	case err != nil:
 		return err

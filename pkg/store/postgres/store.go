@@ -129,7 +129,7 @@ func (s *Store) Ready(ctx context.Context) error {
 		return err
 	}
 	var version int64
-	err := s.connected(ctx, func(ctx context.Context, connection *pgx.Conn) (err error) {
+	err := s.connected(ctx, acquireLimit, func(ctx context.Context, connection *pgx.Conn) (err error) {
 		if err := checkWritable(ctx, connection); err != nil {
 			return err
 		}
@@ -158,6 +158,9 @@ func (s *Store) Ready(ctx context.Context) error {
 const (
 	// acquireLimit bounds the wait for a connection of the pool.
 	acquireLimit = 10 * time.Second
+	// againLimit bounds it when a connection was lost before, which may have
+	// taken silenceLimit.
+	againLimit = 5 * time.Second
 	// fullPause is between two attempts when the server of the database has no
 	// connection left.
 	fullPause = 20 * time.Millisecond
@@ -167,30 +170,36 @@ const (
 
 var errNotServing = errors.New("the database is not ready")
 
-// use runs work with a connection, once the store serves.
+// use runs work with a connection, once the store serves. Its errors are
+// classified.
 func (s *Store) use(ctx context.Context, work func(context.Context, *pgx.Conn) error) error {
+	return s.useWithin(ctx, acquireLimit, work)
+}
+
+// useWithin is use that waits for a connection no longer than for patience.
+func (s *Store) useWithin(ctx context.Context, patience time.Duration, work func(context.Context, *pgx.Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	select {
 	case <-s.serving:
-		return s.connected(ctx, work)
+		return classified(s.connected(ctx, patience, work))
 	default:
-		return errNotServing
+		return classified(errNotServing)
 	}
 }
 
 // connected runs work with a connection, and a context that does not end with
 // ctx.
-func (s *Store) connected(ctx context.Context, work func(context.Context, *pgx.Conn) error) error {
-	waiting, cancel := context.WithTimeout(ctx, acquireLimit)
+func (s *Store) connected(ctx context.Context, patience time.Duration, work func(context.Context, *pgx.Conn) error) error {
+	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	acquired, err := s.acquire(waiting)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("wait for a database connection: %w", err)
+		return fmt.Errorf("wait for a database connection: %w", &unavailableError{err})
 	}
 	defer acquired.Release()
 	working, cancel := context.WithTimeout(context.WithoutCancel(ctx), useLimit)
@@ -199,9 +208,12 @@ func (s *Store) connected(ctx context.Context, work func(context.Context, *pgx.C
 	switch {
 	case err == nil:
 		return nil
-	case acquired.Conn().IsClosed() && working.Err() == nil:
+	case acquired.Conn().IsClosed():
 		s.pool.Reset() // The others have likely died with it.
 		s.keys.forget()
+		if working.Err() != nil {
+			return &unavailableError{err}
+		}
 		return &lostError{err}
 	case isReadOnly(err):
 		s.pool.Reset() // New ones may find the primary.
@@ -236,7 +248,7 @@ func isLost(err error) bool {
 func (s *Store) read(ctx context.Context, work func(context.Context, *pgx.Conn) error) error {
 	err := s.use(ctx, work)
 	if isLost(err) {
-		err = s.use(ctx, work)
+		err = s.useWithin(ctx, againLimit, work)
 	}
 	return err
 }

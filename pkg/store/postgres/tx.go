@@ -30,8 +30,12 @@ const (
 // when another transaction was in the way, or when the connection is lost
 // before COMMIT is sent.
 func (s *Store) Update(ctx context.Context, scope backend.Scope, rule func(backend.Tx) error) error {
+	patience := acquireLimit
 	for run := 1; ; run++ {
-		again, err := s.update(ctx, scope, rule)
+		again, err := s.update(ctx, patience, scope, rule)
+		if isLost(err) {
+			patience = againLimit
+		}
 		if err == nil || !again || run == maxRuns {
 			return err
 		}
@@ -42,9 +46,9 @@ func (s *Store) Update(ctx context.Context, scope backend.Scope, rule func(backe
 }
 
 // update runs the rule once, and tells whether it may run again.
-func (s *Store) update(ctx context.Context, scope backend.Scope, rule func(backend.Tx) error) (again bool, err error) {
+func (s *Store) update(ctx context.Context, patience time.Duration, scope backend.Scope, rule func(backend.Tx) error) (again bool, err error) {
 	var t *tx
-	err = s.use(ctx, func(ctx context.Context, connection *pgx.Conn) (err error) {
+	err = s.useWithin(ctx, patience, func(ctx context.Context, connection *pgx.Conn) (err error) {
 		t = &tx{ctx: ctx, connection: connection, scope: scope}
 		returned := false
 		defer func() {

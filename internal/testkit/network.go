@@ -1,0 +1,78 @@
+package testkit
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// networkVariable tells a test that it is in a network of its own, and with
+// which built command.
+const networkVariable = "PARSEC_TEST_NETWORK"
+
+// OwnNetwork gives a test a network of its own, which has the loopback alone: it
+// runs the test again in there, in a process of its own, and fails when that
+// does. Only there it returns true. Root must run it.
+func OwnNetwork(t *testing.T, program string) (inside bool) {
+	t.Helper()
+	if NetworkProgram() != "" {
+		runTool(t, "ip", "link", "set", "lo", "up")
+		return true
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.count=1", "-test.v")
+	again.Env = append(os.Environ(), networkVariable+"="+program)
+	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
+	output, err := again.CombinedOutput()
+	t.Logf("in a network of its own:\n%s", output)
+	if err != nil || !strings.Contains(string(output), "--- PASS: "+t.Name()) {
+		t.Errorf("it fails there: %v", err)
+	}
+	return false
+}
+
+// NetworkProgram is what OwnNetwork was given, in the process that it starts.
+func NetworkProgram() string { return os.Getenv(networkVariable) }
+
+// PacketFilter drops packets of the network that OwnNetwork gives.
+type PacketFilter struct{ t testing.TB }
+
+// NewPacketFilter lets all pass.
+func NewPacketFilter(t testing.TB) *PacketFilter {
+	t.Helper()
+	f := &PacketFilter{t}
+	f.nft("add table inet filter")
+	f.nft("add set inet filter silent { type inet_service; }")
+	f.nft("add chain inet filter input { type filter hook input priority 0; policy accept; }")
+	f.nft("add rule inet filter input tcp sport @silent drop")
+	f.nft("add rule inet filter input tcp dport @silent drop")
+	return f
+}
+
+// Silence drops what comes from TCP ports, and what goes to them, from now on.
+func (f *PacketFilter) Silence(ports ...int) {
+	f.t.Helper()
+	texts := make([]string, len(ports))
+	for i, port := range ports {
+		texts[i] = strconv.Itoa(port)
+	}
+	f.nft("add element inet filter silent { " + strings.Join(texts, ", ") + " }")
+}
+
+func (f *PacketFilter) nft(command string) {
+	f.t.Helper()
+	runTool(f.t, "nft", command)
+}
+
+func runTool(t testing.TB, name string, arguments ...string) {
+	t.Helper()
+	if output, err := exec.CommandContext(t.Context(), name, arguments...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %q: %v: %s", name, arguments, err, output)
+	}
+}

@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"parsec-server/pkg/backend"
+)
+
+// unavailableError makes an error a backend.ErrUnavailable.
+type unavailableError struct{ cause error }
+
+func (e *unavailableError) Error() string   { return e.cause.Error() }
+func (e *unavailableError) Unwrap() []error { return []error{backend.ErrUnavailable, e.cause} }
+
+// classified makes the errors that are no fault of the command, and may be over
+// when it is sent again, a backend.ErrUnavailable.
+func classified(err error) error {
+	if err == nil || !isUnavailable(err) {
+		return err
+	}
+	return &unavailableError{err}
+}
+
+func isUnavailable(err error) bool {
+	if isLost(err) || isReadOnly(err) || errors.Is(err, errNotServing) || errors.Is(err, errRaced) {
+		return true
+	}
+	if refusal, refused := errors.AsType[*pgconn.PgError](err); refused {
+		return isUnavailableCode(refusal.Code)
+	}
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	return connecting || isTransient(err)
+}
+
+// isUnavailableCode judges what PostgreSQL answers.
+func isUnavailableCode(code string) bool {
+	switch code {
+	case "55P03", "25P03", "25P04", // lock_not_available, idle_in_transaction_session_timeout, transaction_timeout
+		"40001", "40P01": // serialization_failure, deadlock_detected: again and again
+		return true
+	}
+	for _, class := range []string{
+		"08", // connection_exception
+		"28", // invalid_authorization_specification: of new connections, while a password is replaced
+		"53", // insufficient_resources, disk_full among them
+		"57", // operator_intervention: the server stops, a statement takes too long
+		"58", // system_error, io_error among them
+	} {
+		if strings.HasPrefix(code, class) {
+			return true
+		}
+	}
+	return false
+}
