@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,8 +20,18 @@ import (
 // BuildParsec builds the command in a folder, with the race detector where the
 // tests have it.
 func BuildParsec(ctx context.Context, folder string) (program string, err error) {
+	return buildParsec(ctx, folder, raceDetector)
+}
+
+// BuildMeasuredParsec is BuildParsec for what is measured: without the race
+// detector, which takes memory and time of its own.
+func BuildMeasuredParsec(ctx context.Context, folder string) (program string, err error) {
+	return buildParsec(ctx, folder, false)
+}
+
+func buildParsec(ctx context.Context, folder string, race bool) (program string, err error) {
 	program = filepath.Join(folder, "parsec")
-	build := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%t", raceDetector), "-o", program, "parsec-server/cmd/parsec")
+	build := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%t", race), "-o", program, "parsec-server/cmd/parsec")
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the command: %w\n%s", err, output)
 	}
@@ -32,7 +43,9 @@ type Parsec struct {
 	t         testing.TB
 	program   string
 	arguments []string
-	process   *Process
+	// environment is all that the server gets.
+	environment []string
+	process     *Process
 	// Address stays when the server is started again.
 	Address parsec.ServerAddress
 }
@@ -41,8 +54,17 @@ type Parsec struct {
 // no other, until the test ends. AdministrationToken opens it.
 func StartParsec(t testing.TB, program string, arguments ...string) *Parsec {
 	t.Helper()
+	return StartParsecIn(t, program, nil, arguments...)
+}
+
+// StartParsecIn is StartParsec with variables of the environment.
+func StartParsecIn(t testing.TB, program string, environment []string, arguments ...string) *Parsec {
+	t.Helper()
 	token := []string{"backend", "run", "--dev", "--administration-token", AdministrationToken}
-	p := &Parsec{t: t, program: program, arguments: append(token, arguments...)}
+	p := &Parsec{
+		t: t, program: program, arguments: append(token, arguments...),
+		environment: append([]string{"HOME=/nonexistent"}, environment...), // No setting of this machine counts.
+	}
 	p.run("0")
 	return p
 }
@@ -75,6 +97,27 @@ func (p *Parsec) Freeze() { p.signal(syscall.SIGSTOP) }
 // Thaw has the server go on after Freeze.
 func (p *Parsec) Thaw() { p.signal(syscall.SIGCONT) }
 
+// PeakMemory is the most memory that the server had resident since it started,
+// in bytes, as Linux counts it.
+func (p *Parsec) PeakMemory() int64 {
+	p.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.process.command.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	found := peakMemory.FindSubmatch(status)
+	if found == nil {
+		p.t.Fatalf("the server has ended: %s", p.process.Output())
+	}
+	kilobytes, err := strconv.ParseInt(string(found[1]), 10, 64)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return kilobytes << 10
+}
+
+var peakMemory = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`)
+
 func (p *Parsec) signal(signal os.Signal) {
 	p.t.Helper()
 	if err := p.process.command.Process.Signal(signal); err != nil {
@@ -88,7 +131,7 @@ var announcement = regexp.MustCompile(`(?m)^Starting Parsec Backend on .* backen
 func (p *Parsec) run(port string) {
 	p.t.Helper()
 	command := exec.CommandContext(context.WithoutCancel(p.t.Context()), p.program, append(p.arguments, "--port", port)...)
-	command.Env = []string{"HOME=/nonexistent"} // No setting of this machine counts.
+	command.Env = p.environment
 	started := startCommand(p.t, command)
 	p.process = started
 	p.t.Cleanup(func() {

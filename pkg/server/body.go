@@ -23,7 +23,9 @@ type timedBody struct {
 	io.ReadCloser
 	controller *http.ResponseController
 	limit      time.Duration
-	ended      bool
+	// ended tells that there is nothing more to read, late that it did not come
+	// in time.
+	ended, late bool
 }
 
 // limitBody starts the time limit of a body.
@@ -46,18 +48,21 @@ func (b *timedBody) Read(p []byte) (int, error) {
 		b.ended = true
 		_ = b.controller.SetReadDeadline(time.Time{})
 	}
+	b.late = b.late || errors.Is(err, os.ErrDeadlineExceeded)
 	return n, err
 }
 
-// drain is called once the answer is made. The library would read what is left
-// of the body first, without any limit of time: what has not come soon is not
-// waited for, and the library closes the connection after the answer.
+// drain is called before the answer is written. The library would read what is
+// left of the body then, without a limit of its own: what has not come soon is
+// not waited for, and the library closes the connection after the answer. There
+// is nothing to do for a nil body.
 func (b *timedBody) drain() {
-	if b.ended {
+	if b == nil || b.ended || b.late {
 		return
 	}
 	b.allow(b.limit / drainPart)
 	if _, err := io.CopyN(io.Discard, b, drainBytes); !errors.Is(err, io.EOF) {
+		b.late = true
 		b.allow(-time.Second)
 	}
 }

@@ -127,16 +127,20 @@ func (w *guardedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 type timedWriter struct {
 	http.ResponseWriter
 	writeTimeout time.Duration
+	// body is that of the request.
+	body *timedBody
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w timedWriter) WriteHeader(status int) {
+	w.body.drain()
 	w.allowTime()
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
 func (w timedWriter) Write(p []byte) (int, error) {
+	w.body.drain()
 	written := 0
 	for {
 		piece := p[written:min(len(p), written+progressBytes)]

@@ -60,17 +60,16 @@ func readable(handle http.HandlerFunc) http.HandlerFunc {
 // body may take, whether the route reads it or not.
 func (s *Server) withTimeLimits(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		timed := timedWriter{w, s.options.WriteTimeout}
+		timed := timedWriter{ResponseWriter: w, writeTimeout: s.options.WriteTimeout}
 		timed.allowTime() // the previous request of the connection left its own
-		if r.ContentLength == 0 {
-			next.ServeHTTP(timed, r)
-			return
+		if r.ContentLength != 0 {
+			timed.body = limitBody(w, r.Body, s.options.BodyTimeout)
+			defer timed.body.drain()
+			limited := *r
+			limited.Body = timed.body
+			r = &limited
 		}
-		body := limitBody(w, r.Body, s.options.BodyTimeout)
-		defer body.drain()
-		limited := *r
-		limited.Body = body
-		next.ServeHTTP(timed, &limited)
+		next.ServeHTTP(timed, r)
 	})
 }
 

@@ -1,0 +1,311 @@
+package hostile_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/wire"
+)
+
+const (
+	// memory is what a container has in which the server must live, and
+	// goMemory the GOMEMLIMIT that docs/hosting.md asks for with it.
+	memory   = 256 << 20
+	goMemory = "200MiB"
+	// slowest is a good client's ping, of 99 in a hundred, with a margin of three.
+	slowest = 3 * time.Second
+	// settled is how many pings must be answered while all clients are there.
+	settled = 200
+	// patience bounds a siege.
+	patience = 4 * time.Minute
+)
+
+// hostileClients is how many come.
+func hostileClients() int {
+	if testkit.Long() {
+		return 2000
+	}
+	return 300
+}
+
+// program is the command under test.
+var program string
+
+func TestMain(m *testing.M) {
+	code, err := build(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func build(m *testing.M) (code int, err error) {
+	folder, err := os.MkdirTemp("", "parsec-test-hostile-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	if program, err = testkit.BuildMeasuredParsec(context.Background(), folder); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
+
+// siege is a server with an organization, a good client, and hostile ones.
+type siege struct {
+	*testing.T
+	ctx    context.Context
+	server *testkit.Parsec
+	client *client.Client
+	// founder is the device of the good client.
+	founder *client.Device
+	host    string
+}
+
+// besiege has hostile clients come, while a good client pings. attack returns
+// once they did their worst, and they stay until the end.
+func besiege(t *testing.T, arguments []string, attack func(s *siege, count int)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	s := &siege{T: t, ctx: ctx}
+	s.server = testkit.StartParsecIn(t, program, []string{"GOMEMLIMIT=" + goMemory}, append([]string{"--log-level", "ERROR"}, arguments...)...)
+	origin := s.server.Address.HTTPOrigin()
+	s.host = "127.0.0.1" + origin[strings.LastIndexByte(origin, ':'):]
+	s.client = client.New(s.server.Address, client.Options{})
+	t.Cleanup(s.client.Close)
+	s.found()
+
+	pinged := s.ping()
+	attack(s, hostileClients())
+	latencies := pinged()
+	// Whoever comes now gets in.
+	newcomer, err := s.client.DialAuthenticated(s.ctx, s.founder)
+	s.ok(err)
+	defer newcomer.CloseNow()
+	_, err = newcomer.Ping(s.ctx, &protocol.PingRequest{Ping: "new"})
+	s.ok(err)
+
+	slices.Sort(latencies)
+	p99 := latencies[len(latencies)*99/100]
+	peak := s.server.PeakMemory()
+	t.Logf("%d hostile clients: %d pings, p50 %s, p99 %s; peak %d MiB resident",
+		hostileClients(), len(latencies), latencies[len(latencies)/2].Round(time.Microsecond), p99.Round(time.Microsecond), peak>>20)
+	if p99 > slowest {
+		t.Errorf("of the pings of a good client one in a hundred took %s", p99)
+	}
+	if peak > memory {
+		t.Errorf("the server had %d MiB resident", peak>>20)
+	}
+}
+
+// found makes the organization.
+func (s *siege) found() {
+	s.Helper()
+	token, err := s.client.Administration(testkit.AdministrationToken).Create(s.ctx, organization, client.OrganizationSettings{})
+	s.ok(err)
+	device, request, err := client.NewOrganization(s.server.Address.BootstrapAddress(organization, token), person("alice"), now())
+	s.ok(err)
+	s.ok(s.client.Bootstrap(s.ctx, organization, request))
+	s.founder = device
+}
+
+var organization = must(parsec.ParseOrganizationID("Besieged"))
+
+func person(name string) client.Person {
+	return client.Person{
+		Label: must(parsec.ParseDeviceLabel("laptop")), HumanHandle: must(parsec.ParseHumanHandle(name+"@example.com", name)),
+	}
+}
+
+func now() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
+
+// must is for what does not depend on the code under test.
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// ping has the good client ping until the function that it returns is called,
+// and some more: then that gives how long each took.
+func (s *siege) ping() (ended func() []time.Duration) {
+	s.Helper()
+	conn, err := s.client.DialAuthenticated(s.ctx, s.founder)
+	s.ok(err)
+	s.Cleanup(conn.CloseNow)
+	var latencies []time.Duration
+	attacked, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		pause := time.NewTicker(5 * time.Millisecond)
+		defer pause.Stop()
+		for last := settled; last > 0; {
+			begin := time.Now()
+			if _, err := conn.Ping(s.ctx, &protocol.PingRequest{Ping: "still there"}); err != nil {
+				done <- err
+				return
+			}
+			latencies = append(latencies, time.Since(begin))
+			select {
+			case <-attacked:
+				last--
+			default:
+			}
+			<-pause.C
+		}
+		done <- nil
+	}()
+	return func() []time.Duration {
+		s.Helper()
+		close(attacked)
+		if err := <-done; err != nil {
+			s.Fatalf("the good client lost its connection: %v", err)
+		}
+		return latencies
+	}
+}
+
+func (s *siege) ok(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// each runs act for count hostile clients, some at a time.
+func (s *siege) each(count int, act func(i int)) {
+	const together = 64
+	var acting sync.WaitGroup
+	places := make(chan struct{}, together)
+	for i := range count {
+		places <- struct{}{}
+		acting.Go(func() {
+			defer func() { <-places }()
+			act(i)
+		})
+	}
+	acting.Wait()
+}
+
+// dial connects from one of many addresses: 25 clients have the same.
+func (s *siege) dial(i int) (*hostile, error) {
+	const perAddress = 25
+	place := i / perAddress
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 9, byte(place>>8), byte(place)+1)}}
+	conn, err := dialer.DialContext(s.ctx, "tcp", s.host)
+	if err != nil {
+		return nil, err
+	}
+	s.Cleanup(func() { _ = conn.Close() })
+	deadline, _ := s.ctx.Deadline()
+	return &hostile{Conn: conn, read: bufio.NewReader(conn)}, conn.SetDeadline(deadline)
+}
+
+// hostile is a client that says what it is told. It is free to fail: the server
+// may cut it at any time.
+type hostile struct {
+	net.Conn
+	read *bufio.Reader
+}
+
+// request sends a request whose body is not whole.
+func (h *hostile) request(method, target string, length int, begun []byte, headers ...string) error {
+	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/msgpack\r\nContent-Length: %d\r\n%s\r\n",
+		method, target, length, strings.Join(append(headers, ""), "\r\n"))
+	if _, err := io.WriteString(h, head); err != nil {
+		return err
+	}
+	_, err := h.Write(begun)
+	return err
+}
+
+// upgrade gives a WebSocket that has read its challenge.
+func (h *hostile) upgrade() error {
+	if _, err := io.WriteString(h, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"); err != nil {
+		return err
+	}
+	response, err := http.ReadResponse(h.read, nil)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusSwitchingProtocols {
+		return errRefused
+	}
+	_, err = h.receive()
+	return err
+}
+
+var errRefused = errors.New("refused")
+
+// send sends one frame, as the beginning of a message if more is to come.
+func (h *hostile) send(message []byte, more bool) error {
+	const binaryFrame, final, masked = 0x2, 0x80, 0x80
+	head := byte(binaryFrame)
+	if !more {
+		head |= final
+	}
+	frame := binary.BigEndian.AppendUint64([]byte{head, masked | 127}, uint64(len(message)))
+	frame = append(frame, 0, 0, 0, 0) // the mask
+	_, err := h.Write(append(frame, message...))
+	return err
+}
+
+// receive reads one frame.
+func (h *hostile) receive() ([]byte, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(h.read, head[:]); err != nil {
+		return nil, err
+	}
+	size := uint64(head[1])
+	if extended := map[uint64]int{126: 2, 127: 8}[size]; extended > 0 {
+		var length [8]byte
+		if _, err := io.ReadFull(h.read, length[8-extended:]); err != nil {
+			return nil, err
+		}
+		size = binary.BigEndian.Uint64(length[:])
+	}
+	payload := make([]byte, size)
+	_, err := io.ReadFull(h.read, payload)
+	return payload, err
+}
+
+// message is one of any fields.
+func message(fields ...wire.Field) []byte { return must(wire.AppendMap(nil, fields, nil)) }
+
+// anonymous gives an anonymous WebSocket of API 1.
+func (h *hostile) anonymous() error {
+	if err := h.upgrade(); err != nil {
+		return err
+	}
+	err := h.send(message(
+		wire.Field{Key: "handshake", Value: "answer"}, wire.Field{Key: "type", Value: "anonymous"},
+		wire.Field{Key: "client_api_version", Value: parsec.APIVersion{Major: 1, Minor: 3}},
+		wire.Field{Key: "organization_id", Value: organization}, wire.Field{Key: "rvk", Value: nil}), false)
+	if err != nil {
+		return err
+	}
+	result, err := h.receive()
+	if told, _ := wire.LookupString(result, "result"); err == nil && told != "ok" {
+		return errRefused
+	}
+	return err
+}
