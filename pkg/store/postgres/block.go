@@ -140,7 +140,8 @@ func (t *tx) Block() (exists bool, upload *backend.BlockUpload) {
 	}
 }
 
-// CreateBlock implements backend.VlobTx.
+// CreateBlock implements backend.VlobTx. It takes the place of the reservation
+// that the rule has seen, and of no other: a newer one has the rule run again.
 func (t *tx) CreateBlock(block backend.Block) {
 	var realm int64 // of none
 	if t.realm != nil {
@@ -156,9 +157,9 @@ WITH created AS (
     WHERE r.id = $1
     ON CONFLICT (organization, block_id) DO UPDATE SET realm = excluded.realm, author = excluded.author,
         size = excluded.size, created_on = excluded.created_on, checksum = excluded.checksum, upload_token = NULL, upload_until = NULL
-    WHERE b.upload_token IS NOT NULL
+    WHERE b.upload_token = $8
     RETURNING b.size
 )
 UPDATE realm SET blocks_size = blocks_size + created.size FROM created WHERE realm.id = $1`,
-		realm, key(block.ID), block.Author.User().String(), block.Author.Name().String(), bounded(block.Size), int64(block.CreatedOn), checksumBytes(block.Checksum))
+		realm, key(block.ID), block.Author.User().String(), block.Author.Name().String(), bounded(block.Size), int64(block.CreatedOn), checksumBytes(block.Checksum), key(t.block.upload.Token))
 }

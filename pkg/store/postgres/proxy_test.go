@@ -25,6 +25,8 @@ type proxy struct {
 	// waits counts the messages after which a client waits for the answer, on
 	// connections that do not listen to notifications.
 	waits atomic.Int64
+	// listening counts those on connections that do, once they do.
+	listening atomic.Int64
 	// refusals is how many connections are refused first.
 	refusals atomic.Int64
 
@@ -173,8 +175,12 @@ func (l *line) forward(message []byte) {
 		}
 		listens = listens || bytes.Contains(message, []byte("LISTEN"))
 		const query, sync = 'Q', 'S'
-		if !listens && (message[0] == query || message[0] == sync) {
-			l.proxy.waits.Add(1)
+		if message[0] == query || message[0] == sync {
+			if listens {
+				l.proxy.listening.Add(1)
+			} else {
+				l.proxy.waits.Add(1)
+			}
 		}
 		if _, err := l.server.Write(message); err != nil {
 			return

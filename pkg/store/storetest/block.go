@@ -2,15 +2,20 @@ package storetest
 
 import (
 	"math"
+	"time"
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
 )
 
+// reservationPatience is the time that a reservation gets to not wait.
+const reservationPatience = 200 * time.Millisecond
+
 var blockChecks = []check{
 	{"create", createBlock},
 	{"reservation", reserveBlock},
 	{"reservation of what cannot be created", reserveNothing},
+	{"reservation during a confirmation", reserveDuringConfirmation},
 }
 
 func newBlock(realm parsec.RealmID, id parsec.BlockID, size uint64) backend.Block {
@@ -155,4 +160,36 @@ func reserveNothing(f *fixture) {
 	f.queue(onBlock(realm, id), func(tx backend.Tx) { tx.CreateBlock(newBlock(realm, id, 7)) })
 	equal(f, "reservation of a block, for an unknown realm",
 		f.reserve(newRealmID(), newUpload(id, 10), 5), backend.BlockReservation{Exists: true})
+}
+
+// reserveDuringConfirmation has an upload confirmed after its reservation has
+// expired: one that comes while that goes on waits, and finds the block.
+func reserveDuringConfirmation(f *fixture) {
+	f.bootstrap()
+	realm, id := f.createRealm(), newBlockID()
+	first, second := newUpload(id, 10), newUpload(id, 90)
+	equal(f, "reserved", f.reserve(realm, first, 5).Reserved, true)
+	reserved := make(chan bool, 1)
+	f.update(onBlock(realm, id), func(tx backend.Tx) error {
+		_, upload := tx.Block()
+		equal(f, "upload", upload, &first)
+		go func() {
+			facts, err := f.store.ReserveBlock(f.Context(), f.organization, alice, realm, second, at(20))
+			if err != nil {
+				f.Errorf("reserve: %v", err)
+			}
+			reserved <- facts.Reserved
+		}()
+		select {
+		case <-reserved:
+			f.Error("the reservation does not wait for the confirmation")
+			reserved <- false
+		case <-time.After(reservationPatience):
+		}
+		tx.CreateBlock(newBlock(realm, id, 7))
+		return nil
+	})
+	equal(f, "reserved after the confirmation", <-reserved, false)
+	f.wantBlock(realm, id, true, nil)
+	equal(f, "exists", f.reserve(realm, second, 20).Exists, true)
 }
