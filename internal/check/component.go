@@ -66,6 +66,11 @@ var components = []component{
 		install:  "go install github.com/minio/minio@latest",
 	},
 	{
+		name: "VersityGW", tag: "without_versitygw",
+		programs: []string{"versitygw", "$GOPATH/bin/versitygw"},
+		install:  "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
+	},
+	{
 		name: "OpenStack Swift", tag: "without_swift", variable: "PARSEC_TEST_SWIFT",
 		programs: []string{"swift-proxy-server"},
 		install:  "apt-get install swift-proxy swift-account swift-container swift-object memcached",

@@ -330,6 +330,27 @@ func TestCreateAgain(t *testing.T) {
 	}
 }
 
+// A bucket whose objects are locked takes what has an MD5 sum: it is given from
+// the first refusal on.
+func TestS3GivesTheMD5ThatIsAskedFor(t *testing.T) {
+	server := startObjectServer(t)
+	store := remoteStores(t, server.URL)["S3"]
+	var sums []string
+	server.set(func(w http.ResponseWriter, r *http.Request) {
+		sums = append(sums, r.Header.Get("Content-Md5"))
+		if r.Header.Get("Content-Md5") == "" {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, "<Error><Code>InvalidRequest</Code><Message>Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters</Message></Error>")
+		}
+	})
+	mustCreate(t, store, newBlockID(), []byte("abc"))
+	mustCreate(t, store, newBlockID(), []byte("abc"))
+	const sum = "kAFQmDzST7DWlj99KOF/cg=="
+	if !slices.Equal(sums, []string{"", sum, sum}) {
+		t.Errorf("gave %q", sums)
+	}
+}
+
 // The names of objects, and the ones of v2.7.0 and v2.8.0 that are read where
 // there is no other.
 func TestObjectNames(t *testing.T) {

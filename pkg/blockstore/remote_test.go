@@ -118,6 +118,32 @@ func missingPlace(t *testing.T, place place) {
 	}
 }
 
+// exerciseLeastPrivilege has somebody with few rights use a place that somebody
+// else has made.
+func exerciseLeastPrivilege(t *testing.T, owned, limited place) {
+	t.Helper()
+	owned.initialized(t)
+	store := limited.initialized(t)
+	if err := store.Ready(t.Context()); err != nil {
+		t.Errorf("ready: %v", err)
+	}
+	id := newBlockID()
+	mustCreate(t, store, id, blockOf(1000))
+	wantVerified(t, store, id, blockOf(1000))
+	if err := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 10)); !errors.Is(err, backend.ErrBlockNotFound) {
+		t.Errorf("read an absent block: %v", err)
+	}
+}
+
+// wantNotCreated wants the refusal of who may not create a place.
+func wantNotCreated(t *testing.T, limited place) {
+	t.Helper()
+	store := limited.open(t, "", "", "")
+	if err := store.Init(t.Context()); err == nil || !strings.HasPrefix(err.Error(), store.String()+": ") {
+		t.Errorf("init without the right to create: %v", err)
+	}
+}
+
 func wrongSecret(t *testing.T, place place) {
 	const wrong = "this-is-not-the-secret"
 	store := place.open(t, "", "", wrong)

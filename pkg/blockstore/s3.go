@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/md5" //nolint:gosec // The S3 API says MD5; clients authenticate blocks.
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -49,6 +53,11 @@ type S3 struct {
 	bucket string
 	region string
 	host   string
+	// endpointHint is what failures say of an endpoint that holds the bucket.
+	endpointHint string
+	// wantsMD5 is true once the store has refused an upload for want of an MD5
+	// sum, as AWS does in buckets whose objects are locked.
+	wantsMD5 atomic.Bool
 }
 
 // NewS3 returns a store without connecting to it. It fails for options that no
@@ -62,11 +71,14 @@ func NewS3(options S3Options) (*S3, error) {
 		Credentials: credentials.NewStaticCredentialsProvider(options.Key, options.Secret, ""),
 		HTTPClient:  newHTTPClient(options.RootCAs),
 		Retryer:     aws.NopRetryer{}, // Limited tries again.
+
+		HTTPSignerV4: newPlainSigner(),
+		// Blocks are short, and not every server answers to Expect.
+		ContinueHeaderThresholdBytes: -1,
 		// The default would send a body in chunks with a trailer, which not
 		// every S3 server takes.
-		RequestChecksumCalculation:                aws.RequestChecksumCalculationWhenRequired,
-		ResponseChecksumValidation:                aws.ResponseChecksumValidationWhenRequired,
-		DisableLogOutputChecksumValidationSkipped: true,
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 	}
 	store := &S3{bucket: options.Bucket, region: sdk.Region, host: "AWS " + sdk.Region}
 	if options.Endpoint != "" {
@@ -77,6 +89,7 @@ func NewS3(options S3Options) (*S3, error) {
 		sdk.BaseEndpoint = &options.Endpoint
 		sdk.UsePathStyle = true
 		store.host = endpoint.Host
+		store.endpointHint = endpointHint(endpoint, options.Bucket)
 	}
 	store.client = s3.New(sdk)
 	return store, nil
@@ -96,8 +109,6 @@ func (s *S3) read(ctx context.Context, name string, checksum *backend.BlockCheck
 	output, err := s.client.GetObject(ctx, &s3.GetObjectInput{
 		Bucket: &s.bucket,
 		Key:    &name,
-		// Objects that the server has a checksum of are verified.
-		ChecksumMode: types.ChecksumModeEnabled,
 	})
 	if err != nil {
 		if missing := (*types.NoSuchKey)(nil); errors.As(err, &missing) {
@@ -120,17 +131,34 @@ func (s *S3) read(ctx context.Context, name string, checksum *backend.BlockCheck
 // PutObject has returned.
 func (s *S3) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	name := key{organization, id}.objectName()
-	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &s.bucket,
-		Key:    &name,
-		Body:   bytes.NewReader(block),
-	})
+	err := s.put(ctx, name, block)
+	if !s.wantsMD5.Load() && asksForMD5(err) {
+		s.wantsMD5.Store(true)
+		err = s.put(ctx, name, block)
+	}
 	// A store that refuses before it has read the block may cut its reply: the
 	// status alone says what is missing, and it cannot be the object.
 	if response := (*awshttp.ResponseError)(nil); errors.As(err, &response) && response.HTTPStatusCode() == http.StatusNotFound {
 		return s.noBucket()
 	}
 	return s.failure(err)
+}
+
+func (s *S3) put(ctx context.Context, name string, block []byte) error {
+	input := &s3.PutObjectInput{Bucket: &s.bucket, Key: &name, Body: bytes.NewReader(block)}
+	if s.wantsMD5.Load() {
+		sum := md5.Sum(block) //nolint:gosec // The S3 API says MD5; clients authenticate blocks.
+		input.ContentMD5 = aws.String(base64.StdEncoding.EncodeToString(sum[:]))
+	}
+	_, err := s.client.PutObject(ctx, input)
+	return err
+}
+
+// asksForMD5 tells whether a store refuses what has no MD5 sum: it says so in
+// words, under the code of many refusals.
+func asksForMD5(err error) bool {
+	refusal := smithy.APIError(nil)
+	return errors.As(err, &refusal) && strings.Contains(refusal.ErrorMessage(), "Content-MD5")
 }
 
 // List implements Inventory.
@@ -177,48 +205,33 @@ func (s *S3) Ready(ctx context.Context) error {
 	if missing := (*types.NotFound)(nil); errors.As(err, &missing) {
 		return s.noBucket()
 	}
-	return s.failure(err)
+	response := (*awshttp.ResponseError)(nil)
+	if !errors.As(err, &response) || response.HTTPStatusCode() == 0 {
+		return s.failure(err)
+	}
+	// An answer to HEAD cannot say why: only the one to GET has a body.
+	_, err = s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &s.bucket, MaxKeys: aws.Int32(1)})
+	return s.failureIn(err, response.Response.Header.Get(bucketRegion))
 }
 
-// Init creates the bucket unless it exists and can be used.
+// Init creates the bucket unless it exists and can be used: the rights that this
+// needs are those of Ready.
 func (s *S3) Init(ctx context.Context) error {
+	err := s.Ready(ctx)
+	if !errors.Is(err, errNoBucket) || s.endpointHint != "" {
+		return err
+	}
 	input := &s3.CreateBucketInput{Bucket: &s.bucket}
 	if s.region != defaultRegion {
 		input.CreateBucketConfiguration = &types.CreateBucketConfiguration{
 			LocationConstraint: types.BucketLocationConstraint(s.region),
 		}
 	}
-	_, err := s.client.CreateBucket(ctx, input)
+	_, err = s.client.CreateBucket(ctx, input)
 	var owned *types.BucketAlreadyOwnedByYou
 	var exists *types.BucketAlreadyExists
 	if errors.As(err, &owned) || errors.As(err, &exists) {
 		return s.Ready(ctx)
 	}
 	return s.failure(err)
-}
-
-// failure names the store in an error of the SDK, and tells whether another
-// try may help.
-func (s *S3) failure(err error) error {
-	if err == nil {
-		return nil
-	}
-	// The SDK has a type for this error that these operations do not give.
-	if refusal := smithy.APIError(nil); errors.As(err, &refusal) && refusal.ErrorCode() == (&types.NoSuchBucket{}).ErrorCode() {
-		return s.noBucket()
-	}
-	named := fmt.Errorf("%s: %w", s, err)
-	response := (*awshttp.ResponseError)(nil)
-	if !errors.As(err, &response) {
-		return named
-	}
-	status := response.HTTPStatusCode()
-	if status == http.StatusUnauthorized || status == http.StatusForbidden {
-		named = fmt.Errorf("%s: access denied, check the key, the secret and the permissions: %w", s, err)
-	}
-	return ofStatus(status, named)
-}
-
-func (s *S3) noBucket() error {
-	return &permanentError{fmt.Errorf("%s: no such bucket, create it with `%s`", s, initCommand)}
 }

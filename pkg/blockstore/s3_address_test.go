@@ -1,8 +1,13 @@
 package blockstore
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -69,6 +74,99 @@ func TestS3Addresses(t *testing.T) {
 		put := recorded.requests[0]
 		if put.ContentLength != 3 || len(put.TransferEncoding) != 0 || put.Header.Get("Content-Encoding") != "" {
 			t.Errorf("the body is not sent as it is: %v", put.Header)
+		}
+	}
+}
+
+// What a store can see of each request, but for its address and the name of the
+// client: what the official server sends.
+func TestS3RequestsArePlain(t *testing.T) {
+	organization, err := parsec.ParseOrganizationID("Équipe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name, object = "Équipe/é è+&=?.txt", "/blocks/%C3%89quipe/00000000-0000-0000-0000-000000000000"
+	const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	for _, endpoint := range []string{"http://store:9000", "https://store:9000", "https://storage.googleapis.com"} {
+		store, err := NewS3(S3Options{Endpoint: endpoint, Region: "eu", Bucket: "blocks", Key: "key", Secret: "secret"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorded := &recorder{}
+		options := store.client.Options()
+		options.HTTPClient = recorded
+		store.client = s3.New(options)
+		block := func(sum string) string {
+			if strings.HasPrefix(endpoint, "https:") {
+				return "UNSIGNED-PAYLOAD"
+			}
+			return sum
+		}
+		large := make([]byte, 3<<20)
+		for _, test := range []struct {
+			name   string
+			call   func() error
+			line   string
+			length int64
+			sum    string
+		}{
+			{"read", func() error { return store.Read(t.Context(), organization, parsec.BlockID{}, nil, make([]byte, 3)) }, "GET " + object, 0, empty},
+			{"create", func() error { return store.Create(t.Context(), organization, parsec.BlockID{}, []byte("abc")) }, "PUT " + object, 3, block("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")},
+			{"create of nothing", func() error { return store.Create(t.Context(), organization, parsec.BlockID{}, nil) }, "PUT " + object, 0, block(empty)},
+			{"create of much", func() error { return store.Create(t.Context(), organization, parsec.BlockID{}, large) }, "PUT " + object, 3 << 20, block(fmt.Sprintf("%x", sha256.Sum256(large)))},
+			{"list", func() error { _, err := store.List(t.Context(), "Équipe/", name); return err }, "GET /blocks?encoding-type=url&list-type=2&max-keys=1000&prefix=%C3%89quipe%2F&start-after=%C3%89quipe%2F%C3%A9%20%C3%A8%2B%26%3D%3F.txt", 0, empty},
+			{"delete", func() error { return store.Delete(t.Context(), name) }, "DELETE /blocks/%C3%89quipe/%C3%A9%20%C3%A8%2B%26%3D%3F.txt", 0, empty},
+			{"ready", func() error { return store.Ready(t.Context()) }, "HEAD /blocks", 0, empty},
+		} {
+			recorded.requests = nil
+			if err := test.call(); !errors.Is(err, errRecorded) {
+				t.Fatal(err)
+			}
+			request := recorded.requests[0]
+			if got := request.Method + " " + request.URL.RequestURI(); got != test.line {
+				t.Errorf("%s: %s, want %s", test.name, got, test.line)
+			}
+			if request.ContentLength != test.length || len(request.TransferEncoding) != 0 {
+				t.Errorf("%s: %d bytes as %v, want %d as they are", test.name, request.ContentLength, request.TransferEncoding, test.length)
+			}
+			authorization := request.Header.Get("Authorization")
+			if _, signed, _ := strings.Cut(authorization, "SignedHeaders="); !strings.HasPrefix(signed, "host;x-amz-content-sha256;x-amz-date,") {
+				t.Errorf("%s: signed as %s", test.name, authorization)
+			}
+			if sum := request.Header.Get("X-Amz-Content-Sha256"); sum != test.sum {
+				t.Errorf("%s: a body of the sum %s, want %s", test.name, sum, test.sum)
+			}
+			names := slices.DeleteFunc(slices.Sorted(maps.Keys(request.Header)), func(name string) bool { return name == "Content-Length" })
+			if want := []string{"Accept-Encoding", "Authorization", "User-Agent", "X-Amz-Content-Sha256", "X-Amz-Date"}; !slices.Equal(names, want) {
+				t.Errorf("%s: headers %v, want %v", test.name, names, want)
+			}
+			if encoding := request.Header.Get("Accept-Encoding"); encoding != "identity" {
+				t.Errorf("%s: encoding %s", test.name, encoding)
+			}
+		}
+	}
+}
+
+func TestS3EndpointHint(t *testing.T) {
+	for endpoint, plain := range map[string]string{
+		"https://blocks.s3.example.com":      "https://s3.example.com",
+		"https://blocks.s3.example.com:9000": "https://s3.example.com:9000",
+		"https://s3.example.com/blocks":      "https://s3.example.com",
+		"https://s3.example.com/":            "",
+		"https://blocks2.s3.example.com":     "",
+		"https://s3.example.com/my-blocks":   "",
+		"https://blocks":                     "",
+	} {
+		store, err := NewS3(S3Options{Endpoint: endpoint, Bucket: "blocks"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := ": the endpoint holds the bucket already, write " + plain
+		if plain == "" {
+			want = ""
+		}
+		if store.endpointHint != want {
+			t.Errorf("%s: %q, want %q", endpoint, store.endpointHint, want)
 		}
 	}
 }
