@@ -23,6 +23,7 @@ const largeCount = 40_000
 // TestLargeRealm reads a realm of many vlobs, and a vlob of many versions: what
 // the server says has no limit of items.
 func TestLargeRealm(t *testing.T) {
+	t.Parallel()
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
 		exerciseLargeRealm(t, func(_ testing.TB, bus *event.Bus) backend.Store { return memory.New(bus) }, fillByRules)

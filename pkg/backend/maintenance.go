@@ -11,9 +11,14 @@ import (
 	"parsec-server/pkg/protocol"
 )
 
-// maxReencryptionBatch bounds the items of one batch
-// (docs/protocol/commands.md §8).
-const maxReencryptionBatch = 1000
+const (
+	// maxReencryptionBatch bounds the items of one batch
+	// (docs/protocol/commands.md §8).
+	maxReencryptionBatch = 1000
+	// batchEnvelope is more than what a message that saves a batch holds beside
+	// its items, in bytes.
+	batchEnvelope = 1 << 10
+)
 
 // RealmStartReencryption opens the next encryption revision of a realm and
 // sends its key to every participant (docs/protocol/commands.md §6).
@@ -119,10 +124,14 @@ func (r *Realm) checkBatch(now parsec.DateTime, revision uint64) error {
 }
 
 // VlobGetReencryptionBatch gives versions that are left to reencrypt
-// (docs/protocol/commands.md §8).
-func (b *Backend) VlobGetReencryptionBatch(ctx context.Context, author *Author, request *protocol.VlobGetReencryptionBatchRequest) (*protocol.VlobGetReencryptionBatchReply, error) {
-	size := min(request.Size, maxReencryptionBatch)
-	realm, batch, found, err := b.store.ReencryptionBatch(ctx, author.Organization, request.RealmID, author.User(), size)
+// (docs/protocol/commands.md §8): what saves them fits in a message of
+// saveBytes, at least a bin and 64 KiB, since what is reencrypted is as long as
+// before.
+func (b *Backend) VlobGetReencryptionBatch(ctx context.Context, author *Author, request *protocol.VlobGetReencryptionBatchRequest, saveBytes uint64) (*protocol.VlobGetReencryptionBatchReply, error) {
+	realm, batch, found, err := b.store.ReencryptionBatch(ctx, author.Organization, author.User(), BatchSelection{
+		Realm: request.RealmID, Role: parsec.RoleOwner,
+		Items: min(request.Size, maxReencryptionBatch), Bytes: saveBytes - batchEnvelope,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/wire"
 )
 
 func TestRealmStartReencryptionTable(t *testing.T) {
@@ -144,7 +145,7 @@ func TestReencryptionBatchTables(t *testing.T) {
 		exerciseTable(t, newReencrypting, func(s *reencrypting) error {
 			_, err := s.VlobGetReencryptionBatch(s.t.Context(), s.author, &protocol.VlobGetReencryptionBatchRequest{
 				RealmID: s.asked, EncryptionRevision: s.revision, Size: 10,
-			})
+			}, saveBytes)
 			return err
 		}, rows)
 	})
@@ -180,7 +181,7 @@ func TestReencryption(t *testing.T) {
 	for done := uint64(1); done <= 3; done++ {
 		batch := must(s.VlobGetReencryptionBatch(t.Context(), s.alice(), &protocol.VlobGetReencryptionBatchRequest{
 			RealmID: s.realm, EncryptionRevision: 2, Size: 1,
-		})).Batch
+		}, saveBytes)).Batch
 		if len(batch) != 1 {
 			t.Fatalf("got a batch of %d", len(batch))
 		}
@@ -207,7 +208,7 @@ func TestReencryption(t *testing.T) {
 	for size, want := range map[uint64]int{0: 0, 1000: 0} {
 		batch := must(s.VlobGetReencryptionBatch(t.Context(), s.alice(), &protocol.VlobGetReencryptionBatchRequest{
 			RealmID: s.realm, EncryptionRevision: 2, Size: size,
-		})).Batch
+		}, saveBytes)).Batch
 		if len(batch) != want {
 			t.Errorf("got a batch of %d", len(batch))
 		}
@@ -244,9 +245,48 @@ func TestReencryptionBatchIsCapped(t *testing.T) {
 	for _, size := range []uint64{1001, 1 << 62} {
 		batch := must(s.VlobGetReencryptionBatch(t.Context(), s.alice(), &protocol.VlobGetReencryptionBatchRequest{
 			RealmID: s.realm, EncryptionRevision: 2, Size: size,
-		})).Batch
+		}, saveBytes)).Batch
 		if len(batch) != 1000 {
 			t.Errorf("size %d: got %d items", size, len(batch))
+		}
+	}
+}
+
+// TestReencryptionBatchFitsItsSave has vlobs of the most bytes that there are,
+// and smaller ones: whatever the client may send at once saves each batch.
+func TestReencryptionBatchFitsItsSave(t *testing.T) {
+	const envelope = 1 << 10
+	for _, saveBytes := range []int{1<<20 + 64<<10, 4 << 20} {
+		s := newRealmScenario(t)
+		total := 0
+		for n, size := range []int{1 << 20, 1 << 20, 0, 300 << 10, 1 << 20, 1, 900 << 10, 63 << 10, 1 << 20} {
+			creation := s.vlobCreation(uint16(n))
+			creation.Blob = make([]byte, size)
+			s.ok(s.VlobCreate(t.Context(), s.alice(), creation))
+			total++
+		}
+		for n := range 2000 { // more than a message holds, if only by what is around them
+			s.setVlob(uint16(1000 + n))
+			total++
+		}
+		s.startReencryption(2)
+		rounds := 0
+		for done := 0; done < total; rounds++ {
+			batch := must(s.VlobGetReencryptionBatch(t.Context(), s.alice(), &protocol.VlobGetReencryptionBatchRequest{
+				RealmID: s.realm, EncryptionRevision: 2, Size: 1000,
+			}, uint64(saveBytes))).Batch
+			save := &protocol.VlobSaveReencryptionBatchRequest{RealmID: s.realm, EncryptionRevision: 2, Batch: batch}
+			message := must(wire.Marshal(save))
+			if len(batch) == 0 || len(message) > saveBytes-envelope/2 {
+				t.Fatalf("%d items, saved by %d bytes of %d", len(batch), len(message), saveBytes)
+			}
+			done += len(batch)
+			if got := must(s.VlobSaveReencryptionBatch(t.Context(), s.alice(), save)); got.Done != uint64(done) {
+				t.Fatalf("%+v, want %d done", got, done)
+			}
+		}
+		if most := 2 + 8<<20/saveBytes*2; rounds > most {
+			t.Errorf("%d batches of %d bytes", rounds, saveBytes)
 		}
 	}
 }

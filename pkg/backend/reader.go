@@ -134,7 +134,9 @@ type UserFacts struct {
 	ChainUsers   []User
 }
 
-// RealmReader reads realms, for a user: the Member of each realm.
+// RealmReader reads realms, for a user: the Member of each realm. What a realm
+// holds, certificates included, is read for users that have a role in it, and
+// nothing of it for others, whom the rules refuse.
 type RealmReader interface {
 	Realm(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (*Realm, bool, error)
 	// RealmStatistics sums the lengths of the blocks, and of all versions of
@@ -147,12 +149,25 @@ type RealmReader interface {
 	RoleChanges(ctx context.Context, organization parsec.OrganizationID) ([]RoleCertificate, error)
 	// RealmsOf lists the realms where the user has a role.
 	RealmsOf(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) ([]Realm, error)
-	// ReencryptionBatch lists at most size versions of the previous revision
+	// ReencryptionBatch lists the versions selected of the previous revision
 	// that are not saved in the current one.
-	ReencryptionBatch(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID, size uint64) (*Realm, []protocol.ReencryptionItem, bool, error)
+	ReencryptionBatch(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection BatchSelection) (*Realm, []protocol.ReencryptionItem, bool, error)
+}
+
+// BatchSelection selects versions to reencrypt.
+type BatchSelection struct {
+	Realm parsec.RealmID
+	// Role is that of the users for whom any is read.
+	Role parsec.RealmRole
+	// Items bounds their number, and Bytes the sum of their sizes
+	// (protocol.ReencryptionItem): there are as many as fit, but at least one
+	// whatever its size, unless Items is 0.
+	Items, Bytes uint64
 }
 
 // VlobReader reads vlobs and blocks; what it reads of the realm comes with it.
+// Vlobs are read for users that have a role in their realm, and nothing of them
+// for others, whom the rules refuse.
 type VlobReader interface {
 	// ReadVlob reads the vlob's realm and the version selected among those
 	// stored under encryptionRevision; the version is nil if there is none.

@@ -202,6 +202,9 @@ func (s *realmScenario) reencryption(revision uint64) *protocol.RealmStartReencr
 	}
 }
 
+// saveBytes is what saves a batch of the tests, and more.
+const saveBytes = 2 << 20
+
 // startReencryption lets a second pass.
 func (s *realmScenario) startReencryption(revision uint64) {
 	s.t.Helper()
@@ -214,7 +217,7 @@ func (s *realmScenario) saveAll(revision uint64) *protocol.VlobSaveReencryptionB
 	s.t.Helper()
 	batch := must(s.VlobGetReencryptionBatch(s.t.Context(), s.alice(), &protocol.VlobGetReencryptionBatchRequest{
 		RealmID: s.realm, EncryptionRevision: revision, Size: 1000,
-	})).Batch
+	}, saveBytes)).Batch
 	for i := range batch {
 		batch[i].Blob = fmt.Appendf(nil, "%s, revision %d", batch[i].Blob, revision)
 	}

@@ -110,6 +110,13 @@ type ReencryptionItem struct {
 	Blob    []byte        `wire:"blob"`
 }
 
+// ReencryptionItemBytes is more than what an item takes in a message beside its
+// blob, in bytes.
+const ReencryptionItemBytes = 64
+
+// Size is at least the length of the item in a message, in bytes.
+func (i *ReencryptionItem) Size() uint64 { return uint64(len(i.Blob)) + ReencryptionItemBytes }
+
 // VlobSaveReencryptionBatchRequest saves reencrypted items.
 type VlobSaveReencryptionBatchRequest struct {
 	RealmID            parsec.RealmID     `wire:"realm_id"`

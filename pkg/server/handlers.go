@@ -85,7 +85,7 @@ func init() {
 		protocol.RealmUpdateArchiving:      byAuthor((*backend.Backend).RealmUpdateArchiving),
 		protocol.RealmStartReencryption:    byAuthor((*backend.Backend).RealmStartReencryption),
 		protocol.RealmFinishReencryption:   byAuthor((*backend.Backend).RealmFinishReencryption),
-		protocol.VlobGetReencryptionBatch:  byAuthor((*backend.Backend).VlobGetReencryptionBatch),
+		protocol.VlobGetReencryptionBatch:  getReencryptionBatch,
 		protocol.VlobSaveReencryptionBatch: byAuthor((*backend.Backend).VlobSaveReencryptionBatch),
 
 		protocol.VlobCreate:       byAuthor((*backend.Backend).VlobCreate),
@@ -126,6 +126,20 @@ func byAdministrator[Request, Reply any](rule func(*backend.Backend, context.Con
 	return func(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
 		return rule(b, ctx, c.administrator, request.(*Request))
 	}
+}
+
+// reencryptionBytes bounds what saves a batch over WebSocket, in bytes: some
+// messages of this length may come and go at a time.
+const reencryptionBytes = 4 << 20
+
+// getReencryptionBatch gives a batch whose save fits in one message of the
+// caller's transport.
+func getReencryptionBatch(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+	saveBytes := uint64(reencryptionBytes)
+	if c.session == nil { // HTTP
+		saveBytes = maxBodyBytes
+	}
+	return b.VlobGetReencryptionBatch(ctx, &c.author, request.(*protocol.VlobGetReencryptionBatchRequest), saveBytes)
 }
 
 // encodedReply is an ok reply in a pooled buffer.

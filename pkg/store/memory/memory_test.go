@@ -47,7 +47,10 @@ func newStore(t *testing.T) (*Store, func(backend.Scope, func(backend.Tx)) error
 		{backend.Scope{LockOrganization: true}, func(tx backend.Tx) {
 			tx.PutOrganization(backend.Organization{ID: organization})
 		}},
-		{onRealm, func(tx backend.Tx) { tx.CreateRealm(0) }},
+		{onRealm, func(tx backend.Tx) {
+			tx.CreateRealm(0)
+			tx.AddRole(backend.RoleCertificate{Realm: realmID, Role: parsec.RoleReader})
+		}},
 		{backend.Scope{Realm: realmID, Vlob: vlobID, By: backend.RealmVlobCreate}, func(tx backend.Tx) {
 			tx.WriteVlob(backend.VlobVersion{Version: 1, Blob: []byte("old")}, 1, nil)
 		}},

@@ -81,6 +81,9 @@ func (s *Store) RoleCertificates(ctx context.Context, organization parsec.Organi
 		return nil, nil, false, nil
 	}
 	facts, _ := r.seenBy(user)
+	if facts.Member.Role == parsec.RoleNone {
+		return facts, nil, true, nil
+	}
 	return facts, slices.Clone(r.roles), true, nil
 }
 

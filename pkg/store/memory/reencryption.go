@@ -32,27 +32,33 @@ func (r *realm) unsaved(v *vlob, number uint32) *version {
 }
 
 // ReencryptionBatch implements backend.RealmReader.
-func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID, size uint64) (*backend.Realm, []protocol.ReencryptionItem, bool, error) {
+func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection backend.BatchSelection) (*backend.Realm, []protocol.ReencryptionItem, bool, error) {
 	o, err := s.read(ctx, organization)
 	if err != nil {
 		return nil, nil, false, err
 	}
 	defer o.mu.RUnlock()
-	r, found := o.realms[id]
+	r, found := o.realms[selection.Realm]
 	if !found {
 		return nil, nil, false, nil
 	}
 	facts, _ := r.seenBy(user)
-	left := min(size, r.reencryption.total-r.reencryption.done)
+	if facts.Member.Role != selection.Role {
+		return facts, nil, true, nil
+	}
+	left := min(selection.Items, r.reencryption.total-r.reencryption.done)
 	batch := make([]protocol.ReencryptionItem, 0, left)
+	var size uint64
 	for _, entry := range r.log[r.reencryption.first:] {
 		if uint64(len(batch)) == left {
 			break
 		}
 		if stored := r.unsaved(entry.vlob, entry.version); stored != nil {
-			batch = append(batch, protocol.ReencryptionItem{
-				VlobID: entry.vlob.id, Version: entry.version, Blob: stored.blob,
-			})
+			item := protocol.ReencryptionItem{VlobID: entry.vlob.id, Version: entry.version, Blob: stored.blob}
+			if size += item.Size(); size > selection.Bytes && len(batch) > 0 {
+				break
+			}
+			batch = append(batch, item)
 		}
 	}
 	return facts, batch, true, nil

@@ -90,6 +90,9 @@ func (s *Store) ReadVlob(ctx context.Context, organization parsec.OrganizationID
 		return nil, nil, false, nil
 	}
 	realm, _ := v.realm.seenBy(user)
+	if realm.Member.Role == parsec.RoleNone {
+		return realm, nil, true, nil
+	}
 	return realm, v.find(&selection), true, nil
 }
 
@@ -105,6 +108,9 @@ func (s *Store) VlobVersions(ctx context.Context, organization parsec.Organizati
 		return nil, nil, false, nil
 	}
 	realm, _ := v.realm.seenBy(user)
+	if realm.Member.Role == parsec.RoleNone {
+		return realm, nil, true, nil
+	}
 	versions := make([]backend.VlobVersion, len(v.versions))
 	for i := range versions {
 		versions[i] = v.facts(uint32(i) + 1)
@@ -124,6 +130,9 @@ func (s *Store) Changes(ctx context.Context, organization parsec.OrganizationID,
 		return nil, nil, false, nil
 	}
 	facts, _ := r.seenBy(user)
+	if facts.Member.Role == parsec.RoleNone {
+		return facts, nil, true, nil
+	}
 	changes := map[parsec.VlobID]uint32{}
 	for _, entry := range r.log[min(checkpoint, uint64(len(r.log))):] {
 		changes[entry.vlob.id] = entry.version

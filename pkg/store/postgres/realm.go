@@ -27,11 +27,19 @@ WHERE o.organization_id = $1`
 
 	selectRealm = "SELECT " + realmColumns + fromRealm
 
-	selectRealmOfVlob = "SELECT " + realmColumns + `
+	selectRealmOfVlob = "SELECT " + realmColumns + fromRealmOfVlob
+
+	fromRealmOfVlob = `
 FROM organization o
 JOIN vlob v ON v.organization = o.id AND v.vlob_id = $3
 JOIN realm r ON r.id = v.realm` + joinMember + `
 WHERE o.organization_id = $1`
+
+	// roleInRealm and roleInRealmOfVlob are the role of the user. They depend on
+	// no row of the statement around them, which reads none when it finds by
+	// them that it has nothing to give.
+	roleInRealm       = "(SELECT m.role " + fromRealm + ")"
+	roleInRealmOfVlob = "(SELECT m.role " + fromRealmOfVlob + ")"
 )
 
 type realmRow struct {
@@ -98,15 +106,16 @@ func (s *Store) RoleCertificates(ctx context.Context, organization parsec.Organi
 	var found bool
 	var realm realmRow
 	var roles []backend.RoleCertificate
+	args := realmArgs(organization, id, user)
 	err := s.snapshot(ctx,
-		row(&found, selectRealm, realmArgs(organization, id, user), realm.targets()...),
+		row(&found, selectRealm, args, realm.targets()...),
 		list(&roles, `
 SELECT u.user_id, c.role, c.certificate, c.author, c.certified_on
 FROM organization o JOIN realm r ON r.organization = o.id
 JOIN realm_role_certificate c ON c.realm = r.id
 JOIN user_ u ON u.id = c.user_
-WHERE o.organization_id = $1 AND r.realm_id = $2
-ORDER BY c.certified_on, c.id`, []any{organization.String(), key(id)}, func(row pgx.CollectableRow) (backend.RoleCertificate, error) {
+WHERE o.organization_id = $1 AND r.realm_id = $3 AND `+roleInRealm+` IS NOT NULL
+ORDER BY c.certified_on, c.id`, args, func(row pgx.CollectableRow) (backend.RoleCertificate, error) {
 			role := backend.RoleCertificate{Realm: id}
 			err := row.Scan(parsed{&role.User}, parsed{&role.Role}, &role.Certificate, parsed{&role.Author}, (*integer)(&role.CertifiedOn))
 			return role, err

@@ -67,6 +67,24 @@ WHERE v.realm = r.id AND v.checkpoint > r.reencrypted_through AND NOT EXISTS (
     SELECT FROM vlob_atom saved
     WHERE saved.vlob = a.vlob AND saved.revision = r.encryption_revision AND saved.version = a.version)`
 
+	// selectBatch takes the items $4, the bytes $5, what an item takes beside
+	// its blob $6, and the role $7. The length of a blob is known without
+	// reading it.
+	selectBatch = `
+SELECT item.vlob_id, item.version, item.blob
+FROM organization o JOIN realm r ON r.organization = o.id
+CROSS JOIN LATERAL (
+    SELECT unsaved.*, row_number() OVER selected AS place, sum(length(unsaved.blob) + $6::bigint) OVER selected AS bytes
+    FROM (
+        SELECT v.vlob_id, v.checkpoint, a.version, a.blob ` + leftToReencrypt + `
+        ORDER BY v.checkpoint, a.version
+        LIMIT $4
+    ) unsaved
+    WINDOW selected AS (ORDER BY unsaved.checkpoint, unsaved.version ROWS UNBOUNDED PRECEDING)
+) item
+WHERE o.organization_id = $1 AND r.realm_id = $3 AND r.maintenance_type IS NOT NULL
+    AND (item.bytes <= $5 OR item.place = 1) AND ` + roleInRealm + ` = $7`
+
 	// passReencrypted moves reencrypted_through up to the first vlob that has
 	// something left, so that each is passed once.
 	passReencrypted = `
@@ -95,22 +113,15 @@ func (t *tx) SaveReencrypted(ctx context.Context, items []protocol.ReencryptionI
 }
 
 // ReencryptionBatch implements backend.RealmReader.
-func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID, size uint64) (*backend.Realm, []protocol.ReencryptionItem, bool, error) {
+func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection backend.BatchSelection) (*backend.Realm, []protocol.ReencryptionItem, bool, error) {
 	var found bool
 	var realm realmRow
 	var batch []protocol.ReencryptionItem
+	args := realmArgs(organization, selection.Realm, user)
 	err := s.snapshot(ctx,
-		row(&found, selectRealm, realmArgs(organization, id, user), realm.targets()...),
-		list(&batch, `
-SELECT item.vlob_id, item.version, item.blob
-FROM organization o JOIN realm r ON r.organization = o.id
-CROSS JOIN LATERAL (
-    SELECT v.vlob_id, a.version, a.blob `+leftToReencrypt+`
-    ORDER BY v.checkpoint, a.version
-    LIMIT $3
-) item
-WHERE o.organization_id = $1 AND r.realm_id = $2 AND r.maintenance_type IS NOT NULL`,
-			[]any{organization.String(), key(id), bounded(size)}, scanItem))
+		row(&found, selectRealm, args, realm.targets()...),
+		list(&batch, selectBatch, append(args, bounded(selection.Items), bounded(selection.Bytes),
+			protocol.ReencryptionItemBytes, string(selection.Role)), scanItem))
 	if err != nil || !found {
 		return nil, nil, false, err
 	}

@@ -42,10 +42,10 @@ LEFT JOIN realm_member author_member ON author_member.realm = r.id AND author_me
 
 	selectVersions = "SELECT " + versionColumns + `
 FROM organization o
-JOIN vlob v ON v.organization = o.id AND v.vlob_id = $2
+JOIN vlob v ON v.organization = o.id AND v.vlob_id = $3
 JOIN realm r ON r.id = v.realm
 JOIN vlob_atom a ON a.vlob = v.id AND a.revision = ` + complete + joinAuthor + `
-WHERE o.organization_id = $1
+WHERE o.organization_id = $1 AND ` + roleInRealmOfVlob + ` IS NOT NULL
 ORDER BY a.version`
 )
 
@@ -58,9 +58,10 @@ func (s *Store) VlobVersions(ctx context.Context, organization parsec.Organizati
 	var found bool
 	var realm realmRow
 	var versions []backend.VlobVersion
+	args := []any{organization.String(), user.String(), key(vlob)}
 	err := s.snapshot(ctx,
-		row(&found, selectRealmOfVlob, []any{organization.String(), user.String(), key(vlob)}, realm.targets()...),
-		list(&versions, selectVersions, []any{organization.String(), key(vlob)}, func(row pgx.CollectableRow) (version backend.VlobVersion, err error) {
+		row(&found, selectRealmOfVlob, args, realm.targets()...),
+		list(&versions, selectVersions, args, func(row pgx.CollectableRow) (version backend.VlobVersion, err error) {
 			err = row.Scan(versionTargets(&version)...)
 			return version, err
 		}))
@@ -82,13 +83,14 @@ func (s *Store) Changes(ctx context.Context, organization parsec.OrganizationID,
 	var found bool
 	var realm realmRow
 	var pairs []change
+	args := realmArgs(organization, id, user)
 	err := s.snapshot(ctx,
-		row(&found, selectRealm, realmArgs(organization, id, user), realm.targets()...),
+		row(&found, selectRealm, args, realm.targets()...),
 		list(&pairs, `
 SELECT v.vlob_id, v.version
 FROM organization o JOIN realm r ON r.organization = o.id JOIN vlob v ON v.realm = r.id
-WHERE o.organization_id = $1 AND r.realm_id = $2 AND v.checkpoint > $3`,
-			[]any{organization.String(), key(id), bounded(checkpoint)}, func(row pgx.CollectableRow) (c change, err error) {
+WHERE o.organization_id = $1 AND r.realm_id = $3 AND v.checkpoint > $4 AND `+roleInRealm+` IS NOT NULL`,
+			append(args, bounded(checkpoint)), func(row pgx.CollectableRow) (c change, err error) {
 				err = row.Scan((*uuid)(&c.vlob), (*number)(&c.version))
 				return c, err
 			}))

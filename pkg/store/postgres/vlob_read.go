@@ -25,7 +25,7 @@ const (
 // selectReads answers many reads, each on its own: LIMIT keeps the planner from
 // joining whole tables with all of them, which it would prefer while these are
 // small or not analyzed. The revision before the complete one may still be
-// there, to be pruned.
+// there, to be pruned. No version is looked for when the user has no role.
 const selectReads = `
 SELECT q.number, found.*
 FROM unnest($1::integer[], $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[])
@@ -35,7 +35,7 @@ CROSS JOIN LATERAL (
     FROM vlob v
     JOIN realm r ON r.id = v.realm
     LEFT JOIN realm_member m ON m.realm = r.id AND m.user_ = q.user_
-    LEFT JOIN vlob_atom a ON a.vlob = v.id
+    LEFT JOIN vlob_atom a ON a.vlob = CASE WHEN m.role IS NOT NULL THEN v.id END
         AND a.revision = q.revision AND q.revision BETWEEN ` + complete + ` AND r.encryption_revision
         AND a.version = CASE
             WHEN q.version IS NOT NULL THEN q.version

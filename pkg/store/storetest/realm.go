@@ -34,7 +34,7 @@ func (f *fixture) wantNoRealm(id parsec.RealmID) {
 	want("statistics", found, err)
 	_, _, found, err = f.store.RoleCertificates(ctx, organization, id, alice)
 	want("roles", found, err)
-	_, _, found, err = f.store.ReencryptionBatch(ctx, organization, id, alice, 10)
+	_, _, found, err = f.store.ReencryptionBatch(ctx, organization, alice, itemsOf(id, 10))
 	want("batch", found, err)
 	_, _, found, err = f.store.Changes(ctx, organization, alice, id, 0)
 	want("changes", found, err)

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"parsec-server/pkg/backend"
@@ -14,6 +15,7 @@ var reencryptionChecks = []check{
 	{"from start to finish", reencrypt},
 	{"what is not to reencrypt is ignored", ignoredItems},
 	{"batches", batches},
+	{"batches of so many bytes", batchBytes},
 	{"refused save", refusedSave},
 	{"realm without vlob", reencryptNothing},
 	{"saved bytes are copies", savedCopies},
@@ -64,10 +66,15 @@ func item(vlob parsec.VlobID, version uint32, text string) protocol.Reencryption
 	return protocol.ReencryptionItem{VlobID: vlob, Version: version, Blob: []byte(text)}
 }
 
+// itemsOf selects so many items of any size, for the OWNERs.
+func itemsOf(realm parsec.RealmID, items uint64) backend.BatchSelection {
+	return backend.BatchSelection{Realm: realm, Role: parsec.RoleOwner, Items: items, Bytes: math.MaxUint64}
+}
+
 // batch reads all that is left to reencrypt.
 func (f *fixture) batch(realm parsec.RealmID, size uint64) map[string]string {
 	f.Helper()
-	_, items, found, err := f.store.ReencryptionBatch(f.Context(), f.organization, realm, alice, size)
+	_, items, found, err := f.store.ReencryptionBatch(f.Context(), f.organization, alice, itemsOf(realm, size))
 	f.no(err)
 	equal(f, "realm found", found, true)
 	texts := map[string]string{}
@@ -234,7 +241,7 @@ func batches(f *fixture) {
 	got := map[string]string{}
 	var saved uint64
 	for round := 0; saved < 20 && round < 20; round++ {
-		_, items, _, err := f.store.ReencryptionBatch(f.Context(), f.organization, realm, alice, 3)
+		_, items, _, err := f.store.ReencryptionBatch(f.Context(), f.organization, alice, itemsOf(realm, 3))
 		f.no(err)
 		equal(f, "size of the batch", uint64(len(items)), min(3, 20-saved))
 		for _, item := range items {
@@ -253,6 +260,40 @@ func batches(f *fixture) {
 	equal(f, "saved", saved, 20)
 	equal(f, "texts of the batches", got, want)
 	equal(f, "last batch", f.batch(realm, 1000), map[string]string{})
+}
+
+// batchBytes bounds batches by the sizes of their items, in the order in which
+// they were written.
+func batchBytes(f *fixture) {
+	f.bootstrap()
+	realm := f.createRealm()
+	var sizes []uint64
+	for i, length := range []int{10, 5000, 200_000, 0, 10, 1} { // some in the row, others beside it
+		written := item(f.createVlob(realm, aliceOne, i, strings.Repeat("x", length)), 1, strings.Repeat("x", length))
+		sizes = append(sizes, written.Size())
+	}
+	f.start(realm)
+	all := uint64(0)
+	for i, size := range sizes {
+		all += size
+		for bytes, want := range map[uint64]int{all: i + 1, all - 1: max(i, 1), all + 1: i + 1} {
+			selection := itemsOf(realm, 1000)
+			selection.Bytes = bytes
+			_, items, _, err := f.store.ReencryptionBatch(f.Context(), f.organization, alice, selection)
+			f.no(err)
+			equal(f, fmt.Sprint("items in ", bytes, " bytes"), len(items), want)
+		}
+	}
+	selection := itemsOf(realm, 1)
+	for _, selection.Bytes = range []uint64{0, all} {
+		_, items, _, err := f.store.ReencryptionBatch(f.Context(), f.organization, alice, selection)
+		f.no(err)
+		equal(f, "items of one", len(items), 1)
+	}
+	selection = backend.BatchSelection{Realm: realm, Role: parsec.RoleOwner}
+	_, items, _, err := f.store.ReencryptionBatch(f.Context(), f.organization, alice, selection)
+	f.no(err)
+	equal(f, "items of none", len(items), 0)
 }
 
 func refusedSave(f *fixture) {

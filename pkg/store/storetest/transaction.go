@@ -100,7 +100,7 @@ func (f *fixture) observe(w *world) []observation {
 		}
 		_, roles, found, err := f.store.RoleCertificates(ctx, id, realm, alice)
 		note("roles", found, err, roles)
-		_, batch, found, err := f.store.ReencryptionBatch(ctx, id, realm, alice, 100)
+		_, batch, found, err := f.store.ReencryptionBatch(ctx, id, alice, itemsOf(realm, 100))
 		note("batch", found, err, batch)
 		_, changes, found, err := f.store.Changes(ctx, id, alice, realm, 0)
 		note("changes", found, err, changes)

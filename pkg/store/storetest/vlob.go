@@ -21,6 +21,7 @@ var vlobChecks = []check{
 	{"changes", changes},
 	{"sizes", vlobSizes},
 	{"bytes are copies", vlobCopies},
+	{"nothing for users without role", nothingForStrangers},
 }
 
 func (f *fixture) wantNoVlob(id parsec.VlobID) {
@@ -186,7 +187,7 @@ func readsTogether(f *fixture) {
 				case !found:
 				case facts.ID != realm || facts.Member.Role != role:
 					f.Errorf("version %d for %v: realm %v, role %q", wanted, user, facts.ID, facts.Member.Role)
-				case (version == nil) != (wanted == 3), version != nil && version.Version != wanted:
+				case (version == nil) != (wanted == 3 || role == parsec.RoleNone), version != nil && version.Version != wanted:
 					f.Errorf("version %d for %v: %+v", wanted, user, version)
 				}
 			}
@@ -341,4 +342,42 @@ func vlobCopies(f *fixture) {
 	_, read, _, err = f.store.Changes(f.Context(), f.organization, alice, realm, 0)
 	f.no(err)
 	equal(f, "changes", read, map[parsec.VlobID]uint32{id: 2})
+}
+
+// nothingForStrangers reads for users that have no role, or another than the
+// one that is asked for: the realm is found, and what is in it stays there.
+func nothingForStrangers(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileOutsider, bob, carol)
+	realm := f.createRealm()
+	id := f.createVlob(realm, aliceOne, 1, "one")
+	f.grant(realm, bob, parsec.RoleReader, 1)
+	f.start(realm)
+	want := func(user parsec.UserID, read, batch bool) {
+		f.Helper()
+		facts := f.realm(realm, user)
+		check := func(what string, got *backend.Realm, found bool, err error, something, wanted bool) {
+			f.Helper()
+			f.no(err)
+			equal(f, what+" found", found, true)
+			equal(f, "realm of "+what, got, facts)
+			equal(f, fmt.Sprint(what, " for ", user), something, wanted)
+		}
+		got, version, found, err := f.store.ReadVlob(f.Context(), f.organization, user, backend.VlobSelection{Vlob: id, EncryptionRevision: 1})
+		check("vlob", got, found, err, version != nil, read)
+		got, versions, found, err := f.store.VlobVersions(f.Context(), f.organization, user, id)
+		check("versions", got, found, err, len(versions) > 0, read)
+		got, changes, found, err := f.store.Changes(f.Context(), f.organization, user, realm, 0)
+		check("changes", got, found, err, len(changes) > 0, read)
+		got, roles, found, err := f.store.RoleCertificates(f.Context(), f.organization, realm, user)
+		check("role certificates", got, found, err, len(roles) > 0, read)
+		got, items, found, err := f.store.ReencryptionBatch(f.Context(), f.organization, user, itemsOf(realm, 10))
+		check("batch", got, found, err, len(items) > 0, batch)
+	}
+	want(alice, true, true)
+	want(bob, true, false)
+	want(carol, false, false)
+	want(userID("nobody"), false, false)
+	f.grant(realm, bob, parsec.RoleNone, 2)
+	want(bob, false, false)
 }
