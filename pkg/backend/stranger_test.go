@@ -73,9 +73,9 @@ func (c *readCounter) Messages(ctx context.Context, organization parsec.Organiza
 	return messages, err
 }
 
-func (c *readCounter) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, into ...[]byte) error {
+func (c *readCounter) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
 	c.given++
-	return c.BlockStore.Read(ctx, organization, id, into...)
+	return c.BlockStore.Read(ctx, organization, id, checksum, into...)
 }
 
 // Ready is that of the state.
