@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/parsec"
 )
 
 func TestNginx(t *testing.T) {
@@ -16,6 +18,41 @@ func TestNginx(t *testing.T) {
 		"listen 443 ssl http2;", "listen 127.0.0.1:"+p.httpsPort+" ssl http2;", "listen [::]:443 ssl http2;", "",
 		"/etc/letsencrypt/live/parsec.example.com/fullchain.pem", p.certificate,
 		"/etc/letsencrypt/live/parsec.example.com/privkey.pem", p.key)
+	p.work(p.startNginx(site))
+}
+
+// TestNginxAsItComes has nginx buffer, and speak HTTP/1.0 to the server, as it
+// does unless told otherwise: events arrive at once.
+func TestNginxAsItComes(t *testing.T) {
+	t.Parallel()
+	p := newProxied(t)
+	p.startNginx(`
+server {
+	listen 127.0.0.1:`+p.httpPort+`;
+	gzip on;
+	gzip_types *;
+	location / {
+		proxy_pass `+p.server.Address.HTTPOrigin()+`;
+	}
+}
+`).AwaitPort(t, p.httpPort)
+	address := must(parsec.ParseServerAddress("parsec://127.0.0.1:" + p.httpPort + "?no_ssl=true"))
+	through := client.New(address, client.Options{})
+	t.Cleanup(through.Close)
+	direct := client.New(p.server.Address, client.Options{})
+	t.Cleanup(direct.Close)
+	alice := found(p.ctx, t, direct, p.server.Address, testkit.AdministrationToken)
+	conn, err := direct.DialAuthenticated(p.ctx, alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.CloseNow)
+	p.listen(through, conn, alice)
+}
+
+// startNginx serves the sites of a configuration.
+func (p *proxied) startNginx(site string) *testkit.Process {
+	p.t.Helper()
 	configuration := p.write("nginx.conf", `
 daemon off;
 master_process off;
@@ -31,6 +68,6 @@ http {
 	scgi_temp_path `+p.folder+`/scgi;
 `+site+`}
 `)
-	nginx := testkit.FindProgram(t, "nginx", "apt-get install nginx-light")
-	p.work(testkit.StartProcess(t, nil, nginx, "-e", "stderr", "-c", configuration))
+	nginx := testkit.FindProgram(p.t, "nginx", "apt-get install nginx-light")
+	return testkit.StartProcess(p.t, nil, nginx, "-e", "stderr", "-c", configuration)
 }

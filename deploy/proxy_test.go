@@ -63,9 +63,10 @@ func newProxied(t *testing.T) *proxied {
 	p.server = testkit.Start(t, testkit.InstanceOptions{
 		Logger: slog.New(slog.NewTextHandler(p.logs, nil)),
 		Server: server.Options{
-			Address:        &public,
-			EnforceHTTPS:   &server.ForwardedProto{Header: "X-Forwarded-Proto", Value: "https"},
-			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+			StrictTransport: true,
+			Address:         &public,
+			EnforceHTTPS:    &server.ForwardedProto{Header: "X-Forwarded-Proto", Value: "https"},
+			TrustedProxies:  []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		},
 	})
 	p.certify()
@@ -195,6 +196,9 @@ func (p *proxied) pages() {
 	home := get(p.ctx, p.t, transport, secure+"/", http.Header{})
 	if home.StatusCode != http.StatusOK || home.Proto != "HTTP/2.0" {
 		p.t.Errorf("home page: %s by %s", home.Status, home.Proto)
+	}
+	if home.Header.Get("Strict-Transport-Security") == "" {
+		p.t.Error("browsers may come back in clear")
 	}
 	redirect := get(p.ctx, p.t, transport, secure+"/redirect/Acme?x=1", http.Header{})
 	if got := redirect.Header.Get("Location"); got != "parsec://"+domain+"/Acme?x=1" {

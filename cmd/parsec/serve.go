@@ -133,6 +133,8 @@ func serverOptions(settings config.Config, address parsec.ServerAddress, version
 		MaxUnauthenticatedPerAddress: settings.MaxUnauthenticatedConnectionsPerAddress,
 		TrustedProxies:               settings.TrustedProxies,
 		EventStreamKeepAlive:         settings.SSEKeepalive,
+		StrictTransport:              settings.StrictTransport,
+		IdleTimeout:                  settings.IdleConnectionTimeout,
 	}
 	if address != (parsec.ServerAddress{}) {
 		options.Address = &address

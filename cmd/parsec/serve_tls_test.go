@@ -64,7 +64,8 @@ func TestServeTLS(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, answer.Body)
 		_ = answer.Body.Close()
-		if answer.Proto != protocol || answer.StatusCode != http.StatusNotFound || answer.Header.Get("Api-Version") == "" {
+		if answer.Proto != protocol || answer.StatusCode != http.StatusNotFound || answer.Header.Get("Api-Version") == "" ||
+			answer.Header.Get("Strict-Transport-Security") == "" {
 			t.Errorf("answered %s by %s", answer.Status, answer.Proto)
 		}
 		if http2 {

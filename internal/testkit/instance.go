@@ -5,6 +5,7 @@ package testkit
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -68,6 +69,8 @@ type InstanceOptions struct {
 	Now func() parsec.DateTime
 	// Logger discards if nil.
 	Logger *slog.Logger
+	// Listener is where clients come from; a free port if nil.
+	Listener net.Listener
 	// Store opens the store that publishes to the bus; NewStore if nil.
 	// Several instances may open one database.
 	Store func(t testing.TB, bus *event.Bus) backend.Store
@@ -107,9 +110,12 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 	if options.WrapStore != nil {
 		store = options.WrapStore(store)
 	}
-	listener, err := lifecycle.Listen(t.Context(), "127.0.0.1:0", options.Logger)
-	if err != nil {
-		t.Fatalf("listen: %v", err)
+	listener := options.Listener
+	if listener == nil {
+		var err error
+		if listener, err = lifecycle.Listen(t.Context(), "127.0.0.1:0", options.Logger); err != nil {
+			t.Fatalf("listen: %v", err)
+		}
 	}
 	address, err := parsec.ParseServerAddress("parsec://" + listener.Addr().String() + "?no_ssl=true")
 	if err != nil {

@@ -36,9 +36,14 @@ type Config struct {
 	ForwardProto  ForwardProto
 	// TrustedProxies are those whose X-Forwarded-For, or else Forwarded, is believed.
 	TrustedProxies []netip.Prefix
-	// SSEKeepalive is the time between keep-alives of an event stream, none
+	// SSEKeepalive is the longest silence of an event stream; it has no limit
 	// if 0.
 	SSEKeepalive time.Duration
+	// IdleConnectionTimeout is how long an HTTP connection may wait for another
+	// request.
+	IdleConnectionTimeout time.Duration
+	// StrictTransport has browsers that came by TLS come by nothing else.
+	StrictTransport bool
 	// MaxUnauthenticatedConnectionsPerAddress has no limit if 0.
 	MaxUnauthenticatedConnectionsPerAddress int
 	// ShutdownGracePeriod is how long running requests may go on after the

@@ -114,6 +114,16 @@ func parsePeriod(text string) (time.Duration, error) {
 	return period, err
 }
 
+// parseIdlePeriod takes a second at least: less leaves no time for a second
+// request.
+func parseIdlePeriod(text string) (time.Duration, error) {
+	period, err := parseSeconds(text)
+	if err == nil && period < time.Second {
+		return 0, messagef("must be at least 1 second.")
+	}
+	return period, err
+}
+
 func parseKeepalive(text string) (time.Duration, error) {
 	period, err := parseSeconds(text)
 	return max(period, 0), err

@@ -118,8 +118,16 @@ var settings = []Setting{
 		parse: into(func(c *Config) *int { return &c.MaxUnauthenticatedConnectionsPerAddress }, parseCount),
 	}, {
 		Name: "sse-keepalive", Variable: "PARSEC_SSE_KEEPALIVE", Kind: Seconds, Default: "30", Since: "2.16", Group: groupServer,
-		Help:  "Time between keep-alives of an event stream; 0 or less disables them.",
+		Help:  "The longest silence of an event stream: a keep-alive comes before; 0 or less disables them.",
 		parse: into(func(c *Config) *time.Duration { return &c.SSEKeepalive }, parseKeepalive),
+	}, {
+		Name: "idle-connection-timeout", Variable: "PARSEC_IDLE_CONNECTION_TIMEOUT", Kind: Seconds, Default: "150", Since: own, Group: groupServer,
+		Help:  "How long an HTTP connection may wait for another request. It must be longer than the proxy in front keeps idle connections, or some requests meet the end of one: a 502.",
+		parse: into(func(c *Config) *time.Duration { return &c.IdleConnectionTimeout }, parseIdlePeriod),
+	}, {
+		Name: "strict-transport-security", Variable: "PARSEC_STRICT_TRANSPORT_SECURITY", Kind: Boolean, Default: "true", Since: own, Group: groupServer,
+		Help:  "Whether browsers that came by TLS are told to come by nothing else, for a year.",
+		parse: into(func(c *Config) *bool { return &c.StrictTransport }, parseBoolean),
 	}, {
 		Name: "shutdown-grace-period", Variable: "PARSEC_SHUTDOWN_GRACE_PERIOD", Kind: Seconds, Default: "30", Since: own, Group: groupServer,
 		Help:  "How long running requests may go on after the order to stop. A second later the process has ended, whatever hangs.",

@@ -424,19 +424,28 @@ func (c *connection) silence() time.Duration {
 	return anonymousSilence
 }
 
-// pingIfSilent pings a peer that gave no sign for a while, and cuts it if it
+// pingIfSilent pings a peer when nothing passed for a while, and cuts it if it
 // does not answer.
 func (c *connection) pingIfSilent(now time.Time) {
 	if !c.guard.silentSince(now.Add(-silenceForPing)) {
 		return
 	}
 	c.server.work.Go(func() {
+		asked := time.Now()
 		ctx, cancel := context.WithTimeout(c.server.commands, pongTimeout)
 		defer cancel()
-		if err := c.socket.Ping(ctx); err != nil {
+		if err := c.socket.Ping(ctx); err != nil && !c.isBusy() && !c.guard.heardSince(asked) {
 			c.cut()
 		}
 	})
+}
+
+// isBusy tells that no pong may be expected: the reply on its way comes first,
+// or the next message waits in front of it for the end of the command.
+func (c *connection) isBusy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sending || c.cancel != nil && !c.abandonable
 }
 
 func (c *connection) logEnd(err error) {

@@ -13,7 +13,10 @@ import (
 
 const (
 	keepAliveComment = ":keepalive\n\n"
-	eventStreamType  = "text/event-stream"
+	// keepAliveMargin is the part of the silence by which a keep-alive comes
+	// early, so that there is never more of it.
+	keepAliveMargin = 6
+	eventStreamType = "text/event-stream"
 )
 
 // events streams the events of a device (docs/protocol/events.md §5) until its
@@ -57,7 +60,8 @@ func (call *rpc) streamEvents() error {
 	defer stop()
 	defer call.caller.logger.Debug("event stream ended")
 	call.w.Header().Set("Content-Type", eventStreamType)
-	call.w.Header().Set("Cache-Control", "no-cache")
+	call.w.Header().Set("Cache-Control", "no-cache, no-transform")
+	call.w.Header().Set("X-Accel-Buffering", "no") // nginx buffers unless told otherwise
 	defer call.cutUnread(ctx)()
 	chunk := []byte(keepAliveComment)
 	for {
@@ -91,7 +95,7 @@ func (call *rpc) nextEvent(ctx context.Context, session *backend.Session) (proto
 	if silence <= 0 {
 		return call.server.backend.EventsListen(ctx, session, &protocol.EventsListenRequest{Wait: true})
 	}
-	waiting, cancel := context.WithTimeout(ctx, silence)
+	waiting, cancel := context.WithTimeout(ctx, silence-silence/keepAliveMargin)
 	defer cancel()
 	told, err := call.server.backend.EventsListen(waiting, session, &protocol.EventsListenRequest{Wait: true})
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {

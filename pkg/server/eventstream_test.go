@@ -43,7 +43,7 @@ func (f *fixture) streamHeaders() []string {
 func TestStreamForm(t *testing.T) {
 	f := newFixture(t)
 	response := f.get("/authenticated/CoolOrg/events", f.streamHeaders()...)
-	for name, value := range map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "Content-Length": ""} {
+	for name, value := range map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no", "Content-Length": ""} {
 		if got := response.Header.Get(name); got != value {
 			t.Errorf("%s: %q, want %q", name, got, value)
 		}

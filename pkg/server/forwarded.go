@@ -34,6 +34,45 @@ func (s *Server) enforceHTTPS(next http.Handler) http.Handler {
 	})
 }
 
+// strictTransport is for a year, and for this name only.
+const strictTransport = "max-age=31536000"
+
+// withStrictTransport tells browsers that came by TLS to come by nothing else
+// (RFC 6797 §7: nobody else is told).
+func (s *Server) withStrictTransport(next http.Handler) http.Handler {
+	if !s.options.StrictTransport {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS != nil || s.announcedSecure(r) {
+			w.Header().Set("Strict-Transport-Security", strictTransport)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// announcedSecure reports whether the proxy in front says that the client came
+// by TLS: the header that EnforceHTTPS names, or a trusted proxy.
+func (s *Server) announcedSecure(r *http.Request) bool {
+	if rule := s.options.EnforceHTTPS; rule != nil && len(r.Header.Values(rule.Header)) > 0 {
+		return secureProtocol(firstItem(r.Header, rule.Header)) == secureProtocol(rule.Value)
+	}
+	address, err := parsec.ParsePeerAddress(r.RemoteAddr)
+	return err == nil && s.trusts(address) && secureProtocol(forwardedProtocol(r.Header)) == "https"
+}
+
+// forwardedProtocol is what the proxies say that the client came by:
+// X-Forwarded-Proto, or else Forwarded. It is "" if they do not.
+func forwardedProtocol(header http.Header) string {
+	if told := firstItem(header, "X-Forwarded-Proto"); told != "" {
+		return told
+	}
+	for _, line := range header.Values("Forwarded") {
+		return strings.Trim(forwardedParameter(splitUnquoted(line, ',')[0], "proto"), `" `)
+	}
+	return ""
+}
+
 // secureProtocol is the scheme that a proxy tells, in one spelling: some name
 // that of the WebSocket instead of that which carries it.
 func secureProtocol(told string) string {
@@ -78,17 +117,17 @@ func forwardedFor(header http.Header) []string {
 	for _, line := range header.Values("Forwarded") {
 		for _, element := range splitUnquoted(line, ',') {
 			if strings.TrimSpace(element) != "" {
-				hops = append(hops, forParameter(element))
+				hops = append(hops, forwardedParameter(element, "for"))
 			}
 		}
 	}
 	return hops
 }
 
-// forParameter is "" for an element of Forwarded without one.
-func forParameter(element string) string {
+// forwardedParameter is "" for an element of Forwarded without one.
+func forwardedParameter(element, wanted string) string {
 	for _, pair := range splitUnquoted(element, ';') {
-		if name, value, _ := strings.Cut(pair, "="); strings.EqualFold(strings.TrimSpace(name), "for") {
+		if name, value, _ := strings.Cut(pair, "="); strings.EqualFold(strings.TrimSpace(name), wanted) {
 			return value
 		}
 	}

@@ -123,3 +123,37 @@ func TestEnforceHTTPSOnUpgrades(t *testing.T) {
 		}
 	}
 }
+
+// TestStrictTransport is for those who came by TLS, as whom to believe says.
+func TestStrictTransport(t *testing.T) {
+	proxy := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	rule := &server.ForwardedProto{Header: "X-Scheme", Value: "https"}
+	for _, item := range []struct {
+		name    string
+		options server.Options
+		headers []string
+		want    bool
+	}{
+		{"in clear", server.Options{StrictTransport: true}, nil, false},
+		{"a stranger says so", server.Options{StrictTransport: true}, []string{"X-Forwarded-Proto: https"}, false},
+		{"the proxy says so", server.Options{StrictTransport: true, TrustedProxies: proxy}, []string{"X-Forwarded-Proto: HTTPS, http"}, true},
+		{"the proxy says wss", server.Options{StrictTransport: true, TrustedProxies: proxy}, []string{"X-Forwarded-Proto: wss"}, true},
+		{"the proxy says http", server.Options{StrictTransport: true, TrustedProxies: proxy}, []string{"X-Forwarded-Proto: http", "Forwarded: proto=https"}, false},
+		{"by Forwarded", server.Options{StrictTransport: true, TrustedProxies: proxy}, []string{`Forwarded: for=192.0.2.1; Proto="https", for=10.0.0.1;proto=http`}, true},
+		{"by Forwarded, http", server.Options{StrictTransport: true, TrustedProxies: proxy}, []string{"Forwarded: proto=http, proto=https"}, false},
+		{"the proxy says nothing", server.Options{StrictTransport: true, TrustedProxies: proxy}, nil, false},
+		{"the header that enforces", server.Options{StrictTransport: true, EnforceHTTPS: rule}, []string{"X-Scheme: https"}, true},
+		{"that header says no", server.Options{StrictTransport: true, EnforceHTTPS: rule}, []string{"X-Scheme: http"}, false},
+		{"off", server.Options{TrustedProxies: proxy}, []string{"X-Forwarded-Proto: https"}, false},
+	} {
+		t.Run(item.name, func(t *testing.T) {
+			f := newEmptyFixture(t, func(options *testkit.InstanceOptions) { options.Server = item.options })
+			for _, target := range []string{"/", "/nowhere", "/healthz"} {
+				got := f.get(target, item.headers...).Header.Get("Strict-Transport-Security")
+				if want := map[bool]string{true: "max-age=31536000"}[item.want]; got != want {
+					t.Errorf("%s: %q, want %q", target, got, want)
+				}
+			}
+		})
+	}
+}

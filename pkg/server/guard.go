@@ -23,17 +23,25 @@ const (
 // progressBytes is how much of a write must pass within the write timeout.
 const progressBytes = 64 << 10
 
-// guardedConn cuts a peer that stops reading, and knows when it last gave a
-// sign of life: sent something, or made room for more.
+// guardedConn cuts a peer that stops reading, and knows when something last
+// passed.
 type guardedConn struct {
 	net.Conn
 	writeTimeout time.Duration
-	lastSign     atomic.Int64 // Unix seconds
+	// heard and told are when the peer sent something, and when it last made
+	// room for more, on the clock of guards.
+	heard, told atomic.Int64
 }
+
+// guardClock is the start of the clock of guards, which no step of the system's
+// clock moves.
+var guardClock = time.Now()
+
+func onGuardClock(instant time.Time) int64 { return int64(instant.Sub(guardClock)) }
 
 func (g *guardedConn) Read(p []byte) (int, error) {
 	n, err := g.Conn.Read(p)
-	g.sign()
+	g.heard.Store(onGuardClock(time.Now()))
 	return n, err
 }
 
@@ -46,7 +54,7 @@ func (g *guardedConn) Write(p []byte) (int, error) {
 		}
 		n, err := g.Conn.Write(piece)
 		written += n
-		g.sign()
+		g.told.Store(onGuardClock(time.Now()))
 		if err != nil || written == len(p) {
 			return written, err
 		}
@@ -63,11 +71,14 @@ func (g *guardedConn) cut() {
 	g.Conn.Close()
 }
 
-func (g *guardedConn) sign() { g.lastSign.Store(time.Now().Unix()) }
-
-// silentSince tells whether the peer gave no sign since the instant.
+// silentSince tells whether nothing passed since the instant.
 func (g *guardedConn) silentSince(instant time.Time) bool {
-	return g.lastSign.Load() < instant.Unix()
+	return g.told.Load() < onGuardClock(instant) && !g.heardSince(instant)
+}
+
+// heardSince tells whether the peer sent something since the instant.
+func (g *guardedConn) heardSince(instant time.Time) bool {
+	return g.heard.Load() >= onGuardClock(instant)
 }
 
 // pacedReader reads one message, each MiB of it within a time limit. The
@@ -109,7 +120,7 @@ func (w *guardedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	w.conn = &guardedConn{Conn: conn, writeTimeout: w.writeTimeout}
-	w.conn.sign()
+	w.conn.heard.Store(onGuardClock(time.Now()))
 	// What the peer sent early stands in front of the connection, and in the
 	// buffer of the reader, where the library looks for it.
 	early := make([]byte, buffered.Reader.Buffered())

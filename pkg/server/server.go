@@ -27,15 +27,16 @@ const (
 	// the largest is pki_enrollment_submit, with several fields of 16 KiB.
 	maxStrangerBytes = 64 << 10
 	headerTimeout    = 10 * time.Second
-	keepAlive        = 75 * time.Second
 	// limitedBurst limited commands may come from an address at once, then one
 	// more each limitedInterval: many people may share that of a company.
 	limitedBurst    = 100
 	limitedInterval = 3 * time.Second
 	retryAfter      = "1"
-	sweepInterval   = 30 * time.Second
-	silenceForPing  = 25 * time.Second
-	pongTimeout     = 30 * time.Second
+	// A connection is pinged after silenceForPing, and found at each sweep: it
+	// is silent for less than 30 s (docs/protocol/transport.md §4).
+	sweepInterval  = 2 * time.Second
+	silenceForPing = 24 * time.Second
+	pongTimeout    = 30 * time.Second
 	// closeTimeout is how long a peer that should end may take to do so: to
 	// answer a close frame (docs/protocol/transport.md §4), to send the request
 	// that it connected for, to read the rest of a stream.
@@ -56,10 +57,13 @@ type Options struct {
 	// are not authenticated: in their handshake, anonymous, or invited; 0 is no
 	// limit.
 	MaxUnauthenticatedPerAddress int
-	// TrustedProxies are believed when they name the client's address.
+	// TrustedProxies are believed when they name the client's address, or the
+	// protocol that it came by.
 	TrustedProxies []netip.Prefix
-	// EventStreamKeepAlive is the silence after which an event stream sends a
-	// comment; 0 or less for never.
+	// StrictTransport has browsers that came by TLS come by nothing else.
+	StrictTransport bool
+	// EventStreamKeepAlive is the longest silence of an event stream, before
+	// whose end it sends a comment; 0 or less for never.
 	EventStreamKeepAlive time.Duration
 	// HandshakeTimeout bounds the time between the upgrade and the answer;
 	// 0 is 10 s.
@@ -75,6 +79,10 @@ type Options struct {
 	// Elapsed is a clock that is never set, from any instant on, which tells how
 	// often something is asked for; nil is that of the system.
 	Elapsed func() time.Duration
+	// IdleTimeout bounds how long an HTTP connection waits for another request;
+	// 0 is 150 s. Proxies meet the end of a connection with a 502, so it must be
+	// longer than theirs.
+	IdleTimeout time.Duration
 	// Observer is nil for none.
 	Observer Observer
 }
@@ -130,6 +138,9 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 	if options.WriteTimeout == 0 {
 		options.WriteTimeout = 45 * time.Second
 	}
+	if options.IdleTimeout == 0 {
+		options.IdleTimeout = 150 * time.Second
+	}
 	if options.Observer == nil {
 		options.Observer = Unobserved{}
 	}
@@ -154,7 +165,7 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 		Handler:           s.handler,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       keepAlive,
+		IdleTimeout:       options.IdleTimeout,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		ConnState:         s.silent.track,
 	}
