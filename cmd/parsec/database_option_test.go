@@ -44,16 +44,24 @@ func databaseCommands(folder string) map[string][]string {
 	}
 }
 
+// rsaKey is a key of the specification, in DER.
+type rsaKey struct {
+	Private []byte `json:"private_key_pkcs8_der"`
+	Public  []byte `json:"public_key_spki_der"`
+}
+
+func rsaKeys(t *testing.T) map[string]rsaKey {
+	t.Helper()
+	return vectors.Load[struct {
+		RSA map[string]rsaKey `json:"rsa"`
+	}](t, "keys.json").RSA
+}
+
 // TestCommandsNeedADatabase says that the option is missing when it is, and
 // that MOCKED is none for commands that would work on nothing.
 func TestCommandsNeedADatabase(t *testing.T) {
 	s, folder := &shell{t: t}, t.TempDir()
-	keys := vectors.Load[struct {
-		RSA map[string]struct {
-			Private []byte `json:"private_key_pkcs8_der"`
-			Public  []byte `json:"public_key_spki_der"`
-		} `json:"rsa"`
-	}](t, "keys.json").RSA
+	keys := rsaKeys(t)
 	for name, block := range map[string]*pem.Block{
 		"public":  {Type: "PUBLIC KEY", Bytes: keys["sequester_service"].Public},
 		"private": {Type: "PRIVATE KEY", Bytes: keys["sequester_authority"].Private},

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/config"
@@ -46,12 +45,7 @@ func newOffice(t *testing.T) *office {
 		store:  testkit.OpenPostgres(t, dsn, bus),
 		root:   root,
 	}
-	keys := vectors.Load[struct {
-		RSA map[string]struct {
-			Private []byte `json:"private_key_pkcs8_der"`
-			Public  []byte `json:"public_key_spki_der"`
-		} `json:"rsa"`
-	}](t, "keys.json").RSA
+	keys := rsaKeys(t)
 	for name, key := range keys {
 		o.write(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key.Private}))
 		o.write(name+".pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key.Public}))
