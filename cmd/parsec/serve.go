@@ -91,7 +91,11 @@ func listen(ctx context.Context, process *lifecycle.Process, settings config.Con
 	var certificate *tlsfile.Certificate
 	if settings.TLS.Enabled() {
 		var err error
-		if certificate, err = tlsfile.Open(settings.TLS.CertificateFile, settings.TLS.KeyFile, logger, time.Now); err != nil {
+		certificate, err = tlsfile.Open(tlsfile.Options{
+			CertificateFile: settings.TLS.CertificateFile, KeyFile: settings.TLS.KeyFile,
+			Name: settings.ServerAddress.Hostname(), Logger: logger, Now: time.Now,
+		})
+		if err != nil {
 			return nil, err
 		}
 	}

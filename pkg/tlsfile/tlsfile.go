@@ -6,12 +6,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -20,12 +17,15 @@ import (
 // time: on some file systems, and behind links, dates do not tell of changes.
 const watchPeriod = 10 * time.Second
 
+// byteOrderMark is what editors put in front; PEM does not begin behind it.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
 // Certificate is what was last read of the files and was right. Its methods are
 // safe for concurrent use.
 type Certificate struct {
-	certificateFile, keyFile string
-	logger                   *slog.Logger
-	now                      func() time.Time
+	certificateFile, keyFile, name string
+	logger                         *slog.Logger
+	now                            func() time.Time
 
 	current atomic.Pointer[tls.Certificate]
 	// What follows belongs to who calls Watch.
@@ -33,13 +33,28 @@ type Certificate struct {
 	problem string // as last logged
 }
 
-// Open reads a certificate, with its chain, and its private key, in PEM. An
-// empty keyFile is that of the certificate. One that is not valid at the time
-// is warned of: clients refuse it.
-func Open(certificateFile, keyFile string, logger *slog.Logger, now func() time.Time) (*Certificate, error) {
-	c := &Certificate{certificateFile: certificateFile, keyFile: keyFile, logger: logger, now: now}
+// Options name the files.
+type Options struct {
+	// CertificateFile holds a certificate and then its chain, in PEM.
+	CertificateFile string
+	// KeyFile holds the private key; "" if CertificateFile does.
+	KeyFile string
+	// Name is the host that clients are told to come to, "" if they are not.
+	Name string
+	// Logger is told what clients may refuse, and of replacements.
+	Logger *slog.Logger
+	Now    func() time.Time
+}
+
+// Open reads a certificate, with its chain, and its private key. It fails on
+// what cannot be served; what clients refuse is warned of, now and when the
+// files change.
+func Open(options Options) (*Certificate, error) {
+	c := &Certificate{
+		certificateFile: options.CertificateFile, keyFile: options.KeyFile, name: options.Name, logger: options.Logger, now: options.Now,
+	}
 	if c.keyFile == "" {
-		c.keyFile = certificateFile
+		c.keyFile = options.CertificateFile
 	}
 	certificate, key, err := c.read()
 	if err == nil {
@@ -116,49 +131,16 @@ func (c *Certificate) read() (certificate, key []byte, err error) {
 	if key, err = os.ReadFile(c.keyFile); err != nil {
 		return nil, nil, fmt.Errorf("private key of the certificate: %w", err)
 	}
-	return certificate, key, nil
+	return bytes.TrimPrefix(certificate, byteOrderMark), bytes.TrimPrefix(key, byteOrderMark), nil
 }
 
 // take serves with a pair, if it is one.
 func (c *Certificate) take(certificate, key []byte) error {
-	switch {
-	case !hasBlock(certificate, func(kind string) bool { return kind == "CERTIFICATE" }):
-		return fmt.Errorf("%s holds no certificate in PEM", c.certificateFile)
-	case hasBlock(key, func(kind string) bool { return kind == "ENCRYPTED PRIVATE KEY" }):
-		return fmt.Errorf("the private key in %s is encrypted: decrypt it with openssl pkey", c.keyFile)
-	case !hasBlock(key, func(kind string) bool { return strings.HasSuffix(kind, "PRIVATE KEY") }):
-		if c.keyFile == c.certificateFile {
-			return fmt.Errorf("%s holds no private key in PEM: give it by --ssl-keyfile", c.keyFile)
-		}
-		return fmt.Errorf("%s holds no private key in PEM", c.keyFile)
-	}
-	pair, err := tls.X509KeyPair(certificate, key)
+	pair, chain, err := c.parse(certificate, key)
 	if err != nil {
-		return fmt.Errorf("the certificate in %s and the private key in %s are no pair: %w", c.certificateFile, c.keyFile, err)
+		return err
 	}
 	c.current.Store(&pair)
-	c.warnOfDates(pair.Leaf)
+	c.warn(chain)
 	return nil
-}
-
-func (c *Certificate) warnOfDates(leaf *x509.Certificate) {
-	switch now := c.now(); {
-	case now.After(leaf.NotAfter):
-		c.logger.Warn("the certificate has expired", "file", c.certificateFile, "on", leaf.NotAfter)
-	case now.Before(leaf.NotBefore):
-		c.logger.Warn("the certificate is not valid yet", "file", c.certificateFile, "until", leaf.NotBefore)
-	}
-}
-
-// hasBlock looks for a block of PEM by its type.
-func hasBlock(text []byte, wanted func(kind string) bool) bool {
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			return false
-		}
-		if wanted(block.Type) {
-			return true
-		}
-	}
 }
