@@ -25,9 +25,10 @@ LABEL org.opencontainers.image.title="Parsec server" \
 COPY --from=build /parsec /usr/local/bin/parsec
 ENV PARSEC_HOST=0.0.0.0
 EXPOSE 6777
-# The settings of the health check are those of the server: give them as
-# variables, which both see.
+# Whoever restarts or leaves out a container by its health asks whether the
+# process lives: a database that is away is away for all of them. The settings of
+# the check are those of the server: give them as variables, which both see.
 HEALTHCHECK --interval=5s --timeout=6s --start-period=1m \
-    CMD ["parsec", "backend", "healthcheck"]
+    CMD ["parsec", "backend", "healthcheck", "--live"]
 ENTRYPOINT ["parsec"]
 CMD ["backend", "run"]

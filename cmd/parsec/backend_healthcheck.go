@@ -30,7 +30,7 @@ func (p program) backendHealthcheckCommand() *cobra.Command {
 		Short: "Ask the server of this machine, found by its own settings, whether it serves. Exit code 0 or 1.",
 		Args:  noArguments,
 	}
-	live := command.Flags().Bool("live", false, "Ask only whether the process answers, not whether its database and block store do.")
+	live := command.Flags().Bool("live", false, "Ask only whether the process answers, not whether its database does.")
 	options := newSettingsFlags(command.Flags())
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		listening, err := config.LoadListening(options.given, p.environment)

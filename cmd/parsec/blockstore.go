@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -149,10 +148,4 @@ func bundledRoots(path string) (*x509.CertPool, error) {
 		return nil, errors.New(bundleVariable + ": no certificate in PEM in " + path)
 	}
 	return roots, nil
-}
-
-// watchBlockStore logs why the store is not ready until it is. The caller ends
-// it with the function that it gets.
-func watchBlockStore(ctx context.Context, store backend.BlockStore, logger *slog.Logger) (end func()) {
-	return inBackground(ctx, func(ctx context.Context) { blockstore.AwaitReady(ctx, store, logger) })
 }

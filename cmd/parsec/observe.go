@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"parsec-server/pkg/backend"
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
@@ -56,12 +57,12 @@ func (o *observation) observer() server.Observer {
 }
 
 // serve answers until the caller calls end.
-func (o *observation) serve(ctx context.Context, front *server.Server, rules *backend.Backend, bus *event.Bus, store backend.Store) (end func()) {
+func (o *observation) serve(ctx context.Context, front *server.Server, rules *backend.Backend, bus *event.Bus, store backend.Store, watch *blockstore.Watch) (end func()) {
 	if o.metrics == nil {
 		return func() {}
 	}
 	database, _ := store.(*postgres.Store)
-	o.metrics.ObserveState(front.Serving, rules, bus, database)
+	o.metrics.ObserveState(front.Serving, func() bool { return watch.Problem() == nil }, rules, bus, database)
 	end = inBackground(context.WithoutCancel(ctx), func(ctx context.Context) {
 		if err := o.metrics.Serve(ctx, o.listener, o.settings.Profiles); err != nil {
 			o.logger.Error("metrics end", "error", err)

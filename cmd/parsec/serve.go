@@ -15,6 +15,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"parsec-server/pkg/backend"
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
@@ -55,7 +56,8 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	if err != nil {
 		return err
 	}
-	onEnd(process, "look at the block store", watchBlockStore(ctx, blocks, logger))
+	watch := blockstore.NewWatch(blocks, logger)
+	onEnd(process, "look at the block store", inBackground(ctx, watch.Run))
 	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
@@ -66,8 +68,8 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,
 		Mailer:                  mailer(settings.Email, address, logger),
 	})
-	front := server.New(rules, systemClock, logger, serverOptions(settings, address, build.version, observer))
-	onEnd(process, "metrics", observed.serve(ctx, front, rules, bus, store))
+	front := server.New(rules, systemClock, logger, serverOptions(settings, address, build.version, observer, watch))
+	onEnd(process, "metrics", observed.serve(ctx, front, rules, bus, store, watch))
 	process.OnEnd("webhooks", func(ctx context.Context) {
 		if err := webhooks.Close(ctx); err != nil {
 			logger.Warn("webhooks not delivered", "error", err)
@@ -129,7 +131,7 @@ func mailer(settings config.Email, address parsec.ServerAddress, logger *slog.Lo
 	return mail.New(settings, address, logger)
 }
 
-func serverOptions(settings config.Config, address parsec.ServerAddress, version string, observer server.Observer) server.Options {
+func serverOptions(settings config.Config, address parsec.ServerAddress, version string, observer server.Observer, watch *blockstore.Watch) server.Options {
 	options := server.Options{
 		Version:                      version,
 		Observer:                     observer,
@@ -139,6 +141,7 @@ func serverOptions(settings config.Config, address parsec.ServerAddress, version
 		EventStreamKeepAlive:         settings.SSEKeepalive,
 		StrictTransport:              settings.StrictTransport,
 		IdleTimeout:                  settings.IdleConnectionTimeout,
+		BlockProblem:                 watch.Problem,
 	}
 	if address != (parsec.ServerAddress{}) {
 		options.Address = &address

@@ -124,22 +124,10 @@ func (b *Backend) updateAt(ctx context.Context, author *Author, now parsec.DateT
 	})
 }
 
-// Serving tells why no command can run, nil if they can: the state is out of
-// reach. Without block store everything else goes on.
-func (b *Backend) Serving(ctx context.Context) error { return b.store.Ready(ctx) }
-
-// Ready tells why the backend cannot serve, in words that anybody may read,
-// nil if it can.
-func (b *Backend) Ready(ctx context.Context) error {
-	if err := b.store.Ready(ctx); err != nil {
-		return err
-	}
-	if err := b.blocks.Ready(ctx); err != nil {
-		b.logger.DebugContext(ctx, "block store not ready", slog.Any("error", err))
-		return errors.New("the block store does not answer")
-	}
-	return nil
-}
+// Ready tells why commands cannot run, in words that anybody may read, nil if
+// they can. Blocks do not count: without their store everything else goes on.
+// After an ErrNoRoom those that change nothing do.
+func (b *Backend) Ready(ctx context.Context) error { return b.store.Ready(ctx) }
 
 // Ping echoes the text and tells the other devices of the organization.
 func (b *Backend) Ping(ctx context.Context, author *Author, request *protocol.PingRequest) (*protocol.PingReply, error) {

@@ -15,6 +15,10 @@ import (
 // made is not known when the database was lost while it was committed.
 var ErrUnavailable = errors.New("the state is out of reach for now")
 
+// ErrNoRoom is what Ready fails with while what is written does not fit on the
+// disk of the database, and all can be read.
+var ErrNoRoom = errors.New("the disk of the database is full")
+
 // Store keeps the state of every organization. Each method of Reader is one
 // consistent snapshot. A store copies the bytes that it is given, and callers
 // do not change the bytes that it gives.

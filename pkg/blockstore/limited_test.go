@@ -187,36 +187,39 @@ func TestLimitedReady(t *testing.T) {
 	})
 }
 
-func TestAwaitReady(t *testing.T) {
+// TestWatch has a store that is away at first, and again later.
+func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		logger := slog.New(slog.NewTextHandler(&log, nil))
 		node := newFakeNode()
-		blockstore.AwaitReady(t.Context(), node, logger)
-		if log.Len() != 0 {
-			t.Errorf("a store that is ready is logged as %q", log.String())
-		}
-
+		watch := blockstore.NewWatch(node, slog.New(slog.NewTextHandler(&log, nil)))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
 		// Pauses of 1, 2, 4, 8, 16, 30 and 30 seconds.
 		node.set(failing(7, errBroken), nil)
-		begin := time.Now()
-		blockstore.AwaitReady(t.Context(), node, logger)
-		if took := time.Since(begin); took != 91*time.Second {
-			t.Errorf("ready after %v", took)
-		}
-		if text := log.String(); strings.Count(text, `level=ERROR msg="block store not ready" error=broken`) != 7 ||
-			strings.Count(text, `msg="block store ready"`) != 1 {
-			t.Errorf("logged %q", text)
-		}
-
-		ctx, cancel := context.WithCancel(t.Context())
-		node.set(broken, nil)
-		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			blockstore.AwaitReady(ctx, node, logger)
+			watch.Run(ctx)
 		}()
-		synctest.Wait()
+		after := func(duration time.Duration, want error, problems, recoveries int) {
+			t.Helper()
+			<-time.After(duration)
+			synctest.Wait()
+			if got := watch.Problem(); !errors.Is(got, want) {
+				t.Errorf("%v, want %v", got, want)
+			}
+			text := log.String()
+			if strings.Count(text, `level=ERROR msg="block store not ready" error=broken`) != problems || strings.Count(text, `msg="block store ready"`) != recoveries {
+				t.Errorf("logged %q", text)
+			}
+		}
+		after(90*time.Second, errBroken, 7, 0)
+		after(time.Second, nil, 7, 1)
+		node.set(failing(2, errBroken), nil)
+		after(15*time.Second, errBroken, 8, 1)
+		after(time.Second, errBroken, 9, 1)
+		after(2*time.Second, nil, 9, 2)
+		after(time.Hour, nil, 9, 2)
 		cancel()
 		<-ended
 	})

@@ -3,6 +3,7 @@ package blockstore
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"parsec-server/pkg/backend"
@@ -14,6 +15,10 @@ const initCommand = "parsec backend blockstore init"
 const (
 	firstReadyPause = time.Second
 	maxReadyPause   = 30 * time.Second
+	// readyPeriod is between two looks at a store that is ready.
+	readyPeriod = 15 * time.Second
+	// readyLimit bounds each look.
+	readyLimit = 10 * time.Second
 )
 
 // Initializer is a store that can create what it keeps blocks in, or a
@@ -32,27 +37,60 @@ func Init(ctx context.Context, store backend.BlockStore) error {
 	return nil
 }
 
-// AwaitReady logs why store cannot serve until it can or ctx is done: at once,
-// then after pauses from 1 to 30 seconds.
-func AwaitReady(ctx context.Context, store backend.BlockStore, logger *slog.Logger) {
-	waited := false
-	for pause := firstReadyPause; ; pause = min(2*pause, maxReadyPause) {
-		err := store.Ready(ctx)
+// Watch looks after a store. Its methods are safe for concurrent use.
+type Watch struct {
+	store  backend.BlockStore
+	logger *slog.Logger
+	// problem is why the store could not be used at the last look, nil if it
+	// could or before the first.
+	problem atomic.Pointer[error]
+}
+
+// NewWatch looks at nothing until Run.
+func NewWatch(store backend.BlockStore, logger *slog.Logger) *Watch {
+	return &Watch{store: store, logger: logger}
+}
+
+// Run looks at the store until ctx is done: every 15 seconds while it is ready,
+// and again after 1 to 30 seconds while it is not, each time with a line in the
+// log.
+func (w *Watch) Run(ctx context.Context) {
+	for pause := firstReadyPause; ; {
+		err := w.look(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil {
-			if waited {
-				logger.InfoContext(ctx, "block store ready")
-			}
-			return
+		lost := w.problem.Load() != nil
+		next := readyPeriod
+		switch {
+		case err != nil:
+			w.problem.Store(&err)
+			w.logger.ErrorContext(ctx, "block store not ready", slog.Any("error", err))
+			next, pause = pause, min(2*pause, maxReadyPause)
+		case lost:
+			w.problem.Store(nil)
+			w.logger.InfoContext(ctx, "block store ready")
+			pause = firstReadyPause
 		}
-		waited = true
-		logger.ErrorContext(ctx, "block store not ready", slog.Any("error", err))
-		if !wait(ctx, pause) {
+		if !wait(ctx, next) {
 			return
 		}
 	}
+}
+
+func (w *Watch) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	return w.store.Ready(ctx)
+}
+
+// Problem is why blocks could not be stored or read at the last look, nil if
+// they could. It may name hosts.
+func (w *Watch) Problem() error {
+	if problem := w.problem.Load(); problem != nil {
+		return *problem
+	}
+	return nil
 }
 
 // wait returns false if ctx is done before the duration has passed.

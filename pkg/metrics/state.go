@@ -12,13 +12,9 @@ import (
 // ObserveState reads the state of a server at each scrape. It must be called
 // once, when the server is about to serve. The database is nil for a store in
 // memory.
-func (m *Metrics) ObserveState(serving func() bool, rules *backend.Backend, bus *event.Bus, database *postgres.Store) {
-	m.gauge("parsec_serving", "1 while commands can run, 0 while they are refused with 503.", func() float64 {
-		if serving() {
-			return 1
-		}
-		return 0
-	})
+func (m *Metrics) ObserveState(serving, blocks func() bool, rules *backend.Backend, bus *event.Bus, database *postgres.Store) {
+	m.gauge("parsec_serving", "1 while commands can run, 0 while they are refused with 503.", truth(serving))
+	m.gauge("parsec_blockstore_ready", "1 while blocks can be stored and read, as last found, 0 while they cannot.", truth(blocks))
 	m.gauge("parsec_event_queue_depth", "Events that wait for their clients, of all sessions.",
 		func() float64 { return float64(rules.QueuedEvents()) })
 	m.counter("parsec_event_queue_overflows_total", "Sessions ended because too many events waited for their client.",
@@ -27,6 +23,16 @@ func (m *Metrics) ObserveState(serving func() bool, rules *backend.Backend, bus 
 		func() float64 { return float64(bus.Depth()) })
 	if database != nil {
 		m.registry.MustRegister(databaseCollector{database})
+	}
+}
+
+// truth is 1 for true.
+func truth(holds func() bool) func() float64 {
+	return func() float64 {
+		if holds() {
+			return 1
+		}
+		return 0
 	}
 }
 

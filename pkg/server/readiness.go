@@ -2,16 +2,35 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
+
+	"parsec-server/pkg/backend"
 )
 
 const (
 	// probeInterval is the time between two looks at the state of organizations.
 	probeInterval = 2 * time.Second
-	// probeLimit bounds each of them.
+	// probeLimit is how long one may take before commands are refused.
 	probeLimit = 10 * time.Second
+	// readyLimit is how long whoever asks whether the server is ready waits for
+	// it: less than the 5 s that are promised (docs/monitoring.md).
+	readyLimit = 3 * time.Second
 )
+
+var (
+	errNoAnswer = errors.New("the database does not answer")
+	errDraining = errors.New("shutting down")
+)
+
+// look is one look at the state of organizations, that everybody shares who
+// wants to know meanwhile: however many ask, the database is asked once.
+type look struct {
+	// done is closed once err is known.
+	done chan struct{}
+	err  error
+}
 
 // watchState looks after the state of organizations until the server ends what
 // lasts.
@@ -28,11 +47,61 @@ func (s *Server) watchState() {
 	}
 }
 
-// probeState finds out whether commands can run.
+// probeState finds out whether commands can run. They cannot when nobody knows.
 func (s *Server) probeState() {
-	ctx, cancel := context.WithTimeout(s.lasting, probeLimit)
+	if err := s.awaitLook(s.lasting, probeLimit); errors.Is(err, errNoAnswer) {
+		s.become(err)
+	}
+}
+
+// awaitLook gives what a look at the state finds, errNoAnswer if it finds
+// nothing in time.
+func (s *Server) awaitLook(ctx context.Context, limit time.Duration) error {
+	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err := s.backend.Serving(ctx)
+	l := s.look()
+	select {
+	case <-l.done:
+		return l.err
+	case <-waiting.Done():
+		return errNoAnswer
+	}
+}
+
+// look begins a look at the state, or gives the one that is under way.
+func (s *Server) look() *look {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.looking != nil {
+		return s.looking
+	}
+	l := &look{done: make(chan struct{})}
+	if s.isDraining() {
+		l.err = errDraining
+		close(l.done)
+		return l
+	}
+	s.looking = l
+	s.work.Go(func() {
+		ctx, cancel := context.WithTimeout(s.lasting, probeLimit)
+		defer cancel()
+		l.err = s.backend.Ready(ctx)
+		if errors.Is(l.err, backend.ErrNoRoom) {
+			s.become(nil) // what is there can be read
+		} else {
+			s.become(l.err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.looking = nil
+		close(l.done)
+	})
+	return l
+}
+
+// become has commands refused while there is an error, and tells when that
+// changes.
+func (s *Server) become(err error) {
 	if s.isDraining() {
 		return
 	}
@@ -56,4 +125,24 @@ func (s *Server) whileAvailable(next http.Handler) http.Handler {
 		}
 		refuseBusy(w)
 	})
+}
+
+// ready tells whether the server has what all commands need, and, in its body,
+// when blocks have not what they need: all servers share their store, and
+// commands that need none go on. More than that is for the log: it may name
+// hosts.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	// Whoever reads "ok" sends commands at once: what was found before the
+	// request is not enough.
+	if err := s.awaitLook(r.Context(), readyLimit); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte(err.Error() + "\n"))
+		return
+	}
+	answer := "ok\n"
+	if s.options.BlockProblem != nil && s.options.BlockProblem() != nil {
+		answer += "but the block store does not answer\n"
+	}
+	_, _ = w.Write([]byte(answer))
 }

@@ -114,31 +114,6 @@ func healthy(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("ok\n"))
 }
 
-// ready tells whether the server can serve. Why it cannot is for the log: it
-// may name hosts.
-func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if s.isDraining() {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = w.Write([]byte("shutting down\n"))
-		return
-	}
-	if err := s.backend.Ready(r.Context()); err != nil {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = w.Write([]byte(err.Error() + "\n"))
-		return
-	}
-	if !s.Serving() {
-		s.probeState() // before the next probe: whoever reads "ok" sends commands at once
-	}
-	if !s.Serving() {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = w.Write([]byte("not serving\n"))
-		return
-	}
-	_, _ = w.Write([]byte("ok\n"))
-}
-
 func pathOrganization(r *http.Request) (parsec.OrganizationID, bool) {
 	organization, err := parsec.ParseOrganizationID(r.PathValue("organization"))
 	return organization, err == nil

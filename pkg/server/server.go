@@ -83,6 +83,9 @@ type Options struct {
 	// 0 is 150 s. Proxies meet the end of a connection with a 502, so it must be
 	// longer than theirs.
 	IdleTimeout time.Duration
+	// BlockProblem tells why blocks cannot be stored or read, nil if they can;
+	// nil for a store that never fails. It must not wait.
+	BlockProblem func() error
 	// Observer is nil for none.
 	Observer Observer
 }
@@ -120,6 +123,9 @@ type Server struct {
 	silent silentConns
 	// unavailable is why no command can run, nil while they can.
 	unavailable atomic.Pointer[error]
+	// looking is the look at the state that is under way, nil for none; mu
+	// guards it.
+	looking *look
 
 	// mu guards connections, and the beginning of the end: none is started
 	// once lasting is cancelled.

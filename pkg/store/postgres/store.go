@@ -51,6 +51,9 @@ type Store struct {
 	vlobReads gatherer[*vlobRead]
 	// serving is closed once events are delivered for the first time.
 	serving chan struct{}
+	// full tells that something that was written did not fit on the disk of the
+	// database, and nothing was written since.
+	full atomic.Bool
 	// schema is the version of the schema last seen.
 	schema atomic.Int64
 
@@ -123,25 +126,33 @@ func (s *Store) Close() {
 }
 
 // Ready implements backend.Store: the database answers and takes writes, its
-// schema is not older than this server wants, and events are delivered.
+// schema is not older than this server wants, events are delivered, and there
+// is room for what is written.
 func (s *Store) Ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	var version int64
-	err := s.connected(ctx, acquireLimit, func(ctx context.Context, connection *pgx.Conn) (err error) {
+	// It ends with ctx, at the price of the connection.
+	err := s.connected(ctx, acquireLimit, func(_ context.Context, connection *pgx.Conn) (err error) {
 		if err := checkWritable(ctx, connection); err != nil {
 			return err
 		}
-		if version, err = schemaVersion(ctx, connection); err == nil {
-			s.schema.Store(version)
+		if version, err = schemaVersion(ctx, connection); err != nil {
+			return err
 		}
-		return err
+		s.schema.Store(version)
+		if s.full.Load() {
+			return s.checkRoom(ctx, connection)
+		}
+		return nil
 	})
 	// The errors of connections name hosts and users: they are for the log.
 	switch {
 	case errors.Is(err, errReadOnly):
 		return errors.New("the database is read-only")
+	case isFullDisk(err):
+		return backend.ErrNoRoom
 	case err != nil:
 		s.logger.DebugContext(ctx, "database not ready", slog.Any("error", err))
 		return errors.New("the database does not answer")
@@ -217,6 +228,8 @@ func (s *Store) connected(ctx context.Context, patience time.Duration, work func
 		return &lostError{err}
 	case isReadOnly(err):
 		s.pool.Reset() // New ones may find the primary.
+	case isFullDisk(err):
+		s.full.Store(true)
 	}
 	return err
 }

@@ -65,6 +65,9 @@ func (s *Store) update(ctx context.Context, patience time.Duration, scope backen
 		committing := t != nil && t.committing
 		return isRace(err) || isLost(err) && !committing, err
 	}
+	if len(t.effects)+len(t.events) > 0 {
+		s.full.Store(false)
+	}
 	if len(t.events) > 0 {
 		s.delivery.commits.raise()
 	}

@@ -102,3 +102,56 @@ func refuseWrites(t *testing.T, administrator *pgx.Conn, condition string) {
 		_, _ = administrator.Exec(context.WithoutCancel(t.Context()), "DROP FUNCTION refuse_writes CASCADE")
 	})
 }
+
+// TestNoRoom has nothing fit on the disk of the database any more: it is not
+// ready, and yet is read. It is ready again by the first write, or by the probe
+// where no client sends one.
+func TestNoRoom(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	store := open(t, options(dsn), newBus(t))
+	populate(t, store)
+	administrator := direct(t, dsn)
+	fill := func() {
+		t.Helper()
+		execute(t, administrator, "CREATE FUNCTION full_disk() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE disk_full; END $$")
+		execute(t, administrator, "CREATE EVENT TRIGGER full_disk ON ddl_command_start WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS') EXECUTE FUNCTION full_disk()")
+		execute(t, administrator, "CREATE FUNCTION full_table() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE disk_full; END $$")
+		execute(t, administrator, "CREATE TRIGGER full_table BEFORE INSERT ON vlob_atom EXECUTE FUNCTION full_table()")
+	}
+	makeRoom := func() {
+		t.Helper()
+		execute(t, administrator, "DROP EVENT TRIGGER IF EXISTS full_disk")
+		execute(t, administrator, "DROP FUNCTION IF EXISTS full_disk, full_table CASCADE")
+	}
+	defer makeRoom() // The database is used again by other tests.
+	for name, mend := range map[string]func(){
+		"by a write": func() {
+			execute(t, administrator, "DROP FUNCTION full_table CASCADE")
+			if err := updateVlob(t.Context(), store); err != nil {
+				t.Error(err)
+			}
+		},
+		"by the probe": makeRoom,
+	} {
+		fill()
+		if err := store.Ready(t.Context()); err != nil {
+			t.Errorf("%s: nothing was refused yet: %v", name, err)
+		}
+		if err := updateVlob(t.Context(), store); !errors.Is(err, backend.ErrUnavailable) {
+			t.Errorf("%s: written to a full disk: %v", name, err)
+		}
+		for range 2 {
+			if err := store.Ready(t.Context()); !errors.Is(err, backend.ErrNoRoom) {
+				t.Errorf("%s: ready with a full disk: %v", name, err)
+			}
+		}
+		if _, found, err := store.Organization(t.Context(), acme); !found || err != nil {
+			t.Errorf("%s: not read: %v", name, err)
+		}
+		mend()
+		if err := store.Ready(t.Context()); err != nil {
+			t.Errorf("%s: room again: %v", name, err)
+		}
+		makeRoom()
+	}
+}
