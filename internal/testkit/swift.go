@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/user"
@@ -21,7 +22,9 @@ const (
 	swiftUser     = "account"
 	swiftTenant   = "tester"
 	swiftPassword = "parsec-test-secret"
-	installSwift  = "apt-get install --no-install-recommends swift-proxy swift-account swift-container swift-object memcached"
+	// swiftLimited is the tenant of a user who may do nothing on their own.
+	swiftLimited = "limited"
+	installSwift = "apt-get install --no-install-recommends swift-proxy swift-account swift-container swift-object memcached"
 )
 
 // Swift gives a container, which may not exist yet, of an OpenStack Swift that
@@ -44,7 +47,7 @@ func Swift(t testing.TB) (container config.Swift, s3 *config.S3) {
 	memcachedPort := FreePort(t)
 	settings := map[string]string{
 		"FOLDER": folder, "DEVICES": devices, "USER": owner.Username, "MEMCACHED": memcachedPort,
-		"TENANT": swiftTenant, "LOGIN": swiftUser, "PASSWORD": swiftPassword,
+		"TENANT": swiftTenant, "LOGIN": swiftUser, "PASSWORD": swiftPassword, "LIMITED": swiftLimited,
 	}
 	write := func(name, text string) string {
 		for setting, value := range settings {
@@ -105,6 +108,36 @@ func Swift(t testing.TB) (container config.Swift, s3 *config.S3) {
 		}
 }
 
+// LimitSwift gives a container of the Swift that Swift started by a user who may
+// read and write its objects, if it is there, and nothing else.
+func LimitSwift(t testing.TB, container config.Swift) config.Swift {
+	t.Helper()
+	send := func(method, address string, headers map[string]string) http.Header {
+		request, err := http.NewRequestWithContext(t.Context(), method, address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range headers {
+			request.Header.Set(name, value)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.Header
+	}
+	session := send(http.MethodGet, container.AuthURL, map[string]string{
+		"X-Auth-User": container.User + ":" + container.Tenant, "X-Auth-Key": container.Password.Reveal(),
+	})
+	limited := container.User + ":" + swiftLimited
+	send(http.MethodPost, session.Get("X-Storage-Url")+"/"+container.Container, map[string]string{
+		"X-Auth-Token": session.Get("X-Auth-Token"), "X-Container-Read": limited, "X-Container-Write": limited,
+	})
+	container.Tenant = swiftLimited
+	return container
+}
+
 const swiftHashes = `[swift-hash]
 swift_hash_path_prefix = parsec
 swift_hash_path_suffix = test
@@ -155,4 +188,5 @@ location = us-east-1
 [filter:tempauth]
 use = egg:swift#tempauth
 user_{LOGIN}_{TENANT} = {PASSWORD} .admin
+user_{LOGIN}_{LIMITED} = {PASSWORD}
 `

@@ -185,6 +185,11 @@ func TestS3OptionsRefused(t *testing.T) {
 func TestSwiftOptionsRefused(t *testing.T) {
 	for _, options := range []SwiftOptions{
 		{}, {Container: "blocks"}, {AuthURL: "https://auth"}, {AuthURL: "https://", Container: "blocks"}, {AuthURL: "auth", Container: "blocks"},
+		{AuthURL: "https://auth/v1?region=GRA", Container: "blocks"}, {AuthURL: "https://auth/v2.0?domain=x", Container: "blocks"},
+		{AuthURL: "https://auth/v3?Region=GRA", Container: "blocks"}, {AuthURL: "https://auth/v3?region=", Container: "blocks"},
+		{AuthURL: "https://auth/v3?region=a&region=b", Container: "blocks"}, {AuthURL: "https://auth/v3?region=%zz", Container: "blocks"},
+		{AuthURL: "https://auth/v3?application_credential=x", Container: "blocks", User: "user"},
+		{AuthURL: "https://auth/v3?application_credential=x", Container: "blocks", Tenant: "tenant"},
 	} {
 		if _, err := NewSwift(options); err == nil {
 			t.Errorf("%+v is accepted", options)

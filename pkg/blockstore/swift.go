@@ -3,7 +3,6 @@ package blockstore
 import (
 	"context"
 	"crypto/md5" //nolint:gosec // The Swift API says MD5; clients authenticate blocks.
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -23,8 +22,6 @@ import (
 )
 
 const (
-	// domainOfUsers is that of users and tenants where authentication is v3.
-	domainOfUsers = "Default"
 	// tokenMargin is how long before its end a token is not used any more.
 	tokenMargin = time.Minute
 	// maxDrainedBytes is how much of an answer is read for the connection's
@@ -34,21 +31,12 @@ const (
 	maxListBytes = 16 << 20
 )
 
-var _ Inventory = (*Swift)(nil)
+// errNoContainer ends with what to do about it.
+var errNoContainer = errors.New("no such container")
 
-// SwiftOptions say where a container is.
-type SwiftOptions struct {
-	// AuthURL tells the version of authentication by an element of its path:
-	// 3 or 2 if one starts with v3 or v2 (user and tenant apart, in the domain
-	// Default for 3), else 1 (<user>:<tenant>).
-	AuthURL   string
-	Tenant    string
-	Container string
-	User      string
-	Password  string
-	// RootCAs verify the servers' certificates; those of the system if nil.
-	RootCAs *x509.CertPool
-}
+const createContainer = "create it with `" + initCommand + "`"
+
+var _ Inventory = (*Swift)(nil)
 
 // Swift keeps blocks in a container (docs/protocol/blockstore.md §3). Its
 // methods are safe for concurrent use, try once, but for a token that has
@@ -56,69 +44,15 @@ type SwiftOptions struct {
 type Swift struct {
 	client    *http.Client
 	container string
-	host      string
-	session   atomic.Pointer[swiftSession]
+	// host and region are those of the authentication; the region is "" where
+	// none was chosen.
+	host, region string
+	session      atomic.Pointer[swiftSession]
 	// turn is held by who authenticates; it guards connection.
 	turn       chan struct{}
 	connection *swift.Connection
+	catalog    *catalogReader
 }
-
-// swiftSession is what an authentication gives.
-type swiftSession struct {
-	storage *url.URL
-	token   string
-	// expires is zero if unknown.
-	expires time.Time
-}
-
-// NewSwift returns a store without connecting to it. It fails for options that
-// no server could make work.
-func NewSwift(options SwiftOptions) (*Swift, error) {
-	address, err := url.Parse(options.AuthURL)
-	if err != nil || address.Hostname() == "" {
-		return nil, errors.New("the Swift authentication address is not a URL")
-	}
-	if options.Container == "" {
-		return nil, errors.New("the Swift container has no name")
-	}
-	client := newHTTPClient(options.RootCAs)
-	connection := &swift.Connection{
-		AuthUrl:     options.AuthURL,
-		AuthVersion: authenticationVersion(address.Path),
-		UserName:    options.User,
-		Tenant:      options.Tenant,
-		Domain:      domainOfUsers,
-		ApiKey:      options.Password,
-		Transport:   client.Transport,
-	}
-	if connection.AuthVersion == 1 {
-		connection.UserName = options.User + ":" + options.Tenant
-	}
-	return &Swift{
-		client:     client,
-		container:  options.Container,
-		host:       address.Host,
-		turn:       make(chan struct{}, 1),
-		connection: connection,
-	}, nil
-}
-
-// authenticationVersion looks at the path only: a v2 in the name of a host
-// means nothing.
-func authenticationVersion(path string) int {
-	for element := range strings.SplitSeq(path, "/") {
-		switch {
-		case strings.HasPrefix(element, "v3"):
-			return 3
-		case strings.HasPrefix(element, "v2"):
-			return 2
-		}
-	}
-	return 1
-}
-
-// String names the container in logs.
-func (s *Swift) String() string { return "Swift container " + s.container + " at " + s.host }
 
 // Read implements backend.BlockStore.
 func (s *Swift) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
@@ -250,8 +184,13 @@ func (s *Swift) Ready(ctx context.Context) error {
 	}
 }
 
-// Init creates the container unless it exists.
+// Init creates the container unless it exists and can be used: the rights that
+// this needs are those of Ready. It creates none where it was not chosen in
+// which of several regions.
 func (s *Swift) Init(ctx context.Context) error {
+	if err := s.Ready(ctx); !errors.Is(err, errNoContainer) || s.session.Load().severalRegions(s.region) {
+		return err
+	}
 	response, err := s.request(ctx, http.MethodPut, "", nil, []byte{})
 	if err != nil {
 		return err
@@ -310,45 +249,6 @@ func (s *Swift) send(ctx context.Context, session *swiftSession, method, path st
 	return response, nil
 }
 
-// open gives the session, a new one if there is none, if it is about to expire
-// or if it is the one that was refused.
-func (s *Swift) open(ctx context.Context, refused *swiftSession) (*swiftSession, error) {
-	if session := s.session.Load(); session.usable(refused) {
-		return session, nil
-	}
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%s: wait for authentication: %w", s, context.Cause(ctx))
-	}
-	if session := s.session.Load(); session.usable(refused) {
-		return session, nil
-	}
-	if err := s.connection.Authenticate(ctx); err != nil {
-		return nil, s.authenticationFailure(err)
-	}
-	storage, err := url.Parse(s.connection.StorageUrl)
-	if err != nil {
-		return nil, fmt.Errorf("%s: the server's storage address is not a URL", s)
-	}
-	session := &swiftSession{storage: storage, token: s.connection.AuthToken, expires: s.connection.Expires}
-	s.session.Store(session)
-	return session, nil
-}
-
-func (s *swiftSession) usable(refused *swiftSession) bool {
-	return s != nil && s != refused && (s.expires.IsZero() || time.Until(s.expires) > tokenMargin)
-}
-
-func (s *Swift) authenticationFailure(err error) error {
-	named := fmt.Errorf("%s: authenticate: %w", s, err)
-	if answer := (*swift.Error)(nil); errors.As(err, &answer) {
-		return ofStatus(answer.StatusCode, named)
-	}
-	return named
-}
-
 // refusal is the error of a status that nothing expects.
 func (s *Swift) refusal(response *http.Response) error {
 	drain(response)
@@ -360,7 +260,11 @@ func (s *Swift) refusal(response *http.Response) error {
 }
 
 func (s *Swift) noContainer() error {
-	return &permanentError{fmt.Errorf("%s: no such container, create it with `%s`", s, initCommand)}
+	hint := createContainer
+	if session := s.session.Load(); session.severalRegions(s.region) {
+		hint = fmt.Sprintf("choose its region by `?region=` at the end of the address, one of %s", strings.Join(session.regions, ", "))
+	}
+	return &permanentError{fmt.Errorf("%s: %w, %s", s, errNoContainer, hint)}
 }
 
 // drain reads a short answer to its end, which gives the connection back.
