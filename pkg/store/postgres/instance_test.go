@@ -51,6 +51,10 @@ func TestUploadsOfDeadServers(t *testing.T) {
 	p.refusals.Store(forEver)
 	p.cut()
 	await(t, "the reservation of the dead server ends", func() bool { return reserve(other, known, other.NewUploadToken()) })
+	await(t, "the dead server knows that it is away", func() bool {
+		const versionByte, version4 = 6, 0x40
+		return mortal.NewUploadToken()[versionByte]&0xf0 == version4
+	})
 	if reserve(other, known, other.NewUploadToken()) {
 		t.Error("taken over from the server that took it over")
 	}

@@ -63,7 +63,16 @@ type vlobRead struct {
 
 // ReadVlob implements backend.VlobReader.
 func (s *Store) ReadVlob(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection backend.VlobSelection) (*backend.Realm, *backend.VlobVersion, bool, error) {
-	reader, found, err := s.keysOf(ctx, account{organization, user})
+	realm, version, found, err := s.readVlob(ctx, account{organization, user}, selection)
+	if isLost(err) { // What was remembered of the account is forgotten now.
+		realm, version, found, err = s.readVlob(ctx, account{organization, user}, selection)
+	}
+	return realm, version, found, err
+}
+
+// readVlob is ReadVlob, once.
+func (s *Store) readVlob(ctx context.Context, of account, selection backend.VlobSelection) (*backend.Realm, *backend.VlobVersion, bool, error) {
+	reader, found, err := s.keysOf(ctx, of)
 	if err != nil || !found {
 		return nil, nil, false, err
 	}
@@ -88,11 +97,14 @@ func (s *Store) ReadVlob(ctx context.Context, organization parsec.OrganizationID
 	}
 }
 
-// readVlobs answers reads by one statement.
+// readVlobs answers reads by one statement. It does not run again by itself:
+// the database that comes back may have other rows.
 func (s *Store) readVlobs(reads []*vlobRead) {
 	ctx, cancel := context.WithTimeout(context.Background(), acquireLimit+useLimit)
 	defer cancel()
-	err := s.one(ctx, vlobReadsStatement(reads))
+	err := s.use(ctx, func(ctx context.Context, connection *pgx.Conn) error {
+		return send(ctx, connection, vlobReadsStatement(reads))
+	})
 	for _, read := range reads {
 		read.err = err
 		close(read.done)
