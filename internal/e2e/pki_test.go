@@ -37,7 +37,12 @@ func TestPKIEnrollment(t *testing.T) {
 			carol, submission := w.enroll(alice, carolsCard, "carol@example.com")
 			submittedOn := ok(w, anonymous.PKIEnrollmentSubmit, submission).SubmittedOn
 			w.wantUpdate(administrator)
-			refused(w, protocol.StatusIDAlreadyUsed, anonymous.PKIEnrollmentSubmit, submission)
+			if again := ok(w, anonymous.PKIEnrollmentSubmit, submission).SubmittedOn; again != submittedOn {
+				w.t.Errorf("sent again: submitted on %s, want %s", again, submittedOn)
+			}
+			_, other := w.enroll(alice, w.identity("dave"), "dave@example.com")
+			other.EnrollmentID = submission.EnrollmentID
+			refused(w, protocol.StatusIDAlreadyUsed, anonymous.PKIEnrollmentSubmit, other)
 			_, again := w.enroll(alice, carolsCard, "carol@example.com")
 			refused(w, protocol.StatusAlreadySubmitted, anonymous.PKIEnrollmentSubmit, again)
 			_, taken := w.enroll(alice, w.identity("bob"), "bob@example.com")
@@ -62,7 +67,12 @@ func TestPKIEnrollment(t *testing.T) {
 			refused(w, protocol.StatusNotAllowed, bob.PKIEnrollmentAccept, acceptance)
 			ok(w, alice.PKIEnrollmentAccept, acceptance)
 			w.wantUpdate(administrator)
-			refused(w, protocol.StatusNoLongerAvailable, alice.PKIEnrollmentAccept, acceptance)
+			ok(w, alice.PKIEnrollmentAccept, acceptance) // sent again
+			another, err := alice.device.AcceptEnrollment(pending[0], alicesCard, person, parsec.ProfileStandard, w.tick())
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused(w, protocol.StatusNoLongerAvailable, alice.PKIEnrollmentAccept, another)
 
 			// Carol finds out, and works.
 			device, accepter, err := carol.Device(ok(w, anonymous.PKIEnrollmentInfo, about))

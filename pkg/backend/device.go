@@ -32,8 +32,10 @@ func (b *Backend) DeviceCreateV1(ctx context.Context, author *Author, request *p
 
 func (b *Backend) createDevice(ctx context.Context, author *Author, now parsec.DateTime, device Device, encryptedAnswer []byte) (*protocol.DeviceCreateReply, error) {
 	err := b.updateAt(ctx, author, now, Scope{LockOrganization: true}, func(tx Tx) error {
-		if _, exists, err := tx.Device(ctx, device.ID); err != nil {
+		if stored, exists, err := tx.Device(ctx, device.ID); err != nil {
 			return err
+		} else if exists && sameDevice(stored, device) {
+			return nil // sent again
 		} else if exists {
 			return protocol.Refuse(protocol.StatusAlreadyExists, "This device already exists.")
 		}

@@ -181,8 +181,10 @@ func TestInvariant06IdsAreNeverReused(t *testing.T) {
 // TestInvariant07UserHasADevice reads while users are created.
 func TestInvariant07UserHasADevice(t *testing.T) {
 	f := newFixture(t)
-	create := func(int) error {
+	create := func(i int) error {
 		creation := f.userCreation(f.alice(), carolID, parsec.ProfileStandard)
+		creation.user.PublicKey[0] = byte(i) // not the same request
+		creation.redactedUser.PublicKey[0] = byte(i)
 		_, err := f.UserCreate(t.Context(), f.alice(), creation.request())
 		return err
 	}
@@ -199,8 +201,11 @@ func TestInvariant07UserHasADevice(t *testing.T) {
 
 func TestInvariant08ConcurrentCreationsOfOneDevice(t *testing.T) {
 	f := newFixture(t)
-	got := parallel(repeat(10, func(int) error {
-		_, err := f.DeviceCreate(t.Context(), f.bob(), f.deviceCreation(f.bob(), bob2ID).request())
+	got := parallel(repeat(10, func(i int) error {
+		creation := f.deviceCreation(f.bob(), bob2ID)
+		creation.device.VerifyKey[0] = byte(i) // not the same request
+		creation.redacted.VerifyKey[0] = byte(i)
+		_, err := f.DeviceCreate(t.Context(), f.bob(), creation.request())
 		return err
 	})...)
 	checkOutcomes(t, got, outcomes{protocol.StatusOK: 1, protocol.StatusAlreadyExists: 9})

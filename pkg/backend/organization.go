@@ -100,7 +100,9 @@ func (b *Backend) OrganizationBootstrapV1(ctx context.Context, anonymous *Anonym
 // bootstrap tests and sets in one transaction. The active users limit does not
 // count for the first user.
 func (b *Backend) bootstrap(ctx context.Context, id parsec.OrganizationID, now parsec.DateTime, token string, first bootstrap) (*protocol.OrganizationBootstrapReply, error) {
-	err := b.store.Update(ctx, Scope{Organization: id, LockOrganization: true}, func(tx Tx) error {
+	var again bool
+	err := b.store.Update(ctx, Scope{Organization: id, LockOrganization: true}, func(tx Tx) (err error) {
+		again = false // the rule may run more than once
 		var organization Organization
 		if stored, found := tx.Organization(); found {
 			organization = *stored
@@ -113,6 +115,9 @@ func (b *Backend) bootstrap(ctx context.Context, id parsec.OrganizationID, now p
 			return ErrSessionOver
 		}
 		if organization.Bootstrapped() {
+			if again, err = organization.sameBootstrap(ctx, tx, token, first); err != nil || again {
+				return err
+			}
 			return protocol.Refuse(protocol.StatusAlreadyBootstrapped, "The organization is already bootstrapped.")
 		}
 		if subtle.ConstantTimeCompare([]byte(token), []byte(organization.BootstrapToken)) != 1 {
@@ -129,6 +134,9 @@ func (b *Backend) bootstrap(ctx context.Context, id parsec.OrganizationID, now p
 	})
 	if err != nil {
 		return nil, err
+	}
+	if again {
+		return &protocol.OrganizationBootstrapReply{}, nil
 	}
 	b.webhooks.Bootstrapped(id, first.Device, first.User.HumanHandle)
 	return &protocol.OrganizationBootstrapReply{}, nil

@@ -63,13 +63,18 @@ func (b *Backend) PKIEnrollmentSubmit(ctx context.Context, anonymous *Anonymous,
 		Payload: request.SubmitPayload, PayloadSignature: request.SubmitPayloadSignature,
 		SubmittedOn: now, PKIDecision: PKIDecision{Status: parsec.PKIEnrollmentSubmitted},
 	}
+	var submittedOn parsec.DateTime
 	err := b.store.Update(ctx, Scope{Organization: anonymous.Organization, LockOrganization: true}, func(tx Tx) error {
+		submittedOn = now
 		organization, _ := tx.Organization()
 		if err := b.CheckOpen(organization); err != nil {
 			return err
 		}
-		if _, used, err := tx.PKIEnrollment(ctx, request.EnrollmentID); err != nil {
+		if stored, used, err := tx.PKIEnrollment(ctx, request.EnrollmentID); err != nil {
 			return err
+		} else if used && stored.sameSubmission(&enrollment) {
+			submittedOn = stored.SubmittedOn
+			return nil // sent again
 		} else if used {
 			return protocol.Refuse(protocol.StatusIDAlreadyUsed, "This enrollment id is already used.")
 		}
@@ -97,7 +102,7 @@ func (b *Backend) PKIEnrollmentSubmit(ctx context.Context, anonymous *Anonymous,
 	if err != nil {
 		return nil, err
 	}
-	return &protocol.PKIEnrollmentSubmitReply{SubmittedOn: now}, nil
+	return &protocol.PKIEnrollmentSubmitReply{SubmittedOn: submittedOn}, nil
 }
 
 // checkLatestEnrollment gives the pending enrollment of the same certificate
@@ -201,7 +206,11 @@ func (b *Backend) PKIEnrollmentReject(ctx context.Context, author *Author, reque
 		return nil, err
 	}
 	err := b.update(ctx, author, Scope{LockOrganization: true}, func(tx Tx, now parsec.DateTime) error {
-		if err := checkSubmitted(ctx, tx, request.EnrollmentID); err != nil {
+		enrollment, err := existingEnrollment(ctx, tx, request.EnrollmentID)
+		if err != nil {
+			return err
+		}
+		if err := enrollment.checkSubmitted(); err != nil {
 			return err
 		}
 		decide(tx, author.Organization, author.Device, request.EnrollmentID, PKIDecision{Status: parsec.PKIEnrollmentRejected, On: now})
@@ -221,12 +230,29 @@ func (b *Backend) PKIEnrollmentAccept(ctx context.Context, author *Author, reque
 	if err != nil {
 		return nil, err
 	}
+	acceptance := &PKIAcceptance{
+		Accepter: author.Device, Device: device.ID, AccepterCertificate: request.AccepterDERX509Certificate,
+		Payload: request.AcceptPayload, PayloadSignature: request.AcceptPayloadSignature,
+	}
 	err = b.updateAt(ctx, author, now, Scope{LockOrganization: true}, func(tx Tx) error {
-		if err := checkSubmitted(ctx, tx, request.EnrollmentID); err != nil {
+		enrollment, err := existingEnrollment(ctx, tx, request.EnrollmentID)
+		if err != nil {
+			return err
+		}
+		stored, exists, err := tx.User(ctx, user.ID)
+		if err != nil {
+			return err
+		}
+		if exists && enrollment.acceptedAs(acceptance) {
+			if again, err := sameUser(ctx, tx, stored, user, device); err != nil || again {
+				return err
+			}
+		}
+		if err := enrollment.checkSubmitted(); err != nil {
 			return err
 		}
 		// In the order of this command, which is not that of user_create.
-		if err := checkNobodyElse(ctx, tx, user); err != nil {
+		if err := checkNobodyElse(ctx, tx, user, exists); err != nil {
 			return err
 		}
 		if err := checkActiveUsersLimit(ctx, tx); err != nil {
@@ -234,11 +260,7 @@ func (b *Backend) PKIEnrollmentAccept(ctx context.Context, author *Author, reque
 		}
 		createUser(tx, author, user, device)
 		decide(tx, author.Organization, author.Device, request.EnrollmentID, PKIDecision{
-			Status: parsec.PKIEnrollmentAccepted, On: now,
-			Acceptance: &PKIAcceptance{
-				Accepter: author.Device, Device: device.ID, AccepterCertificate: request.AccepterDERX509Certificate,
-				Payload: request.AcceptPayload, PayloadSignature: request.AcceptPayloadSignature,
-			},
+			Status: parsec.PKIEnrollmentAccepted, On: now, Acceptance: acceptance,
 		})
 		return nil
 	})
@@ -260,19 +282,21 @@ func checkPKIEnrollmentAccept(author *Author, now parsec.DateTime, request *prot
 	return checkUserCreate(author, now, &request.UserCreateRequest)
 }
 
-// checkSubmitted refuses an enrollment that is not pending.
-func checkSubmitted(ctx context.Context, tx Tx, id parsec.EnrollmentID) error {
+// existingEnrollment refuses an enrollment that does not exist.
+func existingEnrollment(ctx context.Context, tx Tx, id parsec.EnrollmentID) (*PKIEnrollment, error) {
 	enrollment, found, err := tx.PKIEnrollment(ctx, id)
-	switch {
-	case err != nil:
-		return err
-	case !found:
-		return errEnrollmentNotFound
-	case enrollment.Status != parsec.PKIEnrollmentSubmitted:
-		return protocol.Refuse(protocol.StatusNoLongerAvailable, "The enrollment is not pending any more.")
-	default:
-		return nil
+	if err == nil && !found {
+		err = errEnrollmentNotFound
 	}
+	return enrollment, err
+}
+
+// checkSubmitted refuses an enrollment that is not pending.
+func (e *PKIEnrollment) checkSubmitted() error {
+	if e.Status != parsec.PKIEnrollmentSubmitted {
+		return protocol.Refuse(protocol.StatusNoLongerAvailable, "The enrollment is not pending any more.")
+	}
+	return nil
 }
 
 // decide ends a pending enrollment; author is zero for its submitter.

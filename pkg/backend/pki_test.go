@@ -139,8 +139,11 @@ func TestPKIEnrollmentSubmit(t *testing.T) {
 			before: func(f *fixture, r *protocol.PKIEnrollmentSubmitRequest) {
 				r.EnrollmentID = f.submitted("carol").EnrollmentID
 			},
-			spoil: func(r *protocol.PKIEnrollmentSubmitRequest) { r.Force = true },
-			want:  protocol.StatusIDAlreadyUsed,
+			spoil: func(r *protocol.PKIEnrollmentSubmitRequest) {
+				r.Force = true
+				r.SubmitPayloadSignature = []byte("another signature")
+			},
+			want: protocol.StatusIDAlreadyUsed,
 		},
 		"2 id of a rejected enrollment": {
 			before: func(f *fixture, r *protocol.PKIEnrollmentSubmitRequest) {

@@ -51,14 +51,17 @@ func (b *Backend) ShamirRecoverySetup(ctx context.Context, author *Author, reque
 		}
 	}
 	err := b.updateAt(ctx, author, now, Scope{LockOrganization: true}, func(tx Tx) error {
-		if setup != nil {
-			if err := checkShamirFacts(ctx, tx, setup); err != nil {
-				return err
-			}
-		}
 		facts, err := tx.Recovery(ctx, author.User())
 		if err != nil {
 			return err
+		}
+		if setup != nil {
+			if facts.Setup != nil && facts.Setup.sameSetup(setup) {
+				return nil // sent again
+			}
+			if err := checkShamirFacts(ctx, tx, setup); err != nil {
+				return err
+			}
 		}
 		if facts.Invitation != nil {
 			endInvitation(tx, author.Organization, facts.Invitation, protocol.InvitationCancelled, now)

@@ -141,6 +141,7 @@ func TestShamirRecoverySetupReplacesAndRemoves(t *testing.T) {
 	f := newFixture(t)
 	first, again, second := f.shamirCreation(), f.shamirCreation(), f.shamirCreation()
 	again.token = first.token
+	again.brief.Threshold = 1 // not the same request
 	second.brief.Threshold = 1
 	f.ok(f.ShamirRecoverySetup(t.Context(), f.bob(), first.request()))
 	_, err := f.ShamirRecoverySetup(t.Context(), f.bob(), again.request())

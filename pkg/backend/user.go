@@ -66,13 +66,22 @@ func (b *Backend) createUser(ctx context.Context, author *Author, now parsec.Dat
 	return &protocol.UserCreateReply{}, nil
 }
 
-// addUser is how user_create adds a user to an organization. The transaction
-// locks the organization.
+// addUser is how user_create adds a user to an organization, once. The
+// transaction locks the organization.
 func addUser(ctx context.Context, tx Tx, author *Author, user User, device Device) error {
+	stored, exists, err := tx.User(ctx, user.ID)
+	if err != nil {
+		return err
+	}
+	if exists {
+		if again, err := sameUser(ctx, tx, stored, user, device); err != nil || again {
+			return err
+		}
+	}
 	if err := checkActiveUsersLimit(ctx, tx); err != nil {
 		return err
 	}
-	if err := checkNobodyElse(ctx, tx, user); err != nil {
+	if err := checkNobodyElse(ctx, tx, user, exists); err != nil {
 		return err
 	}
 	createUser(tx, author, user, device)
@@ -94,11 +103,10 @@ func checkActiveUsersLimit(ctx context.Context, tx Tx) error {
 	return nil
 }
 
-// checkNobodyElse refuses the id of a user, and the e-mail of an active one.
-func checkNobodyElse(ctx context.Context, tx Tx, user User) error {
-	if _, exists, err := tx.User(ctx, user.ID); err != nil {
-		return err
-	} else if exists {
+// checkNobodyElse refuses the id of a user that exists, and the e-mail of an
+// active one.
+func checkNobodyElse(ctx context.Context, tx Tx, user User, exists bool) error {
+	if exists {
 		return protocol.Refuse(protocol.StatusAlreadyExists, "This user already exists.")
 	}
 	if user.HumanHandle != (parsec.HumanHandle{}) {
