@@ -92,6 +92,8 @@ type Author struct {
 	VerifyKey    parsec.VerifyKey
 	// API is the version that the client announced.
 	API parsec.APIVersion
+	// Connection names what a session comes by; zero for a single request.
+	Connection parsec.UUID
 }
 
 // User is the author's user.

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -75,7 +76,7 @@ func playConduit(rt *rapid.T, f *fixture, remote *backend.Backend, commands int)
 	facts, err := f.Invitation(f.t.Context(), acme, token)
 	f.ok(facts, err)
 	invitee := facts.Invitee(latest)
-	m := &conduitModel{rt: rt, pair: &pair{
+	m := &conduitModel{rt: rt, last: -1, pair: &pair{
 		fixture: f, greeter: f.alice(), invitee: &invitee, token: token, sides: [2]*backend.Backend{f.Backend, remote},
 	}}
 	defer func() { // whatever fails
@@ -87,6 +88,9 @@ func playConduit(rt *rapid.T, f *fixture, remote *backend.Backend, commands int)
 		switch choice := rapid.IntRange(0, 99).Draw(rt, "choice"); {
 		case choice == 0:
 			m.delete()
+		case choice == 1:
+			m.clock.advance(deliveryTime)
+			m.late = m.deleted
 		case choice < 8 && len(m.waiting) > 0:
 			m.die(rapid.SampledFrom(m.waiting).Draw(rt, "who dies"))
 		default:
@@ -94,10 +98,21 @@ func playConduit(rt *rapid.T, f *fixture, remote *backend.Backend, commands int)
 		}
 	}
 	m.delete()
+	for range 2 {
+		for side := range m.sides {
+			m.command(backend.Side(side))
+		}
+	}
+	m.clock.advance(deliveryTime)
+	m.late = true
 	for side := range m.sides {
 		m.command(backend.Side(side))
 	}
 }
+
+// deliveryTime is how long what was said before a deletion with reason FINISHED
+// may be asked for.
+const deliveryTime = time.Minute
 
 // conduitModel is what the specification says of a conduit.
 type conduitModel struct {
@@ -106,18 +121,27 @@ type conduitModel struct {
 	// state is the exchange that comes next, and count how many have ended,
 	// resets among them.
 	state, count int
-	deleted      bool
+	// finished tells that the reason of the deletion was FINISHED, and late that
+	// it is too long ago to ask for anything.
+	deleted, finished, late bool
 	// said is what each side says in this exchange, and owed what ended the
-	// exchange before for a side that has not taken it; nil for nothing.
-	said, owed [2]*string
-	waiting    []*speaker
-	commands   int
+	// exchange before for a side that has not taken it, which then becomes
+	// taken; nil for nothing.
+	said, owed, taken [2]*string
+	// last is the exchange that ended last, of exchanges, when count was
+	// lastCount; -1 for none.
+	last, lastCount int
+	// connections are those that the sides spoke through last.
+	connections [2]parsec.UUID
+	waiting     []*speaker
+	commands    int
 }
 
 // speaker is a command under way.
 type speaker struct {
 	step
-	left []utterance
+	left       []utterance
+	connection parsec.UUID
 	// count is that of the model when it began to wait.
 	count  int
 	done   <-chan outcome
@@ -139,39 +163,122 @@ func (m *conduitModel) command(side backend.Side) {
 	}
 	m.commands++
 	said := fmt.Sprint("said ", m.commands)
-	if number == 5 && rapid.Bool().Draw(m.rt, "nothing") {
-		said = ""
+	if number == 5 {
+		said = rapid.SampledFrom([]string{said, "", m.lastSaid(side), m.saying(side)}).Draw(m.rt, "payload")
 	}
 	ctx, cancel := context.WithCancel(m.t.Context())
 	c := &speaker{step: step{number, side}, left: utterances(step{number, side}, said), cancel: cancel}
-	c.done = m.begin(ctx, c.step, said)
+	c.connection = rapid.SampledFrom([]parsec.UUID{{}, {1}, {2}}).Draw(m.rt, "connection")
+	through, author, invitee := *m.pair, *m.greeter, *m.invitee
+	author.Connection, invitee.Connection = c.connection, c.connection
+	through.greeter, through.invitee = &author, &invitee
+	c.done = through.begin(ctx, c.step, said)
 	m.talk(c)
 	m.settle()
+}
+
+// lastSaid is what the side said in the exchange that ended last.
+func (m *conduitModel) lastSaid(side backend.Side) string {
+	for _, words := range []*string{m.owed[1-side], m.taken[1-side]} {
+		if words != nil {
+			return *words
+		}
+	}
+	return ""
+}
+
+// saying is what the side says in the exchange of the moment.
+func (m *conduitModel) saying(side backend.Side) string {
+	if m.said[side] == nil {
+		return ""
+	}
+	return *m.said[side]
+}
+
+// again is what a side heard in the last exchange, if that was u.
+func (m *conduitModel) again(side backend.Side, u utterance, alive bool) *string {
+	known := m.owed[1-side] != nil || m.taken[1-side] != nil
+	same := known && m.lastSaid(side) == u.said
+	switch {
+	case u.exchange != m.last:
+		return nil
+	case m.owed[side] != nil && (same || !alive):
+		return m.owed[side]
+	case same:
+		return m.taken[side]
+	default:
+		return nil
+	}
+}
+
+// take has a side take what it is owed.
+func (m *conduitModel) take(side backend.Side) {
+	if m.owed[side] != nil {
+		m.taken[side], m.owed[side] = m.owed[side], nil
+	}
+}
+
+// repeat has a side that says again what it said get what it got, and tells
+// whether that is so.
+func (m *conduitModel) repeat(c *speaker, u utterance) bool {
+	if u.exchange != 6 || m.state != 6 {
+		return false
+	}
+	if said := m.said[c.side]; said != nil && *said == u.said {
+		m.connections[c.side], c.count = c.connection, m.count
+		m.waiting = append(m.waiting, c)
+		return true
+	}
+	got := m.taken[c.side] != nil && c.connection != parsec.UUID{} && c.connection == m.connections[c.side]
+	heard := m.again(c.side, u, true)
+	if got || heard == nil {
+		return false
+	}
+	m.take(c.side)
+	m.connections[c.side] = c.connection
+	m.end(c, outcome{heard: *heard})
+	return true
 }
 
 // talk has a command say what comes next, until it waits or ends.
 func (m *conduitModel) talk(c *speaker) {
 	for {
 		u, peer := c.left[0], 1-c.side
+		if !m.deleted && m.repeat(c, u) {
+			return
+		}
 		switch {
 		case m.deleted:
-			m.end(c, outcome{err: deleted[c.side]})
-			return
+			heard := m.again(c.side, u, false)
+			if !m.finished || m.late || heard == nil {
+				m.end(c, outcome{err: deleted[c.side]})
+				return
+			}
+			m.take(c.side)
+			if c.left = c.left[1:]; len(c.left) == 0 {
+				m.end(c, outcome{heard: *heard})
+				return
+			}
+			continue
 		case m.state == u.exchange && m.said[c.side] == nil && m.owed[c.side] == nil:
 		case u.exchange == 0:
-			m.state, m.said, m.owed = 0, [2]*string{}, [2]*string{}
+			m.state, m.said, m.owed, m.taken = 0, [2]*string{}, [2]*string{}, [2]*string{}
+			m.last, m.lastCount, m.connections = -1, 0, [2]parsec.UUID{}
 			m.count++
 		default:
 			m.end(c, outcome{err: protocol.Refuse(protocol.StatusInvalidState, "")})
 			return
 		}
+		m.connections[c.side] = c.connection
 		if m.said[peer] == nil {
 			m.said[c.side], c.count = &u.said, m.count
 			m.waiting = append(m.waiting, c)
 			return
 		}
 		heard := *m.said[peer]
-		m.said[peer], m.owed[peer] = nil, &u.said
+		m.said[peer], m.owed[peer], m.taken[peer] = nil, &u.said, nil
+		m.taken[c.side] = &heard
+		m.last, m.lastCount = u.exchange, m.count
 		m.state = min(m.state+1, len(exchanges)-1)
 		m.count++
 		if c.left = c.left[1:]; len(c.left) == 0 {
@@ -187,6 +294,9 @@ func (m *conduitModel) settle() {
 		moved = false
 		for _, c := range slices.Clone(m.waiting) {
 			owed := m.owed[c.side]
+			if owed == nil && m.last >= 0 {
+				owed = m.taken[c.side] // by another request for the same
+			}
 			if c.count == m.count && !m.deleted {
 				continue
 			}
@@ -196,7 +306,7 @@ func (m *conduitModel) settle() {
 			case m.deleted:
 				m.end(c, outcome{err: deleted[c.side]})
 			case c.count+1 == m.count && owed != nil:
-				m.owed[c.side] = nil
+				m.take(c.side)
 				if c.left = c.left[1:]; len(c.left) == 0 {
 					m.end(c, outcome{heard: *owed})
 				} else {
@@ -211,8 +321,13 @@ func (m *conduitModel) settle() {
 		return
 	}
 	want := backend.Conduit{State: exchanges[m.state].state, Exchange: uint64(m.count)}
+	if m.last >= 0 {
+		want.Last = backend.LastExchange{State: exchanges[m.last].state, Number: uint64(m.lastCount)}
+	}
 	for side := range want.Halves {
-		want.Halves[side] = backend.Half{Said: bytesOf(m.said[side]), Heard: bytesOf(m.owed[side])}
+		want.Halves[side] = backend.Half{
+			Said: bytesOf(m.said[side]), Heard: bytesOf(m.owed[side]), Taken: bytesOf(m.taken[side]), Speaker: m.connections[side],
+		}
 	}
 	m.until(fmt.Sprintf("the conduit becomes %+v", want), func(got backend.Conduit) bool { return reflect.DeepEqual(got, want) })
 }
@@ -247,9 +362,15 @@ func (m *conduitModel) delete() {
 	if m.deleted {
 		want = protocol.StatusAlreadyDeleted
 	}
-	if got := status(nil, m.inviteDelete(m.greeter, m.token)); got != want {
+	reason := rapid.SampledFrom([]protocol.InvitationDeletedReason{
+		protocol.InvitationFinished, protocol.InvitationCancelled, protocol.InvitationRotten,
+	}).Draw(m.rt, "reason")
+	_, err := m.InviteDelete(m.t.Context(), m.greeter, &protocol.InviteDeleteRequest{Token: m.token, Reason: reason})
+	if got := status(nil, err); got != want {
 		m.rt.Fatalf("delete: %s, want %s", got, want)
 	}
-	m.deleted = true
+	if !m.deleted {
+		m.deleted, m.finished = true, reason == protocol.InvitationFinished
+	}
 	m.settle()
 }

@@ -236,8 +236,9 @@ type Invitation struct {
 // InvitationGreeter is one whom the claimer may meet.
 type InvitationGreeter struct {
 	User parsec.UserID
-	// Revoked is as of the reading; stores do not keep it.
-	Revoked bool
+	// Revoked and Owes are as of the reading; stores do not keep them. Owes is
+	// Conduit.Owes of the claimer.
+	Revoked, Owes bool
 }
 
 // InvitationV1 is an invitation of API 1, to the user or the device of its

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"slices"
+	"time"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -101,6 +102,7 @@ func emitInvitationStatus(tx Tx, organization parsec.OrganizationID, invitation 
 	}
 	tx.Emit(event.Event{Organization: organization, Body: event.InviteStatusChanged{
 		Greeters: greeters, Token: invitation.Token, Status: status,
+		Owed: invitation.DeletedReason == protocol.InvitationFinished && invitation.owes(),
 	}})
 }
 
@@ -108,6 +110,27 @@ func emitInvitationStatus(tx Tx, organization parsec.OrganizationID, invitation 
 // never come.
 func (i *Invitation) over() bool {
 	return i.DeletedOn != nil || !slices.ContainsFunc(i.Greeters, func(g InvitationGreeter) bool { return !g.Revoked })
+}
+
+// deliveryTime is how long what was said before a deletion with reason FINISHED
+// may be asked for (docs/protocol/invite.md §4).
+const deliveryTime = time.Minute
+
+// delivers tells that what was said in the invitation is still delivered,
+// though it is over.
+func (i *Invitation) delivers(now parsec.DateTime) bool {
+	return i.DeletedOn != nil && i.DeletedReason == protocol.InvitationFinished && now < i.DeletedOn.Add(deliveryTime)
+}
+
+// owes tells that the claimer may have to ask for what a greeter said.
+func (i *Invitation) owes() bool {
+	return slices.ContainsFunc(i.Greeters, func(g InvitationGreeter) bool { return g.Owes })
+}
+
+// admits tells whether a claimer may come in: to claim, or only for what it is
+// still owed.
+func (i *Invitation) admits(now parsec.DateTime) bool {
+	return !i.over() || i.delivers(now) && i.owes()
 }
 
 // greeter is nil for a user who is none.

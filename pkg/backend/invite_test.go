@@ -210,7 +210,7 @@ func TestInviteDelete(t *testing.T) {
 // claimant opens the session of a claimer.
 func (f *fixture) claimant(b *backend.Backend, kind parsec.InvitationType, token parsec.InvitationToken) *backend.Session {
 	f.t.Helper()
-	session, err := b.ConnectInvited(f.t.Context(), backend.Invitee{Organization: acme, Token: token, Type: kind, API: latest}, func() {})
+	session, err := b.ConnectInvited(f.t.Context(), backend.Invitee{Organization: acme, Token: token, Type: kind, API: latest}, func() {}, func() {})
 	f.ok(session, err)
 	return session
 }
@@ -308,12 +308,12 @@ func TestRevokedGreeter(t *testing.T) {
 	token := f.inviteNew(f.bob(), forDevice())
 	over := make(chan struct{})
 	invitee := backend.Invitee{Organization: acme, Token: token, Type: parsec.InvitationDevice, API: latest}
-	session, err := f.ConnectInvited(t.Context(), invitee, func() { close(over) })
+	session, err := f.ConnectInvited(t.Context(), invitee, func() { close(over) }, func() {})
 	f.ok(session, err)
 	defer session.Close()
 	f.revoke(bobID.User())
 	<-over
-	if _, err := f.ConnectInvited(t.Context(), invitee, func() {}); !errors.Is(err, backend.DeletedInvitation) {
+	if _, err := f.ConnectInvited(t.Context(), invitee, func() {}, func() {}); !errors.Is(err, backend.DeletedInvitation) {
 		t.Errorf("the next claimer: %v", err)
 	}
 	if _, err := f.Invitation(t.Context(), acme, token); !errors.Is(err, backend.DeletedInvitation) {

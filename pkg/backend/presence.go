@@ -31,13 +31,17 @@ func (b *Backend) join(ctx context.Context, session *Session, invitee Invitee) (
 	session.Invitee = facts.Invitee(invitee.API)
 	session.watchGreeter()
 	connection := parsec.NewUUID()
+	var over *Invitation
 	err = b.store.Update(ctx, Scope{Organization: invitee.Organization, Invitation: invitee.Token}, func(tx Tx) error {
 		invitation, found := tx.Invitation()
 		switch {
 		case !found:
 			return UnknownInvitation
-		case invitation.over():
+		case !invitation.admits(now):
 			return DeletedInvitation
+		case invitation.over():
+			over = invitation
+			return nil // The greeter is told of nobody any more.
 		}
 		tx.AddPresence(connection, now.Add(presenceLease))
 		emitInvitationStatus(tx, invitee.Organization, invitation, parsec.InvitationReady)
@@ -45,6 +49,14 @@ func (b *Backend) join(ctx context.Context, session *Session, invitee Invitee) (
 	})
 	if err != nil {
 		return nil, err
+	}
+	session.Invitee.Connection = connection
+	if over != nil {
+		session.Invitee.OwedOnly = true
+		session.mu.Lock()
+		session.finish(over.DeletedOn.Add(deliveryTime).Sub(now))
+		session.mu.Unlock()
+		return facts.Organization.ExpirationDate, nil
 	}
 	session.presence = connection
 	b.presencesMu.Lock()
@@ -89,7 +101,8 @@ func (b *Backend) endPresences(ctx context.Context, of LapsedPresence, connectio
 }
 
 // RenewPresences is to be called several times a minute: it renews the leases
-// of the claimers connected here, and ends those that other instances left.
+// of the claimers connected here, ends those that other instances left, and
+// forgets what was said in invitations that are over.
 func (b *Backend) RenewPresences(ctx context.Context) error {
 	now := b.now()
 	b.presencesMu.Lock()
@@ -102,6 +115,9 @@ func (b *Backend) RenewPresences(ctx context.Context) error {
 		if err := b.store.RenewPresences(ctx, connections, now.Add(presenceLease)); err != nil {
 			return err
 		}
+	}
+	if err := b.store.ForgetConduits(ctx, now.Add(-deliveryTime)); err != nil {
+		return err
 	}
 	lapsed, err := b.store.LapsedPresences(ctx, now)
 	if err != nil {

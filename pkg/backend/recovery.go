@@ -62,8 +62,12 @@ func (b *Backend) InviteShamirRecoveryReveal(ctx context.Context, invitee *Invit
 	if err := b.reveals.wait(ctx, revealKey{invitee.Organization, invitee.Token}); err != nil {
 		return nil, err
 	}
-	if _, err := b.Invitation(ctx, invitee.Organization, invitee.Token); err != nil {
+	facts, err := b.Invitation(ctx, invitee.Organization, invitee.Token)
+	if err != nil {
 		return nil, err
+	}
+	if facts.Invitation.over() {
+		return nil, DeletedInvitation
 	}
 	// A setup that comes only now has another token.
 	setup, found, err := b.store.ShamirSetup(ctx, invitee.Organization, invitee.Claimer)

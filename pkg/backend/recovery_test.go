@@ -197,7 +197,7 @@ func TestRecoveryInvitationEndsWithItsSetup(t *testing.T) {
 		over := make(chan struct{})
 		session, err := f.ConnectInvited(t.Context(), backend.Invitee{
 			Organization: acme, Token: token, Type: parsec.InvitationShamirRecovery, API: latest,
-		}, func() { close(over) })
+		}, func() { close(over) }, func() {})
 		f.ok(session, err)
 		f.events.take()
 		end(f)

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -13,12 +14,13 @@ type party struct {
 	organization parsec.OrganizationID
 	key          ConduitKey
 	side         Side
+	connection   parsec.UUID
 	// author is nil on the claimer's side.
 	author *Author
 }
 
 func greeter(author *Author, token parsec.InvitationToken) party {
-	return party{author.Organization, ConduitKey{token, author.User()}, GreeterSide, author}
+	return party{author.Organization, ConduitKey{token, author.User()}, GreeterSide, author.Connection, author}
 }
 
 // claimer is the side of an invitee: the greeter is the one that it names,
@@ -31,7 +33,7 @@ func claimer(invitee *Invitee, request protocol.ClaimerRequest) party {
 	if request.GreeterUserID != (parsec.UserID{}) {
 		key.Greeter = request.GreeterUserID
 	}
-	return party{invitee.Organization, key, ClaimerSide, nil}
+	return party{invitee.Organization, key, ClaimerSide, invitee.Connection, nil}
 }
 
 // check tells why a party may not go on: what there is no status for ends its
@@ -53,15 +55,27 @@ func (p *party) check(facts InvitationFacts, now parsec.DateTime) error {
 		return errNoInvitation
 	case greeter.Revoked && p.side == GreeterSide:
 		return ErrSessionOver
-	case invitation.over() && p.side == ClaimerSide:
-		return DeletedInvitation
 	case invitation.over():
-		return errInvitationDeleted
+		return p.deleted()
 	case greeter.Revoked: // Others may come.
 		return errNoInvitation
 	default:
 		return nil
 	}
+}
+
+// deleted is what a party gets of an invitation that is over.
+func (p *party) deleted() error {
+	if p.side == ClaimerSide {
+		return DeletedInvitation
+	}
+	return errInvitationDeleted
+}
+
+// owed tells that err, of check, still leaves the party what was said before
+// (docs/protocol/invite.md §4, the paragraph on FINISHED).
+func (p *party) owed(err error, facts InvitationFacts, now parsec.DateTime) bool {
+	return errors.Is(err, p.deleted()) && facts.Invitation.delivers(now)
 }
 
 // exchange is one exchange of a conduit: it gives what the peer says. It waits
@@ -116,16 +130,26 @@ func (b *Backend) talk(ctx context.Context, p party, wanted ConduitState, payloa
 	rule := func(tx Tx, now parsec.DateTime) error {
 		organization, _ := tx.Organization()
 		invitation, _ := tx.Invitation()
-		if err := p.check(InvitationFacts{Organization: organization, Invitation: invitation}, now); err != nil {
-			return err
+		facts := InvitationFacts{Organization: organization, Invitation: invitation}
+		over := p.check(facts, now)
+		if over != nil && !p.owed(over, facts, now) {
+			return over
 		}
 		conduit, found := tx.Conduit()
 		if !found {
 			return errNoInvitation
 		}
+		if over != nil {
+			if heard = conduit.again(p.side, wanted, payload); heard == nil {
+				return over
+			}
+			conduit.Halves[p.side].take(p.connection)
+			tx.PutConduit(*conduit)
+			return nil
+		}
 		before := conduit.Exchange
 		var err error
-		if heard, err = conduit.talk(p.side, wanted, payload); err != nil {
+		if heard, err = conduit.talk(p.side, wanted, payload, p.connection); err != nil {
 			return err
 		}
 		exchange = conduit.Exchange
@@ -150,13 +174,19 @@ func (b *Backend) listen(ctx context.Context, p party, exchange uint64) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	if err := p.check(facts.InvitationFacts, b.now()); err != nil {
-		return nil, err
+	now := b.now()
+	over := p.check(facts.InvitationFacts, now)
+	if over != nil && !p.owed(over, facts.InvitationFacts, now) {
+		return nil, over
 	}
 	if facts.Conduit == nil {
 		return nil, errNoInvitation
 	}
-	return facts.Conduit.listen(p.side, exchange)
+	heard, err := facts.Conduit.listen(p.side, exchange)
+	if heard == nil && over != nil {
+		return nil, over
+	}
+	return heard, err
 }
 
 // exchangeKey is the exchange of public keys.

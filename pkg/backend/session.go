@@ -26,11 +26,16 @@ type Session struct {
 	backend      *Backend
 	subscription *event.Subscription
 	onOver       func()
+	// onFinished is of a claimer, nil for others.
+	onFinished func()
 	// presence is of a claimer, zero for others.
 	presence parsec.UUID
 
 	mu   sync.Mutex
 	over bool
+	// delivering ends the session of a claimer whose invitation is over, and
+	// who may still ask for what it is owed; nil before.
+	delivering *time.Timer
 	// early holds the closing events received while the session opens.
 	opening    bool
 	early      []event.Event
@@ -50,6 +55,11 @@ type Invitee struct {
 	Token        parsec.InvitationToken
 	Type         parsec.InvitationType
 	API          parsec.APIVersion
+	// Connection names what a session comes by; zero for a single request.
+	Connection parsec.UUID
+	// OwedOnly tells that the invitation is over: the claimer may only ask for
+	// what it is still owed.
+	OwedOnly bool
 	// What follows is as when the claimer connected.
 	Greeter            parsec.UserID
 	GreeterHumanHandle parsec.HumanHandle
@@ -59,12 +69,18 @@ type Invitee struct {
 	Claimer  parsec.UserID
 }
 
-// Invitee is the claimer of an invitation that may be claimed.
+// MaySend tells whether the claimer may send a command, nil for what is none.
+func (i *Invitee) MaySend(command *protocol.Command) bool {
+	return !i.OwedOnly || command != nil && command.Abandoned
+}
+
+// Invitee is the claimer of an invitation that may be claimed, or that owes it
+// something.
 func (f InvitationFacts) Invitee(api parsec.APIVersion) Invitee {
 	return Invitee{
 		Organization: f.Organization.ID, Token: f.Invitation.Token, Type: f.Invitation.Type, API: api,
 		Greeter: f.Invitation.Greeter, GreeterHumanHandle: f.Greeter.HumanHandle, ClaimerEmail: f.Invitation.ClaimerEmail,
-		Recovery: f.Recovery, Claimer: f.Invitation.Claimer,
+		Recovery: f.Recovery, Claimer: f.Invitation.Claimer, OwedOnly: f.Invitation.over(),
 	}
 }
 
@@ -83,6 +99,7 @@ func (b *Backend) Authenticate(ctx context.Context, answer Answer, onOver func()
 				return nil, err
 			}
 			session.Author = facts.Author(answer.API)
+			session.Author.Connection = parsec.NewUUID()
 			return facts.Organization.ExpirationDate, nil
 		})
 }
@@ -110,10 +127,14 @@ func (b *Backend) Resume(ctx context.Context, author Author, onOver func()) (*Se
 
 // ConnectInvited checks an invitation and opens the session of its claimer,
 // which an expiration ends too (docs/protocol/commands.md §10, invariant 57).
-func (b *Backend) ConnectInvited(ctx context.Context, invitee Invitee, onOver func()) (*Session, error) {
+// onFinished is called at most once, like onOver, when the invitation is
+// deleted while the claimer may be owed something: the session goes on until
+// the claimer has it, a minute at most (docs/protocol/invite.md §4).
+func (b *Backend) ConnectInvited(ctx context.Context, invitee Invitee, onOver, onFinished func()) (*Session, error) {
 	return b.openSession(onOver,
 		[]event.Topic{event.InvitationTopic(invitee.Organization, invitee.Token), event.OrganizationTopic(invitee.Organization)},
 		func(session *Session) (expiration *parsec.DateTime, err error) {
+			session.onFinished = onFinished
 			return b.join(ctx, session, invitee)
 		})
 }
@@ -153,7 +174,8 @@ func (s *Session) watchGreeter() {
 	}
 }
 
-// Invitation reads an invitation that may be claimed, or returns why not.
+// Invitation reads an invitation that may be claimed, or whose claimer is still
+// owed something, or returns why not.
 func (b *Backend) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (InvitationFacts, error) {
 	facts, err := b.store.Invitation(ctx, organization, token)
 	if err != nil {
@@ -165,7 +187,7 @@ func (b *Backend) Invitation(ctx context.Context, organization parsec.Organizati
 	switch {
 	case facts.Invitation == nil:
 		return facts, UnknownInvitation
-	case facts.Invitation.over():
+	case !facts.Invitation.admits(b.now()):
 		return facts, DeletedInvitation
 	default:
 		return facts, nil
@@ -207,6 +229,33 @@ func (s *Session) Close() {
 	if s.expiration != nil {
 		s.expiration.Stop()
 	}
+	if s.delivering != nil {
+		s.delivering.Stop()
+	}
+}
+
+// Received records that the claimer got all that it was answered through this
+// session: it will not ask for it again.
+func (s *Session) Received(ctx context.Context) error {
+	scope := Scope{Organization: s.Invitee.Organization, Invitation: s.Invitee.Token}
+	return s.backend.store.Update(ctx, scope, func(tx Tx) error {
+		tx.MarkReceived(s.Invitee.Connection)
+		return nil
+	})
+}
+
+// finish lets the session of a claimer last until the claimer has what it is
+// owed, but not beyond left. The caller holds mu.
+func (s *Session) finish(left time.Duration) {
+	if s.over || s.delivering != nil {
+		return
+	}
+	s.delivering = time.AfterFunc(left, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.end()
+	})
+	s.onFinished()
 }
 
 // end tells the connection, once. The caller holds mu.
@@ -262,17 +311,25 @@ func (s *Session) receive(e event.Event) {
 // handle takes one event of an open session. The caller holds mu.
 func (s *Session) handle(e event.Event) {
 	switch body := e.Body.(type) {
-	case event.UserRevoked, event.Lost:
+	case event.UserRevoked:
+		if s.delivering == nil { // A greeter that had finished owes all the same.
+			s.end()
+		}
+	case event.Lost:
 		s.end()
 	case event.UserFrozen:
-		if s.presence == (parsec.UUID{}) { // A greeter may be unfrozen.
+		if s.Invitee.Token == (parsec.InvitationToken{}) { // A greeter may be unfrozen.
 			s.end()
 		}
 	case event.OrganizationExpiration:
 		s.expireAt(body.Date)
 	case event.InviteStatusChanged:
 		if s.Invitee.Token == body.Token && body.Status == parsec.InvitationDeleted {
-			s.end()
+			if body.Owed {
+				s.finish(deliveryTime)
+			} else {
+				s.end()
+			}
 			return
 		}
 		s.enqueue(e, body)

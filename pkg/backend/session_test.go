@@ -138,11 +138,11 @@ func TestInvitedSessionIsRefusedByADeletionWhileItOpens(t *testing.T) {
 	}
 	put(nil)
 	deletedOn := f.clock.now()
-	_, err := f.meanwhile(func() { put(&deletedOn) }).ConnectInvited(t.Context(), invitee, func() {})
+	_, err := f.meanwhile(func() { put(&deletedOn) }).ConnectInvited(t.Context(), invitee, func() {}, func() {})
 	if !errors.Is(err, backend.DeletedInvitation) {
 		t.Errorf("the session: %v", err)
 	}
-	if _, err := f.ConnectInvited(t.Context(), invitee, func() {}); !errors.Is(err, backend.DeletedInvitation) {
+	if _, err := f.ConnectInvited(t.Context(), invitee, func() {}, func() {}); !errors.Is(err, backend.DeletedInvitation) {
 		t.Errorf("the next session: %v", err)
 	}
 }

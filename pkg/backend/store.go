@@ -46,11 +46,14 @@ type Store interface {
 	ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error
 
 	// TakeHeard reads what a side of a conduit waits for and, when the exchange
-	// that it waits in has ended, clears the half's Heard; what it gives is as
-	// before that. It is one step.
+	// that it waits in has ended, makes the half's Heard its Taken; what it gives
+	// is as before that. It is one step.
 	TakeHeard(ctx context.Context, organization parsec.OrganizationID, key ConduitKey, side Side, exchange uint64) (ConduitFacts, error)
 	// RenewPresences moves the leases of connections to until.
 	RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error
+	// ForgetConduits clears what the conduits hold of the invitations deleted at
+	// the date or before.
+	ForgetConduits(ctx context.Context, deleted parsec.DateTime) error
 
 	// Publish delivers an event that comes with no change of state.
 	Publish(ctx context.Context, event event.Event) error
@@ -249,6 +252,9 @@ type InviteTx interface {
 	PutInvitation(invitation Invitation)
 	// PutConduit replaces the conduit of the scope.
 	PutConduit(conduit Conduit)
+	// MarkReceived sets Received in the conduits of the scope's invitation where
+	// the claimer spoke last through the connection.
+	MarkReceived(connection parsec.UUID)
 	// AddPresence adds a connection to the scope's invitation, with a lease.
 	AddPresence(connection parsec.UUID, until parsec.DateTime)
 	// RemovePresence removes a connection, if it is there.

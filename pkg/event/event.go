@@ -80,6 +80,9 @@ type (
 		Greeters []parsec.UserID         `wire:"greeters"`
 		Token    parsec.InvitationToken  `wire:"token"`
 		Status   parsec.InvitationStatus `wire:"status"`
+		// Owed tells that the claimer may still hear what was said before the
+		// deletion.
+		Owed bool `wire:"owed,optional"`
 	}
 )
 

@@ -58,6 +58,8 @@ type connection struct {
 	draining bool
 	// sending tells that a reply is on its way.
 	sending bool
+	// delivery is of claimers.
+	delivery delivery
 	// closed tells that nothing more may be sent.
 	closed bool
 	// closing is closed once the close handshake is over, nil before it begins.
@@ -251,6 +253,7 @@ func (c *connection) command(ctx context.Context, d decoded, refusal *protocol.R
 	case err == nil:
 		c.send(*reply)
 		putBuffer(reply)
+		c.answered()
 	case errors.Is(err, errNoEventYet):
 		return false
 	case ctx.Err() != nil:
@@ -281,6 +284,9 @@ func (c *connection) begin(command *protocol.Command) (context.Context, bool) {
 	}
 	ctx, cancel := context.WithCancel(c.server.commands)
 	c.cancel, c.abandonable = cancel, command != nil && command.Abandoned
+	if c.abandonable {
+		c.delivery.answered = false
+	}
 	return ctx, true
 }
 
@@ -290,6 +296,7 @@ func (c *connection) finish() {
 	c.cancel = nil
 	c.idleSince = time.Now()
 	draining := c.draining
+	c.deliver()
 	c.mu.Unlock()
 	if draining {
 		c.close(websocket.StatusGoingAway)

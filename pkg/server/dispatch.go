@@ -119,6 +119,9 @@ func (s *Server) run(ctx context.Context, c *caller, d decoded, refusal *protoco
 			reply, err = nil, &panicError{cause, string(debug.Stack())}
 		}
 	}()
+	if !c.invitee.MaySend(d.command) {
+		return nil, backend.DeletedInvitation
+	}
 	if refusal != nil {
 		return encodeRefusal(refusal)
 	}

@@ -166,7 +166,7 @@ func (c *connection) answerInvited(ctx context.Context, message []byte) error {
 		API:          c.caller.api,
 	}
 	c.identify("organization", answer.OrganizationID.String())
-	session, err := c.server.backend.ConnectInvited(ctx, c.caller.invitee, c.over)
+	session, err := c.server.backend.ConnectInvited(ctx, c.caller.invitee, c.over, c.finished)
 	if err != nil {
 		return err
 	}

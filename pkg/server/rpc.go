@@ -299,6 +299,9 @@ func (call *rpc) withBody(most int64, handle func(body []byte) error) error {
 // execute runs the command of the body and answers it.
 func (call *rpc) execute(body []byte) error {
 	d, refusal := decode(body, call.caller.kind, call.caller.api)
+	if !call.caller.invitee.MaySend(d.command) {
+		return backend.DeletedInvitation
+	}
 	if d.command == nil || d.command.WebSocketOnly {
 		return rpcError(http.StatusUnsupportedMediaType)
 	}

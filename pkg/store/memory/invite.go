@@ -42,6 +42,7 @@ func (o *organization) copyInvitation(token parsec.InvitationToken) (*backend.In
 	for i := range facts.Greeters {
 		greeter := &facts.Greeters[i]
 		greeter.Revoked = o.users[greeter.User].Revocation != nil
+		greeter.Owes = stored.conduits[greeter.User].Owes()
 	}
 	return &facts, true
 }
@@ -150,6 +151,26 @@ func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, u
 	return nil
 }
 
+// ForgetConduits implements backend.Store.
+func (s *Store) ForgetConduits(ctx context.Context, deleted parsec.DateTime) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.each(func(_ parsec.OrganizationID, o *organization) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for _, stored := range o.invitations {
+			if on := stored.facts.DeletedOn; on == nil || *on > deleted {
+				continue
+			}
+			for _, conduit := range stored.conduits {
+				conduit.Halves = [2]backend.Half{}
+			}
+		}
+	})
+	return nil
+}
+
 // each visits every organization.
 func (s *Store) each(visit func(parsec.OrganizationID, *organization)) {
 	s.mu.RLock()
@@ -174,7 +195,8 @@ func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationI
 	facts := backend.ConduitFacts{InvitationFacts: o.invitationFacts(key.Token)}
 	facts.Conduit, found = o.copyConduit(key)
 	if found && facts.Conduit.Ended(side, exchange) {
-		o.invitations[key.Token].conduits[key.Greeter].Halves[side].Heard = nil
+		half := &o.invitations[key.Token].conduits[key.Greeter].Halves[side]
+		half.Heard, half.Taken = nil, half.Heard
 	}
 	return facts, nil
 }
@@ -265,10 +287,24 @@ func (t *tx) PutInvitation(facts backend.Invitation) {
 // PutConduit implements backend.InviteTx.
 func (t *tx) PutConduit(conduit backend.Conduit) {
 	for i, half := range conduit.Halves {
-		conduit.Halves[i] = backend.Half{Said: bytes.Clone(half.Said), Heard: bytes.Clone(half.Heard)}
+		conduit.Halves[i] = backend.Half{
+			Said: bytes.Clone(half.Said), Heard: bytes.Clone(half.Heard), Taken: bytes.Clone(half.Taken), Speaker: half.Speaker,
+		}
 	}
 	_, found := t.Conduit()
 	t.queue("PutConduit", found, func() { *t.organization.invitations[t.scope.Invitation].conduits[t.scope.Greeter] = conduit })
+}
+
+// MarkReceived implements backend.InviteTx.
+func (t *tx) MarkReceived(connection parsec.UUID) {
+	stored, found := t.organization.invitations[t.scope.Invitation]
+	t.queue("MarkReceived", found, func() {
+		for _, conduit := range stored.conduits {
+			if conduit.Halves[backend.ClaimerSide].Speaker == connection {
+				conduit.Received = true
+			}
+		}
+	})
 }
 
 // AddPresence implements backend.InviteTx.

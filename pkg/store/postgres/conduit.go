@@ -11,7 +11,9 @@ import (
 )
 
 const (
-	conduitColumns = `n.state, n.exchange, n.greeter_said, n.greeter_heard, n.claimer_said, n.claimer_heard`
+	conduitColumns = `n.state, n.exchange, n.last_state, n.last_exchange, n.received,
+    n.greeter_said, n.greeter_heard, n.greeter_taken, n.greeter_speaker,
+    n.claimer_said, n.claimer_heard, n.claimer_taken, n.claimer_speaker`
 
 	lockInvitation = `
 SELECT 1 FROM organization o JOIN invitation i ON i.organization = o.id
@@ -37,18 +39,26 @@ WHERE o.organization_id = $1 AND i.token = $2 AND r.user_id = $3 AND n.invitatio
 // takeHeard is one statement for both sides, so that it is prepared once.
 const takeHeard = `
 UPDATE conduit n SET greeter_heard = CASE WHEN $5 THEN NULL ELSE n.greeter_heard END,
-    claimer_heard = CASE WHEN $5 THEN n.claimer_heard END` + conduitOf + `
+    greeter_taken = CASE WHEN $5 THEN n.greeter_heard ELSE n.greeter_taken END,
+    claimer_heard = CASE WHEN $5 THEN n.claimer_heard END,
+    claimer_taken = CASE WHEN $5 THEN n.claimer_taken ELSE n.claimer_heard END` + conduitOf + `
     AND n.exchange = $4 AND CASE WHEN $5 THEN n.greeter_heard ELSE n.claimer_heard END IS NOT NULL`
 
 type conduitRow struct {
 	state    string
 	exchange unsigned
+	last     backend.LastExchange
+	received flag
 	halves   [2]backend.Half
 }
 
 func (r *conduitRow) targets() []any {
 	greeter, claimer := &r.halves[backend.GreeterSide], &r.halves[backend.ClaimerSide]
-	return []any{(*text)(&r.state), &r.exchange, &greeter.Said, &greeter.Heard, &claimer.Said, &claimer.Heard}
+	return []any{
+		(*text)(&r.state), &r.exchange, (*text)(&r.last.State), (*unsigned)(&r.last.Number), &r.received,
+		&greeter.Said, &greeter.Heard, &greeter.Taken, (*uuid)(&greeter.Speaker),
+		&claimer.Said, &claimer.Heard, &claimer.Taken, (*uuid)(&claimer.Speaker),
+	}
 }
 
 // facts are nil without conduit.
@@ -56,7 +66,7 @@ func (r *conduitRow) facts() *backend.Conduit {
 	if r.state == "" {
 		return nil
 	}
-	return &backend.Conduit{State: backend.ConduitState(r.state), Exchange: uint64(r.exchange), Halves: r.halves}
+	return &backend.Conduit{State: backend.ConduitState(r.state), Exchange: uint64(r.exchange), Last: r.last, Received: bool(r.received), Halves: r.halves}
 }
 
 // Conduit implements backend.InviteTx.
@@ -69,10 +79,39 @@ func (t *tx) Conduit() (*backend.Conduit, bool) {
 func (t *tx) PutConduit(conduit backend.Conduit) {
 	greeter, claimer := conduit.Halves[backend.GreeterSide], conduit.Halves[backend.ClaimerSide]
 	t.queueOne(`
-UPDATE conduit n SET state = $4, exchange = $5,
-    greeter_said = $6, greeter_heard = $7, claimer_said = $8, claimer_heard = $9`+conduitOf,
+UPDATE conduit n SET state = $4, exchange = $5, last_state = $6, last_exchange = $7,
+    received = $8, greeter_said = $9, greeter_heard = $10, greeter_taken = $11, greeter_speaker = $12,
+    claimer_said = $13, claimer_heard = $14, claimer_taken = $15, claimer_speaker = $16`+conduitOf,
 		t.organizationName(), key(t.scope.Invitation), t.scope.Greeter.String(), string(conduit.State), bounded(conduit.Exchange),
-		greeter.Said, greeter.Heard, claimer.Said, claimer.Heard)
+		string(conduit.Last.State), bounded(conduit.Last.Number), conduit.Received,
+		greeter.Said, greeter.Heard, greeter.Taken, key(greeter.Speaker),
+		claimer.Said, claimer.Heard, claimer.Taken, key(claimer.Speaker))
+}
+
+// MarkReceived implements backend.InviteTx.
+func (t *tx) MarkReceived(connection parsec.UUID) {
+	t.queue(`
+UPDATE conduit n SET received = true FROM organization o, invitation i
+WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND n.invitation = i.id
+    AND n.claimer_speaker = $3`,
+		t.organizationName(), key(t.scope.Invitation), key(connection))
+}
+
+// holdsWords is the condition of the index conduit_forgotten.
+const holdsWords = `NOT n.pending AND (n.greeter_said IS NOT NULL OR n.greeter_heard IS NOT NULL OR n.greeter_taken IS NOT NULL
+    OR n.claimer_said IS NOT NULL OR n.claimer_heard IS NOT NULL OR n.claimer_taken IS NOT NULL)`
+
+// ForgetConduits implements backend.Store. Several stores that do it at once lock
+// the rows in one order.
+func (s *Store) ForgetConduits(ctx context.Context, deleted parsec.DateTime) error {
+	return s.repeat(ctx, `
+UPDATE conduit SET greeter_said = NULL, greeter_heard = NULL, greeter_taken = NULL, greeter_speaker = NULL,
+    claimer_said = NULL, claimer_heard = NULL, claimer_taken = NULL, claimer_speaker = NULL
+WHERE (invitation, greeter) IN (
+    SELECT n.invitation, n.greeter FROM conduit n JOIN invitation i ON i.id = n.invitation
+    WHERE `+holdsWords+` AND i.deleted_on <= $2
+    ORDER BY n.invitation, n.greeter LIMIT $1 FOR NO KEY UPDATE OF n
+)`, pruneBatch, int64(deleted))
 }
 
 // TakeHeard implements backend.Store. The lock is that of transactions.

@@ -14,7 +14,9 @@ import (
 const invitationColumns = `i.token, i.type, u.user_id, i.claimer_email, i.created_on, i.deleted_on, i.deleted_reason,
     (SELECT k.user_id FROM user_ k WHERE k.id = i.claimer),
     ARRAY (SELECT g.user_id FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id),
-    ARRAY (SELECT g.revoked_on IS NOT NULL FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id)`
+    ARRAY (SELECT g.revoked_on IS NOT NULL FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id),
+    ARRAY (SELECT c.claimer_heard IS NOT NULL OR c.claimer_taken IS NOT NULL AND c.last_exchange + 1 = c.exchange AND NOT c.received
+        FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id)`
 
 type invitationRow struct {
 	value        backend.Invitation
@@ -23,13 +25,14 @@ type invitationRow struct {
 	reason       string
 	greeters     []userID
 	revoked      []bool
+	owes         []bool
 }
 
 func (r *invitationRow) targets() []any {
 	i := &r.value
 	return []any{
 		(*uuid)(&i.Token), parsed{&i.Type}, parsed{&i.Greeter}, &r.claimerEmail, (*integer)(&i.CreatedOn), &r.deletedOn,
-		(*text)(&r.reason), parsed{&i.Claimer}, &r.greeters, &r.revoked,
+		(*text)(&r.reason), parsed{&i.Claimer}, &r.greeters, &r.revoked, &r.owes,
 	}
 }
 
@@ -39,7 +42,7 @@ func (r *invitationRow) facts() *backend.Invitation {
 	i.DeletedReason = protocol.InvitationDeletedReason(r.reason)
 	i.Greeters = make([]backend.InvitationGreeter, len(r.greeters))
 	for at, greeter := range r.greeters {
-		i.Greeters[at] = backend.InvitationGreeter{User: parsec.UserID(greeter), Revoked: r.revoked[at]}
+		i.Greeters[at] = backend.InvitationGreeter{User: parsec.UserID(greeter), Revoked: r.revoked[at], Owes: r.owes[at]}
 	}
 	return &i
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -194,4 +195,57 @@ func TestTexts(t *testing.T) {
 	if err != nil || len(services) != 1 || services[0].Label != service.Label {
 		t.Errorf("got %+v, %v", services, err)
 	}
+}
+
+// TestInvitationsApart has transactions and waits of one invitation not wait for
+// those of another, while those of the same do.
+func TestInvitationsApart(t *testing.T) {
+	settings := options(testkit.NewPostgres(t))
+	settings.MaxConnections = 4
+	store := open(t, settings, newBus(t))
+	populate(t, store)
+	tokens := []parsec.InvitationToken{{1}, {2}}
+	for _, token := range tokens {
+		change(t, store, backend.Scope{}, func(tx backend.Tx) {
+			tx.PutInvitation(backend.Invitation{
+				Token: token, Type: parsec.InvitationDevice, Greeter: alice, Greeters: []backend.InvitationGreeter{{User: alice}},
+			})
+		})
+	}
+	scopeOf := func(token parsec.InvitationToken) backend.Scope {
+		return backend.Scope{Organization: acme, Author: aliceOne, Invitation: token, Greeter: alice}
+	}
+	var second sync.WaitGroup
+	var committing atomic.Bool // the first transaction of the invitation
+	change(t, store, scopeOf(tokens[0]), func(tx backend.Tx) {
+		tx.PutConduit(backend.Conduit{State: backend.ConduitCommunicate})
+		other := scopeOf(tokens[1])
+		if err := store.Update(t.Context(), other, func(tx backend.Tx) error {
+			tx.PutConduit(backend.Conduit{State: backend.ConduitClaimerTrust})
+			tx.AddPresence(parsec.UUID{3}, 1)
+			return nil
+		}); err != nil {
+			t.Errorf("another invitation: %v", err)
+		}
+		if _, err := store.TakeHeard(t.Context(), acme, backend.ConduitKey{Token: tokens[1], Greeter: alice}, backend.ClaimerSide, 0); err != nil {
+			t.Errorf("wait in another invitation: %v", err)
+		}
+		second.Go(func() {
+			err := store.Update(t.Context(), scopeOf(tokens[0]), func(tx backend.Tx) error {
+				if conduit, _ := tx.Conduit(); !committing.Load() || conduit.State != backend.ConduitCommunicate {
+					t.Errorf("the same invitation while another transaction works on it: %+v", conduit)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Errorf("the same invitation: %v", err)
+			}
+		})
+		watcher := direct(t, settings.DSN)
+		await(t, "the second waits", func() bool {
+			return number(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == 1
+		})
+		committing.Store(true)
+	})
+	second.Wait()
 }

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"slices"
 
 	"parsec-server/pkg/backend"
@@ -13,6 +14,10 @@ var inviteChecks = []check{
 	{"list", listInvitations},
 	{"conduit", putConduit},
 	{"take what is heard", takeHeard},
+	{"what a claimer is owed", owed},
+	{"mark what a claimer received", markReceived},
+	{"forget conduits", forgetConduits},
+	{"conduits of other invitations", conduitsApart},
 	{"presences", presences},
 	{"API 1", invitationsV1},
 }
@@ -210,15 +215,19 @@ func putConduit(f *fixture) {
 		})
 	}
 	said := []byte("said")
-	conduit := backend.Conduit{State: backend.ConduitCommunicate, Exchange: 7, Halves: [2]backend.Half{
-		{Said: []byte{}, Heard: nil}, {Said: nil, Heard: said},
-	}}
+	conduit := backend.Conduit{
+		State: backend.ConduitCommunicate, Exchange: 7, Last: backend.LastExchange{State: backend.ConduitGreeterTrust, Number: 6}, Received: true,
+		Halves: [2]backend.Half{
+			{Said: []byte{}, Heard: nil, Taken: said, Speaker: parsec.UUID{1}}, {Said: nil, Heard: said, Speaker: parsec.UUID{2}},
+		},
+	}
 	scope := backend.Scope{Invitation: token, Greeter: alice}
 	f.queue(scope, func(tx backend.Tx) { tx.PutConduit(conduit) })
 	said[0] = 'x'
-	conduit.Halves[1].Heard = []byte("said")
+	conduit.Halves[0].Taken, conduit.Halves[1].Heard = []byte("said"), []byte("said")
 	f.wantConduit(token, conduit)
-	conduit.Halves = [2]backend.Half{{Heard: []byte{}}, {Said: []byte("other")}}
+	conduit.Last, conduit.Received = backend.LastExchange{}, false
+	conduit.Halves = [2]backend.Half{{Heard: []byte{}}, {Said: []byte("other"), Taken: []byte{}}}
 	f.queue(scope, func(tx backend.Tx) { tx.PutConduit(conduit) })
 	f.wantConduit(token, conduit)
 	failure := protocol.Refuse(protocol.StatusInvalidState, "")
@@ -232,6 +241,7 @@ func putConduit(f *fixture) {
 func takeHeard(f *fixture) {
 	f.bootstrap()
 	invitation := f.invite(parsec.InvitationDevice, "", 1)
+	invitation.Greeters = greeters(alice)
 	key := backend.ConduitKey{Token: invitation.Token, Greeter: alice}
 	conduit := backend.Conduit{State: backend.ConduitGreeterNonce, Exchange: 3, Halves: [2]backend.Half{
 		{Heard: []byte("for the greeter")}, {Heard: []byte{}},
@@ -247,14 +257,17 @@ func takeHeard(f *fixture) {
 		equal(f, "conduit of another exchange", *take(key, backend.GreeterSide, exchange).Conduit, conduit)
 	}
 	facts := take(key, backend.GreeterSide, 2)
+	invitation.Greeters[0].Owes = true // to the claimer
 	equal(f, "invitation", *facts.Invitation, invitation)
 	equal(f, "organization", facts.Organization.ID, f.organization)
 	equal(f, "conduit taken", *facts.Conduit, conduit)
-	conduit.Halves[backend.GreeterSide].Heard = nil
+	conduit.Halves[backend.GreeterSide] = backend.Half{Taken: []byte("for the greeter")}
 	f.wantConduit(key.Token, conduit)
 	equal(f, "conduit taken again", *take(key, backend.GreeterSide, 2).Conduit, conduit)
-	equal(f, "claimer's", *take(key, backend.ClaimerSide, 2).Conduit, conduit)
-	conduit.Halves[backend.ClaimerSide].Heard = nil
+	facts = take(key, backend.ClaimerSide, 2)
+	equal(f, "invitation that owes", *facts.Invitation, invitation)
+	equal(f, "claimer's", *facts.Conduit, conduit)
+	conduit.Halves[backend.ClaimerSide] = backend.Half{Taken: []byte{}}
 	f.wantConduit(key.Token, conduit)
 
 	if facts := take(backend.ConduitKey{Token: key.Token, Greeter: bob}, backend.GreeterSide, 2); facts.Conduit != nil || facts.Invitation == nil {
@@ -266,6 +279,144 @@ func takeHeard(f *fixture) {
 	none, err := f.store.TakeHeard(f.Context(), newOrganizationID(), key, backend.GreeterSide, 2)
 	f.no(err)
 	equal(f, "without organization", none, backend.ConduitFacts{})
+}
+
+// putConduitOf replaces the conduit of a greeter.
+func (f *fixture) putConduitOf(token parsec.InvitationToken, greeter parsec.UserID, conduit backend.Conduit) {
+	f.Helper()
+	f.queue(backend.Scope{Invitation: token, Greeter: greeter}, func(tx backend.Tx) { tx.PutConduit(conduit) })
+}
+
+func owed(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob)
+	invitation := f.invite(parsec.InvitationDevice, "", 1)
+	shared := backend.Invitation{
+		Token: parsec.InvitationToken(parsec.NewUUID()), Type: parsec.InvitationShamirRecovery, Greeter: alice,
+		Greeters: greeters(alice, bob), Claimer: bob, CreatedOn: at(1),
+	}
+	f.queue(backend.Scope{Author: aliceOne}, func(tx backend.Tx) { tx.PutInvitation(shared) })
+	words := []byte("words")
+	for _, row := range []struct {
+		name    string
+		conduit backend.Conduit
+		want    bool
+	}{
+		{"nothing", backend.NewConduit(), false},
+		{"said", backend.Conduit{Exchange: 3, Halves: [2]backend.Half{{Said: words}, {Said: words}}}, false},
+		{"to the greeter", backend.Conduit{Exchange: 3, Last: backend.LastExchange{Number: 2}, Halves: [2]backend.Half{{Heard: words, Taken: words}, {}}}, false},
+		{"not taken", backend.Conduit{Exchange: 3, Halves: [2]backend.Half{{}, {Heard: []byte{}}}}, true},
+		{"taken", backend.Conduit{Exchange: 3, Last: backend.LastExchange{Number: 2}, Halves: [2]backend.Half{{}, {Taken: []byte{}}}}, true},
+		{"taken and received", backend.Conduit{Exchange: 3, Last: backend.LastExchange{Number: 2}, Received: true, Halves: [2]backend.Half{{}, {Taken: words}}}, false},
+		{"not taken, after what was received", backend.Conduit{Exchange: 3, Received: true, Halves: [2]backend.Half{{}, {Heard: words}}}, true},
+		{"taken before", backend.Conduit{Exchange: 3, Last: backend.LastExchange{Number: 1}, Halves: [2]backend.Half{{}, {Taken: words}}}, false},
+	} {
+		row.conduit.State = backend.ConduitCommunicate
+		f.putConduitOf(invitation.Token, alice, row.conduit)
+		f.putConduitOf(shared.Token, bob, row.conduit)
+		for _, i := range []struct {
+			invitation backend.Invitation
+			greeter    int
+		}{{invitation, 0}, {shared, 1}} {
+			facts, err := f.store.Invitation(f.Context(), f.organization, i.invitation.Token)
+			f.no(err)
+			want := greeters(alice, bob)[:len(i.invitation.Greeters)]
+			want[i.greeter].Owes = row.want
+			equal(f, row.name, facts.Invitation.Greeters, want)
+		}
+	}
+}
+
+func markReceived(f *fixture) {
+	f.bootstrap()
+	invitation, other := f.invite(parsec.InvitationDevice, "", 1), f.invite(parsec.InvitationUser, "zack@example.com", 1)
+	one, two := parsec.NewUUID(), parsec.NewUUID()
+	conduit := backend.Conduit{State: backend.ConduitCommunicate, Exchange: 3, Halves: [2]backend.Half{
+		{Taken: []byte("of the greeter"), Speaker: two}, {Said: []byte("said"), Heard: []byte("heard"), Taken: []byte("of the claimer"), Speaker: one},
+	}}
+	f.putConduitOf(invitation.Token, alice, conduit)
+	f.putConduitOf(other.Token, alice, conduit)
+	mark := func(connection parsec.UUID) {
+		f.queue(backend.Scope{Invitation: invitation.Token}, func(tx backend.Tx) { tx.MarkReceived(connection) })
+	}
+	mark(two)
+	f.wantConduit(invitation.Token, conduit)
+	mark(one)
+	f.wantConduit(other.Token, conduit)
+	conduit.Received = true
+	f.wantConduit(invitation.Token, conduit)
+}
+
+func forgetConduits(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob)
+	// The other checks have invitations too: these are of an epoch of their own.
+	const epoch = -2_000_000
+	words := []byte("words")
+	half := backend.Half{Said: words, Heard: words, Taken: words, Speaker: parsec.UUID{1}}
+	conduit := backend.Conduit{
+		State: backend.ConduitCommunicate, Exchange: 3, Last: backend.LastExchange{State: backend.ConduitCommunicate, Number: 2},
+		Halves: [2]backend.Half{half, half},
+	}
+	forgotten := conduit
+	forgotten.Halves = [2]backend.Half{}
+	pending := f.invite(parsec.InvitationDevice, "", epoch)
+	var deleted []backend.Invitation
+	for i := range 2 {
+		invitation := f.invite(parsec.InvitationUser, "zack@example.com", epoch)
+		f.putConduitOf(invitation.Token, alice, conduit)
+		invitation.DeletedOn, invitation.DeletedReason = new(at(epoch+i)), protocol.InvitationFinished
+		f.queue(backend.Scope{Author: aliceOne}, func(tx backend.Tx) { tx.PutInvitation(invitation) })
+		deleted = append(deleted, invitation)
+	}
+	f.putConduitOf(pending.Token, alice, conduit)
+	f.no(f.store.ForgetConduits(f.Context(), at(epoch)))
+	f.wantConduit(pending.Token, conduit)
+	f.wantConduit(deleted[0].Token, forgotten)
+	f.wantConduit(deleted[1].Token, conduit)
+	f.no(f.store.ForgetConduits(f.Context(), at(epoch+1)))
+	f.wantConduit(pending.Token, conduit)
+	f.wantConduit(deleted[1].Token, forgotten)
+}
+
+// conduitsApart changes one conduit, and no other of its invitation or greeter.
+func conduitsApart(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob)
+	shared := backend.Invitation{
+		Token: parsec.InvitationToken(parsec.NewUUID()), Type: parsec.InvitationShamirRecovery, Greeter: alice,
+		Greeters: greeters(alice, bob), Claimer: bob, CreatedOn: at(1),
+	}
+	f.queue(backend.Scope{Author: aliceOne}, func(tx backend.Tx) { tx.PutInvitation(shared) })
+	of := []backend.ConduitKey{
+		{Token: shared.Token, Greeter: alice}, {Token: shared.Token, Greeter: bob},
+		{Token: f.invite(parsec.InvitationDevice, "", 1).Token, Greeter: alice},
+	}
+	want := make([]backend.Conduit, len(of))
+	check := func(what string) {
+		f.Helper()
+		for i, key := range of {
+			f.update(backend.Scope{Invitation: key.Token, Greeter: key.Greeter}, func(tx backend.Tx) error {
+				got, _ := tx.Conduit()
+				equal(f, fmt.Sprintf("conduit %d after %s", i, what), *got, want[i])
+				return nil
+			})
+		}
+	}
+	for i, key := range of {
+		want[i] = backend.Conduit{State: backend.ConduitCommunicate, Exchange: 3, Halves: [2]backend.Half{
+			{Heard: []byte{byte(i), 1}}, {Heard: []byte{byte(i), 2}},
+		}}
+		f.putConduitOf(key.Token, key.Greeter, want[i])
+	}
+	check("putting each")
+	for i, key := range of {
+		_, err := f.store.TakeHeard(f.Context(), f.organization, key, backend.ClaimerSide, 2)
+		f.no(err)
+		half := &want[i].Halves[backend.ClaimerSide]
+		half.Heard, half.Taken = nil, half.Heard
+		check("taking")
+	}
 }
 
 func presences(f *fixture) {

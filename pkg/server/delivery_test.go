@@ -1,0 +1,194 @@
+package server_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"parsec-server/pkg/backend"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
+)
+
+// putWords leaves the conduit of the pending invitation in step 4, after an
+// exchange in which the claimer said "lost" and the greeter "welcome", which the
+// claimer has not taken.
+func (f *fixture) putWords() {
+	f.t.Helper()
+	f.ok(f.Store.Update(f.ctx, backend.Scope{Organization: coolOrg, Invitation: pendingToken, Greeter: userID("alice")}, func(tx backend.Tx) error {
+		tx.PutConduit(backend.Conduit{
+			State: backend.ConduitCommunicate, Exchange: 8, Last: backend.LastExchange{State: backend.ConduitCommunicate, Number: 7},
+			Halves: [2]backend.Half{{Taken: []byte("lost")}, {Heard: []byte("welcome")}},
+		})
+		return nil
+	}))
+}
+
+func (f *fixture) finish() {
+	f.t.Helper()
+	_, err := f.connect("alice@dev1", api3).InviteDelete(f.ctx, &protocol.InviteDeleteRequest{Token: pendingToken, Reason: protocol.InvitationFinished})
+	f.ok(err)
+}
+
+func communicate(f *fixture, commands client.Commands, said string) (string, error) {
+	reply, err := commands.Invite4ClaimerCommunicate(f.ctx, &protocol.Invite4ClaimerCommunicateRequest{Payload: []byte(said)})
+	if err != nil {
+		return "", err
+	}
+	return string(reply.Payload), nil
+}
+
+// wantWelcome has the claimer ask for what it is owed.
+func (f *fixture) wantWelcome(what string, commands client.Commands) {
+	f.t.Helper()
+	if heard, err := communicate(f, commands, "lost"); err != nil || heard != "welcome" {
+		f.t.Errorf("%s: %q, %v", what, heard, err)
+	}
+}
+
+func (f *fixture) wantNormalClosure(what string, conn *client.Conn) {
+	f.t.Helper()
+	select {
+	case <-conn.Done():
+	case <-f.ctx.Done():
+		f.t.Fatalf("%s: the connection stays", what)
+	}
+	if code := websocket.CloseStatus(conn.Err()); code != websocket.StatusNormalClosure {
+		f.t.Errorf("%s: closed with %d: %v", what, code, conn.Err())
+	}
+}
+
+func (f *fixture) dialClaimer() *client.Conn {
+	f.t.Helper()
+	conn, err := f.client.DialInvited(f.ctx, f.invitation(), api3)
+	f.ok(err)
+	f.t.Cleanup(conn.CloseNow)
+	return conn
+}
+
+// TestDeliveryBeforeClosing closes after the reply to the step of the moment
+// (docs/protocol/invite.md §4, the paragraph on FINISHED).
+func TestDeliveryBeforeClosing(t *testing.T) {
+	f := newFixture(t)
+	f.putWords()
+	f.ok(f.Store.Update(f.ctx, backend.Scope{Organization: coolOrg, Invitation: pendingToken, Greeter: userID("alice")}, func(tx backend.Tx) error {
+		conduit, _ := tx.Conduit()
+		conduit.Halves[backend.ClaimerSide] = backend.Half{Taken: []byte("before")}
+		tx.PutConduit(*conduit)
+		return nil
+	}))
+	claimer := f.dialClaimer()
+	type outcome struct {
+		heard string
+		err   error
+	}
+	answered := make(chan outcome, 1)
+	go func() {
+		heard, err := communicate(f, claimer.Commands, "mine")
+		answered <- outcome{heard, err}
+	}()
+	f.awaitSaid(backend.ClaimerSide)
+	// The connection learns of the deletion before the step does.
+	f.ok(f.Store.Publish(f.ctx, event.Event{Organization: coolOrg, Body: event.InviteStatusChanged{
+		Greeters: []parsec.UserID{userID("alice")}, Token: pendingToken, Status: parsec.InvitationDeleted, Owed: true,
+	}}))
+	f.ok(claimer.Probe(f.ctx))
+	alice := f.connect("alice@dev1", api3)
+	_, err := alice.Invite4GreeterCommunicate(f.ctx, &protocol.Invite4GreeterCommunicateRequest{Token: pendingToken, Payload: []byte("theirs")})
+	f.ok(err)
+	f.finish()
+	if got := <-answered; got.err != nil || got.heard != "theirs" {
+		t.Errorf("the step: %+v", got)
+	}
+	f.wantNormalClosure("once answered", claimer)
+	// It is there, and has answered a ping: nobody else is let in.
+	_, err = f.client.DialInvited(f.ctx, f.invitation(), api3)
+	f.wantHelp(err, "Invalid handshake: Invitation already deleted")
+}
+
+// TestDeliveryOverWebSocket has a claimer that is in no step when the invitation
+// ends, and others that come afterwards.
+func TestDeliveryOverWebSocket(t *testing.T) {
+	f := newFixture(t)
+	f.putWords()
+	idle := f.dialClaimer()
+	f.finish()
+	late, curious, impatient := f.dialClaimer(), f.dialClaimer(), f.dialClaimer()
+	if _, err := curious.InviteInfo(f.ctx, &protocol.InviteInfoRequest{}); err == nil {
+		t.Error("a late claimer is told of the invitation")
+	}
+	f.wantNormalClosure("a late claimer that asks for something else", curious)
+	if _, err := impatient.Invite1ClaimerWaitPeer(f.ctx, &protocol.Invite1ClaimerWaitPeerRequest{}); err == nil {
+		t.Error("a late claimer begins again")
+	}
+	f.wantNormalClosure("a late claimer that begins again", impatient)
+	_, err := idle.InviteInfo(f.ctx, &protocol.InviteInfoRequest{})
+	f.ok(err)
+	f.wantWelcome("a late claimer", late.Commands)
+	f.wantWelcome("who was connected", idle.Commands)
+	f.wantNormalClosure("the late claimer", late)
+	f.wantNormalClosure("who was connected", idle)
+
+	f.clock.Advance(time.Minute)
+	_, err = f.client.DialInvited(f.ctx, f.invitation(), api3)
+	f.wantHelp(err, "Invalid handshake: Invitation already deleted")
+}
+
+// TestDeliveryOverHTTP lets a claimer ask for its step only.
+func TestDeliveryOverHTTP(t *testing.T) {
+	f := newFixture(t)
+	f.putWords()
+	f.finish()
+	claimer := f.client.InvitedRPC(f.invitation(), api3)
+	for range 2 {
+		f.wantWelcome("within a minute", claimer.Commands)
+	}
+	for name, send := range map[string]func() error{
+		"other words": func() error { _, err := communicate(f, claimer.Commands, "other"); return err },
+		"info":        func() error { _, err := claimer.InviteInfo(f.ctx, &protocol.InviteInfoRequest{}); return err },
+		"ping":        func() error { _, err := claimer.Ping(f.ctx, &protocol.PingRequest{}); return err },
+		"step 1": func() error {
+			_, err := claimer.Invite1ClaimerWaitPeer(f.ctx, &protocol.Invite1ClaimerWaitPeerRequest{})
+			return err
+		},
+		"an unknown command": func() error { _, err := claimer.RoundTrip(f.ctx, []byte("\x81\xa3cmd\xa4none")); return err },
+	} {
+		if err := send(); err == nil {
+			t.Errorf("%s is answered", name)
+		} else {
+			f.wantStatus(err, http.StatusGone)
+		}
+	}
+	f.clock.Advance(time.Minute)
+	_, err := communicate(f, claimer.Commands, "lost")
+	f.wantStatus(err, http.StatusGone)
+}
+
+// TestDeliveryOfOtherDeletions ends everything at once.
+func TestDeliveryOfOtherDeletions(t *testing.T) {
+	for _, reason := range []protocol.InvitationDeletedReason{protocol.InvitationCancelled, protocol.InvitationRotten} {
+		f := newFixture(t)
+		f.putWords()
+		idle := f.dialClaimer()
+		_, err := f.connect("alice@dev1", api3).InviteDelete(f.ctx, &protocol.InviteDeleteRequest{Token: pendingToken, Reason: reason})
+		f.ok(err)
+		f.wantNormalClosure(string(reason), idle)
+		_, err = f.client.DialInvited(f.ctx, f.invitation(), api3)
+		f.wantHelp(err, "Invalid handshake: Invitation already deleted")
+		_, err = communicate(f, f.client.InvitedRPC(f.invitation(), api3).Commands, "lost")
+		f.wantStatus(err, http.StatusGone)
+	}
+}
+
+// wantHelp wants a refused handshake.
+func (f *fixture) wantHelp(err error, help string) {
+	f.t.Helper()
+	if refused, ok := errors.AsType[*client.HandshakeError](err); !ok || refused.Help != help {
+		f.t.Errorf("handshake: %v, want %q", err, help)
+	}
+}
