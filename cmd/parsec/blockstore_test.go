@@ -53,6 +53,7 @@ func TestOpenBlockStore(t *testing.T) {
 		{[]string{"RAID1:1:MOCKED", "RAID1:0:" + s3}, "RAID1 of 2 nodes"},
 		{[]string{"RAID1:0:POSTGRESQL", "RAID1:1:POSTGRESQL"}, "RAID1 of 2 nodes"},
 		{[]string{"RAID5:0:MOCKED", "RAID5:1:" + s3, "RAID5:2:" + swift}, "RAID5 of 3 nodes"},
+		{[]string{"RAID5:4:MOCKED", "RAID5:0:MOCKED", "RAID5:3:MOCKED", "RAID5:1:" + s3, "RAID5:2:" + swift}, "RAID5 of 5 nodes"},
 	} {
 		store, err := openTestBlockStore(t, test.texts...)
 		if err != nil || fmt.Sprint(store) != test.want {
@@ -82,6 +83,10 @@ func TestDegradedWrites(t *testing.T) {
 		{[]string{"RAID1:0:MOCKED", "RAID1:1:" + nobody}, true, true},
 		{[]string{"RAID5:0:MOCKED", "RAID5:1:" + nobody, "RAID5:2:MOCKED"}, false, false},
 		{[]string{"RAID5:0:MOCKED", "RAID5:1:" + nobody, "RAID5:2:MOCKED"}, true, true},
+		{[]string{"RAID5:0:MOCKED", "RAID5:1:MOCKED", "RAID5:2:MOCKED", "RAID5:3:MOCKED"}, false, true},
+		{[]string{"RAID5:0:MOCKED", "RAID5:1:MOCKED", "RAID5:2:MOCKED", "RAID5:3:" + nobody}, false, false},
+		{[]string{"RAID5:0:MOCKED", "RAID5:1:MOCKED", "RAID5:2:MOCKED", "RAID5:3:" + nobody}, true, true},
+		{[]string{"RAID5:0:MOCKED", "RAID5:1:MOCKED", "RAID5:2:" + nobody, "RAID5:3:" + nobody}, true, false},
 		{[]string{"RAID0:0:" + nobody}, true, false},
 	} {
 		settings, err := config.ParseBlockstore(test.texts)

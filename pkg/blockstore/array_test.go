@@ -218,7 +218,7 @@ func wantPieces(t *testing.T, nodes []*fakeNode, level int, id parsec.BlockID, b
 // Lists tell what is not there, or has another length, of the blocks that are
 // asked for among others.
 func TestSurvey(t *testing.T) {
-	for _, shape := range []struct{ level, nodes int }{{0, 1}, {0, 3}, {1, 2}, {5, 3}} {
+	for _, shape := range []struct{ level, nodes int }{{0, 1}, {0, 3}, {1, 2}, {5, 3}, {5, 4}, {5, 6}} {
 		t.Run(fmt.Sprintf("RAID%d of %d", shape.level, shape.nodes), func(t *testing.T) {
 			nodes, stores := newFakeNodes(shape.nodes)
 			array := openArray(t, shape.level, stores)

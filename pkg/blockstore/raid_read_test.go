@@ -54,56 +54,66 @@ var nodeStates = []struct {
 	{"well", nil}, {"absent", absent}, {"broken", broken}, {"hanging", hanging}, {"damaged", damaged},
 }
 
-// Every combination of states of three nodes: a block is read where enough
-// nodes have it, and is said not to exist only where all say so.
+// Every combination of states of nodes: a block is read where enough nodes have
+// it, and is said not to exist only where all say so.
 func TestRAIDReadsOfAllStates(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for _, level := range []int{1, 5} {
-			needed := map[int]int{1: 1, 5: 2}[level]
-			for combination := range len(nodeStates) * len(nodeStates) * len(nodeStates) {
-				nodes, stores := newFakeNodes(3)
-				raid := openRAID(t, level, stores, false, nil)
-				id, block := newBlockID(), blockOf(1000)
-				mustCreate(t, raid, id, block)
-				well, missing := 0, 0
-				var names []string
-				for i, rest := 0, combination; i < 3; i, rest = i+1, rest/len(nodeStates) {
-					state := nodeStates[rest%len(nodeStates)]
-					nodes[i].set(state.state, nil)
-					names = append(names, state.name)
-					switch state.name {
-					case "well":
-						well++
-					case "absent":
-						missing++
-					}
+	for _, shape := range []struct{ level, nodes, needed int }{{1, 2, 1}, {1, 3, 1}, {5, 3, 2}, {5, 4, 3}, {5, 5, 4}} {
+		t.Run(fmt.Sprintf("RAID%d of %d", shape.level, shape.nodes), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				combinations := 1
+				for range shape.nodes {
+					combinations *= len(nodeStates)
 				}
-				name := fmt.Sprintf("RAID%d %v", level, names)
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				got := make([]byte, len(block))
-				err := raid.Read(ctx, organization(t), id, nil, got)
-				cancel()
-				switch {
-				case well >= needed:
-					if err != nil || !bytes.Equal(got, block) {
-						t.Errorf("%s: %v, or other bytes", name, err)
-					}
-				case missing == 3:
-					if !errors.Is(err, backend.ErrBlockNotFound) {
-						t.Errorf("%s: %v, want not found", name, err)
-					}
-				case err == nil || errors.Is(err, backend.ErrBlockNotFound):
-					t.Errorf("%s: %v, want another failure than not found", name, err)
+				for combination := range combinations {
+					readOfStates(t, shape.level, shape.nodes, shape.needed, combination)
 				}
-				for i, node := range nodes {
-					if _, _, running := node.counts(); running != 0 {
-						t.Errorf("%s: node %d is read after the end", name, i)
-					}
-				}
-				raid.Close()
-			}
+			})
+		})
+	}
+}
+
+// readOfStates reads from nodes whose states a number tells.
+func readOfStates(t *testing.T, level, count, needed, combination int) {
+	t.Helper()
+	nodes, stores := newFakeNodes(count)
+	raid := openRAID(t, level, stores, false, nil)
+	defer raid.Close()
+	id, block := newBlockID(), blockOf(1000)
+	mustCreate(t, raid, id, block)
+	well, missing := 0, 0
+	var names []string
+	for i, rest := 0, combination; i < count; i, rest = i+1, rest/len(nodeStates) {
+		state := nodeStates[rest%len(nodeStates)]
+		nodes[i].set(state.state, nil)
+		names = append(names, state.name)
+		switch state.name {
+		case "well":
+			well++
+		case "absent":
+			missing++
 		}
-	})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	got := make([]byte, len(block))
+	err := raid.Read(ctx, organization(t), id, nil, got)
+	switch {
+	case well >= needed:
+		if err != nil || !bytes.Equal(got, block) {
+			t.Errorf("%v: %v, or other bytes", names, err)
+		}
+	case missing == count:
+		if !errors.Is(err, backend.ErrBlockNotFound) {
+			t.Errorf("%v: %v, want not found", names, err)
+		}
+	case err == nil || errors.Is(err, backend.ErrBlockNotFound):
+		t.Errorf("%v: %v, want another failure than not found", names, err)
+	}
+	for i, node := range nodes {
+		if _, _, running := node.counts(); running != 0 {
+			t.Errorf("%v: node %d is read after the end", names, i)
+		}
+	}
 }
 
 func TestRAIDRepairs(t *testing.T) {
@@ -139,33 +149,35 @@ func TestRAIDRepairs(t *testing.T) {
 		{"RAID5 empty", 5, 1, replace(func([]byte) []byte { return nil })},
 		{"RAID5 wrong length inside", 5, 0, replace(func(stored []byte) []byte { stored[1]++; return stored })},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
-				nodes, stores := newFakeNodes(3)
-				raid := openRAID(t, test.level, stores, false, &log)
-				defer raid.Close()
-				var id parsec.BlockID // RAID1 asks node 0 first.
-				block := blockOf(1000)
-				mustCreate(t, raid, id, block)
-				want, err := blockstoretest.Stored(t.Context(), nodes[test.node].Memory, organization(t), id)
-				if err != nil {
-					t.Fatal(err)
-				}
-				test.damage(t, nodes[test.node], id)
-				wantBlock(t, raid, id, block)
-				synctest.Wait()
-				wantBlock(t, nodes[test.node].Memory, id, want)
-				_, creates, _ := nodes[test.node].counts()
-				if creates != 2 {
-					t.Errorf("the node was written %d times, want 2", creates)
-				}
-				if line := log.String(); strings.Count(line, "\n") != 1 ||
-					!strings.Contains(line, fmt.Sprintf(`msg="block repaired: it was missing or damaged" node="node %d (memory)" block=CoolOrg/`, test.node)) {
-					t.Errorf("logged %q", line)
-				}
+		for _, count := range []int{3, 4, 5, 7} {
+			t.Run(fmt.Sprintf("%s of %d", test.name, count), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var log bytes.Buffer
+					nodes, stores := newFakeNodes(count)
+					raid := openRAID(t, test.level, stores, false, &log)
+					defer raid.Close()
+					var id parsec.BlockID // RAID1 asks node 0 first.
+					block := blockOf(1000)
+					mustCreate(t, raid, id, block)
+					want, err := blockstoretest.Stored(t.Context(), nodes[test.node].Memory, organization(t), id)
+					if err != nil {
+						t.Fatal(err)
+					}
+					test.damage(t, nodes[test.node], id)
+					wantBlock(t, raid, id, block)
+					synctest.Wait()
+					wantBlock(t, nodes[test.node].Memory, id, want)
+					_, creates, _ := nodes[test.node].counts()
+					if creates != 2 {
+						t.Errorf("the node was written %d times, want 2", creates)
+					}
+					if line := log.String(); strings.Count(line, "\n") != 1 ||
+						!strings.Contains(line, fmt.Sprintf(`msg="block repaired: it was missing or damaged" node="node %d (memory)" block=CoolOrg/`, test.node)) {
+						t.Errorf("logged %q", line)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -254,13 +266,14 @@ func TestRAID5TwoWrongChunks(t *testing.T) {
 // While a node hangs, reads take at most twice as long as when all are well.
 // The time is that of the bubble.
 func TestRAIDHedgesReads(t *testing.T) {
-	for _, level := range []int{1, 5} {
-		for hung := range 3 {
-			t.Run(fmt.Sprintf("RAID%d node %d", level, hung), func(t *testing.T) {
+	for _, shape := range []struct{ level, nodes int }{{1, 3}, {5, 3}, {5, 5}} {
+		level := shape.level
+		for hung := range shape.nodes {
+			t.Run(fmt.Sprintf("RAID%d of %d node %d", level, shape.nodes, hung), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var log bytes.Buffer
 					const usual = 10 * time.Millisecond
-					nodes, stores := newFakeNodes(3)
+					nodes, stores := newFakeNodes(shape.nodes)
 					raid := openRAID(t, level, stores, false, &log)
 					defer raid.Close()
 					for _, node := range nodes {
@@ -294,7 +307,7 @@ func TestRAIDHedgesReads(t *testing.T) {
 					for range 50 {
 						read()
 					}
-					if level == 5 && hung == 2 {
+					if level == 5 && hung == shape.nodes-1 {
 						return // The parity is not read.
 					}
 					name := fmt.Sprintf(`node="node %d (memory)" operation=read`, hung)
@@ -368,7 +381,7 @@ func TestRAIDReady(t *testing.T) {
 	}{
 		{0, 3, 0, true}, {0, 3, 1, false},
 		{1, 3, 2, true}, {1, 3, 3, false}, {1, 1, 1, false},
-		{5, 3, 1, true}, {5, 3, 2, false},
+		{5, 3, 1, true}, {5, 3, 2, false}, {5, 4, 1, true}, {5, 4, 2, false}, {5, 7, 1, true}, {5, 7, 2, false}, {5, 7, 6, false},
 	} {
 		nodes, stores := newFakeNodes(test.nodes)
 		for _, node := range nodes[:test.broken] {

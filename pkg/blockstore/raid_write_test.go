@@ -39,6 +39,10 @@ func TestRAIDCreates(t *testing.T) {
 		{"two broken", states{broken, nil, broken}, false, false, 0},
 		{"two broken, the other slow to end", states{broken, broken, slowToEnd}, false, false, 2*time.Second + 5*time.Millisecond},
 		{"all broken", states{broken, broken, broken}, false, false, 0},
+		{"five, all well", states{nil, nil, nil, nil, nil}, true, true, 0},
+		{"five, the fourth broken", states{nil, nil, nil, broken, nil}, false, true, 0},
+		{"five, the last broken", states{nil, nil, nil, nil, broken}, false, true, 0},
+		{"five, the last two broken", states{nil, nil, nil, broken, broken}, false, false, 0},
 		{"one broken, one hangs", states{broken, nil, slowToEnd}, false, false, 30*time.Second + 5*time.Millisecond},
 	} {
 		for _, level := range []int{1, 5} {
@@ -46,7 +50,7 @@ func TestRAIDCreates(t *testing.T) {
 				t.Run(fmt.Sprintf("RAID%d %s degraded %t", level, test.name, degraded), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						var log bytes.Buffer
-						nodes, stores := newFakeNodes(3)
+						nodes, stores := newFakeNodes(len(test.states))
 						for i, state := range test.states {
 							nodes[i].set(nil, state)
 						}
@@ -164,10 +168,10 @@ func TestRAID1OfOneNode(t *testing.T) {
 // What was stored without a node can be read without that node, and without
 // none: each node that is asked and has nothing is given its part.
 func TestRAIDReadsDegradedWrites(t *testing.T) {
-	for _, level := range []int{1, 5} {
-		for lost := range 3 {
-			nodes, stores := newFakeNodes(3)
-			raid := openRAID(t, level, stores, true, nil)
+	for _, shape := range []struct{ level, nodes int }{{1, 2}, {1, 3}, {5, 3}, {5, 4}, {5, 5}, {5, 7}} {
+		for lost := range shape.nodes {
+			nodes, stores := newFakeNodes(shape.nodes)
+			raid := openRAID(t, shape.level, stores, true, nil)
 			nodes[lost].set(nil, broken)
 			id := newBlockID()
 			mustCreate(t, raid, id, blockOf(1000))

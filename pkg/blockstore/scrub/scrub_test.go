@@ -173,9 +173,10 @@ func mustDelete(t *testing.T, node blockstore.Inventory, block backend.StoredBlo
 // seen by a deep check only.
 func TestCheckAndRepair(t *testing.T) {
 	const count = 2500
-	for _, level := range []int{1, 5} {
-		t.Run(fmt.Sprintf("RAID%d", level), func(t *testing.T) {
-			memories, array, raid := nodes(t, level, 3)
+	for _, shape := range []struct{ level, nodes int }{{1, 3}, {5, 3}, {5, 5}} {
+		t.Run(fmt.Sprintf("RAID%d of %d", shape.level, shape.nodes), func(t *testing.T) {
+			level := shape.level
+			memories, array, raid := nodes(t, level, shape.nodes)
 			x := newIndex()
 			x.fill(t, raid, count)
 			check := func(options scrub.CheckOptions) *outcome {
