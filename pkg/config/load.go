@@ -28,14 +28,14 @@ type failure struct{ error }
 // Source is the kind of place that a setting came from.
 type Source string
 
-// The sources, from the strongest; --dev sits between the arguments and the
-// variables for the settings that it sets.
+// The sources, from the strongest; --dev takes the place of the defaults of the
+// settings that it sets.
 const (
 	FromCommandArguments Source = "PARSEC_CMD_ARGS"
 	FromCommandLine      Source = "command line"
-	FromDevelopment      Source = "--dev"
 	FromVariable         Source = "variable"
 	FromFile             Source = "file"
+	FromDevelopment      Source = "--dev"
 	FromDefault          Source = "default"
 )
 
@@ -72,7 +72,7 @@ type Loaded struct {
 }
 
 // Load resolves every setting: PARSEC_CMD_ARGS, then the command line, then
-// --dev, then variables or their files, then defaults. An error is a
+// variables or their files, then --dev, then defaults. An error is a
 // *UsageError, or else a reason why the server could not start.
 func Load(arguments []Argument, environment Environment) (Loaded, error) {
 	l := loader{arguments: arguments, environment: environment}
@@ -246,17 +246,17 @@ func (l *loader) resolve(setting Setting) (resolved, error) {
 	if found := l.fromArguments(setting); found.given() {
 		return found, nil
 	}
+	for _, variable := range setting.variables() {
+		if found, err := l.fromVariable(setting, variable); err != nil || found.given() {
+			return found, err
+		}
+	}
 	if l.development && setting.development != nil {
 		found := resolved{source: FromDevelopment}
 		if text := setting.development(&l.config); text != "" {
 			found.texts = []string{text}
 		}
 		return found, nil
-	}
-	for _, variable := range setting.variables() {
-		if found, err := l.fromVariable(setting, variable); err != nil || found.given() {
-			return found, err
-		}
 	}
 	found := resolved{source: FromDefault, name: setting.Name}
 	text := setting.Default

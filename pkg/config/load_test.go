@@ -90,7 +90,8 @@ func TestLoadPrecedence(t *testing.T) {
 		{"last of the command line", typed("port=2", "port=3"), nil, "port", "3", "command line"},
 		{"PARSEC_CMD_ARGS over command line", slices.Concat(typed("port=2"), expanded("port=4")), nil, "port", "4", "PARSEC_CMD_ARGS"},
 		{"wrong text that another overrides", slices.Concat(typed("port=two"), expanded("port=4")), nil, "port", "4", "PARSEC_CMD_ARGS"},
-		{"--dev over variable", typed("dev"), map[string]string{"PARSEC_EMAIL_HOST": "mail"}, "email-host", "MOCKED", "--dev"},
+		{"variable over --dev", typed("dev"), map[string]string{"PARSEC_EMAIL_HOST": "mail"}, "email-host", "mail", "variable PARSEC_EMAIL_HOST"},
+		{"--dev over empty variable", typed("dev"), map[string]string{"PARSEC_EMAIL_HOST": ""}, "email-host", "MOCKED", "--dev"},
 		{"command line over --dev", typed("dev", "email-host=mail"), nil, "email-host", "mail", "command line"},
 		{"variable that --dev leaves alone", typed("dev"), map[string]string{"PARSEC_PORT": "1"}, "port", "1", "variable PARSEC_PORT"},
 		{"secret file", nil, map[string]string{"PARSEC_EMAIL_HOST_PASSWORD_FILE": secretFile}, "email-host-password", mask, "file " + secretFile + " (PARSEC_EMAIL_HOST_PASSWORD_FILE)"},
@@ -339,13 +340,42 @@ func TestLoadRefusesLongSecretFiles(t *testing.T) {
 }
 
 func TestLoadDevelopment(t *testing.T) {
-	config := mustLoad(t, typed("dev"), map[string]string{
-		"PARSEC_DB": "postgresql://db", "PARSEC_ADMINISTRATION_TOKEN": "t", "PARSEC_PORT": "7000", "PARSEC_DEBUG": "no",
-		"PARSEC_BACKEND_ADDR": "parsec://example.com", "PARSEC_BLOCKSTORE": "POSTGRESQL", "PARSEC_EMAIL_SENDER": "a@b.c",
-	}).Config
+	config := mustLoad(t, typed("dev"), map[string]string{"PARSEC_PORT": "7000"}).Config
 	if !config.Development || !config.Debug || !config.Database.Mocked() || config.Blockstore.Kind != BlockstoreMemory ||
-		config.AdministrationToken.Reveal() != "s3cr3t" || config.Email.Host != Mocked || config.Email.Sender.Address != "no-reply@parsec.com" {
+		config.AdministrationToken.Reveal() != "s3cr3t" || config.Email.Host != Mocked || config.Email.Sender.Address != "no-reply@parsec.com" ||
+		config.ServerAddress.String() != "parsec://localhost:7000?no_ssl=true" {
 		t.Errorf("got %+v", config)
+	}
+	// Each of these yields to what was asked for, by itself.
+	for variable, item := range map[string]struct {
+		text string
+		kept func(Config) bool
+	}{
+		"PARSEC_DB":                   {"postgresql://db", func(c Config) bool { return !c.Database.Mocked() }},
+		"PARSEC_ADMINISTRATION_TOKEN": {goodToken, func(c Config) bool { return c.AdministrationToken.Reveal() == goodToken }},
+		"PARSEC_DEBUG":                {"no", func(c Config) bool { return !c.Debug }},
+		"PARSEC_BACKEND_ADDR":         {"parsec://example.com", func(c Config) bool { return c.ServerAddress.String() == "parsec://example.com" }},
+		"PARSEC_BLOCKSTORE":           {"s3::region:bucket:key:secret", func(c Config) bool { return c.Blockstore.Kind == BlockstoreS3 }},
+		"PARSEC_EMAIL_HOST":           {"mail.example.com", func(c Config) bool { return c.Email.Host == "mail.example.com" }},
+		"PARSEC_EMAIL_SENDER":         {"a@b.c", func(c Config) bool { return c.Email.Sender.Address == "a@b.c" }},
+	} {
+		config := mustLoad(t, typed("dev"), map[string]string{variable: item.text}).Config
+		if !item.kept(config) {
+			t.Errorf("%s: not kept", variable)
+		}
+		others := 0
+		for _, setting := range []bool{
+			config.Database.Mocked(), config.AdministrationToken.Reveal() == "s3cr3t", config.Debug, config.Blockstore.Kind == BlockstoreMemory,
+			config.ServerAddress.String() == "parsec://localhost:6777?no_ssl=true", config.Email.Host == Mocked,
+			config.Email.Sender.Address == "no-reply@parsec.com",
+		} {
+			if setting {
+				others++
+			}
+		}
+		if others != 6 {
+			t.Errorf("%s: --dev sets %d others", variable, others)
+		}
 	}
 	certificate := writeFile(t, "certificate")
 	for _, row := range []struct {

@@ -226,7 +226,7 @@ var settings = []Setting{
 		Aliases: []Alias{{Variable: "DEBUG", Since: "2.5"}},
 	}, {
 		Name: developmentOption, Kind: Flag, Default: "false", Since: "1.13", Group: groupServer,
-		Help:  "Run a server to develop with: in memory, and with a known administration token. Overrides variables, not the command line.",
+		Help:  "Run a server to develop with: in memory, and with a known administration token. What is set otherwise stays: --dev overrides nothing.",
 		parse: into(func(c *Config) *bool { return &c.Development }, parseBoolean),
 	},
 }
