@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"runtime/pprof"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -26,8 +28,10 @@ func (p program) backendRunCommand() *cobra.Command {
 			return err
 		}
 		defer func() { err = errors.Join(err, output.Close()) }()
+		ignoreOthers()
+		defer onSignal(syscall.SIGQUIT, func() { _ = pprof.Lookup("goroutine").WriteTo(p.stderr, 1) })()
 		if output.IsFile() {
-			defer onHangup(func() {
+			defer onSignal(syscall.SIGHUP, func() {
 				if err := output.Reopen(); err != nil {
 					log.Error("the log goes on in the old file", "error", err)
 				}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
@@ -14,11 +15,34 @@ var (
 	errTerminated  = errors.New("terminated")
 )
 
-// onHangup calls do at each SIGHUP, which then does not end the process. stop
-// must be called.
-func onHangup(do func()) (stop func()) {
+// lastSignal is the highest number of a signal.
+const lastSignal = 64
+
+// heeded are the signals that a server leaves to the system and to Go: those
+// that stop it, those of faults and of job control, and those that Go's runtime
+// uses. SIGQUIT and SIGHUP are heard elsewhere.
+var heeded = []syscall.Signal{
+	syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL, syscall.SIGABRT,
+	syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGSYS,
+	syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGCONT,
+	syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPROF,
+}
+
+// ignoreOthers has no signal end the process but those that stop it: platforms,
+// and readers of its output that end, send others.
+func ignoreOthers() {
+	for number := syscall.Signal(1); number <= lastSignal; number++ {
+		if !slices.Contains(heeded, number) {
+			signal.Ignore(number)
+		}
+	}
+}
+
+// onSignal calls do at each of a signal, which then does not end the process.
+// stop must be called.
+func onSignal(heard os.Signal, do func()) (stop func()) {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP)
+	signal.Notify(signals, heard)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -90,11 +90,11 @@ type process struct {
 var startUpLine = regexp.MustCompile(`^Starting Parsec Backend on 127\.0\.0\.1:(\d+) \(db=MOCKED blockstore=MOCKED .* backend_addr=(parsec://\S+)\)\n$`)
 
 // run waits for the start-up line.
-func (b binary) run(t *testing.T) *process {
+func (b binary) run(t *testing.T, arguments ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	p := &process{t: t, ctx: ctx, command: b.command(ctx, "backend", "run", "--dev", "--port", "0")}
+	p := &process{t: t, ctx: ctx, command: b.command(ctx, append([]string{"backend", "run", "--dev", "--port", "0"}, arguments...)...)}
 	p.command.Stderr = &p.stderr
 	output, err := p.command.StdoutPipe()
 	if err != nil {

@@ -192,7 +192,7 @@ var settings = []Setting{
 		parse: into(func(c *Config) *telemetry.Format { return &c.Log.Format }, parseLogFormat),
 	}, {
 		Name: "log-file", Short: "o", Variable: "PARSEC_LOG_FILE", Kind: File, Since: "1.13", Group: groupObservation,
-		Help:  "File that logs are appended to, opened again at SIGHUP. The standard error if not given, or if it is - (a dash).",
+		Help:  "File that logs are appended to, opened again at SIGHUP, and within a second or two when it was moved away. The standard error if not given, or if it is - (a dash).",
 		parse: into(func(c *Config) *string { return &c.Log.File }, parseText),
 	}, {
 		Name: "log-filter", Variable: "PARSEC_LOG_FILTER", Kind: Text, Since: "1.13", Until: "2.2.3", Group: groupObservation,

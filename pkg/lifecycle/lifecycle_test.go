@@ -196,9 +196,7 @@ func TestAcceptErrors(t *testing.T) {
 		for range 25 {
 			listener.errors = append(listener.errors, &net.OpError{Op: "accept", Err: syscall.EMFILE})
 		}
-		for _, err := range []error{syscall.ENOBUFS, syscall.EPROTO, syscall.EPERM, nil, syscall.EMFILE, nil} {
-			listener.errors = append(listener.errors, err)
-		}
+		listener.errors = append(listener.errors, syscall.ENOBUFS, syscall.EPROTO, syscall.EPERM, nil, syscall.EMFILE, nil)
 		socket := lifecycle.NewSocket(listener, slog.New(slog.NewTextHandler(&log, nil)))
 		begun := time.Now()
 		for range 2 {

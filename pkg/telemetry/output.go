@@ -5,7 +5,12 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 )
+
+// lookInterval is the least time between two looks at whether the file of the
+// log is still the one that has its name.
+const lookInterval = time.Second
 
 // Output is where a log goes. Its methods are safe for concurrent use.
 type Output struct {
@@ -13,6 +18,7 @@ type Output struct {
 
 	mu     sync.Mutex
 	writer io.Writer
+	looked time.Time
 }
 
 // openOutput appends to the file of the options, or writes to stderr.
@@ -49,10 +55,35 @@ func (o *Output) Reopen() error {
 		return err
 	}
 	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.swap(file)
+}
+
+// swap goes on in another file.
+func (o *Output) swap(file *os.File) error {
 	before := o.writer
 	o.writer = file
-	o.mu.Unlock()
 	return before.(*os.File).Close()
+}
+
+// follow goes on in the file that now has the name, if the one that had it was
+// moved or removed, and nobody has said so by SIGHUP. If there can be none, the
+// log goes on where it went.
+func (o *Output) follow(now time.Time) {
+	if now.Sub(o.looked) < lookInterval {
+		return
+	}
+	o.looked = now
+	current, err := o.writer.(*os.File).Stat()
+	if err != nil {
+		return
+	}
+	if named, err := os.Stat(o.path); err == nil && os.SameFile(current, named) {
+		return
+	}
+	if file, err := openLogFile(o.path); err == nil {
+		_ = o.swap(file) // the old one is gone for us, however it closes
+	}
 }
 
 // Close ends the log. It does not close the standard error.
@@ -69,5 +100,8 @@ func (o *Output) Close() error {
 func (o *Output) Write(line []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.IsFile() {
+		o.follow(time.Now())
+	}
 	return o.writer.Write(line)
 }

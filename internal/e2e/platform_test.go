@@ -1,0 +1,132 @@
+package e2e_test
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestPlatform does to the server what platforms do to processes.
+func TestPlatform(t *testing.T) {
+	t.Parallel()
+	parsecCommand := buildBinary(t)
+	for name, test := range map[string]func(*testing.T, binary){
+		"signals":  testSignals,
+		"streams":  testStreams,
+		"log file": testLogFile,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, parsecCommand)
+		})
+	}
+}
+
+// lastSignal is the highest number of a signal.
+const lastSignal = 64
+
+// testSignals sends all that would end a process, but for those that stop this
+// one, and those of faults.
+func testSignals(t *testing.T, b binary) {
+	ends := map[syscall.Signal]bool{
+		syscall.SIGTERM: true, syscall.SIGINT: true, syscall.SIGKILL: true, syscall.SIGABRT: true,
+		syscall.SIGSEGV: true, syscall.SIGBUS: true, syscall.SIGFPE: true, syscall.SIGILL: true, syscall.SIGTRAP: true, syscall.SIGSYS: true,
+		syscall.SIGSTOP: true, syscall.SIGTSTP: true, syscall.SIGTTIN: true, syscall.SIGTTOU: true,
+		32: true, 33: true, 34: true, // of the C library, which Go leaves alone
+	}
+	p := b.run(t)
+	for number := syscall.Signal(1); number <= lastSignal; number++ {
+		if ends[number] {
+			continue
+		}
+		for range 2 {
+			if err := p.command.Process.Signal(number); err != nil {
+				t.Fatalf("%d (%s): %v", number, number, err)
+			}
+		}
+		p.wantServing()
+	}
+	p.stop(syscall.SIGTERM)
+	if !strings.Contains(p.stderr.String(), "goroutine profile:") {
+		t.Error("SIGQUIT does not tell what runs")
+	}
+}
+
+// wantServing checks that the server answers, and has it write to its log.
+func (p *process) wantServing() {
+	p.t.Helper()
+	for range 3 {
+		request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, p.address.HTTPOrigin()+"/administration/stats", nil)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer wrong") // a warning
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+	}
+}
+
+// testStreams has everybody gone who read what the server prints.
+func testStreams(t *testing.T, b binary) {
+	p := b.run(t)
+	_ = p.stop(syscall.SIGTERM) // its address is free
+	_, port, _ := strings.Cut(strings.TrimPrefix(p.address.HTTPOrigin(), "http://"), ":")
+	command := b.command(p.ctx, "backend", "run", "--dev", "--port", port, "--log-level", "DEBUG")
+	stdout, stderr := must(command.StdoutPipe()), must(command.StderrPipe())
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(stdout, first); err != nil {
+		t.Fatal(err)
+	}
+	_ = stdout.Close()
+	_ = stderr.Close()
+	q := &process{t: t, ctx: p.ctx, command: command, address: p.address}
+	q.wantServing()
+	q.wantServing()
+	if err := command.Process.Signal(os.Interrupt); err != nil { // which prints a word at the end
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// testLogFile has the log moved away without a word.
+func testLogFile(t *testing.T, b binary) {
+	path := filepath.Join(t.TempDir(), "log")
+	p := b.run(t, "--log-file", path)
+	p.wantServing()
+	for _, change := range []func() error{
+		func() error { return os.Rename(path, path+".1") },
+		func() error { return os.Remove(path) },
+		func() error { return os.Truncate(path, 0) },
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		ticker := time.NewTicker(50 * time.Millisecond)
+		for written := false; !written; {
+			p.wantServing()
+			content, err := os.ReadFile(path)
+			written = err == nil && strings.Contains(string(content), "wrong administration token")
+			select {
+			case <-ticker.C:
+			case <-p.ctx.Done():
+				t.Fatal("nothing is written to the new file")
+			}
+		}
+		ticker.Stop()
+	}
+	p.stop(syscall.SIGTERM)
+}
