@@ -76,7 +76,7 @@ func conduit(name string, side backend.Side) func(*testing.T) retried {
 		if side == backend.ClaimerSide {
 			said = "second"
 		}
-		return retried{fixture: p.fixture, waits: name == "1" || name == "4", again: func(ctx context.Context) error {
+		return retried{fixture: p.fixture, waits: name == "1", again: func(ctx context.Context) error {
 			_, err := p.run(ctx, step{number, side}, said)
 			return err
 		}}
