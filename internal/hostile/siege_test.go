@@ -237,35 +237,48 @@ func (h *hostile) request(method, target string, length int, begun []byte, heade
 	return err
 }
 
-// upgrade gives a WebSocket that has read its challenge.
-func (h *hostile) upgrade() error {
+// upgraded gives the challenge of a WebSocket.
+func (h *hostile) upgraded() (challenge []byte, err error) {
 	if _, err := io.WriteString(h, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"); err != nil {
-		return err
+		return nil, err
 	}
 	response, err := http.ReadResponse(h.read, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if response.StatusCode != http.StatusSwitchingProtocols {
-		return errRefused
+		return nil, errRefused
 	}
-	_, err = h.receive()
-	return err
+	told, err := h.receive()
+	if err != nil {
+		return nil, err
+	}
+	var frame protocol.ChallengeFrame
+	err = wire.Unmarshal(told, &frame)
+	return frame.Challenge, err
 }
 
 var errRefused = errors.New("refused")
 
-// send sends one frame, as the beginning of a message if more is to come.
+// send sends one message, or all but its last byte if more is to come.
 func (h *hostile) send(message []byte, more bool) error {
-	const binaryFrame, final, masked = 0x2, 0x80, 0x80
-	head := byte(binaryFrame)
-	if !more {
-		head |= final
+	size := len(message)
+	if more {
+		size++
 	}
-	frame := binary.BigEndian.AppendUint64([]byte{head, masked | 127}, uint64(len(message)))
-	frame = append(frame, 0, 0, 0, 0) // the mask
-	_, err := h.Write(append(frame, message...))
+	if err := h.begin(size); err != nil {
+		return err
+	}
+	_, err := h.Write(message)
+	return err
+}
+
+// begin sends the head of a frame of size bytes, which is a message.
+func (h *hostile) begin(size int) error {
+	const binaryMessage, masked = 0x82, 0x80
+	frame := binary.BigEndian.AppendUint64([]byte{binaryMessage, masked | 127}, uint64(size))
+	_, err := h.Write(append(frame, 0, 0, 0, 0)) // the mask
 	return err
 }
 
@@ -293,16 +306,20 @@ func message(fields ...wire.Field) []byte { return must(wire.AppendMap(nil, fiel
 
 // anonymous gives an anonymous WebSocket of API 1.
 func (h *hostile) anonymous() error {
-	if err := h.upgrade(); err != nil {
+	if _, err := h.upgraded(); err != nil {
 		return err
 	}
-	err := h.send(message(
+	if err := h.send(message(
 		wire.Field{Key: "handshake", Value: "answer"}, wire.Field{Key: "type", Value: "anonymous"},
 		wire.Field{Key: "client_api_version", Value: parsec.APIVersion{Major: 1, Minor: 3}},
-		wire.Field{Key: "organization_id", Value: organization}, wire.Field{Key: "rvk", Value: nil}), false)
-	if err != nil {
+		wire.Field{Key: "organization_id", Value: organization}, wire.Field{Key: "rvk", Value: nil}), false); err != nil {
 		return err
 	}
+	return h.accepted()
+}
+
+// accepted reads the result of a handshake.
+func (h *hostile) accepted() error {
 	result, err := h.receive()
 	if told, _ := wire.LookupString(result, "result"); err == nil && told != "ok" {
 		return errRefused

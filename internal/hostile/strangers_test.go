@@ -91,7 +91,7 @@ func TestHalfOpenHandshakes(t *testing.T) {
 		s.each(count, func(i int) {
 			h, err := s.dial(i)
 			if err == nil {
-				err = h.upgrade()
+				_, err = h.upgraded()
 			}
 			if err == nil {
 				_ = h.send(make([]byte, 60<<10), true)
