@@ -158,7 +158,7 @@ func ofOrganization(handle func(call *administrationCall, organization *backend.
 
 // body reads the form of the request with parse.
 func (call *administrationCall) body(parse func(body []byte) error) error {
-	held := call.server.strangers.share(call.by.Address)
+	held := call.server.strangersShare(call.by.Address)
 	defer held.release()
 	body, err := readBody(call.w, call.r, maxFormBytes, held)
 	if err != nil {

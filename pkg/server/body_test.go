@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -248,5 +250,90 @@ func TestStrangersSendLittle(t *testing.T) {
 		if got := ping(server.MaxStrangerBytes); got != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s, too long: HTTP %d", target, got)
 		}
+	}
+}
+
+// TestUsersShareABudget has a user hold its part by messages that do not end:
+// the next one waits until one of them is gone, others do not.
+func TestUsersShareABudget(t *testing.T) {
+	// A part of 4 of the memory, of which a user has half: three ordinary
+	// messages.
+	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.Memory = 32 << 20 })
+	var held []*rawConn
+	for range 3 {
+		raw := f.dialRaw("bob@dev1", api3)
+		raw.writeFrame(opBinary, false, make([]byte, 20<<10))
+		raw.writeFrame(opPing, true, nil) // its pong tells that the message is being read
+		raw.readFrame()
+		held = append(held, raw)
+	}
+	large := message("ping", wire.Field{Key: "ping", Value: strings.Repeat("x", 100<<10)})
+	waiting := f.connect("bob@dev1")
+	f.ok(waiting.Send(f.ctx, large))
+	answered := make(chan error, 1)
+	go func() {
+		_, err := waiting.Receive(f.ctx)
+		answered <- err
+	}()
+	f.wantPong(f.connect("bob@dev1")) // small
+	other := f.connect("alice@dev1")
+	for range 100 { // meanwhile the fourth has come
+		f.ok(other.Send(f.ctx, large))
+		f.receive(other)
+	}
+	select {
+	case err := <-answered:
+		t.Fatalf("a fourth message is answered: %v", err)
+	default:
+	}
+	f.ok(held[0].conn.Close())
+	f.ok(<-answered)
+}
+
+// TestLargeRepliesWait has a user ask for many blocks at the same time: as many
+// are read as it may hold.
+func TestLargeRepliesWait(t *testing.T) {
+	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.Memory = 32 << 20 })
+	const most, count = 3, 20
+	var running, highest atomic.Int64
+	entered, leave := make(chan struct{}, count), make(chan struct{})
+	f.Server.SetHandler(protocol.BlockRead, func(ctx context.Context) (any, error) {
+		now := running.Add(1)
+		defer running.Add(-1)
+		for before := highest.Load(); now > before && !highest.CompareAndSwap(before, now); before = highest.Load() {
+		}
+		entered <- struct{}{}
+		select {
+		case <-leave:
+			return &protocol.PingReply{}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	})
+	outcomes := make(chan error, count)
+	for range count {
+		go func() {
+			_, err := f.client.AuthenticatedRPC(f.device("bob@dev1"), api3).RoundTrip(f.ctx,
+				message("block_read", wire.Field{Key: "block_id", Value: parsec.BlockID{}}))
+			outcomes <- err
+		}()
+	}
+	for range most {
+		f.await(entered)
+	}
+	other := f.connect("alice@dev1")
+	for range 10 * count { // meanwhile the others have come
+		f.wantPong(other)
+	}
+	for range count - most {
+		leave <- struct{}{}
+		f.await(entered)
+	}
+	close(leave)
+	for range count {
+		f.ok(<-outcomes)
+	}
+	if highest.Load() > most {
+		t.Errorf("%d replies at the same time, of %d that fit", highest.Load(), most)
 	}
 }

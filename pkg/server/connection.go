@@ -40,6 +40,9 @@ type connection struct {
 	guard   *guardedConn
 	address netip.Addr
 	visit   *visit
+	// held is what the message of the moment holds of its budget; nil for an
+	// administrator.
+	held *share
 	// caller is written by the handshake only, before its session opens but
 	// for the session itself.
 	caller caller
@@ -146,8 +149,10 @@ func (c *connection) live() {
 	c.identity = nil
 	switch {
 	case c.isStranger():
+		c.held = c.server.strangersShare(c.address)
 		c.socket.SetReadLimit(maxStrangerBytes)
 	case c.caller.kind == protocol.Authenticated:
+		c.held = c.server.usersShare(&c.caller.author)
 		c.socket.SetReadLimit(maxMessageBytes)
 	default:
 		c.socket.SetReadLimit(maxBodyBytes)
@@ -176,7 +181,7 @@ func (c *connection) loop() {
 			c.logEnd(err)
 			return
 		}
-		message, held, err := c.receive(reader)
+		message, err := c.receive(reader)
 		if err != nil {
 			if errors.Is(err, errNoRoom) {
 				c.close(websocket.StatusTryAgainLater)
@@ -191,29 +196,39 @@ func (c *connection) loop() {
 		ctx, open := c.begin(d.command)
 		if !open {
 			putBuffer(message)
-			held.release()
+			c.held.release()
 			return
 		}
-		go c.perform(ctx, &task{d, refusal, message, held, idle})
+		go c.perform(ctx, &task{d, refusal, message, idle})
 	}
 }
 
-// receive reads the message that began, with what it holds of the budget of
-// strangers. Each MiB of it has its time.
-func (c *connection) receive(reader io.Reader) (*[]byte, *share, error) {
-	var held *share
-	if c.isStranger() {
-		held = c.server.strangers.share(c.address)
-	}
-	message, err := readMessage(&pacedReader{Reader: reader, conn: c.guard, limit: c.server.options.BodyTimeout}, held.grow)
+// receive reads the message that began. Each MiB of it has its time. That of a
+// stranger is refused when there is no room; that of a user is not read until
+// there is.
+func (c *connection) receive(reader io.Reader) (*[]byte, error) {
+	message, err := readMessage(&pacedReader{Reader: reader, conn: c.guard, limit: c.server.options.BodyTimeout}, c.awaitRoom)
 	if err == nil {
 		err = c.guard.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
-		held.release()
-		return nil, nil, err
+		c.held.release()
+		return nil, err
 	}
-	return message, held, nil
+	c.held.settle(cap(*message))
+	return message, nil
+}
+
+// awaitRoom lets a message grow. A user's waits for all that an ordinary one
+// takes, once, and for nothing while it holds something: those who wait do not
+// wait for each other.
+func (c *connection) awaitRoom(capacity int) error {
+	if c.caller.kind != protocol.Authenticated || c.held.held > 0 || capacity <= freeBytes {
+		return c.held.grow(capacity)
+	}
+	ctx, cancel := context.WithTimeout(c.server.commands, roomWait)
+	defer cancel()
+	return c.held.await(ctx, max(capacity, maxBodyBytes))
 }
 
 // task is one message on its way to its answer.
@@ -222,7 +237,6 @@ type task struct {
 	// refusal is the answer to a message that is no request.
 	refusal *protocol.Refusal
 	message *[]byte
-	held    *share
 	idle    chan<- struct{}
 }
 
@@ -236,7 +250,7 @@ func (c *connection) perform(ctx context.Context, t *task) {
 		return
 	}
 	putBuffer(t.message)
-	t.held.release()
+	c.held.release()
 	c.finish()
 	t.idle <- struct{}{}
 }
@@ -248,9 +262,15 @@ func (c *connection) command(ctx context.Context, d decoded, refusal *protocol.R
 			refusal = protocol.Refuse(protocol.StatusTooManyRequests, hasty.Error())
 		}
 	}
-	reply, err := c.server.run(ctx, &c.caller, d, refusal)
+	room, err := c.server.admit(ctx, &c.caller, d.command)
+	defer room.release()
+	var reply *[]byte
+	if err == nil {
+		reply, err = c.server.run(ctx, &c.caller, d, refusal)
+	}
 	switch {
 	case err == nil:
+		room.settle(cap(*reply))
 		c.send(*reply)
 		putBuffer(reply)
 		c.answered()
@@ -260,6 +280,8 @@ func (c *connection) command(ctx context.Context, d decoded, refusal *protocol.R
 		// Abandoned: the next message, or the end, is being handled.
 	case isOver(err):
 		c.close(websocket.StatusNormalClosure)
+	case errors.Is(err, errNoRoom):
+		c.close(websocket.StatusTryAgainLater)
 	default:
 		c.close(websocket.StatusInternalError)
 	}

@@ -43,7 +43,7 @@ func (c *connection) handshake() bool {
 	if err != nil {
 		return false
 	}
-	held := c.server.strangers.share(c.address)
+	held := c.server.strangersShare(c.address)
 	defer held.release()
 	message, err := readMessage(reader, held.grow)
 	if err != nil {

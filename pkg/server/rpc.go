@@ -176,7 +176,11 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) {
 			if err := call.authenticate(credentials, facts, body); err != nil {
 				return err
 			}
-			call.held.release()
+			held, err := call.becomeUser(cap(body))
+			if err != nil {
+				return err
+			}
+			defer held.release()
 			return call.execute(body)
 		})
 	})
@@ -286,7 +290,7 @@ func (call *rpc) checkContentType() error {
 
 // withBody reads a body of at most most bytes, on the account of strangers.
 func (call *rpc) withBody(most int64, handle func(body []byte) error) error {
-	call.held = call.server.strangers.share(call.address)
+	call.held = call.server.strangersShare(call.address)
 	defer call.held.release()
 	body, err := readBody(call.w, call.r, most, call.held)
 	if err != nil {
@@ -294,6 +298,18 @@ func (call *rpc) withBody(most int64, handle func(body []byte) error) error {
 	}
 	defer putBuffer(body)
 	return handle(*body)
+}
+
+// becomeUser puts what the body holds on the account of its author.
+func (call *rpc) becomeUser(capacity int) (*share, error) {
+	ctx, cancel := context.WithTimeout(call.r.Context(), roomWait)
+	defer cancel()
+	held := call.server.usersShare(&call.caller.author)
+	if err := held.await(ctx, capacity); err != nil {
+		return nil, err
+	}
+	call.held.release()
+	return held, nil
 }
 
 // execute runs the command of the body and answers it.
@@ -321,6 +337,11 @@ func (call *rpc) execute(body []byte) error {
 		}
 		defer session.Close()
 	}
+	room, err := call.server.admit(ctx, &call.caller, d.command)
+	if err != nil {
+		return err
+	}
+	defer room.release()
 	reply, err := call.server.run(ctx, &call.caller, d, refusal)
 	switch {
 	case errors.Is(context.Cause(ctx), backend.ErrSessionOver):
@@ -337,6 +358,7 @@ func (call *rpc) execute(body []byte) error {
 		return err
 	}
 	defer putBuffer(reply)
+	room.settle(cap(*reply))
 	return call.reply(*reply)
 }
 

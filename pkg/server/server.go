@@ -71,8 +71,8 @@ type Options struct {
 	// BodyTimeout bounds the time that the body of a request may take, and a
 	// message of a WebSocket for each MiB; 0 is 60 s.
 	BodyTimeout time.Duration
-	// Memory is what the process may use, in bytes: what is received of
-	// strangers is bounded by a part of it. 0 is what GOMEMLIMIT says.
+	// Memory is what the process may use, in bytes: what it holds for strangers,
+	// and for users, is bounded by parts of it. 0 is what GOMEMLIMIT says.
 	Memory int64
 	// WriteTimeout bounds how long a write may make no progress; 0 is 45 s.
 	WriteTimeout time.Duration
@@ -102,8 +102,9 @@ type Server struct {
 	handler  http.Handler
 	http     *http.Server
 	visitors *visitors
-	// strangers is what may be received of clients that are not authenticated.
-	strangers *budget
+	// strangers is what may be received of clients that are not authenticated,
+	// users what the messages and replies of the others may be.
+	strangers, users *budget
 	// writes are those of strangers.
 	writes *throttle.Throttle
 
@@ -150,13 +151,15 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 	if options.Observer == nil {
 		options.Observer = Unobserved{}
 	}
-	strangers := newBudget(options.Memory)
+	memory := memoryOf(options.Memory)
+	strangers := strangersBudget(memory)
 	s := &Server{
 		backend:      b,
 		logger:       logger,
 		options:      options,
 		now:          now,
 		strangers:    strangers,
+		users:        usersBudget(memory),
 		visitors:     newVisitors(options.MaxUnauthenticatedPerAddress, strangers.total/visitorBytes),
 		writes:       throttle.New(limitedBurst, limitedInterval, options.Elapsed),
 		handlers:     handlers,
