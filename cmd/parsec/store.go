@@ -28,6 +28,7 @@ func openStore(ctx context.Context, settings config.Database, bus *event.Bus, no
 		Reread:         settings.CurrentDSN,
 		MinConnections: settings.MinConnections,
 		MaxConnections: settings.MaxConnections,
+		Migrate:        settings.Migrate,
 		Retry:          postgres.Retry{Attempts: settings.ConnectionAttempts, Pause: settings.ConnectionPause},
 		Now:            now,
 		Logger:         logger,
@@ -35,16 +36,6 @@ func openStore(ctx context.Context, settings config.Database, bus *event.Bus, no
 	opened, err := postgres.Open(ctx, options, bus)
 	if err != nil {
 		return nil, nil, err
-	}
-	if settings.Migrate {
-		applied, err := postgres.Migrate(ctx, options.DSN)
-		for _, migration := range applied {
-			logger.InfoContext(ctx, "migration applied", "file", migration.File)
-		}
-		if err != nil {
-			opened.Close()
-			return nil, nil, err
-		}
 	}
 	return opened, opened.Close, nil
 }

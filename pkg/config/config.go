@@ -232,6 +232,8 @@ func (c Config) developmentAddress(port int) string {
 // start only is no *UsageError.
 func (c Config) check() error {
 	switch {
+	case !isCarried(c.AdministrationToken.Reveal()):
+		return errTokenForm
 	case !c.Development && isWeakToken(c.AdministrationToken.Reveal()):
 		return errWeakToken
 	case c.TLS.KeyFile != "" && c.TLS.CertificateFile == "":

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,13 +23,29 @@ type Environment struct {
 	// Variables are the texts of those that the table of settings knows, with
 	// their _FILE forms and PARSEC_CMD_ARGS. Empty is unset.
 	Variables map[string]string
-	// Names are those of every PARSEC_* variable, known or not.
+	// Names are those of every PARSEC_* variable, known or not, but for
+	// ServiceLinks.
 	Names []string
+	// ServiceLinks are the PARSEC_* variables by which Kubernetes tells of
+	// services, in alphabetical order. They are no settings.
+	ServiceLinks []string
 	// Lookup finds any variable, for the references in PARSEC_CMD_ARGS.
 	Lookup func(name string) (value string, found bool)
 }
 
-// ReadEnvironment reads the environment of this process.
+// serviceLink finds the names of the variables that Kubernetes makes of a service
+// whose name begins with parsec; those of the port may be settings, too.
+var (
+	serviceLink     = regexp.MustCompile(`^PARSEC_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
+	serviceLinkPort = regexp.MustCompile(`^PARSEC_(\w+_)?PORT$`)
+	serviceAddress  = regexp.MustCompile(`^(tcp|udp|sctp)://`)
+)
+
+func isServiceLink(name, value string) bool {
+	return serviceLink.MatchString(name) || serviceLinkPort.MatchString(name) && serviceAddress.MatchString(value)
+}
+
+// ReadEnvironment reads the environment of this process. Its values are clean.
 func ReadEnvironment() (Environment, error) {
 	// The struct that envconfig fills is made from the table. Its fields are
 	// text: a variable that the command line overrides is never parsed, so
@@ -46,18 +63,29 @@ func ReadEnvironment() (Environment, error) {
 	if err := envconfig.Process("", values.Interface()); err != nil {
 		return Environment{}, fmt.Errorf("read the environment: %w", err)
 	}
-	environment := Environment{Variables: make(map[string]string), Lookup: os.LookupEnv}
+	environment := Environment{Variables: make(map[string]string), Lookup: lookupClean}
 	for i, name := range names {
-		if text := values.Elem().Field(i).String(); text != "" {
+		if text := clean(values.Elem().Field(i).String()); text != "" && !isServiceLink(name, text) {
 			environment.Variables[name] = text
 		}
 	}
 	for _, entry := range os.Environ() {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, variablePrefix) {
+		name, value, _ := strings.Cut(entry, "=")
+		switch {
+		case !strings.HasPrefix(name, variablePrefix):
+		case isServiceLink(name, value):
+			environment.ServiceLinks = append(environment.ServiceLinks, name)
+		default:
 			environment.Names = append(environment.Names, name)
 		}
 	}
+	slices.Sort(environment.ServiceLinks)
 	return environment, nil
+}
+
+func lookupClean(name string) (string, bool) {
+	value, found := os.LookupEnv(name)
+	return clean(value), found
 }
 
 // Arguments gives the arguments that PARSEC_CMD_ARGS adds to the command line.

@@ -208,6 +208,9 @@ type loader struct {
 	environment Environment
 	config      Config
 	development bool
+	// foreign are variables without our prefix whose values are meant for other
+	// programs.
+	foreign []string
 }
 
 // resolved is what a setting is given, before it is parsed. No text is no value.
@@ -329,6 +332,9 @@ func (l *loader) fromVariable(setting Setting, variable string) (resolved, error
 			return resolved{}, &UsageError{fmt.Sprintf("Invalid value for %s: %s", variable+fileSuffix, err)}
 		}
 		return resolved{texts: setting.split(text, isLineEnd), source: FromFile, name: variable, path: path}, nil
+	case text != "" && isForeign(setting, variable, text):
+		l.foreign = append(l.foreign, variable)
+		return resolved{}, nil
 	case text != "":
 		return resolved{texts: setting.split(text, unicode.IsSpace), source: FromVariable, name: variable}, nil
 	default:
@@ -336,7 +342,13 @@ func (l *loader) fromVariable(setting Setting, variable string) (resolved, error
 	}
 }
 
-// readSecretFile gives the content of a file without its last line end.
+// isForeign tells whether a variable without our prefix has a value that only
+// another program can mean.
+func isForeign(setting Setting, variable, text string) bool {
+	return !strings.HasPrefix(variable, variablePrefix) && setting.parser(variable)(&Config{}, []string{text}) != nil
+}
+
+// readSecretFile gives the value that a file holds, cleaned.
 func readSecretFile(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -350,7 +362,10 @@ func readSecretFile(path string) (string, error) {
 	case len(content) > maxSecretFileBytes:
 		return "", messagef("File '%s' is longer than %d bytes.", path, maxSecretFileBytes)
 	}
-	text := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+	if isWide(content) {
+		return "", messagef("File '%s' is not text in UTF-8.", path)
+	}
+	text := clean(string(content))
 	if text == "" {
 		return "", messagef("File '%s' is empty.", path)
 	}
@@ -362,6 +377,12 @@ func isLineEnd(r rune) bool { return r == '\n' || r == '\r' }
 // warnings tells what is accepted and yet may surprise.
 func (l *loader) warnings() []string {
 	var warnings []string
+	if links := l.environment.ServiceLinks; len(links) > 0 {
+		warnings = append(warnings, "variables of Kubernetes service links are ignored, `enableServiceLinks: false` keeps them out: "+strings.Join(links, ", "))
+	}
+	for _, variable := range l.foreign {
+		warnings = append(warnings, "variable "+variable+" is ignored: its value is for another program")
+	}
 	if l.config.Database.DropDeletedData {
 		warnings = append(warnings, "--db-drop-deleted-data has no effect")
 	}

@@ -218,6 +218,7 @@ func TestLoadBooleanVariables(t *testing.T) {
 func TestLoadUsageErrors(t *testing.T) {
 	directory := t.TempDir()
 	emptyFile := writeFile(t, "\n")
+	wideFile := writeFile(t, "\xff\xfed\x00b\x00")
 	for _, row := range []struct {
 		arguments []string
 		variables map[string]string
@@ -231,7 +232,7 @@ func TestLoadUsageErrors(t *testing.T) {
 		{[]string{"port="}, nil, "Invalid value for '--port' / '-P': '' is not a valid integer."},
 		{nil, map[string]string{"PARSEC_PORT": "abc"}, "Invalid value for '--port' / '-P': 'abc' is not a valid integer. (variable PARSEC_PORT)"},
 		{nil, map[string]string{"PARSEC_EMAIL_USE_TLS": "maybe"}, "Invalid value for '--email-use-tls': 'maybe' is not a valid boolean. (variable PARSEC_EMAIL_USE_TLS)"},
-		{nil, map[string]string{"DEBUG": "*"}, "Invalid value for '--debug': '*' is not a valid boolean. (variable DEBUG)"},
+		{nil, map[string]string{"PARSEC_DEBUG": "*"}, "Invalid value for '--debug': '*' is not a valid boolean. (variable PARSEC_DEBUG)"},
 		{[]string{"log-level=loud"}, nil, "Invalid value for '--log-level' / '-l': 'loud' is not one of 'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'."},
 		{[]string{"log-format=XML"}, nil, "Invalid value for '--log-format' / '-f': 'XML' is not one of 'CONSOLE', 'JSON'."},
 		{[]string{"email-language=de"}, nil, "Invalid value for '--email-language': 'de' is not one of 'en', 'fr'."},
@@ -259,6 +260,7 @@ func TestLoadUsageErrors(t *testing.T) {
 		{[]string{"dev=maybe"}, nil, "Invalid value for '--dev': 'maybe' is not a valid boolean."},
 		{nil, map[string]string{"PARSEC_DB": "a", "PARSEC_DB_FILE": "b"}, "PARSEC_DB and PARSEC_DB_FILE are both set."},
 		{nil, map[string]string{"PARSEC_DB_FILE": "/does/not/exist"}, "Invalid value for PARSEC_DB_FILE: open /does/not/exist: no such file or directory"},
+		{nil, map[string]string{"PARSEC_DB_FILE": wideFile}, "Invalid value for PARSEC_DB_FILE: File '" + wideFile + "' is not text in UTF-8."},
 		{nil, map[string]string{"PARSEC_DB_FILE": emptyFile}, "Invalid value for PARSEC_DB_FILE: File '" + emptyFile + "' is empty."},
 	} {
 		_, err := Load(typed(row.arguments...), environmentOf(row.variables))
@@ -302,6 +304,22 @@ func TestLoadFailures(t *testing.T) {
 	}
 }
 
+// TestForeignDebug has the variable that other programs read, too.
+func TestForeignDebug(t *testing.T) {
+	for text, told := range map[string]int{"release": 1, "express:*": 1, "*": 1, "1": 0, "false": 0} {
+		loaded := mustLoad(t, typed(required...), map[string]string{"DEBUG": text})
+		found := 0
+		for _, warning := range loaded.Warnings {
+			if strings.HasPrefix(warning, "variable DEBUG is ignored") {
+				found++
+			}
+		}
+		if found != told || loaded.Config.Debug != (text == "1") {
+			t.Errorf("DEBUG=%s: debug %t, %q", text, loaded.Config.Debug, loaded.Warnings)
+		}
+	}
+}
+
 func TestLoadSecretFiles(t *testing.T) {
 	loaded := mustLoad(t, nil, map[string]string{
 		"PARSEC_DB_FILE":                   writeFile(t, "postgresql://parsec:hunter2@db/parsec\n"),
@@ -313,7 +331,7 @@ func TestLoadSecretFiles(t *testing.T) {
 	if got := config.Database.DSN.Reveal(); got != "postgresql://parsec:hunter2@db/parsec" {
 		t.Errorf("DSN %q", got)
 	}
-	if got := config.AdministrationToken.Reveal(); got != " "+goodToken+" \n" {
+	if got := config.AdministrationToken.Reveal(); got != goodToken {
 		t.Errorf("token %q", got)
 	}
 	if want := raid(BlockstoreRAID1, s3Node("", "r", "b", "k", "s p a c e"), postgreSQLNode); !reflect.DeepEqual(config.Blockstore, want) {

@@ -114,7 +114,11 @@ func (s Setting) split(text string, separator func(rune) bool) []string {
 	if !s.Repeatable {
 		return []string{text}
 	}
-	return strings.FieldsFunc(text, separator)
+	texts := strings.FieldsFunc(text, separator)
+	for i, item := range texts {
+		texts[i] = clean(item)
+	}
+	return slices.DeleteFunc(texts, func(item string) bool { return item == "" })
 }
 
 // option gives the name of an option of the setting as messages do, such as

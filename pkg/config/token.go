@@ -16,6 +16,19 @@ var knownTokens = []string{"s3cr3t", "changeme", "change-me", "change_me", "chan
 // errWeakToken says how to make a good one.
 var errWeakToken = &UsageError{"Invalid value for '--administration-token': anybody could guess it. Make one with: openssl rand -base64 48"}
 
+// errTokenForm is of a token that clients cannot send.
+var errTokenForm = &UsageError{"Invalid value for '--administration-token': no HTTP header can carry it. Letters, digits and punctuation of ASCII can; make one with: openssl rand -base64 48"}
+
+// isCarried tells whether a header can carry a token as it is.
+func isCarried(token string) bool {
+	for i := range len(token) {
+		if token[i] < ' ' || token[i] > '~' {
+			return false
+		}
+	}
+	return strings.TrimSpace(token) == token
+}
+
 // isWeakToken tells whether a token can be guessed.
 func isWeakToken(token string) bool {
 	variety := map[byte]struct{}{}

@@ -33,3 +33,16 @@ func TestWeakTokens(t *testing.T) {
 		}
 	}
 }
+
+// TestTokensOfNoHeader has tokens that no client could send, however they are
+// given, with --dev too.
+func TestTokensOfNoHeader(t *testing.T) {
+	for _, token := range []string{goodToken + "\n", "\ufeff" + goodToken, goodToken + "é", " " + goodToken, goodToken + "\x00", goodToken + "\t", "two\nlines of" + goodToken} {
+		for _, arguments := range [][]string{{"db=MOCKED", "blockstore=MOCKED"}, {"dev=true"}} {
+			_, err := Load(typed(append(arguments, "administration-token="+token)...), environmentOf(nil))
+			if !errors.Is(err, errTokenForm) {
+				t.Errorf("%q: %v", token, err)
+			}
+		}
+	}
+}

@@ -71,8 +71,8 @@ func (s *fadingStore) Publish(ctx context.Context, e event.Event) error {
 func TestUnavailable(t *testing.T) {
 	var store *fadingStore
 	f := newFixture(t, func(options *testkit.InstanceOptions) {
-		options.WrapStore = func(real backend.Store) backend.Store {
-			store = &fadingStore{Store: real}
+		options.WrapStore = func(lasting backend.Store) backend.Store {
+			store = &fadingStore{Store: lasting}
 			return store
 		}
 	})

@@ -274,6 +274,23 @@ func TestOldSchema(t *testing.T) {
 	events.want(ping("works"))
 }
 
+// TestMigrateAtStart brings the schema up to date before anything needs it:
+// nobody is told to run what is being done.
+func TestMigrateAtStart(t *testing.T) {
+	var lines testkit.Output
+	settings := options(testkit.NewBlankPostgres(t))
+	steps, err := postgres.MigrationStatus(t.Context(), settings.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings.Migrate = true
+	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	populate(t, open(t, settings, newBus(t)))
+	if applied := strings.Count(lines.String(), "migration applied"); applied != len(steps) || strings.Contains(lines.String(), "WARN") {
+		t.Errorf("logged %s", lines.String())
+	}
+}
+
 // TestNewerSchema is that of a later server that is being rolled out.
 func TestNewerSchema(t *testing.T) {
 	dsn := testkit.NewBlankPostgres(t)

@@ -28,6 +28,9 @@ type Options struct {
 	// MinConnections are kept open, and MaxConnections is the most that are,
 	// at least one. One more is held for events.
 	MinConnections, MaxConnections int32
+	// Migrate brings the schema to the version that this server works with
+	// first, as the function Migrate does.
+	Migrate bool
 	// Retry is for the first connection. What is lost later is opened again
 	// when it is needed.
 	Retry Retry
@@ -84,10 +87,25 @@ func Open(ctx context.Context, options Options, bus *event.Bus) (*Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.start(ctx, config, connection); err != nil {
+	if options.Migrate {
+		err = s.migrate(ctx, options.DSN)
+	}
+	if err == nil {
+		err = s.start(ctx, config, connection)
+	}
+	if err != nil {
 		return nil, errors.Join(err, closeConnection(connection))
 	}
 	return s, nil
+}
+
+// migrate tells of each step.
+func (s *Store) migrate(ctx context.Context, dsn string) error {
+	applied, err := Migrate(ctx, dsn)
+	for _, migration := range applied {
+		s.logger.InfoContext(ctx, "migration applied", slog.String("file", migration.File))
+	}
+	return err
 }
 
 // start takes the connection unless it fails.
