@@ -155,3 +155,28 @@ func TestCommitsNotify(t *testing.T) {
 		t.Errorf("no notification: %v", err)
 	}
 }
+
+// TestCopiesOfOneService has two organizations with services of one id: a copy
+// is for that of its own.
+func TestCopiesOfOneService(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	store := open(t, options(dsn), newBus(t))
+	populate(t, store)
+	service := backend.SequesterService{ID: parsec.SequesterServiceID{1}, Label: "the same"}
+	change(t, store, backend.Scope{LockOrganization: true}, func(tx backend.Tx) { tx.PutSequesterService(service) })
+	other := must(parsec.ParseOrganizationID("Other"))
+	err := store.Update(t.Context(), backend.Scope{Organization: other, LockOrganization: true}, func(tx backend.Tx) error {
+		tx.PutOrganization(backend.Organization{ID: other})
+		tx.PutSequesterService(service)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, store, backend.Scope{Vlob: theVlob, By: backend.RealmVlobUpdate}, func(tx backend.Tx) {
+		tx.WriteVlob(backend.VlobVersion{Version: 2, Author: aliceOne}, 2, map[parsec.SequesterServiceID][]byte{service.ID: []byte("copy")})
+	})
+	if copies := number(t, direct(t, dsn), "SELECT count(*) FROM sequester_copy"); copies != 1 {
+		t.Errorf("%d copies, want 1", copies)
+	}
+}

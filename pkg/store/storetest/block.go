@@ -8,9 +8,6 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// reservationPatience is the time that a reservation gets to not wait.
-const reservationPatience = 200 * time.Millisecond
-
 var blockChecks = []check{
 	{"create", createBlock},
 	{"reservation", reserveBlock},
@@ -184,7 +181,7 @@ func reserveDuringConfirmation(f *fixture) {
 		case <-reserved:
 			f.Error("the reservation does not wait for the confirmation")
 			reserved <- false
-		case <-time.After(reservationPatience):
+		case <-time.After(exclusionPatience):
 		}
 		tx.CreateBlock(newBlock(realm, id, 7))
 		return nil

@@ -26,6 +26,7 @@ var concurrencyChecks = []check{
 	{"saves of a reencryption", concurrentSaves},
 	{"exclusion by the organization", organizationExclusion},
 	{"exclusion by the realm", realmExclusion},
+	{"exclusion by the invitation", invitationExclusion},
 }
 
 const (

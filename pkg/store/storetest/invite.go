@@ -176,6 +176,8 @@ func listInvitations(f *fixture) {
 	pending(parsec.InvitationUser, alice, "Zack@example.com", nil)
 	pending(parsec.InvitationUser, alice, "yves@example.com", nil)
 	pending(parsec.InvitationUser, bob, "zack@example.com", nil)
+	pending(parsec.InvitationDevice, alice, "zack@example.com", nil)
+	pending(parsec.InvitationUser, alice, "", nil)
 	pending(parsec.InvitationDevice, alice, "", &first)
 	again := f.invite(parsec.InvitationDevice, "", 0)
 	pending(parsec.InvitationDevice, alice, "", &again)

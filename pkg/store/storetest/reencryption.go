@@ -137,6 +137,7 @@ func reencrypt(f *fixture) {
 	facts = f.realm(realm, alice)
 	equal(f, "revision", facts.EncryptionRevision, 2)
 	equal(f, "maintenance", facts.Maintenance, backend.Maintenance{})
+	f.wantBlob(a, 1, 1, "")
 	f.wantBlob(a, 1, 2, "A1")
 	f.wantBlob(a, 2, 2, "A2")
 	f.wantBlob(b, 1, 2, "B1, longer")

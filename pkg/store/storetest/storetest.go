@@ -44,6 +44,7 @@ func Exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) backend.Stor
 		{"pki", pkiChecks},
 		{"transaction", transactionChecks},
 		{"concurrency", concurrencyChecks},
+		{"apart", apartChecks},
 	} {
 		t.Run(family.name, func(t *testing.T) {
 			for _, c := range family.checks {
