@@ -10,7 +10,6 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
 	"parsec-server/pkg/throttle"
 )
 
@@ -59,6 +58,8 @@ type Backend struct {
 	logger   *slog.Logger
 	// attempts are wrong administration tokens.
 	attempts *throttle.Throttle
+	// pings are those that others are told of.
+	pings *throttle.Keyed[pinger]
 	// history is held while statistics of the past are made.
 	history chan struct{}
 
@@ -79,6 +80,7 @@ func New(store Store, blocks BlockStore, bus *event.Bus, webhooks Webhooks, now 
 	return &Backend{
 		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
 		attempts:  throttle.New(freeAttempts, attemptInterval, options.Elapsed),
+		pings:     throttle.NewKeyed[pinger](toldPings, pingInterval, options.Elapsed),
 		history:   make(chan struct{}, 1),
 		presences: map[parsec.UUID]struct{}{},
 	}
@@ -130,14 +132,3 @@ func (b *Backend) updateAt(ctx context.Context, author *Author, now parsec.DateT
 // they can. Blocks do not count: without their store everything else goes on.
 // After an ErrNoRoom those that change nothing do.
 func (b *Backend) Ready(ctx context.Context) error { return b.store.Ready(ctx) }
-
-// Ping echoes the text and tells the other devices of the organization.
-func (b *Backend) Ping(ctx context.Context, author *Author, request *protocol.PingRequest) (*protocol.PingReply, error) {
-	err := b.store.Publish(ctx, event.Event{
-		Organization: author.Organization, Author: author.Device, Body: event.Pinged{Ping: request.Ping},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.PingReply{Pong: request.Ping}, nil
-}

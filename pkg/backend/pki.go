@@ -40,6 +40,11 @@ type PKIDecision struct {
 	Acceptance *PKIAcceptance
 }
 
+// KeepsSubmission tells whether what the submitter sent is still of use, as its
+// certificate is while its owner is enrolled. Otherwise stores drop it: nobody
+// asks for it any more, and strangers have written it.
+func (d *PKIDecision) KeepsSubmission() bool { return d.Status == parsec.PKIEnrollmentAccepted }
+
 // PKIAcceptance is an accepted enrollment.
 type PKIAcceptance struct {
 	Accepter parsec.DeviceID

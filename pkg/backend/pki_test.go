@@ -322,6 +322,81 @@ func TestPKIEnrollmentsThatWaitAreBounded(t *testing.T) {
 	f.ok(nil, err)
 }
 
+// TestPKIEnrollmentBytesCountAll fills an organization to the byte, with
+// enrollments whose three parts are all counted: none fits that has one more.
+func TestPKIEnrollmentBytesCountAll(t *testing.T) {
+	const bound, count = 8 << 20, 8
+	for _, part := range []string{"certificate", "signature"} { // the payload is long enough to miss
+		f := newFixture(t)
+		left := bound
+		submit := func(i, size int, force bool) error {
+			request := f.submission("carol")
+			request.Force = force
+			request.SubmitterDERX509Certificate = []byte{byte(i), 1}
+			request.SubmitPayloadSignature = []byte{1, 2}
+			padding := make([]byte, size-4-len(request.SubmitPayload))
+			if part == "certificate" {
+				request.SubmitterDERX509Certificate = append(request.SubmitterDERX509Certificate, padding...)
+			} else {
+				request.SubmitPayloadSignature = append(request.SubmitPayloadSignature, padding...)
+			}
+			_, err := f.PKIEnrollmentSubmit(t.Context(), f.anonymous(acme), request)
+			return err
+		}
+		for i := range count - 1 {
+			f.ok(nil, submit(i, bound/count-1, false))
+			left -= bound/count - 1
+		}
+		if err := submit(count, left+1, false); !errors.Is(err, backend.TooManyEnrollments) {
+			t.Errorf("long %s: a byte more: %v", part, err)
+		}
+		f.ok(nil, submit(count, left, false))
+		if part == "signature" { // whose certificates are equal: all of the one replaced counts, and no more
+			if err := submit(0, bound/count, true); !errors.Is(err, backend.TooManyEnrollments) {
+				t.Errorf("replaced by a byte more: %v", err)
+			}
+			f.ok(nil, submit(0, bound/count-1, true))
+		}
+	}
+}
+
+// TestEndedEnrollmentsKeepNoBytes has enrollments that are cancelled and
+// rejected, as often as a stranger likes: their state is told, and that is all
+// that is kept.
+func TestEndedEnrollmentsKeepNoBytes(t *testing.T) {
+	f := newFixture(t)
+	bytes := func(id parsec.EnrollmentID) uint64 {
+		t.Helper()
+		stored, found, err := f.store.PKIEnrollment(t.Context(), acme, id)
+		f.ok(nil, err)
+		if !found {
+			t.Fatal("the enrollment is gone")
+		}
+		return stored.Bytes()
+	}
+	submit := func() parsec.EnrollmentID {
+		t.Helper()
+		request := f.submission("carol")
+		request.Force = true
+		f.ok(f.PKIEnrollmentSubmit(t.Context(), f.anonymous(acme), request))
+		return request.EnrollmentID
+	}
+	cancelled, rejected := submit(), submit()
+	if bytes(rejected) == 0 {
+		t.Error("a pending enrollment has no byte")
+	}
+	f.reject(rejected)
+	for id, want := range map[parsec.EnrollmentID]parsec.PKIEnrollmentStatus{
+		cancelled: parsec.PKIEnrollmentCancelled, rejected: parsec.PKIEnrollmentRejected,
+	} {
+		info := must(f.PKIEnrollmentInfo(t.Context(), f.anonymous(acme), &protocol.PKIEnrollmentInfoRequest{EnrollmentID: id}))
+		if kept := bytes(id); kept != 0 || info.EnrollmentStatus != want {
+			t.Errorf("%s enrollment keeps %d bytes", info.EnrollmentStatus, kept)
+		}
+	}
+	submit() // the owner of the certificate may try again
+}
+
 func TestPKIEnrollmentInfo(t *testing.T) {
 	f := newFixture(t)
 	if got := status(f.PKIEnrollmentInfo(t.Context(), f.anonymous(acme), &protocol.PKIEnrollmentInfoRequest{})); got != protocol.StatusNotFound {

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,9 +11,13 @@ import (
 	"parsec-server/pkg/protocol"
 )
 
-// maxQueuedEvents bounds the events that wait for a client; one more ends its
-// session (docs/protocol/events.md §3).
-const maxQueuedEvents = 100
+const (
+	// maxQueuedEvents bounds the events that wait for a client; one more ends
+	// its session (docs/protocol/events.md §3).
+	maxQueuedEvents = 100
+	// maxQueuedBeforePing is how many may wait for pings to be kept as well.
+	maxQueuedBeforePing = maxQueuedEvents / 2
+)
 
 // Session is a connection that lasts: it ends when its user, its invitation or
 // its organization may not be served any more, and holds the events that wait
@@ -364,6 +369,9 @@ func (s *Session) enqueue(e event.Event, body event.ClientBody) {
 	if !told.KnownTo(s.Author.API) {
 		return
 	}
+	if s.needless(told) {
+		return
+	}
 	if len(s.queue) == maxQueuedEvents {
 		s.backend.overflows.Add(1)
 		s.end()
@@ -374,6 +382,24 @@ func (s *Session) enqueue(e event.Event, body event.ClientBody) {
 	if wake := s.onEvent; wake != nil {
 		s.onEvent = nil
 		wake()
+	}
+}
+
+// needless tells that the client may as well not be told: strangers and users
+// without any right cause these events, and must not end its session by them. A
+// ping means nothing; of events that only make the client look, one is enough.
+// The caller holds mu.
+func (s *Session) needless(told protocol.Event) bool {
+	switch told.(type) {
+	case *protocol.PingedEvent:
+		return len(s.queue) >= maxQueuedBeforePing
+	case *protocol.PKIEnrollmentUpdatedEvent:
+		return slices.ContainsFunc(s.queue, func(waiting protocol.Event) bool {
+			_, same := waiting.(*protocol.PKIEnrollmentUpdatedEvent)
+			return same
+		})
+	default:
+		return false
 	}
 }
 

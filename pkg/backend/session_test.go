@@ -5,8 +5,10 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"log/slog"
+	"maps"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -304,15 +306,18 @@ func TestQueueOverflowEndsTheSession(t *testing.T) {
 	f := newFixture(t)
 	session, over := f.session(f.Backend, f.bob())
 	f.ok(f.EventsSubscribe(t.Context(), session, nil))
+	message := func() {
+		f.bus.Publish([]event.Event{{Organization: acme, Body: event.MessageReceived{Recipient: bobID.User(), Index: 1}}})
+	}
 	for range 100 {
-		f.ok(f.Ping(t.Context(), f.alice(), &protocol.PingRequest{Ping: "x"}))
+		message()
 	}
 	if f.isOver(over) {
 		t.Error("over with 100 events")
 	}
-	f.ok(f.Ping(t.Context(), f.alice(), &protocol.PingRequest{Ping: "x"}))
+	message()
 	<-over
-	f.ok(f.Ping(t.Context(), f.alice(), &protocol.PingRequest{Ping: "x"})) // over once
+	message() // over once
 	f.events.flush()
 	if queued, overflows := f.QueuedEvents(), f.EventOverflows(); queued != 100 || overflows != 1 {
 		t.Errorf("%d events are queued, %d sessions have overflowed", queued, overflows)
@@ -322,6 +327,70 @@ func TestQueueOverflowEndsTheSession(t *testing.T) {
 	if queued := f.QueuedEvents(); queued != 0 {
 		t.Errorf("%d events of a closed session are queued", queued)
 	}
+}
+
+// TestPingsEndNoSession has pings and enrollments, as many as any user or
+// stranger may cause, and then other events: they find room in each queue.
+func TestPingsEndNoSession(t *testing.T) {
+	f := newFixture(t)
+	session, over := f.session(f.Backend, f.alice())
+	f.ok(f.EventsSubscribe(t.Context(), session, nil))
+	publish := func(count int, body event.Body) {
+		for range count {
+			f.bus.Publish([]event.Event{{Organization: acme, Body: body}})
+		}
+	}
+	publish(1000, event.Pinged{Ping: "x"})
+	publish(1000, event.PKIEnrollmentUpdated{})
+	publish(49, event.MessageReceived{Recipient: aliceID.User(), Index: 7})
+	publish(1000, event.Pinged{Ping: "x"})
+	if f.isOver(over) {
+		t.Fatal("over")
+	}
+	counts := map[string]int{}
+	for _, told := range f.listenAll(session) {
+		counts[told.EventName()]++
+	}
+	if want := map[string]int{"pinged": 50, "pki_enrollment.updated": 1, "message.received": 49}; !maps.Equal(counts, want) {
+		t.Errorf("told %v, want %v", counts, want)
+	}
+	// Once the client has listened, it is told of the next ones.
+	publish(1, event.PKIEnrollmentUpdated{})
+	publish(1, event.Pinged{Ping: "y"})
+	f.events.flush()
+	want := []protocol.Event{&protocol.PKIEnrollmentUpdatedEvent{}, &protocol.PingedEvent{Ping: "y"}}
+	if got := f.listenAll(session); !reflect.DeepEqual(got, want) {
+		t.Errorf("told %v, want %v", got, want)
+	}
+}
+
+// TestPingsAreThrottled has an OUTSIDER ping: it is answered each time, others
+// are told of a few.
+func TestPingsAreThrottled(t *testing.T) {
+	var elapsed time.Duration
+	f := newFixture(t, withOptions(func(options *backend.Options) {
+		options.Elapsed = func() time.Duration { return elapsed }
+	}))
+	ping := func(author *backend.Author, count, told int) {
+		t.Helper()
+		for range count {
+			if pong := must(f.Ping(t.Context(), author, &protocol.PingRequest{Ping: "x"})).Pong; pong != "x" {
+				t.Errorf("pong %q", pong)
+			}
+		}
+		if got := len(f.events.take()); got != told {
+			t.Errorf("%s: %d pings told of %d, want %d", author.Device, got, count, told)
+		}
+	}
+	ping(f.mallory(), 500, 20)
+	ping(f.bob(), 1, 1)
+	ping(f.alice(), 15, 15)
+	ping(f.alice2(), 15, 5) // a user has one allowance, whatever its devices
+	elapsed += time.Second
+	ping(f.mallory(), 500, 1)
+	elapsed += time.Hour
+	f.ok(f.Ping(t.Context(), f.mallory(), &protocol.PingRequest{Ping: strings.Repeat("x", 65)})) // that no client could read
+	ping(f.mallory(), 500, 20)
 }
 
 // Without administration token nobody administrates.

@@ -290,13 +290,15 @@ type ShamirTx interface {
 // PKITx is for PKI enrollments; its effects need LockOrganization.
 type PKITx interface {
 	PKIEnrollment(ctx context.Context, id parsec.EnrollmentID) (*PKIEnrollment, bool, error)
-	// LatestPKIEnrollment is the last one submitted with the certificate.
+	// LatestPKIEnrollment is the last one submitted with the certificate, among
+	// those that are SUBMITTED or ACCEPTED.
 	LatestPKIEnrollment(ctx context.Context, certificate []byte) (*PKIEnrollment, bool, error)
 	// SubmittedPKIBytes sums PKIEnrollment.Bytes of those that are SUBMITTED.
 	SubmittedPKIBytes(ctx context.Context) (uint64, error)
 
 	// SubmitPKIEnrollment adds an enrollment that is SUBMITTED.
 	SubmitPKIEnrollment(enrollment PKIEnrollment)
-	// DecidePKIEnrollment ends an enrollment that is SUBMITTED.
+	// DecidePKIEnrollment ends an enrollment that is SUBMITTED. What its
+	// submitter sent becomes empty unless decision.KeepsSubmission.
 	DecidePKIEnrollment(id parsec.EnrollmentID, decision PKIDecision)
 }

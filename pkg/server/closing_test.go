@@ -20,11 +20,11 @@ import (
 
 func TestEvents09Overflow(t *testing.T) {
 	f := newFixture(t)
-	speaker, full, over := f.connect("alice@dev1"), f.listen("bob@dev1"), f.listen("bob@dev1")
+	other, full, over := f.connect("alice@dev1"), f.listen("bob@dev1"), f.listen("bob@dev1")
 	unsubscribed := f.connect("bob@dev1")
 	publish := func(count int) {
 		for range count {
-			f.must(speaker.Ping(f.ctx, &protocol.PingRequest{Ping: "x"}))
+			f.Bus.Publish([]event.Event{{Organization: coolOrg, Body: event.MessageReceived{Recipient: userID("bob"), Index: 1}}})
 		}
 		f.flush()
 	}
@@ -42,7 +42,7 @@ func TestEvents09Overflow(t *testing.T) {
 	}
 	wantNoEvents(t, f, full.conn)
 	f.wantPong(unsubscribed)
-	f.wantPong(speaker)
+	f.wantPong(other)
 }
 
 // TestEvents11SessionsEnd has every cause that ends sessions: connections of

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -86,9 +85,9 @@ func TestStreamKeepAlive(t *testing.T) {
 // No event is lost around keep-alives, however many.
 func TestStreamKeepAliveLosesNothing(t *testing.T) {
 	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.EventStreamKeepAlive = 100 * time.Microsecond })
-	stream, speaker := f.stream("bob@dev1", api3), f.connect("alice@dev1")
+	stream := f.stream("bob@dev1", api3)
 	for i := range 300 {
-		f.must(speaker.Ping(f.ctx, &protocol.PingRequest{Ping: numbered(i % 60)}))
+		f.publishPing(numbered(i % 60))
 		told, err := stream.Next()
 		f.ok(err)
 		if !reflect.DeepEqual(told, &protocol.PingedEvent{Ping: numbered(i % 60)}) {
@@ -141,7 +140,7 @@ func TestStreamOverflow(t *testing.T) {
 	for sent, over := 0, false; !over; {
 		events := make([]event.Event, burst)
 		for i := range events {
-			events[i] = event.Event{Organization: coolOrg, Body: event.Pinged{Ping: strconv.Itoa(sent + i)}}
+			events[i] = event.Event{Organization: coolOrg, Body: event.MessageReceived{Recipient: userID("bob"), Index: uint64(sent + i)}}
 		}
 		f.Bus.Publish(events)
 		f.flush()
@@ -160,7 +159,7 @@ func TestStreamOverflow(t *testing.T) {
 			break
 		}
 		f.ok(err)
-		if !reflect.DeepEqual(told, &protocol.PingedEvent{Ping: strconv.Itoa(i)}) {
+		if !reflect.DeepEqual(told, &protocol.MessageReceivedEvent{Index: uint64(i)}) {
 			t.Fatalf("event %+v in the place of %d", told, i)
 		}
 	}

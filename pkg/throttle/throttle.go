@@ -1,4 +1,5 @@
-// Package throttle bounds how often each network address may do something.
+// Package throttle bounds how often each network address, or whoever else has a
+// key, may do something.
 package throttle
 
 import (
@@ -7,55 +8,66 @@ import (
 	"time"
 )
 
-// maxAddresses bounds the addresses that are told apart. Those beyond share one
-// count.
-const maxAddresses = 4096
+// maxKeys bounds the keys that are told apart. Those beyond share one count.
+const maxKeys = 4096
 
 // Throttle lets each address do something a number of times at once, then once
 // more each interval. An IPv6 address counts as its /64, which one machine may
 // own. Its methods are safe for concurrent use.
-type Throttle struct {
-	// allowance is how long an address that used up its burst rests.
+type Throttle struct{ networks *Keyed[netip.Prefix] }
+
+// New has seen nobody yet. burst is at least 1. elapsed is a clock that is
+// never set, from any instant on; nil is that of the system.
+func New(burst int, interval time.Duration, elapsed func() time.Duration) *Throttle {
+	return &Throttle{NewKeyed[netip.Prefix](burst, interval, elapsed)}
+}
+
+// Take counts a use unless the address must wait: then it tells how long.
+func (t *Throttle) Take(address netip.Addr) time.Duration { return t.networks.Take(Network(address)) }
+
+// Keyed is a Throttle for those that have a key of any kind. Its methods are
+// safe for concurrent use.
+type Keyed[Key comparable] struct {
+	// allowance is how long a key that used up its burst rests.
 	allowance time.Duration
 	interval  time.Duration
 	elapsed   func() time.Duration
 
 	mu sync.Mutex
-	// rested is when an address has its whole burst again: each use adds an
-	// interval to it. What is past is removed when room is needed.
-	rested map[netip.Prefix]time.Duration
+	// rested is when a key has its whole burst again: each use adds an interval
+	// to it. What is past is removed when room is needed.
+	rested map[Key]time.Duration
 	others time.Duration
 }
 
-// New has seen nobody yet. burst is at least 1. elapsed is a clock that is
-// never set, from any instant on; nil is that of the system.
-func New(burst int, interval time.Duration, elapsed func() time.Duration) *Throttle {
+// NewKeyed is New for another kind of key.
+func NewKeyed[Key comparable](burst int, interval time.Duration, elapsed func() time.Duration) *Keyed[Key] {
 	if elapsed == nil {
 		begin := time.Now()
 		elapsed = func() time.Duration { return time.Since(begin) }
 	}
-	return &Throttle{
-		allowance: time.Duration(burst) * interval, interval: interval, elapsed: elapsed, rested: map[netip.Prefix]time.Duration{},
+	return &Keyed[Key]{
+		allowance: time.Duration(burst) * interval, interval: interval, elapsed: elapsed, rested: map[Key]time.Duration{},
 	}
 }
 
-// Take counts a use unless the address must wait: then it tells how long.
-func (t *Throttle) Take(address netip.Addr) time.Duration {
+// Take counts a use unless the key must wait: then it tells how long.
+func (t *Keyed[Key]) Take(key Key) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, network := t.elapsed(), Network(address)
-	if !t.hasRoom(network, now) {
+	now := t.elapsed()
+	if !t.hasRoom(key, now) {
 		return t.use(&t.others, now)
 	}
-	rested := t.rested[network]
+	rested := t.rested[key]
 	wait := t.use(&rested, now)
-	t.rested[network] = rested
+	t.rested[key] = rested
 	return wait
 }
 
 // use counts a use of who has its whole burst again at rested, unless it must
 // wait.
-func (t *Throttle) use(rested *time.Duration, now time.Duration) time.Duration {
+func (t *Keyed[Key]) use(rested *time.Duration, now time.Duration) time.Duration {
 	after := max(*rested, now) + t.interval
 	if wait := after - now - t.allowance; wait > 0 {
 		return wait
@@ -64,17 +76,17 @@ func (t *Throttle) use(rested *time.Duration, now time.Duration) time.Duration {
 	return 0
 }
 
-// hasRoom tells whether the network has, or may have, a count of its own.
-func (t *Throttle) hasRoom(network netip.Prefix, now time.Duration) bool {
-	if _, known := t.rested[network]; known || len(t.rested) < maxAddresses {
+// hasRoom tells whether the key has, or may have, a count of its own.
+func (t *Keyed[Key]) hasRoom(key Key, now time.Duration) bool {
+	if _, known := t.rested[key]; known || len(t.rested) < maxKeys {
 		return true
 	}
-	for network, rested := range t.rested {
+	for key, rested := range t.rested {
 		if rested <= now {
-			delete(t.rested, network)
+			delete(t.rested, key)
 		}
 	}
-	return len(t.rested) < maxAddresses
+	return len(t.rested) < maxKeys
 }
 
 // Network is the network that an address counts for: itself if it is an IPv4

@@ -46,14 +46,14 @@ func TestAddressesAreBounded(t *testing.T) {
 	var now time.Duration
 	throttle := New(burst, interval, func() time.Duration { return now })
 	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}) }
-	for i := range maxAddresses {
+	for i := range maxKeys {
 		if wait := throttle.Take(address(i)); wait != 0 {
 			t.Fatalf("address %d waits %s", i, wait)
 		}
 	}
 	// All others share one rate; those known keep theirs.
 	for i := range burst {
-		if wait := throttle.Take(address(maxAddresses + i)); wait != 0 {
+		if wait := throttle.Take(address(maxKeys + i)); wait != 0 {
 			t.Fatalf("address %d beyond waits %s", i, wait)
 		}
 	}
@@ -63,12 +63,12 @@ func TestAddressesAreBounded(t *testing.T) {
 	if wait := throttle.Take(address(0)); wait != 0 {
 		t.Errorf("an address that is known waits %s", wait)
 	}
-	if len(throttle.rested) != maxAddresses {
-		t.Errorf("%d addresses are kept", len(throttle.rested))
+	if len(throttle.networks.rested) != maxKeys {
+		t.Errorf("%d addresses are kept", len(throttle.networks.rested))
 	}
 	// Those that have their whole burst again make room.
 	now += interval
-	if wait := throttle.Take(netip.MustParseAddr("192.0.2.1")); wait != 0 || len(throttle.rested) != 2 {
-		t.Errorf("waits %s, %d addresses are kept", wait, len(throttle.rested))
+	if wait := throttle.Take(netip.MustParseAddr("192.0.2.1")); wait != 0 || len(throttle.networks.rested) != 2 {
+		t.Errorf("waits %s, %d addresses are kept", wait, len(throttle.networks.rested))
 	}
 }

@@ -63,8 +63,11 @@ func (t *tx) PKIEnrollment(_ context.Context, id parsec.EnrollmentID) (*backend.
 // LatestPKIEnrollment implements backend.PKITx.
 func (t *tx) LatestPKIEnrollment(_ context.Context, certificate []byte) (*backend.PKIEnrollment, bool, error) {
 	for i := len(t.organization.enrollments) - 1; i >= 0; i-- {
-		if enrollment := &t.organization.enrollments[i]; bytes.Equal(enrollment.SubmitterCertificate, certificate) {
-			return copyEnrollment(enrollment), true, nil
+		switch enrollment := &t.organization.enrollments[i]; enrollment.Status {
+		case parsec.PKIEnrollmentSubmitted, parsec.PKIEnrollmentAccepted:
+			if bytes.Equal(enrollment.SubmitterCertificate, certificate) {
+				return copyEnrollment(enrollment), true, nil
+			}
 		}
 	}
 	return nil, false, nil
@@ -102,5 +105,11 @@ func (t *tx) DecidePKIEnrollment(id parsec.EnrollmentID, decision backend.PKIDec
 	}
 	enrollment := t.organization.enrollment(id)
 	allowed := t.scope.LockOrganization && enrollment != nil && enrollment.Status == parsec.PKIEnrollmentSubmitted
-	t.queue("DecidePKIEnrollment", allowed, func() { t.organization.enrollment(id).PKIDecision = decision })
+	t.queue("DecidePKIEnrollment", allowed, func() {
+		decided := t.organization.enrollment(id)
+		decided.PKIDecision = decision
+		if !decision.KeepsSubmission() {
+			decided.SubmitterCertificate, decided.Payload, decided.PayloadSignature = []byte{}, []byte{}, []byte{}
+		}
+	})
 }

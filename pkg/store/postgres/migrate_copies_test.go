@@ -16,10 +16,9 @@ import (
 	"parsec-server/pkg/store/postgres"
 )
 
-// The copies for sequester services that a database has before it knows their
-// checkpoints get them in order of date, of which none is that of a later copy.
-func TestMigrationOfSequesterCopies(t *testing.T) {
-	dsn := testkit.NewBlankPostgres(t)
+// migrateTo brings an empty database to the schema of an earlier server.
+func migrateTo(t *testing.T, dsn string, version int64) {
+	t.Helper()
 	database, err := sql.Open("pgx", dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -28,10 +27,17 @@ func TestMigrationOfSequesterCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = provider.UpTo(t.Context(), 6)
+	_, err = provider.UpTo(t.Context(), version)
 	if closed := provider.Close(); err != nil || closed != nil {
 		t.Fatal(err, closed)
 	}
+}
+
+// The copies for sequester services that a database has before it knows their
+// checkpoints get them in order of date, of which none is that of a later copy.
+func TestMigrationOfSequesterCopies(t *testing.T) {
+	dsn := testkit.NewBlankPostgres(t)
+	migrateTo(t, dsn, 6)
 
 	// Realm 2 is reencrypted: what its first revision has left does not count.
 	connection := direct(t, dsn)

@@ -20,7 +20,7 @@ WHERE o.organization_id = $1`
 	selectEnrollment = "SELECT " + enrollmentColumns + fromEnrollments + " AND e.enrollment_id = $2"
 
 	selectLatestEnrollment = "SELECT " + enrollmentColumns + fromEnrollments + `
-    AND sha256(e.submitter_certificate) = sha256($2)
+    AND sha256(e.submitter_certificate) = sha256($2) AND e.status IN ('SUBMITTED', 'ACCEPTED')
 ORDER BY e.id DESC LIMIT 1`
 
 	selectSubmittedEnrollments = "SELECT " + enrollmentColumns + fromEnrollments + " AND e.status = 'SUBMITTED' ORDER BY e.id"
@@ -111,9 +111,13 @@ func (t *tx) DecidePKIEnrollment(id parsec.EnrollmentID, decision backend.PKIDec
 		accepter, device = new(a.Accepter.String()), new(a.Device.String())
 		certificate, payload, signature = notNull(a.AccepterCertificate), notNull(a.Payload), notNull(a.PayloadSignature)
 	}
+	dropped := ""
+	if !decision.KeepsSubmission() {
+		dropped = ", submitter_certificate = '', submit_payload = '', submit_payload_signature = ''"
+	}
 	t.queueOne(`
 UPDATE pki_enrollment SET status = $3, decided_on = $4, accepter = $5, accepted_device = $6,
-    accepter_certificate = $7, accept_payload = $8, accept_payload_signature = $9
+    accepter_certificate = $7, accept_payload = $8, accept_payload_signature = $9`+dropped+`
 FROM organization o
 WHERE o.organization_id = $1 AND organization = o.id AND enrollment_id = $2 AND status = 'SUBMITTED'`,
 		t.organizationName(), key(id), string(decision.Status), int64(decision.On), accepter, device, certificate, payload, signature)

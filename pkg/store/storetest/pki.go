@@ -34,6 +34,9 @@ func (f *fixture) decide(enrollment *backend.PKIEnrollment, decision backend.PKI
 	f.Helper()
 	f.queue(onOrganization(), func(tx backend.Tx) { tx.DecidePKIEnrollment(enrollment.ID, decision) })
 	enrollment.PKIDecision = decision
+	if decision.Status != parsec.PKIEnrollmentAccepted { // nothing that a stranger wrote stays
+		enrollment.SubmitterCertificate, enrollment.Payload, enrollment.PayloadSignature = []byte{}, []byte{}, []byte{}
+	}
 }
 
 // wantEnrollment reads inside and outside of a transaction.
@@ -94,12 +97,20 @@ func pkiLatest(f *fixture) {
 	f.submit(first)
 	want("shared", &first)
 	f.decide(&first, backend.PKIDecision{Status: parsec.PKIEnrollmentCancelled, On: at(9)})
-	want("shared", &first)
+	want("shared", nil)
 	f.submit(second)
 	f.submit(other)
 	want("shared", &second)
 	want("shared too", &other)
 	want("", nil)
+	empty := newEnrollment("", "4", 11)
+	f.submit(empty)
+	f.decide(&other, backend.PKIDecision{Status: parsec.PKIEnrollmentRejected, On: at(12)})
+	want("", &empty) // and not one whose certificate is dropped
+	f.decide(&second, backend.PKIDecision{Status: parsec.PKIEnrollmentAccepted, On: at(13), Acceptance: &backend.PKIAcceptance{
+		Accepter: aliceOne, Device: bobOne, AccepterCertificate: []byte{}, Payload: []byte{}, PayloadSignature: []byte{},
+	}})
+	want("shared", &second)
 }
 
 func pkiSubmitted(f *fixture) {
@@ -109,18 +120,22 @@ func pkiSubmitted(f *fixture) {
 		got, err := f.store.SubmittedPKIEnrollments(f.Context(), f.organization)
 		f.no(err)
 		equalList(f, "submitted", got, want)
-		var bytes uint64
+		bytes := 0
 		for _, enrollment := range want {
-			bytes += enrollment.Bytes()
+			bytes += len(enrollment.SubmitterCertificate) + len(enrollment.Payload) + len(enrollment.PayloadSignature)
 		}
 		f.update(onOrganization(), func(tx backend.Tx) error {
 			sum, err := tx.SubmittedPKIBytes(f.Context())
-			equal(f, "bytes submitted", sum, bytes)
+			equal(f, "bytes submitted", sum, uint64(bytes))
 			return err
 		})
 	}
 	want()
 	first, second, third := newEnrollment("a", "1", 3), newEnrollment("b", "2", 2), newEnrollment("c", "3", 1)
+	// Each of the three that are sent counts, whatever the others.
+	first.SubmitterCertificate = make([]byte, 1000)
+	second.Payload = make([]byte, 20_000)
+	third.PayloadSignature = make([]byte, 300_000)
 	f.submit(first)
 	f.submit(second, third)
 	want(first, second, third)
