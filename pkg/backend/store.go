@@ -156,6 +156,7 @@ type UserTx interface {
 	// administrators that are neither frozen.
 	ActiveUsers(ctx context.Context) (users, administrators uint64, err error)
 
+	// CreateUser creates a user that is neither revoked nor frozen.
 	CreateUser(user User)
 	CreateDevice(device Device)
 	RevokeUser(id parsec.UserID, revocation Revocation)

@@ -163,12 +163,12 @@ func (t *tx) ActiveUsers(context.Context) (users, administrators uint64, err err
 func (t *tx) CreateUser(user backend.User) {
 	user.Certificate = bytes.Clone(user.Certificate)
 	user.RedactedCertificate = bytes.Clone(user.RedactedCertificate)
-	user.Revocation = ownRevocation(user.Revocation)
 	_, exists := t.organization.users[user.ID]
-	t.queue("CreateUser", t.scope.LockOrganization && !exists, func() {
+	fresh := !exists && user.Revocation == nil && !user.Frozen
+	t.queue("CreateUser", t.scope.LockOrganization && fresh, func() {
 		t.organization.users[user.ID] = &user
 		t.organization.tally.count(&user, 1)
-		if user.HumanHandle != (parsec.HumanHandle{}) && user.Revocation == nil {
+		if user.HumanHandle != (parsec.HumanHandle{}) {
 			t.organization.humans[user.HumanHandle.Email()] = user.ID
 		}
 	})
@@ -188,10 +188,10 @@ func (t *tx) CreateDevice(device backend.Device) {
 
 // RevokeUser implements backend.UserTx.
 func (t *tx) RevokeUser(id parsec.UserID, revocation backend.Revocation) {
-	kept := ownRevocation(&revocation)
+	revocation.Certificate = bytes.Clone(revocation.Certificate)
 	t.queue("RevokeUser", t.scope.LockOrganization, func() {
 		t.organization.change(id, func(user *backend.User) {
-			user.Revocation = kept
+			user.Revocation = &revocation
 			if email := user.HumanHandle.Email(); t.organization.humans[email] == id {
 				delete(t.organization.humans, email)
 			}
@@ -204,13 +204,4 @@ func (t *tx) FreezeUser(id parsec.UserID, frozen bool) {
 	t.queue("FreezeUser", t.scope.LockOrganization, func() {
 		t.organization.change(id, func(user *backend.User) { user.Frozen = frozen })
 	})
-}
-
-// ownRevocation shares nothing with the revocation.
-func ownRevocation(revocation *backend.Revocation) *backend.Revocation {
-	kept := copyOf(revocation)
-	if kept != nil {
-		kept.Certificate = bytes.Clone(kept.Certificate)
-	}
-	return kept
 }

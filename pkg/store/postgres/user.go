@@ -273,24 +273,17 @@ func (t *tx) CreateUser(user backend.User) {
 	if user.HumanHandle != (parsec.HumanHandle{}) {
 		email, label = new(user.HumanHandle.Email()), []byte(user.HumanHandle.Label())
 	}
-	var revocation backend.Revocation
-	var revokedOn *int64
-	if user.Revocation != nil {
-		revocation = *user.Revocation
-		revokedOn = date(&revocation.On)
-	}
 	t.queueOne(`
 WITH created AS (
     INSERT INTO user_ (organization, user_id, profile, human_email, human_label, certificate, redacted_certificate,
-        certifier, created_on, revoked_certificate, revoked_certifier, revoked_on, frozen)
-    SELECT o.id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM organization o WHERE o.organization_id = $1
-    RETURNING organization, profile, revoked_on IS NOT NULL AS revoked, frozen
+        certifier, created_on, frozen)
+    SELECT o.id, $2, $3, $4, $5, $6, $7, $8, $9, false FROM organization o WHERE o.organization_id = $1
+    RETURNING organization, profile
 )
 INSERT INTO user_count AS c (organization, profile, revoked, frozen, users)
-SELECT organization, profile, revoked, frozen, 1 FROM created`+countUsers,
+SELECT organization, profile, false, false, 1 FROM created`+countUsers,
 		t.organizationName(), user.ID.String(), string(user.Profile), email, label, notNull(user.Certificate),
-		notNull(user.RedactedCertificate), user.Certifier.String(), int64(user.CreatedOn),
-		revocation.Certificate, orNull(revocation.Certifier.String()), revokedOn, user.Frozen)
+		notNull(user.RedactedCertificate), user.Certifier.String(), int64(user.CreatedOn))
 }
 
 // CreateDevice implements backend.UserTx.

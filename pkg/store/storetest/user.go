@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"parsec-server/pkg/backend"
@@ -16,6 +17,7 @@ var userChecks = []check{
 	{"e-mails", humans},
 	{"counts", userCounts},
 	{"trustchain", trustchain},
+	{"order of users and devices", orderOfUsers},
 	{"facts are copies", userCopies},
 }
 
@@ -316,6 +318,45 @@ func userNames(users []backend.User) []string {
 		names[i] = user.ID.String()
 	}
 	return names
+}
+
+// orderOfUsers creates users and devices in an order that is neither that of
+// their names nor that of their dates.
+func orderOfUsers(f *fixture) {
+	f.bootstrap()
+	create := func(userOrDevice ...string) {
+		f.queue(onOrganization(), func(tx backend.Tx) {
+			for i, name := range userOrDevice {
+				user := newUser(userID(name), parsec.ProfileStandard, aliceOne)
+				user.CreatedOn = at(100 - i)
+				tx.CreateUser(user)
+			}
+		})
+	}
+	create("zoe", "Bob", "bob", "Zed")
+	create("amy", "b-2")
+	users, err := f.store.Users(f.Context(), f.organization)
+	f.no(err)
+	equalList(f, "users", userNames(users), []string{"Bob", "Zed", "alice", "amy", "b-2", "bob", "zoe"})
+
+	var want []string
+	for round := range 3 {
+		f.queue(onOrganization(), func(tx backend.Tx) {
+			for i, name := range []string{"m", "z", "a", "Q"} {
+				for _, owner := range []string{"zoe", "bob"} {
+					device := newDevice(deviceID(fmt.Sprintf("%s@%s%d", owner, name, 9-round)), aliceOne)
+					device.CreatedOn = at((i * 7) % 5)
+					tx.CreateDevice(device)
+				}
+			}
+		})
+		for _, name := range []string{"m", "z", "a", "Q"} {
+			want = append(want, fmt.Sprintf("bob@%s%d", name, 9-round))
+		}
+	}
+	facts, _, err := f.store.UserAndDevices(f.Context(), f.organization, bob)
+	f.no(err)
+	equalList(f, "devices of bob", deviceNames(facts.Devices), want)
 }
 
 func userCopies(f *fixture) {
