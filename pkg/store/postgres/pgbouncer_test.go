@@ -3,6 +3,7 @@
 package postgres_test
 
 import (
+	"strings"
 	"sync"
 	"testing"
 
@@ -86,5 +87,22 @@ func TestPgBouncerLimits(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPgBouncerWithoutRecipe has somebody forget what docs/database.md asks for:
+// the first statement that meets one of another session says so.
+func TestPgBouncerWithoutRecipe(t *testing.T) {
+	dsn := testkit.StartPgBouncer(t, "transaction").DSN(testkit.NewPostgres(t))
+	var err error
+	for i := 0; i < 20 && err == nil; i++ {
+		var store *postgres.Store
+		if store, err = postgres.Open(t.Context(), options(dsn), newBus(t)); err == nil {
+			_, _, err = store.Organization(t.Context(), acme)
+			store.Close()
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "add default_query_exec_mode=exec to the DSN") {
+		t.Error(err)
 	}
 }

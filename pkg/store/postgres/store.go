@@ -85,7 +85,7 @@ func Open(ctx context.Context, options Options, bus *event.Bus) (*Store, error) 
 	s.delivery = newDelivery(from, s.instance, bus, options.Logger)
 	connection, err := options.Retry.connect(ctx, s.delivery.connect, options.Logger)
 	if err != nil {
-		return nil, err
+		return nil, explained(err)
 	}
 	if options.Migrate {
 		err = s.migrate(ctx, options.DSN)
@@ -94,7 +94,7 @@ func Open(ctx context.Context, options Options, bus *event.Bus) (*Store, error) 
 		err = s.start(ctx, config, connection)
 	}
 	if err != nil {
-		return nil, errors.Join(err, closeConnection(connection))
+		return nil, errors.Join(explained(err), closeConnection(connection))
 	}
 	return s, nil
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,9 +20,18 @@ func (e *unavailableError) Unwrap() []error { return []error{backend.ErrUnavaila
 // when it is sent again, a backend.ErrUnavailable.
 func classified(err error) error {
 	if err == nil || !isUnavailable(err) {
-		return err
+		return explained(err)
 	}
 	return &unavailableError{err}
+}
+
+// explained says what to do about an error that only poolers cause.
+func explained(err error) error {
+	refusal, refused := errors.AsType[*pgconn.PgError](err)
+	if refused && (refusal.Code == "26000" || refusal.Code == "42P05") { // invalid_sql_statement_name, duplicate_prepared_statement
+		return fmt.Errorf("%w: a pooler gives each transaction another session, so add default_query_exec_mode=exec to the DSN", err)
+	}
+	return err
 }
 
 func isUnavailable(err error) bool {

@@ -50,22 +50,16 @@ func TestUnavailable(t *testing.T) {
 		p.lose(fault{statement: "COMMIT\x00", executed: true})
 		want(t, "write", updateVlob(t.Context(), store))
 	})
-	t.Run("locked", func(t *testing.T) {
-		store, _, database := setUp(t, " lock_timeout=50ms")
-		other := direct(t, database)
-		execute(t, other, "BEGIN")
-		execute(t, other, "LOCK TABLE organization, vlob_atom IN ACCESS EXCLUSIVE MODE")
-		want(t, "read", read(t, store))
-		want(t, "write", updateVlob(t.Context(), store))
-	})
-	t.Run("slow", func(t *testing.T) {
-		store, _, database := setUp(t, " statement_timeout=50ms")
-		other := direct(t, database)
-		execute(t, other, "BEGIN")
-		execute(t, other, "LOCK TABLE organization, vlob_atom IN ACCESS EXCLUSIVE MODE")
-		want(t, "read", read(t, store))
-		want(t, "write", updateVlob(t.Context(), store))
-	})
+	for name, limit := range map[string]string{"locked": "lock_timeout", "slow": "statement_timeout"} {
+		t.Run(name, func(t *testing.T) {
+			store, _, database := setUp(t, " "+limit+"=50ms")
+			other := direct(t, database)
+			execute(t, other, "BEGIN")
+			execute(t, other, "LOCK TABLE organization, vlob_atom IN ACCESS EXCLUSIVE MODE")
+			want(t, "read", read(t, store))
+			want(t, "write", updateVlob(t.Context(), store))
+		})
+	}
 	for name, condition := range map[string]string{
 		"disk full": "disk_full", "memory": "out_of_memory", "disk broken": "io_error", "stopping": "admin_shutdown",
 		"read-only": "read_only_sql_transaction", "deadlocks": "deadlock_detected",
