@@ -13,12 +13,23 @@ import (
 func TestNginx(t *testing.T) {
 	t.Parallel()
 	p := newProxied(t)
-	site := p.sample("nginx/parsec.conf",
+	p.work(p.nginx())
+}
+
+func TestNginxWithoutServer(t *testing.T) {
+	t.Parallel()
+	p := newProxied(t)
+	p.forlorn((*proxied).nginx)
+}
+
+// nginx runs the sample.
+func (p *proxied) nginx() *testkit.Process {
+	p.t.Helper()
+	return p.startNginx(p.sample("nginx/parsec.conf",
 		"listen 80;", "listen 127.0.0.1:"+p.httpPort+";", "listen [::]:80;", "",
 		"listen 443 ssl http2;", "listen 127.0.0.1:"+p.httpsPort+" ssl http2;", "listen [::]:443 ssl http2;", "",
 		"/etc/letsencrypt/live/parsec.example.com/fullchain.pem", p.certificate,
-		"/etc/letsencrypt/live/parsec.example.com/privkey.pem", p.key)
-	p.work(p.startNginx(site))
+		"/etc/letsencrypt/live/parsec.example.com/privkey.pem", p.key))
 }
 
 // TestNginxAsItComes has nginx buffer, and speak HTTP/1.0 to the server, as it

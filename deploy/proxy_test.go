@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,6 +47,8 @@ type proxied struct {
 	server *testkit.Instance
 	// logs are the records of the server.
 	logs *testkit.Output
+	// upstream is where the proxy finds the server, host:port.
+	upstream string
 	// httpPort and httpsPort are those of the proxy.
 	httpPort, httpsPort string
 	certificate, key    string
@@ -69,6 +73,7 @@ func newProxied(t *testing.T) *proxied {
 			TrustedProxies:  []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		},
 	})
+	p.upstream = strings.TrimPrefix(p.server.Address.HTTPOrigin(), "http://")
 	p.certify()
 	return p
 }
@@ -110,15 +115,21 @@ func (p *proxied) write(name, text string) string {
 	return path
 }
 
-// sample is a file of this folder, where each text must be, once or more, and
-// is replaced by the next.
-func (p *proxied) sample(path string, replacements ...string) string {
+func (p *proxied) content(path string) string {
 	p.t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	replacements = append(replacements, "127.0.0.1:6777", strings.TrimPrefix(p.server.Address.HTTPOrigin(), "http://"))
+	return string(content)
+}
+
+// sample is a file of this folder, where each text must be, once or more, and
+// is replaced by the next.
+func (p *proxied) sample(path string, replacements ...string) string {
+	p.t.Helper()
+	content := []byte(p.content(path))
+	replacements = append(replacements, "127.0.0.1:6777", p.upstream)
 	for i := 0; i < len(replacements); i += 2 {
 		if !bytes.Contains(content, []byte(replacements[i])) {
 			p.t.Fatalf("%s has no %q", path, replacements[i])
@@ -212,4 +223,51 @@ func (p *proxied) pages() {
 	if !strings.Contains(p.logs.String(), "wrong administration token") || strings.Contains(p.logs.String(), "192.0.2.1") {
 		p.t.Error("a client chooses the address that it is known by")
 	}
+}
+
+// forlorn starts a proxy with no server behind it: clients are told to come
+// back, whatever they ask. Anything else they may take as final.
+func (p *proxied) forlorn(start func(*proxied) *testkit.Process) {
+	p.t.Helper()
+	p.upstream = "127.0.0.1:" + testkit.FreePort(p.t)
+	start(p).AwaitPort(p.t, p.httpsPort)
+	transport := &http.Transport{TLSClientConfig: p.tls.Clone(), DialContext: p.dial}
+	p.t.Cleanup(transport.CloseIdleConnections)
+	secure := "https://" + net.JoinHostPort(domain, p.httpsPort)
+	upgrade := http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"WebSocket"},
+		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	messagePack := http.Header{"Content-Type": {"application/msgpack"}}
+	var asked sync.WaitGroup
+	for _, item := range []struct {
+		method, path string
+		header       http.Header
+	}{
+		{http.MethodGet, "/ws", upgrade},
+		{http.MethodPost, "/anonymous/Acme", messagePack},
+		{http.MethodPost, "/authenticated/Acme", messagePack},
+		{http.MethodGet, "/authenticated/Acme/events", http.Header{"Accept": {"text/event-stream"}}},
+		{http.MethodGet, "/administration/stats", nil},
+		{http.MethodGet, "/", nil},
+	} {
+		asked.Go(func() { // at once: some proxies look for a server for a while
+			request, err := http.NewRequestWithContext(p.ctx, item.method, secure+item.path, nil)
+			if err != nil {
+				p.t.Error(err)
+				return
+			}
+			maps.Copy(request.Header, item.header)
+			answer, err := transport.RoundTrip(request)
+			if err != nil {
+				p.t.Errorf("%s %s: %v", item.method, item.path, err)
+				return
+			}
+			_ = answer.Body.Close()
+			if code := answer.StatusCode; code != http.StatusBadGateway && code != http.StatusServiceUnavailable && code != http.StatusGatewayTimeout {
+				p.t.Errorf("%s %s: %s", item.method, item.path, answer.Status)
+			}
+		})
+	}
+	asked.Wait()
 }

@@ -96,6 +96,11 @@ var components = []component{
 		install:  "apt-get install caddy",
 	},
 	{
+		name: "HAProxy", tag: "without_haproxy",
+		programs: []string{"haproxy", "/usr/sbin/haproxy"},
+		install:  "apt-get install haproxy",
+	},
+	{
 		name: "Postfix", tag: "without_postfix",
 		programs: []string{"/usr/sbin/postfix"},
 		root:     true,
