@@ -63,6 +63,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	address := settings.AnnouncedAddress(port)
 	rules := backend.New(store, blocks, bus, webhooks, systemClock, logger, backend.Options{
 		AdministrationToken:     settings.AdministrationToken.Reveal(),
+		RereadToken:             settings.CurrentAdministrationToken,
 		SpontaneousBootstrap:    settings.Organization.SpontaneousBootstrap,
 		InitialActiveUsersLimit: settings.Organization.InitialActiveUsersLimit,
 		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,

@@ -92,9 +92,16 @@ var startUpLine = regexp.MustCompile(`^Starting Parsec Backend on 127\.0\.0\.1:(
 // run waits for the start-up line.
 func (b binary) run(t *testing.T, arguments ...string) *process {
 	t.Helper()
+	return b.start(t, nil, append([]string{"--dev"}, arguments...)...)
+}
+
+// start is run without --dev, with variables instead.
+func (b binary) start(t *testing.T, variables []string, arguments ...string) *process {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	p := &process{t: t, ctx: ctx, command: b.command(ctx, append([]string{"backend", "run", "--dev", "--port", "0"}, arguments...)...)}
+	p := &process{t: t, ctx: ctx, command: b.command(ctx, append([]string{"backend", "run", "--port", "0"}, arguments...)...)}
+	p.command.Env = append(p.command.Env, variables...)
 	p.command.Stderr = &p.stderr
 	output, err := p.command.StdoutPipe()
 	if err != nil {

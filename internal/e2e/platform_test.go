@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"parsec-server/internal/testkit"
 )
 
 // TestPlatform does to the server what platforms do to processes.
@@ -19,6 +21,7 @@ func TestPlatform(t *testing.T) {
 		"signals":  testSignals,
 		"streams":  testStreams,
 		"log file": testLogFile,
+		"token":    testToken,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -61,17 +64,7 @@ func testSignals(t *testing.T, b binary) {
 func (p *process) wantServing() {
 	p.t.Helper()
 	for range 3 {
-		request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, p.address.HTTPOrigin()+"/administration/stats", nil)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer wrong") // a warning
-		answer, err := http.DefaultClient.Do(request)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, answer.Body)
-		_ = answer.Body.Close()
+		p.administrate("wrong") // a warning
 	}
 }
 
@@ -129,4 +122,49 @@ func testLogFile(t *testing.T, b binary) {
 		ticker.Stop()
 	}
 	p.stop(syscall.SIGTERM)
+}
+
+// testToken has the file of the administration token replaced: the new one
+// opens at once, and the old one no more.
+func testToken(t *testing.T, b binary) {
+	const first, second = "mP3kV7xTq9Lw2ZcR8bNd", "XqY4r2bC9vLw8pTz1mNd"
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(first)
+	port := testkit.FreePort(t)
+	p := b.start(t, []string{"PARSEC_ADMINISTRATION_TOKEN_FILE=" + path},
+		"--db=MOCKED", "--blockstore=MOCKED", "--port="+port, "--backend-addr=parsec://localhost:"+port+"?no_ssl=true")
+	for _, row := range []struct{ written, right, wrong string }{
+		{first, first, second}, {second, second, first}, {"changeme", second, "changeme"}, {first, first, second},
+	} {
+		write(row.written)
+		for token, want := range map[string]int{row.right: http.StatusNotFound, row.wrong: http.StatusForbidden} {
+			if got := p.administrate(token); got != want {
+				t.Errorf("the file holds %s: %s gets %d, want %d", row.written, token, got, want)
+			}
+		}
+	}
+	p.stop(syscall.SIGTERM)
+}
+
+// administrate gives the status of a request with a token.
+func (p *process) administrate(token string) int {
+	p.t.Helper()
+	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, p.address.HTTPOrigin()+"/administration/organizations/Unknown", nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, answer.Body)
+	_ = answer.Body.Close()
+	return answer.StatusCode
 }

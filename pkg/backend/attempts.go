@@ -31,7 +31,7 @@ func (e *TooManyAttemptsError) Error() string {
 // returns BadAdministration for a wrong one, or a *TooManyAttemptsError after
 // too many. Without token in the options nobody gets in.
 func (b *Backend) ConnectAdministration(address netip.Addr, token string) (Administrator, error) {
-	if b.options.AdministrationToken != "" && subtle.ConstantTimeCompare([]byte(token), []byte(b.options.AdministrationToken)) == 1 {
+	if right := b.administrationToken(); right != "" && subtle.ConstantTimeCompare([]byte(token), []byte(right)) == 1 {
 		return Administrator{Address: address}, nil
 	}
 	if wait := b.attempts.Take(address); wait > 0 {
@@ -40,4 +40,22 @@ func (b *Backend) ConnectAdministration(address netip.Addr, token string) (Admin
 	}
 	b.logger.Warn("wrong administration token", "address", address.String())
 	return Administrator{}, BadAdministration
+}
+
+// administrationToken is the one of the moment. If that cannot be read, the one
+// before stays.
+func (b *Backend) administrationToken() string {
+	if b.options.RereadToken == nil {
+		return b.options.AdministrationToken
+	}
+	token, err := b.options.RereadToken()
+	if err == nil {
+		b.token.Store(&token)
+		return token
+	}
+	b.logger.Warn("the administration token is not replaced", "error", err)
+	if last := b.token.Load(); last != nil {
+		return *last
+	}
+	return b.options.AdministrationToken
 }

@@ -25,6 +25,9 @@ var ErrBlockNotFound = errors.New("no such block in the block store")
 type Options struct {
 	// AdministrationToken opens administration connections.
 	AdministrationToken string
+	// RereadToken gives the token that opens them now, when it may have been
+	// replaced; nil for never.
+	RereadToken func() (string, error)
 	// SpontaneousBootstrap lets anybody bootstrap an unknown organization.
 	SpontaneousBootstrap bool
 	// InitialActiveUsersLimit and InitialOutsiderAllowed are for new
@@ -60,6 +63,8 @@ type Backend struct {
 	attempts *throttle.Throttle
 	// pings are those that others are told of.
 	pings *throttle.Keyed[pinger]
+	// token is the last administration token that could be read again.
+	token atomic.Pointer[string]
 	// history is held while statistics of the past are made.
 	history chan struct{}
 

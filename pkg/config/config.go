@@ -28,6 +28,9 @@ type Config struct {
 	// has not stored.
 	BlockstoreDegradedWrites bool
 	AdministrationToken      Secret
+	// AdministrationTokenFile is the file that the token was read from, "" for
+	// none. It may get another content.
+	AdministrationTokenFile string
 
 	// ServerAddress is announced to clients. Zero means none: no e-mail is
 	// sent and /redirect answers 501; but see AnnouncedAddress.
@@ -60,6 +63,19 @@ type Config struct {
 	Debug bool
 	// Development is --dev.
 	Development bool
+}
+
+// CurrentAdministrationToken gives the token of the moment: what the file holds
+// now, if it is in one.
+func (c *Config) CurrentAdministrationToken() (string, error) {
+	if c.AdministrationTokenFile == "" {
+		return c.AdministrationToken.Reveal(), nil
+	}
+	token, err := readSecretFile(c.AdministrationTokenFile)
+	if err == nil && !c.Development && isWeakToken(token) {
+		err = errWeakToken
+	}
+	return token, err
 }
 
 const (
@@ -148,11 +164,25 @@ type Email struct {
 	// User and Password: no login unless both are set.
 	User     string
 	Password Secret
-	UseSSL   bool
-	UseTLS   bool
-	Sender   mail.Address
+	// PasswordFile is the file that the password was read from, "" for none. It
+	// may get another content.
+	PasswordFile string
+	UseSSL       bool
+	UseTLS       bool
+	Sender       mail.Address
 	// Language is en or fr.
 	Language string
+}
+
+// CurrentPassword gives the password of the moment: what the file holds now, if
+// it is in one that can be read.
+func (e Email) CurrentPassword() string {
+	if e.PasswordFile != "" {
+		if password, err := readSecretFile(e.PasswordFile); err == nil {
+			return password
+		}
+	}
+	return e.Password.Reveal()
 }
 
 // EmailEncryption is how the connection to an SMTP server is protected.

@@ -280,8 +280,13 @@ func (l *loader) parse(setting Setting, found resolved) error {
 	}
 	err := setting.parser(found.name)(&l.config, found.texts)
 	if err == nil {
-		if setting.Name == databaseOption {
+		switch setting.Name {
+		case databaseOption:
 			l.config.Database.DSNFile = found.path
+		case tokenOption:
+			l.config.AdministrationTokenFile = found.path
+		case emailPasswordOption:
+			l.config.Email.PasswordFile = found.path
 		}
 		return nil
 	}

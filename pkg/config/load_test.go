@@ -468,3 +468,40 @@ func TestCurrentDSN(t *testing.T) {
 		t.Errorf("given on the command line: %q, %v", dsn, err)
 	}
 }
+
+// TestSecretsInFilesThatChange has them replaced while the server runs.
+func TestSecretsInFilesThatChange(t *testing.T) {
+	const next = "XqY4r2bC9vLw8pTz1mNd"
+	folder := t.TempDir()
+	token, password := filepath.Join(folder, "token"), filepath.Join(folder, "password")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(token, goodToken)
+	write(password, "first")
+	got := mustLoad(t, typed("db=MOCKED", "blockstore=MOCKED"), map[string]string{
+		"PARSEC_ADMINISTRATION_TOKEN_FILE": token, "PARSEC_EMAIL_HOST_PASSWORD_FILE": password,
+	}).Config
+	check := func(wantToken, wantPassword string) {
+		t.Helper()
+		found, err := got.CurrentAdministrationToken()
+		if err != nil {
+			found = "refused"
+		}
+		if found != wantToken || got.Email.CurrentPassword() != wantPassword {
+			t.Errorf("%q and %q, want %q and %q", found, got.Email.CurrentPassword(), wantToken, wantPassword)
+		}
+	}
+	check(goodToken, "first")
+	write(token, next+"\n")
+	write(password, "second\n")
+	check(next, "second")
+	write(token, "s3cr3t")
+	if err := os.Remove(password); err != nil {
+		t.Fatal(err)
+	}
+	check("refused", "first")
+}

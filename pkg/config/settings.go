@@ -87,7 +87,7 @@ var settings = []Setting{
 		Help:  "With RAID1 or RAID5, accept a block that all nodes but one have stored. Until it is repaired, losing another node loses it.",
 		parse: into(func(c *Config) *bool { return &c.BlockstoreDegradedWrites }, parseBoolean),
 	}, {
-		Name: "administration-token", Variable: "PARSEC_ADMINISTRATION_TOKEN", Kind: Text, Required: true, Secret: true, Since: "1.13", Group: groupServer,
+		Name: tokenOption, Variable: "PARSEC_ADMINISTRATION_TOKEN", Kind: Text, Required: true, Secret: true, Since: "1.13", Group: groupServer,
 		Development: "s3cr3t", development: always("s3cr3t"),
 		Help:  "What administrators authenticate with. One that can be guessed is refused, except with --dev.",
 		parse: into(func(c *Config) *Secret { return &c.AdministrationToken }, parseSecret),
@@ -162,7 +162,7 @@ var settings = []Setting{
 		Help:  "Login on the SMTP server. Used only with a password.",
 		parse: into(func(c *Config) *string { return &c.Email.User }, parseText),
 	}, {
-		Name: "email-host-password", Variable: "PARSEC_EMAIL_HOST_PASSWORD", Kind: Text, Secret: true, Since: "1.14", Group: groupEmail,
+		Name: emailPasswordOption, Variable: "PARSEC_EMAIL_HOST_PASSWORD", Kind: Text, Secret: true, Since: "1.14", Group: groupEmail,
 		Help:  "Password on the SMTP server. Used only with a user.",
 		parse: into(func(c *Config) *Secret { return &c.Email.Password }, parseSecret),
 	}, {
@@ -240,7 +240,9 @@ func defaultSender(c *Config) string {
 }
 
 const (
-	databaseOption    = "db"
-	developmentOption = "dev"
-	mockedSender      = "no-reply@parsec.com"
+	databaseOption      = "db"
+	tokenOption         = "administration-token"
+	emailPasswordOption = "email-host-password"
+	developmentOption   = "dev"
+	mockedSender        = "no-reply@parsec.com"
 )

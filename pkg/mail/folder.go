@@ -52,7 +52,7 @@ func (f *folder) write(html []byte) (path string, err error) {
 func (f *folder) make() (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.path != "" {
+	if _, err := os.Stat(f.path); f.path != "" && err == nil { // what cleans temporary folders may have removed it
 		return f.path, nil
 	}
 	path, err := os.MkdirTemp("", "parsec-emails-*")

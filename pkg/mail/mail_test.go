@@ -6,6 +6,7 @@ import (
 	"mime"
 	netmail "net/mail"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -299,7 +300,11 @@ func TestMocked(t *testing.T) {
 	if folders[0] != folders[1] {
 		t.Errorf("folders %v", folders)
 	}
-	if err := os.RemoveAll(folders[0]); err != nil {
+	if err := os.RemoveAll(folders[0]); err != nil { // what cleans temporary folders does
+		t.Fatal(err)
+	}
+	wantSent(t, mailer, invitation(parsec.InvitationUser), protocol.EmailSuccess)
+	if err := os.RemoveAll(filepath.Dir(folders[0])); err != nil {
 		t.Fatal(err)
 	}
 	wantSent(t, mailer, invitation(parsec.InvitationUser), protocol.EmailNotAvailable)

@@ -56,7 +56,7 @@ func (s *smtpServer) deliver(ctx context.Context, message *gomail.Msg) error {
 
 // login is nil if the settings ask for none.
 func (s *smtpServer) login() *login {
-	password := s.settings.Password.Reveal()
+	password := s.settings.CurrentPassword()
 	if s.settings.User == "" || password == "" {
 		return nil
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -140,6 +142,24 @@ func TestLoginIsRemembered(t *testing.T) {
 	}
 	if failed := server.FailedLogins(); failed != 1 {
 		t.Errorf("%d failed logins for three e-mails, want the first one", failed)
+	}
+}
+
+// TestReplacedPassword is in a file that gets another content.
+func TestReplacedPassword(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartSMTP(t, testkit.SMTPOptions{Encryption: config.EmailTLS, User: "parsec", Password: "second", Mechanisms: []string{"PLAIN"}})
+	settings := server.Settings()
+	settings.Password, settings.PasswordFile = config.NewSecret("first"), filepath.Join(t.TempDir(), "password")
+	mailer := trusting(server, settings)
+	for _, row := range []struct {
+		password string
+		want     protocol.EmailSent
+	}{{"first", protocol.EmailNotAvailable}, {"second", protocol.EmailSuccess}} {
+		if err := os.WriteFile(settings.PasswordFile, []byte(row.password+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wantSent(t, mailer, invitation(parsec.InvitationUser), row.want)
 	}
 }
 
