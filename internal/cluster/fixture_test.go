@@ -5,8 +5,6 @@ package cluster_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"reflect"
 	"slices"
 	"sync"
@@ -32,29 +30,7 @@ const (
 // program is the command under test.
 var program string
 
-func TestMain(m *testing.M) {
-	code, err := build(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func build(m *testing.M) (code int, err error) {
-	if program = testkit.NetworkProgram(); program != "" {
-		return m.Run(), nil
-	}
-	folder, err := os.MkdirTemp("", "parsec-test-cluster-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	if program, err = testkit.BuildParsec(context.Background(), folder); err != nil {
-		return 0, err
-	}
-	return m.Run(), nil
-}
+func TestMain(m *testing.M) { testkit.RunWith(m, testkit.BuildParsec, &program) }
 
 // cluster is two server processes over one database, and an organization whose
 // first user is alice, an ADMIN.

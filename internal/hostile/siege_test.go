@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -47,26 +46,7 @@ func hostileClients() int {
 // program is the command under test.
 var program string
 
-func TestMain(m *testing.M) {
-	code, err := build(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func build(m *testing.M) (code int, err error) {
-	folder, err := os.MkdirTemp("", "parsec-test-hostile-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	if program, err = testkit.BuildMeasuredParsec(context.Background(), folder); err != nil {
-		return 0, err
-	}
-	return m.Run(), nil
-}
+func TestMain(m *testing.M) { testkit.RunWith(m, testkit.BuildMeasuredParsec, &program) }
 
 // siege is a server with an organization, a good client, and hostile ones.
 type siege struct {

@@ -29,6 +29,29 @@ func BuildMeasuredParsec(ctx context.Context, folder string) (program string, er
 	return buildParsec(ctx, folder, false)
 }
 
+// RunWith builds the command by build, names it in program, and has the tests
+// of a package run: it is what their TestMain does, and does not return.
+func RunWith(m *testing.M, build func(ctx context.Context, folder string) (string, error), program *string) {
+	code, err := buildAndRun(m, build, program)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func buildAndRun(m *testing.M, build func(ctx context.Context, folder string) (string, error), program *string) (code int, err error) {
+	folder, err := os.MkdirTemp("", "parsec-test-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	if *program, err = build(context.Background(), folder); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
+
 func buildParsec(ctx context.Context, folder string, race bool) (program string, err error) {
 	program = filepath.Join(folder, "parsec")
 	build := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%t", race), "-o", program, "parsec-server/cmd/parsec")

@@ -111,6 +111,19 @@ func TestBodyThatNeverComes(t *testing.T) {
 	}
 }
 
+// So does a head that does not end.
+func TestHeadThatNeverEnds(t *testing.T) {
+	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.HeaderTimeout = 50 * time.Millisecond })
+	for _, begun := range []string{"", "G", "GET / HTTP/1.1\r\nHost: localhost\r\n"} {
+		raw := f.dialTCP()
+		_, err := io.WriteString(raw.conn, begun)
+		f.ok(err)
+		if _, err := io.Copy(io.Discard, raw.read); err != nil {
+			t.Errorf("after %q: %v", begun, err)
+		}
+	}
+}
+
 // What is wrong with the head of a request is told whatever its body.
 func TestHeadIsCheckedBeforeTheBody(t *testing.T) {
 	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.BodyTimeout = 50 * time.Millisecond })

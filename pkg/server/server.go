@@ -26,7 +26,6 @@ const (
 	// maxStrangerBytes is for commands of clients that are not authenticated:
 	// the largest is pki_enrollment_submit, with several fields of 16 KiB.
 	maxStrangerBytes = 64 << 10
-	headerTimeout    = 10 * time.Second
 	// limitedBurst limited commands may come from an address at once, then one
 	// more each limitedInterval: many people may share that of a company.
 	limitedBurst    = 100
@@ -68,6 +67,9 @@ type Options struct {
 	// HandshakeTimeout bounds the time between the upgrade and the answer;
 	// 0 is 10 s.
 	HandshakeTimeout time.Duration
+	// HeaderTimeout bounds the time that the head of a request may take; 0 is
+	// 10 s.
+	HeaderTimeout time.Duration
 	// BodyTimeout bounds the time that the body of a request may take, and a
 	// message of a WebSocket for each MiB; 0 is 60 s.
 	BodyTimeout time.Duration
@@ -139,6 +141,9 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 	if options.HandshakeTimeout == 0 {
 		options.HandshakeTimeout = 10 * time.Second
 	}
+	if options.HeaderTimeout == 0 {
+		options.HeaderTimeout = 10 * time.Second
+	}
 	if options.BodyTimeout == 0 {
 		options.BodyTimeout = 60 * time.Second
 	}
@@ -173,7 +178,7 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 	s.http = &http.Server{
 		Handler:           s.handler,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ReadHeaderTimeout: headerTimeout,
+		ReadHeaderTimeout: options.HeaderTimeout,
 		IdleTimeout:       options.IdleTimeout,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		ConnState:         s.silent.track,
