@@ -465,4 +465,9 @@ func presences(f *fixture) {
 		tx.RemovePresence(parsec.NewUUID())
 	})
 	count(0, parsec.UUID{}, 0)
+
+	f.queue(on, func(tx backend.Tx) { tx.DropPresences(at(epoch + 200)) })
+	list, err := f.store.LapsedPresences(f.Context(), at(epoch+100))
+	f.no(err)
+	equal(f, "the other invitation has its presence", slices.Contains(list, backend.LapsedPresence{Organization: f.organization, Token: other.Token}), true)
 }

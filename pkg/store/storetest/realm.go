@@ -212,6 +212,7 @@ func participants(f *fixture) {
 	f.bootstrap()
 	f.enrol(parsec.ProfileStandard, bob, carol)
 	id := f.createRealm()
+	f.grant(f.createRealm(), bob, parsec.RoleOwner, 1) // elsewhere
 	check := func(want ...parsec.UserID) {
 		f.Helper()
 		f.update(onRealm(id), func(tx backend.Tx) error {

@@ -9,6 +9,7 @@ import (
 var recoveryChecks = []check{
 	{"invitation", recoveryInvitation},
 	{"conduits", recoveryConduits},
+	{"another setup", recoveryOfAnotherSetup},
 }
 
 // inviteToRecover has alice share with bob and carol, and bob invite her.
@@ -140,4 +141,19 @@ func recoveryConduits(f *fixture) {
 	invitation.DeletedOn, invitation.DeletedReason = new(at(4)), protocol.InvitationFinished
 	f.queue(backend.Scope{Invitation: token}, func(tx backend.Tx) { tx.PutInvitation(invitation) })
 	want(carol, conduit)
+}
+
+// recoveryOfAnotherSetup has the recipients of the current setup only, while an
+// invitation of before is pending.
+func recoveryOfAnotherSetup(f *fixture) {
+	_, invitation := f.inviteToRecover()
+	f.queue(onOrganization(), func(tx backend.Tx) {
+		tx.EndShamirSetup(alice)
+		tx.CreateShamirSetup(newShamirSetup(alice, "second", carol))
+	})
+	facts, err := f.store.Invitation(f.Context(), f.organization, invitation.Token)
+	f.no(err)
+	equal(f, "recovery", facts.Recovery, &backend.Recovery{Threshold: 1, Recipients: []backend.RecoveryRecipient{
+		{User: carol, HumanHandle: newUser(carol, parsec.ProfileStandard, aliceOne).HumanHandle, Shares: 1},
+	}})
 }
