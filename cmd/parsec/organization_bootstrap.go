@@ -37,7 +37,7 @@ func (p program) organizationBootstrapCommand() *cobra.Command {
 	flags.StringVar(&options.deviceLabel, "device-label", "", "Name of the first device.")
 	flags.StringVar(&options.output, "output", "", "New file for the keys of the device, in clear. Without it they are lost.")
 	command.RunE = func(command *cobra.Command, args []string) error {
-		address, err := parsec.ParseBootstrapAddress(args[0])
+		address, err := parsec.ParseBootstrapAddress(parsec.FromRedirection(args[0]))
 		if err != nil {
 			return invalidValue("URL", err)
 		}

@@ -114,7 +114,7 @@ func (o *settingOptions) date() (*parsec.DateTime, error) {
 	if o.expirationDate == "" {
 		return nil, nil
 	}
-	date, err := parsec.ParseDateTime(o.expirationDate)
+	date, err := parseDate(o.expirationDate)
 	if err != nil {
 		return nil, invalidValue("--"+expirationDateOption, err)
 	}

@@ -56,7 +56,7 @@ func (p program) serverStatsCommand() *cobra.Command {
 	reach := p.reachOptions(command)
 	flags := command.Flags()
 	format := flags.String("format", "json", "json or csv.")
-	instant := flags.String("at", "", "Tell what there was at a date, such as 2030-01-31T00:00:00Z; without it what there is.")
+	instant := flags.String("at", "", "Tell what there was at a date, 2030-01-31 (0:00 UTC) or 2030-01-31T12:30:00Z; without it what there is.")
 	output := flags.String("output", "", "File to write instead of the standard output.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if *format != "json" && *format != "csv" {
@@ -64,7 +64,7 @@ func (p program) serverStatsCommand() *cobra.Command {
 		}
 		var at *parsec.DateTime
 		if *instant != "" {
-			date, err := parsec.ParseDateTime(*instant)
+			date, err := parseDate(*instant)
 			if err != nil {
 				return invalidValue("--at", err)
 			}

@@ -86,7 +86,12 @@ func TestOrganizationFromNothing(t *testing.T) {
 	if !regexp.MustCompile(`^parsec://127\.0\.0\.1:\d+/CoolOrg\?no_ssl=true&action=bootstrap_organization&token=[0-9a-f]{64}$`).MatchString(url) {
 		t.Errorf("url %s", url)
 	}
-	stdout := s.succeed(bootstrapArguments(url, "--output", keys)...)
+	parsed, err := parsec.ParseBootstrapAddress(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As an e-mail would have it.
+	stdout := s.succeed(bootstrapArguments(parsed.HTTPRedirection(), "--output", keys)...)
 	printed := regexp.MustCompile(`^Organization url: (\S+)\nDevice: (\S+)\nKeys: (\S+)\n$`).FindStringSubmatch(stdout)
 	if printed == nil {
 		t.Fatalf("printed %q", stdout)
@@ -145,6 +150,7 @@ func TestOrganizationOverWebSocket(t *testing.T) {
 	}{
 		{nil, fmt.Sprintf(form, "2990-01-02T03:04:05.000000Z", true)},
 		{[]string{"--user-profile-outsider-allowed=false"}, fmt.Sprintf(form, "2990-01-02T03:04:05.000000Z", false)},
+		{[]string{"--expiration-date", "2991-01-02"}, fmt.Sprintf(form, "2991-01-02T00:00:00.000000Z", false)},
 		{[]string{"--expiration-date", "2991-01-02T03:04:05Z"}, fmt.Sprintf(form, "2991-01-02T03:04:05.000000Z", false)},
 		{[]string{"--no-expiration", "--user-profile-outsider-allowed"}, fmt.Sprintf(form, "none", true)},
 	} {
@@ -195,6 +201,9 @@ func TestServerStats(t *testing.T) {
 	}
 	if got := s.succeed("organization", "server-stats", "--format", "csv", "--at", "2000-01-01T00:00:00Z"); got != header {
 		t.Errorf("printed %q", got)
+	}
+	if got := s.succeed("organization", "server-stats", "--format", "csv", "--at", "2000-01-01"); got != header {
+		t.Errorf("of a day: printed %q", got)
 	}
 	if got := s.succeed("organization", "server-stats"); !strings.HasPrefix(got, `{"stats": [{"organization_id":"CoolOrg",`) {
 		t.Errorf("printed %q", got)
@@ -331,7 +340,10 @@ func TestOrganizationUsage(t *testing.T) {
 		{"", []string{"freeze", "CoolOrg"}, "Either --user-id or --user-email is needed."},
 		{"", []string{"unfreeze", "CoolOrg", "--user-id", "a", "--user-email", "b"}, "Either --user-id or --user-email is needed."},
 		{"", []string{"server-stats", "--format", "xml"}, "Invalid value for '--format'"},
-		{"", []string{"server-stats", "--at", "yesterday"}, "Invalid value for '--at'"},
+		{"", []string{"server-stats", "--at", "yesterday"}, "Invalid value for '--at': must be a date such as 2030-01-31 (0:00 UTC), or with its time and zone"},
+		{"", []string{"server-stats", "--at", "2030-01-32"}, "Invalid value for '--at': must be a date such as"},
+		{"", []string{"server-stats", "--at", "2030-01-31T00:00:00"}, "Invalid value for '--at': must be a date such as"},
+		{"", []string{"bootstrap", "parsec3://example.com/CoolOrg?a=organization_bootstrap&p=x"}, "Invalid value for 'URL': is an address of Parsec 3"},
 		{"", []string{"server-stats", "--output", filepath.Join(t.TempDir(), "none", "x")}, "Invalid value for '--output'"},
 		{"", []string{"bootstrap"}, "Missing argument 'URL'."},
 		{"", bootstrapArguments("parsec://localhost:1/CoolOrg")[1:], "Invalid value for 'URL'"},

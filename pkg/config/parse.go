@@ -221,9 +221,22 @@ func parseSender(text string) (mail.Address, error) {
 	}
 	address, err := mail.ParseAddress(text)
 	if err != nil {
-		return mail.Address{}, messagef("'%s' is not an e-mail address.", text)
+		address, err = mail.ParseAddress(quoteName(text))
+	}
+	if err != nil {
+		return mail.Address{}, messagef("'%s' is not an e-mail address, such as no-reply@example.com or Example, Inc. <no-reply@example.com>.", text)
 	}
 	return *address, nil
+}
+
+// quoteName puts the name before an address in the quotes that a comma and the
+// like in it need (RFC 5322 §3.2.4), unless there are some.
+func quoteName(text string) string {
+	open := strings.LastIndexByte(text, '<')
+	if open < 0 || strings.ContainsAny(text[:open], `"\\<>`) {
+		return text
+	}
+	return strconv.Quote(strings.TrimSpace(text[:open])) + " " + text[open:]
 }
 
 // parseLogFilter takes the expression as it is: wrapped in another one, a

@@ -9,6 +9,7 @@ import (
 
 const (
 	addressPrefix = "parsec://"
+	parsec3Prefix = "parsec3://"
 
 	defaultTLSPort   = 443
 	defaultClearPort = 80
@@ -109,7 +110,11 @@ func (a ServerAddress) defaultPort() uint16 {
 // splitAddress reads what all addresses have in common. The path is still
 // escaped. User information and fragment are ignored.
 func splitAddress(text string) (server ServerAddress, path string, parameters form, err error) {
-	rest, found := strings.CutPrefix(strings.TrimSpace(text), addressPrefix)
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, parsec3Prefix) {
+		return ServerAddress{}, "", nil, errors.New("is an address of Parsec 3, another protocol; must start with `" + addressPrefix + "`")
+	}
+	rest, found := strings.CutPrefix(text, addressPrefix)
 	if !found {
 		return ServerAddress{}, "", nil, errors.New("must start with `" + addressPrefix + "`")
 	}

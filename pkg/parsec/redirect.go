@@ -29,6 +29,23 @@ func (a ServerAddress) RedirectTarget(requestPath, rawQuery string) (location st
 	return addressPrefix + a.hostAndPort() + escapePath(path) + parameters.String(), true
 }
 
+// FromRedirection gives the parsec:// form of an address that is in the HTTP
+// form of e-mails (docs/protocol/transport.md §11), and any other text as it is.
+func FromRedirection(text string) string {
+	text = strings.TrimSpace(text)
+	scheme, rest, _ := strings.Cut(text, "://")
+	host, target, found := strings.Cut(rest, redirectRoute+"/")
+	if !found || scheme != "http" && scheme != "https" || strings.Contains(host, "/") {
+		return text
+	}
+	path, query, _ := strings.Cut(target, "?")
+	parameters := groupByName(parseForm(query))
+	if scheme == "http" {
+		parameters = append(form{{"no_ssl", "true"}}, parameters...)
+	}
+	return addressPrefix + host + "/" + path + parameters.String()
+}
+
 // groupByName brings repeated parameters together, in order of first
 // appearance, without no_ssl.
 func groupByName(parameters form) form {
