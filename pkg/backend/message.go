@@ -3,13 +3,20 @@ package backend
 import (
 	"context"
 
+	"parsec-server/pkg/event"
 	"parsec-server/pkg/protocol"
 )
 
-// MessageGet lists the messages of the author's user
-// (docs/protocol/commands.md §3).
+// maxMessagesBytes bounds the messages of one reply: some of these are made at
+// a time.
+const maxMessagesBytes = 4 << 20
+
+// MessageGet lists the messages of the author's user, and has the client ask
+// again when a reply does not hold all (docs/protocol/commands.md §3). Its event
+// is for all connections of the user: those that listen are often not the one
+// that asks, nor on the same server.
 func (b *Backend) MessageGet(ctx context.Context, author *Author, request *protocol.MessageGetRequest) (*protocol.MessageGetReply, error) {
-	messages, err := b.store.Messages(ctx, author.Organization, author.User(), request.Offset)
+	messages, left, err := b.store.Messages(ctx, author.Organization, author.User(), request.Offset, maxMessagesBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -21,6 +28,15 @@ func (b *Backend) MessageGet(ctx context.Context, author *Author, request *proto
 			Timestamp: message.Timestamp,
 			Body:      message.Body,
 		})
+	}
+	if left {
+		next := messages[len(messages)-1].Index + 1
+		err = b.store.Publish(ctx, event.Event{Organization: author.Organization, Author: author.Device, Body: event.MessageReceived{
+			Recipient: author.User(), Index: next,
+		}})
+	}
+	if err != nil {
+		return nil, err
 	}
 	return reply, nil
 }

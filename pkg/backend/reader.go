@@ -113,8 +113,10 @@ type UserReader interface {
 	FindUsers(ctx context.Context, organization parsec.OrganizationID, query UserQuery) ([]User, uint64, error)
 	// Users lists all users in byte order of their ids, without certificates.
 	Users(ctx context.Context, organization parsec.OrganizationID) ([]User, error)
-	// Messages lists the messages of user after the first offset ones.
-	Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset uint64) ([]Message, error)
+	// Messages lists the messages of user after the first offset ones, in order:
+	// as many as have together at most so many bytes (protocol.Message), but at
+	// least one whatever its size. left tells that there are more.
+	Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, bytes uint64) (messages []Message, left bool, err error)
 }
 
 // AuthenticationFacts are nil for what does not exist.

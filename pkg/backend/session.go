@@ -390,9 +390,14 @@ func (s *Session) enqueue(e event.Event, body event.ClientBody) {
 // ping means nothing; of events that only make the client look, one is enough.
 // The caller holds mu.
 func (s *Session) needless(told protocol.Event) bool {
-	switch told.(type) {
+	switch told := told.(type) {
 	case *protocol.PingedEvent:
 		return len(s.queue) >= maxQueuedBeforePing
+	case *protocol.MessageReceivedEvent: // again, for a client that asks again
+		return slices.ContainsFunc(s.queue, func(waiting protocol.Event) bool {
+			same, isMessage := waiting.(*protocol.MessageReceivedEvent)
+			return isMessage && *same == *told
+		})
 	case *protocol.PKIEnrollmentUpdatedEvent:
 		return slices.ContainsFunc(s.queue, func(waiting protocol.Event) bool {
 			_, same := waiting.(*protocol.PKIEnrollmentUpdatedEvent)

@@ -306,8 +306,10 @@ func TestQueueOverflowEndsTheSession(t *testing.T) {
 	f := newFixture(t)
 	session, over := f.session(f.Backend, f.bob())
 	f.ok(f.EventsSubscribe(t.Context(), session, nil))
+	index := uint64(0)
 	message := func() {
-		f.bus.Publish([]event.Event{{Organization: acme, Body: event.MessageReceived{Recipient: bobID.User(), Index: 1}}})
+		index++
+		f.bus.Publish([]event.Event{{Organization: acme, Body: event.MessageReceived{Recipient: bobID.User(), Index: index}}})
 	}
 	for range 100 {
 		message()
@@ -342,7 +344,9 @@ func TestPingsEndNoSession(t *testing.T) {
 	}
 	publish(1000, event.Pinged{Ping: "x"})
 	publish(1000, event.PKIEnrollmentUpdated{})
-	publish(49, event.MessageReceived{Recipient: aliceID.User(), Index: 7})
+	for index := range uint64(49) {
+		publish(1000, event.MessageReceived{Recipient: aliceID.User(), Index: index})
+	}
 	publish(1000, event.Pinged{Ping: "x"})
 	if f.isOver(over) {
 		t.Fatal("over")

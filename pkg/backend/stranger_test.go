@@ -67,10 +67,10 @@ func (c *readCounter) SubmittedPKIEnrollments(ctx context.Context, organization 
 	return c.Store.SubmittedPKIEnrollments(ctx, organization)
 }
 
-func (c *readCounter) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset uint64) ([]backend.Message, error) {
-	messages, err := c.Store.Messages(ctx, organization, user, offset)
+func (c *readCounter) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, bytes uint64) ([]backend.Message, bool, error) {
+	messages, left, err := c.Store.Messages(ctx, organization, user, offset, bytes)
 	c.given += len(messages)
-	return messages, err
+	return messages, left, err
 }
 
 func (c *readCounter) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {

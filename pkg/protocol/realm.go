@@ -1,6 +1,10 @@
 package protocol
 
-import "parsec-server/pkg/parsec"
+import (
+	"fmt"
+
+	"parsec-server/pkg/parsec"
+)
 
 // ArchivingConfiguration tells whether a realm may be written, or when it
 // will be deleted.
@@ -60,6 +64,17 @@ type RealmUpdateRolesRequest struct {
 	RecipientMessage []byte `wire:"recipient_message,nullable,optional"`
 }
 
+// maxMessageBody bounds a message to a user: real ones have some KiB.
+const maxMessageBody = 64 << 10
+
+// Validate bounds the message, which is kept for ever.
+func (r *RealmUpdateRolesRequest) Validate() error {
+	if len(r.RecipientMessage) > maxMessageBody {
+		return fmt.Errorf("recipient_message: more than %d bytes", maxMessageBody)
+	}
+	return nil
+}
+
 // RealmUpdateRolesReply has no field.
 type RealmUpdateRolesReply struct{}
 
@@ -77,6 +92,16 @@ type RealmStartReencryptionRequest struct {
 	EncryptionRevision    uint64                   `wire:"encryption_revision"`
 	Timestamp             parsec.DateTime          `wire:"timestamp"`
 	PerParticipantMessage map[parsec.UserID][]byte `wire:"per_participant_message"`
+}
+
+// Validate bounds the messages, which are kept for ever.
+func (r *RealmStartReencryptionRequest) Validate() error {
+	for participant, body := range r.PerParticipantMessage {
+		if len(body) > maxMessageBody {
+			return fmt.Errorf("per_participant_message: %s: more than %d bytes", participant, maxMessageBody)
+		}
+	}
+	return nil
 }
 
 // RealmStartReencryptionReply has no field.

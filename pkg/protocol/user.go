@@ -113,7 +113,7 @@ type MessageGetRequest struct {
 	Offset uint64 `wire:"offset"`
 }
 
-// MessageGetReply holds every later message.
+// MessageGetReply holds the next messages, all unless they are too long.
 type MessageGetReply struct {
 	Messages []Message `wire:"messages"`
 }
@@ -125,4 +125,17 @@ type Message struct {
 	Sender    parsec.DeviceID `wire:"sender"`
 	Timestamp parsec.DateTime `wire:"timestamp"`
 	Body      []byte          `wire:"body"`
+}
+
+// MessageBytes is more than what a message takes in a reply beside its body, in
+// bytes.
+const MessageBytes = 128
+
+// Size implements Sized.
+func (r *MessageGetReply) Size() int {
+	size := 0
+	for i := range r.Messages {
+		size += len(r.Messages[i].Body) + MessageBytes
+	}
+	return size
 }

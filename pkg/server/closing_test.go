@@ -22,9 +22,11 @@ func TestEvents09Overflow(t *testing.T) {
 	f := newFixture(t)
 	other, full, over := f.connect("alice@dev1"), f.listen("bob@dev1"), f.listen("bob@dev1")
 	unsubscribed := f.connect("bob@dev1")
+	index := uint64(0)
 	publish := func(count int) {
 		for range count {
-			f.Bus.Publish([]event.Event{{Organization: coolOrg, Body: event.MessageReceived{Recipient: userID("bob"), Index: 1}}})
+			index++
+			f.Bus.Publish([]event.Event{{Organization: coolOrg, Body: event.MessageReceived{Recipient: userID("bob"), Index: index}}})
 		}
 		f.flush()
 	}

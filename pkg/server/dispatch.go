@@ -207,13 +207,14 @@ func encodeReply(result any) (*[]byte, error) {
 	return encode(replyCapacity(result), func(buffer []byte) ([]byte, error) { return appendReply(buffer, result) })
 }
 
-// otherFields is room, in bytes, for what a reply has beside its blob or block.
+// otherFields is room, in bytes, for what a reply has beside what is long in it.
 const otherFields = 256
 
-// replyCapacity is about the length of a reply.
+// replyCapacity is at least the length of a reply that may be long, and so of
+// the only buffer that it needs.
 func replyCapacity(result any) int {
-	if reply, isVlob := result.(*protocol.VlobReadReply); isVlob {
-		return len(reply.Blob) + otherFields
+	if reply, isSized := result.(protocol.Sized); isSized {
+		return reply.Size() + otherFields
 	}
 	return otherFields
 }

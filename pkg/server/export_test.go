@@ -85,3 +85,12 @@ func PoolIsClean(size int) error {
 	}
 	return nil
 }
+
+// EncodeReply is how a reply is encoded, with the capacity of its buffer.
+func EncodeReply(reply any) (encoded []byte, capacity int, err error) {
+	buffer, err := encodeReply(reply)
+	if err != nil {
+		return nil, 0, err
+	}
+	return *buffer, cap(*buffer), nil
+}

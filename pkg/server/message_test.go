@@ -255,3 +255,16 @@ func TestFragmentedMessages(t *testing.T) {
 		t.Errorf("reply %v", decodeMap(t, reply))
 	}
 }
+
+// A long reply is encoded into the one buffer that was made for it.
+func TestLongReplyHasOneBuffer(t *testing.T) {
+	reply := &protocol.MessageGetReply{}
+	for range 50 {
+		reply.Messages = append(reply.Messages, protocol.Message{Body: make([]byte, 60<<10)})
+	}
+	const otherFields = 256
+	encoded, capacity, err := server.EncodeReply(reply)
+	if want := reply.Size() + otherFields; err != nil || capacity != want || len(encoded) > capacity {
+		t.Errorf("%d bytes in a buffer of %d, want %d: %v", len(encoded), capacity, want, err)
+	}
+}

@@ -7,17 +7,26 @@ import (
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
 )
 
 // Messages implements backend.UserReader.
-func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset uint64) ([]backend.Message, error) {
+func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, most uint64) (messages []backend.Message, left bool, err error) {
 	o, err := s.read(ctx, organization)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer o.mu.RUnlock()
 	list := o.messages[user]
-	return slices.Clone(list[min(offset, uint64(len(list))):]), nil
+	list = list[min(offset, uint64(len(list))):]
+	count, size := 0, uint64(0)
+	for ; count < len(list); count++ {
+		size += uint64(len(list[count].Body)) + protocol.MessageBytes
+		if size > most && count > 0 {
+			break
+		}
+	}
+	return slices.Clone(list[:count]), count < len(list), nil
 }
 
 // MessageCounts implements backend.MessageTx.

@@ -7,26 +7,42 @@ import (
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
 )
 
-// Messages implements backend.UserReader.
-func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset uint64) ([]backend.Message, error) {
-	var messages []backend.Message
-	err := s.one(ctx, list(&messages, `
-SELECT m.position, sender_user.user_id || '@' || sender.name, m.sent_on, m.body
-FROM organization o
-JOIN user_ u ON u.organization = o.id
-JOIN message m ON m.recipient = u.id
+// selectMessages takes the organization, the user, the offset $3, the bytes $4,
+// and what a message takes beside its body $5. The length of a body is known
+// without reading it.
+const selectMessages = `
+SELECT m.position, sender_user.user_id || '@' || sender.name, m.sent_on, m.body, m.message_count > m.position
+FROM (
+    SELECT following.*, row_number() OVER listed AS place, sum(length(following.body) + $5::bigint) OVER listed AS bytes
+    FROM (
+        SELECT u.message_count, m.position, m.sender, m.sent_on, m.body
+        FROM organization o
+        JOIN user_ u ON u.organization = o.id
+        JOIN message m ON m.recipient = u.id
+        WHERE o.organization_id = $1 AND u.user_id = $2 AND m.position > $3
+        ORDER BY m.position
+        LIMIT $4::bigint / $5::bigint + 1
+    ) following
+    WINDOW listed AS (ORDER BY following.position ROWS UNBOUNDED PRECEDING)
+) m
 JOIN device sender ON sender.id = m.sender
 JOIN user_ sender_user ON sender_user.id = sender.user_
-WHERE o.organization_id = $1 AND u.user_id = $2 AND m.position > $3
-ORDER BY m.position`,
-		[]any{organization.String(), user.String(), bounded(offset)}, func(row pgx.CollectableRow) (backend.Message, error) {
+WHERE m.bytes <= $4::bigint OR m.place = 1
+ORDER BY m.position`
+
+// Messages implements backend.UserReader.
+func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, bytes uint64) (messages []backend.Message, left bool, err error) {
+	err = s.one(ctx, list(&messages, selectMessages,
+		[]any{organization.String(), user.String(), bounded(offset), bounded(bytes), protocol.MessageBytes},
+		func(row pgx.CollectableRow) (backend.Message, error) {
 			message := backend.Message{Recipient: user}
-			err := row.Scan((*unsigned)(&message.Index), parsed{&message.Sender}, (*integer)(&message.Timestamp), &message.Body)
+			err := row.Scan((*unsigned)(&message.Index), parsed{&message.Sender}, (*integer)(&message.Timestamp), &message.Body, &left)
 			return message, err
 		}))
-	return messages, err
+	return messages, left, err
 }
 
 // MessageCounts implements backend.MessageTx.

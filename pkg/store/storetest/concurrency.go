@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -119,7 +120,7 @@ func concurrentMessages(f *fixture) {
 		}
 	})
 	for _, user := range []parsec.UserID{alice, bob, carol} {
-		messages, err := f.store.Messages(f.Context(), f.organization, user, 0)
+		messages, _, err := f.store.Messages(f.Context(), f.organization, user, 0, math.MaxUint64)
 		f.no(err)
 		equal(f, "number of messages", len(messages), workers*rounds)
 		for i, message := range messages {

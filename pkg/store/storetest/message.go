@@ -3,14 +3,17 @@ package storetest
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/protocol"
 )
 
 var messageChecks = []check{
 	{"lists", messageLists},
 	{"several in a transaction", severalMessages},
+	{"so many bytes of them", messageBytes},
 }
 
 // send adds one message to each recipient.
@@ -42,8 +45,9 @@ func (f *fixture) wantMessages(user parsec.UserID, offset uint64, texts ...strin
 			Recipient: user, Index: offset + uint64(i) + 1, Sender: aliceOne, Timestamp: at(1), Body: []byte(text),
 		})
 	}
-	got, err := f.store.Messages(f.Context(), f.organization, user, offset)
+	got, left, err := f.store.Messages(f.Context(), f.organization, user, offset, math.MaxUint64)
 	f.no(err)
+	equal(f, "messages left", left, false)
 	equalList(f, fmt.Sprint("messages of ", user, " after ", offset), got, want)
 	for i := range got {
 		got[i] = backend.Message{} // The list is the caller's.
@@ -97,4 +101,36 @@ func severalMessages(f *fixture) {
 		return nil
 	})
 	f.wantMessages(bob, 0, "first", "more 0", "more 1", "more 2")
+}
+
+// messageBytes bounds the messages by their sizes.
+func messageBytes(f *fixture) {
+	f.bootstrap()
+	lengths := []int{10, 5000, 200_000, 0, 10, 1} // some in the row, others beside it
+	for _, length := range lengths {
+		f.send(strings.Repeat("x", length), alice)
+	}
+	want := func(offset, bytes uint64, want int) {
+		f.Helper()
+		messages, left, err := f.store.Messages(f.Context(), f.organization, alice, offset, bytes)
+		f.no(err)
+		what := fmt.Sprint("messages after ", offset, " of ", bytes, " bytes")
+		equal(f, what, len(messages), want)
+		equal(f, what+": some left", left, int(offset)+want < len(lengths))
+		for i, message := range messages {
+			equal(f, what+": index", message.Index, offset+uint64(i)+1)
+			equal(f, what+": length", len(message.Body), lengths[message.Index-1])
+		}
+	}
+	for offset := range lengths {
+		want(uint64(offset), 0, 1)
+		all := uint64(0)
+		for i, length := range lengths[offset:] {
+			all += uint64(length) + protocol.MessageBytes
+			want(uint64(offset), all, i+1)
+			want(uint64(offset), all-1, max(i, 1))
+		}
+	}
+	want(uint64(len(lengths)), 0, 0)
+	want(math.MaxInt64, math.MaxUint64, 0)
 }

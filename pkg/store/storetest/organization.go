@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"math"
 	"runtime"
 
 	"parsec-server/pkg/backend"
@@ -44,7 +45,7 @@ func unknownOrganization(f *fixture) {
 	users, total, err := f.store.FindUsers(ctx, id, backend.UserQuery{Limit: 100})
 	f.no(err)
 	equal(f, "users", len(users)+int(total), 0)
-	messages, err := f.store.Messages(ctx, id, alice, 0)
+	messages, _, err := f.store.Messages(ctx, id, alice, 0, math.MaxUint64)
 	f.no(err)
 	equal(f, "messages", len(messages), 0)
 	realms, err := f.store.RealmsOf(ctx, id, alice)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 
@@ -90,7 +91,7 @@ func (f *fixture) observe(w *world) []observation {
 	for _, user := range []parsec.UserID{alice, bob, carol} {
 		facts, found, err := f.store.UserAndDevices(ctx, id, user)
 		note("user", found, err, facts)
-		messages, err := f.store.Messages(ctx, id, user, 0)
+		messages, _, err := f.store.Messages(ctx, id, user, 0, math.MaxUint64)
 		note("messages", true, err, messages)
 	}
 	for _, realm := range []parsec.RealmID{w.realm, w.reencrypting, {9}} {
