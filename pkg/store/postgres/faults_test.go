@@ -130,7 +130,8 @@ func TestDeadlock(t *testing.T) {
 		_, err := tx.MessageCounts(t.Context(), []parsec.UserID{alice})
 		return err
 	})
-	if err != nil || runs != 2 {
+	// The second run may meet the other one as well.
+	if err != nil || runs < 2 {
 		t.Errorf("%v after %d runs", err, runs)
 	}
 	if err := <-done; err != nil {
