@@ -42,6 +42,7 @@ func (r *rawConn) wantCut(since time.Time) time.Duration {
 // TestDeafClientsAreCut has every cause of a close frame, to a client that does
 // not answer it.
 func TestDeafClientsAreCut(t *testing.T) {
+	t.Parallel()
 	for name, cause := range map[string]func(f *fixture, raw *rawConn){
 		"revoked": func(f *fixture, _ *rawConn) {
 			request, err := f.device("alice@dev1").RevokeUser(userID("bob"), f.now())
@@ -98,6 +99,7 @@ func TestSlowReaderGetsItsReply(t *testing.T) {
 // TestStoppingWaitsForNobodyWhoDoesNothing has clients that neither read nor
 // send, in every state of a connection.
 func TestStoppingWaitsForNobodyWhoDoesNothing(t *testing.T) {
+	t.Parallel()
 	for name, connect := range map[string]func(f *fixture){
 		"before a request":     func(f *fixture) { f.dialTCP() },
 		"inside a request":     func(f *fixture) { f.must(io.WriteString(f.dialTCP().conn, "GET / HTTP/1.1\r\nHost: ")) },

@@ -68,7 +68,7 @@ func (g *guardedConn) cut() {
 		encrypted.NetConn().Close()
 		return
 	}
-	g.Conn.Close()
+	g.Close()
 }
 
 // silentSince tells whether nothing passed since the instant.
