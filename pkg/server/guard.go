@@ -119,6 +119,9 @@ func (w *guardedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if mended, ok := conn.(*escapesConn); ok {
+		conn = mended.TCPConn // no request comes any more
+	}
 	w.conn = &guardedConn{Conn: conn, writeTimeout: w.writeTimeout}
 	w.conn.heard.Store(onGuardClock(time.Now()))
 	// What the peer sent early stands in front of the connection, and in the

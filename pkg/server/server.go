@@ -181,7 +181,7 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 		ReadHeaderTimeout: options.HeaderTimeout,
 		IdleTimeout:       options.IdleTimeout,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-		ConnState:         s.silent.track,
+		ConnState:         s.track,
 	}
 	s.work.Go(s.sweep)
 	s.work.Go(s.watchState)
@@ -196,10 +196,18 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Shutdown; then it returns nil.
 func (s *Server) Serve(listener net.Listener) error {
 	s.probeState()
-	if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+	if err := s.http.Serve(escapesListener{listener}); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
+}
+
+// track is told by net/http what becomes of a connection.
+func (s *Server) track(conn net.Conn, state http.ConnState) {
+	s.silent.track(conn, state)
+	if mended, ok := conn.(*escapesConn); ok {
+		mended.track(state)
+	}
 }
 
 // Serving tells whether commands can run, as last found.
