@@ -13,7 +13,7 @@ import (
 // submitters sent either.
 func TestMigrationOfEndedEnrollments(t *testing.T) {
 	dsn := testkit.NewBlankPostgres(t)
-	migrateTo(t, dsn, 10)
+	migrateTo(t, dsn, 9)
 	connection := direct(t, dsn)
 	execute(t, connection, `
 INSERT INTO organization (organization_id, bootstrap_token, user_profile_outsider_allowed, minimum_archiving_period, created_on)
