@@ -11,26 +11,31 @@ import (
 )
 
 // selectMessages takes the organization, the user, the offset $3, the bytes $4,
-// and what a message takes beside its body $5. The length of a body is known
-// without reading it.
+// and what a message takes beside its body $5. The last one that fits is found
+// by the lengths alone, which are known without reading the bodies.
 const selectMessages = `
-SELECT m.position, sender_user.user_id || '@' || sender.name, m.sent_on, m.body, m.message_count > m.position
-FROM (
-    SELECT following.*, row_number() OVER listed AS place, sum(length(following.body) + $5::bigint) OVER listed AS bytes
-    FROM (
-        SELECT u.message_count, m.position, m.sender, m.sent_on, m.body
-        FROM organization o
-        JOIN user_ u ON u.organization = o.id
-        JOIN message m ON m.recipient = u.id
-        WHERE o.organization_id = $1 AND u.user_id = $2 AND m.position > $3
-        ORDER BY m.position
-        LIMIT $4::bigint / $5::bigint + 1
-    ) following
-    WINDOW listed AS (ORDER BY following.position ROWS UNBOUNDED PRECEDING)
-) m
+SELECT m.position, sender_user.user_id || '@' || sender.name, m.sent_on, m.body, u.message_count > m.position
+FROM organization o
+JOIN user_ u ON u.organization = o.id
+JOIN message m ON m.recipient = u.id
 JOIN device sender ON sender.id = m.sender
 JOIN user_ sender_user ON sender_user.id = sender.user_
-WHERE m.bytes <= $4::bigint OR m.place = 1
+WHERE o.organization_id = $1 AND u.user_id = $2 AND m.position > $3 AND m.position <= (
+    SELECT max(sized.position)
+    FROM (
+        SELECT following.position, row_number() OVER listed AS place, sum(following.length + $5::integer) OVER listed AS bytes
+        FROM (
+            SELECT m.position, length(m.body) AS length
+            FROM organization o
+            JOIN user_ u ON u.organization = o.id
+            JOIN message m ON m.recipient = u.id
+            WHERE o.organization_id = $1 AND u.user_id = $2 AND m.position > $3
+            ORDER BY m.position
+            LIMIT $4::bigint / $5::integer + 1
+        ) following
+        WINDOW listed AS (ORDER BY following.position ROWS UNBOUNDED PRECEDING)
+    ) sized
+    WHERE sized.bytes <= $4::bigint OR sized.place = 1)
 ORDER BY m.position`
 
 // Messages implements backend.UserReader.

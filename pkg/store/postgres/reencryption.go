@@ -74,7 +74,7 @@ WHERE v.realm = r.id AND v.checkpoint > r.reencrypted_through AND NOT EXISTS (
 SELECT item.vlob_id, item.version, item.blob
 FROM organization o JOIN realm r ON r.organization = o.id
 CROSS JOIN LATERAL (
-    SELECT unsaved.*, row_number() OVER selected AS place, sum(length(unsaved.blob) + $6::bigint) OVER selected AS bytes
+    SELECT unsaved.*, row_number() OVER selected AS place, sum(length(unsaved.blob) + $6::integer) OVER selected AS bytes
     FROM (
         SELECT v.vlob_id, v.checkpoint, a.version, a.blob ` + leftToReencrypt + `
         ORDER BY v.checkpoint, a.version
