@@ -21,9 +21,12 @@ type Memory struct {
 	blocks map[key]remembered
 }
 
+// remembered is a block, whose bytes never change.
 type remembered struct {
 	block []byte
 	since time.Time
+	// checksum is worked out when it is first asked for.
+	checksum func() *backend.BlockChecksum
 }
 
 // NewMemory returns an empty store.
@@ -40,7 +43,10 @@ func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, i
 	if !found {
 		return backend.ErrBlockNotFound
 	}
-	return fill(into, checksum, stored.block) // Its bytes never change.
+	if checksum != nil && *stored.checksum() != *checksum {
+		return errOtherChecksum
+	}
+	return fill(into, nil, stored.block)
 }
 
 // Create stores a copy of block.
@@ -48,7 +54,8 @@ func (m *Memory) Create(ctx context.Context, organization parsec.OrganizationID,
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	stored := remembered{bytes.Clone(block), time.Now()}
+	block = bytes.Clone(block)
+	stored := remembered{block, time.Now(), sync.OnceValue(func() *backend.BlockChecksum { return backend.ChecksumOf(block) })}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.blocks[key{organization, id}] = stored

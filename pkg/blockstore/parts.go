@@ -41,10 +41,12 @@ func hasChecksum(parts [][]byte, checksum *backend.BlockChecksum) bool {
 	return backend.BlockChecksum(sum.Sum(nil)) == *checksum
 }
 
+var errOtherChecksum = fmt.Errorf("%w: it has another checksum than the block", errDamaged)
+
 // verify tells that what was read is not what the database has the checksum of.
 func verify(parts [][]byte, checksum *backend.BlockChecksum) error {
 	if !hasChecksum(parts, checksum) {
-		return fmt.Errorf("%w: %d bytes whose checksum is not the one of the block", errDamaged, lengthOf(parts))
+		return errOtherChecksum
 	}
 	return nil
 }
