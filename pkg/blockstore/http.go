@@ -2,6 +2,7 @@ package blockstore
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -56,9 +57,25 @@ func (c closingAfterHead) RoundTrip(request *http.Request) (*http.Response, erro
 	return c.Transport.RoundTrip(request)
 }
 
-// readObject reads body, of length bytes, to its end. A negative length is one
-// that the server has not said: into tells how much there must be.
+// readObject reads body, of length bytes, to its end, and verifies its checksum
+// unless that is nil. A negative length is one that the server has not said: into
+// tells how much there must be.
 func readObject(body io.Reader, length int64, checksum *backend.BlockChecksum, into [][]byte) error {
+	if checksum == nil {
+		return readBody(body, length, into)
+	}
+	// What has just arrived is still in the processor's cache.
+	sum := sha256.New()
+	if err := readBody(io.TeeReader(body, sum), length, into); err != nil {
+		return err
+	}
+	if backend.BlockChecksum(sum.Sum(nil)) != *checksum {
+		return errOtherChecksum
+	}
+	return nil
+}
+
+func readBody(body io.Reader, length int64, into [][]byte) error {
 	wanted := int64(lengthOf(into))
 	if length >= 0 && length != wanted {
 		return checkLength(into, length)
@@ -81,7 +98,7 @@ func readObject(body io.Reader, length int64, checksum *backend.BlockChecksum, i
 	case !errors.Is(err, io.EOF):
 		return fmt.Errorf("read the end of an object: %w", err)
 	}
-	return verify(into, checksum)
+	return nil
 }
 
 // readFull fills part. The error is that of the reader: io.EOF where what there
