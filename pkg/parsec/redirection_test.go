@@ -9,7 +9,7 @@ import (
 func TestFromRedirection(t *testing.T) {
 	for text, want := range map[string]string{
 		"https://example.com/redirect/Acme?action=bootstrap_organization&token=a%2Bb": "parsec://example.com/Acme?action=bootstrap_organization&token=a%2Bb",
-		" http://localhost:6777/redirect/Acme?action=bootstrap_organization ":         "parsec://localhost:6777/Acme?no_ssl=true&action=bootstrap_organization",
+		"http://localhost:6777/redirect/Acme?action=bootstrap_organization\n":         "parsec://localhost:6777/Acme?no_ssl=true&action=bootstrap_organization",
 		"https://example.com:8443/redirect/Acme?no_ssl=true&action=x":                 "parsec://example.com:8443/Acme?action=x",
 		"http://example.com/redirect/%E5%BA%B7?action=x":                              "parsec://example.com/%E5%BA%B7?no_ssl=true&action=x",
 		"parsec://example.com/Acme?action=x":                                          "parsec://example.com/Acme?action=x",
