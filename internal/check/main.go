@@ -1,11 +1,13 @@
 // Command check is the test command of the project: vet, linters, and every
 // test with the race detector, on real components. It needs nothing but Go:
 // where there is no C compiler, which the race detector needs, or no server of
-// some kind, it says so and tests without.
+// some kind, it says so and tests without. With -long, tests that have larger
+// numbers take them, which lasts an hour or so.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -17,8 +19,10 @@ import (
 )
 
 func main() {
+	long := flag.Bool("long", false, "test with larger numbers")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := check(ctx, os.Stdout)
+	err := check(ctx, os.Stdout, *long)
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stdout, "check: %v\n", err)
@@ -26,7 +30,14 @@ func main() {
 	}
 }
 
-func check(ctx context.Context, out io.Writer) error {
+func check(ctx context.Context, out io.Writer, long bool) error {
+	limit := "15m"
+	if long {
+		limit = "90m"
+		if err := os.Setenv("PARSEC_TEST_LONG", "1"); err != nil { // see testkit.Long
+			return err
+		}
+	}
 	gopath, err := goEnvironment(ctx, "GOPATH")
 	if err != nil {
 		return err
@@ -36,7 +47,7 @@ func check(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	tags := "-tags=" + strings.Join(missing, ",")
-	tests := []string{"test", tags, "-timeout", "15m"}
+	tests := []string{"test", tags, "-timeout", limit}
 	if hasCompiler(ctx) {
 		tests = append(tests, "-race")
 	} else {
