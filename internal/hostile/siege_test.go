@@ -66,7 +66,9 @@ func besiege(t *testing.T, arguments []string, attack func(s *siege, count int))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	s := &siege{T: t, ctx: ctx}
+	limit := testkit.LimitMemory(t, memory)
 	s.server = testkit.StartParsecIn(t, program, []string{"GOMEMLIMIT=" + goMemory}, append([]string{"--log-level", "ERROR"}, arguments...)...)
+	limit.Add(t, s.server)
 	origin := s.server.Address.HTTPOrigin()
 	s.host = "127.0.0.1" + origin[strings.LastIndexByte(origin, ':'):]
 	s.client = client.New(s.server.Address, client.Options{})
