@@ -8,7 +8,7 @@ import (
 
 func TestBench(t *testing.T) {
 	s := newShell(t)
-	text := s.succeed("bench", "--workload", "ping", "--connections", "2", "--duration", "1ms", "--source", "127.0.0.1,127.0.0.2")
+	text := s.succeed("bench", "--workload", "ping", "--connections", "2", "--duration", "300ms", "--source", "127.0.0.1,127.0.0.2")
 	if !strings.HasPrefix(text, "Workload    ping, API 3, 2 connections\n") || !strings.Contains(text, "Errors      none\n") {
 		t.Errorf("printed\n%s", text)
 	}
@@ -18,7 +18,7 @@ func TestBench(t *testing.T) {
 		Size       int    `json:"size"`
 		Operations int    `json:"operations"`
 	}
-	text = s.succeed("bench", "--workload", "vlob-create", "--duration", "1ms", "--size", "7", "--api", "2", "--shared-realm", "--json")
+	text = s.succeed("bench", "--workload", "vlob-create", "--duration", "300ms", "--size", "7", "--api", "2", "--shared-realm", "--json")
 	if err := json.Unmarshal([]byte(text), &report); err != nil {
 		t.Fatalf("%v in %s", err, text)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"go/build"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -41,15 +42,24 @@ func FindProgram(t testing.TB, name, install string) string {
 	return ""
 }
 
-// FreePort gives a port of the loopback that nothing listened on just now.
+// Ports of servers are below those that connections take by themselves (32768
+// and up on Linux), which thousands of clients of other tests use meanwhile.
+const firstPort, lastPort = 20000, 32767
+
+// FreePort gives a port that nothing listened on just now, on any address.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("find a free port: %v", err)
+	var err error
+	for range 100 {
+		port := strconv.Itoa(firstPort + rand.IntN(lastPort-firstPort+1))
+		var listener net.Listener
+		if listener, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", ":"+port); err == nil {
+			listener.Close()
+			return port
+		}
 	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	t.Fatalf("find a free port: %v", err)
+	return ""
 }
 
 // Process is a program that runs for a test.
