@@ -47,13 +47,14 @@ func (m *moving) move(address string) {
 	_, m.port, _ = net.SplitHostPort(listener.Addr().String())
 	m.keep(listener)
 	m.address.Store(net.ParseIP(address).To4())
+	dialer := &net.Dialer{Resolver: &net.Resolver{}} // not the one that is replaced meanwhile
 	go func() {
 		for {
 			client, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			server, err := (&net.Dialer{}).Dial("tcp", m.target)
+			server, err := dialer.Dial("tcp", m.target)
 			if err != nil {
 				_ = client.Close()
 				continue
@@ -149,21 +150,29 @@ func TestNamesThatChangeTheirAddress(t *testing.T) {
 		}
 	})
 	t.Run("webhook", func(t *testing.T) {
-		called := make(chan struct{}, 1)
-		hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called <- struct{}{} }))
+		called := make(chan string, 100) // more than are called, again too when an answer is cut
+		hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			told, _ := io.ReadAll(r.Body)
+			called <- string(told)
+		}))
 		t.Cleanup(hook.Close)
 		m := newMoving(t, strings.TrimPrefix(hook.URL, "http://"))
 		webhooks := webhook.New("http://"+movingName+":"+m.port+"/", logger)
-		for _, address := range []string{"127.0.0.3", "127.0.0.2", "127.0.0.3"} {
-			webhooks.Bootstrapped(must(parsec.ParseOrganizationID("Acme")), backend.Device{}, parsec.HumanHandle{})
-			select {
-			case <-called:
-			case <-t.Context().Done():
-				t.Fatalf("before %s: not called", address)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		for i, address := range []string{"127.0.0.3", "127.0.0.2", "127.0.0.3"} {
+			name := "Acme" + strconv.Itoa(i)
+			webhooks.Bootstrapped(must(parsec.ParseOrganizationID(name)), backend.Device{}, parsec.HumanHandle{})
+			for told := ""; !strings.Contains(told, name); {
+				select {
+				case told = <-called:
+				case <-ctx.Done():
+					t.Fatalf("before %s: not called", address)
+				}
 			}
 			m.move(address)
 		}
-		if err := webhooks.Close(t.Context()); err != nil {
+		if err := webhooks.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	})
