@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -111,6 +112,7 @@ type hears map[*listener][]protocol.Event
 func (a *audience) expect(want hears) {
 	a.w.t.Helper()
 	fence := parsec.NewUUID().Hex()
+	a.w.clock.Advance(time.Second) // so that the ping is told
 	ok(a.w, a.beacon.Ping, &protocol.PingRequest{Ping: fence})
 	for _, listener := range a.listeners {
 		if got := listener.until(fence); !reflect.DeepEqual(got, want[listener]) {

@@ -14,8 +14,9 @@ const (
 	vlobSize   = 1 << 10
 	blockCount = 64
 	blockSize  = 512 << 10
-	// burst is how many writes listeners are left with, below their 100 events.
-	burst = 50
+	// burst is how many writes listeners are left with, below the 50 events from
+	// which on pings are not told.
+	burst = 40
 )
 
 // blob is what version holds, encrypted for an encryption revision.

@@ -444,7 +444,7 @@ func TestNotTheSameRequest(t *testing.T) {
 	accept := f.acceptance(f.alice(), first.EnrollmentID, carolID).request()
 	f.ok(f.PKIEnrollmentAccept(ctx, f.alice(), accept))
 	f.clock.advance(time.Second)
-	// The submitter may ask again after the decision.
+	// The submitter may ask again once it is accepted.
 	reply, err := f.PKIEnrollmentSubmit(ctx, f.anonymous(acme), first)
 	f.ok(reply, err)
 	if want := f.info(first.EnrollmentID).SubmittedOn; reply.SubmittedOn != want {
