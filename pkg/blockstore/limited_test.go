@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/blockstoretest"
@@ -190,7 +191,7 @@ func TestLimitedReady(t *testing.T) {
 // TestWatch has a store that is away at first, and again later.
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log testkit.Output
 		node := newFakeNode()
 		watch := blockstore.NewWatch(node, slog.New(slog.NewTextHandler(&log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
