@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/protocol"
 	"parsec-server/pkg/throttle"
@@ -101,11 +100,13 @@ func (s *share) take(capacity int) error {
 	return nil
 }
 
-// await is grow, which waits for room until ctx is done.
+// await is grow, which waits for room until ctx is done, at most for roomWait.
 func (s *share) await(ctx context.Context, capacity int) error {
-	if s == nil || capacity <= max(freeBytes, s.held) {
+	if s.grow(capacity) == nil { // nearly always: a timer would cost more
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, roomWait)
+	defer cancel()
 	for {
 		s.budget.mu.Lock()
 		if s.take(capacity) == nil {
@@ -169,8 +170,12 @@ type account struct {
 	user         parsec.UserID
 }
 
-func (s *Server) usersShare(author *backend.Author) *share {
-	return s.users.share(account{author.Organization, author.User()})
+// usersShare is for a message or a reply of an authenticated caller.
+func (s *Server) usersShare(c *caller) *share {
+	if c.account == nil {
+		c.account = account{c.author.Organization, c.author.User()}
+	}
+	return s.users.share(c.account)
 }
 
 // largeReplies are about the largest replies of commands that have large ones,
@@ -196,8 +201,6 @@ func (s *Server) admit(ctx context.Context, c *caller, command *protocol.Command
 	if !isLarge {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, roomWait)
-	defer cancel()
-	held := s.usersShare(&c.author)
+	held := s.usersShare(c)
 	return held, held.await(ctx, size)
 }

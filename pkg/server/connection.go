@@ -152,7 +152,7 @@ func (c *connection) live() {
 		c.held = c.server.strangersShare(c.address)
 		c.socket.SetReadLimit(maxStrangerBytes)
 	case c.caller.kind == protocol.Authenticated:
-		c.held = c.server.usersShare(&c.caller.author)
+		c.held = c.server.usersShare(&c.caller)
 		c.socket.SetReadLimit(maxMessageBytes)
 	default:
 		c.socket.SetReadLimit(maxBodyBytes)
@@ -207,9 +207,10 @@ func (c *connection) loop() {
 // stranger is refused when there is no room; that of a user is not read until
 // there is.
 func (c *connection) receive(reader io.Reader) (*[]byte, error) {
-	message, err := readMessage(&pacedReader{Reader: reader, conn: c.guard, limit: c.server.options.BodyTimeout}, c.awaitRoom)
+	c.guard.beginMessage(c.server.options.BodyTimeout)
+	message, err := readMessage(reader, c.awaitRoom)
 	if err == nil {
-		err = c.guard.SetReadDeadline(time.Time{})
+		err = c.guard.endMessage()
 	}
 	if err != nil {
 		c.held.release()
@@ -226,9 +227,7 @@ func (c *connection) awaitRoom(capacity int) error {
 	if c.caller.kind != protocol.Authenticated || c.held.held > 0 || capacity <= freeBytes {
 		return c.held.grow(capacity)
 	}
-	ctx, cancel := context.WithTimeout(c.server.commands, roomWait)
-	defer cancel()
-	return c.held.await(ctx, max(capacity, maxBodyBytes))
+	return c.held.await(c.server.commands, max(capacity, maxBodyBytes))
 }
 
 // task is one message on its way to its answer.

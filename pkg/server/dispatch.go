@@ -26,8 +26,10 @@ type caller struct {
 	overHTTP bool
 	// session is for WebSocket connections, but administration.
 	session *backend.Session
-	// author is for authenticated callers.
-	author backend.Author
+	// author is for authenticated callers, and account, nil until it is needed,
+	// their owner in the budget of users.
+	author  backend.Author
+	account any
 	// anonymous is for anonymous ones, and invitee for invited ones.
 	anonymous backend.Anonymous
 	invitee   backend.Invitee

@@ -31,6 +31,11 @@ type guardedConn struct {
 	// heard and told are when the peer sent something, and when it last made
 	// room for more, on the clock of guards.
 	heard, told atomic.Int64
+	// pace is the time limit for a part of the message that is read now, 0 between
+	// messages; timed is how many bytes of the part are still to come.
+	pace, timed atomic.Int64
+	// limited tells that there is a time limit for reading.
+	limited atomic.Bool
 }
 
 // guardClock is the start of the clock of guards, which no step of the system's
@@ -40,7 +45,13 @@ var guardClock = time.Now()
 func onGuardClock(instant time.Time) int64 { return int64(instant.Sub(guardClock)) }
 
 func (g *guardedConn) Read(p []byte) (int, error) {
+	if err := g.awaitPart(); err != nil {
+		return 0, err
+	}
 	n, err := g.Conn.Read(p)
+	if g.pace.Load() != 0 {
+		g.timed.Store(max(g.timed.Load()-int64(n), 0))
+	}
 	g.heard.Store(onGuardClock(time.Now()))
 	return n, err
 }
@@ -81,28 +92,34 @@ func (g *guardedConn) heardSince(instant time.Time) bool {
 	return g.heard.Load() >= onGuardClock(instant)
 }
 
-// pacedReader reads one message, each MiB of it within a time limit. The
-// deadline of the connection stays.
-type pacedReader struct {
-	io.Reader
-	conn  *guardedConn
-	limit time.Duration
-	// timed is how many bytes have their time.
-	timed, read int
+// beginMessage has the message that is read now arrive in time: limit for each
+// MiB of it.
+func (g *guardedConn) beginMessage(limit time.Duration) {
+	g.timed.Store(0)
+	g.pace.Store(int64(limit))
 }
 
-// Read implements io.Reader.
-func (r *pacedReader) Read(p []byte) (int, error) {
-	const pace = 1 << 20
-	if r.read >= r.timed {
-		r.timed = r.read + pace
-		if err := r.conn.SetReadDeadline(time.Now().Add(r.limit)); err != nil {
-			return 0, err
-		}
+// endMessage lets the next message come whenever it comes.
+func (g *guardedConn) endMessage() error {
+	g.pace.Store(0)
+	if !g.limited.Swap(false) { // it had arrived with its head
+		return nil
 	}
-	n, err := r.Reader.Read(p)
-	r.read += n
-	return n, err
+	return g.SetReadDeadline(time.Time{})
+}
+
+// pacedBytes is how much of a message must pass within its time limit.
+const pacedBytes = 1 << 20
+
+// awaitPart starts the time limit of the next part of a message.
+func (g *guardedConn) awaitPart() error {
+	pace := time.Duration(g.pace.Load())
+	if pace == 0 || g.timed.Load() > 0 {
+		return nil
+	}
+	g.timed.Store(pacedBytes)
+	g.limited.Store(true)
+	return g.SetReadDeadline(time.Now().Add(pace))
 }
 
 // guardedWriter hands a guarded connection with small buffers to whoever

@@ -302,10 +302,8 @@ func (call *rpc) withBody(most int64, handle func(body []byte) error) error {
 
 // becomeUser puts what the body holds on the account of its author.
 func (call *rpc) becomeUser(capacity int) (*share, error) {
-	ctx, cancel := context.WithTimeout(call.r.Context(), roomWait)
-	defer cancel()
-	held := call.server.usersShare(&call.caller.author)
-	if err := held.await(ctx, capacity); err != nil {
+	held := call.server.usersShare(&call.caller)
+	if err := held.await(call.r.Context(), capacity); err != nil {
 		return nil, err
 	}
 	call.held.release()
