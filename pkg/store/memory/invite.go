@@ -117,15 +117,11 @@ func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]bac
 		return nil, err
 	}
 	var lapsed []backend.LapsedPresence
-	s.each(func(id parsec.OrganizationID, o *organization) {
-		o.mu.RLock()
-		defer o.mu.RUnlock()
-		for token, stored := range o.invitations {
-			for _, until := range stored.presences {
-				if until <= now {
-					lapsed = append(lapsed, backend.LapsedPresence{Organization: id, Token: token})
-					break
-				}
+	s.eachInvitation(func(id parsec.OrganizationID, token parsec.InvitationToken, stored *invitation) {
+		for _, until := range stored.presences {
+			if until <= now {
+				lapsed = append(lapsed, backend.LapsedPresence{Organization: id, Token: token})
+				return
 			}
 		}
 	})
@@ -137,14 +133,10 @@ func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, u
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.each(func(_ parsec.OrganizationID, o *organization) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		for _, stored := range o.invitations {
-			for _, connection := range connections {
-				if _, found := stored.presences[connection]; found {
-					stored.presences[connection] = until
-				}
+	s.eachInvitation(func(_ parsec.OrganizationID, _ parsec.InvitationToken, stored *invitation) {
+		for _, connection := range connections {
+			if _, found := stored.presences[connection]; found {
+				stored.presences[connection] = until
 			}
 		}
 	})
@@ -156,28 +148,28 @@ func (s *Store) ForgetConduits(ctx context.Context, deleted parsec.DateTime) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.each(func(_ parsec.OrganizationID, o *organization) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		for _, stored := range o.invitations {
-			if on := stored.facts.DeletedOn; on == nil || *on > deleted {
-				continue
-			}
-			for _, conduit := range stored.conduits {
-				conduit.Halves = [2]backend.Half{}
-			}
+	s.eachInvitation(func(_ parsec.OrganizationID, _ parsec.InvitationToken, stored *invitation) {
+		if on := stored.facts.DeletedOn; on == nil || *on > deleted {
+			return
+		}
+		for _, conduit := range stored.conduits {
+			conduit.Halves = [2]backend.Half{}
 		}
 	})
 	return nil
 }
 
-// each visits every organization.
-func (s *Store) each(visit func(parsec.OrganizationID, *organization)) {
+// eachInvitation visits every invitation, under the lock of its organization.
+func (s *Store) eachInvitation(visit func(parsec.OrganizationID, parsec.InvitationToken, *invitation)) {
 	s.mu.RLock()
 	all := maps.Clone(s.organizations)
 	s.mu.RUnlock()
 	for id, o := range all {
-		visit(id, o)
+		o.mu.Lock()
+		for token, stored := range o.invitations {
+			visit(id, token, stored)
+		}
+		o.mu.Unlock()
 	}
 }
 
