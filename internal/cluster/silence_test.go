@@ -36,7 +36,7 @@ func TestSilentDatabase(t *testing.T) {
 	if _, err := postgres.Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
-	filter := testkit.NewPacketFilter(t)
+	filter := testkit.NewPacketFilter(t, 5432)
 	c := newCluster(t, dsn).within(t)
 	realm, listener := c.alice.addRealm(), c.alice.addDevice("listener")
 	stream, err := c.clients[1].Events(c.ctx, listener.device)

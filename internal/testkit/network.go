@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -40,26 +41,30 @@ func OwnNetwork(t *testing.T, program string) (inside bool) {
 // NetworkProgram is what OwnNetwork was given, in the process that it starts.
 func NetworkProgram() string { return os.Getenv(networkVariable) }
 
-// PacketFilter drops packets of the network that OwnNetwork gives.
+// PacketFilter drops packets of the network that OwnNetwork gives, of
+// connections to one TCP port.
 type PacketFilter struct{ t testing.TB }
 
 // NewPacketFilter lets all pass.
-func NewPacketFilter(t testing.TB) *PacketFilter {
+func NewPacketFilter(t testing.TB, server int) *PacketFilter {
 	t.Helper()
 	f := &PacketFilter{t}
 	f.nft("add table inet filter")
 	f.nft("add set inet filter silent { type inet_service; }")
 	f.nft("add chain inet filter input { type filter hook input priority 0; policy accept; }")
-	f.nft("add rule inet filter input tcp sport @silent drop")
-	f.nft("add rule inet filter input tcp dport @silent drop")
+	// Both ports of a connection are asked for: a client's port alone is used
+	// again, for connections to other servers.
+	f.nft(fmt.Sprintf("add rule inet filter input tcp sport @silent tcp dport %d drop", server))
+	f.nft(fmt.Sprintf("add rule inet filter input tcp dport @silent tcp sport %d drop", server))
 	return f
 }
 
-// Silence drops what comes from TCP ports, and what goes to them, from now on.
-func (f *PacketFilter) Silence(ports ...int) {
+// Silence drops, from now on, what the connections of clients at these ports
+// carry, both ways.
+func (f *PacketFilter) Silence(clients ...int) {
 	f.t.Helper()
-	texts := make([]string, len(ports))
-	for i, port := range ports {
+	texts := make([]string, len(clients))
+	for i, port := range clients {
 		texts[i] = strconv.Itoa(port)
 	}
 	f.nft("add element inet filter silent { " + strings.Join(texts, ", ") + " }")
