@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"parsec-server/pkg/config"
-	"parsec-server/pkg/store/postgres"
+	"parsec-server/pkg/parsec2/postgres"
 )
 
 func (p program) backendMigrateCommand() *cobra.Command {

@@ -11,7 +11,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/store/postgres"
+	"parsec-server/pkg/parsec2/postgres"
 )
 
 // TestMigrateRefuses has databases that this server cannot work with: every

@@ -10,12 +10,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/store/postgres"
+	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 const afterOption = "after"
@@ -138,7 +138,7 @@ func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
 		s.counts.Blocks += blocks
 		s.counts.Bytes += bytes
 		s.progress.advance(blocks, bytes)
-	}, Reached: func(last backend.StoredBlock) { s.progress.reached = blockName(&last) }}
+	}, Reached: func(last rules.StoredBlock) { s.progress.reached = blockName(&last) }}
 	if s.options.after == "" {
 		total, err := s.index.BlocksSize(ctx)
 		s.begin(total)
@@ -157,7 +157,7 @@ func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
 	return walk, err
 }
 
-func parseBlockName(name string) (block backend.StoredBlock, err error) {
+func parseBlockName(name string) (block rules.StoredBlock, err error) {
 	organization, id, _ := strings.Cut(name, "/")
 	if block.Organization, err = parsec.ParseOrganizationID(organization); err != nil {
 		return block, err
@@ -167,7 +167,7 @@ func parseBlockName(name string) (block backend.StoredBlock, err error) {
 	return block, err
 }
 
-func blockName(block *backend.StoredBlock) string {
+func blockName(block *rules.StoredBlock) string {
 	if block == nil {
 		return ""
 	}

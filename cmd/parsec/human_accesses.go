@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // humanAccessesCommand is both `parsec human-accesses` and `parsec backend
@@ -29,7 +29,7 @@ func (p program) humanAccessesCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.operate(command.Context(), database, func(b *backend.Backend) error {
+		return p.operate(command.Context(), database, func(b *rules.Rules) error {
 			people, err := b.Accesses(command.Context(), id, strings.Fields(*filter))
 			if err == nil {
 				p.printAccesses(people)
@@ -40,7 +40,7 @@ func (p program) humanAccessesCommand() *cobra.Command {
 	return command
 }
 
-func (p program) printAccesses(people []backend.HumanAccesses) {
+func (p program) printAccesses(people []rules.HumanAccesses) {
 	humans := len(people)
 	if humans > 0 && people[humans-1].HumanHandle == (parsec.HumanHandle{}) {
 		humans--
@@ -58,7 +58,7 @@ func (p program) printAccesses(people []backend.HumanAccesses) {
 	}
 }
 
-func (p program) printUserAccesses(accesses backend.UserAccesses, indent string) {
+func (p program) printUserAccesses(accesses rules.UserAccesses, indent string) {
 	user := accesses.User
 	revoked := ""
 	if user.Revocation != nil {

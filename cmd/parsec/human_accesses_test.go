@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 func must[T any](value T, err error) T {
@@ -20,19 +20,19 @@ func must[T any](value T, err error) T {
 }
 
 // addUser adds a user, of no human handle for an empty label, with its device.
-func (o *office) addUser(id, label string, profile parsec.UserProfile, revocation *backend.Revocation) {
+func (o *office) addUser(id, label string, profile parsec.UserProfile, revocation *rules.Revocation) {
 	o.t.Helper()
-	user := backend.User{
+	user := rules.User{
 		ID: must(parsec.ParseUserID(id)), Profile: profile,
 		Certificate: []byte("user " + id), RedactedCertificate: []byte("redacted"), CreatedOn: date("2020-01-01"),
 	}
 	if label != "" {
 		user.HumanHandle = must(parsec.ParseHumanHandle(label+"@example.com", label))
 	}
-	device := backend.Device{
+	device := rules.Device{
 		ID: must(parsec.ParseDeviceID(id + "@one")), Certificate: []byte("device " + id), RedactedCertificate: []byte("redacted"), CreatedOn: date("2020-01-01"),
 	}
-	o.change(backend.Scope{Organization: organizationID(o.t, "Sequestered"), LockOrganization: true}, func(tx backend.Tx) {
+	o.change(rules.Scope{Organization: organizationID(o.t, "Sequestered"), LockOrganization: true}, func(tx rules.Tx) {
 		tx.CreateUser(user)
 		tx.CreateDevice(device)
 		if revocation != nil {
@@ -44,10 +44,10 @@ func (o *office) addUser(id, label string, profile parsec.UserProfile, revocatio
 func date(day string) parsec.DateTime { return must(parsec.ParseDateTime(day + "T00:00:00Z")) }
 
 // addRoles gives or takes roles, in a realm that is created by the first one.
-func (o *office) addRoles(realm byte, create bool, changes ...backend.RoleCertificate) parsec.RealmID {
+func (o *office) addRoles(realm byte, create bool, changes ...rules.RoleCertificate) parsec.RealmID {
 	o.t.Helper()
 	id := parsec.RealmID{realm}
-	o.change(backend.Scope{Organization: organizationID(o.t, "Sequestered"), Realm: id, By: backend.RealmExclusive}, func(tx backend.Tx) {
+	o.change(rules.Scope{Organization: organizationID(o.t, "Sequestered"), Realm: id, By: rules.RealmExclusive}, func(tx rules.Tx) {
 		if create {
 			tx.CreateRealm(changes[0].CertifiedOn)
 		}
@@ -59,8 +59,8 @@ func (o *office) addRoles(realm byte, create bool, changes ...backend.RoleCertif
 	return id
 }
 
-func role(user string, role parsec.RealmRole, day string) backend.RoleCertificate {
-	return backend.RoleCertificate{
+func role(user string, role parsec.RealmRole, day string) rules.RoleCertificate {
+	return rules.RoleCertificate{
 		User: must(parsec.ParseUserID(user)), Role: role, Certificate: []byte("role of " + user + " " + day),
 		Author: must(parsec.ParseDeviceID("alice@one")), CertifiedOn: date(day),
 	}
@@ -68,7 +68,7 @@ func role(user string, role parsec.RealmRole, day string) backend.RoleCertificat
 
 func TestHumanAccesses(t *testing.T) {
 	o := newOffice(t)
-	revocation := &backend.Revocation{Certificate: []byte("revoked"), Certifier: must(parsec.ParseDeviceID("alice@one")), On: date("2020-02-01")}
+	revocation := &rules.Revocation{Certificate: []byte("revoked"), Certifier: must(parsec.ParseDeviceID("alice@one")), On: date("2020-02-01")}
 	o.addUser("alice", "Zoe", parsec.ProfileAdmin, nil)
 	o.addUser("old", "Bob", parsec.ProfileStandard, revocation)
 	o.addUser("renewed", "Bob", parsec.ProfileOutsider, nil)

@@ -5,14 +5,14 @@ import (
 	"log/slog"
 	"net"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/metrics"
+	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
-	"parsec-server/pkg/store/postgres"
 )
 
 // observation is what counts for Prometheus, if anything does.
@@ -41,7 +41,7 @@ func observe(ctx context.Context, process *lifecycle.Process, settings config.Me
 }
 
 // blocks counts the calls of a node of the block store.
-func (o *observation) blocks(node int, store backend.BlockStore) backend.BlockStore {
+func (o *observation) blocks(node int, store rules.BlockStore) rules.BlockStore {
 	if o.metrics == nil {
 		return store
 	}
@@ -57,12 +57,12 @@ func (o *observation) observer() server.Observer {
 }
 
 // serve answers until the caller calls end.
-func (o *observation) serve(ctx context.Context, front *server.Server, rules *backend.Backend, bus *event.Bus, store backend.Store, watch *blockstore.Watch) (end func()) {
+func (o *observation) serve(ctx context.Context, front *server.Server, parsec2 *rules.Rules, bus *event.Bus, store rules.Store, watch *blockstore.Watch) (end func()) {
 	if o.metrics == nil {
 		return func() {}
 	}
 	database, _ := store.(*postgres.Store)
-	o.metrics.ObserveState(front.Serving, func() bool { return watch.Problem() == nil }, rules, bus, database)
+	o.metrics.ObserveState(front.Serving, func() bool { return watch.Problem() == nil }, parsec2, bus, database)
 	end = inBackground(context.WithoutCancel(ctx), func(ctx context.Context) {
 		if err := o.metrics.Serve(ctx, o.listener, o.settings.Profiles); err != nil {
 			o.logger.Error("metrics end", "error", err)

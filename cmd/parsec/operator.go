@@ -8,11 +8,11 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // databaseOptions are those of the commands that work on the database itself,
@@ -27,7 +27,7 @@ func databaseOptions(flags *pflag.FlagSet) *settingsFlags {
 }
 
 // operate runs call with the rules, on the database that options name.
-func (p program) operate(ctx context.Context, options *settingsFlags, call func(*backend.Backend) error) error {
+func (p program) operate(ctx context.Context, options *settingsFlags, call func(*rules.Rules) error) error {
 	settings, err := config.LoadDatabase(options.given, p.environment)
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func (p program) operate(ctx context.Context, options *settingsFlags, call func(
 		return err
 	}
 	defer end()
-	err = call(backend.New(store, nil, bus, nil, systemClock, logger, backend.Options{}))
+	err = call(rules.New(store, nil, bus, nil, systemClock, logger, rules.Options{}))
 	if refusal, ok := errors.AsType[*protocol.Refusal](err); ok && refusal.Status == protocol.StatusNotFound {
 		return errors.New("no such organization")
 	}

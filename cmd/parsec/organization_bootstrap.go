@@ -12,7 +12,7 @@ import (
 
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // founding is what the options of organization bootstrap say.

@@ -12,7 +12,7 @@ import (
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // The options of the settings of an organization.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/certificate"
 )
 
 // serviceCertificateType is in the first and last lines of the file of a

@@ -10,11 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/export"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/store/postgres"
+	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // realmExport is what is exported, and where to.
@@ -78,7 +78,7 @@ func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted
 	if err != nil {
 		return err
 	}
-	return p.operate(ctx, options, func(b *backend.Backend) error {
+	return p.operate(ctx, options, func(b *rules.Rules) error {
 		organization, err := b.StorageService(ctx, wanted.organization, wanted.subject.Service)
 		if err != nil {
 			return err
@@ -102,7 +102,7 @@ func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted
 	})
 }
 
-func (p program) writeExport(ctx context.Context, wanted realmExport, source *postgres.RealmExport, blocks backend.BlockStore) (err error) {
+func (p program) writeExport(ctx context.Context, wanted realmExport, source *postgres.RealmExport, blocks rules.BlockStore) (err error) {
 	file, err := export.Open(ctx, wanted.path, wanted.subject)
 	if err != nil {
 		return err

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // archive is an office whose organization Sequestered has a storage service,
@@ -22,7 +22,7 @@ import (
 type archive struct {
 	*office
 	service parsec.SequesterServiceID
-	store   backend.BlockStore
+	store   rules.BlockStore
 }
 
 func newArchive(t *testing.T) *archive {
@@ -50,17 +50,17 @@ func newArchive(t *testing.T) *archive {
 // write writes a version of a vlob, with its copy unless that is nil.
 func (a *archive) write(realm, vlob byte, version uint32, author string, copied []byte) {
 	a.t.Helper()
-	scope := backend.Scope{Organization: organizationID(a.t, "Sequestered"), Vlob: parsec.VlobID{vlob}, By: backend.RealmVlobUpdate}
+	scope := rules.Scope{Organization: organizationID(a.t, "Sequestered"), Vlob: parsec.VlobID{vlob}, By: rules.RealmVlobUpdate}
 	if version == 1 {
-		scope.Realm, scope.By = parsec.RealmID{realm}, backend.RealmVlobCreate
+		scope.Realm, scope.By = parsec.RealmID{realm}, rules.RealmVlobCreate
 	}
 	var copies map[parsec.SequesterServiceID][]byte
 	if copied != nil {
 		copies = map[parsec.SequesterServiceID][]byte{a.service: copied}
 	}
-	a.change(scope, func(tx backend.Tx) {
+	a.change(scope, func(tx rules.Tx) {
 		facts, _ := tx.Realm()
-		tx.WriteVlob(backend.VlobVersion{
+		tx.WriteVlob(rules.VlobVersion{
 			Version: version, Blob: []byte("blob"), Author: must(parsec.ParseDeviceID(author + "@one")), Timestamp: date("2020-01-01") + parsec.DateTime(version),
 		}, facts.Checkpoint+1, copies)
 	})
@@ -75,8 +75,8 @@ func (a *archive) upload(realm, block byte, author string, data []byte) {
 			a.t.Fatal(err)
 		}
 	}
-	a.change(backend.Scope{Organization: organization, Realm: parsec.RealmID{realm}, Block: id, By: backend.RealmData}, func(tx backend.Tx) {
-		tx.CreateBlock(backend.Block{
+	a.change(rules.Scope{Organization: organization, Realm: parsec.RealmID{realm}, Block: id, By: rules.RealmData}, func(tx rules.Tx) {
+		tx.CreateBlock(rules.Block{
 			ID: id, Realm: parsec.RealmID{realm}, Author: must(parsec.ParseDeviceID(author + "@one")), Size: 4, CreatedOn: date("2020-01-01"),
 		})
 	})
@@ -175,8 +175,8 @@ func TestSequesterExport(t *testing.T) {
 	a.write(1, 0x12, 2, "alice", []byte("more"))
 	a.addRoles(1, false, role("bob", parsec.RoleNone, "2020-01-04"))
 	a.addUser("carol", "", parsec.ProfileOutsider, nil)
-	a.change(backend.Scope{Organization: organizationID(t, "Sequestered"), LockOrganization: true}, func(tx backend.Tx) {
-		tx.RevokeUser(must(parsec.ParseUserID("bob")), backend.Revocation{Certificate: []byte("revoked"), On: date("2020-01-05")})
+	a.change(rules.Scope{Organization: organizationID(t, "Sequestered"), LockOrganization: true}, func(tx rules.Tx) {
+		tx.RevokeUser(must(parsec.ParseUserID("bob")), rules.Revocation{Certificate: []byte("revoked"), On: date("2020-01-05")})
 	})
 	want := append([]string{info}, append(versions, fmt.Sprintf("vlob|4|%s|2 more|device alice|%d", id(0x12), midnight+2),
 		first, "block|2|"+id(0xb1)+"|back|device alice", roles[0], roles[1], "role|role of bob 2020-01-04",

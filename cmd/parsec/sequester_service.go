@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"parsec-server/pkg/backend"
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // serviceKind is the type of a service, and where its webhook is.
@@ -72,7 +72,7 @@ func (p program) sequesterCreateCommand() *cobra.Command {
 }
 
 func (p program) addService(command *cobra.Command, database *settingsFlags, organization parsec.OrganizationID, signed []byte, webhookURL string) error {
-	return p.operate(command.Context(), database, func(b *backend.Backend) error {
+	return p.operate(command.Context(), database, func(b *rules.Rules) error {
 		err := b.CreateSequesterService(command.Context(), organization, signed, webhookURL)
 		if _, wrong := errors.AsType[certificate.Failure](err); wrong {
 			return fmt.Errorf("the authority of the organization has not signed this certificate: %w", err)
@@ -147,7 +147,7 @@ func (p program) sequesterListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.operate(command.Context(), database, func(b *backend.Backend) error {
+		return p.operate(command.Context(), database, func(b *rules.Rules) error {
 			_, services, err := b.SequesterServices(command.Context(), id)
 			if err == nil {
 				p.printServices(services)
@@ -158,7 +158,7 @@ func (p program) sequesterListCommand() *cobra.Command {
 	return command
 }
 
-func (p program) printServices(services []backend.SequesterService) {
+func (p program) printServices(services []rules.SequesterService) {
 	fmt.Fprintf(p.stdout, "Found %d sequester service(s)\n", len(services))
 	for _, disabled := range []bool{false, true} {
 		for i := range services {
@@ -169,7 +169,7 @@ func (p program) printServices(services []backend.SequesterService) {
 	}
 }
 
-func (p program) printService(service *backend.SequesterService) {
+func (p program) printService(service *rules.SequesterService) {
 	fmt.Fprintf(p.stdout, "\nService %s (id: %s)\n\tCreated on: %s\n",
 		printable(service.Label), parsec.UUID(service.ID).Hex(), service.CreatedOn)
 	if service.WebhookURL == "" {
@@ -202,7 +202,7 @@ func (p program) sequesterUpdateCommand() *cobra.Command {
 		if *enable == *disable {
 			return &config.UsageError{Message: "Either --enable or --disable is needed."}
 		}
-		return p.operate(command.Context(), database, func(b *backend.Backend) error {
+		return p.operate(command.Context(), database, func(b *rules.Rules) error {
 			change := b.DisableSequesterService
 			if *enable {
 				change = b.EnableSequesterService

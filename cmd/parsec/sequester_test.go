@@ -13,12 +13,12 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/store/postgres"
+	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // office is a shell with a database, which holds the organizations Sequestered
@@ -55,11 +55,11 @@ func newOffice(t *testing.T) *office {
 		t.Fatal(err)
 	}
 	now, rootVerifyKey := systemClock(), parsec.VerifyKey(root.Public().(ed25519.PublicKey))
-	o.put(backend.Organization{
+	o.put(rules.Organization{
 		ID: organizationID(t, "Sequestered"), CreatedOn: now, RootVerifyKey: &rootVerifyKey, BootstrappedOn: &now,
 		SequesterAuthorityCertificate: authority, SequesterVerifyKeyDER: keys["sequester_authority"].Public,
 	})
-	o.put(backend.Organization{ID: organizationID(t, "Plain"), CreatedOn: now, RootVerifyKey: &rootVerifyKey, BootstrappedOn: &now})
+	o.put(rules.Organization{ID: organizationID(t, "Plain"), CreatedOn: now, RootVerifyKey: &rootVerifyKey, BootstrappedOn: &now})
 	return o
 }
 
@@ -72,14 +72,14 @@ func organizationID(t *testing.T, text string) parsec.OrganizationID {
 	return id
 }
 
-func (o *office) put(organization backend.Organization) {
+func (o *office) put(organization rules.Organization) {
 	o.t.Helper()
-	o.change(backend.Scope{Organization: organization.ID, LockOrganization: true}, func(tx backend.Tx) { tx.PutOrganization(organization) })
+	o.change(rules.Scope{Organization: organization.ID, LockOrganization: true}, func(tx rules.Tx) { tx.PutOrganization(organization) })
 }
 
-func (o *office) change(scope backend.Scope, effects func(tx backend.Tx)) {
+func (o *office) change(scope rules.Scope, effects func(tx rules.Tx)) {
 	o.t.Helper()
-	err := o.store.Update(o.t.Context(), scope, func(tx backend.Tx) error {
+	err := o.store.Update(o.t.Context(), scope, func(tx rules.Tx) error {
 		effects(tx)
 		return nil
 	})
@@ -179,7 +179,7 @@ func TestSequesterCertificateFile(t *testing.T) {
 	if got := o.succeed(arguments...); got != "Service created\n" {
 		t.Errorf("printed %q", got)
 	}
-	if _, _, err := o.run(arguments...); !errors.Is(err, backend.ErrServiceExists) {
+	if _, _, err := o.run(arguments...); !errors.Is(err, rules.ErrServiceExists) {
 		t.Errorf("again: %v", err)
 	}
 	if ids := o.serviceIDs(); len(ids) != 1 {

@@ -14,13 +14,13 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/tlsfile"
 	"parsec-server/pkg/traces"
@@ -61,7 +61,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
-	rules := backend.New(store, blocks, bus, webhooks, systemClock, logger, backend.Options{
+	parsec2 := rules.New(store, blocks, bus, webhooks, systemClock, logger, rules.Options{
 		AdministrationToken:     settings.AdministrationToken.Reveal(),
 		RereadToken:             settings.CurrentAdministrationToken,
 		SpontaneousBootstrap:    settings.Organization.SpontaneousBootstrap,
@@ -69,8 +69,8 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,
 		Mailer:                  mailer(settings.Email, address, logger),
 	})
-	front := server.New(rules, systemClock, logger, serverOptions(settings, address, build.version, observer, watch))
-	onEnd(process, "metrics", observed.serve(ctx, front, rules, bus, store, watch))
+	front := server.New(parsec2, systemClock, logger, serverOptions(settings, address, build.version, observer, watch))
+	onEnd(process, "metrics", observed.serve(ctx, front, parsec2, bus, store, watch))
 	process.OnEnd("webhooks", func(ctx context.Context) {
 		if err := webhooks.Close(ctx); err != nil {
 			logger.Warn("webhooks not delivered", "error", err)
@@ -125,7 +125,7 @@ func inBackground(ctx context.Context, work func(context.Context)) (end func()) 
 }
 
 // mailer is nil without e-mail host.
-func mailer(settings config.Email, address parsec.ServerAddress, logger *slog.Logger) backend.Mailer {
+func mailer(settings config.Email, address parsec.ServerAddress, logger *slog.Logger) rules.Mailer {
 	if settings.Host == "" {
 		return nil
 	}

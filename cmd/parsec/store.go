@@ -4,12 +4,12 @@ import (
 	"context"
 	"log/slog"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/store/memory"
-	"parsec-server/pkg/store/postgres"
+	"parsec-server/pkg/parsec2/memory"
+	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // databaseSource names the database as settings do.
@@ -19,7 +19,7 @@ func databaseSource(settings config.Database) postgres.Source {
 
 // openStore opens the store that settings describe, and migrates it if they
 // say so. The caller ends it with the function that it gets.
-func openStore(ctx context.Context, settings config.Database, bus *event.Bus, now func() parsec.DateTime, logger *slog.Logger) (store backend.Store, end func(), err error) {
+func openStore(ctx context.Context, settings config.Database, bus *event.Bus, now func() parsec.DateTime, logger *slog.Logger) (store rules.Store, end func(), err error) {
 	if settings.Mocked() {
 		return memory.New(bus), func() {}, nil
 	}

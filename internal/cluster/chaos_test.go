@@ -21,8 +21,8 @@ import (
 	"parsec-server/pkg/bench"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
-	"parsec-server/pkg/store/postgres"
+	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 const (

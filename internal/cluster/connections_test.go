@@ -11,7 +11,7 @@ import (
 
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // The invariants of docs/protocol/commands.md §10 on connections, events and

@@ -10,10 +10,10 @@ import (
 	"sync/atomic"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // The invariants of docs/protocol/commands.md §10 on maintenance, vlobs and
@@ -255,16 +255,16 @@ func invariant47SequesterServices(c *cluster) {
 	c.t.Cleanup(bus.Close)
 	store := testkit.OpenPostgres(c.t, c.dsn, bus)
 	organization := c.alice.device.Organization
-	change := func(effects func(tx backend.Tx)) call {
+	change := func(effects func(tx rules.Tx)) call {
 		return func(ctx context.Context) error {
-			return store.Update(ctx, backend.Scope{Organization: organization, LockOrganization: true}, func(tx backend.Tx) error {
+			return store.Update(ctx, rules.Scope{Organization: organization, LockOrganization: true}, func(tx rules.Tx) error {
 				effects(tx)
 				tx.Emit(event.Event{Organization: organization, Body: event.Pinged{}})
 				return nil
 			})
 		}
 	}
-	c.ok(change(func(tx backend.Tx) {
+	c.ok(change(func(tx rules.Tx) {
 		found, _ := tx.Organization()
 		sequestered := *found
 		sequestered.SequesterAuthorityCertificate = []byte("authority")
@@ -278,8 +278,8 @@ func invariant47SequesterServices(c *cluster) {
 		for service := range services {
 			copies[service] = []byte("copy")
 		}
-		added := change(func(tx backend.Tx) {
-			tx.PutSequesterService(backend.SequesterService{
+		added := change(func(tx rules.Tx) {
+			tx.PutSequesterService(rules.SequesterService{
 				ID: id, Label: fmt.Sprint(round), Certificate: []byte("service"), CreatedOn: now(),
 			})
 		})

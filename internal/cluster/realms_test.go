@@ -10,7 +10,7 @@ import (
 
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // The invariants of docs/protocol/commands.md §10 on realms, roles, archiving

@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // newcomer makes the first device of an organization that nobody created.
@@ -27,7 +27,7 @@ func newcomer(w *world, g generation, organization string) (*client.Device, *pro
 
 func TestSpontaneousBootstrap(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testkit.InstanceOptions{Backend: backend.Options{
+	w := newWorld(t, testkit.InstanceOptions{Rules: rules.Options{
 		AdministrationToken: testkit.AdministrationToken, SpontaneousBootstrap: true,
 	}})
 	for _, item := range []struct {

@@ -21,7 +21,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 //go:embed testdata/accessible.js

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // TestEnrolments has people and devices enrolled, and a device recovered, by

@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // TestRendezvousOnTwoInstances has many pairs meet at once, greeters on one
@@ -19,7 +19,7 @@ import (
 func TestRendezvousOnTwoInstances(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.NewPostgres(t)
-	open := func(t testing.TB, bus *event.Bus) backend.Store { return testkit.OpenPostgres(t, dsn, bus) }
+	open := func(t testing.TB, bus *event.Bus) rules.Store { return testkit.OpenPostgres(t, dsn, bus) }
 	w, other := newWorld(t, testkit.InstanceOptions{Store: open}), newWorld(t, testkit.InstanceOptions{Store: open})
 	g := inAPI3
 	founder := g.found(w, "CoolOrg", "alice@laptop")

@@ -6,7 +6,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // TestLargeManifestsAreReencrypted has manifests of the most bytes that there

@@ -8,12 +8,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
-	"parsec-server/pkg/store/memory"
+	"parsec-server/pkg/parsec2/memory"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // largeCount is more than a map may have of what a server is sent
@@ -26,17 +26,17 @@ func TestLargeRealm(t *testing.T) {
 	t.Parallel()
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
-		exerciseLargeRealm(t, func(_ testing.TB, bus *event.Bus) backend.Store { return memory.New(bus) }, fillByRules)
+		exerciseLargeRealm(t, func(_ testing.TB, bus *event.Bus) rules.Store { return memory.New(bus) }, fillByRules)
 	})
 	t.Run("postgresql", func(t *testing.T) {
 		t.Parallel()
 		dsn := testkit.NewPostgres(t)
-		exerciseLargeRealm(t, func(t testing.TB, bus *event.Bus) backend.Store { return testkit.OpenPostgres(t, dsn, bus) },
+		exerciseLargeRealm(t, func(t testing.TB, bus *event.Bus) rules.Store { return testkit.OpenPostgres(t, dsn, bus) },
 			func(w *world, _ *client.Device, realm parsec.RealmID) { fillTables(w, dsn, realm) })
 	})
 }
 
-func exerciseLargeRealm(t *testing.T, open func(testing.TB, *event.Bus) backend.Store, fill func(*world, *client.Device, parsec.RealmID)) {
+func exerciseLargeRealm(t *testing.T, open func(testing.TB, *event.Bus) rules.Store, fill func(*world, *client.Device, parsec.RealmID)) {
 	w := newWorld(t, testkit.InstanceOptions{Store: open})
 	device, realm := inAPI3.found(w, "CoolOrg", "alice@laptop"), newRealmID()
 	alice := inAPI3.connect(w, device)
@@ -66,12 +66,12 @@ func largeID(number uint32) parsec.VlobID {
 // fillByRules writes through the store of an instance.
 func fillByRules(w *world, device *client.Device, realm parsec.RealmID) {
 	w.t.Helper()
-	write := func(by backend.RealmScope, number, version uint32) {
+	write := func(by rules.RealmScope, number, version uint32) {
 		w.t.Helper()
-		scope := backend.Scope{Organization: device.Organization, Author: device.ID, Realm: realm, Vlob: largeID(number), By: by}
-		err := w.Store.Update(w.ctx, scope, func(tx backend.Tx) error {
+		scope := rules.Scope{Organization: device.Organization, Author: device.ID, Realm: realm, Vlob: largeID(number), By: by}
+		err := w.Store.Update(w.ctx, scope, func(tx rules.Tx) error {
 			facts, _ := tx.Realm()
-			tx.WriteVlob(backend.VlobVersion{Version: version, Blob: []byte("blob"), Author: device.ID, Timestamp: start}, facts.Checkpoint+1, nil)
+			tx.WriteVlob(rules.VlobVersion{Version: version, Blob: []byte("blob"), Author: device.ID, Timestamp: start}, facts.Checkpoint+1, nil)
 			return nil
 		})
 		if err != nil {
@@ -79,10 +79,10 @@ func fillByRules(w *world, device *client.Device, realm parsec.RealmID) {
 		}
 	}
 	for number := range uint32(largeCount) {
-		write(backend.RealmVlobCreate, number, 1)
+		write(rules.RealmVlobCreate, number, 1)
 	}
 	for version := uint32(2); version <= largeCount; version++ {
-		write(backend.RealmVlobUpdate, 0, version)
+		write(rules.RealmVlobUpdate, 0, version)
 	}
 }
 

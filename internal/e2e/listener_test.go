@@ -14,7 +14,7 @@ import (
 
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // listener is a subscribed device, on a connection of its own. The server

@@ -10,7 +10,7 @@ import (
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // TestMajorsTogether has clients of every major in one realm: each hears what

@@ -14,12 +14,12 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/webhook"
 )
 
@@ -141,7 +141,7 @@ func TestNamesThatChangeTheirAddress(t *testing.T) {
 		settings.Host, settings.Port = movingName, must(strconv.Atoi(m.port))
 		mailer := mail.New(settings, must(parsec.ParseServerAddress("parsec://parsec.example.com")), logger)
 		for _, address := range []string{"127.0.0.3", "127.0.0.2", "127.0.0.3"} {
-			if sent := mailer.SendInvitation(t.Context(), backend.InvitationMail{
+			if sent := mailer.SendInvitation(t.Context(), rules.InvitationMail{
 				To: "bob@example.com", Organization: must(parsec.ParseOrganizationID("Acme")), Type: parsec.InvitationUser,
 			}); sent != protocol.EmailSuccess {
 				t.Errorf("before %s: %s", address, sent)
@@ -162,7 +162,7 @@ func TestNamesThatChangeTheirAddress(t *testing.T) {
 		defer cancel()
 		for i, address := range []string{"127.0.0.3", "127.0.0.2", "127.0.0.3"} {
 			name := "Acme" + strconv.Itoa(i)
-			webhooks.Bootstrapped(must(parsec.ParseOrganizationID(name)), backend.Device{}, parsec.HumanHandle{})
+			webhooks.Bootstrapped(must(parsec.ParseOrganizationID(name)), rules.Device{}, parsec.HumanHandle{})
 			for told := ""; !strings.Contains(told, name); {
 				select {
 				case told = <-called:

@@ -13,7 +13,7 @@ import (
 
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // TestPKIEnrollment has people join with X.509 certificates: one is accepted,

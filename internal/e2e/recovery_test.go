@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"testing"
 
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // TestShamirRecovery has bob lose his only device, and get a new one with the

@@ -6,7 +6,7 @@ import (
 	"maps"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 const (

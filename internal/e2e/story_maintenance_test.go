@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // batchSize leaves several batches.

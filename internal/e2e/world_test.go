@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // patience bounds a whole test: whatever it waits for comes in milliseconds.
@@ -50,7 +50,7 @@ func newWorld(t *testing.T, options testkit.InstanceOptions) *world {
 func newMailedWorld(t *testing.T) *world {
 	t.Helper()
 	mails := testkit.StartSMTP(t, testkit.SMTPOptions{})
-	w := newWorld(t, testkit.InstanceOptions{Mailer: func(address parsec.ServerAddress) backend.Mailer {
+	w := newWorld(t, testkit.InstanceOptions{Mailer: func(address parsec.ServerAddress) rules.Mailer {
 		return mail.New(mails.Settings(), address, slog.New(slog.DiscardHandler))
 	}})
 	w.mails = mails

@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/webhook"
 )
@@ -52,19 +52,19 @@ func (c *Clock) Advance(duration time.Duration) {
 type Instance struct {
 	Address parsec.ServerAddress
 	Server  *server.Server
-	Backend *backend.Backend
-	Store   backend.Store
+	Rules   *rules.Rules
+	Store   rules.Store
 	Bus     *event.Bus
 }
 
 // InstanceOptions differ from the defaults of tests where set.
 type InstanceOptions struct {
-	Backend backend.Options
-	Server  server.Options
+	Rules  rules.Options
+	Server server.Options
 	// BootstrapWebhook is told of new organizations; nobody is if it is "".
 	BootstrapWebhook string
 	// Mailer sends the e-mails of the server at address; none are sent if nil.
-	Mailer func(address parsec.ServerAddress) backend.Mailer
+	Mailer func(address parsec.ServerAddress) rules.Mailer
 	// Now is the clock; the real one if nil.
 	Now func() parsec.DateTime
 	// Logger discards if nil.
@@ -73,25 +73,25 @@ type InstanceOptions struct {
 	Listener net.Listener
 	// Store opens the store that publishes to the bus; NewStore if nil.
 	// Several instances may open one database.
-	Store func(t testing.TB, bus *event.Bus) backend.Store
+	Store func(t testing.TB, bus *event.Bus) rules.Store
 	// WrapStore stands between the rules and the store; nil for nothing.
-	WrapStore func(backend.Store) backend.Store
+	WrapStore func(rules.Store) rules.Store
 	// Blocks keep the bytes of blocks; a memory of the instance if nil.
-	Blocks backend.BlockStore
+	Blocks rules.BlockStore
 }
 
 // Start runs an instance until the test ends.
 func Start(t testing.TB, options InstanceOptions) *Instance {
 	t.Helper()
-	if options.Backend.AdministrationToken == "" {
-		options.Backend.AdministrationToken = AdministrationToken
-		options.Backend.InitialOutsiderAllowed = true
+	if options.Rules.AdministrationToken == "" {
+		options.Rules.AdministrationToken = AdministrationToken
+		options.Rules.InitialOutsiderAllowed = true
 	}
 	if options.Now != nil { // what tests move moves the other clock too
 		begin := options.Now()
 		elapsed := func() time.Duration { return options.Now().Sub(begin) }
-		if options.Backend.Elapsed == nil {
-			options.Backend.Elapsed = elapsed
+		if options.Rules.Elapsed == nil {
+			options.Rules.Elapsed = elapsed
 		}
 		if options.Server.Elapsed == nil {
 			options.Server.Elapsed = elapsed
@@ -125,14 +125,14 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 		options.Server.Address = &address
 	}
 	if options.Mailer != nil {
-		options.Backend.Mailer = options.Mailer(address)
+		options.Rules.Mailer = options.Mailer(address)
 	}
 	if options.Blocks == nil {
 		options.Blocks = blockstore.NewMemory()
 	}
 	webhooks := webhook.New(options.BootstrapWebhook, options.Logger)
-	rules := backend.New(store, options.Blocks, bus, webhooks, options.Now, options.Logger, options.Backend)
-	front := server.New(rules, options.Now, options.Logger, options.Server)
+	parsec2 := rules.New(store, options.Blocks, bus, webhooks, options.Now, options.Logger, options.Rules)
+	front := server.New(parsec2, options.Now, options.Logger, options.Server)
 	process := lifecycle.New(instanceGrace, options.Logger)
 	process.OnEnd("events", func(context.Context) { bus.Close() })
 	process.OnEnd("webhooks", func(ctx context.Context) {
@@ -150,5 +150,5 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 		}
 		process.End()
 	})
-	return &Instance{Address: address, Server: front, Backend: rules, Store: store, Bus: bus}
+	return &Instance{Address: address, Server: front, Rules: parsec2, Store: store, Bus: bus}
 }

@@ -23,7 +23,7 @@ import (
 
 	"parsec-server/migrations"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/store/postgres"
+	"parsec-server/pkg/parsec2/postgres"
 )
 
 // postgresVariable gives the DSN of a PostgreSQL server for tests, whose user

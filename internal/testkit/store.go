@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/store/memory"
-	"parsec-server/pkg/store/postgres"
+	"parsec-server/pkg/parsec2/memory"
+	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // storeVariable, set to POSTGRESQL, has every test that gets its store from
@@ -20,7 +20,7 @@ const storeVariable = "PARSEC_TEST_STORE"
 
 // NewStore gives a store of its own to the test, in memory unless the
 // environment says otherwise.
-func NewStore(t testing.TB, bus *event.Bus) backend.Store {
+func NewStore(t testing.TB, bus *event.Bus) rules.Store {
 	t.Helper()
 	switch kind := os.Getenv(storeVariable); kind {
 	case "", "MOCKED":
@@ -37,13 +37,13 @@ func NewStore(t testing.TB, bus *event.Bus) backend.Store {
 // them is answered, as those in memory are: tests may rely on it, clients may
 // not.
 type prompt struct {
-	backend.Store
+	rules.Store
 	bus *event.Bus
 }
 
-func (p *prompt) Update(ctx context.Context, scope backend.Scope, rule func(backend.Tx) error) error {
+func (p *prompt) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
 	emits := false
-	err := p.Store.Update(ctx, scope, func(tx backend.Tx) error {
+	err := p.Store.Update(ctx, scope, func(tx rules.Tx) error {
 		emits = false
 		return rule(&emitter{tx, &emits})
 	})
@@ -82,7 +82,7 @@ func (p *prompt) catchUp(ctx context.Context) error {
 
 // emitter tells whether its transaction has events.
 type emitter struct {
-	backend.Tx
+	rules.Tx
 	emits *bool
 }
 

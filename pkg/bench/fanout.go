@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // errNoEvent is an update that a listener was not told of in time.

@@ -10,17 +10,17 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 func startOn(b *testing.B, dsn string) *testkit.Instance {
 	b.Helper()
 	return testkit.Start(b, testkit.InstanceOptions{
-		Store: func(t testing.TB, bus *event.Bus) backend.Store { return testkit.OpenPostgres(t, dsn, bus) },
+		Store: func(t testing.TB, bus *event.Bus) rules.Store { return testkit.OpenPostgres(t, dsn, bus) },
 	})
 }
 

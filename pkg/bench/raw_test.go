@@ -14,10 +14,10 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
 )
 
@@ -160,7 +160,7 @@ func newOrganization(b *testing.B, instance *testkit.Instance) *organization {
 	c := client.New(instance.Address, client.Options{})
 	b.Cleanup(c.Close)
 	id := must(parsec.ParseOrganizationID("Acme"))(b)
-	created := must(instance.Backend.AdministrationCreate(b.Context(), backend.Administrator{}, &protocol.AdministrationCreateRequest{OrganizationID: id}))(b)
+	created := must(instance.Rules.AdministrationCreate(b.Context(), rules.Administrator{}, &protocol.AdministrationCreateRequest{OrganizationID: id}))(b)
 	device, request, err := client.NewOrganization(instance.Address.BootstrapAddress(id, created.BootstrapToken), client.Person{}, now())
 	if err == nil {
 		err = c.Bootstrap(b.Context(), id, request)

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // simultaneousRendezvous is how many pairs meet at once.
@@ -51,11 +51,11 @@ func newRendezvous(b *testing.B, pairs int) (*organization, []rendezvousPair) {
 // talked waits until the greeter has spoken.
 func (o *organization) talked(b *testing.B, token parsec.InvitationToken) {
 	b.Helper()
-	scope := backend.Scope{Organization: o.device.Organization, Invitation: token, Greeter: o.device.ID.User()}
+	scope := rules.Scope{Organization: o.device.Organization, Invitation: token, Greeter: o.device.ID.User()}
 	for said := false; !said; {
-		err := o.Store.Update(b.Context(), scope, func(tx backend.Tx) error {
+		err := o.Store.Update(b.Context(), scope, func(tx rules.Tx) error {
 			conduit, _ := tx.Conduit()
-			said = conduit.Halves[backend.GreeterSide].Said != nil
+			said = conduit.Halves[rules.GreeterSide].Said != nil
 			return nil
 		})
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/pkg/client"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // goingAway names what a connection ends with when its server stops in order:

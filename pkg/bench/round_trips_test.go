@@ -11,7 +11,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // BenchmarkRoundTrips compares the server with one that only echoes: the rest

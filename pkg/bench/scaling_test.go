@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // The two amounts of data that a command is compared with, none of which it
@@ -67,15 +67,15 @@ func (o *organization) fillOtherRealms(b *testing.B, vlobs int) {
 	for range realms {
 		realm := o.newRealm(b)
 		for range vlobs / realms {
-			must(o.Backend.VlobCreate(b.Context(), author, &protocol.VlobCreateRequest{
+			must(o.Rules.VlobCreate(b.Context(), author, &protocol.VlobCreateRequest{
 				RealmID: realm, EncryptionRevision: 1, VlobID: parsec.VlobID(parsec.NewUUID()), Timestamp: now(), Blob: []byte{1},
 			}))(b)
 		}
 	}
 }
 
-func (o *organization) author() *backend.Author {
-	return &backend.Author{
+func (o *organization) author() *rules.Author {
+	return &rules.Author{
 		Organization: o.device.Organization,
 		Device:       o.device.ID,
 		Profile:      o.device.Profile,
@@ -106,14 +106,14 @@ func BenchmarkMessageOffset(b *testing.B) {
 func (o *organization) fillMessages(b *testing.B, messages int) {
 	b.Helper()
 	recipient := o.device.ID.User()
-	scope := backend.Scope{Organization: o.device.Organization, Author: o.device.ID}
-	err := o.Store.Update(b.Context(), scope, func(tx backend.Tx) error {
+	scope := rules.Scope{Organization: o.device.Organization, Author: o.device.ID}
+	err := o.Store.Update(b.Context(), scope, func(tx rules.Tx) error {
 		counts, err := tx.MessageCounts(b.Context(), []parsec.UserID{recipient})
 		if err != nil {
 			return err
 		}
 		for i := range messages {
-			tx.AddMessage(backend.Message{
+			tx.AddMessage(rules.Message{
 				Recipient: recipient, Index: counts[recipient] + uint64(i) + 1,
 				Sender: o.device.ID, Timestamp: now(), Body: []byte("message"),
 			})

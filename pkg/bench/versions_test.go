@@ -12,7 +12,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 const (

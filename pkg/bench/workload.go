@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
 

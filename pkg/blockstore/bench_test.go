@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -27,7 +27,7 @@ func BenchmarkRAIDWithANodeThatHangs(b *testing.B) {
 	place.initialized(b)
 	proxy, address := testkit.StandInFor(b, place.address)
 	_, near := testkit.StandInFor(b, place.address)
-	var nodes []backend.BlockStore
+	var nodes []rules.BlockStore
 	for i, address := range []string{address, near, near} {
 		store := place.open(b, address, fmt.Sprintf("parsec-test-%d", i), "")
 		if err := store.Init(b.Context()); err != nil {

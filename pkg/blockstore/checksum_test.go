@@ -14,16 +14,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // wantVerified reads a block whose checksum is known.
-func wantVerified(t testing.TB, store backend.BlockStore, id parsec.BlockID, want []byte) {
+func wantVerified(t testing.TB, store rules.BlockStore, id parsec.BlockID, want []byte) {
 	t.Helper()
 	block := make([]byte, len(want))
-	if err := store.Read(t.Context(), organization(t), id, backend.ChecksumOf(want), block); err != nil {
+	if err := store.Read(t.Context(), organization(t), id, rules.ChecksumOf(want), block); err != nil {
 		t.Fatalf("read: %v", err)
 	}
 	if !bytes.Equal(block, want) {
@@ -96,8 +96,8 @@ func TestRAIDRefusesOtherBytes(t *testing.T) {
 		for _, node := range nodes[:min(2, shape.nodes)] {
 			spoil(t, node, id, "a bit")
 		}
-		err := raid.Read(t.Context(), organization(t), id, backend.ChecksumOf(block), make([]byte, len(block)))
-		if err == nil || errors.Is(err, backend.ErrBlockNotFound) {
+		err := raid.Read(t.Context(), organization(t), id, rules.ChecksumOf(block), make([]byte, len(block)))
+		if err == nil || errors.Is(err, rules.ErrBlockNotFound) {
 			t.Errorf("RAID%d of %d: %v", shape.level, shape.nodes, err)
 		}
 	}
@@ -201,12 +201,12 @@ func TestStoresThatLie(t *testing.T) {
 					server.lie(keep)
 					clear(server.objects)
 					liar := blockstore.NewLimited(store, blockstore.DefaultLimits())
-					raid := openRAID(t, level, []backend.BlockStore{liar, blockstore.NewMemory(), blockstore.NewMemory()}, false, nil)
+					raid := openRAID(t, level, []rules.BlockStore{liar, blockstore.NewMemory(), blockstore.NewMemory()}, false, nil)
 					t.Cleanup(raid.Close)
 					id := parsec.BlockID{} // RAID1 asks node 0 first.
 					mustCreate(t, raid, id, block)
 					if level == 1 {
-						if err := liar.Read(t.Context(), organization(t), id, backend.ChecksumOf(block), make([]byte, len(block))); err == nil {
+						if err := liar.Read(t.Context(), organization(t), id, rules.ChecksumOf(block), make([]byte, len(block))); err == nil {
 							t.Errorf("%s: read what was not stored", kind)
 						}
 					}
@@ -244,11 +244,11 @@ func TestReadWithoutLength(t *testing.T) {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(stores)) {
 		block := make([]byte, 3)
-		err := stores[kind].Read(t.Context(), organization(t), newBlockID(), backend.ChecksumOf([]byte("abc")), block)
+		err := stores[kind].Read(t.Context(), organization(t), newBlockID(), rules.ChecksumOf([]byte("abc")), block)
 		if err != nil || string(block) != "abc" {
 			t.Errorf("%s: read %q: %v", kind, block, err)
 		}
-		err = stores[kind].Read(t.Context(), organization(t), newBlockID(), backend.ChecksumOf([]byte("abd")), block)
+		err = stores[kind].Read(t.Context(), organization(t), newBlockID(), rules.ChecksumOf([]byte("abd")), block)
 		if !errors.Is(err, blockstore.ErrDamaged) {
 			t.Errorf("%s: other bytes: %v", kind, err)
 		}

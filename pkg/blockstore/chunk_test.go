@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit/vectors"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 type raid5Vector struct {
@@ -60,7 +60,7 @@ func TestReadsOfTheVectors(t *testing.T) {
 	}
 	for _, vector := range raid5Vectors(t) {
 		for lost := -1; lost < vector.Nodes; lost++ {
-			stores := make([]backend.BlockStore, vector.Nodes)
+			stores := make([]rules.BlockStore, vector.Nodes)
 			for i, chunk := range vector.all() {
 				stores[i] = NewMemory()
 				if i == lost {

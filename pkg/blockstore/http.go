@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -60,7 +60,7 @@ func (c closingAfterHead) RoundTrip(request *http.Request) (*http.Response, erro
 // readObject reads body, of length bytes, to its end, and verifies its checksum
 // unless that is nil. A negative length is one that the server has not said: into
 // tells how much there must be.
-func readObject(body io.Reader, length int64, checksum *backend.BlockChecksum, into [][]byte) error {
+func readObject(body io.Reader, length int64, checksum *rules.BlockChecksum, into [][]byte) error {
 	if checksum == nil {
 		return readBody(body, length, into)
 	}
@@ -69,7 +69,7 @@ func readObject(body io.Reader, length int64, checksum *backend.BlockChecksum, i
 	if err := readBody(io.TeeReader(body, sum), length, into); err != nil {
 		return err
 	}
-	if backend.BlockChecksum(sum.Sum(nil)) != *checksum {
+	if rules.BlockChecksum(sum.Sum(nil)) != *checksum {
 		return errOtherChecksum
 	}
 	return nil

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 func TestReadObject(t *testing.T) {
@@ -42,7 +42,7 @@ func TestReadObject(t *testing.T) {
 			}
 		})
 	}
-	sum := backend.ChecksumOf([]byte("abc"))
+	sum := rules.ChecksumOf([]byte("abc"))
 	if err := readObject(strings.NewReader("abc"), 3, sum, [][]byte{make([]byte, 1), make([]byte, 2)}); err != nil {
 		t.Errorf("what has the checksum: %v", err)
 	}

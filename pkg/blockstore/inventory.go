@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // listedAtOnce is how many objects an answer of List has at most.
@@ -25,7 +25,7 @@ type Object struct {
 // Inventory is a store whose objects can be listed and deleted, which no
 // command of clients does.
 type Inventory interface {
-	backend.BlockStore
+	rules.BlockStore
 
 	// List gives the next objects, at most 1000, whose names begin with prefix,
 	// which is empty or an organization and its slash, and come after a name:

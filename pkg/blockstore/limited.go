@@ -6,8 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // readyAge is how long an answer of Ready stands for the next ones, so that
@@ -44,12 +44,12 @@ func DefaultLimits() Limits {
 	}
 }
 
-var _ backend.BlockStore = (*Limited)(nil)
+var _ rules.BlockStore = (*Limited)(nil)
 
 // Limited bounds the calls of a store in time and in number, and repeats those
 // that may succeed later.
 type Limited struct {
-	store  backend.BlockStore
+	store  rules.BlockStore
 	limits Limits
 	slots  chan struct{}
 
@@ -61,7 +61,7 @@ type Limited struct {
 }
 
 // NewLimited puts limits around store.
-func NewLimited(store backend.BlockStore, limits Limits) *Limited {
+func NewLimited(store rules.BlockStore, limits Limits) *Limited {
 	return &Limited{
 		store:     store,
 		limits:    limits,
@@ -73,14 +73,14 @@ func NewLimited(store backend.BlockStore, limits Limits) *Limited {
 // String names the store in logs.
 func (l *Limited) String() string { return nameOf(l.store) }
 
-// Read implements backend.BlockStore.
-func (l *Limited) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
+// Read implements rules.BlockStore.
+func (l *Limited) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
 	return l.call(ctx, func(ctx context.Context) error {
 		return l.store.Read(ctx, organization, id, checksum, into...)
 	})
 }
 
-// Create implements backend.BlockStore.
+// Create implements rules.BlockStore.
 func (l *Limited) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	return l.call(ctx, func(ctx context.Context) error {
 		return l.store.Create(ctx, organization, id, block)
@@ -92,7 +92,7 @@ func (l *Limited) Init(ctx context.Context) error {
 	return l.call(ctx, func(ctx context.Context) error { return Init(ctx, l.store) })
 }
 
-// Ready implements backend.BlockStore. It tries once, and gives the last
+// Ready implements rules.BlockStore. It tries once, and gives the last
 // answer again for a second.
 func (l *Limited) Ready(ctx context.Context) error {
 	select {

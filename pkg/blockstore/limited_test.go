@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/blockstoretest"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 func TestLimitedConformance(t *testing.T) {
-	blockstoretest.Exercise(t, func(*testing.T) backend.BlockStore {
+	blockstoretest.Exercise(t, func(*testing.T) rules.BlockStore {
 		return blockstore.NewLimited(blockstore.NewMemory(), blockstore.DefaultLimits())
 	})
 }
@@ -50,7 +50,7 @@ func TestLimitedTriesAgain(t *testing.T) {
 		{"broken once", failing(1, errBroken), nil, 2, 50 * time.Millisecond, 150 * time.Millisecond},
 		{"broken twice", failing(2, errBroken), nil, 3, 150 * time.Millisecond, 450 * time.Millisecond},
 		{"broken thrice", failing(3, errBroken), errBroken, 3, 150 * time.Millisecond, 450 * time.Millisecond},
-		{"absent", absent, backend.ErrBlockNotFound, 1, 0, 0},
+		{"absent", absent, rules.ErrBlockNotFound, 1, 0, 0},
 		{"hanging", hanging, context.DeadlineExceeded, 3, 30 * time.Second, 30 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {

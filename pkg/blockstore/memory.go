@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 var _ Inventory = (*Memory)(nil)
@@ -26,14 +26,14 @@ type remembered struct {
 	block []byte
 	since time.Time
 	// checksum is worked out when it is first asked for.
-	checksum func() *backend.BlockChecksum
+	checksum func() *rules.BlockChecksum
 }
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory { return &Memory{blocks: map[key]remembered{}} }
 
-// Read implements backend.BlockStore.
-func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
+// Read implements rules.BlockStore.
+func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, i
 	stored, found := m.blocks[key{organization, id}]
 	m.mu.RUnlock()
 	if !found {
-		return backend.ErrBlockNotFound
+		return rules.ErrBlockNotFound
 	}
 	if checksum != nil && *stored.checksum() != *checksum {
 		return errOtherChecksum
@@ -55,7 +55,7 @@ func (m *Memory) Create(ctx context.Context, organization parsec.OrganizationID,
 		return err
 	}
 	block = bytes.Clone(block)
-	stored := remembered{block, time.Now(), sync.OnceValue(func() *backend.BlockChecksum { return backend.ChecksumOf(block) })}
+	stored := remembered{block, time.Now(), sync.OnceValue(func() *rules.BlockChecksum { return rules.ChecksumOf(block) })}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.blocks[key{organization, id}] = stored
@@ -92,7 +92,7 @@ func (m *Memory) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// Ready implements backend.BlockStore: memory always is.
+// Ready implements rules.BlockStore: memory always is.
 func (m *Memory) Ready(context.Context) error { return nil }
 
 // String names the store in logs.

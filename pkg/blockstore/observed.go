@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // Operation is what a call asks of a store.
@@ -17,31 +17,31 @@ const (
 	CreateOperation Operation = "create"
 )
 
-var _ backend.BlockStore = (*Observed)(nil)
+var _ rules.BlockStore = (*Observed)(nil)
 
 // Observed tells of the calls of a store that end.
 type Observed struct {
-	store   backend.BlockStore
+	store   rules.BlockStore
 	observe func(ctx context.Context, operation Operation, err error, duration time.Duration)
 }
 
 // NewObserved calls observe, which must not block, after each call of store.
-func NewObserved(store backend.BlockStore, observe func(ctx context.Context, operation Operation, err error, duration time.Duration)) *Observed {
+func NewObserved(store rules.BlockStore, observe func(ctx context.Context, operation Operation, err error, duration time.Duration)) *Observed {
 	return &Observed{store, observe}
 }
 
 // String names the store in logs.
 func (o *Observed) String() string { return nameOf(o.store) }
 
-// Read implements backend.BlockStore.
-func (o *Observed) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
+// Read implements rules.BlockStore.
+func (o *Observed) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
 	start := time.Now()
 	err := o.store.Read(ctx, organization, id, checksum, into...)
 	o.observe(ctx, ReadOperation, err, time.Since(start))
 	return err
 }
 
-// Create implements backend.BlockStore.
+// Create implements rules.BlockStore.
 func (o *Observed) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	start := time.Now()
 	err := o.store.Create(ctx, organization, id, block)
@@ -52,5 +52,5 @@ func (o *Observed) Create(ctx context.Context, organization parsec.OrganizationI
 // Init implements Initializer.
 func (o *Observed) Init(ctx context.Context) error { return Init(ctx, o.store) }
 
-// Ready implements backend.BlockStore.
+// Ready implements rules.BlockStore.
 func (o *Observed) Ready(ctx context.Context) error { return o.store.Ready(ctx) }

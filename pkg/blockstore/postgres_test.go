@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/blockstoretest"
-	"parsec-server/pkg/store/postgres"
+	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // openPostgres gives a store, as the server uses it, until the test ends.
@@ -30,7 +30,7 @@ func openPostgres(t testing.TB, dsn string) *blockstore.Limited {
 }
 
 func TestPostgres(t *testing.T) {
-	blockstoretest.Exercise(t, func(t *testing.T) backend.BlockStore {
+	blockstoretest.Exercise(t, func(t *testing.T) rules.BlockStore {
 		return openPostgres(t, testkit.NewPostgres(t))
 	})
 	blockstoretest.ExerciseInventory(t, func(t *testing.T) blockstore.Inventory {
@@ -48,12 +48,12 @@ func TestPostgresByText(t *testing.T) {
 
 func TestPostgresInRAID(t *testing.T) {
 	database := openPostgres(t, testkit.NewPostgres(t))
-	nodes := []backend.BlockStore{database, blockstore.NewMemory(), blockstore.NewMemory()}
+	nodes := []rules.BlockStore{database, blockstore.NewMemory(), blockstore.NewMemory()}
 	for _, level := range []int{1, 5} {
 		t.Run(fmt.Sprintf("RAID%d", level), func(t *testing.T) {
 			raid := openRAID(t, level, nodes, false, nil)
 			t.Cleanup(raid.Close)
-			blockstoretest.Exercise(t, func(*testing.T) backend.BlockStore { return raid })
+			blockstoretest.Exercise(t, func(*testing.T) rules.BlockStore { return raid })
 		})
 	}
 }
@@ -71,7 +71,7 @@ func TestPostgresFailures(t *testing.T) {
 		read := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 10))
 		create := store.Create(t.Context(), organization(t), newBlockID(), blockOf(10))
 		for action, err := range map[string]error{"read": read, "create": create, "ready": store.Ready(t.Context())} {
-			if err == nil || errors.Is(err, backend.ErrBlockNotFound) || strings.Contains(err.Error(), "\n") ||
+			if err == nil || errors.Is(err, rules.ErrBlockNotFound) || strings.Contains(err.Error(), "\n") ||
 				!strings.HasPrefix(err.Error(), "PostgreSQL table block_data: ") || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%s: %s: %v, want one line with %q", name, action, err, test.want)
 			}

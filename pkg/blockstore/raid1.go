@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
-var _ backend.BlockStore = (*RAID1)(nil)
+var _ rules.BlockStore = (*RAID1)(nil)
 
 // RAID1 keeps each block on every node (docs/protocol/blockstore.md §4). Reads
 // need one node, and repair the copies that they find missing or damaged.
@@ -17,16 +17,16 @@ type RAID1 struct {
 }
 
 // NewRAID1 copies blocks to at least one store. Close ends it.
-func NewRAID1(stores []backend.BlockStore, options RAIDOptions) *RAID1 {
+func NewRAID1(stores []rules.BlockStore, options RAIDOptions) *RAID1 {
 	return &RAID1{newRAID(stores, options)}
 }
 
 // String names the store in logs.
 func (r *RAID1) String() string { return fmt.Sprintf("RAID1 of %d nodes", len(r.nodes)) }
 
-// Read implements backend.BlockStore. Which node is asked first depends on the
+// Read implements rules.BlockStore. Which node is asked first depends on the
 // block, so that nodes share the reads.
-func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *backend.BlockChecksum, into ...[]byte) error {
+func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
 	k := key{organization, id}
 	first := remainder(id, len(r.nodes))
 	order := append(append(make([]*node, 0, len(r.nodes)), r.nodes[first:]...), r.nodes[:first]...)
@@ -51,7 +51,7 @@ func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id
 	return r.readFailure(ctx, answers)
 }
 
-// Create implements backend.BlockStore.
+// Create implements rules.BlockStore.
 func (r *RAID1) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	pieces := make([][]byte, len(r.nodes))
 	for i := range pieces {
@@ -60,5 +60,5 @@ func (r *RAID1) Create(ctx context.Context, organization parsec.OrganizationID, 
 	return r.create(ctx, key{organization, id}, pieces)
 }
 
-// Ready implements backend.BlockStore: blocks can be read.
+// Ready implements rules.BlockStore: blocks can be read.
 func (r *RAID1) Ready(ctx context.Context) error { return ready(ctx, r.nodes, len(r.nodes)-1) }

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // initCommand is what operators create a bucket or a container with.
@@ -30,7 +30,7 @@ type Initializer interface {
 }
 
 // Init creates what store keeps blocks in, if there is such a thing.
-func Init(ctx context.Context, store backend.BlockStore) error {
+func Init(ctx context.Context, store rules.BlockStore) error {
 	if initializer, creates := store.(Initializer); creates {
 		return initializer.Init(ctx)
 	}
@@ -39,7 +39,7 @@ func Init(ctx context.Context, store backend.BlockStore) error {
 
 // Watch looks after a store. Its methods are safe for concurrent use.
 type Watch struct {
-	store  backend.BlockStore
+	store  rules.BlockStore
 	logger *slog.Logger
 	// problem is why the store could not be used at the last look, nil if it
 	// could or before the first.
@@ -47,7 +47,7 @@ type Watch struct {
 }
 
 // NewWatch looks at nothing until Run.
-func NewWatch(store backend.BlockStore, logger *slog.Logger) *Watch {
+func NewWatch(store rules.BlockStore, logger *slog.Logger) *Watch {
 	return &Watch{store: store, logger: logger}
 }
 

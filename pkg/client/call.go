@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
 

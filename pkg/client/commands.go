@@ -3,7 +3,7 @@ package client
 import (
 	"context"
 
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // Commands has one method for each form of each command, named as in the table

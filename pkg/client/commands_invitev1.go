@@ -3,7 +3,7 @@ package client
 import (
 	"context"
 
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // UserInvite calls user_invite.

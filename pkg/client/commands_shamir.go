@@ -3,7 +3,7 @@ package client
 import (
 	"context"
 
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // ShamirRecoverySetup calls shamir_recovery_setup.

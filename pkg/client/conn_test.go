@@ -11,7 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/pkg/client"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
 

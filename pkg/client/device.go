@@ -6,9 +6,9 @@ import (
 	"crypto/rand"
 	"fmt"
 
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // Device is a device with its secrets: what an official client keeps on disk.

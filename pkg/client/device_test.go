@@ -11,10 +11,10 @@ import (
 
 	"github.com/coder/websocket"
 
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
 

@@ -9,9 +9,9 @@ import (
 	"crypto/x509"
 	"fmt"
 
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // Identity is what a smartcard holds: an X.509 certificate and the key that it

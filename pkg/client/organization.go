@@ -7,7 +7,7 @@ import (
 	"net/http"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // NewOrganization makes the first device of an organization, an ADMIN's, and

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"slices"
 
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/certificate"
 )
 
 // VerifyRealmRoles verifies the reply of realm_get_role_certificates and gives

@@ -13,7 +13,7 @@ import (
 	"fmt"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // ErrOtherNonce tells that a peer did not reveal what it had committed to: it,

@@ -10,7 +10,7 @@ import (
 	"io"
 	"net/http"
 
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
 

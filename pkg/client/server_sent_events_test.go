@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
 

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // ErrUntrusted is wrapped by the errors of certificates that do not lead to

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"testing"
 
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // notary signs certificates of devices that are named "user@device"; "" is the

@@ -9,7 +9,7 @@ package event
 
 import (
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // Event is something that happened in an organization.

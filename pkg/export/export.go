@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -22,20 +22,20 @@ const (
 // Source is a realm for a service.
 type Source interface {
 	// Versions gives the next copies, at most a number, after a checkpoint.
-	Versions(ctx context.Context, after uint64, most int) ([]backend.ExportedVersion, error)
+	Versions(ctx context.Context, after uint64, most int) ([]rules.ExportedVersion, error)
 	// Blocks gives next blocks after one, and the last one that was looked at;
 	// done is true once there is no more.
-	Blocks(ctx context.Context, after parsec.BlockID) (blocks []backend.ExportedBlock, last parsec.BlockID, done bool, err error)
+	Blocks(ctx context.Context, after parsec.BlockID) (blocks []rules.ExportedBlock, last parsec.BlockID, done bool, err error)
 	// Certificates gives those that there are now, among them those of every
 	// author that the other methods gave before.
-	Certificates(ctx context.Context) (backend.ExportedCertificates, error)
+	Certificates(ctx context.Context) (rules.ExportedCertificates, error)
 }
 
 // Export is a realm on its way into a file.
 type Export struct {
 	Source       Source
 	Organization parsec.OrganizationID
-	Blocks       backend.BlockStore
+	Blocks       rules.BlockStore
 	File         *File
 	// Advance is told of versions and blocks that are in the file, and of the
 	// bytes of the blocks; Lost of a block that the store does not have. They
@@ -100,8 +100,8 @@ func (e *Export) blocks(ctx context.Context) error {
 }
 
 // copyBlocks reads those that the file does not have.
-func (e *Export) copyBlocks(ctx context.Context, blocks []backend.ExportedBlock) error {
-	var wanted []backend.ExportedBlock
+func (e *Export) copyBlocks(ctx context.Context, blocks []rules.ExportedBlock) error {
+	var wanted []rules.ExportedBlock
 	var bytes int64
 	for _, block := range blocks {
 		bytes += block.Size
@@ -121,7 +121,7 @@ func (e *Export) copyBlocks(ctx context.Context, blocks []backend.ExportedBlock)
 			read := make([]byte, block.Size)
 			err := e.Blocks.Read(readingCtx, e.Organization, block.ID, block.Checksum, read)
 			switch {
-			case errors.Is(err, backend.ErrBlockNotFound):
+			case errors.Is(err, rules.ErrBlockNotFound):
 				return nil
 			case err != nil:
 				return fmt.Errorf("read block %s: %w", block.ID, err)

@@ -13,8 +13,8 @@ import (
 
 	_ "modernc.org/sqlite" // The driver of the files.
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // magic and version begin every file.
@@ -129,7 +129,7 @@ func (f *File) lastCheckpoint(ctx context.Context) (last uint64, err error) {
 	return last, err
 }
 
-func (f *File) addVersions(ctx context.Context, versions []backend.ExportedVersion) error {
+func (f *File) addVersions(ctx context.Context, versions []rules.ExportedVersion) error {
 	return f.change(ctx, func(tx *sql.Tx) error {
 		for i := range versions {
 			v := &versions[i]
@@ -149,7 +149,7 @@ func (f *File) hasBlock(ctx context.Context, id parsec.BlockID) (has bool, err e
 }
 
 // addBlocks leaves those out whose data is nil.
-func (f *File) addBlocks(ctx context.Context, blocks []backend.ExportedBlock, data [][]byte) error {
+func (f *File) addBlocks(ctx context.Context, blocks []rules.ExportedBlock, data [][]byte) error {
 	return f.change(ctx, func(tx *sql.Tx) error {
 		for i, block := range blocks {
 			if data[i] == nil {
@@ -165,11 +165,11 @@ func (f *File) addBlocks(ctx context.Context, blocks []backend.ExportedBlock, da
 }
 
 // setCertificates adds those that are not in the file yet, and revocations.
-func (f *File) setCertificates(ctx context.Context, certificates backend.ExportedCertificates) error {
+func (f *File) setCertificates(ctx context.Context, certificates rules.ExportedCertificates) error {
 	return f.change(ctx, func(tx *sql.Tx) error {
 		for _, list := range []struct {
 			sql          string
-			certificates []backend.ExportedCertificate
+			certificates []rules.ExportedCertificate
 		}{
 			{"INSERT OR IGNORE INTO device (_id, device_certificate) VALUES (?, ?)", certificates.Devices},
 			{"INSERT OR IGNORE INTO realm_role (_id, role_certificate) VALUES (?, ?)", certificates.Roles},

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // patience bounds a test: whatever it waits for comes in milliseconds.
@@ -49,8 +49,8 @@ func trusting(server *testkit.SMTP, settings config.Email) *Mailer {
 }
 
 // invitation is one of alice to bob.
-func invitation(of parsec.InvitationType) backend.InvitationMail {
-	mail := backend.InvitationMail{
+func invitation(of parsec.InvitationType) rules.InvitationMail {
+	mail := rules.InvitationMail{
 		Organization: must(parsec.ParseOrganizationID("CoolOrg")), Type: of,
 		Token:       parsec.InvitationToken(must(parsec.ParseUUID(token))),
 		To:          "bob@example.com",
@@ -62,7 +62,7 @@ func invitation(of parsec.InvitationType) backend.InvitationMail {
 	return mail
 }
 
-func wantSent(t *testing.T, m *Mailer, mail backend.InvitationMail, want protocol.EmailSent) {
+func wantSent(t *testing.T, m *Mailer, mail rules.InvitationMail, want protocol.EmailSent) {
 	t.Helper()
 	if sent := m.SendInvitation(within(t), mail); sent != want {
 		t.Errorf("sent: %s, want %s", sent, want)

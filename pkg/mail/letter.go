@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 //go:generate go tool -modfile=../../internal/tools/go.mod qtc -file=letter.qtpl
@@ -36,7 +36,7 @@ type fact struct{ Name, Value string }
 
 // compose writes the letter of an invitation to an organization of the server
 // at address.
-func (l *language) compose(mail backend.InvitationMail, address parsec.ServerAddress) letter {
+func (l *language) compose(mail rules.InvitationMail, address parsec.ServerAddress) letter {
 	words := l.invitations[mail.Type]
 	organization, greeter := mail.Organization.String(), oneLine(mail.GreeterName)
 	names := strings.NewReplacer("{greeter}", greeter, "{organization}", organization, "{server}", address.Hostname())

@@ -9,17 +9,17 @@ import (
 
 	gomail "github.com/wneessen/go-mail"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // maxDeliveries bounds the connections to the SMTP server. Who comes later
 // waits.
 const maxDeliveries = 8
 
-var _ backend.Mailer = (*Mailer)(nil)
+var _ rules.Mailer = (*Mailer)(nil)
 
 // Mailer sends e-mails. Its methods are safe for concurrent use.
 type Mailer struct {
@@ -57,8 +57,8 @@ func New(settings config.Email, address parsec.ServerAddress, logger *slog.Logge
 	return m
 }
 
-// SendInvitation is for the rules: see backend.Mailer.
-func (m *Mailer) SendInvitation(ctx context.Context, mail backend.InvitationMail) protocol.EmailSent {
+// SendInvitation is for the rules: see rules.Mailer.
+func (m *Mailer) SendInvitation(ctx context.Context, mail rules.InvitationMail) protocol.EmailSent {
 	logger := m.logger.With(slog.String("organization_id", mail.Organization.String()), slog.String("type", string(mail.Type)))
 	if m.address == (parsec.ServerAddress{}) {
 		logger.WarnContext(ctx, "e-mail not sent: this server has no public address (--backend-addr)")
@@ -89,7 +89,7 @@ func (m *Mailer) SendInvitation(ctx context.Context, mail backend.InvitationMail
 }
 
 // message writes the letter of an invitation and puts it in its envelope.
-func (m *Mailer) message(mail backend.InvitationMail, to *netmail.Address) *gomail.Msg {
+func (m *Mailer) message(mail rules.InvitationMail, to *netmail.Address) *gomail.Msg {
 	letter := m.words.compose(mail, m.address)
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	message.FromMailAddress(&m.sender)

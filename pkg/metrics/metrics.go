@@ -15,10 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
 )
 
@@ -93,12 +93,12 @@ func (m *Metrics) ConnectionBegun(transport server.Transport, kind protocol.Kind
 }
 
 // ObserveBlocks counts the calls of a node of the block store.
-func (m *Metrics) ObserveBlocks(node int, store backend.BlockStore) backend.BlockStore {
+func (m *Metrics) ObserveBlocks(node int, store rules.BlockStore) rules.BlockStore {
 	label := strconv.Itoa(node)
 	return blockstore.NewObserved(store, func(_ context.Context, operation blockstore.Operation, err error, duration time.Duration) {
 		result := "ok"
 		switch {
-		case errors.Is(err, backend.ErrBlockNotFound):
+		case errors.Is(err, rules.ErrBlockNotFound):
 			result = "not_found"
 		case err != nil:
 			result = "error"

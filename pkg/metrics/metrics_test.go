@@ -20,15 +20,15 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/metrics"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
-	"parsec-server/pkg/store/postgres"
 )
 
 // scrape reads a path as Prometheus does.
@@ -59,12 +59,12 @@ func observed(t *testing.T) (*metrics.Metrics, *testkit.Instance) {
 	var database *postgres.Store
 	instance := testkit.Start(t, testkit.InstanceOptions{
 		Server: server.Options{Observer: m},
-		Store: func(t testing.TB, bus *event.Bus) backend.Store {
+		Store: func(t testing.TB, bus *event.Bus) rules.Store {
 			database = testkit.OpenPostgres(t, testkit.NewPostgres(t), bus)
 			return database
 		},
 	})
-	m.ObserveState(instance.Server.Serving, func() bool { return false }, instance.Backend, instance.Bus, database)
+	m.ObserveState(instance.Server.Serving, func() bool { return false }, instance.Rules, instance.Bus, database)
 	return m, instance
 }
 
@@ -145,9 +145,9 @@ func await(t *testing.T, what string, holds func() bool) {
 }
 
 // failing is a block store out of order.
-type failing struct{ backend.BlockStore }
+type failing struct{ rules.BlockStore }
 
-func (failing) Read(context.Context, parsec.OrganizationID, parsec.BlockID, *backend.BlockChecksum, ...[]byte) error {
+func (failing) Read(context.Context, parsec.OrganizationID, parsec.BlockID, *rules.BlockChecksum, ...[]byte) error {
 	return errors.New("out of order")
 }
 

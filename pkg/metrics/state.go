@@ -4,21 +4,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"parsec-server/migrations"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/event"
-	"parsec-server/pkg/store/postgres"
+	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // ObserveState reads the state of a server at each scrape. It must be called
 // once, when the server is about to serve. The database is nil for a store in
 // memory.
-func (m *Metrics) ObserveState(serving, blocks func() bool, rules *backend.Backend, bus *event.Bus, database *postgres.Store) {
+func (m *Metrics) ObserveState(serving, blocks func() bool, parsec2 *rules.Rules, bus *event.Bus, database *postgres.Store) {
 	m.gauge("parsec_serving", "1 while commands can run, 0 while they are refused with 503.", truth(serving))
 	m.gauge("parsec_blockstore_ready", "1 while blocks can be stored and read, as last found, 0 while they cannot.", truth(blocks))
 	m.gauge("parsec_event_queue_depth", "Events that wait for their clients, of all sessions.",
-		func() float64 { return float64(rules.QueuedEvents()) })
+		func() float64 { return float64(parsec2.QueuedEvents()) })
 	m.counter("parsec_event_queue_overflows_total", "Sessions ended because too many events waited for their client.",
-		func() float64 { return float64(rules.EventOverflows()) })
+		func() float64 { return float64(parsec2.EventOverflows()) })
 	m.gauge("parsec_event_bus_depth", "Transactions whose events wait to be handed to the sessions.",
 		func() float64 { return float64(bus.Depth()) })
 	if database != nil {

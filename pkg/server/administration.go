@@ -12,9 +12,9 @@ import (
 	"strconv"
 	"strings"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // maxFormBytes bounds the body of an administration request.
@@ -49,7 +49,7 @@ type administrationCall struct {
 	server       *Server
 	w            http.ResponseWriter
 	r            *http.Request
-	by           backend.Administrator
+	by           rules.Administrator
 	organization parsec.OrganizationID
 }
 
@@ -59,7 +59,7 @@ type administrationHandler func(call *administrationCall) error
 
 // administrate checks the token and answers what handle returns.
 func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle administrationHandler) {
-	by, err := s.backend.ConnectAdministration(s.clientAddress(r), bearerToken(r.Header))
+	by, err := s.rules.ConnectAdministration(s.clientAddress(r), bearerToken(r.Header))
 	if err == nil {
 		err = handle(&administrationCall{server: s, w: w, r: r, by: by})
 	}
@@ -68,9 +68,9 @@ func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle adm
 	}
 	var status rpcError
 	var refusal *protocol.Refusal
-	var denial backend.Denial
+	var denial rules.Denial
 	var badData *badDataError
-	var hasty *backend.TooManyAttemptsError
+	var hasty *rules.TooManyAttemptsError
 	switch {
 	case errors.As(err, &badData):
 		replyJSON(w, http.StatusBadRequest, administrationError{"bad_data", badData.reason})
@@ -78,7 +78,7 @@ func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle adm
 		replyJSON(w, http.StatusNotFound, administrationError{Error: "not_found"})
 	case errors.As(err, &refusal):
 		replyJSON(w, http.StatusBadRequest, administrationError{Error: string(refusal.Status)})
-	case errors.Is(err, backend.ErrUserNotFound):
+	case errors.Is(err, rules.ErrUserNotFound):
 		replyJSON(w, http.StatusNotFound, administrationError{Error: "user_not_found"})
 	case errors.As(err, &denial):
 		replyJSON(w, http.StatusForbidden, administrationError{Error: "not_allowed"})
@@ -89,7 +89,7 @@ func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle adm
 		replyJSON(w, int(status), administrationError{Error: "bad_data", Reason: http.StatusText(int(status))})
 	case r.Context().Err() != nil:
 		s.logger.Debug("administration request abandoned", "error", err)
-	case errors.Is(err, backend.ErrUnavailable):
+	case errors.Is(err, rules.ErrUnavailable):
 		s.logger.Warn("administration request refused", "error", err)
 		refuseBusy(w)
 	default:
@@ -140,12 +140,12 @@ func (call *administrationCall) identify() error {
 }
 
 // ofOrganization has the organization checked before anything else.
-func ofOrganization(handle func(call *administrationCall, organization *backend.Organization) error) administrationHandler {
+func ofOrganization(handle func(call *administrationCall, organization *rules.Organization) error) administrationHandler {
 	return func(call *administrationCall) error {
 		if err := call.identify(); err != nil {
 			return err
 		}
-		organization, err := call.server.backend.FindOrganization(call.r.Context(), call.organization)
+		organization, err := call.server.rules.FindOrganization(call.r.Context(), call.organization)
 		if err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func (call *administrationCall) body(parse func(body []byte) error) error {
 
 func createOrganization(call *administrationCall) error {
 	var id parsec.OrganizationID
-	var given backend.OrganizationChange
+	var given rules.OrganizationChange
 	err := call.body(func(body []byte) (err error) {
 		id, given, err = parseCreation(body)
 		return err
@@ -178,7 +178,7 @@ func createOrganization(call *administrationCall) error {
 	if err != nil {
 		return err
 	}
-	token, err := call.server.backend.CreateOrganization(call.r.Context(), call.by, id, given)
+	token, err := call.server.rules.CreateOrganization(call.r.Context(), call.by, id, given)
 	if err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func createOrganization(call *administrationCall) error {
 	}{token})
 }
 
-func showOrganization(call *administrationCall, organization *backend.Organization) error {
+func showOrganization(call *administrationCall, organization *rules.Organization) error {
 	return call.reply(struct {
 		IsBootstrapped             bool    `json:"is_bootstrapped"`
 		IsExpired                  bool    `json:"is_expired"`
@@ -200,8 +200,8 @@ func showOrganization(call *administrationCall, organization *backend.Organizati
 	})
 }
 
-func changeOrganization(call *administrationCall, organization *backend.Organization) error {
-	var given backend.OrganizationChange
+func changeOrganization(call *administrationCall, organization *rules.Organization) error {
+	var given rules.OrganizationChange
 	err := call.body(func(body []byte) (err error) {
 		given, err = parseChange(body)
 		return err
@@ -209,7 +209,7 @@ func changeOrganization(call *administrationCall, organization *backend.Organiza
 	if err != nil {
 		return err
 	}
-	if err := call.server.backend.UpdateOrganization(call.r.Context(), call.by, organization.ID, given); err != nil {
+	if err := call.server.rules.UpdateOrganization(call.r.Context(), call.by, organization.ID, given); err != nil {
 		return err
 	}
 	return call.reply(struct{}{})
@@ -221,7 +221,7 @@ type profileForm struct {
 	Revoked uint64             `json:"revoked"`
 }
 
-func formOfProfiles(statistics *backend.Statistics) []profileForm {
+func formOfProfiles(statistics *rules.Statistics) []profileForm {
 	profiles := make([]profileForm, len(parsec.UserProfiles))
 	for i, profile := range parsec.UserProfiles {
 		profiles[i] = profileForm{profile, statistics.Active[profile], statistics.Revoked[profile]}
@@ -229,8 +229,8 @@ func formOfProfiles(statistics *backend.Statistics) []profileForm {
 	return profiles
 }
 
-func showStatistics(call *administrationCall, organization *backend.Organization) error {
-	statistics, err := call.server.backend.StatisticsOf(call.r.Context(), organization.ID)
+func showStatistics(call *administrationCall, organization *rules.Organization) error {
+	statistics, err := call.server.rules.StatisticsOf(call.r.Context(), organization.ID)
 	if err != nil {
 		return err
 	}
@@ -252,12 +252,12 @@ type userForm struct {
 	Frozen bool   `json:"frozen"`
 }
 
-func formOfUser(user *backend.User) userForm {
+func formOfUser(user *rules.User) userForm {
 	return userForm{user.ID.String(), user.HumanHandle.Email(), user.HumanHandle.Label(), user.Frozen}
 }
 
-func listUsers(call *administrationCall, organization *backend.Organization) error {
-	users, err := call.server.backend.HumanUsers(call.r.Context(), organization.ID)
+func listUsers(call *administrationCall, organization *rules.Organization) error {
+	users, err := call.server.rules.HumanUsers(call.r.Context(), organization.ID)
 	if err != nil {
 		return err
 	}
@@ -275,7 +275,7 @@ func freezeUser(call *administrationCall) error {
 	if err := call.identify(); err != nil {
 		return err
 	}
-	var choice backend.UserChoice
+	var choice rules.UserChoice
 	var frozen bool
 	err := call.body(func(body []byte) (err error) {
 		choice, frozen, err = parseFreeze(body)
@@ -284,7 +284,7 @@ func freezeUser(call *administrationCall) error {
 	if err != nil {
 		return err
 	}
-	user, err := call.server.backend.FreezeUser(call.r.Context(), call.by, call.organization, choice, frozen)
+	user, err := call.server.rules.FreezeUser(call.r.Context(), call.by, call.organization, choice, frozen)
 	if err != nil {
 		return err
 	}
@@ -304,9 +304,9 @@ func showServerStatistics(call *administrationCall) error {
 
 // stream writes a survey as it comes. A failure on the way cuts the
 // connection: the client sees that the answer is not whole.
-func (call *administrationCall) stream(contentType string, at *parsec.DateTime, write func(io.Writer, iter.Seq2[backend.SurveyedOrganization, error]) error) error {
+func (call *administrationCall) stream(contentType string, at *parsec.DateTime, write func(io.Writer, iter.Seq2[rules.SurveyedOrganization, error]) error) error {
 	answer := &lateWriter{ResponseWriter: call.w, contentType: contentType}
-	err := write(answer, call.server.backend.Survey(call.r.Context(), at))
+	err := write(answer, call.server.rules.Survey(call.r.Context(), at))
 	if err != nil && answer.begun {
 		if call.r.Context().Err() == nil {
 			call.server.logger.Error("statistics not delivered", "error", err)
@@ -332,7 +332,7 @@ func (w *lateWriter) Write(p []byte) (int, error) {
 }
 
 // writeStatisticsJSON writes nothing before the first organization is known.
-func writeStatisticsJSON(w io.Writer, surveyed iter.Seq2[backend.SurveyedOrganization, error]) error {
+func writeStatisticsJSON(w io.Writer, surveyed iter.Seq2[rules.SurveyedOrganization, error]) error {
 	type item struct {
 		ID           string        `json:"organization_id"`
 		DataSize     uint64        `json:"data_size"`
@@ -367,7 +367,7 @@ func writeStatisticsJSON(w io.Writer, surveyed iter.Seq2[backend.SurveyedOrganiz
 	return err
 }
 
-func writeStatisticsCSV(w io.Writer, surveyed iter.Seq2[backend.SurveyedOrganization, error]) error {
+func writeStatisticsCSV(w io.Writer, surveyed iter.Seq2[rules.SurveyedOrganization, error]) error {
 	table := csv.NewWriter(w)
 	table.UseCRLF = true
 	header := []string{"organization_id", "data_size", "metadata_size", "realms", "active_users"}

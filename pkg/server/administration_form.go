@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // The messages about fields of docs/protocol/administration.md §4.
@@ -155,15 +155,15 @@ func wholeNumber(text string) (int64, error) {
 }
 
 // limit is count, and null for no limit; nil if not given.
-func (f *form) limit(field string) *backend.UsersLimit {
+func (f *form) limit(field string) *rules.UsersLimit {
 	if raw, given := f.fields[field]; given && isNull(raw) {
-		return &backend.UsersLimit{}
+		return &rules.UsersLimit{}
 	}
 	users := f.count(field)
 	if users == nil {
 		return nil
 	}
-	return &backend.UsersLimit{Users: users}
+	return &rules.UsersLimit{Users: users}
 }
 
 // text is false if the field is not given, or not a string.
@@ -193,18 +193,18 @@ func identifier[ID any](f *form, field string, parse func(string) (ID, error)) (
 	return id
 }
 
-func (f *form) settings() backend.OrganizationChange {
-	return backend.OrganizationChange{
+func (f *form) settings() rules.OrganizationChange {
+	return rules.OrganizationChange{
 		UserProfileOutsiderAllowed: f.boolean("user_profile_outsider_allowed"),
 		ActiveUsersLimit:           f.limit("active_users_limit"),
 		MinimumArchivingPeriod:     f.count("minimum_archiving_period"),
 	}
 }
 
-func parseCreation(body []byte) (parsec.OrganizationID, backend.OrganizationChange, error) {
+func parseCreation(body []byte) (parsec.OrganizationID, rules.OrganizationChange, error) {
 	f, err := parseForm(body)
 	if err != nil {
-		return parsec.OrganizationID{}, backend.OrganizationChange{}, err
+		return parsec.OrganizationID{}, rules.OrganizationChange{}, err
 	}
 	f.require("organization_id")
 	id := identifier(f, "organization_id", parsec.ParseOrganizationID)
@@ -212,10 +212,10 @@ func parseCreation(body []byte) (parsec.OrganizationID, backend.OrganizationChan
 	return id, settings, f.err()
 }
 
-func parseChange(body []byte) (backend.OrganizationChange, error) {
+func parseChange(body []byte) (rules.OrganizationChange, error) {
 	f, err := parseForm(body)
 	if err != nil {
-		return backend.OrganizationChange{}, err
+		return rules.OrganizationChange{}, err
 	}
 	expired := f.boolean("is_expired")
 	given := f.settings()
@@ -223,7 +223,7 @@ func parseChange(body []byte) (backend.OrganizationChange, error) {
 	return given, f.err()
 }
 
-func parseFreeze(body []byte) (choice backend.UserChoice, frozen bool, err error) {
+func parseFreeze(body []byte) (choice rules.UserChoice, frozen bool, err error) {
 	f, err := parseForm(body)
 	if err != nil {
 		return choice, false, err

@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 const bearer = "Authorization: Bearer " + testkit.AdministrationToken
@@ -139,8 +139,8 @@ func TestAdministrationTokenAttempts(t *testing.T) {
 	var elapsed atomic.Int64
 	f := newFixture(t, func(o *testkit.InstanceOptions) {
 		o.Server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
-		o.Backend.AdministrationToken, o.Backend.InitialOutsiderAllowed = testkit.AdministrationToken, true
-		o.Backend.Elapsed = func() time.Duration { return time.Duration(elapsed.Load()) }
+		o.Rules.AdministrationToken, o.Rules.InitialOutsiderAllowed = testkit.AdministrationToken, true
+		o.Rules.Elapsed = func() time.Duration { return time.Duration(elapsed.Load()) }
 	})
 	attempt := func(address, token string) *http.Response {
 		return f.get("/administration/organizations/CoolOrg", "X-Forwarded-For: "+address, "Authorization: Bearer "+token)
@@ -300,8 +300,8 @@ func TestAdministrationExpiration(t *testing.T) {
 func TestAdministrationUsersAreInOrderOfCreation(t *testing.T) {
 	f := newFixture(t)
 	add := func(id string, created parsec.DateTime) {
-		f.update(coolOrg, func(tx backend.Tx) {
-			tx.CreateUser(backend.User{
+		f.update(coolOrg, func(tx rules.Tx) {
+			tx.CreateUser(rules.User{
 				ID: userID(id), Profile: parsec.ProfileStandard, CreatedOn: created, Certificate: []byte("x"), RedactedCertificate: []byte("x"),
 				HumanHandle: must(parsec.ParseHumanHandle(id+"@example.com", id)),
 			})
@@ -326,9 +326,9 @@ const coolUsers = `{"users":[` +
 
 func TestAdministrationUsers(t *testing.T) {
 	f := newFixture(t)
-	f.update(coolOrg, func(tx backend.Tx) {
-		tx.RevokeUser(userID("carol"), backend.Revocation{Certificate: []byte("revoked"), On: reference})
-		tx.CreateUser(backend.User{ID: userID("nameless"), Profile: parsec.ProfileStandard, CreatedOn: reference, Certificate: []byte("x")})
+	f.update(coolOrg, func(tx rules.Tx) {
+		tx.RevokeUser(userID("carol"), rules.Revocation{Certificate: []byte("revoked"), On: reference})
+		tx.CreateUser(rules.User{ID: userID("nameless"), Profile: parsec.ProfileStandard, CreatedOn: reference, Certificate: []byte("x")})
 	})
 	const path = "organizations/CoolOrg/users/freeze"
 	bob := func(frozen bool) string {
@@ -370,8 +370,8 @@ func TestAdministrationStatistics(t *testing.T) {
 	f := newFixture(t)
 	_, _ = f.administrate("POST", "organizations", `{"organization_id": "EmptyOrg"}`)
 	f.createRealm(f.connect("alice@dev1"), f.device("alice@dev1"), realmID(1))
-	f.update(coolOrg, func(tx backend.Tx) {
-		tx.RevokeUser(userID("carol"), backend.Revocation{Certificate: []byte("revoked"), On: reference.Add(time.Hour)})
+	f.update(coolOrg, func(tx rules.Tx) {
+		tx.RevokeUser(userID("carol"), rules.Revocation{Certificate: []byte("revoked"), On: reference.Add(time.Hour)})
 	})
 	f.clock.Advance(2 * time.Hour)
 	profiles := func(active, revoked int) string {

@@ -17,7 +17,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/wire"
 )

@@ -10,11 +10,11 @@ import (
 
 	"github.com/coder/websocket"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
 )
 
@@ -65,7 +65,7 @@ func TestEvents11SessionsEnd(t *testing.T) {
 			f.must(f.connect("alice@dev1").UserRevoke(f.ctx, request))
 		}, protocol.HandshakeRevokedDevice, client.StatusUserRevoked, false},
 		{"frozen", func(f *fixture) {
-			f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("bob")}, true))
+			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))
 		}, protocol.HandshakeFrozenUser, client.StatusUserFrozen, false},
 		{"expired", func(f *fixture) { f.expire(0) }, protocol.HandshakeOrganizationExpired, client.StatusOrganizationExpired, true},
 		{"expiring", func(f *fixture) {
@@ -107,7 +107,7 @@ func TestEvents11SessionsEnd(t *testing.T) {
 func (f *fixture) expire(after time.Duration) {
 	f.t.Helper()
 	date := f.clock.Now().Add(after)
-	f.must(f.Backend.AdministrationUpdate(f.ctx, backend.Administrator{}, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg, ExpirationDate: &date}))
+	f.must(f.Rules.AdministrationUpdate(f.ctx, rules.Administrator{}, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg, ExpirationDate: &date}))
 }
 
 // TestWaitsOverHTTPEnd has a greeter and a claimer wait over HTTP for a peer
@@ -123,12 +123,12 @@ func TestWaitsOverHTTPEnd(t *testing.T) {
 		greeter, claimer int
 	}{
 		{"frozen", func(f *fixture) {
-			f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("alice")}, true))
+			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("alice")}, true))
 		}, client.StatusUserFrozen, 0},
 		{"expired", func(f *fixture) { f.expire(0) }, client.StatusOrganizationExpired, client.StatusOrganizationExpired},
 		{"expiring", expiring, client.StatusOrganizationExpired, client.StatusOrganizationExpired},
 	} {
-		for side, status := range map[backend.Side]int{backend.GreeterSide: item.greeter, backend.ClaimerSide: item.claimer} {
+		for side, status := range map[rules.Side]int{rules.GreeterSide: item.greeter, rules.ClaimerSide: item.claimer} {
 			if status == 0 {
 				continue
 			}
@@ -137,7 +137,7 @@ func TestWaitsOverHTTPEnd(t *testing.T) {
 				outcome := make(chan error, 1)
 				go func() {
 					var err error
-					if side == backend.GreeterSide {
+					if side == rules.GreeterSide {
 						_, err = f.client.AuthenticatedRPC(f.device("alice@dev1"), api3).Invite1GreeterWaitPeer(f.ctx, &protocol.Invite1GreeterWaitPeerRequest{Token: pendingToken})
 					} else {
 						_, err = f.client.InvitedRPC(f.invitation(), api3).Invite1ClaimerWaitPeer(f.ctx, &protocol.Invite1ClaimerWaitPeerRequest{})
@@ -153,11 +153,11 @@ func TestWaitsOverHTTPEnd(t *testing.T) {
 }
 
 // awaitSaid waits until a side of the pending invitation has spoken.
-func (f *fixture) awaitSaid(side backend.Side) {
+func (f *fixture) awaitSaid(side rules.Side) {
 	f.t.Helper()
-	scope := backend.Scope{Organization: coolOrg, Invitation: pendingToken, Greeter: userID("alice")}
+	scope := rules.Scope{Organization: coolOrg, Invitation: pendingToken, Greeter: userID("alice")}
 	for waits := false; !waits; {
-		f.ok(f.Store.Update(f.ctx, scope, func(tx backend.Tx) error {
+		f.ok(f.Store.Update(f.ctx, scope, func(tx rules.Tx) error {
 			conduit, found := tx.Conduit()
 			waits = found && conduit.Halves[side].Said != nil
 			return f.ctx.Err()
@@ -168,7 +168,7 @@ func (f *fixture) awaitSaid(side backend.Side) {
 func TestUnfreezingCloses(t *testing.T) {
 	f := newFixture(t)
 	freeze := func(frozen bool) {
-		f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("bob")}, frozen))
+		f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, frozen))
 	}
 	freeze(true)
 	_, err := f.client.DialAuthenticated(f.ctx, f.device("bob@dev1"))
@@ -187,7 +187,7 @@ func TestExpirationPostponed(t *testing.T) {
 	f := newFixture(t)
 	conn := f.connect("alice@dev1")
 	f.expire(time.Hour)
-	f.must(f.Backend.AdministrationUpdate(f.ctx, backend.Administrator{}, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg})) // never
+	f.must(f.Rules.AdministrationUpdate(f.ctx, rules.Administrator{}, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg})) // never
 	f.flush()
 	f.clock.Advance(2 * time.Hour)
 	f.wantPong(conn)
@@ -197,10 +197,10 @@ func TestExpirationPostponed(t *testing.T) {
 func TestDeletedInvitationClosesItsClaimers(t *testing.T) {
 	f := newFixture(t)
 	const second = "5fb8bfa5-38b1-4e64-94d1-6da08c7f6f3b"
-	f.update(coolOrg, func(tx backend.Tx) {
-		tx.PutInvitation(backend.Invitation{
+	f.update(coolOrg, func(tx rules.Tx) {
+		tx.PutInvitation(rules.Invitation{
 			Token: parsec.InvitationToken(must(parsec.ParseUUID(second))), Type: parsec.InvitationUser,
-			Greeter: userID("alice"), Greeters: []backend.InvitationGreeter{{User: userID("alice")}},
+			Greeter: userID("alice"), Greeters: []rules.InvitationGreeter{{User: userID("alice")}},
 		})
 	})
 	claimer, again := f.connectInvited(api2), f.connectInvited(api3)
@@ -211,12 +211,12 @@ func TestDeletedInvitationClosesItsClaimers(t *testing.T) {
 	greeter, elsewhere := f.listen("alice@dev1"), f.connectAs(f.deviceOf(otherOrg, "alice@dev1"))
 
 	for _, status := range []parsec.InvitationStatus{parsec.InvitationReady, parsec.InvitationDeleted} {
-		f.update(coolOrg, func(tx backend.Tx) {
+		f.update(coolOrg, func(tx rules.Tx) {
 			if status == parsec.InvitationDeleted {
 				deletedOn := f.clock.Now()
-				tx.PutInvitation(backend.Invitation{
+				tx.PutInvitation(rules.Invitation{
 					Token: pendingToken, Type: parsec.InvitationUser, DeletedOn: &deletedOn,
-					Greeter: userID("alice"), Greeters: []backend.InvitationGreeter{{User: userID("alice")}},
+					Greeter: userID("alice"), Greeters: []rules.InvitationGreeter{{User: userID("alice")}},
 				})
 			}
 			tx.Emit(event.Event{Organization: coolOrg, Body: event.InviteStatusChanged{
@@ -248,7 +248,7 @@ func TestRunningCommandOfAnEndedSession(t *testing.T) {
 	conn := f.connect("bob@dev1")
 	f.send(conn, "organization_stats")
 	f.await(g.entered)
-	f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("bob")}, true))
+	f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))
 	f.wantClosed(conn, websocket.StatusNormalClosure)
 	close(g.opened)
 }
@@ -260,7 +260,7 @@ func TestWriteAfterRevocation(t *testing.T) {
 	conn := f.connect("bob@dev1")
 	request, err := bob.NewRealm(realmID(1), f.now())
 	f.ok(err)
-	f.update(coolOrg, func(tx backend.Tx) { tx.FreezeUser(userID("bob"), true) }) // without event
+	f.update(coolOrg, func(tx rules.Tx) { tx.FreezeUser(userID("bob"), true) }) // without event
 	f.send(conn, "realm_create", wire.Field{Key: "role_certificate", Value: request.RoleCertificate})
 	f.wantClosed(conn, websocket.StatusNormalClosure)
 	_, err = f.client.AuthenticatedRPC(bob, api3).RealmCreate(f.ctx, request)
@@ -271,8 +271,8 @@ func TestWriteAfterRevocation(t *testing.T) {
 func TestSessionOverOverHTTP(t *testing.T) {
 	f := newFixture(t)
 	f.Server.SetHandler(protocol.RealmStatus, func(context.Context) (any, error) {
-		f.update(coolOrg, func(tx backend.Tx) { tx.FreezeUser(userID("bob"), true) })
-		return nil, backend.ErrSessionOver
+		f.update(coolOrg, func(tx rules.Tx) { tx.FreezeUser(userID("bob"), true) })
+		return nil, rules.ErrSessionOver
 	})
 	_, err := f.client.AuthenticatedRPC(f.device("bob@dev1"), api3).RealmStatus(f.ctx, &protocol.RealmStatusRequest{})
 	f.wantStatus(err, client.StatusUserFrozen)

@@ -8,9 +8,9 @@ import (
 	"net/http"
 	"testing"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
 )
 
@@ -27,10 +27,10 @@ func TestHTTPTellsNothingByVersion(t *testing.T) {
 	archive, err := alice.UpdateArchiving(realmID(1), protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}, f.now())
 	f.ok(err)
 	f.must(current.RealmUpdateArchiving(f.ctx, archive))
-	f.update(coolOrg, func(tx backend.Tx) {
-		tx.PutInvitation(backend.Invitation{
+	f.update(coolOrg, func(tx rules.Tx) {
+		tx.PutInvitation(rules.Invitation{
 			Token: parsec.InvitationToken(parsec.NewUUID()), Type: parsec.InvitationShamirRecovery, CreatedOn: f.clock.Now(),
-			Greeter: userID("alice"), Greeters: []backend.InvitationGreeter{{User: userID("alice")}}, Claimer: userID("bob"),
+			Greeter: userID("alice"), Greeters: []rules.InvitationGreeter{{User: userID("alice")}}, Claimer: userID("bob"),
 		})
 	})
 	old := f.connect("alice@dev2", apiOf217OverHTTP)

@@ -13,8 +13,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"parsec-server/pkg/backend"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // The largest messages, in bytes (docs/protocol/transport.md §4). Before the
@@ -290,8 +290,8 @@ func (c *connection) command(ctx context.Context, d decoded, refusal *protocol.R
 // isOver tells that the caller may not be served any more, and that there is
 // no status for it.
 func isOver(err error) bool {
-	_, denied := errors.AsType[backend.Denial](err)
-	return denied || errors.Is(err, backend.ErrSessionOver)
+	_, denied := errors.AsType[rules.Denial](err)
+	return denied || errors.Is(err, rules.ErrSessionOver)
 }
 
 // begin tells that a command may run, until its context is done: when the

@@ -14,9 +14,9 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/wire"
 )
@@ -100,7 +100,7 @@ func TestFailureOfACommand(t *testing.T) {
 			[]string{`"level":"ERROR"`, "out of order", "goroutine", "connection_test.go", "organization_stats"}, http.StatusInternalServerError},
 		{"reply that does not encode", func(context.Context) (any, error) { return make(chan int), nil }, websocket.StatusInternalError,
 			[]string{`"level":"ERROR"`, "organization_stats"}, http.StatusInternalServerError},
-		{"session over", func(context.Context) (any, error) { return nil, backend.ErrSessionOver }, websocket.StatusNormalClosure, nil, http.StatusServiceUnavailable},
+		{"session over", func(context.Context) (any, error) { return nil, rules.ErrSessionOver }, websocket.StatusNormalClosure, nil, http.StatusServiceUnavailable},
 	} {
 		t.Run(item.name, func(t *testing.T) {
 			f := newFixture(t)

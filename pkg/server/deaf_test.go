@@ -13,8 +13,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"parsec-server/pkg/backend"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // The time between the close frame and the end of TCP
@@ -50,7 +50,7 @@ func TestDeafClientsAreCut(t *testing.T) {
 			f.must(f.connect("alice@dev1").UserRevoke(f.ctx, request))
 		},
 		"frozen": func(f *fixture, _ *rawConn) {
-			f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("bob")}, true))
+			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))
 		},
 		"a failing command": func(_ *fixture, raw *rawConn) { raw.writeFrame(opBinary, true, message("organization_stats")) },
 		"stopping":          func(f *fixture, _ *rawConn) { f.await(f.shutdown()) },
@@ -149,7 +149,7 @@ func TestUnreadStreamIsCut(t *testing.T) {
 	for name, cause := range map[string]func(f *fixture){
 		"stopping": func(f *fixture) { f.shutdown() },
 		"frozen": func(f *fixture) {
-			f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("bob")}, true))
+			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,11 +8,11 @@ import (
 
 	"github.com/coder/websocket"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // putWords leaves the conduit of the pending invitation in step 4, after an
@@ -20,10 +20,10 @@ import (
 // claimer has not taken.
 func (f *fixture) putWords() {
 	f.t.Helper()
-	f.ok(f.Store.Update(f.ctx, backend.Scope{Organization: coolOrg, Invitation: pendingToken, Greeter: userID("alice")}, func(tx backend.Tx) error {
-		tx.PutConduit(backend.Conduit{
-			State: backend.ConduitCommunicate, Exchange: 8, Last: backend.LastExchange{State: backend.ConduitCommunicate, Number: 7},
-			Halves: [2]backend.Half{{Taken: []byte("lost")}, {Heard: []byte("welcome")}},
+	f.ok(f.Store.Update(f.ctx, rules.Scope{Organization: coolOrg, Invitation: pendingToken, Greeter: userID("alice")}, func(tx rules.Tx) error {
+		tx.PutConduit(rules.Conduit{
+			State: rules.ConduitCommunicate, Exchange: 8, Last: rules.LastExchange{State: rules.ConduitCommunicate, Number: 7},
+			Halves: [2]rules.Half{{Taken: []byte("lost")}, {Heard: []byte("welcome")}},
 		})
 		return nil
 	}))
@@ -76,9 +76,9 @@ func (f *fixture) dialClaimer() *client.Conn {
 func TestDeliveryBeforeClosing(t *testing.T) {
 	f := newFixture(t)
 	f.putWords()
-	f.ok(f.Store.Update(f.ctx, backend.Scope{Organization: coolOrg, Invitation: pendingToken, Greeter: userID("alice")}, func(tx backend.Tx) error {
+	f.ok(f.Store.Update(f.ctx, rules.Scope{Organization: coolOrg, Invitation: pendingToken, Greeter: userID("alice")}, func(tx rules.Tx) error {
 		conduit, _ := tx.Conduit()
-		conduit.Halves[backend.ClaimerSide] = backend.Half{Taken: []byte("before")}
+		conduit.Halves[rules.ClaimerSide] = rules.Half{Taken: []byte("before")}
 		tx.PutConduit(*conduit)
 		return nil
 	}))
@@ -92,7 +92,7 @@ func TestDeliveryBeforeClosing(t *testing.T) {
 		heard, err := communicate(f, claimer.Commands, "mine")
 		answered <- outcome{heard, err}
 	}()
-	f.awaitSaid(backend.ClaimerSide)
+	f.awaitSaid(rules.ClaimerSide)
 	// The connection learns of the deletion before the step does.
 	f.ok(f.Store.Publish(f.ctx, event.Event{Organization: coolOrg, Body: event.InviteStatusChanged{
 		Greeters: []parsec.UserID{userID("alice")}, Token: pendingToken, Status: parsec.InvitationDeleted, Owed: true,

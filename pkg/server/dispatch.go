@@ -8,9 +8,9 @@ import (
 	"runtime/debug"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
 )
 
@@ -25,16 +25,16 @@ type caller struct {
 	// overHTTP tells that the announced minor means nothing.
 	overHTTP bool
 	// session is for WebSocket connections, but administration.
-	session *backend.Session
+	session *rules.Session
 	// author is for authenticated callers, and account, nil until it is needed,
 	// their owner in the budget of users.
-	author  backend.Author
+	author  rules.Author
 	account any
 	// anonymous is for anonymous ones, and invitee for invited ones.
-	anonymous backend.Anonymous
-	invitee   backend.Invitee
+	anonymous rules.Anonymous
+	invitee   rules.Invitee
 	// administrator is for administration connections.
-	administrator backend.Administrator
+	administrator rules.Administrator
 	logger        *slog.Logger
 }
 
@@ -54,7 +54,7 @@ func (c *caller) client() protocol.Client {
 
 // handler runs one form of a command. Its request is the one that the command
 // allocates.
-type handler func(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error)
+type handler func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error)
 
 // decoded is a request whose command is known and whose fields are valid.
 type decoded struct {
@@ -122,12 +122,12 @@ func (s *Server) run(ctx context.Context, c *caller, d decoded, refusal *protoco
 		}
 	}()
 	if !c.invitee.MaySend(d.command) {
-		return nil, backend.DeletedInvitation
+		return nil, rules.DeletedInvitation
 	}
 	if refusal != nil {
 		return encodeRefusal(refusal)
 	}
-	result, err := s.handlers[d.command](ctx, s.backend, c, d.request)
+	result, err := s.handlers[d.command](ctx, s.rules, c, d.request)
 	if errors.As(err, &refusal) {
 		refusal = protocol.ForClient(d.command, c.client(), s.now(), refusal)
 		return encodeRefusal(refusal)

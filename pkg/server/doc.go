@@ -1,6 +1,6 @@
 // Package server speaks the protocol to clients: WebSocket, HTTP RPC, event
 // stream, pages and health, on one port (docs/protocol/transport.md). It
-// decodes requests, calls the rules of package backend, and encodes what they
+// decodes requests, calls the rules, and encodes what they
 // answer; it decides nothing about organizations.
 //
 // Each WebSocket connection has one goroutine that reads it, so that control

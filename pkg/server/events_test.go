@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
 )
 
@@ -404,7 +404,7 @@ func TestEvents13OldClients(t *testing.T) {
 	for api := range expected {
 		listeners[api] = f.listen("alice@dev2", api)
 	}
-	f.ok(f.Store.Update(f.ctx, backend.Scope{Organization: coolOrg}, func(tx backend.Tx) error {
+	f.ok(f.Store.Update(f.ctx, rules.Scope{Organization: coolOrg}, func(tx rules.Tx) error {
 		tx.Emit(event.Event{Organization: coolOrg, Body: event.InviteStatusChanged{
 			Greeters: []parsec.UserID{userID("alice"), userID("bob"), userID("alice")}, Token: pendingToken, Status: parsec.InvitationReady,
 		}})

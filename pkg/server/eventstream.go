@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
-	"parsec-server/pkg/backend"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -43,12 +43,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 func (call *rpc) streamEvents() error {
 	ctx, cancel := context.WithCancelCause(call.r.Context())
 	defer cancel(nil)
-	session, err := call.watch(ctx, func() { cancel(backend.ErrSessionOver) })
+	session, err := call.watch(ctx, func() { cancel(rules.ErrSessionOver) })
 	if err != nil {
 		return err
 	}
 	defer session.Close()
-	_, err = call.server.backend.EventsSubscribe(ctx, session, &protocol.EventsSubscribeRequest{})
+	_, err = call.server.rules.EventsSubscribe(ctx, session, &protocol.EventsSubscribeRequest{})
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // the session ended meanwhile, or the client is gone
 	}
@@ -87,17 +87,17 @@ var errKeepAlive = errors.New("no event for a while")
 
 // nextEvent waits for an event, or for the time of a keep-alive. It gives none
 // once ctx is done, even if there are some.
-func (call *rpc) nextEvent(ctx context.Context, session *backend.Session) (protocol.Event, error) {
+func (call *rpc) nextEvent(ctx context.Context, session *rules.Session) (protocol.Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	silence := call.server.options.EventStreamKeepAlive
 	if silence <= 0 {
-		return call.server.backend.EventsListen(ctx, session, &protocol.EventsListenRequest{Wait: true})
+		return call.server.rules.EventsListen(ctx, session, &protocol.EventsListenRequest{Wait: true})
 	}
 	waiting, cancel := context.WithTimeout(ctx, silence-silence/keepAliveMargin)
 	defer cancel()
-	told, err := call.server.backend.EventsListen(waiting, session, &protocol.EventsListenRequest{Wait: true})
+	told, err := call.server.rules.EventsListen(waiting, session, &protocol.EventsListenRequest{Wait: true})
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return nil, errKeepAlive
 	}

@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // stream opens the event stream of a device of CoolOrg.
@@ -187,14 +187,14 @@ func TestSessionEndsWhileTheStreamOpens(t *testing.T) {
 		status int
 	}{
 		"frozen": {func(f *fixture) {
-			f.must(f.Backend.FreezeUser(f.ctx, backend.Administrator{}, coolOrg, backend.UserChoice{ID: userID("bob")}, true))
+			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))
 		}, client.StatusUserFrozen},
 		"expired": {func(f *fixture) { f.expire(0) }, client.StatusOrganizationExpired},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := &openingStore{}
 			f := newFixture(t, func(options *testkit.InstanceOptions) {
-				options.WrapStore = func(wrapped backend.Store) backend.Store {
+				options.WrapStore = func(wrapped rules.Store) rules.Store {
 					store.Store = wrapped
 					return store
 				}
@@ -211,11 +211,11 @@ func TestSessionEndsWhileTheStreamOpens(t *testing.T) {
 
 // openingStore has something happen while a session subscribes.
 type openingStore struct {
-	backend.Store
+	rules.Store
 	meanwhile func()
 }
 
-func (s *openingStore) RealmsOf(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) ([]backend.Realm, error) {
+func (s *openingStore) RealmsOf(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) ([]rules.Realm, error) {
 	s.meanwhile()
 	return s.Store.RealmsOf(ctx, organization, user)
 }

@@ -6,9 +6,9 @@ import (
 	"maps"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // Limits that tests reach.
@@ -30,7 +30,7 @@ func (s *Server) SetChallenge(challenge []byte) {
 // first connection.
 func (s *Server) SetHandler(command *protocol.Command, rule func(ctx context.Context) (any, error)) {
 	s.handlers = maps.Clone(s.handlers)
-	s.handlers[command] = func(ctx context.Context, _ *backend.Backend, _ *caller, _ any) (any, error) { return rule(ctx) }
+	s.handlers[command] = func(ctx context.Context, _ *rules.Rules, _ *caller, _ any) (any, error) { return rule(ctx) }
 }
 
 // HasHandler tells whether a form of a command is bound to a rule.

@@ -18,11 +18,11 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
 )
 
@@ -128,8 +128,8 @@ func (f *fixture) populate(id parsec.OrganizationID, setup organizationSetup) {
 	f.t.Helper()
 	keys := vectors.Load[keyFile](f.t, "keys.json")
 	created := reference.Add(-24 * time.Hour)
-	f.update(id, func(tx backend.Tx) {
-		organization := backend.Organization{ID: id, CreatedOn: created, UserProfileOutsiderAllowed: true}
+	f.update(id, func(tx rules.Tx) {
+		organization := rules.Organization{ID: id, CreatedOn: created, UserProfileOutsiderAllowed: true}
 		if setup.Bootstrapped == nil {
 			root := keys.verifying("root")
 			organization.RootVerifyKey, organization.BootstrappedOn = &root, &created
@@ -143,25 +143,25 @@ func (f *fixture) populate(id parsec.OrganizationID, setup organizationSetup) {
 			device := must(parsec.ParseDeviceID(text))
 			if user := device.User(); !users[user] {
 				users[user] = true
-				tx.CreateUser(backend.User{
+				tx.CreateUser(rules.User{
 					ID: user, Profile: profileOf(user), CreatedOn: created, Certificate: []byte(user.String()),
 					HumanHandle: must(parsec.ParseHumanHandle(user.String()+"@example.com", user.String())),
 				})
 			}
-			tx.CreateDevice(backend.Device{
+			tx.CreateDevice(rules.Device{
 				ID: device, VerifyKey: keys.verifying(key), CreatedOn: created, Certificate: []byte(text),
 			})
 		}
 		for _, user := range setup.RevokedUsers {
-			tx.RevokeUser(must(parsec.ParseUserID(user)), backend.Revocation{Certificate: []byte("revoked"), On: created})
+			tx.RevokeUser(must(parsec.ParseUserID(user)), rules.Revocation{Certificate: []byte("revoked"), On: created})
 		}
 		for _, user := range setup.FrozenUsers {
 			tx.FreezeUser(must(parsec.ParseUserID(user)), true)
 		}
 		for _, item := range setup.Invitations {
-			invitation := backend.Invitation{
+			invitation := rules.Invitation{
 				Token: parsec.InvitationToken(must(parsec.ParseUUID(item.Token))), Type: parsec.InvitationType(item.Type),
-				Greeter: userID("alice"), Greeters: []backend.InvitationGreeter{{User: userID("alice")}}, CreatedOn: created,
+				Greeter: userID("alice"), Greeters: []rules.InvitationGreeter{{User: userID("alice")}}, CreatedOn: created,
 			}
 			if item.State == "deleted" {
 				invitation.DeletedOn = &created
@@ -179,9 +179,9 @@ func profileOf(user parsec.UserID) parsec.UserProfile {
 }
 
 // update writes to the store, under the lock of the organization.
-func (f *fixture) update(id parsec.OrganizationID, effects func(tx backend.Tx)) {
+func (f *fixture) update(id parsec.OrganizationID, effects func(tx rules.Tx)) {
 	f.t.Helper()
-	f.ok(f.Store.Update(f.ctx, backend.Scope{Organization: id, LockOrganization: true}, func(tx backend.Tx) error {
+	f.ok(f.Store.Update(f.ctx, rules.Scope{Organization: id, LockOrganization: true}, func(tx rules.Tx) error {
 		effects(tx)
 		return nil
 	}))

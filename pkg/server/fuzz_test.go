@@ -6,7 +6,7 @@ import (
 
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/wire"
 )

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"parsec-server/pkg/backend"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
 )
 
@@ -16,114 +16,114 @@ func init() {
 	handlers = map[*protocol.Command]handler{
 		protocol.Ping: ping,
 
-		protocol.EventsSubscribe: inSession((*backend.Backend).EventsSubscribe),
+		protocol.EventsSubscribe: inSession((*rules.Rules).EventsSubscribe),
 		protocol.EventsListen:    listen,
-		protocol.MessageGet:      byAuthor((*backend.Backend).MessageGet),
+		protocol.MessageGet:      byAuthor((*rules.Rules).MessageGet),
 
-		protocol.UserGet:        byAuthor((*backend.Backend).UserGet),
-		protocol.UserCreate:     byAuthor((*backend.Backend).UserCreate),
-		protocol.UserCreateV1:   byAuthor((*backend.Backend).UserCreateV1),
-		protocol.UserRevoke:     byAuthor((*backend.Backend).UserRevoke),
-		protocol.UserFind:       byAuthor((*backend.Backend).UserFind),
-		protocol.HumanFind:      byAuthor((*backend.Backend).HumanFind),
-		protocol.DeviceCreate:   byAuthor((*backend.Backend).DeviceCreate),
-		protocol.DeviceCreateV1: byAuthor((*backend.Backend).DeviceCreateV1),
+		protocol.UserGet:        byAuthor((*rules.Rules).UserGet),
+		protocol.UserCreate:     byAuthor((*rules.Rules).UserCreate),
+		protocol.UserCreateV1:   byAuthor((*rules.Rules).UserCreateV1),
+		protocol.UserRevoke:     byAuthor((*rules.Rules).UserRevoke),
+		protocol.UserFind:       byAuthor((*rules.Rules).UserFind),
+		protocol.HumanFind:      byAuthor((*rules.Rules).HumanFind),
+		protocol.DeviceCreate:   byAuthor((*rules.Rules).DeviceCreate),
+		protocol.DeviceCreateV1: byAuthor((*rules.Rules).DeviceCreateV1),
 
-		protocol.UserInvite:                 byAuthor((*backend.Backend).UserInvite),
-		protocol.UserCancelInvitation:       byAuthor((*backend.Backend).UserCancelInvitation),
-		protocol.UserGetInvitationCreator:   byAnonymous((*backend.Backend).UserGetInvitationCreator),
-		protocol.UserClaim:                  byAnonymous((*backend.Backend).UserClaim),
-		protocol.DeviceInvite:               byAuthor((*backend.Backend).DeviceInvite),
-		protocol.DeviceCancelInvitation:     byAuthor((*backend.Backend).DeviceCancelInvitation),
-		protocol.DeviceGetInvitationCreator: byAnonymous((*backend.Backend).DeviceGetInvitationCreator),
-		protocol.DeviceClaim:                byAnonymous((*backend.Backend).DeviceClaim),
+		protocol.UserInvite:                 byAuthor((*rules.Rules).UserInvite),
+		protocol.UserCancelInvitation:       byAuthor((*rules.Rules).UserCancelInvitation),
+		protocol.UserGetInvitationCreator:   byAnonymous((*rules.Rules).UserGetInvitationCreator),
+		protocol.UserClaim:                  byAnonymous((*rules.Rules).UserClaim),
+		protocol.DeviceInvite:               byAuthor((*rules.Rules).DeviceInvite),
+		protocol.DeviceCancelInvitation:     byAuthor((*rules.Rules).DeviceCancelInvitation),
+		protocol.DeviceGetInvitationCreator: byAnonymous((*rules.Rules).DeviceGetInvitationCreator),
+		protocol.DeviceClaim:                byAnonymous((*rules.Rules).DeviceClaim),
 
-		protocol.InviteNew:                      byAuthor((*backend.Backend).InviteNew),
-		protocol.InviteDelete:                   byAuthor((*backend.Backend).InviteDelete),
-		protocol.InviteList:                     byAuthor((*backend.Backend).InviteList),
-		protocol.InviteInfo:                     byInvitee((*backend.Backend).InviteInfo),
-		protocol.Invite1GreeterWaitPeer:         byAuthor((*backend.Backend).Invite1GreeterWaitPeer),
-		protocol.Invite2aGreeterGetHashedNonce:  byAuthor((*backend.Backend).Invite2aGreeterGetHashedNonce),
-		protocol.Invite2bGreeterSendNonce:       byAuthor((*backend.Backend).Invite2bGreeterSendNonce),
-		protocol.Invite3aGreeterWaitPeerTrust:   byAuthor((*backend.Backend).Invite3aGreeterWaitPeerTrust),
-		protocol.Invite3bGreeterSignifyTrust:    byAuthor((*backend.Backend).Invite3bGreeterSignifyTrust),
-		protocol.Invite4GreeterCommunicate:      byAuthor((*backend.Backend).Invite4GreeterCommunicate),
-		protocol.Invite1ClaimerWaitPeer:         byInvitee((*backend.Backend).Invite1ClaimerWaitPeer),
-		protocol.Invite2aClaimerSendHashedNonce: byInvitee((*backend.Backend).Invite2aClaimerSendHashedNonce),
-		protocol.Invite2bClaimerSendNonce:       byInvitee((*backend.Backend).Invite2bClaimerSendNonce),
-		protocol.Invite3aClaimerSignifyTrust:    byInvitee((*backend.Backend).Invite3aClaimerSignifyTrust),
-		protocol.Invite3bClaimerWaitPeerTrust:   byInvitee((*backend.Backend).Invite3bClaimerWaitPeerTrust),
-		protocol.Invite4ClaimerCommunicate:      byInvitee((*backend.Backend).Invite4ClaimerCommunicate),
+		protocol.InviteNew:                      byAuthor((*rules.Rules).InviteNew),
+		protocol.InviteDelete:                   byAuthor((*rules.Rules).InviteDelete),
+		protocol.InviteList:                     byAuthor((*rules.Rules).InviteList),
+		protocol.InviteInfo:                     byInvitee((*rules.Rules).InviteInfo),
+		protocol.Invite1GreeterWaitPeer:         byAuthor((*rules.Rules).Invite1GreeterWaitPeer),
+		protocol.Invite2aGreeterGetHashedNonce:  byAuthor((*rules.Rules).Invite2aGreeterGetHashedNonce),
+		protocol.Invite2bGreeterSendNonce:       byAuthor((*rules.Rules).Invite2bGreeterSendNonce),
+		protocol.Invite3aGreeterWaitPeerTrust:   byAuthor((*rules.Rules).Invite3aGreeterWaitPeerTrust),
+		protocol.Invite3bGreeterSignifyTrust:    byAuthor((*rules.Rules).Invite3bGreeterSignifyTrust),
+		protocol.Invite4GreeterCommunicate:      byAuthor((*rules.Rules).Invite4GreeterCommunicate),
+		protocol.Invite1ClaimerWaitPeer:         byInvitee((*rules.Rules).Invite1ClaimerWaitPeer),
+		protocol.Invite2aClaimerSendHashedNonce: byInvitee((*rules.Rules).Invite2aClaimerSendHashedNonce),
+		protocol.Invite2bClaimerSendNonce:       byInvitee((*rules.Rules).Invite2bClaimerSendNonce),
+		protocol.Invite3aClaimerSignifyTrust:    byInvitee((*rules.Rules).Invite3aClaimerSignifyTrust),
+		protocol.Invite3bClaimerWaitPeerTrust:   byInvitee((*rules.Rules).Invite3bClaimerWaitPeerTrust),
+		protocol.Invite4ClaimerCommunicate:      byInvitee((*rules.Rules).Invite4ClaimerCommunicate),
 
-		protocol.InviteShamirRecoveryReveal: byInvitee((*backend.Backend).InviteShamirRecoveryReveal),
+		protocol.InviteShamirRecoveryReveal: byInvitee((*rules.Rules).InviteShamirRecoveryReveal),
 
-		protocol.PKIEnrollmentSubmit: byAnonymous((*backend.Backend).PKIEnrollmentSubmit),
-		protocol.PKIEnrollmentInfo:   byAnonymous((*backend.Backend).PKIEnrollmentInfo),
-		protocol.PKIEnrollmentList:   byAuthor((*backend.Backend).PKIEnrollmentList),
-		protocol.PKIEnrollmentReject: byAuthor((*backend.Backend).PKIEnrollmentReject),
-		protocol.PKIEnrollmentAccept: byAuthor((*backend.Backend).PKIEnrollmentAccept),
+		protocol.PKIEnrollmentSubmit: byAnonymous((*rules.Rules).PKIEnrollmentSubmit),
+		protocol.PKIEnrollmentInfo:   byAnonymous((*rules.Rules).PKIEnrollmentInfo),
+		protocol.PKIEnrollmentList:   byAuthor((*rules.Rules).PKIEnrollmentList),
+		protocol.PKIEnrollmentReject: byAuthor((*rules.Rules).PKIEnrollmentReject),
+		protocol.PKIEnrollmentAccept: byAuthor((*rules.Rules).PKIEnrollmentAccept),
 
-		protocol.ShamirRecoverySetup:      byAuthor((*backend.Backend).ShamirRecoverySetup),
-		protocol.ShamirRecoverySelfInfo:   byAuthor((*backend.Backend).ShamirRecoverySelfInfo),
-		protocol.ShamirRecoveryOthersList: byAuthor((*backend.Backend).ShamirRecoveryOthersList),
+		protocol.ShamirRecoverySetup:      byAuthor((*rules.Rules).ShamirRecoverySetup),
+		protocol.ShamirRecoverySelfInfo:   byAuthor((*rules.Rules).ShamirRecoverySelfInfo),
+		protocol.ShamirRecoveryOthersList: byAuthor((*rules.Rules).ShamirRecoveryOthersList),
 
-		protocol.OrganizationBootstrap:   byAnonymous((*backend.Backend).OrganizationBootstrap),
-		protocol.OrganizationBootstrapV1: byAnonymous((*backend.Backend).OrganizationBootstrapV1),
-		protocol.OrganizationStats:       byAuthor((*backend.Backend).OrganizationStats),
-		protocol.OrganizationConfig:      byAuthor((*backend.Backend).OrganizationConfig),
-		protocol.ArchivingConfig:         byAuthor((*backend.Backend).ArchivingConfig),
-		protocol.AdministrationCreate:    byAdministrator((*backend.Backend).AdministrationCreate),
-		protocol.AdministrationStatus:    byAdministrator((*backend.Backend).AdministrationStatus),
-		protocol.AdministrationStats:     byAdministrator((*backend.Backend).AdministrationStats),
-		protocol.AdministrationUpdate:    byAdministrator((*backend.Backend).AdministrationUpdate),
+		protocol.OrganizationBootstrap:   byAnonymous((*rules.Rules).OrganizationBootstrap),
+		protocol.OrganizationBootstrapV1: byAnonymous((*rules.Rules).OrganizationBootstrapV1),
+		protocol.OrganizationStats:       byAuthor((*rules.Rules).OrganizationStats),
+		protocol.OrganizationConfig:      byAuthor((*rules.Rules).OrganizationConfig),
+		protocol.ArchivingConfig:         byAuthor((*rules.Rules).ArchivingConfig),
+		protocol.AdministrationCreate:    byAdministrator((*rules.Rules).AdministrationCreate),
+		protocol.AdministrationStatus:    byAdministrator((*rules.Rules).AdministrationStatus),
+		protocol.AdministrationStats:     byAdministrator((*rules.Rules).AdministrationStats),
+		protocol.AdministrationUpdate:    byAdministrator((*rules.Rules).AdministrationUpdate),
 
-		protocol.RealmCreate:               byAuthor((*backend.Backend).RealmCreate),
-		protocol.RealmStatus:               byAuthor((*backend.Backend).RealmStatus),
-		protocol.RealmStats:                byAuthor((*backend.Backend).RealmStats),
-		protocol.RealmGetRoleCertificates:  byAuthor((*backend.Backend).RealmGetRoleCertificates),
-		protocol.RealmUpdateRoles:          byAuthor((*backend.Backend).RealmUpdateRoles),
-		protocol.RealmUpdateArchiving:      byAuthor((*backend.Backend).RealmUpdateArchiving),
-		protocol.RealmStartReencryption:    byAuthor((*backend.Backend).RealmStartReencryption),
-		protocol.RealmFinishReencryption:   byAuthor((*backend.Backend).RealmFinishReencryption),
+		protocol.RealmCreate:               byAuthor((*rules.Rules).RealmCreate),
+		protocol.RealmStatus:               byAuthor((*rules.Rules).RealmStatus),
+		protocol.RealmStats:                byAuthor((*rules.Rules).RealmStats),
+		protocol.RealmGetRoleCertificates:  byAuthor((*rules.Rules).RealmGetRoleCertificates),
+		protocol.RealmUpdateRoles:          byAuthor((*rules.Rules).RealmUpdateRoles),
+		protocol.RealmUpdateArchiving:      byAuthor((*rules.Rules).RealmUpdateArchiving),
+		protocol.RealmStartReencryption:    byAuthor((*rules.Rules).RealmStartReencryption),
+		protocol.RealmFinishReencryption:   byAuthor((*rules.Rules).RealmFinishReencryption),
 		protocol.VlobGetReencryptionBatch:  getReencryptionBatch,
-		protocol.VlobSaveReencryptionBatch: byAuthor((*backend.Backend).VlobSaveReencryptionBatch),
+		protocol.VlobSaveReencryptionBatch: byAuthor((*rules.Rules).VlobSaveReencryptionBatch),
 
-		protocol.VlobCreate:       byAuthor((*backend.Backend).VlobCreate),
-		protocol.VlobUpdate:       byAuthor((*backend.Backend).VlobUpdate),
-		protocol.VlobRead:         byAuthor((*backend.Backend).VlobRead),
-		protocol.VlobListVersions: byAuthor((*backend.Backend).VlobListVersions),
-		protocol.VlobPollChanges:  byAuthor((*backend.Backend).VlobPollChanges),
-		protocol.BlockCreate:      byAuthor((*backend.Backend).BlockCreate),
+		protocol.VlobCreate:       byAuthor((*rules.Rules).VlobCreate),
+		protocol.VlobUpdate:       byAuthor((*rules.Rules).VlobUpdate),
+		protocol.VlobRead:         byAuthor((*rules.Rules).VlobRead),
+		protocol.VlobListVersions: byAuthor((*rules.Rules).VlobListVersions),
+		protocol.VlobPollChanges:  byAuthor((*rules.Rules).VlobPollChanges),
+		protocol.BlockCreate:      byAuthor((*rules.Rules).BlockCreate),
 		protocol.BlockRead:        readBlock,
 	}
 }
 
-func byAuthor[Request, Reply any](rule func(*backend.Backend, context.Context, *backend.Author, *Request) (*Reply, error)) handler {
-	return func(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+func byAuthor[Request, Reply any](rule func(*rules.Rules, context.Context, *rules.Author, *Request) (*Reply, error)) handler {
+	return func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
 		return rule(b, ctx, &c.author, request.(*Request))
 	}
 }
 
-func inSession[Request, Reply any](rule func(*backend.Backend, context.Context, *backend.Session, *Request) (*Reply, error)) handler {
-	return func(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+func inSession[Request, Reply any](rule func(*rules.Rules, context.Context, *rules.Session, *Request) (*Reply, error)) handler {
+	return func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
 		return rule(b, ctx, c.session, request.(*Request))
 	}
 }
 
-func byAnonymous[Request, Reply any](rule func(*backend.Backend, context.Context, *backend.Anonymous, *Request) (*Reply, error)) handler {
-	return func(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+func byAnonymous[Request, Reply any](rule func(*rules.Rules, context.Context, *rules.Anonymous, *Request) (*Reply, error)) handler {
+	return func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
 		return rule(b, ctx, &c.anonymous, request.(*Request))
 	}
 }
 
-func byInvitee[Request, Reply any](rule func(*backend.Backend, context.Context, *backend.Invitee, *Request) (*Reply, error)) handler {
-	return func(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+func byInvitee[Request, Reply any](rule func(*rules.Rules, context.Context, *rules.Invitee, *Request) (*Reply, error)) handler {
+	return func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
 		return rule(b, ctx, &c.invitee, request.(*Request))
 	}
 }
 
-func byAdministrator[Request, Reply any](rule func(*backend.Backend, context.Context, backend.Administrator, *Request) (*Reply, error)) handler {
-	return func(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+func byAdministrator[Request, Reply any](rule func(*rules.Rules, context.Context, rules.Administrator, *Request) (*Reply, error)) handler {
+	return func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
 		return rule(b, ctx, c.administrator, request.(*Request))
 	}
 }
@@ -134,7 +134,7 @@ const reencryptionBytes = 4 << 20
 
 // getReencryptionBatch gives a batch whose save fits in one message of the
 // caller's transport.
-func getReencryptionBatch(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+func getReencryptionBatch(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
 	saveBytes := uint64(reencryptionBytes)
 	if c.session == nil { // HTTP
 		saveBytes = maxBodyBytes
@@ -146,7 +146,7 @@ func getReencryptionBatch(ctx context.Context, b *backend.Backend, c *caller, re
 type encodedReply *[]byte
 
 // readBlock has the block read to where it is in the reply.
-func readBlock(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+func readBlock(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
 	var reply *[]byte
 	err := b.BlockRead(ctx, &c.author, request.(*protocol.BlockReadRequest), func(size uint64) (block []byte, err error) {
 		reply, err = encode(int(size)+otherFields, func(buffer []byte) ([]byte, error) {
@@ -171,7 +171,7 @@ func readBlock(ctx context.Context, b *backend.Backend, c *caller, request any) 
 // keeps a goroutine for it.
 var errNoEventYet = errors.New("no event yet")
 
-func listen(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+func listen(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
 	told, err := b.EventsListen(ctx, c.session, &protocol.EventsListenRequest{})
 	var refusal *protocol.Refusal
 	if request.(*protocol.EventsListenRequest).Wait && errors.As(err, &refusal) {
@@ -181,7 +181,7 @@ func listen(ctx context.Context, b *backend.Backend, c *caller, request any) (an
 }
 
 // ping is told to others only when an authenticated device sends it.
-func ping(ctx context.Context, b *backend.Backend, c *caller, request any) (any, error) {
+func ping(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
 	ping := request.(*protocol.PingRequest)
 	if c.kind == protocol.Authenticated {
 		return b.Ping(ctx, &c.author, ping)

@@ -9,9 +9,9 @@ import (
 
 	"github.com/coder/websocket"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
 )
 
@@ -139,7 +139,7 @@ func (c *connection) answerAuthenticated(ctx context.Context, message, challenge
 		return badProtocol("Invalid params")
 	}
 	c.identify("organization", answer.OrganizationID.String(), "device", answer.DeviceID.String())
-	session, err := c.server.backend.Authenticate(ctx, backend.Answer{
+	session, err := c.server.rules.Authenticate(ctx, rules.Answer{
 		API:           c.caller.api,
 		Organization:  answer.OrganizationID,
 		Device:        answer.DeviceID,
@@ -159,14 +159,14 @@ func (c *connection) answerInvited(ctx context.Context, message []byte) error {
 	if err := wire.Unmarshal(message, &answer); err != nil {
 		return badProtocol("Invalid params")
 	}
-	c.caller.invitee = backend.Invitee{
+	c.caller.invitee = rules.Invitee{
 		Organization: answer.OrganizationID,
 		Token:        answer.Token,
 		Type:         answer.InvitationType,
 		API:          c.caller.api,
 	}
 	c.identify("organization", answer.OrganizationID.String())
-	session, err := c.server.backend.ConnectInvited(ctx, c.caller.invitee, c.over, c.finished)
+	session, err := c.server.rules.ConnectInvited(ctx, c.caller.invitee, c.over, c.finished)
 	if err != nil {
 		return err
 	}
@@ -179,9 +179,9 @@ func (c *connection) answerAnonymous(ctx context.Context, message []byte) error 
 	if err := wire.Unmarshal(message, &answer); err != nil {
 		return badProtocol("Invalid params")
 	}
-	c.caller.anonymous = backend.Anonymous{Organization: answer.OrganizationID, API: c.caller.api}
+	c.caller.anonymous = rules.Anonymous{Organization: answer.OrganizationID, API: c.caller.api}
 	c.identify("organization", answer.OrganizationID.String())
-	session, err := c.server.backend.ConnectAnonymous(ctx, c.caller.anonymous, answer.RootVerifyKey, c.over)
+	session, err := c.server.rules.ConnectAnonymous(ctx, c.caller.anonymous, answer.RootVerifyKey, c.over)
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (c *connection) answerAdministration(message []byte) error {
 	}
 	c.identify()
 	var err error
-	c.caller.administrator, err = c.server.backend.ConnectAdministration(c.address, answer.Token)
+	c.caller.administrator, err = c.server.rules.ConnectAdministration(c.address, answer.Token)
 	return err
 }
 
@@ -204,31 +204,31 @@ func (c *connection) answerAdministration(message []byte) error {
 // denial. The two texts about invitations are compared to the letter by
 // clients.
 func toldInHandshake(err error) error {
-	if _, hasty := errors.AsType[*backend.TooManyAttemptsError](err); hasty {
+	if _, hasty := errors.AsType[*rules.TooManyAttemptsError](err); hasty {
 		return &handshakeError{protocol.HandshakeBadAdminToken, "Too many invalid administration tokens, try again later"}
 	}
-	var denial backend.Denial
+	var denial rules.Denial
 	if !errors.As(err, &denial) {
 		return err
 	}
 	switch denial {
-	case backend.RootKeyMismatch:
+	case rules.RootKeyMismatch:
 		return &handshakeError{protocol.HandshakeRVKMismatch, "Root verify key for organization differs between client and server"}
-	case backend.OrganizationExpired:
+	case rules.OrganizationExpired:
 		return &handshakeError{protocol.HandshakeOrganizationExpired, "Trial organization has expired"}
-	case backend.UserRevoked:
+	case rules.UserRevoked:
 		return &handshakeError{protocol.HandshakeRevokedDevice, "Device has been revoked"}
-	case backend.UserFrozen:
+	case rules.UserFrozen:
 		return &handshakeError{protocol.HandshakeFrozenUser, "User has been frozen by the server administrator"}
-	case backend.BadSignature:
+	case rules.BadSignature:
 		return badProtocol("Invalid answer signature")
-	case backend.BadChallenge:
+	case rules.BadChallenge:
 		return badProtocol("Invalid returned challenge")
-	case backend.BadAdministration:
+	case rules.BadAdministration:
 		return &handshakeError{protocol.HandshakeBadAdminToken, "Invalid administration token"}
-	case backend.UnknownInvitation:
+	case rules.UnknownInvitation:
 		return &handshakeError{protocol.HandshakeBadIdentity, "Invalid handshake: Invitation not found"}
-	case backend.DeletedInvitation:
+	case rules.DeletedInvitation:
 		return &handshakeError{protocol.HandshakeBadIdentity, "Invalid handshake: Invitation already deleted"}
 	default:
 		return &handshakeError{protocol.HandshakeBadIdentity, "Invalid handshake information"}

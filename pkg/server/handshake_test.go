@@ -13,10 +13,10 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/wire"
 )
@@ -236,7 +236,7 @@ func TestAnonymousOrder(t *testing.T) {
 		{"EmptyOrg", false, false, ""},
 		{"CoolOrg", false, false, ""},
 	} {
-		f := newEmptyFixture(t, func(options *testkit.InstanceOptions) { options.Backend.SpontaneousBootstrap = item.spontaneous })
+		f := newEmptyFixture(t, func(options *testkit.InstanceOptions) { options.Rules.SpontaneousBootstrap = item.spontaneous })
 		f.populate(coolOrg, organizationSetup{})
 		f.populate(otherOrg, organizationSetup{Expired: true})
 		f.populate(emptyOrg, organizationSetup{Bootstrapped: new(bool)})
@@ -343,7 +343,7 @@ func TestHandshakeTimeoutEndsWithIt(t *testing.T) {
 // A failure of the server is not a refusal: clients take those as final.
 func TestFailureIsNoRefusal(t *testing.T) {
 	f := newFixture(t, func(options *testkit.InstanceOptions) {
-		options.WrapStore = func(store backend.Store) backend.Store { return &brokenStore{Store: store} }
+		options.WrapStore = func(store rules.Store) rules.Store { return &brokenStore{Store: store} }
 	})
 	conn := f.dial()
 	f.receive(conn)
@@ -352,15 +352,15 @@ func TestFailureIsNoRefusal(t *testing.T) {
 }
 
 // brokenStore cannot read.
-type brokenStore struct{ backend.Store }
+type brokenStore struct{ rules.Store }
 
 var errBroken = errors.New("connect to database.example.com: no route")
 
-func (*brokenStore) Authentication(context.Context, parsec.OrganizationID, parsec.DeviceID) (backend.AuthenticationFacts, error) {
-	return backend.AuthenticationFacts{}, errBroken
+func (*brokenStore) Authentication(context.Context, parsec.OrganizationID, parsec.DeviceID) (rules.AuthenticationFacts, error) {
+	return rules.AuthenticationFacts{}, errBroken
 }
 
 // lostStore knows that it cannot read.
-type lostStore struct{ backend.Store }
+type lostStore struct{ rules.Store }
 
 func (*lostStore) Ready(context.Context) error { return errBroken }

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
 )
 
@@ -68,7 +68,7 @@ func TestDeletedWhileItWaits(t *testing.T) {
 		_, err := f.client.InvitedRPC(f.invitation(), api3).Invite1ClaimerWaitPeer(f.ctx, &protocol.Invite1ClaimerWaitPeerRequest{})
 		outcome <- err
 	}()
-	f.awaitSaid(backend.ClaimerSide)
+	f.awaitSaid(rules.ClaimerSide)
 	_, err := alice.InviteDelete(f.ctx, &protocol.InviteDeleteRequest{Token: pendingToken, Reason: protocol.InvitationCancelled})
 	f.ok(err)
 	f.wantStatus(<-outcome, http.StatusGone)

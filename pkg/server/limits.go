@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/throttle"
 )
 
@@ -133,7 +133,7 @@ func (e *hastyError) Error() string {
 // limit counts a command of address if it is limited: it returns a *hastyError
 // if there were too many.
 func (s *Server) limit(command *protocol.Command, address netip.Addr) error {
-	if !command.Limited || command.SpontaneousOnly && !s.backend.SpontaneousBootstrap() {
+	if !command.Limited || command.SpontaneousOnly && !s.rules.SpontaneousBootstrap() {
 		return nil
 	}
 	if wait := s.writes.Take(address); wait > 0 {

@@ -9,7 +9,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
 

@@ -13,7 +13,7 @@ import (
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/wire"
 )

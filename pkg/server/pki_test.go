@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
-	"parsec-server/pkg/certificate"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
 )
 
@@ -68,7 +68,7 @@ func TestPKIEnrollmentSubmitIsLimited(t *testing.T) {
 }
 
 func TestPKIEnrollmentSubmitOverHTTP(t *testing.T) {
-	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Backend = backend.Options{SpontaneousBootstrap: true} })
+	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Rules = rules.Options{SpontaneousBootstrap: true} })
 	unknown := must(parsec.ParseOrganizationID("Unknown"))
 	_, err := f.client.AnonymousRPC(unknown, api3).PKIEnrollmentSubmit(f.ctx, submission("carol"))
 	f.wantStatus(err, http.StatusNotFound)

@@ -30,7 +30,7 @@ func (s *Server) keepPresences() {
 func (s *Server) renewPresences() {
 	ctx, cancel := context.WithTimeout(s.lasting, presenceLimit)
 	defer cancel()
-	if err := s.backend.RenewPresences(ctx); err != nil && !s.isDraining() {
+	if err := s.rules.RenewPresences(ctx); err != nil && !s.isDraining() {
 		s.logger.Warn("the presence of claimers is not renewed", "error", err)
 	}
 }

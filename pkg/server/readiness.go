@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -85,8 +85,8 @@ func (s *Server) look() *look {
 	s.work.Go(func() {
 		ctx, cancel := context.WithTimeout(s.lasting, probeLimit)
 		defer cancel()
-		l.err = s.backend.Ready(ctx)
-		if errors.Is(l.err, backend.ErrNoRoom) {
+		l.err = s.rules.Ready(ctx)
+		if errors.Is(l.err, rules.ErrNoRoom) {
 			s.become(nil) // what is there can be read
 		} else {
 			s.become(l.err)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // readyWithin is thrice the time that /readyz promises (docs/monitoring.md).
@@ -18,7 +18,7 @@ const readyWithin = 15 * time.Second
 
 // stuckStore answers nobody who asks whether it is ready, until it is released.
 type stuckStore struct {
-	backend.Store
+	rules.Store
 	// stuck is closed to release it; nil does not stick.
 	stuck   atomic.Pointer[chan struct{}]
 	waiting atomic.Int64
@@ -53,7 +53,7 @@ func (f *fixture) wantReady(status int, body string) {
 func TestReadinessOfWhatHangs(t *testing.T) {
 	stuck := &stuckStore{}
 	f := newEmptyFixture(t, func(options *testkit.InstanceOptions) {
-		options.WrapStore = func(store backend.Store) backend.Store {
+		options.WrapStore = func(store rules.Store) rules.Store {
 			stuck.Store = store
 			return stuck
 		}
@@ -93,14 +93,14 @@ func TestReadinessWithoutBlocks(t *testing.T) {
 }
 
 // fullStore has no room for what is written.
-type fullStore struct{ backend.Store }
+type fullStore struct{ rules.Store }
 
-func (*fullStore) Ready(context.Context) error { return backend.ErrNoRoom }
+func (*fullStore) Ready(context.Context) error { return rules.ErrNoRoom }
 
 // TestReadinessWithoutRoom has commands go on, of which those that write fail.
 func TestReadinessWithoutRoom(t *testing.T) {
 	f := newFixture(t, func(options *testkit.InstanceOptions) {
-		options.WrapStore = func(store backend.Store) backend.Store { return &fullStore{store} }
+		options.WrapStore = func(store rules.Store) rules.Store { return &fullStore{store} }
 	})
 	f.wantReady(http.StatusServiceUnavailable, "the disk of the database is full\n")
 	f.wantPong(f.connect("alice@dev1"))

@@ -11,8 +11,8 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
 )
 
@@ -151,7 +151,7 @@ func TestRedirectVectors(t *testing.T) {
 			address := must(parsec.ParseServerAddress(*item.ServerAddress))
 			options.Address = &address
 		}
-		front := server.New(f.Backend, f.clock.Now, discard(), options)
+		front := server.New(f.Rules, f.clock.Now, discard(), options)
 		answer := httptest.NewRecorder()
 		front.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, item.Target, nil))
 		front.Shutdown(f.ctx)
@@ -168,7 +168,7 @@ func TestRedirectVectors(t *testing.T) {
 }
 
 func withLostStore(options *testkit.InstanceOptions) {
-	options.WrapStore = func(store backend.Store) backend.Store { return &lostStore{store} }
+	options.WrapStore = func(store rules.Store) rules.Store { return &lostStore{store} }
 }
 
 func TestReadiness(t *testing.T) {
@@ -197,7 +197,7 @@ func TestReadiness(t *testing.T) {
 
 func TestDrainingServerRefuses(t *testing.T) {
 	f := newEmptyFixture(t)
-	front := server.New(f.Backend, f.clock.Now, discard(), server.Options{})
+	front := server.New(f.Rules, f.clock.Now, discard(), server.Options{})
 	front.Shutdown(f.ctx)
 	upgrade := httptest.NewRequestWithContext(f.ctx, http.MethodGet, "/ws", nil)
 	for _, header := range upgradeHeaders() {

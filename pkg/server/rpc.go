@@ -11,9 +11,9 @@ import (
 	"strconv"
 	"strings"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // The statuses of HTTP RPC that net/http does not name
@@ -73,7 +73,7 @@ func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, handle rpcHand
 // fail answers with the status of an error.
 func (call *rpc) fail(err error) {
 	var status rpcError
-	var denial backend.Denial
+	var denial rules.Denial
 	var hasty *hastyError
 	switch {
 	case errors.As(err, &status):
@@ -83,13 +83,13 @@ func (call *rpc) fail(err error) {
 	case errors.As(err, &hasty):
 		tellRetryAfter(call.w, hasty.wait)
 		call.w.WriteHeader(http.StatusTooManyRequests)
-	case errors.Is(err, backend.ErrSessionOver):
+	case errors.Is(err, rules.ErrSessionOver):
 		call.fail(call.whySessionOver())
 	case call.r.Context().Err() != nil:
 		call.caller.logger.Debug("request abandoned", "error", err)
 	case errors.Is(err, errNoRoom), errors.Is(err, errOverForNow), call.server.commands.Err() != nil:
 		refuseBusy(call.w)
-	case errors.Is(err, backend.ErrUnavailable):
+	case errors.Is(err, rules.ErrUnavailable):
 		call.caller.logger.Warn("request refused", "error", err)
 		refuseBusy(call.w)
 	default:
@@ -99,19 +99,19 @@ func (call *rpc) fail(err error) {
 }
 
 // deniedOverHTTP is the status of docs/protocol/transport.md §7.2 of a denial.
-func deniedOverHTTP(denial backend.Denial) int {
+func deniedOverHTTP(denial rules.Denial) int {
 	switch denial {
-	case backend.UnknownOrganization, backend.UnknownInvitation:
+	case rules.UnknownOrganization, rules.UnknownInvitation:
 		return http.StatusNotFound
-	case backend.OrganizationExpired:
+	case rules.OrganizationExpired:
 		return statusOrganizationExpired
-	case backend.UserRevoked:
+	case rules.UserRevoked:
 		return statusUserRevoked
-	case backend.UserFrozen:
+	case rules.UserFrozen:
 		return statusUserFrozen
-	case backend.DeletedInvitation:
+	case rules.DeletedInvitation:
 		return http.StatusGone
-	case backend.TooManyEnrollments:
+	case rules.TooManyEnrollments:
 		return http.StatusTooManyRequests
 	default:
 		return http.StatusUnauthorized
@@ -138,13 +138,13 @@ func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
 		if !valid {
 			return rpcError(http.StatusNotFound)
 		}
-		organization, err := s.backend.FindOrganization(r.Context(), id)
+		organization, err := s.rules.FindOrganization(r.Context(), id)
 		if err != nil {
 			return err
 		}
-		spontaneous := organization == nil && r.Method == http.MethodPost && s.backend.SpontaneousBootstrap()
+		spontaneous := organization == nil && r.Method == http.MethodPost && s.rules.SpontaneousBootstrap()
 		if !spontaneous {
-			if err := s.backend.CheckOpen(organization); err != nil {
+			if err := s.rules.CheckOpen(organization); err != nil {
 				return err
 			}
 		}
@@ -155,7 +155,7 @@ func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
 			return call.reply([]byte(emptyMap))
 		}
 		call.identify(protocol.Anonymous, "organization", id.String())
-		call.caller.anonymous = backend.Anonymous{Organization: id, API: call.caller.client().API}
+		call.caller.anonymous = rules.Anonymous{Organization: id, API: call.caller.client().API}
 		return call.withBody(maxStrangerBytes, call.execute)
 	})
 }
@@ -193,9 +193,9 @@ func (s *Server) invited(w http.ResponseWriter, r *http.Request) {
 			return rpcError(http.StatusNotFound)
 		}
 		token, tokenErr := parsec.ParseUUID(r.Header.Get("Invitation-Token"))
-		facts, err := s.backend.Invitation(r.Context(), id, parsec.InvitationToken(token))
-		var denial backend.Denial
-		if errors.As(err, &denial) && (denial == backend.UnknownOrganization || denial == backend.OrganizationExpired) {
+		facts, err := s.rules.Invitation(r.Context(), id, parsec.InvitationToken(token))
+		var denial rules.Denial
+		if errors.As(err, &denial) && (denial == rules.UnknownOrganization || denial == rules.OrganizationExpired) {
 			return err
 		}
 		if typeErr := call.checkContentType(); typeErr != nil {
@@ -227,15 +227,15 @@ type credentials struct {
 }
 
 // credentials checks the organization, and reads the device named by the headers.
-func (call *rpc) credentials() (credentials, backend.AuthenticationFacts, error) {
+func (call *rpc) credentials() (credentials, rules.AuthenticationFacts, error) {
 	id, valid := pathOrganization(call.r)
 	if !valid {
-		return credentials{}, backend.AuthenticationFacts{}, rpcError(http.StatusNotFound)
+		return credentials{}, rules.AuthenticationFacts{}, rpcError(http.StatusNotFound)
 	}
 	given := parseCredentials(call.r.Header)
-	facts, err := call.server.backend.Authentication(call.r.Context(), id, given.device)
+	facts, err := call.server.rules.Authentication(call.r.Context(), id, given.device)
 	if err == nil {
-		err = call.server.backend.CheckOpen(facts.Organization)
+		err = call.server.rules.CheckOpen(facts.Organization)
 	}
 	return given, facts, err
 }
@@ -260,7 +260,7 @@ func parseCredentials(header http.Header) credentials {
 }
 
 // check tells what can be wrong before the body is read.
-func (c credentials) check(facts backend.AuthenticationFacts) error {
+func (c credentials) check(facts rules.AuthenticationFacts) error {
 	if !c.complete {
 		return rpcError(http.StatusUnauthorized)
 	}
@@ -268,9 +268,9 @@ func (c credentials) check(facts backend.AuthenticationFacts) error {
 }
 
 // authenticate checks the signature of the body by a device that is checked.
-func (call *rpc) authenticate(given credentials, facts backend.AuthenticationFacts, body []byte) error {
+func (call *rpc) authenticate(given credentials, facts rules.AuthenticationFacts, body []byte) error {
 	if !facts.Device.VerifyKey.Verify(body, given.signature) {
-		return backend.BadSignature
+		return rules.BadSignature
 	}
 	author := facts.Author(call.caller.client().API)
 	call.identify(protocol.Authenticated, "organization", author.Organization.String(), "device", author.Device.String())
@@ -314,7 +314,7 @@ func (call *rpc) becomeUser(capacity int) (*share, error) {
 func (call *rpc) execute(body []byte) error {
 	d, refusal := decode(body, call.caller.kind, call.caller.api)
 	if !call.caller.invitee.MaySend(d.command) {
-		return backend.DeletedInvitation
+		return rules.DeletedInvitation
 	}
 	if d.command == nil || d.command.WebSocketOnly {
 		return rpcError(http.StatusUnsupportedMediaType)
@@ -329,7 +329,7 @@ func (call *rpc) execute(body []byte) error {
 	stop := context.AfterFunc(call.server.commands, func() { cancel(nil) })
 	defer stop()
 	if d.command.Abandoned { // It waits: for longer than the checks before it hold.
-		session, err := call.watch(ctx, func() { cancel(backend.ErrSessionOver) })
+		session, err := call.watch(ctx, func() { cancel(rules.ErrSessionOver) })
 		if err != nil {
 			return err
 		}
@@ -342,12 +342,12 @@ func (call *rpc) execute(body []byte) error {
 	defer room.release()
 	reply, err := call.server.run(ctx, &call.caller, d, refusal)
 	switch {
-	case errors.Is(context.Cause(ctx), backend.ErrSessionOver):
+	case errors.Is(context.Cause(ctx), rules.ErrSessionOver):
 		if err == nil {
 			putBuffer(reply)
 		}
-		return backend.ErrSessionOver
-	case outcomeOf(ctx, err) == Failed && errors.Is(err, backend.ErrUnavailable): // run has told it
+		return rules.ErrSessionOver
+	case outcomeOf(ctx, err) == Failed && errors.Is(err, rules.ErrUnavailable): // run has told it
 		refuseBusy(call.w)
 		return nil
 	case outcomeOf(ctx, err) == Failed: // the same
@@ -362,14 +362,14 @@ func (call *rpc) execute(body []byte) error {
 
 // watch opens a session that tells when the caller may not be served any more.
 // What becomes of an invitation is told by its commands.
-func (call *rpc) watch(ctx context.Context, onOver func()) (*backend.Session, error) {
+func (call *rpc) watch(ctx context.Context, onOver func()) (*rules.Session, error) {
 	switch call.caller.kind {
 	case protocol.Invited:
-		return call.server.backend.WatchOrganization(ctx, call.caller.invitee.Organization, onOver)
+		return call.server.rules.WatchOrganization(ctx, call.caller.invitee.Organization, onOver)
 	case protocol.Anonymous:
-		return call.server.backend.WatchOrganization(ctx, call.caller.anonymous.Organization, onOver)
+		return call.server.rules.WatchOrganization(ctx, call.caller.anonymous.Organization, onOver)
 	default:
-		return call.server.backend.Resume(ctx, call.caller.author, onOver)
+		return call.server.rules.Resume(ctx, call.caller.author, onOver)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/wire"
 )
@@ -176,7 +176,7 @@ func TestHTTPOrder(t *testing.T) {
 }
 
 func TestSpontaneousBootstrapOverHTTP(t *testing.T) {
-	f := newEmptyFixture(t, func(options *testkit.InstanceOptions) { options.Backend.SpontaneousBootstrap = true })
+	f := newEmptyFixture(t, func(options *testkit.InstanceOptions) { options.Rules.SpontaneousBootstrap = true })
 	ping := message("ping", wire.Field{Key: "ping", Value: "x"})
 	for _, item := range []struct {
 		method, path string

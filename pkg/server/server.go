@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/throttle"
 )
 
@@ -97,7 +97,7 @@ type ForwardedProto struct{ Header, Value string }
 
 // Server serves clients. Its zero value is not usable.
 type Server struct {
-	backend  *backend.Backend
+	rules    *rules.Rules
 	logger   *slog.Logger
 	options  Options
 	now      func() parsec.DateTime
@@ -137,7 +137,7 @@ type Server struct {
 }
 
 // New returns a server; Shutdown ends what it starts.
-func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, options Options) *Server {
+func New(b *rules.Rules, now func() parsec.DateTime, logger *slog.Logger, options Options) *Server {
 	if options.HandshakeTimeout == 0 {
 		options.HandshakeTimeout = 10 * time.Second
 	}
@@ -159,7 +159,7 @@ func New(b *backend.Backend, now func() parsec.DateTime, logger *slog.Logger, op
 	memory := memoryOf(options.Memory)
 	strangers := strangersBudget(memory)
 	s := &Server{
-		backend:      b,
+		rules:        b,
 		logger:       logger,
 		options:      options,
 		now:          now,

@@ -10,7 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 )
 
 // shutdown begins a shutdown whose grace is that of the test; the channel is

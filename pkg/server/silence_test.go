@@ -13,12 +13,12 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
-	"parsec-server/pkg/protocol"
-	"parsec-server/pkg/store/memory"
+	"parsec-server/pkg/parsec2/memory"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // maxSilence is the longest that nothing passes over a connection that lasts
@@ -124,7 +124,7 @@ func pipedFixture(t *testing.T, network *pipes, changes ...func(*testkit.Instanc
 	t.Helper()
 	f := newFixture(t, append(changes, func(options *testkit.InstanceOptions) {
 		options.Listener = lifecycle.NewSocket(network, slog.New(slog.DiscardHandler))
-		options.Store = func(_ testing.TB, bus *event.Bus) backend.Store { return memory.New(bus) }
+		options.Store = func(_ testing.TB, bus *event.Bus) rules.Store { return memory.New(bus) }
 	})...)
 	f.ctx = t.Context() // time passes quickly here
 	f.client = client.New(f.Address, client.Options{Now: f.clock.Now, DialContext: network.dial})

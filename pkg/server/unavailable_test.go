@@ -11,47 +11,47 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // fadingStore loses its database when it is told to.
 type fadingStore struct {
-	backend.Store
+	rules.Store
 	gone atomic.Bool
 }
 
 func (s *fadingStore) err() error {
 	if s.gone.Load() {
-		return fmt.Errorf("lock_not_available: %w", backend.ErrUnavailable)
+		return fmt.Errorf("lock_not_available: %w", rules.ErrUnavailable)
 	}
 	return nil
 }
 
-func (s *fadingStore) Organization(ctx context.Context, id parsec.OrganizationID) (*backend.Organization, bool, error) {
+func (s *fadingStore) Organization(ctx context.Context, id parsec.OrganizationID) (*rules.Organization, bool, error) {
 	if err := s.err(); err != nil {
 		return nil, false, err
 	}
 	return s.Store.Organization(ctx, id)
 }
 
-func (s *fadingStore) Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec.DeviceID) (backend.AuthenticationFacts, error) {
+func (s *fadingStore) Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec.DeviceID) (rules.AuthenticationFacts, error) {
 	if err := s.err(); err != nil {
-		return backend.AuthenticationFacts{}, err
+		return rules.AuthenticationFacts{}, err
 	}
 	return s.Store.Authentication(ctx, organization, device)
 }
 
-func (s *fadingStore) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (backend.InvitationFacts, error) {
+func (s *fadingStore) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (rules.InvitationFacts, error) {
 	if err := s.err(); err != nil {
-		return backend.InvitationFacts{}, err
+		return rules.InvitationFacts{}, err
 	}
 	return s.Store.Invitation(ctx, organization, token)
 }
 
-func (s *fadingStore) Update(ctx context.Context, scope backend.Scope, rule func(backend.Tx) error) error {
+func (s *fadingStore) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
 	if err := s.err(); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *fadingStore) Publish(ctx context.Context, e event.Event) error {
 func TestUnavailable(t *testing.T) {
 	var store *fadingStore
 	f := newFixture(t, func(options *testkit.InstanceOptions) {
-		options.WrapStore = func(lasting backend.Store) backend.Store {
+		options.WrapStore = func(lasting rules.Store) rules.Store {
 			store = &fadingStore{Store: lasting}
 			return store
 		}
@@ -79,7 +79,7 @@ func TestUnavailable(t *testing.T) {
 	conn, half := f.connect("alice@dev1"), f.dial()
 	f.receive(half)
 	f.Server.SetHandler(protocol.OrganizationStats, func(context.Context) (any, error) {
-		return nil, fmt.Errorf("deadlock_detected: %w", backend.ErrUnavailable)
+		return nil, fmt.Errorf("deadlock_detected: %w", rules.ErrUnavailable)
 	})
 	_, err := f.client.AuthenticatedRPC(f.device("alice@dev1"), api3).OrganizationStats(f.ctx, nil)
 	f.wantStatus(err, http.StatusServiceUnavailable)

@@ -13,7 +13,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
 
@@ -226,7 +226,7 @@ func TestStrangersAreLimited(t *testing.T) {
 		"organization_bootstrap, by anybody": {bootstrap, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, func(options *testkit.InstanceOptions) { options.Backend.SpontaneousBootstrap = item.spontaneous })
+			f := newFixture(t, func(options *testkit.InstanceOptions) { options.Rules.SpontaneousBootstrap = item.spontaneous })
 			answer := func(context.Context) (any, error) { return &protocol.OrganizationBootstrapReply{}, nil }
 			for _, command := range []*protocol.Command{protocol.UserClaim, protocol.DeviceClaim, protocol.OrganizationBootstrapV1} {
 				f.Server.SetHandler(command, answer)

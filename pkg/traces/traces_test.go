@@ -21,7 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/traces"
 )

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -56,9 +56,9 @@ func newBootstrapQueue(client *Client, url string) *bootstrapQueue {
 	return q
 }
 
-// Bootstrapped implements backend.Webhooks. A failure is logged, after the
+// Bootstrapped implements rules.Webhooks. A failure is logged, after the
 // last try.
-func (c *Client) Bootstrapped(organization parsec.OrganizationID, device backend.Device, human parsec.HumanHandle) {
+func (c *Client) Bootstrapped(organization parsec.OrganizationID, device rules.Device, human parsec.HumanHandle) {
 	if c.bootstraps == nil {
 		return
 	}

@@ -14,17 +14,17 @@ import (
 	"testing/synctest"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
-func device(t *testing.T, id, label string) backend.Device {
+func device(t *testing.T, id, label string) rules.Device {
 	t.Helper()
 	parsed, err := parsec.ParseDeviceID(id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := backend.Device{ID: parsed}
+	d := rules.Device{ID: parsed}
 	if label != "" {
 		if d.Label, err = parsec.ParseDeviceLabel(label); err != nil {
 			t.Fatal(err)

@@ -7,18 +7,18 @@ import (
 	"net/http"
 	"net/url"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // genericRejection is the reason of a rejection that gives none
 // (docs/protocol/administration.md §6).
 const genericRejection = "File rejected (no reason)"
 
-// Sequester implements backend.Webhooks: any 2xx accepts, 400 rejects, and
+// Sequester implements rules.Webhooks: any 2xx accepts, 400 rejects, and
 // everything else is a timeout.
-func (c *Client) Sequester(ctx context.Context, organization parsec.OrganizationID, service backend.SequesterService, blob []byte) error {
+func (c *Client) Sequester(ctx context.Context, organization parsec.OrganizationID, service rules.SequesterService, blob []byte) error {
 	failed := protocol.Refuse(protocol.StatusTimeout, "The sequester service "+service.Label+" is not available.")
 	logger := c.logger.With(
 		slog.String("organization", organization.String()),

@@ -12,9 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/protocol"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -28,7 +28,7 @@ func organizationID(t testing.TB, text string) parsec.OrganizationID {
 	return id
 }
 
-var service = backend.SequesterService{
+var service = rules.SequesterService{
 	ID:    parsec.SequesterServiceID{0xab, 15: 0x01},
 	Label: "Auditor",
 }

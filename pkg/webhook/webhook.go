@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"time"
 
-	"parsec-server/pkg/backend"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // callLimit bounds one call, from the connection to the end of the answer
@@ -20,7 +20,7 @@ const callLimit = 30 * time.Second
 // maxAnswerBytes bounds the headers of an answer, and what is read of its body.
 const maxAnswerBytes = 64 << 10
 
-var _ backend.Webhooks = (*Client)(nil)
+var _ rules.Webhooks = (*Client)(nil)
 
 // Client makes the calls. Its methods are safe for concurrent use.
 type Client struct {

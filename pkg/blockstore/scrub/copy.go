@@ -4,26 +4,26 @@ import (
 	"context"
 	"fmt"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // Target is where blocks are copied to.
 type Target struct {
 	// Store writes, and Array are its nodes.
-	Store backend.BlockStore
+	Store rules.BlockStore
 	Array *blockstore.Array
 	// DryRun writes nothing.
 	DryRun bool
 	// Copied is told of each block that is written, or would be. It is called
 	// one at a time.
-	Copied func(backend.StoredBlock)
+	Copied func(rules.StoredBlock)
 }
 
 // Copy writes every block of source that target does not have, and overwrites
 // nothing that is not the block. It gives the last block before which all are
 // done.
-func Copy(ctx context.Context, walk *Walk, source backend.BlockStore, target Target) (last *backend.StoredBlock, err error) {
+func Copy(ctx context.Context, walk *Walk, source rules.BlockStore, target Target) (last *rules.StoredBlock, err error) {
 	if err := source.Ready(ctx); err != nil {
 		return walk.After, err
 	}
@@ -31,12 +31,12 @@ func Copy(ctx context.Context, walk *Walk, source backend.BlockStore, target Tar
 		return walk.After, err
 	}
 	c := &copying{Walk: walk, source: source, target: target}
-	return walk.pages(ctx, func(ctx context.Context, blocks []backend.StoredBlock) error {
+	return walk.pages(ctx, func(ctx context.Context, blocks []rules.StoredBlock) error {
 		presences, err := target.Array.Survey(ctx, blocks)
 		if err != nil {
 			return err
 		}
-		var incomplete []backend.StoredBlock
+		var incomplete []rules.StoredBlock
 		for i, block := range blocks {
 			switch presences[i] {
 			case blockstore.Complete:
@@ -57,12 +57,12 @@ func Copy(ctx context.Context, walk *Walk, source backend.BlockStore, target Tar
 
 type copying struct {
 	*Walk
-	source  backend.BlockStore
+	source  rules.BlockStore
 	target  Target
 	silence silence
 }
 
-func (c *copying) copy(ctx context.Context, block backend.StoredBlock) error {
+func (c *copying) copy(ctx context.Context, block rules.StoredBlock) error {
 	if !c.target.DryRun {
 		err := c.transfer(ctx, block)
 		if ctx.Err() != nil {
@@ -79,7 +79,7 @@ func (c *copying) copy(ctx context.Context, block backend.StoredBlock) error {
 	return nil
 }
 
-func (c *copying) transfer(ctx context.Context, block backend.StoredBlock) error {
+func (c *copying) transfer(ctx context.Context, block rules.StoredBlock) error {
 	data := make([]byte, block.Size)
 	if err := c.source.Read(ctx, block.Organization, block.ID, block.Checksum, data); err != nil {
 		return fmt.Errorf("read: %w", err)

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // holdTime is how long an object that is being deleted keeps clients from
@@ -19,11 +19,11 @@ const holdTime = 5 * time.Minute
 type Registry interface {
 	// StrayBlocks tells which blocks are of an organization of the database
 	// and neither known to it nor being uploaded, and which are of none.
-	StrayBlocks(ctx context.Context, blocks []backend.StoredBlock) (stray, foreign []bool, err error)
+	StrayBlocks(ctx context.Context, blocks []rules.StoredBlock) (stray, foreign []bool, err error)
 	// HoldBlock keeps clients from uploading a block that is neither known nor
 	// being uploaded, until FreeBlock or a date.
-	HoldBlock(ctx context.Context, organization parsec.OrganizationID, upload backend.BlockUpload) (held bool, err error)
-	FreeBlock(ctx context.Context, organization parsec.OrganizationID, upload backend.BlockUpload) error
+	HoldBlock(ctx context.Context, organization parsec.OrganizationID, upload rules.BlockUpload) (held bool, err error)
+	FreeBlock(ctx context.Context, organization parsec.OrganizationID, upload rules.BlockUpload) error
 }
 
 // OrphanOptions say which objects are looked for, and what becomes of them.
@@ -90,7 +90,7 @@ func Orphans(ctx context.Context, options OrphanOptions) (node int, after string
 // sort looks at one page of objects.
 func (o *OrphanOptions) sort(ctx context.Context, node int, objects []blockstore.Object) error {
 	count := OrphanCount{Objects: int64(len(objects))}
-	var blocks []backend.StoredBlock
+	var blocks []rules.StoredBlock
 	var of []blockstore.Object
 	for _, object := range objects {
 		organization, id, isBlock := object.Block()
@@ -98,7 +98,7 @@ func (o *OrphanOptions) sort(ctx context.Context, node int, objects []blockstore
 			count.Foreign++
 			continue
 		}
-		blocks = append(blocks, backend.StoredBlock{Organization: organization, ID: id, Size: object.Size})
+		blocks = append(blocks, rules.StoredBlock{Organization: organization, ID: id, Size: object.Size})
 		of = append(of, object)
 	}
 	stray, foreign, err := o.Registry.StrayBlocks(ctx, blocks)
@@ -123,7 +123,7 @@ func (o *OrphanOptions) sort(ctx context.Context, node int, objects []blockstore
 	return nil
 }
 
-func (o *OrphanOptions) orphan(ctx context.Context, node int, block backend.StoredBlock, object blockstore.Object) error {
+func (o *OrphanOptions) orphan(ctx context.Context, node int, block rules.StoredBlock, object blockstore.Object) error {
 	finding := Finding{
 		Problem:      Orphan,
 		Organization: block.Organization,
@@ -153,8 +153,8 @@ func (o *OrphanOptions) orphan(ctx context.Context, node int, block backend.Stor
 // deletionError is one of the node.
 type deletionError struct{ error }
 
-func (o *OrphanOptions) delete(ctx context.Context, node int, block backend.StoredBlock, object blockstore.Object) (deleted bool, err error) {
-	upload := backend.BlockUpload{ID: block.ID, Token: parsec.NewUUID(), Until: parsec.DateTimeOf(o.Now().Add(holdTime))}
+func (o *OrphanOptions) delete(ctx context.Context, node int, block rules.StoredBlock, object blockstore.Object) (deleted bool, err error) {
+	upload := rules.BlockUpload{ID: block.ID, Token: parsec.NewUUID(), Until: parsec.DateTimeOf(o.Now().Add(holdTime))}
 	held, err := o.Registry.HoldBlock(ctx, block.Organization, upload)
 	if err != nil || !held {
 		return false, err

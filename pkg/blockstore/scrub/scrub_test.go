@@ -12,35 +12,35 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/backend"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 // index knows blocks as a database does.
 type index struct {
-	blocks    []backend.StoredBlock
+	blocks    []rules.StoredBlock
 	uploading map[parsec.BlockID]bool
 	// onHold runs before a block is held.
 	onHold func()
 	held   map[parsec.BlockID]bool
 }
 
-func (x *index) Blocks(_ context.Context, after *backend.StoredBlock, most int) ([]backend.StoredBlock, error) {
+func (x *index) Blocks(_ context.Context, after *rules.StoredBlock, most int) ([]rules.StoredBlock, error) {
 	from := 0
 	if after != nil {
-		from = 1 + slices.IndexFunc(x.blocks, func(b backend.StoredBlock) bool { return b.ID == after.ID })
+		from = 1 + slices.IndexFunc(x.blocks, func(b rules.StoredBlock) bool { return b.ID == after.ID })
 	}
 	return slices.Clone(x.blocks[from:min(from+most, len(x.blocks))]), nil
 }
 
 func (x *index) knows(id parsec.BlockID) bool {
-	return x.uploading[id] || slices.ContainsFunc(x.blocks, func(b backend.StoredBlock) bool { return b.ID == id })
+	return x.uploading[id] || slices.ContainsFunc(x.blocks, func(b rules.StoredBlock) bool { return b.ID == id })
 }
 
-func (x *index) StrayBlocks(_ context.Context, blocks []backend.StoredBlock) (stray, foreign []bool, err error) {
+func (x *index) StrayBlocks(_ context.Context, blocks []rules.StoredBlock) (stray, foreign []bool, err error) {
 	for _, block := range blocks {
 		ours := strings.HasPrefix(block.Organization.String(), "Org")
 		stray = append(stray, ours && !x.knows(block.ID))
@@ -49,7 +49,7 @@ func (x *index) StrayBlocks(_ context.Context, blocks []backend.StoredBlock) (st
 	return stray, foreign, nil
 }
 
-func (x *index) HoldBlock(_ context.Context, _ parsec.OrganizationID, upload backend.BlockUpload) (bool, error) {
+func (x *index) HoldBlock(_ context.Context, _ parsec.OrganizationID, upload rules.BlockUpload) (bool, error) {
 	if x.onHold != nil {
 		x.onHold()
 	}
@@ -60,7 +60,7 @@ func (x *index) HoldBlock(_ context.Context, _ parsec.OrganizationID, upload bac
 	return true, nil
 }
 
-func (x *index) FreeBlock(_ context.Context, _ parsec.OrganizationID, upload backend.BlockUpload) error {
+func (x *index) FreeBlock(_ context.Context, _ parsec.OrganizationID, upload rules.BlockUpload) error {
 	delete(x.held, upload.ID)
 	return nil
 }
@@ -80,10 +80,10 @@ func organization(t testing.TB, name string) parsec.OrganizationID {
 
 // fill creates blocks of several organizations, over more than a page, in the
 // order of an index.
-func (x *index) fill(t testing.TB, store backend.BlockStore, count int) {
+func (x *index) fill(t testing.TB, store rules.BlockStore, count int) {
 	t.Helper()
 	for i := range count {
-		block := backend.StoredBlock{
+		block := rules.StoredBlock{
 			Organization: organization(t, fmt.Sprintf("Org%d", i*3/count)),
 			ID:           parsec.BlockID(parsec.NewUUID()),
 			Size:         int64(i % 50),
@@ -96,12 +96,12 @@ func (x *index) fill(t testing.TB, store backend.BlockStore, count int) {
 	}
 }
 
-func content(block backend.StoredBlock) []byte { return bytes.Repeat(block.ID[15:], int(block.Size)) }
+func content(block rules.StoredBlock) []byte { return bytes.Repeat(block.ID[15:], int(block.Size)) }
 
 // nodes gives stores in memory as such, as an array, and as a RAID.
-func nodes(t testing.TB, level, count int) (memories []*blockstore.Memory, array *blockstore.Array, raid backend.BlockStore) {
+func nodes(t testing.TB, level, count int) (memories []*blockstore.Memory, array *blockstore.Array, raid rules.BlockStore) {
 	t.Helper()
-	var stores []backend.BlockStore
+	var stores []rules.BlockStore
 	for range count {
 		memory := blockstore.NewMemory()
 		memories, stores = append(memories, memory), append(stores, memory)
@@ -133,10 +133,10 @@ type outcome struct {
 	blocks, bytes int64
 	problems      map[scrub.Problem]int
 	done          int
-	reached       backend.StoredBlock
+	reached       rules.StoredBlock
 }
 
-func (x *index) walk(after *backend.StoredBlock) (*scrub.Walk, *outcome) {
+func (x *index) walk(after *rules.StoredBlock) (*scrub.Walk, *outcome) {
 	o := &outcome{problems: make(map[scrub.Problem]int)}
 	return &scrub.Walk{
 		Index: x,
@@ -151,7 +151,7 @@ func (x *index) walk(after *backend.StoredBlock) (*scrub.Walk, *outcome) {
 			o.blocks += blocks
 			o.bytes += bytes
 		},
-		Reached: func(last backend.StoredBlock) { o.reached = last },
+		Reached: func(last rules.StoredBlock) { o.reached = last },
 	}, o
 }
 
@@ -162,7 +162,7 @@ func (o *outcome) want(t *testing.T, blocks int64, problems map[scrub.Problem]in
 	}
 }
 
-func mustDelete(t *testing.T, node blockstore.Inventory, block backend.StoredBlock) {
+func mustDelete(t *testing.T, node blockstore.Inventory, block rules.StoredBlock) {
 	t.Helper()
 	if err := node.Delete(t.Context(), block.Organization.String()+"/"+block.ID.String()); err != nil {
 		t.Fatal(err)
@@ -262,14 +262,14 @@ func TestCheckGoesOn(t *testing.T) {
 // deaf does not answer reads.
 type deaf struct{ *blockstore.Memory }
 
-func (deaf) Read(context.Context, parsec.OrganizationID, parsec.BlockID, *backend.BlockChecksum, ...[]byte) error {
+func (deaf) Read(context.Context, parsec.OrganizationID, parsec.BlockID, *rules.BlockChecksum, ...[]byte) error {
 	return errors.New("no answer")
 }
 
 // A node that fails for every block ends the walk.
 func TestCheckEndsForANodeThatIsDown(t *testing.T) {
 	x := newIndex()
-	stores := []backend.BlockStore{deaf{blockstore.NewMemory()}, blockstore.NewMemory()}
+	stores := []rules.BlockStore{deaf{blockstore.NewMemory()}, blockstore.NewMemory()}
 	x.fill(t, stores[1], 1000)
 	array, err := blockstore.NewArray(1, stores)
 	if err != nil {
@@ -303,7 +303,7 @@ func TestCopy(t *testing.T) {
 				copied = 0
 				walk, o := x.walk(nil)
 				_, err := scrub.Copy(t.Context(), walk, source, scrub.Target{
-					Store: target, Array: array, DryRun: dryRun, Copied: func(backend.StoredBlock) { copied++ },
+					Store: target, Array: array, DryRun: dryRun, Copied: func(rules.StoredBlock) { copied++ },
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -354,11 +354,11 @@ func TestCopyOfBrokenBlocks(t *testing.T) {
 	}
 	walk, o := x.walk(nil)
 	copied := 0
-	if _, err := scrub.Copy(t.Context(), walk, source, scrub.Target{Store: target, Array: array, Copied: func(backend.StoredBlock) { copied++ }}); err != nil {
+	if _, err := scrub.Copy(t.Context(), walk, source, scrub.Target{Store: target, Array: array, Copied: func(rules.StoredBlock) { copied++ }}); err != nil {
 		t.Fatal(err)
 	}
 	o.want(t, 10, map[scrub.Problem]int{scrub.Uncopied: 2}, 0)
-	if err := target.Read(t.Context(), x.blocks[4].Organization, x.blocks[4].ID, nil, make([]byte, x.blocks[4].Size)); copied != 8 || !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := target.Read(t.Context(), x.blocks[4].Organization, x.blocks[4].ID, nil, make([]byte, x.blocks[4].Size)); copied != 8 || !errors.Is(err, rules.ErrBlockNotFound) {
 		t.Errorf("%d copied; the cut one: %v", copied, err)
 	}
 }
@@ -368,8 +368,8 @@ func TestOrphans(t *testing.T) {
 	memories, array, store := nodes(t, 0, 2)
 	x := newIndex()
 	x.fill(t, store, 2500)
-	create := func(name string) backend.StoredBlock {
-		block := backend.StoredBlock{Organization: organization(t, name), ID: parsec.BlockID(parsec.NewUUID()), Size: 9}
+	create := func(name string) rules.StoredBlock {
+		block := rules.StoredBlock{Organization: organization(t, name), ID: parsec.BlockID(parsec.NewUUID()), Size: 9}
 		if err := store.Create(t.Context(), block.Organization, block.ID, content(block)); err != nil {
 			t.Fatal(err)
 		}
@@ -421,7 +421,7 @@ func TestOrphans(t *testing.T) {
 			t.Fatalf("block %s/%s: %v", block.Organization, block.ID, err)
 		}
 	}
-	if err := store.Read(t.Context(), orphan.Organization, orphan.ID, nil, make([]byte, orphan.Size)); !errors.Is(err, backend.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), orphan.Organization, orphan.ID, nil, make([]byte, orphan.Size)); !errors.Is(err, rules.ErrBlockNotFound) {
 		t.Errorf("the orphan: %v", err)
 	}
 }
@@ -439,7 +439,7 @@ func TestOrphanThatIsNotDeleted(t *testing.T) {
 	if err := memory.Create(t.Context(), organization(t, "Org1"), id, nil); err != nil {
 		t.Fatal(err)
 	}
-	array, err := blockstore.NewArray(0, []backend.BlockStore{memory})
+	array, err := blockstore.NewArray(0, []rules.BlockStore{memory})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,86 @@
+package memory
+
+import (
+	"context"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+// NewUploadToken implements rules.Store.
+func (s *Store) NewUploadToken() parsec.UUID { return parsec.NewUUID() }
+
+// ReserveBlock implements rules.Store.
+func (s *Store) ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload rules.BlockUpload, now parsec.DateTime) (rules.BlockReservation, error) {
+	if err := ctx.Err(); err != nil {
+		return rules.BlockReservation{}, err
+	}
+	o, found := s.lookup(organization)
+	if !found {
+		return rules.BlockReservation{}, nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var facts rules.BlockReservation
+	facts.Realm, found = o.realms[realm].seenBy(user)
+	_, facts.Exists = o.blocks[upload.ID]
+	if present, taken := o.uploads[upload.ID]; found && !facts.Exists && (!taken || present.Until <= now || present.Token == upload.Token) {
+		o.uploads[upload.ID] = upload
+		facts.Reserved = true
+	}
+	return facts, nil
+}
+
+// ReleaseBlock implements rules.Store.
+func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o, found := s.lookup(organization)
+	if !found {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.uploads[block].Token == token {
+		delete(o.uploads, block)
+	}
+	return nil
+}
+
+// Block implements rules.VlobReader.
+func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.BlockID) (*rules.Realm, *rules.Block, bool, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	defer o.mu.RUnlock()
+	block, found := o.blocks[id]
+	if !found {
+		return nil, nil, false, nil
+	}
+	r, _ := o.realms[block.Realm].seenBy(user)
+	return r, &block, true, nil
+}
+
+// Block implements rules.VlobTx.
+func (t *tx) Block() (exists bool, upload *rules.BlockUpload) {
+	_, exists = t.organization.blocks[t.scope.Block]
+	if under, found := t.organization.uploads[t.scope.Block]; found {
+		upload = &under
+	}
+	return exists, upload
+}
+
+// CreateBlock implements rules.VlobTx.
+func (t *tx) CreateBlock(block rules.Block) {
+	_, exists := t.organization.blocks[block.ID]
+	allowed := t.scope.By == rules.RealmData && t.realm != nil && block.Realm == t.scope.Realm &&
+		block.ID == t.scope.Block && !exists
+	t.queue("CreateBlock", allowed, func() {
+		delete(t.organization.uploads, block.ID)
+		t.organization.blocks[block.ID] = block
+		t.realm.blocksSize += block.Size
+		t.organization.dataSize += block.Size
+	})
+}

@@ -1,0 +1,26 @@
+package memory
+
+import (
+	"context"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+// FindUsers implements rules.UserReader. It scans the users.
+func (s *Store) FindUsers(ctx context.Context, organization parsec.OrganizationID, query rules.UserQuery) ([]rules.User, uint64, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer o.mu.RUnlock()
+	users := make([]rules.User, 0, len(o.users))
+	for _, user := range o.users {
+		users = append(users, *user)
+	}
+	page, total := query.Select(users)
+	for i := range page {
+		page[i].Revocation = copyOf(page[i].Revocation)
+	}
+	return page, total, nil
+}

@@ -1,0 +1,150 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+// organization is the state of an organization. Reading its zero value, an
+// organization that does not exist, is valid.
+type organization struct {
+	mu sync.RWMutex
+	// facts is nil until the organization exists.
+	facts    *rules.Organization
+	services []rules.SequesterService // in creation order
+
+	users     map[parsec.UserID]*rules.User
+	devices   map[parsec.DeviceID]*rules.Device
+	devicesOf map[parsec.UserID][]*rules.Device // in creation order
+	// humans gives the user, not revoked, who has an e-mail.
+	humans map[string]parsec.UserID
+	tally  tally
+
+	realms map[parsec.RealmID]*realm
+	// realmsOf gives the realms where a user has a role.
+	realmsOf map[parsec.UserID]map[parsec.RealmID]*realm
+	vlobs    map[parsec.VlobID]*vlob
+	blocks   map[parsec.BlockID]rules.Block
+	uploads  map[parsec.BlockID]rules.BlockUpload
+	// dataSize and metadataSize are the sums of those of the realms.
+	dataSize, metadataSize uint64
+
+	messages      map[parsec.UserID][]rules.Message // the index of an item is its place + 1
+	invitations   map[parsec.InvitationToken]*invitation
+	invitationsV1 map[rules.InviteeV1]rules.InvitationV1
+
+	shamirs      []rules.ShamirSetup  // the current ones, in creation order
+	revealTokens map[parsec.UUID]bool // of all setups
+
+	enrollments []rules.PKIEnrollment // in order of submission
+}
+
+func newOrganization() *organization {
+	return &organization{
+		users:         map[parsec.UserID]*rules.User{},
+		devices:       map[parsec.DeviceID]*rules.Device{},
+		devicesOf:     map[parsec.UserID][]*rules.Device{},
+		humans:        map[string]parsec.UserID{},
+		tally:         tally{active: map[parsec.UserProfile]int{}, revoked: map[parsec.UserProfile]int{}},
+		realms:        map[parsec.RealmID]*realm{},
+		realmsOf:      map[parsec.UserID]map[parsec.RealmID]*realm{},
+		vlobs:         map[parsec.VlobID]*vlob{},
+		blocks:        map[parsec.BlockID]rules.Block{},
+		uploads:       map[parsec.BlockID]rules.BlockUpload{},
+		messages:      map[parsec.UserID][]rules.Message{},
+		invitations:   map[parsec.InvitationToken]*invitation{},
+		invitationsV1: map[rules.InviteeV1]rules.InvitationV1{},
+		revealTokens:  map[parsec.UUID]bool{},
+	}
+}
+
+// copyOrganization shares only bytes with o.
+func copyOrganization(o *rules.Organization) *rules.Organization {
+	if o == nil {
+		return nil
+	}
+	value := *o
+	value.RootVerifyKey = copyOf(value.RootVerifyKey)
+	value.ExpirationDate = copyOf(value.ExpirationDate)
+	value.ActiveUsersLimit = copyOf(value.ActiveUsersLimit)
+	value.BootstrappedOn = copyOf(value.BootstrappedOn)
+	return &value
+}
+
+// copyServices shares only bytes with the list.
+func copyServices(services []rules.SequesterService) []rules.SequesterService {
+	list := slices.Clone(services)
+	for i := range list {
+		list[i].DisabledOn = copyOf(list[i].DisabledOn)
+	}
+	return list
+}
+
+// Organization implements rules.OrganizationReader.
+func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*rules.Organization, bool, error) {
+	o, err := s.read(ctx, id)
+	if err != nil {
+		return nil, false, err
+	}
+	defer o.mu.RUnlock()
+	return copyOrganization(o.facts), o.facts != nil, nil
+}
+
+// OrganizationStatistics implements rules.OrganizationReader.
+func (s *Store) OrganizationStatistics(ctx context.Context, id parsec.OrganizationID) (rules.Statistics, error) {
+	o, err := s.read(ctx, id)
+	if err != nil {
+		return rules.Statistics{}, err
+	}
+	defer o.mu.RUnlock()
+	return o.statistics(nil), nil
+}
+
+// SequesterServices implements rules.OrganizationReader.
+func (s *Store) SequesterServices(ctx context.Context, organization parsec.OrganizationID) ([]rules.SequesterService, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	defer o.mu.RUnlock()
+	return copyServices(o.services), nil
+}
+
+// Organization implements rules.OrganizationTx.
+func (t *tx) Organization() (*rules.Organization, bool) {
+	return copyOrganization(t.organization.facts), t.organization.facts != nil
+}
+
+// PutOrganization implements rules.OrganizationTx.
+func (t *tx) PutOrganization(organization rules.Organization) {
+	value := copyOrganization(&organization)
+	value.SequesterAuthorityCertificate = bytes.Clone(value.SequesterAuthorityCertificate)
+	value.SequesterVerifyKeyDER = bytes.Clone(value.SequesterVerifyKeyDER)
+	allowed := t.scope.LockOrganization && value.ID == t.scope.Organization
+	t.queue("PutOrganization", allowed, func() { t.organization.facts = value })
+}
+
+// SequesterServices implements rules.OrganizationTx.
+func (t *tx) SequesterServices(context.Context) ([]rules.SequesterService, error) {
+	return copyServices(t.organization.services), nil
+}
+
+// PutSequesterService implements rules.OrganizationTx.
+func (t *tx) PutSequesterService(service rules.SequesterService) {
+	service.Certificate = bytes.Clone(service.Certificate)
+	service.DisabledOn = copyOf(service.DisabledOn)
+	t.queue("PutSequesterService", t.scope.LockOrganization, func() {
+		services := &t.organization.services
+		i := slices.IndexFunc(*services, func(s rules.SequesterService) bool { return s.ID == service.ID })
+		if i < 0 {
+			*services = append(*services, service)
+			return
+		}
+		(*services)[i] = service
+	})
+}

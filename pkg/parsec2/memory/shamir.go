@@ -1,0 +1,89 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+// ShamirSetup implements rules.ShamirReader.
+func (s *Store) ShamirSetup(ctx context.Context, organization parsec.OrganizationID, owner parsec.UserID) (*rules.ShamirSetup, bool, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return nil, false, err
+	}
+	defer o.mu.RUnlock()
+	setup := o.copyShamirSetup(owner)
+	return setup, setup != nil, nil
+}
+
+// copyShamirSetup shares only bytes with the current setup, nil without.
+func (o *organization) copyShamirSetup(owner parsec.UserID) *rules.ShamirSetup {
+	for _, setup := range o.shamirs {
+		if setup.Owner == owner {
+			setup.Shares = slices.Clone(setup.Shares)
+			return &setup
+		}
+	}
+	return nil
+}
+
+// ShamirSetupsHeld implements rules.ShamirReader.
+func (s *Store) ShamirSetupsHeld(ctx context.Context, organization parsec.OrganizationID, recipient parsec.UserID) ([]rules.ShamirHeld, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return nil, err
+	}
+	defer o.mu.RUnlock()
+	var held []rules.ShamirHeld
+	for _, setup := range o.shamirs {
+		for _, share := range setup.Shares {
+			if share.Recipient == recipient {
+				held = append(held, rules.ShamirHeld{BriefCertificate: setup.BriefCertificate, ShareCertificate: share.Certificate})
+			}
+		}
+	}
+	return held, nil
+}
+
+// ActiveAmong implements rules.ShamirTx.
+func (t *tx) ActiveAmong(_ context.Context, users []parsec.UserID) (int, error) {
+	active := map[parsec.UserID]bool{}
+	for _, id := range users {
+		if user, found := t.organization.users[id]; found && user.Revocation == nil {
+			active[id] = true
+		}
+	}
+	return len(active), nil
+}
+
+// ShamirRevealTokenUsed implements rules.ShamirTx.
+func (t *tx) ShamirRevealTokenUsed(_ context.Context, token parsec.UUID) (bool, error) {
+	return t.organization.revealTokens[token], nil
+}
+
+// EndShamirSetup implements rules.ShamirTx.
+func (t *tx) EndShamirSetup(owner parsec.UserID) {
+	t.queue("EndShamirSetup", t.scope.LockOrganization, func() {
+		t.organization.shamirs = slices.DeleteFunc(t.organization.shamirs, func(setup rules.ShamirSetup) bool {
+			return setup.Owner == owner
+		})
+	})
+}
+
+// CreateShamirSetup implements rules.ShamirTx.
+func (t *tx) CreateShamirSetup(setup rules.ShamirSetup) {
+	setup.CipheredData = bytes.Clone(setup.CipheredData)
+	setup.BriefCertificate = bytes.Clone(setup.BriefCertificate)
+	setup.Shares = slices.Clone(setup.Shares)
+	for i := range setup.Shares {
+		setup.Shares[i].Certificate = bytes.Clone(setup.Shares[i].Certificate)
+	}
+	t.queue("CreateShamirSetup", t.scope.LockOrganization && !t.organization.revealTokens[setup.RevealToken], func() {
+		t.organization.shamirs = append(t.organization.shamirs, setup)
+		t.organization.revealTokens[setup.RevealToken] = true
+	})
+}

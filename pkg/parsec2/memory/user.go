@@ -1,0 +1,207 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+// tally counts users by profile.
+type tally struct {
+	active, revoked map[parsec.UserProfile]int
+	// administrators are those active and not frozen.
+	administrators int
+}
+
+// count adds a user, or takes it away with -1.
+func (t *tally) count(user *rules.User, by int) {
+	if user.Revocation != nil {
+		t.revoked[user.Profile] += by
+		return
+	}
+	t.active[user.Profile] += by
+	if user.Profile == parsec.ProfileAdmin && !user.Frozen {
+		t.administrators += by
+	}
+}
+
+// copyUser shares only bytes with the user.
+func (o *organization) copyUser(id parsec.UserID) (*rules.User, bool) {
+	user, found := o.users[id]
+	if !found {
+		return nil, false
+	}
+	value := *user
+	value.Revocation = copyOf(value.Revocation)
+	return &value, true
+}
+
+// change applies a change to a user, if it exists, and counts it anew.
+func (o *organization) change(id parsec.UserID, apply func(*rules.User)) {
+	user, found := o.users[id]
+	if !found {
+		return
+	}
+	o.tally.count(user, -1)
+	apply(user)
+	o.tally.count(user, 1)
+}
+
+// Authentication implements rules.UserReader.
+func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec.DeviceID) (rules.AuthenticationFacts, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return rules.AuthenticationFacts{}, err
+	}
+	defer o.mu.RUnlock()
+	user, _ := o.copyUser(device.User())
+	return rules.AuthenticationFacts{
+		Organization: copyOrganization(o.facts),
+		Device:       copyOf(o.devices[device]),
+		User:         user,
+	}, nil
+}
+
+// UserAndDevices implements rules.UserReader.
+func (s *Store) UserAndDevices(ctx context.Context, organization parsec.OrganizationID, id parsec.UserID) (rules.UserFacts, bool, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return rules.UserFacts{}, false, err
+	}
+	defer o.mu.RUnlock()
+	user, found := o.copyUser(id)
+	if !found {
+		return rules.UserFacts{}, false, nil
+	}
+	facts := rules.UserFacts{User: *user}
+	certifiers := certifiersOf(user)
+	for _, device := range o.devicesOf[id] {
+		facts.Devices = append(facts.Devices, *device)
+		certifiers = append(certifiers, device.Certifier)
+	}
+	o.follow(certifiers, &facts)
+	return facts, true, nil
+}
+
+// follow gives the trustchain of docs/protocol/commands.md §4.
+func (o *organization) follow(certifiers []parsec.DeviceID, facts *rules.UserFacts) {
+	devices := map[parsec.DeviceID]bool{}
+	users := map[parsec.UserID]bool{}
+	for len(certifiers) > 0 {
+		id := certifiers[len(certifiers)-1]
+		certifiers = certifiers[:len(certifiers)-1]
+		device, found := o.devices[id]
+		if !found || devices[id] { // The root key has no device.
+			continue
+		}
+		devices[id] = true
+		facts.ChainDevices = append(facts.ChainDevices, *device)
+		certifiers = append(certifiers, device.Certifier)
+		if user, found := o.copyUser(id.User()); found && !users[user.ID] {
+			users[user.ID] = true
+			facts.ChainUsers = append(facts.ChainUsers, *user)
+			certifiers = append(certifiers, certifiersOf(user)...)
+		}
+	}
+}
+
+// certifiersOf are the devices that signed the user and its revocation.
+func certifiersOf(user *rules.User) []parsec.DeviceID {
+	if user.Revocation == nil {
+		return []parsec.DeviceID{user.Certifier}
+	}
+	return []parsec.DeviceID{user.Certifier, user.Revocation.Certifier}
+}
+
+// Author implements rules.UserTx.
+func (t *tx) Author() (*rules.User, bool) {
+	if _, found := t.organization.devices[t.scope.Author]; !found {
+		return nil, false
+	}
+	return t.organization.copyUser(t.scope.Author.User())
+}
+
+// User implements rules.UserTx.
+func (t *tx) User(_ context.Context, id parsec.UserID) (*rules.User, bool, error) {
+	user, found := t.organization.copyUser(id)
+	return user, found, nil
+}
+
+// UserByEmail implements rules.UserTx.
+func (t *tx) UserByEmail(_ context.Context, email string) (*rules.User, bool, error) {
+	id, found := t.organization.humans[email]
+	if !found {
+		return nil, false, nil
+	}
+	user, found := t.organization.copyUser(id)
+	return user, found, nil
+}
+
+// Device implements rules.UserTx.
+func (t *tx) Device(_ context.Context, id parsec.DeviceID) (*rules.Device, bool, error) {
+	device, found := t.organization.devices[id]
+	return copyOf(device), found, nil
+}
+
+// HumanTaken implements rules.UserTx.
+func (t *tx) HumanTaken(_ context.Context, email string) (bool, error) {
+	_, taken := t.organization.humans[email]
+	return taken, nil
+}
+
+// ActiveUsers implements rules.UserTx.
+func (t *tx) ActiveUsers(context.Context) (users, administrators uint64, err error) {
+	for _, count := range t.organization.tally.active {
+		users += uint64(count)
+	}
+	return users, uint64(t.organization.tally.administrators), nil
+}
+
+// CreateUser implements rules.UserTx.
+func (t *tx) CreateUser(user rules.User) {
+	user.Certificate = bytes.Clone(user.Certificate)
+	user.RedactedCertificate = bytes.Clone(user.RedactedCertificate)
+	_, exists := t.organization.users[user.ID]
+	fresh := !exists && user.Revocation == nil && !user.Frozen
+	t.queue("CreateUser", t.scope.LockOrganization && fresh, func() {
+		t.organization.users[user.ID] = &user
+		t.organization.tally.count(&user, 1)
+		if user.HumanHandle != (parsec.HumanHandle{}) {
+			t.organization.humans[user.HumanHandle.Email()] = user.ID
+		}
+	})
+}
+
+// CreateDevice implements rules.UserTx.
+func (t *tx) CreateDevice(device rules.Device) {
+	device.Certificate = bytes.Clone(device.Certificate)
+	device.RedactedCertificate = bytes.Clone(device.RedactedCertificate)
+	_, exists := t.organization.devices[device.ID]
+	t.queue("CreateDevice", t.scope.LockOrganization && !exists, func() {
+		owner := device.ID.User()
+		t.organization.devices[device.ID] = &device
+		t.organization.devicesOf[owner] = append(t.organization.devicesOf[owner], &device)
+	})
+}
+
+// RevokeUser implements rules.UserTx.
+func (t *tx) RevokeUser(id parsec.UserID, revocation rules.Revocation) {
+	revocation.Certificate = bytes.Clone(revocation.Certificate)
+	t.queue("RevokeUser", t.scope.LockOrganization, func() {
+		t.organization.change(id, func(user *rules.User) {
+			user.Revocation = &revocation
+			if email := user.HumanHandle.Email(); t.organization.humans[email] == id {
+				delete(t.organization.humans, email)
+			}
+		})
+	})
+}
+
+// FreezeUser implements rules.UserTx.
+func (t *tx) FreezeUser(id parsec.UserID, frozen bool) {
+	t.queue("FreezeUser", t.scope.LockOrganization, func() {
+		t.organization.change(id, func(user *rules.User) { user.Frozen = frozen })
+	})
+}

@@ -1,0 +1,209 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+const (
+	conduitColumns = `n.state, n.exchange, n.last_state, n.last_exchange, n.received,
+    n.greeter_said, n.greeter_heard, n.greeter_taken, n.greeter_speaker,
+    n.claimer_said, n.claimer_heard, n.claimer_taken, n.claimer_speaker`
+
+	lockInvitation = `
+SELECT 1 FROM organization o JOIN invitation i ON i.organization = o.id
+WHERE o.organization_id = $1 AND i.token = $2
+FOR NO KEY UPDATE OF i`
+
+	selectInvitation = "SELECT " + invitationColumns + ", " + conduitColumns + `
+FROM organization o
+JOIN invitation i ON i.organization = o.id
+JOIN user_ u ON u.id = i.greeter
+LEFT JOIN user_ r ON r.organization = o.id AND r.user_id = $3
+LEFT JOIN conduit n ON n.invitation = i.id AND n.greeter = r.id
+WHERE o.organization_id = $1 AND i.token = $2`
+)
+
+// conduitOf completes an update of a conduit.
+const conduitOf = `
+FROM organization o
+JOIN invitation i ON i.organization = o.id
+JOIN user_ r ON r.organization = o.id
+WHERE o.organization_id = $1 AND i.token = $2 AND r.user_id = $3 AND n.invitation = i.id AND n.greeter = r.id`
+
+// takeHeard is one statement for both sides, so that it is prepared once.
+const takeHeard = `
+UPDATE conduit n SET greeter_heard = CASE WHEN $5 THEN NULL ELSE n.greeter_heard END,
+    greeter_taken = CASE WHEN $5 THEN n.greeter_heard ELSE n.greeter_taken END,
+    claimer_heard = CASE WHEN $5 THEN n.claimer_heard END,
+    claimer_taken = CASE WHEN $5 THEN n.claimer_taken ELSE n.claimer_heard END` + conduitOf + `
+    AND n.exchange = $4 AND CASE WHEN $5 THEN n.greeter_heard ELSE n.claimer_heard END IS NOT NULL`
+
+type conduitRow struct {
+	state    string
+	exchange unsigned
+	last     rules.LastExchange
+	received flag
+	halves   [2]rules.Half
+}
+
+func (r *conduitRow) targets() []any {
+	greeter, claimer := &r.halves[rules.GreeterSide], &r.halves[rules.ClaimerSide]
+	return []any{
+		(*text)(&r.state), &r.exchange, (*text)(&r.last.State), (*unsigned)(&r.last.Number), &r.received,
+		&greeter.Said, &greeter.Heard, &greeter.Taken, (*uuid)(&greeter.Speaker),
+		&claimer.Said, &claimer.Heard, &claimer.Taken, (*uuid)(&claimer.Speaker),
+	}
+}
+
+// facts are nil without conduit.
+func (r *conduitRow) facts() *rules.Conduit {
+	if r.state == "" {
+		return nil
+	}
+	return &rules.Conduit{State: rules.ConduitState(r.state), Exchange: uint64(r.exchange), Last: r.last, Received: bool(r.received), Halves: r.halves}
+}
+
+// Conduit implements rules.InviteTx.
+func (t *tx) Conduit() (*rules.Conduit, bool) {
+	conduit := t.conduit.facts()
+	return conduit, conduit != nil
+}
+
+// PutConduit implements rules.InviteTx.
+func (t *tx) PutConduit(conduit rules.Conduit) {
+	greeter, claimer := conduit.Halves[rules.GreeterSide], conduit.Halves[rules.ClaimerSide]
+	t.queueOne(`
+UPDATE conduit n SET state = $4, exchange = $5, last_state = $6, last_exchange = $7,
+    received = $8, greeter_said = $9, greeter_heard = $10, greeter_taken = $11, greeter_speaker = $12,
+    claimer_said = $13, claimer_heard = $14, claimer_taken = $15, claimer_speaker = $16`+conduitOf,
+		t.organizationName(), key(t.scope.Invitation), t.scope.Greeter.String(), string(conduit.State), bounded(conduit.Exchange),
+		string(conduit.Last.State), bounded(conduit.Last.Number), conduit.Received,
+		greeter.Said, greeter.Heard, greeter.Taken, key(greeter.Speaker),
+		claimer.Said, claimer.Heard, claimer.Taken, key(claimer.Speaker))
+}
+
+// MarkReceived implements rules.InviteTx.
+func (t *tx) MarkReceived(connection parsec.UUID) {
+	t.queue(`
+UPDATE conduit n SET received = true FROM organization o, invitation i
+WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND n.invitation = i.id
+    AND n.claimer_speaker = $3`,
+		t.organizationName(), key(t.scope.Invitation), key(connection))
+}
+
+// holdsWords is the condition of the index conduit_forgotten.
+const holdsWords = `NOT n.pending AND (n.greeter_said IS NOT NULL OR n.greeter_heard IS NOT NULL OR n.greeter_taken IS NOT NULL
+    OR n.claimer_said IS NOT NULL OR n.claimer_heard IS NOT NULL OR n.claimer_taken IS NOT NULL)`
+
+// ForgetConduits implements rules.Store. Several stores that do it at once lock
+// the rows in one order.
+func (s *Store) ForgetConduits(ctx context.Context, deleted parsec.DateTime) error {
+	return s.repeat(ctx, `
+UPDATE conduit SET greeter_said = NULL, greeter_heard = NULL, greeter_taken = NULL, greeter_speaker = NULL,
+    claimer_said = NULL, claimer_heard = NULL, claimer_taken = NULL, claimer_speaker = NULL
+WHERE (invitation, greeter) IN (
+    SELECT n.invitation, n.greeter FROM conduit n JOIN invitation i ON i.id = n.invitation
+    WHERE `+holdsWords+` AND i.deleted_on <= $2
+    ORDER BY n.invitation, n.greeter LIMIT $1 FOR NO KEY UPDATE OF n
+)`, pruneBatch, int64(deleted))
+}
+
+// TakeHeard implements rules.Store. The lock is that of transactions.
+func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationID, of rules.ConduitKey, side rules.Side, exchange uint64) (rules.ConduitFacts, error) {
+	var found, organizationFound bool
+	var inOrganization organizationRow
+	var invitation invitationRow
+	var conduit conduitRow
+	args := []any{organization.String(), key(of.Token), of.Greeter.String()}
+	statements := []statement{
+		{sql: begin},
+		{sql: lockInvitation, args: args[:2]},
+		row(&organizationFound, "SELECT "+organizationColumns+" FROM organization o WHERE o.organization_id = $1", args[:1], inOrganization.targets()...),
+		row(&found, selectInvitation, args, append(invitation.targets(), conduit.targets()...)...),
+		{sql: takeHeard, args: append(args, bounded(exchange+1), side == rules.GreeterSide)},
+		{sql: commit},
+	}
+	err := s.use(ctx, func(ctx context.Context, connection *pgx.Conn) error {
+		return rolledBack(ctx, connection, send(ctx, connection, statements...))
+	})
+	if err != nil || !organizationFound {
+		return rules.ConduitFacts{}, err
+	}
+	facts := rules.ConduitFacts{InvitationFacts: rules.InvitationFacts{Organization: inOrganization.facts()}}
+	if found {
+		facts.Invitation = invitation.facts()
+		facts.Conduit = conduit.facts()
+	}
+	return facts, nil
+}
+
+// Presences implements rules.InviteTx.
+func (t *tx) Presences(_ context.Context, now parsec.DateTime, but parsec.UUID) (uint64, error) {
+	var found bool
+	var count uint64
+	err := t.ask(row(&found, `
+SELECT count(*) FROM organization o
+JOIN invitation i ON i.organization = o.id
+JOIN claimer_presence p ON p.invitation = i.id
+WHERE o.organization_id = $1 AND i.token = $2 AND p.until > $3 AND p.connection <> $4`,
+		[]any{t.organizationName(), key(t.scope.Invitation), int64(now), key(but)}, (*unsigned)(&count)))
+	return count, err
+}
+
+// AddPresence implements rules.InviteTx.
+func (t *tx) AddPresence(connection parsec.UUID, until parsec.DateTime) {
+	t.queueOne(`
+INSERT INTO claimer_presence (connection, invitation, until)
+SELECT $3, i.id, $4 FROM organization o JOIN invitation i ON i.organization = o.id
+WHERE o.organization_id = $1 AND i.token = $2`,
+		t.organizationName(), key(t.scope.Invitation), key(connection), int64(until))
+}
+
+// RemovePresence implements rules.InviteTx.
+func (t *tx) RemovePresence(connection parsec.UUID) {
+	t.queue("DELETE FROM claimer_presence WHERE connection = $1", key(connection))
+}
+
+// DropPresences implements rules.InviteTx.
+func (t *tx) DropPresences(now parsec.DateTime) {
+	t.queue(`
+DELETE FROM claimer_presence p USING organization o, invitation i
+WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND p.invitation = i.id AND p.until <= $3`,
+		t.organizationName(), key(t.scope.Invitation), int64(now))
+}
+
+// RenewPresences implements rules.Store.
+func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error {
+	keys := make([]pgtype.UUID, len(connections))
+	for i, connection := range connections {
+		keys[i] = key(connection)
+	}
+	return s.one(ctx, statement{
+		sql:  "UPDATE claimer_presence SET until = $2 WHERE connection = ANY ($1::uuid[])",
+		args: []any{keys, int64(until)},
+	})
+}
+
+// lapsedPresences bounds how many are read at once.
+const lapsedPresences = 100
+
+// LapsedPresences implements rules.OrganizationReader.
+func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]rules.LapsedPresence, error) {
+	var lapsed []rules.LapsedPresence
+	err := s.one(ctx, list(&lapsed, `
+SELECT DISTINCT o.organization_id, i.token FROM claimer_presence p
+JOIN invitation i ON i.id = p.invitation
+JOIN organization o ON o.id = i.organization
+WHERE p.until <= $1 LIMIT $2`, []any{int64(now), lapsedPresences},
+		func(row pgx.CollectableRow) (l rules.LapsedPresence, err error) {
+			err = row.Scan(parsed{&l.Organization}, (*uuid)(&l.Token))
+			return l, err
+		}))
+	return lapsed, err
+}

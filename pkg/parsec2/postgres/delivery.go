@@ -1,0 +1,387 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"parsec-server/migrations"
+	"parsec-server/pkg/event"
+)
+
+const (
+	// pollPeriod is the time between two looks at the outbox when nothing
+	// wakes the delivery, and between two attempts to connect.
+	pollPeriod = time.Second
+	// deafPollPeriod is that between two looks where a pooler gives each
+	// transaction another session, so that nothing can be listened to.
+	deafPollPeriod = 200 * time.Millisecond
+	// notifyPeriod is the least time between two notifications.
+	notifyPeriod = 2 * time.Millisecond
+	// gapPatience is how long an id is missing before the delivery makes sure
+	// that nobody will commit it.
+	gapPatience = time.Second
+	// settleLimit bounds the wait for the transactions that are writing to the
+	// outbox; those that come later wait behind.
+	settleLimit = 200 * time.Millisecond
+	// rowsPerRead bounds the rows read at once.
+	rowsPerRead = 100
+	// channel is that of the notifications, which say nothing.
+	channel = "parsec_events"
+)
+
+// delivery reads the outbox and publishes it to the bus, each row once, in the
+// order of the ids.
+//
+// A transaction gets the id of its row while it holds its locks, so that of
+// two transactions of which one waits for the other the ids have the order of
+// the commits. But an id may be seen before a lower one is committed. So the
+// delivery stops at the first id that is missing. When its transaction
+// commits, the delivery is woken and goes on. When it is rolled back, or the
+// server of the database crashes, the id stays missing: after a while the
+// delivery locks the outbox against writers for an instant, and what is
+// missing then is missing for ever.
+//
+// place is always the id of a row: of the last one published. As long as that
+// row is there, no row after it is pruned.
+type delivery struct {
+	from     *connector
+	instance *instance
+	bus      *event.Bus
+	logger   *slog.Logger
+	// commits are those of this store that have events.
+	commits signal
+
+	place int64
+	// gapSince is when the row after place was found missing, zero if it was
+	// not.
+	gapSince time.Time
+	// notified is when the last notification was sent, and pending tells that
+	// commits have come since.
+	notified time.Time
+	pending  bool
+
+	mu    sync.Mutex // guards state and caughtUp
+	state error
+	// caughtUp is when the outbox had been read to its end.
+	caughtUp time.Time
+}
+
+func newDelivery(from *connector, of *instance, bus *event.Bus, logger *slog.Logger) *delivery {
+	return &delivery{from: from, instance: of, bus: bus, logger: logger, state: errNotServing, caughtUp: time.Now()}
+}
+
+// connect opens a connection to deliver on, that the caller closes.
+func (d *delivery) connect(ctx context.Context) (*pgx.Conn, error) {
+	config := d.from.now(ctx)
+	config.RuntimeParams["application_name"] += " events"
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// ready tells why events are not delivered, nil if they are.
+func (d *delivery) ready() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state
+}
+
+// become sets the state, and logs it when it changes.
+func (d *delivery) become(ctx context.Context, state error) {
+	d.mu.Lock()
+	before := d.state
+	d.state = state
+	d.mu.Unlock()
+	switch {
+	case ctx.Err() != nil:
+	case state == nil && before != nil && !errors.Is(before, errNotServing):
+		d.logger.InfoContext(ctx, "events are delivered again")
+	case state != nil && (before == nil || before.Error() != state.Error()):
+		d.logger.WarnContext(ctx, "events are not delivered", slog.Any("error", state))
+	}
+}
+
+// run delivers until ctx is done, on one connection after the other, the first
+// of which is given. It closes serving once it knows where to begin, unless it
+// knows already.
+func (d *delivery) run(ctx context.Context, connection *pgx.Conn, serving chan struct{}) {
+	for {
+		err := d.serve(ctx, connection, serving)
+		d.become(ctx, err)
+		_ = closeConnection(connection)
+		for connection = nil; connection == nil; {
+			if pause(ctx, pollPeriod) != nil {
+				return
+			}
+			if connection, err = d.connect(ctx); err != nil {
+				d.become(ctx, fmt.Errorf("connect to the database: %w", err))
+			}
+		}
+	}
+}
+
+// serve delivers until the connection fails.
+func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan struct{}) error {
+	if d.place == 0 {
+		version, err := schemaVersion(ctx, connection)
+		if err != nil {
+			return err
+		}
+		if version < migrations.Latest() {
+			return errOldSchema(version)
+		}
+		if err := d.begin(ctx, connection); err != nil {
+			return err
+		}
+		close(serving)
+	}
+	if keepsSession(connection) {
+		if _, err := connection.Exec(ctx, "LISTEN "+channel); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		if err := d.instance.hold(ctx, connection); err != nil {
+			return err
+		}
+		defer d.instance.drop()
+	}
+	for {
+		more, err := d.step(ctx, connection)
+		if err != nil {
+			return err
+		}
+		if more {
+			continue
+		}
+		d.become(ctx, nil)
+		if err := d.wait(ctx, connection); err != nil {
+			return err
+		}
+	}
+}
+
+// begin sets place to the last row, once every transaction that may have a
+// lower id has ended.
+func (d *delivery) begin(ctx context.Context, connection *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, useLimit)
+	defer cancel()
+	var found bool
+	var place int64
+	err := send(ctx, connection,
+		statement{sql: begin},
+		statement{sql: lockOutbox},
+		row(&found, "SELECT max(id) FROM event_outbox", nil, (*integer)(&place)),
+		statement{sql: commit})
+	if err != nil {
+		return rolledBack(ctx, connection, fmt.Errorf("find the end of the outbox: %w", err))
+	}
+	if place == 0 {
+		return errors.New("the outbox has no row")
+	}
+	d.place, d.gapSince = place, time.Time{}
+	d.become(ctx, nil)
+	return nil
+}
+
+// step publishes what can be, and tells whether there may be more at once.
+func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, useLimit)
+	defer cancel()
+	if d.commits.lower() {
+		d.pending = true
+	}
+	var rows []outboxRow
+	read := list(&rows, selectOutbox, []any{d.place, rowsPerRead}, scanOutboxRow)
+	if d.pending && time.Since(d.notified) >= notifyPeriod {
+		err = send(ctx, connection, statement{sql: notify}, read)
+		d.pending, d.notified = err != nil, time.Now()
+	} else {
+		err = send(ctx, connection, read)
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the outbox: %w", err)
+	}
+	if len(rows) == 0 || rows[0].id != d.place {
+		return true, d.lapse(ctx, connection)
+	}
+	complete := d.publish(ctx, rows[1:], false)
+	switch {
+	case complete:
+		d.gapSince = time.Time{}
+		if len(rows) < rowsPerRead {
+			d.catchUp()
+		}
+		return len(rows) == rowsPerRead, nil
+	case d.gapSince.IsZero():
+		d.gapSince = time.Now()
+		return false, nil
+	case time.Since(d.gapSince) < gapPatience:
+		return false, nil
+	default:
+		return d.settle(ctx, connection)
+	}
+}
+
+const (
+	notify = "SELECT pg_notify('" + channel + "', '')"
+
+	selectOutbox = `
+SELECT id, organizations, authors, kinds, bodies FROM event_outbox
+WHERE id >= $1 ORDER BY id LIMIT $2`
+
+	// lockOutbox waits for the transactions that write to it.
+	lockOutbox = "LOCK TABLE event_outbox IN SHARE MODE"
+)
+
+func scanOutboxRow(row pgx.CollectableRow) (r outboxRow, err error) {
+	err = row.Scan(&r.id, &r.organizations, &r.authors, &r.kinds, &r.bodies)
+	return r, err
+}
+
+// publish stops before the first id that is missing, unless it is missing for
+// ever, and tells whether there was none.
+func (d *delivery) publish(ctx context.Context, rows []outboxRow, settled bool) (complete bool) {
+	for i := range rows {
+		if rows[i].id != d.place+1 && !settled {
+			return false
+		}
+		events, problems := rows[i].events()
+		for _, problem := range problems {
+			d.logger.ErrorContext(ctx, "event left out", slog.Any("error", problem))
+		}
+		d.bus.Publish(events)
+		d.place, d.gapSince = rows[i].id, time.Time{}
+	}
+	return true
+}
+
+// settle goes past the ids that are missing for ever. It gives up, for now,
+// when a transaction keeps writing to the outbox for too long.
+func (d *delivery) settle(ctx context.Context, connection *pgx.Conn) (more bool, err error) {
+	d.gapSince = time.Now()
+	var rows []outboxRow
+	err = send(ctx, connection,
+		statement{sql: begin},
+		statement{sql: "SET LOCAL lock_timeout = '" + settleLimit.String() + "'"},
+		statement{sql: lockOutbox},
+		list(&rows, selectOutbox, []any{d.place, rowsPerRead}, scanOutboxRow),
+		statement{sql: commit})
+	if busy, refused := errors.AsType[*pgconn.PgError](err); refused && busy.Code == "55P03" { // lock_not_available
+		return false, d.rollBack(ctx, connection)
+	}
+	if err != nil {
+		return false, fmt.Errorf("settle the outbox: %w", err)
+	}
+	if len(rows) == 0 || rows[0].id != d.place {
+		return true, d.lapse(ctx, connection)
+	}
+	d.publish(ctx, rows[1:], true)
+	return len(rows) == rowsPerRead, nil
+}
+
+func (d *delivery) rollBack(ctx context.Context, connection *pgx.Conn) error {
+	_, err := connection.Exec(ctx, "ROLLBACK")
+	return err
+}
+
+// lapse tells everybody, and begins anew, when the row of the last event published is pruned, and
+// maybe others after it.
+func (d *delivery) lapse(ctx context.Context, connection *pgx.Conn) error {
+	d.logger.ErrorContext(ctx, "events are lost: the database was out of reach for too long", slog.Int64("place", d.place))
+	if err := d.begin(ctx, connection); err != nil {
+		return err
+	}
+	d.bus.Lose()
+	return nil
+}
+
+// wait returns when there may be something to do.
+func (d *delivery) wait(ctx context.Context, connection *pgx.Conn) error {
+	limit := pollPeriod
+	if !keepsSession(connection) {
+		limit = deafPollPeriod
+	}
+	if d.pending {
+		limit = min(limit, max(0, notifyPeriod-time.Since(d.notified)))
+	}
+	waiting, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if !d.commits.arm(cancel) {
+		return nil
+	}
+	defer d.commits.disarm()
+	for {
+		notification, err := connection.WaitForNotification(waiting)
+		switch {
+		case err == nil && notification.PID == connection.PgConn().PID():
+			continue
+		case err != nil && waiting.Err() == nil, ctx.Err() != nil, connection.IsClosed():
+			return fmt.Errorf("wait for notifications: %w", errors.Join(err, ctx.Err()))
+		default:
+			return nil
+		}
+	}
+}
+
+// signal is raised by commits and lowered by the delivery, which it wakes.
+type signal struct {
+	mu     sync.Mutex
+	raised bool
+	wake   context.CancelFunc
+}
+
+func (s *signal) raise() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.raised = true
+	if s.wake != nil {
+		s.wake()
+	}
+}
+
+// lower tells whether the signal was raised.
+func (s *signal) lower() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	raised := s.raised
+	s.raised = false
+	return raised
+}
+
+// arm has wake called when the signal is raised, unless it is already, which
+// is false.
+func (s *signal) arm(wake context.CancelFunc) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.raised {
+		return false
+	}
+	s.wake = wake
+	return true
+}
+
+func (s *signal) disarm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake = nil
+}
+
+// Publish implements rules.Store.
+func (s *Store) Publish(ctx context.Context, e event.Event) error {
+	inserts, err := outboxInsert([]event.Event{e})
+	if err != nil {
+		return err
+	}
+	err = s.use(ctx, func(ctx context.Context, connection *pgx.Conn) error {
+		return send(ctx, connection, inserts...)
+	})
+	if err != nil {
+		return err
+	}
+	s.delivery.commits.raise()
+	return nil
+}

@@ -1,0 +1,116 @@
+//go:build !without_postgresql
+
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec2/postgres"
+)
+
+// outboxWaits are the deliveries that wait for who writes to the outbox.
+const outboxWaits = `SELECT count(*) FROM pg_locks
+	WHERE relation = 'event_outbox'::regclass AND mode = 'ShareLock' AND NOT granted`
+
+// TestStartUnderLoad opens a store while a transaction has written its events
+// and not committed, and a later one has: the store does not begin after both.
+func TestStartUnderLoad(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	watcher, late := direct(t, dsn), direct(t, dsn)
+	execute(t, late, "BEGIN")
+	execute(t, late, insertPing, pingBytes("late"))
+	execute(t, watcher, insertPing, pingBytes("first"))
+	bus := newBus(t)
+	events := record(t, bus, event.OrganizationTopic(acme))
+	type result struct {
+		store *postgres.Store
+		err   error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		store, err := postgres.Open(t.Context(), options(dsn), bus)
+		opened <- result{store, err}
+	}()
+	await(t, "the store opens, or waits for the transaction", func() bool {
+		return len(opened) > 0 || number(t, watcher, outboxWaits) == 1
+	})
+	// What commits while the store is open comes to those who listen.
+	missed := len(opened) > 0
+	execute(t, late, "COMMIT")
+	got := <-opened
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	t.Cleanup(got.store.Close)
+	publish(t, got.store, "after")
+	events.want(ping("after"))
+	if missed {
+		t.Error("the store was open before an event that it does not tell")
+	}
+}
+
+// TestStoreAtRest sends a statement in each period of its clock, and no
+// notification, once its own commits are told.
+func TestStoreAtRest(t *testing.T) {
+	const poll, watched = time.Second, 3 * time.Second
+	dsn := testkit.NewPostgres(t)
+	p := newProxy(t, dsn)
+	listener := direct(t, dsn)
+	execute(t, listener, "LISTEN parsec_events")
+	bus := newBus(t)
+	events := record(t, bus, event.OrganizationTopic(acme))
+	store := open(t, options(p.dsn), bus)
+	publish(t, store, "before the rest")
+	events.want(ping("before the rest"))
+	if _, err := listener.WaitForNotification(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	commands, statements := p.waits.Load(), p.listening.Load()
+	resting, cancel := context.WithTimeout(t.Context(), watched)
+	defer cancel()
+	if notification, err := listener.WaitForNotification(resting); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a store at rest notifies: %+v, %v", notification, err)
+	}
+	if sent := p.waits.Load() - commands; sent != 0 {
+		t.Errorf("%d statements of no command", sent)
+	}
+	if sent := p.listening.Load() - statements; sent < 1 || sent > int64(3*watched/poll) {
+		t.Errorf("%d statements in %v at rest", sent, watched)
+	}
+}
+
+// TestLongWriter has a transaction that keeps a gap for longer than the
+// delivery waits to settle it: events of others wait, and the store is ready.
+func TestLongWriter(t *testing.T) {
+	const tries = 3
+	dsn := testkit.NewPostgres(t)
+	var lines testkit.Output
+	settings := options(dsn)
+	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	bus := newBus(t)
+	store := open(t, settings, bus)
+	events := record(t, bus, event.OrganizationTopic(acme))
+	watcher, long := direct(t, dsn), direct(t, dsn)
+	execute(t, long, "BEGIN")
+	execute(t, long, insertPing, pingBytes("long"))
+	publish(t, store, "first")
+	for range tries {
+		await(t, "the delivery waits for the transaction", func() bool { return number(t, watcher, outboxWaits) == 1 })
+		await(t, "it gives up", func() bool { return number(t, watcher, outboxWaits) == 0 })
+		if err := store.Ready(t.Context()); err != nil {
+			t.Errorf("not ready: %v", err)
+		}
+	}
+	execute(t, long, "COMMIT")
+	events.want(ping("long"), ping("first"))
+	if strings.Contains(lines.String(), "events are not delivered") {
+		t.Errorf("logged %s", lines.String())
+	}
+}

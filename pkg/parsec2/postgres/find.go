@@ -1,0 +1,70 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+const (
+	selectCandidates = `
+SELECT u.user_id, u.human_email, u.human_label, u.revoked_on
+FROM organization o JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1`
+
+	selectPage = "SELECT " + userColumns + `
+FROM organization o JOIN user_ u ON u.organization = o.id
+JOIN unnest($2::text[]) WITH ORDINALITY page(user_id, place) ON page.user_id = u.user_id
+WHERE o.organization_id = $1
+ORDER BY page.place`
+)
+
+// FindUsers implements rules.UserReader, in two round trips. It reads the
+// id, handle and revocation of every user of the organization, about 100 bytes
+// each, for rules.UserQuery.Select to choose from, then the users of the
+// page.
+func (s *Store) FindUsers(ctx context.Context, organization parsec.OrganizationID, query rules.UserQuery) ([]rules.User, uint64, error) {
+	var users []rules.User
+	var total uint64
+	err := s.read(ctx, func(ctx context.Context, connection *pgx.Conn) error {
+		var candidates []rules.User
+		err := send(ctx, connection,
+			statement{sql: beginSnapshot},
+			list(&candidates, selectCandidates, []any{organization.String()}, scanCandidate))
+		if err != nil {
+			return rolledBack(ctx, connection, err)
+		}
+		var page []rules.User
+		page, total = query.Select(candidates)
+		ids := make([]string, len(page))
+		for i := range page {
+			ids[i] = page[i].ID.String()
+		}
+		return rolledBack(ctx, connection, send(ctx, connection,
+			list(&users, selectPage, []any{organization.String(), ids}, scanUser),
+			statement{sql: commit}))
+	})
+	return users, total, err
+}
+
+// scanCandidate reads what rules.UserQuery.Select looks at.
+func scanCandidate(row pgx.CollectableRow) (rules.User, error) {
+	var user userRow
+	if err := row.Scan(parsed{&user.value.ID}, (*text)(&user.email), &user.label, &user.revokedOn); err != nil {
+		return rules.User{}, err
+	}
+	facts, err := user.facts()
+	return *facts, err
+}
+
+func scanUser(row pgx.CollectableRow) (rules.User, error) {
+	var user userRow
+	if err := row.Scan(user.targets()...); err != nil {
+		return rules.User{}, err
+	}
+	facts, err := user.facts()
+	return *facts, err
+}

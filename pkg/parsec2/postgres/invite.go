@@ -1,0 +1,224 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+// invitationColumns are of a row that may be missing; u is the greeter.
+const invitationColumns = `i.token, i.type, u.user_id, i.claimer_email, i.created_on, i.deleted_on, i.deleted_reason,
+    (SELECT k.user_id FROM user_ k WHERE k.id = i.claimer),
+    ARRAY (SELECT g.user_id FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id),
+    ARRAY (SELECT g.revoked_on IS NOT NULL FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id),
+    ARRAY (SELECT c.claimer_heard IS NOT NULL OR c.claimer_taken IS NOT NULL AND c.last_exchange + 1 = c.exchange AND NOT c.received
+        FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id)`
+
+type invitationRow struct {
+	value        rules.Invitation
+	claimerEmail []byte
+	deletedOn    *int64
+	reason       string
+	greeters     []userID
+	revoked      []bool
+	owes         []bool
+}
+
+func (r *invitationRow) targets() []any {
+	i := &r.value
+	return []any{
+		(*uuid)(&i.Token), parsed{&i.Type}, parsed{&i.Greeter}, &r.claimerEmail, (*integer)(&i.CreatedOn), &r.deletedOn,
+		(*text)(&r.reason), parsed{&i.Claimer}, &r.greeters, &r.revoked, &r.owes,
+	}
+}
+
+func (r *invitationRow) facts() *rules.Invitation {
+	i := r.value
+	i.ClaimerEmail, i.DeletedOn = string(r.claimerEmail), optionalDate(r.deletedOn)
+	i.DeletedReason = protocol.InvitationDeletedReason(r.reason)
+	i.Greeters = make([]rules.InvitationGreeter, len(r.greeters))
+	for at, greeter := range r.greeters {
+		i.Greeters[at] = rules.InvitationGreeter{User: parsec.UserID(greeter), Revoked: r.revoked[at], Owes: r.owes[at]}
+	}
+	return &i
+}
+
+// Invitation implements rules.OrganizationReader.
+func (s *Store) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (rules.InvitationFacts, error) {
+	var found bool
+	var inOrganization organizationRow
+	var invitation invitationRow
+	var greeter userRow
+	var threshold uint64
+	var recipients []rules.RecoveryRecipient
+	args := []any{organization.String(), key(token)}
+	err := s.snapshot(ctx, row(&found, "SELECT "+organizationColumns+", "+invitationColumns+", "+userColumns+`, s.threshold
+FROM organization o
+LEFT JOIN invitation i ON i.organization = o.id AND i.token = $2
+LEFT JOIN user_ u ON u.id = i.greeter
+LEFT JOIN shamir_recovery s ON s.owner = i.claimer AND s.current
+WHERE o.organization_id = $1`,
+		args,
+		append(append(append(inOrganization.targets(), invitation.targets()...), greeter.targets()...), (*unsigned)(&threshold))...),
+		list(&recipients, selectRecipients, args, scanRecipient))
+	if err != nil || !found {
+		return rules.InvitationFacts{}, err
+	}
+	facts := rules.InvitationFacts{Organization: inOrganization.facts()}
+	if invitation.value.Type == "" {
+		return facts, nil
+	}
+	facts.Invitation = invitation.facts()
+	if threshold > 0 {
+		facts.Recovery = &rules.Recovery{Threshold: threshold, Recipients: recipients}
+	}
+	facts.Greeter, err = greeter.facts()
+	return facts, err
+}
+
+// Invitation implements rules.InviteTx.
+func (t *tx) Invitation() (*rules.Invitation, bool) {
+	if t.invitation == nil {
+		return nil, false
+	}
+	return t.invitation.facts(), true
+}
+
+// PendingInvitation implements rules.InviteTx.
+func (t *tx) PendingInvitation(_ context.Context, kind parsec.InvitationType, greeter parsec.UserID, claimerEmail string) (*rules.Invitation, bool, error) {
+	var found bool
+	var invitation invitationRow
+	err := t.ask(row(&found, "SELECT "+invitationColumns+`
+FROM organization o
+JOIN user_ u ON u.organization = o.id
+JOIN invitation i ON i.greeter = u.id AND i.deleted_on IS NULL
+WHERE o.organization_id = $1 AND u.user_id = $2 AND i.type = $3 AND i.claimer_email = $4
+ORDER BY i.created_on, i.token LIMIT 1`,
+		[]any{t.organizationName(), greeter.String(), string(kind), []byte(claimerEmail)}, invitation.targets()...))
+	if err != nil || !found {
+		return nil, false, err
+	}
+	return invitation.facts(), true, nil
+}
+
+// PutInvitation implements rules.InviteTx.
+func (t *tx) PutInvitation(invitation rules.Invitation) {
+	t.queueOne(`
+INSERT INTO invitation (organization, token, type, greeter, claimer_email, created_on, deleted_on, deleted_reason, claimer)
+SELECT o.id, $2, $4, u.id, $5, $6, $7, $8, k.id
+FROM organization o
+JOIN user_ u ON u.organization = o.id
+LEFT JOIN user_ k ON k.organization = o.id AND k.user_id = $9
+WHERE o.organization_id = $1 AND u.user_id = $3
+ON CONFLICT (organization, token) DO UPDATE SET type = excluded.type, greeter = excluded.greeter,
+    claimer_email = excluded.claimer_email, created_on = excluded.created_on, deleted_on = excluded.deleted_on,
+    deleted_reason = excluded.deleted_reason, claimer = excluded.claimer`,
+		t.organizationName(), key(invitation.Token), invitation.Greeter.String(), string(invitation.Type),
+		[]byte(invitation.ClaimerEmail), int64(invitation.CreatedOn), date(invitation.DeletedOn), orNull(string(invitation.DeletedReason)),
+		invitation.Claimer.String())
+	greeters := make([]string, len(invitation.Greeters))
+	for i, greeter := range invitation.Greeters {
+		greeters[i] = greeter.User.String()
+	}
+	t.effects = append(t.effects, statement{affected: int64(len(greeters)), sql: `
+INSERT INTO conduit (invitation, greeter, pending)
+SELECT i.id, u.id, i.deleted_on IS NULL
+FROM organization o
+JOIN invitation i ON i.organization = o.id AND i.token = $2
+JOIN user_ u ON u.organization = o.id AND u.user_id = ANY ($3::text[])
+WHERE o.organization_id = $1
+ON CONFLICT (invitation, greeter) DO UPDATE SET pending = excluded.pending`,
+		args: []any{t.organizationName(), key(invitation.Token), greeters}})
+}
+
+// Invitations implements rules.OrganizationReader.
+func (s *Store) Invitations(ctx context.Context, organization parsec.OrganizationID, greeter parsec.UserID, now parsec.DateTime) ([]rules.PendingInvitation, error) {
+	var pending []rules.PendingInvitation
+	err := s.one(ctx, list(&pending, "SELECT "+invitationColumns+`,
+    EXISTS (SELECT FROM claimer_presence p WHERE p.invitation = i.id AND p.until > $3)
+FROM organization o
+JOIN user_ r ON r.organization = o.id
+JOIN conduit n ON n.greeter = r.id AND n.pending
+JOIN invitation i ON i.id = n.invitation
+JOIN user_ u ON u.id = i.greeter
+WHERE o.organization_id = $1 AND r.user_id = $2
+ORDER BY i.created_on, i.token`, []any{organization.String(), greeter.String(), int64(now)},
+		func(row pgx.CollectableRow) (p rules.PendingInvitation, err error) {
+			var invitation invitationRow
+			if err := row.Scan(append(invitation.targets(), &p.Ready)...); err != nil {
+				return p, err
+			}
+			p.Invitation = *invitation.facts()
+			return p, nil
+		}))
+	return pending, err
+}
+
+// inviteeText is how the invitee of an API 1 invitation is stored: no user id
+// looks like a device id.
+func inviteeText(invitee rules.InviteeV1) string {
+	if invitee.Device != (parsec.DeviceID{}) {
+		return invitee.Device.String()
+	}
+	return invitee.User.String()
+}
+
+// InvitationV1 implements rules.OrganizationReader.
+func (s *Store) InvitationV1(ctx context.Context, organization parsec.OrganizationID, invitee rules.InviteeV1) (rules.InvitationV1Facts, error) {
+	var found, exists bool
+	var invitation rules.InvitationV1
+	user, device := invitee.User, invitee.Device.Name().String()
+	if device != "" {
+		user = invitee.Device.User()
+	}
+	err := s.one(ctx, row(&found, `
+SELECT i.creator, i.created_on, EXISTS (
+    SELECT FROM user_ u LEFT JOIN device d ON d.user_ = u.id AND d.name = $4
+    WHERE u.organization = o.id AND u.user_id = $3 AND ($4 = '' OR d.id IS NOT NULL))
+FROM organization o
+LEFT JOIN invitation_v1 i ON i.organization = o.id AND i.invitee = $2
+WHERE o.organization_id = $1`,
+		[]any{organization.String(), inviteeText(invitee), user.String(), device},
+		parsed{&invitation.Creator}, (*integer)(&invitation.CreatedOn), &exists))
+	facts := rules.InvitationV1Facts{InviteeExists: exists}
+	if invitation.Creator != (parsec.DeviceID{}) {
+		facts.Invitation = &invitation
+	}
+	return facts, err
+}
+
+// InvitationV1 implements rules.InviteTx.
+func (t *tx) InvitationV1(_ context.Context, invitee rules.InviteeV1) (*rules.InvitationV1, bool, error) {
+	var found bool
+	var invitation rules.InvitationV1
+	err := t.ask(row(&found, `
+SELECT i.creator, i.created_on
+FROM organization o JOIN invitation_v1 i ON i.organization = o.id
+WHERE o.organization_id = $1 AND i.invitee = $2`,
+		[]any{t.organizationName(), inviteeText(invitee)}, parsed{&invitation.Creator}, (*integer)(&invitation.CreatedOn)))
+	if err != nil || !found {
+		return nil, false, err
+	}
+	return &invitation, true, nil
+}
+
+// PutInvitationV1 implements rules.InviteTx.
+func (t *tx) PutInvitationV1(invitee rules.InviteeV1, invitation rules.InvitationV1) {
+	t.queueOne(`
+INSERT INTO invitation_v1 (organization, invitee, creator, created_on)
+SELECT o.id, $2, $3, $4 FROM organization o WHERE o.organization_id = $1
+ON CONFLICT (organization, invitee) DO UPDATE SET creator = excluded.creator, created_on = excluded.created_on`,
+		t.organizationName(), inviteeText(invitee), invitation.Creator.String(), int64(invitation.CreatedOn))
+}
+
+// DeleteInvitationV1 implements rules.InviteTx.
+func (t *tx) DeleteInvitationV1(invitee rules.InviteeV1) {
+	t.queue(`
+DELETE FROM invitation_v1 i USING organization o
+WHERE o.organization_id = $1 AND i.organization = o.id AND i.invitee = $2`,
+		t.organizationName(), inviteeText(invitee))
+}

@@ -1,0 +1,161 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+// organizationColumns are of a row that may be missing.
+const organizationColumns = `o.organization_id, o.bootstrap_token, o.root_verify_key, o.expiration_date,
+    o.user_profile_outsider_allowed, o.active_users_limit, o.minimum_archiving_period,
+    o.sequester_authority_certificate, o.sequester_verify_key_der, o.created_on, o.bootstrapped_on`
+
+type organizationRow struct {
+	value                                 rules.Organization
+	rootVerifyKey                         []byte
+	expirationDate, limit, bootstrappedOn *int64
+}
+
+func (r *organizationRow) targets() []any {
+	o := &r.value
+	return []any{
+		parsed{&o.ID}, (*text)(&o.BootstrapToken), &r.rootVerifyKey, &r.expirationDate,
+		(*flag)(&o.UserProfileOutsiderAllowed), &r.limit, (*unsigned)(&o.MinimumArchivingPeriod),
+		&o.SequesterAuthorityCertificate, &o.SequesterVerifyKeyDER, (*integer)(&o.CreatedOn), &r.bootstrappedOn,
+	}
+}
+
+// facts are the caller's.
+func (r *organizationRow) facts() *rules.Organization {
+	o := r.value
+	if r.rootVerifyKey != nil {
+		o.RootVerifyKey = new(parsec.VerifyKey(r.rootVerifyKey))
+	}
+	o.ExpirationDate, o.BootstrappedOn = optionalDate(r.expirationDate), optionalDate(r.bootstrappedOn)
+	if r.limit != nil {
+		o.ActiveUsersLimit = new(uint64(*r.limit))
+	}
+	return &o
+}
+
+// Organization implements rules.OrganizationReader.
+func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*rules.Organization, bool, error) {
+	var found bool
+	var organization organizationRow
+	err := s.one(ctx, row(&found, "SELECT "+organizationColumns+" FROM organization o WHERE o.organization_id = $1",
+		[]any{id.String()}, organization.targets()...))
+	if err != nil || !found {
+		return nil, false, err
+	}
+	return organization.facts(), true, nil
+}
+
+// OrganizationStatistics implements rules.OrganizationReader. It sums up the
+// realms, and the counts of users.
+func (s *Store) OrganizationStatistics(ctx context.Context, id parsec.OrganizationID) (rules.Statistics, error) {
+	var found bool
+	var counts []userCount
+	statistics := rules.Statistics{Active: map[parsec.UserProfile]uint64{}, Revoked: map[parsec.UserProfile]uint64{}}
+	err := s.snapshot(ctx,
+		row(&found, `
+SELECT count(*), coalesce(sum(r.vlobs_size), 0)::bigint, coalesce(sum(r.blocks_size), 0)::bigint
+FROM organization o JOIN realm r ON r.organization = o.id
+WHERE o.organization_id = $1`, []any{id.String()},
+			(*unsigned)(&statistics.Realms), (*unsigned)(&statistics.MetadataSize), (*unsigned)(&statistics.DataSize)),
+		list(&counts, `
+SELECT c.profile, c.revoked, c.users
+FROM organization o JOIN user_count c ON c.organization = o.id
+WHERE o.organization_id = $1`, []any{id.String()}, scanUserCount))
+	for _, count := range counts {
+		count.addTo(&statistics)
+	}
+	return statistics, err
+}
+
+type userCount struct {
+	profile parsec.UserProfile
+	revoked bool
+	users   uint64
+}
+
+func scanUserCount(row pgx.CollectableRow) (count userCount, err error) {
+	err = row.Scan(parsed{&count.profile}, &count.revoked, (*unsigned)(&count.users))
+	return count, err
+}
+
+func listServices(into *[]rules.SequesterService, organization parsec.OrganizationID) statement {
+	return list(into, `
+SELECT s.service_id, s.label, s.certificate, s.webhook_url, s.created_on, s.disabled_on
+FROM organization o JOIN sequester_service s ON s.organization = o.id
+WHERE o.organization_id = $1
+ORDER BY s.id`, []any{organization.String()}, scanService)
+}
+
+func scanService(row pgx.CollectableRow) (rules.SequesterService, error) {
+	var service rules.SequesterService
+	var label []byte
+	var disabledOn *int64
+	err := row.Scan((*uuid)(&service.ID), &label, &service.Certificate, &service.WebhookURL,
+		(*integer)(&service.CreatedOn), &disabledOn)
+	service.Label, service.DisabledOn = string(label), optionalDate(disabledOn)
+	return service, err
+}
+
+// SequesterServices implements rules.OrganizationReader.
+func (s *Store) SequesterServices(ctx context.Context, organization parsec.OrganizationID) ([]rules.SequesterService, error) {
+	var services []rules.SequesterService
+	err := s.one(ctx, listServices(&services, organization))
+	return services, err
+}
+
+// Organization implements rules.OrganizationTx.
+func (t *tx) Organization() (*rules.Organization, bool) {
+	return t.organization, t.organization != nil
+}
+
+// PutOrganization implements rules.OrganizationTx.
+func (t *tx) PutOrganization(o rules.Organization) {
+	var rootVerifyKey []byte
+	if o.RootVerifyKey != nil {
+		rootVerifyKey = o.RootVerifyKey[:]
+	}
+	t.queueOne(`
+INSERT INTO organization (organization_id, bootstrap_token, root_verify_key, expiration_date,
+    user_profile_outsider_allowed, active_users_limit, minimum_archiving_period,
+    sequester_authority_certificate, sequester_verify_key_der, created_on, bootstrapped_on)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (organization_id) DO UPDATE SET bootstrap_token = excluded.bootstrap_token,
+    root_verify_key = excluded.root_verify_key, expiration_date = excluded.expiration_date,
+    user_profile_outsider_allowed = excluded.user_profile_outsider_allowed,
+    active_users_limit = excluded.active_users_limit,
+    minimum_archiving_period = excluded.minimum_archiving_period,
+    sequester_authority_certificate = excluded.sequester_authority_certificate,
+    sequester_verify_key_der = excluded.sequester_verify_key_der,
+    created_on = excluded.created_on, bootstrapped_on = excluded.bootstrapped_on`,
+		t.organizationName(), o.BootstrapToken, rootVerifyKey, date(o.ExpirationDate),
+		o.UserProfileOutsiderAllowed, boundedPointer(o.ActiveUsersLimit), bounded(o.MinimumArchivingPeriod),
+		o.SequesterAuthorityCertificate, o.SequesterVerifyKeyDER, int64(o.CreatedOn), date(o.BootstrappedOn))
+}
+
+// SequesterServices implements rules.OrganizationTx. The organization's lock
+// keeps it as it is.
+func (t *tx) SequesterServices(context.Context) ([]rules.SequesterService, error) {
+	var services []rules.SequesterService
+	err := t.ask(listServices(&services, t.scope.Organization))
+	return services, err
+}
+
+// PutSequesterService implements rules.OrganizationTx.
+func (t *tx) PutSequesterService(service rules.SequesterService) {
+	t.queueOne(`
+INSERT INTO sequester_service (organization, service_id, label, certificate, webhook_url, created_on, disabled_on)
+SELECT o.id, $2, $3, $4, $5, $6, $7 FROM organization o WHERE o.organization_id = $1
+ON CONFLICT (organization, service_id) DO UPDATE SET label = excluded.label, certificate = excluded.certificate,
+    webhook_url = excluded.webhook_url, created_on = excluded.created_on, disabled_on = excluded.disabled_on`,
+		t.organizationName(), key(service.ID), []byte(service.Label), notNull(service.Certificate), service.WebhookURL,
+		int64(service.CreatedOn), date(service.DisabledOn))
+}

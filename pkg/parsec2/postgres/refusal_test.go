@@ -1,0 +1,119 @@
+//go:build !without_postgresql
+
+package postgres_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/vectors"
+	"parsec-server/pkg/parsec2/postgres"
+)
+
+// TestRefusedDatabases are those that a server must neither serve nor migrate.
+// Nothing changes in them.
+func TestRefusedDatabases(t *testing.T) {
+	newer := testkit.NewBlankPostgres(t)
+	if _, err := postgres.Migrate(t.Context(), newer); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, direct(t, newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
+	before113 := createOfficial(t, "1.13")
+	execute(t, direct(t, before113), "DROP TABLE migration")
+	// What an earlier server made there.
+	asked := createOfficial(t, "2.17")
+	execute(t, direct(t, asked), "CREATE TABLE goose_db_version (id serial, version_id bigint, is_applied boolean, tstamp timestamp DEFAULT now())")
+	execute(t, direct(t, asked), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true)")
+	for name, test := range map[string]struct{ dsn, message string }{
+		"schema of later":         {newer, "version 99999, newer than version"},
+		"encoding":                {createLatin(t), "encoding of the database is LATIN1"},
+		"official, before 1.13":   {before113, "official Parsec server, which this server cannot use"},
+		"official, 1.13":          {createOfficial(t, "1.13"), "official Parsec server, which this server cannot use"},
+		"official, 2.17":          {createOfficial(t, "2.17"), "official Parsec server, which this server cannot use"},
+		"official, 3.9.3":         {createOfficial(t, "3.9.3"), "official Parsec server, which this server cannot use"},
+		"official, asked earlier": {asked, "official Parsec server, which this server cannot use"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := contents(t, test.dsn)
+			store, err := postgres.Open(t.Context(), options(test.dsn), newBus(t))
+			if err == nil {
+				store.Close()
+			}
+			_, migrating := postgres.Migrate(t.Context(), test.dsn)
+			_, asking := postgres.MigrationStatus(t.Context(), test.dsn)
+			for way, err := range map[string]error{"open": err, "migrate": migrating, "status": asking} {
+				if err == nil || !strings.Contains(err.Error(), test.message) {
+					t.Errorf("%s: %v", way, err)
+				}
+			}
+			if after := contents(t, test.dsn); after != before {
+				t.Errorf("changed to %s from %s", after, before)
+			}
+		})
+	}
+}
+
+// contents tells which relations a database has, and which migrations.
+func contents(t testing.TB, dsn string) (list string) {
+	t.Helper()
+	connection := direct(t, dsn)
+	const relations = `SELECT coalesce(string_agg(relname, ' ' ORDER BY relname), '') FROM pg_class
+		WHERE relnamespace = 'public'::regnamespace`
+	if err := connection.QueryRow(t.Context(), relations).Scan(&list); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"migration", "goose_db_version"} {
+		if slices.Contains(strings.Fields(list), table) {
+			list += fmt.Sprintf(" %s:%d", table, number(t, connection, "SELECT count(*) FROM "+table))
+		}
+	}
+	return list
+}
+
+// createOfficial gives a database with the tables of a release of the official
+// server, and the record of its migrations.
+func createOfficial(t testing.TB, release string) string {
+	t.Helper()
+	official := vectors.Load[struct {
+		Schema struct {
+			Enums      map[string][]string
+			Composites map[string][][2]string
+			Tables     map[string]struct{ Columns []struct{ Name, Type string } }
+		}
+		Rows struct{ Migration []map[string]string }
+	}](t, "import/official-"+release+".json")
+	var statements []string
+	for name, labels := range official.Schema.Enums {
+		statements = append(statements, fmt.Sprintf("CREATE TYPE %s AS ENUM ('%s')", name, strings.Join(labels, "', '")))
+	}
+	join := func(columns [][2]string) string {
+		var list []string
+		for _, column := range columns {
+			list = append(list, fmt.Sprintf("%q %s", column[0], column[1]))
+		}
+		return strings.Join(list, ", ")
+	}
+	for name, fields := range official.Schema.Composites {
+		statements = append(statements, fmt.Sprintf("CREATE TYPE %s AS (%s)", name, join(fields)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(official.Schema.Tables)) {
+		var columns [][2]string
+		for _, column := range official.Schema.Tables[name].Columns {
+			columns = append(columns, [2]string{column.Name, column.Type})
+		}
+		statements = append(statements, fmt.Sprintf("CREATE TABLE %q (%s)", name, join(columns)))
+	}
+	for _, row := range official.Rows.Migration {
+		statements = append(statements, fmt.Sprintf("INSERT INTO migration VALUES (%s, '%s', '%s')", row["_id"], row["name"], row["applied"]))
+	}
+	dsn := testkit.NewBlankPostgres(t)
+	connection := direct(t, dsn)
+	for _, statement := range statements {
+		execute(t, connection, statement)
+	}
+	return dsn
+}

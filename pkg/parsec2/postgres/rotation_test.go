@@ -1,0 +1,81 @@
+//go:build !without_postgresql && !without_postgresql_programs
+
+package postgres_test
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec2/postgres"
+)
+
+// TestPasswordRotates has the password of the database replaced, while the DSN
+// cannot be read for a moment: what is open goes on, and new connections, that
+// of the events too, have the new one.
+func TestPasswordRotates(t *testing.T) {
+	database := testkit.StartBreakablePostgres(t)
+	if _, err := postgres.Migrate(t.Context(), database.DSN); err != nil {
+		t.Fatal(err)
+	}
+	administrator := direct(t, database.DSN)
+	execute(t, administrator, "CREATE ROLE rotated LOGIN SUPERUSER PASSWORD 'first'")
+	var access string
+	if err := administrator.QueryRow(t.Context(), "SHOW hba_file").Scan(&access); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, administrator, `COPY (SELECT unnest(ARRAY['local all rotated scram-sha-256', 'local all all trust'])) TO '`+access+`'`)
+	execute(t, administrator, "SELECT pg_reload_conf()")
+	dsnWith := func(password string) string {
+		return strings.Replace(database.DSN, "user=postgres", "user=rotated password="+password, 1)
+	}
+	await(t, "passwords are asked for", func() bool {
+		_, err := postgres.Open(t.Context(), options(dsnWith("wrong")), newBus(t))
+		return err != nil && strings.Contains(err.Error(), "password authentication failed")
+	})
+
+	var lines testkit.Output
+	var current atomic.Pointer[string]
+	become := func(dsn string) { current.Store(&dsn) }
+	become(dsnWith("first"))
+	settings := options(*current.Load())
+	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	settings.Reread = func() (string, error) {
+		if dsn := *current.Load(); dsn != "" {
+			return dsn, nil
+		}
+		return "", errors.New("replaced at this moment")
+	}
+	bus := newBus(t)
+	events := record(t, bus, event.OrganizationTopic(acme))
+	store := open(t, settings, bus)
+	pool, err := postgres.NewPool(postgres.Source{DSN: settings.DSN, Reread: settings.Reread}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	populate(t, store)
+
+	become("")
+	database.Terminate()
+	await(t, "the DSN of before serves", func() bool { return store.Ready(t.Context()) == nil })
+	if strings.Count(lines.String(), "replaced at this moment") != 1 {
+		t.Errorf("logged %s", lines.String())
+	}
+	execute(t, direct(t, database.DSN), "ALTER ROLE rotated PASSWORD 'second'")
+	become(dsnWith("second"))
+	if err := updateVlob(t.Context(), store); err != nil {
+		t.Errorf("an open connection: %v", err)
+	}
+	database.Terminate()
+	await(t, "ready with the new password", func() bool { return store.Ready(t.Context()) == nil })
+	publish(t, store, "rotated")
+	events.want(ping("rotated"))
+	if err := pool.Ping(t.Context()); err != nil {
+		t.Errorf("another pool: %v", err)
+	}
+}

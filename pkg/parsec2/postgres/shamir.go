@@ -1,0 +1,127 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+const (
+	selectShamirSetup = `
+SELECT s.reveal_token, s.ciphered_data, s.brief_certificate, s.threshold, s.created_on
+FROM organization o
+JOIN user_ u ON u.organization = o.id
+JOIN shamir_recovery s ON s.owner = u.id AND s.current
+WHERE o.organization_id = $1 AND u.user_id = $2`
+
+	selectShamirShares = `
+SELECT r.user_id, h.shares, h.certificate
+FROM organization o
+JOIN user_ u ON u.organization = o.id
+JOIN shamir_recovery s ON s.owner = u.id AND s.current
+JOIN shamir_recovery_share h ON h.setup = s.id
+JOIN user_ r ON r.id = h.recipient
+WHERE o.organization_id = $1 AND u.user_id = $2
+ORDER BY r.user_id`
+
+	selectShamirHeld = `
+SELECT s.brief_certificate, h.certificate
+FROM organization o
+JOIN user_ u ON u.organization = o.id
+JOIN shamir_recovery_share h ON h.recipient = u.id
+JOIN shamir_recovery s ON s.id = h.setup AND s.current
+WHERE o.organization_id = $1 AND u.user_id = $2
+ORDER BY s.id`
+)
+
+// ShamirSetup implements rules.ShamirReader.
+func (s *Store) ShamirSetup(ctx context.Context, organization parsec.OrganizationID, owner parsec.UserID) (*rules.ShamirSetup, bool, error) {
+	var found bool
+	setup := rules.ShamirSetup{Owner: owner}
+	if err := s.snapshot(ctx, readShamirSetup(&found, &setup, organization)...); err != nil || !found {
+		return nil, false, err
+	}
+	return &setup, true, nil
+}
+
+// readShamirSetup reads the current setup of setup.Owner.
+func readShamirSetup(found *bool, setup *rules.ShamirSetup, organization parsec.OrganizationID) []statement {
+	args := []any{organization.String(), setup.Owner.String()}
+	return []statement{
+		row(found, selectShamirSetup, args, (*uuid)(&setup.RevealToken), &setup.CipheredData, &setup.BriefCertificate,
+			(*unsigned)(&setup.Threshold), (*integer)(&setup.CreatedOn)),
+		list(&setup.Shares, selectShamirShares, args, func(row pgx.CollectableRow) (share rules.ShamirShare, err error) {
+			err = row.Scan(parsed{&share.Recipient}, (*unsigned)(&share.Shares), &share.Certificate)
+			return share, err
+		}),
+	}
+}
+
+// ShamirSetupsHeld implements rules.ShamirReader.
+func (s *Store) ShamirSetupsHeld(ctx context.Context, organization parsec.OrganizationID, recipient parsec.UserID) ([]rules.ShamirHeld, error) {
+	var held []rules.ShamirHeld
+	err := s.one(ctx, list(&held, selectShamirHeld, []any{organization.String(), recipient.String()},
+		func(row pgx.CollectableRow) (setup rules.ShamirHeld, err error) {
+			err = row.Scan(&setup.BriefCertificate, &setup.ShareCertificate)
+			return setup, err
+		}))
+	return held, err
+}
+
+// ActiveAmong implements rules.ShamirTx.
+func (t *tx) ActiveAmong(_ context.Context, users []parsec.UserID) (int, error) {
+	ids := make([]string, len(users))
+	for i, user := range users {
+		ids[i] = user.String()
+	}
+	var found bool
+	var active uint64
+	err := t.ask(row(&found, `
+SELECT count(*) FROM organization o JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1 AND u.user_id = ANY ($2::text[]) AND u.revoked_on IS NULL`,
+		[]any{t.organizationName(), ids}, (*unsigned)(&active)))
+	return int(active), err
+}
+
+// ShamirRevealTokenUsed implements rules.ShamirTx.
+func (t *tx) ShamirRevealTokenUsed(_ context.Context, token parsec.UUID) (bool, error) {
+	var used bool
+	err := t.ask(row(&used, `
+SELECT 1 FROM organization o JOIN shamir_recovery s ON s.organization = o.id
+WHERE o.organization_id = $1 AND s.reveal_token = $2`,
+		[]any{t.organizationName(), key(token)}, new(integer)))
+	return used, err
+}
+
+// EndShamirSetup implements rules.ShamirTx.
+func (t *tx) EndShamirSetup(owner parsec.UserID) {
+	t.queue(`
+UPDATE shamir_recovery SET current = false
+FROM organization o JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1 AND u.user_id = $2 AND owner = u.id AND current`,
+		t.organizationName(), owner.String())
+}
+
+// CreateShamirSetup implements rules.ShamirTx.
+func (t *tx) CreateShamirSetup(setup rules.ShamirSetup) {
+	t.queueOne(`
+INSERT INTO shamir_recovery (organization, owner, current, reveal_token, ciphered_data, brief_certificate, threshold, created_on)
+SELECT o.id, u.id, true, $3, $4, $5, $6, $7
+FROM organization o JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1 AND u.user_id = $2`,
+		t.organizationName(), setup.Owner.String(), key(setup.RevealToken), notNull(setup.CipheredData),
+		notNull(setup.BriefCertificate), bounded(setup.Threshold), int64(setup.CreatedOn))
+	for _, share := range setup.Shares {
+		t.queueOne(`
+INSERT INTO shamir_recovery_share (setup, recipient, shares, certificate)
+SELECT s.id, u.id, $4, $5
+FROM organization o
+JOIN shamir_recovery s ON s.organization = o.id AND s.reveal_token = $2
+JOIN user_ u ON u.organization = o.id AND u.user_id = $3
+WHERE o.organization_id = $1`,
+			t.organizationName(), key(setup.RevealToken), share.Recipient.String(), bounded(share.Shares), notNull(share.Certificate))
+	}
+}

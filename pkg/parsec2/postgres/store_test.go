@@ -1,0 +1,221 @@
+//go:build !without_postgresql
+
+package postgres_test
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/parsec2/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
+		return testkit.OpenPostgres(t, testkit.NewPostgres(t), bus)
+	})
+}
+
+// TestModes has the ways to send statements that DSNs may ask for, such as for
+// PgBouncer.
+func TestModes(t *testing.T) {
+	for _, mode := range []string{"exec", "simple_protocol"} {
+		t.Run(mode, func(t *testing.T) {
+			storetest.Exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
+				return testkit.OpenPostgres(t, testkit.NewPostgres(t)+" default_query_exec_mode="+mode, bus)
+			})
+		})
+	}
+}
+
+// TestTwoStores has every second change made by another server.
+func TestTwoStores(t *testing.T) {
+	storetest.Exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
+		dsn := testkit.NewPostgres(t)
+		first := testkit.OpenPostgres(t, dsn, bus)
+		return &alternating{Store: first, writers: [2]rules.Store{first, testkit.OpenPostgres(t, dsn, newBus(t))}}
+	})
+}
+
+// alternating writes through two stores in turn, and reads from one.
+type alternating struct {
+	rules.Store
+	writers [2]rules.Store
+	writes  atomic.Uint64
+}
+
+func (a *alternating) next() rules.Store { return a.writers[a.writes.Add(1)%2] }
+
+func (a *alternating) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
+	return a.next().Update(ctx, scope, rule)
+}
+
+func (a *alternating) ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload rules.BlockUpload, now parsec.DateTime) (rules.BlockReservation, error) {
+	return a.next().ReserveBlock(ctx, organization, user, realm, upload, now)
+}
+
+func (a *alternating) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
+	return a.next().ReleaseBlock(ctx, organization, block, token)
+}
+
+func (a *alternating) TakeHeard(ctx context.Context, organization parsec.OrganizationID, key rules.ConduitKey, side rules.Side, exchange uint64) (rules.ConduitFacts, error) {
+	return a.next().TakeHeard(ctx, organization, key, side, exchange)
+}
+
+func (a *alternating) RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error {
+	return a.next().RenewPresences(ctx, connections, until)
+}
+
+func (a *alternating) Publish(ctx context.Context, e event.Event) error {
+	return a.next().Publish(ctx, e)
+}
+
+func newBus(t testing.TB) *event.Bus {
+	t.Helper()
+	bus := event.NewBus()
+	t.Cleanup(bus.Close)
+	return bus
+}
+
+// options are those of a store of one connection, that tries once.
+func options(dsn string) postgres.Options {
+	return postgres.Options{
+		DSN:            dsn,
+		MaxConnections: 1,
+		Now:            func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) },
+		Logger:         slog.New(slog.DiscardHandler),
+	}
+}
+
+func open(t testing.TB, options postgres.Options, bus *event.Bus) *postgres.Store {
+	t.Helper()
+	store, err := postgres.Open(t.Context(), options, bus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	return store
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+var (
+	acme     = must(parsec.ParseOrganizationID("Acme"))
+	aliceOne = must(parsec.ParseDeviceID("alice@one"))
+	alice    = aliceOne.User()
+
+	theRealm = parsec.RealmID{1}
+	theVlob  = parsec.VlobID{2}
+)
+
+// change runs effects in a transaction of alice.
+func change(t testing.TB, store rules.Store, scope rules.Scope, effects func(tx rules.Tx)) {
+	t.Helper()
+	scope.Organization, scope.Author = acme, aliceOne
+	err := store.Update(t.Context(), scope, func(tx rules.Tx) error {
+		effects(tx)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// populate creates Acme with alice, her realm, and a vlob of one version.
+func populate(t testing.TB, store rules.Store) {
+	t.Helper()
+	change(t, store, rules.Scope{LockOrganization: true}, func(tx rules.Tx) {
+		tx.PutOrganization(rules.Organization{ID: acme})
+		tx.CreateUser(rules.User{ID: alice, Profile: parsec.ProfileAdmin})
+		tx.CreateDevice(rules.Device{ID: aliceOne})
+	})
+	change(t, store, rules.Scope{Realm: theRealm, By: rules.RealmExclusive}, func(tx rules.Tx) {
+		tx.CreateRealm(0)
+		tx.AddRole(rules.RoleCertificate{Realm: theRealm, User: alice, Role: parsec.RoleOwner, Author: aliceOne})
+	})
+	change(t, store, rules.Scope{Realm: theRealm, Vlob: theVlob, By: rules.RealmVlobCreate}, func(tx rules.Tx) {
+		tx.WriteVlob(rules.VlobVersion{Version: 1, Blob: []byte("one"), Author: aliceOne}, 1, nil)
+	})
+}
+
+// updateVlob writes the next version, with its event.
+func updateVlob(ctx context.Context, store rules.Store) error {
+	scope := rules.Scope{Organization: acme, Author: aliceOne, Vlob: theVlob, By: rules.RealmVlobUpdate}
+	return store.Update(ctx, scope, func(tx rules.Tx) error {
+		realm, _ := tx.Realm()
+		vlob, _ := tx.Vlob()
+		checkpoint := realm.Checkpoint + 1
+		tx.WriteVlob(rules.VlobVersion{Version: vlob.Version + 1, Blob: []byte("next"), Author: aliceOne}, checkpoint, nil)
+		tx.Emit(event.Event{Organization: acme, Author: aliceOne, Body: event.RealmVlobsUpdated{
+			Realm: theRealm, Checkpoint: checkpoint, Source: theVlob, SourceVersion: vlob.Version + 1,
+		}})
+		return nil
+	})
+}
+
+// checkpoint reads that of the realm.
+func checkpoint(t testing.TB, store rules.Store) uint64 {
+	t.Helper()
+	realm, _, err := store.Realm(t.Context(), acme, theRealm, alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return realm.Checkpoint
+}
+
+// direct is a connection of the test's own to a database.
+func direct(t testing.TB, dsn string) *pgx.Conn {
+	t.Helper()
+	connection, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close(context.WithoutCancel(t.Context())) })
+	return connection
+}
+
+func execute(t testing.TB, connection *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	if _, err := connection.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// number reads one number.
+func number(t testing.TB, connection *pgx.Conn, sql string, args ...any) (value int64) {
+	t.Helper()
+	if err := connection.QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return value
+}
+
+// await waits until a condition holds.
+func await(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: not within a minute", what)
+		}
+	}
+}

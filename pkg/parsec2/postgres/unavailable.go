@@ -1,0 +1,67 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"parsec-server/pkg/parsec2/rules"
+)
+
+// unavailableError makes an error a rules.ErrUnavailable.
+type unavailableError struct{ cause error }
+
+func (e *unavailableError) Error() string   { return e.cause.Error() }
+func (e *unavailableError) Unwrap() []error { return []error{rules.ErrUnavailable, e.cause} }
+
+// classified makes the errors that are no fault of the command, and may be over
+// when it is sent again, a rules.ErrUnavailable.
+func classified(err error) error {
+	if err == nil || !isUnavailable(err) {
+		return explained(err)
+	}
+	return &unavailableError{err}
+}
+
+// explained says what to do about an error that only poolers cause.
+func explained(err error) error {
+	refusal, refused := errors.AsType[*pgconn.PgError](err)
+	if refused && (refusal.Code == "26000" || refusal.Code == "42P05") { // invalid_sql_statement_name, duplicate_prepared_statement
+		return fmt.Errorf("%w: a pooler gives each transaction another session, so add default_query_exec_mode=exec to the DSN", err)
+	}
+	return err
+}
+
+func isUnavailable(err error) bool {
+	if isLost(err) || isReadOnly(err) || errors.Is(err, errNotServing) || errors.Is(err, errRaced) {
+		return true
+	}
+	if refusal, refused := errors.AsType[*pgconn.PgError](err); refused {
+		return isUnavailableCode(refusal.Code)
+	}
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	return connecting || isTransient(err)
+}
+
+// isUnavailableCode judges what PostgreSQL answers.
+func isUnavailableCode(code string) bool {
+	switch code {
+	case "55P03", "25P03", "25P04", // lock_not_available, idle_in_transaction_session_timeout, transaction_timeout
+		"40001", "40P01": // serialization_failure, deadlock_detected: again and again
+		return true
+	}
+	for _, class := range []string{
+		"08", // connection_exception
+		"28", // invalid_authorization_specification: of new connections, while a password is replaced
+		"53", // insufficient_resources, disk_full among them
+		"57", // operator_intervention: the server stops, a statement takes too long
+		"58", // system_error, io_error among them
+	} {
+		if strings.HasPrefix(code, class) {
+			return true
+		}
+	}
+	return false
+}

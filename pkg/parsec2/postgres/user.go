@@ -1,0 +1,334 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+const (
+	// userColumns and deviceColumns are of rows that may be missing.
+	userColumns = `u.user_id, u.profile, u.human_email, u.human_label, u.certificate, u.redacted_certificate,
+    u.certifier, u.created_on, u.revoked_certificate, u.revoked_certifier, u.revoked_on, u.frozen`
+	deviceColumns = `u.user_id || '@' || d.name, d.label, d.verify_key, d.certificate, d.redacted_certificate,
+    d.certifier, d.created_on`
+)
+
+type userRow struct {
+	value      rules.User
+	email      string
+	label      []byte
+	revocation rules.Revocation
+	revokedOn  *int64
+}
+
+func (r *userRow) targets() []any {
+	u := &r.value
+	return []any{
+		parsed{&u.ID}, parsed{&u.Profile}, (*text)(&r.email), &r.label, &u.Certificate, &u.RedactedCertificate,
+		parsed{&u.Certifier}, (*integer)(&u.CreatedOn), &r.revocation.Certificate, parsed{&r.revocation.Certifier},
+		&r.revokedOn, (*flag)(&u.Frozen),
+	}
+}
+
+// facts are the caller's but for their bytes.
+func (r *userRow) facts() (*rules.User, error) {
+	u := r.value
+	var err error
+	if r.email != "" {
+		u.HumanHandle, err = parsec.ParseHumanHandle(r.email, string(r.label))
+	}
+	if r.revokedOn != nil {
+		r.revocation.On = parsec.DateTime(*r.revokedOn)
+		u.Revocation = new(r.revocation)
+	}
+	return &u, err
+}
+
+type deviceRow struct {
+	value            rules.Device
+	label, verifyKey []byte
+}
+
+func (r *deviceRow) targets() []any {
+	d := &r.value
+	return []any{
+		parsed{&d.ID}, &r.label, &r.verifyKey, &d.Certificate, &d.RedactedCertificate,
+		parsed{&d.Certifier}, (*integer)(&d.CreatedOn),
+	}
+}
+
+func (r *deviceRow) facts() (device rules.Device, err error) {
+	device = r.value
+	device.VerifyKey = parsec.VerifyKey(r.verifyKey)
+	if r.label != nil {
+		device.Label, err = parsec.ParseDeviceLabel(string(r.label))
+	}
+	return device, err
+}
+
+func scanDevice(row pgx.CollectableRow) (rules.Device, error) {
+	var device deviceRow
+	if err := row.Scan(device.targets()...); err != nil {
+		return rules.Device{}, err
+	}
+	return device.facts()
+}
+
+// Authentication implements rules.UserReader.
+func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, id parsec.DeviceID) (rules.AuthenticationFacts, error) {
+	var found bool
+	var facts rules.AuthenticationFacts
+	var inOrganization organizationRow
+	var user userRow
+	var device deviceRow
+	targets := append(append(inOrganization.targets(), user.targets()...), device.targets()...)
+	err := s.one(ctx, row(&found, selectDevice,
+		[]any{organization.String(), id.User().String(), id.Name().String()}, targets...))
+	if err != nil || !found {
+		return facts, err
+	}
+	facts.Organization = inOrganization.facts()
+	if user.value.ID == (parsec.UserID{}) {
+		return facts, nil
+	}
+	if facts.User, err = user.facts(); err != nil || device.value.ID == (parsec.DeviceID{}) {
+		return facts, err
+	}
+	value, err := device.facts()
+	facts.Device = &value
+	return facts, err
+}
+
+const selectDevice = "SELECT " + organizationColumns + ", " + userColumns + ", " + deviceColumns + `
+FROM organization o
+LEFT JOIN user_ u ON u.organization = o.id AND u.user_id = $2
+LEFT JOIN device d ON d.user_ = u.id AND d.name = $3
+WHERE o.organization_id = $1`
+
+const (
+	selectUser = "SELECT " + userColumns + `
+FROM organization o JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1 AND u.user_id = $2`
+
+	selectDevices = "SELECT " + deviceColumns + `
+FROM organization o JOIN user_ u ON u.organization = o.id JOIN device d ON d.user_ = u.id
+WHERE o.organization_id = $1 AND u.user_id = $2
+ORDER BY d.id`
+
+	// selectTrustchain follows docs/protocol/commands.md §4: the devices that
+	// certify the user, its revocation or its devices, then those that certify
+	// these.
+	selectTrustchain = `
+WITH RECURSIVE chain(organization, certifier) AS (
+    SELECT o.id, c.certifier
+    FROM organization o
+    JOIN user_ u ON u.organization = o.id
+    LEFT JOIN device d ON d.user_ = u.id
+    CROSS JOIN LATERAL (VALUES (u.certifier), (u.revoked_certifier), (d.certifier)) c(certifier)
+    WHERE o.organization_id = $1 AND u.user_id = $2 AND c.certifier <> ''
+  UNION
+    SELECT chain.organization, c.certifier
+    FROM chain
+    JOIN user_ u ON u.organization = chain.organization AND u.user_id = split_part(chain.certifier, '@', 1)
+    JOIN device d ON d.user_ = u.id AND d.name = split_part(chain.certifier, '@', 2)
+    CROSS JOIN LATERAL (VALUES (u.certifier), (u.revoked_certifier), (d.certifier)) c(certifier)
+    WHERE c.certifier <> ''
+)
+SELECT ` + userColumns + ", " + deviceColumns + `
+FROM chain
+JOIN user_ u ON u.organization = chain.organization AND u.user_id = split_part(chain.certifier, '@', 1)
+JOIN device d ON d.user_ = u.id AND d.name = split_part(chain.certifier, '@', 2)`
+)
+
+// link is a device of a trustchain, and its user.
+type link struct {
+	user   rules.User
+	device rules.Device
+}
+
+func scanLink(row pgx.CollectableRow) (link, error) {
+	var user userRow
+	var device deviceRow
+	if err := row.Scan(append(user.targets(), device.targets()...)...); err != nil {
+		return link{}, err
+	}
+	userFacts, err := user.facts()
+	if err != nil {
+		return link{}, err
+	}
+	deviceFacts, err := device.facts()
+	return link{*userFacts, deviceFacts}, err
+}
+
+// UserAndDevices implements rules.UserReader.
+func (s *Store) UserAndDevices(ctx context.Context, organization parsec.OrganizationID, id parsec.UserID) (rules.UserFacts, bool, error) {
+	var found bool
+	var user userRow
+	var facts rules.UserFacts
+	var chain []link
+	args := []any{organization.String(), id.String()}
+	err := s.snapshot(ctx,
+		row(&found, selectUser, args, user.targets()...),
+		list(&facts.Devices, selectDevices, args, scanDevice),
+		list(&chain, selectTrustchain, args, scanLink))
+	if err != nil || !found {
+		return rules.UserFacts{}, false, err
+	}
+	value, err := user.facts()
+	if err != nil {
+		return rules.UserFacts{}, false, err
+	}
+	facts.User = *value
+	users := map[parsec.UserID]bool{}
+	for _, link := range chain {
+		facts.ChainDevices = append(facts.ChainDevices, link.device)
+		if !users[link.user.ID] {
+			users[link.user.ID] = true
+			facts.ChainUsers = append(facts.ChainUsers, link.user)
+		}
+	}
+	return facts, true, nil
+}
+
+// Author implements rules.UserTx.
+func (t *tx) Author() (*rules.User, bool) {
+	return t.author, t.author != nil
+}
+
+// User implements rules.UserTx.
+func (t *tx) User(_ context.Context, id parsec.UserID) (*rules.User, bool, error) {
+	var found bool
+	var user userRow
+	err := t.ask(row(&found, selectUser, []any{t.organizationName(), id.String()}, user.targets()...))
+	if err != nil || !found {
+		return nil, false, err
+	}
+	facts, err := user.facts()
+	return facts, true, err
+}
+
+// UserByEmail implements rules.UserTx.
+func (t *tx) UserByEmail(_ context.Context, email string) (*rules.User, bool, error) {
+	var found bool
+	var user userRow
+	err := t.ask(row(&found, "SELECT "+userColumns+`
+FROM organization o JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1 AND u.human_email = $2 AND u.revoked_on IS NULL`,
+		[]any{t.organizationName(), email}, user.targets()...))
+	if err != nil || !found {
+		return nil, false, err
+	}
+	facts, err := user.facts()
+	return facts, true, err
+}
+
+// Device implements rules.UserTx.
+func (t *tx) Device(_ context.Context, id parsec.DeviceID) (*rules.Device, bool, error) {
+	var devices []rules.Device
+	err := t.ask(list(&devices, "SELECT "+deviceColumns+`
+FROM organization o JOIN user_ u ON u.organization = o.id JOIN device d ON d.user_ = u.id
+WHERE o.organization_id = $1 AND u.user_id = $2 AND d.name = $3`,
+		[]any{t.organizationName(), id.User().String(), id.Name().String()}, scanDevice))
+	if err != nil || len(devices) == 0 {
+		return nil, false, err
+	}
+	return &devices[0], true, nil
+}
+
+// HumanTaken implements rules.UserTx.
+func (t *tx) HumanTaken(_ context.Context, email string) (bool, error) {
+	var taken bool
+	err := t.ask(row(&taken, `
+SELECT 1 FROM organization o JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1 AND u.human_email = $2 AND u.revoked_on IS NULL`,
+		[]any{t.organizationName(), email}, new(integer)))
+	return taken, err
+}
+
+// ActiveUsers implements rules.UserTx.
+func (t *tx) ActiveUsers(context.Context) (users, administrators uint64, err error) {
+	var found bool
+	err = t.ask(row(&found, `
+SELECT coalesce(sum(c.users), 0)::bigint,
+    coalesce(sum(c.users) FILTER (WHERE c.profile = $2 AND NOT c.frozen), 0)::bigint
+FROM organization o JOIN user_count c ON c.organization = o.id
+WHERE o.organization_id = $1 AND NOT c.revoked`,
+		[]any{t.organizationName(), string(parsec.ProfileAdmin)}, (*unsigned)(&users), (*unsigned)(&administrators)))
+	return users, administrators, err
+}
+
+// countUsers ends a statement that has the rows (organization, profile,
+// revoked, frozen, users) to add.
+const countUsers = `
+ON CONFLICT (organization, profile, revoked, frozen) DO UPDATE SET users = c.users + excluded.users`
+
+// CreateUser implements rules.UserTx.
+func (t *tx) CreateUser(user rules.User) {
+	var email *string
+	var label []byte
+	if user.HumanHandle != (parsec.HumanHandle{}) {
+		email, label = new(user.HumanHandle.Email()), []byte(user.HumanHandle.Label())
+	}
+	t.queueOne(`
+WITH created AS (
+    INSERT INTO user_ (organization, user_id, profile, human_email, human_label, certificate, redacted_certificate,
+        certifier, created_on, frozen)
+    SELECT o.id, $2, $3, $4, $5, $6, $7, $8, $9, false FROM organization o WHERE o.organization_id = $1
+    RETURNING organization, profile
+)
+INSERT INTO user_count AS c (organization, profile, revoked, frozen, users)
+SELECT organization, profile, false, false, 1 FROM created`+countUsers,
+		t.organizationName(), user.ID.String(), string(user.Profile), email, label, notNull(user.Certificate),
+		notNull(user.RedactedCertificate), user.Certifier.String(), int64(user.CreatedOn))
+}
+
+// CreateDevice implements rules.UserTx.
+func (t *tx) CreateDevice(device rules.Device) {
+	var label []byte
+	if device.Label != (parsec.DeviceLabel{}) {
+		label = []byte(device.Label.String())
+	}
+	t.queueOne(`
+INSERT INTO device (user_, name, label, verify_key, certificate, redacted_certificate, certifier, created_on)
+SELECT u.id, $3, $4, $5, $6, $7, $8, $9 FROM organization o JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1 AND u.user_id = $2`,
+		t.organizationName(), device.ID.User().String(), device.ID.Name().String(), label, device.VerifyKey[:],
+		notNull(device.Certificate), notNull(device.RedactedCertificate), device.Certifier.String(), int64(device.CreatedOn))
+}
+
+// RevokeUser implements rules.UserTx.
+func (t *tx) RevokeUser(id parsec.UserID, revocation rules.Revocation) {
+	t.queue(`
+WITH before AS (
+    SELECT u.id, u.organization, u.profile, u.frozen
+    FROM organization o JOIN user_ u ON u.organization = o.id
+    WHERE o.organization_id = $1 AND u.user_id = $2 AND u.revoked_on IS NULL
+), changed AS (
+    UPDATE user_ SET revoked_certificate = $3, revoked_certifier = $4, revoked_on = $5
+    FROM before WHERE user_.id = before.id
+)
+INSERT INTO user_count AS c (organization, profile, revoked, frozen, users)
+SELECT organization, profile, change.revoked, frozen, change.users
+FROM before, (VALUES (false, -1), (true, 1)) change(revoked, users)`+countUsers,
+		t.organizationName(), id.String(), notNull(revocation.Certificate), revocation.Certifier.String(), int64(revocation.On))
+}
+
+// FreezeUser implements rules.UserTx.
+func (t *tx) FreezeUser(id parsec.UserID, frozen bool) {
+	t.queue(`
+WITH before AS (
+    SELECT u.id, u.organization, u.profile, u.revoked_on IS NOT NULL AS revoked
+    FROM organization o JOIN user_ u ON u.organization = o.id
+    WHERE o.organization_id = $1 AND u.user_id = $2 AND u.frozen <> $3
+), changed AS (
+    UPDATE user_ SET frozen = $3 FROM before WHERE user_.id = before.id
+)
+INSERT INTO user_count AS c (organization, profile, revoked, frozen, users)
+SELECT organization, profile, revoked, change.frozen, change.users
+FROM before, (VALUES (NOT $3, -1), ($3, 1)) change(frozen, users)`+countUsers,
+		t.organizationName(), id.String(), frozen)
+}

@@ -1,0 +1,247 @@
+package rules
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/protocol"
+)
+
+// The limits of docs/protocol/commands.md §9.
+const (
+	invitationV1Validity = 3600 * time.Second
+	invitationV1Wait     = 300 * time.Second
+)
+
+// UserInvite invites a user, then waits for its claim
+// (docs/protocol/commands.md §9).
+func (r *Rules) UserInvite(ctx context.Context, author *Author, request *protocol.UserInviteRequest) (*protocol.UserInviteReply, error) {
+	if err := checkAdministrator(author); err != nil {
+		return nil, err
+	}
+	topic := event.UserInviteTopic(author.Organization, request.UserID)
+	claimed, err := r.waitV1(ctx, topic, is[event.UserClaimed], func() error {
+		return r.inviteV1(ctx, author, InviteeV1{User: request.UserID})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.UserInviteReply{EncryptedClaim: claimed.(event.UserClaimed).EncryptedClaim}, nil
+}
+
+// DeviceInvite invites a device of the author's user, then waits for its claim
+// (docs/protocol/commands.md §9).
+func (r *Rules) DeviceInvite(ctx context.Context, author *Author, request *protocol.DeviceInviteRequest) (*protocol.DeviceInviteReply, error) {
+	device := author.User().Device(request.InvitedDeviceName)
+	topic := event.DeviceInviteTopic(author.Organization, device)
+	claimed, err := r.waitV1(ctx, topic, is[event.DeviceClaimed], func() error {
+		return r.inviteV1(ctx, author, InviteeV1{Device: device})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.DeviceInviteReply{EncryptedClaim: claimed.(event.DeviceClaimed).EncryptedClaim}, nil
+}
+
+// inviteV1 creates or replaces an invitation. The date is the only thing that
+// ends it: the existence of the invitee hides it.
+func (r *Rules) inviteV1(ctx context.Context, author *Author, invitee InviteeV1) error {
+	return r.update(ctx, author, Scope{}, func(tx Tx, now parsec.DateTime) error {
+		exists, err := inviteeExists(ctx, tx, invitee)
+		if err != nil {
+			return err
+		}
+		if exists {
+			return protocol.Refuse(protocol.StatusAlreadyExists, "The invited user or device already exists.")
+		}
+		tx.PutInvitationV1(invitee, InvitationV1{Creator: author.Device, CreatedOn: now})
+		return nil
+	})
+}
+
+func inviteeExists(ctx context.Context, tx Tx, invitee InviteeV1) (exists bool, err error) {
+	if invitee.User != (parsec.UserID{}) {
+		_, exists, err = tx.User(ctx, invitee.User)
+	} else {
+		_, exists, err = tx.Device(ctx, invitee.Device)
+	}
+	return exists, err
+}
+
+// UserCancelInvitation ends an invitation, if there is one
+// (docs/protocol/commands.md §9).
+func (r *Rules) UserCancelInvitation(ctx context.Context, author *Author, request *protocol.UserCancelInvitationRequest) (*protocol.UserCancelInvitationReply, error) {
+	if err := checkAdministrator(author); err != nil {
+		return nil, err
+	}
+	err := r.cancelV1(ctx, author, InviteeV1{User: request.UserID}, event.UserInvitationCancelled{User: request.UserID})
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.UserCancelInvitationReply{}, nil
+}
+
+// DeviceCancelInvitation ends an invitation, if there is one
+// (docs/protocol/commands.md §9).
+func (r *Rules) DeviceCancelInvitation(ctx context.Context, author *Author, request *protocol.DeviceCancelInvitationRequest) (*protocol.DeviceCancelInvitationReply, error) {
+	device := author.User().Device(request.InvitedDeviceName)
+	err := r.cancelV1(ctx, author, InviteeV1{Device: device}, event.DeviceInvitationCancelled{Device: device})
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.DeviceCancelInvitationReply{}, nil
+}
+
+func (r *Rules) cancelV1(ctx context.Context, author *Author, invitee InviteeV1, cancelled event.Body) error {
+	return r.update(ctx, author, Scope{}, func(tx Tx, _ parsec.DateTime) error {
+		_, found, err := tx.InvitationV1(ctx, invitee)
+		if err != nil || !found {
+			return err
+		}
+		tx.DeleteInvitationV1(invitee)
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: cancelled})
+		return nil
+	})
+}
+
+// UserGetInvitationCreator tells who invites a user
+// (docs/protocol/commands.md §9).
+func (r *Rules) UserGetInvitationCreator(ctx context.Context, anonymous *Anonymous, request *protocol.UserGetInvitationCreatorRequest) (*protocol.InvitationCreatorReply, error) {
+	return r.invitationV1Creator(ctx, anonymous.Organization, InviteeV1{User: request.InvitedUserID})
+}
+
+// DeviceGetInvitationCreator tells who invites a device
+// (docs/protocol/commands.md §9).
+func (r *Rules) DeviceGetInvitationCreator(ctx context.Context, anonymous *Anonymous, request *protocol.DeviceGetInvitationCreatorRequest) (*protocol.InvitationCreatorReply, error) {
+	return r.invitationV1Creator(ctx, anonymous.Organization, InviteeV1{Device: request.InvitedDeviceID})
+}
+
+func (r *Rules) invitationV1Creator(ctx context.Context, organization parsec.OrganizationID, invitee InviteeV1) (*protocol.InvitationCreatorReply, error) {
+	invitation, err := r.validInvitationV1(ctx, organization, invitee)
+	if err != nil {
+		return nil, err
+	}
+	facts, found, err := r.store.UserAndDevices(ctx, organization, invitation.Creator.User())
+	if err != nil {
+		return nil, err
+	}
+	device := findDevice(facts.Devices, invitation.Creator)
+	if !found || device == nil {
+		return nil, fmt.Errorf("read the creator of an invitation: no device %s", invitation.Creator)
+	}
+	return &protocol.InvitationCreatorReply{
+		DeviceCertificate: device.Certificate,
+		UserCertificate:   facts.User.Certificate,
+		Trustchain:        facts.trustchainOf(device),
+	}, nil
+}
+
+// validInvitationV1 refuses an invitation that may not be claimed any more as
+// one that never was.
+func (r *Rules) validInvitationV1(ctx context.Context, organization parsec.OrganizationID, invitee InviteeV1) (*InvitationV1, error) {
+	now := r.now()
+	facts, err := r.store.InvitationV1(ctx, organization, invitee)
+	if err != nil {
+		return nil, err
+	}
+	if facts.Invitation == nil || facts.InviteeExists || now.Sub(facts.Invitation.CreatedOn) >= invitationV1Validity {
+		return nil, protocol.Refuse(protocol.StatusNotFound, "No such invitation.")
+	}
+	return facts.Invitation, nil
+}
+
+// UserClaim answers an invitation, then waits for the creation of the user
+// (docs/protocol/commands.md §9).
+func (r *Rules) UserClaim(ctx context.Context, anonymous *Anonymous, request *protocol.UserClaimRequest) (*protocol.UserClaimReply, error) {
+	user := request.InvitedUserID
+	decided := func(body event.Body) bool {
+		return is[event.UserCreated](body) || is[event.UserInvitationCancelled](body)
+	}
+	decision, err := r.waitV1(ctx, event.UserInviteTopic(anonymous.Organization, user), decided, func() error {
+		return r.claimV1(ctx, anonymous.Organization, InviteeV1{User: user},
+			event.UserClaimed{User: user, EncryptedClaim: request.EncryptedClaim})
+	})
+	if err != nil {
+		return nil, err
+	}
+	created, ok := decision.(event.UserCreated)
+	if !ok {
+		return nil, errClaimDenied
+	}
+	return &protocol.UserClaimReply{
+		UserCertificate: created.UserCertificate, DeviceCertificate: created.DeviceCertificate,
+	}, nil
+}
+
+// DeviceClaim answers an invitation, then waits for the creation of the device
+// (docs/protocol/commands.md §9).
+func (r *Rules) DeviceClaim(ctx context.Context, anonymous *Anonymous, request *protocol.DeviceClaimRequest) (*protocol.DeviceClaimReply, error) {
+	device := request.InvitedDeviceID
+	decided := func(body event.Body) bool {
+		return is[event.DeviceCreated](body) || is[event.DeviceInvitationCancelled](body)
+	}
+	decision, err := r.waitV1(ctx, event.DeviceInviteTopic(anonymous.Organization, device), decided, func() error {
+		return r.claimV1(ctx, anonymous.Organization, InviteeV1{Device: device},
+			event.DeviceClaimed{Device: device, EncryptedClaim: request.EncryptedClaim})
+	})
+	if err != nil {
+		return nil, err
+	}
+	created, ok := decision.(event.DeviceCreated)
+	if !ok {
+		return nil, errClaimDenied
+	}
+	return &protocol.DeviceClaimReply{
+		DeviceCertificate: created.DeviceCertificate, EncryptedAnswer: created.EncryptedAnswer,
+	}, nil
+}
+
+var errClaimDenied = protocol.Refuse(protocol.StatusDenied, "The invitation is cancelled.")
+
+// claimV1 hands the claim to whoever waits for it. It is not stored.
+func (r *Rules) claimV1(ctx context.Context, organization parsec.OrganizationID, invitee InviteeV1, claimed event.Body) error {
+	if _, err := r.validInvitationV1(ctx, organization, invitee); err != nil {
+		return err
+	}
+	return r.store.Publish(ctx, event.Event{Organization: organization, Body: claimed})
+}
+
+// waitV1 returns the first event of the topic that is wanted. It listens
+// before trigger runs, so that what trigger causes is not missed; an error of
+// trigger ends the wait. It ends with ctx.Err() when ctx is done, and refuses
+// with timeout after invitationV1Wait.
+func (r *Rules) waitV1(ctx context.Context, topic event.Topic, wanted func(event.Body) bool, trigger func() error) (event.Body, error) {
+	received := make(chan event.Body, 1)
+	subscription := r.bus.Subscribe(func(e event.Event) {
+		if !wanted(e.Body) {
+			return
+		}
+		select {
+		case received <- e.Body:
+		default: // The first one decides.
+		}
+	}, topic)
+	defer subscription.Close()
+	if err := trigger(); err != nil {
+		return nil, err
+	}
+	timer := time.NewTimer(invitationV1Wait)
+	defer timer.Stop()
+	select {
+	case body := <-received:
+		return body, nil
+	case <-timer.C:
+		return nil, protocol.Refuse(protocol.StatusTimeout, "Nobody answered in time.")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// is tells whether body has the type B.
+func is[B event.Body](body event.Body) bool {
+	_, ok := body.(B)
+	return ok
+}

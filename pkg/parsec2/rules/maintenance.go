@@ -1,0 +1,167 @@
+package rules
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/protocol"
+)
+
+const (
+	// maxReencryptionBatch bounds the items of one batch
+	// (docs/protocol/commands.md §8).
+	maxReencryptionBatch = 1000
+	// batchEnvelope is more than what a message that saves a batch holds beside
+	// its items, in bytes.
+	batchEnvelope = 1 << 10
+)
+
+// RealmStartReencryption opens the next encryption revision of a realm and
+// sends its key to every participant (docs/protocol/commands.md §6).
+func (r *Rules) RealmStartReencryption(ctx context.Context, author *Author, request *protocol.RealmStartReencryptionRequest) (*protocol.RealmStartReencryptionReply, error) {
+	err := r.update(ctx, author, Scope{Realm: request.RealmID, By: RealmExclusive}, func(tx Tx, now parsec.DateTime) error {
+		if !protocol.InBallpark(now, request.Timestamp) {
+			return protocol.RefuseBadTimestamp(now, request.Timestamp)
+		}
+		realm, found := tx.Realm()
+		if !found {
+			return errRealmNotFound
+		}
+		if err := cmp.Or(
+			realm.checkNoMaintenance(),
+			realm.checkNextRevision(request.EncryptionRevision),
+			realm.Member.checkOwner(),
+			realm.checkNotDeleted(now),
+		); err != nil {
+			return err
+		}
+		participants, err := tx.Participants(ctx)
+		if err != nil {
+			return err
+		}
+		if err := checkParticipants(participants, request.PerParticipantMessage); err != nil {
+			return err
+		}
+		tx.StartMaintenance(Maintenance{
+			Type:      parsec.MaintenanceReencryption,
+			StartedOn: request.Timestamp,
+			StartedBy: author.Device,
+		})
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.RealmMaintenanceStarted{
+			Realm: realm.ID, EncryptionRevision: request.EncryptionRevision,
+		}})
+		slices.SortFunc(participants, func(x, y parsec.UserID) int { return strings.Compare(x.String(), y.String()) })
+		return sendMessages(ctx, tx, author, request.Timestamp, participants, func(participant parsec.UserID) []byte {
+			return request.PerParticipantMessage[participant]
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.RealmStartReencryptionReply{}, nil
+}
+
+// checkParticipants wants one message for each participant, and no other.
+func checkParticipants(participants []parsec.UserID, messages map[parsec.UserID][]byte) error {
+	missing := func(participant parsec.UserID) bool {
+		_, found := messages[participant]
+		return !found
+	}
+	if len(participants) != len(messages) || slices.ContainsFunc(participants, missing) {
+		return protocol.Refuse(protocol.StatusParticipantMismatch, "The messages are not for exactly the participants of the realm.")
+	}
+	return nil
+}
+
+// RealmFinishReencryption closes a reencryption that has saved every version
+// (docs/protocol/commands.md §6). A realm without vlob has nothing to save.
+func (r *Rules) RealmFinishReencryption(ctx context.Context, author *Author, request *protocol.RealmFinishReencryptionRequest) (*protocol.RealmFinishReencryptionReply, error) {
+	err := r.update(ctx, author, Scope{Realm: request.RealmID, By: RealmExclusive}, func(tx Tx, now parsec.DateTime) error {
+		realm, found := tx.Realm()
+		if !found {
+			return errRealmNotFound
+		}
+		if err := cmp.Or(
+			realm.Member.checkOwner(),
+			realm.checkNotDeleted(now),
+			realm.checkMaintained(),
+			realm.checkRevision(request.EncryptionRevision),
+		); err != nil {
+			return err
+		}
+		total, done, err := tx.ReencryptionProgress(ctx)
+		if err != nil {
+			return err
+		}
+		if done != total {
+			return protocol.Refuse(protocol.StatusMaintenanceError, "Some data is not reencrypted yet.")
+		}
+		tx.FinishMaintenance()
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.RealmMaintenanceFinished{
+			Realm: realm.ID, EncryptionRevision: realm.EncryptionRevision,
+		}})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.RealmFinishReencryptionReply{}, nil
+}
+
+// checkBatch is the table of both batch commands after the realm's existence
+// (docs/protocol/commands.md §8).
+func (r *Realm) checkBatch(now parsec.DateTime, revision uint64) error {
+	return cmp.Or(
+		r.checkNotDeleted(now),
+		r.checkMaintained(),
+		r.checkRevision(revision),
+		r.Member.checkOwner(),
+	)
+}
+
+// VlobGetReencryptionBatch gives versions that are left to reencrypt
+// (docs/protocol/commands.md §8): what saves them fits in a message of
+// saveBytes, at least a bin and 64 KiB, since what is reencrypted is as long as
+// before.
+func (r *Rules) VlobGetReencryptionBatch(ctx context.Context, author *Author, request *protocol.VlobGetReencryptionBatchRequest, saveBytes uint64) (*protocol.VlobGetReencryptionBatchReply, error) {
+	realm, batch, found, err := r.store.ReencryptionBatch(ctx, author.Organization, author.User(), BatchSelection{
+		Realm: request.RealmID, Role: parsec.RoleOwner,
+		Items: min(request.Size, maxReencryptionBatch), Bytes: saveBytes - batchEnvelope,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, errRealmNotFound
+	}
+	if err := realm.checkBatch(r.now(), request.EncryptionRevision); err != nil {
+		return nil, err
+	}
+	return &protocol.VlobGetReencryptionBatchReply{Batch: batch}, nil
+}
+
+// VlobSaveReencryptionBatch saves reencrypted versions; the first save of each
+// stays (docs/protocol/commands.md §8).
+func (r *Rules) VlobSaveReencryptionBatch(ctx context.Context, author *Author, request *protocol.VlobSaveReencryptionBatchRequest) (*protocol.VlobSaveReencryptionBatchReply, error) {
+	reply := &protocol.VlobSaveReencryptionBatchReply{}
+	err := r.update(ctx, author, Scope{Realm: request.RealmID, By: RealmExclusive}, func(tx Tx, now parsec.DateTime) error {
+		realm, found := tx.Realm()
+		if !found {
+			return errRealmNotFound
+		}
+		if err := realm.checkBatch(now, request.EncryptionRevision); err != nil {
+			return err
+		}
+		var err error
+		reply.Total, reply.Done, err = tx.SaveReencrypted(ctx, request.Batch)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return reply, nil
+}

@@ -1,0 +1,155 @@
+package rules
+
+import (
+	"context"
+	"crypto/subtle"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/protocol"
+)
+
+// defaultMinimumArchivingPeriod is 30 days, in seconds
+// (docs/protocol/administration.md §1).
+const defaultMinimumArchivingPeriod = 30 * 24 * 3600
+
+var errOrganizationNotFound = protocol.Refuse(protocol.StatusNotFound, "No such organization.")
+
+// OrganizationStats sums up the organization of an ADMIN
+// (docs/protocol/commands.md §5).
+func (r *Rules) OrganizationStats(ctx context.Context, author *Author, _ *protocol.OrganizationStatsRequest) (*protocol.OrganizationStatsReply, error) {
+	if err := checkAdministrator(author); err != nil {
+		return nil, err
+	}
+	statistics, err := r.StatisticsOf(ctx, author.Organization)
+	if err != nil {
+		return nil, err
+	}
+	active, revoked := statistics.Users()
+	reply := &protocol.OrganizationStatsReply{
+		DataSize:     statistics.DataSize,
+		MetadataSize: statistics.MetadataSize,
+		Realms:       statistics.Realms,
+		Users:        active + revoked,
+		ActiveUsers:  active,
+	}
+	for _, profile := range parsec.UserProfiles {
+		reply.UsersPerProfileDetail = append(reply.UsersPerProfileDetail, protocol.ProfileDetail{
+			Profile: profile, Active: statistics.Active[profile], Revoked: statistics.Revoked[profile],
+		})
+	}
+	return reply, nil
+}
+
+// existingOrganization refuses an organization that does not exist.
+func (r *Rules) existingOrganization(ctx context.Context, id parsec.OrganizationID) (*Organization, error) {
+	organization, err := r.FindOrganization(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if organization == nil {
+		return nil, errOrganizationNotFound
+	}
+	return organization, nil
+}
+
+// OrganizationConfig gives the settings of the organization
+// (docs/protocol/commands.md §5).
+func (r *Rules) OrganizationConfig(ctx context.Context, author *Author, _ *protocol.OrganizationConfigRequest) (*protocol.OrganizationConfigReply, error) {
+	organization, err := r.existingOrganization(ctx, author.Organization)
+	if err != nil {
+		return nil, err
+	}
+	reply := &protocol.OrganizationConfigReply{
+		UserProfileOutsiderAllowed: organization.UserProfileOutsiderAllowed,
+		ActiveUsersLimit:           organization.ActiveUsersLimit,
+		MinimumArchivingPeriod:     organization.MinimumArchivingPeriod,
+	}
+	if !organization.Sequestered() {
+		return reply, nil
+	}
+	services, err := r.store.SequesterServices(ctx, author.Organization)
+	if err != nil {
+		return nil, err
+	}
+	reply.SequesterAuthorityCertificate = organization.SequesterAuthorityCertificate
+	reply.SequesterServicesCertificates = servicesCertificates(enabledServices(services))
+	return reply, nil
+}
+
+// OrganizationBootstrap creates the first user of an organization and binds
+// its root key (docs/protocol/administration.md §3).
+func (r *Rules) OrganizationBootstrap(ctx context.Context, anonymous *Anonymous, request *protocol.OrganizationBootstrapRequest) (*protocol.OrganizationBootstrapReply, error) {
+	now := r.now()
+	first, err := checkBootstrap(now, request)
+	if err != nil {
+		return nil, err
+	}
+	return r.bootstrap(ctx, anonymous.Organization, now, request.BootstrapToken, first)
+}
+
+// OrganizationBootstrapV1 is OrganizationBootstrap in the form of API 1.
+func (r *Rules) OrganizationBootstrapV1(ctx context.Context, anonymous *Anonymous, request *protocol.OrganizationBootstrapV1Request) (*protocol.OrganizationBootstrapReply, error) {
+	now := r.now()
+	first, err := checkBootstrapV1(now, request)
+	if err != nil {
+		return nil, err
+	}
+	return r.bootstrap(ctx, anonymous.Organization, now, request.BootstrapToken, first)
+}
+
+// bootstrap tests and sets in one transaction. The active users limit does not
+// count for the first user.
+func (r *Rules) bootstrap(ctx context.Context, id parsec.OrganizationID, now parsec.DateTime, token string, first bootstrap) (*protocol.OrganizationBootstrapReply, error) {
+	var again bool
+	err := r.store.Update(ctx, Scope{Organization: id, LockOrganization: true}, func(tx Tx) (err error) {
+		again = false // the rule may run more than once
+		var organization Organization
+		if stored, found := tx.Organization(); found {
+			organization = *stored
+		} else if r.options.SpontaneousBootstrap {
+			organization = r.newOrganization(id, now)
+		} else {
+			return errOrganizationNotFound
+		}
+		if organization.Expired(now) {
+			return ErrSessionOver
+		}
+		if organization.Bootstrapped() {
+			if again, err = organization.sameBootstrap(ctx, tx, token, first); err != nil || again {
+				return err
+			}
+			return protocol.Refuse(protocol.StatusAlreadyBootstrapped, "The organization is already bootstrapped.")
+		}
+		if subtle.ConstantTimeCompare([]byte(token), []byte(organization.BootstrapToken)) != 1 {
+			return protocol.Refuse(protocol.StatusNotFound, "Invalid bootstrap token.")
+		}
+		organization.RootVerifyKey = &first.RootVerifyKey
+		organization.SequesterAuthorityCertificate = first.SequesterAuthorityCertificate
+		organization.SequesterVerifyKeyDER = first.SequesterVerifyKeyDER
+		organization.BootstrappedOn = &now
+		tx.PutOrganization(organization)
+		tx.CreateUser(first.User)
+		tx.CreateDevice(first.Device)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if again {
+		return &protocol.OrganizationBootstrapReply{}, nil
+	}
+	r.webhooks.Bootstrapped(id, first.Device, first.User.HumanHandle)
+	return &protocol.OrganizationBootstrapReply{}, nil
+}
+
+// newOrganization has no bootstrap token, and the settings of new
+// organizations.
+func (r *Rules) newOrganization(id parsec.OrganizationID, now parsec.DateTime) Organization {
+	return Organization{
+		ID:                         id,
+		UserProfileOutsiderAllowed: r.options.InitialOutsiderAllowed,
+		ActiveUsersLimit:           r.options.InitialActiveUsersLimit,
+		MinimumArchivingPeriod:     defaultMinimumArchivingPeriod,
+		CreatedOn:                  now,
+	}
+}

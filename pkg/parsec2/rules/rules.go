@@ -1,0 +1,139 @@
+package rules
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/throttle"
+)
+
+// ErrSessionOver tells that the author may not act any more: its user is
+// revoked or frozen, or its organization expired, since it was authenticated.
+// There is no status for it: the connection closes without reply.
+var ErrSessionOver = errors.New("the author may not act any more")
+
+// ErrBlockNotFound tells that a block store has no such block.
+var ErrBlockNotFound = errors.New("no such block in the block store")
+
+// Options are the settings of the rules.
+type Options struct {
+	// AdministrationToken opens administration connections.
+	AdministrationToken string
+	// RereadToken gives the token that opens them now, when it may have been
+	// replaced; nil for never.
+	RereadToken func() (string, error)
+	// SpontaneousBootstrap lets anybody bootstrap an unknown organization.
+	SpontaneousBootstrap bool
+	// InitialActiveUsersLimit and InitialOutsiderAllowed are for new
+	// organizations; a nil limit is none.
+	InitialActiveUsersLimit *uint64
+	InitialOutsiderAllowed  bool
+	// Elapsed is a clock that is never set, from any instant on, which tells how
+	// often something is tried; nil is that of the system.
+	Elapsed func() time.Duration
+	// Mailer sends e-mails; nil for none.
+	Mailer Mailer
+}
+
+// Webhooks calls out of the server. No transaction is open meanwhile.
+type Webhooks interface {
+	// Sequester hands the copy of a vlob to a webhook service: nil once
+	// accepted, a *protocol.Refusal when the service refuses it or fails.
+	Sequester(ctx context.Context, organization parsec.OrganizationID, service SequesterService, blob []byte) error
+	// Bootstrapped tells of a new organization, in the background.
+	Bootstrapped(organization parsec.OrganizationID, device Device, human parsec.HumanHandle)
+}
+
+// Rules runs the commands. Its methods are safe for concurrent use.
+type Rules struct {
+	store    Store
+	blocks   BlockStore
+	bus      *event.Bus
+	webhooks Webhooks
+	now      func() parsec.DateTime
+	options  Options
+	logger   *slog.Logger
+	// attempts are wrong administration tokens.
+	attempts *throttle.Throttle
+	// pings are those that others are told of.
+	pings *throttle.Keyed[pinger]
+	// token is the last administration token that could be read again.
+	token atomic.Pointer[string]
+	// history is held while statistics of the past are made.
+	history chan struct{}
+
+	// queued counts the events that wait for clients, overflows the sessions
+	// ended because too many did.
+	queued, overflows atomic.Int64
+
+	presencesMu sync.Mutex
+	// presences are the connections of claimers that these rules hold.
+	presences map[parsec.UUID]struct{}
+
+	reveals reveals
+}
+
+// New returns rules whose events come from bus, which the store publishes
+// to, and whose clock is now.
+func New(store Store, blocks BlockStore, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
+	return &Rules{
+		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
+		attempts:  throttle.New(freeAttempts, attemptInterval, options.Elapsed),
+		pings:     throttle.NewKeyed[pinger](toldPings, pingInterval, options.Elapsed),
+		history:   make(chan struct{}, 1),
+		presences: map[parsec.UUID]struct{}{},
+	}
+}
+
+// Author is an authenticated device, as it was when authenticated.
+type Author struct {
+	Organization parsec.OrganizationID
+	Device       parsec.DeviceID
+	Profile      parsec.UserProfile
+	VerifyKey    parsec.VerifyKey
+	// API is the version that the client announced.
+	API parsec.APIVersion
+	// Connection names what a session comes by; zero for a single request.
+	Connection parsec.UUID
+}
+
+// User is the author's user.
+func (a *Author) User() parsec.UserID { return a.Device.User() }
+
+// Anonymous is a client of an organization that may not exist yet.
+type Anonymous struct {
+	Organization parsec.OrganizationID
+	API          parsec.APIVersion
+}
+
+// update runs rule in a transaction of the author, once the author is checked
+// again under the transaction's locks (docs/protocol/commands.md §1.6).
+func (r *Rules) update(ctx context.Context, author *Author, scope Scope, rule func(tx Tx, now parsec.DateTime) error) error {
+	now := r.now()
+	return r.updateAt(ctx, author, now, scope, func(tx Tx) error { return rule(tx, now) })
+}
+
+// updateAt is update for a command that has read the clock already: it checks
+// a certificate first, or needs several transactions.
+func (r *Rules) updateAt(ctx context.Context, author *Author, now parsec.DateTime, scope Scope, rule func(Tx) error) error {
+	scope.Organization, scope.Author = author.Organization, author.Device
+	return r.store.Update(ctx, scope, func(tx Tx) error {
+		organization, found := tx.Organization()
+		user, known := tx.Author()
+		if !found || !known || user.Revocation != nil || user.Frozen || organization.Expired(now) {
+			return ErrSessionOver
+		}
+		return rule(tx)
+	})
+}
+
+// Ready tells why commands cannot run, in words that anybody may read, nil if
+// they can. Blocks do not count: without their store everything else goes on.
+// After an ErrNoRoom those that change nothing do.
+func (r *Rules) Ready(ctx context.Context) error { return r.store.Ready(ctx) }

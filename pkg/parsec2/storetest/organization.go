@@ -1,0 +1,221 @@
+package storetest
+
+import (
+	"errors"
+	"math"
+	"runtime"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+var organizationChecks = []check{
+	{"unknown organization", unknownOrganization},
+	{"create and replace", putOrganization},
+	{"facts are copies", organizationCopies},
+	{"refused creation", refusedCreation},
+	{"concurrent creations", concurrentCreations},
+	{"sequester services", sequesterServices},
+}
+
+func unknownOrganization(f *fixture) {
+	ctx, id := f.Context(), f.organization
+
+	_, found, err := f.store.Organization(ctx, id)
+	f.no(err)
+	equal(f, "organization found", found, false)
+	statistics, err := f.store.OrganizationStatistics(ctx, id)
+	f.no(err)
+	equal(f, "sizes", statistics.DataSize+statistics.MetadataSize+statistics.Realms, 0)
+	services, err := f.store.SequesterServices(ctx, id)
+	f.no(err)
+	equal(f, "services", len(services), 0)
+	invitation, err := f.store.Invitation(ctx, id, parsec.InvitationToken{1})
+	f.no(err)
+	equal(f, "invitation", invitation, rules.InvitationFacts{})
+	invitationV1, err := f.store.InvitationV1(ctx, id, rules.InviteeV1{User: alice})
+	f.no(err)
+	equal(f, "invitation of API 1", invitationV1, rules.InvitationV1Facts{})
+	authentication, err := f.store.Authentication(ctx, id, aliceOne)
+	f.no(err)
+	equal(f, "authentication", authentication, rules.AuthenticationFacts{})
+	_, found, err = f.store.UserAndDevices(ctx, id, alice)
+	f.no(err)
+	equal(f, "user found", found, false)
+	users, total, err := f.store.FindUsers(ctx, id, rules.UserQuery{Limit: 100})
+	f.no(err)
+	equal(f, "users", len(users)+int(total), 0)
+	messages, _, err := f.store.Messages(ctx, id, alice, 0, math.MaxUint64)
+	f.no(err)
+	equal(f, "messages", len(messages), 0)
+	realms, err := f.store.RealmsOf(ctx, id, alice)
+	f.no(err)
+	equal(f, "realms", len(realms), 0)
+	f.wantNoRealm(newRealmID())
+	f.wantNoVlob(newVlobID())
+
+	f.update(onOrganization(), func(tx rules.Tx) error {
+		_, found := tx.Organization()
+		equal(f, "organization found by a transaction", found, false)
+		_, found = tx.Author()
+		equal(f, "author found by a transaction", found, false)
+		return nil
+	})
+	_, found, err = f.store.Organization(ctx, id)
+	f.no(err)
+	equal(f, "organization found after a transaction without effect", found, false)
+}
+
+// fullOrganization has a value in every field.
+func fullOrganization(id parsec.OrganizationID) rules.Organization {
+	return rules.Organization{
+		ID:                            id,
+		BootstrapToken:                "token",
+		RootVerifyKey:                 &parsec.VerifyKey{1, 2, 3},
+		ExpirationDate:                new(at(100)),
+		UserProfileOutsiderAllowed:    true,
+		ActiveUsersLimit:              new(uint64(10)),
+		MinimumArchivingPeriod:        2592000,
+		SequesterAuthorityCertificate: []byte("authority"),
+		SequesterVerifyKeyDER:         []byte("key"),
+		CreatedOn:                     at(1),
+		BootstrappedOn:                new(at(2)),
+	}
+}
+
+func (f *fixture) wantOrganization(want rules.Organization) {
+	f.Helper()
+	got, found, err := f.store.Organization(f.Context(), f.organization)
+	f.no(err)
+	if !found {
+		f.Fatal("organization not found")
+	}
+	equal(f, "organization", *got, want)
+	f.update(rules.Scope{}, func(tx rules.Tx) error {
+		got, found := tx.Organization()
+		if !found {
+			f.Error("organization not found by a transaction")
+			return nil
+		}
+		equal(f, "organization of a transaction", *got, want)
+		return nil
+	})
+}
+
+func putOrganization(f *fixture) {
+	minimal := rules.Organization{ID: f.organization, CreatedOn: at(3)}
+	for _, organization := range []rules.Organization{minimal, fullOrganization(f.organization), minimal} {
+		f.queue(onOrganization(), func(tx rules.Tx) { tx.PutOrganization(organization) })
+		f.wantOrganization(organization)
+	}
+	zeroLimit := minimal
+	zeroLimit.ActiveUsersLimit = new(uint64(0))
+	f.queue(onOrganization(), func(tx rules.Tx) { tx.PutOrganization(zeroLimit) })
+	f.wantOrganization(zeroLimit)
+}
+
+func organizationCopies(f *fixture) {
+	spoil := func(organization *rules.Organization) {
+		organization.BootstrapToken = "spoiled"
+		organization.RootVerifyKey[0]++
+		*organization.ExpirationDate++
+		*organization.ActiveUsersLimit++
+		*organization.BootstrappedOn++
+	}
+	given := fullOrganization(f.organization)
+	f.queue(onOrganization(), func(tx rules.Tx) { tx.PutOrganization(given) })
+	spoil(&given)
+	clear(given.SequesterAuthorityCertificate)
+	clear(given.SequesterVerifyKeyDER)
+	f.wantOrganization(fullOrganization(f.organization))
+
+	read, _, err := f.store.Organization(f.Context(), f.organization)
+	f.no(err)
+	spoil(read)
+	f.update(onOrganization(), func(tx rules.Tx) error {
+		organization, _ := tx.Organization()
+		spoil(organization)
+		return nil
+	})
+	f.wantOrganization(fullOrganization(f.organization))
+}
+
+func refusedCreation(f *fixture) {
+	refusal := errors.New("refused")
+	err := f.try(onOrganization(), func(tx rules.Tx) error {
+		tx.PutOrganization(fullOrganization(f.organization))
+		tx.CreateUser(newUser(alice, parsec.ProfileAdmin, parsec.DeviceID{}))
+		return refusal
+	})
+	if !errors.Is(err, refusal) {
+		f.Errorf("error %v, want that of the rule", err)
+	}
+	unknownOrganization(f)
+}
+
+func concurrentCreations(f *fixture) {
+	for range rounds {
+		f := &fixture{T: f.T, store: f.store, bus: f.bus, organization: newOrganizationID()}
+		winner := f.wantOneWinner(func(worker int) error {
+			return f.try(onOrganization(), func(tx rules.Tx) error {
+				if _, found := tx.Organization(); found {
+					return errLost
+				}
+				runtime.Gosched() // Others get the time to come in.
+				tx.PutOrganization(rules.Organization{ID: f.organization, CreatedOn: at(worker)})
+				return nil
+			})
+		})
+		f.wantOrganization(rules.Organization{ID: f.organization, CreatedOn: at(winner)})
+	}
+}
+
+func sequesterServices(f *fixture) {
+	f.bootstrap()
+	var want []rules.SequesterService
+	put := func(i int, service rules.SequesterService) {
+		if i == len(want) {
+			want = append(want, service)
+		}
+		want[i] = service
+		given := service
+		given.Certificate = append([]byte(nil), service.Certificate...)
+		if service.DisabledOn != nil {
+			given.DisabledOn = new(*service.DisabledOn)
+		}
+		f.queue(onOrganization(), func(tx rules.Tx) { tx.PutSequesterService(given) })
+		clear(given.Certificate)
+		if given.DisabledOn != nil {
+			*given.DisabledOn++
+		}
+		got, err := f.store.SequesterServices(f.Context(), f.organization)
+		f.no(err)
+		equalList(f, "services", got, want)
+		for i := range got { // The list is the caller's.
+			if got[i].DisabledOn != nil {
+				*got[i].DisabledOn++
+			}
+		}
+		f.update(rules.Scope{}, func(tx rules.Tx) error {
+			got, err := tx.SequesterServices(f.Context())
+			if err != nil {
+				return err
+			}
+			equalList(f, "services of a transaction", got, want)
+			return nil
+		})
+	}
+	storage := rules.SequesterService{
+		ID: parsec.SequesterServiceID{0xff}, Label: "Storage", Certificate: []byte("storage"), CreatedOn: at(1),
+	}
+	webhook := rules.SequesterService{
+		ID: parsec.SequesterServiceID{0x01}, Label: "Webhook", Certificate: []byte("webhook"),
+		WebhookURL: "https://example.com/hook?key=1", CreatedOn: at(2),
+	}
+	put(0, storage)
+	put(1, webhook)
+	disabled := storage
+	disabled.DisabledOn = new(at(3))
+	put(0, disabled)
+	put(0, storage)
+}
