@@ -21,7 +21,7 @@ import (
 func TestPKIEnrollment(t *testing.T) {
 	t.Parallel()
 	for _, g := range generations {
-		if !g.version.AtLeast(6, 0) {
+		if !parsec.PKIEnrollment.In(g.version) {
 			continue // It does not know the commands.
 		}
 		t.Run(g.name, func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 func TestShamirRecovery(t *testing.T) {
 	t.Parallel()
 	for _, g := range generations {
-		if !g.version.AtLeast(9, 3) {
+		if !parsec.ShamirRecovery.In(g.version) {
 			continue
 		}
 		t.Run(g.name, func(t *testing.T) {

@@ -79,7 +79,7 @@ func (c *Client) DialAuthenticated(ctx context.Context, device *Device, versions
 // challengeAnswer is the message to sign, whose form depends on the version
 // (docs/protocol/transport.md §6.2).
 func challengeAnswer(version parsec.APIVersion, challenge []byte) ([]byte, error) {
-	if !version.AtLeast(5, 0) {
+	if !parsec.SignedAnswers.In(version) {
 		return challenge, nil
 	}
 	return wire.AppendMap(nil, []wire.Field{
@@ -198,7 +198,7 @@ func (c *Client) shakeHands(ctx context.Context, conn *Conn, versions []parsec.A
 	if conn.client, conn.server, common = negotiate(versions, challenge.Versions); !common {
 		return &VersionError{Client: versions, Server: challenge.Versions}
 	}
-	if conn.client.AtLeast(4, 0) {
+	if parsec.BadTimestamps.In(conn.client) {
 		if err := checkClock(c.now(), &challenge); err != nil {
 			return err
 		}

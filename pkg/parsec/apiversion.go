@@ -20,18 +20,5 @@ func Negotiate(client APIVersion) (server APIVersion, ok bool) {
 	return APIVersion{}, false
 }
 
-// AtLeast tells whether a feature introduced in minor of v's major exists for
-// v: minor2 is the introduction in API 2, minor3 in API 3. It never exists for
-// API 1.
-func (v APIVersion) AtLeast(minor2, minor3 uint32) bool {
-	switch v.Major {
-	case 2:
-		return v.Minor >= minor2
-	case 3:
-		return v.Minor >= minor3
-	default:
-		return false
-	}
-}
-
+// String returns the form of the HTTP headers, such as "2.10".
 func (v APIVersion) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }

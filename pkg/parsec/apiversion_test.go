@@ -48,7 +48,7 @@ func TestNegotiate(t *testing.T) {
 			if want := item.Settled; candidate != want.ClientVersion || (version{server.Major, server.Minor}) != want.ServerVersion {
 				t.Errorf("%v settled on %v, want %v", client, server, want)
 			}
-			if signed := client.AtLeast(5, 0); signed != (item.Settled.AnswerForm == "signed_answer") {
+			if signed := parsec.SignedAnswers.In(client); signed != (item.Settled.AnswerForm == "signed_answer") {
 				t.Errorf("%v signs its answer = %t, want %s", client, signed, item.Settled.AnswerForm)
 			}
 			break
@@ -59,7 +59,7 @@ func TestNegotiate(t *testing.T) {
 	}
 }
 
-func TestAtLeast(t *testing.T) {
+func TestFeature(t *testing.T) {
 	for _, item := range []struct {
 		version parsec.APIVersion
 		want    bool
@@ -73,7 +73,7 @@ func TestAtLeast(t *testing.T) {
 		{parsec.APIVersion{Major: 3, Minor: 3}, true},
 		{parsec.APIVersion{Major: 4, Minor: 9}, false},
 	} {
-		if got := item.version.AtLeast(9, 3); got != item.want {
+		if got := parsec.ShamirRecovery.In(item.version); got != item.want {
 			t.Errorf("%v has what came with 2.9 and 3.3 = %t, want %t", item.version, got, item.want)
 		}
 	}

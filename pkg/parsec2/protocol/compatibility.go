@@ -12,14 +12,14 @@ func ForClient(command *Command, client Client, now parsec.DateTime, refusal *Re
 		// docs/protocol/certificates.md §5: before API 2.4 the date of a
 		// certificate is part of its validity. The dates of vlobs and
 		// maintenances always had a status of their own.
-		if !api.AtLeast(4, 0) && certifies(command) {
+		if !parsec.BadTimestamps.In(api) && certifies(command) {
 			return Refuse(StatusInvalidCertification, "Invalid timestamp in certificate.")
 		}
 	case StatusRequireGreaterTimestamp:
 		// docs/protocol/commands.md §1.5: before API 2.3 the client goes
 		// offline and tries again later.
 		details, ok := refusal.Details.(*RequireGreaterTimestampDetails)
-		if ok && !api.AtLeast(3, 0) && command == VlobUpdate {
+		if ok && !parsec.GreaterTimestamps.In(api) && command == VlobUpdate {
 			told := RefuseBadTimestamp(now, details.Refused)
 			told.Reason = refusal.Reason
 			return told
@@ -27,7 +27,7 @@ func ForClient(command *Command, client Client, now parsec.DateTime, refusal *Re
 	case StatusRealmArchived, StatusRealmDeleted:
 		// docs/protocol/commands.md §1.7: to older clients the realm is
 		// read-only. Every realm command has not_allowed.
-		if !api.AtLeast(10, 4) {
+		if !parsec.Archiving.In(api) {
 			return Refuse(StatusNotAllowed, refusal.Reason)
 		}
 	case StatusParticipantMismatch:
@@ -51,7 +51,7 @@ func (c Client) knowsPluralOnly() bool {
 	if (c.Release != Release{}) {
 		return c.Release.before(2, 13)
 	}
-	return c.API.Major < 3 || c.API.Minor < 2
+	return !parsec.ParticipantMismatches.In(c.API)
 }
 
 func certifies(command *Command) bool {

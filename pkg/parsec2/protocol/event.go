@@ -115,14 +115,20 @@ const maxPingedLength = 64
 // KnownTo refuses the texts that old clients cannot read.
 func (e *PingedEvent) KnownTo(parsec.APIVersion) bool { return len([]rune(e.Ping)) <= maxPingedLength }
 
-// KnownTo is since API 2.10 and 3.4.
-func (*RealmArchivingUpdatedEvent) KnownTo(api parsec.APIVersion) bool { return api.AtLeast(10, 4) }
+// KnownTo reports whether the client knows archiving.
+func (*RealmArchivingUpdatedEvent) KnownTo(api parsec.APIVersion) bool {
+	return parsec.Archiving.In(api)
+}
 
-// KnownTo is since API 2.0.
-func (*InviteStatusChangedEvent) KnownTo(api parsec.APIVersion) bool { return api.AtLeast(0, 0) }
+// KnownTo reports whether the client knows invitations by token.
+func (*InviteStatusChangedEvent) KnownTo(api parsec.APIVersion) bool {
+	return parsec.Invitations.In(api)
+}
 
-// KnownTo is since API 2.6.
-func (*PKIEnrollmentUpdatedEvent) KnownTo(api parsec.APIVersion) bool { return api.AtLeast(6, 0) }
+// KnownTo reports whether the client knows PKI enrollments.
+func (*PKIEnrollmentUpdatedEvent) KnownTo(api parsec.APIVersion) bool {
+	return parsec.PKIEnrollment.In(api)
+}
 
 // NewEvent allocates the event called name, nil for an unknown one.
 func NewEvent(name string) Event {

@@ -120,7 +120,7 @@ func checkSignedAnswer(answer Answer, key parsec.VerifyKey) error {
 		return BadSignature
 	}
 	returned := message
-	if answer.API.AtLeast(5, 0) {
+	if parsec.SignedAnswers.In(answer.API) {
 		var signed protocol.SignedAnswer
 		if wire.Scan(message) != nil || !wire.IsMap(message) || wire.Unmarshal(message, &signed) != nil || signed.Type != "signed_answer" {
 			return BadChallenge

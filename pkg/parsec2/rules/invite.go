@@ -181,7 +181,7 @@ func (r *Rules) InviteList(ctx context.Context, author *Author, _ *protocol.Invi
 	}
 	reply := &protocol.InviteListReply{Invitations: make([]protocol.InvitationItem, 0, len(pending))}
 	for _, p := range pending {
-		if p.Invitation.Type == parsec.InvitationShamirRecovery && !author.API.AtLeast(9, 3) {
+		if p.Invitation.Type == parsec.InvitationShamirRecovery && !parsec.ShamirRecovery.In(author.API) {
 			continue // The client could not read it.
 		}
 		item := protocol.InvitationItem{

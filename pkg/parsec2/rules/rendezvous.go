@@ -214,12 +214,12 @@ func (r *Rules) Invite2aGreeterGetHashedNonce(ctx context.Context, author *Autho
 	return &protocol.Invite2aGreeterGetHashedNonceReply{ClaimerHashedNonce: heard}, err
 }
 
-// hashedNonceBytes is the length that both peers read since API 2.7 and 3.1.
+// hashedNonceBytes is the length that both peers read, with parsec.HashedNonces.
 const hashedNonceBytes = 32
 
 // Invite2aClaimerSendHashedNonce commits, then waits for the greeter's nonce.
 func (r *Rules) Invite2aClaimerSendHashedNonce(ctx context.Context, invitee *Invitee, request *protocol.Invite2aClaimerSendHashedNonceRequest) (*protocol.Invite2aClaimerSendHashedNonceReply, error) {
-	if invitee.API.AtLeast(7, 1) && len(request.ClaimerHashedNonce) != hashedNonceBytes {
+	if parsec.HashedNonces.In(invitee.API) && len(request.ClaimerHashedNonce) != hashedNonceBytes {
 		return nil, protocol.Refuse(protocol.StatusBadMessage, "claimer_hashed_nonce: must have 32 bytes")
 	}
 	p := claimer(invitee, request.ClaimerRequest)
