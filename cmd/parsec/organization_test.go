@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
@@ -96,7 +97,7 @@ func TestOrganizationFromNothing(t *testing.T) {
 	if printed == nil {
 		t.Fatalf("printed %q", stdout)
 	}
-	device, err := client.LoadDevice(keys)
+	device, err := testclient.LoadDevice(keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +306,7 @@ func TestOrganizationBootstrapInDoubt(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), keys) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := client.LoadDevice(keys); err != nil {
+	if _, err := testclient.LoadDevice(keys); err != nil {
 		t.Error(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -119,7 +120,7 @@ func invariant53EventsReachTheWaiters(c *cluster) {
 				if name == cancelled {
 					return send(administrator.UserCancelInvitation, &protocol.UserCancelInvitationRequest{UserID: user.id()})(ctx)
 				}
-				return send(administrator.UserCreateV1, client.UserCreateV1(creation))(ctx)
+				return send(administrator.UserCreateV1, testclient.UserCreateV1(creation))(ctx)
 			},
 			func(ctx context.Context) error {
 				for {

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"parsec-server/pkg/client"
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -20,10 +20,10 @@ import (
 // (invariant 22), and what they end with.
 func (c *cluster) roles(realm parsec.RealmID, members ...*member) (certificates [][]byte, roles map[parsec.UserID]parsec.RealmRole) {
 	c.t.Helper()
-	users := []*client.VerifiedUser{}
+	users := []*testclient.VerifiedUser{}
 	for _, m := range members {
 		reply := ask(c, c.alice.on[1].UserGet, &protocol.UserGetRequest{UserID: m.id()})
-		user, err := client.VerifyTrustchain(c.alice.device.RootVerifyKey, m.id(), reply)
+		user, err := testclient.VerifyTrustchain(c.alice.device.RootVerifyKey, m.id(), reply)
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -34,7 +34,7 @@ func (c *cluster) roles(realm parsec.RealmID, members ...*member) (certificates 
 		if err != nil {
 			continue // It has no role.
 		}
-		if roles, err = client.VerifyRealmRoles(realm, users, reply.Certificates); err != nil {
+		if roles, err = testclient.VerifyRealmRoles(realm, users, reply.Certificates); err != nil {
 			c.t.Fatal(err)
 		}
 		return reply.Certificates, roles

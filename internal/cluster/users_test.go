@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"slices"
 
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -108,14 +109,14 @@ func (c *cluster) submitsEnrollment(process int, person client.Person) func(proc
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
 	der := must(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))
-	card := client.Identity{Certificate: must(x509.ParseCertificate(der)), Key: key}
-	_, submission, err := client.NewEnrollment(c.alice.device.Organization, card, "", person.Label)
+	card := testclient.Identity{Certificate: must(x509.ParseCertificate(der)), Key: key}
+	_, submission, err := testclient.NewEnrollment(c.alice.device.Organization, card, "", person.Label)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	ask(c, c.clients[process].AnonymousRPC(c.alice.device.Organization, latest).PKIEnrollmentSubmit, submission)
 	return func(process int) call {
-		acceptance, err := c.alice.device.AcceptEnrollment(protocol.PKIEnrollmentItem{
+		acceptance, err := testclient.AcceptEnrollment(c.alice.device, protocol.PKIEnrollmentItem{
 			EnrollmentID: submission.EnrollmentID, SubmitterDERX509Certificate: submission.SubmitterDERX509Certificate,
 			SubmitPayload: submission.SubmitPayload, SubmitPayloadSignature: submission.SubmitPayloadSignature,
 		}, card, person, parsec.ProfileStandard, now())

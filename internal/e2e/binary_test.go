@@ -20,6 +20,7 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -161,7 +162,7 @@ func (p *process) organization(b binary) string {
 // connect is a connection with the keys of a file.
 func (p *process) connect(keys string) *client.Conn {
 	p.t.Helper()
-	device, err := client.LoadDevice(keys)
+	device, err := testclient.LoadDevice(keys)
 	if err != nil {
 		p.t.Fatal(err)
 	}

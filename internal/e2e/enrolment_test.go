@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
@@ -194,8 +195,8 @@ func request[Request, Reply any](l *line, command func(client.Commands, context.
 // greet has a greeter come to trust its claimer, then say things, one after
 // each that it hears. It finishes the invitation at once, if that is for it.
 func (e *enrolments) greet(l *line, token parsec.InvitationToken, say func(heard string) (said string, goOn bool), finish bool) error {
-	trust := func(client.Codes) error { return nil }
-	if _, err := client.Greet(l.w.ctx, l.Commands, token, trust); err != nil {
+	trust := func(testclient.Codes) error { return nil }
+	if _, err := testclient.Greet(l.w.ctx, l.Commands, token, trust); err != nil {
 		return fmt.Errorf("greet: %w", err)
 	}
 	l.cuttable = true
@@ -221,12 +222,12 @@ func (e *enrolments) finish(l *line, token parsec.InvitationToken) error {
 
 // claim has a claimer come to trust a greeter, then say things.
 func (e *enrolments) claim(l *line, greeter parsec.UserID, say ...string) (heard []string, err error) {
-	trust := func(client.Codes) error { return nil }
+	trust := func(testclient.Codes) error { return nil }
 	if l.dialErr != nil {
 		return nil, l.dialErr
 	}
 	l.cuttable = false
-	if _, err := client.Claim(l.w.ctx, l.Commands, greeter, trust); err != nil {
+	if _, err := testclient.Claim(l.w.ctx, l.Commands, greeter, trust); err != nil {
 		return nil, fmt.Errorf("claim: %w", err)
 	}
 	l.cuttable = true

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -174,7 +175,7 @@ func claimUser(w *world, g generation, author *peer, person client.Person, profi
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ok(w, author.UserCreateV1, client.UserCreateV1(request))
+	ok(w, author.UserCreateV1, testclient.UserCreateV1(request))
 	reply := wait(w, claimed)
 	if !bytes.Equal(reply.UserCertificate, request.UserCertificate) || !bytes.Equal(reply.DeviceCertificate, request.DeviceCertificate) {
 		w.t.Errorf("claimer of %s: other certificates", id)
@@ -227,7 +228,7 @@ func checkCreator[Request any](w *world, author *peer, command func(context.Cont
 	if err != nil {
 		w.t.Fatalf("%T: %v", request, err)
 	}
-	creator, err := client.VerifyInvitationCreator(author.device.RootVerifyKey, reply)
+	creator, err := testclient.VerifyInvitationCreator(author.device.RootVerifyKey, reply)
 	if err != nil || creator.Devices[0].DeviceID != author.device.ID {
 		w.t.Errorf("%T: %+v, %v", request, creator, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -87,33 +88,33 @@ func (g generation) claim(w *world, address parsec.InvitationAddress) claimant {
 }
 
 // meet brings the two together, who compare their codes.
-func meet(w *world, greeter client.Commands, token parsec.InvitationToken, claimer client.Commands) (greeting, claiming *client.Tunnel) {
+func meet(w *world, greeter client.Commands, token parsec.InvitationToken, claimer client.Commands) (greeting, claiming *testclient.Tunnel) {
 	w.t.Helper()
 	return meetOne(w, greeter, token, claimer, parsec.UserID{})
 }
 
 // meetOne has the claimer name the greeter.
-func meetOne(w *world, greeter client.Commands, token parsec.InvitationToken, claimer client.Commands, to parsec.UserID) (greeting, claiming *client.Tunnel) {
+func meetOne(w *world, greeter client.Commands, token parsec.InvitationToken, claimer client.Commands, to parsec.UserID) (greeting, claiming *testclient.Tunnel) {
 	w.t.Helper()
-	codes := make(chan client.Codes, 1)
+	codes := make(chan testclient.Codes, 1)
 	var wait sync.WaitGroup
 	var claimErr error
 	wait.Go(func() {
-		claiming, claimErr = client.Claim(w.ctx, claimer, to, func(c client.Codes) error {
+		claiming, claimErr = testclient.Claim(w.ctx, claimer, to, func(c testclient.Codes) error {
 			codes <- c
 			return nil
 		})
 	})
-	compare := func(c client.Codes) error {
+	compare := func(c testclient.Codes) error {
 		if other := <-codes; other != c || c.Claimer == c.Greeter {
 			return fmt.Errorf("codes %v and %v", c, other)
 		}
 		return nil
 	}
-	greeting, err := client.Greet(w.ctx, greeter, token, compare)
+	greeting, err := testclient.Greet(w.ctx, greeter, token, compare)
 	if errors.Is(err, protocol.Refuse(protocol.StatusInvalidState, "")) {
 		// A claimer who is gone had left its key: official clients begin again.
-		greeting, err = client.Greet(w.ctx, greeter, token, compare)
+		greeting, err = testclient.Greet(w.ctx, greeter, token, compare)
 	}
 	if err != nil {
 		w.t.Fatalf("greet: %v", err)
@@ -126,7 +127,7 @@ func meetOne(w *world, greeter client.Commands, token parsec.InvitationToken, cl
 }
 
 // tell has one side of a tunnel say something to the other, which says nothing.
-func tell(w *world, from, to *client.Tunnel, said string) string {
+func tell(w *world, from, to *testclient.Tunnel, said string) string {
 	w.t.Helper()
 	var wait sync.WaitGroup
 	wait.Go(func() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -32,7 +33,7 @@ func TestMajorsTogether(t *testing.T) {
 	for _, reader := range []*peer{alice, bob, carol} {
 		for _, user := range []*peer{alice, bob, carol} {
 			reply := ok(w, reader.UserGet, &protocol.UserGetRequest{UserID: user.user()})
-			if _, err := client.VerifyTrustchain(reader.device.RootVerifyKey, user.user(), reply); err != nil {
+			if _, err := testclient.VerifyTrustchain(reader.device.RootVerifyKey, user.user(), reply); err != nil {
 				t.Errorf("%s verifies %s: %v", reader.device.ID, user.user(), err)
 			}
 		}
@@ -162,7 +163,7 @@ func TestRefusalsInTheWordsOfEachVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		if d.version.Major == 1 {
-			reason = reasonOf(w, certification, p.UserCreateV1, client.UserCreateV1(dan))
+			reason = reasonOf(w, certification, p.UserCreateV1, testclient.UserCreateV1(dan))
 		} else {
 			reason = reasonOf(w, certification, p.UserCreate, dan)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -141,7 +142,7 @@ func cancelInOne(w *world, cancelled, kept *twin) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ok(w, inviters[1].UserCreateV1, client.UserCreateV1(request))
+	ok(w, inviters[1].UserCreateV1, testclient.UserCreateV1(request))
 	if got := wait(w, claims[1]); !bytes.Equal(got.UserCertificate, request.UserCertificate) {
 		w.t.Errorf("%s: other certificate", kept.name)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -60,7 +61,7 @@ func TestPKIEnrollment(t *testing.T) {
 				t.Fatalf("pending: %+v", pending)
 			}
 			person := client.Person{HumanHandle: must(parsec.ParseHumanHandle("carol@example.com", "Carol"))}
-			acceptance, err := alice.device.AcceptEnrollment(pending[0], alicesCard, person, parsec.ProfileStandard, w.tick())
+			acceptance, err := testclient.AcceptEnrollment(alice.device, pending[0], alicesCard, person, parsec.ProfileStandard, w.tick())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +69,7 @@ func TestPKIEnrollment(t *testing.T) {
 			ok(w, alice.PKIEnrollmentAccept, acceptance)
 			w.wantUpdate(administrator)
 			ok(w, alice.PKIEnrollmentAccept, acceptance) // sent again
-			another, err := alice.device.AcceptEnrollment(pending[0], alicesCard, person, parsec.ProfileStandard, w.tick())
+			another, err := testclient.AcceptEnrollment(alice.device, pending[0], alicesCard, person, parsec.ProfileStandard, w.tick())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,7 +113,7 @@ func TestPKIEnrollment(t *testing.T) {
 }
 
 // identity is a new certificate, signed by itself.
-func (w *world) identity(name string) client.Identity {
+func (w *world) identity(name string) testclient.Identity {
 	w.t.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	template := &x509.Certificate{
@@ -120,13 +121,13 @@ func (w *world) identity(name string) client.Identity {
 		NotBefore: w.clock.Now().Time(), NotAfter: w.clock.Now().Time().Add(time.Hour),
 	}
 	der := must(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))
-	return client.Identity{Certificate: must(x509.ParseCertificate(der)), Key: key}
+	return testclient.Identity{Certificate: must(x509.ParseCertificate(der)), Key: key}
 }
 
-func (w *world) enroll(administrator *peer, identity client.Identity, email string) (*client.Enrollment, *protocol.PKIEnrollmentSubmitRequest) {
+func (w *world) enroll(administrator *peer, identity testclient.Identity, email string) (*testclient.Enrollment, *protocol.PKIEnrollmentSubmitRequest) {
 	w.t.Helper()
 	label := must(parsec.ParseDeviceLabel("Laptop"))
-	enrollment, request, err := client.NewEnrollment(administrator.device.Organization, identity, email, label)
+	enrollment, request, err := testclient.NewEnrollment(administrator.device.Organization, identity, email, label)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -142,7 +143,7 @@ func (w *world) wantUpdate(administrator *listener) {
 	}
 }
 
-func (w *world) wantStatus(anonymous *client.RPC, enrollment *client.Enrollment, want parsec.PKIEnrollmentStatus) {
+func (w *world) wantStatus(anonymous *client.RPC, enrollment *testclient.Enrollment, want parsec.PKIEnrollmentStatus) {
 	w.t.Helper()
 	info := ok(w, anonymous.PKIEnrollmentInfo, &protocol.PKIEnrollmentInfoRequest{EnrollmentID: enrollment.ID})
 	if info.EnrollmentStatus != want {

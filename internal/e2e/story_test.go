@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -92,10 +93,10 @@ func (s *story) status() *protocol.AdministrationStatusReply {
 }
 
 // verified is what reader learns of a user, verified.
-func (s *story) verified(reader, user *peer) *client.VerifiedUser {
+func (s *story) verified(reader, user *peer) *testclient.VerifiedUser {
 	s.t.Helper()
 	reply := ok(s.world, reader.UserGet, &protocol.UserGetRequest{UserID: user.user()})
-	verified, err := client.VerifyTrustchain(reader.device.RootVerifyKey, user.user(), reply)
+	verified, err := testclient.VerifyTrustchain(reader.device.RootVerifyKey, user.user(), reply)
 	if err != nil {
 		s.t.Fatalf("%s verifies %s: %v", reader.device.ID, user.user(), err)
 	}
@@ -207,9 +208,9 @@ func (s *story) removeCarol() {
 
 func (s *story) verifyRoles() {
 	s.t.Helper()
-	users := []*client.VerifiedUser{s.verified(s.bob, s.alice), s.verified(s.bob, s.bob), s.verified(s.bob, s.carol)}
+	users := []*testclient.VerifiedUser{s.verified(s.bob, s.alice), s.verified(s.bob, s.bob), s.verified(s.bob, s.carol)}
 	reply := ok(s.world, s.bob.RealmGetRoleCertificates, &protocol.RealmGetRoleCertificatesRequest{RealmID: s.realm})
-	got, err := client.VerifyRealmRoles(s.realm, users, reply.Certificates)
+	got, err := testclient.VerifyRealmRoles(s.realm, users, reply.Certificates)
 	want := map[parsec.UserID]parsec.RealmRole{
 		s.alice.user(): parsec.RoleOwner, s.bob.user(): parsec.RoleManager, s.carol.user(): parsec.RoleNone,
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -67,17 +68,17 @@ func (o *organization) talked(b *testing.B, token parsec.InvitationToken) {
 // BenchmarkRendezvous has every pair go through every step at once.
 func BenchmarkRendezvous(b *testing.B) {
 	_, pairs := newRendezvous(b, simultaneousRendezvous)
-	trust := func(client.Codes) error { return nil }
+	trust := func(testclient.Codes) error { return nil }
 	for b.Loop() {
 		var all sync.WaitGroup
 		for _, pair := range pairs {
 			all.Go(func() {
-				if _, err := client.Greet(b.Context(), pair.greeter.Commands, pair.token, trust); err != nil {
+				if _, err := testclient.Greet(b.Context(), pair.greeter.Commands, pair.token, trust); err != nil {
 					b.Errorf("greet: %v", err)
 				}
 			})
 			all.Go(func() {
-				if _, err := client.Claim(b.Context(), pair.claims.Commands, parsec.UserID{}, trust); err != nil {
+				if _, err := testclient.Claim(b.Context(), pair.claims.Commands, parsec.UserID{}, trust); err != nil {
 					b.Errorf("claim: %v", err)
 				}
 			})

@@ -66,7 +66,7 @@ func (d *Device) NewUser(person Person, profile parsec.UserProfile, now parsec.D
 // A zero name chooses one at random; label is zero for none, as in API 1.
 func (d *Device) NewDevice(name parsec.DeviceName, label parsec.DeviceLabel, now parsec.DateTime) (*Device, *protocol.DeviceCreateRequest, error) {
 	if name == (parsec.DeviceName{}) {
-		name = randomDeviceID().Name()
+		name = RandomDeviceID().Name()
 	}
 	device := *d
 	device.ID = d.ID.User().Device(name)
@@ -111,14 +111,6 @@ func (d *Device) certifyRole(realm parsec.RealmID, user parsec.UserID, role pars
 	return certificate.RealmRole{Author: d.ID, Timestamp: now, RealmID: realm, UserID: user, Role: role}.Sign(d.SigningKey)
 }
 
-// UserCreateV1 is the form of API 1. Its user has no label, and had better
-// have no human handle (docs/protocol/certificates.md §6).
-func UserCreateV1(request *protocol.UserCreateRequest) *protocol.UserCreateV1Request {
-	return &protocol.UserCreateV1Request{
-		UserCertificate: request.UserCertificate, DeviceCertificate: request.DeviceCertificate,
-	}
-}
-
 // DeviceCreateV1 is the form of API 1. Its device has no label; the server
 // passes answer on to the claimer as it is.
 func DeviceCreateV1(request *protocol.DeviceCreateRequest, answer []byte) *protocol.DeviceCreateV1Request {
@@ -127,7 +119,7 @@ func DeviceCreateV1(request *protocol.DeviceCreateRequest, answer []byte) *proto
 
 func newUser(organization parsec.OrganizationID, root parsec.VerifyKey, person Person, profile parsec.UserProfile) (*Device, error) {
 	if person.ID == (parsec.DeviceID{}) {
-		person.ID = randomDeviceID()
+		person.ID = RandomDeviceID()
 	}
 	privateKey, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
@@ -148,7 +140,7 @@ func newUser(organization parsec.OrganizationID, root parsec.VerifyKey, person P
 // certify makes the certificates of the user of d and of d, its first device,
 // signed by author, zero for the root key.
 func (d *Device) certify(author parsec.DeviceID, key ed25519.PrivateKey, now parsec.DateTime) (*protocol.UserCreateRequest, error) {
-	return certifyUser(certificate.User{
+	return CertifyUser(certificate.User{
 		Author: author, Timestamp: now, UserID: d.ID.User(),
 		HumanHandle: d.HumanHandle, PublicKey: d.PublicKey(), Profile: d.Profile,
 	}, d.certificate(author, now), key)
@@ -159,8 +151,8 @@ func (d *Device) certificate(author parsec.DeviceID, now parsec.DateTime) certif
 	return certificate.Device{Author: author, Timestamp: now, DeviceID: d.ID, DeviceLabel: d.Label, VerifyKey: d.VerifyKey()}
 }
 
-// certifyUser signs a user and its first device, with the key of their author.
-func certifyUser(user certificate.User, first certificate.Device, key ed25519.PrivateKey) (*protocol.UserCreateRequest, error) {
+// CertifyUser signs a user and its first device with the key of their author.
+func CertifyUser(user certificate.User, first certificate.Device, key ed25519.PrivateKey) (*protocol.UserCreateRequest, error) {
 	full, err := user.Sign(key)
 	if err != nil {
 		return nil, err
@@ -193,8 +185,8 @@ func newSigningKey() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed)
 }
 
-// randomDeviceID has two UUIDs as names, like those of official clients.
-func randomDeviceID() parsec.DeviceID {
+// RandomDeviceID returns an id of two UUIDs, like those of official clients.
+func RandomDeviceID() parsec.DeviceID {
 	id, err := parsec.ParseDeviceID(parsec.NewUUID().Hex() + "@" + parsec.NewUUID().Hex())
 	if err != nil {
 		panic("client: hexadecimal digits are no device id: " + err.Error())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
@@ -76,7 +77,7 @@ func TestNewUser(t *testing.T) {
 		t.Errorf("user %+v", user)
 	}
 	compareUser(t, user, author.ID, author.VerifyKey(), request)
-	v1 := client.UserCreateV1(request)
+	v1 := testclient.UserCreateV1(request)
 	if !reflect.DeepEqual(v1, &protocol.UserCreateV1Request{
 		UserCertificate: request.UserCertificate, DeviceCertificate: request.DeviceCertificate,
 	}) {
@@ -188,7 +189,7 @@ func TestDeviceFile(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	loaded, err := client.LoadDevice(path)
+	loaded, err := testclient.LoadDevice(path)
 	if err != nil || !reflect.DeepEqual(loaded, device) {
 		t.Errorf("loaded %+v, %v\nsaved %+v", loaded, err, device)
 	}
@@ -196,7 +197,7 @@ func TestDeviceFile(t *testing.T) {
 	if err := other.Save(path); !errors.Is(err, os.ErrExist) {
 		t.Errorf("overwriting: %v", err)
 	}
-	if kept, err := client.LoadDevice(path); err != nil || !reflect.DeepEqual(kept, device) {
+	if kept, err := testclient.LoadDevice(path); err != nil || !reflect.DeepEqual(kept, device) {
 		t.Errorf("after a refused save: %v", err)
 	}
 }
@@ -210,7 +211,7 @@ func TestDeviceWithoutNamesInFile(t *testing.T) {
 	if err := device.Save(path); err != nil {
 		t.Fatal(err)
 	}
-	if loaded, err := client.LoadDevice(path); err != nil || !reflect.DeepEqual(loaded, device) {
+	if loaded, err := testclient.LoadDevice(path); err != nil || !reflect.DeepEqual(loaded, device) {
 		t.Errorf("loaded %+v, %v", loaded, err)
 	}
 }

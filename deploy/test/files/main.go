@@ -20,6 +20,7 @@ import (
 	"os"
 	"time"
 
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -57,7 +58,7 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	device, err := client.LoadDevice(*keys)
+	device, err := testclient.LoadDevice(*keys)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package client
+package testclient
 
 import (
 	"crypto"
@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"fmt"
 
+	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
@@ -51,17 +52,22 @@ type Enrollment struct {
 	PrivateKey *ecdh.PrivateKey
 }
 
-// NewEnrollment makes an enrollment and what submits it. email is "" for none.
+// NewEnrollment returns a new enrollment and the request that submits it. email
+// is "" for none.
 func NewEnrollment(organization parsec.OrganizationID, identity Identity, email string, label parsec.DeviceLabel) (*Enrollment, *protocol.PKIEnrollmentSubmitRequest, error) {
 	privateKey, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the user's key: %w", err)
 	}
+	verifyKey, signingKey, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the device's key: %w", err)
+	}
 	enrollment := &Enrollment{
-		Organization: organization, ID: parsec.EnrollmentID(parsec.NewUUID()), SigningKey: newSigningKey(), PrivateKey: privateKey,
+		Organization: organization, ID: parsec.EnrollmentID(parsec.NewUUID()), SigningKey: signingKey, PrivateKey: privateKey,
 	}
 	payload, err := certificate.PKISubmit{
-		VerifyKey:            parsec.VerifyKey(enrollment.SigningKey.Public().(ed25519.PublicKey)),
+		VerifyKey:            parsec.VerifyKey(verifyKey),
 		PublicKey:            parsec.PublicKey(privateKey.PublicKey().Bytes()),
 		RequestedDeviceLabel: label,
 	}.Pack()
@@ -79,10 +85,10 @@ func NewEnrollment(organization parsec.OrganizationID, identity Identity, email 
 }
 
 // AcceptEnrollment verifies that the owner of the certificate signed a pending
-// enrollment, and makes what d, of an ADMIN, sends to accept it as person. The
-// label is the one requested unless person has another. now is the date of the
-// certificates.
-func (d *Device) AcceptEnrollment(item protocol.PKIEnrollmentItem, identity Identity, person Person, profile parsec.UserProfile, now parsec.DateTime) (*protocol.PKIEnrollmentAcceptRequest, error) {
+// enrollment, and returns the request by which d, of an ADMIN, accepts it as
+// person. The label is the one requested unless person has another. now is the
+// date of the certificates.
+func AcceptEnrollment(d *client.Device, item protocol.PKIEnrollmentItem, identity Identity, person client.Person, profile parsec.UserProfile, now parsec.DateTime) (*protocol.PKIEnrollmentAcceptRequest, error) {
 	if _, err := verifyPayload(item.SubmitterDERX509Certificate, item.SubmitPayload, item.SubmitPayloadSignature); err != nil {
 		return nil, fmt.Errorf("verify the enrollment: %w", err)
 	}
@@ -91,12 +97,12 @@ func (d *Device) AcceptEnrollment(item protocol.PKIEnrollmentItem, identity Iden
 		return nil, err
 	}
 	if person.ID == (parsec.DeviceID{}) {
-		person.ID = randomDeviceID()
+		person.ID = client.RandomDeviceID()
 	}
 	if person.Label == (parsec.DeviceLabel{}) {
 		person.Label = submitted.RequestedDeviceLabel
 	}
-	creation, err := certifyUser(certificate.User{
+	creation, err := client.CertifyUser(certificate.User{
 		Author: d.ID, Timestamp: now, UserID: person.ID.User(),
 		HumanHandle: person.HumanHandle, PublicKey: submitted.PublicKey, Profile: profile,
 	}, certificate.Device{
@@ -122,9 +128,9 @@ func (d *Device) AcceptEnrollment(item protocol.PKIEnrollmentItem, identity Iden
 }
 
 // Device verifies that the owner of the certificate signed the acceptance, and
-// gives that certificate and the device that the submitter now has. Whether to
-// trust that owner is up to the caller.
-func (e *Enrollment) Device(info *protocol.PKIEnrollmentInfoReply) (*Device, *x509.Certificate, error) {
+// returns the device that the submitter now has and that certificate. Whether
+// to trust its owner is up to the caller.
+func (e *Enrollment) Device(info *protocol.PKIEnrollmentInfoReply) (*client.Device, *x509.Certificate, error) {
 	if info.EnrollmentStatus != parsec.PKIEnrollmentAccepted {
 		return nil, nil, fmt.Errorf("the enrollment is %s", info.EnrollmentStatus)
 	}
@@ -136,7 +142,7 @@ func (e *Enrollment) Device(info *protocol.PKIEnrollmentInfoReply) (*Device, *x5
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Device{
+	return &client.Device{
 		Organization: e.Organization, ID: answer.DeviceID, Label: answer.DeviceLabel, HumanHandle: answer.HumanHandle,
 		Profile: answer.Profile, SigningKey: e.SigningKey, PrivateKey: e.PrivateKey, RootVerifyKey: answer.RootVerifyKey,
 	}, accepter, nil

@@ -1,4 +1,4 @@
-package client
+package testclient
 
 import (
 	"context"
@@ -12,22 +12,23 @@ import (
 	"errors"
 	"fmt"
 
+	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
-// ErrOtherNonce tells that a peer did not reveal what it had committed to: it,
-// or the server, cheats.
+// ErrOtherNonce means that a peer revealed something else than it had committed
+// to: the peer or the server cheats.
 var ErrOtherNonce = errors.New("the peer revealed another nonce than it committed to")
 
 const rendezvousNonceBytes = 64
 
-// Codes are what the two people read to each other, to know that nobody stands
+// Codes are what the two people read to each other: they match if nobody stands
 // between them.
 type Codes struct{ Greeter, Claimer string }
 
-// Tunnel carries what two peers that met say to each other. The server reads
-// none of it.
+// Tunnel carries what two peers say to each other after they met. The server
+// cannot read it.
 type Tunnel struct {
 	seal     cipher.AEAD
 	exchange func(ctx context.Context, payload []byte) ([]byte, error)
@@ -36,7 +37,7 @@ type Tunnel struct {
 // Greet meets the claimer of an invitation, from step 1 to 3b of
 // docs/protocol/invite.md §4. confirm is called between 3a and 3b, to compare
 // the claimer's code; its error ends the meeting.
-func Greet(ctx context.Context, c Commands, token parsec.InvitationToken, confirm func(Codes) error) (*Tunnel, error) {
+func Greet(ctx context.Context, c client.Commands, token parsec.InvitationToken, confirm func(Codes) error) (*Tunnel, error) {
 	private, nonce, err := newMeeting()
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func Greet(ctx context.Context, c Commands, token parsec.InvitationToken, confir
 // zero greeter is the only one, as for clients below API 2.9 and 3.3. confirm
 // is called before 3a, to compare the greeter's code; its error ends the
 // meeting.
-func Claim(ctx context.Context, c Commands, greeter parsec.UserID, confirm func(Codes) error) (*Tunnel, error) {
+func Claim(ctx context.Context, c client.Commands, greeter parsec.UserID, confirm func(Codes) error) (*Tunnel, error) {
 	to := protocol.ClaimerRequest{GreeterUserID: greeter}
 	private, nonce, err := newMeeting()
 	if err != nil {
@@ -126,7 +127,7 @@ func Claim(ctx context.Context, c Commands, greeter parsec.UserID, confirm func(
 	})
 }
 
-// newMeeting makes what a side keeps for itself at first.
+// newMeeting returns the secrets of a side: its private key and its nonce.
 func newMeeting() (*ecdh.PrivateKey, []byte, error) {
 	private, err := ecdh.X25519().GenerateKey(rand.Reader)
 	nonce := make([]byte, rendezvousNonceBytes)
@@ -166,9 +167,9 @@ func newTunnel(secret []byte, exchange func(context.Context, []byte) ([]byte, er
 	return &Tunnel{seal, exchange}, nil
 }
 
-// Exchange says something to the peer, and gives what it says (step 4).
+// Exchange says something to the peer and returns what the peer says (step 4).
 func (t *Tunnel) Exchange(ctx context.Context, say []byte) ([]byte, error) {
-	sealed := t.seal.Seal(nil, nil, say, nil) //nolint:gosec // the cipher makes its nonces itself
+	sealed := t.seal.Seal(nil, nil, say, nil) // The cipher makes its nonces itself.
 	heard, err := t.exchange(ctx, sealed)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package client
+package testclient
 
 import (
 	"cmp"
@@ -8,9 +8,9 @@ import (
 	"parsec-server/pkg/parsec2/certificate"
 )
 
-// VerifyRealmRoles verifies the reply of realm_get_role_certificates and gives
-// the role that each user has or had, parsec.RoleNone once removed
-// (docs/protocol/certificates.md §9). users are those whose devices signed;
+// VerifyRealmRoles verifies the reply of realm_get_role_certificates and returns
+// the role that each user has, parsec.RoleNone once removed
+// (docs/protocol/certificates.md §9). users are those whose devices signed. Its
 // errors wrap ErrUntrusted.
 func VerifyRealmRoles(realm parsec.RealmID, users []*VerifiedUser, certificates [][]byte) (map[parsec.UserID]parsec.RealmRole, error) {
 	history := make([]certificate.RealmRole, len(certificates))
@@ -39,7 +39,7 @@ func VerifyRealmRoles(realm parsec.RealmID, users []*VerifiedUser, certificates 
 	return roles, nil
 }
 
-// loadRole finds the author by trying, as loadBy does.
+// loadRole finds the author by trying each device, as loadBy does.
 func loadRole(users []*VerifiedUser, signed []byte) (certificate.RealmRole, error) {
 	for _, user := range users {
 		for _, device := range user.Devices {

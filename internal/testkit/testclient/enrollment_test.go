@@ -1,4 +1,4 @@
-package client_test
+package testclient_test
 
 import (
 	"crypto"
@@ -10,20 +10,21 @@ import (
 	"math/big"
 	"testing"
 
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
 // identity certifies a key by itself.
-func identity(t *testing.T, key crypto.Signer) client.Identity {
+func identity(t *testing.T, key crypto.Signer) testclient.Identity {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client.Identity{Certificate: must(x509.ParseCertificate(der)), Key: key}
+	return testclient.Identity{Certificate: must(x509.ParseCertificate(der)), Key: key}
 }
 
 // TestEnrollment follows an enrollment between two smartcards, and spoils what
@@ -31,8 +32,12 @@ func identity(t *testing.T, key crypto.Signer) client.Identity {
 func TestEnrollment(t *testing.T) {
 	submitter := identity(t, must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)))
 	accepter := identity(t, must(rsa.GenerateKey(rand.Reader, 2048)))
-	administrator := alice(t)
-	enrollment, request, err := client.NewEnrollment(administrator.Organization, submitter, "", must(parsec.ParseDeviceLabel("Laptop")))
+	address := must(parsec.ParseBootstrapAddress("parsec://localhost/CoolOrg?action=bootstrap_organization"))
+	administrator, _, err := client.NewOrganization(address, client.Person{}, reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enrollment, request, err := testclient.NewEnrollment(administrator.Organization, submitter, "", must(parsec.ParseDeviceLabel("Laptop")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +46,7 @@ func TestEnrollment(t *testing.T) {
 		SubmitPayloadSignature: request.SubmitPayloadSignature, SubmitterDERX509Certificate: request.SubmitterDERX509Certificate,
 	}
 	accept := func(item protocol.PKIEnrollmentItem) (*protocol.PKIEnrollmentAcceptRequest, error) {
-		return administrator.AcceptEnrollment(item, accepter, client.Person{}, parsec.ProfileOutsider, reference)
+		return testclient.AcceptEnrollment(administrator, item, accepter, client.Person{}, parsec.ProfileOutsider, reference)
 	}
 	forged := item
 	forged.SubmitterDERX509Certificate = accepter.Certificate.Raw

@@ -1,4 +1,4 @@
-package client_test
+package testclient_test
 
 import (
 	"crypto/ed25519"
@@ -7,11 +7,21 @@ import (
 	"slices"
 	"testing"
 
-	"parsec-server/pkg/client"
+	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
 )
+
+// reference is the instant of the vectors.
+const reference parsec.DateTime = 1704164645_678901
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
 
 // notary signs certificates of devices that are named "user@device"; "" is the
 // root key. Dates are in microseconds after the reference instant.
@@ -81,7 +91,7 @@ func (n notary) carolsReply() *protocol.UserGetReply {
 
 func TestVerifyTrustchain(t *testing.T) {
 	var n notary
-	verified, err := client.VerifyTrustchain(n.verifyKey(""), userID("carol"), n.carolsReply())
+	verified, err := testclient.VerifyTrustchain(n.verifyKey(""), userID("carol"), n.carolsReply())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +104,7 @@ func TestVerifyTrustchain(t *testing.T) {
 
 func TestVerifyTrustchainOfTheFirstUser(t *testing.T) {
 	var n notary
-	verified, err := client.VerifyTrustchain(n.verifyKey(""), userID("alice"), &protocol.UserGetReply{
+	verified, err := testclient.VerifyTrustchain(n.verifyKey(""), userID("alice"), &protocol.UserGetReply{
 		UserCertificate:    n.user("", "alice", parsec.ProfileAdmin, 10),
 		DeviceCertificates: [][]byte{n.device("", "alice@a1", 10)},
 	})
@@ -142,11 +152,11 @@ func TestUntrustedChains(t *testing.T) {
 	} {
 		reply := n.carolsReply()
 		spoil(reply)
-		if verified, err := client.VerifyTrustchain(n.verifyKey(""), userID("carol"), reply); !errors.Is(err, client.ErrUntrusted) {
+		if verified, err := testclient.VerifyTrustchain(n.verifyKey(""), userID("carol"), reply); !errors.Is(err, testclient.ErrUntrusted) {
 			t.Errorf("%s: verified %+v, %v", name, verified, err)
 		}
 	}
-	if _, err := client.VerifyTrustchain(n.verifyKey("other"), userID("carol"), n.carolsReply()); !errors.Is(err, client.ErrUntrusted) {
+	if _, err := testclient.VerifyTrustchain(n.verifyKey("other"), userID("carol"), n.carolsReply()); !errors.Is(err, testclient.ErrUntrusted) {
 		t.Errorf("with another root key: %v", err)
 	}
 }
@@ -160,7 +170,7 @@ func TestVerifyInvitationCreator(t *testing.T) {
 			Trustchain: carol.Trustchain,
 		}
 	}
-	verified, err := client.VerifyInvitationCreator(n.verifyKey(""), reply())
+	verified, err := testclient.VerifyInvitationCreator(n.verifyKey(""), reply())
 	if err != nil || verified.User.UserID != userID("bob") || verified.Devices[0].DeviceID != deviceID("bob@b1") {
 		t.Errorf("verified %+v, %v", verified, err)
 	}
@@ -172,7 +182,7 @@ func TestVerifyInvitationCreator(t *testing.T) {
 	} {
 		spoiled := reply()
 		spoil(spoiled)
-		if _, err := client.VerifyInvitationCreator(n.verifyKey(""), spoiled); !errors.Is(err, client.ErrUntrusted) {
+		if _, err := testclient.VerifyInvitationCreator(n.verifyKey(""), spoiled); !errors.Is(err, testclient.ErrUntrusted) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -180,13 +190,13 @@ func TestVerifyInvitationCreator(t *testing.T) {
 
 func TestVerifyRealmRoles(t *testing.T) {
 	var n notary
-	member := func(device string) *client.VerifiedUser {
-		return &client.VerifiedUser{
+	member := func(device string) *testclient.VerifiedUser {
+		return &testclient.VerifiedUser{
 			User:    certificate.User{UserID: deviceID(device).User()},
 			Devices: []certificate.Device{{DeviceID: deviceID(device), VerifyKey: n.verifyKey(device)}},
 		}
 	}
-	users := []*client.VerifiedUser{member("alice@a1"), member("bob@b1"), member("carol@c1")}
+	users := []*testclient.VerifiedUser{member("alice@a1"), member("bob@b1"), member("carol@c1")}
 	users[1].Revocation = &certificate.RevokedUser{UserID: userID("bob"), Timestamp: reference + 50}
 	first := n.role("alice@a1", "alice", parsec.RoleOwner, 10)
 	manager := n.role("alice@a1", "bob", parsec.RoleManager, 20)
@@ -214,12 +224,12 @@ func TestVerifyRealmRoles(t *testing.T) {
 		{"after its revocation", [][]byte{first, manager, n.role("bob@b1", "carol", parsec.RoleReader, 51)}, nil},
 		{"unknown author", [][]byte{first, n.role("dan@d1", "carol", parsec.RoleReader, 30)}, nil},
 	} {
-		got, err := client.VerifyRealmRoles(parsec.RealmID{1}, users, item.certificates)
-		if !maps.Equal(got, item.want) || (err == nil) != (item.want != nil) || err != nil && !errors.Is(err, client.ErrUntrusted) {
+		got, err := testclient.VerifyRealmRoles(parsec.RealmID{1}, users, item.certificates)
+		if !maps.Equal(got, item.want) || (err == nil) != (item.want != nil) || err != nil && !errors.Is(err, testclient.ErrUntrusted) {
 			t.Errorf("%s: %v, %v", item.name, got, err)
 		}
 	}
-	if _, err := client.VerifyRealmRoles(parsec.RealmID{2}, users, [][]byte{first}); !errors.Is(err, client.ErrUntrusted) {
+	if _, err := testclient.VerifyRealmRoles(parsec.RealmID{2}, users, [][]byte{first}); !errors.Is(err, testclient.ErrUntrusted) {
 		t.Errorf("another realm: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package client
+package testclient
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 // the root verify key by the rules of docs/protocol/certificates.md §9.
 var ErrUntrusted = errors.New("the certificates are not to be trusted")
 
-// VerifiedUser is what user_get tells of a user, once verified.
+// VerifiedUser is what user_get says about a user, verified.
 type VerifiedUser struct {
 	User    certificate.User
 	Devices []certificate.Device
@@ -21,7 +21,7 @@ type VerifiedUser struct {
 	Revocation *certificate.RevokedUser
 }
 
-// VerifyTrustchain verifies the reply of user_get about user up to the root
+// VerifyTrustchain verifies the reply of user_get about user, up to the root
 // key of the organization. Its errors wrap ErrUntrusted.
 func VerifyTrustchain(root parsec.VerifyKey, user parsec.UserID, reply *protocol.UserGetReply) (*VerifiedUser, error) {
 	c, err := newChain(root, &reply.Trustchain)
@@ -59,7 +59,7 @@ func VerifyTrustchain(root parsec.VerifyKey, user parsec.UserID, reply *protocol
 	return verified, c.checkUser(verified)
 }
 
-// VerifyInvitationCreator verifies who invites, as an invited client of API 1
+// VerifyInvitationCreator verifies the user who invites, as a client of API 1
 // does before it claims. Its errors wrap ErrUntrusted.
 func VerifyInvitationCreator(root parsec.VerifyKey, reply *protocol.InvitationCreatorReply) (*VerifiedUser, error) {
 	c, err := newChain(root, &reply.Trustchain)
@@ -152,8 +152,8 @@ func (c *chain) addDevices(left [][]byte) error {
 }
 
 // loadBy reads a certificate that the root key or a device of the chain signed.
-// Who did is known by trying: a certificate tells nothing before it is
-// verified.
+// It tries one after the other: nothing in a certificate can be believed before
+// it is verified.
 func loadBy[T any](c *chain, signed []byte, load func([]byte, parsec.VerifyKey, parsec.DeviceID) (T, error)) (T, error) {
 	certified, err := load(signed, c.root, parsec.DeviceID{})
 	if err == nil {
@@ -195,8 +195,8 @@ func (c *chain) checkDevice(device *certificate.Device) error {
 	return c.checkAuthor(device.Author, device.DeviceID.User(), device.Timestamp)
 }
 
-// checkAuthor tells whether author, zero for the root key, might certify a
-// user at that date.
+// checkAuthor returns an error unless author, zero for the root key, was
+// allowed to certify a user at that date.
 func (c *chain) checkAuthor(author parsec.DeviceID, certified parsec.UserID, timestamp parsec.DateTime) error {
 	if author == (parsec.DeviceID{}) {
 		return nil

@@ -1,9 +1,10 @@
-package client
+package testclient
 
 import (
 	"bytes"
 	"testing"
 
+	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/wire"
 )
@@ -14,11 +15,11 @@ func encodedDevice(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	device, _, err := NewOrganization(address, Person{}, 0)
+	device, _, err := client.NewOrganization(address, client.Person{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := device.encode()
+	content, err := wire.Marshal(device.File())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,13 +27,13 @@ func encodedDevice(t testing.TB) []byte {
 }
 
 func TestDeviceFileMalformed(t *testing.T) {
-	for name, change := range map[string]func(file *deviceFile){
-		"another type":      func(file *deviceFile) { file.Type = "keys" },
-		"no organization":   func(file *deviceFile) { file.Organization = parsec.OrganizationID{} },
-		"short signing key": func(file *deviceFile) { file.SigningKey = file.SigningKey[1:] },
-		"short private key": func(file *deviceFile) { file.PrivateKey = nil },
+	for name, change := range map[string]func(file *client.DeviceFile){
+		"another type":      func(file *client.DeviceFile) { file.Type = "keys" },
+		"no organization":   func(file *client.DeviceFile) { file.Organization = parsec.OrganizationID{} },
+		"short signing key": func(file *client.DeviceFile) { file.SigningKey = file.SigningKey[1:] },
+		"short private key": func(file *client.DeviceFile) { file.PrivateKey = nil },
 	} {
-		var file deviceFile
+		var file client.DeviceFile
 		if err := wire.Unmarshal(encodedDevice(t), &file); err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +61,7 @@ func FuzzDecodeDevice(f *testing.F) {
 		if err != nil {
 			return
 		}
-		once, err := device.encode()
+		once, err := wire.Marshal(device.File())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +69,7 @@ func FuzzDecodeDevice(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if twice, err := again.encode(); err != nil || !bytes.Equal(once, twice) {
+		if twice, err := wire.Marshal(again.File()); err != nil || !bytes.Equal(once, twice) {
 			t.Fatalf("%x, then %x, %v", once, twice, err)
 		}
 	})
