@@ -54,7 +54,10 @@ type delivery struct {
 	from     *connector
 	instance *instance
 	bus      *event.Bus
+	codec    Codec
 	logger   *slog.Logger
+	// unknown has the kinds of events that were left out and said to be.
+	unknown map[unknownKind]bool
 	// commits are those of this store that have events.
 	commits signal
 
@@ -73,8 +76,11 @@ type delivery struct {
 	caughtUp time.Time
 }
 
-func newDelivery(from *connector, of *instance, bus *event.Bus, logger *slog.Logger) *delivery {
-	return &delivery{from: from, instance: of, bus: bus, logger: logger, state: errNotServing, caughtUp: time.Now()}
+func newDelivery(from *connector, of *instance, bus *event.Bus, codec Codec, logger *slog.Logger) *delivery {
+	return &delivery{
+		from: from, instance: of, bus: bus, codec: codec, logger: logger, unknown: map[unknownKind]bool{},
+		state: errNotServing, caughtUp: time.Now(),
+	}
 }
 
 // connect opens a connection to deliver on, that the caller closes.
@@ -249,14 +255,27 @@ func (d *delivery) publish(ctx context.Context, rows []outboxRow, settled bool) 
 		if rows[i].id != d.place+1 && !settled {
 			return false
 		}
-		events, problems := rows[i].events()
+		events, problems := rows[i].events(d.codec)
 		for _, problem := range problems {
-			d.logger.ErrorContext(ctx, "event left out", slog.Any("error", problem))
+			d.leaveOut(ctx, problem)
 		}
 		d.bus.Publish(events)
 		d.place, d.gapSince = rows[i].id, time.Time{}
 	}
 	return true
+}
+
+// leaveOut logs why an event is not published: once for each kind that only a
+// later server knows, as they come all the time while such a server runs beside.
+func (d *delivery) leaveOut(ctx context.Context, problem error) {
+	kind, later := errors.AsType[unknownKind](problem)
+	switch {
+	case !later:
+		d.logger.ErrorContext(ctx, "event left out", slog.Any("error", problem))
+	case !d.unknown[kind]:
+		d.unknown[kind] = true
+		d.logger.InfoContext(ctx, "events of a later server are left out", slog.String("kind", string(kind)))
+	}
 }
 
 // settle goes past the ids that are missing for ever. It gives up, for now,
@@ -372,7 +391,7 @@ func (s *signal) disarm() {
 
 // Publish implements rules.Store.
 func (s *Store) Publish(ctx context.Context, e event.Event) error {
-	inserts, err := outboxInsert([]event.Event{e})
+	inserts, err := outboxInsert(s.delivery.codec, []event.Event{e})
 	if err != nil {
 		return err
 	}

@@ -2,63 +2,23 @@ package postgres
 
 import (
 	"fmt"
-	"reflect"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/wire"
 )
 
-// kind is a type of body, under the name that the outbox has for it. Servers of
-// two versions may share a database: a name never changes its meaning.
-type kind struct {
-	name string
-	body reflect.Type
-	read func(data []byte) (event.Body, error)
+// Codec says how the bodies of events are written to the outbox.
+type Codec interface {
+	// Encode returns the name of the kind of body, and its bytes.
+	Encode(body event.Body) (kind string, data []byte, err error)
+	// Decode returns the body, nil for a kind that only a later server knows.
+	Decode(kind string, data []byte) (event.Body, error)
 }
 
-func kindOf[B event.Body](name string) kind {
-	return kind{name, reflect.TypeFor[B](), func(data []byte) (event.Body, error) {
-		var body B
-		err := wire.Unmarshal(data, &body)
-		return body, err
-	}}
-}
+// unknownKind is the error of reading an event that only a later server knows.
+type unknownKind string
 
-// kinds are the names of docs/protocol/events.md §6.
-var kinds = []kind{
-	kindOf[event.Pinged]("pinged"),
-	kindOf[event.MessageReceived]("message.received"),
-	kindOf[event.RealmRolesUpdated]("realm.roles_updated"),
-	kindOf[event.RealmVlobsUpdated]("realm.vlobs_updated"),
-	kindOf[event.RealmMaintenanceStarted]("realm.maintenance_started"),
-	kindOf[event.RealmMaintenanceFinished]("realm.maintenance_finished"),
-	kindOf[event.RealmArchivingUpdated]("realm.archiving_updated"),
-	kindOf[event.InviteStatusChanged]("invite.status_changed"),
-	kindOf[event.InviteConduitUpdated]("invite.conduit_updated"),
-	kindOf[event.PKIEnrollmentUpdated]("pki_enrollment.updated"),
-	kindOf[event.UserRevoked]("user.revoked"),
-	kindOf[event.UserFrozen]("user.frozen"),
-	kindOf[event.OrganizationExpiration]("organization.expiration"),
-	kindOf[event.UserCreated]("user.created"),
-	kindOf[event.DeviceCreated]("device.created"),
-	kindOf[event.UserClaimed]("user.claimed"),
-	kindOf[event.DeviceClaimed]("device.claimed"),
-	kindOf[event.UserInvitationCancelled]("user.invitation.cancelled"),
-	kindOf[event.DeviceInvitationCancelled]("device.invitation.cancelled"),
-}
-
-var (
-	kindsByName = map[string]*kind{}
-	kindsByBody = map[reflect.Type]*kind{}
-)
-
-func init() {
-	for i := range kinds {
-		kindsByName[kinds[i].name] = &kinds[i]
-		kindsByBody[kinds[i].body] = &kinds[i]
-	}
-}
+func (k unknownKind) Error() string { return "unknown kind " + string(k) }
 
 // outboxRow is the events of one transaction, in columns.
 type outboxRow struct {
@@ -68,23 +28,19 @@ type outboxRow struct {
 }
 
 // outboxInsert writes events as one row, and nothing for none.
-func outboxInsert(events []event.Event) ([]statement, error) {
+func outboxInsert(codec Codec, events []event.Event) ([]statement, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
 	var row outboxRow
 	for _, e := range events {
-		kind, found := kindsByBody[reflect.TypeOf(e.Body)]
-		if !found {
-			return nil, fmt.Errorf("no event of the outbox is a %T", e.Body)
-		}
-		body, err := wire.Marshal(e.Body)
+		kind, body, err := codec.Encode(e.Body)
 		if err != nil {
 			return nil, fmt.Errorf("write an event: %w", err)
 		}
 		row.organizations = append(row.organizations, e.Organization.String())
 		row.authors = append(row.authors, e.Author.String())
-		row.kinds = append(row.kinds, kind.name)
+		row.kinds = append(row.kinds, kind)
 		row.bodies = append(row.bodies, body)
 	}
 	return []statement{{
@@ -93,13 +49,13 @@ func outboxInsert(events []event.Event) ([]statement, error) {
 	}}, nil
 }
 
-// events are those of the row. The errors are of those that this server does
-// not know, as a later one may write; they are left out.
-func (r *outboxRow) events() (events []event.Event, problems []error) {
-	for i, name := range r.kinds {
-		e, err := readEvent(r.organizations[i], r.authors[i], name, r.bodies[i])
+// events returns those of the row. The errors are of those that this server
+// cannot read, as a later one may write; they are left out.
+func (r *outboxRow) events(codec Codec) (events []event.Event, problems []error) {
+	for i, kind := range r.kinds {
+		e, err := readEvent(codec, r.organizations[i], r.authors[i], kind, r.bodies[i])
 		if err != nil {
-			problems = append(problems, fmt.Errorf("read the event %q of row %d: %w", name, r.id, err))
+			problems = append(problems, fmt.Errorf("read the event %q of row %d: %w", kind, r.id, err))
 			continue
 		}
 		events = append(events, e)
@@ -107,19 +63,18 @@ func (r *outboxRow) events() (events []event.Event, problems []error) {
 	return events, problems
 }
 
-func readEvent(organization, author, name string, body []byte) (e event.Event, err error) {
-	kind, found := kindsByName[name]
-	if !found {
-		return e, fmt.Errorf("unknown kind")
+func readEvent(codec Codec, organization, author, kind string, body []byte) (e event.Event, err error) {
+	if e.Body, err = codec.Decode(kind, body); err != nil {
+		return e, err
+	}
+	if e.Body == nil {
+		return e, unknownKind(kind)
 	}
 	if e.Organization, err = parsec.ParseOrganizationID(organization); err != nil {
 		return e, err
 	}
 	if author != "" {
-		if e.Author, err = parsec.ParseDeviceID(author); err != nil {
-			return e, err
-		}
+		e.Author, err = parsec.ParseDeviceID(author)
 	}
-	e.Body, err = kind.read(body)
 	return e, err
 }

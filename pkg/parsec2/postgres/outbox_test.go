@@ -1,56 +1,18 @@
 package postgres
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
+	"bytes"
+	"log/slog"
 	"reflect"
-	"slices"
+	"strings"
 	"testing"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
-
-// TestKinds has every type of body in the outbox, under one name, but Lost,
-// which is of one process.
-func TestKinds(t *testing.T) {
-	files, err := filepath.Glob("../../event/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{}
-	for _, file := range files {
-		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, declaration := range tree.Decls {
-			function, ok := declaration.(*ast.FuncDecl)
-			if !ok || function.Recv == nil || function.Name.Name != "topics" {
-				continue
-			}
-			if body := function.Recv.List[0].Type.(*ast.Ident).Name; body != "Lost" {
-				want = append(want, body)
-			}
-		}
-	}
-	var got []string
-	for _, kind := range kinds {
-		got = append(got, kind.body.Name())
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("bodies %v, the package event has %v", got, want)
-	}
-	if len(kindsByName) != len(kinds) || len(kindsByBody) != len(kinds) {
-		t.Error("a name or a type is there twice")
-	}
-}
 
 func must[T any](value T, err error) T {
 	if err != nil {
@@ -81,20 +43,20 @@ func TestOutboxRows(t *testing.T) {
 		}
 		events = append(events, e)
 	}
-	statements, err := outboxInsert(events)
+	statements, err := outboxInsert(notice.Codec{}, events)
 	if err != nil || len(statements) != 1 {
 		t.Fatalf("%v, %v", statements, err)
 	}
 	args := statements[0].args
 	row := outboxRow{1, args[0].([]string), args[1].([]string), args[2].([]string), args[3].([][]byte)}
-	got, problems := row.events()
+	got, problems := row.events(notice.Codec{})
 	if !reflect.DeepEqual(got, events) || problems != nil {
 		t.Errorf("got %+v\n%v", got, problems)
 	}
-	if none, err := outboxInsert(nil); none != nil || err != nil {
+	if none, err := outboxInsert(notice.Codec{}, nil); none != nil || err != nil {
 		t.Errorf("for no event: %v, %v", none, err)
 	}
-	if _, err := outboxInsert([]event.Event{{Body: event.Lost{}}}); err == nil {
+	if _, err := outboxInsert(notice.Codec{}, []event.Event{{Body: event.Lost{}}}); err == nil {
 		t.Error("a body without kind is written")
 	}
 }
@@ -108,23 +70,67 @@ func TestOtherVersions(t *testing.T) {
 		kinds:         []string{"pinged", "pinged", "pinged", "pki.future", "pinged"},
 		bodies:        [][]byte{{0xc1}, fine, fine, fine, fine},
 	}
-	got, problems := row.events()
+	got, problems := row.events(notice.Codec{})
 	if len(got) != 1 || got[0].Body != (event.Pinged{Ping: "fine"}) || len(problems) != 4 {
 		t.Errorf("got %v\n%v", got, problems)
 	}
 }
 
+// TestKindsOfLaterServers has events of unknown kinds said once each, and not as
+// errors, while what cannot be read is an error each time.
+func TestKindsOfLaterServers(t *testing.T) {
+	bus := event.NewBus()
+	defer bus.Close()
+	var lines bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	d := newDelivery(nil, nil, bus, notice.Codec{}, logger)
+	for id := range int64(3) {
+		row := outboxRow{
+			id:            id + 1,
+			organizations: []string{"Acme", "Acme", "Acme"},
+			authors:       []string{"", "", ""},
+			kinds:         []string{"pki.future", "pinged", "realm.future"},
+			bodies:        [][]byte{{0xc1}, must(wire.Marshal(event.Pinged{Ping: "fine"})), nil},
+		}
+		if !d.publish(t.Context(), []outboxRow{row}, false) {
+			t.Fatal("the row is not published")
+		}
+	}
+	want := "level=INFO msg=\"events of a later server are left out\" kind=pki.future\n" +
+		"level=INFO msg=\"events of a later server are left out\" kind=realm.future\n"
+	if lines.String() != want {
+		t.Errorf("logged\n%swant\n%s", lines.String(), want)
+	}
+	lines.Reset()
+	broken := outboxRow{organizations: []string{"Acme"}, authors: []string{""}, kinds: []string{"pinged"}, bodies: [][]byte{{0xc1}}}
+	for id := range int64(2) {
+		broken.id = id + 4
+		d.publish(t.Context(), []outboxRow{broken}, false)
+	}
+	if got := strings.Count(lines.String(), "level=ERROR msg=\"event left out\""); got != 2 {
+		t.Errorf("two broken events are logged %d times:\n%s", got, lines.String())
+	}
+}
+
 func FuzzReadEvent(f *testing.F) {
 	for _, body := range bodies[:4] {
-		kind := kindsByBody[reflect.TypeOf(body)]
-		f.Add("Acme", "alice@one", kind.name, must(wire.Marshal(body)))
+		kind, data, err := notice.Codec{}.Encode(body)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add("Acme", "alice@one", kind, data)
 	}
 	f.Fuzz(func(t *testing.T, organization, author, name string, body []byte) {
-		e, err := readEvent(organization, author, name, body)
+		e, err := readEvent(notice.Codec{}, organization, author, name, body)
 		if err != nil {
 			return
 		}
-		if _, err := outboxInsert([]event.Event{e}); err != nil {
+		if _, err := outboxInsert(notice.Codec{}, []event.Event{e}); err != nil {
 			t.Errorf("%+v is read but not written: %v", e, err)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"parsec-server/migrations"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/rules"
 )
 
@@ -82,7 +83,7 @@ func Open(ctx context.Context, options Options, bus *event.Bus) (*Store, error) 
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	s := &Store{instance: newInstance(), now: options.Now, logger: options.Logger, serving: make(chan struct{})}
 	s.vlobReads = gatherer[*vlobRead]{run: s.readVlobs, most: vlobReadsTogether, runs: vlobReadRuns, patience: vlobReadPatience}
-	s.delivery = newDelivery(from, s.instance, bus, options.Logger)
+	s.delivery = newDelivery(from, s.instance, bus, notice.Codec{}, options.Logger)
 	connection, err := options.Retry.connect(ctx, s.delivery.connect, options.Logger)
 	if err != nil {
 		return nil, explained(err)

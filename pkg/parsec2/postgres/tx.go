@@ -49,7 +49,7 @@ func (s *Store) Update(ctx context.Context, scope rules.Scope, rule func(rules.T
 func (s *Store) update(ctx context.Context, patience time.Duration, scope rules.Scope, rule func(rules.Tx) error) (again bool, err error) {
 	var t *tx
 	err = s.useWithin(ctx, patience, func(ctx context.Context, connection *pgx.Conn) (err error) {
-		t = &tx{ctx: ctx, connection: connection, scope: scope}
+		t = &tx{ctx: ctx, connection: connection, codec: s.delivery.codec, scope: scope}
 		returned := false
 		defer func() {
 			if !returned { // A rule that panics leaves nothing either.
@@ -96,6 +96,7 @@ func isRace(err error) bool {
 type tx struct {
 	ctx        context.Context
 	connection *pgx.Conn
+	codec      Codec
 	scope      rules.Scope
 
 	// What comes with the scope; nil is not found.
@@ -120,7 +121,7 @@ func (t *tx) run(rule func(rules.Tx) error) error {
 	if err := rule(t); err != nil {
 		return err
 	}
-	published, err := outboxInsert(t.events)
+	published, err := outboxInsert(t.codec, t.events)
 	if err != nil {
 		return err
 	}
