@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -18,7 +19,7 @@ const maxSecretFileBytes = 64 << 10
 // exit code 2. The message holds no secret.
 type UsageError struct{ Message string }
 
-// Error gives the message.
+// Error returns the message.
 func (e *UsageError) Error() string { return e.Message }
 
 // failure is a wrong setting that the official server notices only once it
@@ -50,7 +51,7 @@ type Effective struct {
 	Path string
 }
 
-// Origin says in words where the setting came from.
+// Origin describes in words where the setting came from.
 func (e Effective) Origin() string {
 	switch e.Source {
 	case FromVariable:
@@ -79,78 +80,43 @@ func Load(arguments []Argument, environment Environment) (Loaded, error) {
 	if err := l.readDevelopment(); err != nil {
 		return Loaded{}, err
 	}
-	loaded := Loaded{Warnings: environment.unknownVariables()}
-	for _, setting := range settings {
-		found, err := l.resolve(setting)
-		if err != nil {
-			return Loaded{}, err
-		}
-		if err := l.parse(setting, found); err != nil {
-			return Loaded{}, err
-		}
-		loaded.Effective = append(loaded.Effective, found.effective(setting))
-	}
-	for _, effective := range loaded.Effective {
-		if setting := effective.Setting; setting.Required && effective.Source == FromDefault {
-			return Loaded{}, &UsageError{"Missing option " + setting.option(setting.Name) + "."}
-		}
+	effective, err := l.load()
+	if err != nil {
+		return Loaded{}, err
 	}
 	if err := l.config.check(); err != nil {
 		return Loaded{}, err
 	}
-	loaded.Config = l.config
-	loaded.Warnings = append(loaded.Warnings, l.warnings()...)
-	return loaded, nil
+	return Loaded{l.config, effective, append(environment.unknownVariables(), l.warnings()...)}, nil
 }
 
 // LoadDSN resolves the database alone, for the commands that need no other
 // setting. It is a PostgreSQL database.
 func LoadDSN(arguments []Argument, environment Environment) (Secret, error) {
-	database, err := loadDSN(arguments, environment)
-	return database.DSN, err
-}
-
-// loadDSN is LoadDSN with the file that the DSN is in.
-func loadDSN(arguments []Argument, environment Environment) (Database, error) {
-	config, err := loadOne(databaseOption, arguments, environment)
-	if err != nil {
-		return Database{}, err
-	}
-	if config.Database.Mocked() {
-		return Database{}, &UsageError{"Invalid value for '--db': this command needs a PostgreSQL database."}
-	}
-	return config.Database, nil
+	l := loader{arguments: arguments, environment: environment}
+	err := l.loadDSN()
+	return l.config.Database.DSN, err
 }
 
 // LoadDatabase resolves the database and its pool alone. It is a PostgreSQL
 // database.
 func LoadDatabase(arguments []Argument, environment Environment) (Database, error) {
-	named, err := loadDSN(arguments, environment)
-	if err != nil {
+	l := loader{arguments: arguments, environment: environment}
+	if err := l.loadDSN(); err != nil {
 		return Database{}, err
 	}
-	l := loader{arguments: arguments, environment: environment}
-	for _, setting := range settings {
-		switch setting.Name {
-		case "db-min-connections", "db-max-connections":
-			found, err := l.resolve(setting)
-			if err != nil {
-				return Database{}, err
-			}
-			if err := l.parse(setting, found); err != nil {
-				return Database{}, err
-			}
-		}
+	if _, err := l.load("db-min-connections", "db-max-connections"); err != nil {
+		return Database{}, err
 	}
-	l.config.Database.DSN, l.config.Database.DSNFile = named.DSN, named.DSNFile
 	return l.config.Database, l.config.Database.checkPool()
 }
 
 // LoadBlockstore resolves the block store alone, for the commands that need no
 // other setting.
 func LoadBlockstore(arguments []Argument, environment Environment) (Blockstore, error) {
-	config, err := loadOne("blockstore", arguments, environment)
-	return config.Blockstore, err
+	l := loader{arguments: arguments, environment: environment}
+	_, err := l.load("blockstore")
+	return l.config.Blockstore, err
 }
 
 // Listening is where a server listens.
@@ -164,43 +130,13 @@ type Listening struct {
 // no other setting.
 func LoadListening(arguments []Argument, environment Environment) (Listening, error) {
 	l := loader{arguments: arguments, environment: environment}
-	for _, setting := range settings {
-		switch setting.Name {
-		case "host", "port", "ssl-certfile":
-			found, err := l.resolve(setting)
-			if err != nil {
-				return Listening{}, err
-			}
-			if err := l.parse(setting, found); err != nil {
-				return Listening{}, err
-			}
-		}
+	if _, err := l.load("host", "port", "ssl-certfile"); err != nil {
+		return Listening{}, err
 	}
 	if l.config.Port < 1 || l.config.Port > maxPort {
 		return Listening{}, &UsageError{"Invalid value for '--port': the server must listen on a known one, 1 to 65535."}
 	}
 	return Listening{l.config.Host, l.config.Port, l.config.TLS}, nil
-}
-
-// loadOne resolves a setting that must be given.
-func loadOne(name string, arguments []Argument, environment Environment) (Config, error) {
-	l := loader{arguments: arguments, environment: environment}
-	for _, setting := range settings {
-		if setting.Name != name {
-			continue
-		}
-		found, err := l.resolve(setting)
-		if err != nil {
-			return Config{}, err
-		}
-		if !found.given() {
-			return Config{}, &UsageError{"Missing option " + setting.option(setting.Name) + "."}
-		}
-		if err := l.parse(setting, found); err != nil {
-			return Config{}, err
-		}
-	}
-	return l.config, nil
 }
 
 type loader struct {
@@ -229,6 +165,42 @@ func (r resolved) effective(setting Setting) Effective {
 		effective.Text = setting.show(r.texts)
 	}
 	return effective
+}
+
+// load resolves the settings of these names, or all of them for none, in the
+// order of the table, and keeps their values. A required one must be given.
+func (l *loader) load(names ...string) ([]Effective, error) {
+	var loaded []Effective
+	for _, setting := range settings {
+		if len(names) > 0 && !slices.Contains(names, setting.Name) {
+			continue
+		}
+		found, err := l.resolve(setting)
+		if err != nil {
+			return nil, err
+		}
+		if err := l.parse(setting, found); err != nil {
+			return nil, err
+		}
+		loaded = append(loaded, found.effective(setting))
+	}
+	for _, effective := range loaded {
+		if setting := effective.Setting; setting.Required && effective.Source == FromDefault {
+			return nil, &UsageError{"Missing option " + setting.option(setting.Name) + "."}
+		}
+	}
+	return loaded, nil
+}
+
+// loadDSN resolves the database, which must be one of PostgreSQL.
+func (l *loader) loadDSN() error {
+	if _, err := l.load(databaseOption); err != nil {
+		return err
+	}
+	if l.config.Database.Mocked() {
+		return &UsageError{"Invalid value for '--db': this command needs a PostgreSQL database."}
+	}
+	return nil
 }
 
 // readDevelopment looks for --dev first: other settings depend on it.
@@ -347,13 +319,13 @@ func (l *loader) fromVariable(setting Setting, variable string) (resolved, error
 	}
 }
 
-// isForeign tells whether a variable without our prefix has a value that only
+// isForeign reports whether a variable without our prefix has a value that only
 // another program can mean.
 func isForeign(setting Setting, variable, text string) bool {
 	return !strings.HasPrefix(variable, variablePrefix) && setting.parser(variable)(&Config{}, []string{text}) != nil
 }
 
-// readSecretFile gives the value that a file holds, cleaned.
+// readSecretFile returns the value that a file holds, cleaned.
 func readSecretFile(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -379,7 +351,7 @@ func readSecretFile(path string) (string, error) {
 
 func isLineEnd(r rune) bool { return r == '\n' || r == '\r' }
 
-// warnings tells what is accepted and yet may surprise.
+// warnings returns a line for each thing that is accepted and yet may surprise.
 func (l *loader) warnings() []string {
 	var warnings []string
 	if links := l.environment.ServiceLinks; len(links) > 0 {
