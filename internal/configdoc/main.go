@@ -9,8 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-
-	"parsec-server/pkg/config"
 )
 
 func main() {
@@ -25,10 +23,10 @@ func run(arguments []string) error {
 		return errors.New("expected the directory of the repository")
 	}
 	root := arguments[0]
-	if err := write(filepath.Join(root, "docs", "configuration.md"), config.WriteDocument); err != nil {
+	if err := write(filepath.Join(root, "docs", "configuration.md"), writeDocument); err != nil {
 		return err
 	}
-	return write(filepath.Join(root, ".env.example"), config.WriteExample)
+	return write(filepath.Join(root, ".env.example"), writeExample)
 }
 
 func write(path string, render func(io.Writer) error) error {
