@@ -10,7 +10,6 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/config"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 const deepHelp = "Read every copy and chunk, verify checksums, compare copies and recompute parities. Otherwise lists of objects tell what to read."
@@ -54,7 +53,7 @@ func (s *session) check(ctx context.Context, array *blockstore.Array, check chec
 	options := scrub.CheckOptions{Deep: check.deep, Repair: check.repair}
 	var added atomic.Int64
 	if check.addChecksums {
-		options.AddChecksum = func(ctx context.Context, block rules.StoredBlock) error {
+		options.AddChecksum = func(ctx context.Context, block blockstore.Block) error {
 			added.Add(1)
 			return s.index.AddChecksum(ctx, block)
 		}

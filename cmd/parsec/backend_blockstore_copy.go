@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/config"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 func (p program) blockstoreCopyCommand() *cobra.Command {
@@ -76,7 +76,7 @@ func (p program) copyBlockStore(ctx context.Context, options *blockstoreOptions,
 		return err
 	}
 	counts := copyCounts{walkCounts: &s.counts}
-	last, err := scrub.Copy(ctx, walk, source, scrub.Target{Store: written, Array: array, DryRun: !apply, Copied: func(block rules.StoredBlock) {
+	last, err := scrub.Copy(ctx, walk, source, scrub.Target{Store: written, Array: array, DryRun: !apply, Copied: func(block blockstore.Block) {
 		counts.CopiedBlocks++
 		counts.CopiedBytes += block.Size
 	}})

@@ -18,14 +18,13 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // deployment is a database that knows blocks, and where they are.
 type deployment struct {
 	t         *testing.T
 	variables map[string]string
-	blocks    []rules.StoredBlock
+	blocks    []blockstore.Block
 	// s3 gives a store in a bucket.
 	s3 func(bucket string) string
 }
@@ -47,18 +46,18 @@ func newDeployment(t *testing.T) *deployment {
 		if err != nil {
 			t.Fatal(err)
 		}
-		block := rules.StoredBlock{Organization: organization, ID: parsec.BlockID(parsec.NewUUID()), Size: 1000}
+		block := blockstore.Block{Organization: organization, ID: parsec.BlockID(parsec.NewUUID()), Size: 1000}
 		if err := store.Create(t.Context(), block.Organization, block.ID, make([]byte, block.Size)); err != nil {
 			t.Fatal(err)
 		}
 		d.blocks = append(d.blocks, block)
 	}
 	testkit.InsertBlocks(t, dsn, d.blocks...)
-	slices.SortFunc(d.blocks, func(a, b rules.StoredBlock) int { return strings.Compare(blockName(&a), blockName(&b)) })
+	slices.SortFunc(d.blocks, func(a, b blockstore.Block) int { return strings.Compare(blockName(&a), blockName(&b)) })
 	return d
 }
 
-func (d *deployment) open(texts ...string) rules.BlockStore {
+func (d *deployment) open(texts ...string) blockstore.Store {
 	d.t.Helper()
 	settings, err := config.ParseBlockstore(texts)
 	if err != nil {
@@ -85,7 +84,7 @@ func (d *deployment) run(code int, want, command string, options ...string) outc
 	return got
 }
 
-func (d *deployment) delete(bucket string, block rules.StoredBlock) {
+func (d *deployment) delete(bucket string, block blockstore.Block) {
 	d.t.Helper()
 	if err := d.open(d.s3(bucket)).(blockstore.Inventory).Delete(d.t.Context(), blockName(&block)); err != nil {
 		d.t.Fatal(err)
@@ -158,7 +157,7 @@ func TestBlockstoreCommands(t *testing.T) {
 func TestBlockstoreChecksums(t *testing.T) {
 	d := newDeployment(t)
 	d.variables["PARSEC_BLOCKSTORE"] = "POSTGRESQL"
-	harm := func(block rules.StoredBlock, change string) {
+	harm := func(block blockstore.Block, change string) {
 		testkit.Execute(t, d.variables["PARSEC_DB"], fmt.Sprintf(
 			"UPDATE block_data SET data = %s WHERE block_id = '%s'", change, block.ID))
 	}
@@ -205,7 +204,7 @@ func TestBlockstoreOrphans(t *testing.T) {
 	if err := store.Read(t.Context(), elsewhere, foreign, nil, make([]byte, 3)); err != nil {
 		t.Errorf("a foreign object: %v", err)
 	}
-	if err := store.Read(t.Context(), acme, orphan, nil, make([]byte, 3)); !errors.Is(err, rules.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), acme, orphan, nil, make([]byte, 3)); !errors.Is(err, blockstore.ErrNotFound) {
 		t.Errorf("the orphan: %v", err)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec2/postgres"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // bundleVariable names the file of the only authorities that S3 servers are
@@ -29,12 +28,12 @@ type blockStoreOptions struct {
 	logger         *slog.Logger
 	// wrap makes something around each node, also around the only one; nil for
 	// nothing.
-	wrap func(node int, store rules.BlockStore) rules.BlockStore
+	wrap func(node int, store blockstore.Store) blockstore.Store
 }
 
 // openBlockStore puts together the stores that settings describe, without
 // connecting to them. The caller ends them with the function that it gets.
-func openBlockStore(settings config.Blockstore, options blockStoreOptions) (store rules.BlockStore, end func(), err error) {
+func openBlockStore(settings config.Blockstore, options blockStoreOptions) (store blockstore.Store, end func(), err error) {
 	nodes, endNodes, err := openBlockNodes(settings, options.database)
 	if err != nil {
 		return nil, nil, err
@@ -64,7 +63,7 @@ func openBlockStore(settings config.Blockstore, options blockStoreOptions) (stor
 }
 
 // openBlockNodes opens each node of a RAID, or the one store that there is.
-func openBlockNodes(settings config.Blockstore, database config.Database) (nodes []rules.BlockStore, end func(), err error) {
+func openBlockNodes(settings config.Blockstore, database config.Database) (nodes []blockstore.Store, end func(), err error) {
 	var pool *pgxpool.Pool
 	end = func() {
 		if pool != nil {
@@ -82,9 +81,9 @@ func openBlockNodes(settings config.Blockstore, database config.Database) (nodes
 			end()
 			return nil, nil, err
 		}
-		return []rules.BlockStore{store}, end, nil
+		return []blockstore.Store{store}, end, nil
 	}
-	nodes = make([]rules.BlockStore, len(settings.Nodes))
+	nodes = make([]blockstore.Store, len(settings.Nodes))
 	for i, node := range settings.Nodes {
 		if nodes[i], err = openSimpleBlockStore(node, pool); err != nil {
 			end()
@@ -95,7 +94,7 @@ func openBlockNodes(settings config.Blockstore, database config.Database) (nodes
 }
 
 // openSimpleBlockStore uses pool for POSTGRESQL.
-func openSimpleBlockStore(settings config.Blockstore, pool *pgxpool.Pool) (rules.BlockStore, error) {
+func openSimpleBlockStore(settings config.Blockstore, pool *pgxpool.Pool) (blockstore.Store, error) {
 	switch settings.Kind {
 	case config.BlockstorePostgreSQL:
 		return blockstore.NewLimited(blockstore.NewPostgres(pool), blockstore.DefaultLimits()), nil

@@ -17,12 +17,12 @@ import (
 	"sync"
 	"testing"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
-func openTestBlockStore(t *testing.T, texts ...string) (rules.BlockStore, error) {
+func openTestBlockStore(t *testing.T, texts ...string) (blockstore.Store, error) {
 	t.Helper()
 	settings, err := config.ParseBlockstore(texts)
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/postgres"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 const afterOption = "after"
@@ -138,7 +137,7 @@ func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
 		s.counts.Blocks += blocks
 		s.counts.Bytes += bytes
 		s.progress.advance(blocks, bytes)
-	}, Reached: func(last rules.StoredBlock) { s.progress.reached = blockName(&last) }}
+	}, Reached: func(last blockstore.Block) { s.progress.reached = blockName(&last) }}
 	if s.options.after == "" {
 		total, err := s.index.BlocksSize(ctx)
 		s.begin(total)
@@ -157,7 +156,7 @@ func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
 	return walk, err
 }
 
-func parseBlockName(name string) (block rules.StoredBlock, err error) {
+func parseBlockName(name string) (block blockstore.Block, err error) {
 	organization, id, _ := strings.Cut(name, "/")
 	if block.Organization, err = parsec.ParseOrganizationID(organization); err != nil {
 		return block, err
@@ -167,7 +166,7 @@ func parseBlockName(name string) (block rules.StoredBlock, err error) {
 	return block, err
 }
 
-func blockName(block *rules.StoredBlock) string {
+func blockName(block *blockstore.Block) string {
 	if block == nil {
 		return ""
 	}

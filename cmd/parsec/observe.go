@@ -41,7 +41,7 @@ func observe(ctx context.Context, process *lifecycle.Process, settings config.Me
 }
 
 // blocks counts the calls of a node of the block store.
-func (o *observation) blocks(node int, store rules.BlockStore) rules.BlockStore {
+func (o *observation) blocks(node int, store blockstore.Store) blockstore.Store {
 	if o.metrics == nil {
 		return store
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/export"
 	"parsec-server/pkg/parsec"
@@ -102,7 +103,7 @@ func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted
 	})
 }
 
-func (p program) writeExport(ctx context.Context, wanted realmExport, source *postgres.RealmExport, blocks rules.BlockStore) (err error) {
+func (p program) writeExport(ctx context.Context, wanted realmExport, source *postgres.RealmExport, blocks blockstore.Store) (err error) {
 	file, err := export.Open(ctx, wanted.path, wanted.subject)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
@@ -22,7 +23,7 @@ import (
 type archive struct {
 	*office
 	service parsec.SequesterServiceID
-	store   rules.BlockStore
+	store   blockstore.Store
 }
 
 func newArchive(t *testing.T) *archive {

@@ -5,13 +5,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // InsertBlocks makes a database know blocks, without the commands that would,
 // in one realm for each organization.
-func InsertBlocks(t testing.TB, dsn string, blocks ...rules.StoredBlock) {
+func InsertBlocks(t testing.TB, dsn string, blocks ...blockstore.Block) {
 	t.Helper()
 	connection, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {

@@ -77,7 +77,7 @@ type InstanceOptions struct {
 	// WrapStore stands between the rules and the store; nil for nothing.
 	WrapStore func(rules.Store) rules.Store
 	// Blocks keep the bytes of blocks; a memory of the instance if nil.
-	Blocks rules.BlockStore
+	Blocks blockstore.Store
 }
 
 // Start runs an instance until the test ends.

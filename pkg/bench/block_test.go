@@ -21,7 +21,6 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -75,7 +74,7 @@ func BenchmarkBlocksOnRAID5(b *testing.B) {
 		{"block_read", blockReadsIn},
 	} {
 		b.Run(item.name, func(b *testing.B) {
-			raid := must(blockstore.NewRAID5([]rules.BlockStore{newForgetful(), newForgetful(), newForgetful()},
+			raid := must(blockstore.NewRAID5([]blockstore.Store{newForgetful(), newForgetful(), newForgetful()},
 				blockstore.RAIDOptions{Logger: slog.New(slog.DiscardHandler)}))(b)
 			b.Cleanup(raid.Close)
 			memory := newBlockSide(b, "memory", newForgetful(), item.newExchange)
@@ -87,7 +86,7 @@ func BenchmarkBlocksOnRAID5(b *testing.B) {
 }
 
 // newBlockSide starts a server whose blocks are in store.
-func newBlockSide(b *testing.B, name string, store rules.BlockStore, newExchange func(*testing.B, *organization, parsec.RealmID, int) *exchange) *side {
+func newBlockSide(b *testing.B, name string, store blockstore.Store, newExchange func(*testing.B, *organization, parsec.RealmID, int) *exchange) *side {
 	b.Helper()
 	o := newOrganization(b, testkit.Start(b, testkit.InstanceOptions{Blocks: store}))
 	s := &side{name: name}
@@ -109,7 +108,7 @@ type forgetful struct{ *blockstore.Memory }
 
 func newForgetful() forgetful { return forgetful{blockstore.NewMemory()} }
 
-func (f forgetful) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+func (f forgetful) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *blockstore.Checksum, into ...[]byte) error {
 	return f.Memory.Read(ctx, organization, placeOf(id), checksum, into...)
 }
 

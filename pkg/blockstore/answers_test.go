@@ -18,7 +18,6 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // objectServer is as much of S3, and of Swift with its authentication, as the
@@ -163,7 +162,7 @@ func hangUp(w http.ResponseWriter, r *http.Request) {
 }
 
 // remoteStores opens both kinds of store on the server at an address.
-func remoteStores(t *testing.T, address string) map[string]rules.BlockStore {
+func remoteStores(t *testing.T, address string) map[string]blockstore.Store {
 	t.Helper()
 	s3, err := blockstore.NewS3(blockstore.S3Options{Endpoint: address, Bucket: "blocks", Key: "key", Secret: "secret"})
 	if err != nil {
@@ -175,11 +174,11 @@ func remoteStores(t *testing.T, address string) map[string]rules.BlockStore {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]rules.BlockStore{"S3": s3, "Swift": swift}
+	return map[string]blockstore.Store{"S3": s3, "Swift": swift}
 }
 
 // quick tries twice, without long waits.
-func quick(store rules.BlockStore) *blockstore.Limited {
+func quick(store blockstore.Store) *blockstore.Limited {
 	return blockstore.NewLimited(store, blockstore.Limits{
 		Try: 10 * time.Second, Call: 20 * time.Second, Tries: 2, Pause: time.Millisecond, Concurrency: 4,
 	})
@@ -225,7 +224,7 @@ func TestReadAnswers(t *testing.T) {
 				}
 				before := len(server.log())
 				err := quick(store).Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, test.wanted))
-				if err == nil || errors.Is(err, rules.ErrBlockNotFound) || errors.Is(err, blockstore.ErrDamaged) != test.damaged {
+				if err == nil || errors.Is(err, blockstore.ErrNotFound) || errors.Is(err, blockstore.ErrDamaged) != test.damaged {
 					t.Errorf("%s: %v", kind, err)
 				}
 				if !strings.HasPrefix(err.Error(), kind+" ") || strings.Contains(err.Error(), "\n") {
@@ -304,7 +303,7 @@ func TestNoConversation(t *testing.T) {
 				read := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 1000))
 				create := store.Create(t.Context(), organization(t), newBlockID(), blockOf(1000))
 				for action, err := range map[string]error{"read": read, "create": create, "ready": store.Ready(t.Context())} {
-					if err == nil || errors.Is(err, rules.ErrBlockNotFound) || !strings.HasPrefix(err.Error(), kind+" ") ||
+					if err == nil || errors.Is(err, blockstore.ErrNotFound) || !strings.HasPrefix(err.Error(), kind+" ") ||
 						!strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 						t.Errorf("%s %s: %v, want one line that names the store, with %q", kind, action, err, test.want)
 					}
@@ -398,13 +397,13 @@ func TestSwiftReadWithoutContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Read(t.Context(), organization(t), newBlockID(), nil, []byte{}); !errors.Is(err, rules.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), organization(t), newBlockID(), nil, []byte{}); !errors.Is(err, blockstore.ErrNotFound) {
 		t.Errorf("no object: %v", err)
 	}
 	server.set(refuse(http.StatusNotFound, ""))
 	server.loseContainer()
 	err = store.Read(t.Context(), organization(t), newBlockID(), nil, []byte{})
-	if err == nil || errors.Is(err, rules.ErrBlockNotFound) || !strings.Contains(err.Error(), "no such container, create it with `parsec backend blockstore init`") {
+	if err == nil || errors.Is(err, blockstore.ErrNotFound) || !strings.Contains(err.Error(), "no such container, create it with `parsec backend blockstore init`") {
 		t.Errorf("no container: %v", err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // Array is a block store seen node by node, for those who check and mend it.
@@ -23,7 +22,7 @@ type Array struct {
 
 // NewArray gives the nodes of a RAID of level 0, 1 or 5. A store that is no
 // RAID is one of level 0 with one node.
-func NewArray(level int, stores []rules.BlockStore) (*Array, error) {
+func NewArray(level int, stores []Store) (*Array, error) {
 	if level == 5 && len(stores) < minRAID5Nodes {
 		return nil, fmt.Errorf("RAID5 block store needs at least %d nodes", minRAID5Nodes)
 	}
@@ -93,7 +92,7 @@ const (
 
 // Survey compares blocks of one organization, in the order of their ids, with
 // the lists of the nodes. It costs a request for a thousand objects.
-func (a *Array) Survey(ctx context.Context, blocks []rules.StoredBlock) ([]Presence, error) {
+func (a *Array) Survey(ctx context.Context, blocks []Block) ([]Presence, error) {
 	if len(blocks) == 0 {
 		return nil, nil
 	}
@@ -124,7 +123,7 @@ func (a *Array) Survey(ctx context.Context, blocks []rules.StoredBlock) ([]Prese
 
 // list gives the lengths of the objects of some blocks, in order, of one
 // organization.
-func list(ctx context.Context, node Inventory, blocks []rules.StoredBlock) (map[parsec.BlockID]int64, error) {
+func list(ctx context.Context, node Inventory, blocks []Block) (map[parsec.BlockID]int64, error) {
 	wanted := make(map[parsec.BlockID]struct{}, len(blocks))
 	for _, block := range blocks {
 		wanted[block.ID] = struct{}{}
@@ -214,11 +213,11 @@ type Diagnosis struct {
 func (d Diagnosis) Well() bool { return len(d.Pieces) == 0 && !d.Lost && !d.Unclear }
 
 // Checksum gives that of a block that is well.
-func (d Diagnosis) Checksum() *rules.BlockChecksum { return rules.ChecksumOf(d.block) }
+func (d Diagnosis) Checksum() *Checksum { return ChecksumOf(d.block) }
 
 // Examine reads all copies or chunks of a block, compares them with each other,
 // with the size of the block and with its checksum.
-func (a *Array) Examine(ctx context.Context, block rules.StoredBlock) Diagnosis {
+func (a *Array) Examine(ctx context.Context, block Block) Diagnosis {
 	pieces := make([][]byte, len(a.nodes))
 	faults := make([]*Piece, len(a.nodes))
 	_ = a.onEach(func(node int) error { // Errors are faults.
@@ -246,7 +245,7 @@ func (a *Array) Examine(ctx context.Context, block rules.StoredBlock) Diagnosis 
 	return d
 }
 
-func (a *Array) read(ctx context.Context, node int, block rules.StoredBlock) ([]byte, *Piece) {
+func (a *Array) read(ctx context.Context, node int, block Block) ([]byte, *Piece) {
 	data := make([]byte, a.pieceSize(block.Size))
 	checksum := block.Checksum
 	if a.level == 5 {
@@ -254,7 +253,7 @@ func (a *Array) read(ctx context.Context, node int, block rules.StoredBlock) ([]
 	}
 	err := a.nodes[node].Read(ctx, block.Organization, block.ID, checksum, data)
 	switch {
-	case errors.Is(err, rules.ErrBlockNotFound):
+	case errors.Is(err, ErrNotFound):
 		return nil, &Piece{Node: node, Fault: Missing, Err: err}
 	case errors.Is(err, errDamaged):
 		return nil, &Piece{Node: node, Fault: Wrong, Err: err}
@@ -307,7 +306,7 @@ func compareCopies(copies [][]byte, faults []*Piece) (d Diagnosis) {
 
 // compareChunks adds a fault for a chunk that the others, or the checksum of the
 // block if it is known, show to be wrong.
-func compareChunks(chunks [][]byte, faults []*Piece, length int, checksum *rules.BlockChecksum) (d Diagnosis) {
+func compareChunks(chunks [][]byte, faults []*Piece, length int, checksum *Checksum) (d Diagnosis) {
 	lost, gone, silent := -1, 0, 0
 	for i, fault := range faults {
 		switch {
@@ -353,7 +352,7 @@ func (p *Piece) mend(right []byte) {
 }
 
 // Mend writes a piece again.
-func (a *Array) Mend(ctx context.Context, block rules.StoredBlock, piece Piece) error {
+func (a *Array) Mend(ctx context.Context, block Block, piece Piece) error {
 	if err := a.nodes[piece.Node].Create(ctx, block.Organization, block.ID, piece.right); err != nil {
 		return fmt.Errorf("%s: %w", a.NodeName(piece.Node), err)
 	}

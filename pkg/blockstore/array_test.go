@@ -12,10 +12,9 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
-func openArray(t testing.TB, level int, stores []rules.BlockStore) *blockstore.Array {
+func openArray(t testing.TB, level int, stores []blockstore.Store) *blockstore.Array {
 	t.Helper()
 	array, err := blockstore.NewArray(level, stores)
 	if err != nil {
@@ -24,7 +23,7 @@ func openArray(t testing.TB, level int, stores []rules.BlockStore) *blockstore.A
 	return array
 }
 
-func writeThrough(t testing.TB, level int, stores []rules.BlockStore, id parsec.BlockID, block []byte) {
+func writeThrough(t testing.TB, level int, stores []blockstore.Store, id parsec.BlockID, block []byte) {
 	t.Helper()
 	if level == 0 {
 		mustCreate(t, blockstore.NewRAID0(stores), id, block)
@@ -127,14 +126,14 @@ func TestExamineByChecksum(t *testing.T) {
 		{5, 4, map[int]string{1: silent, 2: "a bit"}, "1 unreadable, unclear", "2 wrong mendable"},
 	} {
 		t.Run(fmt.Sprintf("RAID%d of %d %v", test.level, test.nodes, test.damage), func(t *testing.T) {
-			exerciseExamination(t, test.level, test.nodes, test.damage, block, rules.ChecksumOf(block), test.want, test.after)
+			exerciseExamination(t, test.level, test.nodes, test.damage, block, blockstore.ChecksumOf(block), test.want, test.after)
 		})
 	}
 }
 
 // exerciseExamination damages a block, and wants what is found, and what is
 // left once all is mended that can be.
-func exerciseExamination(t *testing.T, level, count int, damage map[int]string, block []byte, checksum *rules.BlockChecksum, want, after string) {
+func exerciseExamination(t *testing.T, level, count int, damage map[int]string, block []byte, checksum *blockstore.Checksum, want, after string) {
 	t.Helper()
 	nodes, stores := newFakeNodes(count)
 	array := openArray(t, level, stores)
@@ -143,7 +142,7 @@ func exerciseExamination(t *testing.T, level, count int, damage map[int]string, 
 	for i, damage := range damage {
 		spoil(t, nodes[i], id, damage)
 	}
-	stored := rules.StoredBlock{Organization: organization(t), ID: id, Size: int64(len(block)), Checksum: checksum}
+	stored := blockstore.Block{Organization: organization(t), ID: id, Size: int64(len(block)), Checksum: checksum}
 	diagnosis := array.Examine(t.Context(), stored)
 	if got := describe(diagnosis); got != want {
 		t.Fatalf("found %q, want %q", got, want)
@@ -162,7 +161,7 @@ func exerciseExamination(t *testing.T, level, count int, damage map[int]string, 
 	}
 	if diagnosis.Well() {
 		wantPieces(t, nodes, level, id, block)
-		if *diagnosis.Checksum() != *rules.ChecksumOf(block) {
+		if *diagnosis.Checksum() != *blockstore.ChecksumOf(block) {
 			t.Error("another checksum")
 		}
 	}
@@ -205,7 +204,7 @@ func wantPieces(t *testing.T, nodes []*fakeNode, level int, id parsec.BlockID, b
 	writeThrough(t, level, stores, id, block)
 	for i, node := range fresh {
 		want, err := blockstoretest.Stored(t.Context(), node.Memory, organization(t), id)
-		if errors.Is(err, rules.ErrBlockNotFound) {
+		if errors.Is(err, blockstore.ErrNotFound) {
 			continue
 		}
 		got, err := blockstoretest.Stored(t.Context(), nodes[i].Memory, organization(t), id)
@@ -222,11 +221,11 @@ func TestSurvey(t *testing.T) {
 		t.Run(fmt.Sprintf("RAID%d of %d", shape.level, shape.nodes), func(t *testing.T) {
 			nodes, stores := newFakeNodes(shape.nodes)
 			array := openArray(t, shape.level, stores)
-			var blocks []rules.StoredBlock
+			var blocks []blockstore.Block
 			for i := range 40 {
 				id := newBlockID()
 				id[0] = byte(i)
-				blocks = append(blocks, rules.StoredBlock{Organization: organization(t), ID: id, Size: int64(100 + i)})
+				blocks = append(blocks, blockstore.Block{Organization: organization(t), ID: id, Size: int64(100 + i)})
 				writeThrough(t, shape.level, stores, id, blockOf(100+i))
 			}
 			holder := func(id parsec.BlockID) *fakeNode {
@@ -252,7 +251,7 @@ func TestSurvey(t *testing.T) {
 				}
 			}
 			// From the first block and the last.
-			for _, asked := range [][]rules.StoredBlock{blocks[:3], blocks[38:], nil} {
+			for _, asked := range [][]blockstore.Block{blocks[:3], blocks[38:], nil} {
 				presences, err := array.Survey(t.Context(), asked)
 				if err != nil || len(presences) != len(asked) || slices.ContainsFunc(presences, func(p blockstore.Presence) bool { return p != blockstore.Complete }) {
 					t.Errorf("%d blocks: %v, %v", len(asked), presences, err)
@@ -268,15 +267,15 @@ func TestSurveyOfUnhyphenatedNames(t *testing.T) {
 	id := newBlockID()
 	prefix := organization(t).String() + "/"
 	node.objects = []blockstore.Object{{Name: prefix + "not-a-block", Size: 3}, {Name: prefix + parsec.UUID(id).Hex(), Size: 10}}
-	array := openArray(t, 0, []rules.BlockStore{node})
-	block := rules.StoredBlock{Organization: organization(t), ID: id, Size: 10}
-	presences, err := array.Survey(t.Context(), []rules.StoredBlock{block})
+	array := openArray(t, 0, []blockstore.Store{node})
+	block := blockstore.Block{Organization: organization(t), ID: id, Size: 10}
+	presences, err := array.Survey(t.Context(), []blockstore.Block{block})
 	if err != nil || presences[0] != blockstore.Complete {
 		t.Errorf("presence %v, %v", presences, err)
 	}
 	// The other spelling is read where there is one.
 	node.objects = []blockstore.Object{{Name: prefix + id.String(), Size: 9}, {Name: prefix + parsec.UUID(id).Hex(), Size: 10}}
-	presences, err = array.Survey(t.Context(), []rules.StoredBlock{block})
+	presences, err = array.Survey(t.Context(), []blockstore.Block{block})
 	if err != nil || presences[0] != blockstore.Contradicted {
 		t.Errorf("presence %v, %v", presences, err)
 	}

@@ -11,7 +11,6 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -27,7 +26,7 @@ func BenchmarkRAIDWithANodeThatHangs(b *testing.B) {
 	place.initialized(b)
 	proxy, address := testkit.StandInFor(b, place.address)
 	_, near := testkit.StandInFor(b, place.address)
-	var nodes []rules.BlockStore
+	var nodes []blockstore.Store
 	for i, address := range []string{address, near, near} {
 		store := place.open(b, address, fmt.Sprintf("parsec-test-%d", i), "")
 		if err := store.Init(b.Context()); err != nil {

@@ -16,14 +16,13 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // wantVerified reads a block whose checksum is known.
-func wantVerified(t testing.TB, store rules.BlockStore, id parsec.BlockID, want []byte) {
+func wantVerified(t testing.TB, store blockstore.Store, id parsec.BlockID, want []byte) {
 	t.Helper()
 	block := make([]byte, len(want))
-	if err := store.Read(t.Context(), organization(t), id, rules.ChecksumOf(want), block); err != nil {
+	if err := store.Read(t.Context(), organization(t), id, blockstore.ChecksumOf(want), block); err != nil {
 		t.Fatalf("read: %v", err)
 	}
 	if !bytes.Equal(block, want) {
@@ -96,8 +95,8 @@ func TestRAIDRefusesOtherBytes(t *testing.T) {
 		for _, node := range nodes[:min(2, shape.nodes)] {
 			spoil(t, node, id, "a bit")
 		}
-		err := raid.Read(t.Context(), organization(t), id, rules.ChecksumOf(block), make([]byte, len(block)))
-		if err == nil || errors.Is(err, rules.ErrBlockNotFound) {
+		err := raid.Read(t.Context(), organization(t), id, blockstore.ChecksumOf(block), make([]byte, len(block)))
+		if err == nil || errors.Is(err, blockstore.ErrNotFound) {
 			t.Errorf("RAID%d of %d: %v", shape.level, shape.nodes, err)
 		}
 	}
@@ -201,12 +200,12 @@ func TestStoresThatLie(t *testing.T) {
 					server.lie(keep)
 					clear(server.objects)
 					liar := blockstore.NewLimited(store, blockstore.DefaultLimits())
-					raid := openRAID(t, level, []rules.BlockStore{liar, blockstore.NewMemory(), blockstore.NewMemory()}, false, nil)
+					raid := openRAID(t, level, []blockstore.Store{liar, blockstore.NewMemory(), blockstore.NewMemory()}, false, nil)
 					t.Cleanup(raid.Close)
 					id := parsec.BlockID{} // RAID1 asks node 0 first.
 					mustCreate(t, raid, id, block)
 					if level == 1 {
-						if err := liar.Read(t.Context(), organization(t), id, rules.ChecksumOf(block), make([]byte, len(block))); err == nil {
+						if err := liar.Read(t.Context(), organization(t), id, blockstore.ChecksumOf(block), make([]byte, len(block))); err == nil {
 							t.Errorf("%s: read what was not stored", kind)
 						}
 					}
@@ -244,13 +243,45 @@ func TestReadWithoutLength(t *testing.T) {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(stores)) {
 		block := make([]byte, 3)
-		err := stores[kind].Read(t.Context(), organization(t), newBlockID(), rules.ChecksumOf([]byte("abc")), block)
+		err := stores[kind].Read(t.Context(), organization(t), newBlockID(), blockstore.ChecksumOf([]byte("abc")), block)
 		if err != nil || string(block) != "abc" {
 			t.Errorf("%s: read %q: %v", kind, block, err)
 		}
-		err = stores[kind].Read(t.Context(), organization(t), newBlockID(), rules.ChecksumOf([]byte("abd")), block)
+		err = stores[kind].Read(t.Context(), organization(t), newBlockID(), blockstore.ChecksumOf([]byte("abd")), block)
 		if !errors.Is(err, blockstore.ErrDamaged) {
 			t.Errorf("%s: other bytes: %v", kind, err)
 		}
+	}
+}
+
+// The checksum of a block is kept unless its store, behind whatever observes it,
+// cannot fail.
+func TestCreateChecksum(t *testing.T) {
+	observe := func(store blockstore.Store) blockstore.Store {
+		return blockstore.NewObserved(store, func(context.Context, blockstore.Operation, error, time.Duration) {})
+	}
+	_, stores := newFakeNodes(3)
+	raid := openRAID(t, 5, stores, false, nil)
+	defer raid.Close()
+	server := startObjectServer(t)
+	server.lie(func(block string) (string, bool) { return block, true })
+	remote := remoteStores(t, server.URL)
+	for name, test := range map[string]struct {
+		store blockstore.Store
+		keeps bool
+	}{
+		"memory":          {blockstore.NewMemory(), false},
+		"observed memory": {observe(blockstore.NewMemory()), false},
+		"RAID5":           {raid, true},
+		"RAID0 of memory": {blockstore.NewRAID0([]blockstore.Store{blockstore.NewMemory()}), true},
+		"observed S3":     {observe(blockstore.NewLimited(remote["S3"], blockstore.DefaultLimits())), true},
+		"Swift":           {remote["Swift"], true},
+	} {
+		id, block := newBlockID(), blockOf(1000)
+		checksum, err := blockstore.Create(t.Context(), test.store, organization(t), id, block)
+		if err != nil || (checksum != nil) != test.keeps || checksum != nil && *checksum != *blockstore.ChecksumOf(block) {
+			t.Errorf("%s: checksum %x, %v", name, checksum, err)
+		}
+		wantBlock(t, test.store, id, block)
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // lengthBytes is the size of the length in front of a block that RAID5 cuts.
@@ -143,7 +141,7 @@ func isParity(chunks [][]byte) bool {
 
 // decodeSized is decodeChunks of a block whose length is known, and its checksum
 // unless that is nil.
-func decodeSized(chunks [][]byte, lost, length int, checksum *rules.BlockChecksum) (block []byte, fits bool) {
+func decodeSized(chunks [][]byte, lost, length int, checksum *Checksum) (block []byte, fits bool) {
 	block, err := decodeChunks(chunks, lost)
 	return block, err == nil && len(block) == length && hasChecksum([][]byte{block}, checksum)
 }
@@ -151,7 +149,7 @@ func decodeSized(chunks [][]byte, lost, length int, checksum *rules.BlockChecksu
 // findWrongChunk gives the block and the index of the chunk that is not of it,
 // if leaving out one chunk, and only that one, makes the others consistent and
 // gives them the checksum, unless that is nil.
-func findWrongChunk(chunks [][]byte, length int, checksum *rules.BlockChecksum) (block []byte, wrong int, found bool) {
+func findWrongChunk(chunks [][]byte, length int, checksum *Checksum) (block []byte, wrong int, found bool) {
 	for lost := range chunks {
 		candidate, fits := decodeSized(chunks, lost, length, checksum)
 		if fits && found {

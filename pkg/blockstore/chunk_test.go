@@ -8,7 +8,6 @@ import (
 
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 type raid5Vector struct {
@@ -60,7 +59,7 @@ func TestReadsOfTheVectors(t *testing.T) {
 	}
 	for _, vector := range raid5Vectors(t) {
 		for lost := -1; lost < vector.Nodes; lost++ {
-			stores := make([]rules.BlockStore, vector.Nodes)
+			stores := make([]Store, vector.Nodes)
 			for i, chunk := range vector.all() {
 				stores[i] = NewMemory()
 				if i == lost {

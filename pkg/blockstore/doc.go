@@ -1,7 +1,7 @@
 // Package blockstore keeps the bytes of blocks (docs/protocol/blockstore.md):
 // in memory, in S3 or in Swift, on one node or on several by RAID 0, 1 or 5.
 // docs/blockstore.md is its operators' side. Every store implements
-// rules.BlockStore and passes blockstoretest.
+// Store and passes blockstoretest.
 //
 // # How a store is put together
 //
@@ -11,7 +11,7 @@
 //
 // # What all stores keep to
 //
-//   - Read says rules.ErrBlockNotFound only if the store, or each of its
+//   - Read says ErrNotFound only if the store, or each of its
 //     nodes, positively has no such block. Whatever else goes wrong is another
 //     error, which the rules report as a store that is not available.
 //   - Bytes that cannot be told from half an object are an error.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // errDamaged tells that a node answers, but not with what was given to it. It
@@ -22,7 +20,7 @@ func (p *permanentError) Unwrap() error { return p.err }
 // mayPass tells whether another try may succeed.
 func mayPass(err error) bool {
 	var permanent *permanentError
-	return !errors.As(err, &permanent) && !errors.Is(err, rules.ErrBlockNotFound) && !errors.Is(err, errDamaged)
+	return !errors.As(err, &permanent) && !errors.Is(err, ErrNotFound) && !errors.Is(err, errDamaged)
 }
 
 // ofStatus classes the failure behind an HTTP status: requests that the server

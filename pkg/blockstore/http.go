@@ -12,8 +12,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -60,7 +58,7 @@ func (c closingAfterHead) RoundTrip(request *http.Request) (*http.Response, erro
 // readObject reads body, of length bytes, to its end, and verifies its checksum
 // unless that is nil. A negative length is one that the server has not said: into
 // tells how much there must be.
-func readObject(body io.Reader, length int64, checksum *rules.BlockChecksum, into [][]byte) error {
+func readObject(body io.Reader, length int64, checksum *Checksum, into [][]byte) error {
 	if checksum == nil {
 		return readBody(body, length, into)
 	}
@@ -69,7 +67,7 @@ func readObject(body io.Reader, length int64, checksum *rules.BlockChecksum, int
 	if err := readBody(io.TeeReader(body, sum), length, into); err != nil {
 		return err
 	}
-	if rules.BlockChecksum(sum.Sum(nil)) != *checksum {
+	if Checksum(sum.Sum(nil)) != *checksum {
 		return errOtherChecksum
 	}
 	return nil

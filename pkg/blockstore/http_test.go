@@ -5,8 +5,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-
-	"parsec-server/pkg/parsec2/rules"
 )
 
 func TestReadObject(t *testing.T) {
@@ -42,7 +40,7 @@ func TestReadObject(t *testing.T) {
 			}
 		})
 	}
-	sum := rules.ChecksumOf([]byte("abc"))
+	sum := ChecksumOf([]byte("abc"))
 	if err := readObject(strings.NewReader("abc"), 3, sum, [][]byte{make([]byte, 1), make([]byte, 2)}); err != nil {
 		t.Errorf("what has the checksum: %v", err)
 	}

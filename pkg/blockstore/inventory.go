@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // listedAtOnce is how many objects an answer of List has at most.
@@ -25,7 +24,7 @@ type Object struct {
 // Inventory is a store whose objects can be listed and deleted, which no
 // command of clients does.
 type Inventory interface {
-	rules.BlockStore
+	Store
 
 	// List gives the next objects, at most 1000, whose names begin with prefix,
 	// which is empty or an organization and its slash, and come after a name:

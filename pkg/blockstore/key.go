@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // key is what a block is found by.
@@ -31,14 +30,14 @@ func (k key) attribute() slog.Attr { return slog.String("block", k.objectName())
 // readEither reads the object of a block by the one name, then by the other.
 func readEither(k key, read func(name string) error) error {
 	err := read(k.objectName())
-	if errors.Is(err, rules.ErrBlockNotFound) {
+	if errors.Is(err, ErrNotFound) {
 		return read(k.unhyphenatedName())
 	}
 	return err
 }
 
 // nameOf names a store in logs and errors.
-func nameOf(store rules.BlockStore) string {
+func nameOf(store Store) string {
 	if named, ok := store.(fmt.Stringer); ok {
 		return named.String()
 	}

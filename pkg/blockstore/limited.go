@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // readyAge is how long an answer of Ready stands for the next ones, so that
@@ -44,12 +43,12 @@ func DefaultLimits() Limits {
 	}
 }
 
-var _ rules.BlockStore = (*Limited)(nil)
+var _ Store = (*Limited)(nil)
 
 // Limited bounds the calls of a store in time and in number, and repeats those
 // that may succeed later.
 type Limited struct {
-	store  rules.BlockStore
+	store  Store
 	limits Limits
 	slots  chan struct{}
 
@@ -61,7 +60,7 @@ type Limited struct {
 }
 
 // NewLimited puts limits around store.
-func NewLimited(store rules.BlockStore, limits Limits) *Limited {
+func NewLimited(store Store, limits Limits) *Limited {
 	return &Limited{
 		store:     store,
 		limits:    limits,
@@ -73,14 +72,14 @@ func NewLimited(store rules.BlockStore, limits Limits) *Limited {
 // String names the store in logs.
 func (l *Limited) String() string { return nameOf(l.store) }
 
-// Read implements rules.BlockStore.
-func (l *Limited) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+// Read implements Store.
+func (l *Limited) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *Checksum, into ...[]byte) error {
 	return l.call(ctx, func(ctx context.Context) error {
 		return l.store.Read(ctx, organization, id, checksum, into...)
 	})
 }
 
-// Create implements rules.BlockStore.
+// Create implements Store.
 func (l *Limited) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	return l.call(ctx, func(ctx context.Context) error {
 		return l.store.Create(ctx, organization, id, block)
@@ -92,7 +91,7 @@ func (l *Limited) Init(ctx context.Context) error {
 	return l.call(ctx, func(ctx context.Context) error { return Init(ctx, l.store) })
 }
 
-// Ready implements rules.BlockStore. It tries once, and gives the last
+// Ready implements Store. It tries once, and gives the last
 // answer again for a second.
 func (l *Limited) Ready(ctx context.Context) error {
 	select {

@@ -14,11 +14,10 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/blockstoretest"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 func TestLimitedConformance(t *testing.T) {
-	blockstoretest.Exercise(t, func(*testing.T) rules.BlockStore {
+	blockstoretest.Exercise(t, func(*testing.T) blockstore.Store {
 		return blockstore.NewLimited(blockstore.NewMemory(), blockstore.DefaultLimits())
 	})
 }
@@ -50,7 +49,7 @@ func TestLimitedTriesAgain(t *testing.T) {
 		{"broken once", failing(1, errBroken), nil, 2, 50 * time.Millisecond, 150 * time.Millisecond},
 		{"broken twice", failing(2, errBroken), nil, 3, 150 * time.Millisecond, 450 * time.Millisecond},
 		{"broken thrice", failing(3, errBroken), errBroken, 3, 150 * time.Millisecond, 450 * time.Millisecond},
-		{"absent", absent, rules.ErrBlockNotFound, 1, 0, 0},
+		{"absent", absent, blockstore.ErrNotFound, 1, 0, 0},
 		{"hanging", hanging, context.DeadlineExceeded, 3, 30 * time.Second, 30 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 var _ Inventory = (*Memory)(nil)
@@ -25,15 +24,13 @@ type Memory struct {
 type remembered struct {
 	block []byte
 	since time.Time
-	// checksum is worked out when it is first asked for.
-	checksum func() *rules.BlockChecksum
 }
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory { return &Memory{blocks: map[key]remembered{}} }
 
-// Read implements rules.BlockStore.
-func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+// Read implements Store.
+func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *Checksum, into ...[]byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -41,12 +38,9 @@ func (m *Memory) Read(ctx context.Context, organization parsec.OrganizationID, i
 	stored, found := m.blocks[key{organization, id}]
 	m.mu.RUnlock()
 	if !found {
-		return rules.ErrBlockNotFound
+		return ErrNotFound
 	}
-	if checksum != nil && *stored.checksum() != *checksum {
-		return errOtherChecksum
-	}
-	return fill(into, nil, stored.block)
+	return fill(into, checksum, stored.block)
 }
 
 // Create stores a copy of block.
@@ -54,8 +48,7 @@ func (m *Memory) Create(ctx context.Context, organization parsec.OrganizationID,
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	block = bytes.Clone(block)
-	stored := remembered{block, time.Now(), sync.OnceValue(func() *rules.BlockChecksum { return rules.ChecksumOf(block) })}
+	stored := remembered{bytes.Clone(block), time.Now()}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.blocks[key{organization, id}] = stored
@@ -92,7 +85,10 @@ func (m *Memory) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// Ready implements rules.BlockStore: memory always is.
+// Unfailing implements Unfailing: what is written goes with the process or stays.
+func (m *Memory) Unfailing() bool { return true }
+
+// Ready implements Store: memory always is.
 func (m *Memory) Ready(context.Context) error { return nil }
 
 // String names the store in logs.

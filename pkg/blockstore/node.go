@@ -8,19 +8,17 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // node is one of the stores of a RAID, and what reads and writes have shown of
 // it.
 type node struct {
 	index         int
-	store         rules.BlockStore
+	store         Store
 	reads, writes health
 }
 
-func newNodes(stores []rules.BlockStore, logger *slog.Logger) []*node {
+func newNodes(stores []Store, logger *slog.Logger) []*node {
 	nodes := make([]*node, len(stores))
 	for i, store := range stores {
 		n := &node{index: i, store: store}
@@ -39,7 +37,7 @@ func (n *node) attribute() slog.Attr { return slog.String("node", n.String()) }
 
 // read reads the node's copy or chunk, of which the checksum is nil if it is
 // not known.
-func (n *node) read(ctx context.Context, k key, checksum *rules.BlockChecksum, into [][]byte) error {
+func (n *node) read(ctx context.Context, k key, checksum *Checksum, into [][]byte) error {
 	return n.store.Read(ctx, k.organization, k.block, checksum, into...)
 }
 
@@ -69,7 +67,7 @@ func (h *health) failing() bool {
 // observe takes note of how an operation that nobody cut has ended. A node
 // that has no such block, or another than it should, does answer.
 func (h *health) observe(ctx context.Context, err error) {
-	if errors.Is(err, rules.ErrBlockNotFound) || errors.Is(err, errDamaged) {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, errDamaged) {
 		err = nil
 	}
 	h.mu.Lock()

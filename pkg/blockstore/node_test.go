@@ -12,7 +12,6 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 var errBroken = errors.New("broken")
@@ -31,7 +30,7 @@ type fakeNode struct {
 
 func newFakeNode() *fakeNode { return &fakeNode{Memory: blockstore.NewMemory()} }
 
-func newFakeNodes(count int) (nodes []*fakeNode, stores []rules.BlockStore) {
+func newFakeNodes(count int) (nodes []*fakeNode, stores []blockstore.Store) {
 	for range count {
 		node := newFakeNode()
 		nodes = append(nodes, node)
@@ -71,7 +70,7 @@ func (f *fakeNode) end() {
 	f.running--
 }
 
-func (f *fakeNode) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+func (f *fakeNode) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *blockstore.Checksum, into ...[]byte) error {
 	action := f.begin(&f.onRead, &f.reads)
 	defer f.end()
 	if err := action(ctx); err != nil {
@@ -96,7 +95,7 @@ func (f *fakeNode) Ready(ctx context.Context) error {
 }
 
 func broken(context.Context) error  { return errBroken }
-func absent(context.Context) error  { return fmt.Errorf("here: %w", rules.ErrBlockNotFound) }
+func absent(context.Context) error  { return fmt.Errorf("here: %w", blockstore.ErrNotFound) }
 func damaged(context.Context) error { return fmt.Errorf("here: %w", blockstore.ErrDamaged) }
 
 func hanging(ctx context.Context) error {
@@ -119,12 +118,12 @@ func after(duration time.Duration) func(context.Context) error {
 
 // raidOf is a RAID of either level.
 type raidOf interface {
-	rules.BlockStore
+	blockstore.Store
 	Close()
 }
 
 // openRAID makes a RAID1, or with a level of 5 a RAID5, that logs to log.
-func openRAID(t testing.TB, level int, stores []rules.BlockStore, degraded bool, log *bytes.Buffer) raidOf {
+func openRAID(t testing.TB, level int, stores []blockstore.Store, degraded bool, log *bytes.Buffer) raidOf {
 	t.Helper()
 	options := blockstore.RAIDOptions{DegradedWrites: degraded, Logger: slog.New(slog.DiscardHandler)}
 	if log != nil {
@@ -160,14 +159,14 @@ func blockOf(size int) []byte {
 	return block
 }
 
-func mustCreate(t testing.TB, store rules.BlockStore, id parsec.BlockID, block []byte) {
+func mustCreate(t testing.TB, store blockstore.Store, id parsec.BlockID, block []byte) {
 	t.Helper()
 	if err := store.Create(t.Context(), organization(t), id, block); err != nil {
 		t.Fatalf("create: %v", err)
 	}
 }
 
-func wantBlock(t testing.TB, store rules.BlockStore, id parsec.BlockID, want []byte) {
+func wantBlock(t testing.TB, store blockstore.Store, id parsec.BlockID, want []byte) {
 	t.Helper()
 	block := make([]byte, len(want))
 	if err := store.Read(t.Context(), organization(t), id, nil, block); err != nil {

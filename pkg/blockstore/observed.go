@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // Operation is what a call asks of a store.
@@ -17,31 +16,31 @@ const (
 	CreateOperation Operation = "create"
 )
 
-var _ rules.BlockStore = (*Observed)(nil)
+var _ Store = (*Observed)(nil)
 
-// Observed tells of the calls of a store that end.
+// Observed reports the calls of a store that end.
 type Observed struct {
-	store   rules.BlockStore
+	store   Store
 	observe func(ctx context.Context, operation Operation, err error, duration time.Duration)
 }
 
 // NewObserved calls observe, which must not block, after each call of store.
-func NewObserved(store rules.BlockStore, observe func(ctx context.Context, operation Operation, err error, duration time.Duration)) *Observed {
+func NewObserved(store Store, observe func(ctx context.Context, operation Operation, err error, duration time.Duration)) *Observed {
 	return &Observed{store, observe}
 }
 
 // String names the store in logs.
 func (o *Observed) String() string { return nameOf(o.store) }
 
-// Read implements rules.BlockStore.
-func (o *Observed) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+// Read implements Store.
+func (o *Observed) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *Checksum, into ...[]byte) error {
 	start := time.Now()
 	err := o.store.Read(ctx, organization, id, checksum, into...)
 	o.observe(ctx, ReadOperation, err, time.Since(start))
 	return err
 }
 
-// Create implements rules.BlockStore.
+// Create implements Store.
 func (o *Observed) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	start := time.Now()
 	err := o.store.Create(ctx, organization, id, block)
@@ -49,8 +48,11 @@ func (o *Observed) Create(ctx context.Context, organization parsec.OrganizationI
 	return err
 }
 
+// Unfailing implements Unfailing.
+func (o *Observed) Unfailing() bool { return isUnfailing(o.store) }
+
 // Init implements Initializer.
 func (o *Observed) Init(ctx context.Context) error { return Init(ctx, o.store) }
 
-// Ready implements rules.BlockStore.
+// Ready implements Store.
 func (o *Observed) Ready(ctx context.Context) error { return o.store.Ready(ctx) }

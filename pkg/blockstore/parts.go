@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
-
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // A block, a copy or a chunk may lie in several parts, one after the other: the
@@ -30,7 +28,7 @@ func checkLength(into [][]byte, length int64) error {
 
 // hasChecksum tells whether parts are what the checksum is of, as all are if it
 // is nil.
-func hasChecksum(parts [][]byte, checksum *rules.BlockChecksum) bool {
+func hasChecksum(parts [][]byte, checksum *Checksum) bool {
 	if checksum == nil {
 		return true
 	}
@@ -38,13 +36,13 @@ func hasChecksum(parts [][]byte, checksum *rules.BlockChecksum) bool {
 	for _, part := range parts {
 		sum.Write(part)
 	}
-	return rules.BlockChecksum(sum.Sum(nil)) == *checksum
+	return Checksum(sum.Sum(nil)) == *checksum
 }
 
 var errOtherChecksum = fmt.Errorf("%w: it has another checksum than the block", errDamaged)
 
 // verify tells that what was read is not what the database has the checksum of.
-func verify(parts [][]byte, checksum *rules.BlockChecksum) error {
+func verify(parts [][]byte, checksum *Checksum) error {
 	if !hasChecksum(parts, checksum) {
 		return errOtherChecksum
 	}
@@ -52,7 +50,7 @@ func verify(parts [][]byte, checksum *rules.BlockChecksum) error {
 }
 
 // fill copies an object, if it is as long as into and has the checksum.
-func fill(into [][]byte, checksum *rules.BlockChecksum, object []byte) error {
+func fill(into [][]byte, checksum *Checksum, object []byte) error {
 	if err := checkLength(into, int64(len(object))); err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 var _ Inventory = (*Postgres)(nil)
@@ -33,8 +32,8 @@ func NewPostgres(pool *pgxpool.Pool) *Postgres { return &Postgres{pool} }
 // String names the store in logs.
 func (p *Postgres) String() string { return "PostgreSQL table block_data" }
 
-// Read implements rules.BlockStore.
-func (p *Postgres) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+// Read implements Store.
+func (p *Postgres) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *Checksum, into ...[]byte) error {
 	rows, err := p.pool.Query(ctx,
 		"SELECT data FROM block_data WHERE organization_id = $1 AND block_id = $2",
 		organization.String(), id.String())
@@ -43,7 +42,7 @@ func (p *Postgres) Read(ctx context.Context, organization parsec.OrganizationID,
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return cmp.Or(p.failure(rows.Err()), rules.ErrBlockNotFound)
+		return cmp.Or(p.failure(rows.Err()), ErrNotFound)
 	}
 	var data pgtype.DriverBytes // Not copied: they stand until the rows go on.
 	if err := rows.Scan(&data); err != nil {
@@ -56,7 +55,7 @@ func (p *Postgres) Read(ctx context.Context, organization parsec.OrganizationID,
 	return p.failure(rows.Err())
 }
 
-// Create implements rules.BlockStore. Like in S3 the last bytes count: the
+// Create implements Store. Like in S3 the last bytes count: the
 // rules let nobody write an id twice but who tries again.
 func (p *Postgres) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	if block == nil {
@@ -107,7 +106,7 @@ func (p *Postgres) Delete(ctx context.Context, name string) error {
 	return p.failure(err)
 }
 
-// Ready implements rules.BlockStore: the table can be read.
+// Ready implements Store: the table can be read.
 func (p *Postgres) Ready(ctx context.Context) error {
 	_, err := p.pool.Exec(ctx, "SELECT FROM block_data LIMIT 1")
 	return p.failure(err)

@@ -13,7 +13,6 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/parsec2/postgres"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // openPostgres gives a store, as the server uses it, until the test ends.
@@ -30,7 +29,7 @@ func openPostgres(t testing.TB, dsn string) *blockstore.Limited {
 }
 
 func TestPostgres(t *testing.T) {
-	blockstoretest.Exercise(t, func(t *testing.T) rules.BlockStore {
+	blockstoretest.Exercise(t, func(t *testing.T) blockstore.Store {
 		return openPostgres(t, testkit.NewPostgres(t))
 	})
 	blockstoretest.ExerciseInventory(t, func(t *testing.T) blockstore.Inventory {
@@ -48,12 +47,12 @@ func TestPostgresByText(t *testing.T) {
 
 func TestPostgresInRAID(t *testing.T) {
 	database := openPostgres(t, testkit.NewPostgres(t))
-	nodes := []rules.BlockStore{database, blockstore.NewMemory(), blockstore.NewMemory()}
+	nodes := []blockstore.Store{database, blockstore.NewMemory(), blockstore.NewMemory()}
 	for _, level := range []int{1, 5} {
 		t.Run(fmt.Sprintf("RAID%d", level), func(t *testing.T) {
 			raid := openRAID(t, level, nodes, false, nil)
 			t.Cleanup(raid.Close)
-			blockstoretest.Exercise(t, func(*testing.T) rules.BlockStore { return raid })
+			blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return raid })
 		})
 	}
 }
@@ -71,7 +70,7 @@ func TestPostgresFailures(t *testing.T) {
 		read := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 10))
 		create := store.Create(t.Context(), organization(t), newBlockID(), blockOf(10))
 		for action, err := range map[string]error{"read": read, "create": create, "ready": store.Ready(t.Context())} {
-			if err == nil || errors.Is(err, rules.ErrBlockNotFound) || strings.Contains(err.Error(), "\n") ||
+			if err == nil || errors.Is(err, blockstore.ErrNotFound) || strings.Contains(err.Error(), "\n") ||
 				!strings.HasPrefix(err.Error(), "PostgreSQL table block_data: ") || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%s: %s: %v, want one line with %q", name, action, err, test.want)
 			}

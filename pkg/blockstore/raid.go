@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // stragglerLimit is how long a write whose outcome is known waits for the nodes
@@ -41,7 +39,7 @@ type raid struct {
 	repairs  *repairs
 }
 
-func newRAID(stores []rules.BlockStore, options RAIDOptions) *raid {
+func newRAID(stores []Store, options RAIDOptions) *raid {
 	return &raid{
 		nodes:    newNodes(stores, options.Logger),
 		degraded: options.DegradedWrites && len(stores) > 1,
@@ -109,7 +107,7 @@ type answer struct {
 }
 
 func (a answer) given() bool  { return a.ended && a.err == nil }
-func (a answer) absent() bool { return a.ended && errors.Is(a.err, rules.ErrBlockNotFound) }
+func (a answer) absent() bool { return a.ended && errors.Is(a.err, ErrNotFound) }
 
 // needsRepair tells that the node answers and has not what it should.
 func (a answer) needsRepair() bool {
@@ -125,7 +123,7 @@ func (a answer) needsRepair() bool {
 //
 // A node reads into what room gives for it, and the checksum is that of what
 // each has; nothing is read any more afterwards.
-func (r *raid) gather(ctx context.Context, k key, checksum *rules.BlockChecksum, order []*node, needed int, room func(*node) [][]byte) []answer {
+func (r *raid) gather(ctx context.Context, k key, checksum *Checksum, order []*node, needed int, room func(*node) [][]byte) []answer {
 	reading, cut := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -224,7 +222,7 @@ func (r *raid) readFailure(ctx context.Context, answers []answer) error {
 		}
 	}
 	if absent == len(r.nodes) {
-		return rules.ErrBlockNotFound
+		return ErrNotFound
 	}
 	return withCause(ctx, errors.Join(errs...))
 }

@@ -8,10 +8,9 @@ import (
 	"math/bits"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
-var _ rules.BlockStore = (*RAID0)(nil)
+var _ Store = (*RAID0)(nil)
 
 // RAID0 keeps each block on one node, which its id tells
 // (docs/protocol/blockstore.md §4). It gives room, and no safety: a lost node
@@ -22,15 +21,15 @@ type RAID0 struct {
 
 // NewRAID0 spreads blocks over at least one store, whose number and order
 // never change.
-func NewRAID0(stores []rules.BlockStore) *RAID0 {
+func NewRAID0(stores []Store) *RAID0 {
 	return &RAID0{nodes: newNodes(stores, slog.New(slog.DiscardHandler))}
 }
 
 // String names the store in logs.
 func (r *RAID0) String() string { return fmt.Sprintf("RAID0 of %d nodes", len(r.nodes)) }
 
-// Read implements rules.BlockStore.
-func (r *RAID0) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+// Read implements Store.
+func (r *RAID0) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *Checksum, into ...[]byte) error {
 	n := r.nodes[remainder(id, len(r.nodes))]
 	if err := n.store.Read(ctx, organization, id, checksum, into...); err != nil {
 		return fmt.Errorf("%s: %w", n, err)
@@ -38,7 +37,7 @@ func (r *RAID0) Read(ctx context.Context, organization parsec.OrganizationID, id
 	return nil
 }
 
-// Create implements rules.BlockStore.
+// Create implements Store.
 func (r *RAID0) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	n := r.nodes[remainder(id, len(r.nodes))]
 	if err := n.store.Create(ctx, organization, id, block); err != nil {
@@ -47,7 +46,7 @@ func (r *RAID0) Create(ctx context.Context, organization parsec.OrganizationID, 
 	return nil
 }
 
-// Ready implements rules.BlockStore: every node is ready.
+// Ready implements Store: every node is ready.
 func (r *RAID0) Ready(ctx context.Context) error { return ready(ctx, r.nodes, 0) }
 
 // Init implements Initializer.

@@ -5,10 +5,9 @@ import (
 	"fmt"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
-var _ rules.BlockStore = (*RAID1)(nil)
+var _ Store = (*RAID1)(nil)
 
 // RAID1 keeps each block on every node (docs/protocol/blockstore.md §4). Reads
 // need one node, and repair the copies that they find missing or damaged.
@@ -17,16 +16,16 @@ type RAID1 struct {
 }
 
 // NewRAID1 copies blocks to at least one store. Close ends it.
-func NewRAID1(stores []rules.BlockStore, options RAIDOptions) *RAID1 {
+func NewRAID1(stores []Store, options RAIDOptions) *RAID1 {
 	return &RAID1{newRAID(stores, options)}
 }
 
 // String names the store in logs.
 func (r *RAID1) String() string { return fmt.Sprintf("RAID1 of %d nodes", len(r.nodes)) }
 
-// Read implements rules.BlockStore. Which node is asked first depends on the
+// Read implements Store. Which node is asked first depends on the
 // block, so that nodes share the reads.
-func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *Checksum, into ...[]byte) error {
 	k := key{organization, id}
 	first := remainder(id, len(r.nodes))
 	order := append(append(make([]*node, 0, len(r.nodes)), r.nodes[first:]...), r.nodes[:first]...)
@@ -51,7 +50,7 @@ func (r *RAID1) Read(ctx context.Context, organization parsec.OrganizationID, id
 	return r.readFailure(ctx, answers)
 }
 
-// Create implements rules.BlockStore.
+// Create implements Store.
 func (r *RAID1) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	pieces := make([][]byte, len(r.nodes))
 	for i := range pieces {
@@ -60,5 +59,5 @@ func (r *RAID1) Create(ctx context.Context, organization parsec.OrganizationID, 
 	return r.create(ctx, key{organization, id}, pieces)
 }
 
-// Ready implements rules.BlockStore: blocks can be read.
+// Ready implements Store: blocks can be read.
 func (r *RAID1) Ready(ctx context.Context) error { return ready(ctx, r.nodes, len(r.nodes)-1) }

@@ -5,13 +5,12 @@ import (
 	"fmt"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // minRAID5Nodes is two chunks and their parity.
 const minRAID5Nodes = 3
 
-var _ rules.BlockStore = (*RAID5)(nil)
+var _ Store = (*RAID5)(nil)
 
 // RAID5 cuts each block into chunks, one for each node but the last, which
 // keeps their parity (docs/protocol/blockstore.md §4). Reads can do without any
@@ -22,7 +21,7 @@ type RAID5 struct {
 
 // NewRAID5 spreads blocks over at least three stores, whose number and order
 // never change. Close ends it.
-func NewRAID5(stores []rules.BlockStore, options RAIDOptions) (*RAID5, error) {
+func NewRAID5(stores []Store, options RAIDOptions) (*RAID5, error) {
 	if len(stores) < minRAID5Nodes {
 		return nil, fmt.Errorf("RAID5 block store needs at least %d nodes", minRAID5Nodes)
 	}
@@ -32,9 +31,9 @@ func NewRAID5(stores []rules.BlockStore, options RAIDOptions) (*RAID5, error) {
 // String names the store in logs.
 func (r *RAID5) String() string { return fmt.Sprintf("RAID5 of %d nodes", len(r.nodes)) }
 
-// Read implements rules.BlockStore. Chunks are read to where they are in the
+// Read implements Store. Chunks are read to where they are in the
 // block.
-func (r *RAID5) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+func (r *RAID5) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *Checksum, into ...[]byte) error {
 	k := key{organization, id}
 	row := newChunkRow(into, len(r.nodes))
 	answers := r.gather(ctx, k, nil, r.nodes, len(r.nodes)-1, func(n *node) [][]byte { return row.chunk(n.index) })
@@ -84,12 +83,12 @@ func (r *RAID5) repairChunks(k key, answers []answer, block [][]byte) {
 	r.repair(k, answers, func(node int) []byte { return encodeChunks(joined(block), len(r.nodes))[node] })
 }
 
-// Create implements rules.BlockStore.
+// Create implements Store.
 func (r *RAID5) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	e := encoders.Get().(*encoder)
 	defer e.free() // No node reads its chunk any more.
 	return r.create(ctx, key{organization, id}, e.encode(block, len(r.nodes)))
 }
 
-// Ready implements rules.BlockStore: blocks can be read.
+// Ready implements Store: blocks can be read.
 func (r *RAID5) Ready(ctx context.Context) error { return ready(ctx, r.nodes, 1) }

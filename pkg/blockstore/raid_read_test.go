@@ -13,14 +13,13 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 func TestRAIDConformance(t *testing.T) {
 	for _, nodes := range []int{1, 2, 3, 5} {
 		_, stores := newFakeNodes(nodes)
 		t.Run(fmt.Sprintf("RAID0 of %d", nodes), func(t *testing.T) {
-			blockstoretest.Exercise(t, func(*testing.T) rules.BlockStore { return blockstore.NewRAID0(stores) })
+			blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return blockstore.NewRAID0(stores) })
 		})
 		for _, level := range []int{1, 5} {
 			if level == 5 && nodes < 3 {
@@ -31,7 +30,7 @@ func TestRAIDConformance(t *testing.T) {
 					_, stores := newFakeNodes(nodes)
 					raid := openRAID(t, level, stores, degraded, nil)
 					t.Cleanup(raid.Close)
-					blockstoretest.Exercise(t, func(*testing.T) rules.BlockStore { return raid })
+					blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return raid })
 				})
 			}
 		}
@@ -103,10 +102,10 @@ func readOfStates(t *testing.T, level, count, needed, combination int) {
 			t.Errorf("%v: %v, or other bytes", names, err)
 		}
 	case missing == count:
-		if !errors.Is(err, rules.ErrBlockNotFound) {
+		if !errors.Is(err, blockstore.ErrNotFound) {
 			t.Errorf("%v: %v, want not found", names, err)
 		}
-	case err == nil || errors.Is(err, rules.ErrBlockNotFound):
+	case err == nil || errors.Is(err, blockstore.ErrNotFound):
 		t.Errorf("%v: %v, want another failure than not found", names, err)
 	}
 	for i, node := range nodes {
@@ -256,7 +255,7 @@ func TestRAID5TwoWrongChunks(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := raid.Read(t.Context(), organization(t), id, nil, make([]byte, 1000))
-			if err == nil || errors.Is(err, rules.ErrBlockNotFound) {
+			if err == nil || errors.Is(err, blockstore.ErrNotFound) {
 				t.Errorf("read: %v", err)
 			}
 		})
@@ -387,7 +386,7 @@ func TestRAIDReady(t *testing.T) {
 		for _, node := range nodes[:test.broken] {
 			node.set(broken, nil)
 		}
-		var store rules.BlockStore = blockstore.NewRAID0(stores)
+		var store blockstore.Store = blockstore.NewRAID0(stores)
 		if test.level > 0 {
 			raid := openRAID(t, test.level, stores, false, nil)
 			defer raid.Close()

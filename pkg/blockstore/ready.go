@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
-
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // initCommand is what operators create a bucket or a container with.
@@ -30,7 +28,7 @@ type Initializer interface {
 }
 
 // Init creates what store keeps blocks in, if there is such a thing.
-func Init(ctx context.Context, store rules.BlockStore) error {
+func Init(ctx context.Context, store Store) error {
 	if initializer, creates := store.(Initializer); creates {
 		return initializer.Init(ctx)
 	}
@@ -39,7 +37,7 @@ func Init(ctx context.Context, store rules.BlockStore) error {
 
 // Watch looks after a store. Its methods are safe for concurrent use.
 type Watch struct {
-	store  rules.BlockStore
+	store  Store
 	logger *slog.Logger
 	// problem is why the store could not be used at the last look, nil if it
 	// could or before the first.
@@ -47,7 +45,7 @@ type Watch struct {
 }
 
 // NewWatch looks at nothing until Run.
-func NewWatch(store rules.BlockStore, logger *slog.Logger) *Watch {
+func NewWatch(store Store, logger *slog.Logger) *Watch {
 	return &Watch{store: store, logger: logger}
 }
 

@@ -16,12 +16,11 @@ import (
 	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // remoteStore is what S3 and Swift are.
 type remoteStore interface {
-	rules.BlockStore
+	blockstore.Store
 	blockstore.Initializer
 	fmt.Stringer
 }
@@ -88,7 +87,7 @@ func (p place) initialized(t testing.TB) *blockstore.Limited {
 func exerciseRemoteStore(t *testing.T, place place) {
 	store := place.initialized(t)
 	t.Run("conformance", func(t *testing.T) {
-		blockstoretest.Exercise(t, func(*testing.T) rules.BlockStore { return store })
+		blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return store })
 		blockstoretest.ExerciseInventory(t, func(*testing.T) blockstore.Inventory { return store })
 	})
 	t.Run("init", func(t *testing.T) { missingPlace(t, place) })
@@ -113,7 +112,7 @@ func missingPlace(t *testing.T, place place) {
 			t.Errorf("ready: %v", err)
 		}
 	}
-	if err := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 10)); !errors.Is(err, rules.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 10)); !errors.Is(err, blockstore.ErrNotFound) {
 		t.Errorf("read of a new place: %v", err)
 	}
 }
@@ -130,7 +129,7 @@ func exerciseLeastPrivilege(t *testing.T, owned, limited place) {
 	id := newBlockID()
 	mustCreate(t, store, id, blockOf(1000))
 	wantVerified(t, store, id, blockOf(1000))
-	if err := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 10)); !errors.Is(err, rules.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 10)); !errors.Is(err, blockstore.ErrNotFound) {
 		t.Errorf("read an absent block: %v", err)
 	}
 }
@@ -161,7 +160,7 @@ func wantFailures(t *testing.T, store remoteStore, hint string) {
 	read := store.Read(t.Context(), organization(t), newBlockID(), nil, make([]byte, 10))
 	create := store.Create(t.Context(), organization(t), newBlockID(), blockOf(10))
 	for action, err := range map[string]error{"read": read, "create": create, "ready": store.Ready(t.Context())} {
-		if err == nil || errors.Is(err, rules.ErrBlockNotFound) || strings.Contains(err.Error(), "\n") ||
+		if err == nil || errors.Is(err, blockstore.ErrNotFound) || strings.Contains(err.Error(), "\n") ||
 			!strings.HasPrefix(err.Error(), store.String()+": ") || !strings.Contains(err.Error(), hint) {
 			t.Errorf("%s: %v, want one line that names the store, with %q", action, err, hint)
 		}
@@ -170,7 +169,7 @@ func wantFailures(t *testing.T, store remoteStore, hint string) {
 
 // networkFaults reads and writes through networks that fail: what is read is
 // right, what is written is stored, whatever is said to have gone well.
-func networkFaults(t *testing.T, place place, direct rules.BlockStore) {
+func networkFaults(t *testing.T, place place, direct blockstore.Store) {
 	proxy, address := testkit.StandInFor(t, place.address)
 	remote := place.open(t, address, "", "")
 	patient := blockstore.NewLimited(remote, blockstore.DefaultLimits())
@@ -205,7 +204,7 @@ func networkFaults(t *testing.T, place place, direct rules.BlockStore) {
 			read := make([]byte, len(block))
 			err := test.limits.Read(t.Context(), organization(t), known, nil, read)
 			switch {
-			case errors.Is(err, rules.ErrBlockNotFound):
+			case errors.Is(err, blockstore.ErrNotFound):
 				t.Errorf("read: %v", err)
 			case err == nil && !bytes.Equal(read, block):
 				t.Error("read wrong bytes")
@@ -228,7 +227,7 @@ func networkFaults(t *testing.T, place place, direct rules.BlockStore) {
 
 func exerciseRemoteRAID(t *testing.T, s3, swift place) {
 	proxy, address := testkit.StandInFor(t, s3.address)
-	nodes := []rules.BlockStore{
+	nodes := []blockstore.Store{
 		blockstore.NewLimited(s3.open(t, address, "", ""), blockstore.DefaultLimits()),
 		swift.initialized(t),
 		blockstore.NewMemory(),
@@ -240,7 +239,7 @@ func exerciseRemoteRAID(t *testing.T, s3, swift place) {
 			t.Fatal(err)
 		}
 		t.Run(fmt.Sprintf("RAID%d", level), func(t *testing.T) {
-			blockstoretest.Exercise(t, func(*testing.T) rules.BlockStore { return raid })
+			blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return raid })
 		})
 		for name, fault := range map[string]testkit.Fault{"reset": {Reset: true}, "half-open": {Silent: true}} {
 			t.Run(fmt.Sprintf("RAID%d with a node that is %s", level, name), func(t *testing.T) {

@@ -22,7 +22,6 @@ import (
 	"github.com/aws/smithy-go"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // defaultRegion is where requests are signed for when no region is given, and
@@ -98,21 +97,21 @@ func NewS3(options S3Options) (*S3, error) {
 // String names the bucket in logs.
 func (s *S3) String() string { return "S3 bucket " + s.bucket + " at " + s.host }
 
-// Read implements rules.BlockStore.
-func (s *S3) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+// Read implements Store.
+func (s *S3) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *Checksum, into ...[]byte) error {
 	return readEither(key{organization, id}, func(name string) error {
 		return s.read(ctx, name, checksum, into)
 	})
 }
 
-func (s *S3) read(ctx context.Context, name string, checksum *rules.BlockChecksum, into [][]byte) error {
+func (s *S3) read(ctx context.Context, name string, checksum *Checksum, into [][]byte) error {
 	output, err := s.client.GetObject(ctx, &s3.GetObjectInput{
 		Bucket: &s.bucket,
 		Key:    &name,
 	})
 	if err != nil {
 		if missing := (*types.NoSuchKey)(nil); errors.As(err, &missing) {
-			return rules.ErrBlockNotFound
+			return ErrNotFound
 		}
 		return s.failure(err)
 	}
@@ -127,7 +126,7 @@ func (s *S3) read(ctx context.Context, name string, checksum *rules.BlockChecksu
 	return nil
 }
 
-// Create implements rules.BlockStore. The SDK reads nothing of block once
+// Create implements Store. The SDK reads nothing of block once
 // PutObject has returned.
 func (s *S3) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	name := key{organization, id}.objectName()
@@ -198,7 +197,7 @@ func (s *S3) Delete(ctx context.Context, name string) error {
 	return s.failure(err)
 }
 
-// Ready implements rules.BlockStore: the bucket exists and the credentials
+// Ready implements Store: the bucket exists and the credentials
 // open it.
 func (s *S3) Ready(ctx context.Context) error {
 	_, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &s.bucket})

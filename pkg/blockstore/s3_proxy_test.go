@@ -9,7 +9,6 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/config"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // rewriting is what proxies do to headers: nginx asks for no compression where
@@ -31,7 +30,7 @@ func TestS3BehindNginx(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			settings.Endpoint = testkit.NginxBefore(t, settings.Endpoint, rewriting)
 			store := s3Place(settings).initialized(t)
-			blockstoretest.Exercise(t, func(*testing.T) rules.BlockStore { return store })
+			blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return store })
 			blockstoretest.ExerciseInventory(t, func(*testing.T) blockstore.Inventory { return store })
 		})
 	}

@@ -18,7 +18,6 @@ import (
 	"github.com/ncw/swift/v2"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -54,12 +53,12 @@ type Swift struct {
 	catalog    *catalogReader
 }
 
-// Read implements rules.BlockStore.
-func (s *Swift) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+// Read implements Store.
+func (s *Swift) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *Checksum, into ...[]byte) error {
 	err := readEither(key{organization, id}, func(name string) error {
 		return s.read(ctx, name, checksum, into)
 	})
-	if errors.Is(err, rules.ErrBlockNotFound) {
+	if errors.Is(err, ErrNotFound) {
 		// The answer is the same when there is no container.
 		if err := s.Ready(ctx); err != nil {
 			return err
@@ -68,7 +67,7 @@ func (s *Swift) Read(ctx context.Context, organization parsec.OrganizationID, id
 	return err
 }
 
-func (s *Swift) read(ctx context.Context, name string, checksum *rules.BlockChecksum, into [][]byte) error {
+func (s *Swift) read(ctx context.Context, name string, checksum *Checksum, into [][]byte) error {
 	response, err := s.request(ctx, http.MethodGet, "/"+name, nil, nil)
 	if err != nil {
 		return err
@@ -76,7 +75,7 @@ func (s *Swift) read(ctx context.Context, name string, checksum *rules.BlockChec
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusNotFound {
 		drain(response)
-		return rules.ErrBlockNotFound
+		return ErrNotFound
 	}
 	if response.StatusCode != http.StatusOK {
 		return s.refusal(response)
@@ -94,7 +93,7 @@ func (s *Swift) read(ctx context.Context, name string, checksum *rules.BlockChec
 	return nil
 }
 
-// Create implements rules.BlockStore.
+// Create implements Store.
 func (s *Swift) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	response, err := s.request(ctx, http.MethodPut, "/"+key{organization, id}.objectName(), nil, block)
 	if err != nil {
@@ -166,7 +165,7 @@ func (s *Swift) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// Ready implements rules.BlockStore: the container exists and the
+// Ready implements Store: the container exists and the
 // credentials open it.
 func (s *Swift) Ready(ctx context.Context) error {
 	response, err := s.request(ctx, http.MethodHead, "", nil, nil)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -35,7 +36,7 @@ type Source interface {
 type Export struct {
 	Source       Source
 	Organization parsec.OrganizationID
-	Blocks       rules.BlockStore
+	Blocks       blockstore.Store
 	File         *File
 	// Advance is told of versions and blocks that are in the file, and of the
 	// bytes of the blocks; Lost of a block that the store does not have. They
@@ -121,7 +122,7 @@ func (e *Export) copyBlocks(ctx context.Context, blocks []rules.ExportedBlock) e
 			read := make([]byte, block.Size)
 			err := e.Blocks.Read(readingCtx, e.Organization, block.ID, block.Checksum, read)
 			switch {
-			case errors.Is(err, rules.ErrBlockNotFound):
+			case errors.Is(err, blockstore.ErrNotFound):
 				return nil
 			case err != nil:
 				return fmt.Errorf("read block %s: %w", block.ID, err)

@@ -18,7 +18,6 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
 )
 
@@ -93,12 +92,12 @@ func (m *Metrics) ConnectionBegun(transport server.Transport, kind protocol.Kind
 }
 
 // ObserveBlocks counts the calls of a node of the block store.
-func (m *Metrics) ObserveBlocks(node int, store rules.BlockStore) rules.BlockStore {
+func (m *Metrics) ObserveBlocks(node int, store blockstore.Store) blockstore.Store {
 	label := strconv.Itoa(node)
 	return blockstore.NewObserved(store, func(_ context.Context, operation blockstore.Operation, err error, duration time.Duration) {
 		result := "ok"
 		switch {
-		case errors.Is(err, rules.ErrBlockNotFound):
+		case errors.Is(err, blockstore.ErrNotFound):
 			result = "not_found"
 		case err != nil:
 			result = "error"

@@ -145,9 +145,9 @@ func await(t *testing.T, what string, holds func() bool) {
 }
 
 // failing is a block store out of order.
-type failing struct{ rules.BlockStore }
+type failing struct{ blockstore.Store }
 
-func (failing) Read(context.Context, parsec.OrganizationID, parsec.BlockID, *rules.BlockChecksum, ...[]byte) error {
+func (failing) Read(context.Context, parsec.OrganizationID, parsec.BlockID, *blockstore.Checksum, ...[]byte) error {
 	return errors.New("out of order")
 }
 

@@ -10,14 +10,14 @@ import (
 	"sync"
 	"testing"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // Exercise checks the block store that open gives, which is ready and may
 // hold blocks already. The checks run in parallel on that one store; open may
 // register its end with t.Cleanup.
-func Exercise(t *testing.T, open func(t *testing.T) rules.BlockStore) {
+func Exercise(t *testing.T, open func(t *testing.T) blockstore.Store) {
 	store := open(t)
 	t.Run("checks", func(t *testing.T) {
 		for _, check := range []struct {
@@ -48,7 +48,7 @@ func Exercise(t *testing.T, open func(t *testing.T) rules.BlockStore) {
 // fixture is a store and an organization of the check.
 type fixture struct {
 	t            *testing.T
-	store        rules.BlockStore
+	store        blockstore.Store
 	organization parsec.OrganizationID
 }
 
@@ -94,7 +94,7 @@ func (f fixture) wantBlock(organization parsec.OrganizationID, id parsec.BlockID
 
 func (f fixture) wantNone(organization parsec.OrganizationID, id parsec.BlockID) {
 	f.t.Helper()
-	if err := f.store.Read(f.t.Context(), organization, id, nil, make([]byte, 10)); !errors.Is(err, rules.ErrBlockNotFound) {
+	if err := f.store.Read(f.t.Context(), organization, id, nil, make([]byte, 10)); !errors.Is(err, blockstore.ErrNotFound) {
 		f.t.Fatalf("read an absent block: %v, want ErrBlockNotFound", err)
 	}
 }
@@ -141,7 +141,7 @@ func otherLength(f fixture) {
 	f.create(f.organization, id, content(1000, 1))
 	for _, length := range []int{0, 1, 997, 999, 1001, 1002, 1003, 2000} {
 		err := f.store.Read(f.t.Context(), f.organization, id, nil, make([]byte, length))
-		if err == nil || errors.Is(err, rules.ErrBlockNotFound) {
+		if err == nil || errors.Is(err, blockstore.ErrNotFound) {
 			f.t.Errorf("read 1000 bytes as %d: %v, want an error that tells of it", length, err)
 		}
 	}
@@ -155,17 +155,17 @@ func checksum(f fixture) {
 		f.create(f.organization, id, block)
 		into := make([]byte, size)
 		parts := [][]byte{into[:size/3], into[size/3:]}
-		if err := f.store.Read(f.t.Context(), f.organization, id, rules.ChecksumOf(block), parts...); err != nil || !bytes.Equal(into, block) {
+		if err := f.store.Read(f.t.Context(), f.organization, id, blockstore.ChecksumOf(block), parts...); err != nil || !bytes.Equal(into, block) {
 			f.t.Errorf("read %d bytes of the right checksum: %v, or other bytes", size, err)
 		}
-		err := f.store.Read(f.t.Context(), f.organization, id, rules.ChecksumOf(content(size+1, 2)), parts...)
-		if err == nil || errors.Is(err, rules.ErrBlockNotFound) {
+		err := f.store.Read(f.t.Context(), f.organization, id, blockstore.ChecksumOf(content(size+1, 2)), parts...)
+		if err == nil || errors.Is(err, blockstore.ErrNotFound) {
 			f.t.Errorf("read %d bytes of another checksum: %v, want an error that tells of it", size, err)
 		}
 		f.wantBlock(f.organization, id, block)
 	}
-	err := f.store.Read(f.t.Context(), f.organization, newBlockID(), rules.ChecksumOf(nil), make([]byte, 10))
-	if !errors.Is(err, rules.ErrBlockNotFound) {
+	err := f.store.Read(f.t.Context(), f.organization, newBlockID(), blockstore.ChecksumOf(nil), make([]byte, 10))
+	if !errors.Is(err, blockstore.ErrNotFound) {
 		f.t.Errorf("read an absent block of some checksum: %v, want ErrBlockNotFound", err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // ExerciseInventory checks what a store, which may hold blocks already, tells
@@ -33,14 +32,14 @@ func ExerciseInventory(t *testing.T, open func(t *testing.T) blockstore.Inventor
 }
 
 // Stored gives what a memory has of a block, of whatever length, or
-// rules.ErrBlockNotFound.
+// blockstore.ErrNotFound.
 func Stored(ctx context.Context, memory *blockstore.Memory, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
 	objects, err := memory.List(ctx, organization.String()+"/"+id.String(), "")
 	if err != nil {
 		return nil, err
 	}
 	if len(objects) == 0 {
-		return nil, rules.ErrBlockNotFound
+		return nil, blockstore.ErrNotFound
 	}
 	data := make([]byte, objects[0].Size)
 	return data, memory.Read(ctx, organization, id, nil, data)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // CheckOptions say how thorough a check is.
@@ -18,18 +17,18 @@ type CheckOptions struct {
 	// AddChecksum, unless it is nil, is given the checksums of blocks that have
 	// none and are as they should be. It may be called from several goroutines
 	// at once.
-	AddChecksum func(context.Context, rules.StoredBlock) error
+	AddChecksum func(context.Context, blockstore.Block) error
 }
 
 // Check finds the blocks whose copies or chunks are not all as they should be,
 // and mends them if it is told to. It gives the last block before which all are
 // done.
-func Check(ctx context.Context, walk *Walk, array *blockstore.Array, options CheckOptions) (last *rules.StoredBlock, err error) {
+func Check(ctx context.Context, walk *Walk, array *blockstore.Array, options CheckOptions) (last *blockstore.Block, err error) {
 	if err := array.Ready(ctx); err != nil {
 		return walk.After, err
 	}
 	c := &check{Walk: walk, array: array, options: options}
-	return walk.pages(ctx, func(ctx context.Context, blocks []rules.StoredBlock) error {
+	return walk.pages(ctx, func(ctx context.Context, blocks []blockstore.Block) error {
 		suspects := blocks
 		if !options.Deep {
 			presences, err := array.Survey(ctx, blocks)
@@ -56,7 +55,7 @@ type check struct {
 	silence silence
 }
 
-func (c *check) examine(ctx context.Context, block rules.StoredBlock) error {
+func (c *check) examine(ctx context.Context, block blockstore.Block) error {
 	diagnosis := c.array.Examine(ctx, block)
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // Reads that were cut say nothing of the block.

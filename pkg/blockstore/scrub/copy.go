@@ -5,25 +5,24 @@ import (
 	"fmt"
 
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // Target is where blocks are copied to.
 type Target struct {
 	// Store writes, and Array are its nodes.
-	Store rules.BlockStore
+	Store blockstore.Store
 	Array *blockstore.Array
 	// DryRun writes nothing.
 	DryRun bool
 	// Copied is told of each block that is written, or would be. It is called
 	// one at a time.
-	Copied func(rules.StoredBlock)
+	Copied func(blockstore.Block)
 }
 
 // Copy writes every block of source that target does not have, and overwrites
 // nothing that is not the block. It gives the last block before which all are
 // done.
-func Copy(ctx context.Context, walk *Walk, source rules.BlockStore, target Target) (last *rules.StoredBlock, err error) {
+func Copy(ctx context.Context, walk *Walk, source blockstore.Store, target Target) (last *blockstore.Block, err error) {
 	if err := source.Ready(ctx); err != nil {
 		return walk.After, err
 	}
@@ -31,12 +30,12 @@ func Copy(ctx context.Context, walk *Walk, source rules.BlockStore, target Targe
 		return walk.After, err
 	}
 	c := &copying{Walk: walk, source: source, target: target}
-	return walk.pages(ctx, func(ctx context.Context, blocks []rules.StoredBlock) error {
+	return walk.pages(ctx, func(ctx context.Context, blocks []blockstore.Block) error {
 		presences, err := target.Array.Survey(ctx, blocks)
 		if err != nil {
 			return err
 		}
-		var incomplete []rules.StoredBlock
+		var incomplete []blockstore.Block
 		for i, block := range blocks {
 			switch presences[i] {
 			case blockstore.Complete:
@@ -57,12 +56,12 @@ func Copy(ctx context.Context, walk *Walk, source rules.BlockStore, target Targe
 
 type copying struct {
 	*Walk
-	source  rules.BlockStore
+	source  blockstore.Store
 	target  Target
 	silence silence
 }
 
-func (c *copying) copy(ctx context.Context, block rules.StoredBlock) error {
+func (c *copying) copy(ctx context.Context, block blockstore.Block) error {
 	if !c.target.DryRun {
 		err := c.transfer(ctx, block)
 		if ctx.Err() != nil {
@@ -79,7 +78,7 @@ func (c *copying) copy(ctx context.Context, block rules.StoredBlock) error {
 	return nil
 }
 
-func (c *copying) transfer(ctx context.Context, block rules.StoredBlock) error {
+func (c *copying) transfer(ctx context.Context, block blockstore.Block) error {
 	data := make([]byte, block.Size)
 	if err := c.source.Read(ctx, block.Organization, block.ID, block.Checksum, data); err != nil {
 		return fmt.Errorf("read: %w", err)

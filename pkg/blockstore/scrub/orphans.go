@@ -8,7 +8,6 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // holdTime is how long an object that is being deleted keeps clients from
@@ -19,11 +18,11 @@ const holdTime = 5 * time.Minute
 type Registry interface {
 	// StrayBlocks tells which blocks are of an organization of the database
 	// and neither known to it nor being uploaded, and which are of none.
-	StrayBlocks(ctx context.Context, blocks []rules.StoredBlock) (stray, foreign []bool, err error)
+	StrayBlocks(ctx context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error)
 	// HoldBlock keeps clients from uploading a block that is neither known nor
-	// being uploaded, until FreeBlock or a date.
-	HoldBlock(ctx context.Context, organization parsec.OrganizationID, upload rules.BlockUpload) (held bool, err error)
-	FreeBlock(ctx context.Context, organization parsec.OrganizationID, upload rules.BlockUpload) error
+	// being uploaded, until FreeBlock with the same token, or a date.
+	HoldBlock(ctx context.Context, block blockstore.Block, token parsec.UUID, until parsec.DateTime) (held bool, err error)
+	FreeBlock(ctx context.Context, block blockstore.Block, token parsec.UUID) error
 }
 
 // OrphanOptions say which objects are looked for, and what becomes of them.
@@ -90,7 +89,7 @@ func Orphans(ctx context.Context, options OrphanOptions) (node int, after string
 // sort looks at one page of objects.
 func (o *OrphanOptions) sort(ctx context.Context, node int, objects []blockstore.Object) error {
 	count := OrphanCount{Objects: int64(len(objects))}
-	var blocks []rules.StoredBlock
+	var blocks []blockstore.Block
 	var of []blockstore.Object
 	for _, object := range objects {
 		organization, id, isBlock := object.Block()
@@ -98,7 +97,7 @@ func (o *OrphanOptions) sort(ctx context.Context, node int, objects []blockstore
 			count.Foreign++
 			continue
 		}
-		blocks = append(blocks, rules.StoredBlock{Organization: organization, ID: id, Size: object.Size})
+		blocks = append(blocks, blockstore.Block{Organization: organization, ID: id, Size: object.Size})
 		of = append(of, object)
 	}
 	stray, foreign, err := o.Registry.StrayBlocks(ctx, blocks)
@@ -123,7 +122,7 @@ func (o *OrphanOptions) sort(ctx context.Context, node int, objects []blockstore
 	return nil
 }
 
-func (o *OrphanOptions) orphan(ctx context.Context, node int, block rules.StoredBlock, object blockstore.Object) error {
+func (o *OrphanOptions) orphan(ctx context.Context, node int, block blockstore.Block, object blockstore.Object) error {
 	finding := Finding{
 		Problem:      Orphan,
 		Organization: block.Organization,
@@ -153,9 +152,9 @@ func (o *OrphanOptions) orphan(ctx context.Context, node int, block rules.Stored
 // deletionError is one of the node.
 type deletionError struct{ error }
 
-func (o *OrphanOptions) delete(ctx context.Context, node int, block rules.StoredBlock, object blockstore.Object) (deleted bool, err error) {
-	upload := rules.BlockUpload{ID: block.ID, Token: parsec.NewUUID(), Until: parsec.DateTimeOf(o.Now().Add(holdTime))}
-	held, err := o.Registry.HoldBlock(ctx, block.Organization, upload)
+func (o *OrphanOptions) delete(ctx context.Context, node int, block blockstore.Block, object blockstore.Object) (deleted bool, err error) {
+	token := parsec.NewUUID()
+	held, err := o.Registry.HoldBlock(ctx, block, token, parsec.DateTimeOf(o.Now().Add(holdTime)))
 	if err != nil || !held {
 		return false, err
 	}
@@ -163,5 +162,5 @@ func (o *OrphanOptions) delete(ctx context.Context, node int, block rules.Stored
 		// The node may delete the object yet: the block is held until then.
 		return false, &deletionError{err}
 	}
-	return true, o.Registry.FreeBlock(ctx, block.Organization, upload)
+	return true, o.Registry.FreeBlock(ctx, block, token)
 }

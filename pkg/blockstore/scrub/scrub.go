@@ -15,7 +15,6 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -32,7 +31,7 @@ const (
 type Index interface {
 	// Blocks gives the next blocks after one, at most a number; nil is before
 	// all. Those of an organization are in one piece and in order.
-	Blocks(ctx context.Context, after *rules.StoredBlock, most int) ([]rules.StoredBlock, error)
+	Blocks(ctx context.Context, after *blockstore.Block, most int) ([]blockstore.Block, error)
 }
 
 // Problem is what a finding is about: a fault of a copy or chunk, or one of the
@@ -78,20 +77,20 @@ type Finding struct {
 type Walk struct {
 	Index Index
 	// After is where to begin; nil for the first block.
-	After *rules.StoredBlock
+	After *blockstore.Block
 	// Report is told of each finding.
 	Report func(Finding)
 	// Advance is told of blocks that are done, and of their bytes.
 	Advance func(blocks, bytes int64)
 	// Reached is told of the last block before which all are done.
-	Reached func(rules.StoredBlock)
+	Reached func(blockstore.Block)
 
 	mu sync.Mutex
 }
 
 // pages calls visit with the blocks of an organization, a part at a time. It
 // gives the last block before which all are done.
-func (w *Walk) pages(ctx context.Context, visit func(context.Context, []rules.StoredBlock) error) (last *rules.StoredBlock, err error) {
+func (w *Walk) pages(ctx context.Context, visit func(context.Context, []blockstore.Block) error) (last *blockstore.Block, err error) {
 	for last = w.After; ; {
 		page, err := w.Index.Blocks(ctx, last, pageBlocks)
 		if err != nil || len(page) == 0 {
@@ -113,7 +112,7 @@ func (w *Walk) pages(ctx context.Context, visit func(context.Context, []rules.St
 }
 
 // each works on blocks, several at once.
-func (w *Walk) each(ctx context.Context, blocks []rules.StoredBlock, work func(context.Context, rules.StoredBlock) error) error {
+func (w *Walk) each(ctx context.Context, blocks []blockstore.Block, work func(context.Context, blockstore.Block) error) error {
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	for _, block := range blocks {
@@ -134,7 +133,7 @@ func (w *Walk) each(ctx context.Context, blocks []rules.StoredBlock, work func(c
 	return context.Cause(ctx)
 }
 
-func (w *Walk) advance(blocks ...rules.StoredBlock) {
+func (w *Walk) advance(blocks ...blockstore.Block) {
 	var bytes int64
 	for _, block := range blocks {
 		bytes += block.Size

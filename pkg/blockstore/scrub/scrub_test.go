@@ -16,31 +16,30 @@ import (
 	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // index knows blocks as a database does.
 type index struct {
-	blocks    []rules.StoredBlock
+	blocks    []blockstore.Block
 	uploading map[parsec.BlockID]bool
 	// onHold runs before a block is held.
 	onHold func()
 	held   map[parsec.BlockID]bool
 }
 
-func (x *index) Blocks(_ context.Context, after *rules.StoredBlock, most int) ([]rules.StoredBlock, error) {
+func (x *index) Blocks(_ context.Context, after *blockstore.Block, most int) ([]blockstore.Block, error) {
 	from := 0
 	if after != nil {
-		from = 1 + slices.IndexFunc(x.blocks, func(b rules.StoredBlock) bool { return b.ID == after.ID })
+		from = 1 + slices.IndexFunc(x.blocks, func(b blockstore.Block) bool { return b.ID == after.ID })
 	}
 	return slices.Clone(x.blocks[from:min(from+most, len(x.blocks))]), nil
 }
 
 func (x *index) knows(id parsec.BlockID) bool {
-	return x.uploading[id] || slices.ContainsFunc(x.blocks, func(b rules.StoredBlock) bool { return b.ID == id })
+	return x.uploading[id] || slices.ContainsFunc(x.blocks, func(b blockstore.Block) bool { return b.ID == id })
 }
 
-func (x *index) StrayBlocks(_ context.Context, blocks []rules.StoredBlock) (stray, foreign []bool, err error) {
+func (x *index) StrayBlocks(_ context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error) {
 	for _, block := range blocks {
 		ours := strings.HasPrefix(block.Organization.String(), "Org")
 		stray = append(stray, ours && !x.knows(block.ID))
@@ -49,19 +48,19 @@ func (x *index) StrayBlocks(_ context.Context, blocks []rules.StoredBlock) (stra
 	return stray, foreign, nil
 }
 
-func (x *index) HoldBlock(_ context.Context, _ parsec.OrganizationID, upload rules.BlockUpload) (bool, error) {
+func (x *index) HoldBlock(_ context.Context, block blockstore.Block, _ parsec.UUID, _ parsec.DateTime) (bool, error) {
 	if x.onHold != nil {
 		x.onHold()
 	}
-	if x.knows(upload.ID) {
+	if x.knows(block.ID) {
 		return false, nil
 	}
-	x.held[upload.ID] = true
+	x.held[block.ID] = true
 	return true, nil
 }
 
-func (x *index) FreeBlock(_ context.Context, _ parsec.OrganizationID, upload rules.BlockUpload) error {
-	delete(x.held, upload.ID)
+func (x *index) FreeBlock(_ context.Context, block blockstore.Block, _ parsec.UUID) error {
+	delete(x.held, block.ID)
 	return nil
 }
 
@@ -80,10 +79,10 @@ func organization(t testing.TB, name string) parsec.OrganizationID {
 
 // fill creates blocks of several organizations, over more than a page, in the
 // order of an index.
-func (x *index) fill(t testing.TB, store rules.BlockStore, count int) {
+func (x *index) fill(t testing.TB, store blockstore.Store, count int) {
 	t.Helper()
 	for i := range count {
-		block := rules.StoredBlock{
+		block := blockstore.Block{
 			Organization: organization(t, fmt.Sprintf("Org%d", i*3/count)),
 			ID:           parsec.BlockID(parsec.NewUUID()),
 			Size:         int64(i % 50),
@@ -96,12 +95,12 @@ func (x *index) fill(t testing.TB, store rules.BlockStore, count int) {
 	}
 }
 
-func content(block rules.StoredBlock) []byte { return bytes.Repeat(block.ID[15:], int(block.Size)) }
+func content(block blockstore.Block) []byte { return bytes.Repeat(block.ID[15:], int(block.Size)) }
 
 // nodes gives stores in memory as such, as an array, and as a RAID.
-func nodes(t testing.TB, level, count int) (memories []*blockstore.Memory, array *blockstore.Array, raid rules.BlockStore) {
+func nodes(t testing.TB, level, count int) (memories []*blockstore.Memory, array *blockstore.Array, raid blockstore.Store) {
 	t.Helper()
-	var stores []rules.BlockStore
+	var stores []blockstore.Store
 	for range count {
 		memory := blockstore.NewMemory()
 		memories, stores = append(memories, memory), append(stores, memory)
@@ -133,10 +132,10 @@ type outcome struct {
 	blocks, bytes int64
 	problems      map[scrub.Problem]int
 	done          int
-	reached       rules.StoredBlock
+	reached       blockstore.Block
 }
 
-func (x *index) walk(after *rules.StoredBlock) (*scrub.Walk, *outcome) {
+func (x *index) walk(after *blockstore.Block) (*scrub.Walk, *outcome) {
 	o := &outcome{problems: make(map[scrub.Problem]int)}
 	return &scrub.Walk{
 		Index: x,
@@ -151,7 +150,7 @@ func (x *index) walk(after *rules.StoredBlock) (*scrub.Walk, *outcome) {
 			o.blocks += blocks
 			o.bytes += bytes
 		},
-		Reached: func(last rules.StoredBlock) { o.reached = last },
+		Reached: func(last blockstore.Block) { o.reached = last },
 	}, o
 }
 
@@ -162,7 +161,7 @@ func (o *outcome) want(t *testing.T, blocks int64, problems map[scrub.Problem]in
 	}
 }
 
-func mustDelete(t *testing.T, node blockstore.Inventory, block rules.StoredBlock) {
+func mustDelete(t *testing.T, node blockstore.Inventory, block blockstore.Block) {
 	t.Helper()
 	if err := node.Delete(t.Context(), block.Organization.String()+"/"+block.ID.String()); err != nil {
 		t.Fatal(err)
@@ -262,14 +261,14 @@ func TestCheckGoesOn(t *testing.T) {
 // deaf does not answer reads.
 type deaf struct{ *blockstore.Memory }
 
-func (deaf) Read(context.Context, parsec.OrganizationID, parsec.BlockID, *rules.BlockChecksum, ...[]byte) error {
+func (deaf) Read(context.Context, parsec.OrganizationID, parsec.BlockID, *blockstore.Checksum, ...[]byte) error {
 	return errors.New("no answer")
 }
 
 // A node that fails for every block ends the walk.
 func TestCheckEndsForANodeThatIsDown(t *testing.T) {
 	x := newIndex()
-	stores := []rules.BlockStore{deaf{blockstore.NewMemory()}, blockstore.NewMemory()}
+	stores := []blockstore.Store{deaf{blockstore.NewMemory()}, blockstore.NewMemory()}
 	x.fill(t, stores[1], 1000)
 	array, err := blockstore.NewArray(1, stores)
 	if err != nil {
@@ -303,7 +302,7 @@ func TestCopy(t *testing.T) {
 				copied = 0
 				walk, o := x.walk(nil)
 				_, err := scrub.Copy(t.Context(), walk, source, scrub.Target{
-					Store: target, Array: array, DryRun: dryRun, Copied: func(rules.StoredBlock) { copied++ },
+					Store: target, Array: array, DryRun: dryRun, Copied: func(blockstore.Block) { copied++ },
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -354,11 +353,11 @@ func TestCopyOfBrokenBlocks(t *testing.T) {
 	}
 	walk, o := x.walk(nil)
 	copied := 0
-	if _, err := scrub.Copy(t.Context(), walk, source, scrub.Target{Store: target, Array: array, Copied: func(rules.StoredBlock) { copied++ }}); err != nil {
+	if _, err := scrub.Copy(t.Context(), walk, source, scrub.Target{Store: target, Array: array, Copied: func(blockstore.Block) { copied++ }}); err != nil {
 		t.Fatal(err)
 	}
 	o.want(t, 10, map[scrub.Problem]int{scrub.Uncopied: 2}, 0)
-	if err := target.Read(t.Context(), x.blocks[4].Organization, x.blocks[4].ID, nil, make([]byte, x.blocks[4].Size)); copied != 8 || !errors.Is(err, rules.ErrBlockNotFound) {
+	if err := target.Read(t.Context(), x.blocks[4].Organization, x.blocks[4].ID, nil, make([]byte, x.blocks[4].Size)); copied != 8 || !errors.Is(err, blockstore.ErrNotFound) {
 		t.Errorf("%d copied; the cut one: %v", copied, err)
 	}
 }
@@ -368,8 +367,8 @@ func TestOrphans(t *testing.T) {
 	memories, array, store := nodes(t, 0, 2)
 	x := newIndex()
 	x.fill(t, store, 2500)
-	create := func(name string) rules.StoredBlock {
-		block := rules.StoredBlock{Organization: organization(t, name), ID: parsec.BlockID(parsec.NewUUID()), Size: 9}
+	create := func(name string) blockstore.Block {
+		block := blockstore.Block{Organization: organization(t, name), ID: parsec.BlockID(parsec.NewUUID()), Size: 9}
 		if err := store.Create(t.Context(), block.Organization, block.ID, content(block)); err != nil {
 			t.Fatal(err)
 		}
@@ -421,7 +420,7 @@ func TestOrphans(t *testing.T) {
 			t.Fatalf("block %s/%s: %v", block.Organization, block.ID, err)
 		}
 	}
-	if err := store.Read(t.Context(), orphan.Organization, orphan.ID, nil, make([]byte, orphan.Size)); !errors.Is(err, rules.ErrBlockNotFound) {
+	if err := store.Read(t.Context(), orphan.Organization, orphan.ID, nil, make([]byte, orphan.Size)); !errors.Is(err, blockstore.ErrNotFound) {
 		t.Errorf("the orphan: %v", err)
 	}
 }
@@ -439,7 +438,7 @@ func TestOrphanThatIsNotDeleted(t *testing.T) {
 	if err := memory.Create(t.Context(), organization(t, "Org1"), id, nil); err != nil {
 		t.Fatal(err)
 	}
-	array, err := blockstore.NewArray(0, []rules.BlockStore{memory})
+	array, err := blockstore.NewArray(0, []blockstore.Store{memory})
 	if err != nil {
 		t.Fatal(err)
 	}

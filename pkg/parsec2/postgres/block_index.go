@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"parsec-server/migrations"
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // BlockIndex lists the blocks that the database knows, for those who check and
@@ -40,7 +40,7 @@ func NewBlockIndex(ctx context.Context, pool *pgxpool.Pool) (*BlockIndex, error)
 // Blocks gives the next blocks, at most a number, that come after one; nil is
 // before all. They are in the order of organizations, each in one piece, and in
 // these of their ids.
-func (b *BlockIndex) Blocks(ctx context.Context, after *rules.StoredBlock, most int) ([]rules.StoredBlock, error) {
+func (b *BlockIndex) Blocks(ctx context.Context, after *blockstore.Block, most int) ([]blockstore.Block, error) {
 	condition, args := "", []any{most}
 	if after != nil {
 		condition = " AND (organization, block_id) > ((SELECT id FROM organization WHERE organization_id = $2), $3)"
@@ -56,7 +56,7 @@ ORDER BY page.organization, page.block_id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list blocks: %w", err)
 	}
-	blocks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (block rules.StoredBlock, err error) {
+	blocks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (block blockstore.Block, err error) {
 		err = row.Scan(parsed{&block.Organization}, (*uuid)(&block.ID), &block.Size, checksum{&block.Checksum})
 		return block, err
 	})
@@ -68,7 +68,7 @@ ORDER BY page.organization, page.block_id`, args...)
 
 // AddChecksum gives a block the checksum that it has in block, unless it has
 // one by now.
-func (b *BlockIndex) AddChecksum(ctx context.Context, block rules.StoredBlock) error {
+func (b *BlockIndex) AddChecksum(ctx context.Context, block blockstore.Block) error {
 	_, err := b.pool.Exec(ctx, `
 UPDATE block b SET checksum = $3 FROM organization o
 WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b.upload_token IS NULL AND b.checksum IS NULL`,
@@ -99,7 +99,7 @@ func (b *BlockIndex) KnowsOrganization(ctx context.Context, organization parsec.
 
 // StrayBlocks tells which of some blocks, whose sizes do not matter, are of an
 // organization of the database and neither known to it nor being uploaded.
-func (b *BlockIndex) StrayBlocks(ctx context.Context, blocks []rules.StoredBlock) (stray, foreign []bool, err error) {
+func (b *BlockIndex) StrayBlocks(ctx context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error) {
 	organizations, ids := make([]string, len(blocks)), make([]string, len(blocks))
 	for i, block := range blocks {
 		organizations[i], ids[i] = block.Organization.String(), block.ID.String()
@@ -126,12 +126,12 @@ ORDER BY asked.position`, organizations, ids)
 
 // HoldBlock keeps clients from uploading a block until a date, by a reservation
 // without realm; held is false if the block is known or is being uploaded.
-func (b *BlockIndex) HoldBlock(ctx context.Context, organization parsec.OrganizationID, upload rules.BlockUpload) (held bool, err error) {
+func (b *BlockIndex) HoldBlock(ctx context.Context, block blockstore.Block, token parsec.UUID, until parsec.DateTime) (held bool, err error) {
 	tag, err := b.pool.Exec(ctx, `
 INSERT INTO block (organization, block_id, realm, upload_token, upload_until)
 SELECT id, $2, 0, $3, $4 FROM organization WHERE organization_id = $1
 ON CONFLICT (organization, block_id) DO NOTHING`,
-		organization.String(), key(upload.ID), key(upload.Token), int64(upload.Until))
+		block.Organization.String(), key(block.ID), key(token), int64(until))
 	if err != nil {
 		return false, fmt.Errorf("hold a block: %w", err)
 	}
@@ -139,11 +139,11 @@ ON CONFLICT (organization, block_id) DO NOTHING`,
 }
 
 // FreeBlock ends what HoldBlock began.
-func (b *BlockIndex) FreeBlock(ctx context.Context, organization parsec.OrganizationID, upload rules.BlockUpload) error {
+func (b *BlockIndex) FreeBlock(ctx context.Context, block blockstore.Block, token parsec.UUID) error {
 	_, err := b.pool.Exec(ctx, `
 DELETE FROM block b USING organization o
 WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b.upload_token = $3`,
-		organization.String(), key(upload.ID), key(upload.Token))
+		block.Organization.String(), key(block.ID), key(token))
 	if err != nil {
 		return fmt.Errorf("free a block: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
@@ -36,13 +37,13 @@ func openBlockIndex(t testing.TB, dsn string) *postgres.BlockIndex {
 	return index
 }
 
-func storedBlock(t testing.TB, organization string, size int64) rules.StoredBlock {
+func storedBlock(t testing.TB, organization string, size int64) blockstore.Block {
 	t.Helper()
 	id, err := parsec.ParseOrganizationID(organization)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rules.StoredBlock{Organization: id, ID: parsec.BlockID(parsec.NewUUID()), Size: size}
+	return blockstore.Block{Organization: id, ID: parsec.BlockID(parsec.NewUUID()), Size: size}
 }
 
 // However large the pages, they give each block once, organization by
@@ -53,20 +54,20 @@ func TestBlockIndexPages(t *testing.T) {
 	if blocks, err := index.Blocks(t.Context(), nil, 10); err != nil || len(blocks) != 0 {
 		t.Fatalf("an empty database has %v: %v", blocks, err)
 	}
-	var all []rules.StoredBlock
+	var all []blockstore.Block
 	var size int64
 	for _, organization := range []string{"Zoo", "Zoo-2", "Aé"} {
-		var some []rules.StoredBlock
+		var some []blockstore.Block
 		for i := range 7 {
 			some = append(some, storedBlock(t, organization, int64(i)<<30))
 			size += int64(i) << 30
 		}
 		testkit.InsertBlocks(t, dsn, some...)
-		slices.SortFunc(some, func(a, b rules.StoredBlock) int { return strings.Compare(a.ID.String(), b.ID.String()) })
+		slices.SortFunc(some, func(a, b blockstore.Block) int { return strings.Compare(a.ID.String(), b.ID.String()) })
 		all = append(all, some...)
 	}
-	upload := rules.BlockUpload{ID: parsec.BlockID(parsec.NewUUID()), Token: parsec.NewUUID(), Until: 1}
-	if held, err := index.HoldBlock(t.Context(), all[0].Organization, upload); err != nil || !held {
+	held := blockstore.Block{Organization: all[0].Organization, ID: parsec.BlockID(parsec.NewUUID())}
+	if held, err := index.HoldBlock(t.Context(), held, parsec.NewUUID(), 1); err != nil || !held {
 		t.Fatalf("hold a block: %t, %v", held, err)
 	}
 	if got, err := index.BlocksSize(t.Context()); err != nil || got != size {
@@ -75,8 +76,8 @@ func TestBlockIndexPages(t *testing.T) {
 	for most := range 9 {
 		most++
 		t.Run(fmt.Sprint(most), func(t *testing.T) {
-			var got []rules.StoredBlock
-			for after := (*rules.StoredBlock)(nil); ; after = &got[len(got)-1] {
+			var got []blockstore.Block
+			for after := (*blockstore.Block)(nil); ; after = &got[len(got)-1] {
 				page, err := index.Blocks(t.Context(), after, most)
 				if err != nil || len(page) > most {
 					t.Fatalf("a page of %d blocks: %v", len(page), err)
@@ -102,18 +103,18 @@ func TestBlockIndexHolds(t *testing.T) {
 	testkit.InsertBlocks(t, dsn, known)
 	wantStray := func(want bool) {
 		t.Helper()
-		strays, foreigns, err := index.StrayBlocks(t.Context(), []rules.StoredBlock{stray, known, foreign})
+		strays, foreigns, err := index.StrayBlocks(t.Context(), []blockstore.Block{stray, known, foreign})
 		if err != nil || !slices.Equal(strays, []bool{want, false, false}) || !slices.Equal(foreigns, []bool{false, false, true}) {
 			t.Errorf("stray %v, foreign %v: %v", strays, foreigns, err)
 		}
 	}
 	now := parsec.DateTimeOf(time.Now())
-	upload := func(block rules.StoredBlock) rules.BlockUpload {
+	upload := func(block blockstore.Block) rules.BlockUpload {
 		return rules.BlockUpload{ID: block.ID, Token: parsec.NewUUID(), Until: now.Add(time.Minute)}
 	}
-	wantHold := func(block rules.StoredBlock, upload rules.BlockUpload, want bool) {
+	wantHold := func(block blockstore.Block, upload rules.BlockUpload, want bool) {
 		t.Helper()
-		if held, err := index.HoldBlock(t.Context(), block.Organization, upload); err != nil || held != want {
+		if held, err := index.HoldBlock(t.Context(), block, upload.Token, upload.Until); err != nil || held != want {
 			t.Errorf("held %t, want %t (%v)", held, want, err)
 		}
 	}
@@ -131,7 +132,7 @@ func TestBlockIndexHolds(t *testing.T) {
 	}
 	free := func(upload rules.BlockUpload) {
 		t.Helper()
-		if err := index.FreeBlock(t.Context(), stray.Organization, upload); err != nil {
+		if err := index.FreeBlock(t.Context(), stray, upload.Token); err != nil {
 			t.Error(err)
 		}
 	}
@@ -159,10 +160,10 @@ func TestBlockIndexAddsChecksums(t *testing.T) {
 	index := openBlockIndex(t, dsn)
 	block, other, unknown := storedBlock(t, "Acme", 3), storedBlock(t, "Acme", 3), storedBlock(t, "Acme", 3)
 	testkit.InsertBlocks(t, dsn, block, other)
-	first, second := rules.ChecksumOf([]byte("abc")), rules.ChecksumOf([]byte("abd"))
-	for _, checksum := range []*rules.BlockChecksum{first, second} {
+	first, second := blockstore.ChecksumOf([]byte("abc")), blockstore.ChecksumOf([]byte("abd"))
+	for _, checksum := range []*blockstore.Checksum{first, second} {
 		block.Checksum, unknown.Checksum = checksum, checksum
-		for _, one := range []rules.StoredBlock{block, unknown} {
+		for _, one := range []blockstore.Block{block, unknown} {
 			if err := index.AddChecksum(t.Context(), one); err != nil {
 				t.Fatal(err)
 			}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // The types below are what columns are scanned into, by the conversion of a
@@ -107,7 +107,7 @@ func (u *userID) ScanText(value pgtype.Text) error {
 }
 
 // checksum scans one; NULL is nil.
-type checksum struct{ target **rules.BlockChecksum }
+type checksum struct{ target **blockstore.Checksum }
 
 // ScanBytes implements pgtype.BytesScanner.
 func (c checksum) ScanBytes(value []byte) error {
@@ -115,7 +115,7 @@ func (c checksum) ScanBytes(value []byte) error {
 	if value == nil {
 		return nil
 	}
-	sum := new(rules.BlockChecksum)
+	sum := new(blockstore.Checksum)
 	if len(value) != len(sum) {
 		return fmt.Errorf("a checksum of %d bytes in the database", len(value))
 	}
@@ -142,7 +142,7 @@ func key[T ~[16]byte](id T) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: t
 func bounded(number uint64) int64 { return int64(min(number, math.MaxInt64)) }
 
 // checksumBytes is nil, NULL, for none.
-func checksumBytes(checksum *rules.BlockChecksum) []byte {
+func checksumBytes(checksum *blockstore.Checksum) []byte {
 	if checksum == nil {
 		return nil
 	}

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -65,10 +65,10 @@ type blockCreation struct {
 	now     parsec.DateTime
 	// token is that of the reservation.
 	token parsec.UUID
-	// reserved tells that the reservation may be there to release.
+	// reserved reports whether the reservation may be there to release.
 	reserved bool
-	// checksum is there once the block is uploaded.
-	checksum *BlockChecksum
+	// checksum is that to keep of the block once it is uploaded, nil for none.
+	checksum *blockstore.Checksum
 }
 
 // check is the table of block_create but for its last row; realm is nil if it
@@ -121,12 +121,9 @@ func (r *Rules) reserveBlock(ctx context.Context, creation *blockCreation) error
 	}
 }
 
-// uploadBlock gives the bytes to the block store, and adds them up meanwhile.
-func (r *Rules) uploadBlock(ctx context.Context, creation *blockCreation) error {
-	var adding sync.WaitGroup
-	adding.Go(func() { creation.checksum = ChecksumOf(creation.request.Block) })
-	err := r.blocks.Create(ctx, creation.author.Organization, creation.request.BlockID, creation.request.Block)
-	adding.Wait()
+// uploadBlock gives the bytes to the block store.
+func (r *Rules) uploadBlock(ctx context.Context, creation *blockCreation) (err error) {
+	creation.checksum, err = blockstore.Create(ctx, r.blocks, creation.author.Organization, creation.request.BlockID, creation.request.Block)
 	if err == nil {
 		return nil
 	}
@@ -206,7 +203,7 @@ func (r *Rules) BlockRead(ctx context.Context, author *Author, request *protocol
 		return nil
 	}
 	r.logBlock(ctx, "block not read", author, request.BlockID, err)
-	if errors.Is(err, ErrBlockNotFound) {
+	if errors.Is(err, blockstore.ErrNotFound) {
 		return errBlockNotFound
 	}
 	return blockFailure(ctx)

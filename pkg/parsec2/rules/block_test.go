@@ -17,7 +17,7 @@ import (
 )
 
 // blocks is a block store in memory whose steps a test may replace; they get
-// the one in memory.
+// the one in memory. Checksums are kept of its blocks, as it may fail.
 type blocks struct {
 	*blockstore.Memory
 	create func(ctx context.Context, store *blockstore.Memory, id parsec.BlockID, block []byte) error
@@ -33,7 +33,7 @@ func (b *blocks) Create(ctx context.Context, organization parsec.OrganizationID,
 	return b.Memory.Create(ctx, organization, id, block)
 }
 
-func (b *blocks) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+func (b *blocks) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *blockstore.Checksum, into ...[]byte) error {
 	if b.read != nil {
 		if err := b.read(ctx); err != nil {
 			return err
@@ -41,6 +41,8 @@ func (b *blocks) Read(ctx context.Context, organization parsec.OrganizationID, i
 	}
 	return b.Memory.Read(ctx, organization, id, checksum, into...)
 }
+
+func (*blocks) Unfailing() bool { return false }
 
 func newBlockScenario(t testing.TB, changes ...func(*setup)) (*realmScenario, *blocks) {
 	t.Helper()
@@ -135,7 +137,7 @@ func TestBlockReadTable(t *testing.T) {
 			s.store.read = func(context.Context) error { return errBroken }
 		}, nil},
 		{"5 lost", protocol.StatusNotFound, func(s *scenario) {
-			s.store.read = func(context.Context) error { return fmt.Errorf("every node: %w", rules.ErrBlockNotFound) }
+			s.store.read = func(context.Context) error { return fmt.Errorf("every node: %w", blockstore.ErrNotFound) }
 		}, []string{"5 block store"}},
 	})
 }
@@ -176,6 +178,19 @@ func TestBlockChecksum(t *testing.T) {
 				t.Errorf("block %d with %q kept: got %s, want %s", n, test.kept, got, want)
 			}
 		}
+	}
+}
+
+// Blocks of a store that cannot fail have no checksum.
+func TestBlockWithoutChecksum(t *testing.T) {
+	s := newRealmScenario(t, func(s *setup) { s.blocks = blockstore.NewMemory() })
+	s.ok(s.BlockCreate(t.Context(), s.bob(), s.blockCreation(1, "block")))
+	_, block, found, err := s.store.Block(t.Context(), acme, aliceID.User(), parsec.BlockID(testUUID(1)))
+	if err != nil || !found || block.Checksum != nil {
+		t.Errorf("found %t with checksum %x: %v", found, block.Checksum, err)
+	}
+	if got := must(s.readBlock(1)); string(got.Block) != "block" {
+		t.Errorf("got %q", got.Block)
 	}
 }
 

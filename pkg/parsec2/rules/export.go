@@ -1,6 +1,9 @@
 package rules
 
-import "parsec-server/pkg/parsec"
+import (
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/parsec"
+)
 
 // What follows is a realm as a sequester service gets it
 // (docs/protocol/administration.md §7). Devices, users and certificates are
@@ -23,7 +26,7 @@ type ExportedBlock struct {
 	Author int64 // The device.
 	Size   int64
 	// Checksum is nil if it is not known.
-	Checksum *BlockChecksum
+	Checksum *blockstore.Checksum
 }
 
 // ExportedCertificates are those of every user and device of the organization,

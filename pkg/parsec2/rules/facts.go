@@ -1,8 +1,7 @@
 package rules
 
 import (
-	"crypto/sha256"
-
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -152,14 +151,8 @@ type Block struct {
 	Size      uint64
 	CreatedOn parsec.DateTime
 	// Checksum is nil for a block that was created before checksums were kept.
-	Checksum *BlockChecksum
+	Checksum *blockstore.Checksum
 }
-
-// BlockChecksum is the SHA-256 of a block as it was given to the block store.
-type BlockChecksum [sha256.Size]byte
-
-// ChecksumOf gives the checksum of a block.
-func ChecksumOf(block []byte) *BlockChecksum { return new(BlockChecksum(sha256.Sum256(block))) }
 
 // BlockReservation is what block_create needs to begin.
 type BlockReservation struct {

@@ -30,7 +30,7 @@ type fixture struct {
 	t        testing.TB
 	store    rules.Store
 	bus      *event.Bus
-	blocks   rules.BlockStore
+	blocks   blockstore.Store
 	webhooks *webhooks
 	clock    *clock
 	events   *recorder
@@ -40,7 +40,7 @@ type fixture struct {
 type setup struct {
 	options rules.Options
 	store   func(t testing.TB, bus *event.Bus) rules.Store
-	blocks  rules.BlockStore
+	blocks  blockstore.Store
 	// bootstrap makes the request that bootstraps Acme; nil leaves the rules
 	// without organization.
 	bootstrap func(f *fixture, token string) *protocol.OrganizationBootstrapRequest

@@ -192,21 +192,6 @@ type VlobSelection struct {
 	Timestamp          *parsec.DateTime
 }
 
-// BlockStore keeps the bytes of blocks (docs/protocol/blockstore.md). Creating
-// a block again replaces its bytes.
-type BlockStore interface {
-	// Read fills into, one part after the other, with a block of exactly their
-	// length: one of another length, or of another checksum unless that is
-	// nil, is an error. It returns ErrBlockNotFound when every node says that
-	// it has no such block. Whatever it returns, it writes nothing afterwards.
-	Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *BlockChecksum, into ...[]byte) error
-	// Create returns nil once the bytes are durable. It does not keep block,
-	// and whatever it returns, it writes nothing afterwards.
-	Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error
-	// Ready tells why the store cannot serve, nil if it can.
-	Ready(ctx context.Context) error
-}
-
 // ShamirReader reads Shamir recoveries.
 type ShamirReader interface {
 	// ShamirSetup is the current setup of its owner.

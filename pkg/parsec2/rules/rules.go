@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/throttle"
@@ -17,9 +18,6 @@ import (
 // revoked or frozen, or its organization expired, since it was authenticated.
 // There is no status for it: the connection closes without reply.
 var ErrSessionOver = errors.New("the author may not act any more")
-
-// ErrBlockNotFound tells that a block store has no such block.
-var ErrBlockNotFound = errors.New("no such block in the block store")
 
 // Options are the settings of the rules.
 type Options struct {
@@ -53,7 +51,7 @@ type Webhooks interface {
 // Rules runs the commands. Its methods are safe for concurrent use.
 type Rules struct {
 	store    Store
-	blocks   BlockStore
+	blocks   blockstore.Store
 	bus      *event.Bus
 	webhooks Webhooks
 	now      func() parsec.DateTime
@@ -81,7 +79,7 @@ type Rules struct {
 
 // New returns rules whose events come from bus, which the store publishes
 // to, and whose clock is now.
-func New(store Store, blocks BlockStore, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
+func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
 	return &Rules{
 		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
 		attempts:  throttle.New(freeAttempts, attemptInterval, options.Elapsed),

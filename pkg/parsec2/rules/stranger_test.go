@@ -16,8 +16,8 @@ import (
 // beside the state of a realm.
 type readCounter struct {
 	rules.Store
-	rules.BlockStore
-	given int
+	blocks blockstore.Store
+	given  int
 }
 
 func (c *readCounter) ReadVlob(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection rules.VlobSelection) (*rules.Realm, *rules.VlobVersion, bool, error) {
@@ -73,9 +73,13 @@ func (c *readCounter) Messages(ctx context.Context, organization parsec.Organiza
 	return messages, left, err
 }
 
-func (c *readCounter) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *rules.BlockChecksum, into ...[]byte) error {
+func (c *readCounter) Read(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, checksum *blockstore.Checksum, into ...[]byte) error {
 	c.given++
-	return c.BlockStore.Read(ctx, organization, id, checksum, into...)
+	return c.blocks.Read(ctx, organization, id, checksum, into...)
+}
+
+func (c *readCounter) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
+	return c.blocks.Create(ctx, organization, id, block)
 }
 
 // Ready is that of the state.
@@ -84,7 +88,7 @@ func (c *readCounter) Ready(ctx context.Context) error { return c.Store.Ready(ct
 // TestNothingIsReadForStrangers has the commands that read sent by somebody who
 // has no right to what they read: nothing of it is read.
 func TestNothingIsReadForStrangers(t *testing.T) {
-	counter := &readCounter{BlockStore: blockstore.NewMemory()}
+	counter := &readCounter{blocks: blockstore.NewMemory()}
 	s := newRealmScenario(t, func(s *setup) {
 		s.store = func(t testing.TB, bus *event.Bus) rules.Store {
 			counter.Store = testkit.NewStore(t, bus)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -16,7 +17,7 @@ var blockChecks = []check{
 }
 
 func newBlock(realm parsec.RealmID, id parsec.BlockID, size uint64) rules.Block {
-	return rules.Block{ID: id, Realm: realm, Author: aliceOne, Size: size, CreatedOn: at(3), Checksum: rules.ChecksumOf(id[:])}
+	return rules.Block{ID: id, Realm: realm, Author: aliceOne, Size: size, CreatedOn: at(3), Checksum: blockstore.ChecksumOf(id[:])}
 }
 
 // newUpload ends at a date of the checks.
