@@ -100,7 +100,7 @@ func blockReadsIn(b *testing.B, o *organization, realm parsec.RealmID, size int)
 	b.Helper()
 	block := parsec.BlockID(parsec.NewUUID())
 	must(o.conn.BlockCreate(b.Context(), &protocol.BlockCreateRequest{BlockID: block, RealmID: realm, Block: make([]byte, size)}))(b)
-	return newExchange(o.dial(b), encode(b, protocol.BlockRead, &protocol.BlockReadRequest{BlockID: block}))
+	return newExchange(o.dial(b), encode(b, protocol.BlockRead.Form, &protocol.BlockReadRequest{BlockID: block}))
 }
 
 // forgetful is a memory that new blocks do not fill.

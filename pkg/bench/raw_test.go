@@ -18,6 +18,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
 )
 
@@ -246,7 +247,7 @@ func dialRaw(b *testing.B, url string) *websocket.Conn {
 }
 
 // encode makes the message of a command.
-func encode(b *testing.B, command *protocol.Command, request any) []byte {
+func encode(b *testing.B, command *rpc.Form, request any) []byte {
 	b.Helper()
 	return must(wire.AppendMap(nil, []wire.Field{{Key: "cmd", Value: command.Name}}, request))(b)
 }

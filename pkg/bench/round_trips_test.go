@@ -77,7 +77,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 }
 
 func pings(b *testing.B, o *organization) *exchange {
-	return newExchange(o.dial(b), encode(b, protocol.Ping, &protocol.PingRequest{Ping: "bench"}))
+	return newExchange(o.dial(b), encode(b, protocol.Ping.Form, &protocol.PingRequest{Ping: "bench"}))
 }
 
 func vlobReads(b *testing.B, o *organization) *exchange {
@@ -88,7 +88,7 @@ func vlobReads(b *testing.B, o *organization) *exchange {
 func vlobReadsIn(b *testing.B, o *organization, realm parsec.RealmID) *exchange {
 	b.Helper()
 	vlob := o.newVlob(b, realm, 1<<10)
-	return newExchange(o.dial(b), encode(b, protocol.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob}))
+	return newExchange(o.dial(b), encode(b, protocol.VlobRead.Form, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob}))
 }
 
 func vlobCreations(b *testing.B, o *organization) *exchange {
@@ -99,7 +99,7 @@ func vlobCreations(b *testing.B, o *organization) *exchange {
 func vlobCreationsIn(b *testing.B, o *organization, realm parsec.RealmID) *exchange {
 	b.Helper()
 	vlob := parsec.NewUUID()
-	e := newExchange(o.dial(b), encode(b, protocol.VlobCreate, &protocol.VlobCreateRequest{
+	e := newExchange(o.dial(b), encode(b, protocol.VlobCreate.Form, &protocol.VlobCreateRequest{
 		RealmID: realm, EncryptionRevision: 1, VlobID: parsec.VlobID(vlob), Timestamp: now(), Blob: make([]byte, 1<<10),
 	}))
 	e.freshen = freshID(e.message, vlob)
@@ -115,7 +115,7 @@ func vlobUpdatesIn(b *testing.B, o *organization, realm parsec.RealmID) *exchang
 	b.Helper()
 	const placeholder = 0x10000 // as long on the wire as any version in the loop
 	vlob := o.newVlob(b, realm, 1<<10)
-	e := newExchange(o.dial(b), encode(b, protocol.VlobUpdate, &protocol.VlobUpdateRequest{
+	e := newExchange(o.dial(b), encode(b, protocol.VlobUpdate.Form, &protocol.VlobUpdateRequest{
 		EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Version: placeholder, Blob: make([]byte, 1<<10),
 	}))
 	const before = "\xa7version\xce"
@@ -136,7 +136,7 @@ func blockCreations(b *testing.B, o *organization) *exchange {
 func blockCreationsIn(b *testing.B, o *organization, realm parsec.RealmID, size int) *exchange {
 	b.Helper()
 	block := parsec.NewUUID()
-	e := newExchange(o.dial(b), encode(b, protocol.BlockCreate, &protocol.BlockCreateRequest{
+	e := newExchange(o.dial(b), encode(b, protocol.BlockCreate.Form, &protocol.BlockCreateRequest{
 		RealmID: realm, BlockID: parsec.BlockID(block), Block: make([]byte, size),
 	}))
 	e.freshen = freshID(e.message, block)

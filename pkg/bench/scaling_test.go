@@ -54,7 +54,7 @@ func vlobPolls(b *testing.B, o *organization) *exchange {
 	for range 10 {
 		o.newVlob(b, realm, 1)
 	}
-	return newExchange(o.dial(b), encode(b, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{
+	return newExchange(o.dial(b), encode(b, protocol.VlobPollChanges.Form, &protocol.VlobPollChangesRequest{
 		RealmID: realm, LastCheckpoint: 9,
 	}))
 }
@@ -92,7 +92,7 @@ func BenchmarkMessageOffset(b *testing.B) {
 		o.fillMessages(b, offset+1)
 		s := &side{name: name}
 		for range benchmarkConnections {
-			s.exchanges = append(s.exchanges, newExchange(o.dial(b), encode(b, protocol.MessageGet, &protocol.MessageGetRequest{
+			s.exchanges = append(s.exchanges, newExchange(o.dial(b), encode(b, protocol.MessageGet.Form, &protocol.MessageGetRequest{
 				Offset: uint64(offset),
 			})))
 		}

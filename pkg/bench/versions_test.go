@@ -13,6 +13,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 )
 
 const (
@@ -45,17 +46,17 @@ func BenchmarkVersions(b *testing.B) {
 		}},
 		{"vlob_read", func(b *testing.B, o *organization, _ parsec.RealmID, random *rand.Rand, versions int) *exchange {
 			b.Helper()
-			return numberedVlobs(b, o, protocol.VlobRead,
+			return numberedVlobs(b, o, protocol.VlobRead.Form,
 				&protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: parsec.VlobID(numberedID(b, 0))}, random, versions)
 		}},
 		{"vlob_list_versions", func(b *testing.B, o *organization, _ parsec.RealmID, random *rand.Rand, versions int) *exchange {
 			b.Helper()
-			return numberedVlobs(b, o, protocol.VlobListVersions,
+			return numberedVlobs(b, o, protocol.VlobListVersions.Form,
 				&protocol.VlobListVersionsRequest{VlobID: parsec.VlobID(numberedID(b, 0))}, random, versions)
 		}},
 		{"vlob_poll_changes", func(b *testing.B, o *organization, realm parsec.RealmID, _ *rand.Rand, versions int) *exchange {
 			b.Helper()
-			return newExchange(o.dial(b), encode(b, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{
+			return newExchange(o.dial(b), encode(b, protocol.VlobPollChanges.Form, &protocol.VlobPollChangesRequest{
 				RealmID: realm, LastCheckpoint: uint64(versions) - 1,
 			}))
 		}},
@@ -111,7 +112,7 @@ func newPolls(b *testing.B, o *organization, name string, realm parsec.RealmID, 
 	const longestReply = 4 << 20
 	p := &polls{side{name: name}, vlobs}
 	for range pollers {
-		e := newExchange(o.dial(b), encode(b, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm}))
+		e := newExchange(o.dial(b), encode(b, protocol.VlobPollChanges.Form, &protocol.VlobPollChangesRequest{RealmID: realm}))
 		e.socket.SetReadLimit(longestReply)
 		e.buffer = make([]byte, longestReply)
 		p.exchanges = append(p.exchanges, e)
@@ -131,7 +132,7 @@ func (p *polls) result() (name string, perSecond float64) {
 }
 
 // numberedVlobs asks for another one of the vlobs of fillVersions each time.
-func numberedVlobs(b *testing.B, o *organization, command *protocol.Command, request any, random *rand.Rand, versions int) *exchange {
+func numberedVlobs(b *testing.B, o *organization, command *rpc.Form, request any, random *rand.Rand, versions int) *exchange {
 	b.Helper()
 	e := newExchange(o.dial(b), encode(b, command, request))
 	prefix := numberedID(b, 0)

@@ -5,6 +5,7 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
 )
 
@@ -27,16 +28,16 @@ var steadyWorkloads = map[Workload]steadyWorkload{
 
 // The heads of the requests, made once.
 var (
-	pingHead         = headOf(protocol.Ping)
-	vlobCreateHead   = headOf(protocol.VlobCreate)
-	vlobUpdateHead   = headOf(protocol.VlobUpdate)
-	vlobReadHead     = headOf(protocol.VlobRead)
-	blockCreateHead  = headOf(protocol.BlockCreate)
-	blockReadHead    = headOf(protocol.BlockRead)
-	eventsListenHead = headOf(protocol.EventsListen)
+	pingHead         = headOf(protocol.Ping.Form)
+	vlobCreateHead   = headOf(protocol.VlobCreate.Form)
+	vlobUpdateHead   = headOf(protocol.VlobUpdate.Form)
+	vlobReadHead     = headOf(protocol.VlobRead.Form)
+	blockCreateHead  = headOf(protocol.BlockCreate.Form)
+	blockReadHead    = headOf(protocol.BlockRead.Form)
+	eventsListenHead = headOf(protocol.EventsListen.Form)
 )
 
-func headOf(command *protocol.Command) []wire.Field {
+func headOf(command *rpc.Form) []wire.Field {
 	return []wire.Field{{Key: "cmd", Value: command.Name}}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
 )
 
@@ -14,17 +15,21 @@ type Transport interface {
 	RoundTrip(ctx context.Context, request []byte) (reply []byte, err error)
 }
 
-// Call sends command with the fields of request, a struct or nil, and decodes
+// Call sends command with the fields of request, and decodes
 // the fields of an ok reply. Its []byte belong to the caller. Any other status
 // is a *protocol.Refusal.
-func Call[Reply any](ctx context.Context, transport Transport, command *protocol.Command, request any) (*Reply, error) {
-	message, err := roundTrip(ctx, transport, command.Name, request)
+func Call[Request, Reply any](ctx context.Context, transport Transport, command *rpc.Command[Request, Reply], request *Request) (*Reply, error) {
+	return call[Reply](ctx, transport, command.Name, request)
+}
+
+func call[Reply any](ctx context.Context, transport Transport, command string, request any) (*Reply, error) {
+	message, err := roundTrip(ctx, transport, command, request)
 	if err != nil {
 		return nil, err
 	}
 	reply := new(Reply)
 	if err := wire.Unmarshal(message, reply); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrProtocol, command.Name, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrProtocol, command, err)
 	}
 	return reply, nil
 }

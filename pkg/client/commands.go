@@ -13,12 +13,12 @@ type Commands struct{ transport Transport }
 
 // Ping calls ping.
 func (c Commands) Ping(ctx context.Context, request *protocol.PingRequest) (*protocol.PingReply, error) {
-	return Call[protocol.PingReply](ctx, c.transport, protocol.Ping, request)
+	return Call(ctx, c.transport, protocol.Ping, request)
 }
 
 // EventsSubscribe calls events_subscribe.
 func (c Commands) EventsSubscribe(ctx context.Context, request *protocol.EventsSubscribeRequest) (*protocol.EventsSubscribeReply, error) {
-	return Call[protocol.EventsSubscribeReply](ctx, c.transport, protocol.EventsSubscribe, request)
+	return Call(ctx, c.transport, protocol.EventsSubscribe, request)
 }
 
 // EventsListen calls events_listen. Without wait, a refusal with status

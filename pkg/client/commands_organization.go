@@ -9,42 +9,42 @@ import (
 
 // OrganizationBootstrap calls organization_bootstrap.
 func (c Commands) OrganizationBootstrap(ctx context.Context, request *protocol.OrganizationBootstrapRequest) (*protocol.OrganizationBootstrapReply, error) {
-	return Call[protocol.OrganizationBootstrapReply](ctx, c.transport, protocol.OrganizationBootstrap, request)
+	return Call(ctx, c.transport, protocol.OrganizationBootstrap, request)
 }
 
 // OrganizationBootstrapV1 calls organization_bootstrap (the form of API 1).
 func (c Commands) OrganizationBootstrapV1(ctx context.Context, request *protocol.OrganizationBootstrapV1Request) (*protocol.OrganizationBootstrapReply, error) {
-	return Call[protocol.OrganizationBootstrapReply](ctx, c.transport, protocol.OrganizationBootstrapV1, request)
+	return Call(ctx, c.transport, protocol.OrganizationBootstrapV1, request)
 }
 
 // OrganizationStats calls organization_stats.
 func (c Commands) OrganizationStats(ctx context.Context, request *protocol.OrganizationStatsRequest) (*protocol.OrganizationStatsReply, error) {
-	return Call[protocol.OrganizationStatsReply](ctx, c.transport, protocol.OrganizationStats, request)
+	return Call(ctx, c.transport, protocol.OrganizationStats, request)
 }
 
 // OrganizationConfig calls organization_config.
 func (c Commands) OrganizationConfig(ctx context.Context, request *protocol.OrganizationConfigRequest) (*protocol.OrganizationConfigReply, error) {
-	return Call[protocol.OrganizationConfigReply](ctx, c.transport, protocol.OrganizationConfig, request)
+	return Call(ctx, c.transport, protocol.OrganizationConfig, request)
 }
 
 // ArchivingConfig calls archiving_config.
 func (c Commands) ArchivingConfig(ctx context.Context, request *protocol.ArchivingConfigRequest) (*protocol.ArchivingConfigReply, error) {
-	return Call[protocol.ArchivingConfigReply](ctx, c.transport, protocol.ArchivingConfig, request)
+	return Call(ctx, c.transport, protocol.ArchivingConfig, request)
 }
 
 // AdministrationCreate calls organization_create.
 func (c Commands) AdministrationCreate(ctx context.Context, request *protocol.AdministrationCreateRequest) (*protocol.AdministrationCreateReply, error) {
-	return Call[protocol.AdministrationCreateReply](ctx, c.transport, protocol.AdministrationCreate, request)
+	return Call(ctx, c.transport, protocol.AdministrationCreate, request)
 }
 
 // AdministrationStatus calls organization_status.
 func (c Commands) AdministrationStatus(ctx context.Context, request *protocol.AdministrationStatusRequest) (*protocol.AdministrationStatusReply, error) {
-	return Call[protocol.AdministrationStatusReply](ctx, c.transport, protocol.AdministrationStatus, request)
+	return Call(ctx, c.transport, protocol.AdministrationStatus, request)
 }
 
 // AdministrationStats calls organization_stats.
 func (c Commands) AdministrationStats(ctx context.Context, request *protocol.AdministrationStatsRequest) (*protocol.AdministrationStatsReply, error) {
-	return Call[protocol.AdministrationStatsReply](ctx, c.transport, protocol.AdministrationStats, request)
+	return Call(ctx, c.transport, protocol.AdministrationStats, request)
 }
 
 // AdministrationUpdate calls organization_update.
@@ -57,5 +57,5 @@ func (c Commands) AdministrationUpdate(ctx context.Context, request *protocol.Ad
 			UserProfileOutsiderAllowed *bool                 `wire:"user_profile_outsider_allowed,optional"`
 		}{request.OrganizationID, request.UserProfileOutsiderAllowed}
 	}
-	return Call[protocol.AdministrationUpdateReply](ctx, c.transport, protocol.AdministrationUpdate, message)
+	return call[protocol.AdministrationUpdateReply](ctx, c.transport, protocol.AdministrationUpdate.Name, message)
 }

@@ -8,25 +8,25 @@ import (
 
 // PKIEnrollmentSubmit calls pki_enrollment_submit.
 func (c Commands) PKIEnrollmentSubmit(ctx context.Context, request *protocol.PKIEnrollmentSubmitRequest) (*protocol.PKIEnrollmentSubmitReply, error) {
-	return Call[protocol.PKIEnrollmentSubmitReply](ctx, c.transport, protocol.PKIEnrollmentSubmit, request)
+	return Call(ctx, c.transport, protocol.PKIEnrollmentSubmit, request)
 }
 
 // PKIEnrollmentInfo calls pki_enrollment_info.
 func (c Commands) PKIEnrollmentInfo(ctx context.Context, request *protocol.PKIEnrollmentInfoRequest) (*protocol.PKIEnrollmentInfoReply, error) {
-	return Call[protocol.PKIEnrollmentInfoReply](ctx, c.transport, protocol.PKIEnrollmentInfo, request)
+	return Call(ctx, c.transport, protocol.PKIEnrollmentInfo, request)
 }
 
 // PKIEnrollmentList calls pki_enrollment_list.
 func (c Commands) PKIEnrollmentList(ctx context.Context, request *protocol.PKIEnrollmentListRequest) (*protocol.PKIEnrollmentListReply, error) {
-	return Call[protocol.PKIEnrollmentListReply](ctx, c.transport, protocol.PKIEnrollmentList, request)
+	return Call(ctx, c.transport, protocol.PKIEnrollmentList, request)
 }
 
 // PKIEnrollmentReject calls pki_enrollment_reject.
 func (c Commands) PKIEnrollmentReject(ctx context.Context, request *protocol.PKIEnrollmentRejectRequest) (*protocol.PKIEnrollmentRejectReply, error) {
-	return Call[protocol.PKIEnrollmentRejectReply](ctx, c.transport, protocol.PKIEnrollmentReject, request)
+	return Call(ctx, c.transport, protocol.PKIEnrollmentReject, request)
 }
 
 // PKIEnrollmentAccept calls pki_enrollment_accept.
 func (c Commands) PKIEnrollmentAccept(ctx context.Context, request *protocol.PKIEnrollmentAcceptRequest) (*protocol.PKIEnrollmentAcceptReply, error) {
-	return Call[protocol.PKIEnrollmentAcceptReply](ctx, c.transport, protocol.PKIEnrollmentAccept, request)
+	return Call(ctx, c.transport, protocol.PKIEnrollmentAccept, request)
 }

@@ -8,35 +8,35 @@ import (
 
 // VlobCreate calls vlob_create.
 func (c Commands) VlobCreate(ctx context.Context, request *protocol.VlobCreateRequest) (*protocol.VlobCreateReply, error) {
-	return Call[protocol.VlobCreateReply](ctx, c.transport, protocol.VlobCreate, request)
+	return Call(ctx, c.transport, protocol.VlobCreate, request)
 }
 
 // VlobUpdate calls vlob_update.
 func (c Commands) VlobUpdate(ctx context.Context, request *protocol.VlobUpdateRequest) (*protocol.VlobUpdateReply, error) {
-	return Call[protocol.VlobUpdateReply](ctx, c.transport, protocol.VlobUpdate, request)
+	return Call(ctx, c.transport, protocol.VlobUpdate, request)
 }
 
 // VlobRead calls vlob_read.
 func (c Commands) VlobRead(ctx context.Context, request *protocol.VlobReadRequest) (*protocol.VlobReadReply, error) {
-	return Call[protocol.VlobReadReply](ctx, c.transport, protocol.VlobRead, request)
+	return Call(ctx, c.transport, protocol.VlobRead, request)
 }
 
 // VlobListVersions calls vlob_list_versions.
 func (c Commands) VlobListVersions(ctx context.Context, request *protocol.VlobListVersionsRequest) (*protocol.VlobListVersionsReply, error) {
-	return Call[protocol.VlobListVersionsReply](ctx, c.transport, protocol.VlobListVersions, request)
+	return Call(ctx, c.transport, protocol.VlobListVersions, request)
 }
 
 // VlobPollChanges calls vlob_poll_changes.
 func (c Commands) VlobPollChanges(ctx context.Context, request *protocol.VlobPollChangesRequest) (*protocol.VlobPollChangesReply, error) {
-	return Call[protocol.VlobPollChangesReply](ctx, c.transport, protocol.VlobPollChanges, request)
+	return Call(ctx, c.transport, protocol.VlobPollChanges, request)
 }
 
 // BlockCreate calls block_create.
 func (c Commands) BlockCreate(ctx context.Context, request *protocol.BlockCreateRequest) (*protocol.BlockCreateReply, error) {
-	return Call[protocol.BlockCreateReply](ctx, c.transport, protocol.BlockCreate, request)
+	return Call(ctx, c.transport, protocol.BlockCreate, request)
 }
 
 // BlockRead calls block_read.
 func (c Commands) BlockRead(ctx context.Context, request *protocol.BlockReadRequest) (*protocol.BlockReadReply, error) {
-	return Call[protocol.BlockReadReply](ctx, c.transport, protocol.BlockRead, request)
+	return Call(ctx, c.transport, protocol.BlockRead, request)
 }

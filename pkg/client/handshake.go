@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
 )
 
@@ -147,7 +148,7 @@ func (c *Client) DialAdministration(ctx context.Context, token string, versions 
 	})
 }
 
-func onlyMajors(majors protocol.Majors, versions []parsec.APIVersion) error {
+func onlyMajors(majors rpc.Majors, versions []parsec.APIVersion) error {
 	for _, version := range versions {
 		if !majors.Has(version.Major) {
 			return fmt.Errorf("API %s has no such connection", version)

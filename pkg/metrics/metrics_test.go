@@ -178,8 +178,8 @@ func TestBlocks(t *testing.T) {
 
 func TestOutcomes(t *testing.T) {
 	m := metrics.New("v1", "cafe")
-	m.CommandEnded(server.EndedCommand{Command: protocol.Ping, Outcome: server.Abandoned})
-	m.CommandEnded(server.EndedCommand{Command: protocol.Ping, Outcome: server.Failed})
+	m.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form, Outcome: server.Abandoned})
+	m.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form, Outcome: server.Failed})
 	m.CommandEnded(server.EndedCommand{Status: protocol.StatusUnknownCommand})
 	m.HandshakeEnded("")
 	wantLines(t, m,
@@ -212,7 +212,7 @@ func TestDocument(t *testing.T) {
 func served(t *testing.T) map[string]string {
 	t.Helper()
 	m, _ := observed(t)
-	m.CommandEnded(server.EndedCommand{Command: protocol.Ping, Status: protocol.StatusOK})
+	m.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form, Status: protocol.StatusOK})
 	m.HandshakeEnded(protocol.HandshakeOK)
 	m.ConnectionBegun(server.WebSocket, protocol.Authenticated, parsec.APIVersion{Major: 3})
 	_ = m.ObserveBlocks(0, blockstore.NewMemory()).Create(t.Context(), parsec.OrganizationID{}, parsec.BlockID{}, nil)

@@ -175,7 +175,7 @@ func TestCommandMayOutlastTheBody(t *testing.T) {
 	const limit = 50 * time.Millisecond
 	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.BodyTimeout = limit })
 	g := newGate()
-	f.Server.SetHandler(protocol.OrganizationStats, g.rule)
+	f.Server.SetHandler(protocol.OrganizationStats.Form, g.rule)
 	outcome := make(chan error, 1)
 	go func() {
 		_, err := f.client.AuthenticatedRPC(f.device("alice@dev1"), api3).OrganizationStats(f.ctx, nil)
@@ -310,7 +310,7 @@ func TestLargeRepliesWait(t *testing.T) {
 	const most, count = 3, 20
 	var running, highest atomic.Int64
 	entered, leave := make(chan struct{}, count), make(chan struct{})
-	f.Server.SetHandler(protocol.BlockRead, func(ctx context.Context) (any, error) {
+	f.Server.SetHandler(protocol.BlockRead.Form, func(ctx context.Context) (any, error) {
 		now := running.Add(1)
 		defer running.Add(-1)
 		for before := highest.Load(); now > before && !highest.CompareAndSwap(before, now); before = highest.Load() {

@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/throttle"
 )
 
@@ -180,15 +181,15 @@ func (s *Server) usersShare(c *caller) *share {
 
 // largeReplies are about the largest replies of commands that have large ones,
 // in bytes.
-var largeReplies = map[*protocol.Command]int{
-	protocol.BlockRead:                maxBodyBytes,
-	protocol.VlobRead:                 maxBodyBytes,
-	protocol.MessageGet:               severalBodies,
-	protocol.PKIEnrollmentList:        severalBodies,
-	protocol.RealmGetRoleCertificates: severalBodies,
-	protocol.VlobGetReencryptionBatch: severalBodies,
-	protocol.VlobListVersions:         severalBodies,
-	protocol.VlobPollChanges:          severalBodies,
+var largeReplies = map[*rpc.Form]int{
+	protocol.BlockRead.Form:                maxBodyBytes,
+	protocol.VlobRead.Form:                 maxBodyBytes,
+	protocol.MessageGet.Form:               severalBodies,
+	protocol.PKIEnrollmentList.Form:        severalBodies,
+	protocol.RealmGetRoleCertificates.Form: severalBodies,
+	protocol.VlobGetReencryptionBatch.Form: severalBodies,
+	protocol.VlobListVersions.Form:         severalBodies,
+	protocol.VlobPollChanges.Form:          severalBodies,
 }
 
 // severalBodies is for replies of many items.
@@ -196,7 +197,7 @@ const severalBodies = 4 << 20
 
 // admit waits until there is room for the reply of a command: what it gives is
 // released once the reply is sent. The error is errNoRoom.
-func (s *Server) admit(ctx context.Context, c *caller, command *protocol.Command) (*share, error) {
+func (s *Server) admit(ctx context.Context, c *caller, command *rpc.Form) (*share, error) {
 	size, isLarge := largeReplies[command]
 	if !isLarge {
 		return nil, nil

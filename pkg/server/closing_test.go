@@ -270,7 +270,7 @@ func TestWriteAfterRevocation(t *testing.T) {
 // Over HTTP the author may lose its rights between its checks and its command.
 func TestSessionOverOverHTTP(t *testing.T) {
 	f := newFixture(t)
-	f.Server.SetHandler(protocol.RealmStatus, func(context.Context) (any, error) {
+	f.Server.SetHandler(protocol.RealmStatus.Form, func(context.Context) (any, error) {
 		f.update(coolOrg, func(tx rules.Tx) { tx.FreezeUser(userID("bob"), true) })
 		return nil, rules.ErrSessionOver
 	})

@@ -15,6 +15,7 @@ import (
 
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/rpc"
 )
 
 // The largest messages, in bytes (docs/protocol/transport.md §4). Before the
@@ -297,7 +298,7 @@ func isOver(err error) bool {
 // begin tells that a command may run, until its context is done: when the
 // client or the server ends, and those that wait, when the next message
 // arrives. The command is nil for a message that has none.
-func (c *connection) begin(command *protocol.Command) (context.Context, bool) {
+func (c *connection) begin(command *rpc.Form) (context.Context, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.draining || c.closed {

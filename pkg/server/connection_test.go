@@ -36,7 +36,7 @@ func (g *gate) rule(context.Context) (any, error) {
 func gated(t *testing.T) (*fixture, *gate) {
 	t.Helper()
 	f, g := newFixture(t), newGate()
-	f.Server.SetHandler(protocol.OrganizationStats, g.rule)
+	f.Server.SetHandler(protocol.OrganizationStats.Form, g.rule)
 	return f, g
 }
 
@@ -73,7 +73,7 @@ func TestNewMessageWaitsForTheCommand(t *testing.T) {
 func TestEndOfStreamAbandonsTheCommand(t *testing.T) {
 	f := newFixture(t)
 	entered, abandoned := make(chan struct{}), make(chan struct{})
-	f.Server.SetHandler(protocol.OrganizationStats, func(ctx context.Context) (any, error) {
+	f.Server.SetHandler(protocol.OrganizationStats.Form, func(ctx context.Context) (any, error) {
 		close(entered)
 		<-ctx.Done()
 		close(abandoned)
@@ -104,7 +104,7 @@ func TestFailureOfACommand(t *testing.T) {
 	} {
 		t.Run(item.name, func(t *testing.T) {
 			f := newFixture(t)
-			f.Server.SetHandler(protocol.OrganizationStats, item.rule)
+			f.Server.SetHandler(protocol.OrganizationStats.Form, item.rule)
 			conn, bystander := f.connect("alice@dev1"), f.connect("alice@dev1")
 			f.send(conn, "organization_stats")
 			f.wantClosed(conn, item.code)
@@ -140,7 +140,7 @@ func shortWrites(options *testkit.InstanceOptions) {
 
 func TestSlowReaderIsCut(t *testing.T) {
 	f := newFixture(t, shortWrites)
-	f.Server.SetHandler(protocol.OrganizationStats, bigReply)
+	f.Server.SetHandler(protocol.OrganizationStats.Form, bigReply)
 	slow, other := f.dialRaw("alice@dev1", api3), f.connect("bob@dev1")
 	cut := f.logs.next("reply not delivered")
 	slow.writeFrame(opBinary, true, message("organization_stats"))
@@ -153,7 +153,7 @@ func TestSlowReaderIsCut(t *testing.T) {
 
 func TestSlowReaderOfHTTPIsCut(t *testing.T) {
 	f := newFixture(t, shortWrites)
-	f.Server.SetHandler(protocol.Ping, bigReply)
+	f.Server.SetHandler(protocol.Ping.Form, bigReply)
 	cut := f.logs.next("reply not delivered")
 	response := f.do(http.MethodPost, "/anonymous/CoolOrg", message("ping", wire.Field{Key: "ping", Value: "x"}),
 		"Content-Type: application/msgpack")
@@ -170,7 +170,7 @@ func TestWriteTimeoutIsOfOneAnswer(t *testing.T) {
 	passed := make(chan struct{})
 	timer := time.AfterFunc(200*time.Millisecond, func() { close(passed) })
 	defer timer.Stop()
-	f.Server.SetHandler(protocol.Ping, func(context.Context) (any, error) {
+	f.Server.SetHandler(protocol.Ping.Form, func(context.Context) (any, error) {
 		<-passed // longer than the time for a write
 		return &protocol.PingReply{}, nil
 	})

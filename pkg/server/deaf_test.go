@@ -58,7 +58,7 @@ func TestDeafClientsAreCut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			f.Server.SetHandler(protocol.OrganizationStats, func(context.Context) (any, error) { return nil, errors.New("failed") })
+			f.Server.SetHandler(protocol.OrganizationStats.Form, func(context.Context) (any, error) { return nil, errors.New("failed") })
 			raw := f.dialRaw("bob@dev1", api3)
 			since := time.Now()
 			cause(f, raw)

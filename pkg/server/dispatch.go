@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
 )
 
@@ -58,7 +59,7 @@ type handler func(ctx context.Context, b *rules.Rules, c *caller, request any) (
 
 // decoded is a request whose command is known and whose fields are valid.
 type decoded struct {
-	command *protocol.Command
+	command *rpc.Form
 	request any
 }
 
@@ -177,7 +178,7 @@ func (o Outcome) level() slog.Level {
 }
 
 // tell logs and counts a command. The logger of the caller knows who called.
-func (s *Server) tell(ctx context.Context, c *caller, command *protocol.Command, status protocol.Status, err error, duration time.Duration) {
+func (s *Server) tell(ctx context.Context, c *caller, command *rpc.Form, status protocol.Status, err error, duration time.Duration) {
 	outcome := outcomeOf(ctx, err)
 	ended := EndedCommand{Command: command, Kind: c.kind, API: c.api, Outcome: outcome, Status: status, Duration: duration}
 	s.options.Observer.CommandEnded(ended)

@@ -22,7 +22,7 @@ const (
 // events streams the events of a device (docs/protocol/events.md §5) until its
 // session is over, its client is gone or slow, or the server ends.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	s.serveRPC(w, r, func(call *rpc) error {
+	s.serveRPC(w, r, func(call *httpCall) error {
 		given, facts, err := call.credentials()
 		if err != nil {
 			return err
@@ -40,7 +40,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (call *rpc) streamEvents() error {
+func (call *httpCall) streamEvents() error {
 	ctx, cancel := context.WithCancelCause(call.r.Context())
 	defer cancel(nil)
 	session, err := call.watch(ctx, func() { cancel(rules.ErrSessionOver) })
@@ -87,7 +87,7 @@ var errKeepAlive = errors.New("no event for a while")
 
 // nextEvent waits for an event, or for the time of a keep-alive. It gives none
 // once ctx is done, even if there are some.
-func (call *rpc) nextEvent(ctx context.Context, session *rules.Session) (protocol.Event, error) {
+func (call *httpCall) nextEvent(ctx context.Context, session *rules.Session) (protocol.Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (call *rpc) nextEvent(ctx context.Context, session *rules.Session) (protoco
 	return told, err
 }
 
-func (call *rpc) sendChunk(chunk []byte) error {
+func (call *httpCall) sendChunk(chunk []byte) error {
 	if _, err := call.w.Write(chunk); err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (call *rpc) sendChunk(chunk []byte) error {
 
 // cutUnread ends a write that lasts although ctx is done: the client does not
 // read. The caller calls stop.
-func (call *rpc) cutUnread(ctx context.Context) (stop func()) {
+func (call *httpCall) cutUnread(ctx context.Context) (stop func()) {
 	written, end := context.WithCancel(context.WithoutCancel(ctx))
 	unregister := context.AfterFunc(ctx, func() {
 		timer := time.NewTimer(closeTimeout)

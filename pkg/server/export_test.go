@@ -9,6 +9,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/rpc"
 )
 
 // Limits that tests reach.
@@ -28,13 +29,13 @@ func (s *Server) SetChallenge(challenge []byte) {
 
 // SetHandler replaces the rule of a form of a command. It is called before the
 // first connection.
-func (s *Server) SetHandler(command *protocol.Command, rule func(ctx context.Context) (any, error)) {
+func (s *Server) SetHandler(command *rpc.Form, rule func(ctx context.Context) (any, error)) {
 	s.handlers = maps.Clone(s.handlers)
 	s.handlers[command] = func(ctx context.Context, _ *rules.Rules, _ *caller, _ any) (any, error) { return rule(ctx) }
 }
 
 // HasHandler tells whether a form of a command is bound to a rule.
-func HasHandler(command *protocol.Command) bool { return handlers[command] != nil }
+func HasHandler(command *rpc.Form) bool { return handlers[command] != nil }
 
 // PingSilent does what the sweeper does at the instant now.
 func (s *Server) PingSilent(now time.Time) {
@@ -66,7 +67,7 @@ func RefusedWith(err error) protocol.HandshakeResult {
 }
 
 // Decode decodes a message; an unknown command is a refusal.
-func Decode(message []byte, kind protocol.Kind, api parsec.APIVersion) (command *protocol.Command, request any, refusal *protocol.Refusal) {
+func Decode(message []byte, kind protocol.Kind, api parsec.APIVersion) (command *rpc.Form, request any, refusal *protocol.Refusal) {
 	d, refusal := decode(message, kind, api)
 	return d.command, d.request, refusal
 }

@@ -7,6 +7,7 @@ import (
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/wire"
 )
@@ -62,7 +63,7 @@ func FuzzDecode(f *testing.F) {
 	for _, command := range protocol.Commands() {
 		for i, kind := range server.Kinds() {
 			for major := uint8(1); major <= 3; major++ {
-				if command.Kinds&kind != 0 && command.Majors.Has(uint32(major)) {
+				if protocol.Kind(command.Kinds)&kind != 0 && command.Majors.Has(uint32(major)) {
 					f.Add(encodeRequest(f, command, command.NewRequest()), uint8(i), major)
 				}
 			}
@@ -93,7 +94,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 // encodeRequest leaves out what has no form on the wire.
-func encodeRequest(t testing.TB, command *protocol.Command, request any) []byte {
+func encodeRequest(t testing.TB, command *rpc.Form, request any) []byte {
 	t.Helper()
 	if update, ok := request.(*protocol.AdministrationUpdateRequest); ok && update.ExpirationDate != nil && *update.ExpirationDate == protocol.Unchanged {
 		given := *update

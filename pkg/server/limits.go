@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/throttle"
 )
 
@@ -132,7 +132,7 @@ func (e *hastyError) Error() string {
 
 // limit counts a command of address if it is limited: it returns a *hastyError
 // if there were too many.
-func (s *Server) limit(command *protocol.Command, address netip.Addr) error {
+func (s *Server) limit(command *rpc.Form, address netip.Addr) error {
 	if !command.Limited || command.SpontaneousOnly && !s.rules.SpontaneousBootstrap() {
 		return nil
 	}

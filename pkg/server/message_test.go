@@ -14,6 +14,7 @@ import (
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/wire"
 )
@@ -120,8 +121,8 @@ func commandNames() []string {
 
 // isKnown reads the table of commands without its index.
 func isKnown(name string, kind protocol.Kind, api parsec.APIVersion) bool {
-	return slices.ContainsFunc(protocol.Commands(), func(command *protocol.Command) bool {
-		return command.Name == name && command.Kinds&kind != 0 && command.Majors.Has(api.Major)
+	return slices.ContainsFunc(protocol.Commands(), func(command *rpc.Form) bool {
+		return command.Name == name && protocol.Kind(command.Kinds)&kind != 0 && command.Majors.Has(api.Major)
 	})
 }
 
@@ -137,7 +138,7 @@ func TestEveryCommandHasOneHandlerAndOneForm(t *testing.T) {
 			for _, api := range []parsec.APIVersion{api1, api2, api3} {
 				forms := 0
 				for _, other := range protocol.Commands() {
-					if other.Name == command.Name && other.Kinds&kind != 0 && other.Majors.Has(api.Major) {
+					if other.Name == command.Name && protocol.Kind(other.Kinds)&kind != 0 && other.Majors.Has(api.Major) {
 						forms++
 					}
 				}

@@ -5,6 +5,7 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 )
 
 // Observer is told what the server does. Its methods must not block, and are
@@ -22,7 +23,7 @@ type Observer interface {
 // EndedCommand is a command that ended. Nothing in it tells who its author is.
 type EndedCommand struct {
 	// Command is nil for a message that is no request.
-	Command *protocol.Command
+	Command *rpc.Form
 	// Kind and API are of the client.
 	Kind    protocol.Kind
 	API     parsec.APIVersion

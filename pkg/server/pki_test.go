@@ -31,7 +31,7 @@ func TestPKIEnrollmentSubmitIsLimited(t *testing.T) {
 	const burst, interval = 100, 3 * time.Second
 	f := newFixture(t, withTrustedLoopback)
 	ran := 0
-	f.Server.SetHandler(protocol.PKIEnrollmentSubmit, func(context.Context) (any, error) {
+	f.Server.SetHandler(protocol.PKIEnrollmentSubmit.Form, func(context.Context) (any, error) {
 		ran++
 		return &protocol.PKIEnrollmentSubmitReply{}, nil
 	})

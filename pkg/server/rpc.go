@@ -34,9 +34,9 @@ type rpcError int
 
 func (e rpcError) Error() string { return "HTTP " + strconv.Itoa(int(e)) }
 
-// rpc is one HTTP request of the protocol on its way through the checks of
+// httpCall is one HTTP request of the protocol on its way through the checks of
 // docs/protocol/transport.md §7.2, in order.
-type rpc struct {
+type httpCall struct {
 	server *Server
 	w      http.ResponseWriter
 	r      *http.Request
@@ -48,7 +48,7 @@ type rpc struct {
 }
 
 // rpcHandler answers a request whose version is settled, or returns why not.
-type rpcHandler func(call *rpc) error
+type rpcHandler func(call *httpCall) error
 
 func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, handle rpcHandler) {
 	client, server, ok := requestedAPI(r.Header)
@@ -61,7 +61,7 @@ func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, handle rpcHand
 	}
 	w.Header().Set("Api-Version", server.String())
 	address := s.clientAddress(r)
-	call := &rpc{server: s, w: w, r: r, address: address, caller: caller{
+	call := &httpCall{server: s, w: w, r: r, address: address, caller: caller{
 		api: client, release: protocol.ReleaseOf(r.UserAgent()), overHTTP: true,
 		logger: s.logger.With("api", client.String(), "address", address.String(), "transport", "http"),
 	}}
@@ -71,7 +71,7 @@ func (s *Server) serveRPC(w http.ResponseWriter, r *http.Request, handle rpcHand
 }
 
 // fail answers with the status of an error.
-func (call *rpc) fail(err error) {
+func (call *httpCall) fail(err error) {
 	var status rpcError
 	var denial rules.Denial
 	var hasty *hastyError
@@ -123,7 +123,7 @@ func deniedOverHTTP(denial rules.Denial) int {
 var errOverForNow = errors.New("the session is over for now")
 
 // whySessionOver tells what happened to the author since its checks.
-func (call *rpc) whySessionOver() error {
+func (call *httpCall) whySessionOver() error {
 	session, err := call.watch(call.r.Context(), func() {})
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func (call *rpc) whySessionOver() error {
 }
 
 func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
-	s.serveRPC(w, r, func(call *rpc) error {
+	s.serveRPC(w, r, func(call *httpCall) error {
 		id, valid := pathOrganization(r)
 		if !valid {
 			return rpcError(http.StatusNotFound)
@@ -161,7 +161,7 @@ func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) {
-	s.serveRPC(w, r, func(call *rpc) error {
+	s.serveRPC(w, r, func(call *httpCall) error {
 		credentials, facts, err := call.credentials()
 		if err != nil {
 			return err
@@ -187,7 +187,7 @@ func (s *Server) authenticated(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) invited(w http.ResponseWriter, r *http.Request) {
-	s.serveRPC(w, r, func(call *rpc) error {
+	s.serveRPC(w, r, func(call *httpCall) error {
 		id, valid := pathOrganization(r)
 		if !valid {
 			return rpcError(http.StatusNotFound)
@@ -214,7 +214,7 @@ func (s *Server) invited(w http.ResponseWriter, r *http.Request) {
 }
 
 // identify settles who calls, for the log too.
-func (call *rpc) identify(kind protocol.Kind, attributes ...any) {
+func (call *httpCall) identify(kind protocol.Kind, attributes ...any) {
 	call.caller.kind = kind
 	call.caller.logger = call.caller.logger.With("kind", kind.String()).With(attributes...)
 }
@@ -227,7 +227,7 @@ type credentials struct {
 }
 
 // credentials checks the organization, and reads the device named by the headers.
-func (call *rpc) credentials() (credentials, rules.AuthenticationFacts, error) {
+func (call *httpCall) credentials() (credentials, rules.AuthenticationFacts, error) {
 	id, valid := pathOrganization(call.r)
 	if !valid {
 		return credentials{}, rules.AuthenticationFacts{}, rpcError(http.StatusNotFound)
@@ -268,7 +268,7 @@ func (c credentials) check(facts rules.AuthenticationFacts) error {
 }
 
 // authenticate checks the signature of the body by a device that is checked.
-func (call *rpc) authenticate(given credentials, facts rules.AuthenticationFacts, body []byte) error {
+func (call *httpCall) authenticate(given credentials, facts rules.AuthenticationFacts, body []byte) error {
 	if !facts.Device.VerifyKey.Verify(body, given.signature) {
 		return rules.BadSignature
 	}
@@ -279,7 +279,7 @@ func (call *rpc) authenticate(given credentials, facts rules.AuthenticationFacts
 }
 
 // checkContentType ignores parameters: the types have none (RFC 9110 §8.3.1).
-func (call *rpc) checkContentType() error {
+func (call *httpCall) checkContentType() error {
 	switch mediaType(call.r.Header.Get("Content-Type")) {
 	case messagePackType, "application/x-www-form-urlencoded":
 		return nil
@@ -289,7 +289,7 @@ func (call *rpc) checkContentType() error {
 }
 
 // withBody reads a body of at most most bytes, on the account of strangers.
-func (call *rpc) withBody(most int64, handle func(body []byte) error) error {
+func (call *httpCall) withBody(most int64, handle func(body []byte) error) error {
 	call.held = call.server.strangersShare(call.address)
 	defer call.held.release()
 	body, err := readBody(call.w, call.r, most, call.held)
@@ -301,7 +301,7 @@ func (call *rpc) withBody(most int64, handle func(body []byte) error) error {
 }
 
 // becomeUser puts what the body holds on the account of its author.
-func (call *rpc) becomeUser(capacity int) (*share, error) {
+func (call *httpCall) becomeUser(capacity int) (*share, error) {
 	held := call.server.usersShare(&call.caller)
 	if err := held.await(call.r.Context(), capacity); err != nil {
 		return nil, err
@@ -311,7 +311,7 @@ func (call *rpc) becomeUser(capacity int) (*share, error) {
 }
 
 // execute runs the command of the body and answers it.
-func (call *rpc) execute(body []byte) error {
+func (call *httpCall) execute(body []byte) error {
 	d, refusal := decode(body, call.caller.kind, call.caller.api)
 	if !call.caller.invitee.MaySend(d.command) {
 		return rules.DeletedInvitation
@@ -362,7 +362,7 @@ func (call *rpc) execute(body []byte) error {
 
 // watch opens a session that tells when the caller may not be served any more.
 // What becomes of an invitation is told by its commands.
-func (call *rpc) watch(ctx context.Context, onOver func()) (*rules.Session, error) {
+func (call *httpCall) watch(ctx context.Context, onOver func()) (*rules.Session, error) {
 	switch call.caller.kind {
 	case protocol.Invited:
 		return call.server.rules.WatchOrganization(ctx, call.caller.invitee.Organization, onOver)
@@ -373,7 +373,7 @@ func (call *rpc) watch(ctx context.Context, onOver func()) (*rules.Session, erro
 	}
 }
 
-func (call *rpc) reply(body []byte) error {
+func (call *httpCall) reply(body []byte) error {
 	call.w.Header().Set("Content-Type", messagePackType)
 	call.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if _, err := call.w.Write(body); err != nil {

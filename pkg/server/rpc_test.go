@@ -196,7 +196,7 @@ func TestSpontaneousBootstrapOverHTTP(t *testing.T) {
 
 func TestBodyLimit(t *testing.T) {
 	f := newFixture(t)
-	f.Server.SetHandler(protocol.BlockCreate, func(context.Context) (any, error) { return &protocol.BlockCreateReply{}, nil })
+	f.Server.SetHandler(protocol.BlockCreate.Form, func(context.Context) (any, error) { return &protocol.BlockCreateReply{}, nil })
 	rpc := f.client.AuthenticatedRPC(f.device("alice@dev1"), api3)
 	_, err := rpc.RoundTrip(f.ctx, message("block_create",
 		wire.Field{Key: "block_id", Value: parsec.BlockID{}}, wire.Field{Key: "realm_id", Value: parsec.RealmID{}},

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/throttle"
 )
 
@@ -111,7 +111,7 @@ type Server struct {
 	writes *throttle.Throttle
 
 	// handlers and newChallenge are replaced by tests.
-	handlers     map[*protocol.Command]handler
+	handlers     map[*rpc.Form]handler
 	newChallenge func() []byte
 
 	// commands is cancelled at the end of the grace period.

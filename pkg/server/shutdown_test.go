@@ -82,7 +82,7 @@ func TestShutdownFinishesWhatRuns(t *testing.T) {
 func TestShutdownGraceIsBounded(t *testing.T) {
 	f := newFixture(t)
 	entered := make(chan struct{}, 2)
-	f.Server.SetHandler(protocol.OrganizationStats, func(ctx context.Context) (any, error) {
+	f.Server.SetHandler(protocol.OrganizationStats.Form, func(ctx context.Context) (any, error) {
 		entered <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()

@@ -177,7 +177,7 @@ func TestBusyPeerIsNotCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := pipedFixture(t, newPipes())
 		g := newGate()
-		f.Server.SetHandler(protocol.OrganizationStats, g.rule)
+		f.Server.SetHandler(protocol.OrganizationStats.Form, g.rule)
 		conn := f.connect("alice@dev1")
 		f.send(conn, "organization_stats")
 		<-g.entered

@@ -78,7 +78,7 @@ func TestUnavailable(t *testing.T) {
 	})
 	conn, half := f.connect("alice@dev1"), f.dial()
 	f.receive(half)
-	f.Server.SetHandler(protocol.OrganizationStats, func(context.Context) (any, error) {
+	f.Server.SetHandler(protocol.OrganizationStats.Form, func(context.Context) (any, error) {
 		return nil, fmt.Errorf("deadlock_detected: %w", rules.ErrUnavailable)
 	})
 	_, err := f.client.AuthenticatedRPC(f.device("alice@dev1"), api3).OrganizationStats(f.ctx, nil)

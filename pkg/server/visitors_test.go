@@ -14,6 +14,7 @@ import (
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
 )
 
@@ -110,7 +111,7 @@ func TestOldestStrangerGoes(t *testing.T) {
 func TestSilentStrangersAreEnded(t *testing.T) {
 	f := newFixture(t)
 	g := newGate()
-	f.Server.SetHandler(protocol.UserClaim, g.rule)
+	f.Server.SetHandler(protocol.UserClaim.Form, g.rule)
 	anonymous, waiting, invited, member := f.connectAnonymous(), f.connectAnonymous(), f.connectInvited(), f.connect("alice@dev1")
 	f.ok(waiting.Send(f.ctx, claim()))
 	f.await(g.entered)
@@ -228,7 +229,7 @@ func TestStrangersAreLimited(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, func(options *testkit.InstanceOptions) { options.Rules.SpontaneousBootstrap = item.spontaneous })
 			answer := func(context.Context) (any, error) { return &protocol.OrganizationBootstrapReply{}, nil }
-			for _, command := range []*protocol.Command{protocol.UserClaim, protocol.DeviceClaim, protocol.OrganizationBootstrapV1} {
+			for _, command := range []*rpc.Form{protocol.UserClaim.Form, protocol.DeviceClaim.Form, protocol.OrganizationBootstrapV1.Form} {
 				f.Server.SetHandler(command, answer)
 			}
 			conns := []*client.Conn{f.connectAnonymous(), f.connectAnonymous()}

@@ -112,10 +112,10 @@ func TestSpans(t *testing.T) {
 	api := parsec.APIVersion{Major: 3, Minor: 2}
 	start := time.Now()
 	for _, ended := range []server.EndedCommand{
-		{Command: protocol.Ping, Kind: protocol.Authenticated, API: api, Status: protocol.StatusOK, Duration: time.Minute},
+		{Command: protocol.Ping.Form, Kind: protocol.Authenticated, API: api, Status: protocol.StatusOK, Duration: time.Minute},
 		{Kind: protocol.Invited, API: api, Status: protocol.StatusUnknownCommand},
-		{Command: protocol.Ping, Kind: protocol.Anonymous, API: api, Outcome: server.Abandoned},
-		{Command: protocol.Ping, Kind: protocol.Anonymous, API: api, Outcome: server.Failed},
+		{Command: protocol.Ping.Form, Kind: protocol.Anonymous, API: api, Outcome: server.Abandoned},
+		{Command: protocol.Ping.Form, Kind: protocol.Anonymous, API: api, Outcome: server.Failed},
 	} {
 		observer.CommandEnded(ended)
 	}
@@ -193,7 +193,7 @@ func TestBadCollectors(t *testing.T) {
 				"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": row.endpoint, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": row.timeout,
 			})
 			for range commands {
-				observer.CommandEnded(server.EndedCommand{Command: protocol.Ping})
+				observer.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form})
 			}
 			end()
 			if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) || strings.Contains(got, "hunter2") {
@@ -217,11 +217,11 @@ func TestRecovery(t *testing.T) {
 	var log bytes.Buffer
 	observer, end := observe(t, nil, &log, map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector.URL + "/here"})
 	for range 2 {
-		observer.CommandEnded(server.EndedCommand{Command: protocol.Ping})
+		observer.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form})
 		<-refused
 	}
 	received.status.Store(0)
-	observer.CommandEnded(server.EndedCommand{Command: protocol.Ping})
+	observer.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form})
 	end()
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 	if len(lines) != 2 || !strings.Contains(lines[0], "takes no spans") || !strings.Contains(lines[1], "takes spans again") {

@@ -1,6 +1,11 @@
 package protocol
 
-import "parsec-server/pkg/parsec"
+import (
+	"slices"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/rpc"
+)
 
 // Kind is a set of kinds of connection, given by the handshake or the HTTP
 // route (docs/protocol/transport.md §6.6 and §7).
@@ -30,177 +35,162 @@ func (k Kind) String() string {
 	}
 }
 
-// Majors is a set of API majors.
-type Majors uint8
-
-// The sets in use.
+// The sets of API majors in use.
 const (
-	V1   Majors = 1 << 1
-	V2   Majors = 1 << 2
-	V3   Majors = 1 << 3
-	V2V3        = V2 | V3
-	VAll        = V1 | V2 | V3
+	V1   rpc.Majors = 1 << 1
+	V2   rpc.Majors = 1 << 2
+	V3   rpc.Majors = 1 << 3
+	V2V3            = V2 | V3
+	VAll            = V1 | V2 | V3
 )
-
-// Has tells whether the set holds major.
-func (m Majors) Has(major uint32) bool { return major < 8 && m&(1<<major) != 0 }
-
-// Command is one form of a command: a name may have several forms, for
-// distinct majors or kinds of connection, with fields of their own.
-type Command struct {
-	// Name is the value of "cmd".
-	Name string
-	// Majors and Kinds tell who may call this form.
-	Majors Majors
-	Kinds  Kind
-	// Abandoned tells that a new message on the connection abandons the
-	// command, without reply, while it waits (docs/protocol/transport.md §4).
-	Abandoned bool
-	// WebSocketOnly commands need a connection that lasts; HTTP knows them
-	// not (docs/protocol/transport.md §7).
-	WebSocketOnly bool
-	// Limited commands let strangers write: the server bounds how often one
-	// address may send them. SpontaneousOnly ones do so only where anybody may
-	// bootstrap an organization.
-	Limited, SpontaneousOnly bool
-	// NewRequest allocates the request with the defaults of its optional
-	// fields.
-	NewRequest func() any
-}
-
-// Find returns the form of the command name for a connection.
-func Find(name string, api parsec.APIVersion, kind Kind) (*Command, bool) {
-	for _, command := range byName[name] {
-		if command.Majors.Has(api.Major) && command.Kinds&kind != 0 {
-			return command, true
-		}
-	}
-	return nil, false
-}
-
-// Commands lists every form of every command.
-func Commands() []*Command { return commands }
-
-var (
-	commands []*Command
-	byName   = map[string][]*Command{}
-)
-
-func register[Request any](name string, majors Majors, kinds Kind, options ...func(*Command)) *Command {
-	return registerWith(name, majors, kinds, func() any { return new(Request) }, options...)
-}
-
-func registerWith(name string, majors Majors, kinds Kind, newRequest func() any, options ...func(*Command)) *Command {
-	command := &Command{Name: name, Majors: majors, Kinds: kinds, NewRequest: newRequest}
-	for _, option := range options {
-		option(command)
-	}
-	commands = append(commands, command)
-	byName[name] = append(byName[name], command)
-	return command
-}
-
-func abandoned(command *Command)     { command.Abandoned = true }
-func webSocketOnly(command *Command) { command.WebSocketOnly = true }
-func limited(command *Command)       { command.Limited = true }
-
-func limitedIfSpontaneous(command *Command) { command.Limited, command.SpontaneousOnly = true, true }
 
 // The commands, by family. docs/protocol/commands.md §2 gives their
 // availability.
 var (
-	Ping = register[PingRequest]("ping", VAll, Authenticated|Invited|Anonymous|Administration)
+	Ping = rpc.Define[PingRequest, PingReply]("ping", VAll, Authenticated|Invited|Anonymous|Administration)
 
-	EventsSubscribe = register[EventsSubscribeRequest]("events_subscribe", VAll, Authenticated, webSocketOnly)
-	EventsListen    = registerWith("events_listen", VAll, Authenticated,
-		func() any { return &EventsListenRequest{Wait: true} }, abandoned, webSocketOnly)
+	EventsSubscribe = rpc.Define[EventsSubscribeRequest, EventsSubscribeReply]("events_subscribe", VAll, Authenticated, rpc.WebSocketOnly)
+	EventsListen    = rpc.Define[EventsListenRequest, Event]("events_listen", VAll, Authenticated, rpc.Abandoned, rpc.WebSocketOnly).
+			WithDefaults(func(r *EventsListenRequest) { r.Wait = true })
 
-	MessageGet = register[MessageGetRequest]("message_get", VAll, Authenticated)
+	MessageGet = rpc.Define[MessageGetRequest, MessageGetReply]("message_get", VAll, Authenticated)
 
-	UserGet      = register[UserGetRequest]("user_get", VAll, Authenticated)
-	UserCreate   = register[UserCreateRequest]("user_create", V2V3, Authenticated)
-	UserCreateV1 = register[UserCreateV1Request]("user_create", V1, Authenticated)
-	UserRevoke   = register[UserRevokeRequest]("user_revoke", VAll, Authenticated)
-	UserFind     = registerWith("user_find", V1, Authenticated,
-		func() any { return &UserFindRequest{Page: 1, PerPage: 100} })
-	HumanFind = registerWith("human_find", VAll, Authenticated,
-		func() any { return &HumanFindRequest{Page: 1, PerPage: 100} })
+	UserGet      = rpc.Define[UserGetRequest, UserGetReply]("user_get", VAll, Authenticated)
+	UserCreate   = rpc.Define[UserCreateRequest, UserCreateReply]("user_create", V2V3, Authenticated)
+	UserCreateV1 = rpc.Define[UserCreateV1Request, UserCreateReply]("user_create", V1, Authenticated)
+	UserRevoke   = rpc.Define[UserRevokeRequest, UserRevokeReply]("user_revoke", VAll, Authenticated)
+	UserFind     = rpc.Define[UserFindRequest, UserFindReply]("user_find", V1, Authenticated).
+			WithDefaults(func(r *UserFindRequest) { r.Page, r.PerPage = 1, 100 })
+	HumanFind = rpc.Define[HumanFindRequest, HumanFindReply]("human_find", VAll, Authenticated).
+			WithDefaults(func(r *HumanFindRequest) { r.Page, r.PerPage = 1, 100 })
 
-	DeviceCreate   = register[DeviceCreateRequest]("device_create", V2V3, Authenticated)
-	DeviceCreateV1 = register[DeviceCreateV1Request]("device_create", V1, Authenticated)
+	DeviceCreate   = rpc.Define[DeviceCreateRequest, DeviceCreateReply]("device_create", V2V3, Authenticated)
+	DeviceCreateV1 = rpc.Define[DeviceCreateV1Request, DeviceCreateReply]("device_create", V1, Authenticated)
 
-	UserInvite                 = register[UserInviteRequest]("user_invite", V1, Authenticated, abandoned)
-	UserCancelInvitation       = register[UserCancelInvitationRequest]("user_cancel_invitation", V1, Authenticated)
-	UserGetInvitationCreator   = register[UserGetInvitationCreatorRequest]("user_get_invitation_creator", V1, Anonymous)
-	UserClaim                  = register[UserClaimRequest]("user_claim", V1, Anonymous, abandoned, limited)
-	DeviceInvite               = register[DeviceInviteRequest]("device_invite", V1, Authenticated, abandoned)
-	DeviceCancelInvitation     = register[DeviceCancelInvitationRequest]("device_cancel_invitation", V1, Authenticated)
-	DeviceGetInvitationCreator = register[DeviceGetInvitationCreatorRequest]("device_get_invitation_creator", V1, Anonymous)
-	DeviceClaim                = register[DeviceClaimRequest]("device_claim", V1, Anonymous, abandoned, limited)
+	UserInvite                 = rpc.Define[UserInviteRequest, UserInviteReply]("user_invite", V1, Authenticated, rpc.Abandoned)
+	UserCancelInvitation       = rpc.Define[UserCancelInvitationRequest, UserCancelInvitationReply]("user_cancel_invitation", V1, Authenticated)
+	UserGetInvitationCreator   = rpc.Define[UserGetInvitationCreatorRequest, InvitationCreatorReply]("user_get_invitation_creator", V1, Anonymous)
+	UserClaim                  = rpc.Define[UserClaimRequest, UserClaimReply]("user_claim", V1, Anonymous, rpc.Abandoned, rpc.Limited)
+	DeviceInvite               = rpc.Define[DeviceInviteRequest, DeviceInviteReply]("device_invite", V1, Authenticated, rpc.Abandoned)
+	DeviceCancelInvitation     = rpc.Define[DeviceCancelInvitationRequest, DeviceCancelInvitationReply]("device_cancel_invitation", V1, Authenticated)
+	DeviceGetInvitationCreator = rpc.Define[DeviceGetInvitationCreatorRequest, InvitationCreatorReply]("device_get_invitation_creator", V1, Anonymous)
+	DeviceClaim                = rpc.Define[DeviceClaimRequest, DeviceClaimReply]("device_claim", V1, Anonymous, rpc.Abandoned, rpc.Limited)
 
-	InviteNew    = register[InviteNewRequest]("invite_new", V2V3, Authenticated)
-	InviteDelete = register[InviteDeleteRequest]("invite_delete", V2V3, Authenticated)
-	InviteList   = register[InviteListRequest]("invite_list", V2V3, Authenticated)
-	InviteInfo   = register[InviteInfoRequest]("invite_info", V2V3, Invited)
+	InviteNew    = rpc.Define[InviteNewRequest, InviteNewReply]("invite_new", V2V3, Authenticated)
+	InviteDelete = rpc.Define[InviteDeleteRequest, InviteDeleteReply]("invite_delete", V2V3, Authenticated)
+	InviteList   = rpc.Define[InviteListRequest, InviteListReply]("invite_list", V2V3, Authenticated)
+	InviteInfo   = rpc.Define[InviteInfoRequest, InviteInfoReply]("invite_info", V2V3, Invited)
 
-	Invite1GreeterWaitPeer        = register[Invite1GreeterWaitPeerRequest]("invite_1_greeter_wait_peer", V2V3, Authenticated, abandoned)
-	Invite2aGreeterGetHashedNonce = register[Invite2aGreeterGetHashedNonceRequest]("invite_2a_greeter_get_hashed_nonce", V2V3, Authenticated, abandoned)
-	Invite2bGreeterSendNonce      = register[Invite2bGreeterSendNonceRequest]("invite_2b_greeter_send_nonce", V2V3, Authenticated, abandoned)
-	Invite3aGreeterWaitPeerTrust  = register[Invite3aGreeterWaitPeerTrustRequest]("invite_3a_greeter_wait_peer_trust", V2V3, Authenticated, abandoned)
-	Invite3bGreeterSignifyTrust   = register[Invite3bGreeterSignifyTrustRequest]("invite_3b_greeter_signify_trust", V2V3, Authenticated, abandoned)
-	Invite4GreeterCommunicate     = register[Invite4GreeterCommunicateRequest]("invite_4_greeter_communicate", V2V3, Authenticated, abandoned)
+	Invite1GreeterWaitPeer        = rpc.Define[Invite1GreeterWaitPeerRequest, Invite1GreeterWaitPeerReply]("invite_1_greeter_wait_peer", V2V3, Authenticated, rpc.Abandoned)
+	Invite2aGreeterGetHashedNonce = rpc.Define[Invite2aGreeterGetHashedNonceRequest, Invite2aGreeterGetHashedNonceReply]("invite_2a_greeter_get_hashed_nonce", V2V3, Authenticated, rpc.Abandoned)
+	Invite2bGreeterSendNonce      = rpc.Define[Invite2bGreeterSendNonceRequest, Invite2bGreeterSendNonceReply]("invite_2b_greeter_send_nonce", V2V3, Authenticated, rpc.Abandoned)
+	Invite3aGreeterWaitPeerTrust  = rpc.Define[Invite3aGreeterWaitPeerTrustRequest, InviteTrustReply]("invite_3a_greeter_wait_peer_trust", V2V3, Authenticated, rpc.Abandoned)
+	Invite3bGreeterSignifyTrust   = rpc.Define[Invite3bGreeterSignifyTrustRequest, InviteTrustReply]("invite_3b_greeter_signify_trust", V2V3, Authenticated, rpc.Abandoned)
+	Invite4GreeterCommunicate     = rpc.Define[Invite4GreeterCommunicateRequest, InviteCommunicateReply]("invite_4_greeter_communicate", V2V3, Authenticated, rpc.Abandoned)
 
-	Invite1ClaimerWaitPeer         = register[Invite1ClaimerWaitPeerRequest]("invite_1_claimer_wait_peer", V2V3, Invited, abandoned)
-	Invite2aClaimerSendHashedNonce = register[Invite2aClaimerSendHashedNonceRequest]("invite_2a_claimer_send_hashed_nonce", V2V3, Invited, abandoned)
-	Invite2bClaimerSendNonce       = register[Invite2bClaimerSendNonceRequest]("invite_2b_claimer_send_nonce", V2V3, Invited, abandoned)
-	Invite3aClaimerSignifyTrust    = register[Invite3aClaimerSignifyTrustRequest]("invite_3a_claimer_signify_trust", V2V3, Invited, abandoned)
-	Invite3bClaimerWaitPeerTrust   = register[Invite3bClaimerWaitPeerTrustRequest]("invite_3b_claimer_wait_peer_trust", V2V3, Invited, abandoned)
-	Invite4ClaimerCommunicate      = register[Invite4ClaimerCommunicateRequest]("invite_4_claimer_communicate", V2V3, Invited, abandoned)
+	Invite1ClaimerWaitPeer         = rpc.Define[Invite1ClaimerWaitPeerRequest, Invite1ClaimerWaitPeerReply]("invite_1_claimer_wait_peer", V2V3, Invited, rpc.Abandoned)
+	Invite2aClaimerSendHashedNonce = rpc.Define[Invite2aClaimerSendHashedNonceRequest, Invite2aClaimerSendHashedNonceReply]("invite_2a_claimer_send_hashed_nonce", V2V3, Invited, rpc.Abandoned)
+	Invite2bClaimerSendNonce       = rpc.Define[Invite2bClaimerSendNonceRequest, InviteTrustReply]("invite_2b_claimer_send_nonce", V2V3, Invited, rpc.Abandoned)
+	Invite3aClaimerSignifyTrust    = rpc.Define[Invite3aClaimerSignifyTrustRequest, InviteTrustReply]("invite_3a_claimer_signify_trust", V2V3, Invited, rpc.Abandoned)
+	Invite3bClaimerWaitPeerTrust   = rpc.Define[Invite3bClaimerWaitPeerTrustRequest, InviteTrustReply]("invite_3b_claimer_wait_peer_trust", V2V3, Invited, rpc.Abandoned)
+	Invite4ClaimerCommunicate      = rpc.Define[Invite4ClaimerCommunicateRequest, InviteCommunicateReply]("invite_4_claimer_communicate", V2V3, Invited, rpc.Abandoned)
 
 	// It waits after failures.
-	InviteShamirRecoveryReveal = register[InviteShamirRecoveryRevealRequest]("invite_shamir_recovery_reveal", V2V3, Invited, abandoned)
+	InviteShamirRecoveryReveal = rpc.Define[InviteShamirRecoveryRevealRequest, InviteShamirRecoveryRevealReply]("invite_shamir_recovery_reveal", V2V3, Invited, rpc.Abandoned)
 
-	PKIEnrollmentSubmit = register[PKIEnrollmentSubmitRequest]("pki_enrollment_submit", V2V3, Anonymous, limited)
-	PKIEnrollmentInfo   = register[PKIEnrollmentInfoRequest]("pki_enrollment_info", V2V3, Anonymous)
-	PKIEnrollmentList   = register[PKIEnrollmentListRequest]("pki_enrollment_list", V2V3, Authenticated)
-	PKIEnrollmentReject = register[PKIEnrollmentRejectRequest]("pki_enrollment_reject", V2V3, Authenticated)
-	PKIEnrollmentAccept = register[PKIEnrollmentAcceptRequest]("pki_enrollment_accept", V2V3, Authenticated)
+	PKIEnrollmentSubmit = rpc.Define[PKIEnrollmentSubmitRequest, PKIEnrollmentSubmitReply]("pki_enrollment_submit", V2V3, Anonymous, rpc.Limited)
+	PKIEnrollmentInfo   = rpc.Define[PKIEnrollmentInfoRequest, PKIEnrollmentInfoReply]("pki_enrollment_info", V2V3, Anonymous)
+	PKIEnrollmentList   = rpc.Define[PKIEnrollmentListRequest, PKIEnrollmentListReply]("pki_enrollment_list", V2V3, Authenticated)
+	PKIEnrollmentReject = rpc.Define[PKIEnrollmentRejectRequest, PKIEnrollmentRejectReply]("pki_enrollment_reject", V2V3, Authenticated)
+	PKIEnrollmentAccept = rpc.Define[PKIEnrollmentAcceptRequest, PKIEnrollmentAcceptReply]("pki_enrollment_accept", V2V3, Authenticated)
 
-	ShamirRecoverySetup      = register[ShamirRecoverySetupRequest]("shamir_recovery_setup", V2V3, Authenticated)
-	ShamirRecoverySelfInfo   = register[ShamirRecoverySelfInfoRequest]("shamir_recovery_self_info", V2V3, Authenticated)
-	ShamirRecoveryOthersList = register[ShamirRecoveryOthersListRequest]("shamir_recovery_others_list", V2V3, Authenticated)
+	ShamirRecoverySetup      = rpc.Define[ShamirRecoverySetupRequest, ShamirRecoverySetupReply]("shamir_recovery_setup", V2V3, Authenticated)
+	ShamirRecoverySelfInfo   = rpc.Define[ShamirRecoverySelfInfoRequest, ShamirRecoverySelfInfoReply]("shamir_recovery_self_info", V2V3, Authenticated)
+	ShamirRecoveryOthersList = rpc.Define[ShamirRecoveryOthersListRequest, ShamirRecoveryOthersListReply]("shamir_recovery_others_list", V2V3, Authenticated)
 
-	OrganizationBootstrap   = register[OrganizationBootstrapRequest]("organization_bootstrap", V2V3, Anonymous, limitedIfSpontaneous)
-	OrganizationBootstrapV1 = register[OrganizationBootstrapV1Request]("organization_bootstrap", V1, Anonymous, limitedIfSpontaneous)
-	OrganizationStats       = register[OrganizationStatsRequest]("organization_stats", V2V3, Authenticated)
-	OrganizationConfig      = register[OrganizationConfigRequest]("organization_config", V2V3, Authenticated)
-	ArchivingConfig         = register[ArchivingConfigRequest]("archiving_config", V2V3, Authenticated)
+	OrganizationBootstrap   = rpc.Define[OrganizationBootstrapRequest, OrganizationBootstrapReply]("organization_bootstrap", V2V3, Anonymous, rpc.LimitedIfSpontaneous)
+	OrganizationBootstrapV1 = rpc.Define[OrganizationBootstrapV1Request, OrganizationBootstrapReply]("organization_bootstrap", V1, Anonymous, rpc.LimitedIfSpontaneous)
+	OrganizationStats       = rpc.Define[OrganizationStatsRequest, OrganizationStatsReply]("organization_stats", V2V3, Authenticated)
+	OrganizationConfig      = rpc.Define[OrganizationConfigRequest, OrganizationConfigReply]("organization_config", V2V3, Authenticated)
+	ArchivingConfig         = rpc.Define[ArchivingConfigRequest, ArchivingConfigReply]("archiving_config", V2V3, Authenticated)
 
-	AdministrationCreate = register[AdministrationCreateRequest]("organization_create", V1, Administration)
-	AdministrationStatus = register[AdministrationStatusRequest]("organization_status", V1, Administration)
-	AdministrationStats  = register[AdministrationStatsRequest]("organization_stats", V1, Administration)
-	AdministrationUpdate = registerWith("organization_update", V1, Administration, func() any {
-		unchanged := Unchanged
-		return &AdministrationUpdateRequest{ExpirationDate: &unchanged}
-	})
+	AdministrationCreate = rpc.Define[AdministrationCreateRequest, AdministrationCreateReply]("organization_create", V1, Administration)
+	AdministrationStatus = rpc.Define[AdministrationStatusRequest, AdministrationStatusReply]("organization_status", V1, Administration)
+	AdministrationStats  = rpc.Define[AdministrationStatsRequest, AdministrationStatsReply]("organization_stats", V1, Administration)
+	AdministrationUpdate = rpc.Define[AdministrationUpdateRequest, AdministrationUpdateReply]("organization_update", V1, Administration).
+				WithDefaults(func(r *AdministrationUpdateRequest) {
+			unchanged := Unchanged
+			r.ExpirationDate = &unchanged
+		})
 
-	RealmCreate               = register[RealmCreateRequest]("realm_create", VAll, Authenticated)
-	RealmStatus               = register[RealmStatusRequest]("realm_status", VAll, Authenticated)
-	RealmStats                = register[RealmStatsRequest]("realm_stats", VAll, Authenticated)
-	RealmGetRoleCertificates  = register[RealmGetRoleCertificatesRequest]("realm_get_role_certificates", VAll, Authenticated)
-	RealmUpdateRoles          = register[RealmUpdateRolesRequest]("realm_update_roles", VAll, Authenticated)
-	RealmUpdateArchiving      = register[RealmUpdateArchivingRequest]("realm_update_archiving", V2V3, Authenticated)
-	RealmStartReencryption    = register[RealmStartReencryptionRequest]("realm_start_reencryption_maintenance", VAll, Authenticated)
-	RealmFinishReencryption   = register[RealmFinishReencryptionRequest]("realm_finish_reencryption_maintenance", VAll, Authenticated)
-	VlobGetReencryptionBatch  = register[VlobGetReencryptionBatchRequest]("vlob_maintenance_get_reencryption_batch", VAll, Authenticated)
-	VlobSaveReencryptionBatch = register[VlobSaveReencryptionBatchRequest]("vlob_maintenance_save_reencryption_batch", VAll, Authenticated)
+	RealmCreate               = rpc.Define[RealmCreateRequest, RealmCreateReply]("realm_create", VAll, Authenticated)
+	RealmStatus               = rpc.Define[RealmStatusRequest, RealmStatusReply]("realm_status", VAll, Authenticated)
+	RealmStats                = rpc.Define[RealmStatsRequest, RealmStatsReply]("realm_stats", VAll, Authenticated)
+	RealmGetRoleCertificates  = rpc.Define[RealmGetRoleCertificatesRequest, RealmGetRoleCertificatesReply]("realm_get_role_certificates", VAll, Authenticated)
+	RealmUpdateRoles          = rpc.Define[RealmUpdateRolesRequest, RealmUpdateRolesReply]("realm_update_roles", VAll, Authenticated)
+	RealmUpdateArchiving      = rpc.Define[RealmUpdateArchivingRequest, RealmUpdateArchivingReply]("realm_update_archiving", V2V3, Authenticated)
+	RealmStartReencryption    = rpc.Define[RealmStartReencryptionRequest, RealmStartReencryptionReply]("realm_start_reencryption_maintenance", VAll, Authenticated)
+	RealmFinishReencryption   = rpc.Define[RealmFinishReencryptionRequest, RealmFinishReencryptionReply]("realm_finish_reencryption_maintenance", VAll, Authenticated)
+	VlobGetReencryptionBatch  = rpc.Define[VlobGetReencryptionBatchRequest, VlobGetReencryptionBatchReply]("vlob_maintenance_get_reencryption_batch", VAll, Authenticated)
+	VlobSaveReencryptionBatch = rpc.Define[VlobSaveReencryptionBatchRequest, VlobSaveReencryptionBatchReply]("vlob_maintenance_save_reencryption_batch", VAll, Authenticated)
 
-	VlobCreate       = register[VlobCreateRequest]("vlob_create", VAll, Authenticated)
-	VlobUpdate       = register[VlobUpdateRequest]("vlob_update", VAll, Authenticated)
-	VlobRead         = register[VlobReadRequest]("vlob_read", VAll, Authenticated)
-	VlobListVersions = register[VlobListVersionsRequest]("vlob_list_versions", VAll, Authenticated)
-	VlobPollChanges  = register[VlobPollChangesRequest]("vlob_poll_changes", VAll, Authenticated)
+	VlobCreate       = rpc.Define[VlobCreateRequest, VlobCreateReply]("vlob_create", VAll, Authenticated)
+	VlobUpdate       = rpc.Define[VlobUpdateRequest, VlobUpdateReply]("vlob_update", VAll, Authenticated)
+	VlobRead         = rpc.Define[VlobReadRequest, VlobReadReply]("vlob_read", VAll, Authenticated)
+	VlobListVersions = rpc.Define[VlobListVersionsRequest, VlobListVersionsReply]("vlob_list_versions", VAll, Authenticated)
+	VlobPollChanges  = rpc.Define[VlobPollChangesRequest, VlobPollChangesReply]("vlob_poll_changes", VAll, Authenticated)
 
-	BlockCreate = register[BlockCreateRequest]("block_create", VAll, Authenticated)
-	BlockRead   = register[BlockReadRequest]("block_read", VAll, Authenticated)
+	BlockCreate = rpc.Define[BlockCreateRequest, BlockCreateReply]("block_create", VAll, Authenticated)
+	BlockRead   = rpc.Define[BlockReadRequest, BlockReadReply]("block_read", VAll, Authenticated)
 )
+
+// Commands lists every form of every command.
+func Commands() []*rpc.Form {
+	return []*rpc.Form{
+		Ping.Form,
+		EventsSubscribe.Form, EventsListen.Form,
+		MessageGet.Form,
+		UserGet.Form, UserCreate.Form, UserCreateV1.Form, UserRevoke.Form, UserFind.Form, HumanFind.Form,
+		DeviceCreate.Form, DeviceCreateV1.Form,
+		UserInvite.Form, UserCancelInvitation.Form, UserGetInvitationCreator.Form, UserClaim.Form,
+		DeviceInvite.Form, DeviceCancelInvitation.Form, DeviceGetInvitationCreator.Form, DeviceClaim.Form,
+		InviteNew.Form, InviteDelete.Form, InviteList.Form, InviteInfo.Form,
+		Invite1GreeterWaitPeer.Form, Invite2aGreeterGetHashedNonce.Form, Invite2bGreeterSendNonce.Form,
+		Invite3aGreeterWaitPeerTrust.Form, Invite3bGreeterSignifyTrust.Form, Invite4GreeterCommunicate.Form,
+		Invite1ClaimerWaitPeer.Form, Invite2aClaimerSendHashedNonce.Form, Invite2bClaimerSendNonce.Form,
+		Invite3aClaimerSignifyTrust.Form, Invite3bClaimerWaitPeerTrust.Form, Invite4ClaimerCommunicate.Form,
+		InviteShamirRecoveryReveal.Form,
+		PKIEnrollmentSubmit.Form, PKIEnrollmentInfo.Form, PKIEnrollmentList.Form, PKIEnrollmentReject.Form,
+		PKIEnrollmentAccept.Form,
+		ShamirRecoverySetup.Form, ShamirRecoverySelfInfo.Form, ShamirRecoveryOthersList.Form,
+		OrganizationBootstrap.Form, OrganizationBootstrapV1.Form, OrganizationStats.Form, OrganizationConfig.Form,
+		ArchivingConfig.Form,
+		AdministrationCreate.Form, AdministrationStatus.Form, AdministrationStats.Form, AdministrationUpdate.Form,
+		RealmCreate.Form, RealmStatus.Form, RealmStats.Form, RealmGetRoleCertificates.Form, RealmUpdateRoles.Form,
+		RealmUpdateArchiving.Form, RealmStartReencryption.Form, RealmFinishReencryption.Form,
+		VlobGetReencryptionBatch.Form, VlobSaveReencryptionBatch.Form,
+		VlobCreate.Form, VlobUpdate.Form, VlobRead.Form, VlobListVersions.Form, VlobPollChanges.Form,
+		BlockCreate.Form, BlockRead.Form,
+	}
+}
+
+// byName holds the forms of each name.
+var byName = func() map[string][]*rpc.Form {
+	forms := map[string][]*rpc.Form{}
+	for _, form := range Commands() {
+		forms[form.Name] = append(forms[form.Name], form)
+	}
+	return forms
+}()
+
+// Find returns the form of the command name for a connection.
+func Find(name string, api parsec.APIVersion, kind Kind) (*rpc.Form, bool) {
+	forms := byName[name]
+	i := slices.IndexFunc(forms, func(form *rpc.Form) bool {
+		return form.Majors.Has(api.Major) && Kind(form.Kinds)&kind != 0
+	})
+	if i < 0 {
+		return nil, false
+	}
+	return forms[i], true
+}

@@ -1,11 +1,14 @@
 package protocol
 
-import "parsec-server/pkg/parsec"
+import (
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/rpc"
+)
 
 // ForClient is what a client must be told, at the instant now, instead of
 // refusal, which rules give in the form of the latest release. It is the one
 // place that knows what older clients understand.
-func ForClient(command *Command, client Client, now parsec.DateTime, refusal *Refusal) *Refusal {
+func ForClient(command *rpc.Form, client Client, now parsec.DateTime, refusal *Refusal) *Refusal {
 	api := client.API
 	switch refusal.Status {
 	case StatusBadTimestamp:
@@ -19,7 +22,7 @@ func ForClient(command *Command, client Client, now parsec.DateTime, refusal *Re
 		// docs/protocol/commands.md §1.5: before API 2.3 the client goes
 		// offline and tries again later.
 		details, ok := refusal.Details.(*RequireGreaterTimestampDetails)
-		if ok && !parsec.GreaterTimestamps.In(api) && command == VlobUpdate {
+		if ok && !parsec.GreaterTimestamps.In(api) && command == VlobUpdate.Form {
 			told := RefuseBadTimestamp(now, details.Refused)
 			told.Reason = refusal.Reason
 			return told
@@ -54,9 +57,9 @@ func (c Client) knowsPluralOnly() bool {
 	return !parsec.ParticipantMismatches.In(c.API)
 }
 
-func certifies(command *Command) bool {
+func certifies(command *rpc.Form) bool {
 	switch command {
-	case RealmCreate, RealmUpdateRoles, OrganizationBootstrap, OrganizationBootstrapV1:
+	case RealmCreate.Form, RealmUpdateRoles.Form, OrganizationBootstrap.Form, OrganizationBootstrapV1.Form:
 		return true
 	default:
 		return false

@@ -6,6 +6,7 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 )
 
 func TestForClient(t *testing.T) {
@@ -18,33 +19,33 @@ func TestForClient(t *testing.T) {
 		mismatch     = protocol.Refuse(protocol.StatusParticipantMismatch, "Mismatch.")
 	)
 	for _, test := range []struct {
-		command *protocol.Command
+		command *rpc.Form
 		api     parsec.APIVersion
 		refusal *protocol.Refusal
 		want    protocol.Status
 	}{
-		{protocol.RealmCreate, parsec.APIVersion{Major: 1, Minor: 2}, badTimestamp, protocol.StatusInvalidCertification},
-		{protocol.RealmCreate, parsec.APIVersion{Major: 2, Minor: 3}, badTimestamp, protocol.StatusInvalidCertification},
-		{protocol.RealmCreate, parsec.APIVersion{Major: 2, Minor: 4}, badTimestamp, protocol.StatusBadTimestamp},
-		{protocol.RealmCreate, parsec.APIVersion{Major: 3, Minor: 0}, badTimestamp, protocol.StatusBadTimestamp},
-		{protocol.RealmUpdateRoles, parsec.APIVersion{Major: 2, Minor: 0}, badTimestamp, protocol.StatusInvalidCertification},
-		{protocol.OrganizationBootstrapV1, parsec.APIVersion{Major: 1, Minor: 3}, badTimestamp, protocol.StatusInvalidCertification},
-		{protocol.VlobCreate, parsec.APIVersion{Major: 1, Minor: 2}, badTimestamp, protocol.StatusBadTimestamp},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 2, Minor: 0}, badTimestamp, protocol.StatusBadTimestamp},
-		{protocol.VlobUpdate, parsec.APIVersion{Major: 1, Minor: 3}, greater, protocol.StatusBadTimestamp},
-		{protocol.VlobUpdate, parsec.APIVersion{Major: 2, Minor: 2}, greater, protocol.StatusBadTimestamp},
-		{protocol.VlobUpdate, parsec.APIVersion{Major: 2, Minor: 3}, greater, protocol.StatusRequireGreaterTimestamp},
-		{protocol.VlobUpdate, parsec.APIVersion{Major: 3, Minor: 0}, greater, protocol.StatusRequireGreaterTimestamp},
-		{protocol.RealmUpdateRoles, parsec.APIVersion{Major: 2, Minor: 0}, greater, protocol.StatusRequireGreaterTimestamp},
-		{protocol.VlobCreate, parsec.APIVersion{Major: 1, Minor: 2}, archived, protocol.StatusNotAllowed},
-		{protocol.VlobCreate, parsec.APIVersion{Major: 2, Minor: 9}, archived, protocol.StatusNotAllowed},
-		{protocol.VlobCreate, parsec.APIVersion{Major: 2, Minor: 10}, archived, protocol.StatusRealmArchived},
-		{protocol.VlobRead, parsec.APIVersion{Major: 3, Minor: 3}, deleted, protocol.StatusNotAllowed},
-		{protocol.VlobRead, parsec.APIVersion{Major: 3, Minor: 4}, deleted, protocol.StatusRealmDeleted},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 1, Minor: 3}, mismatch, protocol.StatusParticipantsMismatch},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 2, Minor: 10}, mismatch, protocol.StatusParticipantsMismatch},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 1}, mismatch, protocol.StatusParticipantsMismatch},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, mismatch, protocol.StatusParticipantMismatch},
+		{protocol.RealmCreate.Form, parsec.APIVersion{Major: 1, Minor: 2}, badTimestamp, protocol.StatusInvalidCertification},
+		{protocol.RealmCreate.Form, parsec.APIVersion{Major: 2, Minor: 3}, badTimestamp, protocol.StatusInvalidCertification},
+		{protocol.RealmCreate.Form, parsec.APIVersion{Major: 2, Minor: 4}, badTimestamp, protocol.StatusBadTimestamp},
+		{protocol.RealmCreate.Form, parsec.APIVersion{Major: 3, Minor: 0}, badTimestamp, protocol.StatusBadTimestamp},
+		{protocol.RealmUpdateRoles.Form, parsec.APIVersion{Major: 2, Minor: 0}, badTimestamp, protocol.StatusInvalidCertification},
+		{protocol.OrganizationBootstrapV1.Form, parsec.APIVersion{Major: 1, Minor: 3}, badTimestamp, protocol.StatusInvalidCertification},
+		{protocol.VlobCreate.Form, parsec.APIVersion{Major: 1, Minor: 2}, badTimestamp, protocol.StatusBadTimestamp},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 2, Minor: 0}, badTimestamp, protocol.StatusBadTimestamp},
+		{protocol.VlobUpdate.Form, parsec.APIVersion{Major: 1, Minor: 3}, greater, protocol.StatusBadTimestamp},
+		{protocol.VlobUpdate.Form, parsec.APIVersion{Major: 2, Minor: 2}, greater, protocol.StatusBadTimestamp},
+		{protocol.VlobUpdate.Form, parsec.APIVersion{Major: 2, Minor: 3}, greater, protocol.StatusRequireGreaterTimestamp},
+		{protocol.VlobUpdate.Form, parsec.APIVersion{Major: 3, Minor: 0}, greater, protocol.StatusRequireGreaterTimestamp},
+		{protocol.RealmUpdateRoles.Form, parsec.APIVersion{Major: 2, Minor: 0}, greater, protocol.StatusRequireGreaterTimestamp},
+		{protocol.VlobCreate.Form, parsec.APIVersion{Major: 1, Minor: 2}, archived, protocol.StatusNotAllowed},
+		{protocol.VlobCreate.Form, parsec.APIVersion{Major: 2, Minor: 9}, archived, protocol.StatusNotAllowed},
+		{protocol.VlobCreate.Form, parsec.APIVersion{Major: 2, Minor: 10}, archived, protocol.StatusRealmArchived},
+		{protocol.VlobRead.Form, parsec.APIVersion{Major: 3, Minor: 3}, deleted, protocol.StatusNotAllowed},
+		{protocol.VlobRead.Form, parsec.APIVersion{Major: 3, Minor: 4}, deleted, protocol.StatusRealmDeleted},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 1, Minor: 3}, mismatch, protocol.StatusParticipantsMismatch},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 2, Minor: 10}, mismatch, protocol.StatusParticipantsMismatch},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 3, Minor: 1}, mismatch, protocol.StatusParticipantsMismatch},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 3, Minor: 2}, mismatch, protocol.StatusParticipantMismatch},
 	} {
 		got := protocol.ForClient(test.command, protocol.Client{API: test.api}, now, test.refusal)
 		if got.Status != test.want {
@@ -72,27 +73,27 @@ func TestForClientByRelease(t *testing.T) {
 		used     = protocol.Refuse(protocol.StatusIDAlreadyUsed, "Used.")
 	)
 	for _, test := range []struct {
-		command   *protocol.Command
+		command   *rpc.Form
 		api       parsec.APIVersion
 		userAgent string
 		refusal   *protocol.Refusal
 		want      protocol.Status
 	}{
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.10.0", mismatch, protocol.StatusParticipantsMismatch},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.11.1", mismatch, protocol.StatusParticipantsMismatch},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.12.1+dev", mismatch, protocol.StatusParticipantsMismatch},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.13.0", mismatch, protocol.StatusParticipantMismatch},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.15.0-rc1", mismatch, protocol.StatusParticipantMismatch},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 4}, "parsec/v2.17.0", mismatch, protocol.StatusParticipantMismatch},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 2}, "", mismatch, protocol.StatusParticipantMismatch},
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 3, Minor: 0}, "Mozilla/5.0", mismatch, protocol.StatusParticipantsMismatch},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.10.0", mismatch, protocol.StatusParticipantsMismatch},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.11.1", mismatch, protocol.StatusParticipantsMismatch},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.12.1+dev", mismatch, protocol.StatusParticipantsMismatch},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.13.0", mismatch, protocol.StatusParticipantMismatch},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.15.0-rc1", mismatch, protocol.StatusParticipantMismatch},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 3, Minor: 4}, "parsec/v2.17.0", mismatch, protocol.StatusParticipantMismatch},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 3, Minor: 2}, "", mismatch, protocol.StatusParticipantMismatch},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 3, Minor: 0}, "Mozilla/5.0", mismatch, protocol.StatusParticipantsMismatch},
 		// Over HTTP the minor is the server's.
-		{protocol.RealmStartReencryption, parsec.APIVersion{Major: 2, Minor: 10}, "parsec/v2.17.0", mismatch, protocol.StatusParticipantMismatch},
-		{protocol.PKIEnrollmentSubmit, parsec.APIVersion{Major: 2, Minor: 6}, "parsec/v2.8.3", used, protocol.StatusEnrollmentIDAlreadyUsed},
-		{protocol.PKIEnrollmentSubmit, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.14.1", used, protocol.StatusEnrollmentIDAlreadyUsed},
-		{protocol.PKIEnrollmentSubmit, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.15.0", used, protocol.StatusIDAlreadyUsed},
-		{protocol.PKIEnrollmentSubmit, parsec.APIVersion{Major: 3, Minor: 4}, "parsec/v2.17.0", used, protocol.StatusIDAlreadyUsed},
-		{protocol.PKIEnrollmentSubmit, parsec.APIVersion{Major: 3, Minor: 2}, "", used, protocol.StatusIDAlreadyUsed},
+		{protocol.RealmStartReencryption.Form, parsec.APIVersion{Major: 2, Minor: 10}, "parsec/v2.17.0", mismatch, protocol.StatusParticipantMismatch},
+		{protocol.PKIEnrollmentSubmit.Form, parsec.APIVersion{Major: 2, Minor: 6}, "parsec/v2.8.3", used, protocol.StatusEnrollmentIDAlreadyUsed},
+		{protocol.PKIEnrollmentSubmit.Form, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.14.1", used, protocol.StatusEnrollmentIDAlreadyUsed},
+		{protocol.PKIEnrollmentSubmit.Form, parsec.APIVersion{Major: 3, Minor: 2}, "parsec/v2.15.0", used, protocol.StatusIDAlreadyUsed},
+		{protocol.PKIEnrollmentSubmit.Form, parsec.APIVersion{Major: 3, Minor: 4}, "parsec/v2.17.0", used, protocol.StatusIDAlreadyUsed},
+		{protocol.PKIEnrollmentSubmit.Form, parsec.APIVersion{Major: 3, Minor: 2}, "", used, protocol.StatusIDAlreadyUsed},
 	} {
 		client := protocol.Client{API: test.api, Release: protocol.ReleaseOf(test.userAgent)}
 		got := protocol.ForClient(test.command, client, 0, test.refusal)
@@ -157,7 +158,7 @@ func TestCommandTable(t *testing.T) {
 		}
 		for _, major := range []uint32{1, 2, 3} {
 			for _, kind := range []protocol.Kind{protocol.Authenticated, protocol.Invited, protocol.Anonymous, protocol.Administration} {
-				if !command.Majors.Has(major) || command.Kinds&kind == 0 {
+				if !command.Majors.Has(major) || protocol.Kind(command.Kinds)&kind == 0 {
 					continue
 				}
 				found, ok := protocol.Find(command.Name, parsec.APIVersion{Major: major}, kind)

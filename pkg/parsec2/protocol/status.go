@@ -1,17 +1,16 @@
 package protocol
 
 import (
-	"fmt"
-
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/rpc"
 )
 
 // Status is the outcome of a command on the wire.
-type Status string
+type Status = rpc.Status
 
 // The statuses. Each command's table is in docs/protocol/.
 const (
-	StatusOK                      Status = "ok"
+	StatusOK                      Status = rpc.StatusOK
 	StatusInvalidMessageFormat    Status = "invalid_msg_format"
 	StatusUnknownCommand          Status = "unknown_command"
 	StatusBadMessage              Status = "bad_message"
@@ -60,29 +59,12 @@ const (
 	StatusTooManyRequests         Status = "too_many_requests"
 )
 
-// Refusal is the error of a command that its rules refuse: a status, a text
-// for people, and the fields that clients expect with that status.
-type Refusal struct {
-	Status Status
-	// Reason is never empty on the wire (docs/protocol/commands.md §1.3).
-	Reason string
-	// Details is nil or one of the …Details structs; its fields are flat in
-	// the reply.
-	Details any
-}
-
-func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Status, r.Reason) }
-
-// Is matches any refusal of the same status.
-func (r *Refusal) Is(target error) bool {
-	other, ok := target.(*Refusal)
-	return ok && other.Status == r.Status
-}
+// Refusal is the error of a command that its rules refuse. Its details are nil
+// or one of the …Details structs.
+type Refusal = rpc.Refusal
 
 // Refuse returns a refusal without details.
-func Refuse(status Status, reason string) *Refusal {
-	return &Refusal{Status: status, Reason: reason}
-}
+func Refuse(status Status, reason string) *Refusal { return rpc.Refuse(status, reason) }
 
 // BadTimestampDetails are the fields of bad_timestamp
 // (docs/protocol/commands.md §1.5).

@@ -135,7 +135,7 @@ func TestCheckUserCreateIsForAdministrators(t *testing.T) {
 		author := &Author{Device: certificateTestDevice(t, "alice@dev1"), Profile: profile, VerifyKey: key.verify}
 		// The certificates do not load: the profile comes first.
 		_, _, err := checkUserCreate(author, certificateTestNow, &protocol.UserCreateRequest{})
-		checkRefusal(t, protocol.UserCreate, parsec.APIVersion{Major: 3, Minor: 4}, err, protocol.StatusNotAllowed, false)
+		checkRefusal(t, protocol.UserCreate.Form, parsec.APIVersion{Major: 3, Minor: 4}, err, protocol.StatusNotAllowed, false)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestCheckUserCreateV1(t *testing.T) {
 			user, device, err := checkUserCreateV1(alice, certificateTestNow, &protocol.UserCreateV1Request{
 				UserCertificate: full.user, DeviceCertificate: full.device,
 			})
-			checkRefusal(t, protocol.UserCreateV1, parsec.APIVersion{Major: 1, Minor: 2}, err, test.want, test.wrongDate)
+			checkRefusal(t, protocol.UserCreateV1.Form, parsec.APIVersion{Major: 1, Minor: 2}, err, test.want, test.wrongDate)
 			if err == nil {
 				checkStoredPair(t, user, device, bob, full, full)
 			}
@@ -204,7 +204,7 @@ func TestCheckDeviceCreateGivesWhatToStore(t *testing.T) {
 	_, err = checkDeviceCreate(alice, certificateTestNow, &protocol.DeviceCreateRequest{
 		DeviceCertificate: redacted, RedactedDeviceCertificate: []byte{},
 	})
-	checkRefusal(t, protocol.DeviceCreate, parsec.APIVersion{Major: 2, Minor: 0}, err, protocol.StatusInvalidCertification, false)
+	checkRefusal(t, protocol.DeviceCreate.Form, parsec.APIVersion{Major: 2, Minor: 0}, err, protocol.StatusInvalidCertification, false)
 }
 
 func TestCheckDeviceCreateV1(t *testing.T) {
@@ -230,7 +230,7 @@ func TestCheckDeviceCreateV1(t *testing.T) {
 			test.change(&second)
 			full := certificateTestSigned(t, second, key)
 			device, err := checkDeviceCreateV1(alice, certificateTestNow, &protocol.DeviceCreateV1Request{DeviceCertificate: full})
-			checkRefusal(t, protocol.DeviceCreateV1, parsec.APIVersion{Major: 1, Minor: 2}, err, test.want, test.wrongDate)
+			checkRefusal(t, protocol.DeviceCreateV1.Form, parsec.APIVersion{Major: 1, Minor: 2}, err, test.want, test.wrongDate)
 			if err == nil {
 				checkStoredDevice(t, device, second, full, full)
 			}
@@ -321,7 +321,7 @@ func TestCheckBootstrapV1(t *testing.T) {
 				test.redact(request)
 			}
 			got, err := checkBootstrapV1(certificateTestNow, request)
-			checkRefusal(t, protocol.OrganizationBootstrapV1, parsec.APIVersion{Major: 1, Minor: 2}, err, test.want, test.wrongDate)
+			checkRefusal(t, protocol.OrganizationBootstrapV1.Form, parsec.APIVersion{Major: 1, Minor: 2}, err, test.want, test.wrongDate)
 			if err != nil {
 				return
 			}

@@ -10,6 +10,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 )
 
 // certificateSet is one of the "sets" of certificate_sets.json.
@@ -67,15 +68,15 @@ func (s *certificateSet) author(t *testing.T) *Author {
 }
 
 // check makes the checks of one form of the command.
-func (s *certificateSet) check(t *testing.T, command *protocol.Command) (err error) {
+func (s *certificateSet) check(t *testing.T, command *rpc.Form) (err error) {
 	now := parsec.DateTimeOf(s.Now)
 	switch command {
-	case protocol.UserCreate:
+	case protocol.UserCreate.Form:
 		_, _, err = checkUserCreate(s.author(t), now, &protocol.UserCreateRequest{
 			UserCertificate: s.UserCertificate, DeviceCertificate: s.DeviceCertificate,
 			RedactedUserCertificate: s.RedactedUserCertificate, RedactedDeviceCertificate: s.RedactedDeviceCertificate,
 		})
-	case protocol.PKIEnrollmentAccept:
+	case protocol.PKIEnrollmentAccept.Form:
 		answer := certificate.PKIAnswer{DeviceID: s.Author, Profile: parsec.ProfileStandard}
 		payload, packErr := answer.Pack()
 		if packErr != nil {
@@ -88,32 +89,32 @@ func (s *certificateSet) check(t *testing.T, command *protocol.Command) (err err
 				RedactedUserCertificate: s.RedactedUserCertificate, RedactedDeviceCertificate: s.RedactedDeviceCertificate,
 			},
 		})
-	case protocol.DeviceCreate:
+	case protocol.DeviceCreate.Form:
 		_, err = checkDeviceCreate(s.author(t), now, &protocol.DeviceCreateRequest{
 			DeviceCertificate: s.DeviceCertificate, RedactedDeviceCertificate: s.RedactedDeviceCertificate,
 		})
-	case protocol.UserRevoke:
+	case protocol.UserRevoke.Form:
 		_, _, err = checkUserRevoke(s.author(t), now, &protocol.UserRevokeRequest{RevokedUserCertificate: s.RevokedUserCertificate})
-	case protocol.OrganizationBootstrap:
+	case protocol.OrganizationBootstrap.Form:
 		_, err = checkBootstrap(now, &protocol.OrganizationBootstrapRequest{
 			RootVerifyKey:   parsec.VerifyKey(s.RootVerifyKey),
 			UserCertificate: s.UserCertificate, DeviceCertificate: s.DeviceCertificate,
 			RedactedUserCertificate: s.RedactedUserCertificate, RedactedDeviceCertificate: s.RedactedDeviceCertificate,
 			SequesterAuthorityCertificate: s.SequesterAuthorityCertificate,
 		})
-	case protocol.OrganizationBootstrapV1:
+	case protocol.OrganizationBootstrapV1.Form:
 		_, err = checkBootstrapV1(now, &protocol.OrganizationBootstrapV1Request{
 			RootVerifyKey:   parsec.VerifyKey(s.RootVerifyKey),
 			UserCertificate: s.UserCertificate, DeviceCertificate: s.DeviceCertificate,
 			RedactedUserCertificate: s.RedactedUserCertificate, RedactedDeviceCertificate: s.RedactedDeviceCertificate,
 		})
-	case protocol.RealmCreate:
+	case protocol.RealmCreate.Form:
 		_, err = checkRealmCreate(s.author(t), now, &protocol.RealmCreateRequest{RoleCertificate: s.RoleCertificate})
-	case protocol.RealmUpdateRoles:
+	case protocol.RealmUpdateRoles.Form:
 		_, err = checkRealmUpdateRoles(s.author(t), now, &protocol.RealmUpdateRolesRequest{RoleCertificate: s.RoleCertificate})
-	case protocol.RealmUpdateArchiving:
+	case protocol.RealmUpdateArchiving.Form:
 		_, _, err = checkRealmUpdateArchiving(s.author(t), now, &protocol.RealmUpdateArchivingRequest{ArchivingCertificate: s.ArchivingCertificate})
-	case protocol.ShamirRecoverySetup: // Its sets have no clock.
+	case protocol.ShamirRecoverySetup.Form: // Its sets have no clock.
 		_, err = checkShamirSetup(s.author(t), certificateTestNow, &protocol.ShamirRecoverySetupData{Brief: s.Brief, Shares: s.Shares})
 	default:
 		t.Fatalf("no check of %s", command.Name)
@@ -122,7 +123,7 @@ func (s *certificateSet) check(t *testing.T, command *protocol.Command) (err err
 }
 
 // find gives the form of the command for a client.
-func (s *certificateSet) find(api parsec.APIVersion) (*protocol.Command, bool) {
+func (s *certificateSet) find(api parsec.APIVersion) (*rpc.Form, bool) {
 	if s.AuthorKey == "" {
 		return protocol.Find(s.Command, api, protocol.Anonymous)
 	}
@@ -149,11 +150,11 @@ func TestCertificateSets(t *testing.T) {
 				// Of the items of a wrong date, and of no other, the name tells so.
 				wrongDate := strings.Contains(set.Name, "_old") || strings.Contains(set.Name, "_early")
 				checkRefusal(t, command, api, set.check(t, command), set.Status, wrongDate)
-				if command == protocol.UserCreate {
+				if command == protocol.UserCreate.Form {
 					// Its rules are those of enrollments (docs/protocol/certificates.md §6).
-					checkRefusal(t, command, api, set.check(t, protocol.PKIEnrollmentAccept), set.Status, wrongDate)
+					checkRefusal(t, command, api, set.check(t, protocol.PKIEnrollmentAccept.Form), set.Status, wrongDate)
 				}
-				if set.Status == protocol.StatusBadTimestamp && command != protocol.RealmUpdateArchiving {
+				if set.Status == protocol.StatusBadTimestamp && command != protocol.RealmUpdateArchiving.Form {
 					before := parsec.APIVersion{Major: 2, Minor: 3}
 					checkRefusal(t, command, before, set.check(t, command), protocol.StatusInvalidCertification, true)
 				}
@@ -165,7 +166,7 @@ func TestCertificateSets(t *testing.T) {
 // checkRefusal compares what checks returned with the status that a client of
 // version api must get, StatusOK for nil, and its reason with the rule of
 // docs/protocol/commands.md §1.3.
-func checkRefusal(t *testing.T, command *protocol.Command, api parsec.APIVersion, err error, want protocol.Status, wrongDate bool) {
+func checkRefusal(t *testing.T, command *rpc.Form, api parsec.APIVersion, err error, want protocol.Status, wrongDate bool) {
 	t.Helper()
 	if err == nil {
 		if want != protocol.StatusOK {
@@ -227,20 +228,20 @@ func TestCertificateReasonNeverBlamesTheClock(t *testing.T) {
 	for _, item := range vectors.Load[struct {
 		Signed []signed `json:"signed"`
 	}](t, "certificates.json").Signed {
-		var command *protocol.Command
+		var command *rpc.Form
 		var err error
 		switch item.Name {
 		case "device_missing_timestamp":
-			command = protocol.DeviceCreate
+			command = protocol.DeviceCreate.Form
 			_, err = checkDeviceCreate(author, certificateTestNow, &protocol.DeviceCreateRequest{DeviceCertificate: item.Signed, RedactedDeviceCertificate: item.Signed})
 		case "revoked_missing_timestamp":
-			command = protocol.UserRevoke
+			command = protocol.UserRevoke.Form
 			_, _, err = checkUserRevoke(author, certificateTestNow, &protocol.UserRevokeRequest{RevokedUserCertificate: item.Signed})
 		case "role_missing_timestamp":
-			command = protocol.RealmCreate
+			command = protocol.RealmCreate.Form
 			_, err = checkRealmCreate(author, certificateTestNow, &protocol.RealmCreateRequest{RoleCertificate: item.Signed})
 		case "archiving_missing_timestamp":
-			command = protocol.RealmUpdateArchiving
+			command = protocol.RealmUpdateArchiving.Form
 			_, _, err = checkRealmUpdateArchiving(author, certificateTestNow, &protocol.RealmUpdateArchivingRequest{ArchivingCertificate: item.Signed})
 		default:
 			continue

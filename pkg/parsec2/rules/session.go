@@ -9,6 +9,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 )
 
 const (
@@ -75,7 +76,7 @@ type Invitee struct {
 }
 
 // MaySend tells whether the claimer may send a command, nil for what is none.
-func (i *Invitee) MaySend(command *protocol.Command) bool {
+func (i *Invitee) MaySend(command *rpc.Form) bool {
 	return !i.OwedOnly || command != nil && command.Abandoned
 }
 
