@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/addresses"
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/config"
@@ -101,7 +102,7 @@ func TestOrganizationFromNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, err := parsec.ParseOrganizationAddress(printed[1])
+	address, err := addresses.ParseOrganization(printed[1])
 	if err != nil || address.RootVerifyKey() != device.RootVerifyKey || printed[2] != device.ID.String() || printed[3] != keys {
 		t.Errorf("printed %q, %v", printed, err)
 	}

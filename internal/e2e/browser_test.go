@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/addresses"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -43,7 +44,7 @@ func TestBrowser(t *testing.T) {
 	b := &browser{world: w, ctx: tab}
 
 	target := b.follow(invitationLink)
-	address, err := parsec.ParseInvitationAddress(target)
+	address, err := addresses.ParseInvitation(target)
 	if err != nil || address != w.Address.InvitationAddress(alice.device.Organization, parsec.InvitationUser, token) {
 		t.Fatalf("the browser is sent to %s: %v", target, err)
 	}

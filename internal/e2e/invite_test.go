@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/addresses"
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
@@ -61,7 +62,7 @@ func (w *world) readInvitation(to string) parsec.InvitationAddress {
 		w.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	address, err := parsec.ParseInvitationAddress(response.Header.Get("Location"))
+	address, err := addresses.ParseInvitation(response.Header.Get("Location"))
 	if err != nil || response.StatusCode != http.StatusFound {
 		w.t.Fatalf("HTTP %d to %q: %v", response.StatusCode, response.Header.Get("Location"), err)
 	}

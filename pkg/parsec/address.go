@@ -41,17 +41,17 @@ func ParseServerAddress(text string) (ServerAddress, error) {
 	return server, nil
 }
 
-// Hostname is a DNS name in lower case, an IPv4 address, or an IPv6 address in
+// Hostname returns a DNS name in lower case, an IPv4 address, or an IPv6 address in
 // brackets.
 func (a ServerAddress) Hostname() string { return a.hostname }
 
-// Port is never 0, unless a is no address.
+// Port returns the port, 0 only when a is no address.
 func (a ServerAddress) Port() uint16 { return a.port }
 
-// TLS is false when the address has no_ssl=true.
+// TLS reports whether the address is without no_ssl=true.
 func (a ServerAddress) TLS() bool { return !a.clear }
 
-// String is the canonical form.
+// String returns the canonical form.
 func (a ServerAddress) String() string {
 	if a == (ServerAddress{}) {
 		return ""
@@ -59,11 +59,11 @@ func (a ServerAddress) String() string {
 	return a.print("", nil)
 }
 
-// HTTPRedirection is the form for e-mails, which the redirect route of the
+// HTTPRedirection returns the form for e-mails, which the redirect route of the
 // server turns back into a.
 func (a ServerAddress) HTTPRedirection() string { return a.printHTTP("", nil) }
 
-// HTTPOrigin is the scheme, host and port of the server's HTTP routes, such as
+// HTTPOrigin returns the scheme, host and port of the server's HTTP routes, such as
 // "https://example.com".
 func (a ServerAddress) HTTPOrigin() string {
 	if a.clear {
@@ -72,24 +72,24 @@ func (a ServerAddress) HTTPOrigin() string {
 	return "https://" + a.hostAndPort()
 }
 
-// MarshalText gives the canonical form.
+// MarshalText returns the canonical form.
 func (a ServerAddress) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// UnmarshalText is ParseServerAddress.
+// UnmarshalText reads what ParseServerAddress does.
 func (a *ServerAddress) UnmarshalText(text []byte) (err error) {
 	*a, err = ParseServerAddress(string(text))
 	return err
 }
 
-// print gives the parsec:// URL of an escaped path on this server.
-func (a ServerAddress) print(path string, parameters form) string {
+// print returns the parsec:// URL of an escaped path on this server.
+func (a ServerAddress) print(path string, parameters Parameters) string {
 	if a.clear {
-		parameters = append(form{{"no_ssl", "true"}}, parameters...)
+		parameters = append(Parameters{{"no_ssl", "true"}}, parameters...)
 	}
 	return addressPrefix + a.hostAndPort() + path + parameters.String()
 }
 
-func (a ServerAddress) printHTTP(path string, parameters form) string {
+func (a ServerAddress) printHTTP(path string, parameters Parameters) string {
 	return a.HTTPOrigin() + redirectRoute + path + parameters.String()
 }
 
@@ -109,7 +109,7 @@ func (a ServerAddress) defaultPort() uint16 {
 
 // splitAddress reads what all addresses have in common. The path is still
 // escaped. User information and fragment are ignored.
-func splitAddress(text string) (server ServerAddress, path string, parameters form, err error) {
+func splitAddress(text string) (server ServerAddress, path string, parameters Parameters, err error) {
 	text = strings.TrimSpace(text)
 	if strings.HasPrefix(text, parsec3Prefix) {
 		return ServerAddress{}, "", nil, errors.New("is an address of Parsec 3, another protocol; must start with `" + addressPrefix + "`")
@@ -124,7 +124,7 @@ func splitAddress(text string) (server ServerAddress, path string, parameters fo
 	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
 		authority, path = rest[:slash], rest[slash:]
 	}
-	parameters = parseForm(rawQuery)
+	parameters = parseParameters(rawQuery)
 	if server.clear, err = parseNoSSL(parameters); err != nil {
 		return ServerAddress{}, "", nil, err
 	}
@@ -143,8 +143,8 @@ func splitAddress(text string) (server ServerAddress, path string, parameters fo
 	return server, path, parameters, nil
 }
 
-func parseNoSSL(parameters form) (bool, error) {
-	value, found, err := parameters.one("no_ssl")
+func parseNoSSL(parameters Parameters) (bool, error) {
+	value, found, err := parameters.One("no_ssl")
 	if err != nil || !found {
 		return false, err
 	}
@@ -204,7 +204,7 @@ func isHostnameLabel(label string) bool {
 	})
 }
 
-// isNumber tells whether the last label of a host makes it an IPv4 address,
+// isNumber reports whether the last label of a host makes it an IPv4 address,
 // right or wrong, instead of a name.
 func isNumber(label string) bool {
 	if digits, found := strings.CutPrefix(strings.ToLower(label), "0x"); found {

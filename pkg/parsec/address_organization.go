@@ -7,238 +7,168 @@ import (
 	"strings"
 )
 
-// The values of the action parameter.
-const (
-	actionBootstrap           = "bootstrap_organization"
-	actionClaimUser           = "claim_user"
-	actionClaimDevice         = "claim_device"
-	actionClaimShamirRecovery = "claim_shamir_recovery"
-	actionPKIEnrollment       = "pki_enrollment"
-	actionFileLink            = "file_link"
-)
+// actionBootstrap is the action parameter of a BootstrapAddress.
+const actionBootstrap = "bootstrap_organization"
 
-// organizationLocation is what all addresses below share: an organization on a
-// server.
-type organizationLocation struct {
+// Location designates an organization on a server: what all addresses of
+// organizations have in common.
+type Location struct {
 	server       ServerAddress
 	organization OrganizationID
 }
 
-// Server is the address of the organization's server.
-func (l organizationLocation) Server() ServerAddress { return l.server }
+// Server returns the address of the organization's server.
+func (l Location) Server() ServerAddress { return l.server }
 
-// Organization is the organization designated.
-func (l organizationLocation) Organization() OrganizationID { return l.organization }
+// Organization returns the organization designated.
+func (l Location) Organization() OrganizationID { return l.organization }
 
-func (l organizationLocation) print(parameters form) string {
+// Print returns the parsec:// URL with these parameters.
+func (l Location) Print(parameters Parameters) string {
 	return l.server.print(l.path(), parameters)
 }
 
-func (l organizationLocation) printHTTP(parameters form) string {
+// PrintHTTP returns the form of Print for e-mails.
+func (l Location) PrintHTTP(parameters Parameters) string {
 	return l.server.printHTTP(l.path(), parameters)
 }
 
-func (l organizationLocation) path() string { return "/" + escapePath(l.organization.name) }
+func (l Location) path() string { return "/" + escapePath(l.organization.name) }
 
-func parseOrganizationLocation(text string) (organizationLocation, form, error) {
+// ParseLocation reads a parsec:// URL whose path is an organization, and
+// returns its parameters, which are not judged.
+func ParseLocation(text string) (Location, Parameters, error) {
 	server, path, parameters, err := splitAddress(text)
 	if err != nil {
-		return organizationLocation{}, nil, err
+		return Location{}, nil, err
 	}
 	name, err := url.PathUnescape(strings.TrimPrefix(path, "/"))
 	if err != nil {
-		return organizationLocation{}, nil, errors.New("path is not properly percent-encoded")
+		return Location{}, nil, errors.New("path is not properly percent-encoded")
 	}
 	organization, err := ParseOrganizationID(name)
 	if err != nil {
-		return organizationLocation{}, nil, fmt.Errorf("path is not an organization: %w", err)
+		return Location{}, nil, fmt.Errorf("path is not an organization: %w", err)
 	}
-	return organizationLocation{server, organization}, parameters, nil
+	return Location{server, organization}, parameters, nil
 }
 
-// parseActionAddress refuses the addresses of any other action.
-func parseActionAddress(text, action string) (organizationLocation, form, error) {
-	location, parameters, err := parseOrganizationLocation(text)
+// ParseAction reads what ParseLocation does, and refuses the addresses of any
+// other action.
+func ParseAction(text, action string) (Location, Parameters, error) {
+	location, parameters, err := ParseLocation(text)
 	if err != nil {
-		return organizationLocation{}, nil, err
+		return Location{}, nil, err
 	}
-	value, err := parameters.mandatory("action")
+	value, err := parameters.Mandatory("action")
 	if err != nil {
-		return organizationLocation{}, nil, err
+		return Location{}, nil, err
 	}
 	if value != action {
-		return organizationLocation{}, nil, errAction
+		return Location{}, nil, errors.New("invalid `action` param value")
 	}
 	return location, parameters, nil
 }
 
-var errAction = errors.New("invalid `action` param value")
-
 // OrganizationAddress designates a bootstrapped organization, with the root
 // verify key it is trusted by.
 type OrganizationAddress struct {
-	organizationLocation
+	Location
 	rootVerifyKey VerifyKey
 }
 
-// OrganizationAddress is the address of an organization of this server.
+// OrganizationAddress returns the address of an organization of this server.
 func (a ServerAddress) OrganizationAddress(organization OrganizationID, rootVerifyKey VerifyKey) OrganizationAddress {
-	return OrganizationAddress{organizationLocation{a, organization}, rootVerifyKey}
+	return OrganizationAddress{Location{a, organization}, rootVerifyKey}
 }
 
-// ParseOrganizationAddress reads a parsec:// URL with a rvk parameter.
-func ParseOrganizationAddress(text string) (OrganizationAddress, error) {
-	location, parameters, err := parseOrganizationLocation(text)
-	if err != nil {
-		return OrganizationAddress{}, err
-	}
-	key, err := parseRootVerifyKey(parameters)
-	if err != nil {
-		return OrganizationAddress{}, err
-	}
-	return OrganizationAddress{location, key}, nil
-}
-
-// RootVerifyKey is the key that signs the first certificates of the
+// RootVerifyKey returns the key that signs the first certificates of the
 // organization.
 func (a OrganizationAddress) RootVerifyKey() VerifyKey { return a.rootVerifyKey }
 
-// String is the canonical form.
-func (a OrganizationAddress) String() string { return a.print(a.parameters()) }
+// String returns the canonical form.
+func (a OrganizationAddress) String() string { return a.Print(a.parameters()) }
 
-// HTTPRedirection is the form for e-mails.
-func (a OrganizationAddress) HTTPRedirection() string { return a.printHTTP(a.parameters()) }
+// HTTPRedirection returns the form for e-mails.
+func (a OrganizationAddress) HTTPRedirection() string { return a.PrintHTTP(a.parameters()) }
 
-func (a OrganizationAddress) parameters() form { return form{{"rvk", a.rootVerifyKey.String()}} }
-
-func parseRootVerifyKey(parameters form) (VerifyKey, error) {
-	text, err := parameters.mandatory("rvk")
-	if err != nil {
-		return VerifyKey{}, err
-	}
-	key, err := ParseVerifyKey(text)
-	if err != nil {
-		return VerifyKey{}, errors.New("invalid `rvk` param value")
-	}
-	return key, nil
+func (a OrganizationAddress) parameters() Parameters {
+	return Parameters{{"rvk", a.rootVerifyKey.String()}}
 }
 
 // BootstrapAddress lets its bearer bootstrap an organization.
 type BootstrapAddress struct {
-	organizationLocation
+	Location
 	token string
 }
 
-// BootstrapAddress is the address to bootstrap an organization of this server
+// BootstrapAddress returns the address to bootstrap an organization of this server
 // with. token is any text in UTF-8; empty is the spontaneous bootstrap.
 func (a ServerAddress) BootstrapAddress(organization OrganizationID, token string) BootstrapAddress {
-	return BootstrapAddress{organizationLocation{a, organization}, token}
+	return BootstrapAddress{Location{a, organization}, token}
 }
 
 // ParseBootstrapAddress reads a parsec:// URL whose action is
 // bootstrap_organization. No token is an empty token.
 func ParseBootstrapAddress(text string) (BootstrapAddress, error) {
-	location, parameters, err := parseActionAddress(text, actionBootstrap)
+	location, parameters, err := ParseAction(text, actionBootstrap)
 	if err != nil {
 		return BootstrapAddress{}, err
 	}
-	token, _, err := parameters.one("token")
+	token, _, err := parameters.One("token")
 	if err != nil {
 		return BootstrapAddress{}, err
 	}
 	return BootstrapAddress{location, token}, nil
 }
 
-// Token is empty for a spontaneous bootstrap.
+// Token returns the token, empty for a spontaneous bootstrap.
 func (a BootstrapAddress) Token() string { return a.token }
 
-// String is the canonical form.
-func (a BootstrapAddress) String() string { return a.print(a.parameters()) }
+// String returns the canonical form.
+func (a BootstrapAddress) String() string { return a.Print(a.parameters()) }
 
-// HTTPRedirection is the form for e-mails.
-func (a BootstrapAddress) HTTPRedirection() string { return a.printHTTP(a.parameters()) }
+// HTTPRedirection returns the form for e-mails.
+func (a BootstrapAddress) HTTPRedirection() string { return a.PrintHTTP(a.parameters()) }
 
-func (a BootstrapAddress) parameters() form {
-	parameters := form{{"action", actionBootstrap}}
+func (a BootstrapAddress) parameters() Parameters {
+	parameters := Parameters{{"action", actionBootstrap}}
 	if a.token != "" {
-		parameters = append(parameters, parameter{"token", a.token})
+		parameters = parameters.With("token", a.token)
 	}
 	return parameters
 }
 
 // InvitationAddress lets its bearer claim an invitation (API 2 and 3).
 type InvitationAddress struct {
-	organizationLocation
+	Location
 	invitation InvitationType
 	token      InvitationToken
 }
 
 var invitationActions = map[InvitationType]string{
-	InvitationUser:           actionClaimUser,
-	InvitationDevice:         actionClaimDevice,
-	InvitationShamirRecovery: actionClaimShamirRecovery,
+	InvitationUser:           "claim_user",
+	InvitationDevice:         "claim_device",
+	InvitationShamirRecovery: "claim_shamir_recovery",
 }
 
-// InvitationAddress is the address of an invitation of this server.
+// InvitationAddress returns the address of an invitation of this server.
 func (a ServerAddress) InvitationAddress(organization OrganizationID, invitation InvitationType, token InvitationToken) InvitationAddress {
-	return InvitationAddress{organizationLocation{a, organization}, invitation, token}
+	return InvitationAddress{Location{a, organization}, invitation, token}
 }
 
-// ParseInvitationAddress reads a parsec:// URL whose action is claim_user,
-// claim_device or claim_shamir_recovery and whose token is an UUID.
-func ParseInvitationAddress(text string) (InvitationAddress, error) {
-	location, parameters, err := parseOrganizationLocation(text)
-	if err != nil {
-		return InvitationAddress{}, err
-	}
-	action, err := parameters.mandatory("action")
-	if err != nil {
-		return InvitationAddress{}, err
-	}
-	invitation, err := invitationOf(action)
-	if err != nil {
-		return InvitationAddress{}, err
-	}
-	token, err := parseUUIDParameter(parameters, "token")
-	if err != nil {
-		return InvitationAddress{}, err
-	}
-	return InvitationAddress{location, invitation, InvitationToken(token)}, nil
-}
-
-func invitationOf(action string) (InvitationType, error) {
-	for invitation, known := range invitationActions {
-		if action == known {
-			return invitation, nil
-		}
-	}
-	return "", errAction
-}
-
-// Type is who the invitation is for.
+// Type returns who the invitation is for.
 func (a InvitationAddress) Type() InvitationType { return a.invitation }
 
-// Token identifies the invitation.
+// Token returns what identifies the invitation.
 func (a InvitationAddress) Token() InvitationToken { return a.token }
 
-// String is the canonical form.
-func (a InvitationAddress) String() string { return a.print(a.parameters()) }
+// String returns the canonical form.
+func (a InvitationAddress) String() string { return a.Print(a.parameters()) }
 
-// HTTPRedirection is the form for e-mails.
-func (a InvitationAddress) HTTPRedirection() string { return a.printHTTP(a.parameters()) }
+// HTTPRedirection returns the form for e-mails.
+func (a InvitationAddress) HTTPRedirection() string { return a.PrintHTTP(a.parameters()) }
 
-func (a InvitationAddress) parameters() form {
-	return form{{"action", invitationActions[a.invitation]}, {"token", UUID(a.token).Hex()}}
-}
-
-func parseUUIDParameter(parameters form, name string) (UUID, error) {
-	text, err := parameters.mandatory(name)
-	if err != nil {
-		return UUID{}, err
-	}
-	value, err := ParseUUID(text)
-	if err != nil {
-		return UUID{}, fmt.Errorf("invalid `%s` param value", name)
-	}
-	return value, nil
+func (a InvitationAddress) parameters() Parameters {
+	return Parameters{{"action", invitationActions[a.invitation]}, {"token", UUID(a.token).Hex()}}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/internal/testkit/addresses"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
 )
@@ -61,13 +62,13 @@ func asAddress[T address](parse func(string) (T, error)) func(string) (address, 
 
 var addressParsers = map[string]func(string) (address, error){
 	"backend":         asAddress(parsec.ParseServerAddress),
-	"organization":    asAddress(parsec.ParseOrganizationAddress),
+	"organization":    asAddress(addresses.ParseOrganization),
 	"bootstrap":       asAddress(parsec.ParseBootstrapAddress),
-	"invitation":      asAddress(parsec.ParseInvitationAddress),
-	"file_link":       asAddress(parsec.ParseFileLinkAddress),
-	"pki":             asAddress(parsec.ParsePKIEnrollmentAddress),
-	"claim_user_v1":   asAddress(parsec.ParseUserClaimAddress),
-	"claim_device_v1": asAddress(parsec.ParseDeviceClaimAddress),
+	"invitation":      asAddress(addresses.ParseInvitation),
+	"file_link":       asAddress(addresses.ParseFileLink),
+	"pki":             asAddress(addresses.ParsePKIEnrollment),
+	"claim_user_v1":   asAddress(addresses.ParseUserClaim),
+	"claim_device_v1": asAddress(addresses.ParseDeviceClaim),
 }
 
 // fieldsOf reads everything an address says through its accessors.
@@ -93,15 +94,15 @@ func fieldsOf(value address) addressFields {
 	case parsec.InvitationAddress:
 		fields.Token = parsec.UUID(value.Token()).Hex()
 		fields.InvitationType = string(value.Type())
-	case parsec.FileLinkAddress:
+	case addresses.FileLink:
 		fields.WorkspaceID = parsec.UUID(value.Workspace()).Hex()
 		fields.EncryptedPath = value.EncryptedPath()
 		if timestamp := value.EncryptedTimestamp(); len(timestamp) != 0 {
 			fields.EncryptedTimestamp = timestamp
 		}
-	case parsec.UserClaimAddress:
+	case addresses.UserClaim:
 		fields.UserID = value.User().String()
-	case parsec.DeviceClaimAddress:
+	case addresses.DeviceClaim:
 		fields.DeviceID = value.Device().String()
 	}
 	return fields

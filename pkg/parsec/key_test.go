@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/internal/testkit/addresses"
 	"parsec-server/pkg/parsec"
 )
 
@@ -16,7 +17,7 @@ func TestVerifyKeyText(t *testing.T) {
 			t.Errorf("printed %s, want %s", key, item.Encoded)
 		}
 		for _, text := range []string{item.Encoded, strings.ReplaceAll(item.Encoded, "s", "=")} {
-			if parsed, err := parsec.ParseVerifyKey(text); err != nil || parsed != key {
+			if parsed, err := addresses.ParseVerifyKey(text); err != nil || parsed != key {
 				t.Errorf("%s gives %v with error %v", text, parsed, err)
 			}
 		}
@@ -42,7 +43,7 @@ func TestVerifyKeyTextRefused(t *testing.T) {
 		body[1:] + "1ssss",       // Outside of the alphabet.
 		strings.Repeat("A", 104), // 65 bytes.
 	} {
-		if key, err := parsec.ParseVerifyKey(text); err == nil || key != (parsec.VerifyKey{}) {
+		if key, err := addresses.ParseVerifyKey(text); err == nil || key != (parsec.VerifyKey{}) {
 			t.Errorf("%q gives %v with error %v", text, key, err)
 		}
 	}

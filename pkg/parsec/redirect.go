@@ -9,7 +9,7 @@ import (
 // has an http(s):// form.
 const redirectRoute = "/redirect"
 
-// RedirectTarget is the parsec:// URL to which the server at address a sends
+// RedirectTarget returns the parsec:// URL to which the server at address a sends
 // the browser that asked for requestPath and rawQuery
 // (docs/protocol/transport.md §9.1). requestPath is decoded, like the Path of
 // an url.URL, and begins with "/redirect". ok is false when nothing follows.
@@ -21,15 +21,15 @@ func (a ServerAddress) RedirectTarget(requestPath, rawQuery string) (location st
 	if !found || path == "" {
 		return "", false
 	}
-	parameters := groupByName(parseForm(rawQuery))
+	parameters := groupByName(parseParameters(rawQuery))
 	if a.clear {
-		parameters = append(parameters, parameter{"no_ssl", "true"})
+		parameters = parameters.With("no_ssl", "true")
 	}
 	path = "/" + strings.ToValidUTF8(path, "\uFFFD")
 	return addressPrefix + a.hostAndPort() + escapePath(path) + parameters.String(), true
 }
 
-// FromRedirection gives the parsec:// form of an address that is in the HTTP
+// FromRedirection returns the parsec:// form of an address that is in the HTTP
 // form of e-mails (docs/protocol/transport.md §11), and any other text as it is.
 func FromRedirection(text string) string {
 	text = strings.TrimSpace(text)
@@ -39,31 +39,31 @@ func FromRedirection(text string) string {
 		return text
 	}
 	path, query, _ := strings.Cut(target, "?")
-	parameters := groupByName(parseForm(query))
+	parameters := groupByName(parseParameters(query))
 	if scheme == "http" {
-		parameters = append(form{{"no_ssl", "true"}}, parameters...)
+		parameters = append(Parameters{{"no_ssl", "true"}}, parameters...)
 	}
 	return addressPrefix + host + "/" + path + parameters.String()
 }
 
 // groupByName brings repeated parameters together, in order of first
 // appearance, without no_ssl.
-func groupByName(parameters form) form {
+func groupByName(parameters Parameters) Parameters {
 	var names []string
 	values := make(map[string][]string, len(parameters))
 	for _, parameter := range parameters {
-		if parameter.name == "no_ssl" {
+		if parameter.Name == "no_ssl" {
 			continue
 		}
-		if values[parameter.name] == nil {
-			names = append(names, parameter.name)
+		if values[parameter.Name] == nil {
+			names = append(names, parameter.Name)
 		}
-		values[parameter.name] = append(values[parameter.name], parameter.value)
+		values[parameter.Name] = append(values[parameter.Name], parameter.Value)
 	}
-	grouped := make(form, 0, len(parameters)+1)
+	grouped := make(Parameters, 0, len(parameters)+1)
 	for _, name := range names {
 		for _, value := range values[name] {
-			grouped = append(grouped, parameter{name, value})
+			grouped = grouped.With(name, value)
 		}
 	}
 	return grouped

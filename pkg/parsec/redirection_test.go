@@ -3,6 +3,7 @@ package parsec_test
 import (
 	"testing"
 
+	"parsec-server/internal/testkit/addresses"
 	"parsec-server/pkg/parsec"
 )
 
@@ -45,7 +46,7 @@ func TestAddressesOfParsec3(t *testing.T) {
 		for name, parse := range map[string]func(string) error{
 			"server":     func(text string) error { _, err := parsec.ParseServerAddress(text); return err },
 			"bootstrap":  func(text string) error { _, err := parsec.ParseBootstrapAddress(text); return err },
-			"invitation": func(text string) error { _, err := parsec.ParseInvitationAddress(text); return err },
+			"invitation": func(text string) error { _, err := addresses.ParseInvitation(text); return err },
 		} {
 			err := parse(text)
 			if want := "is an address of Parsec 3, another protocol; must start with `parsec://`"; err == nil || err.Error() != want {
