@@ -18,17 +18,6 @@ type User struct {
 	Profile     parsec.UserProfile
 }
 
-// Device is a device_certificate; the owner is in the device id. In its
-// redacted form it has no label.
-type Device struct {
-	// Author is zero when the root key signs.
-	Author      parsec.DeviceID    `wire:"author,nullable"`
-	Timestamp   parsec.DateTime    `wire:"timestamp"`
-	DeviceID    parsec.DeviceID    `wire:"device_id"`
-	DeviceLabel parsec.DeviceLabel `wire:"device_label,nullable,optional"`
-	VerifyKey   parsec.VerifyKey   `wire:"verify_key"`
-}
-
 // RevokedUser is a revoked_user_certificate.
 type RevokedUser struct {
 	Author    parsec.DeviceID `wire:"author"`
@@ -42,12 +31,6 @@ func LoadUser(signed []byte, key parsec.VerifyKey, author parsec.DeviceID) (User
 	return load[User](signed, key, author)
 }
 
-// LoadDevice reads a certificate that author, zero for the root key, signed
-// with key. Errors wrap a Failure.
-func LoadDevice(signed []byte, key parsec.VerifyKey, author parsec.DeviceID) (Device, error) {
-	return load[Device](signed, key, author)
-}
-
 // LoadRevokedUser reads a certificate that author signed with key. Errors wrap
 // a Failure.
 func LoadRevokedUser(signed []byte, key parsec.VerifyKey, author parsec.DeviceID) (RevokedUser, error) {
@@ -58,10 +41,6 @@ func LoadRevokedUser(signed []byte, key parsec.VerifyKey, author parsec.DeviceID
 // are not valid.
 func (u User) Sign(key ed25519.PrivateKey) ([]byte, error) { return sign(&u, key) }
 
-// Sign makes the certificate with the key of d.Author. It fails on fields that
-// are not valid.
-func (d Device) Sign(key ed25519.PrivateKey) ([]byte, error) { return sign(&d, key) }
-
 // Sign makes the certificate with the key of r.Author. It fails on fields that
 // are not valid.
 func (r RevokedUser) Sign(key ed25519.PrivateKey) ([]byte, error) { return sign(&r, key) }
@@ -70,12 +49,6 @@ func (r RevokedUser) Sign(key ed25519.PrivateKey) ([]byte, error) { return sign(
 func (u User) Redacted() User {
 	u.HumanHandle = parsec.HumanHandle{}
 	return u
-}
-
-// Redacted is the form for those who must not learn people's devices.
-func (d Device) Redacted() Device {
-	d.DeviceLabel = parsec.DeviceLabel{}
-	return d
 }
 
 // userFields is a User on the wire.
@@ -93,7 +66,8 @@ type userFields struct {
 // the wire.
 const absentProfile parsec.UserProfile = "absent"
 
-func (*User) name() string              { return "user_certificate" }
+func (*User) name() string { return "user_certificate" }
+
 func (u *User) author() parsec.DeviceID { return u.Author }
 
 func (u *User) fields() any {
@@ -124,12 +98,10 @@ func (u *User) decode(encoded []byte) error {
 	return nil
 }
 
-func (*Device) name() string                  { return "device_certificate" }
-func (d *Device) author() parsec.DeviceID     { return d.Author }
-func (d *Device) fields() any                 { return d }
-func (d *Device) decode(encoded []byte) error { return unmarshal(encoded, d) }
+func (*RevokedUser) name() string { return "revoked_user_certificate" }
 
-func (*RevokedUser) name() string                  { return "revoked_user_certificate" }
-func (r *RevokedUser) author() parsec.DeviceID     { return r.Author }
-func (r *RevokedUser) fields() any                 { return r }
+func (r *RevokedUser) author() parsec.DeviceID { return r.Author }
+
+func (r *RevokedUser) fields() any { return r }
+
 func (r *RevokedUser) decode(encoded []byte) error { return unmarshal(encoded, r) }

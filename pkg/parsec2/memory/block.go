@@ -7,10 +7,10 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// NewUploadToken implements rules.Store.
+// NewUploadToken implements rules.BlockUploads.
 func (s *Store) NewUploadToken() parsec.UUID { return parsec.NewUUID() }
 
-// ReserveBlock implements rules.Store.
+// ReserveBlock implements rules.BlockUploads.
 func (s *Store) ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload rules.BlockUpload, now parsec.DateTime) (rules.BlockReservation, error) {
 	if err := ctx.Err(); err != nil {
 		return rules.BlockReservation{}, err
@@ -31,7 +31,7 @@ func (s *Store) ReserveBlock(ctx context.Context, organization parsec.Organizati
 	return facts, nil
 }
 
-// ReleaseBlock implements rules.Store.
+// ReleaseBlock implements rules.BlockUploads.
 func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.Organizati
 	return nil
 }
 
-// Block implements rules.VlobReader.
+// Block implements rules.BlockReader.
 func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.BlockID) (*rules.Realm, *rules.Block, bool, error) {
 	o, err := s.read(ctx, organization)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, u
 	return r, &block, true, nil
 }
 
-// Block implements rules.VlobTx.
+// Block implements rules.BlockTx.
 func (t *tx) Block() (exists bool, upload *rules.BlockUpload) {
 	_, exists = t.organization.blocks[t.scope.Block]
 	if under, found := t.organization.uploads[t.scope.Block]; found {
@@ -72,7 +72,7 @@ func (t *tx) Block() (exists bool, upload *rules.BlockUpload) {
 	return exists, upload
 }
 
-// CreateBlock implements rules.VlobTx.
+// CreateBlock implements rules.BlockTx.
 func (t *tx) CreateBlock(block rules.Block) {
 	_, exists := t.organization.blocks[block.ID]
 	allowed := t.scope.By == rules.RealmData && t.realm != nil && block.Realm == t.scope.Realm &&

@@ -7,7 +7,7 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// FindUsers implements rules.UserReader. It scans the users.
+// FindUsers implements rules.FindReader. It scans the users.
 func (s *Store) FindUsers(ctx context.Context, organization parsec.OrganizationID, query rules.UserQuery) ([]rules.User, uint64, error) {
 	o, err := s.read(ctx, organization)
 	if err != nil {

@@ -47,28 +47,7 @@ func (o *organization) copyInvitation(token parsec.InvitationToken) (*rules.Invi
 	return &facts, true
 }
 
-// copyConduit shares only bytes with the conduit.
-func (o *organization) copyConduit(key rules.ConduitKey) (*rules.Conduit, bool) {
-	stored, found := o.invitations[key.Token]
-	if !found {
-		return nil, false
-	}
-	conduit, found := stored.conduits[key.Greeter]
-	if !found {
-		return nil, false
-	}
-	return new(*conduit), true
-}
-
-func (o *organization) copyInvitationV1(invitee rules.InviteeV1) (*rules.InvitationV1, bool) {
-	invitation, found := o.invitationsV1[invitee]
-	if !found {
-		return nil, false
-	}
-	return &invitation, true
-}
-
-// Invitation implements rules.OrganizationReader.
+// Invitation implements rules.InviteReader.
 func (s *Store) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (rules.InvitationFacts, error) {
 	o, err := s.read(ctx, organization)
 	if err != nil {
@@ -88,7 +67,7 @@ func (o *organization) invitationFacts(token parsec.InvitationToken) rules.Invit
 	return facts
 }
 
-// Invitations implements rules.OrganizationReader.
+// Invitations implements rules.InviteReader.
 func (s *Store) Invitations(ctx context.Context, organization parsec.OrganizationID, greeter parsec.UserID, now parsec.DateTime) ([]rules.PendingInvitation, error) {
 	o, err := s.read(ctx, organization)
 	if err != nil {
@@ -111,7 +90,7 @@ func compareInvitations(a, b *rules.Invitation) int {
 	return cmp.Or(cmp.Compare(a.CreatedOn, b.CreatedOn), bytes.Compare(a.Token[:], b.Token[:]))
 }
 
-// LapsedPresences implements rules.OrganizationReader.
+// LapsedPresences implements rules.InviteReader.
 func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]rules.LapsedPresence, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -128,7 +107,7 @@ func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]rul
 	return lapsed, nil
 }
 
-// RenewPresences implements rules.Store.
+// RenewPresences implements rules.Presences.
 func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -138,22 +117,6 @@ func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, u
 			if _, found := stored.presences[connection]; found {
 				stored.presences[connection] = until
 			}
-		}
-	})
-	return nil
-}
-
-// ForgetConduits implements rules.Store.
-func (s *Store) ForgetConduits(ctx context.Context, deleted parsec.DateTime) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.eachInvitation(func(_ parsec.OrganizationID, _ parsec.InvitationToken, stored *invitation) {
-		if on := stored.facts.DeletedOn; on == nil || *on > deleted {
-			return
-		}
-		for _, conduit := range stored.conduits {
-			conduit.Halves = [2]rules.Half{}
 		}
 	})
 	return nil
@@ -173,67 +136,9 @@ func (s *Store) eachInvitation(visit func(parsec.OrganizationID, parsec.Invitati
 	}
 }
 
-// TakeHeard implements rules.Store.
-func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationID, key rules.ConduitKey, side rules.Side, exchange uint64) (rules.ConduitFacts, error) {
-	if err := ctx.Err(); err != nil {
-		return rules.ConduitFacts{}, err
-	}
-	o, found := s.lookup(organization)
-	if !found {
-		return rules.ConduitFacts{}, nil
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	facts := rules.ConduitFacts{InvitationFacts: o.invitationFacts(key.Token)}
-	facts.Conduit, found = o.copyConduit(key)
-	if found && facts.Conduit.Ended(side, exchange) {
-		half := &o.invitations[key.Token].conduits[key.Greeter].Halves[side]
-		half.Heard, half.Taken = nil, half.Heard
-	}
-	return facts, nil
-}
-
-// InvitationV1 implements rules.OrganizationReader.
-func (s *Store) InvitationV1(ctx context.Context, organization parsec.OrganizationID, invitee rules.InviteeV1) (rules.InvitationV1Facts, error) {
-	o, err := s.read(ctx, organization)
-	if err != nil {
-		return rules.InvitationV1Facts{}, err
-	}
-	defer o.mu.RUnlock()
-	var facts rules.InvitationV1Facts
-	facts.Invitation, _ = o.copyInvitationV1(invitee)
-	if invitee.Device != (parsec.DeviceID{}) {
-		_, facts.InviteeExists = o.devices[invitee.Device]
-	} else {
-		_, facts.InviteeExists = o.users[invitee.User]
-	}
-	return facts, nil
-}
-
-// InvitationV1 implements rules.InviteTx.
-func (t *tx) InvitationV1(_ context.Context, invitee rules.InviteeV1) (*rules.InvitationV1, bool, error) {
-	invitation, found := t.organization.copyInvitationV1(invitee)
-	return invitation, found, nil
-}
-
-// PutInvitationV1 implements rules.InviteTx.
-func (t *tx) PutInvitationV1(invitee rules.InviteeV1, invitation rules.InvitationV1) {
-	t.queue("PutInvitationV1", true, func() { t.organization.invitationsV1[invitee] = invitation })
-}
-
-// DeleteInvitationV1 implements rules.InviteTx.
-func (t *tx) DeleteInvitationV1(invitee rules.InviteeV1) {
-	t.queue("DeleteInvitationV1", true, func() { delete(t.organization.invitationsV1, invitee) })
-}
-
 // Invitation implements rules.InviteTx.
 func (t *tx) Invitation() (*rules.Invitation, bool) {
 	return t.organization.copyInvitation(t.scope.Invitation)
-}
-
-// Conduit implements rules.InviteTx.
-func (t *tx) Conduit() (*rules.Conduit, bool) {
-	return t.organization.copyConduit(rules.ConduitKey{Token: t.scope.Invitation, Greeter: t.scope.Greeter})
 }
 
 // PendingInvitation implements rules.InviteTx.
@@ -273,29 +178,6 @@ func (t *tx) PutInvitation(facts rules.Invitation) {
 			t.organization.invitations[facts.Token] = stored
 		}
 		stored.facts = facts
-	})
-}
-
-// PutConduit implements rules.InviteTx.
-func (t *tx) PutConduit(conduit rules.Conduit) {
-	for i, half := range conduit.Halves {
-		conduit.Halves[i] = rules.Half{
-			Said: bytes.Clone(half.Said), Heard: bytes.Clone(half.Heard), Taken: bytes.Clone(half.Taken), Speaker: half.Speaker,
-		}
-	}
-	_, found := t.Conduit()
-	t.queue("PutConduit", found, func() { *t.organization.invitations[t.scope.Invitation].conduits[t.scope.Greeter] = conduit })
-}
-
-// MarkReceived implements rules.InviteTx.
-func (t *tx) MarkReceived(connection parsec.UUID) {
-	stored, found := t.organization.invitations[t.scope.Invitation]
-	t.queue("MarkReceived", found, func() {
-		for _, conduit := range stored.conduits {
-			if conduit.Halves[rules.ClaimerSide].Speaker == connection {
-				conduit.Received = true
-			}
-		}
 	})
 }
 

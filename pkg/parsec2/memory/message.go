@@ -10,7 +10,7 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// Messages implements rules.UserReader.
+// Messages implements rules.MessageReader.
 func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, most uint64) (messages []rules.Message, left bool, err error) {
 	o, err := s.read(ctx, organization)
 	if err != nil {

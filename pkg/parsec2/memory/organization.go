@@ -3,7 +3,6 @@ package memory
 import (
 	"bytes"
 	"context"
-	"slices"
 	"sync"
 
 	"parsec-server/pkg/parsec"
@@ -76,15 +75,6 @@ func copyOrganization(o *rules.Organization) *rules.Organization {
 	return &value
 }
 
-// copyServices shares only bytes with the list.
-func copyServices(services []rules.SequesterService) []rules.SequesterService {
-	list := slices.Clone(services)
-	for i := range list {
-		list[i].DisabledOn = copyOf(list[i].DisabledOn)
-	}
-	return list
-}
-
 // Organization implements rules.OrganizationReader.
 func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*rules.Organization, bool, error) {
 	o, err := s.read(ctx, id)
@@ -95,7 +85,7 @@ func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*ru
 	return copyOrganization(o.facts), o.facts != nil, nil
 }
 
-// OrganizationStatistics implements rules.OrganizationReader.
+// OrganizationStatistics implements rules.StatisticsReader.
 func (s *Store) OrganizationStatistics(ctx context.Context, id parsec.OrganizationID) (rules.Statistics, error) {
 	o, err := s.read(ctx, id)
 	if err != nil {
@@ -103,16 +93,6 @@ func (s *Store) OrganizationStatistics(ctx context.Context, id parsec.Organizati
 	}
 	defer o.mu.RUnlock()
 	return o.statistics(nil), nil
-}
-
-// SequesterServices implements rules.OrganizationReader.
-func (s *Store) SequesterServices(ctx context.Context, organization parsec.OrganizationID) ([]rules.SequesterService, error) {
-	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, err
-	}
-	defer o.mu.RUnlock()
-	return copyServices(o.services), nil
 }
 
 // Organization implements rules.OrganizationTx.
@@ -127,24 +107,4 @@ func (t *tx) PutOrganization(organization rules.Organization) {
 	value.SequesterVerifyKeyDER = bytes.Clone(value.SequesterVerifyKeyDER)
 	allowed := t.scope.LockOrganization && value.ID == t.scope.Organization
 	t.queue("PutOrganization", allowed, func() { t.organization.facts = value })
-}
-
-// SequesterServices implements rules.OrganizationTx.
-func (t *tx) SequesterServices(context.Context) ([]rules.SequesterService, error) {
-	return copyServices(t.organization.services), nil
-}
-
-// PutSequesterService implements rules.OrganizationTx.
-func (t *tx) PutSequesterService(service rules.SequesterService) {
-	service.Certificate = bytes.Clone(service.Certificate)
-	service.DisabledOn = copyOf(service.DisabledOn)
-	t.queue("PutSequesterService", t.scope.LockOrganization, func() {
-		services := &t.organization.services
-		i := slices.IndexFunc(*services, func(s rules.SequesterService) bool { return s.ID == service.ID })
-		if i < 0 {
-			*services = append(*services, service)
-			return
-		}
-		(*services)[i] = service
-	})
 }

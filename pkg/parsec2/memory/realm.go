@@ -87,24 +87,6 @@ func (s *Store) RoleCertificates(ctx context.Context, organization parsec.Organi
 	return facts, slices.Clone(r.roles), true, nil
 }
 
-// RoleChanges implements rules.RealmReader.
-func (s *Store) RoleChanges(ctx context.Context, organization parsec.OrganizationID) ([]rules.RoleCertificate, error) {
-	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, err
-	}
-	defer o.mu.RUnlock()
-	var changes []rules.RoleCertificate
-	for _, r := range o.realms {
-		for _, change := range r.roles {
-			change.Certificate = nil
-			changes = append(changes, change)
-		}
-	}
-	slices.SortStableFunc(changes, func(a, b rules.RoleCertificate) int { return cmp.Compare(a.CertifiedOn, b.CertifiedOn) })
-	return changes, nil
-}
-
 // RealmsOf implements rules.RealmReader.
 func (s *Store) RealmsOf(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) ([]rules.Realm, error) {
 	o, err := s.read(ctx, organization)

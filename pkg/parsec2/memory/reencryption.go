@@ -31,7 +31,7 @@ func (r *realm) unsaved(v *vlob, number uint32) *version {
 	return stored
 }
 
-// ReencryptionBatch implements rules.RealmReader.
+// ReencryptionBatch implements rules.ReencryptionReader.
 func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection rules.BatchSelection) (*rules.Realm, []protocol.ReencryptionItem, bool, error) {
 	o, err := s.read(ctx, organization)
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.Organ
 	return facts, batch, true, nil
 }
 
-// StartMaintenance implements rules.RealmTx.
+// StartMaintenance implements rules.ReencryptionTx.
 func (t *tx) StartMaintenance(maintenance rules.Maintenance) {
 	t.queueOnRealm("StartMaintenance", func(r *realm) {
 		r.facts.Maintenance = maintenance
@@ -73,7 +73,7 @@ func (t *tx) StartMaintenance(maintenance rules.Maintenance) {
 	})
 }
 
-// FinishMaintenance implements rules.RealmTx. The versions saved replace
+// FinishMaintenance implements rules.ReencryptionTx. The versions saved replace
 // the previous ones.
 func (t *tx) FinishMaintenance() {
 	t.queueOnRealm("FinishMaintenance", func(r *realm) {
@@ -88,7 +88,7 @@ func (t *tx) FinishMaintenance() {
 	})
 }
 
-// ReencryptionProgress implements rules.RealmTx.
+// ReencryptionProgress implements rules.ReencryptionTx.
 func (t *tx) ReencryptionProgress(context.Context) (total, done uint64, err error) {
 	if t.realm == nil {
 		return 0, 0, nil
@@ -96,7 +96,7 @@ func (t *tx) ReencryptionProgress(context.Context) (total, done uint64, err erro
 	return t.realm.reencryption.total, t.realm.reencryption.done, nil
 }
 
-// SaveReencrypted implements rules.RealmTx.
+// SaveReencrypted implements rules.ReencryptionTx.
 func (t *tx) SaveReencrypted(_ context.Context, items []protocol.ReencryptionItem) (total, done uint64, err error) {
 	r := t.realm
 	if !t.allow("SaveReencrypted", t.scope.By == rules.RealmExclusive && r != nil) {

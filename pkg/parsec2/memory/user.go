@@ -49,21 +49,6 @@ func (o *organization) change(id parsec.UserID, apply func(*rules.User)) {
 	o.tally.count(user, 1)
 }
 
-// Authentication implements rules.UserReader.
-func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec.DeviceID) (rules.AuthenticationFacts, error) {
-	o, err := s.read(ctx, organization)
-	if err != nil {
-		return rules.AuthenticationFacts{}, err
-	}
-	defer o.mu.RUnlock()
-	user, _ := o.copyUser(device.User())
-	return rules.AuthenticationFacts{
-		Organization: copyOrganization(o.facts),
-		Device:       copyOf(o.devices[device]),
-		User:         user,
-	}, nil
-}
-
 // UserAndDevices implements rules.UserReader.
 func (s *Store) UserAndDevices(ctx context.Context, organization parsec.OrganizationID, id parsec.UserID) (rules.UserFacts, bool, error) {
 	o, err := s.read(ctx, organization)
@@ -139,12 +124,6 @@ func (t *tx) UserByEmail(_ context.Context, email string) (*rules.User, bool, er
 	return user, found, nil
 }
 
-// Device implements rules.UserTx.
-func (t *tx) Device(_ context.Context, id parsec.DeviceID) (*rules.Device, bool, error) {
-	device, found := t.organization.devices[id]
-	return copyOf(device), found, nil
-}
-
 // HumanTaken implements rules.UserTx.
 func (t *tx) HumanTaken(_ context.Context, email string) (bool, error) {
 	_, taken := t.organization.humans[email]
@@ -171,18 +150,6 @@ func (t *tx) CreateUser(user rules.User) {
 		if user.HumanHandle != (parsec.HumanHandle{}) {
 			t.organization.humans[user.HumanHandle.Email()] = user.ID
 		}
-	})
-}
-
-// CreateDevice implements rules.UserTx.
-func (t *tx) CreateDevice(device rules.Device) {
-	device.Certificate = bytes.Clone(device.Certificate)
-	device.RedactedCertificate = bytes.Clone(device.RedactedCertificate)
-	_, exists := t.organization.devices[device.ID]
-	t.queue("CreateDevice", t.scope.LockOrganization && !exists, func() {
-		owner := device.ID.User()
-		t.organization.devices[device.ID] = &device
-		t.organization.devicesOf[owner] = append(t.organization.devicesOf[owner], &device)
 	})
 }
 

@@ -29,10 +29,10 @@ LEFT JOIN realm r ON r.organization = o.id AND r.realm_id = $3
 LEFT JOIN block b ON b.organization = o.id AND b.block_id = $4 AND b.upload_token IS NULL` + joinMember + `
 WHERE o.organization_id = $1`
 
-// NewUploadToken implements rules.Store.
+// NewUploadToken implements rules.BlockUploads.
 func (s *Store) NewUploadToken() parsec.UUID { return s.instance.token() }
 
-// ReserveBlock implements rules.Store. Only where there is another
+// ReserveBlock implements rules.BlockUploads. Only where there is another
 // reservation does it ask whether the process of that one lives.
 func (s *Store) ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.RealmID, upload rules.BlockUpload, now parsec.DateTime) (rules.BlockReservation, error) {
 	facts, err := s.reserveBlock(ctx, organization, user, id, upload, now)
@@ -82,7 +82,7 @@ func (s *Store) reserveBlock(ctx context.Context, organization parsec.Organizati
 	return facts, nil
 }
 
-// ReleaseBlock implements rules.Store.
+// ReleaseBlock implements rules.BlockUploads.
 func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
 	return s.one(ctx, statement{
 		sql: `
@@ -92,7 +92,7 @@ WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b
 	})
 }
 
-// Block implements rules.VlobReader.
+// Block implements rules.BlockReader.
 func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.BlockID) (*rules.Realm, *rules.Block, bool, error) {
 	var found bool
 	var realm realmRow
@@ -128,7 +128,7 @@ func (b *blockState) targets() []any {
 	return []any{(*uuid)(&b.upload.ID), (*uuid)(&b.upload.Token), (*integer)(&b.upload.Until)}
 }
 
-// Block implements rules.VlobTx.
+// Block implements rules.BlockTx.
 func (t *tx) Block() (exists bool, upload *rules.BlockUpload) {
 	switch {
 	case !t.block.found:
@@ -140,7 +140,7 @@ func (t *tx) Block() (exists bool, upload *rules.BlockUpload) {
 	}
 }
 
-// CreateBlock implements rules.VlobTx. It takes the place of the reservation
+// CreateBlock implements rules.BlockTx. It takes the place of the reservation
 // that the rule has seen, and of no other: a newer one has the rule run again.
 func (t *tx) CreateBlock(block rules.Block) {
 	var realm int64 // of none

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
@@ -69,13 +68,13 @@ func (r *conduitRow) facts() *rules.Conduit {
 	return &rules.Conduit{State: rules.ConduitState(r.state), Exchange: uint64(r.exchange), Last: r.last, Received: bool(r.received), Halves: r.halves}
 }
 
-// Conduit implements rules.InviteTx.
+// Conduit implements rules.ConduitTx.
 func (t *tx) Conduit() (*rules.Conduit, bool) {
 	conduit := t.conduit.facts()
 	return conduit, conduit != nil
 }
 
-// PutConduit implements rules.InviteTx.
+// PutConduit implements rules.ConduitTx.
 func (t *tx) PutConduit(conduit rules.Conduit) {
 	greeter, claimer := conduit.Halves[rules.GreeterSide], conduit.Halves[rules.ClaimerSide]
 	t.queueOne(`
@@ -88,7 +87,7 @@ UPDATE conduit n SET state = $4, exchange = $5, last_state = $6, last_exchange =
 		claimer.Said, claimer.Heard, claimer.Taken, key(claimer.Speaker))
 }
 
-// MarkReceived implements rules.InviteTx.
+// MarkReceived implements rules.ConduitTx.
 func (t *tx) MarkReceived(connection parsec.UUID) {
 	t.queue(`
 UPDATE conduit n SET received = true FROM organization o, invitation i
@@ -101,7 +100,7 @@ WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND n.in
 const holdsWords = `NOT n.pending AND (n.greeter_said IS NOT NULL OR n.greeter_heard IS NOT NULL OR n.greeter_taken IS NOT NULL
     OR n.claimer_said IS NOT NULL OR n.claimer_heard IS NOT NULL OR n.claimer_taken IS NOT NULL)`
 
-// ForgetConduits implements rules.Store. Several stores that do it at once lock
+// ForgetConduits implements rules.Conduits. Several stores that do it at once lock
 // the rows in one order.
 func (s *Store) ForgetConduits(ctx context.Context, deleted parsec.DateTime) error {
 	return s.repeat(ctx, `
@@ -114,7 +113,7 @@ WHERE (invitation, greeter) IN (
 )`, pruneBatch, int64(deleted))
 }
 
-// TakeHeard implements rules.Store. The lock is that of transactions.
+// TakeHeard implements rules.Conduits. The lock is that of transactions.
 func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationID, of rules.ConduitKey, side rules.Side, exchange uint64) (rules.ConduitFacts, error) {
 	var found, organizationFound bool
 	var inOrganization organizationRow
@@ -143,67 +142,5 @@ func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationI
 	return facts, nil
 }
 
-// Presences implements rules.InviteTx.
-func (t *tx) Presences(_ context.Context, now parsec.DateTime, but parsec.UUID) (uint64, error) {
-	var found bool
-	var count uint64
-	err := t.ask(row(&found, `
-SELECT count(*) FROM organization o
-JOIN invitation i ON i.organization = o.id
-JOIN claimer_presence p ON p.invitation = i.id
-WHERE o.organization_id = $1 AND i.token = $2 AND p.until > $3 AND p.connection <> $4`,
-		[]any{t.organizationName(), key(t.scope.Invitation), int64(now), key(but)}, (*unsigned)(&count)))
-	return count, err
-}
-
-// AddPresence implements rules.InviteTx.
-func (t *tx) AddPresence(connection parsec.UUID, until parsec.DateTime) {
-	t.queueOne(`
-INSERT INTO claimer_presence (connection, invitation, until)
-SELECT $3, i.id, $4 FROM organization o JOIN invitation i ON i.organization = o.id
-WHERE o.organization_id = $1 AND i.token = $2`,
-		t.organizationName(), key(t.scope.Invitation), key(connection), int64(until))
-}
-
-// RemovePresence implements rules.InviteTx.
-func (t *tx) RemovePresence(connection parsec.UUID) {
-	t.queue("DELETE FROM claimer_presence WHERE connection = $1", key(connection))
-}
-
-// DropPresences implements rules.InviteTx.
-func (t *tx) DropPresences(now parsec.DateTime) {
-	t.queue(`
-DELETE FROM claimer_presence p USING organization o, invitation i
-WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND p.invitation = i.id AND p.until <= $3`,
-		t.organizationName(), key(t.scope.Invitation), int64(now))
-}
-
-// RenewPresences implements rules.Store.
-func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error {
-	keys := make([]pgtype.UUID, len(connections))
-	for i, connection := range connections {
-		keys[i] = key(connection)
-	}
-	return s.one(ctx, statement{
-		sql:  "UPDATE claimer_presence SET until = $2 WHERE connection = ANY ($1::uuid[])",
-		args: []any{keys, int64(until)},
-	})
-}
-
 // lapsedPresences bounds how many are read at once.
 const lapsedPresences = 100
-
-// LapsedPresences implements rules.OrganizationReader.
-func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]rules.LapsedPresence, error) {
-	var lapsed []rules.LapsedPresence
-	err := s.one(ctx, list(&lapsed, `
-SELECT DISTINCT o.organization_id, i.token FROM claimer_presence p
-JOIN invitation i ON i.id = p.invitation
-JOIN organization o ON o.id = i.organization
-WHERE p.until <= $1 LIMIT $2`, []any{int64(now), lapsedPresences},
-		func(row pgx.CollectableRow) (l rules.LapsedPresence, err error) {
-			err = row.Scan(parsed{&l.Organization}, (*uuid)(&l.Token))
-			return l, err
-		}))
-	return lapsed, err
-}

@@ -22,7 +22,7 @@ WHERE o.organization_id = $1
 ORDER BY page.place`
 )
 
-// FindUsers implements rules.UserReader, in two round trips. It reads the
+// FindUsers implements rules.FindReader, in two round trips. It reads the
 // id, handle and revocation of every user of the organization, about 100 bytes
 // each, for rules.UserQuery.Select to choose from, then the users of the
 // page.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -47,7 +48,7 @@ func (r *invitationRow) facts() *rules.Invitation {
 	return &i
 }
 
-// Invitation implements rules.OrganizationReader.
+// Invitation implements rules.InviteReader.
 func (s *Store) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (rules.InvitationFacts, error) {
 	var found bool
 	var inOrganization organizationRow
@@ -135,7 +136,7 @@ ON CONFLICT (invitation, greeter) DO UPDATE SET pending = excluded.pending`,
 		args: []any{t.organizationName(), key(invitation.Token), greeters}})
 }
 
-// Invitations implements rules.OrganizationReader.
+// Invitations implements rules.InviteReader.
 func (s *Store) Invitations(ctx context.Context, organization parsec.OrganizationID, greeter parsec.UserID, now parsec.DateTime) ([]rules.PendingInvitation, error) {
 	var pending []rules.PendingInvitation
 	err := s.one(ctx, list(&pending, "SELECT "+invitationColumns+`,
@@ -158,67 +159,64 @@ ORDER BY i.created_on, i.token`, []any{organization.String(), greeter.String(), 
 	return pending, err
 }
 
-// inviteeText is how the invitee of an API 1 invitation is stored: no user id
-// looks like a device id.
-func inviteeText(invitee rules.InviteeV1) string {
-	if invitee.Device != (parsec.DeviceID{}) {
-		return invitee.Device.String()
-	}
-	return invitee.User.String()
-}
-
-// InvitationV1 implements rules.OrganizationReader.
-func (s *Store) InvitationV1(ctx context.Context, organization parsec.OrganizationID, invitee rules.InviteeV1) (rules.InvitationV1Facts, error) {
-	var found, exists bool
-	var invitation rules.InvitationV1
-	user, device := invitee.User, invitee.Device.Name().String()
-	if device != "" {
-		user = invitee.Device.User()
-	}
-	err := s.one(ctx, row(&found, `
-SELECT i.creator, i.created_on, EXISTS (
-    SELECT FROM user_ u LEFT JOIN device d ON d.user_ = u.id AND d.name = $4
-    WHERE u.organization = o.id AND u.user_id = $3 AND ($4 = '' OR d.id IS NOT NULL))
-FROM organization o
-LEFT JOIN invitation_v1 i ON i.organization = o.id AND i.invitee = $2
-WHERE o.organization_id = $1`,
-		[]any{organization.String(), inviteeText(invitee), user.String(), device},
-		parsed{&invitation.Creator}, (*integer)(&invitation.CreatedOn), &exists))
-	facts := rules.InvitationV1Facts{InviteeExists: exists}
-	if invitation.Creator != (parsec.DeviceID{}) {
-		facts.Invitation = &invitation
-	}
-	return facts, err
-}
-
-// InvitationV1 implements rules.InviteTx.
-func (t *tx) InvitationV1(_ context.Context, invitee rules.InviteeV1) (*rules.InvitationV1, bool, error) {
+// Presences implements rules.InviteTx.
+func (t *tx) Presences(_ context.Context, now parsec.DateTime, but parsec.UUID) (uint64, error) {
 	var found bool
-	var invitation rules.InvitationV1
+	var count uint64
 	err := t.ask(row(&found, `
-SELECT i.creator, i.created_on
-FROM organization o JOIN invitation_v1 i ON i.organization = o.id
-WHERE o.organization_id = $1 AND i.invitee = $2`,
-		[]any{t.organizationName(), inviteeText(invitee)}, parsed{&invitation.Creator}, (*integer)(&invitation.CreatedOn)))
-	if err != nil || !found {
-		return nil, false, err
-	}
-	return &invitation, true, nil
+SELECT count(*) FROM organization o
+JOIN invitation i ON i.organization = o.id
+JOIN claimer_presence p ON p.invitation = i.id
+WHERE o.organization_id = $1 AND i.token = $2 AND p.until > $3 AND p.connection <> $4`,
+		[]any{t.organizationName(), key(t.scope.Invitation), int64(now), key(but)}, (*unsigned)(&count)))
+	return count, err
 }
 
-// PutInvitationV1 implements rules.InviteTx.
-func (t *tx) PutInvitationV1(invitee rules.InviteeV1, invitation rules.InvitationV1) {
+// AddPresence implements rules.InviteTx.
+func (t *tx) AddPresence(connection parsec.UUID, until parsec.DateTime) {
 	t.queueOne(`
-INSERT INTO invitation_v1 (organization, invitee, creator, created_on)
-SELECT o.id, $2, $3, $4 FROM organization o WHERE o.organization_id = $1
-ON CONFLICT (organization, invitee) DO UPDATE SET creator = excluded.creator, created_on = excluded.created_on`,
-		t.organizationName(), inviteeText(invitee), invitation.Creator.String(), int64(invitation.CreatedOn))
+INSERT INTO claimer_presence (connection, invitation, until)
+SELECT $3, i.id, $4 FROM organization o JOIN invitation i ON i.organization = o.id
+WHERE o.organization_id = $1 AND i.token = $2`,
+		t.organizationName(), key(t.scope.Invitation), key(connection), int64(until))
 }
 
-// DeleteInvitationV1 implements rules.InviteTx.
-func (t *tx) DeleteInvitationV1(invitee rules.InviteeV1) {
+// RemovePresence implements rules.InviteTx.
+func (t *tx) RemovePresence(connection parsec.UUID) {
+	t.queue("DELETE FROM claimer_presence WHERE connection = $1", key(connection))
+}
+
+// DropPresences implements rules.InviteTx.
+func (t *tx) DropPresences(now parsec.DateTime) {
 	t.queue(`
-DELETE FROM invitation_v1 i USING organization o
-WHERE o.organization_id = $1 AND i.organization = o.id AND i.invitee = $2`,
-		t.organizationName(), inviteeText(invitee))
+DELETE FROM claimer_presence p USING organization o, invitation i
+WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND p.invitation = i.id AND p.until <= $3`,
+		t.organizationName(), key(t.scope.Invitation), int64(now))
+}
+
+// RenewPresences implements rules.Presences.
+func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error {
+	keys := make([]pgtype.UUID, len(connections))
+	for i, connection := range connections {
+		keys[i] = key(connection)
+	}
+	return s.one(ctx, statement{
+		sql:  "UPDATE claimer_presence SET until = $2 WHERE connection = ANY ($1::uuid[])",
+		args: []any{keys, int64(until)},
+	})
+}
+
+// LapsedPresences implements rules.InviteReader.
+func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]rules.LapsedPresence, error) {
+	var lapsed []rules.LapsedPresence
+	err := s.one(ctx, list(&lapsed, `
+SELECT DISTINCT o.organization_id, i.token FROM claimer_presence p
+JOIN invitation i ON i.id = p.invitation
+JOIN organization o ON o.id = i.organization
+WHERE p.until <= $1 LIMIT $2`, []any{int64(now), lapsedPresences},
+		func(row pgx.CollectableRow) (l rules.LapsedPresence, err error) {
+			err = row.Scan(parsed{&l.Organization}, (*uuid)(&l.Token))
+			return l, err
+		}))
+	return lapsed, err
 }

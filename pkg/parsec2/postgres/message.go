@@ -38,7 +38,7 @@ WHERE o.organization_id = $1 AND u.user_id = $2 AND m.position > $3 AND m.positi
     WHERE sized.bytes <= $4::bigint OR sized.place = 1)
 ORDER BY m.position`
 
-// Messages implements rules.UserReader.
+// Messages implements rules.MessageReader.
 func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, bytes uint64) (messages []rules.Message, left bool, err error) {
 	err = s.one(ctx, list(&messages, selectMessages,
 		[]any{organization.String(), user.String(), bounded(offset), bounded(bytes), protocol.MessageBytes},

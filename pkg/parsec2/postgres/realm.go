@@ -126,22 +126,6 @@ ORDER BY c.certified_on, c.id`, args, func(row pgx.CollectableRow) (rules.RoleCe
 	return realm.facts(), roles, true, nil
 }
 
-// RoleChanges implements rules.RealmReader.
-func (s *Store) RoleChanges(ctx context.Context, organization parsec.OrganizationID) ([]rules.RoleCertificate, error) {
-	var changes []rules.RoleCertificate
-	err := s.one(ctx, list(&changes, `
-SELECT r.realm_id, u.user_id, c.role, c.author, c.certified_on
-FROM organization o JOIN realm r ON r.organization = o.id
-JOIN realm_role_certificate c ON c.realm = r.id
-JOIN user_ u ON u.id = c.user_
-WHERE o.organization_id = $1
-ORDER BY c.certified_on, c.id`, []any{organization.String()}, func(row pgx.CollectableRow) (change rules.RoleCertificate, err error) {
-		err = row.Scan((*uuid)(&change.Realm), parsed{&change.User}, parsed{&change.Role}, parsed{&change.Author}, (*integer)(&change.CertifiedOn))
-		return change, err
-	}))
-	return changes, err
-}
-
 // RealmsOf implements rules.RealmReader.
 func (s *Store) RealmsOf(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) ([]rules.Realm, error) {
 	var realms []rules.Realm

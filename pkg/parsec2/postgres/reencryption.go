@@ -11,7 +11,7 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// StartMaintenance implements rules.RealmTx.
+// StartMaintenance implements rules.ReencryptionTx.
 func (t *tx) StartMaintenance(maintenance rules.Maintenance) {
 	t.queueOne(`
 UPDATE realm SET maintenance_type = $3, maintenance_started_on = $4, maintenance_started_by = $5,
@@ -21,7 +21,7 @@ WHERE id = `+theRealm,
 		maintenance.StartedBy.String())
 }
 
-// FinishMaintenance implements rules.RealmTx. What the previous revision
+// FinishMaintenance implements rules.ReencryptionTx. What the previous revision
 // leaves is not read any more, and pruned later.
 func (t *tx) FinishMaintenance() {
 	t.queueOne(`
@@ -30,7 +30,7 @@ WHERE id = `+theRealm,
 		t.organizationName(), key(t.realmID()))
 }
 
-// ReencryptionProgress implements rules.RealmTx. Every version has one
+// ReencryptionProgress implements rules.ReencryptionTx. Every version has one
 // checkpoint, and none is written during a maintenance.
 func (t *tx) ReencryptionProgress(context.Context) (total, done uint64, err error) {
 	if t.realm == nil || t.realm.value.Maintenance.Type == parsec.MaintenanceNone {
@@ -93,7 +93,7 @@ UPDATE realm r SET reencrypted_through = coalesce(
 WHERE r.id = $1`
 )
 
-// SaveReencrypted implements rules.RealmTx.
+// SaveReencrypted implements rules.ReencryptionTx.
 func (t *tx) SaveReencrypted(ctx context.Context, items []protocol.ReencryptionItem) (total, done uint64, err error) {
 	if t.realm == nil || t.realm.value.Maintenance.Type == parsec.MaintenanceNone {
 		return 0, 0, nil
@@ -112,7 +112,7 @@ func (t *tx) SaveReencrypted(ctx context.Context, items []protocol.ReencryptionI
 	return t.ReencryptionProgress(ctx)
 }
 
-// ReencryptionBatch implements rules.RealmReader.
+// ReencryptionBatch implements rules.ReencryptionReader.
 func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection rules.BatchSelection) (*rules.Realm, []protocol.ReencryptionItem, bool, error) {
 	var found bool
 	var realm realmRow

@@ -82,7 +82,7 @@ func scanOrganization(row pgx.CollectableRow) (rules.Organization, error) {
 	return *organization.facts(), err
 }
 
-// Survey implements rules.OrganizationReader. Without instant it sums up the
+// Survey implements rules.StatisticsReader. Without instant it sums up the
 // realms, and the counts of users; with one it passes over versions, blocks
 // and users.
 func (s *Store) Survey(ctx context.Context, after parsec.OrganizationID, limit int, at *parsec.DateTime) ([]rules.SurveyedOrganization, error) {
@@ -126,28 +126,4 @@ func (c userCount) addTo(statistics *rules.Statistics) {
 	} else {
 		statistics.Active[c.profile] += c.users
 	}
-}
-
-// Users implements rules.UserReader.
-func (s *Store) Users(ctx context.Context, organization parsec.OrganizationID) ([]rules.User, error) {
-	var users []rules.User
-	err := s.one(ctx, list(&users, `
-SELECT u.user_id, u.profile, u.human_email, u.human_label, u.certifier, u.created_on, u.revoked_certifier,
-    u.revoked_on, u.frozen
-FROM organization o JOIN user_ u ON u.organization = o.id
-WHERE o.organization_id = $1
-ORDER BY u.user_id`, []any{organization.String()}, scanUserWithoutCertificates))
-	return users, err
-}
-
-func scanUserWithoutCertificates(row pgx.CollectableRow) (rules.User, error) {
-	var user userRow
-	u := &user.value
-	err := row.Scan(parsed{&u.ID}, parsed{&u.Profile}, (*text)(&user.email), &user.label, parsed{&u.Certifier},
-		(*integer)(&u.CreatedOn), parsed{&user.revocation.Certifier}, &user.revokedOn, (*flag)(&u.Frozen))
-	if err != nil {
-		return rules.User{}, err
-	}
-	facts, err := user.facts()
-	return *facts, err
 }

@@ -48,67 +48,6 @@ func (r *userRow) facts() (*rules.User, error) {
 	return &u, err
 }
 
-type deviceRow struct {
-	value            rules.Device
-	label, verifyKey []byte
-}
-
-func (r *deviceRow) targets() []any {
-	d := &r.value
-	return []any{
-		parsed{&d.ID}, &r.label, &r.verifyKey, &d.Certificate, &d.RedactedCertificate,
-		parsed{&d.Certifier}, (*integer)(&d.CreatedOn),
-	}
-}
-
-func (r *deviceRow) facts() (device rules.Device, err error) {
-	device = r.value
-	device.VerifyKey = parsec.VerifyKey(r.verifyKey)
-	if r.label != nil {
-		device.Label, err = parsec.ParseDeviceLabel(string(r.label))
-	}
-	return device, err
-}
-
-func scanDevice(row pgx.CollectableRow) (rules.Device, error) {
-	var device deviceRow
-	if err := row.Scan(device.targets()...); err != nil {
-		return rules.Device{}, err
-	}
-	return device.facts()
-}
-
-// Authentication implements rules.UserReader.
-func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, id parsec.DeviceID) (rules.AuthenticationFacts, error) {
-	var found bool
-	var facts rules.AuthenticationFacts
-	var inOrganization organizationRow
-	var user userRow
-	var device deviceRow
-	targets := append(append(inOrganization.targets(), user.targets()...), device.targets()...)
-	err := s.one(ctx, row(&found, selectDevice,
-		[]any{organization.String(), id.User().String(), id.Name().String()}, targets...))
-	if err != nil || !found {
-		return facts, err
-	}
-	facts.Organization = inOrganization.facts()
-	if user.value.ID == (parsec.UserID{}) {
-		return facts, nil
-	}
-	if facts.User, err = user.facts(); err != nil || device.value.ID == (parsec.DeviceID{}) {
-		return facts, err
-	}
-	value, err := device.facts()
-	facts.Device = &value
-	return facts, err
-}
-
-const selectDevice = "SELECT " + organizationColumns + ", " + userColumns + ", " + deviceColumns + `
-FROM organization o
-LEFT JOIN user_ u ON u.organization = o.id AND u.user_id = $2
-LEFT JOIN device d ON d.user_ = u.id AND d.name = $3
-WHERE o.organization_id = $1`
-
 const (
 	selectUser = "SELECT " + userColumns + `
 FROM organization o JOIN user_ u ON u.organization = o.id
@@ -226,19 +165,6 @@ WHERE o.organization_id = $1 AND u.human_email = $2 AND u.revoked_on IS NULL`,
 	return facts, true, err
 }
 
-// Device implements rules.UserTx.
-func (t *tx) Device(_ context.Context, id parsec.DeviceID) (*rules.Device, bool, error) {
-	var devices []rules.Device
-	err := t.ask(list(&devices, "SELECT "+deviceColumns+`
-FROM organization o JOIN user_ u ON u.organization = o.id JOIN device d ON d.user_ = u.id
-WHERE o.organization_id = $1 AND u.user_id = $2 AND d.name = $3`,
-		[]any{t.organizationName(), id.User().String(), id.Name().String()}, scanDevice))
-	if err != nil || len(devices) == 0 {
-		return nil, false, err
-	}
-	return &devices[0], true, nil
-}
-
 // HumanTaken implements rules.UserTx.
 func (t *tx) HumanTaken(_ context.Context, email string) (bool, error) {
 	var taken bool
@@ -284,20 +210,6 @@ INSERT INTO user_count AS c (organization, profile, revoked, frozen, users)
 SELECT organization, profile, false, false, 1 FROM created`+countUsers,
 		t.organizationName(), user.ID.String(), string(user.Profile), email, label, notNull(user.Certificate),
 		notNull(user.RedactedCertificate), user.Certifier.String(), int64(user.CreatedOn))
-}
-
-// CreateDevice implements rules.UserTx.
-func (t *tx) CreateDevice(device rules.Device) {
-	var label []byte
-	if device.Label != (parsec.DeviceLabel{}) {
-		label = []byte(device.Label.String())
-	}
-	t.queueOne(`
-INSERT INTO device (user_, name, label, verify_key, certificate, redacted_certificate, certifier, created_on)
-SELECT u.id, $3, $4, $5, $6, $7, $8, $9 FROM organization o JOIN user_ u ON u.organization = o.id
-WHERE o.organization_id = $1 AND u.user_id = $2`,
-		t.organizationName(), device.ID.User().String(), device.ID.Name().String(), label, device.VerifyKey[:],
-		notNull(device.Certificate), notNull(device.RedactedCertificate), device.Certifier.String(), int64(device.CreatedOn))
 }
 
 // RevokeUser implements rules.UserTx.

@@ -2,16 +2,6 @@ package protocol
 
 import "parsec-server/pkg/parsec"
 
-// PingRequest exists on every kind of connection.
-type PingRequest struct {
-	Ping string `wire:"ping"`
-}
-
-// PingReply echoes the request.
-type PingReply struct {
-	Pong string `wire:"pong"`
-}
-
 // OrganizationBootstrapRequest creates the first user and binds the root key
 // (docs/protocol/administration.md §3).
 type OrganizationBootstrapRequest struct {
@@ -74,72 +64,6 @@ type OrganizationConfigReply struct {
 	MinimumArchivingPeriod uint64 `wire:"minimum_archiving_period"`
 }
 
-// ArchivingConfigRequest has no field.
-type ArchivingConfigRequest struct{}
-
-// ArchivingConfigReply has one item per realm where the author has a role.
-type ArchivingConfigReply struct {
-	ArchivingConfig []RealmArchiving `wire:"archiving_config"`
-}
-
-// RealmArchiving is the archiving of one realm; date and author are absent
-// when it was never configured.
-type RealmArchiving struct {
-	RealmID       parsec.RealmID         `wire:"realm_id"`
-	ConfiguredOn  *parsec.DateTime       `wire:"configured_on,nullable"`
-	ConfiguredBy  parsec.DeviceID        `wire:"configured_by,nullable"`
-	Configuration ArchivingConfiguration `wire:"configuration"`
-}
-
-// AdministrationCreateRequest creates or resets an organization that is not
-// bootstrapped (docs/protocol/administration.md §2).
-type AdministrationCreateRequest struct {
-	OrganizationID parsec.OrganizationID `wire:"organization_id"`
-	ExpirationDate *parsec.DateTime      `wire:"expiration_date,nullable,optional"`
-}
-
-// AdministrationCreateReply gives the new token.
-type AdministrationCreateReply struct {
-	BootstrapToken string           `wire:"bootstrap_token"`
-	ExpirationDate *parsec.DateTime `wire:"expiration_date,optional,omitnil"`
-}
-
-// AdministrationStatusRequest names an organization.
-type AdministrationStatusRequest struct {
-	OrganizationID parsec.OrganizationID `wire:"organization_id"`
-}
-
-// AdministrationStatusReply is the state of an organization.
-type AdministrationStatusReply struct {
-	IsBootstrapped             bool             `wire:"is_bootstrapped"`
-	ExpirationDate             *parsec.DateTime `wire:"expiration_date,nullable"`
-	UserProfileOutsiderAllowed bool             `wire:"user_profile_outsider_allowed"`
-}
-
-// AdministrationStatsRequest names an organization.
-type AdministrationStatsRequest struct {
-	OrganizationID parsec.OrganizationID `wire:"organization_id"`
-}
-
-// AdministrationStatsReply is in bytes and numbers of objects.
-type AdministrationStatsReply struct {
-	Users        uint64 `wire:"users"`
-	DataSize     uint64 `wire:"data_size"`
-	MetadataSize uint64 `wire:"metadata_size"`
-	Workspaces   uint64 `wire:"workspaces"`
-}
-
 // Unchanged is the expiration date of an AdministrationUpdateRequest whose
 // message has none; no date of the wire equals it.
 const Unchanged parsec.DateTime = parsec.MinDateTime - 1
-
-// AdministrationUpdateRequest changes what is given; a nil expiration date
-// removes it, Unchanged leaves it.
-type AdministrationUpdateRequest struct {
-	OrganizationID             parsec.OrganizationID `wire:"organization_id"`
-	ExpirationDate             *parsec.DateTime      `wire:"expiration_date,nullable,optional"`
-	UserProfileOutsiderAllowed *bool                 `wire:"user_profile_outsider_allowed,optional"`
-}
-
-// AdministrationUpdateReply has no field.
-type AdministrationUpdateReply struct{}

@@ -86,71 +86,32 @@ type RealmUpdateArchivingRequest struct {
 // RealmUpdateArchivingReply has no field.
 type RealmUpdateArchivingReply struct{}
 
-// RealmStartReencryptionRequest opens the next encryption revision.
-type RealmStartReencryptionRequest struct {
-	RealmID               parsec.RealmID           `wire:"realm_id"`
-	EncryptionRevision    uint64                   `wire:"encryption_revision"`
-	Timestamp             parsec.DateTime          `wire:"timestamp"`
-	PerParticipantMessage map[parsec.UserID][]byte `wire:"per_participant_message"`
-}
-
-// Validate bounds the messages, which are kept for ever.
-func (r *RealmStartReencryptionRequest) Validate() error {
-	for participant, body := range r.PerParticipantMessage {
-		if len(body) > maxMessageBody {
-			return fmt.Errorf("per_participant_message: %s: more than %d bytes", participant, maxMessageBody)
-		}
-	}
-	return nil
-}
-
-// RealmStartReencryptionReply has no field.
-type RealmStartReencryptionReply struct{}
-
-// RealmFinishReencryptionRequest closes the reencryption.
-type RealmFinishReencryptionRequest struct {
-	RealmID            parsec.RealmID `wire:"realm_id"`
-	EncryptionRevision uint64         `wire:"encryption_revision"`
-}
-
-// RealmFinishReencryptionReply has no field.
-type RealmFinishReencryptionReply struct{}
-
-// VlobGetReencryptionBatchRequest asks for at most Size items left.
-type VlobGetReencryptionBatchRequest struct {
-	RealmID            parsec.RealmID `wire:"realm_id"`
-	EncryptionRevision uint64         `wire:"encryption_revision"`
-	Size               uint64         `wire:"size"`
-}
-
-// VlobGetReencryptionBatchReply is empty when none is left.
-type VlobGetReencryptionBatchReply struct {
-	Batch []ReencryptionItem `wire:"batch"`
-}
-
-// ReencryptionItem is one version of one vlob.
-type ReencryptionItem struct {
-	VlobID  parsec.VlobID `wire:"vlob_id"`
-	Version uint32        `wire:"version"`
-	Blob    []byte        `wire:"blob"`
-}
-
 // ReencryptionItemBytes is more than what an item takes in a message beside its
 // blob, in bytes.
 const ReencryptionItemBytes = 64
 
-// Size is at least the length of the item in a message, in bytes.
-func (i *ReencryptionItem) Size() uint64 { return uint64(len(i.Blob)) + ReencryptionItemBytes }
+// ArchivingConfigRequest has no field.
+type ArchivingConfigRequest struct{}
 
-// VlobSaveReencryptionBatchRequest saves reencrypted items.
-type VlobSaveReencryptionBatchRequest struct {
-	RealmID            parsec.RealmID     `wire:"realm_id"`
-	EncryptionRevision uint64             `wire:"encryption_revision"`
-	Batch              []ReencryptionItem `wire:"batch"`
+// ArchivingConfigReply has one item per realm where the author has a role.
+type ArchivingConfigReply struct {
+	ArchivingConfig []RealmArchiving `wire:"archiving_config"`
 }
 
-// VlobSaveReencryptionBatchReply counts versions: all, and reencrypted.
-type VlobSaveReencryptionBatchReply struct {
-	Total uint64 `wire:"total"`
-	Done  uint64 `wire:"done"`
+// RealmArchiving is the archiving of one realm; date and author are absent
+// when it was never configured.
+type RealmArchiving struct {
+	RealmID       parsec.RealmID         `wire:"realm_id"`
+	ConfiguredOn  *parsec.DateTime       `wire:"configured_on,nullable"`
+	ConfiguredBy  parsec.DeviceID        `wire:"configured_by,nullable"`
+	Configuration ArchivingConfiguration `wire:"configuration"`
+}
+
+// Size implements Sized.
+func (r *RealmGetRoleCertificatesReply) Size() int {
+	size := 0
+	for _, certificate := range r.Certificates {
+		size += len(certificate) + binHead
+	}
+	return size
 }

@@ -2,6 +2,13 @@ package protocol
 
 import "parsec-server/pkg/parsec"
 
+// RecoveryRecipient is a user whom the claimer may ask for shares.
+type RecoveryRecipient struct {
+	UserID      parsec.UserID      `wire:"user_id"`
+	HumanHandle parsec.HumanHandle `wire:"human_handle,nullable"`
+	Shares      uint64             `wire:"shares"`
+}
+
 // ShamirRecoverySetupRequest replaces the author's setup; nil removes it
 // (docs/protocol/invite.md §8).
 type ShamirRecoverySetupRequest struct {

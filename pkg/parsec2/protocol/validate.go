@@ -20,16 +20,6 @@ type Validator interface {
 	Validate() error
 }
 
-func validatePages(page, perPage uint64) error {
-	if page < 1 {
-		return fmt.Errorf("page: must be at least 1")
-	}
-	if perPage < 1 || perPage > maxPerPage {
-		return fmt.Errorf("per_page: must be between 1 and %d", maxPerPage)
-	}
-	return nil
-}
-
 func validateEmail(field, email string) error {
 	if len(email) > maxEmailBytes {
 		return fmt.Errorf("%s: too long", field)

@@ -74,22 +74,18 @@ type VlobPollChangesReply struct {
 	CurrentCheckpoint uint64                   `wire:"current_checkpoint"`
 }
 
-// BlockCreateRequest uploads an immutable block.
-type BlockCreateRequest struct {
-	BlockID parsec.BlockID `wire:"block_id"`
-	RealmID parsec.RealmID `wire:"realm_id"`
-	Block   []byte         `wire:"block"`
-}
+// changeBytes and versionBytes are more than what an item of these maps takes,
+// in bytes: an id and a number, and a number, a date and a device.
+const (
+	changeBytes  = 24
+	versionBytes = 96
+)
 
-// BlockCreateReply has no field.
-type BlockCreateReply struct{}
+// Size implements Sized.
+func (r *VlobReadReply) Size() int { return len(r.Blob) }
 
-// BlockReadRequest names a block.
-type BlockReadRequest struct {
-	BlockID parsec.BlockID `wire:"block_id"`
-}
+// Size implements Sized.
+func (r *VlobPollChangesReply) Size() int { return len(r.Changes) * changeBytes }
 
-// BlockReadReply is what was uploaded.
-type BlockReadReply struct {
-	Block []byte `wire:"block"`
-}
+// Size implements Sized.
+func (r *VlobListVersionsReply) Size() int { return len(r.Versions) * versionBytes }

@@ -160,3 +160,16 @@ func (r *Rules) FindOrganization(ctx context.Context, id parsec.OrganizationID) 
 // SpontaneousBootstrap tells whether anybody may bootstrap an organization
 // that does not exist.
 func (r *Rules) SpontaneousBootstrap() bool { return r.options.SpontaneousBootstrap }
+
+// AuthenticationFacts are nil for what does not exist.
+type AuthenticationFacts struct {
+	Organization *Organization
+	Device       *Device
+	User         *User
+}
+
+// AuthenticationReader reads who connects.
+type AuthenticationReader interface {
+	// Authentication reads what a device's authentication needs.
+	Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec.DeviceID) (AuthenticationFacts, error)
+}

@@ -12,6 +12,39 @@ import (
 	"parsec-server/pkg/parsec2/protocol"
 )
 
+// Block is the metadata of a block.
+type Block struct {
+	ID        parsec.BlockID
+	Realm     parsec.RealmID
+	Author    parsec.DeviceID
+	Size      uint64
+	CreatedOn parsec.DateTime
+	// Checksum is nil for a block that was created before checksums were kept.
+	Checksum *blockstore.Checksum
+}
+
+// BlockReservation is what block_create needs to begin.
+type BlockReservation struct {
+	// Realm is as the user sees it, nil if it is not found.
+	Realm *Realm
+	// Exists tells that the block is created in the organization.
+	Exists bool
+	// Reserved tells that the upload holds the block now. When neither Exists
+	// nor Reserved, and the realm is found, another upload does.
+	Reserved bool
+}
+
+// BlockUpload reserves the id of a block for the one command that uploads its
+// bytes: a block store keeps the last bytes that it was given. It is not
+// visible to readers.
+type BlockUpload struct {
+	ID parsec.BlockID
+	// Token is that of the command, of Store.NewUploadToken.
+	Token parsec.UUID
+	// Until is when the command has surely ended: another may replace it.
+	Until parsec.DateTime
+}
+
 const (
 	// blockUploadLimit bounds the upload of a block, together with the wait
 	// for another upload of the same one.
@@ -223,4 +256,34 @@ func (r *Rules) logBlock(ctx context.Context, message string, author *Author, id
 		slog.String("organization", author.Organization.String()),
 		slog.String("block", id.String()),
 		slog.Any("error", err))
+}
+
+// BlockReader reads what the store knows of blocks, with their realm.
+type BlockReader interface {
+	// Block reads the metadata and the realm of a block.
+	Block(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.BlockID) (*Realm, *Block, bool, error)
+}
+
+// BlockUploads reserves the ids of blocks for the commands that upload them.
+type BlockUploads interface {
+	// NewUploadToken gives a token for one upload of this process.
+	NewUploadToken() parsec.UUID
+	// ReserveBlock reads what block_create needs for a user, and, when the
+	// realm is found and the block neither exists nor is reserved by another
+	// upload beyond now, reserves the block for upload. It is one step: of
+	// several reservations at once one holds. That of a process which the store
+	// knows to be dead does not count.
+	ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload BlockUpload, now parsec.DateTime) (BlockReservation, error)
+	// ReleaseBlock ends the reservation that has the token, if there is one.
+	ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error
+}
+
+// BlockTx is for blocks.
+type BlockTx interface {
+	// Block tells whether the block of the scope exists in the organization,
+	// and its upload under way, nil if none.
+	Block() (exists bool, upload *BlockUpload)
+	// CreateBlock stores the metadata of the block of the scope, in place of
+	// its upload.
+	CreateBlock(block Block)
 }

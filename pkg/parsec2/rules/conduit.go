@@ -1,214 +1,312 @@
 package rules
 
 import (
-	"bytes"
+	"context"
+	"errors"
 
+	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
-// ConduitState is the exchange that comes next in a conduit
-// (docs/protocol/invite.md §4).
-type ConduitState string
-
-// The states.
-const (
-	ConduitWaitPeers          ConduitState = "1_WAIT_PEERS"
-	ConduitClaimerHashedNonce ConduitState = "2_1_CLAIMER_HASHED_NONCE"
-	ConduitGreeterNonce       ConduitState = "2_2_GREETER_NONCE"
-	ConduitClaimerNonce       ConduitState = "2_3_CLAIMER_NONCE"
-	ConduitClaimerTrust       ConduitState = "3_1_CLAIMER_TRUST"
-	ConduitGreeterTrust       ConduitState = "3_2_GREETER_TRUST"
-	ConduitCommunicate        ConduitState = "4_COMMUNICATE"
-)
-
-var nextConduitState = map[ConduitState]ConduitState{
-	ConduitWaitPeers:          ConduitClaimerHashedNonce,
-	ConduitClaimerHashedNonce: ConduitGreeterNonce,
-	ConduitGreeterNonce:       ConduitClaimerNonce,
-	ConduitClaimerNonce:       ConduitClaimerTrust,
-	ConduitClaimerTrust:       ConduitGreeterTrust,
-	ConduitGreeterTrust:       ConduitCommunicate,
-	ConduitCommunicate:        ConduitCommunicate,
+// party is a side that sends commands to a conduit.
+type party struct {
+	organization parsec.OrganizationID
+	key          ConduitKey
+	side         Side
+	connection   parsec.UUID
+	// author is nil on the claimer's side.
+	author *Author
 }
 
-// Side is one of the two peers of a conduit.
-type Side uint8
-
-// The sides.
-const (
-	GreeterSide Side = iota
-	ClaimerSide
-)
-
-func (s Side) peer() Side { return 1 - s }
-
-// ConduitKey names a conduit of an organization.
-type ConduitKey struct {
-	Token   parsec.InvitationToken
-	Greeter parsec.UserID
+func greeter(author *Author, token parsec.InvitationToken) party {
+	return party{author.Organization, ConduitKey{token, author.User()}, GreeterSide, author.Connection, author}
 }
 
-// Conduit is where a greeter and the claimers of an invitation meet.
-type Conduit struct {
-	State ConduitState
-	// Exchange grows by one with each exchange that ends, and each reset.
-	Exchange uint64
-	// Last is the exchange that ended last; it means nothing after a reset.
-	Last LastExchange
-	// Received tells that what the claimer has taken of it has reached it.
-	Received bool
-	// Halves are those of the sides.
-	Halves [2]Half
-}
-
-// LastExchange is an exchange that ended: the state that it was in, and its
-// number, one less than what Conduit.Exchange became.
-type LastExchange struct {
-	State  ConduitState
-	Number uint64
-}
-
-// Half is what a conduit holds of one side. Nil is nothing, which differs from
-// what is empty.
-type Half struct {
-	// Said is what the side says in the exchange of the moment.
-	Said []byte
-	// Heard is what the peer said in the exchange before, which the side, who
-	// spoke first there, has not taken yet.
-	Heard []byte
-	// Taken is what the side has taken of the last exchange. It is kept, since
-	// the reply may be lost on its way.
-	Taken []byte
-	// Speaker is the connection that the side spoke through last; zero over
-	// HTTP.
-	Speaker parsec.UUID
-}
-
-// NewConduit is the conduit of a new invitation.
-func NewConduit() Conduit { return Conduit{State: ConduitWaitPeers} }
-
-// talk has a side say payload, not nil, in the exchange wanted. It gives what
-// the peer said if that ends the exchange, nil if the peer has to come. The
-// second speaker ends the exchange, so that it does not depend on the first
-// still being there (docs/protocol/invite.md §4, Improve). A refusal changes
-// nothing.
-func (c *Conduit) talk(side Side, wanted ConduitState, payload []byte, speaker parsec.UUID) (heard []byte, err error) {
-	if repeated, heard := c.repeat(side, wanted, payload, speaker); repeated {
-		return heard, nil
+// claimer is the side of an invitee: the greeter is the one that it names,
+// else the only one.
+func claimer(invitee *Invitee, request protocol.ClaimerRequest) party {
+	key := ConduitKey{Token: invitee.Token}
+	if invitee.Type != parsec.InvitationShamirRecovery {
+		key.Greeter = invitee.Greeter
 	}
-	mine := &c.Halves[side]
-	if c.State != wanted || mine.Said != nil || mine.Heard != nil {
-		if wanted != ConduitWaitPeers {
-			return nil, errInvalidState
+	if request.GreeterUserID != (parsec.UserID{}) {
+		key.Greeter = request.GreeterUserID
+	}
+	return party{invitee.Organization, key, ClaimerSide, invitee.Connection, nil}
+}
+
+// check tells why a party may not go on: what there is no status for ends its
+// connection (docs/protocol/invite.md §4, "Deleted invitation").
+func (p *party) check(facts InvitationFacts, now parsec.DateTime) error {
+	invitation := facts.Invitation
+	var greeter *InvitationGreeter
+	if invitation != nil {
+		greeter = invitation.greeter(p.key.Greeter)
+	}
+	if facts.Organization == nil || facts.Organization.Expired(now) {
+		if p.side == ClaimerSide {
+			return OrganizationExpired
 		}
-		*c = Conduit{State: ConduitWaitPeers, Exchange: c.Exchange + 1}
+		return ErrSessionOver
 	}
-	mine.Speaker = speaker
-	peer := &c.Halves[side.peer()]
-	if peer.Said == nil {
-		mine.Said = payload
-		return nil, nil
-	}
-	heard = peer.Said
-	peer.Said, peer.Heard, peer.Taken = nil, payload, nil
-	mine.Taken = heard
-	c.Last, c.Received = LastExchange{wanted, c.Exchange}, false
-	c.State = nextConduitState[wanted]
-	c.Exchange++
-	return heard, nil
-}
-
-// repeat tells whether a side says again what it said already in step 4, whose
-// reply it may not have got, and gives the reply, nil if the peer has to come
-// still. A connection that got the reply says something new, even if it is the
-// same; over HTTP, what is the same is taken as said again.
-func (c *Conduit) repeat(side Side, wanted ConduitState, payload []byte, speaker parsec.UUID) (repeated bool, heard []byte) {
-	if wanted != ConduitCommunicate || c.State != ConduitCommunicate {
-		return false, nil
-	}
-	mine := &c.Halves[side]
 	switch {
-	case mine.Said != nil && bytes.Equal(mine.Said, payload):
-	case mine.Taken != nil && speaker == mine.Speaker && speaker != (parsec.UUID{}):
-		return false, nil
-	case !c.lastSaid(side, payload):
-		return false, nil
-	default:
-		if heard = c.again(side, wanted, payload); heard == nil {
-			return false, nil
-		}
-	}
-	mine.take(speaker)
-	return true, heard
-}
-
-// again gives once more what a side heard in the last exchange, if wanted is
-// that one; nil if there is nothing to give. What it has taken already it gets
-// only for the words that it said.
-func (c *Conduit) again(side Side, wanted ConduitState, payload []byte) []byte {
-	mine := &c.Halves[side]
-	switch {
-	case !c.lastKnown() || c.Last.State != wanted || c.Received && side == ClaimerSide:
-		return nil
-	case mine.Heard != nil:
-		return mine.Heard
-	case c.lastSaid(side, payload):
-		return mine.Taken
+	case greeter == nil:
+		return errNoInvitation
+	case greeter.Revoked && p.side == GreeterSide:
+		return ErrSessionOver
+	case invitation.over():
+		return p.deleted()
+	case greeter.Revoked: // Others may come.
+		return errNoInvitation
 	default:
 		return nil
 	}
 }
 
-// lastKnown tells that Last and Taken are of the exchange that ended last.
-func (c *Conduit) lastKnown() bool { return c.Last.State != "" && c.Last.Number+1 == c.Exchange }
-
-// lastSaid tells whether the side said payload in the last exchange: its peer
-// has it.
-func (c *Conduit) lastSaid(side Side, payload []byte) bool {
-	peer := &c.Halves[side.peer()]
-	said := peer.Heard
-	if said == nil {
-		said = peer.Taken
+// deleted is what a party gets of an invitation that is over.
+func (p *party) deleted() error {
+	if p.side == ClaimerSide {
+		return DeletedInvitation
 	}
-	return said != nil && bytes.Equal(said, payload)
+	return errInvitationDeleted
 }
 
-// take moves what was not taken yet, through a connection.
-func (h *Half) take(speaker parsec.UUID) {
-	h.Speaker = speaker
-	if h.Heard != nil {
-		h.Heard, h.Taken = nil, h.Heard
+// owed tells that err, of check, still leaves the party what was said before
+// (docs/protocol/invite.md §4, the paragraph on FINISHED).
+func (p *party) owed(err error, facts InvitationFacts, now parsec.DateTime) bool {
+	return errors.Is(err, p.deleted()) && facts.Invitation.delivers(now)
+}
+
+// exchange is one exchange of a conduit: it gives what the peer says. It waits
+// for the peer until ctx is done (docs/protocol/invite.md §4).
+func (r *Rules) exchange(ctx context.Context, p party, wanted ConduitState, payload []byte) ([]byte, error) {
+	if payload == nil {
+		payload = []byte{}
 	}
+	// What wakes is watched before talking, so that nothing is missed.
+	changed := make(chan struct{}, 1)
+	subscription := r.bus.Subscribe(func(e event.Event) {
+		if !p.concerns(e.Body) {
+			return
+		}
+		select {
+		case changed <- struct{}{}:
+		default: // It will look anyway.
+		}
+	}, event.InvitationTopic(p.organization, p.key.Token), event.UserTopic(p.organization, p.key.Greeter), event.OrganizationTopic(p.organization))
+	defer subscription.Close()
+
+	heard, exchange, err := r.talk(ctx, p, wanted, payload)
+	for heard == nil && err == nil {
+		select {
+		case <-changed:
+			heard, err = r.listen(ctx, p, exchange)
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	return heard, err
 }
 
-// Ended tells that a side which spoke first in an exchange can take what the
-// peer said.
-func (c *Conduit) Ended(side Side, exchange uint64) bool {
-	return c.Exchange == exchange+1 && c.Halves[side].Heard != nil
-}
-
-// Owes tells that the claimer can ask again for what the greeter said last: it
-// has not taken it, or the reply may be lost.
-func (c *Conduit) Owes() bool {
-	claimer := &c.Halves[ClaimerSide]
-	return claimer.Heard != nil || claimer.Taken != nil && c.Last.Number+1 == c.Exchange && !c.Received
-}
-
-// listen gives what the peer said to a side that spoke first in an exchange,
-// nil if it has to come still.
-func (c *Conduit) listen(side Side, exchange uint64) (heard []byte, err error) {
-	half := &c.Halves[side]
-	switch {
-	case c.Ended(side, exchange):
-		return half.Heard, nil
-	case c.Exchange == exchange:
-		return nil, nil
-	case c.Exchange == exchange+1 && c.lastKnown() && half.Taken != nil: // Said again meanwhile, and taken.
-		return half.Taken, nil
+// concerns tells whether an event may end a wait.
+func (p *party) concerns(body event.Body) bool {
+	switch body := body.(type) {
+	case event.InviteConduitUpdated:
+		return body.Greeter == p.key.Greeter
+	case event.InviteStatusChanged:
+		return body.Token == p.key.Token && body.Status == parsec.InvitationDeleted
+	case event.UserRevoked, event.OrganizationExpiration, event.Lost:
+		return true
 	default:
-		return nil, errInvalidState
+		return false
 	}
 }
 
-var errInvalidState = protocol.Refuse(protocol.StatusInvalidState, "The peer is in another step, or started again.")
+// talk is the first phase. heard is nil if the peer has to come, in the
+// exchange given.
+func (r *Rules) talk(ctx context.Context, p party, wanted ConduitState, payload []byte) (heard []byte, exchange uint64, err error) {
+	scope := Scope{Organization: p.organization, Invitation: p.key.Token, Greeter: p.key.Greeter}
+	rule := func(tx Tx, now parsec.DateTime) error {
+		organization, _ := tx.Organization()
+		invitation, _ := tx.Invitation()
+		facts := InvitationFacts{Organization: organization, Invitation: invitation}
+		over := p.check(facts, now)
+		if over != nil && !p.owed(over, facts, now) {
+			return over
+		}
+		conduit, found := tx.Conduit()
+		if !found {
+			return errNoInvitation
+		}
+		if over != nil {
+			if heard = conduit.again(p.side, wanted, payload); heard == nil {
+				return over
+			}
+			conduit.Halves[p.side].take(p.connection)
+			tx.PutConduit(*conduit)
+			return nil
+		}
+		before := conduit.Exchange
+		var err error
+		if heard, err = conduit.talk(p.side, wanted, payload, p.connection); err != nil {
+			return err
+		}
+		exchange = conduit.Exchange
+		tx.PutConduit(*conduit)
+		if exchange != before {
+			tx.Emit(event.Event{Organization: p.organization, Body: event.InviteConduitUpdated{Token: p.key.Token, Greeter: p.key.Greeter}})
+		}
+		return nil
+	}
+	if p.author != nil {
+		err = r.update(ctx, p.author, scope, rule)
+	} else {
+		now := r.now()
+		err = r.store.Update(ctx, scope, func(tx Tx) error { return rule(tx, now) })
+	}
+	return heard, exchange, err
+}
+
+// listen is the second phase, of the side that spoke first.
+func (r *Rules) listen(ctx context.Context, p party, exchange uint64) ([]byte, error) {
+	facts, err := r.store.TakeHeard(ctx, p.organization, p.key, p.side, exchange)
+	if err != nil {
+		return nil, err
+	}
+	now := r.now()
+	over := p.check(facts.InvitationFacts, now)
+	if over != nil && !p.owed(over, facts.InvitationFacts, now) {
+		return nil, over
+	}
+	if facts.Conduit == nil {
+		return nil, errNoInvitation
+	}
+	heard, err := facts.Conduit.listen(p.side, exchange)
+	if heard == nil && over != nil {
+		return nil, over
+	}
+	return heard, err
+}
+
+// exchangeKey is the exchange of public keys.
+func (r *Rules) exchangeKey(ctx context.Context, p party, key parsec.PublicKey) (peer parsec.PublicKey, err error) {
+	heard, err := r.exchange(ctx, p, ConduitWaitPeers, key[:])
+	copy(peer[:], heard)
+	return peer, err
+}
+
+// Invite1GreeterWaitPeer begins, or begins again.
+func (r *Rules) Invite1GreeterWaitPeer(ctx context.Context, author *Author, request *protocol.Invite1GreeterWaitPeerRequest) (*protocol.Invite1GreeterWaitPeerReply, error) {
+	key, err := r.exchangeKey(ctx, greeter(author, request.Token), request.GreeterPublicKey)
+	return &protocol.Invite1GreeterWaitPeerReply{ClaimerPublicKey: key}, err
+}
+
+// Invite1ClaimerWaitPeer begins, or begins again.
+func (r *Rules) Invite1ClaimerWaitPeer(ctx context.Context, invitee *Invitee, request *protocol.Invite1ClaimerWaitPeerRequest) (*protocol.Invite1ClaimerWaitPeerReply, error) {
+	key, err := r.exchangeKey(ctx, claimer(invitee, request.ClaimerRequest), request.ClaimerPublicKey)
+	return &protocol.Invite1ClaimerWaitPeerReply{GreeterPublicKey: key}, err
+}
+
+// Invite2aGreeterGetHashedNonce waits for the claimer's commitment.
+func (r *Rules) Invite2aGreeterGetHashedNonce(ctx context.Context, author *Author, request *protocol.Invite2aGreeterGetHashedNonceRequest) (*protocol.Invite2aGreeterGetHashedNonceReply, error) {
+	heard, err := r.exchange(ctx, greeter(author, request.Token), ConduitClaimerHashedNonce, nil)
+	return &protocol.Invite2aGreeterGetHashedNonceReply{ClaimerHashedNonce: heard}, err
+}
+
+// hashedNonceBytes is the length that both peers read, with parsec.HashedNonces.
+const hashedNonceBytes = 32
+
+// Invite2aClaimerSendHashedNonce commits, then waits for the greeter's nonce.
+func (r *Rules) Invite2aClaimerSendHashedNonce(ctx context.Context, invitee *Invitee, request *protocol.Invite2aClaimerSendHashedNonceRequest) (*protocol.Invite2aClaimerSendHashedNonceReply, error) {
+	if parsec.HashedNonces.In(invitee.API) && len(request.ClaimerHashedNonce) != hashedNonceBytes {
+		return nil, protocol.Refuse(protocol.StatusBadMessage, "claimer_hashed_nonce: must have 32 bytes")
+	}
+	p := claimer(invitee, request.ClaimerRequest)
+	if _, err := r.exchange(ctx, p, ConduitClaimerHashedNonce, request.ClaimerHashedNonce); err != nil {
+		return nil, err
+	}
+	heard, err := r.exchange(ctx, p, ConduitGreeterNonce, nil)
+	return &protocol.Invite2aClaimerSendHashedNonceReply{GreeterNonce: heard}, err
+}
+
+// Invite2bGreeterSendNonce gives a nonce, then waits for the claimer's.
+func (r *Rules) Invite2bGreeterSendNonce(ctx context.Context, author *Author, request *protocol.Invite2bGreeterSendNonceRequest) (*protocol.Invite2bGreeterSendNonceReply, error) {
+	p := greeter(author, request.Token)
+	if _, err := r.exchange(ctx, p, ConduitGreeterNonce, request.GreeterNonce); err != nil {
+		return nil, err
+	}
+	heard, err := r.exchange(ctx, p, ConduitClaimerNonce, nil)
+	return &protocol.Invite2bGreeterSendNonceReply{ClaimerNonce: heard}, err
+}
+
+// Invite2bClaimerSendNonce reveals the nonce.
+func (r *Rules) Invite2bClaimerSendNonce(ctx context.Context, invitee *Invitee, request *protocol.Invite2bClaimerSendNonceRequest) (*protocol.InviteTrustReply, error) {
+	_, err := r.exchange(ctx, claimer(invitee, request.ClaimerRequest), ConduitClaimerNonce, request.ClaimerNonce)
+	return &protocol.InviteTrustReply{}, err
+}
+
+// Invite3aGreeterWaitPeerTrust waits until the claimer trusts.
+func (r *Rules) Invite3aGreeterWaitPeerTrust(ctx context.Context, author *Author, request *protocol.Invite3aGreeterWaitPeerTrustRequest) (*protocol.InviteTrustReply, error) {
+	_, err := r.exchange(ctx, greeter(author, request.Token), ConduitClaimerTrust, nil)
+	return &protocol.InviteTrustReply{}, err
+}
+
+// Invite3aClaimerSignifyTrust trusts the greeter.
+func (r *Rules) Invite3aClaimerSignifyTrust(ctx context.Context, invitee *Invitee, request *protocol.Invite3aClaimerSignifyTrustRequest) (*protocol.InviteTrustReply, error) {
+	_, err := r.exchange(ctx, claimer(invitee, request.ClaimerRequest), ConduitClaimerTrust, nil)
+	return &protocol.InviteTrustReply{}, err
+}
+
+// Invite3bGreeterSignifyTrust trusts the claimer.
+func (r *Rules) Invite3bGreeterSignifyTrust(ctx context.Context, author *Author, request *protocol.Invite3bGreeterSignifyTrustRequest) (*protocol.InviteTrustReply, error) {
+	_, err := r.exchange(ctx, greeter(author, request.Token), ConduitGreeterTrust, nil)
+	return &protocol.InviteTrustReply{}, err
+}
+
+// Invite3bClaimerWaitPeerTrust waits until the greeter trusts.
+func (r *Rules) Invite3bClaimerWaitPeerTrust(ctx context.Context, invitee *Invitee, request *protocol.Invite3bClaimerWaitPeerTrustRequest) (*protocol.InviteTrustReply, error) {
+	_, err := r.exchange(ctx, claimer(invitee, request.ClaimerRequest), ConduitGreeterTrust, nil)
+	return &protocol.InviteTrustReply{}, err
+}
+
+// Invite4GreeterCommunicate exchanges payloads, as often as wanted.
+func (r *Rules) Invite4GreeterCommunicate(ctx context.Context, author *Author, request *protocol.Invite4GreeterCommunicateRequest) (*protocol.InviteCommunicateReply, error) {
+	heard, err := r.exchange(ctx, greeter(author, request.Token), ConduitCommunicate, request.Payload)
+	return &protocol.InviteCommunicateReply{Payload: heard}, err
+}
+
+// Invite4ClaimerCommunicate exchanges payloads, as often as wanted.
+func (r *Rules) Invite4ClaimerCommunicate(ctx context.Context, invitee *Invitee, request *protocol.Invite4ClaimerCommunicateRequest) (*protocol.InviteCommunicateReply, error) {
+	heard, err := r.exchange(ctx, claimer(invitee, request.ClaimerRequest), ConduitCommunicate, request.Payload)
+	return &protocol.InviteCommunicateReply{Payload: heard}, err
+}
+
+// ConduitFacts are nil for what does not exist.
+type ConduitFacts struct {
+	InvitationFacts
+	Conduit *Conduit
+}
+
+// Conduits are the steps of conduits that need no transaction.
+type Conduits interface {
+	// TakeHeard reads what a side of a conduit waits for and, when the exchange
+	// that it waits in has ended, makes the half's Heard its Taken; what it gives
+	// is as before that. It is one step.
+	TakeHeard(ctx context.Context, organization parsec.OrganizationID, key ConduitKey, side Side, exchange uint64) (ConduitFacts, error)
+	// ForgetConduits clears what the conduits hold of the invitations deleted at
+	// the date or before.
+	ForgetConduits(ctx context.Context, deleted parsec.DateTime) error
+}
+
+// ConduitTx is for conduits.
+type ConduitTx interface {
+	// Conduit is that of the scope's invitation and greeter; false if there is
+	// none.
+	Conduit() (*Conduit, bool)
+	// PutConduit replaces the conduit of the scope.
+	PutConduit(conduit Conduit)
+	// MarkReceived sets Received in the conduits of the scope's invitation where
+	// the claimer spoke last through the connection.
+	MarkReceived(connection parsec.UUID)
+}

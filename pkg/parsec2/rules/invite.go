@@ -10,6 +10,32 @@ import (
 	"parsec-server/pkg/parsec2/protocol"
 )
 
+// Invitation is an invitation of API 2 and 3 (docs/protocol/invite.md §1).
+type Invitation struct {
+	Token parsec.InvitationToken
+	Type  parsec.InvitationType
+	// Greeter is the creator.
+	Greeter parsec.UserID
+	// Greeters are in order of their ids, each with a conduit: the creator, or
+	// the recipients of the claimer's Shamir recovery.
+	Greeters []InvitationGreeter
+	// ClaimerEmail is for USER, and Claimer for SHAMIR_RECOVERY.
+	ClaimerEmail string
+	Claimer      parsec.UserID
+	CreatedOn    parsec.DateTime
+	DeletedOn    *parsec.DateTime
+	// DeletedReason is "" until the invitation is deleted.
+	DeletedReason protocol.InvitationDeletedReason
+}
+
+// InvitationGreeter is one whom the claimer may meet.
+type InvitationGreeter struct {
+	User parsec.UserID
+	// Revoked and Owes are as of the reading; stores do not keep them. Owes is
+	// Conduit.Owes of the claimer.
+	Revoked, Owes bool
+}
+
 // InviteNew creates an invitation, or finds the one that there is already, and
 // sends it (docs/protocol/invite.md §2).
 func (r *Rules) InviteNew(ctx context.Context, author *Author, request *protocol.InviteNewRequest) (*protocol.InviteNewReply, error) {
@@ -214,4 +240,57 @@ func (r *Rules) InviteInfo(_ context.Context, invitee *Invitee, _ *protocol.Invi
 		reply.ClaimerEmail = &invitee.ClaimerEmail
 	}
 	return reply, nil
+}
+
+// InvitationFacts are nil for what does not exist.
+type InvitationFacts struct {
+	Organization *Organization
+	Invitation   *Invitation
+	// Greeter is the creator of the invitation.
+	Greeter *User
+	// Recovery is the current setup of the invitation's Claimer.
+	Recovery *Recovery
+}
+
+// PendingInvitation is an invitation as its greeter sees it.
+type PendingInvitation struct {
+	Invitation Invitation
+	// Ready tells that a claimer is connected.
+	Ready bool
+}
+
+// InviteReader reads invitations.
+type InviteReader interface {
+	// Invitation reads the organization and the invitation.
+	Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (InvitationFacts, error)
+	// Invitations lists the invitations that have this greeter and are not
+	// deleted, oldest first, with the connections present at the instant now.
+	Invitations(ctx context.Context, organization parsec.OrganizationID, greeter parsec.UserID, now parsec.DateTime) ([]PendingInvitation, error)
+	// LapsedPresences lists invitations, not all if they are many, that have
+	// connections whose leases have ended.
+	LapsedPresences(ctx context.Context, now parsec.DateTime) ([]LapsedPresence, error)
+}
+
+// InviteTx is for invitations, and who is present in them.
+type InviteTx interface {
+	// Invitation is that of the scope; false if there is none.
+	Invitation() (*Invitation, bool)
+	// PendingInvitation finds the oldest invitation that is not deleted, of
+	// this type, greeter and claimer's e-mail. LockOrganization keeps others
+	// from coming.
+	PendingInvitation(ctx context.Context, kind parsec.InvitationType, greeter parsec.UserID, claimerEmail string) (*Invitation, bool, error)
+	// Presences counts the connections present in the scope's invitation whose
+	// leases last beyond now, but for one.
+	Presences(ctx context.Context, now parsec.DateTime, but parsec.UUID) (uint64, error)
+
+	// PutInvitation creates the invitation of its token, with the conduits of
+	// its greeters, or replaces it; its greeters stay.
+	PutInvitation(invitation Invitation)
+	// AddPresence adds a connection to the scope's invitation, with a lease.
+	AddPresence(connection parsec.UUID, until parsec.DateTime)
+	// RemovePresence removes a connection, if it is there.
+	RemovePresence(connection parsec.UUID)
+	// DropPresences removes the connections of the scope's invitation whose
+	// leases have ended.
+	DropPresences(now parsec.DateTime)
 }

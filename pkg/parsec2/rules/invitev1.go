@@ -10,6 +10,19 @@ import (
 	"parsec-server/pkg/parsec2/protocol"
 )
 
+// InvitationV1 is an invitation of API 1, to the user or the device of its
+// key (docs/protocol/commands.md §9).
+type InvitationV1 struct {
+	Creator   parsec.DeviceID
+	CreatedOn parsec.DateTime
+}
+
+// InviteeV1 is who an API 1 invitation is for: either a user or a device.
+type InviteeV1 struct {
+	User   parsec.UserID
+	Device parsec.DeviceID
+}
+
 // The limits of docs/protocol/commands.md §9.
 const (
 	invitationV1Validity = 3600 * time.Second
@@ -244,4 +257,25 @@ func (r *Rules) waitV1(ctx context.Context, topic event.Topic, wanted func(event
 func is[B event.Body](body event.Body) bool {
 	_, ok := body.(B)
 	return ok
+}
+
+// InvitationV1Facts are nil for what does not exist.
+type InvitationV1Facts struct {
+	Invitation *InvitationV1
+	// InviteeExists tells that the user or device is created, revoked or not.
+	InviteeExists bool
+}
+
+// InviteV1Reader reads invitations of API 1.
+type InviteV1Reader interface {
+	// InvitationV1 reads the invitation, and whether the invitee exists.
+	InvitationV1(ctx context.Context, organization parsec.OrganizationID, invitee InviteeV1) (InvitationV1Facts, error)
+}
+
+// InviteV1Tx is for invitations of API 1.
+type InviteV1Tx interface {
+	InvitationV1(ctx context.Context, invitee InviteeV1) (*InvitationV1, bool, error)
+	// PutInvitationV1 creates or replaces the invitation.
+	PutInvitationV1(invitee InviteeV1, invitation InvitationV1)
+	DeleteInvitationV1(invitee InviteeV1)
 }

@@ -4,8 +4,19 @@ import (
 	"context"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
+
+// Message is one message for a user.
+type Message struct {
+	Recipient parsec.UserID
+	// Index is its position from 1 in the recipient's list.
+	Index     uint64
+	Sender    parsec.DeviceID
+	Timestamp parsec.DateTime
+	Body      []byte
+}
 
 // maxMessagesBytes bounds the messages of one reply: some of these are made at
 // a time.
@@ -39,4 +50,20 @@ func (r *Rules) MessageGet(ctx context.Context, author *Author, request *protoco
 		return nil, err
 	}
 	return reply, nil
+}
+
+// MessageReader reads messages.
+type MessageReader interface {
+	// Messages lists the messages of user after the first offset ones, in order:
+	// as many as have together at most so many bytes (protocol.Message), but at
+	// least one whatever its size. left tells that there are more.
+	Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, bytes uint64) (messages []Message, left bool, err error)
+}
+
+// MessageTx is for messages.
+type MessageTx interface {
+	// MessageCounts locks the lists of the recipients, in order of their ids,
+	// and gives the number of messages in each.
+	MessageCounts(ctx context.Context, recipients []parsec.UserID) (map[parsec.UserID]uint64, error)
+	AddMessage(message Message)
 }

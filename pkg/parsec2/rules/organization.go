@@ -1,12 +1,37 @@
 package rules
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
+
+// Organization is an organization as stored
+// (docs/protocol/administration.md §1).
+type Organization struct {
+	ID parsec.OrganizationID
+	// BootstrapToken is "" for a spontaneous bootstrap.
+	BootstrapToken string
+	// RootVerifyKey is nil until the bootstrap.
+	RootVerifyKey *parsec.VerifyKey
+	// ExpirationDate is nil for an organization that does not expire. The
+	// flag of later administration interfaces is a date in the past.
+	ExpirationDate             *parsec.DateTime
+	UserProfileOutsiderAllowed bool
+	// ActiveUsersLimit is nil for no limit.
+	ActiveUsersLimit *uint64
+	// MinimumArchivingPeriod is in seconds.
+	MinimumArchivingPeriod uint64
+	// SequesterAuthorityCertificate is nil when not sequestered, and
+	// SequesterVerifyKeyDER the RSA key inside it.
+	SequesterAuthorityCertificate []byte
+	SequesterVerifyKeyDER         []byte
+	CreatedOn                     parsec.DateTime
+	BootstrappedOn                *parsec.DateTime
+}
 
 // defaultMinimumArchivingPeriod is 30 days, in seconds
 // (docs/protocol/administration.md §1).
@@ -152,4 +177,42 @@ func (r *Rules) newOrganization(id parsec.OrganizationID, now parsec.DateTime) O
 		MinimumArchivingPeriod:     defaultMinimumArchivingPeriod,
 		CreatedOn:                  now,
 	}
+}
+
+// Bootstrapped tells whether the organization has its first user.
+func (o *Organization) Bootstrapped() bool { return o.RootVerifyKey != nil }
+
+// Expired tells whether the organization is closed at the instant now.
+func (o *Organization) Expired(now parsec.DateTime) bool {
+	return o.ExpirationDate != nil && *o.ExpirationDate <= now
+}
+
+// Sequestered tells whether vlobs need copies for sequester services.
+func (o *Organization) Sequestered() bool { return o.SequesterAuthorityCertificate != nil }
+
+// OrganizationReader reads organizations.
+type OrganizationReader interface {
+	Organization(ctx context.Context, id parsec.OrganizationID) (*Organization, bool, error)
+}
+
+// OrganizationTx is for organizations.
+type OrganizationTx interface {
+	// Organization is that of the scope; false if there is none.
+	Organization() (*Organization, bool)
+	// PutOrganization creates or replaces that of the scope.
+	PutOrganization(organization Organization)
+}
+
+// sameBootstrap compares the bootstrap of an organization, whose first user is
+// nobody else's.
+func (o *Organization) sameBootstrap(ctx context.Context, tx Tx, token string, first bootstrap) (bool, error) {
+	if token != o.BootstrapToken || *o.RootVerifyKey != first.RootVerifyKey ||
+		!bytes.Equal(o.SequesterAuthorityCertificate, first.SequesterAuthorityCertificate) {
+		return false, nil
+	}
+	stored, exists, err := tx.User(ctx, first.User.ID)
+	if err != nil || !exists {
+		return false, err
+	}
+	return sameUser(ctx, tx, stored, first.User, first.Device)
 }

@@ -8,6 +8,18 @@ import (
 	"parsec-server/pkg/parsec2/protocol"
 )
 
+// SequesterService is a sequester service as stored
+// (docs/protocol/administration.md §6).
+type SequesterService struct {
+	ID          parsec.SequesterServiceID
+	Label       string
+	Certificate []byte
+	// WebhookURL is "" for a storage service.
+	WebhookURL string
+	CreatedOn  parsec.DateTime
+	DisabledOn *parsec.DateTime
+}
+
 // checkSequester wants a copy of a vlob for each enabled service, and no other
 // (docs/protocol/commands.md §8.1). It returns these services.
 func checkSequester(ctx context.Context, tx Tx, blobs map[parsec.SequesterServiceID][]byte) ([]SequesterService, error) {
@@ -117,4 +129,19 @@ func (r *Rules) updateWithWebhooks(ctx context.Context, author *Author, now pars
 			accepted[service.ID] = true
 		}
 	}
+}
+
+// SequesterReader reads sequester services.
+type SequesterReader interface {
+	// SequesterServices lists all services in creation order.
+	SequesterServices(ctx context.Context, organization parsec.OrganizationID) ([]SequesterService, error)
+}
+
+// SequesterTx is for sequester services.
+type SequesterTx interface {
+	// SequesterServices lists all services in creation order. It is locked
+	// against changes for the duration of the transaction.
+	SequesterServices(ctx context.Context) ([]SequesterService, error)
+	// PutSequesterService creates or replaces a service.
+	PutSequesterService(service SequesterService)
 }

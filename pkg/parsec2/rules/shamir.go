@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -183,3 +184,39 @@ func reachesThreshold(brief certificate.ShamirBrief) bool {
 }
 
 func refuseShamir(reason string) error { return protocol.Refuse(protocol.StatusInvalidData, reason) }
+
+// ShamirReader reads Shamir recoveries.
+type ShamirReader interface {
+	// ShamirSetup is the current setup of its owner.
+	ShamirSetup(ctx context.Context, organization parsec.OrganizationID, owner parsec.UserID) (*ShamirSetup, bool, error)
+	// ShamirSetupsHeld lists the current setups that give shares to recipient,
+	// in creation order.
+	ShamirSetupsHeld(ctx context.Context, organization parsec.OrganizationID, recipient parsec.UserID) ([]ShamirHeld, error)
+}
+
+// ShamirTx is for Shamir recoveries; its effects need LockOrganization.
+type ShamirTx interface {
+	// Recovery reads what a SHAMIR_RECOVERY invitation of the claimer depends
+	// on. LockOrganization keeps it from changing.
+	Recovery(ctx context.Context, claimer parsec.UserID) (RecoveryFacts, error)
+	// ActiveAmong counts the distinct users that exist and are not revoked.
+	ActiveAmong(ctx context.Context, users []parsec.UserID) (int, error)
+	// ShamirRevealTokenUsed tells whether any setup has the token, current or
+	// not.
+	ShamirRevealTokenUsed(ctx context.Context, token parsec.UUID) (bool, error)
+	// EndShamirSetup leaves the owner without current setup; it is kept.
+	EndShamirSetup(owner parsec.UserID)
+	// CreateShamirSetup makes the current setup of its owner, who has none, if
+	// only by an earlier effect.
+	CreateShamirSetup(setup ShamirSetup)
+}
+
+// sameSetup compares all that the owner sent.
+func (s *ShamirSetup) sameSetup(setup *ShamirSetup) bool {
+	sameShare := func(a, b ShamirShare) bool {
+		return a.Recipient == b.Recipient && a.Shares == b.Shares && bytes.Equal(a.Certificate, b.Certificate)
+	}
+	return s.Owner == setup.Owner && s.RevealToken == setup.RevealToken && s.Threshold == setup.Threshold &&
+		bytes.Equal(s.CipheredData, setup.CipheredData) && bytes.Equal(s.BriefCertificate, setup.BriefCertificate) &&
+		slices.EqualFunc(s.Shares, setup.Shares, sameShare)
+}

@@ -7,6 +7,18 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
+// Statistics are sizes in bytes and numbers of objects. The size of a vlob
+// counts each version once, as first uploaded; sequester copies and
+// reencrypted copies are not counted.
+type Statistics struct {
+	DataSize     uint64
+	MetadataSize uint64
+	Realms       uint64
+	// Active and Revoked count users by profile.
+	Active  map[parsec.UserProfile]uint64
+	Revoked map[parsec.UserProfile]uint64
+}
+
 // surveyPage is how many organizations are summed up by one read; one if their
 // data must be scanned.
 const surveyPage = 100
@@ -67,4 +79,21 @@ func (r *Rules) Survey(ctx context.Context, at *parsec.DateTime) iter.Seq2[Surve
 			}
 		}
 	}
+}
+
+// SurveyedOrganization is an organization, and what it holds.
+type SurveyedOrganization struct {
+	Organization Organization
+	Statistics   Statistics
+}
+
+// StatisticsReader sums up what organizations hold.
+type StatisticsReader interface {
+	// OrganizationStatistics does not scan the organization's data.
+	OrganizationStatistics(ctx context.Context, id parsec.OrganizationID) (Statistics, error)
+	// Survey sums up at most limit organizations, in byte order of their ids,
+	// that come after one; the zero id comes before all. With at it leaves out
+	// organizations created after that instant, counts what was there then, and
+	// may scan the data; without, it does not.
+	Survey(ctx context.Context, after parsec.OrganizationID, limit int, at *parsec.DateTime) ([]SurveyedOrganization, error)
 }

@@ -1,14 +1,38 @@
 package rules
 
 import (
+	"bytes"
 	"context"
-	"math"
-	"strings"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
+
+// User is a user as stored.
+type User struct {
+	ID          parsec.UserID
+	Profile     parsec.UserProfile
+	HumanHandle parsec.HumanHandle
+	// Certificate and RedactedCertificate are byte-identical to what the
+	// certifier sent. Without redacted form both are the same.
+	Certificate         []byte
+	RedactedCertificate []byte
+	// Certifier is zero for the first user, signed by the root key.
+	Certifier parsec.DeviceID
+	CreatedOn parsec.DateTime
+	// Revocation is nil for an active user. A stored revocation counts at
+	// once, even dated in the near future.
+	Revocation *Revocation
+	Frozen     bool
+}
+
+// Revocation is the end of a user.
+type Revocation struct {
+	Certificate []byte
+	Certifier   parsec.DeviceID
+	On          parsec.DateTime
+}
 
 // UserGet gives the certificates of a user, redacted for OUTSIDER authors
 // (docs/protocol/commands.md §4).
@@ -166,81 +190,49 @@ func (r *Rules) UserRevoke(ctx context.Context, author *Author, request *protoco
 	return &protocol.UserRevokeReply{}, nil
 }
 
-// UserFind searches users by their ids (API 1; docs/protocol/commands.md §4).
-func (r *Rules) UserFind(ctx context.Context, author *Author, request *protocol.UserFindRequest) (*protocol.UserFindReply, error) {
-	if err := refuseOutsider(author); err != nil {
-		return nil, err
-	}
-	reply := &protocol.UserFindReply{Results: []parsec.UserID{}, Page: request.Page, PerPage: request.PerPage}
-	query := UserQuery{
-		ByID:        true,
-		OmitRevoked: request.OmitRevoked,
-		Now:         r.now(),
-		Offset:      pageOffset(request.Page, request.PerPage),
-		Limit:       request.PerPage,
-	}
-	if request.Query != "" {
-		part, err := parsec.ParseUserID(request.Query)
-		if err != nil {
-			return reply, nil //nolint:nilerr // no user has it in its id
-		}
-		query.Words = []string{part.String()}
-	}
-	users, total, err := r.store.FindUsers(ctx, author.Organization, query)
-	if err != nil {
-		return nil, err
-	}
-	for i := range users {
-		reply.Results = append(reply.Results, users[i].ID)
-	}
-	reply.Total = total
-	return reply, nil
+// UserFacts is a user with what verifies it.
+type UserFacts struct {
+	User    User
+	Devices []Device
+	// ChainDevices and ChainUsers are the devices of the trustchain and their
+	// users, each once.
+	ChainDevices []Device
+	ChainUsers   []User
 }
 
-// HumanFind searches users by the people behind them
-// (docs/protocol/commands.md §4).
-func (r *Rules) HumanFind(ctx context.Context, author *Author, request *protocol.HumanFindRequest) (*protocol.HumanFindReply, error) {
-	if err := refuseOutsider(author); err != nil {
-		return nil, err
-	}
-	now := r.now()
-	users, total, err := r.store.FindUsers(ctx, author.Organization, UserQuery{
-		Words:        strings.Fields(request.Query),
-		OmitRevoked:  request.OmitRevoked,
-		OmitNonHuman: request.OmitNonHuman,
-		Now:          now,
-		Offset:       pageOffset(request.Page, request.PerPage),
-		Limit:        request.PerPage,
-	})
-	if err != nil {
-		return nil, err
-	}
-	reply := &protocol.HumanFindReply{
-		Results: make([]protocol.HumanFindResult, 0, len(users)),
-		Page:    request.Page, PerPage: request.PerPage, Total: total,
-	}
-	for i := range users {
-		reply.Results = append(reply.Results, protocol.HumanFindResult{
-			UserID:      users[i].ID,
-			HumanHandle: users[i].HumanHandle,
-			Revoked:     users[i].Revocation != nil && users[i].Revocation.On <= now,
-		})
-	}
-	return reply, nil
+// UserReader reads users and their devices.
+type UserReader interface {
+	// UserAndDevices reads a user, all its devices in creation order, and the
+	// users and devices that lead from their certifiers to the root key
+	// (docs/protocol/commands.md §4, trustchain).
+	UserAndDevices(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) (UserFacts, bool, error)
 }
 
-func refuseOutsider(author *Author) error {
-	if author.Profile == parsec.ProfileOutsider {
-		return protocol.Refuse(protocol.StatusNotAllowed, "Outsiders may not search users.")
-	}
-	return nil
+// UserTx is for users; its effects need LockOrganization.
+type UserTx interface {
+	// Author is the user of the scope's author; false if the device or user
+	// does not exist.
+	Author() (*User, bool)
+	User(ctx context.Context, id parsec.UserID) (*User, bool, error)
+	// UserByEmail is the user that is not revoked and has this e-mail.
+	UserByEmail(ctx context.Context, email string) (*User, bool, error)
+	// HumanTaken tells whether a user that is not revoked has this e-mail.
+	HumanTaken(ctx context.Context, email string) (bool, error)
+	// ActiveUsers counts the users that are not revoked, and among them the
+	// administrators that are neither frozen.
+	ActiveUsers(ctx context.Context) (users, administrators uint64, err error)
+
+	// CreateUser creates a user that is neither revoked nor frozen.
+	CreateUser(user User)
+	RevokeUser(id parsec.UserID, revocation Revocation)
+	FreezeUser(id parsec.UserID, frozen bool)
 }
 
-// pageOffset is how many results come before a page. It stays within an int64,
-// whatever the page.
-func pageOffset(page, perPage uint64) uint64 {
-	if page-1 > math.MaxInt64/perPage {
-		return math.MaxInt64
+// sameUser compares a stored user, and its first device.
+func sameUser(ctx context.Context, tx Tx, stored *User, user User, device Device) (bool, error) {
+	if !bytes.Equal(stored.Certificate, user.Certificate) || !bytes.Equal(stored.RedactedCertificate, user.RedactedCertificate) {
+		return false, nil
 	}
-	return (page - 1) * perPage
+	first, exists, err := tx.Device(ctx, device.ID)
+	return err == nil && exists && sameDevice(first, device), err
 }

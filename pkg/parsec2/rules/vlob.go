@@ -9,6 +9,26 @@ import (
 	"parsec-server/pkg/parsec2/protocol"
 )
 
+// Vlob is the head of a vlob.
+type Vlob struct {
+	ID    parsec.VlobID
+	Realm parsec.RealmID
+	// Version is the latest one, and Timestamp its date.
+	Version   uint32
+	Timestamp parsec.DateTime
+}
+
+// VlobVersion is one stored version of a vlob, an atom.
+type VlobVersion struct {
+	Version   uint32
+	Blob      []byte
+	Author    parsec.DeviceID
+	Timestamp parsec.DateTime
+	// AuthorRoleCertifiedOn is the date of the latest role certificate of the
+	// author's user in the realm, as of the reading.
+	AuthorRoleCertifiedOn parsec.DateTime
+}
+
 var (
 	errVlobNotFound = protocol.Refuse(protocol.StatusNotFound, "No such vlob.")
 	errVlobExists   = protocol.Refuse(protocol.StatusAlreadyExists, "This vlob already exists.")
@@ -189,4 +209,38 @@ func (r *Rules) VlobPollChanges(ctx context.Context, author *Author, request *pr
 		return nil, err
 	}
 	return &protocol.VlobPollChangesReply{Changes: changes, CurrentCheckpoint: realm.Checkpoint}, nil
+}
+
+// VlobSelection selects a version by number, else the highest dated at or
+// before Timestamp, else the latest.
+type VlobSelection struct {
+	Vlob               parsec.VlobID
+	EncryptionRevision uint64
+	Version            *uint32
+	Timestamp          *parsec.DateTime
+}
+
+// VlobReader reads vlobs; what it reads of the realm comes with it. Vlobs are
+// read for users that have a role in their realm, and nothing of them for
+// others, whom the rules refuse.
+type VlobReader interface {
+	// ReadVlob reads the vlob's realm and the version selected among those
+	// stored under encryptionRevision; the version is nil if there is none.
+	ReadVlob(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection VlobSelection) (*Realm, *VlobVersion, bool, error)
+	// VlobVersions lists every version once, without blobs.
+	VlobVersions(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, vlob parsec.VlobID) (*Realm, []VlobVersion, bool, error)
+	// Changes gives the latest version of each vlob that has an entry after
+	// checkpoint in the realm's log, and Realm.Checkpoint of the same instant.
+	Changes(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, checkpoint uint64) (*Realm, map[parsec.VlobID]uint32, bool, error)
+}
+
+// VlobTx is for vlobs.
+type VlobTx interface {
+	// Vlob is that of the scope; false if there is none in the organization.
+	Vlob() (*Vlob, bool)
+	// WriteVlob stores a version of the scope's vlob in the scope's realm at
+	// the current revision, with its sequester copies, appends the entry
+	// checkpoint to the realm's log (the realm's checkpoint + 1), and raises
+	// the author's LastVlobUpdate.
+	WriteVlob(version VlobVersion, checkpoint uint64, sequester map[parsec.SequesterServiceID][]byte)
 }

@@ -217,3 +217,11 @@ func (r *recorder) take() []event.Event {
 	}
 	return events
 }
+
+// another returns the same store with another organization, in which the same
+// names and ids stand for other things.
+func (f *fixture) another() *fixture {
+	other := *f
+	other.organization = newOrganizationID()
+	return &other
+}

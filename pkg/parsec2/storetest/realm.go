@@ -13,7 +13,6 @@ var realmChecks = []check{
 	{"unknown realm", unknownRealm},
 	{"roles", roles},
 	{"order of role certificates", roleOrder},
-	{"role changes of every realm", roleChanges},
 	{"realms of a user", realmsOf},
 	{"participants", participants},
 	{"dates never decrease", touches},
@@ -146,33 +145,6 @@ func roleOrder(f *fixture) {
 		users = append(users, certificate.User.String())
 	}
 	equalList(f, "users in order", users, []string{"alice", "carol", "zoe", "adam", "mike", "bob"})
-}
-
-func roleChanges(f *fixture) {
-	check := func(want ...rules.RoleCertificate) {
-		f.Helper()
-		for i := range want {
-			want[i].Certificate = nil
-		}
-		changes, err := f.store.RoleChanges(f.Context(), f.organization)
-		f.no(err)
-		equalList(f, "role changes", changes, want)
-	}
-	f.bootstrap()
-	check()
-	f.enrol(parsec.ProfileStandard, bob)
-	first := f.createRealm()
-	second := newRealmID()
-	ofSecond := newRole(second, alice, parsec.RoleOwner, 2)
-	f.queue(onRealm(second), func(tx rules.Tx) {
-		tx.CreateRealm(at(2))
-		tx.AddRole(ofSecond)
-	})
-	f.grant(first, bob, parsec.RoleReader, 3)
-	f.grant(first, bob, parsec.RoleNone, 4)
-	f.grant(second, bob, parsec.RoleManager, 1)
-	check(newRole(first, alice, parsec.RoleOwner, 0), newRole(second, bob, parsec.RoleManager, 1), ofSecond,
-		newRole(first, bob, parsec.RoleReader, 3), newRole(first, bob, parsec.RoleNone, 4))
 }
 
 func realmsOf(f *fixture) {

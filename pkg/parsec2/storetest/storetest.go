@@ -30,21 +30,24 @@ func Exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store)
 		checks []check
 	}{
 		{"organization", organizationChecks},
-		{"survey", surveyChecks},
+		{"statistics", statisticsChecks},
+		{"sequester", sequesterChecks},
+		{"authentication", authenticationChecks},
 		{"user", userChecks},
 		{"find", findChecks},
+		{"human accesses", humanAccessesChecks},
 		{"realm", realmChecks},
 		{"reencryption", reencryptionChecks},
 		{"vlob", vlobChecks},
 		{"block", blockChecks},
 		{"message", messageChecks},
 		{"invite", inviteChecks},
+		{"conduit", conduitChecks},
+		{"invitev1", inviteV1Checks},
 		{"shamir", shamirChecks},
-		{"recovery", recoveryChecks},
-		{"pki", pkiChecks},
+		{"enrollment", enrollmentChecks},
 		{"transaction", transactionChecks},
 		{"concurrency", concurrencyChecks},
-		{"apart", apartChecks},
 	} {
 		t.Run(family.name, func(t *testing.T) {
 			for _, c := range family.checks {

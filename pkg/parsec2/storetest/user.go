@@ -10,7 +10,6 @@ import (
 )
 
 var userChecks = []check{
-	{"authentication", authentication},
 	{"users and devices of a transaction", usersOfTransaction},
 	{"revocation", revocation},
 	{"freezing", freezing},
@@ -19,31 +18,8 @@ var userChecks = []check{
 	{"trustchain", trustchain},
 	{"order of users and devices", orderOfUsers},
 	{"facts are copies", userCopies},
-}
-
-func authentication(f *fixture) {
-	f.bootstrap()
-	f.enrol(parsec.ProfileOutsider, bob)
-	organization, _, err := f.store.Organization(f.Context(), f.organization)
-	f.no(err)
-	aliceFacts, bobFacts := newUser(alice, parsec.ProfileAdmin, parsec.DeviceID{}), newUser(bob, parsec.ProfileOutsider, aliceOne)
-	for _, test := range []struct {
-		device string
-		facts  rules.AuthenticationFacts
-	}{
-		{"alice@one", rules.AuthenticationFacts{Device: new(newDevice(aliceOne, parsec.DeviceID{})), User: &aliceFacts}},
-		{"bob@one", rules.AuthenticationFacts{Device: new(newDevice(bobOne, aliceOne)), User: &bobFacts}},
-		{"bob@two", rules.AuthenticationFacts{User: &bobFacts}},
-		{"carol@one", rules.AuthenticationFacts{}},
-		{"ALICE@one", rules.AuthenticationFacts{}},
-	} {
-		got, err := f.store.Authentication(f.Context(), f.organization, deviceID(test.device))
-		f.no(err)
-		test.facts.Organization = organization
-		equal(f, "device of "+test.device, got.Device, test.facts.Device)
-		equal(f, "user of "+test.device, got.User, test.facts.User)
-		equal(f, "organization of "+test.device, got.Organization, test.facts.Organization)
-	}
+	{"user by e-mail", userByEmail},
+	{"trustchains of other organizations", trustchainsApart},
 }
 
 func usersOfTransaction(f *fixture) {
@@ -412,4 +388,45 @@ func userCopies(f *fixture) {
 // sortedUsers sorts ids that a store gives in any order.
 func sortedUsers(users []parsec.UserID) []parsec.UserID {
 	return slices.SortedFunc(slices.Values(users), func(a, b parsec.UserID) int { return cmp.Compare(a.String(), b.String()) })
+}
+
+func userByEmail(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob)
+	want := func(email string, id parsec.UserID, expected bool) {
+		f.Helper()
+		f.update(onOrganization(), func(tx rules.Tx) error {
+			user, found, err := tx.UserByEmail(f.Context(), email)
+			equal(f, email+" found", found, expected)
+			if found {
+				equal(f, email, user.ID, id)
+			}
+			return err
+		})
+	}
+	want("bob@example.com", bob, true)
+	want("BOB@example.com", bob, false)
+	want("nobody@example.com", bob, false)
+	f.revoke(bob, rules.Revocation{Certificate: []byte("r"), Certifier: aliceOne, On: at(40)})
+	want("bob@example.com", bob, false)
+	again := newUser(carol, parsec.ProfileStandard, aliceOne)
+	again.HumanHandle = must(parsec.ParseHumanHandle("bob@example.com", "Bob"))
+	f.queue(onOrganization(), func(tx rules.Tx) { tx.CreateUser(again) })
+	want("bob@example.com", carol, true)
+}
+
+// trustchainsApart has alice certified by carol in the other organization only.
+func trustchainsApart(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob, carol)
+	other := f.another()
+	other.queue(onOrganization(), func(tx rules.Tx) {
+		tx.PutOrganization(rules.Organization{ID: other.organization, CreatedOn: at(0)})
+		tx.CreateUser(newUser(carol, parsec.ProfileAdmin, parsec.DeviceID{}))
+		tx.CreateDevice(newDevice(carolOne, parsec.DeviceID{}))
+		tx.CreateUser(newUser(alice, parsec.ProfileAdmin, carolOne))
+		tx.CreateDevice(newDevice(aliceOne, carolOne))
+	})
+	f.wantChain(bob, []string{"bob@one"}, []string{"alice@one"}, []string{"alice"})
+	other.wantChain(alice, []string{"alice@one"}, []string{"carol@one"}, []string{"carol"})
 }

@@ -1,0 +1,23 @@
+package memory
+
+import (
+	"context"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+// Authentication implements rules.AuthenticationReader.
+func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec.DeviceID) (rules.AuthenticationFacts, error) {
+	o, err := s.read(ctx, organization)
+	if err != nil {
+		return rules.AuthenticationFacts{}, err
+	}
+	defer o.mu.RUnlock()
+	user, _ := o.copyUser(device.User())
+	return rules.AuthenticationFacts{
+		Organization: copyOrganization(o.facts),
+		Device:       copyOf(o.devices[device]),
+		User:         user,
+	}, nil
+}

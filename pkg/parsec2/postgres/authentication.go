@@ -1,0 +1,39 @@
+package postgres
+
+import (
+	"context"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+// Authentication implements rules.AuthenticationReader.
+func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, id parsec.DeviceID) (rules.AuthenticationFacts, error) {
+	var found bool
+	var facts rules.AuthenticationFacts
+	var inOrganization organizationRow
+	var user userRow
+	var device deviceRow
+	targets := append(append(inOrganization.targets(), user.targets()...), device.targets()...)
+	err := s.one(ctx, row(&found, selectDevice,
+		[]any{organization.String(), id.User().String(), id.Name().String()}, targets...))
+	if err != nil || !found {
+		return facts, err
+	}
+	facts.Organization = inOrganization.facts()
+	if user.value.ID == (parsec.UserID{}) {
+		return facts, nil
+	}
+	if facts.User, err = user.facts(); err != nil || device.value.ID == (parsec.DeviceID{}) {
+		return facts, err
+	}
+	value, err := device.facts()
+	facts.Device = &value
+	return facts, err
+}
+
+const selectDevice = "SELECT " + organizationColumns + ", " + userColumns + ", " + deviceColumns + `
+FROM organization o
+LEFT JOIN user_ u ON u.organization = o.id AND u.user_id = $2
+LEFT JOIN device d ON d.user_ = u.id AND d.name = $3
+WHERE o.organization_id = $1`

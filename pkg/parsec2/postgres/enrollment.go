@@ -1,0 +1,124 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+const (
+	enrollmentColumns = `e.enrollment_id, e.submitter_certificate, e.submit_payload, e.submit_payload_signature, e.submitted_on,
+    e.status, e.decided_on, e.accepter, e.accepted_device, e.accepter_certificate, e.accept_payload, e.accept_payload_signature`
+
+	fromEnrollments = `
+FROM organization o JOIN pki_enrollment e ON e.organization = o.id
+WHERE o.organization_id = $1`
+
+	selectEnrollment = "SELECT " + enrollmentColumns + fromEnrollments + " AND e.enrollment_id = $2"
+
+	selectLatestEnrollment = "SELECT " + enrollmentColumns + fromEnrollments + `
+    AND sha256(e.submitter_certificate) = sha256($2) AND e.status IN ('SUBMITTED', 'ACCEPTED')
+ORDER BY e.id DESC LIMIT 1`
+
+	selectSubmittedEnrollments = "SELECT " + enrollmentColumns + fromEnrollments + " AND e.status = 'SUBMITTED' ORDER BY e.id"
+)
+
+// enrollmentRow is a row of enrollmentColumns.
+type enrollmentRow struct {
+	enrollment rules.PKIEnrollment
+	acceptance rules.PKIAcceptance
+}
+
+func (r *enrollmentRow) targets() []any {
+	e, a := &r.enrollment, &r.acceptance
+	return []any{
+		(*uuid)(&e.ID), &e.SubmitterCertificate, &e.Payload, &e.PayloadSignature, (*integer)(&e.SubmittedOn),
+		parsed{&e.Status}, (*integer)(&e.On), parsed{&a.Accepter}, parsed{&a.Device}, &a.AccepterCertificate, &a.Payload, &a.PayloadSignature,
+	}
+}
+
+func (r *enrollmentRow) facts() rules.PKIEnrollment {
+	if r.enrollment.Status == parsec.PKIEnrollmentAccepted {
+		r.enrollment.Acceptance = &r.acceptance
+	}
+	return r.enrollment
+}
+
+// PKIEnrollment implements rules.EnrollmentReader.
+func (s *Store) PKIEnrollment(ctx context.Context, organization parsec.OrganizationID, id parsec.EnrollmentID) (*rules.PKIEnrollment, bool, error) {
+	return oneEnrollment(func(read statement) error { return s.one(ctx, read) }, selectEnrollment, organization.String(), key(id))
+}
+
+// SubmittedPKIEnrollments implements rules.EnrollmentReader.
+func (s *Store) SubmittedPKIEnrollments(ctx context.Context, organization parsec.OrganizationID) ([]rules.PKIEnrollment, error) {
+	var submitted []rules.PKIEnrollment
+	err := s.one(ctx, list(&submitted, selectSubmittedEnrollments, []any{organization.String()},
+		func(row pgx.CollectableRow) (rules.PKIEnrollment, error) {
+			var r enrollmentRow
+			err := row.Scan(r.targets()...)
+			return r.facts(), err
+		}))
+	return submitted, err
+}
+
+func oneEnrollment(ask func(statement) error, sql string, args ...any) (*rules.PKIEnrollment, bool, error) {
+	var found bool
+	var r enrollmentRow
+	if err := ask(row(&found, sql, args, r.targets()...)); err != nil || !found {
+		return nil, false, err
+	}
+	enrollment := r.facts()
+	return &enrollment, true, nil
+}
+
+// PKIEnrollment implements rules.EnrollmentTx.
+func (t *tx) PKIEnrollment(_ context.Context, id parsec.EnrollmentID) (*rules.PKIEnrollment, bool, error) {
+	return oneEnrollment(t.ask, selectEnrollment, t.organizationName(), key(id))
+}
+
+// LatestPKIEnrollment implements rules.EnrollmentTx.
+func (t *tx) LatestPKIEnrollment(_ context.Context, certificate []byte) (*rules.PKIEnrollment, bool, error) {
+	return oneEnrollment(t.ask, selectLatestEnrollment, t.organizationName(), notNull(certificate))
+}
+
+// SubmittedPKIBytes implements rules.EnrollmentTx.
+func (t *tx) SubmittedPKIBytes(context.Context) (uint64, error) {
+	var found bool
+	var sum unsigned
+	err := t.ask(row(&found, `
+SELECT sum(length(e.submitter_certificate) + length(e.submit_payload) + length(e.submit_payload_signature))`+
+		fromEnrollments+" AND e.status = 'SUBMITTED'", []any{t.organizationName()}, &sum))
+	return uint64(sum), err
+}
+
+// SubmitPKIEnrollment implements rules.EnrollmentTx.
+func (t *tx) SubmitPKIEnrollment(enrollment rules.PKIEnrollment) {
+	t.queueOne(`
+INSERT INTO pki_enrollment (organization, enrollment_id, submitter_certificate, submit_payload, submit_payload_signature, submitted_on, status)
+SELECT o.id, $2, $3, $4, $5, $6, $7 FROM organization o WHERE o.organization_id = $1`,
+		t.organizationName(), key(enrollment.ID), notNull(enrollment.SubmitterCertificate), notNull(enrollment.Payload),
+		notNull(enrollment.PayloadSignature), int64(enrollment.SubmittedOn), string(enrollment.Status))
+}
+
+// DecidePKIEnrollment implements rules.EnrollmentTx.
+func (t *tx) DecidePKIEnrollment(id parsec.EnrollmentID, decision rules.PKIDecision) {
+	var accepter, device *string
+	var certificate, payload, signature []byte
+	if a := decision.Acceptance; a != nil {
+		accepter, device = new(a.Accepter.String()), new(a.Device.String())
+		certificate, payload, signature = notNull(a.AccepterCertificate), notNull(a.Payload), notNull(a.PayloadSignature)
+	}
+	dropped := ""
+	if !decision.KeepsSubmission() {
+		dropped = ", submitter_certificate = '', submit_payload = '', submit_payload_signature = ''"
+	}
+	t.queueOne(`
+UPDATE pki_enrollment SET status = $3, decided_on = $4, accepter = $5, accepted_device = $6,
+    accepter_certificate = $7, accept_payload = $8, accept_payload_signature = $9`+dropped+`
+FROM organization o
+WHERE o.organization_id = $1 AND organization = o.id AND enrollment_id = $2 AND status = 'SUBMITTED'`,
+		t.organizationName(), key(id), string(decision.Status), int64(decision.On), accepter, device, certificate, payload, signature)
+}

@@ -1,0 +1,54 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+)
+
+func listServices(into *[]rules.SequesterService, organization parsec.OrganizationID) statement {
+	return list(into, `
+SELECT s.service_id, s.label, s.certificate, s.webhook_url, s.created_on, s.disabled_on
+FROM organization o JOIN sequester_service s ON s.organization = o.id
+WHERE o.organization_id = $1
+ORDER BY s.id`, []any{organization.String()}, scanService)
+}
+
+func scanService(row pgx.CollectableRow) (rules.SequesterService, error) {
+	var service rules.SequesterService
+	var label []byte
+	var disabledOn *int64
+	err := row.Scan((*uuid)(&service.ID), &label, &service.Certificate, &service.WebhookURL,
+		(*integer)(&service.CreatedOn), &disabledOn)
+	service.Label, service.DisabledOn = string(label), optionalDate(disabledOn)
+	return service, err
+}
+
+// SequesterServices implements rules.SequesterReader.
+func (s *Store) SequesterServices(ctx context.Context, organization parsec.OrganizationID) ([]rules.SequesterService, error) {
+	var services []rules.SequesterService
+	err := s.one(ctx, listServices(&services, organization))
+	return services, err
+}
+
+// SequesterServices implements rules.SequesterTx. The organization's lock
+// keeps it as it is.
+func (t *tx) SequesterServices(context.Context) ([]rules.SequesterService, error) {
+	var services []rules.SequesterService
+	err := t.ask(listServices(&services, t.scope.Organization))
+	return services, err
+}
+
+// PutSequesterService implements rules.SequesterTx.
+func (t *tx) PutSequesterService(service rules.SequesterService) {
+	t.queueOne(`
+INSERT INTO sequester_service (organization, service_id, label, certificate, webhook_url, created_on, disabled_on)
+SELECT o.id, $2, $3, $4, $5, $6, $7 FROM organization o WHERE o.organization_id = $1
+ON CONFLICT (organization, service_id) DO UPDATE SET label = excluded.label, certificate = excluded.certificate,
+    webhook_url = excluded.webhook_url, created_on = excluded.created_on, disabled_on = excluded.disabled_on`,
+		t.organizationName(), key(service.ID), []byte(service.Label), notNull(service.Certificate), service.WebhookURL,
+		int64(service.CreatedOn), date(service.DisabledOn))
+}

@@ -1,0 +1,178 @@
+package rules
+
+import (
+	"context"
+	"crypto/subtle"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/protocol"
+)
+
+// Recovery is a Shamir recovery as its owner sees it in an invitation.
+type Recovery struct {
+	Threshold uint64
+	// Recipients are in order of their ids.
+	Recipients []RecoveryRecipient
+}
+
+// RecoveryRecipient is a user who has shares of a recovery.
+type RecoveryRecipient struct {
+	User        parsec.UserID
+	HumanHandle parsec.HumanHandle
+	Shares      uint64
+	Revoked     bool
+}
+
+// RecoveryFacts are nil for what does not exist.
+type RecoveryFacts struct {
+	Claimer *User
+	// Setup is the current one.
+	Setup *ShamirSetup
+	// Invitation is that which is not deleted; its claimer has at most one.
+	Invitation *Invitation
+}
+
+// findRecoveryInvitation makes the checks of invite_new for SHAMIR_RECOVERY.
+// The invitation is the same whichever recipient asks for it.
+func findRecoveryInvitation(ctx context.Context, tx Tx, fresh *Invitation, claimer parsec.UserID) (invitation *Invitation, to string, err error) {
+	facts, err := tx.Recovery(ctx, claimer)
+	if err != nil {
+		return nil, "", err
+	}
+	if facts.Setup == nil || facts.Claimer.Revocation != nil {
+		return nil, "", protocol.Refuse(protocol.StatusShamirNotSetup, "The claimer has no Shamir recovery.")
+	}
+	author := fresh.Greeter
+	fresh.Claimer, fresh.Greeters = claimer, make([]InvitationGreeter, 0, len(facts.Setup.Shares))
+	for _, share := range facts.Setup.Shares {
+		fresh.Greeters = append(fresh.Greeters, InvitationGreeter{User: share.Recipient})
+	}
+	if fresh.greeter(author) == nil {
+		return nil, "", protocol.Refuse(protocol.StatusNotAllowed, "The author has no share of the recovery.")
+	}
+	to = facts.Claimer.HumanHandle.Email()
+	if facts.Invitation != nil {
+		return facts.Invitation, to, nil
+	}
+	return fresh, to, nil
+}
+
+// recoveryInfo is what the claimer must know of its recovery. Recipients that
+// are revoked cannot help any more.
+func recoveryInfo(recovery *Recovery) *protocol.InviteInfoReply {
+	reply := &protocol.InviteInfoReply{
+		Type: parsec.InvitationShamirRecovery, Threshold: &recovery.Threshold, Recipients: []protocol.RecoveryRecipient{},
+	}
+	for _, recipient := range recovery.Recipients {
+		if !recipient.Revoked {
+			reply.Recipients = append(reply.Recipients, protocol.RecoveryRecipient{
+				UserID: recipient.User, HumanHandle: recipient.HumanHandle, Shares: recipient.Shares,
+			})
+		}
+	}
+	return reply
+}
+
+// InviteShamirRecoveryReveal gives the claimer what it shared between its
+// recipients, once it has rebuilt the token (docs/protocol/invite.md §8).
+func (r *Rules) InviteShamirRecoveryReveal(ctx context.Context, invitee *Invitee, request *protocol.InviteShamirRecoveryRevealRequest) (*protocol.InviteShamirRecoveryRevealReply, error) {
+	if invitee.Type != parsec.InvitationShamirRecovery {
+		return nil, errNotRevealed
+	}
+	if err := r.reveals.wait(ctx, revealKey{invitee.Organization, invitee.Token}); err != nil {
+		return nil, err
+	}
+	facts, err := r.Invitation(ctx, invitee.Organization, invitee.Token)
+	if err != nil {
+		return nil, err
+	}
+	if facts.Invitation.over() {
+		return nil, DeletedInvitation
+	}
+	// A setup that comes only now has another token.
+	setup, found, err := r.store.ShamirSetup(ctx, invitee.Organization, invitee.Claimer)
+	if err != nil {
+		return nil, err
+	}
+	if !found || subtle.ConstantTimeCompare(setup.RevealToken[:], request.RevealToken[:]) == 0 {
+		return nil, errNotRevealed
+	}
+	return &protocol.InviteShamirRecoveryRevealReply{CipheredData: setup.CipheredData}, nil
+}
+
+var errNotRevealed = protocol.Refuse(protocol.StatusNotFound, "No such recovery.")
+
+const (
+	// freeReveals may come at once for an invitation, and one more after each
+	// revealPause.
+	freeReveals = 5
+	revealPause = 10 * time.Second
+	// revealLimit bounds how long one waits: those beyond are not looked at.
+	revealLimit = time.Minute
+	// maxReveals bounds the invitations that are remembered.
+	maxReveals = 10_000
+)
+
+// reveals slows down who tries tokens; its zero value is ready.
+type reveals struct {
+	mu       sync.Mutex
+	limiters map[revealKey]*rate.Limiter
+}
+
+type revealKey struct {
+	organization parsec.OrganizationID
+	token        parsec.InvitationToken
+}
+
+// wait returns when the next attempt of an invitation may be made.
+func (r *reveals) wait(ctx context.Context, key revealKey) error {
+	reservation := r.limiter(key).Reserve()
+	delay := reservation.Delay()
+	if delay > revealLimit {
+		reservation.Cancel()
+		return errNotRevealed
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		reservation.Cancel()
+		return ctx.Err()
+	}
+}
+
+func (r *reveals) limiter(key revealKey) *rate.Limiter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	limiter, found := r.limiters[key]
+	if !found {
+		if len(r.limiters) >= maxReveals {
+			r.forget()
+		}
+		if r.limiters == nil {
+			r.limiters = map[revealKey]*rate.Limiter{}
+		}
+		limiter = rate.NewLimiter(rate.Every(revealPause), freeReveals)
+		r.limiters[key] = limiter
+	}
+	return limiter
+}
+
+// forget drops the invitations that nobody tried for a while, or all if there
+// is none. The caller holds mu.
+func (r *reveals) forget() {
+	for key, limiter := range r.limiters {
+		if limiter.Tokens() >= freeReveals {
+			delete(r.limiters, key)
+		}
+	}
+	if len(r.limiters) >= maxReveals {
+		clear(r.limiters)
+	}
+}
