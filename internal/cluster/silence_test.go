@@ -90,13 +90,20 @@ func TestSilentDatabase(t *testing.T) {
 		}
 		c.awaitReadiness(process, true)
 	}
+	// A process may notice only now that its events are not delivered: it does
+	// not serve until they are.
+	var last parsec.VlobID
+	c.await("the last write", func() bool {
+		last = newVlobID()
+		err := create(0, last)(c.ctx)
+		wantOffline(t, "write", err)
+		return err == nil
+	})
 	spent := time.Since(lost)
 	t.Logf("all is well again after %s", spent)
 	if spent > silenceLimit {
 		t.Errorf("all is well again after %s", spent)
 	}
-	last := newVlobID()
-	c.ok(create(0, last))
 	for notification := range stream.Notifications() {
 		if updated, ok := notification.Event.(*protocol.RealmVlobsUpdatedEvent); ok && updated.SourceID == last {
 			stream.Close()
