@@ -12,6 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"parsec-server/internal/testkit/msgpack"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
@@ -90,7 +91,7 @@ func receive(ctx context.Context, peer *websocket.Conn) map[any]any {
 }
 
 func decode(message []byte) map[any]any {
-	value, err := wire.Decode(message)
+	value, err := msgpack.Decode(message)
 	if err != nil {
 		panic(err)
 	}

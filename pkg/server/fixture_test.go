@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/msgpack"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/event"
@@ -290,7 +291,7 @@ func (f *fixture) receive(conn *client.Conn) map[any]any {
 
 func decodeMap(t testing.TB, message []byte) map[any]any {
 	t.Helper()
-	value, err := wire.Decode(message)
+	value, err := msgpack.Decode(message)
 	if err != nil {
 		t.Fatalf("decode %x: %v", message, err)
 	}

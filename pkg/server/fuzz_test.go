@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"parsec-server/internal/testkit/msgpack"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -29,7 +30,7 @@ func FuzzHandshakeAnswer(f *testing.F) {
 		case err != nil && server.RefusedWith(err) == "":
 			t.Errorf("failed: %v", err)
 		}
-		if _, err := wire.Decode(frame); err != nil && kind != 0 {
+		if _, err := msgpack.Decode(frame); err != nil && kind != 0 {
 			t.Errorf("%s from what is not msgpack", kind)
 		}
 	})
@@ -37,7 +38,7 @@ func FuzzHandshakeAnswer(f *testing.F) {
 
 // signedPart is the answer field, "" if there is none.
 func signedPart(frame []byte) string {
-	value, err := wire.Decode(frame)
+	value, err := msgpack.Decode(frame)
 	if err != nil {
 		return ""
 	}

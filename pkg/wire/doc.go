@@ -6,8 +6,8 @@
 // then IsMap, LookupString and Unmarshal. Nothing is allocated because of a
 // declared length: every length and count is compared with the bytes left, and
 // lengths with the limit of §5.2, which Scan applies to counts as well.
-// Unmarshal, LookupString and Decode do not panic on bytes that were not
-// scanned either, but only the scans check text, extensions, depth and the end.
+// Unmarshal and LookupString do not panic on bytes that were not scanned either,
+// but only the scans check text, extensions, depth and the end.
 // What Append writes, ScanReply accepts.
 //
 // # Struct tags

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"parsec-server/internal/testkit/msgpack"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/wire"
@@ -39,7 +40,7 @@ func FuzzScan(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		err := wire.Scan(data)
-		value, decodeErr := wire.Decode(data)
+		value, decodeErr := msgpack.Decode(data)
 		if (err == nil) != (decodeErr == nil) {
 			t.Fatalf("Scan: %v, Decode: %v", err, decodeErr)
 		}
@@ -150,7 +151,7 @@ func TestRoundTripOfAnyValue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := wire.Decode(encoded)
+		got, err := msgpack.Decode(encoded)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/internal/testkit/msgpack"
 	"parsec-server/pkg/wire"
 )
 
@@ -74,7 +75,7 @@ func TestScan(t *testing.T) {
 			if err != nil && !errors.Is(err, wire.ErrMalformed) {
 				t.Fatalf("%v does not wrap ErrMalformed", err)
 			}
-			if _, err := wire.Decode(message); (err == nil) != test.legal {
+			if _, err := msgpack.Decode(message); (err == nil) != test.legal {
 				t.Errorf("Decode: %v, want legal: %t", err, test.legal)
 			}
 			if allocations := testing.AllocsPerRun(10, func() { _ = wire.Scan(message) }); allocations != 0 {

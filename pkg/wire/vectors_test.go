@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/internal/testkit/msgpack"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/wire"
@@ -46,7 +47,7 @@ func loadMsgpack(t testing.TB) msgpackVectors {
 
 func decode(t testing.TB, data []byte) any {
 	t.Helper()
-	value, err := wire.Decode(data)
+	value, err := msgpack.Decode(data)
 	if err != nil {
 		t.Fatalf("Decode(%x): %v", data, err)
 	}
@@ -109,7 +110,7 @@ func TestInvalidExtensionVectors(t *testing.T) {
 			if err := wire.Scan(item.Encoded); !errors.Is(err, wire.ErrMalformed) {
 				t.Errorf("Scan: %v, want ErrMalformed", err)
 			}
-			if value, err := wire.Decode(item.Encoded); !errors.Is(err, wire.ErrMalformed) {
+			if value, err := msgpack.Decode(item.Encoded); !errors.Is(err, wire.ErrMalformed) {
 				t.Errorf("Decode: %v, %v, want ErrMalformed", value, err)
 			}
 		})

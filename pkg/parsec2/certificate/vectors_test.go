@@ -15,10 +15,10 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/internal/testkit/msgpack"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
-	"parsec-server/pkg/wire"
 )
 
 type keyVectors struct {
@@ -276,7 +276,7 @@ func TestKeyVectors(t *testing.T) {
 
 func decodePayload(t testing.TB, compressed []byte) any {
 	t.Helper()
-	value, err := wire.Decode(decompress(t, compressed))
+	value, err := msgpack.Decode(decompress(t, compressed))
 	if err != nil {
 		t.Fatal(err)
 	}
