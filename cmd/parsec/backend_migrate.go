@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"parsec-server/pkg/config"
-	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/database"
 )
 
 func (p program) backendMigrateCommand() *cobra.Command {
@@ -42,7 +42,7 @@ func (p program) migrate(ctx context.Context, options *settingsFlags, dryRun boo
 	if err != nil {
 		return err
 	}
-	before, err := postgres.MigrationStatus(ctx, dsn.Reveal())
+	before, err := database.MigrationStatus(ctx, dsn.Reveal())
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (p program) migrate(ctx context.Context, options *settingsFlags, dryRun boo
 	if dryRun {
 		return nil
 	}
-	applied, err := postgres.Migrate(ctx, dsn.Reveal())
+	applied, err := database.Migrate(ctx, dsn.Reveal())
 	for _, migration := range applied {
 		fmt.Fprintf(p.stdout, "%s ✔\n", migration.File)
 	}
@@ -69,7 +69,7 @@ func (p program) migrationStatus(ctx context.Context, options *settingsFlags) er
 	if err != nil {
 		return err
 	}
-	migrations, err := postgres.MigrationStatus(ctx, dsn.Reveal())
+	migrations, err := database.MigrationStatus(ctx, dsn.Reveal())
 	if err != nil {
 		return err
 	}

@@ -10,15 +10,15 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/postgres"
 )
 
 // TestMigrateRefuses has databases that this server cannot work with: every
 // command that would use them says so, and none reports success.
 func TestMigrateRefuses(t *testing.T) {
 	newer := testkit.NewBlankPostgres(t)
-	if _, err := postgres.Migrate(t.Context(), newer); err != nil {
+	if _, err := database.Migrate(t.Context(), newer); err != nil {
 		t.Fatal(err)
 	}
 	executeOn(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")

@@ -11,7 +11,6 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
-	"parsec-server/pkg/parsec2/postgres"
 )
 
 // bundleVariable names the file of the only authorities that S3 servers are
@@ -71,7 +70,7 @@ func openBlockNodes(settings config.Blockstore, database config.Database) (nodes
 		}
 	}
 	if settings.Uses(config.BlockstorePostgreSQL) {
-		if pool, err = postgres.NewPool(databaseSource(database), database.MaxConnections); err != nil {
+		if pool, err = openPool(database, database.MaxConnections); err != nil {
 			return nil, nil, err
 		}
 	}

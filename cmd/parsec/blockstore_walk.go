@@ -86,7 +86,7 @@ func (p program) openSession(ctx context.Context, options *blockstoreOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	pool, err := postgres.NewPool(databaseSource(database), operatorConnections)
+	pool, err := openPool(database, operatorConnections)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/metrics"
@@ -61,8 +62,11 @@ func (o *observation) serve(ctx context.Context, front *server.Server, parsec2 *
 	if o.metrics == nil {
 		return func() {}
 	}
-	database, _ := store.(*postgres.Store)
-	o.metrics.ObserveState(front.Serving, func() bool { return watch.Problem() == nil }, parsec2, bus, database)
+	var stored *database.Database // nil in memory
+	if opened, ok := store.(*postgres.Store); ok {
+		stored = opened.Database
+	}
+	o.metrics.ObserveState(front.Serving, func() bool { return watch.Problem() == nil }, parsec2, bus, stored)
 	end = inBackground(context.WithoutCancel(ctx), func(ctx context.Context) {
 		if err := o.metrics.Serve(ctx, o.listener, o.settings.Profiles); err != nil {
 			o.logger.Error("metrics end", "error", err)

@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -35,11 +36,11 @@ func (p program) operate(ctx context.Context, options *settingsFlags, call func(
 	logger := slog.New(slog.DiscardHandler)
 	bus := event.NewBus()
 	defer bus.Close()
-	store, end, err := openStore(ctx, settings, bus, systemClock, logger)
+	store, err := postgres.OpenForCommand(ctx, storeOptions(settings, logger))
 	if err != nil {
 		return err
 	}
-	defer end()
+	defer store.Close()
 	err = call(rules.New(store, nil, bus, nil, systemClock, logger, rules.Options{}))
 	if refusal, ok := errors.AsType[*protocol.Refusal](err); ok && refusal.Status == protocol.StatusNotFound {
 		return errors.New("no such organization")

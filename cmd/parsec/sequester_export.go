@@ -85,7 +85,7 @@ func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted
 			return err
 		}
 		wanted.subject.RootVerifyKey = *organization.RootVerifyKey
-		pool, err := postgres.NewPool(databaseSource(database), database.MaxConnections)
+		pool, err := openPool(database, database.MaxConnections)
 		if err != nil {
 			return err
 		}

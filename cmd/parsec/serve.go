@@ -40,7 +40,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	onEnd(process, "traces", endTraces)
 	bus := event.NewBus()
 	onEnd(process, "events", bus.Close)
-	store, endStore, err := openStore(ctx, settings.Database, bus, systemClock, logger)
+	store, endStore, err := openStore(ctx, settings.Database, bus, logger)
 	if err != nil {
 		return err
 	}

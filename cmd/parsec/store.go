@@ -4,36 +4,43 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
-	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/memory"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// databaseSource names the database as settings do.
-func databaseSource(settings config.Database) postgres.Source {
-	return postgres.Source{DSN: settings.DSN.Reveal(), Reread: settings.CurrentDSN}
+// storeOptions are those of the database that settings describe.
+func storeOptions(settings config.Database, logger *slog.Logger) postgres.Options {
+	return postgres.Options{
+		Options: database.Options{
+			Source:         database.Source{DSN: settings.DSN.Reveal(), Reread: settings.CurrentDSN, Logger: logger},
+			MinConnections: settings.MinConnections,
+			MaxConnections: settings.MaxConnections,
+			Migrate:        settings.Migrate,
+			Retry:          database.Retry{Attempts: settings.ConnectionAttempts, Pause: settings.ConnectionPause},
+		},
+		Now: systemClock,
+	}
 }
 
-// openStore opens the store that settings describe, and migrates it if they
-// say so. The caller ends it with the function that it gets.
-func openStore(ctx context.Context, settings config.Database, bus *event.Bus, now func() parsec.DateTime, logger *slog.Logger) (store rules.Store, end func(), err error) {
+// openPool opens a pool of at most size connections to the database that
+// settings describe. The caller closes it.
+func openPool(settings config.Database, size int32) (*pgxpool.Pool, error) {
+	return database.NewPool(storeOptions(settings, nil).Source, size)
+}
+
+// openStore opens the store that settings describe for a server, and migrates it
+// if they say so. The caller ends it with the function that it gets.
+func openStore(ctx context.Context, settings config.Database, bus *event.Bus, logger *slog.Logger) (store rules.Store, end func(), err error) {
 	if settings.Mocked() {
 		return memory.New(bus), func() {}, nil
 	}
-	options := postgres.Options{
-		DSN:            settings.DSN.Reveal(),
-		Reread:         settings.CurrentDSN,
-		MinConnections: settings.MinConnections,
-		MaxConnections: settings.MaxConnections,
-		Migrate:        settings.Migrate,
-		Retry:          postgres.Retry{Attempts: settings.ConnectionAttempts, Pause: settings.ConnectionPause},
-		Now:            now,
-		Logger:         logger,
-	}
-	opened, err := postgres.Open(ctx, options, bus)
+	opened, err := postgres.Open(ctx, storeOptions(settings, logger), bus)
 	if err != nil {
 		return nil, nil, err
 	}

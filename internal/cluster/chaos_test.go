@@ -20,8 +20,8 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/bench"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -36,11 +36,11 @@ const (
 // acknowledged is lost, nobody misses an event, and all heals by itself.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	database := testkit.StartBreakablePostgres(t)
-	if _, err := postgres.Migrate(t.Context(), database.DSN); err != nil {
+	postgres := testkit.StartBreakablePostgres(t)
+	if _, err := database.Migrate(t.Context(), postgres.DSN); err != nil {
 		t.Fatal(err)
 	}
-	c := newCluster(t, database.DSN).within(t)
+	c := newCluster(t, postgres.DSN).within(t)
 	bob := c.addUser("bob@laptop", parsec.ProfileStandard)
 	realm := c.alice.addRealm()
 	c.alice.grant(realm, bob, parsec.RoleReader)
@@ -101,18 +101,18 @@ func TestChaos(t *testing.T) {
 	}
 	awaitProgress(writers...)
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGKILL} {
-		database.Stop(signal)
+		postgres.Stop(signal)
 		for process := range c.processes {
 			c.awaitReadiness(process, false)
 		}
-		database.Start()
+		postgres.Start()
 		for process := range c.processes {
 			c.awaitReadiness(process, true)
 		}
 		awaitProgress(writers...)
 	}
 	for range 3 {
-		database.Terminate()
+		postgres.Terminate()
 		awaitProgress(writers...)
 	}
 	for process, killed := range c.processes {

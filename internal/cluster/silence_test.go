@@ -14,8 +14,8 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -31,9 +31,9 @@ func TestSilentDatabase(t *testing.T) {
 	if !testkit.OwnNetwork(t, program) {
 		return
 	}
-	database := testkit.StartBreakablePostgres(t, "listen_addresses=127.0.0.1", "port=5432")
+	postgres := testkit.StartBreakablePostgres(t, "listen_addresses=127.0.0.1", "port=5432")
 	const dsn = "host=127.0.0.1 port=5432 user=postgres dbname=postgres sslmode=disable"
-	if _, err := postgres.Migrate(t.Context(), dsn); err != nil {
+	if _, err := database.Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
 	filter := testkit.NewPacketFilter(t, 5432)
@@ -63,7 +63,7 @@ func TestSilentDatabase(t *testing.T) {
 	}
 
 	lost := time.Now()
-	filter.Silence(clientPorts(t, database.DSN)...)
+	filter.Silence(clientPorts(t, postgres.DSN)...)
 	var group sync.WaitGroup
 	for process := range c.processes {
 		for name, kind := range kinds {

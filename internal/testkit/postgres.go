@@ -22,8 +22,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/migrations"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/postgres"
 )
 
 // postgresVariable gives the DSN of a PostgreSQL server for tests, whose user
@@ -224,7 +224,7 @@ func (s *postgresServer) createTemplate(ctx context.Context) error {
 	if _, err := connection.Exec(ctx, "CREATE DATABASE "+building); err != nil {
 		return err
 	}
-	if _, err := postgres.Migrate(ctx, s.dsn(building)); err != nil {
+	if _, err := database.Migrate(ctx, s.dsn(building)); err != nil {
 		return err
 	}
 	_, err = connection.Exec(ctx, "ALTER DATABASE "+building+" RENAME TO "+s.template)

@@ -2,11 +2,11 @@ package testkit
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"testing"
 	"time"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/memory"
@@ -96,10 +96,8 @@ func (e *emitter) Emit(emitted event.Event) {
 func OpenPostgres(t testing.TB, dsn string, bus *event.Bus) *postgres.Store {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), postgres.Options{
-		DSN:            dsn,
-		MaxConnections: 7,
-		Now:            func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) },
-		Logger:         slog.New(slog.DiscardHandler),
+		Options: database.Options{Source: database.Source{DSN: dsn}, MaxConnections: 7},
+		Now:     func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) },
 	}, bus)
 	if err != nil {
 		t.Fatalf("open the store: %v", err)

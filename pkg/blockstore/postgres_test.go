@@ -12,13 +12,13 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/blockstoretest"
-	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/database"
 )
 
 // openPostgres gives a store, as the server uses it, until the test ends.
 func openPostgres(t testing.TB, dsn string) *blockstore.Limited {
 	t.Helper()
-	pool, err := postgres.NewPool(postgres.Source{DSN: dsn}, 4)
+	pool, err := database.NewPool(database.Source{DSN: dsn}, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,8 +46,8 @@ func TestPostgresByText(t *testing.T) {
 }
 
 func TestPostgresInRAID(t *testing.T) {
-	database := openPostgres(t, testkit.NewPostgres(t))
-	nodes := []blockstore.Store{database, blockstore.NewMemory(), blockstore.NewMemory()}
+	inDatabase := openPostgres(t, testkit.NewPostgres(t))
+	nodes := []blockstore.Store{inDatabase, blockstore.NewMemory(), blockstore.NewMemory()}
 	for _, level := range []int{1, 5} {
 		t.Run(fmt.Sprintf("RAID%d", level), func(t *testing.T) {
 			raid := openRAID(t, level, nodes, false, nil)

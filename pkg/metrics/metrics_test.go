@@ -64,7 +64,7 @@ func observed(t *testing.T) (*metrics.Metrics, *testkit.Instance) {
 			return database
 		},
 	})
-	m.ObserveState(instance.Server.Serving, func() bool { return false }, instance.Rules, instance.Bus, database)
+	m.ObserveState(instance.Server.Serving, func() bool { return false }, instance.Rules, instance.Bus, database.Database)
 	return m, instance
 }
 

@@ -4,15 +4,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"parsec-server/migrations"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
-	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 )
 
 // ObserveState reads the state of a server at each scrape. It must be called
 // once, when the server is about to serve. The database is nil for a store in
 // memory.
-func (m *Metrics) ObserveState(serving, blocks func() bool, parsec2 *rules.Rules, bus *event.Bus, database *postgres.Store) {
+func (m *Metrics) ObserveState(serving, blocks func() bool, parsec2 *rules.Rules, bus *event.Bus, database *database.Database) {
 	m.gauge("parsec_serving", "1 while commands can run, 0 while they are refused with 503.", truth(serving))
 	m.gauge("parsec_blockstore_ready", "1 while blocks can be stored and read, as last found, 0 while they cannot.", truth(blocks))
 	m.gauge("parsec_event_queue_depth", "Events that wait for their clients, of all sessions.",
@@ -45,7 +45,7 @@ func (m *Metrics) counter(name, help string, value func() float64) {
 }
 
 // databaseCollector reads everything about the database at one instant.
-type databaseCollector struct{ database *postgres.Store }
+type databaseCollector struct{ database *database.Database }
 
 var (
 	poolConnections = prometheus.NewDesc("parsec_database_connections",

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -89,7 +90,7 @@ func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle adm
 		replyJSON(w, int(status), administrationError{Error: "bad_data", Reason: http.StatusText(int(status))})
 	case r.Context().Err() != nil:
 		s.logger.Debug("administration request abandoned", "error", err)
-	case errors.Is(err, rules.ErrUnavailable):
+	case errors.Is(err, outage.ErrUnavailable):
 		s.logger.Warn("administration request refused", "error", err)
 		refuseBusy(w)
 	default:

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/outage"
 )
 
 const (
@@ -86,7 +86,7 @@ func (s *Server) look() *look {
 		ctx, cancel := context.WithTimeout(s.lasting, probeLimit)
 		defer cancel()
 		l.err = s.rules.Ready(ctx)
-		if errors.Is(l.err, rules.ErrNoRoom) {
+		if errors.Is(l.err, outage.ErrNoRoom) {
 			s.become(nil) // what is there can be read
 		} else {
 			s.become(l.err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec2/rules"
 )
 
@@ -95,7 +96,7 @@ func TestReadinessWithoutBlocks(t *testing.T) {
 // fullStore has no room for what is written.
 type fullStore struct{ rules.Store }
 
-func (*fullStore) Ready(context.Context) error { return rules.ErrNoRoom }
+func (*fullStore) Ready(context.Context) error { return outage.ErrNoRoom }
 
 // TestReadinessWithoutRoom has commands go on, of which those that write fail.
 func TestReadinessWithoutRoom(t *testing.T) {

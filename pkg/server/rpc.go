@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -89,7 +90,7 @@ func (call *httpCall) fail(err error) {
 		call.caller.logger.Debug("request abandoned", "error", err)
 	case errors.Is(err, errNoRoom), errors.Is(err, errOverForNow), call.server.commands.Err() != nil:
 		refuseBusy(call.w)
-	case errors.Is(err, rules.ErrUnavailable):
+	case errors.Is(err, outage.ErrUnavailable):
 		call.caller.logger.Warn("request refused", "error", err)
 		refuseBusy(call.w)
 	default:
@@ -347,7 +348,7 @@ func (call *httpCall) execute(body []byte) error {
 			putBuffer(reply)
 		}
 		return rules.ErrSessionOver
-	case outcomeOf(ctx, err) == Failed && errors.Is(err, rules.ErrUnavailable): // run has told it
+	case outcomeOf(ctx, err) == Failed && errors.Is(err, outage.ErrUnavailable): // run has told it
 		refuseBusy(call.w)
 		return nil
 	case outcomeOf(ctx, err) == Failed: // the same

@@ -12,6 +12,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -25,7 +26,7 @@ type fadingStore struct {
 
 func (s *fadingStore) err() error {
 	if s.gone.Load() {
-		return fmt.Errorf("lock_not_available: %w", rules.ErrUnavailable)
+		return fmt.Errorf("lock_not_available: %w", outage.ErrUnavailable)
 	}
 	return nil
 }
@@ -79,7 +80,7 @@ func TestUnavailable(t *testing.T) {
 	conn, half := f.connect("alice@dev1"), f.dial()
 	f.receive(half)
 	f.Server.SetHandler(protocol.OrganizationStats.Form, func(context.Context) (any, error) {
-		return nil, fmt.Errorf("deadlock_detected: %w", rules.ErrUnavailable)
+		return nil, fmt.Errorf("deadlock_detected: %w", outage.ErrUnavailable)
 	})
 	_, err := f.client.AuthenticatedRPC(f.device("alice@dev1"), api3).OrganizationStats(f.ctx, nil)
 	f.wantStatus(err, http.StatusServiceUnavailable)

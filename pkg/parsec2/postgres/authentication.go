@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -15,7 +16,7 @@ func (s *Store) Authentication(ctx context.Context, organization parsec.Organiza
 	var user userRow
 	var device deviceRow
 	targets := append(append(inOrganization.targets(), user.targets()...), device.targets()...)
-	err := s.one(ctx, row(&found, selectDevice,
+	err := s.One(ctx, database.Row(&found, selectDevice,
 		[]any{organization.String(), id.User().String(), id.Name().String()}, targets...))
 	if err != nil || !found {
 		return facts, err

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -30,7 +31,7 @@ LEFT JOIN block b ON b.organization = o.id AND b.block_id = $4 AND b.upload_toke
 WHERE o.organization_id = $1`
 
 // NewUploadToken implements rules.BlockUploads.
-func (s *Store) NewUploadToken() parsec.UUID { return s.instance.token() }
+func (s *Store) NewUploadToken() parsec.UUID { return s.NewToken() }
 
 // ReserveBlock implements rules.BlockUploads. Only where there is another
 // reservation does it ask whether the process of that one lives.
@@ -51,18 +52,18 @@ func (s *Store) ReserveBlock(ctx context.Context, organization parsec.Organizati
 func (s *Store) endDeadUpload(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID) (ended bool, err error) {
 	var found bool
 	var token parsec.UUID
-	err = s.one(ctx, row(&found, `
+	err = s.One(ctx, database.Row(&found, `
 SELECT b.upload_token FROM organization o JOIN block b ON b.organization = o.id
 WHERE o.organization_id = $1 AND b.block_id = $2`, []any{organization.String(), key(block)}, (*uuid)(&token)))
-	number, known := numberOf(token)
+	holder, known := database.LockOfToken(token)
 	if err != nil || !found || !known {
 		return false, err
 	}
-	err = s.one(ctx, row(&ended, `
+	err = s.One(ctx, database.Row(&ended, `
 DELETE FROM block b USING organization o
 WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b.upload_token = $3
     AND pg_try_advisory_xact_lock_shared($4)
-RETURNING 1`, []any{organization.String(), key(block), key(token), number.lock()}, new(int64)))
+RETURNING 1`, []any{organization.String(), key(block), key(token), holder}, new(int64)))
 	return ended, err
 }
 
@@ -70,7 +71,7 @@ func (s *Store) reserveBlock(ctx context.Context, organization parsec.Organizati
 	var found bool
 	var realm realmRow
 	var facts rules.BlockReservation
-	err := s.one(ctx, row(&found, reserveBlock,
+	err := s.One(ctx, database.Row(&found, reserveBlock,
 		append(realmArgs(organization, id, user), key(upload.ID), key(upload.Token), int64(upload.Until), int64(now)),
 		append(realm.targets(), &facts.Exists, &facts.Reserved)...))
 	if err != nil || !found {
@@ -84,11 +85,11 @@ func (s *Store) reserveBlock(ctx context.Context, organization parsec.Organizati
 
 // ReleaseBlock implements rules.BlockUploads.
 func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
-	return s.one(ctx, statement{
-		sql: `
+	return s.One(ctx, database.Statement{
+		SQL: `
 DELETE FROM block b USING organization o
 WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b.upload_token = $3`,
-		args: []any{organization.String(), key(block), key(token)},
+		Args: []any{organization.String(), key(block), key(token)},
 	})
 }
 
@@ -97,7 +98,7 @@ func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, u
 	var found bool
 	var realm realmRow
 	block := rules.Block{ID: id}
-	err := s.one(ctx, row(&found, "SELECT "+realmColumns+`, author_user.user_id || '@' || author.name, b.size, b.created_on, b.checksum
+	err := s.One(ctx, database.Row(&found, "SELECT "+realmColumns+`, author_user.user_id || '@' || author.name, b.size, b.created_on, b.checksum
 FROM organization o
 JOIN block b ON b.organization = o.id AND b.block_id = $3 AND b.upload_token IS NULL
 JOIN realm r ON r.id = b.realm
@@ -147,7 +148,7 @@ func (t *tx) CreateBlock(block rules.Block) {
 	if t.realm != nil {
 		realm = t.realm.key
 	}
-	t.queueOne(`
+	t.QueueOne(`
 WITH created AS (
     INSERT INTO block AS b (organization, block_id, realm, author, size, created_on, checksum)
     SELECT r.organization, $2, r.id, d.id, $5, $6, $7

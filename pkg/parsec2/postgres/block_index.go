@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"parsec-server/migrations"
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 )
 
@@ -22,17 +22,8 @@ type BlockIndex struct {
 // NewBlockIndex uses pool, which the caller closes. It fails unless the schema
 // is the one of this server.
 func NewBlockIndex(ctx context.Context, pool *pgxpool.Pool) (*BlockIndex, error) {
-	connection, err := pool.Acquire(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the database: %w", err)
-	}
-	defer connection.Release()
-	version, err := schemaVersion(ctx, connection.Conn())
-	if err != nil {
+	if err := database.CheckSchema(ctx, pool); err != nil {
 		return nil, err
-	}
-	if version != migrations.Latest() {
-		return nil, errOldSchema(version)
 	}
 	return &BlockIndex{pool}, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
@@ -20,7 +21,7 @@ import (
 
 func openPool(t testing.TB, dsn string) *pgxpool.Pool {
 	t.Helper()
-	pool, err := postgres.NewPool(postgres.Source{DSN: dsn}, 2)
+	pool, err := database.NewPool(database.Source{DSN: dsn}, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,7 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -77,7 +76,7 @@ func (t *tx) Conduit() (*rules.Conduit, bool) {
 // PutConduit implements rules.ConduitTx.
 func (t *tx) PutConduit(conduit rules.Conduit) {
 	greeter, claimer := conduit.Halves[rules.GreeterSide], conduit.Halves[rules.ClaimerSide]
-	t.queueOne(`
+	t.QueueOne(`
 UPDATE conduit n SET state = $4, exchange = $5, last_state = $6, last_exchange = $7,
     received = $8, greeter_said = $9, greeter_heard = $10, greeter_taken = $11, greeter_speaker = $12,
     claimer_said = $13, claimer_heard = $14, claimer_taken = $15, claimer_speaker = $16`+conduitOf,
@@ -89,7 +88,7 @@ UPDATE conduit n SET state = $4, exchange = $5, last_state = $6, last_exchange =
 
 // MarkReceived implements rules.ConduitTx.
 func (t *tx) MarkReceived(connection parsec.UUID) {
-	t.queue(`
+	t.Queue(`
 UPDATE conduit n SET received = true FROM organization o, invitation i
 WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND n.invitation = i.id
     AND n.claimer_speaker = $3`,
@@ -103,14 +102,14 @@ const holdsWords = `NOT n.pending AND (n.greeter_said IS NOT NULL OR n.greeter_h
 // ForgetConduits implements rules.Conduits. Several stores that do it at once lock
 // the rows in one order.
 func (s *Store) ForgetConduits(ctx context.Context, deleted parsec.DateTime) error {
-	return s.repeat(ctx, `
+	return s.Repeat(ctx, `
 UPDATE conduit SET greeter_said = NULL, greeter_heard = NULL, greeter_taken = NULL, greeter_speaker = NULL,
     claimer_said = NULL, claimer_heard = NULL, claimer_taken = NULL, claimer_speaker = NULL
 WHERE (invitation, greeter) IN (
     SELECT n.invitation, n.greeter FROM conduit n JOIN invitation i ON i.id = n.invitation
     WHERE `+holdsWords+` AND i.deleted_on <= $2
     ORDER BY n.invitation, n.greeter LIMIT $1 FOR NO KEY UPDATE OF n
-)`, pruneBatch, int64(deleted))
+)`, int64(deleted))
 }
 
 // TakeHeard implements rules.Conduits. The lock is that of transactions.
@@ -120,17 +119,11 @@ func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationI
 	var invitation invitationRow
 	var conduit conduitRow
 	args := []any{organization.String(), key(of.Token), of.Greeter.String()}
-	statements := []statement{
-		{sql: begin},
-		{sql: lockInvitation, args: args[:2]},
-		row(&organizationFound, "SELECT "+organizationColumns+" FROM organization o WHERE o.organization_id = $1", args[:1], inOrganization.targets()...),
-		row(&found, selectInvitation, args, append(invitation.targets(), conduit.targets()...)...),
-		{sql: takeHeard, args: append(args, bounded(exchange+1), side == rules.GreeterSide)},
-		{sql: commit},
-	}
-	err := s.use(ctx, func(ctx context.Context, connection *pgx.Conn) error {
-		return rolledBack(ctx, connection, send(ctx, connection, statements...))
-	})
+	err := s.Together(ctx,
+		database.Statement{SQL: lockInvitation, Args: args[:2]},
+		database.Row(&organizationFound, "SELECT "+organizationColumns+" FROM organization o WHERE o.organization_id = $1", args[:1], inOrganization.targets()...),
+		database.Row(&found, selectInvitation, args, append(invitation.targets(), conduit.targets()...)...),
+		database.Statement{SQL: takeHeard, Args: append(args, bounded(exchange+1), side == rules.GreeterSide)})
 	if err != nil || !organizationFound {
 		return rules.ConduitFacts{}, err
 	}

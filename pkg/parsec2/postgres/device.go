@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -42,7 +43,7 @@ func scanDevice(row pgx.CollectableRow) (rules.Device, error) {
 // Device implements rules.DeviceTx.
 func (t *tx) Device(_ context.Context, id parsec.DeviceID) (*rules.Device, bool, error) {
 	var devices []rules.Device
-	err := t.ask(list(&devices, "SELECT "+deviceColumns+`
+	err := t.Ask(database.List(&devices, "SELECT "+deviceColumns+`
 FROM organization o JOIN user_ u ON u.organization = o.id JOIN device d ON d.user_ = u.id
 WHERE o.organization_id = $1 AND u.user_id = $2 AND d.name = $3`,
 		[]any{t.organizationName(), id.User().String(), id.Name().String()}, scanDevice))
@@ -58,7 +59,7 @@ func (t *tx) CreateDevice(device rules.Device) {
 	if device.Label != (parsec.DeviceLabel{}) {
 		label = []byte(device.Label.String())
 	}
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO device (user_, name, label, verify_key, certificate, redacted_certificate, certifier, created_on)
 SELECT u.id, $3, $4, $5, $6, $7, $8, $9 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = $2`,

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec2/postgres"
 )
 
@@ -85,7 +86,7 @@ func TestDSNOfProviders(t *testing.T) {
 	if strings.Contains(lines.String(), "work_mem") || strings.Contains(lines.String(), "search_path") {
 		t.Errorf("ignored what PostgreSQL knows: %s", lines.String())
 	}
-	pool, err := postgres.NewPool(postgres.Source{DSN: settings.DSN}, 1)
+	pool, err := database.NewPool(database.Source{DSN: settings.DSN}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

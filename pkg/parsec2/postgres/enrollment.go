@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -49,13 +50,13 @@ func (r *enrollmentRow) facts() rules.PKIEnrollment {
 
 // PKIEnrollment implements rules.EnrollmentReader.
 func (s *Store) PKIEnrollment(ctx context.Context, organization parsec.OrganizationID, id parsec.EnrollmentID) (*rules.PKIEnrollment, bool, error) {
-	return oneEnrollment(func(read statement) error { return s.one(ctx, read) }, selectEnrollment, organization.String(), key(id))
+	return oneEnrollment(func(reads ...database.Statement) error { return s.One(ctx, reads[0]) }, selectEnrollment, organization.String(), key(id))
 }
 
 // SubmittedPKIEnrollments implements rules.EnrollmentReader.
 func (s *Store) SubmittedPKIEnrollments(ctx context.Context, organization parsec.OrganizationID) ([]rules.PKIEnrollment, error) {
 	var submitted []rules.PKIEnrollment
-	err := s.one(ctx, list(&submitted, selectSubmittedEnrollments, []any{organization.String()},
+	err := s.One(ctx, database.List(&submitted, selectSubmittedEnrollments, []any{organization.String()},
 		func(row pgx.CollectableRow) (rules.PKIEnrollment, error) {
 			var r enrollmentRow
 			err := row.Scan(r.targets()...)
@@ -64,10 +65,10 @@ func (s *Store) SubmittedPKIEnrollments(ctx context.Context, organization parsec
 	return submitted, err
 }
 
-func oneEnrollment(ask func(statement) error, sql string, args ...any) (*rules.PKIEnrollment, bool, error) {
+func oneEnrollment(ask func(...database.Statement) error, sql string, args ...any) (*rules.PKIEnrollment, bool, error) {
 	var found bool
 	var r enrollmentRow
-	if err := ask(row(&found, sql, args, r.targets()...)); err != nil || !found {
+	if err := ask(database.Row(&found, sql, args, r.targets()...)); err != nil || !found {
 		return nil, false, err
 	}
 	enrollment := r.facts()
@@ -76,19 +77,19 @@ func oneEnrollment(ask func(statement) error, sql string, args ...any) (*rules.P
 
 // PKIEnrollment implements rules.EnrollmentTx.
 func (t *tx) PKIEnrollment(_ context.Context, id parsec.EnrollmentID) (*rules.PKIEnrollment, bool, error) {
-	return oneEnrollment(t.ask, selectEnrollment, t.organizationName(), key(id))
+	return oneEnrollment(t.Ask, selectEnrollment, t.organizationName(), key(id))
 }
 
 // LatestPKIEnrollment implements rules.EnrollmentTx.
 func (t *tx) LatestPKIEnrollment(_ context.Context, certificate []byte) (*rules.PKIEnrollment, bool, error) {
-	return oneEnrollment(t.ask, selectLatestEnrollment, t.organizationName(), notNull(certificate))
+	return oneEnrollment(t.Ask, selectLatestEnrollment, t.organizationName(), notNull(certificate))
 }
 
 // SubmittedPKIBytes implements rules.EnrollmentTx.
 func (t *tx) SubmittedPKIBytes(context.Context) (uint64, error) {
 	var found bool
 	var sum unsigned
-	err := t.ask(row(&found, `
+	err := t.Ask(database.Row(&found, `
 SELECT sum(length(e.submitter_certificate) + length(e.submit_payload) + length(e.submit_payload_signature))`+
 		fromEnrollments+" AND e.status = 'SUBMITTED'", []any{t.organizationName()}, &sum))
 	return uint64(sum), err
@@ -96,7 +97,7 @@ SELECT sum(length(e.submitter_certificate) + length(e.submit_payload) + length(e
 
 // SubmitPKIEnrollment implements rules.EnrollmentTx.
 func (t *tx) SubmitPKIEnrollment(enrollment rules.PKIEnrollment) {
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO pki_enrollment (organization, enrollment_id, submitter_certificate, submit_payload, submit_payload_signature, submitted_on, status)
 SELECT o.id, $2, $3, $4, $5, $6, $7 FROM organization o WHERE o.organization_id = $1`,
 		t.organizationName(), key(enrollment.ID), notNull(enrollment.SubmitterCertificate), notNull(enrollment.Payload),
@@ -115,7 +116,7 @@ func (t *tx) DecidePKIEnrollment(id parsec.EnrollmentID, decision rules.PKIDecis
 	if !decision.KeepsSubmission() {
 		dropped = ", submitter_certificate = '', submit_payload = '', submit_payload_signature = ''"
 	}
-	t.queueOne(`
+	t.QueueOne(`
 UPDATE pki_enrollment SET status = $3, decided_on = $4, accepter = $5, accepted_device = $6,
     accepter_certificate = $7, accept_payload = $8, accept_payload_signature = $9`+dropped+`
 FROM organization o

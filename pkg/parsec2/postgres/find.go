@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -29,24 +30,18 @@ ORDER BY page.place`
 func (s *Store) FindUsers(ctx context.Context, organization parsec.OrganizationID, query rules.UserQuery) ([]rules.User, uint64, error) {
 	var users []rules.User
 	var total uint64
-	err := s.read(ctx, func(ctx context.Context, connection *pgx.Conn) error {
-		var candidates []rules.User
-		err := send(ctx, connection,
-			statement{sql: beginSnapshot},
-			list(&candidates, selectCandidates, []any{organization.String()}, scanCandidate))
-		if err != nil {
-			return rolledBack(ctx, connection, err)
-		}
-		var page []rules.User
-		page, total = query.Select(candidates)
-		ids := make([]string, len(page))
-		for i := range page {
-			ids[i] = page[i].ID.String()
-		}
-		return rolledBack(ctx, connection, send(ctx, connection,
-			list(&users, selectPage, []any{organization.String(), ids}, scanUser),
-			statement{sql: commit}))
-	})
+	var candidates []rules.User
+	err := s.SnapshotOfTwo(ctx,
+		database.List(&candidates, selectCandidates, []any{organization.String()}, scanCandidate),
+		func() database.Statement {
+			var page []rules.User
+			page, total = query.Select(candidates)
+			ids := make([]string, len(page))
+			for i := range page {
+				ids[i] = page[i].ID.String()
+			}
+			return database.List(&users, selectPage, []any{organization.String(), ids}, scanUser)
+		})
 	return users, total, err
 }
 

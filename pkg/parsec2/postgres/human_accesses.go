@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -12,7 +13,7 @@ import (
 // Users implements rules.HumanAccessesReader.
 func (s *Store) Users(ctx context.Context, organization parsec.OrganizationID) ([]rules.User, error) {
 	var users []rules.User
-	err := s.one(ctx, list(&users, `
+	err := s.One(ctx, database.List(&users, `
 SELECT u.user_id, u.profile, u.human_email, u.human_label, u.certifier, u.created_on, u.revoked_certifier,
     u.revoked_on, u.frozen
 FROM organization o JOIN user_ u ON u.organization = o.id
@@ -36,7 +37,7 @@ func scanUserWithoutCertificates(row pgx.CollectableRow) (rules.User, error) {
 // RoleChanges implements rules.HumanAccessesReader.
 func (s *Store) RoleChanges(ctx context.Context, organization parsec.OrganizationID) ([]rules.RoleCertificate, error) {
 	var changes []rules.RoleCertificate
-	err := s.one(ctx, list(&changes, `
+	err := s.One(ctx, database.List(&changes, `
 SELECT r.realm_id, u.user_id, c.role, c.author, c.certified_on
 FROM organization o JOIN realm r ON r.organization = o.id
 JOIN realm_role_certificate c ON c.realm = r.id

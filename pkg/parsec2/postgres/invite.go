@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -57,7 +58,7 @@ func (s *Store) Invitation(ctx context.Context, organization parsec.Organization
 	var threshold uint64
 	var recipients []rules.RecoveryRecipient
 	args := []any{organization.String(), key(token)}
-	err := s.snapshot(ctx, row(&found, "SELECT "+organizationColumns+", "+invitationColumns+", "+userColumns+`, s.threshold
+	err := s.Snapshot(ctx, database.Row(&found, "SELECT "+organizationColumns+", "+invitationColumns+", "+userColumns+`, s.threshold
 FROM organization o
 LEFT JOIN invitation i ON i.organization = o.id AND i.token = $2
 LEFT JOIN user_ u ON u.id = i.greeter
@@ -65,7 +66,7 @@ LEFT JOIN shamir_recovery s ON s.owner = i.claimer AND s.current
 WHERE o.organization_id = $1`,
 		args,
 		append(append(append(inOrganization.targets(), invitation.targets()...), greeter.targets()...), (*unsigned)(&threshold))...),
-		list(&recipients, selectRecipients, args, scanRecipient))
+		database.List(&recipients, selectRecipients, args, scanRecipient))
 	if err != nil || !found {
 		return rules.InvitationFacts{}, err
 	}
@@ -93,7 +94,7 @@ func (t *tx) Invitation() (*rules.Invitation, bool) {
 func (t *tx) PendingInvitation(_ context.Context, kind parsec.InvitationType, greeter parsec.UserID, claimerEmail string) (*rules.Invitation, bool, error) {
 	var found bool
 	var invitation invitationRow
-	err := t.ask(row(&found, "SELECT "+invitationColumns+`
+	err := t.Ask(database.Row(&found, "SELECT "+invitationColumns+`
 FROM organization o
 JOIN user_ u ON u.organization = o.id
 JOIN invitation i ON i.greeter = u.id AND i.deleted_on IS NULL
@@ -108,7 +109,7 @@ ORDER BY i.created_on, i.token LIMIT 1`,
 
 // PutInvitation implements rules.InviteTx.
 func (t *tx) PutInvitation(invitation rules.Invitation) {
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO invitation (organization, token, type, greeter, claimer_email, created_on, deleted_on, deleted_reason, claimer)
 SELECT o.id, $2, $4, u.id, $5, $6, $7, $8, k.id
 FROM organization o
@@ -125,7 +126,7 @@ ON CONFLICT (organization, token) DO UPDATE SET type = excluded.type, greeter = 
 	for i, greeter := range invitation.Greeters {
 		greeters[i] = greeter.User.String()
 	}
-	t.effects = append(t.effects, statement{affected: int64(len(greeters)), sql: `
+	t.QueueAll(len(greeters), `
 INSERT INTO conduit (invitation, greeter, pending)
 SELECT i.id, u.id, i.deleted_on IS NULL
 FROM organization o
@@ -133,13 +134,13 @@ JOIN invitation i ON i.organization = o.id AND i.token = $2
 JOIN user_ u ON u.organization = o.id AND u.user_id = ANY ($3::text[])
 WHERE o.organization_id = $1
 ON CONFLICT (invitation, greeter) DO UPDATE SET pending = excluded.pending`,
-		args: []any{t.organizationName(), key(invitation.Token), greeters}})
+		t.organizationName(), key(invitation.Token), greeters)
 }
 
 // Invitations implements rules.InviteReader.
 func (s *Store) Invitations(ctx context.Context, organization parsec.OrganizationID, greeter parsec.UserID, now parsec.DateTime) ([]rules.PendingInvitation, error) {
 	var pending []rules.PendingInvitation
-	err := s.one(ctx, list(&pending, "SELECT "+invitationColumns+`,
+	err := s.One(ctx, database.List(&pending, "SELECT "+invitationColumns+`,
     EXISTS (SELECT FROM claimer_presence p WHERE p.invitation = i.id AND p.until > $3)
 FROM organization o
 JOIN user_ r ON r.organization = o.id
@@ -163,7 +164,7 @@ ORDER BY i.created_on, i.token`, []any{organization.String(), greeter.String(), 
 func (t *tx) Presences(_ context.Context, now parsec.DateTime, but parsec.UUID) (uint64, error) {
 	var found bool
 	var count uint64
-	err := t.ask(row(&found, `
+	err := t.Ask(database.Row(&found, `
 SELECT count(*) FROM organization o
 JOIN invitation i ON i.organization = o.id
 JOIN claimer_presence p ON p.invitation = i.id
@@ -174,7 +175,7 @@ WHERE o.organization_id = $1 AND i.token = $2 AND p.until > $3 AND p.connection 
 
 // AddPresence implements rules.InviteTx.
 func (t *tx) AddPresence(connection parsec.UUID, until parsec.DateTime) {
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO claimer_presence (connection, invitation, until)
 SELECT $3, i.id, $4 FROM organization o JOIN invitation i ON i.organization = o.id
 WHERE o.organization_id = $1 AND i.token = $2`,
@@ -183,12 +184,12 @@ WHERE o.organization_id = $1 AND i.token = $2`,
 
 // RemovePresence implements rules.InviteTx.
 func (t *tx) RemovePresence(connection parsec.UUID) {
-	t.queue("DELETE FROM claimer_presence WHERE connection = $1", key(connection))
+	t.Queue("DELETE FROM claimer_presence WHERE connection = $1", key(connection))
 }
 
 // DropPresences implements rules.InviteTx.
 func (t *tx) DropPresences(now parsec.DateTime) {
-	t.queue(`
+	t.Queue(`
 DELETE FROM claimer_presence p USING organization o, invitation i
 WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND p.invitation = i.id AND p.until <= $3`,
 		t.organizationName(), key(t.scope.Invitation), int64(now))
@@ -200,16 +201,16 @@ func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, u
 	for i, connection := range connections {
 		keys[i] = key(connection)
 	}
-	return s.one(ctx, statement{
-		sql:  "UPDATE claimer_presence SET until = $2 WHERE connection = ANY ($1::uuid[])",
-		args: []any{keys, int64(until)},
+	return s.One(ctx, database.Statement{
+		SQL:  "UPDATE claimer_presence SET until = $2 WHERE connection = ANY ($1::uuid[])",
+		Args: []any{keys, int64(until)},
 	})
 }
 
 // LapsedPresences implements rules.InviteReader.
 func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]rules.LapsedPresence, error) {
 	var lapsed []rules.LapsedPresence
-	err := s.one(ctx, list(&lapsed, `
+	err := s.One(ctx, database.List(&lapsed, `
 SELECT DISTINCT o.organization_id, i.token FROM claimer_presence p
 JOIN invitation i ON i.id = p.invitation
 JOIN organization o ON o.id = i.organization

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -24,7 +25,7 @@ func (s *Store) InvitationV1(ctx context.Context, organization parsec.Organizati
 	if device != "" {
 		user = invitee.Device.User()
 	}
-	err := s.one(ctx, row(&found, `
+	err := s.One(ctx, database.Row(&found, `
 SELECT i.creator, i.created_on, EXISTS (
     SELECT FROM user_ u LEFT JOIN device d ON d.user_ = u.id AND d.name = $4
     WHERE u.organization = o.id AND u.user_id = $3 AND ($4 = '' OR d.id IS NOT NULL))
@@ -44,7 +45,7 @@ WHERE o.organization_id = $1`,
 func (t *tx) InvitationV1(_ context.Context, invitee rules.InviteeV1) (*rules.InvitationV1, bool, error) {
 	var found bool
 	var invitation rules.InvitationV1
-	err := t.ask(row(&found, `
+	err := t.Ask(database.Row(&found, `
 SELECT i.creator, i.created_on
 FROM organization o JOIN invitation_v1 i ON i.organization = o.id
 WHERE o.organization_id = $1 AND i.invitee = $2`,
@@ -57,7 +58,7 @@ WHERE o.organization_id = $1 AND i.invitee = $2`,
 
 // PutInvitationV1 implements rules.InviteV1Tx.
 func (t *tx) PutInvitationV1(invitee rules.InviteeV1, invitation rules.InvitationV1) {
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO invitation_v1 (organization, invitee, creator, created_on)
 SELECT o.id, $2, $3, $4 FROM organization o WHERE o.organization_id = $1
 ON CONFLICT (organization, invitee) DO UPDATE SET creator = excluded.creator, created_on = excluded.created_on`,
@@ -66,7 +67,7 @@ ON CONFLICT (organization, invitee) DO UPDATE SET creator = excluded.creator, cr
 
 // DeleteInvitationV1 implements rules.InviteV1Tx.
 func (t *tx) DeleteInvitationV1(invitee rules.InviteeV1) {
-	t.queue(`
+	t.Queue(`
 DELETE FROM invitation_v1 i USING organization o
 WHERE o.organization_id = $1 AND i.organization = o.id AND i.invitee = $2`,
 		t.organizationName(), inviteeText(invitee))

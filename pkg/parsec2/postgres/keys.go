@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 )
 
@@ -61,7 +62,7 @@ func (s *Store) keysOf(ctx context.Context, of account) (keys accountKeys, found
 	if keys, found = s.keys.get(of); found {
 		return keys, true, nil
 	}
-	err = s.one(ctx, row(&found, `
+	err = s.One(ctx, database.Row(&found, `
 SELECT o.id, u.id
 FROM organization o LEFT JOIN user_ u ON u.organization = o.id AND u.user_id = $2
 WHERE o.organization_id = $1`, []any{of.organization.String(), of.user.String()}, &keys.organization, &keys.user))

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 )
 
@@ -18,7 +18,7 @@ func TestLimits(t *testing.T) {
 		{dsn, "10s"},
 		{dsn + " lock_timeout=3s", "3s"},
 	} {
-		pool, err := postgres.NewPool(postgres.Source{DSN: test.dsn}, 1)
+		pool, err := database.NewPool(database.Source{DSN: test.dsn}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -40,7 +41,7 @@ ORDER BY m.position`
 
 // Messages implements rules.MessageReader.
 func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, bytes uint64) (messages []rules.Message, left bool, err error) {
-	err = s.one(ctx, list(&messages, selectMessages,
+	err = s.One(ctx, database.List(&messages, selectMessages,
 		[]any{organization.String(), user.String(), bounded(offset), bounded(bytes), protocol.MessageBytes},
 		func(row pgx.CollectableRow) (rules.Message, error) {
 			message := rules.Message{Recipient: user}
@@ -61,7 +62,7 @@ func (t *tx) MessageCounts(_ context.Context, recipients []parsec.UserID) (map[p
 		count uint64
 	}
 	var rows []messageCount
-	err := t.ask(list(&rows, `
+	err := t.Ask(database.List(&rows, `
 SELECT u.user_id, u.message_count
 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = ANY ($2::text[])
@@ -80,7 +81,7 @@ FOR NO KEY UPDATE OF u`,
 
 // AddMessage implements rules.MessageTx.
 func (t *tx) AddMessage(message rules.Message) {
-	t.queueOne(`
+	t.QueueOne(`
 WITH recipient AS (
     UPDATE user_ SET message_count = $3
     FROM organization o

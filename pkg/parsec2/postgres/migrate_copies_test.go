@@ -13,7 +13,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/migrations"
-	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/database"
 )
 
 // migrateTo brings an empty database to the schema of an earlier server.
@@ -55,7 +55,7 @@ INSERT INTO vlob_atom (vlob, revision, version, author, written_on, blob) VALUES
     (3, 1, 1, 1, 15, 'old'), (3, 2, 1, 1, 15, 'new');
 INSERT INTO sequester_copy (vlob, version, service, blob) VALUES
     (1, 1, 7, 'a1'), (2, 1, 7, 'b1'), (2, 2, 7, 'b2'), (1, 2, 7, 'a2'), (1, 2, 8, 'a2'), (3, 1, 7, 'c1')`)
-	if _, err := postgres.Migrate(t.Context(), dsn); err != nil {
+	if _, err := database.Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/database"
 )
 
 // Enrollments that were cancelled or rejected before keep nothing that their
@@ -24,7 +24,7 @@ INSERT INTO pki_enrollment (organization, enrollment_id, submitter_certificate, 
         (1, gen_random_uuid(), '12', '123', '1234', 0, 'REJECTED', 0, NULL, NULL, NULL, NULL, NULL),
         (1, gen_random_uuid(), '12', '123', '1234', 0, 'CANCELLED', 0, NULL, NULL, NULL, NULL, NULL),
         (1, gen_random_uuid(), '12', '123', '1234', 0, 'ACCEPTED', 0, 'a@a', 'b@b', '', '', '')`)
-	if _, err := postgres.Migrate(t.Context(), dsn); err != nil {
+	if _, err := database.Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
 	for status, want := range map[string]int64{"SUBMITTED": 9, "ACCEPTED": 9, "REJECTED": 0, "CANCELLED": 0} {

@@ -17,6 +17,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/migrations"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/postgres"
@@ -45,7 +46,7 @@ func TestOpenRefuses(t *testing.T) {
 		"more than maximum": {dsn: dsn, change: func(o *postgres.Options) { o.MinConnections = 2 }, message: "connections"},
 	} {
 		settings := options(test.dsn)
-		settings.Retry = postgres.Retry{Attempts: 1000, Pause: time.Hour}
+		settings.Retry = database.Retry{Attempts: 1000, Pause: time.Hour}
 		if test.change != nil {
 			test.change(&settings)
 		}
@@ -232,7 +233,7 @@ func TestConnectionAttempts(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var attempts int
 		settings := options(dsn)
-		settings.Retry = postgres.Retry{Attempts: 1000}
+		settings.Retry = database.Retry{Attempts: 1000}
 		settings.Logger = slog.New(slog.NewTextHandler(writer(func() {
 			if attempts++; attempts == 5 {
 				cancel()
@@ -265,7 +266,7 @@ func TestOldSchema(t *testing.T) {
 	if _, _, err := store.Organization(t.Context(), acme); err == nil {
 		t.Error("it serves without schema")
 	}
-	if _, err := postgres.Migrate(t.Context(), dsn); err != nil {
+	if _, err := database.Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "ready", func() bool { return store.Ready(t.Context()) == nil })
@@ -279,7 +280,7 @@ func TestOldSchema(t *testing.T) {
 func TestMigrateAtStart(t *testing.T) {
 	var lines testkit.Output
 	settings := options(testkit.NewBlankPostgres(t))
-	steps, err := postgres.MigrationStatus(t.Context(), settings.DSN)
+	steps, err := database.MigrationStatus(t.Context(), settings.DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +295,7 @@ func TestMigrateAtStart(t *testing.T) {
 // TestNewerSchema is that of a later server that is being rolled out.
 func TestNewerSchema(t *testing.T) {
 	dsn := testkit.NewBlankPostgres(t)
-	if _, err := postgres.Migrate(t.Context(), dsn); err != nil {
+	if _, err := database.Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
 	store := open(t, options(dsn), newBus(t))
@@ -308,7 +309,7 @@ func TestMigrate(t *testing.T) {
 	dsn := testkit.NewBlankPostgres(t)
 	status := func() (applied int) {
 		t.Helper()
-		list, err := postgres.MigrationStatus(t.Context(), dsn)
+		list, err := database.MigrationStatus(t.Context(), dsn)
 		if err != nil || int64(len(list)) != migrations.Latest() {
 			t.Fatalf("%+v, %v", list, err)
 		}
@@ -327,10 +328,10 @@ func TestMigrate(t *testing.T) {
 	}
 	var group sync.WaitGroup
 	var mu sync.Mutex
-	var applied []postgres.Migration
+	var applied []database.Migration
 	for range 2 {
 		group.Go(func() {
-			list, err := postgres.Migrate(t.Context(), dsn)
+			list, err := database.Migrate(t.Context(), dsn)
 			if err != nil {
 				t.Error(err)
 			}
@@ -343,12 +344,12 @@ func TestMigrate(t *testing.T) {
 	if len(applied) != status() || int64(len(applied)) != migrations.Latest() {
 		t.Errorf("applied %+v", applied)
 	}
-	if again, err := postgres.Migrate(t.Context(), dsn); len(again) != 0 || err != nil {
+	if again, err := database.Migrate(t.Context(), dsn); len(again) != 0 || err != nil {
 		t.Errorf("again: %+v, %v", again, err)
 	}
 	occupied := testkit.NewBlankPostgres(t)
 	execute(t, direct(t, occupied), "CREATE TABLE organization ()")
-	if _, err := postgres.Migrate(t.Context(), occupied); err == nil || !strings.Contains(err.Error(), "version 1") {
+	if _, err := database.Migrate(t.Context(), occupied); err == nil || !strings.Contains(err.Error(), "version 1") {
 		t.Errorf("over a table of others: %v", err)
 	}
 }

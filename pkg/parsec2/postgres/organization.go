@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -46,7 +47,7 @@ func (r *organizationRow) facts() *rules.Organization {
 func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*rules.Organization, bool, error) {
 	var found bool
 	var organization organizationRow
-	err := s.one(ctx, row(&found, "SELECT "+organizationColumns+" FROM organization o WHERE o.organization_id = $1",
+	err := s.One(ctx, database.Row(&found, "SELECT "+organizationColumns+" FROM organization o WHERE o.organization_id = $1",
 		[]any{id.String()}, organization.targets()...))
 	if err != nil || !found {
 		return nil, false, err
@@ -60,13 +61,13 @@ func (s *Store) OrganizationStatistics(ctx context.Context, id parsec.Organizati
 	var found bool
 	var counts []userCount
 	statistics := rules.Statistics{Active: map[parsec.UserProfile]uint64{}, Revoked: map[parsec.UserProfile]uint64{}}
-	err := s.snapshot(ctx,
-		row(&found, `
+	err := s.Snapshot(ctx,
+		database.Row(&found, `
 SELECT count(*), coalesce(sum(r.vlobs_size), 0)::bigint, coalesce(sum(r.blocks_size), 0)::bigint
 FROM organization o JOIN realm r ON r.organization = o.id
 WHERE o.organization_id = $1`, []any{id.String()},
 			(*unsigned)(&statistics.Realms), (*unsigned)(&statistics.MetadataSize), (*unsigned)(&statistics.DataSize)),
-		list(&counts, `
+		database.List(&counts, `
 SELECT c.profile, c.revoked, c.users
 FROM organization o JOIN user_count c ON c.organization = o.id
 WHERE o.organization_id = $1`, []any{id.String()}, scanUserCount))
@@ -98,7 +99,7 @@ func (t *tx) PutOrganization(o rules.Organization) {
 	if o.RootVerifyKey != nil {
 		rootVerifyKey = o.RootVerifyKey[:]
 	}
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO organization (organization_id, bootstrap_token, root_verify_key, expiration_date,
     user_profile_outsider_allowed, active_users_limit, minimum_archiving_period,
     sequester_authority_certificate, sequester_verify_key_der, created_on, bootstrapped_on)

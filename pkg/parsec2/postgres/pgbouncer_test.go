@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
@@ -33,16 +34,16 @@ func TestPgBouncerMigrates(t *testing.T) {
 	for mode, recipe := range pgBouncerModes {
 		t.Run(mode, func(t *testing.T) {
 			dsn := testkit.StartPgBouncer(t, mode).DSN(testkit.NewBlankPostgres(t)) + recipe
-			steps, err := postgres.MigrationStatus(t.Context(), dsn)
+			steps, err := database.MigrationStatus(t.Context(), dsn)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var group sync.WaitGroup
-			var applied [2][]postgres.Migration
+			var applied [2][]database.Migration
 			for i := range applied {
 				group.Go(func() {
 					var err error
-					if applied[i], err = postgres.Migrate(t.Context(), dsn); err != nil {
+					if applied[i], err = database.Migrate(t.Context(), dsn); err != nil {
 						t.Error(err)
 					}
 				})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -83,7 +84,7 @@ func realmArgs(organization parsec.OrganizationID, id parsec.RealmID, user parse
 func (s *Store) Realm(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (*rules.Realm, bool, error) {
 	var found bool
 	var realm realmRow
-	err := s.one(ctx, row(&found, selectRealm, realmArgs(organization, id, user), realm.targets()...))
+	err := s.One(ctx, database.Row(&found, selectRealm, realmArgs(organization, id, user), realm.targets()...))
 	if err != nil || !found {
 		return nil, false, err
 	}
@@ -93,7 +94,7 @@ func (s *Store) Realm(ctx context.Context, organization parsec.OrganizationID, i
 // RealmStatistics implements rules.RealmReader.
 func (s *Store) RealmStatistics(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (facts *rules.Realm, blocksSize, vlobsSize uint64, found bool, err error) {
 	var realm realmRow
-	err = s.one(ctx, row(&found, "SELECT "+realmColumns+", r.blocks_size, r.vlobs_size"+fromRealm,
+	err = s.One(ctx, database.Row(&found, "SELECT "+realmColumns+", r.blocks_size, r.vlobs_size"+fromRealm,
 		realmArgs(organization, id, user), append(realm.targets(), (*unsigned)(&blocksSize), (*unsigned)(&vlobsSize))...))
 	if err != nil || !found {
 		return nil, 0, 0, false, err
@@ -107,9 +108,9 @@ func (s *Store) RoleCertificates(ctx context.Context, organization parsec.Organi
 	var realm realmRow
 	var roles []rules.RoleCertificate
 	args := realmArgs(organization, id, user)
-	err := s.snapshot(ctx,
-		row(&found, selectRealm, args, realm.targets()...),
-		list(&roles, `
+	err := s.Snapshot(ctx,
+		database.Row(&found, selectRealm, args, realm.targets()...),
+		database.List(&roles, `
 SELECT u.user_id, c.role, c.certificate, c.author, c.certified_on
 FROM organization o JOIN realm r ON r.organization = o.id
 JOIN realm_role_certificate c ON c.realm = r.id
@@ -129,7 +130,7 @@ ORDER BY c.certified_on, c.id`, args, func(row pgx.CollectableRow) (rules.RoleCe
 // RealmsOf implements rules.RealmReader.
 func (s *Store) RealmsOf(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) ([]rules.Realm, error) {
 	var realms []rules.Realm
-	err := s.one(ctx, list(&realms, "SELECT "+realmColumns+`
+	err := s.One(ctx, database.List(&realms, "SELECT "+realmColumns+`
 FROM organization o
 JOIN user_ u ON u.organization = o.id AND u.user_id = $2
 JOIN realm_member m ON m.user_ = u.id AND m.role IS NOT NULL
@@ -154,7 +155,7 @@ func (t *tx) Realm() (*rules.Realm, bool) {
 func (t *tx) Member(_ context.Context, user parsec.UserID) (rules.Member, error) {
 	var found bool
 	var member rules.Member
-	err := t.ask(row(&found, "SELECT "+memberColumns+fromRealm,
+	err := t.Ask(database.Row(&found, "SELECT "+memberColumns+fromRealm,
 		realmArgs(t.scope.Organization, t.realmID(), user), memberTargets(&member)...))
 	return member, err
 }
@@ -170,7 +171,7 @@ func (t *tx) realmID() parsec.RealmID {
 // Participants implements rules.RealmTx.
 func (t *tx) Participants(context.Context) ([]parsec.UserID, error) {
 	var participants []parsec.UserID
-	err := t.ask(list(&participants, `
+	err := t.Ask(database.List(&participants, `
 SELECT u.user_id
 FROM organization o JOIN realm r ON r.organization = o.id
 JOIN realm_member m ON m.realm = r.id AND m.role IS NOT NULL
@@ -194,7 +195,7 @@ const (
 
 // CreateRealm implements rules.RealmTx.
 func (t *tx) CreateRealm(createdOn parsec.DateTime) {
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO realm (organization, realm_id, created_on)
 SELECT o.id, $2, $3 FROM organization o WHERE o.organization_id = $1`,
 		t.organizationName(), key(t.scope.Realm), int64(createdOn))
@@ -203,12 +204,12 @@ SELECT o.id, $2, $3 FROM organization o WHERE o.organization_id = $1`,
 // AddRole implements rules.RealmTx.
 func (t *tx) AddRole(role rules.RoleCertificate) {
 	granted := orNull(string(role.Role))
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO realm_role_certificate (realm, user_, role, certificate, author, certified_on)
 VALUES (`+theRealm+", "+theUser+", $4, $5, $6, $7)",
 		t.organizationName(), key(role.Realm), role.User.String(), granted,
 		notNull(role.Certificate), role.Author.String(), int64(role.CertifiedOn))
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO realm_member (realm, user_, role, role_certified_on)
 VALUES (`+theRealm+", "+theUser+`, $4, $5)
 ON CONFLICT (realm, user_) DO UPDATE SET role = excluded.role, role_certified_on = excluded.role_certified_on`,
@@ -217,7 +218,7 @@ ON CONFLICT (realm, user_) DO UPDATE SET role = excluded.role, role_certified_on
 
 // TouchRoleChange implements rules.RealmTx.
 func (t *tx) TouchRoleChange(user parsec.UserID, on parsec.DateTime) {
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO realm_member AS m (realm, user_, last_role_change) VALUES (`+theRealm+", "+theUser+`, $4)
 ON CONFLICT (realm, user_) DO UPDATE SET last_role_change = greatest(m.last_role_change, excluded.last_role_change)`,
 		t.organizationName(), key(t.realmID()), user.String(), int64(on))
@@ -225,7 +226,7 @@ ON CONFLICT (realm, user_) DO UPDATE SET last_role_change = greatest(m.last_role
 
 // TouchArchivingChange implements rules.RealmTx.
 func (t *tx) TouchArchivingChange(user parsec.UserID, on parsec.DateTime) {
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO realm_member AS m (realm, user_, last_archiving_change) VALUES (`+theRealm+", "+theUser+`, $4)
 ON CONFLICT (realm, user_) DO UPDATE
 SET last_archiving_change = greatest(m.last_archiving_change, excluded.last_archiving_change)`,
@@ -234,12 +235,12 @@ SET last_archiving_change = greatest(m.last_archiving_change, excluded.last_arch
 
 // AddArchiving implements rules.RealmTx.
 func (t *tx) AddArchiving(archiving rules.Archiving, certificate []byte) {
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO realm_archiving_certificate (realm, certificate, author, certified_on)
 VALUES (`+theRealm+", $3, $4, $5)",
 		t.organizationName(), key(t.realmID()), notNull(certificate),
 		archiving.ConfiguredBy.String(), int64(archiving.ConfiguredOn))
-	t.queueOne(`
+	t.QueueOne(`
 UPDATE realm SET archiving_type = $3, archiving_deletion_date = $4, archiving_configured_on = $5,
     archiving_configured_by = $6
 WHERE id = `+theRealm,

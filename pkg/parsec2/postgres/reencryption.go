@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -13,7 +14,7 @@ import (
 
 // StartMaintenance implements rules.ReencryptionTx.
 func (t *tx) StartMaintenance(maintenance rules.Maintenance) {
-	t.queueOne(`
+	t.QueueOne(`
 UPDATE realm SET maintenance_type = $3, maintenance_started_on = $4, maintenance_started_by = $5,
     encryption_revision = encryption_revision + 1, reencrypted = 0, reencrypted_through = 0
 WHERE id = `+theRealm,
@@ -24,7 +25,7 @@ WHERE id = `+theRealm,
 // FinishMaintenance implements rules.ReencryptionTx. What the previous revision
 // leaves is not read any more, and pruned later.
 func (t *tx) FinishMaintenance() {
-	t.queueOne(`
+	t.QueueOne(`
 UPDATE realm SET maintenance_type = NULL, maintenance_started_on = NULL, maintenance_started_by = NULL
 WHERE id = `+theRealm,
 		t.organizationName(), key(t.realmID()))
@@ -103,9 +104,9 @@ func (t *tx) SaveReencrypted(ctx context.Context, items []protocol.ReencryptionI
 		vlobs[i], versions[i], blobs[i] = key(items[i].VlobID), int64(items[i].Version), notNull(items[i].Blob)
 	}
 	var found bool
-	err = send(t.ctx, t.connection,
-		row(&found, saveReencrypted, []any{t.realm.key, vlobs, versions, blobs}, (*unsigned)(&t.realm.reencrypted)),
-		statement{sql: passReencrypted, args: []any{t.realm.key}})
+	err = t.Ask(
+		database.Row(&found, saveReencrypted, []any{t.realm.key, vlobs, versions, blobs}, (*unsigned)(&t.realm.reencrypted)),
+		database.Statement{SQL: passReencrypted, Args: []any{t.realm.key}})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -118,9 +119,9 @@ func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.Organ
 	var realm realmRow
 	var batch []protocol.ReencryptionItem
 	args := realmArgs(organization, selection.Realm, user)
-	err := s.snapshot(ctx,
-		row(&found, selectRealm, args, realm.targets()...),
-		list(&batch, selectBatch, append(args, bounded(selection.Items), bounded(selection.Bytes),
+	err := s.Snapshot(ctx,
+		database.Row(&found, selectRealm, args, realm.targets()...),
+		database.List(&batch, selectBatch, append(args, bounded(selection.Items), bounded(selection.Bytes),
 			protocol.ReencryptionItemBytes, string(selection.Role)), scanItem))
 	if err != nil || !found {
 		return nil, nil, false, err

@@ -11,6 +11,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec2/postgres"
 )
 
@@ -18,7 +19,7 @@ import (
 // Nothing changes in them.
 func TestRefusedDatabases(t *testing.T) {
 	newer := testkit.NewBlankPostgres(t)
-	if _, err := postgres.Migrate(t.Context(), newer); err != nil {
+	if _, err := database.Migrate(t.Context(), newer); err != nil {
 		t.Fatal(err)
 	}
 	execute(t, direct(t, newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
@@ -43,8 +44,8 @@ func TestRefusedDatabases(t *testing.T) {
 			if err == nil {
 				store.Close()
 			}
-			_, migrating := postgres.Migrate(t.Context(), test.dsn)
-			_, asking := postgres.MigrationStatus(t.Context(), test.dsn)
+			_, migrating := database.Migrate(t.Context(), test.dsn)
+			_, asking := database.MigrationStatus(t.Context(), test.dsn)
 			for way, err := range map[string]error{"open": err, "migrate": migrating, "status": asking} {
 				if err == nil || !strings.Contains(err.Error(), test.message) {
 					t.Errorf("%s: %v", way, err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec2/postgres"
 )
@@ -18,11 +19,11 @@ import (
 // cannot be read for a moment: what is open goes on, and new connections, that
 // of the events too, have the new one.
 func TestPasswordRotates(t *testing.T) {
-	database := testkit.StartBreakablePostgres(t)
-	if _, err := postgres.Migrate(t.Context(), database.DSN); err != nil {
+	server := testkit.StartBreakablePostgres(t)
+	if _, err := database.Migrate(t.Context(), server.DSN); err != nil {
 		t.Fatal(err)
 	}
-	administrator := direct(t, database.DSN)
+	administrator := direct(t, server.DSN)
 	execute(t, administrator, "CREATE ROLE rotated LOGIN SUPERUSER PASSWORD 'first'")
 	var access string
 	if err := administrator.QueryRow(t.Context(), "SHOW hba_file").Scan(&access); err != nil {
@@ -31,7 +32,7 @@ func TestPasswordRotates(t *testing.T) {
 	execute(t, administrator, `COPY (SELECT unnest(ARRAY['local all rotated scram-sha-256', 'local all all trust'])) TO '`+access+`'`)
 	execute(t, administrator, "SELECT pg_reload_conf()")
 	dsnWith := func(password string) string {
-		return strings.Replace(database.DSN, "user=postgres", "user=rotated password="+password, 1)
+		return strings.Replace(server.DSN, "user=postgres", "user=rotated password="+password, 1)
 	}
 	await(t, "passwords are asked for", func() bool {
 		_, err := postgres.Open(t.Context(), options(dsnWith("wrong")), newBus(t))
@@ -53,7 +54,7 @@ func TestPasswordRotates(t *testing.T) {
 	bus := newBus(t)
 	events := record(t, bus, event.OrganizationTopic(acme))
 	store := open(t, settings, bus)
-	pool, err := postgres.NewPool(postgres.Source{DSN: settings.DSN, Reread: settings.Reread}, 1)
+	pool, err := database.NewPool(database.Source{DSN: settings.DSN, Reread: settings.Reread}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,17 +62,17 @@ func TestPasswordRotates(t *testing.T) {
 	populate(t, store)
 
 	become("")
-	database.Terminate()
+	server.Terminate()
 	await(t, "the DSN of before serves", func() bool { return store.Ready(t.Context()) == nil })
 	if strings.Count(lines.String(), "replaced at this moment") != 1 {
 		t.Errorf("logged %s", lines.String())
 	}
-	execute(t, direct(t, database.DSN), "ALTER ROLE rotated PASSWORD 'second'")
+	execute(t, direct(t, server.DSN), "ALTER ROLE rotated PASSWORD 'second'")
 	become(dsnWith("second"))
 	if err := updateVlob(t.Context(), store); err != nil {
 		t.Errorf("an open connection: %v", err)
 	}
-	database.Terminate()
+	server.Terminate()
 	await(t, "ready with the new password", func() bool { return store.Ready(t.Context()) == nil })
 	publish(t, store, "rotated")
 	events.want(ping("rotated"))

@@ -5,12 +5,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
 
-func listServices(into *[]rules.SequesterService, organization parsec.OrganizationID) statement {
-	return list(into, `
+func listServices(into *[]rules.SequesterService, organization parsec.OrganizationID) database.Statement {
+	return database.List(into, `
 SELECT s.service_id, s.label, s.certificate, s.webhook_url, s.created_on, s.disabled_on
 FROM organization o JOIN sequester_service s ON s.organization = o.id
 WHERE o.organization_id = $1
@@ -30,7 +31,7 @@ func scanService(row pgx.CollectableRow) (rules.SequesterService, error) {
 // SequesterServices implements rules.SequesterReader.
 func (s *Store) SequesterServices(ctx context.Context, organization parsec.OrganizationID) ([]rules.SequesterService, error) {
 	var services []rules.SequesterService
-	err := s.one(ctx, listServices(&services, organization))
+	err := s.One(ctx, listServices(&services, organization))
 	return services, err
 }
 
@@ -38,13 +39,13 @@ func (s *Store) SequesterServices(ctx context.Context, organization parsec.Organ
 // keeps it as it is.
 func (t *tx) SequesterServices(context.Context) ([]rules.SequesterService, error) {
 	var services []rules.SequesterService
-	err := t.ask(listServices(&services, t.scope.Organization))
+	err := t.Ask(listServices(&services, t.scope.Organization))
 	return services, err
 }
 
 // PutSequesterService implements rules.SequesterTx.
 func (t *tx) PutSequesterService(service rules.SequesterService) {
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO sequester_service (organization, service_id, label, certificate, webhook_url, created_on, disabled_on)
 SELECT o.id, $2, $3, $4, $5, $6, $7 FROM organization o WHERE o.organization_id = $1
 ON CONFLICT (organization, service_id) DO UPDATE SET label = excluded.label, certificate = excluded.certificate,

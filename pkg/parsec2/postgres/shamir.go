@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -41,19 +42,19 @@ ORDER BY s.id`
 func (s *Store) ShamirSetup(ctx context.Context, organization parsec.OrganizationID, owner parsec.UserID) (*rules.ShamirSetup, bool, error) {
 	var found bool
 	setup := rules.ShamirSetup{Owner: owner}
-	if err := s.snapshot(ctx, readShamirSetup(&found, &setup, organization)...); err != nil || !found {
+	if err := s.Snapshot(ctx, readShamirSetup(&found, &setup, organization)...); err != nil || !found {
 		return nil, false, err
 	}
 	return &setup, true, nil
 }
 
 // readShamirSetup reads the current setup of setup.Owner.
-func readShamirSetup(found *bool, setup *rules.ShamirSetup, organization parsec.OrganizationID) []statement {
+func readShamirSetup(found *bool, setup *rules.ShamirSetup, organization parsec.OrganizationID) []database.Statement {
 	args := []any{organization.String(), setup.Owner.String()}
-	return []statement{
-		row(found, selectShamirSetup, args, (*uuid)(&setup.RevealToken), &setup.CipheredData, &setup.BriefCertificate,
+	return []database.Statement{
+		database.Row(found, selectShamirSetup, args, (*uuid)(&setup.RevealToken), &setup.CipheredData, &setup.BriefCertificate,
 			(*unsigned)(&setup.Threshold), (*integer)(&setup.CreatedOn)),
-		list(&setup.Shares, selectShamirShares, args, func(row pgx.CollectableRow) (share rules.ShamirShare, err error) {
+		database.List(&setup.Shares, selectShamirShares, args, func(row pgx.CollectableRow) (share rules.ShamirShare, err error) {
 			err = row.Scan(parsed{&share.Recipient}, (*unsigned)(&share.Shares), &share.Certificate)
 			return share, err
 		}),
@@ -63,7 +64,7 @@ func readShamirSetup(found *bool, setup *rules.ShamirSetup, organization parsec.
 // ShamirSetupsHeld implements rules.ShamirReader.
 func (s *Store) ShamirSetupsHeld(ctx context.Context, organization parsec.OrganizationID, recipient parsec.UserID) ([]rules.ShamirHeld, error) {
 	var held []rules.ShamirHeld
-	err := s.one(ctx, list(&held, selectShamirHeld, []any{organization.String(), recipient.String()},
+	err := s.One(ctx, database.List(&held, selectShamirHeld, []any{organization.String(), recipient.String()},
 		func(row pgx.CollectableRow) (setup rules.ShamirHeld, err error) {
 			err = row.Scan(&setup.BriefCertificate, &setup.ShareCertificate)
 			return setup, err
@@ -79,7 +80,7 @@ func (t *tx) ActiveAmong(_ context.Context, users []parsec.UserID) (int, error) 
 	}
 	var found bool
 	var active uint64
-	err := t.ask(row(&found, `
+	err := t.Ask(database.Row(&found, `
 SELECT count(*) FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = ANY ($2::text[]) AND u.revoked_on IS NULL`,
 		[]any{t.organizationName(), ids}, (*unsigned)(&active)))
@@ -89,7 +90,7 @@ WHERE o.organization_id = $1 AND u.user_id = ANY ($2::text[]) AND u.revoked_on I
 // ShamirRevealTokenUsed implements rules.ShamirTx.
 func (t *tx) ShamirRevealTokenUsed(_ context.Context, token parsec.UUID) (bool, error) {
 	var used bool
-	err := t.ask(row(&used, `
+	err := t.Ask(database.Row(&used, `
 SELECT 1 FROM organization o JOIN shamir_recovery s ON s.organization = o.id
 WHERE o.organization_id = $1 AND s.reveal_token = $2`,
 		[]any{t.organizationName(), key(token)}, new(integer)))
@@ -98,7 +99,7 @@ WHERE o.organization_id = $1 AND s.reveal_token = $2`,
 
 // EndShamirSetup implements rules.ShamirTx.
 func (t *tx) EndShamirSetup(owner parsec.UserID) {
-	t.queue(`
+	t.Queue(`
 UPDATE shamir_recovery SET current = false
 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = $2 AND owner = u.id AND current`,
@@ -107,7 +108,7 @@ WHERE o.organization_id = $1 AND u.user_id = $2 AND owner = u.id AND current`,
 
 // CreateShamirSetup implements rules.ShamirTx.
 func (t *tx) CreateShamirSetup(setup rules.ShamirSetup) {
-	t.queueOne(`
+	t.QueueOne(`
 INSERT INTO shamir_recovery (organization, owner, current, reveal_token, ciphered_data, brief_certificate, threshold, created_on)
 SELECT o.id, u.id, true, $3, $4, $5, $6, $7
 FROM organization o JOIN user_ u ON u.organization = o.id
@@ -115,7 +116,7 @@ WHERE o.organization_id = $1 AND u.user_id = $2`,
 		t.organizationName(), setup.Owner.String(), key(setup.RevealToken), notNull(setup.CipheredData),
 		notNull(setup.BriefCertificate), bounded(setup.Threshold), int64(setup.CreatedOn))
 	for _, share := range setup.Shares {
-		t.queueOne(`
+		t.QueueOne(`
 INSERT INTO shamir_recovery_share (setup, recipient, shares, certificate)
 SELECT s.id, u.id, $4, $5
 FROM organization o
@@ -163,9 +164,9 @@ func (t *tx) Recovery(_ context.Context, claimer parsec.UserID) (rules.RecoveryF
 	var invitation invitationRow
 	setup := rules.ShamirSetup{Owner: claimer}
 	args := []any{t.organizationName(), claimer.String()}
-	err := send(t.ctx, t.connection, append(readShamirSetup(&setupFound, &setup, t.scope.Organization),
-		row(&claimerFound, selectUser, args, user.targets()...),
-		row(&invitationFound, selectRecoveryInvitation, args, invitation.targets()...))...)
+	err := t.Ask(append(readShamirSetup(&setupFound, &setup, t.scope.Organization),
+		database.Row(&claimerFound, selectUser, args, user.targets()...),
+		database.Row(&invitationFound, selectRecoveryInvitation, args, invitation.targets()...))...)
 	if err != nil || !claimerFound {
 		return rules.RecoveryFacts{}, err
 	}

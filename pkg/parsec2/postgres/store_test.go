@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/postgres"
@@ -89,10 +90,11 @@ func newBus(t testing.TB) *event.Bus {
 // options are those of a store of one connection, that tries once.
 func options(dsn string) postgres.Options {
 	return postgres.Options{
-		DSN:            dsn,
-		MaxConnections: 1,
-		Now:            func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) },
-		Logger:         slog.New(slog.DiscardHandler),
+		Options: database.Options{
+			Source:         database.Source{DSN: dsn, Logger: slog.New(slog.DiscardHandler)},
+			MaxConnections: 1,
+		},
+		Now: func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) },
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -94,10 +95,10 @@ func (s *Store) Survey(ctx context.Context, after parsec.OrganizationID, limit i
 	var organizations []rules.Organization
 	var sums []organizationSums
 	var counts []organizationCount
-	err := s.snapshot(ctx,
-		list(&organizations, selectSurveyed, args, scanOrganization),
-		list(&sums, sumsOf, args, scanSums),
-		list(&counts, countsOf, args, scanOrganizationCount))
+	err := s.Snapshot(ctx,
+		database.List(&organizations, selectSurveyed, args, scanOrganization),
+		database.List(&sums, sumsOf, args, scanSums),
+		database.List(&counts, countsOf, args, scanOrganizationCount))
 	if err != nil {
 		return nil, err
 	}

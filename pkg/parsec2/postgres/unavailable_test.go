@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -25,7 +26,7 @@ func TestUnavailable(t *testing.T) {
 	}
 	want := func(t *testing.T, what string, err error) {
 		t.Helper()
-		if !errors.Is(err, rules.ErrUnavailable) {
+		if !errors.Is(err, outage.ErrUnavailable) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -78,7 +79,7 @@ func TestUnavailable(t *testing.T) {
 			updateVlob(t.Context(), store),
 			store.Update(t.Context(), rules.Scope{Organization: acme}, func(rules.Tx) error { return broken }),
 		} {
-			if err == nil || errors.Is(err, rules.ErrUnavailable) {
+			if err == nil || errors.Is(err, outage.ErrUnavailable) {
 				t.Errorf("available for now only: %v", err)
 			}
 		}
@@ -131,11 +132,11 @@ func TestNoRoom(t *testing.T) {
 		if err := store.Ready(t.Context()); err != nil {
 			t.Errorf("%s: nothing was refused yet: %v", name, err)
 		}
-		if err := updateVlob(t.Context(), store); !errors.Is(err, rules.ErrUnavailable) {
+		if err := updateVlob(t.Context(), store); !errors.Is(err, outage.ErrUnavailable) {
 			t.Errorf("%s: written to a full disk: %v", name, err)
 		}
 		for range 2 {
-			if err := store.Ready(t.Context()); !errors.Is(err, rules.ErrNoRoom) {
+			if err := store.Ready(t.Context()); !errors.Is(err, outage.ErrNoRoom) {
 				t.Errorf("%s: ready with a full disk: %v", name, err)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -110,10 +111,10 @@ func (s *Store) UserAndDevices(ctx context.Context, organization parsec.Organiza
 	var facts rules.UserFacts
 	var chain []link
 	args := []any{organization.String(), id.String()}
-	err := s.snapshot(ctx,
-		row(&found, selectUser, args, user.targets()...),
-		list(&facts.Devices, selectDevices, args, scanDevice),
-		list(&chain, selectTrustchain, args, scanLink))
+	err := s.Snapshot(ctx,
+		database.Row(&found, selectUser, args, user.targets()...),
+		database.List(&facts.Devices, selectDevices, args, scanDevice),
+		database.List(&chain, selectTrustchain, args, scanLink))
 	if err != nil || !found {
 		return rules.UserFacts{}, false, err
 	}
@@ -142,7 +143,7 @@ func (t *tx) Author() (*rules.User, bool) {
 func (t *tx) User(_ context.Context, id parsec.UserID) (*rules.User, bool, error) {
 	var found bool
 	var user userRow
-	err := t.ask(row(&found, selectUser, []any{t.organizationName(), id.String()}, user.targets()...))
+	err := t.Ask(database.Row(&found, selectUser, []any{t.organizationName(), id.String()}, user.targets()...))
 	if err != nil || !found {
 		return nil, false, err
 	}
@@ -154,7 +155,7 @@ func (t *tx) User(_ context.Context, id parsec.UserID) (*rules.User, bool, error
 func (t *tx) UserByEmail(_ context.Context, email string) (*rules.User, bool, error) {
 	var found bool
 	var user userRow
-	err := t.ask(row(&found, "SELECT "+userColumns+`
+	err := t.Ask(database.Row(&found, "SELECT "+userColumns+`
 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.human_email = $2 AND u.revoked_on IS NULL`,
 		[]any{t.organizationName(), email}, user.targets()...))
@@ -168,7 +169,7 @@ WHERE o.organization_id = $1 AND u.human_email = $2 AND u.revoked_on IS NULL`,
 // HumanTaken implements rules.UserTx.
 func (t *tx) HumanTaken(_ context.Context, email string) (bool, error) {
 	var taken bool
-	err := t.ask(row(&taken, `
+	err := t.Ask(database.Row(&taken, `
 SELECT 1 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.human_email = $2 AND u.revoked_on IS NULL`,
 		[]any{t.organizationName(), email}, new(integer)))
@@ -178,7 +179,7 @@ WHERE o.organization_id = $1 AND u.human_email = $2 AND u.revoked_on IS NULL`,
 // ActiveUsers implements rules.UserTx.
 func (t *tx) ActiveUsers(context.Context) (users, administrators uint64, err error) {
 	var found bool
-	err = t.ask(row(&found, `
+	err = t.Ask(database.Row(&found, `
 SELECT coalesce(sum(c.users), 0)::bigint,
     coalesce(sum(c.users) FILTER (WHERE c.profile = $2 AND NOT c.frozen), 0)::bigint
 FROM organization o JOIN user_count c ON c.organization = o.id
@@ -199,7 +200,7 @@ func (t *tx) CreateUser(user rules.User) {
 	if user.HumanHandle != (parsec.HumanHandle{}) {
 		email, label = new(user.HumanHandle.Email()), []byte(user.HumanHandle.Label())
 	}
-	t.queueOne(`
+	t.QueueOne(`
 WITH created AS (
     INSERT INTO user_ (organization, user_id, profile, human_email, human_label, certificate, redacted_certificate,
         certifier, created_on, frozen)
@@ -214,7 +215,7 @@ SELECT organization, profile, false, false, 1 FROM created`+countUsers,
 
 // RevokeUser implements rules.UserTx.
 func (t *tx) RevokeUser(id parsec.UserID, revocation rules.Revocation) {
-	t.queue(`
+	t.Queue(`
 WITH before AS (
     SELECT u.id, u.organization, u.profile, u.frozen
     FROM organization o JOIN user_ u ON u.organization = o.id
@@ -231,7 +232,7 @@ FROM before, (VALUES (false, -1), (true, 1)) change(revoked, users)`+countUsers,
 
 // FreezeUser implements rules.UserTx.
 func (t *tx) FreezeUser(id parsec.UserID, frozen bool) {
-	t.queue(`
+	t.Queue(`
 WITH before AS (
     SELECT u.id, u.organization, u.profile, u.revoked_on IS NOT NULL AS revoked
     FROM organization o JOIN user_ u ON u.organization = o.id

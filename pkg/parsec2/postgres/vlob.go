@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -59,9 +60,9 @@ func (s *Store) VlobVersions(ctx context.Context, organization parsec.Organizati
 	var realm realmRow
 	var versions []rules.VlobVersion
 	args := []any{organization.String(), user.String(), key(vlob)}
-	err := s.snapshot(ctx,
-		row(&found, selectRealmOfVlob, args, realm.targets()...),
-		list(&versions, selectVersions, args, func(row pgx.CollectableRow) (version rules.VlobVersion, err error) {
+	err := s.Snapshot(ctx,
+		database.Row(&found, selectRealmOfVlob, args, realm.targets()...),
+		database.List(&versions, selectVersions, args, func(row pgx.CollectableRow) (version rules.VlobVersion, err error) {
 			err = row.Scan(versionTargets(&version)...)
 			return version, err
 		}))
@@ -84,9 +85,9 @@ func (s *Store) Changes(ctx context.Context, organization parsec.OrganizationID,
 	var realm realmRow
 	var pairs []change
 	args := realmArgs(organization, id, user)
-	err := s.snapshot(ctx,
-		row(&found, selectRealm, args, realm.targets()...),
-		list(&pairs, `
+	err := s.Snapshot(ctx,
+		database.Row(&found, selectRealm, args, realm.targets()...),
+		database.List(&pairs, `
 SELECT v.vlob_id, v.version
 FROM organization o JOIN realm r ON r.organization = o.id JOIN vlob v ON v.realm = r.id
 WHERE o.organization_id = $1 AND r.realm_id = $3 AND v.checkpoint > $4 AND `+roleInRealm+` IS NOT NULL`,
@@ -168,9 +169,9 @@ func (t *tx) WriteVlob(version rules.VlobVersion, checkpoint uint64, sequester m
 		version.Author.User().String(), version.Author.Name().String(),
 	}
 	if t.vlob == nil {
-		t.queueOne(insertHead, append(args, key(t.scope.Vlob))...)
+		t.QueueOne(insertHead, append(args, key(t.scope.Vlob))...)
 	} else {
-		t.queueOne(updateHead, append(args, t.vlob.key)...)
+		t.QueueOne(updateHead, append(args, t.vlob.key)...)
 	}
 	if len(sequester) == 0 {
 		return
@@ -179,5 +180,5 @@ func (t *tx) WriteVlob(version rules.VlobVersion, checkpoint uint64, sequester m
 	for service, blob := range sequester {
 		services, blobs = append(services, key(service)), append(blobs, notNull(blob))
 	}
-	t.queue(insertCopies, t.organizationName(), key(t.scope.Vlob), int64(version.Version), services, blobs)
+	t.Queue(insertCopies, t.organizationName(), key(t.scope.Vlob), int64(version.Version), services, blobs)
 }

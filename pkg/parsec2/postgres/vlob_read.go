@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -64,7 +65,7 @@ type vlobRead struct {
 // ReadVlob implements rules.VlobReader.
 func (s *Store) ReadVlob(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection rules.VlobSelection) (*rules.Realm, *rules.VlobVersion, bool, error) {
 	realm, version, found, err := s.readVlob(ctx, account{organization, user}, selection)
-	if isLost(err) { // What was remembered of the account is forgotten now.
+	if database.IsLost(err) { // What was remembered of the account is forgotten now.
 		realm, version, found, err = s.readVlob(ctx, account{organization, user}, selection)
 	}
 	return realm, version, found, err
@@ -81,7 +82,7 @@ func (s *Store) readVlob(ctx context.Context, of account, selection rules.VlobSe
 		abandoned: func() bool { return ctx.Err() != nil },
 		done:      make(chan struct{}),
 	}
-	s.vlobReads.add(read)
+	s.vlobReads.Add(read)
 	select {
 	case <-read.done:
 	case <-ctx.Done():
@@ -100,18 +101,14 @@ func (s *Store) readVlob(ctx context.Context, of account, selection rules.VlobSe
 // readVlobs answers reads by one statement. It does not run again by itself:
 // the database that comes back may have other rows.
 func (s *Store) readVlobs(reads []*vlobRead) {
-	ctx, cancel := context.WithTimeout(context.Background(), acquireLimit+useLimit)
-	defer cancel()
-	err := s.use(ctx, func(ctx context.Context, connection *pgx.Conn) error {
-		return send(ctx, connection, vlobReadsStatement(reads))
-	})
+	err := s.Once(context.Background(), func() database.Statement { return vlobReadsStatement(reads) })
 	for _, read := range reads {
 		read.err = err
 		close(read.done)
 	}
 }
 
-func vlobReadsStatement(reads []*vlobRead) statement {
+func vlobReadsStatement(reads []*vlobRead) database.Statement {
 	var (
 		organizations                    []int32
 		users, revisions, numbers, until []*int64
@@ -135,10 +132,10 @@ func vlobReadsStatement(reads []*vlobRead) statement {
 		}
 		numbers, until = append(numbers, number), append(until, date)
 	}
-	return statement{
-		sql:  selectReads,
-		args: []any{organizations, users, vlobs, revisions, numbers, until},
-		rows: func(rows pgx.Rows) error { return scanVlobReads(rows, wanted) },
+	return database.Statement{
+		SQL:  selectReads,
+		Args: []any{organizations, users, vlobs, revisions, numbers, until},
+		Rows: func(rows pgx.Rows) error { return scanVlobReads(rows, wanted) },
 	}
 }
 

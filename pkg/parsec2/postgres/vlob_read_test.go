@@ -71,6 +71,6 @@ func TestGatheredReads(t *testing.T) {
 		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
 			t.Fatal(err)
 		}
-		return !strings.Contains(stacks.String(), "(*gatherer[")
+		return !strings.Contains(stacks.String(), "(*Gatherer[")
 	})
 }

@@ -133,5 +133,5 @@ func (r *Rules) updateAt(ctx context.Context, author *Author, now parsec.DateTim
 
 // Ready tells why commands cannot run, in words that anybody may read, nil if
 // they can. Blocks do not count: without their store everything else goes on.
-// After an ErrNoRoom those that change nothing do.
+// After an outage.ErrNoRoom those that change nothing do.
 func (r *Rules) Ready(ctx context.Context) error { return r.store.Ready(ctx) }

@@ -2,25 +2,15 @@ package rules
 
 import (
 	"context"
-	"errors"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 )
 
-// ErrUnavailable is, by errors.Is, what a store fails with when it cannot do now
-// what it may do later: its database is out of reach, or was lost on the way,
-// takes no writes, has no room left, or is busy for too long. Whether a change is
-// made is not known when the database was lost while it was committed.
-var ErrUnavailable = errors.New("the state is out of reach for now")
-
-// ErrNoRoom is what Ready fails with while what is written does not fit on the
-// disk of the database, and all can be read.
-var ErrNoRoom = errors.New("the disk of the database is full")
-
 // Store keeps the state of every organization. Each method of Reader is one
 // consistent snapshot. A store copies the bytes that it is given, and callers
-// do not change the bytes that it gives.
+// do not change the bytes that it gives. Its errors that may be over when a
+// command is sent again are an outage.ErrUnavailable.
 //
 // storetest is the suite that every store passes.
 type Store interface {

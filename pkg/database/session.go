@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -37,7 +37,7 @@ type session struct {
 	ignored func(ctx context.Context, name string)
 }
 
-// keepsSessions tells whether statements are prepared for the session, which
+// keepsSessions reports whether statements are prepared for the session, which
 // no DSN for a pooler of transactions asks for.
 func keepsSessions(config *pgx.ConnConfig) bool {
 	return config.DefaultQueryExecMode != pgx.QueryExecModeExec && config.DefaultQueryExecMode != pgx.QueryExecModeSimpleProtocol
@@ -82,7 +82,7 @@ func (s *session) begin(ctx context.Context, connection *pgconn.PgConn) error {
 	return nil
 }
 
-// keepsSession tells whether what is set on a connection lasts as long as it.
+// keepsSession reports whether what is set on a connection lasts as long as it.
 func keepsSession(connection *pgx.Conn) bool {
 	_, transactions := connection.PgConn().CustomData()[transactionSettings]
 	return !transactions
@@ -90,15 +90,14 @@ func keepsSession(connection *pgx.Conn) bool {
 
 // withSettings adds, to statements that begin a transaction or are one by
 // themselves, what their session does not keep.
-func withSettings(connection *pgx.Conn, statements []statement) []statement {
-	const idle = 'I'
+func withSettings(connection *pgx.Conn, statements []Statement) []Statement {
 	settings, transactions := connection.PgConn().CustomData()[transactionSettings].(string)
 	if !transactions || connection.PgConn().TxStatus() != idle {
 		return statements
 	}
 	first := 0
-	if strings.HasPrefix(statements[0].sql, "BEGIN") {
+	if strings.HasPrefix(statements[0].SQL, "BEGIN") {
 		first = 1
 	}
-	return slices.Insert(slices.Clone(statements), first, statement{sql: setForTransaction, args: []any{settings}})
+	return slices.Insert(slices.Clone(statements), first, Statement{SQL: setForTransaction, Args: []any{settings}})
 }

@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
@@ -21,14 +22,14 @@ type Migration struct {
 	Version int64
 	// File is the name of the step, such as 00001_create_schema.sql.
 	File string
-	// Applied tells whether the step is in the database, and AppliedOn since
+	// Applied reports whether the step is in the database, and AppliedOn since
 	// when.
 	Applied   bool
 	AppliedOn time.Time
 }
 
 // Migrate brings the schema to the version that this server works with, and
-// gives the steps that it has applied. Several at once wait for one another.
+// returns the steps that it has applied. Several at once wait for one another.
 // Each step is a transaction; the first one that fails ends the migration. The
 // databases that Open refuses for what they are, Migrate refuses too, before it
 // changes anything.
@@ -103,7 +104,7 @@ func checkThrough(ctx context.Context, database *sql.DB) error {
 	return errors.Join(err, connection.Close())
 }
 
-// checkDatabase gives the version of the schema, 0 without schema. It fails for
+// checkDatabase returns the version of the schema, 0 without schema. It fails for
 // every database that this server must neither serve nor migrate: one that
 // cannot hold every text, that of the official server, and one that a later
 // server has migrated.
@@ -150,6 +151,20 @@ func schemaVersion(ctx context.Context, connection *pgx.Conn) (version int64, er
 		return 0, fmt.Errorf("read the version of the schema: %w", err)
 	}
 	return version, nil
+}
+
+// CheckSchema fails unless the schema is the one of this server.
+func CheckSchema(ctx context.Context, pool *pgxpool.Pool) error {
+	connection, err := pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	defer connection.Release()
+	version, err := schemaVersion(ctx, connection.Conn())
+	if err == nil && version != migrations.Latest() {
+		err = errOldSchema(version)
+	}
+	return err
 }
 
 func errOldSchema(version int64) error {

@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// isFullDisk tells that what was written did not fit on the disk.
+// isFullDisk reports whether what was written did not fit on the disk.
 func isFullDisk(err error) bool {
 	refusal, refused := errors.AsType[*pgconn.PgError](err)
 	return refused && refusal.Code == "53100" // disk_full
@@ -23,12 +23,12 @@ SELECT repeat(md5(i::text), 8) AS filler FROM generate_series(1, 1000) AS i`
 // checkRoom writes some hundred kilobytes after something did not fit, and
 // leaves nothing of it. It takes a refusal of another kind for room: this
 // server may not have the right to make such tables.
-func (s *Store) checkRoom(ctx context.Context, connection *pgx.Conn) error {
-	err := send(ctx, connection, statement{sql: begin}, statement{sql: writeMuch}, statement{sql: "ROLLBACK"})
+func (d *Database) checkRoom(ctx context.Context, connection *pgx.Conn) error {
+	err := send(ctx, connection, Statement{SQL: begin}, Statement{SQL: writeMuch}, Statement{SQL: rollBack})
 	err = rolledBack(ctx, connection, err)
 	if isFullDisk(err) || connection.IsClosed() {
 		return err
 	}
-	s.full.Store(false)
+	d.full.Store(false)
 	return nil
 }

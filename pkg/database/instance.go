@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// instance is one store of one process, as the others can tell whether it is
-// still there: its delivery holds a lock of its session, which PostgreSQL gives
-// back at once when the process dies.
+// instance is one Database of one process, as the others can find out whether it
+// is still there: its delivery holds a lock of its session, which PostgreSQL
+// frees at once when the process dies.
 //
-// The number of the lock is the beginning of the tokens of its uploads, which
-// are UUIDs of version 8. Those of version 4, made while there is no lock, end
-// by their date alone.
+// The number of the lock is the beginning of its tokens, which are UUIDs of
+// version 8. Those of version 4, made while there is no lock, do not show whose
+// they are.
 type instance struct {
 	// last is the number that was locked last; only hold uses it.
 	last instanceNumber
@@ -44,7 +44,7 @@ func takePrefix(id parsec.UUID) []byte { return id[:len(instanceNumber{})] }
 func (n instanceNumber) lock() int64 { return advisoryKey(fmt.Sprintf("instance %x", n[:])) }
 
 // hold locks a number on a connection, until drop: that of before, so that
-// uploads under way stay known, unless the connection of before still has it.
+// what has its tokens stays known, unless the connection of before still has it.
 func (i *instance) hold(ctx context.Context, connection *pgx.Conn) error {
 	for {
 		number, locked := i.last, false
@@ -59,20 +59,21 @@ func (i *instance) hold(ctx context.Context, connection *pgx.Conn) error {
 	}
 }
 
-// drop tells that the connection ends.
+// drop is called when the connection ends.
 func (i *instance) drop() { i.held.Store(nil) }
 
-// token is a new one.
-func (i *instance) token() parsec.UUID {
+// NewToken returns a new token of this server.
+func (d *Database) NewToken() parsec.UUID {
 	token := parsec.NewUUID()
-	if number := i.held.Load(); number != nil {
+	if number := d.instance.held.Load(); number != nil {
 		copy(token[:], number[:])
 		token[versionByte] = token[versionByte]&^versionMask | versionOfToken
 	}
 	return token
 }
 
-// numberOf is the number of the instance that a token is of, if it has one.
-func numberOf(token parsec.UUID) (number instanceNumber, known bool) {
-	return instanceNumber(takePrefix(token)), token[versionByte]&versionMask == versionOfToken
+// LockOfToken returns the key of the advisory lock that the server of a token
+// holds as long as it lives, and whether the token has one.
+func LockOfToken(token parsec.UUID) (key int64, known bool) {
+	return instanceNumber(takePrefix(token)).lock(), token[versionByte]&versionMask == versionOfToken
 }

@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -20,7 +20,7 @@ type Source struct {
 	// DSN is in any form that pgx reads, its own parameters included; those of
 	// its pool have no effect.
 	DSN string
-	// Reread gives the DSN of the moment, for each new connection: its password
+	// Reread returns the DSN of the moment, for each new connection: its password
 	// may have been replaced. Nil for one that stays.
 	Reread func() (string, error)
 	// Logger is told of what is ignored, once, and when the DSN cannot be read
@@ -103,7 +103,7 @@ func (c *connector) parse(dsn string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// now is the configuration of the next connection, which the caller may change.
+// now returns the configuration of the next connection, which the caller may change.
 func (c *connector) now(ctx context.Context) *pgx.ConnConfig {
 	config, err := c.read()
 	c.mu.Lock()
@@ -117,6 +117,11 @@ func (c *connector) now(ctx context.Context) *pgx.ConnConfig {
 	return c.last.ConnConfig.Copy()
 }
 
+// connect opens a connection beside the pool, which the caller closes.
+func (c *connector) connect(ctx context.Context) (*pgx.Conn, error) {
+	return pgx.ConnectConfig(ctx, c.now(ctx))
+}
+
 func (c *connector) read() (*pgxpool.Config, error) {
 	dsn := c.source.DSN
 	if c.source.Reread != nil {
@@ -128,7 +133,7 @@ func (c *connector) read() (*pgxpool.Config, error) {
 	return c.parse(dsn)
 }
 
-// pool is a configuration that follows the source, for so many connections.
+// pool returns a configuration that follows the source, for so many connections.
 func (c *connector) pool(least, most int32) *pgxpool.Config {
 	c.mu.Lock()
 	config := c.last.Copy()
@@ -141,7 +146,7 @@ func (c *connector) pool(least, most int32) *pgxpool.Config {
 	return config
 }
 
-// warnOfIgnored tells once of a parameter, by its name alone.
+// warnOfIgnored warns once of a parameter, by its name alone.
 func (c *connector) warnOfIgnored(ctx context.Context, name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -156,8 +161,8 @@ func (c *connector) warnOfIgnored(ctx context.Context, name string) {
 	c.source.Logger.WarnContext(ctx, warning, slog.String("parameter", name))
 }
 
-// NewPool gives a pool of at most size connections, with the limits of the
-// store, for what needs no more than statements of its own. It does not connect
+// NewPool returns a pool of at most size connections, with the limits of a
+// Database, for what needs no more than statements of its own. It does not connect
 // before it is used; the caller closes it.
 func NewPool(source Source, size int32) (*pgxpool.Pool, error) {
 	from, err := newConnector(source, nil)

@@ -1,13 +1,15 @@
-package postgres
+package database
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 )
 
-// Codec says how the bodies of events are written to the outbox.
+// Codec writes the bodies of events to the outbox, and reads them.
 type Codec interface {
 	// Encode returns the name of the kind of body, and its bytes.
 	Encode(body event.Body) (kind string, data []byte, err error)
@@ -28,7 +30,7 @@ type outboxRow struct {
 }
 
 // outboxInsert writes events as one row, and nothing for none.
-func outboxInsert(codec Codec, events []event.Event) ([]statement, error) {
+func outboxInsert(codec Codec, events []event.Event) ([]Statement, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
@@ -43,9 +45,9 @@ func outboxInsert(codec Codec, events []event.Event) ([]statement, error) {
 		row.kinds = append(row.kinds, kind)
 		row.bodies = append(row.bodies, body)
 	}
-	return []statement{{
-		sql:  "INSERT INTO event_outbox (organizations, authors, kinds, bodies) VALUES ($1, $2, $3, $4)",
-		args: []any{row.organizations, row.authors, row.kinds, row.bodies},
+	return []Statement{{
+		SQL:  "INSERT INTO event_outbox (organizations, authors, kinds, bodies) VALUES ($1, $2, $3, $4)",
+		Args: []any{row.organizations, row.authors, row.kinds, row.bodies},
 	}}, nil
 }
 
@@ -77,4 +79,29 @@ func readEvent(codec Codec, organization, author, kind string, body []byte) (e e
 		e.Author, err = parsec.ParseDeviceID(author)
 	}
 	return e, err
+}
+
+// Publish delivers an event that comes with no change of state.
+func (d *Database) Publish(ctx context.Context, e event.Event) error {
+	inserts, err := outboxInsert(d.codec, []event.Event{e})
+	if err != nil {
+		return err
+	}
+	if err := d.Once(ctx, func() Statement { return inserts[0] }); err != nil {
+		return err
+	}
+	d.wake(ctx)
+	return nil
+}
+
+// wake has the events that were committed delivered at once: by this server,
+// which notifies the others, or, for the command of an operator, by all servers.
+func (d *Database) wake(ctx context.Context) {
+	if d.delivery != nil {
+		d.delivery.commits.raise()
+		return
+	}
+	if err := d.Once(ctx, func() Statement { return Statement{SQL: notify} }); err != nil { // They look by themselves soon.
+		d.logger.DebugContext(ctx, "servers are not notified", slog.Any("error", err))
+	}
 }

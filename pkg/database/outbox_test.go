@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"bytes"
@@ -47,7 +47,7 @@ func TestOutboxRows(t *testing.T) {
 	if err != nil || len(statements) != 1 {
 		t.Fatalf("%v, %v", statements, err)
 	}
-	args := statements[0].args
+	args := statements[0].Args
 	row := outboxRow{1, args[0].([]string), args[1].([]string), args[2].([]string), args[3].([][]byte)}
 	got, problems := row.events(notice.Codec{})
 	if !reflect.DeepEqual(got, events) || problems != nil {
@@ -88,7 +88,7 @@ func TestKindsOfLaterServers(t *testing.T) {
 		}
 		return a
 	}}))
-	d := newDelivery(nil, nil, bus, notice.Codec{}, logger)
+	d := newDelivery(nil, &Database{codec: notice.Codec{}, logger: logger}, bus)
 	for id := range int64(3) {
 		row := outboxRow{
 			id:            id + 1,

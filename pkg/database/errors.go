@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"errors"
@@ -7,17 +7,48 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/outage"
 )
 
-// unavailableError makes an error a rules.ErrUnavailable.
+var errNotServing = errors.New("the database is not ready")
+
+// unavailableError makes an error an outage.ErrUnavailable.
 type unavailableError struct{ cause error }
 
 func (e *unavailableError) Error() string   { return e.cause.Error() }
-func (e *unavailableError) Unwrap() []error { return []error{rules.ErrUnavailable, e.cause} }
+func (e *unavailableError) Unwrap() []error { return []error{outage.ErrUnavailable, e.cause} }
+
+// lostError reports that the connection was lost.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string { return "database connection lost: " + e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
+// IsLost reports whether an error is that the connection was lost.
+func IsLost(err error) bool {
+	_, lost := errors.AsType[*lostError](err)
+	return lost
+}
+
+// isRace reports whether the transaction would not fail alike without others.
+func isRace(err error) bool {
+	if errors.Is(err, ErrRaced) {
+		return true
+	}
+	refusal, refused := errors.AsType[*pgconn.PgError](err)
+	if !refused {
+		return false
+	}
+	switch refusal.Code {
+	case "40001", "40P01", "23505": // serialization_failure, deadlock_detected, unique_violation
+		return true
+	default:
+		return false
+	}
+}
 
 // classified makes the errors that are no fault of the command, and may be over
-// when it is sent again, a rules.ErrUnavailable.
+// when it is sent again, an outage.ErrUnavailable.
 func classified(err error) error {
 	if err == nil || !isUnavailable(err) {
 		return explained(err)
@@ -35,7 +66,7 @@ func explained(err error) error {
 }
 
 func isUnavailable(err error) bool {
-	if isLost(err) || isReadOnly(err) || errors.Is(err, errNotServing) || errors.Is(err, errRaced) {
+	if IsLost(err) || isReadOnly(err) || errors.Is(err, errNotServing) || errors.Is(err, ErrRaced) {
 		return true
 	}
 	if refusal, refused := errors.AsType[*pgconn.PgError](err); refused {

@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"slices"
@@ -10,9 +10,9 @@ import (
 func TestGatherer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runs, goOn := make(chan []int, 10), make(chan struct{})
-		g := &gatherer[int]{
-			run:  func(requests []int) { runs <- requests; <-goOn },
-			most: 3, runs: 2, patience: time.Millisecond,
+		g := &Gatherer[int]{
+			Run:  func(requests []int) { runs <- requests; <-goOn },
+			Most: 3, Runs: 2, Patience: time.Millisecond,
 		}
 		expect := func(want ...int) {
 			t.Helper()
@@ -28,19 +28,19 @@ func TestGatherer(t *testing.T) {
 				}
 			}
 		}
-		g.add(1)
+		g.Add(1)
 		expect(1) // alone, at once
-		g.add(2)
-		g.add(3)
+		g.Add(2)
+		g.Add(3)
 		expect() // They wait,
 		goOn <- struct{}{}
 		expect(2, 3) // and run together.
 		for request := range 3 {
-			g.add(4 + request)
+			g.Add(4 + request)
 		}
 		expect(4, 5, 6) // As many as can run together do not wait.
 		for request := range 4 {
-			g.add(7 + request)
+			g.Add(7 + request)
 		}
 		expect() // No more than two run.
 		goOn <- struct{}{}
@@ -49,10 +49,10 @@ func TestGatherer(t *testing.T) {
 		expect(10)
 		goOn <- struct{}{}
 		expect() // One still runs.
-		g.add(11)
+		g.Add(11)
 		expect()
 		<-time.After(2 * time.Millisecond) // of the clock of synctest
-		g.add(12)
+		g.Add(12)
 		expect(11, 12) // One that is slow is not waited for.
 		goOn <- struct{}{}
 		goOn <- struct{}{}

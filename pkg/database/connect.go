@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -52,7 +52,7 @@ type Retry struct {
 	Pause time.Duration
 }
 
-// connect gives a connection, that the caller closes.
+// connect opens a connection, which the caller closes.
 func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Conn, error), logger *slog.Logger) (*pgx.Conn, error) {
 	for attempt := 1; ; attempt++ {
 		connection, err := open(ctx)
@@ -89,13 +89,13 @@ func checkWritable(ctx context.Context, connection *pgx.Conn) error {
 	return nil
 }
 
-// isReadOnly tells that the database takes no writes, or no longer.
+// isReadOnly reports whether the database takes no writes, or no longer.
 func isReadOnly(err error) bool {
 	refusal, refused := errors.AsType[*pgconn.PgError](err)
 	return errors.Is(err, errReadOnly) || refused && refusal.Code == "25006" // read_only_sql_transaction
 }
 
-// warnOfLimit tells when the database does not allow as many connections as
+// warnOfLimit warns when the database does not allow as many connections as
 // this server may open.
 func warnOfLimit(ctx context.Context, connection *pgx.Conn, wanted int32, logger *slog.Logger) error {
 	var allowed int32
@@ -114,13 +114,13 @@ SELECT least(
 	return nil
 }
 
-// isFull tells that the server of the database has no connection left.
+// isFull reports whether the server of the database has no connection left.
 func isFull(err error) bool {
 	refusal, refused := errors.AsType[*pgconn.PgError](err)
 	return refused && refusal.Code == "53300" // too_many_connections
 }
 
-// isTransient tells errors of the network, and of a server that starts, stops,
+// isTransient reports whether an error is one of the network, and of a server that starts, stops,
 // is full or read-only.
 func isTransient(err error) bool {
 	if errors.Is(err, errReadOnly) || isFull(err) {

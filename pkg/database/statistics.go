@@ -1,8 +1,8 @@
-package postgres
+package database
 
 import "time"
 
-// Statistics are how a store is doing.
+// Statistics are how a Database is doing.
 type Statistics struct {
 	// Acquired and Idle are connections of the pool, Maximum the most that it
 	// opens.
@@ -18,17 +18,21 @@ type Statistics struct {
 }
 
 // Statistics asks nothing of the database.
-func (s *Store) Statistics() Statistics {
-	pool := s.pool.Stat()
+func (d *Database) Statistics() Statistics {
+	pool := d.pool.Stat()
+	var lag time.Duration
+	if d.delivery != nil {
+		lag = d.delivery.lag()
+	}
 	return Statistics{
 		Acquired: pool.AcquiredConns(), Idle: pool.IdleConns(), Maximum: pool.MaxConns(),
 		Acquires: pool.AcquireCount(), Waits: pool.EmptyAcquireCount(), Waited: pool.AcquireDuration(),
-		OutboxLag:     s.delivery.lag(),
-		SchemaVersion: s.schema.Load(),
+		OutboxLag:     lag,
+		SchemaVersion: d.schema.Load(),
 	}
 }
 
-// lag is the time since the outbox had been read to its end.
+// lag returns the time since the outbox had been read to its end.
 func (d *delivery) lag() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()

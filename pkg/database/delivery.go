@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -53,19 +53,19 @@ const (
 type delivery struct {
 	from     *connector
 	instance *instance
-	bus      *event.Bus
 	codec    Codec
+	bus      *event.Bus
 	logger   *slog.Logger
 	// unknown has the kinds of events that were left out and said to be.
 	unknown map[unknownKind]bool
-	// commits are those of this store that have events.
+	// commits are those of this server that have events.
 	commits signal
 
 	place int64
 	// gapSince is when the row after place was found missing, zero if it was
 	// not.
 	gapSince time.Time
-	// notified is when the last notification was sent, and pending tells that
+	// notified is when the last notification was sent, and pending reports that
 	// commits have come since.
 	notified time.Time
 	pending  bool
@@ -76,10 +76,10 @@ type delivery struct {
 	caughtUp time.Time
 }
 
-func newDelivery(from *connector, of *instance, bus *event.Bus, codec Codec, logger *slog.Logger) *delivery {
+func newDelivery(from *connector, of *Database, bus *event.Bus) *delivery {
 	return &delivery{
-		from: from, instance: of, bus: bus, codec: codec, logger: logger, unknown: map[unknownKind]bool{},
-		state: errNotServing, caughtUp: time.Now(),
+		from: from, instance: of.instance, codec: of.codec, bus: bus, logger: of.logger,
+		unknown: map[unknownKind]bool{}, state: errNotServing, caughtUp: time.Now(),
 	}
 }
 
@@ -90,7 +90,7 @@ func (d *delivery) connect(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, config)
 }
 
-// ready tells why events are not delivered, nil if they are.
+// ready returns why events are not delivered, nil if they are.
 func (d *delivery) ready() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -178,10 +178,10 @@ func (d *delivery) begin(ctx context.Context, connection *pgx.Conn) error {
 	var found bool
 	var place int64
 	err := send(ctx, connection,
-		statement{sql: begin},
-		statement{sql: lockOutbox},
-		row(&found, "SELECT max(id) FROM event_outbox", nil, (*integer)(&place)),
-		statement{sql: commit})
+		Statement{SQL: begin},
+		Statement{SQL: lockOutbox},
+		Row(&found, "SELECT coalesce(max(id), 0) FROM event_outbox", nil, &place),
+		Statement{SQL: commit})
 	if err != nil {
 		return rolledBack(ctx, connection, fmt.Errorf("find the end of the outbox: %w", err))
 	}
@@ -193,7 +193,7 @@ func (d *delivery) begin(ctx context.Context, connection *pgx.Conn) error {
 	return nil
 }
 
-// step publishes what can be, and tells whether there may be more at once.
+// step publishes what can be, and reports whether there may be more at once.
 func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, useLimit)
 	defer cancel()
@@ -201,9 +201,9 @@ func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, e
 		d.pending = true
 	}
 	var rows []outboxRow
-	read := list(&rows, selectOutbox, []any{d.place, rowsPerRead}, scanOutboxRow)
+	read := List(&rows, selectOutbox, []any{d.place, rowsPerRead}, scanOutboxRow)
 	if d.pending && time.Since(d.notified) >= notifyPeriod {
-		err = send(ctx, connection, statement{sql: notify}, read)
+		err = send(ctx, connection, Statement{SQL: notify}, read)
 		d.pending, d.notified = err != nil, time.Now()
 	} else {
 		err = send(ctx, connection, read)
@@ -249,7 +249,7 @@ func scanOutboxRow(row pgx.CollectableRow) (r outboxRow, err error) {
 }
 
 // publish stops before the first id that is missing, unless it is missing for
-// ever, and tells whether there was none.
+// ever, and reports whether there was none.
 func (d *delivery) publish(ctx context.Context, rows []outboxRow, settled bool) (complete bool) {
 	for i := range rows {
 		if rows[i].id != d.place+1 && !settled {
@@ -284,13 +284,14 @@ func (d *delivery) settle(ctx context.Context, connection *pgx.Conn) (more bool,
 	d.gapSince = time.Now()
 	var rows []outboxRow
 	err = send(ctx, connection,
-		statement{sql: begin},
-		statement{sql: "SET LOCAL lock_timeout = '" + settleLimit.String() + "'"},
-		statement{sql: lockOutbox},
-		list(&rows, selectOutbox, []any{d.place, rowsPerRead}, scanOutboxRow),
-		statement{sql: commit})
+		Statement{SQL: begin},
+		Statement{SQL: "SET LOCAL lock_timeout = '" + settleLimit.String() + "'"},
+		Statement{SQL: lockOutbox},
+		List(&rows, selectOutbox, []any{d.place, rowsPerRead}, scanOutboxRow),
+		Statement{SQL: commit})
 	if busy, refused := errors.AsType[*pgconn.PgError](err); refused && busy.Code == "55P03" { // lock_not_available
-		return false, d.rollBack(ctx, connection)
+		_, err = connection.Exec(ctx, rollBack)
+		return false, err
 	}
 	if err != nil {
 		return false, fmt.Errorf("settle the outbox: %w", err)
@@ -300,11 +301,6 @@ func (d *delivery) settle(ctx context.Context, connection *pgx.Conn) (more bool,
 	}
 	d.publish(ctx, rows[1:], true)
 	return len(rows) == rowsPerRead, nil
-}
-
-func (d *delivery) rollBack(ctx context.Context, connection *pgx.Conn) error {
-	_, err := connection.Exec(ctx, "ROLLBACK")
-	return err
 }
 
 // lapse tells everybody, and begins anew, when the row of the last event published is pruned, and
@@ -318,7 +314,7 @@ func (d *delivery) lapse(ctx context.Context, connection *pgx.Conn) error {
 	return nil
 }
 
-// wait returns when there may be something to do.
+// wait returns once there may be something to do.
 func (d *delivery) wait(ctx context.Context, connection *pgx.Conn) error {
 	limit := pollPeriod
 	if !keepsSession(connection) {
@@ -362,7 +358,7 @@ func (s *signal) raise() {
 	}
 }
 
-// lower tells whether the signal was raised.
+// lower reports whether the signal was raised.
 func (s *signal) lower() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -387,20 +383,4 @@ func (s *signal) disarm() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wake = nil
-}
-
-// Publish implements rules.Store.
-func (s *Store) Publish(ctx context.Context, e event.Event) error {
-	inserts, err := outboxInsert(s.delivery.codec, []event.Event{e})
-	if err != nil {
-		return err
-	}
-	err = s.use(ctx, func(ctx context.Context, connection *pgx.Conn) error {
-		return send(ctx, connection, inserts...)
-	})
-	if err != nil {
-		return err
-	}
-	s.delivery.commits.raise()
-	return nil
 }
