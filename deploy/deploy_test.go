@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -71,18 +72,18 @@ func toInstall() (string, error) {
 
 // found creates an organization as the administrator, and gives the device of
 // its first user.
-func found(ctx context.Context, t *testing.T, c *client.Client, address parsec.ServerAddress, token string) *client.Device {
+func found(ctx context.Context, t *testing.T, c *parsec2.Client, address parsec.ServerAddress, token string) *parsec2.Device {
 	t.Helper()
 	id := must(parsec.ParseOrganizationID("Acme"))
 	bootstrapToken, err := c.Administration(token).Create(ctx, id, client.OrganizationSettings{})
 	if err != nil {
 		t.Fatalf("create an organization: %v", err)
 	}
-	founder := client.Person{
+	founder := parsec2.Person{
 		Label:       must(parsec.ParseDeviceLabel("laptop")),
 		HumanHandle: must(parsec.ParseHumanHandle("alice@example.com", "Alice")),
 	}
-	device, request, err := client.NewOrganization(address.BootstrapAddress(id, bootstrapToken), founder, now())
+	device, request, err := parsec2.NewOrganization(address.BootstrapAddress(id, bootstrapToken), founder, now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ type stored struct {
 }
 
 // store writes the largest block that there can be, in a realm of its own.
-func store(ctx context.Context, t *testing.T, commands client.Commands, device *client.Device) stored {
+func store(ctx context.Context, t *testing.T, commands parsec2.Commands, device *parsec2.Device) stored {
 	t.Helper()
 	realm := parsec.RealmID(parsec.NewUUID())
 	create, err := device.NewRealm(realm, now())
@@ -117,7 +118,7 @@ func store(ctx context.Context, t *testing.T, commands client.Commands, device *
 	return block
 }
 
-func (s stored) read(ctx context.Context, t *testing.T, commands client.Commands) {
+func (s stored) read(ctx context.Context, t *testing.T, commands parsec2.Commands) {
 	t.Helper()
 	read, err := commands.BlockRead(ctx, &protocol.BlockReadRequest{BlockID: s.id})
 	if err != nil {

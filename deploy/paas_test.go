@@ -17,6 +17,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 )
 
@@ -144,7 +145,7 @@ func (p *paas) await(process *testkit.Process, status int) {
 func (p *paas) use() {
 	p.t.Helper()
 	address := must(parsec.ParseServerAddress(strings.Replace(p.origin, "http", "parsec", 1) + "?no_ssl=true"))
-	c := client.New(address, client.Options{})
+	c := parsec2.New(address, client.Options{})
 	defer c.Close()
 	device := found(p.ctx, p.t, c, address, token)
 	conn, err := c.DialAuthenticated(p.ctx, device)

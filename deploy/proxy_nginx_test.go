@@ -7,6 +7,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 )
 
@@ -48,9 +49,9 @@ server {
 }
 `).AwaitPort(t, p.httpPort)
 	address := must(parsec.ParseServerAddress("parsec://127.0.0.1:" + p.httpPort + "?no_ssl=true"))
-	through := client.New(address, client.Options{})
+	through := parsec2.New(address, client.Options{})
 	t.Cleanup(through.Close)
-	direct := client.New(p.server.Address, client.Options{})
+	direct := parsec2.New(p.server.Address, client.Options{})
 	t.Cleanup(direct.Close)
 	alice := found(p.ctx, t, direct, p.server.Address, testkit.AdministrationToken)
 	conn, err := direct.DialAuthenticated(p.ctx, alice)

@@ -25,6 +25,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/server"
@@ -153,7 +154,7 @@ func (p *proxied) work(proxy *testkit.Process) {
 	p.t.Helper()
 	proxy.AwaitPort(p.t, p.httpsPort)
 	address := must(parsec.ParseServerAddress("parsec://" + net.JoinHostPort(domain, p.httpsPort)))
-	c := client.New(address, client.Options{TLS: p.tls, DialContext: p.dial})
+	c := parsec2.New(address, client.Options{TLS: p.tls, DialContext: p.dial})
 	p.t.Cleanup(c.Close)
 	alice := found(p.ctx, p.t, c, address, testkit.AdministrationToken)
 	if !strings.Contains(p.logs.String(), "address="+clientIP) {
@@ -167,7 +168,7 @@ func (p *proxied) work(proxy *testkit.Process) {
 	// A reply that is longer than the buffers of a proxy may be cut where it
 	// passes from HTTP/1.1 to HTTP/1.1: Caddy 2.6 sometimes does. It is read by
 	// WebSocket.
-	for _, commands := range []client.Commands{conn.Commands, c.AuthenticatedRPC(alice, parsec.APIVersion{Major: 3, Minor: 4}).Commands} {
+	for _, commands := range []parsec2.Commands{conn.Commands, c.AuthenticatedRPC(alice, parsec.APIVersion{Major: 3, Minor: 4}).Commands} {
 		store(p.ctx, p.t, commands, alice).read(p.ctx, p.t, conn.Commands)
 	}
 	p.listen(c, conn, alice)
@@ -175,7 +176,7 @@ func (p *proxied) work(proxy *testkit.Process) {
 }
 
 // listen waits for an event that another device causes.
-func (p *proxied) listen(c *client.Client, conn *client.Conn, alice *client.Device) {
+func (p *proxied) listen(c *parsec2.Client, conn *parsec2.Conn, alice *parsec2.Device) {
 	p.t.Helper()
 	phone, request, err := alice.NewDevice(must(parsec.ParseDeviceName("phone")), must(parsec.ParseDeviceLabel("phone")), now())
 	if err != nil {

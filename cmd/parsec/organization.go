@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 )
@@ -30,7 +31,7 @@ func (p program) organizationCommand() *cobra.Command {
 type administration struct {
 	*client.Administration
 
-	client *client.Client
+	client *parsec2.Client
 	server parsec.ServerAddress
 	token  string
 	// organization is the zero one for commands about the whole server.
@@ -38,7 +39,7 @@ type administration struct {
 }
 
 // overWebSocket runs call on a connection of API 1, for servers up to 2.4.
-func (a administration) overWebSocket(ctx context.Context, call func(*client.Conn) error) error {
+func (a administration) overWebSocket(ctx context.Context, call func(*parsec2.Conn) error) error {
 	conn, err := a.client.DialAdministration(ctx, a.token)
 	if err != nil {
 		return err
@@ -86,7 +87,7 @@ func (p program) reachOptions(command *cobra.Command) func(call func(administrat
 		if err != nil {
 			return err
 		}
-		reached := client.New(server, client.Options{})
+		reached := parsec2.New(server, client.Options{})
 		defer reached.Close()
 		return call(administration{Administration: reached.Administration(tokenText), client: reached, server: server, token: tokenText})
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -50,30 +51,30 @@ func (p program) organizationBootstrapCommand() *cobra.Command {
 	return command
 }
 
-func (f founding) founder() (client.Person, error) {
+func (f founding) founder() (parsec2.Person, error) {
 	for _, option := range []struct{ name, text string }{
 		{"human-label", f.humanLabel}, {"human-email", f.humanEmail}, {"device-label", f.deviceLabel},
 	} {
 		if option.text == "" {
-			return client.Person{}, missingOption(option.name)
+			return parsec2.Person{}, missingOption(option.name)
 		}
 	}
 	handle, err := parsec.ParseHumanHandle(f.humanEmail, f.humanLabel)
 	if err != nil {
-		return client.Person{}, invalidValue("--human-label and --human-email", err)
+		return parsec2.Person{}, invalidValue("--human-label and --human-email", err)
 	}
 	label, err := parsec.ParseDeviceLabel(f.deviceLabel)
 	if err != nil {
-		return client.Person{}, invalidValue("--device-label", err)
+		return parsec2.Person{}, invalidValue("--device-label", err)
 	}
-	return client.Person{Label: label, HumanHandle: handle}, nil
+	return parsec2.Person{Label: label, HumanHandle: handle}, nil
 }
 
 // bootstrap writes the keys to the file output, none if it is empty, before
 // the server knows of them: an organization whose keys could not be written
 // would be lost.
-func (p program) bootstrap(ctx context.Context, address parsec.BootstrapAddress, founder client.Person, output string) error {
-	device, request, err := client.NewOrganization(address, founder, systemClock())
+func (p program) bootstrap(ctx context.Context, address parsec.BootstrapAddress, founder parsec2.Person, output string) error {
+	device, request, err := parsec2.NewOrganization(address, founder, systemClock())
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (p program) bootstrap(ctx context.Context, address parsec.BootstrapAddress,
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	reached := client.New(address.Server(), client.Options{})
+	reached := parsec2.New(address.Server(), client.Options{})
 	defer reached.Close()
 	if err := reached.Bootstrap(ctx, device.Organization, request); err != nil {
 		switch {
@@ -112,7 +113,7 @@ func isRefused(err error) bool {
 	if failure, ok := errors.AsType[*net.OpError](err); ok {
 		return failure.Op == "dial"
 	}
-	_, handshake := errors.AsType[*client.HandshakeError](err)
+	_, handshake := errors.AsType[*parsec2.HandshakeError](err)
 	_, refusal := errors.AsType[*protocol.Refusal](err)
 	return handshake || refusal
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -157,7 +158,7 @@ func (p program) organizationCreateCommand() *cobra.Command {
 }
 
 func (a administration) createOverWebSocket(ctx context.Context, expiration *parsec.DateTime) (token string, err error) {
-	err = a.overWebSocket(ctx, func(conn *client.Conn) error {
+	err = a.overWebSocket(ctx, func(conn *parsec2.Conn) error {
 		reply, err := conn.AdministrationCreate(ctx, &protocol.AdministrationCreateRequest{
 			OrganizationID: a.organization, ExpirationDate: expiration,
 		})
@@ -180,7 +181,7 @@ func (p program) organizationUpdateCommand() *cobra.Command {
 				return a.Update(ctx, a.organization, settings)
 			}
 			request.OrganizationID = a.organization
-			return a.overWebSocket(ctx, func(conn *client.Conn) error {
+			return a.overWebSocket(ctx, func(conn *parsec2.Conn) error {
 				_, err := conn.AdministrationUpdate(ctx, &request)
 				return err
 			})
@@ -220,7 +221,7 @@ func (p program) organizationStatusCommand() *cobra.Command {
 	command := p.administrationCommand("status", "Print the state of an organization.",
 		func(ctx context.Context, a administration) error {
 			if webSocket {
-				return a.overWebSocket(ctx, func(conn *client.Conn) error { return p.printStatus(ctx, conn, a.organization) })
+				return a.overWebSocket(ctx, func(conn *parsec2.Conn) error { return p.printStatus(ctx, conn, a.organization) })
 			}
 			state, err := a.Organization(ctx, a.organization)
 			if err != nil {
@@ -239,7 +240,7 @@ func (p program) organizationStatusCommand() *cobra.Command {
 	return command
 }
 
-func (p program) printStatus(ctx context.Context, conn *client.Conn, organization parsec.OrganizationID) error {
+func (p program) printStatus(ctx context.Context, conn *parsec2.Conn, organization parsec.OrganizationID) error {
 	reply, err := conn.AdministrationStatus(ctx, &protocol.AdministrationStatusRequest{OrganizationID: organization})
 	if err != nil {
 		return err

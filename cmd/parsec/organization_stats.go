@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -20,7 +20,7 @@ func (p program) organizationStatsCommand() *cobra.Command {
 	command := p.administrationCommand("stats", "Print what an organization holds; sizes are in bytes.",
 		func(ctx context.Context, a administration) error {
 			if webSocket {
-				return a.overWebSocket(ctx, func(conn *client.Conn) error { return p.printStats(ctx, conn, a.organization) })
+				return a.overWebSocket(ctx, func(conn *parsec2.Conn) error { return p.printStats(ctx, conn, a.organization) })
 			}
 			statistics, err := a.Statistics(ctx, a.organization)
 			if err != nil {
@@ -37,7 +37,7 @@ func (p program) organizationStatsCommand() *cobra.Command {
 	return command
 }
 
-func (p program) printStats(ctx context.Context, conn *client.Conn, organization parsec.OrganizationID) error {
+func (p program) printStats(ctx context.Context, conn *parsec2.Conn, organization parsec.OrganizationID) error {
 	reply, err := conn.AdministrationStats(ctx, &protocol.AdministrationStatsRequest{OrganizationID: organization})
 	if err != nil {
 		return err

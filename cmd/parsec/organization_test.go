@@ -19,6 +19,7 @@ import (
 	"parsec-server/internal/testkit/addresses"
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 )
@@ -106,7 +107,7 @@ func TestOrganizationFromNothing(t *testing.T) {
 	if err != nil || address.RootVerifyKey() != device.RootVerifyKey || printed[2] != device.ID.String() || printed[3] != keys {
 		t.Errorf("printed %q, %v", printed, err)
 	}
-	reached := client.New(s.address, client.Options{})
+	reached := parsec2.New(s.address, client.Options{})
 	defer reached.Close()
 	conn, err := reached.DialAuthenticated(t.Context(), device)
 	if err != nil {

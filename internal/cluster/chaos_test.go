@@ -20,6 +20,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/bench"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -227,12 +228,12 @@ type writer struct {
 	c         *cluster
 	process   int
 	number    int
-	device    *client.Device
+	device    *parsec2.Device
 	realm     parsec.RealmID
 	contended parsec.VlobID
 	recorded  *history
 
-	conn *client.Conn // nil for none
+	conn *parsec2.Conn // nil for none
 	// What was acknowledged: the last version of each vlob, blocks, messages.
 	versions map[parsec.VlobID]uint32
 	blocks   []parsec.BlockID
@@ -259,8 +260,8 @@ func (w *writer) run(running context.Context, recipient parsec.UserID) error {
 		case 3:
 			err = w.sendMessage(recipient)
 		case 4:
-			err = w.attempt(func(commands client.Commands) error {
-				return w.recorded.contend(w.c.ctx, w.number, w.contended, func() client.Commands { return commands })
+			err = w.attempt(func(commands parsec2.Commands) error {
+				return w.recorded.contend(w.c.ctx, w.number, w.contended, func() parsec2.Commands { return commands })
 			})
 			if !isAnswer(err) && w.conn == nil {
 				err = nil // The history knows.
@@ -284,7 +285,7 @@ func (w *writer) disconnect() {
 }
 
 // attempt sends commands by a connection, and drops it unless all are answered.
-func (w *writer) attempt(commands func(client.Commands) error) error {
+func (w *writer) attempt(commands func(parsec2.Commands) error) error {
 	for w.conn == nil {
 		conn, err := w.c.clients[w.process].DialAuthenticated(w.c.ctx, w.device)
 		switch {
@@ -308,16 +309,16 @@ func (w *writer) attempt(commands func(client.Commands) error) error {
 // isFinal tells of what official clients take for an answer that would always
 // be the same.
 func isFinal(err error) bool {
-	_, handshake := errors.AsType[*client.HandshakeError](err)
+	_, handshake := errors.AsType[*parsec2.HandshakeError](err)
 	return handshake || errors.Is(err, client.ErrProtocol) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // answered sends a command until it is answered, and again after a timeout of
 // the block store. Once it was sent before, it may have been done: then done is
 // ok too.
-func (w *writer) answered(command func(client.Commands) call, done protocol.Status) error {
+func (w *writer) answered(command func(parsec2.Commands) call, done protocol.Status) error {
 	for sent := 1; ; sent++ {
-		err := w.attempt(func(commands client.Commands) error { return command(commands)(w.c.ctx) })
+		err := w.attempt(func(commands parsec2.Commands) error { return command(commands)(w.c.ctx) })
 		switch {
 		case sent > 1 && status(err) == done:
 			return nil
@@ -341,7 +342,7 @@ func (w *writer) write(vlob parsec.VlobID, version uint32) error {
 	if version == 1 {
 		done = protocol.StatusAlreadyExists
 	}
-	err := w.answered(func(commands client.Commands) call {
+	err := w.answered(func(commands parsec2.Commands) call {
 		if version == 1 {
 			return send(commands.VlobCreate, &protocol.VlobCreateRequest{
 				RealmID: w.realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: date, Blob: content(vlob, version),
@@ -359,7 +360,7 @@ func (w *writer) write(vlob parsec.VlobID, version uint32) error {
 
 func (w *writer) writeBlock() error {
 	block := parsec.BlockID(parsec.NewUUID())
-	err := w.answered(func(commands client.Commands) call {
+	err := w.answered(func(commands parsec2.Commands) call {
 		return send(commands.BlockCreate, &protocol.BlockCreateRequest{BlockID: block, RealmID: w.realm, Block: content(block, 0)})
 	}, protocol.StatusAlreadyExists)
 	if err == nil {
@@ -372,13 +373,13 @@ func (w *writer) writeBlock() error {
 func (w *writer) sendMessage(recipient parsec.UserID) error {
 	realm := parsec.RealmID(parsec.NewUUID())
 	creation := must(w.device.NewRealm(realm, now()))
-	err := w.answered(func(commands client.Commands) call { return send(commands.RealmCreate, creation) }, protocol.StatusAlreadyExists)
+	err := w.answered(func(commands parsec2.Commands) call { return send(commands.RealmCreate, creation) }, protocol.StatusAlreadyExists)
 	if err != nil {
 		return err
 	}
 	grant := must(w.device.UpdateRole(realm, recipient, parsec.RoleReader, now()))
 	grant.RecipientMessage = []byte("message")
-	err = w.answered(func(commands client.Commands) call { return send(commands.RealmUpdateRoles, grant) }, protocol.StatusAlreadyGranted)
+	err = w.answered(func(commands parsec2.Commands) call { return send(commands.RealmUpdateRoles, grant) }, protocol.StatusAlreadyGranted)
 	if err == nil {
 		w.sent++
 	}
@@ -434,7 +435,7 @@ func (f *follower) has(checkpoint uint64, messages int) bool {
 }
 
 // follow ends with ctx.
-func (f *follower) follow(ctx context.Context, stream *client.EventStream) error {
+func (f *follower) follow(ctx context.Context, stream *parsec2.EventStream) error {
 	defer stream.Close()
 	for notification := range stream.Notifications() {
 		var err error

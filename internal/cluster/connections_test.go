@@ -11,6 +11,7 @@ import (
 
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -21,7 +22,7 @@ import (
 // listener is a subscribed connection.
 type listener struct {
 	c    *cluster
-	conn *client.Conn
+	conn *parsec2.Conn
 }
 
 func (c *cluster) listen(process int, m *member) *listener {
@@ -92,7 +93,7 @@ func invariant53EventsReachTheWaiters(c *cluster) {
 	const cancelled = "cancelled"
 	for round, name := range []string{"bob", "carol", cancelled} {
 		inviter, claimer := round%2, 1-round%2
-		connect := func() *client.Conn {
+		connect := func() *parsec2.Conn {
 			c.t.Helper()
 			conn, err := c.clients[inviter].DialAuthenticated(c.ctx, c.alice.device, parsec.APIVersion{Major: 1, Minor: 3})
 			if err != nil {
@@ -107,7 +108,7 @@ func invariant53EventsReachTheWaiters(c *cluster) {
 			c.t.Fatal(err)
 		}
 		c.t.Cleanup(anonymous.CloseNow)
-		user, creation := c.newUser(client.Person{ID: deviceID(name + "@laptop")}, parsec.ProfileStandard)
+		user, creation := c.newUser(parsec2.Person{ID: deviceID(name + "@laptop")}, parsec.ProfileStandard)
 		got := c.race(
 			func(ctx context.Context) error {
 				invited, err := administrator.UserInvite(ctx, &protocol.UserInviteRequest{UserID: user.id()})

@@ -16,6 +16,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -39,7 +40,7 @@ type cluster struct {
 	ctx       context.Context
 	dsn       string
 	processes [2]*testkit.Parsec
-	clients   [2]*client.Client
+	clients   [2]*parsec2.Client
 	alice     *member
 }
 
@@ -49,7 +50,7 @@ func newCluster(t *testing.T, dsn string) *cluster {
 	c := &cluster{t: t, ctx: limited(t), dsn: dsn}
 	for i := range c.processes {
 		c.processes[i] = testkit.StartParsec(t, program, "--db", dsn, "--blockstore", "POSTGRESQL")
-		c.clients[i] = client.New(c.processes[i].Address, client.Options{})
+		c.clients[i] = parsec2.New(c.processes[i].Address, client.Options{})
 		t.Cleanup(c.clients[i].Close)
 	}
 	return c
@@ -73,13 +74,13 @@ func limited(t *testing.T) context.Context {
 // member is a device that sends commands to both processes, over HTTP.
 type member struct {
 	c      *cluster
-	device *client.Device
-	on     [2]client.Commands
+	device *parsec2.Device
+	on     [2]parsec2.Commands
 }
 
 var latest = parsec.APIVersion{Major: 3, Minor: 4}
 
-func (c *cluster) member(device *client.Device) *member {
+func (c *cluster) member(device *parsec2.Device) *member {
 	m := &member{c: c, device: device}
 	for i, reached := range c.clients {
 		m.on[i] = reached.AuthenticatedRPC(device, latest).Commands
@@ -107,7 +108,7 @@ func (c *cluster) administration(process int) *client.Administration {
 // found gives the first device of a new organization.
 func (c *cluster) found(organization string) *member {
 	c.t.Helper()
-	device, request, err := client.NewOrganization(c.create(organization), person("alice@laptop"), now())
+	device, request, err := parsec2.NewOrganization(c.create(organization), person("alice@laptop"), now())
 	if err == nil {
 		err = c.clients[1].Bootstrap(c.ctx, device.Organization, request)
 	}
@@ -118,9 +119,9 @@ func (c *cluster) found(organization string) *member {
 }
 
 // person has an e-mail of its own.
-func person(device string) client.Person {
+func person(device string) parsec2.Person {
 	id := deviceID(device)
-	return client.Person{
+	return parsec2.Person{
 		ID: id, Label: must(parsec.ParseDeviceLabel("The " + id.Name().String())),
 		HumanHandle: must(parsec.ParseHumanHandle(id.User().String()+"@example.com", id.User().String())),
 	}
@@ -135,7 +136,7 @@ func (c *cluster) addUser(device string, profile parsec.UserProfile) *member {
 }
 
 // newUser is what alice sends to create a user.
-func (c *cluster) newUser(person client.Person, profile parsec.UserProfile) (*member, *protocol.UserCreateRequest) {
+func (c *cluster) newUser(person parsec2.Person, profile parsec.UserProfile) (*member, *protocol.UserCreateRequest) {
 	user, request, err := c.alice.device.NewUser(person, profile, now())
 	if err != nil {
 		c.t.Fatal(err)

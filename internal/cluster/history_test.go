@@ -12,7 +12,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -90,7 +90,7 @@ func (h *history) check(t *testing.T) {
 }
 
 // contend reads a vlob, and writes the next version of what it reads.
-func (h *history) contend(ctx context.Context, number int, vlob parsec.VlobID, commands func() client.Commands) error {
+func (h *history) contend(ctx context.Context, number int, vlob parsec.VlobID, commands func() parsec2.Commands) error {
 	read, err := h.record(number, vlobInput{}, func() (vlobOutput, error) {
 		reply, err := commands().VlobRead(ctx, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob})
 		if err != nil {
@@ -130,7 +130,7 @@ func linearizableVlobs(c *cluster) {
 		calls = append(calls, repeat(clients, func(number, turn int) call {
 			return func(ctx context.Context) error {
 				for range operations {
-					err := recorded.contend(ctx, number, vlob, func() client.Commands {
+					err := recorded.contend(ctx, number, vlob, func() parsec2.Commands {
 						turn++
 						return c.alice.on[turn/2%2] // reads and writes by both
 					})

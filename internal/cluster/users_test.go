@@ -16,6 +16,7 @@ import (
 
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -26,7 +27,7 @@ func invariant01ConcurrentBootstraps(c *cluster) {
 	address := c.create("Other")
 	founders := make([]*member, 10)
 	got := c.race(repeat(len(founders), func(i, process int) call {
-		device, request, err := client.NewOrganization(address, person(fmt.Sprintf("founder%d@laptop", i)), now())
+		device, request, err := parsec2.NewOrganization(address, person(fmt.Sprintf("founder%d@laptop", i)), now())
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -98,13 +99,13 @@ func invariant03ActiveUsersLimit(c *cluster) {
 
 // acceptsEnrollment has somebody submit an enrollment, and gives its
 // acceptance by alice.
-func (c *cluster) acceptsEnrollment(process int, person client.Person) call {
+func (c *cluster) acceptsEnrollment(process int, person parsec2.Person) call {
 	c.t.Helper()
 	return c.submitsEnrollment(1-process, person)(process)
 }
 
 // submitsEnrollment gives what makes acceptances of it by alice, each another.
-func (c *cluster) submitsEnrollment(process int, person client.Person) func(process int) call {
+func (c *cluster) submitsEnrollment(process int, person parsec2.Person) func(process int) call {
 	c.t.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
@@ -147,7 +148,7 @@ func invariant04LoweredLimit(c *cluster) {
 
 func invariant05OneActiveUserPerEmail(c *cluster) {
 	n := 0
-	sharing := func() client.Person {
+	sharing := func() parsec2.Person {
 		n++
 		person := person(fmt.Sprintf("user%d@laptop", n))
 		person.HumanHandle = must(parsec.ParseHumanHandle("shared@example.com", "Somebody"))
@@ -296,7 +297,7 @@ func invariant13RevokedAuthors(c *cluster) {
 				return send(carol.on[process].DeviceCreate, request)
 			},
 			func(process int) call {
-				_, request, err := carol.device.NewUser(client.Person{}, parsec.ProfileStandard, now())
+				_, request, err := carol.device.NewUser(parsec2.Person{}, parsec.ProfileStandard, now())
 				if err != nil {
 					c.t.Error(err)
 				}

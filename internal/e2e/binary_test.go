@@ -22,6 +22,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -160,13 +161,13 @@ func (p *process) organization(b binary) string {
 }
 
 // connect is a connection with the keys of a file.
-func (p *process) connect(keys string) *client.Conn {
+func (p *process) connect(keys string) *parsec2.Conn {
 	p.t.Helper()
 	device, err := testclient.LoadDevice(keys)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	reached := client.New(p.address, client.Options{})
+	reached := parsec2.New(p.address, client.Options{})
 	p.t.Cleanup(reached.Close)
 	conn, err := reached.DialAuthenticated(p.ctx, device)
 	if err != nil {
@@ -222,7 +223,7 @@ func testSIGTERM(t *testing.T, b binary) {
 	if err := <-told; err == nil {
 		t.Error("an event at the end")
 	}
-	for name, conn := range map[string]*client.Conn{"idle": idle, "waiting": waiting} {
+	for name, conn := range map[string]*parsec2.Conn{"idle": idle, "waiting": waiting} {
 		<-conn.Done()
 		if websocket.CloseStatus(conn.Err()) != websocket.StatusGoingAway {
 			t.Errorf("%s connection: %v", name, conn.Err())

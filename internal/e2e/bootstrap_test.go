@@ -9,16 +9,17 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
 
 // newcomer makes the first device of an organization that nobody created.
-func newcomer(w *world, g generation, organization string) (*client.Device, *protocol.OrganizationBootstrapRequest) {
+func newcomer(w *world, g generation, organization string) (*parsec2.Device, *protocol.OrganizationBootstrapRequest) {
 	w.t.Helper()
 	address := w.Address.BootstrapAddress(must(parsec.ParseOrganizationID(organization)), "")
-	device, request, err := client.NewOrganization(address, g.person("alice@laptop"), w.tick())
+	device, request, err := parsec2.NewOrganization(address, g.person("alice@laptop"), w.tick())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestNoSpontaneousBootstrap(t *testing.T) {
 	}
 	// The client then tries the other way.
 	err = w.client.Bootstrap(w.ctx, device.Organization, request)
-	if refusal, found := errors.AsType[*client.HandshakeError](err); !found || refusal.Result != "bad_identity" {
+	if refusal, found := errors.AsType[*parsec2.HandshakeError](err); !found || refusal.Result != "bad_identity" {
 		t.Errorf("over WebSocket: %v", err)
 	}
 }

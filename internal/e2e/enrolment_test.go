@@ -10,7 +10,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/testclient"
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
@@ -70,7 +70,7 @@ type enrolments struct {
 	g generation
 	// alice is an administrator; bob has shared his key between alice and carol,
 	// whose shares are those of shares.
-	alice, bob, carol *client.Device
+	alice, bob, carol *parsec2.Device
 	shares            map[parsec.UserID][]byte
 	requests, cuts    int
 	lost              int
@@ -88,7 +88,7 @@ func newEnrolments(t *testing.T, near, far *world, versions []generation) *enrol
 	e = e.of(t)
 	e.alice = e.g.foundByREST(e.near, "Org"+parsec.NewUUID().Hex()[:8], "alice@laptop")
 	alice := e.g.connect(e.near, e.alice)
-	add := func(device string) *client.Device {
+	add := func(device string) *parsec2.Device {
 		return e.g.addUser(e.near, e.g, alice, e.g.person(device), parsec.ProfileStandard)
 	}
 	e.bob, e.carol = add("bob@desk"), add("carol@desk")
@@ -116,9 +116,9 @@ func (e *enrolments) of(t *testing.T) *enrolments {
 
 // line is how one side of an enrolment is connected.
 type line struct {
-	client.Commands
+	parsec2.Commands
 	w       *world
-	dial    func() (client.Commands, func(), error)
+	dial    func() (parsec2.Commands, func(), error)
 	hangUp  func()
 	dialErr error
 	// cuttable tells that requests are cut at random.
@@ -134,14 +134,14 @@ func (l *line) connect() {
 }
 
 // lineOf is that of a device.
-func (e *enrolments) lineOf(device *client.Device) *line {
-	l := &line{w: e.near, dial: func() (client.Commands, func(), error) {
+func (e *enrolments) lineOf(device *parsec2.Device) *line {
+	l := &line{w: e.near, dial: func() (parsec2.Commands, func(), error) {
 		if e.g.overHTTP {
 			return e.near.client.AuthenticatedRPC(device, e.g.version).Commands, func() {}, nil
 		}
 		conn, err := e.near.client.DialAuthenticated(e.near.ctx, device, e.g.version)
 		if err != nil {
-			return client.Commands{}, nil, err
+			return parsec2.Commands{}, nil, err
 		}
 		return conn.Commands, conn.CloseNow, nil
 	}}
@@ -152,13 +152,13 @@ func (e *enrolments) lineOf(device *client.Device) *line {
 // lineTo is that of a claimer.
 func (e *enrolments) lineTo(kind parsec.InvitationType, token parsec.InvitationToken) *line {
 	address := e.far.Address.InvitationAddress(e.alice.Organization, kind, token)
-	l := &line{w: e.far, dial: func() (client.Commands, func(), error) {
+	l := &line{w: e.far, dial: func() (parsec2.Commands, func(), error) {
 		if e.g.overHTTP {
 			return e.far.client.InvitedRPC(address, e.g.version).Commands, func() {}, nil
 		}
 		conn, err := e.far.client.DialInvited(e.far.ctx, address, e.g.version)
 		if err != nil {
-			return client.Commands{}, nil, err
+			return parsec2.Commands{}, nil, err
 		}
 		return conn.Commands, conn.CloseNow, nil
 	}}
@@ -168,7 +168,7 @@ func (e *enrolments) lineTo(kind parsec.InvitationType, token parsec.InvitationT
 
 // request sends a command until it is answered: again over a new connection
 // whenever the one before is cut.
-func request[Request, Reply any](l *line, command func(client.Commands, context.Context, *Request) (*Reply, error), request *Request) (*Reply, error) {
+func request[Request, Reply any](l *line, command func(parsec2.Commands, context.Context, *Request) (*Reply, error), request *Request) (*Reply, error) {
 	for {
 		if l.dialErr != nil {
 			return nil, fmt.Errorf("connect: %w", l.dialErr)
@@ -202,7 +202,7 @@ func (e *enrolments) greet(l *line, token parsec.InvitationToken, say func(heard
 	l.cuttable = true
 	heard := ""
 	for said, goOn := say(heard); goOn; said, goOn = say(heard) {
-		reply, err := request(l, client.Commands.Invite4GreeterCommunicate, &protocol.Invite4GreeterCommunicateRequest{Token: token, Payload: []byte(said)})
+		reply, err := request(l, parsec2.Commands.Invite4GreeterCommunicate, &protocol.Invite4GreeterCommunicateRequest{Token: token, Payload: []byte(said)})
 		if err != nil {
 			return fmt.Errorf("say %q: %w", said, err)
 		}
@@ -216,7 +216,7 @@ func (e *enrolments) greet(l *line, token parsec.InvitationToken, say func(heard
 
 func (e *enrolments) finish(l *line, token parsec.InvitationToken) error {
 	l.cuttable = false
-	_, err := request(l, client.Commands.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
+	_, err := request(l, parsec2.Commands.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
 	return err
 }
 
@@ -232,7 +232,7 @@ func (e *enrolments) claim(l *line, greeter parsec.UserID, say ...string) (heard
 	}
 	l.cuttable = true
 	for _, said := range say {
-		reply, err := request(l, client.Commands.Invite4ClaimerCommunicate, &protocol.Invite4ClaimerCommunicateRequest{
+		reply, err := request(l, parsec2.Commands.Invite4ClaimerCommunicate, &protocol.Invite4ClaimerCommunicateRequest{
 			ClaimerRequest: protocol.ClaimerRequest{GreeterUserID: greeter}, Payload: []byte(said),
 		})
 		if err != nil {
@@ -313,7 +313,7 @@ func (e *enrolments) recovery(number int) {
 		defer bob.conn.CloseNow()
 	}
 	alice, carol := e.lineOf(e.alice), e.lineOf(e.carol)
-	invited, err := request(alice, client.Commands.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationShamirRecovery, ClaimerUserID: e.bob.ID.User()})
+	invited, err := request(alice, parsec2.Commands.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationShamirRecovery, ClaimerUserID: e.bob.ID.User()})
 	if err != nil {
 		e.near.t.Fatal(err)
 	}
@@ -342,7 +342,7 @@ func (e *enrolments) recovery(number int) {
 		shares = append(shares, []byte(heard[0]))
 	}
 	claimer.cuttable = false
-	revealed, err := request(claimer, client.Commands.InviteShamirRecoveryReveal, &protocol.InviteShamirRecoveryRevealRequest{
+	revealed, err := request(claimer, parsec2.Commands.InviteShamirRecoveryReveal, &protocol.InviteShamirRecoveryRevealRequest{
 		RevealToken: parsec.UUID(combine(shares)[:16]),
 	})
 	if err != nil || len(revealed.CipheredData) == 0 {

@@ -8,6 +8,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -21,8 +22,8 @@ type generation struct {
 	// anonymous tells that people and devices have no name.
 	anonymous bool
 	bootstrap func(w *world, g generation, organization parsec.OrganizationID, request *protocol.OrganizationBootstrapRequest)
-	addUser   func(w *world, g generation, author *peer, person client.Person, profile parsec.UserProfile) *client.Device
-	addDevice func(w *world, g generation, author *peer, name parsec.DeviceName) *client.Device
+	addUser   func(w *world, g generation, author *peer, person parsec2.Person, profile parsec.UserProfile) *parsec2.Device
+	addDevice func(w *world, g generation, author *peer, name parsec.DeviceName) *parsec2.Device
 }
 
 var generations = []generation{
@@ -52,20 +53,20 @@ var (
 
 // peer is a connected device that sends commands.
 type peer struct {
-	client.Commands
+	parsec2.Commands
 	w      *world
-	device *client.Device
+	device *parsec2.Device
 	// conn is nil over HTTP.
-	conn *client.Conn
+	conn *parsec2.Conn
 }
 
 // user is the user of the peer.
 func (p *peer) user() parsec.UserID { return p.device.ID.User() }
 
 // person has a human handle and a label in the generations that know them.
-func (g generation) person(device string) client.Person {
+func (g generation) person(device string) parsec2.Person {
 	id := deviceID(device)
-	person := client.Person{ID: id}
+	person := parsec2.Person{ID: id}
 	if !g.anonymous {
 		person.Label = must(parsec.ParseDeviceLabel("The " + id.Name().String()))
 		person.HumanHandle = must(parsec.ParseHumanHandle(id.User().String()+"@example.com", id.User().String()))
@@ -74,13 +75,13 @@ func (g generation) person(device string) client.Person {
 }
 
 // found creates and bootstraps an organization, whose first device it gives.
-func (g generation) found(w *world, organization, device string) *client.Device {
+func (g generation) found(w *world, organization, device string) *parsec2.Device {
 	w.t.Helper()
 	return g.foundAt(w, w.create(organization), device)
 }
 
 // foundByREST is found, where the administrator uses REST.
-func (g generation) foundByREST(w *world, organization, device string) *client.Device {
+func (g generation) foundByREST(w *world, organization, device string) *parsec2.Device {
 	w.t.Helper()
 	id := must(parsec.ParseOrganizationID(organization))
 	token, err := w.client.Administration(testkit.AdministrationToken).Create(w.ctx, id, client.OrganizationSettings{})
@@ -90,9 +91,9 @@ func (g generation) foundByREST(w *world, organization, device string) *client.D
 	return g.foundAt(w, w.Address.BootstrapAddress(id, token), device)
 }
 
-func (g generation) foundAt(w *world, address parsec.BootstrapAddress, device string) *client.Device {
+func (g generation) foundAt(w *world, address parsec.BootstrapAddress, device string) *parsec2.Device {
 	w.t.Helper()
-	founder, request, err := client.NewOrganization(address, g.person(device), w.tick())
+	founder, request, err := parsec2.NewOrganization(address, g.person(device), w.tick())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -101,7 +102,7 @@ func (g generation) foundAt(w *world, address parsec.BootstrapAddress, device st
 }
 
 // connect must be accepted.
-func (g generation) connect(w *world, device *client.Device) *peer {
+func (g generation) connect(w *world, device *parsec2.Device) *peer {
 	w.t.Helper()
 	if g.overHTTP {
 		return &peer{Commands: w.client.AuthenticatedRPC(device, g.version).Commands, w: w, device: device}
@@ -119,7 +120,7 @@ func (g generation) connect(w *world, device *client.Device) *peer {
 func bootstrapInFirst(w *world, g generation, organization parsec.OrganizationID, request *protocol.OrganizationBootstrapRequest) {
 	w.t.Helper()
 	version := parsec.APIVersion{Major: 1, Minor: 3}
-	first := client.OrganizationBootstrapV1(request)
+	first := parsec2.OrganizationBootstrapV1(request)
 	if g.version.Major == 1 {
 		version = g.version
 		first.RedactedUserCertificate, first.RedactedDeviceCertificate = nil, nil
@@ -138,7 +139,7 @@ func bootstrapOverHTTP(w *world, g generation, organization parsec.OrganizationI
 	ok(w, w.client.AnonymousRPC(organization, g.version).OrganizationBootstrap, request)
 }
 
-func createUser(w *world, _ generation, author *peer, person client.Person, profile parsec.UserProfile) *client.Device {
+func createUser(w *world, _ generation, author *peer, person parsec2.Person, profile parsec.UserProfile) *parsec2.Device {
 	w.t.Helper()
 	user, request, err := author.device.NewUser(person, profile, w.tick())
 	if err != nil {
@@ -148,7 +149,7 @@ func createUser(w *world, _ generation, author *peer, person client.Person, prof
 	return user
 }
 
-func createDevice(w *world, g generation, author *peer, name parsec.DeviceName) *client.Device {
+func createDevice(w *world, g generation, author *peer, name parsec.DeviceName) *parsec2.Device {
 	w.t.Helper()
 	label := g.person(author.user().Device(name).String()).Label
 	device, request, err := author.device.NewDevice(name, label, w.tick())
@@ -160,7 +161,7 @@ func createDevice(w *world, g generation, author *peer, name parsec.DeviceName) 
 }
 
 // claimUser has a claimer and its inviter meet, as in API 1.
-func claimUser(w *world, g generation, author *peer, person client.Person, profile parsec.UserProfile) *client.Device {
+func claimUser(w *world, g generation, author *peer, person parsec2.Person, profile parsec.UserProfile) *parsec2.Device {
 	w.t.Helper()
 	id := person.ID.User()
 	invited := async(w, author.UserInvite, &protocol.UserInviteRequest{UserID: id})
@@ -184,7 +185,7 @@ func claimUser(w *world, g generation, author *peer, person client.Person, profi
 }
 
 // claimDevice has a claimer and its inviter meet, as in API 1.
-func claimDevice(w *world, g generation, author *peer, name parsec.DeviceName) *client.Device {
+func claimDevice(w *world, g generation, author *peer, name parsec.DeviceName) *parsec2.Device {
 	w.t.Helper()
 	id := author.user().Device(name)
 	invited := async(w, author.DeviceInvite, &protocol.DeviceInviteRequest{InvitedDeviceName: name})
@@ -199,7 +200,7 @@ func claimDevice(w *world, g generation, author *peer, name parsec.DeviceName) *
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ok(w, author.DeviceCreateV1, client.DeviceCreateV1(request, answer))
+	ok(w, author.DeviceCreateV1, parsec2.DeviceCreateV1(request, answer))
 	reply := wait(w, claimed)
 	if !bytes.Equal(reply.DeviceCertificate, request.DeviceCertificate) || !bytes.Equal(reply.EncryptedAnswer, answer) {
 		w.t.Errorf("claimer of %s: other certificate or answer", id)
@@ -207,7 +208,7 @@ func claimDevice(w *world, g generation, author *peer, name parsec.DeviceName) *
 	return device
 }
 
-func connectClaimer(w *world, g generation, author *peer) *client.Conn {
+func connectClaimer(w *world, g generation, author *peer) *parsec2.Conn {
 	w.t.Helper()
 	conn, err := w.client.DialAnonymous(w.ctx, author.device.Organization, &author.device.RootVerifyKey, g.version)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"parsec-server/internal/testkit/addresses"
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -71,8 +72,8 @@ func (w *world) readInvitation(to string) parsec.InvitationAddress {
 
 // claimant is the claimer of an invitation; conn is nil over HTTP.
 type claimant struct {
-	client.Commands
-	conn *client.Conn
+	parsec2.Commands
+	conn *parsec2.Conn
 }
 
 func (g generation) claim(w *world, address parsec.InvitationAddress) claimant {
@@ -89,13 +90,13 @@ func (g generation) claim(w *world, address parsec.InvitationAddress) claimant {
 }
 
 // meet brings the two together, who compare their codes.
-func meet(w *world, greeter client.Commands, token parsec.InvitationToken, claimer client.Commands) (greeting, claiming *testclient.Tunnel) {
+func meet(w *world, greeter parsec2.Commands, token parsec.InvitationToken, claimer parsec2.Commands) (greeting, claiming *testclient.Tunnel) {
 	w.t.Helper()
 	return meetOne(w, greeter, token, claimer, parsec.UserID{})
 }
 
 // meetOne has the claimer name the greeter.
-func meetOne(w *world, greeter client.Commands, token parsec.InvitationToken, claimer client.Commands, to parsec.UserID) (greeting, claiming *testclient.Tunnel) {
+func meetOne(w *world, greeter parsec2.Commands, token parsec.InvitationToken, claimer parsec2.Commands, to parsec.UserID) (greeting, claiming *testclient.Tunnel) {
 	w.t.Helper()
 	codes := make(chan testclient.Codes, 1)
 	var wait sync.WaitGroup
@@ -145,10 +146,10 @@ func tell(w *world, from, to *testclient.Tunnel, said string) string {
 }
 
 // inviteUser has a colleague claim an invitation of author.
-func (g generation) inviteUser(w *world, author *peer, device string) *client.Device {
+func (g generation) inviteUser(w *world, author *peer, device string) *parsec2.Device {
 	w.t.Helper()
 	request := &protocol.InviteNewRequest{Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com", SendEmail: true}
-	var created *client.Device
+	var created *parsec2.Device
 	g.throughInvitation(w, author, request, request.ClaimerEmail, device, func(name string) {
 		created = createUser(w, g, author, g.person(name), parsec.ProfileAdmin)
 	})
@@ -156,9 +157,9 @@ func (g generation) inviteUser(w *world, author *peer, device string) *client.De
 }
 
 // inviteDevice has author add a device of its own.
-func (g generation) inviteDevice(w *world, author *peer, device string) *client.Device {
+func (g generation) inviteDevice(w *world, author *peer, device string) *parsec2.Device {
 	w.t.Helper()
-	var created *client.Device
+	var created *parsec2.Device
 	request := &protocol.InviteNewRequest{Type: parsec.InvitationDevice, SendEmail: true}
 	g.throughInvitation(w, author, request, author.device.HumanHandle.Email(), device, func(name string) {
 		created = createDevice(w, g, author, deviceID(name).Name())
@@ -211,7 +212,7 @@ func (g generation) throughInvitation(w *world, author *peer, request *protocol.
 		w.t.Fatal("the claimer stays connected")
 	}
 	_, err := w.client.DialInvited(w.ctx, address, g.version)
-	if denied, ok := errors.AsType[*client.HandshakeError](err); !ok || denied.Help != "Invalid handshake: Invitation already deleted" {
+	if denied, ok := errors.AsType[*parsec2.HandshakeError](err); !ok || denied.Help != "Invalid handshake: Invitation already deleted" {
 		w.t.Errorf("after the deletion: %v", err)
 	}
 }

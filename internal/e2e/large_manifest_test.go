@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -33,7 +33,7 @@ func TestLargeManifestsAreReencrypted(t *testing.T) {
 		})
 	}
 	revision := uint64(1)
-	reencrypt := func(name string, commands client.Commands) {
+	reencrypt := func(name string, commands parsec2.Commands) {
 		t.Helper()
 		revision++
 		ok(w, commands.RealmStartReencryption, &protocol.RealmStartReencryptionRequest{

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/memory"
@@ -32,18 +32,18 @@ func TestLargeRealm(t *testing.T) {
 		t.Parallel()
 		dsn := testkit.NewPostgres(t)
 		exerciseLargeRealm(t, func(t testing.TB, bus *event.Bus) rules.Store { return testkit.OpenPostgres(t, dsn, bus) },
-			func(w *world, _ *client.Device, realm parsec.RealmID) { fillTables(w, dsn, realm) })
+			func(w *world, _ *parsec2.Device, realm parsec.RealmID) { fillTables(w, dsn, realm) })
 	})
 }
 
-func exerciseLargeRealm(t *testing.T, open func(testing.TB, *event.Bus) rules.Store, fill func(*world, *client.Device, parsec.RealmID)) {
+func exerciseLargeRealm(t *testing.T, open func(testing.TB, *event.Bus) rules.Store, fill func(*world, *parsec2.Device, parsec.RealmID)) {
 	w := newWorld(t, testkit.InstanceOptions{Store: open})
 	device, realm := inAPI3.found(w, "CoolOrg", "alice@laptop"), newRealmID()
 	alice := inAPI3.connect(w, device)
 	ok(w, alice.RealmCreate, must(device.NewRealm(realm, w.tick())))
 	fill(w, device, realm)
 	rpc := w.client.AuthenticatedRPC(device, inAPI3.version)
-	for name, commands := range map[string]client.Commands{"WebSocket": alice.Commands, "HTTP": rpc.Commands} {
+	for name, commands := range map[string]parsec2.Commands{"WebSocket": alice.Commands, "HTTP": rpc.Commands} {
 		polled := ok(w, commands.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
 		if polled.CurrentCheckpoint != 2*largeCount-1 || len(polled.Changes) != largeCount {
 			t.Errorf("over %s: checkpoint %d with %d changes", name, polled.CurrentCheckpoint, len(polled.Changes))
@@ -64,7 +64,7 @@ func largeID(number uint32) parsec.VlobID {
 }
 
 // fillByRules writes through the store of an instance.
-func fillByRules(w *world, device *client.Device, realm parsec.RealmID) {
+func fillByRules(w *world, device *parsec2.Device, realm parsec.RealmID) {
 	w.t.Helper()
 	write := func(by rules.RealmScope, number, version uint32) {
 		w.t.Helper()

@@ -12,7 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -29,7 +29,7 @@ type listener struct {
 }
 
 // listen must be accepted.
-func (g generation) listen(w *world, device *client.Device) *listener {
+func (g generation) listen(w *world, device *parsec2.Device) *listener {
 	w.t.Helper()
 	l := &listener{w: w, name: device.ID.String()}
 	if g.overHTTP {
@@ -89,7 +89,7 @@ func (p *peer) wantEnd() {
 
 // isClosed waits for the end of conn, and tells whether the server closed it
 // as it closes those that may not go on.
-func isClosed(ctx context.Context, conn *client.Conn) bool {
+func isClosed(ctx context.Context, conn *parsec2.Conn) bool {
 	select {
 	case <-conn.Done():
 		return websocket.CloseStatus(conn.Err()) == websocket.StatusNormalClosure

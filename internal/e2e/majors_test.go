@@ -8,7 +8,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/testclient"
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -158,7 +158,7 @@ func TestRefusalsInTheWordsOfEachVersion(t *testing.T) {
 		if d.early == certification {
 			checkWord(t, d, reason, true)
 		}
-		_, dan, err := device.NewUser(client.Person{}, parsec.ProfileStandard, yesterday)
+		_, dan, err := device.NewUser(parsec2.Person{}, parsec.ProfileStandard, yesterday)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -94,7 +95,7 @@ func shareIDs(w *world, twins []*twin) {
 }
 
 // checkIdentities has a device knock at the organization of its twin.
-func checkIdentities(w *world, device, other *client.Device) {
+func checkIdentities(w *world, device, other *parsec2.Device) {
 	w.t.Helper()
 	astray := *device
 	astray.Organization = other.Organization
@@ -105,7 +106,7 @@ func checkIdentities(w *world, device, other *client.Device) {
 		astray.RootVerifyKey = item.root
 		for _, g := range []generation{inAPI1, inAPI2, inAPI3} {
 			_, err := w.client.DialAuthenticated(w.ctx, &astray, g.version)
-			if refusal, found := errors.AsType[*client.HandshakeError](err); !found || refusal.Result != item.want {
+			if refusal, found := errors.AsType[*parsec2.HandshakeError](err); !found || refusal.Result != item.want {
 				w.t.Errorf("API %s: %v, want %s", g.name, err, item.want)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit/testclient"
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -60,7 +60,7 @@ func TestPKIEnrollment(t *testing.T) {
 			if len(pending) != 1 || pending[0].EnrollmentID != carol.ID || !bytes.Equal(pending[0].SubmitterDERX509Certificate, carolsCard.Certificate.Raw) {
 				t.Fatalf("pending: %+v", pending)
 			}
-			person := client.Person{HumanHandle: must(parsec.ParseHumanHandle("carol@example.com", "Carol"))}
+			person := parsec2.Person{HumanHandle: must(parsec.ParseHumanHandle("carol@example.com", "Carol"))}
 			acceptance, err := testclient.AcceptEnrollment(alice.device, pending[0], alicesCard, person, parsec.ProfileStandard, w.tick())
 			if err != nil {
 				t.Fatal(err)
@@ -143,7 +143,7 @@ func (w *world) wantUpdate(administrator *listener) {
 	}
 }
 
-func (w *world) wantStatus(anonymous *client.RPC, enrollment *testclient.Enrollment, want parsec.PKIEnrollmentStatus) {
+func (w *world) wantStatus(anonymous *parsec2.RPC, enrollment *testclient.Enrollment, want parsec.PKIEnrollmentStatus) {
 	w.t.Helper()
 	info := ok(w, anonymous.PKIEnrollmentInfo, &protocol.PKIEnrollmentInfoRequest{EnrollmentID: enrollment.ID})
 	if info.EnrollmentStatus != want {

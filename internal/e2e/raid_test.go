@@ -17,6 +17,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -107,8 +108,8 @@ type loadedRAID struct {
 	program binary
 	store   []string // Options.
 	server  *testkit.Process
-	client  *client.Client
-	device  *client.Device
+	client  *parsec2.Client
+	device  *parsec2.Device
 	realm   parsec.RealmID
 
 	mu sync.Mutex
@@ -137,7 +138,7 @@ func startRAID(ctx context.Context, t *testing.T, program binary, level int, nod
 	}
 	r.operate("init")
 	address := r.serve(options)
-	r.client = client.New(address, client.Options{})
+	r.client = parsec2.New(address, client.Options{})
 	t.Cleanup(r.client.Close)
 	organization := must(parsec.ParseOrganizationID("CoolOrg"))
 	token, err := r.client.Administration(testkit.AdministrationToken).Create(ctx, organization, client.OrganizationSettings{})
@@ -145,7 +146,7 @@ func startRAID(ctx context.Context, t *testing.T, program binary, level int, nod
 		t.Fatal(err)
 	}
 	now := parsec.DateTimeOf(time.Now())
-	device, request, err := client.NewOrganization(address.BootstrapAddress(organization, token), client.Person{ID: deviceID("alice@laptop")}, now)
+	device, request, err := parsec2.NewOrganization(address.BootstrapAddress(organization, token), parsec2.Person{ID: deviceID("alice@laptop")}, now)
 	if err == nil {
 		err = r.client.Bootstrap(ctx, organization, request)
 	}
@@ -178,7 +179,7 @@ func (r *loadedRAID) serve(options []string) (address parsec.ServerAddress) {
 	return address
 }
 
-func (r *loadedRAID) dial() *client.Conn {
+func (r *loadedRAID) dial() *parsec2.Conn {
 	r.t.Helper()
 	conn, err := r.client.DialAuthenticated(r.ctx, r.device)
 	if err != nil {
@@ -217,7 +218,7 @@ func startLoad(raids []*loadedRAID) (end func()) {
 
 // writeUntil tries a block again until it is acknowledged, with other bytes
 // each time, as clients do that encrypt it again.
-func (r *loadedRAID) writeUntil(stop <-chan struct{}, conn *client.Conn, count *atomic.Int64) {
+func (r *loadedRAID) writeUntil(stop <-chan struct{}, conn *parsec2.Conn, count *atomic.Int64) {
 	defer conn.CloseNow()
 	id := parsec.BlockID(parsec.NewUUID())
 	r.each(stop, func(try int) error {
@@ -236,7 +237,7 @@ func (r *loadedRAID) writeUntil(stop <-chan struct{}, conn *client.Conn, count *
 	})
 }
 
-func (r *loadedRAID) readUntil(stop <-chan struct{}, conn *client.Conn, count *atomic.Int64) {
+func (r *loadedRAID) readUntil(stop <-chan struct{}, conn *parsec2.Conn, count *atomic.Int64) {
 	defer conn.CloseNow()
 	r.each(stop, func(int) error {
 		block, found := r.pick()
@@ -280,7 +281,7 @@ func (r *loadedRAID) pick() (block storedBlock, found bool) {
 	return r.acknowledged[rand.IntN(len(r.acknowledged))], true
 }
 
-func (r *loadedRAID) check(conn *client.Conn, block storedBlock) error {
+func (r *loadedRAID) check(conn *parsec2.Conn, block storedBlock) error {
 	reply, err := conn.BlockRead(r.ctx, &protocol.BlockReadRequest{BlockID: block.id})
 	switch {
 	case err != nil:

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
@@ -123,7 +124,7 @@ func sealedBy(key []byte) cipher.AEAD {
 	return must(cipher.NewGCMWithRandomNonce(must(aes.NewCipher(key))))
 }
 
-func (w *world) wantRecoveryInfo(claimer client.Commands, recipients []*peer) {
+func (w *world) wantRecoveryInfo(claimer parsec2.Commands, recipients []*peer) {
 	w.t.Helper()
 	info := ok(w, claimer.InviteInfo, &protocol.InviteInfoRequest{})
 	if info.Type != parsec.InvitationShamirRecovery || *info.Threshold != 2 || len(info.Recipients) != len(recipients) {
@@ -138,7 +139,7 @@ func (w *world) wantRecoveryInfo(claimer client.Commands, recipients []*peer) {
 }
 
 // askShare has the claimer meet a recipient, who gives what it holds.
-func (w *world) askShare(recipient, owner *peer, token parsec.InvitationToken, claimer client.Commands) []byte {
+func (w *world) askShare(recipient, owner *peer, token parsec.InvitationToken, claimer parsec2.Commands) []byte {
 	w.t.Helper()
 	held := ok(w, recipient.ShamirRecoveryOthersList, &protocol.ShamirRecoveryOthersListRequest{})
 	verify := parsec.VerifyKey(owner.device.SigningKey.Public().(ed25519.PublicKey))

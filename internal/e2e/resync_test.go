@@ -13,6 +13,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -138,7 +139,7 @@ func (p *peer) put(realm parsec.RealmID, vlob parsec.VlobID, version uint32) (lo
 type reader struct {
 	generation
 	w           *world
-	device      *client.Device
+	device      *parsec2.Device
 	realm       parsec.RealmID
 	view        map[parsec.VlobID]uint32
 	checkpoint  uint64
@@ -146,7 +147,7 @@ type reader struct {
 
 	// The connection of the moment: its commands, what waits for its next
 	// event, and what drops it.
-	commands client.Commands
+	commands parsec2.Commands
 	next     func() (protocol.Event, error)
 	cut      func()
 }
@@ -302,7 +303,7 @@ func TestEventStreamSurvivesItsConnection(t *testing.T) {
 	ok(w, alice.RealmCreate, must(alice.device.NewRealm(realm, w.tick())))
 	phone := createDevice(w, inAPI3, alice, deviceID("alice@phone").Name())
 	network := newLossyNetwork()
-	lossy := client.New(w.Address, client.Options{Now: w.clock.Now, DialContext: network.dial})
+	lossy := parsec2.New(w.Address, client.Options{Now: w.clock.Now, DialContext: network.dial})
 	t.Cleanup(lossy.Close)
 	stream, err := lossy.Events(w.ctx, phone)
 	if err != nil {

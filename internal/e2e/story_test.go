@@ -11,6 +11,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -245,11 +246,11 @@ func (s *story) revokeBob() {
 
 // wantDenied wants the device to be refused: result over WebSocket, and status
 // over HTTP.
-func (s *story) wantDenied(device *client.Device, result string, status int) {
+func (s *story) wantDenied(device *parsec2.Device, result string, status int) {
 	s.t.Helper()
 	if !s.overHTTP {
 		conn, err := s.client.DialAuthenticated(s.ctx, device, s.version)
-		if refusal, found := errors.AsType[*client.HandshakeError](err); !found || refusal.Result != result {
+		if refusal, found := errors.AsType[*parsec2.HandshakeError](err); !found || refusal.Result != result {
 			s.t.Errorf("%s connects: %v, %v, want %s", device.ID, conn, err, result)
 		}
 		return

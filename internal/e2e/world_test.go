@@ -11,6 +11,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -29,7 +30,7 @@ type world struct {
 	t      *testing.T
 	ctx    context.Context
 	clock  *testkit.Clock
-	client *client.Client
+	client *parsec2.Client
 	// mails is nil where none is expected.
 	mails *testkit.SMTP
 }
@@ -41,7 +42,7 @@ func newWorld(t *testing.T, options testkit.InstanceOptions) *world {
 	w := &world{t: t, ctx: ctx, clock: testkit.NewClock(start)}
 	options.Now = w.clock.Now
 	w.Instance = testkit.Start(t, options)
-	w.client = client.New(w.Address, client.Options{Now: w.clock.Now})
+	w.client = parsec2.New(w.Address, client.Options{Now: w.clock.Now})
 	t.Cleanup(w.client.Close)
 	return w
 }
@@ -64,7 +65,7 @@ func (w *world) tick() parsec.DateTime {
 }
 
 // administration is a connection of the administrator.
-func (w *world) administration() *client.Conn {
+func (w *world) administration() *parsec2.Conn {
 	w.t.Helper()
 	conn, err := w.client.DialAdministration(w.ctx, testkit.AdministrationToken, parsec.APIVersion{Major: 1, Minor: 2})
 	if err != nil {

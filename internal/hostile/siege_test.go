@@ -17,6 +17,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
@@ -53,9 +54,9 @@ type siege struct {
 	*testing.T
 	ctx    context.Context
 	server *testkit.Parsec
-	client *client.Client
+	client *parsec2.Client
 	// founder is the device of the good client.
-	founder *client.Device
+	founder *parsec2.Device
 	host    string
 }
 
@@ -71,7 +72,7 @@ func besiege(t *testing.T, arguments []string, attack func(s *siege, count int))
 	limit.Add(t, s.server)
 	origin := s.server.Address.HTTPOrigin()
 	s.host = "127.0.0.1" + origin[strings.LastIndexByte(origin, ':'):]
-	s.client = client.New(s.server.Address, client.Options{})
+	s.client = parsec2.New(s.server.Address, client.Options{})
 	t.Cleanup(s.client.Close)
 	s.found()
 
@@ -103,7 +104,7 @@ func (s *siege) found() {
 	s.Helper()
 	token, err := s.client.Administration(testkit.AdministrationToken).Create(s.ctx, organization, client.OrganizationSettings{})
 	s.ok(err)
-	device, request, err := client.NewOrganization(s.server.Address.BootstrapAddress(organization, token), person("alice"), now())
+	device, request, err := parsec2.NewOrganization(s.server.Address.BootstrapAddress(organization, token), person("alice"), now())
 	s.ok(err)
 	s.ok(s.client.Bootstrap(s.ctx, organization, request))
 	s.founder = device
@@ -111,8 +112,8 @@ func (s *siege) found() {
 
 var organization = must(parsec.ParseOrganizationID("Besieged"))
 
-func person(name string) client.Person {
-	return client.Person{
+func person(name string) parsec2.Person {
+	return parsec2.Person{
 		Label: must(parsec.ParseDeviceLabel("laptop")), HumanHandle: must(parsec.ParseHumanHandle(name+"@example.com", name)),
 	}
 }

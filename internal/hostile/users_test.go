@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
 
 // newUser has the founder create a user.
-func (s *siege) newUser(profile parsec.UserProfile) *client.Device {
+func (s *siege) newUser(profile parsec.UserProfile) *parsec2.Device {
 	s.Helper()
 	user, request, err := s.founder.NewUser(person("bob"), profile, now())
 	s.ok(err)
@@ -26,7 +26,7 @@ func (s *siege) newUser(profile parsec.UserProfile) *client.Device {
 var latest = parsec.APIVersion{Major: 3, Minor: 4}
 
 // authenticated gives a WebSocket of a device.
-func (h *hostile) authenticated(device *client.Device) error {
+func (h *hostile) authenticated(device *parsec2.Device) error {
 	challenge, err := h.upgraded()
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (h *hostile) authenticated(device *client.Device) error {
 }
 
 // everybody has each hostile client authenticate, then act.
-func (s *siege) everybody(count int, device *client.Device, act func(h *hostile)) {
+func (s *siege) everybody(count int, device *parsec2.Device, act func(h *hostile)) {
 	s.each(count, func(i int) {
 		h, err := s.dial(i)
 		if err == nil {
@@ -67,7 +67,7 @@ func TestReadersOfMessages(t *testing.T) {
 }
 
 // writeMessages sends messages to a user, as large as they may be.
-func (s *siege) writeMessages(user *client.Device, total int) {
+func (s *siege) writeMessages(user *parsec2.Device, total int) {
 	s.Helper()
 	founder := s.client.AuthenticatedRPC(s.founder, latest)
 	realm := parsec.RealmID(parsec.NewUUID())

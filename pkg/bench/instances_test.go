@@ -11,6 +11,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -135,7 +136,7 @@ func BenchmarkEventsAcrossInstances(b *testing.B) {
 }
 
 // listener is told of the changes of realms.
-type listener struct{ conn *client.Conn }
+type listener struct{ conn *parsec2.Conn }
 
 // listenAt subscribes a second device of the user at an instance: the author of
 // an event is not told of it.
@@ -148,7 +149,7 @@ func (o *organization) listenAt(b *testing.B, instance *testkit.Instance) listen
 	if err != nil {
 		b.Fatal(err)
 	}
-	c := client.New(instance.Address, client.Options{})
+	c := parsec2.New(instance.Address, client.Options{})
 	b.Cleanup(c.Close)
 	conn := must(c.DialAuthenticated(b.Context(), device))(b)
 	b.Cleanup(conn.CloseNow)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -31,12 +32,12 @@ var versions = map[uint32]parsec.APIVersion{
 }
 
 // newClients gives one client for each source address.
-func newClients(options *Options) []*client.Client {
+func newClients(options *Options) []*parsec2.Client {
 	sources := options.Sources
 	if len(sources) == 0 {
 		sources = []netip.Addr{{}}
 	}
-	clients := make([]*client.Client, len(sources))
+	clients := make([]*parsec2.Client, len(sources))
 	for i, source := range sources {
 		dialer := &net.Dialer{Timeout: connectTimeout}
 		if source.IsValid() {
@@ -46,7 +47,7 @@ func newClients(options *Options) []*client.Client {
 		if options.Workload == Connect {
 			dial = droppingAtOnce(dialer)
 		}
-		clients[i] = client.New(options.Address, client.Options{DialContext: dial})
+		clients[i] = parsec2.New(options.Address, client.Options{DialContext: dial})
 	}
 	return clients
 }
@@ -81,14 +82,14 @@ func (b *bench) prepareOrganization(ctx context.Context) error {
 		return fmt.Errorf("create organization %s: %w", organization, err)
 	}
 	address := b.options.Address.BootstrapAddress(organization, token)
-	founder, request, err := client.NewOrganization(address, client.Person{}, now())
+	founder, request, err := parsec2.NewOrganization(address, parsec2.Person{}, now())
 	if err == nil {
 		err = b.clients[0].Bootstrap(ctx, organization, request)
 	}
 	if err != nil {
 		return fmt.Errorf("bootstrap organization %s: %w", organization, err)
 	}
-	b.devices = []*client.Device{founder}
+	b.devices = []*parsec2.Device{founder}
 	conn, err := b.clients[0].DialAuthenticated(ctx, founder, b.version)
 	if err != nil {
 		return err
@@ -109,20 +110,20 @@ func (b *bench) prepareOrganization(ctx context.Context) error {
 
 func now() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
 
-func createDevice(ctx context.Context, conn *client.Conn, author *client.Device) (*client.Device, error) {
+func createDevice(ctx context.Context, conn *parsec2.Conn, author *parsec2.Device) (*parsec2.Device, error) {
 	device, request, err := author.NewDevice(parsec.DeviceName{}, parsec.DeviceLabel{}, now())
 	if err != nil {
 		return nil, err
 	}
 	if conn.Version().Major == 1 {
-		_, err = conn.DeviceCreateV1(ctx, client.DeviceCreateV1(request, nil))
+		_, err = conn.DeviceCreateV1(ctx, parsec2.DeviceCreateV1(request, nil))
 	} else {
 		_, err = conn.DeviceCreate(ctx, request)
 	}
 	return device, err
 }
 
-func createRealm(ctx context.Context, conn *client.Conn, owner *client.Device) (parsec.RealmID, error) {
+func createRealm(ctx context.Context, conn *parsec2.Conn, owner *parsec2.Device) (parsec.RealmID, error) {
 	realm := parsec.RealmID(parsec.NewUUID())
 	request, err := owner.NewRealm(realm, now())
 	if err == nil {

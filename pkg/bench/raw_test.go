@@ -15,6 +15,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -151,18 +152,18 @@ func compareRounds(b *testing.B, ratio string, trips int, baseline, subject cont
 // organization is one of an instance, with its first device.
 type organization struct {
 	*testkit.Instance
-	client *client.Client
-	device *client.Device
-	conn   *client.Conn
+	client *parsec2.Client
+	device *parsec2.Device
+	conn   *parsec2.Conn
 }
 
 func newOrganization(b *testing.B, instance *testkit.Instance) *organization {
 	b.Helper()
-	c := client.New(instance.Address, client.Options{})
+	c := parsec2.New(instance.Address, client.Options{})
 	b.Cleanup(c.Close)
 	id := must(parsec.ParseOrganizationID("Acme"))(b)
 	created := must(instance.Rules.AdministrationCreate(b.Context(), rules.Administrator{}, &protocol.AdministrationCreateRequest{OrganizationID: id}))(b)
-	device, request, err := client.NewOrganization(instance.Address.BootstrapAddress(id, created.BootstrapToken), client.Person{}, now())
+	device, request, err := parsec2.NewOrganization(instance.Address.BootstrapAddress(id, created.BootstrapToken), parsec2.Person{}, now())
 	if err == nil {
 		err = c.Bootstrap(b.Context(), id, request)
 	}

@@ -12,6 +12,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -24,7 +25,7 @@ const simultaneousRendezvous = 500
 // connected to another.
 type rendezvousPair struct {
 	token           parsec.InvitationToken
-	greeter, claims *client.Conn
+	greeter, claims *parsec2.Conn
 }
 
 // newRendezvous makes pairs on two instances over one database.
@@ -32,7 +33,7 @@ func newRendezvous(b *testing.B, pairs int) (*organization, []rendezvousPair) {
 	b.Helper()
 	dsn := testkit.NewPostgres(b)
 	here, there := newOrganization(b, startOn(b, dsn)), startOn(b, dsn)
-	remote := client.New(there.Address, client.Options{})
+	remote := parsec2.New(there.Address, client.Options{})
 	b.Cleanup(remote.Close)
 	made := make([]rendezvousPair, pairs)
 	for i := range made {

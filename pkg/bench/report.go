@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -125,7 +126,7 @@ func nameOf(err error) string {
 	if refusal, ok := errors.AsType[*protocol.Refusal](err); ok {
 		return string(refusal.Status)
 	}
-	if refused, ok := errors.AsType[*client.HandshakeError](err); ok {
+	if refused, ok := errors.AsType[*parsec2.HandshakeError](err); ok {
 		return "handshake " + refused.Result
 	}
 	if answer, ok := errors.AsType[*client.HTTPError](err); ok {

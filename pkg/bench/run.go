@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 )
 
@@ -26,8 +26,8 @@ const (
 type bench struct {
 	options Options
 	version parsec.APIVersion
-	clients []*client.Client
-	devices []*client.Device
+	clients []*parsec2.Client
+	devices []*parsec2.Device
 	// realm is the one that all share, zero when each worker has its own.
 	realm   parsec.RealmID
 	payload []byte

@@ -9,6 +9,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -130,7 +131,7 @@ func (o *organization) fillMessages(b *testing.B, messages int) {
 func BenchmarkHandshakes(b *testing.B) {
 	o := newOrganization(b, testkit.Start(b, testkit.InstanceOptions{}))
 	dialer := &net.Dialer{}
-	c := client.New(o.Address, client.Options{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+	c := parsec2.New(o.Address, client.Options{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
@@ -28,10 +29,10 @@ const (
 // everything but the two counters.
 type worker struct {
 	bench  *bench
-	client *client.Client
-	device *client.Device
+	client *parsec2.Client
+	device *parsec2.Device
 	// conn is nil before it is open, and while the worker has none.
-	conn  *client.Conn
+	conn  *parsec2.Conn
 	realm parsec.RealmID
 	vlobs [vlobCount]vlob
 	block parsec.BlockID

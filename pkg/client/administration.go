@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,7 +24,7 @@ type Administration struct {
 	token  string
 }
 
-// Administration administrates with the token of the server.
+// Administration calls the administration with the token of the server.
 func (c *Client) Administration(token string) *Administration { return &Administration{c, token} }
 
 // AdministrationError is a refusal.
@@ -34,7 +33,7 @@ type AdministrationError struct {
 	Status int
 	// Code is the error field, such as already_exists.
 	Code string
-	// Reason tells more, or is "".
+	// Reason says more, or is "".
 	Reason string
 }
 
@@ -45,7 +44,8 @@ func (e *AdministrationError) Error() string {
 	return e.Code + ": " + e.Reason
 }
 
-// OrganizationSettings are what an administrator may give; nil is not given.
+// OrganizationSettings are the settings of an organization; nil leaves one as it
+// is.
 type OrganizationSettings struct {
 	// IsExpired is not for the creation.
 	IsExpired                  *bool       `json:"is_expired,omitempty"`
@@ -94,7 +94,7 @@ type HumanUser struct {
 }
 
 // Create creates an organization, or replaces one that is not bootstrapped, and
-// gives its bootstrap token.
+// returns its bootstrap token.
 func (a *Administration) Create(ctx context.Context, id parsec.OrganizationID, settings OrganizationSettings) (token string, err error) {
 	var reply struct {
 		BootstrapToken string `json:"bootstrap_token"`
@@ -110,7 +110,7 @@ func organizationPath(id parsec.OrganizationID) string {
 	return "organizations/" + url.PathEscape(id.String())
 }
 
-// Organization reads the state of an organization.
+// Organization returns the state of an organization.
 func (a *Administration) Organization(ctx context.Context, id parsec.OrganizationID) (*OrganizationState, error) {
 	reply := new(OrganizationState)
 	return reply, a.call(ctx, http.MethodGet, organizationPath(id), nil, reply)
@@ -121,13 +121,13 @@ func (a *Administration) Update(ctx context.Context, id parsec.OrganizationID, s
 	return a.call(ctx, http.MethodPatch, organizationPath(id), settings, &struct{}{})
 }
 
-// Statistics sums up an organization.
+// Statistics returns the statistics of an organization.
 func (a *Administration) Statistics(ctx context.Context, id parsec.OrganizationID) (*OrganizationStatistics, error) {
 	reply := new(OrganizationStatistics)
 	return reply, a.call(ctx, http.MethodGet, organizationPath(id)+"/stats", nil, reply)
 }
 
-// Users lists the users that have a human handle.
+// Users returns the users that have a human handle.
 func (a *Administration) Users(ctx context.Context, id parsec.OrganizationID) ([]HumanUser, error) {
 	var reply struct {
 		Users []HumanUser `json:"users"`
@@ -142,7 +142,7 @@ type UserChoice struct {
 	Email string `json:"user_email,omitempty"`
 }
 
-// Freeze keeps a user out, or lets it in again.
+// Freeze keeps a user out, or lets it in again, and returns the user.
 func (a *Administration) Freeze(ctx context.Context, id parsec.OrganizationID, choice UserChoice, frozen bool) (*HumanUser, error) {
 	reply := new(HumanUser)
 	return reply, a.call(ctx, http.MethodPost, organizationPath(id)+"/users/freeze", struct {
@@ -184,7 +184,7 @@ func (a *Administration) call(ctx context.Context, method, path string, request,
 		return err
 	}
 	defer response.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxMessageBytes)).Decode(reply); err != nil {
+	if err := json.NewDecoder(io.LimitReader(response.Body, MaxMessageBytes)).Decode(reply); err != nil {
 		return fmt.Errorf("%w: administration: %w", ErrProtocol, err)
 	}
 	return nil
@@ -192,18 +192,13 @@ func (a *Administration) call(ctx context.Context, method, path string, request,
 
 // do returns a 200 answer.
 func (a *Administration) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
-	target := a.client.address.HTTPOrigin() + "/administration/" + path
-	request, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
+	header := http.Header{"Authorization": {"Bearer " + a.token}}
+	if body != nil {
+		header.Set("Content-Type", "application/json")
+	}
+	response, err := a.client.send(ctx, method, "/administration/"+path, header, body)
 	if err != nil {
 		return nil, err
-	}
-	request.Header.Set("Authorization", "Bearer "+a.token)
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	response, err := a.client.http.Do(request)
-	if err != nil {
-		return nil, withoutURL(err)
 	}
 	if response.StatusCode == http.StatusOK {
 		return response, nil
@@ -215,7 +210,7 @@ func (a *Administration) do(ctx context.Context, method, path string, body []byt
 	}
 	err = json.NewDecoder(io.LimitReader(response.Body, maxAdministrationError)).Decode(&refusal)
 	if err != nil || refusal.Error == "" {
-		return nil, httpError(response)
+		return nil, NewHTTPError(response)
 	}
 	// Releases up to 2.13 give an object.
 	var reason string

@@ -15,17 +15,17 @@ import (
 // such as a reply that does not decode.
 var ErrProtocol = errors.New("the server broke the protocol")
 
-// maxMessageBytes is the longest message or HTTP body that is read. What a
-// server says has no limit in the protocol: the changes of two million vlobs
-// fit, and what never ends does not.
-const maxMessageBytes = 64 << 20
+// MaxMessageBytes is the longest message or HTTP body that a client reads. The
+// protocol sets no limit to replies: the changes of two million vlobs fit, and a
+// reply that never ends does not.
+const MaxMessageBytes = 64 << 20
 
 const (
 	maxIdleConnections    = 64
 	idleConnectionTimeout = 90 * time.Second
 )
 
-// Options are what a Client can do without.
+// Options are the optional settings of a Client.
 type Options struct {
 	// TLS is used with an address that wants TLS; nil trusts the authorities
 	// of the system.
@@ -45,7 +45,7 @@ type Client struct {
 	now       func() parsec.DateTime
 }
 
-// New makes a client of the server at address; nothing is sent yet.
+// New returns a client of the server at address. It sends nothing yet.
 func New(address parsec.ServerAddress, options Options) *Client {
 	now := options.Now
 	if now == nil {
@@ -76,6 +76,15 @@ func New(address parsec.ServerAddress, options Options) *Client {
 	}
 }
 
-// Close drops the idle HTTP connections; a Conn or a stream of events is
-// closed on its own.
+// Address is where the server is.
+func (c *Client) Address() parsec.ServerAddress { return c.address }
+
+// HTTP is what the client sends its requests with.
+func (c *Client) HTTP() *http.Client { return c.http }
+
+// Now returns the time of the client's clock.
+func (c *Client) Now() parsec.DateTime { return c.now() }
+
+// Close drops the idle HTTP connections. Other connections and streams are
+// closed one by one.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }

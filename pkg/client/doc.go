@@ -1,14 +1,7 @@
-// Package client speaks to a server as the official clients do: the WebSocket
-// handshakes of API 1, 2 and 3, HTTP RPC, both streams of events, and the
-// certificates that users and devices are made with. Tests, the command line
-// and load programs are its users.
+// Package client is what the clients of all API versions share: HTTP requests,
+// the event stream of HTTP, and the REST administration. Package
+// client/parsec2 adds API 1 to 3.
 //
-// A Client knows where the server is. From it come connections (Conn) and HTTP
-// callers (RPC), which share the typed methods of Commands: one for each form
-// of each command. A refusal of the server is a *protocol.Refusal, of the
-// handshake a *HandshakeError, of HTTP an *HTTPError; a server that does not
-// keep to docs/protocol is ErrProtocol.
-//
-// Every goroutine of the package belongs to a Conn or an EventStream and ends
-// with it.
+// An HTTP answer other than the one wanted is an *HTTPError; a server that does
+// not keep to docs/protocol is ErrProtocol.
 package client

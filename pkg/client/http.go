@@ -3,15 +3,11 @@ package client
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-
-	"parsec-server/pkg/parsec"
 )
 
 // HTTPError is an HTTP answer other than the one wanted
@@ -19,8 +15,8 @@ import (
 type HTTPError struct {
 	// Status is the HTTP status.
 	Status int
-	// APIVersion and SupportedAPIVersions are the headers of those names,
-	// empty without.
+	// APIVersion and SupportedAPIVersions are the headers of those names, or
+	// empty.
 	APIVersion           string
 	SupportedAPIVersions string
 }
@@ -53,7 +49,8 @@ func (e *HTTPError) text() string {
 	}
 }
 
-func httpError(response *http.Response) *HTTPError {
+// NewHTTPError returns the error of an answer that is not the one wanted.
+func NewHTTPError(response *http.Response) *HTTPError {
 	return &HTTPError{
 		Status:               response.StatusCode,
 		APIVersion:           response.Header.Get("Api-Version"),
@@ -61,95 +58,75 @@ func httpError(response *http.Response) *HTTPError {
 	}
 }
 
-const messageType = "application/msgpack"
+const (
+	messageType = "application/msgpack"
+	streamType  = "text/event-stream"
+)
 
-// RPC sends each command in an HTTP request of its own. It may be used by
-// several goroutines, whose requests run in parallel.
-type RPC struct {
-	Commands
-
-	client *Client
-	route  string // from the host on
-	// identify adds the headers that tell who sends body.
-	identify func(header http.Header, body []byte)
-	version  parsec.APIVersion
-}
-
-// AnonymousRPC calls the commands without identity of API 2 or 3.
-func (c *Client) AnonymousRPC(organization parsec.OrganizationID, version parsec.APIVersion) *RPC {
-	return c.newRPC("/anonymous/", organization, version, func(http.Header, []byte) {})
-}
-
-// InvitedRPC calls the commands of the claimer of an invitation.
-func (c *Client) InvitedRPC(invitation parsec.InvitationAddress, version parsec.APIVersion) *RPC {
-	return c.newRPC("/invited/", invitation.Organization(), version, func(header http.Header, _ []byte) {
-		header.Set("Invitation-Token", parsec.UUID(invitation.Token()).Hex())
-	})
-}
-
-// AuthenticatedRPC calls commands as device.
-func (c *Client) AuthenticatedRPC(device *Device, version parsec.APIVersion) *RPC {
-	return c.newRPC("/authenticated/", device.Organization, version, func(header http.Header, body []byte) {
-		header.Set("Authorization", "PARSEC-SIGN-ED25519")
-		header.Set("Author", base64.StdEncoding.EncodeToString([]byte(device.ID.String())))
-		header.Set("Signature", base64.StdEncoding.EncodeToString(ed25519.Sign(device.SigningKey, body)))
-		header.Set("Timestamp", c.now().Time().Format("2006-01-02T15:04:05.000Z"))
-	})
-}
-
-func (c *Client) newRPC(route string, organization parsec.OrganizationID, version parsec.APIVersion, identify func(http.Header, []byte)) *RPC {
-	rpc := &RPC{
-		client:   c,
-		route:    route + url.PathEscape(organization.String()),
-		identify: identify,
-		version:  version,
-	}
-	rpc.Commands = Commands{transport: rpc}
-	return rpc
-}
-
-// RoundTrip posts request. A status other than 200 is an *HTTPError.
-func (r *RPC) RoundTrip(ctx context.Context, request []byte) ([]byte, error) {
-	response, err := r.do(ctx, http.MethodPost, r.route, request, http.Header{"Content-Type": {messageType}})
+// PostMessage posts a msgpack message to path and returns the msgpack message
+// of the answer. It adds to header. A status other than 200 is an *HTTPError.
+func (c *Client) PostMessage(ctx context.Context, path string, header http.Header, message []byte) ([]byte, error) {
+	header.Set("Content-Type", messageType)
+	response, err := c.request(ctx, http.MethodPost, path, header, message, messageType)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	if found := response.Header.Get("Content-Type"); found != messageType {
-		return nil, fmt.Errorf("%w: reply of type %q", ErrProtocol, found)
-	}
-	reply, err := io.ReadAll(io.LimitReader(response.Body, maxMessageBytes+1))
+	reply, err := io.ReadAll(io.LimitReader(response.Body, MaxMessageBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the reply: %w", err)
 	}
-	if len(reply) > maxMessageBytes {
-		return nil, fmt.Errorf("%w: reply over %d bytes", ErrProtocol, maxMessageBytes)
+	if len(reply) > MaxMessageBytes {
+		return nil, fmt.Errorf("%w: reply over %d bytes", ErrProtocol, MaxMessageBytes)
 	}
 	return reply, nil
 }
 
-// do returns a 200 answer.
-func (r *RPC) do(ctx context.Context, method, target string, body []byte, header http.Header) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, r.client.address.HTTPOrigin()+target, bytes.NewReader(body))
+// OpenEvents opens the event stream at path. It adds to header. A status other
+// than 200 is an *HTTPError. The stream ends when ctx does.
+func (c *Client) OpenEvents(ctx context.Context, path string, header http.Header) (*ServerSentEvents, error) {
+	header.Set("Accept", streamType)
+	response, err := c.request(ctx, http.MethodGet, path, header, nil, streamType) //nolint:bodyclose // the stream closes it
 	if err != nil {
 		return nil, err
 	}
-	request.Header = header
-	header.Set("Api-Version", r.version.String())
-	r.identify(header, body)
-	response, err := r.client.http.Do(request)
+	return NewServerSentEvents(response.Body), nil
+}
+
+// request returns a 200 answer whose body is of the type wanted.
+func (c *Client) request(ctx context.Context, method, path string, header http.Header, body []byte, wanted string) (*http.Response, error) {
+	response, err := c.send(ctx, method, path, header, body)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
 		response.Body.Close()
-		return nil, httpError(response)
+		return nil, NewHTTPError(response)
+	}
+	if found := response.Header.Get("Content-Type"); found != wanted {
+		response.Body.Close()
+		return nil, fmt.Errorf("%w: answer of type %q", ErrProtocol, found)
 	}
 	return response, nil
 }
 
-// withoutURL drops what the caller knows already.
-func withoutURL(err error) error {
+// send returns an answer of any status.
+func (c *Client) send(ctx context.Context, method, path string, header http.Header, body []byte) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.address.HTTPOrigin()+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header = header
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, WithoutURL(err)
+	}
+	return response, nil
+}
+
+// WithoutURL returns an error of net/http without the URL, which the caller
+// knows.
+func WithoutURL(err error) error {
 	if wrapper, ok := errors.AsType[*url.Error](err); ok {
 		return wrapper.Err
 	}

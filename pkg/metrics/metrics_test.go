@@ -22,6 +22,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/metrics"
 	"parsec-server/pkg/parsec"
@@ -71,7 +72,7 @@ func observed(t *testing.T) (*metrics.Metrics, *testkit.Instance) {
 // TestServer counts what one administrator does.
 func TestServer(t *testing.T) {
 	m, instance := observed(t)
-	reached := client.New(instance.Address, client.Options{})
+	reached := parsec2.New(instance.Address, client.Options{})
 	t.Cleanup(reached.Close)
 	if _, err := reached.DialAdministration(t.Context(), "wrong"); err == nil {
 		t.Error("a wrong token is accepted")

@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -92,7 +93,7 @@ func TestEvents11SessionsEnd(t *testing.T) {
 			_, err = rpc.ServerSentEvents(f.ctx)
 			f.wantStatus(err, item.status)
 			f.wantPong(elsewhere)
-			for _, concerned := range []*client.Conn{other, invited} {
+			for _, concerned := range []*parsec2.Conn{other, invited} {
 				if item.others {
 					f.wantClosed(concerned, websocket.StatusNormalClosure)
 				} else {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -35,7 +35,7 @@ func (f *fixture) finish() {
 	f.ok(err)
 }
 
-func communicate(f *fixture, commands client.Commands, said string) (string, error) {
+func communicate(f *fixture, commands parsec2.Commands, said string) (string, error) {
 	reply, err := commands.Invite4ClaimerCommunicate(f.ctx, &protocol.Invite4ClaimerCommunicateRequest{Payload: []byte(said)})
 	if err != nil {
 		return "", err
@@ -44,14 +44,14 @@ func communicate(f *fixture, commands client.Commands, said string) (string, err
 }
 
 // wantWelcome has the claimer ask for what it is owed.
-func (f *fixture) wantWelcome(what string, commands client.Commands) {
+func (f *fixture) wantWelcome(what string, commands parsec2.Commands) {
 	f.t.Helper()
 	if heard, err := communicate(f, commands, "lost"); err != nil || heard != "welcome" {
 		f.t.Errorf("%s: %q, %v", what, heard, err)
 	}
 }
 
-func (f *fixture) wantNormalClosure(what string, conn *client.Conn) {
+func (f *fixture) wantNormalClosure(what string, conn *parsec2.Conn) {
 	f.t.Helper()
 	select {
 	case <-conn.Done():
@@ -63,7 +63,7 @@ func (f *fixture) wantNormalClosure(what string, conn *client.Conn) {
 	}
 }
 
-func (f *fixture) dialClaimer() *client.Conn {
+func (f *fixture) dialClaimer() *parsec2.Conn {
 	f.t.Helper()
 	conn, err := f.client.DialInvited(f.ctx, f.invitation(), api3)
 	f.ok(err)
@@ -188,7 +188,7 @@ func TestDeliveryOfOtherDeletions(t *testing.T) {
 // wantHelp wants a refused handshake.
 func (f *fixture) wantHelp(err error, help string) {
 	f.t.Helper()
-	if refused, ok := errors.AsType[*client.HandshakeError](err); !ok || refused.Help != help {
+	if refused, ok := errors.AsType[*parsec2.HandshakeError](err); !ok || refused.Help != help {
 		f.t.Errorf("handshake: %v, want %q", err, help)
 	}
 }

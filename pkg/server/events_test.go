@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -19,7 +19,7 @@ import (
 // listener is a connection of a device that listens to events.
 type listener struct {
 	f    *fixture
-	conn *client.Conn
+	conn *parsec2.Conn
 }
 
 // listen subscribes a new connection of a device of CoolOrg.
@@ -28,7 +28,7 @@ func (f *fixture) listen(device string, versions ...parsec.APIVersion) *listener
 	return f.listenAs(f.device(device), versions...)
 }
 
-func (f *fixture) listenAs(device *client.Device, versions ...parsec.APIVersion) *listener {
+func (f *fixture) listenAs(device *parsec2.Device, versions ...parsec.APIVersion) *listener {
 	f.t.Helper()
 	f.flush() // or events from before might come
 	l := &listener{f, f.connectAs(device, versions...)}
@@ -90,7 +90,7 @@ func realmID(last byte) parsec.RealmID { return parsec.RealmID{0: 0xAA, 15: last
 func vlobID(last byte) parsec.VlobID   { return parsec.VlobID{0: 0xBB, 15: last} }
 
 // createRealm makes the device's user the owner.
-func (f *fixture) createRealm(conn *client.Conn, owner *client.Device, id parsec.RealmID) {
+func (f *fixture) createRealm(conn *parsec2.Conn, owner *parsec2.Device, id parsec.RealmID) {
 	f.t.Helper()
 	request, err := owner.NewRealm(id, f.now())
 	f.ok(err)
@@ -98,7 +98,7 @@ func (f *fixture) createRealm(conn *client.Conn, owner *client.Device, id parsec
 }
 
 // grant gives or takes a role.
-func (f *fixture) grant(conn *client.Conn, author *client.Device, id parsec.RealmID, user string, role parsec.RealmRole, message ...byte) {
+func (f *fixture) grant(conn *parsec2.Conn, author *parsec2.Device, id parsec.RealmID, user string, role parsec.RealmRole, message ...byte) {
 	f.t.Helper()
 	request, err := author.UpdateRole(id, userID(user), role, f.now())
 	f.ok(err)
@@ -106,7 +106,7 @@ func (f *fixture) grant(conn *client.Conn, author *client.Device, id parsec.Real
 	f.must(conn.RealmUpdateRoles(f.ctx, request))
 }
 
-func (f *fixture) createVlob(conn *client.Conn, realm parsec.RealmID, id parsec.VlobID) {
+func (f *fixture) createVlob(conn *parsec2.Conn, realm parsec.RealmID, id parsec.VlobID) {
 	f.t.Helper()
 	f.must(conn.VlobCreate(f.ctx, &protocol.VlobCreateRequest{
 		RealmID: realm, EncryptionRevision: 1, VlobID: id, Timestamp: f.now(), Blob: []byte("blob"),
@@ -145,7 +145,7 @@ func (f *fixture) publishPing(text string) {
 	f.Bus.Publish([]event.Event{{Organization: coolOrg, Body: event.Pinged{Ping: text}}})
 }
 
-func wantNoEvents(t *testing.T, f *fixture, conn *client.Conn) {
+func wantNoEvents(t *testing.T, f *fixture, conn *parsec2.Conn) {
 	t.Helper()
 	f.send(conn, "events_listen", wire.Field{Key: "wait", Value: false})
 	if reply := f.receive(conn); reply["status"] != "no_events" {

@@ -14,6 +14,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -21,7 +22,7 @@ import (
 )
 
 // stream opens the event stream of a device of CoolOrg.
-func (f *fixture) stream(device string, api parsec.APIVersion) *client.ServerSentEvents {
+func (f *fixture) stream(device string, api parsec.APIVersion) *parsec2.ServerSentEvents {
 	f.t.Helper()
 	stream, err := f.client.AuthenticatedRPC(f.device(device), api).ServerSentEvents(f.ctx)
 	f.ok(err)
@@ -112,7 +113,7 @@ func TestStreamFilters(t *testing.T) {
 	mine, mark := &protocol.PingedEvent{Ping: "mine"}, &protocol.PingedEvent{Ping: "mark"}
 	for _, item := range []struct {
 		name   string
-		stream *client.ServerSentEvents
+		stream *parsec2.ServerSentEvents
 		events []protocol.Event
 	}{
 		{"author", own, []protocol.Event{mark}},

@@ -20,6 +20,7 @@ import (
 	"parsec-server/internal/testkit/msgpack"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -56,7 +57,7 @@ type fixture struct {
 	t      testing.TB
 	ctx    context.Context // ends when patience does
 	clock  *testkit.Clock
-	client *client.Client
+	client *parsec2.Client
 	logs   *logs
 }
 
@@ -87,7 +88,7 @@ func newEmptyFixture(t testing.TB, changes ...func(*testkit.InstanceOptions)) *f
 		change(&options)
 	}
 	f.Instance = testkit.Start(t, options)
-	f.client = client.New(f.Address, client.Options{Now: f.clock.Now})
+	f.client = parsec2.New(f.Address, client.Options{Now: f.clock.Now})
 	t.Cleanup(f.client.Close)
 	return f
 }
@@ -189,9 +190,9 @@ func (f *fixture) update(id parsec.OrganizationID, effects func(tx rules.Tx)) {
 }
 
 // device is one of CoolOrg, by its text.
-func (f *fixture) device(text string) *client.Device { return f.deviceOf(coolOrg, text) }
+func (f *fixture) device(text string) *parsec2.Device { return f.deviceOf(coolOrg, text) }
 
-func (f *fixture) deviceOf(organization parsec.OrganizationID, text string) *client.Device {
+func (f *fixture) deviceOf(organization parsec.OrganizationID, text string) *parsec2.Device {
 	f.t.Helper()
 	keys := vectors.Load[keyFile](f.t, "keys.json")
 	name := map[string]string{
@@ -199,7 +200,7 @@ func (f *fixture) deviceOf(organization parsec.OrganizationID, text string) *cli
 	}[text]
 	id := must(parsec.ParseDeviceID(text))
 	secret := sha256.Sum256([]byte(text))
-	return &client.Device{
+	return &parsec2.Device{
 		Organization:  organization,
 		ID:            id,
 		Profile:       profileOf(id.User()),
@@ -210,12 +211,12 @@ func (f *fixture) deviceOf(organization parsec.OrganizationID, text string) *cli
 }
 
 // connect gives an authenticated connection of a device of CoolOrg.
-func (f *fixture) connect(device string, versions ...parsec.APIVersion) *client.Conn {
+func (f *fixture) connect(device string, versions ...parsec.APIVersion) *parsec2.Conn {
 	f.t.Helper()
 	return f.connectAs(f.device(device), versions...)
 }
 
-func (f *fixture) connectAs(device *client.Device, versions ...parsec.APIVersion) *client.Conn {
+func (f *fixture) connectAs(device *parsec2.Device, versions ...parsec.APIVersion) *parsec2.Conn {
 	f.t.Helper()
 	conn, err := f.client.DialAuthenticated(f.ctx, device, versions...)
 	f.ok(err)
@@ -224,7 +225,7 @@ func (f *fixture) connectAs(device *client.Device, versions ...parsec.APIVersion
 }
 
 // connectInvited gives a connection of the pending invitation of CoolOrg.
-func (f *fixture) connectInvited(versions ...parsec.APIVersion) *client.Conn {
+func (f *fixture) connectInvited(versions ...parsec.APIVersion) *parsec2.Conn {
 	f.t.Helper()
 	conn, err := f.client.DialInvited(f.ctx, f.invitation(), versions...)
 	f.ok(err)
@@ -233,7 +234,7 @@ func (f *fixture) connectInvited(versions ...parsec.APIVersion) *client.Conn {
 }
 
 // connectAnonymous gives an anonymous connection of CoolOrg.
-func (f *fixture) connectAnonymous() *client.Conn {
+func (f *fixture) connectAnonymous() *parsec2.Conn {
 	f.t.Helper()
 	conn, err := f.client.DialAnonymous(f.ctx, coolOrg, nil)
 	f.ok(err)
@@ -246,7 +247,7 @@ func (f *fixture) invitation() parsec.InvitationAddress {
 }
 
 // dial gives a connection that has read nothing yet.
-func (f *fixture) dial() *client.Conn {
+func (f *fixture) dial() *parsec2.Conn {
 	f.t.Helper()
 	conn, err := f.client.Dial(f.ctx)
 	f.ok(err)
@@ -255,7 +256,7 @@ func (f *fixture) dial() *client.Conn {
 }
 
 // connectAll gives a connection of every kind and API major, by name.
-func (f *fixture) connectAll(visit func(name string, kind protocol.Kind, api parsec.APIVersion, conn *client.Conn)) {
+func (f *fixture) connectAll(visit func(name string, kind protocol.Kind, api parsec.APIVersion, conn *parsec2.Conn)) {
 	f.t.Helper()
 	for _, api := range []parsec.APIVersion{api1, api2, api3} {
 		visit("authenticated "+api.String(), protocol.Authenticated, api, f.connect("alice@dev1", api))
@@ -276,13 +277,13 @@ func message(command string, fields ...wire.Field) []byte {
 }
 
 // send sends a request and returns at once.
-func (f *fixture) send(conn *client.Conn, command string, fields ...wire.Field) {
+func (f *fixture) send(conn *parsec2.Conn, command string, fields ...wire.Field) {
 	f.t.Helper()
 	f.ok(conn.Send(f.ctx, message(command, fields...)))
 }
 
 // receive gives the next message, decoded.
-func (f *fixture) receive(conn *client.Conn) map[any]any {
+func (f *fixture) receive(conn *parsec2.Conn) map[any]any {
 	f.t.Helper()
 	received, err := conn.Receive(f.ctx)
 	f.ok(err)
@@ -303,7 +304,7 @@ func decodeMap(t testing.TB, message []byte) map[any]any {
 }
 
 // wantPong checks that the connection serves.
-func (f *fixture) wantPong(conn *client.Conn) {
+func (f *fixture) wantPong(conn *parsec2.Conn) {
 	f.t.Helper()
 	reply, err := conn.Ping(f.ctx, &protocol.PingRequest{Ping: "still there"})
 	f.ok(err)
@@ -314,7 +315,7 @@ func (f *fixture) wantPong(conn *client.Conn) {
 
 // wantClosed checks that the server closes the connection with a code, and
 // sends nothing before.
-func (f *fixture) wantClosed(conn *client.Conn, code websocket.StatusCode) {
+func (f *fixture) wantClosed(conn *parsec2.Conn, code websocket.StatusCode) {
 	f.t.Helper()
 	received, err := conn.Receive(f.ctx)
 	if err == nil {

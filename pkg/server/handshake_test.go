@@ -13,7 +13,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -185,7 +185,7 @@ func TestAuthenticatedOrder(t *testing.T) {
 
 func wantResult(t *testing.T, err error, result protocol.HandshakeResult, help string) {
 	t.Helper()
-	var refused *client.HandshakeError
+	var refused *parsec2.HandshakeError
 	if !errors.As(err, &refused) || refused.Result != string(result) || help != "" && refused.Help != help {
 		t.Errorf("%v, want %s %s", err, result, help)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/internal/testkit/vectors"
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/rpc"
@@ -99,7 +99,7 @@ func TestCommandAvailability(t *testing.T) {
 	for _, command := range protocol.Commands() {
 		f.Server.SetHandler(command, func(context.Context) (any, error) { return &protocol.PingReply{Pong: "stub"}, nil })
 	}
-	f.connectAll(func(name string, kind protocol.Kind, api parsec.APIVersion, conn *client.Conn) {
+	f.connectAll(func(name string, kind protocol.Kind, api parsec.APIVersion, conn *parsec2.Conn) {
 		for _, command := range commandNames() {
 			f.send(conn, command)
 			status := f.receive(conn)["status"]
@@ -157,7 +157,7 @@ func TestCommandAvailabilityOverHTTP(t *testing.T) {
 		f.Server.SetHandler(command, func(context.Context) (any, error) { return &protocol.PingReply{Pong: "stub"}, nil })
 	}
 	for _, api := range []parsec.APIVersion{api2, api3} {
-		for kind, rpc := range map[protocol.Kind]*client.RPC{
+		for kind, rpc := range map[protocol.Kind]*parsec2.RPC{
 			protocol.Authenticated: f.client.AuthenticatedRPC(f.device("alice@dev1"), api),
 			protocol.Invited:       f.client.InvitedRPC(f.invitation(), api),
 			protocol.Anonymous:     f.client.AnonymousRPC(coolOrg, api),
@@ -216,7 +216,7 @@ func TestMessageSizes(t *testing.T) {
 		t.Errorf("a long message is answered by %v", reply)
 	}
 	for name, item := range map[string]struct {
-		conn *client.Conn
+		conn *parsec2.Conn
 		size int
 	}{
 		"authenticated": {conn, server.MaxMessageBytes + 1},

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
@@ -133,7 +133,7 @@ func TestPKIEnrollmentInfoOnTheWire(t *testing.T) {
 	}
 	fields()
 	alice := f.connect("alice@dev1")
-	_, creation, err := f.device("alice@dev1").NewUser(client.Person{}, parsec.ProfileStandard, f.now())
+	_, creation, err := f.device("alice@dev1").NewUser(parsec2.Person{}, parsec.ProfileStandard, f.now())
 	f.ok(err)
 	answer := certificate.PKIAnswer{DeviceID: must(parsec.ParseDeviceID("carol@dev1")), Profile: parsec.ProfileStandard}
 	f.must(alice.PKIEnrollmentAccept(f.ctx, &protocol.PKIEnrollmentAcceptRequest{

@@ -14,6 +14,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/parsec2/memory"
@@ -127,7 +128,7 @@ func pipedFixture(t *testing.T, network *pipes, changes ...func(*testkit.Instanc
 		options.Store = func(_ testing.TB, bus *event.Bus) rules.Store { return memory.New(bus) }
 	})...)
 	f.ctx = t.Context() // time passes quickly here
-	f.client = client.New(f.Address, client.Options{Now: f.clock.Now, DialContext: network.dial})
+	f.client = parsec2.New(f.Address, client.Options{Now: f.clock.Now, DialContext: network.dial})
 	t.Cleanup(f.client.Close)
 	return f
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/rpc"
@@ -28,9 +28,9 @@ func (f *fixture) refusedUpgrade(address string) bool {
 // Anonymous and invited connections count until they end, authenticated ones do
 // not.
 func TestStrangersCountUntilTheyEnd(t *testing.T) {
-	for name, connect := range map[string]func(f *fixture) *client.Conn{
+	for name, connect := range map[string]func(f *fixture) *parsec2.Conn{
 		"anonymous": (*fixture).connectAnonymous,
-		"invited":   func(f *fixture) *client.Conn { return f.connectInvited() },
+		"invited":   func(f *fixture) *parsec2.Conn { return f.connectInvited() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.MaxUnauthenticatedPerAddress = 2 })
@@ -232,7 +232,7 @@ func TestStrangersAreLimited(t *testing.T) {
 			for _, command := range []*rpc.Form{protocol.UserClaim.Form, protocol.DeviceClaim.Form, protocol.OrganizationBootstrapV1.Form} {
 				f.Server.SetHandler(command, answer)
 			}
-			conns := []*client.Conn{f.connectAnonymous(), f.connectAnonymous()}
+			conns := []*parsec2.Conn{f.connectAnonymous(), f.connectAnonymous()}
 			want := func(i int, status string) {
 				t.Helper()
 				conn := conns[i%len(conns)]

@@ -8,15 +8,15 @@ import (
 	"io"
 	"os"
 
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/wire"
 )
 
 // maxDeviceFile bounds a file of keys, in bytes; it has a few hundred.
 const maxDeviceFile = 64 << 10
 
-// LoadDevice reads what client.Device.Save wrote.
-func LoadDevice(path string) (*client.Device, error) {
+// LoadDevice reads what Device.Save of the client wrote.
+func LoadDevice(path string) (*parsec2.Device, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("load device: %w", err)
@@ -33,15 +33,15 @@ func LoadDevice(path string) (*client.Device, error) {
 	return device, nil
 }
 
-func decodeDevice(content []byte) (*client.Device, error) {
+func decodeDevice(content []byte) (*parsec2.Device, error) {
 	if err := wire.Scan(content); err != nil {
 		return nil, err
 	}
-	var file client.DeviceFile
+	var file parsec2.DeviceFile
 	if err := wire.Unmarshal(content, &file); err != nil {
 		return nil, err
 	}
-	if file.Type != client.DeviceFileType {
+	if file.Type != parsec2.DeviceFileType {
 		return nil, errors.New("not the keys of a device")
 	}
 	if len(file.SigningKey) != ed25519.SeedSize {
@@ -51,7 +51,7 @@ func decodeDevice(content []byte) (*client.Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("private key: %w", err)
 	}
-	return &client.Device{
+	return &parsec2.Device{
 		Organization:  file.Organization,
 		ID:            file.ID,
 		Label:         file.Label,

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/wire"
 )
@@ -15,7 +15,7 @@ func encodedDevice(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	device, _, err := client.NewOrganization(address, client.Person{}, 0)
+	device, _, err := parsec2.NewOrganization(address, parsec2.Person{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,13 +27,13 @@ func encodedDevice(t testing.TB) []byte {
 }
 
 func TestDeviceFileMalformed(t *testing.T) {
-	for name, change := range map[string]func(file *client.DeviceFile){
-		"another type":      func(file *client.DeviceFile) { file.Type = "keys" },
-		"no organization":   func(file *client.DeviceFile) { file.Organization = parsec.OrganizationID{} },
-		"short signing key": func(file *client.DeviceFile) { file.SigningKey = file.SigningKey[1:] },
-		"short private key": func(file *client.DeviceFile) { file.PrivateKey = nil },
+	for name, change := range map[string]func(file *parsec2.DeviceFile){
+		"another type":      func(file *parsec2.DeviceFile) { file.Type = "keys" },
+		"no organization":   func(file *parsec2.DeviceFile) { file.Organization = parsec.OrganizationID{} },
+		"short signing key": func(file *parsec2.DeviceFile) { file.SigningKey = file.SigningKey[1:] },
+		"short private key": func(file *parsec2.DeviceFile) { file.PrivateKey = nil },
 	} {
-		var file client.DeviceFile
+		var file parsec2.DeviceFile
 		if err := wire.Unmarshal(encodedDevice(t), &file); err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"crypto/x509"
 	"fmt"
 
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
@@ -88,7 +88,7 @@ func NewEnrollment(organization parsec.OrganizationID, identity Identity, email 
 // enrollment, and returns the request by which d, of an ADMIN, accepts it as
 // person. The label is the one requested unless person has another. now is the
 // date of the certificates.
-func AcceptEnrollment(d *client.Device, item protocol.PKIEnrollmentItem, identity Identity, person client.Person, profile parsec.UserProfile, now parsec.DateTime) (*protocol.PKIEnrollmentAcceptRequest, error) {
+func AcceptEnrollment(d *parsec2.Device, item protocol.PKIEnrollmentItem, identity Identity, person parsec2.Person, profile parsec.UserProfile, now parsec.DateTime) (*protocol.PKIEnrollmentAcceptRequest, error) {
 	if _, err := verifyPayload(item.SubmitterDERX509Certificate, item.SubmitPayload, item.SubmitPayloadSignature); err != nil {
 		return nil, fmt.Errorf("verify the enrollment: %w", err)
 	}
@@ -97,12 +97,12 @@ func AcceptEnrollment(d *client.Device, item protocol.PKIEnrollmentItem, identit
 		return nil, err
 	}
 	if person.ID == (parsec.DeviceID{}) {
-		person.ID = client.RandomDeviceID()
+		person.ID = parsec2.RandomDeviceID()
 	}
 	if person.Label == (parsec.DeviceLabel{}) {
 		person.Label = submitted.RequestedDeviceLabel
 	}
-	creation, err := client.CertifyUser(certificate.User{
+	creation, err := parsec2.CertifyUser(certificate.User{
 		Author: d.ID, Timestamp: now, UserID: person.ID.User(),
 		HumanHandle: person.HumanHandle, PublicKey: submitted.PublicKey, Profile: profile,
 	}, certificate.Device{
@@ -130,7 +130,7 @@ func AcceptEnrollment(d *client.Device, item protocol.PKIEnrollmentItem, identit
 // Device verifies that the owner of the certificate signed the acceptance, and
 // returns the device that the submitter now has and that certificate. Whether
 // to trust its owner is up to the caller.
-func (e *Enrollment) Device(info *protocol.PKIEnrollmentInfoReply) (*client.Device, *x509.Certificate, error) {
+func (e *Enrollment) Device(info *protocol.PKIEnrollmentInfoReply) (*parsec2.Device, *x509.Certificate, error) {
 	if info.EnrollmentStatus != parsec.PKIEnrollmentAccepted {
 		return nil, nil, fmt.Errorf("the enrollment is %s", info.EnrollmentStatus)
 	}
@@ -142,7 +142,7 @@ func (e *Enrollment) Device(info *protocol.PKIEnrollmentInfoReply) (*client.Devi
 	if err != nil {
 		return nil, nil, err
 	}
-	return &client.Device{
+	return &parsec2.Device{
 		Organization: e.Organization, ID: answer.DeviceID, Label: answer.DeviceLabel, HumanHandle: answer.HumanHandle,
 		Profile: answer.Profile, SigningKey: e.SigningKey, PrivateKey: e.PrivateKey, RootVerifyKey: answer.RootVerifyKey,
 	}, accepter, nil

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit/testclient"
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -33,7 +33,7 @@ func TestEnrollment(t *testing.T) {
 	submitter := identity(t, must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)))
 	accepter := identity(t, must(rsa.GenerateKey(rand.Reader, 2048)))
 	address := must(parsec.ParseBootstrapAddress("parsec://localhost/CoolOrg?action=bootstrap_organization"))
-	administrator, _, err := client.NewOrganization(address, client.Person{}, reference)
+	administrator, _, err := parsec2.NewOrganization(address, parsec2.Person{}, reference)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestEnrollment(t *testing.T) {
 		SubmitPayloadSignature: request.SubmitPayloadSignature, SubmitterDERX509Certificate: request.SubmitterDERX509Certificate,
 	}
 	accept := func(item protocol.PKIEnrollmentItem) (*protocol.PKIEnrollmentAcceptRequest, error) {
-		return testclient.AcceptEnrollment(administrator, item, accepter, client.Person{}, parsec.ProfileOutsider, reference)
+		return testclient.AcceptEnrollment(administrator, item, accepter, parsec2.Person{}, parsec.ProfileOutsider, reference)
 	}
 	forged := item
 	forged.SubmitterDERX509Certificate = accepter.Certificate.Raw

@@ -12,7 +12,7 @@ import (
 	"errors"
 	"fmt"
 
-	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -37,7 +37,7 @@ type Tunnel struct {
 // Greet meets the claimer of an invitation, from step 1 to 3b of
 // docs/protocol/invite.md §4. confirm is called between 3a and 3b, to compare
 // the claimer's code; its error ends the meeting.
-func Greet(ctx context.Context, c client.Commands, token parsec.InvitationToken, confirm func(Codes) error) (*Tunnel, error) {
+func Greet(ctx context.Context, c parsec2.Commands, token parsec.InvitationToken, confirm func(Codes) error) (*Tunnel, error) {
 	private, nonce, err := newMeeting()
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func Greet(ctx context.Context, c client.Commands, token parsec.InvitationToken,
 // zero greeter is the only one, as for clients below API 2.9 and 3.3. confirm
 // is called before 3a, to compare the greeter's code; its error ends the
 // meeting.
-func Claim(ctx context.Context, c client.Commands, greeter parsec.UserID, confirm func(Codes) error) (*Tunnel, error) {
+func Claim(ctx context.Context, c parsec2.Commands, greeter parsec.UserID, confirm func(Codes) error) (*Tunnel, error) {
 	to := protocol.ClaimerRequest{GreeterUserID: greeter}
 	private, nonce, err := newMeeting()
 	if err != nil {

@@ -1,4 +1,4 @@
-package client
+package parsec2
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 )
 
@@ -35,12 +36,12 @@ type Conn struct {
 // Dial upgrades to a WebSocket without any handshake. The connection can only
 // Send and Receive; DialAuthenticated and the like do all.
 //
-// An answer that is not an upgrade is an *HTTPError.
+// An answer that is not an upgrade is an *client.HTTPError.
 //
 //nolint:bodyclose // the library replaces the body of its response
 func (c *Client) Dial(ctx context.Context) (*Conn, error) {
-	socket, response, err := websocket.Dial(ctx, c.address.HTTPOrigin()+"/ws", &websocket.DialOptions{
-		HTTPClient:      c.http,
+	socket, response, err := websocket.Dial(ctx, c.Address().HTTPOrigin()+"/ws", &websocket.DialOptions{
+		HTTPClient:      c.HTTP(),
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
@@ -48,11 +49,11 @@ func (c *Client) Dial(ctx context.Context) (*Conn, error) {
 			return nil, ctx.Err()
 		}
 		if response != nil && response.StatusCode != http.StatusSwitchingProtocols {
-			return nil, httpError(response)
+			return nil, client.NewHTTPError(response)
 		}
-		return nil, fmt.Errorf("connect to %s: %w", c.address, withoutURL(err))
+		return nil, fmt.Errorf("connect to %s: %w", c.Address(), client.WithoutURL(err))
 	}
-	socket.SetReadLimit(maxMessageBytes)
+	socket.SetReadLimit(client.MaxMessageBytes)
 	readContext, cancel := context.WithCancel(context.Background())
 	conn := &Conn{
 		socket:   socket,
@@ -205,7 +206,7 @@ func (c *Conn) read(ctx context.Context) {
 			_, err = buffer.ReadFrom(reader)
 		}
 		if err == nil && kind != websocket.MessageBinary {
-			err = fmt.Errorf("%w: text message", ErrProtocol)
+			err = fmt.Errorf("%w: text message", client.ErrProtocol)
 		}
 		if err != nil {
 			c.end(err)
@@ -221,7 +222,7 @@ func (c *Conn) read(ctx context.Context) {
 }
 
 func (c *Conn) end(err error) {
-	if !errors.Is(err, ErrProtocol) && websocket.CloseStatus(err) < 0 {
+	if !errors.Is(err, client.ErrProtocol) && websocket.CloseStatus(err) < 0 {
 		err = fmt.Errorf("connection lost: %w", err)
 	}
 	c.err = err

@@ -1,4 +1,4 @@
-package client_test
+package parsec2_test
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
@@ -39,7 +40,7 @@ type rpcVector struct {
 // TestHTTPRequests makes the requests of the vectors that official clients
 // would send.
 func TestHTTPRequests(t *testing.T) {
-	ping := func(rpc *client.RPC) error {
+	ping := func(rpc *parsec2.RPC) error {
 		reply, err := rpc.Ping(t.Context(), &protocol.PingRequest{Ping: "foo"})
 		if err == nil && reply.Pong != "foo" {
 			err = fmt.Errorf("pong %s", reply.Pong)
@@ -50,14 +51,14 @@ func TestHTTPRequests(t *testing.T) {
 	v2, v3 := parsec.APIVersion{Major: 2, Minor: 10}, parsec.APIVersion{Major: 3, Minor: 4}
 	invitation := clearAddress(t, "localhost").InvitationAddress(device.Organization, parsec.InvitationUser,
 		parsec.InvitationToken(must(parsec.ParseUUID("9931e631856b4b268b6605d5096c6e83"))))
-	calls := map[string]func(c *client.Client) error{
-		"authenticated_ok":    func(c *client.Client) error { return ping(c.AuthenticatedRPC(device, v3)) },
-		"authenticated_api_2": func(c *client.Client) error { return ping(c.AuthenticatedRPC(device, v2)) },
-		"anonymous_ok":        func(c *client.Client) error { return ping(c.AnonymousRPC(device.Organization, v3)) },
-		"anonymous_api_2":     func(c *client.Client) error { return ping(c.AnonymousRPC(device.Organization, v2)) },
-		"invited_ok":          func(c *client.Client) error { return ping(c.InvitedRPC(invitation, v3)) },
-		"invited_api_2":       func(c *client.Client) error { return ping(c.InvitedRPC(invitation, v2)) },
-		"events_ok": func(c *client.Client) error {
+	calls := map[string]func(c *parsec2.Client) error{
+		"authenticated_ok":    func(c *parsec2.Client) error { return ping(c.AuthenticatedRPC(device, v3)) },
+		"authenticated_api_2": func(c *parsec2.Client) error { return ping(c.AuthenticatedRPC(device, v2)) },
+		"anonymous_ok":        func(c *parsec2.Client) error { return ping(c.AnonymousRPC(device.Organization, v3)) },
+		"anonymous_api_2":     func(c *parsec2.Client) error { return ping(c.AnonymousRPC(device.Organization, v2)) },
+		"invited_ok":          func(c *parsec2.Client) error { return ping(c.InvitedRPC(invitation, v3)) },
+		"invited_api_2":       func(c *parsec2.Client) error { return ping(c.InvitedRPC(invitation, v2)) },
+		"events_ok": func(c *parsec2.Client) error {
 			stream, err := c.AuthenticatedRPC(device, v3).ServerSentEvents(t.Context())
 			if err != nil {
 				return err

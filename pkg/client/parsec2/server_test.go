@@ -1,4 +1,4 @@
-package client_test
+package parsec2_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"parsec-server/internal/testkit/msgpack"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/wire"
 )
@@ -26,11 +27,11 @@ func atReference() parsec.DateTime { return reference }
 
 // serve runs a server for the test and gives its client, at the reference
 // instant.
-func serve(t *testing.T, handler http.Handler) *client.Client {
+func serve(t *testing.T, handler http.Handler) *parsec2.Client {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	c := client.New(clearAddress(t, strings.TrimPrefix(server.URL, "http://")), client.Options{Now: atReference})
+	c := parsec2.New(clearAddress(t, strings.TrimPrefix(server.URL, "http://")), client.Options{Now: atReference})
 	t.Cleanup(c.Close)
 	return c
 }
@@ -143,7 +144,7 @@ func versions(pairs [][2]uint32) []parsec.APIVersion {
 }
 
 // alice is alice@dev1 of CoolOrg, with the keys of the vectors.
-func alice(t testing.TB) *client.Device {
+func alice(t testing.TB) *parsec2.Device {
 	t.Helper()
 	keys := vectors.Load[struct {
 		Ed25519 map[string]struct {
@@ -151,7 +152,7 @@ func alice(t testing.TB) *client.Device {
 			VerifyKey []byte `json:"verify_key"`
 		} `json:"ed25519"`
 	}](t, "keys.json")
-	return &client.Device{
+	return &parsec2.Device{
 		Organization:  must(parsec.ParseOrganizationID("CoolOrg")),
 		ID:            must(parsec.ParseDeviceID("alice@dev1")),
 		Profile:       parsec.ProfileAdmin,

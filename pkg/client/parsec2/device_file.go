@@ -1,4 +1,4 @@
-package client
+package parsec2
 
 import (
 	"errors"

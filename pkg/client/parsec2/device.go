@@ -1,4 +1,4 @@
-package client
+package parsec2
 
 import (
 	"crypto/ecdh"
@@ -189,7 +189,7 @@ func newSigningKey() ed25519.PrivateKey {
 func RandomDeviceID() parsec.DeviceID {
 	id, err := parsec.ParseDeviceID(parsec.NewUUID().Hex() + "@" + parsec.NewUUID().Hex())
 	if err != nil {
-		panic("client: hexadecimal digits are no device id: " + err.Error())
+		panic("parsec2: hexadecimal digits are no device id: " + err.Error())
 	}
 	return id
 }

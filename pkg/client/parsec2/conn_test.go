@@ -1,4 +1,4 @@
-package client_test
+package parsec2_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
@@ -26,7 +27,7 @@ func echo(ctx context.Context, peer *websocket.Conn) {
 	}
 }
 
-func dial(t *testing.T, script func(ctx context.Context, peer *websocket.Conn)) *client.Conn {
+func dial(t *testing.T, script func(ctx context.Context, peer *websocket.Conn)) *parsec2.Conn {
 	t.Helper()
 	c := serve(t, scripted(t, func(ctx context.Context, peer *websocket.Conn) {
 		welcome(ctx, peer, t)

@@ -1,4 +1,4 @@
-package client_test
+package parsec2_test
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
@@ -19,12 +20,12 @@ func (f transportFunc) RoundTrip(_ context.Context, request []byte) ([]byte, err
 	return f(request)
 }
 
-func replying(fields map[string]any) client.Transport {
+func replying(fields map[string]any) parsec2.Transport {
 	return transportFunc(func([]byte) ([]byte, error) { return wire.Marshal(fields) })
 }
 
-func ping(ctx context.Context, transport client.Transport) (*protocol.PingReply, error) {
-	return client.Call(ctx, transport, protocol.Ping, &protocol.PingRequest{Ping: "x"})
+func ping(ctx context.Context, transport parsec2.Transport) (*protocol.PingReply, error) {
+	return parsec2.Call(ctx, transport, protocol.Ping, &protocol.PingRequest{Ping: "x"})
 }
 
 func TestRefusals(t *testing.T) {

@@ -1,10 +1,11 @@
-package client
+package parsec2
 
 import (
 	"context"
 	"errors"
 	"fmt"
 
+	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
@@ -29,7 +30,7 @@ func call[Reply any](ctx context.Context, transport Transport, command string, r
 	}
 	reply := new(Reply)
 	if err := wire.Unmarshal(message, reply); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrProtocol, command, err)
+		return nil, fmt.Errorf("%w: %s: %w", client.ErrProtocol, command, err)
 	}
 	return reply, nil
 }
@@ -48,7 +49,7 @@ func roundTrip(ctx context.Context, transport Transport, command string, request
 		if _, refused := errors.AsType[*protocol.Refusal](err); refused {
 			return nil, err
 		}
-		return nil, fmt.Errorf("%w: %s: %w", ErrProtocol, command, err)
+		return nil, fmt.Errorf("%w: %s: %w", client.ErrProtocol, command, err)
 	}
 	return reply, nil
 }

@@ -1,4 +1,4 @@
-package client_test
+package parsec2_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/wire"
 )
@@ -33,7 +34,7 @@ func TestNegotiation(t *testing.T) {
 		conn, err := c.DialAuthenticated(t.Context(), device, versions(item.Client)...)
 		answer := <-answers
 		if item.Settled == nil {
-			if _, ok := errors.AsType[*client.VersionError](err); !ok || answer != nil {
+			if _, ok := errors.AsType[*parsec2.VersionError](err); !ok || answer != nil {
 				t.Errorf("%v with %v: error %v, answer %v", item.Client, item.Server, err, answer)
 			}
 			continue
@@ -54,7 +55,7 @@ func TestNegotiation(t *testing.T) {
 
 // answerForm names the form of an answer whose signature and challenge are
 // right.
-func answerForm(t *testing.T, device *client.Device, challenge, answer []byte) string {
+func answerForm(t *testing.T, device *parsec2.Device, challenge, answer []byte) string {
 	t.Helper()
 	signature, signed := answer[:ed25519.SignatureSize], answer[ed25519.SignatureSize:]
 	if !device.VerifyKey().Verify(signed, signature) {
@@ -105,7 +106,7 @@ func TestAnswers(t *testing.T) {
 }
 
 // dialAs connects in the way that gives the decoded answer.
-func dialAs(t *testing.T, c *client.Client, answer map[any]any, version parsec.APIVersion) (*client.Conn, error) {
+func dialAs(t *testing.T, c *parsec2.Client, answer map[any]any, version parsec.APIVersion) (*parsec2.Conn, error) {
 	t.Helper()
 	device := alice(t)
 	switch answer["type"] {
@@ -137,8 +138,8 @@ func TestHandshakeRefused(t *testing.T) {
 		_ = peer.Write(ctx, websocket.MessageBinary, data.ServerFrames["result_bad_identity"].Frame)
 	}))
 	_, err := c.DialAuthenticated(t.Context(), alice(t))
-	refusal, ok := errors.AsType[*client.HandshakeError](err)
-	if !ok || *refusal != (client.HandshakeError{Result: "bad_identity", Help: "Invalid handshake information"}) {
+	refusal, ok := errors.AsType[*parsec2.HandshakeError](err)
+	if !ok || *refusal != (parsec2.HandshakeError{Result: "bad_identity", Help: "Invalid handshake information"}) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -199,7 +200,7 @@ func TestClocks(t *testing.T) {
 		if err == nil {
 			conn.CloseNow()
 		}
-		_, clock := errors.AsType[*client.ClockError](err)
+		_, clock := errors.AsType[*parsec2.ClockError](err)
 		if clock == item.answers || !clock && err != nil {
 			t.Errorf("server %s ahead, API %s: error %v", item.ahead, item.version, err)
 		}
@@ -220,7 +221,7 @@ func TestDialRefusedBeforeUpgrade(t *testing.T) {
 }
 
 func TestDialWrongMajor(t *testing.T) {
-	c := client.New(clearAddress(t, "localhost:1"), client.Options{})
+	c := parsec2.New(clearAddress(t, "localhost:1"), client.Options{})
 	device := alice(t)
 	if _, err := c.DialAnonymous(t.Context(), device.Organization, nil, parsec.APIVersion{Major: 3}); err == nil {
 		t.Error("anonymous in API 3")

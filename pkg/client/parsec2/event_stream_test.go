@@ -1,4 +1,4 @@
-package client_test
+package parsec2_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
@@ -57,13 +58,13 @@ func (n *network) DialContext(ctx context.Context, _, _ string) (net.Conn, error
 
 // inBubble runs test with a client of a server of handler, in the time of
 // synctest.
-func inBubble(t *testing.T, handler func(t *testing.T) http.Handler, test func(t *testing.T, c *client.Client)) {
+func inBubble(t *testing.T, handler func(t *testing.T) http.Handler, test func(t *testing.T, c *parsec2.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		link := &network{conns: make(chan net.Conn), closed: make(chan struct{})}
 		server := &http.Server{Handler: handler(t)}
 		go func() { _ = server.Serve(link) }()
-		c := client.New(clearAddress(t, "server.test"), client.Options{DialContext: link.DialContext, Now: atReference})
+		c := parsec2.New(clearAddress(t, "server.test"), client.Options{DialContext: link.DialContext, Now: atReference})
 		test(t, c)
 		c.Close()
 		if err := server.Close(); err != nil {
@@ -122,13 +123,13 @@ func TestEvents(t *testing.T) {
 			receive(ctx, peer)
 			receive(ctx, peer) // until the client leaves
 		})
-	}, func(t *testing.T, c *client.Client) {
+	}, func(t *testing.T, c *parsec2.Client) {
 		stream, err := c.Events(t.Context(), alice(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, want := range events {
-			if got := <-stream.Notifications(); !reflect.DeepEqual(got, client.Notification{Event: want}) {
+			if got := <-stream.Notifications(); !reflect.DeepEqual(got, parsec2.Notification{Event: want}) {
 				t.Errorf("event %#v, want %#v", got.Event, want)
 			}
 		}
@@ -160,7 +161,7 @@ func TestEventsReconnect(t *testing.T) {
 			}
 			webSocket.ServeHTTP(w, r)
 		})
-	}, func(t *testing.T, c *client.Client) {
+	}, func(t *testing.T, c *parsec2.Client) {
 		start := time.Now()
 		stream, err := c.Events(t.Context(), alice(t))
 		if err != nil {
@@ -193,7 +194,7 @@ func TestEventsRefusedHandshakeIsFinal(t *testing.T) {
 			receive(ctx, peer)
 			send(ctx, peer, wire.Field{Key: "handshake", Value: "result"}, wire.Field{Key: "result", Value: "revoked_device"})
 		})
-	}, func(t *testing.T, c *client.Client) {
+	}, func(t *testing.T, c *parsec2.Client) {
 		stream, err := c.Events(t.Context(), alice(t))
 		if err != nil {
 			t.Fatal(err)
@@ -201,7 +202,7 @@ func TestEventsRefusedHandshakeIsFinal(t *testing.T) {
 		if got, open := <-stream.Notifications(); open {
 			t.Errorf("notification %v", got)
 		}
-		if refusal, ok := errors.AsType[*client.HandshakeError](stream.Err()); !ok || refusal.Result != "revoked_device" {
+		if refusal, ok := errors.AsType[*parsec2.HandshakeError](stream.Err()); !ok || refusal.Result != "revoked_device" {
 			t.Errorf("error %v", stream.Err())
 		}
 	})
@@ -214,9 +215,9 @@ func TestEventsFirstHandshakeRefused(t *testing.T) {
 			receive(ctx, peer)
 			send(ctx, peer, wire.Field{Key: "handshake", Value: "result"}, wire.Field{Key: "result", Value: "bad_identity"})
 		})
-	}, func(t *testing.T, c *client.Client) {
+	}, func(t *testing.T, c *parsec2.Client) {
 		_, err := c.Events(t.Context(), alice(t))
-		if _, ok := errors.AsType[*client.HandshakeError](err); !ok {
+		if _, ok := errors.AsType[*parsec2.HandshakeError](err); !ok {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -230,7 +231,7 @@ func TestEventsUnknownEventIsFinal(t *testing.T) {
 			send(ctx, peer, wire.Field{Key: "status", Value: "ok"}, wire.Field{Key: "event", Value: "of.the_future"})
 			receive(ctx, peer)
 		})
-	}, func(t *testing.T, c *client.Client) {
+	}, func(t *testing.T, c *parsec2.Client) {
 		stream, err := c.Events(t.Context(), alice(t))
 		if err != nil {
 			t.Fatal(err)
@@ -274,7 +275,7 @@ func TestEventsProbe(t *testing.T) {
 				t.Errorf("%d probes", received)
 			}
 		})
-	}, func(t *testing.T, c *client.Client) {
+	}, func(t *testing.T, c *parsec2.Client) {
 		start := time.Now()
 		stream, err := c.Events(t.Context(), alice(t))
 		if err != nil {
@@ -299,7 +300,7 @@ func TestEventsEndWithTheContext(t *testing.T) {
 			receive(ctx, peer)
 			receive(ctx, peer)
 		})
-	}, func(t *testing.T, c *client.Client) {
+	}, func(t *testing.T, c *parsec2.Client) {
 		ctx, cancel := context.WithCancel(t.Context())
 		stream, err := c.Events(ctx, alice(t))
 		if err != nil {

@@ -1,4 +1,4 @@
-package client
+package parsec2
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -69,7 +70,7 @@ func (c *Client) Bootstrap(ctx context.Context, organization parsec.Organization
 }
 
 func knowsNoBootstrap(err error) bool {
-	if failure, ok := errors.AsType[*HTTPError](err); ok {
+	if failure, ok := errors.AsType[*client.HTTPError](err); ok {
 		return failure.Status == http.StatusNotFound
 	}
 	return errors.Is(err, protocol.Refuse(protocol.StatusUnknownCommand, ""))

@@ -1,4 +1,4 @@
-package client_test
+package parsec2_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
@@ -24,16 +25,16 @@ func bootstrapAddress(t testing.TB) parsec.BootstrapAddress {
 	return must(parsec.ParseBootstrapAddress("parsec://localhost/CoolOrg?action=bootstrap_organization&token=t0ken"))
 }
 
-func alicePerson() client.Person {
-	return client.Person{
+func alicePerson() parsec2.Person {
+	return parsec2.Person{
 		Label:       must(parsec.ParseDeviceLabel("Laptop")),
 		HumanHandle: must(parsec.ParseHumanHandle("alice@example.com", "Alice")),
 	}
 }
 
-func founded(t testing.TB) (*client.Device, *protocol.OrganizationBootstrapRequest) {
+func founded(t testing.TB) (*parsec2.Device, *protocol.OrganizationBootstrapRequest) {
 	t.Helper()
-	device, request, err := client.NewOrganization(bootstrapAddress(t), alicePerson(), reference)
+	device, request, err := parsec2.NewOrganization(bootstrapAddress(t), alicePerson(), reference)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func TestNewOrganization(t *testing.T) {
 		UserCertificate: request.UserCertificate, RedactedUserCertificate: request.RedactedUserCertificate,
 		DeviceCertificate: request.DeviceCertificate, RedactedDeviceCertificate: request.RedactedDeviceCertificate,
 	})
-	v1 := client.OrganizationBootstrapV1(request)
+	v1 := parsec2.OrganizationBootstrapV1(request)
 	if !reflect.DeepEqual(v1, &protocol.OrganizationBootstrapV1Request{
 		BootstrapToken: "t0ken", RootVerifyKey: device.RootVerifyKey,
 		UserCertificate: request.UserCertificate, RedactedUserCertificate: request.RedactedUserCertificate,
@@ -64,7 +65,7 @@ func TestNewOrganization(t *testing.T) {
 
 func TestNewUser(t *testing.T) {
 	author, _ := founded(t)
-	person := client.Person{
+	person := parsec2.Person{
 		ID:          must(parsec.ParseDeviceID("bob@dev1")),
 		Label:       must(parsec.ParseDeviceLabel("Phone")),
 		HumanHandle: must(parsec.ParseHumanHandle("bob@example.com", "Bob")),
@@ -89,7 +90,7 @@ func TestNewUser(t *testing.T) {
 }
 
 // compareUser loads the certificates of a user made at the reference instant.
-func compareUser(t *testing.T, device *client.Device, author parsec.DeviceID, key parsec.VerifyKey, request *protocol.UserCreateRequest) {
+func compareUser(t *testing.T, device *parsec2.Device, author parsec.DeviceID, key parsec.VerifyKey, request *protocol.UserCreateRequest) {
 	t.Helper()
 	want := certificate.User{
 		Author: author, Timestamp: reference, UserID: device.ID.User(),
@@ -104,7 +105,7 @@ func compareUser(t *testing.T, device *client.Device, author parsec.DeviceID, ke
 	compareDevice(t, device, author, key, request.DeviceCertificate, request.RedactedDeviceCertificate)
 }
 
-func compareDevice(t *testing.T, device *client.Device, author parsec.DeviceID, key parsec.VerifyKey, full, redacted []byte) {
+func compareDevice(t *testing.T, device *parsec2.Device, author parsec.DeviceID, key parsec.VerifyKey, full, redacted []byte) {
 	t.Helper()
 	want := certificate.Device{
 		Author: author, Timestamp: reference, DeviceID: device.ID, DeviceLabel: device.Label, VerifyKey: device.VerifyKey(),
@@ -131,7 +132,7 @@ func TestNewDevice(t *testing.T) {
 		t.Error("a device has its own signing key, and the private key of its user")
 	}
 	compareDevice(t, device, author.ID, author.VerifyKey(), request.DeviceCertificate, request.RedactedDeviceCertificate)
-	v1 := client.DeviceCreateV1(request, []byte("answer"))
+	v1 := parsec2.DeviceCreateV1(request, []byte("answer"))
 	if string(v1.DeviceCertificate) != string(request.DeviceCertificate) || string(v1.EncryptedAnswer) != "answer" {
 		t.Errorf("form of API 1 %+v", v1)
 	}
@@ -204,7 +205,7 @@ func TestDeviceFile(t *testing.T) {
 
 func TestDeviceWithoutNamesInFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
-	device, _, err := client.NewOrganization(bootstrapAddress(t), client.Person{}, reference)
+	device, _, err := parsec2.NewOrganization(bootstrapAddress(t), parsec2.Person{}, reference)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +219,7 @@ func TestDeviceWithoutNamesInFile(t *testing.T) {
 
 // bootstrapServer answers HTTP with status, or refuses with refusal, and takes
 // the bootstrap over WebSocket.
-func bootstrapServer(t *testing.T, status int, refusal string, taken *string) *client.Client {
+func bootstrapServer(t *testing.T, status int, refusal string, taken *string) *parsec2.Client {
 	webSocket := scripted(t, func(ctx context.Context, peer *websocket.Conn) {
 		welcome(ctx, peer, t)
 		*taken, _ = receive(ctx, peer)["cmd"].(string)

@@ -22,6 +22,7 @@ import (
 
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -62,7 +63,7 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	u := &user{client: client.New(server, client.Options{}), device: device, out: out}
+	u := &user{client: parsec2.New(server, client.Options{}), device: device, out: out}
 	defer u.end()
 	if arguments[0] == "write" {
 		return u.write(ctx, *notes, *count)
@@ -80,10 +81,10 @@ type note struct {
 
 // user is a device that connects again whenever its connection is lost.
 type user struct {
-	client *client.Client
-	device *client.Device
+	client *parsec2.Client
+	device *parsec2.Device
 	out    io.Writer
-	conn   *client.Conn
+	conn   *parsec2.Conn
 	lost   int
 }
 
@@ -96,7 +97,7 @@ func (u *user) end() {
 
 // do sends a command until it is answered. done is a status that says that an
 // earlier attempt, whose answer was lost, has succeeded.
-func (u *user) do(ctx context.Context, done protocol.Status, send func(context.Context, *client.Conn) error) error {
+func (u *user) do(ctx context.Context, done protocol.Status, send func(context.Context, *parsec2.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for again := false; ; again = true {
@@ -120,7 +121,7 @@ func (u *user) do(ctx context.Context, done protocol.Status, send func(context.C
 	}
 }
 
-func (u *user) attempt(ctx context.Context, send func(context.Context, *client.Conn) error) (err error) {
+func (u *user) attempt(ctx context.Context, send func(context.Context, *parsec2.Conn) error) (err error) {
 	if u.conn == nil {
 		if u.conn, err = u.client.DialAuthenticated(ctx, u.device); err != nil {
 			return err
@@ -141,7 +142,7 @@ func (u *user) write(ctx context.Context, notes string, count int) (err error) {
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	realm := parsec.RealmID(parsec.NewUUID())
-	err = u.do(ctx, protocol.StatusAlreadyExists, func(ctx context.Context, conn *client.Conn) error {
+	err = u.do(ctx, protocol.StatusAlreadyExists, func(ctx context.Context, conn *parsec2.Conn) error {
 		request, err := u.device.NewRealm(realm, now())
 		if err == nil {
 			_, err = conn.RealmCreate(ctx, request)
@@ -167,14 +168,14 @@ func (u *user) writeFile(ctx context.Context, realm parsec.RealmID) (note, error
 	}
 	written := note{parsec.NewUUID(), parsec.NewUUID(), digest(block), digest(manifest)}
 	vlob := parsec.VlobID(written.Vlob)
-	err := u.do(ctx, protocol.StatusAlreadyExists, func(ctx context.Context, conn *client.Conn) error {
+	err := u.do(ctx, protocol.StatusAlreadyExists, func(ctx context.Context, conn *parsec2.Conn) error {
 		_, err := conn.VlobCreate(ctx, &protocol.VlobCreateRequest{
 			RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Blob: draft,
 		})
 		return err
 	})
 	if err == nil {
-		err = u.do(ctx, protocol.StatusAlreadyExists, func(ctx context.Context, conn *client.Conn) error {
+		err = u.do(ctx, protocol.StatusAlreadyExists, func(ctx context.Context, conn *parsec2.Conn) error {
 			_, err := conn.BlockCreate(ctx, &protocol.BlockCreateRequest{
 				BlockID: parsec.BlockID(written.Block), RealmID: realm, Block: block,
 			})
@@ -182,7 +183,7 @@ func (u *user) writeFile(ctx context.Context, realm parsec.RealmID) (note, error
 		})
 	}
 	if err == nil {
-		err = u.do(ctx, protocol.StatusBadVersion, func(ctx context.Context, conn *client.Conn) error {
+		err = u.do(ctx, protocol.StatusBadVersion, func(ctx context.Context, conn *parsec2.Conn) error {
 			_, err := conn.VlobUpdate(ctx, &protocol.VlobUpdateRequest{
 				EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Version: 2, Blob: manifest,
 			})
@@ -204,7 +205,7 @@ func (u *user) read(ctx context.Context, notes string) error {
 		if err := json.Unmarshal(lines.Bytes(), &written); err != nil {
 			return err
 		}
-		err := u.do(ctx, "", func(ctx context.Context, conn *client.Conn) error {
+		err := u.do(ctx, "", func(ctx context.Context, conn *parsec2.Conn) error {
 			block, err := conn.BlockRead(ctx, &protocol.BlockReadRequest{BlockID: parsec.BlockID(written.Block)})
 			if err != nil {
 				return err

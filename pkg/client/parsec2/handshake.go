@@ -1,4 +1,4 @@
-package client
+package parsec2
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/rpc"
@@ -200,7 +201,7 @@ func (c *Client) shakeHands(ctx context.Context, conn *Conn, versions []parsec.A
 		return &VersionError{Client: versions, Server: challenge.Versions}
 	}
 	if parsec.BadTimestamps.In(conn.client) {
-		if err := checkClock(c.now(), &challenge); err != nil {
+		if err := checkClock(c.Now(), &challenge); err != nil {
 			return err
 		}
 	}
@@ -242,7 +243,7 @@ func receiveFrame(ctx context.Context, conn *Conn, frame any, step *string, want
 		err = errors.New("it is " + *step)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: handshake %s: %w", ErrProtocol, want, err)
+		return fmt.Errorf("%w: handshake %s: %w", client.ErrProtocol, want, err)
 	}
 	return nil
 }

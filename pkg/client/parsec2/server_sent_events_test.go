@@ -1,4 +1,4 @@
-package client
+package parsec2
 
 import (
 	"encoding/base64"
@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
 
 func streamOf(text string) *ServerSentEvents {
-	return newServerSentEvents(io.NopCloser(strings.NewReader(text)))
+	return &ServerSentEvents{client.NewServerSentEvents(io.NopCloser(strings.NewReader(text)))}
 }
 
 func eventText(t testing.TB, fields map[string]any) string {
@@ -49,9 +50,9 @@ func TestServerSentEventsMalformed(t *testing.T) {
 		"unknown event": eventText(t, map[string]any{"status": "ok", "event": "x"}),
 		"no field":      eventText(t, map[string]any{"status": "ok", "event": "pinged"}),
 		"refusal":       eventText(t, map[string]any{"status": "no_events"}),
-		"too long":      "data:" + strings.Repeat("A", maxStreamLine) + "\n\n",
+		"too long":      "data:" + strings.Repeat("A", client.MaxStreamLine) + "\n\n",
 	} {
-		if event, err := streamOf(text).Next(); !errors.Is(err, ErrProtocol) {
+		if event, err := streamOf(text).Next(); !errors.Is(err, client.ErrProtocol) {
 			t.Errorf("%s: event %v, error %v", name, event, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package client
+package parsec2
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
@@ -121,7 +122,7 @@ func (s *EventStream) listen(ctx context.Context, conn *Conn) error {
 			return err
 		}
 		if err := checkReply(reply); err != nil {
-			return fmt.Errorf("%w: events_listen: %w", ErrProtocol, err)
+			return fmt.Errorf("%w: events_listen: %w", client.ErrProtocol, err)
 		}
 		event, err := decodeEvent(reply)
 		if err != nil {
@@ -171,7 +172,7 @@ func (s *EventStream) attempt(ctx context.Context) (*Conn, error) {
 
 // isFinal tells whether another attempt would end the same way.
 func isFinal(err error) bool {
-	if errors.Is(err, ErrProtocol) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, client.ErrProtocol) || errors.Is(err, context.Canceled) {
 		return true
 	}
 	_, handshake := errors.AsType[*HandshakeError](err)
