@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"sync"
 )
 
 // Field is a key of a reply map and its value, of any type that Append takes.
@@ -19,7 +18,7 @@ type Field struct {
 // of the last field end the message.
 type Room int
 
-// Marshal is Append to nothing.
+// Marshal returns what Append writes.
 func Marshal(value any) ([]byte, error) { return Append(nil, value) }
 
 // Append writes value after dst, as the package documentation says: struct
@@ -31,8 +30,11 @@ func Marshal(value any) ([]byte, error) { return Append(nil, value) }
 // is one that ScanReply refuses (a text that is not UTF-8, something over the
 // limits, a date outside years 1 to 9999). There is no limit of items: who
 // encodes a message for a server keeps to those of Scan.
-func Append(dst []byte, value any) ([]byte, error) {
-	out, err := appendAny(dst, value, 0)
+func Append(dst []byte, value any) ([]byte, error) { return Seconds.Append(dst, value) }
+
+// Append is wire.Append in this profile.
+func (p *Profile) Append(dst []byte, value any) ([]byte, error) {
+	out, err := p.appendAny(dst, value, 0)
 	if err != nil {
 		return dst, fmt.Errorf("wire: encode %T: %w", value, err)
 	}
@@ -43,14 +45,19 @@ func Append(dst []byte, value any) ([]byte, error) {
 // tail, which is nil, a struct, or a pointer to one. Errors are those of
 // Append, and a key that is in both.
 func AppendMap(dst []byte, head []Field, tail any) ([]byte, error) {
-	out, err := appendMap(dst, head, tail)
+	return Seconds.AppendMap(dst, head, tail)
+}
+
+// AppendMap is wire.AppendMap in this profile.
+func (p *Profile) AppendMap(dst []byte, head []Field, tail any) ([]byte, error) {
+	out, err := p.appendMap(dst, head, tail)
 	if err != nil {
 		return dst, fmt.Errorf("wire: encode a map ending with %T: %w", tail, err)
 	}
 	return out, nil
 }
 
-func appendMap(dst []byte, head []Field, tail any) ([]byte, error) {
+func (p *Profile) appendMap(dst []byte, head []Field, tail any) ([]byte, error) {
 	v := reflect.ValueOf(tail)
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
@@ -62,7 +69,7 @@ func appendMap(dst []byte, head []Field, tail any) ([]byte, error) {
 			return nil, unsupported(v.Type(), "the end of a map must be a struct")
 		}
 		var err error
-		if last, err = structEncoderOf(v.Type()); err != nil {
+		if last, err = p.structEncoderOf(v.Type()); err != nil {
 			return nil, err
 		}
 		v = addressable(v)
@@ -77,7 +84,7 @@ func appendMap(dst []byte, head []Field, tail any) ([]byte, error) {
 		if dst, err = appendText(dst, f.Key); err != nil {
 			return nil, err
 		}
-		if dst, err = appendAny(dst, f.Value, 1); err != nil {
+		if dst, err = p.appendAny(dst, f.Value, 1); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Key, err)
 		}
 	}
@@ -92,7 +99,7 @@ func appendMap(dst []byte, head []Field, tail any) ([]byte, error) {
 type encodeFunc func(dst []byte, v reflect.Value, depth int) ([]byte, error)
 
 // appendAny writes a value whose type is known only now.
-func appendAny(dst []byte, value any, depth int) ([]byte, error) {
+func (p *Profile) appendAny(dst []byte, value any, depth int) ([]byte, error) {
 	switch value := value.(type) {
 	case nil:
 		return append(dst, codeNil), nil
@@ -106,7 +113,7 @@ func appendAny(dst []byte, value any, depth int) ([]byte, error) {
 		return appendRoom(dst, value)
 	}
 	v := reflect.ValueOf(value)
-	encode, err := encoderOf(v.Type())
+	encode, err := p.encoderOf(v.Type())
 	if err != nil {
 		return nil, err
 	}
@@ -123,32 +130,33 @@ func addressable(v reflect.Value) reflect.Value {
 	return place
 }
 
-var encodeFuncs sync.Map // reflect.Type to encodeFunc
-
-func encoderOf(t reflect.Type) (encodeFunc, error) {
-	if known, ok := encodeFuncs.Load(t); ok {
+func (p *Profile) encoderOf(t reflect.Type) (encodeFunc, error) {
+	if known, ok := p.encodes.Load(t); ok {
 		return known.(encodeFunc), nil
 	}
-	encode, err := encoderPlan{}.of(t)
+	encode, err := encoderPlan{p, map[reflect.Type]bool{}}.of(t)
 	if err != nil {
 		return nil, err
 	}
-	encodeFuncs.Store(t, encode)
+	p.encodes.Store(t, encode)
 	return encode, nil
 }
 
-// encoderPlan holds the types being planned, from the root to the current one.
-type encoderPlan map[reflect.Type]bool
+// encoderPlan makes an encodeFunc of a profile.
+type encoderPlan struct {
+	*Profile
+	above map[reflect.Type]bool // the types being planned, from the root to the current one
+}
 
 func (p encoderPlan) of(t reflect.Type) (encodeFunc, error) {
-	if p[t] {
+	if p.above[t] {
 		return nil, unsupported(t, "it is recursive")
 	}
-	p[t] = true
-	defer delete(p, t)
+	p.above[t] = true
+	defer delete(p.above, t)
 	switch shapeOf(t) {
 	case shapeDateTime:
-		return encodeDateTime, nil
+		return p.encodeDateTime, nil
 	case shapeAPIVersion:
 		return encodeAPIVersion, nil
 	case shapeExtension:
@@ -187,7 +195,7 @@ func (p encoderPlan) of(t reflect.Type) (encodeFunc, error) {
 	case shapeMap:
 		return p.mapping(t)
 	case shapeInterface:
-		return encodeInterface, nil
+		return p.encodeInterface, nil
 	case shapeStruct:
 		shown, err := fieldsOf(t)
 		if err != nil {

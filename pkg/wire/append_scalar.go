@@ -186,20 +186,6 @@ func encodeUUID(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 	return append(append(dst, codeFixExt16, byte(uuidCode)), v.Bytes()...), nil
 }
 
-func encodeDateTime(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-	date := parsec.DateTime(v.Int())
-	if date < parsec.MinDateTime || date > parsec.MaxDateTime {
-		return nil, errDateRange
-	}
-	seconds := float64(date) / 1e6
-	if seconds >= endSeconds {
-		// The last microseconds of year 9999 have no float64 of their own.
-		seconds = math.Nextafter(endSeconds, 0)
-	}
-	dst = append(dst, codeFixExt8, byte(dateTimeCode))
-	return binary.BigEndian.AppendUint64(dst, math.Float64bits(seconds)), nil
-}
-
 func encodeAPIVersion(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 	if depth == maxDepth {
 		return nil, errTooDeep
@@ -250,6 +236,6 @@ func encodeFloat(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 	return binary.BigEndian.AppendUint64(append(dst, codeFloat64), math.Float64bits(v.Float())), nil
 }
 
-func encodeInterface(dst []byte, v reflect.Value, depth int) ([]byte, error) {
-	return appendAny(dst, v.Interface(), depth)
+func (p *Profile) encodeInterface(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	return p.appendAny(dst, v.Interface(), depth)
 }

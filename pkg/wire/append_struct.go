@@ -3,7 +3,6 @@ package wire
 import (
 	"fmt"
 	"reflect"
-	"sync"
 )
 
 // structEncoder writes the fields of one type of struct as keys of a map.
@@ -13,10 +12,8 @@ type structEncoder struct {
 	encodes []encodeFunc
 }
 
-var structEncoders sync.Map // reflect.Type to *structEncoder
-
-func structEncoderOf(t reflect.Type) (*structEncoder, error) {
-	if known, ok := structEncoders.Load(t); ok {
+func (p *Profile) structEncoderOf(t reflect.Type) (*structEncoder, error) {
+	if known, ok := p.structs.Load(t); ok {
 		return known.(*structEncoder), nil
 	}
 	shown, err := fieldsOf(t)
@@ -26,11 +23,11 @@ func structEncoderOf(t reflect.Type) (*structEncoder, error) {
 	if shown.isArray {
 		return nil, unsupported(t, "it is an array, not a map")
 	}
-	encoder, err := encoderPlan{t: true}.structure(shown.list)
+	encoder, err := encoderPlan{p, map[reflect.Type]bool{t: true}}.structure(shown.list)
 	if err != nil {
 		return nil, err
 	}
-	structEncoders.Store(t, encoder)
+	p.structs.Store(t, encoder)
 	return encoder, nil
 }
 
@@ -48,7 +45,7 @@ func (p encoderPlan) structure(list []field) (*structEncoder, error) {
 	return encoder, nil
 }
 
-// has tells whether a field is called name.
+// has reports whether a field is called name.
 func (e *structEncoder) has(name string) bool {
 	for i := range e.list {
 		if e.list[i].name == name {
@@ -58,7 +55,7 @@ func (e *structEncoder) has(name string) bool {
 	return false
 }
 
-// count is how many fields of v are written.
+// count returns how many fields of v are written.
 func (e *structEncoder) count(v reflect.Value) int {
 	count := len(e.list)
 	for i := range e.list {

@@ -47,7 +47,7 @@
 //	bool                                      bool
 //	intN, uintN                               int, in the range of the type and at most 2^63-1 (decoding)
 //	float64                                   float64; float32 and int are also decoded
-//	parsec.DateTime                           extension 1
+//	parsec.DateTime                           extension 1, as the Profile says
 //	parsec.APIVersion                         array of two int
 //	MarshalPair, UnmarshalPair                array of two str
 //	pointer                                   its element or nil

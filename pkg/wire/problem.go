@@ -83,7 +83,25 @@ func (d *decoder) problem(text string) problem {
 	return []string{text}
 }
 
-// keyName is the text of a map key of a kind that its type decodes, read up to
+// add notes what is wrong with the item of this key. The map is made when it is
+// needed.
+func add[Key comparable](problems map[Key]any, key Key, found problem) map[Key]any {
+	if problems == nil {
+		problems = make(map[Key]any)
+	}
+	problems[key] = found
+	return problems
+}
+
+// nested returns the problem of a value whose items have these.
+func nested[Key comparable](problems map[Key]any) problem {
+	if len(problems) == 0 {
+		return nil
+	}
+	return problems
+}
+
+// keyName returns the text of a map key of a kind that its type decodes, read up to
 // end.
 func (d *decoder) keyName(t token, end int) string {
 	body := cursor{data: d.data, pos: end}
@@ -101,9 +119,9 @@ func (d *decoder) keyName(t token, end int) string {
 
 // clipNames bounds the names of a map's bad items.
 func clipNames(problems map[string]any) map[string]any {
-	clipped := make(map[string]any, len(problems))
+	var clipped map[string]any
 	for name, found := range problems {
-		clipped[strings.ToValidUTF8(name[:min(len(name), maxKeyLength)], "")] = found
+		clipped = add(clipped, strings.ToValidUTF8(name[:min(len(name), maxKeyLength)], ""), found)
 	}
 	return clipped
 }

@@ -1,18 +1,6 @@
 package wire
 
-import (
-	"encoding/binary"
-	"math"
-	"unicode/utf8"
-
-	"parsec-server/pkg/parsec"
-)
-
-// Bounds of the seconds of a date-time: years 1 to 9999.
-const (
-	minSeconds = float64(parsec.MinDateTime / 1_000_000)
-	endSeconds = float64((parsec.MaxDateTime + 1) / 1_000_000) // exclusive
-)
+import "unicode/utf8"
 
 // Scan checks that data is exactly one legal value of the profile
 // (docs/protocol/transport.md §5): at most 64 arrays and maps inside each
@@ -21,14 +9,14 @@ const (
 // bytes, date-times of years 1 to 9999, and nothing after the value. Other
 // extensions are legal whatever they hold. It allocates nothing; its errors
 // wrap ErrMalformed.
-func Scan(data []byte) error { return scanWhole(data, true) }
+func Scan(data []byte) error { return Seconds.Scan(data) }
 
 // ScanReply is Scan for what a server says: arrays and maps of any number of
 // items are legal, as many as there are vlobs in a realm.
-func ScanReply(data []byte) error { return scanWhole(data, false) }
+func ScanReply(data []byte) error { return Seconds.ScanReply(data) }
 
-func scanWhole(data []byte, limited bool) error {
-	c := scanner{cursor: cursor{data: data}, limited: limited}
+func (p *Profile) scanWhole(data []byte, limited bool) error {
+	c := scanner{cursor: cursor{data: data}, profile: p, limited: limited}
 	if err := c.scan(0); err != nil {
 		return err
 	}
@@ -41,7 +29,8 @@ func scanWhole(data []byte, limited bool) error {
 // scanner is a cursor that checks each value that it passes.
 type scanner struct {
 	cursor
-	// limited tells that arrays and maps may only have so many items.
+	profile *Profile
+	// limited is set when arrays and maps may only have so many items.
 	limited bool
 }
 
@@ -103,7 +92,7 @@ func (c *scanner) check(t token) error {
 			return errUUID
 		}
 		if t.code == dateTimeCode {
-			if _, ok := parseDateTime(c.body(t)); !ok {
+			if _, ok := c.profile.parseDateTime(c.body(t)); !ok {
 				return errDateTime
 			}
 		}
@@ -111,21 +100,7 @@ func (c *scanner) check(t token) error {
 	return nil
 }
 
-// parseDateTime reads the body of extension 1: seconds in float64, rounded to
-// the nearest microsecond.
-func parseDateTime(body []byte) (parsec.DateTime, bool) {
-	if len(body) != dateTimeSize {
-		return 0, false
-	}
-	seconds := math.Float64frombits(binary.BigEndian.Uint64(body))
-	// A NaN fails both comparisons.
-	if !(seconds >= minSeconds && seconds < endSeconds) {
-		return 0, false
-	}
-	return parsec.DateTime(math.RoundToEven(seconds * 1e6)), true
-}
-
-// IsMap tells whether the root of data is a map.
+// IsMap reports whether the root of data is a map.
 func IsMap(data []byte) bool {
 	c := cursor{data: data}
 	root, err := c.next()

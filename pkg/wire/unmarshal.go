@@ -18,12 +18,15 @@ const maxPreallocated = 1024
 // Fields that do not decode give a *FieldError; target is then partly set. A
 // root that is not a map gives an error that wraps ErrMalformed. Any other
 // error is a target that no message fits.
-func Unmarshal(data []byte, target any) error {
+func Unmarshal(data []byte, target any) error { return Seconds.Unmarshal(data, target) }
+
+// Unmarshal is wire.Unmarshal in this profile.
+func (p *Profile) Unmarshal(data []byte, target any) error {
 	pointer := reflect.ValueOf(target)
 	if pointer.Kind() != reflect.Pointer || pointer.IsNil() || shapeOf(pointer.Type().Elem()) != shapeStruct {
 		return fmt.Errorf("wire: decode into %T: not a pointer to a struct", target)
 	}
-	decode, err := decoderOf(pointer.Type().Elem())
+	decode, err := p.decoderOf(pointer.Type().Elem())
 	if err != nil {
 		return fmt.Errorf("wire: decode into %T: %w", target, err)
 	}
@@ -111,32 +114,33 @@ func (d *decoder) decodeItem(decode decodeFunc, nullable bool, v reflect.Value) 
 	return found
 }
 
-var decodeFuncs sync.Map // reflect.Type to decodeFunc
-
-func decoderOf(t reflect.Type) (decodeFunc, error) {
-	if known, ok := decodeFuncs.Load(t); ok {
+func (p *Profile) decoderOf(t reflect.Type) (decodeFunc, error) {
+	if known, ok := p.decodes.Load(t); ok {
 		return known.(decodeFunc), nil
 	}
-	decode, err := decoderPlan{}.of(t)
+	decode, err := decoderPlan{p, map[reflect.Type]bool{}}.of(t)
 	if err != nil {
 		return nil, err
 	}
-	decodeFuncs.Store(t, decode)
+	p.decodes.Store(t, decode)
 	return decode, nil
 }
 
-// decoderPlan holds the types being planned, from the root to the current one.
-type decoderPlan map[reflect.Type]bool
+// decoderPlan makes a decodeFunc of a profile.
+type decoderPlan struct {
+	*Profile
+	above map[reflect.Type]bool // the types being planned, from the root to the current one
+}
 
 func (p decoderPlan) of(t reflect.Type) (decodeFunc, error) {
-	if p[t] {
+	if p.above[t] {
 		return nil, unsupported(t, "it is recursive")
 	}
-	p[t] = true
-	defer delete(p, t)
+	p.above[t] = true
+	defer delete(p.above, t)
 	switch shapeOf(t) {
 	case shapeDateTime:
-		return decodeDateTime, nil
+		return p.decodeDateTime, nil
 	case shapeAPIVersion:
 		return decodeAPIVersion, nil
 	case shapeUUID:
@@ -214,16 +218,10 @@ func (p decoderPlan) slice(t reflect.Type) (decodeFunc, error) {
 			}
 			v.SetLen(i + 1)
 			if found := d.decodeItem(decode, nullable, v.Index(i)); found != nil {
-				if problems == nil {
-					problems = make(map[int]any)
-				}
-				problems[i] = found
+				problems = add(problems, i, found)
 			}
 		}
-		if problems == nil {
-			return nil
-		}
-		return problems
+		return nested(problems)
 	}, nil
 }
 
@@ -259,23 +257,16 @@ func (p decoderPlan) mapping(t reflect.Type) (decodeFunc, error) {
 			}
 			item.SetZero()
 			found := d.decodeItem(decode, nullable, item)
-			switch {
-			case found == nil:
-				v.SetMapIndex(key, item)
-				if problems != nil { // the last of duplicates wins
-					delete(problems, d.keyName(head, keyEnd))
-				}
-			case problems == nil:
-				problems = make(map[string]any)
-				fallthrough
-			default:
-				problems[d.keyName(head, keyEnd)] = found
+			if found != nil {
+				problems = add(problems, d.keyName(head, keyEnd), found)
+				continue
+			}
+			v.SetMapIndex(key, item)
+			if problems != nil { // the last of duplicates wins
+				delete(problems, d.keyName(head, keyEnd))
 			}
 		}
-		if len(problems) == 0 {
-			return nil
-		}
-		return clipNames(problems)
+		return nested(clipNames(problems))
 	}, nil
 }
 
@@ -291,16 +282,10 @@ func (p decoderPlan) tuple(list []field) (decodeFunc, error) {
 		var problems map[int]any
 		for i := range list {
 			if found := d.decodeItem(decodes[i], list[i].nullable, list[i].of(v)); found != nil {
-				if problems == nil {
-					problems = make(map[int]any)
-				}
-				problems[i] = found
+				problems = add(problems, i, found)
 			}
 		}
-		if problems == nil {
-			return nil
-		}
-		return problems
+		return nested(problems)
 	}, nil
 }
 
@@ -356,17 +341,11 @@ func (p decoderPlan) structure(list []field) (decodeFunc, error) {
 			}
 			found := d.decodeField(&list[i], decodes[i], starts[i], v)
 			if found != nil {
-				if problems == nil {
-					problems = make(map[string]any)
-				}
-				problems[list[i].name] = found
+				problems = add(problems, list[i].name, found)
 			}
 		}
 		d.pos = end
-		if problems == nil {
-			return nil
-		}
-		return problems
+		return nested(problems)
 	}, nil
 }
 

@@ -71,18 +71,6 @@ func decodeUUID(d *decoder, t token, v reflect.Value) problem {
 	return nil
 }
 
-func decodeDateTime(d *decoder, t token, v reflect.Value) problem {
-	if t.kind != kindExtension || t.code != dateTimeCode {
-		return d.problem(textDateTime)
-	}
-	date, ok := parseDateTime(d.body(t))
-	if !ok {
-		return d.problem(textDateTime)
-	}
-	v.SetInt(int64(date))
-	return nil
-}
-
 func decodeAPIVersion(d *decoder, t token, v reflect.Value) problem {
 	if t.kind != kindArray || t.n != 2 {
 		return d.problem(textAPIVersion)

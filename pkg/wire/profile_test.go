@@ -1,0 +1,123 @@
+package wire_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"parsec-server/internal/testkit/vectors"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/wire"
+)
+
+// dated has dates where a codec finds them: in a struct, behind a pointer, in a
+// list, as an item and as a value of any type.
+type dated struct {
+	Date    parsec.DateTime            `wire:"date"`
+	Pointer *parsec.DateTime           `wire:"pointer"`
+	List    []parsec.DateTime          `wire:"list"`
+	Map     map[string]parsec.DateTime `wire:"map"`
+}
+
+func datedOf(date parsec.DateTime) dated {
+	return dated{date, &date, []parsec.DateTime{date}, map[string]parsec.DateTime{"a": date}}
+}
+
+// datedMessage is a dated whose dates are all encoded so.
+func datedMessage(t *testing.T, date string) []byte {
+	t.Helper()
+	return raw(t, fmt.Sprintf("84 a464617465 %[1]s a7706f696e746572 %[1]s a46c697374 91 %[1]s a36d6170 81 a161 %[1]s", date))
+}
+
+func TestMicrosecondsVectors(t *testing.T) {
+	loaded := vectors.Load[struct {
+		Dates []struct {
+			RFC3339    string `json:"rfc3339"`
+			UnixUS     int64  `json:"unix_us"`
+			MsgpackHex string `json:"msgpack_hex"`
+		}
+		DatesBad []struct{ Hex, Why string } `json:"dates_bad_hex"`
+	}](t, "v5/types.json")
+	if len(loaded.Dates) == 0 || len(loaded.DatesBad) == 0 {
+		t.Fatal("no vectors")
+	}
+	for _, item := range loaded.Dates {
+		date := must(parsec.ParseDateTime(item.RFC3339))
+		if int64(date) != item.UnixUS {
+			t.Errorf("%s is %d, want %d", item.RFC3339, date, item.UnixUS)
+		}
+		checkProfile(t, wire.Microseconds, date, item.MsgpackHex)
+		// The other form of the head is legal input.
+		ext8 := datedMessage(t, "c708"+strings.TrimPrefix(item.MsgpackHex, "d7"))
+		var got dated
+		if err := wire.Microseconds.Unmarshal(ext8, &got); err != nil || got.Date != date {
+			t.Errorf("%x decodes as %v, %v", ext8, got.Date, err)
+		}
+	}
+	for _, item := range loaded.DatesBad {
+		var got one[parsec.DateTime]
+		message := raw(t, "81 a576616c7565"+item.Hex)
+		malformed := wire.Microseconds.Scan(message)
+		var fields *wire.FieldError
+		if err := wire.Microseconds.Unmarshal(message, &got); malformed == nil && !errors.As(err, &fields) {
+			t.Errorf("%s (%s) decodes as %v, %v", item.Hex, item.Why, got.Value, err)
+		}
+	}
+}
+
+// checkProfile wants a profile to write date as encoded, which is in hexadecimal
+// digits, wherever it is, and to read it again.
+func checkProfile(t *testing.T, profile *wire.Profile, date parsec.DateTime, encoded string) {
+	t.Helper()
+	message := datedMessage(t, encoded)
+	if err := profile.Scan(message); err != nil {
+		t.Errorf("%v: %v", date, err)
+	}
+	if err := profile.ScanReply(message); err != nil {
+		t.Errorf("%v in a reply: %v", date, err)
+	}
+	if got, err := profile.Append(nil, datedOf(date)); err != nil || !bytes.Equal(got, message) {
+		t.Errorf("%v is written as %x, %v; want %x", date, got, err, message)
+	}
+	if got, err := profile.AppendMap(nil, nil, datedOf(date)); err != nil || !bytes.Equal(got, message) {
+		t.Errorf("%v ends a map as %x, %v; want %x", date, got, err, message)
+	}
+	if got, err := profile.AppendMap(nil, []wire.Field{{Key: "a", Value: date}, {Key: "b", Value: []any{date}}}, nil); err != nil || !bytes.Equal(got, raw(t, "82 a161"+encoded+"a162 91"+encoded)) {
+		t.Errorf("%v in values of any type is written as %x, %v", date, got, err)
+	}
+	var got dated
+	if err := profile.Unmarshal(message, &got); err != nil || got.Date != date || *got.Pointer != date || got.List[0] != date || got.Map["a"] != date {
+		t.Errorf("%x decodes as %v, %v; want %v", message, got, err, date)
+	}
+}
+
+// TestProfilesAreApart has both write the same types, in turns.
+func TestProfilesAreApart(t *testing.T) {
+	date := must(parsec.ParseDateTime("2024-01-02T03:04:05.678901Z"))
+	for range 2 {
+		checkProfile(t, wire.Seconds, date, "d701 41d964df496b731d")
+		checkProfile(t, wire.Microseconds, date, "d701 00060dedc0582f35")
+	}
+}
+
+func TestMicrosecondsBounds(t *testing.T) {
+	checkProfile(t, wire.Microseconds, parsec.MinDateTime, "d701 ff23400100d44000")
+	checkProfile(t, wire.Microseconds, parsec.MaxDateTime, "d701 0384440ccc735fff")
+	for _, outside := range []string{"ff23400100d43fff", "0384440ccc736000", "7fffffffffffffff", "8000000000000000"} {
+		message := raw(t, "81 a576616c7565 d701"+outside)
+		if err := wire.Microseconds.Scan(message); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: %v, want ErrMalformed", outside, err)
+		}
+		var fields *wire.FieldError
+		if err := wire.Microseconds.Unmarshal(message, new(one[parsec.DateTime])); !errors.As(err, &fields) {
+			t.Errorf("%s: %v, want a FieldError", outside, err)
+		}
+	}
+	for _, outside := range []parsec.DateTime{parsec.MinDateTime - 1, parsec.MaxDateTime + 1} {
+		if got, err := wire.Microseconds.Append(nil, outside); err == nil {
+			t.Errorf("%d is written as %x", outside, got)
+		}
+	}
+}
