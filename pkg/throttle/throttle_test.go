@@ -1,8 +1,12 @@
 package throttle
 
 import (
+	"context"
+	"errors"
 	"net/netip"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -71,4 +75,35 @@ func TestAddressesAreBounded(t *testing.T) {
 	if wait := throttle.Take(netip.MustParseAddr("192.0.2.1")); wait != 0 || len(throttle.networks.rested) != 2 {
 		t.Errorf("waits %s, %d addresses are kept", wait, len(throttle.networks.rested))
 	}
+}
+
+// TestWait counts virtual time.
+func TestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const patience = 2 * interval
+		throttle := NewKeyed[string](1, interval, maxKeys, nil)
+		start := time.Now()
+		wait := func(ctx context.Context, key string, wantTurn bool, wantErr error, wantSpent time.Duration) {
+			t.Helper()
+			turn, err := throttle.Wait(ctx, key, patience)
+			if turn != wantTurn || !errors.Is(err, wantErr) || time.Since(start) != wantSpent {
+				t.Errorf("turn %v, error %v after %s, want %v, %v after %s", turn, err, time.Since(start), wantTurn, wantErr, wantSpent)
+			}
+		}
+		wait(t.Context(), "a", true, nil, 0)
+		wait(t.Context(), "b", true, nil, 0)
+		wait(t.Context(), "a", true, nil, interval)
+		// Who gives up leaves its turn to the next one, unless there is a next
+		// one already; whose turn is too late takes none.
+		brief, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		wait(brief, "a", false, context.DeadlineExceeded, interval+time.Millisecond)
+		var group sync.WaitGroup
+		for i := range 2 {
+			group.Go(func() { wait(t.Context(), "a", true, nil, time.Duration(i+2)*interval) })
+			synctest.Wait()
+		}
+		wait(t.Context(), "a", false, nil, interval+time.Millisecond)
+		group.Wait()
+	})
 }

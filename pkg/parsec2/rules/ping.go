@@ -15,6 +15,8 @@ const (
 	// organization.
 	toldPings    = 20
 	pingInterval = time.Second
+	// maxPingers bounds the users that are told apart.
+	maxPingers = 4096
 )
 
 // pinger is who sends pings.

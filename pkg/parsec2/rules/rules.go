@@ -61,6 +61,8 @@ type Rules struct {
 	attempts *throttle.Throttle
 	// pings are those that others are told of.
 	pings *throttle.Keyed[pinger]
+	// reveals are tokens of Shamir recoveries that are tried.
+	reveals *throttle.Keyed[revealKey]
 	// token is the last administration token that could be read again.
 	token atomic.Pointer[string]
 	// history is held while statistics of the past are made.
@@ -73,8 +75,6 @@ type Rules struct {
 	presencesMu sync.Mutex
 	// presences are the connections of claimers that these rules hold.
 	presences map[parsec.UUID]struct{}
-
-	reveals reveals
 }
 
 // New returns rules whose events come from bus, which the store publishes
@@ -83,7 +83,8 @@ func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks
 	return &Rules{
 		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
 		attempts:  throttle.New(freeAttempts, attemptInterval, options.Elapsed),
-		pings:     throttle.NewKeyed[pinger](toldPings, pingInterval, options.Elapsed),
+		pings:     throttle.NewKeyed[pinger](toldPings, pingInterval, maxPingers, options.Elapsed),
+		reveals:   throttle.NewKeyed[revealKey](freeReveals, revealPause, maxReveals, options.Elapsed),
 		history:   make(chan struct{}, 1),
 		presences: map[parsec.UUID]struct{}{},
 	}

@@ -3,10 +3,7 @@ package rules
 import (
 	"context"
 	"crypto/subtle"
-	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -83,8 +80,12 @@ func (r *Rules) InviteShamirRecoveryReveal(ctx context.Context, invitee *Invitee
 	if invitee.Type != parsec.InvitationShamirRecovery {
 		return nil, errNotRevealed
 	}
-	if err := r.reveals.wait(ctx, revealKey{invitee.Organization, invitee.Token}); err != nil {
+	inTime, err := r.reveals.Wait(ctx, revealKey{invitee.Organization, invitee.Token}, revealLimit)
+	if err != nil {
 		return nil, err
+	}
+	if !inTime {
+		return nil, errNotRevealed
 	}
 	facts, err := r.Invitation(ctx, invitee.Organization, invitee.Token)
 	if err != nil {
@@ -113,66 +114,12 @@ const (
 	revealPause = 10 * time.Second
 	// revealLimit bounds how long one waits: those beyond are not looked at.
 	revealLimit = time.Minute
-	// maxReveals bounds the invitations that are remembered.
+	// maxReveals bounds the invitations that are told apart.
 	maxReveals = 10_000
 )
 
-// reveals slows down who tries tokens; its zero value is ready.
-type reveals struct {
-	mu       sync.Mutex
-	limiters map[revealKey]*rate.Limiter
-}
-
+// revealKey is an invitation whose claimer tries tokens.
 type revealKey struct {
 	organization parsec.OrganizationID
 	token        parsec.InvitationToken
-}
-
-// wait returns when the next attempt of an invitation may be made.
-func (r *reveals) wait(ctx context.Context, key revealKey) error {
-	reservation := r.limiter(key).Reserve()
-	delay := reservation.Delay()
-	if delay > revealLimit {
-		reservation.Cancel()
-		return errNotRevealed
-	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		reservation.Cancel()
-		return ctx.Err()
-	}
-}
-
-func (r *reveals) limiter(key revealKey) *rate.Limiter {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	limiter, found := r.limiters[key]
-	if !found {
-		if len(r.limiters) >= maxReveals {
-			r.forget()
-		}
-		if r.limiters == nil {
-			r.limiters = map[revealKey]*rate.Limiter{}
-		}
-		limiter = rate.NewLimiter(rate.Every(revealPause), freeReveals)
-		r.limiters[key] = limiter
-	}
-	return limiter
-}
-
-// forget drops the invitations that nobody tried for a while, or all if there
-// is none. The caller holds mu.
-func (r *reveals) forget() {
-	for key, limiter := range r.limiters {
-		if limiter.Tokens() >= freeReveals {
-			delete(r.limiters, key)
-		}
-	}
-	if len(r.limiters) >= maxReveals {
-		clear(r.limiters)
-	}
 }
