@@ -61,43 +61,13 @@ func (s *Store) UserAndDevices(ctx context.Context, organization parsec.Organiza
 		return rules.UserFacts{}, false, nil
 	}
 	facts := rules.UserFacts{User: *user}
-	certifiers := certifiersOf(user)
 	for _, device := range o.devicesOf[id] {
 		facts.Devices = append(facts.Devices, *device)
-		certifiers = append(certifiers, device.Certifier)
 	}
-	o.follow(certifiers, &facts)
+	facts.ChainDevices, facts.ChainUsers = rules.Follow(rules.Certifiers(user, facts.Devices),
+		func(id parsec.DeviceID) *rules.Device { return o.devices[id] },
+		func(id parsec.UserID) *rules.User { user, _ := o.copyUser(id); return user })
 	return facts, true, nil
-}
-
-// follow gives the trustchain of docs/protocol/commands.md §4.
-func (o *organization) follow(certifiers []parsec.DeviceID, facts *rules.UserFacts) {
-	devices := map[parsec.DeviceID]bool{}
-	users := map[parsec.UserID]bool{}
-	for len(certifiers) > 0 {
-		id := certifiers[len(certifiers)-1]
-		certifiers = certifiers[:len(certifiers)-1]
-		device, found := o.devices[id]
-		if !found || devices[id] { // The root key has no device.
-			continue
-		}
-		devices[id] = true
-		facts.ChainDevices = append(facts.ChainDevices, *device)
-		certifiers = append(certifiers, device.Certifier)
-		if user, found := o.copyUser(id.User()); found && !users[user.ID] {
-			users[user.ID] = true
-			facts.ChainUsers = append(facts.ChainUsers, *user)
-			certifiers = append(certifiers, certifiersOf(user)...)
-		}
-	}
-}
-
-// certifiersOf are the devices that signed the user and its revocation.
-func certifiersOf(user *rules.User) []parsec.DeviceID {
-	if user.Revocation == nil {
-		return []parsec.DeviceID{user.Certifier}
-	}
-	return []parsec.DeviceID{user.Certifier, user.Revocation.Certifier}
 }
 
 // Author implements rules.UserTx.

@@ -59,9 +59,8 @@ FROM organization o JOIN user_ u ON u.organization = o.id JOIN device d ON d.use
 WHERE o.organization_id = $1 AND u.user_id = $2
 ORDER BY d.id`
 
-	// selectTrustchain follows docs/protocol/commands.md §4: the devices that
-	// certify the user, its revocation or its devices, then those that certify
-	// these.
+	// selectTrustchain reads in one statement what rules.Follow finds of
+	// rules.Certifiers.
 	selectTrustchain = `
 WITH RECURSIVE chain(organization, certifier) AS (
     SELECT o.id, c.certifier

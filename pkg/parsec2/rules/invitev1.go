@@ -148,7 +148,7 @@ func (r *Rules) invitationV1Creator(ctx context.Context, organization parsec.Org
 	return &protocol.InvitationCreatorReply{
 		DeviceCertificate: device.Certificate,
 		UserCertificate:   facts.User.Certificate,
-		Trustchain:        facts.trustchainOf(device),
+		Trustchain:        facts.trustchain([]Device{*device}, false),
 	}, nil
 }
 

@@ -48,7 +48,7 @@ func (r *Rules) UserGet(ctx context.Context, author *Author, request *protocol.U
 	reply := &protocol.UserGetReply{
 		UserCertificate:    facts.User.certificate(redacted),
 		DeviceCertificates: make([][]byte, 0, len(facts.Devices)),
-		Trustchain:         trustchain(facts.ChainDevices, facts.ChainUsers, redacted),
+		Trustchain:         facts.trustchain(facts.Devices, redacted),
 	}
 	if facts.User.Revocation != nil {
 		reply.RevokedUserCertificate = facts.User.Revocation.Certificate
@@ -194,8 +194,8 @@ func (r *Rules) UserRevoke(ctx context.Context, author *Author, request *protoco
 type UserFacts struct {
 	User    User
 	Devices []Device
-	// ChainDevices and ChainUsers are the devices of the trustchain and their
-	// users, each once.
+	// ChainDevices and ChainUsers are what Follow finds of Certifiers, each once,
+	// in any order.
 	ChainDevices []Device
 	ChainUsers   []User
 }

@@ -22,14 +22,67 @@ func (d *Device) certificate(redacted bool) []byte {
 	return d.Certificate
 }
 
-func trustchain(devices []Device, users []User, redacted bool) protocol.Trustchain {
+// Follow returns the devices that lead from certifiers to the root key, and
+// their users, each once (docs/protocol/commands.md §4, trustchain). The root
+// key is the zero device, which nobody knows.
+func Follow(certifiers []parsec.DeviceID, device func(parsec.DeviceID) *Device, user func(parsec.UserID) *User) (devices []Device, users []User) {
+	seen := map[parsec.DeviceID]bool{}
+	seenUsers := map[parsec.UserID]bool{}
+	for len(certifiers) > 0 {
+		id := certifiers[0]
+		certifiers = certifiers[1:]
+		certifier := device(id)
+		if certifier == nil || seen[id] {
+			continue
+		}
+		seen[id] = true
+		devices = append(devices, *certifier)
+		certifiers = append(certifiers, certifier.Certifier)
+		if owner := user(id.User()); owner != nil && !seenUsers[owner.ID] {
+			seenUsers[owner.ID] = true
+			users = append(users, *owner)
+			certifiers = append(certifiers, owner.certifiers()...)
+		}
+	}
+	return devices, users
+}
+
+// Certifiers returns those of a user, its revocation and its devices; zero
+// stands for the root key.
+func Certifiers(user *User, devices []Device) []parsec.DeviceID {
+	certifiers := user.certifiers()
+	for i := range devices {
+		certifiers = append(certifiers, devices[i].Certifier)
+	}
+	return certifiers
+}
+
+func (u *User) certifiers() []parsec.DeviceID {
+	if u.Revocation == nil {
+		return []parsec.DeviceID{u.Certifier}
+	}
+	return []parsec.DeviceID{u.Certifier, u.Revocation.Certifier}
+}
+
+// trustchain returns what verifies the user and those of its devices.
+func (f *UserFacts) trustchain(devices []Device, redacted bool) protocol.Trustchain {
+	known, knownUsers := map[parsec.DeviceID]*Device{}, map[parsec.UserID]*User{}
+	for i := range f.ChainDevices {
+		known[f.ChainDevices[i].ID] = &f.ChainDevices[i]
+	}
+	for i := range f.ChainUsers {
+		knownUsers[f.ChainUsers[i].ID] = &f.ChainUsers[i]
+	}
+	certifiers, users := Follow(Certifiers(&f.User, devices),
+		func(id parsec.DeviceID) *Device { return known[id] },
+		func(id parsec.UserID) *User { return knownUsers[id] })
 	chain := protocol.Trustchain{
-		Devices:      make([][]byte, 0, len(devices)),
+		Devices:      make([][]byte, 0, len(certifiers)),
 		Users:        make([][]byte, 0, len(users)),
 		RevokedUsers: [][]byte{},
 	}
-	for i := range devices {
-		chain.Devices = append(chain.Devices, devices[i].certificate(redacted))
+	for i := range certifiers {
+		chain.Devices = append(chain.Devices, certifiers[i].certificate(redacted))
 	}
 	for i := range users {
 		chain.Users = append(chain.Users, users[i].certificate(redacted))
@@ -38,48 +91,6 @@ func trustchain(devices []Device, users []User, redacted bool) protocol.Trustcha
 		}
 	}
 	return chain
-}
-
-// trustchainOf is the part of the trustchain that verifies the user and one of
-// its devices.
-func (f *UserFacts) trustchainOf(device *Device) protocol.Trustchain {
-	var devices []Device
-	var users []User
-	left := append(f.User.certifiers(), device.Certifier)
-	for len(left) > 0 {
-		id := left[0]
-		left = left[1:]
-		certifier := findDevice(f.ChainDevices, id)
-		if certifier == nil || findDevice(devices, id) != nil {
-			continue // the root key, or visited
-		}
-		devices = append(devices, *certifier)
-		left = append(left, certifier.Certifier)
-		if user := findUser(f.ChainUsers, id.User()); user != nil && findUser(users, user.ID) == nil {
-			users = append(users, *user)
-			left = append(left, user.certifiers()...)
-		}
-	}
-	return trustchain(devices, users, false)
-}
-
-// certifiers are the devices that certified the user and its revocation; zero
-// stands for the root key.
-func (u *User) certifiers() []parsec.DeviceID {
-	if u.Revocation == nil {
-		return []parsec.DeviceID{u.Certifier}
-	}
-	return []parsec.DeviceID{u.Certifier, u.Revocation.Certifier}
-}
-
-// findUser returns nil if there is no such user.
-func findUser(users []User, id parsec.UserID) *User {
-	for i := range users {
-		if users[i].ID == id {
-			return &users[i]
-		}
-	}
-	return nil
 }
 
 // findDevice returns nil if there is no such device.

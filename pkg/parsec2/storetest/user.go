@@ -263,6 +263,8 @@ func (f *fixture) wantChain(user parsec.UserID, devices, chainDevices, chainUser
 	equal(f, "user found", found, true)
 	equal(f, "user", facts.User.ID, user)
 	equalList(f, "devices of "+user.String(), deviceNames(facts.Devices), devices)
+	followed, _ := rules.Follow(rules.Certifiers(&facts.User, facts.Devices), f.deviceOf, f.userOf)
+	equalList(f, "devices that lead from "+user.String(), slices.Sorted(slices.Values(deviceNames(followed))), chainDevices)
 	inChain := deviceNames(facts.ChainDevices)
 	slices.Sort(inChain)
 	equalList(f, "devices in the chain of "+user.String(), inChain, chainDevices)
@@ -278,6 +280,23 @@ func (f *fixture) wantChain(user parsec.UserID, devices, chainDevices, chainUser
 			equal(f, "revocation of "+user.ID.String(), string(user.Revocation.Certificate), "revoked "+user.ID.String())
 		}
 	}
+}
+
+// deviceOf and userOf return nil for what does not exist.
+func (f *fixture) deviceOf(id parsec.DeviceID) (device *rules.Device) {
+	f.update(onOrganization(), func(tx rules.Tx) (err error) {
+		device, _, err = tx.Device(f.Context(), id)
+		return err
+	})
+	return device
+}
+
+func (f *fixture) userOf(id parsec.UserID) (user *rules.User) {
+	f.update(onOrganization(), func(tx rules.Tx) (err error) {
+		user, _, err = tx.User(f.Context(), id)
+		return err
+	})
+	return user
 }
 
 func deviceNames(devices []rules.Device) []string {
