@@ -24,7 +24,7 @@ func (s *Store) ReserveBlock(ctx context.Context, organization parsec.Organizati
 	var facts rules.BlockReservation
 	facts.Realm, found = o.realms[realm].seenBy(user)
 	_, facts.Exists = o.blocks[upload.ID]
-	if present, taken := o.uploads[upload.ID]; found && !facts.Exists && (!taken || present.Until <= now || present.Token == upload.Token) {
+	if present, taken := o.uploads[upload.ID]; found && !facts.Exists && (!taken || present.YieldsTo(upload, now, false)) {
 		o.uploads[upload.ID] = upload
 		facts.Reserved = true
 	}

@@ -8,79 +8,91 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// reserveBlock does in one statement what ReserveBlock says. A reservation and
-// a block are one row: whether a row may be taken over is decided on its last
-// state, after the wait for those who change it.
+// reserveBlock reads what ReserveBlock does, and reserves the block if nothing
+// has its place. A reservation and a block are one row.
 const reserveBlock = `
 WITH reserved AS (
-    INSERT INTO block AS b (organization, block_id, realm, upload_token, upload_until)
+    INSERT INTO block (organization, block_id, realm, upload_token, upload_until)
     SELECT o.id, $4, r.id, $5, $6
     FROM organization o JOIN realm r ON r.organization = o.id AND r.realm_id = $3
-    WHERE o.organization_id = $1 AND NOT EXISTS (
-        SELECT FROM block b
-        WHERE b.organization = o.id AND b.block_id = $4 AND (b.upload_token IS NULL OR b.upload_until > $7 AND b.upload_token <> $5))
-    ON CONFLICT (organization, block_id) DO UPDATE SET realm = excluded.realm,
-        upload_token = excluded.upload_token, upload_until = excluded.upload_until
-    WHERE b.upload_token IS NOT NULL AND (b.upload_until <= $7 OR b.upload_token = $5)
+    WHERE o.organization_id = $1
+    ON CONFLICT (organization, block_id) DO NOTHING
     RETURNING 1
 )
-SELECT ` + realmColumns + `, b.block_id IS NOT NULL, EXISTS (SELECT FROM reserved)
+SELECT ` + realmColumns + `, EXISTS (SELECT FROM reserved), b.block_id IS NOT NULL, b.upload_token, b.upload_until
 FROM organization o
 LEFT JOIN realm r ON r.organization = o.id AND r.realm_id = $3
-LEFT JOIN block b ON b.organization = o.id AND b.block_id = $4 AND b.upload_token IS NULL` + joinMember + `
+LEFT JOIN block b ON b.organization = o.id AND b.block_id = $4` + joinMember + `
 WHERE o.organization_id = $1`
 
 // NewUploadToken implements rules.BlockUploads.
 func (s *Store) NewUploadToken() parsec.UUID { return s.NewToken() }
 
-// ReserveBlock implements rules.BlockUploads. Only where there is another
-// reservation does it ask whether the process of that one lives.
+// ReserveBlock implements rules.BlockUploads. Only where there is another reservation,
+// whose date has not come, does it ask whether the process of that one lives.
 func (s *Store) ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.RealmID, upload rules.BlockUpload, now parsec.DateTime) (rules.BlockReservation, error) {
-	facts, err := s.reserveBlock(ctx, organization, user, id, upload, now)
-	if err != nil || facts.Realm == nil || facts.Exists || facts.Reserved {
-		return facts, err
+	for {
+		facts, present, err := s.reserveBlock(ctx, organization, user, id, upload)
+		if err != nil || facts.Realm == nil || facts.Exists || facts.Reserved || present == nil {
+			return facts, err
+		}
+		yields := present.YieldsTo(upload, now, false)
+		if !yields {
+			dead, err := s.hasDied(ctx, present.Token)
+			if err != nil {
+				return facts, err
+			}
+			yields = present.YieldsTo(upload, now, dead)
+		}
+		if !yields {
+			return facts, nil
+		}
+		if facts.Reserved, err = s.takeOver(ctx, organization, id, *present, upload); err != nil || facts.Reserved {
+			return facts, err
+		}
+		// Another upload was faster, or the one that yields has come to its end.
 	}
-	ended, err := s.endDeadUpload(ctx, organization, upload.ID)
-	if err != nil || !ended {
-		return facts, err
-	}
-	return s.reserveBlock(ctx, organization, user, id, upload, now)
 }
 
-// endDeadUpload ends the reservation of a block whose process has died, and
-// tells whether it did.
-func (s *Store) endDeadUpload(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID) (ended bool, err error) {
-	var found bool
-	var token parsec.UUID
-	err = s.One(ctx, database.Row(&found, `
-SELECT b.upload_token FROM organization o JOIN block b ON b.organization = o.id
-WHERE o.organization_id = $1 AND b.block_id = $2`, []any{organization.String(), key(block)}, (*uuid)(&token)))
-	holder, known := database.LockOfToken(token)
-	if err != nil || !found || !known {
-		return false, err
-	}
-	err = s.One(ctx, database.Row(&ended, `
-DELETE FROM block b USING organization o
-WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b.upload_token = $3
-    AND pg_try_advisory_xact_lock_shared($4)
-RETURNING 1`, []any{organization.String(), key(block), key(token), holder}, new(int64)))
-	return ended, err
-}
-
-func (s *Store) reserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.RealmID, upload rules.BlockUpload, now parsec.DateTime) (rules.BlockReservation, error) {
+// reserveBlock returns the reservation that it has found, nil for none.
+func (s *Store) reserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.RealmID, upload rules.BlockUpload) (facts rules.BlockReservation, present *rules.BlockUpload, err error) {
 	var found bool
 	var realm realmRow
-	var facts rules.BlockReservation
-	err := s.One(ctx, database.Row(&found, reserveBlock,
-		append(realmArgs(organization, id, user), key(upload.ID), key(upload.Token), int64(upload.Until), int64(now)),
-		append(realm.targets(), &facts.Exists, &facts.Reserved)...))
+	state := blockState{upload: rules.BlockUpload{ID: upload.ID}}
+	err = s.One(ctx, database.Row(&found, reserveBlock,
+		append(realmArgs(organization, id, user), key(upload.ID), key(upload.Token), int64(upload.Until)),
+		append(realm.targets(), &facts.Reserved, &state.found, (*uuid)(&state.upload.Token), (*integer)(&state.upload.Until))...))
 	if err != nil || !found {
-		return rules.BlockReservation{}, err
+		return rules.BlockReservation{}, nil, err
 	}
 	if realm.key != 0 {
 		facts.Realm = realm.facts()
 	}
-	return facts, nil
+	facts.Exists, present = state.facts()
+	return facts, present, nil
+}
+
+// hasDied reports whether the process of an upload is known to be dead.
+func (s *Store) hasDied(ctx context.Context, token parsec.UUID) (dead bool, err error) {
+	holder, known := database.LockOfToken(token)
+	if !known {
+		return false, nil
+	}
+	var found bool
+	err = s.One(ctx, database.Row(&found, "SELECT pg_try_advisory_xact_lock_shared($1)", []any{holder}, &dead))
+	return dead, err
+}
+
+// takeOver reserves the block for upload in place of present, unless that is no
+// longer there. It waits for who turns present into a block.
+func (s *Store) takeOver(ctx context.Context, organization parsec.OrganizationID, realm parsec.RealmID, present, upload rules.BlockUpload) (reserved bool, err error) {
+	err = s.One(ctx, database.Row(&reserved, `
+UPDATE block b SET realm = r.id, upload_token = $4, upload_until = $5
+FROM organization o JOIN realm r ON r.organization = o.id AND r.realm_id = $2
+WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $3 AND b.upload_token = $6 AND b.upload_until = $7
+RETURNING 1`,
+		[]any{organization.String(), key(realm), key(upload.ID), key(upload.Token), int64(upload.Until), key(present.Token), int64(present.Until)}, new(int64)))
+	return reserved, err
 }
 
 // ReleaseBlock implements rules.BlockUploads.
@@ -129,19 +141,22 @@ func (b *blockState) targets() []any {
 	return []any{(*uuid)(&b.upload.ID), (*uuid)(&b.upload.Token), (*integer)(&b.upload.Until)}
 }
 
-// Block implements rules.BlockTx.
-func (t *tx) Block() (exists bool, upload *rules.BlockUpload) {
+// facts returns what Tx.Block does.
+func (b *blockState) facts() (exists bool, upload *rules.BlockUpload) {
 	switch {
-	case !t.block.found:
+	case !b.found:
 		return false, nil
-	case t.block.upload.Token == (parsec.UUID{}):
+	case b.upload.Token == (parsec.UUID{}):
 		return true, nil
 	default:
-		return false, new(t.block.upload)
+		return false, new(b.upload)
 	}
 }
 
-// CreateBlock implements rules.BlockTx. It takes the place of the reservation
+// Block implements rules.VlobTx.
+func (t *tx) Block() (exists bool, upload *rules.BlockUpload) { return t.block.facts() }
+
+// CreateBlock implements rules.VlobTx. It takes the place of the reservation
 // that the rule has seen, and of no other: a newer one has the rule run again.
 func (t *tx) CreateBlock(block rules.Block) {
 	var realm int64 // of none

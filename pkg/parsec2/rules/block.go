@@ -41,8 +41,14 @@ type BlockUpload struct {
 	ID parsec.BlockID
 	// Token is that of the command, of Store.NewUploadToken.
 	Token parsec.UUID
-	// Until is when the command has surely ended: another may replace it.
+	// Until is when the command has surely ended.
 	Until parsec.DateTime
+}
+
+// YieldsTo reports whether the upload, whose process may be known to be dead,
+// may be taken over by another one of its block.
+func (b *BlockUpload) YieldsTo(other BlockUpload, now parsec.DateTime, dead bool) bool {
+	return dead || b.Until <= now || b.Token == other.Token
 }
 
 const (
@@ -269,10 +275,9 @@ type BlockUploads interface {
 	// NewUploadToken gives a token for one upload of this process.
 	NewUploadToken() parsec.UUID
 	// ReserveBlock reads what block_create needs for a user, and, when the
-	// realm is found and the block neither exists nor is reserved by another
-	// upload beyond now, reserves the block for upload. It is one step: of
-	// several reservations at once one holds. That of a process which the store
-	// knows to be dead does not count.
+	// realm is found and the block neither exists nor is reserved by an upload
+	// that does not yield (BlockUpload.YieldsTo), reserves the block for upload.
+	// It is one step: of several reservations at once one holds.
 	ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload BlockUpload, now parsec.DateTime) (BlockReservation, error)
 	// ReleaseBlock ends the reservation that has the token, if there is one.
 	ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error
