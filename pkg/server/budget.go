@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/throttle"
 )
@@ -171,11 +172,10 @@ type account struct {
 	user         parsec.UserID
 }
 
+func accountOf(author *rules.Author) account { return account{author.Organization, author.User()} }
+
 // usersShare is for a message or a reply of an authenticated caller.
 func (s *Server) usersShare(c *caller) *share {
-	if c.account == nil {
-		c.account = account{c.author.Organization, c.author.User()}
-	}
 	return s.users.share(c.account)
 }
 
@@ -197,8 +197,8 @@ const severalBodies = 4 << 20
 
 // admit waits until there is room for the reply of a command: what it gives is
 // released once the reply is sent. The error is errNoRoom.
-func (s *Server) admit(ctx context.Context, c *caller, command *rpc.Form) (*share, error) {
-	size, isLarge := largeReplies[command]
+func (s *Server) admit(ctx context.Context, c *caller, form *rpc.Form) (*share, error) {
+	size, isLarge := largeReplies[form]
 	if !isLarge {
 		return nil, nil
 	}

@@ -45,8 +45,10 @@ type connection struct {
 	// administrator.
 	held *share
 	// caller is written by the handshake only, before its session opens but
-	// for the session itself.
+	// for what the session is needed for.
 	caller caller
+	// session is nil for an administrator.
+	session *rules.Session
 	// identity is what the log tells of the connection, while its handshake
 	// finds it out.
 	identity []any
@@ -190,17 +192,18 @@ func (c *connection) loop() {
 			c.logEnd(err)
 			return
 		}
-		d, refusal := decoded{}, protocol.Refuse(protocol.StatusInvalidMessageFormat, "Invalid message format")
-		if kind == websocket.MessageBinary {
-			d, refusal = decode(*message, c.caller.kind, c.caller.api)
+		request := *message
+		if kind != websocket.MessageBinary {
+			request = nil // of invalid format
 		}
-		ctx, open := c.begin(d.command)
+		t := c.caller.commands.decode(request, c.caller.api.Major)
+		ctx, open := c.begin(t.form)
 		if !open {
 			putBuffer(message)
 			c.held.release()
 			return
 		}
-		go c.perform(ctx, &task{d, refusal, message, idle})
+		go c.perform(ctx, &exchange{t, message, idle})
 	}
 }
 
@@ -231,42 +234,40 @@ func (c *connection) awaitRoom(capacity int) error {
 	return c.held.await(c.server.commands, max(capacity, maxBodyBytes))
 }
 
-// task is one message on its way to its answer.
-type task struct {
-	decoded
-	// refusal is the answer to a message that is no request.
-	refusal *protocol.Refusal
+// exchange is one message on its way to its answer.
+type exchange struct {
+	task
 	message *[]byte
 	idle    chan<- struct{}
 }
 
 // perform answers one message, unless it must wait for an event: then it
 // happens again when there is one, or when ctx is done.
-func (c *connection) perform(ctx context.Context, t *task) {
-	if !c.command(ctx, t.decoded, t.refusal) {
-		again := sync.OnceFunc(func() { go c.perform(ctx, t) })
+func (c *connection) perform(ctx context.Context, e *exchange) {
+	if !c.command(ctx, e.task) {
+		again := sync.OnceFunc(func() { go c.perform(ctx, e) })
 		context.AfterFunc(ctx, again)
-		c.caller.session.OnEvent(again)
+		c.session.OnEvent(again)
 		return
 	}
-	putBuffer(t.message)
+	putBuffer(e.message)
 	c.held.release()
 	c.finish()
-	t.idle <- struct{}{}
+	e.idle <- struct{}{}
 }
 
 // command answers one message and tells whether it is done with it.
-func (c *connection) command(ctx context.Context, d decoded, refusal *protocol.Refusal) bool {
-	if refusal == nil {
-		if hasty := c.server.limit(d.command, c.address); hasty != nil {
-			refusal = protocol.Refuse(protocol.StatusTooManyRequests, hasty.Error())
+func (c *connection) command(ctx context.Context, t task) bool {
+	if t.err == nil {
+		if hasty := c.server.limit(t.form, c.address); hasty != nil {
+			t.err = protocol.Refuse(protocol.StatusTooManyRequests, hasty.Error())
 		}
 	}
-	room, err := c.server.admit(ctx, &c.caller, d.command)
+	room, err := c.server.admit(ctx, &c.caller, t.form)
 	defer room.release()
 	var reply *[]byte
 	if err == nil {
-		reply, err = c.server.run(ctx, &c.caller, d, refusal)
+		reply, err = c.server.run(ctx, &c.caller, t)
 	}
 	switch {
 	case err == nil:
@@ -386,8 +387,8 @@ func (c *connection) cutSoon() { time.AfterFunc(closeTimeout, c.guard.cut) }
 // end waits for the close handshake, if there is one, and releases the session
 // and the socket.
 func (c *connection) end() {
-	if c.caller.session != nil {
-		c.caller.session.Close()
+	if c.session != nil {
+		c.session.Close()
 	}
 	c.mu.Lock()
 	c.closed = true

@@ -73,7 +73,7 @@ func (c *connection) endDelivered(left time.Duration) {
 	}
 	err := c.socket.Ping(ctx)
 	if err == nil {
-		err = c.caller.session.Received(ctx)
+		err = c.session.Received(ctx)
 	}
 	if err != nil {
 		c.caller.logger.Debug("what a claimer was answered may be lost", "error", err)

@@ -23,20 +23,14 @@ type caller struct {
 	api parsec.APIVersion
 	// release is the one that it named.
 	release protocol.Release
-	// overHTTP tells that the announced minor means nothing.
+	// overHTTP is true where the announced minor means nothing.
 	overHTTP bool
-	// session is for WebSocket connections, but administration.
-	session *rules.Session
-	// author is for authenticated callers, and account, nil until it is needed,
-	// their owner in the budget of users.
-	author  rules.Author
+	// commands are those of whom the authentication returned.
+	commands answerer
+	// account is the owner of what an authenticated caller holds, in the budget
+	// of users; nil for others.
 	account any
-	// anonymous is for anonymous ones, and invitee for invited ones.
-	anonymous rules.Anonymous
-	invitee   rules.Invitee
-	// administrator is for administration connections.
-	administrator rules.Administrator
-	logger        *slog.Logger
+	logger  *slog.Logger
 }
 
 // serverAPI is this server's version of the client's major.
@@ -53,37 +47,55 @@ func (c *caller) client() protocol.Client {
 	return protocol.Client{API: c.api, Release: c.release}
 }
 
-// handler runs one form of a command. Its request is the one that the command
-// allocates.
-type handler func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error)
-
-// decoded is a request whose command is known and whose fields are valid.
-type decoded struct {
-	command *rpc.Form
-	request any
+// task is one message on its way to its answer.
+type task struct {
+	// form is nil for a message that names no command.
+	form *rpc.Form
+	// call is nil if there is an err.
+	call rpc.Call
+	// err is why no rule is called: a refusal, or else the caller may not be
+	// served any more.
+	err error
 }
 
-// decode finds the command of a message and decodes its fields. The request
-// aliases the message.
-func decode(message []byte, kind protocol.Kind, api parsec.APIVersion) (decoded, *protocol.Refusal) {
+// answerer finds what a caller asks for.
+type answerer interface {
+	// decode finds the command of a message that an API major has, and decodes
+	// its fields. The task aliases the message.
+	decode(message []byte, major uint32) task
+}
+
+// callerOf is a caller with the commands of its type.
+type callerOf[Caller any] struct {
+	table  rpc.Table[Caller]
+	caller Caller
+}
+
+func (c callerOf[Caller]) decode(message []byte, major uint32) task {
 	if wire.Scan(message) != nil || !wire.IsMap(message) {
-		return decoded{}, protocol.Refuse(protocol.StatusInvalidMessageFormat, "Invalid message format")
+		return task{err: protocol.Refuse(protocol.StatusInvalidMessageFormat, "Invalid message format")}
 	}
 	name, _ := wire.LookupString(message, "cmd")
-	command, known := protocol.Find(name, api, kind)
+	entry, known := c.table.Find(name, major)
 	if !known {
-		return decoded{}, protocol.Refuse(protocol.StatusUnknownCommand, "Unknown command")
+		return task{err: protocol.Refuse(protocol.StatusUnknownCommand, "Unknown command")}
 	}
-	request := command.NewRequest()
-	if err := wire.Unmarshal(message, request); err != nil {
-		return decoded{command: command}, refuseBadMessage(err)
+	call, err := entry.Decode(message, c.caller)
+	if err != nil {
+		return task{form: entry.Form, err: refuseBadMessage(err)}
 	}
-	if validator, ok := request.(protocol.Validator); ok {
-		if err := validator.Validate(); err != nil {
-			return decoded{command: command}, refuseBadMessage(err)
-		}
+	return task{form: entry.Form, call: call}
+}
+
+// claimer is an invited caller.
+type claimer struct{ callerOf[*rules.Invitee] }
+
+func (c claimer) decode(message []byte, major uint32) task {
+	t := c.callerOf.decode(message, major)
+	if !c.caller.MaySend(t.form) {
+		t.call, t.err = nil, rules.DeletedInvitation
 	}
-	return decoded{command, request}, nil
+	return t
 }
 
 // badMessageDetails are the errors of each field.
@@ -102,35 +114,29 @@ func refuseBadMessage(err error) *protocol.Refusal {
 	return refusal
 }
 
-// run executes a request, unless decode refused it, and encodes its reply,
-// which goes back with putBuffer. An error means that there is no reply to
-// send: the connection ends. Every command of every transport passes here.
-func (s *Server) run(ctx context.Context, c *caller, d decoded, refusal *protocol.Refusal) (reply *[]byte, err error) {
+// run has a rule answer, unless there is an error already, and encodes the
+// reply, which goes back with putBuffer. An error means that there is no reply
+// to send: the connection ends. Every command of every transport passes here.
+func (s *Server) run(ctx context.Context, c *caller, t task) (reply *[]byte, err error) {
 	start := time.Now()
+	status := protocol.StatusOK
 	defer func() {
-		if errors.Is(err, errNoEventYet) {
-			return
+		if !errors.Is(err, errNoEventYet) {
+			s.tell(ctx, c, t.form, status, err, time.Since(start))
 		}
-		status := protocol.StatusOK
-		if refusal != nil {
-			status = refusal.Status
-		}
-		s.tell(ctx, c, d.command, status, err, time.Since(start))
 	}()
 	defer func() {
 		if cause := recover(); cause != nil {
 			reply, err = nil, &panicError{cause, string(debug.Stack())}
 		}
 	}()
-	if !c.invitee.MaySend(d.command) {
-		return nil, rules.DeletedInvitation
+	var result any
+	if err = t.err; err == nil {
+		result, err = t.call.Run(ctx)
 	}
-	if refusal != nil {
-		return encodeRefusal(refusal)
-	}
-	result, err := s.handlers[d.command](ctx, s.rules, c, d.request)
-	if errors.As(err, &refusal) {
-		refusal = protocol.ForClient(d.command, c.client(), s.now(), refusal)
+	if refusal, refused := errors.AsType[*protocol.Refusal](err); refused {
+		refusal = protocol.ForClient(t.form, c.client(), s.now(), refusal)
+		status = refusal.Status
 		return encodeRefusal(refusal)
 	}
 	if err != nil {
@@ -216,7 +222,7 @@ const otherFields = 256
 // replyCapacity is at least the length of a reply that may be long, and so of
 // the only buffer that it needs.
 func replyCapacity(result any) int {
-	if reply, isSized := result.(protocol.Sized); isSized {
+	if reply, isSized := result.(rpc.Sized); isSized {
 		return reply.Size() + otherFields
 	}
 	return otherFields
@@ -243,11 +249,12 @@ var statusOK = wire.Field{Key: "status", Value: string(protocol.StatusOK)}
 
 // appendReply encodes an ok reply: its status, then its fields, flat.
 func appendReply(buffer []byte, result any) ([]byte, error) {
-	head := []wire.Field{statusOK}
-	if told, isEvent := result.(protocol.Event); isEvent {
-		head = append(head, wire.Field{Key: "event", Value: told.EventName()})
-	}
-	return wire.AppendMap(buffer, head, result)
+	return wire.AppendMap(buffer, []wire.Field{statusOK}, result)
+}
+
+// appendEvent encodes an event: its status, its name, then its fields, flat.
+func appendEvent(buffer []byte, told protocol.Event) ([]byte, error) {
+	return wire.AppendMap(buffer, []wire.Field{statusOK, {Key: "event", Value: told.EventName()}}, told)
 }
 
 // appendRefusal encodes an error reply.

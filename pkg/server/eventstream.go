@@ -132,7 +132,7 @@ func (call *httpCall) cutUnread(ctx context.Context) (stop func()) {
 
 // appendStreamed encodes an event as one line of a stream.
 func appendStreamed(chunk []byte, told protocol.Event) ([]byte, error) {
-	reply, err := appendReply(nil, told)
+	reply, err := appendEvent(nil, told)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,8 @@ package server
 import (
 	"context"
 	"fmt"
-	"maps"
+	"reflect"
+	"slices"
 	"time"
 
 	"parsec-server/pkg/parsec"
@@ -30,12 +31,48 @@ func (s *Server) SetChallenge(challenge []byte) {
 // SetHandler replaces the rule of a form of a command. It is called before the
 // first connection.
 func (s *Server) SetHandler(command *rpc.Form, rule func(ctx context.Context) (any, error)) {
-	s.handlers = maps.Clone(s.handlers)
-	s.handlers[command] = func(ctx context.Context, _ *rules.Rules, _ *caller, _ any) (any, error) { return rule(ctx) }
+	replace(s.tables.sessions, command, rule)
+	replace(s.tables.authors, command, rule)
+	replace(s.tables.invitees, command, rule)
+	replace(s.tables.anonymous, command, rule)
+	replace(s.tables.administrators, command, rule)
 }
 
-// HasHandler tells whether a form of a command is bound to a rule.
-func HasHandler(command *rpc.Form) bool { return handlers[command] != nil }
+func replace[Caller any](table rpc.Table[Caller], command *rpc.Form, rule func(ctx context.Context) (any, error)) {
+	for _, entry := range table[command.Name] {
+		if entry.Form == command {
+			decode := entry.Decode
+			entry.Decode = func(message []byte, caller Caller) (rpc.Call, error) {
+				if _, err := decode(message, caller); err != nil {
+					return nil, err
+				}
+				return stub(rule), nil
+			}
+		}
+	}
+}
+
+// stub is a call that does something else.
+type stub func(ctx context.Context) (any, error)
+
+func (s stub) Run(ctx context.Context) (any, error) { return s(ctx) }
+
+// HasHandler reports whether a form of a command is bound to a rule, for each
+// kind of callers that it has.
+func HasHandler(command *rpc.Form) bool {
+	bound := bind(nil)
+	return has(bound.sessions, command, protocol.Authenticated) &&
+		(command.WebSocketOnly || has(bound.authors, command, protocol.Authenticated)) &&
+		has(bound.invitees, command, protocol.Invited) &&
+		has(bound.anonymous, command, protocol.Anonymous) &&
+		has(bound.administrators, command, protocol.Administration)
+}
+
+// has reports whether the table has the command exactly if it has the kind.
+func has[Caller any](table rpc.Table[Caller], command *rpc.Form, kind protocol.Kind) bool {
+	found := slices.ContainsFunc(table[command.Name], func(entry *rpc.Entry[Caller]) bool { return entry.Form == command })
+	return found == (protocol.Kind(command.Kinds)&kind != 0)
+}
 
 // PingSilent does what the sweeper does at the instant now.
 func (s *Server) PingSilent(now time.Time) {
@@ -51,8 +88,8 @@ func (s *Server) Look(now time.Time) {
 func (s *Server) JudgeAnswer(ctx context.Context, message, challenge []byte) (kind protocol.Kind, api parsec.APIVersion, err error) {
 	c := &connection{server: s, caller: caller{logger: s.logger}}
 	err = c.answer(ctx, message, challenge)
-	if c.caller.session != nil {
-		c.caller.session.Close()
+	if c.session != nil {
+		c.session.Close()
 	}
 	return c.caller.kind, c.caller.api, err
 }
@@ -68,8 +105,18 @@ func RefusedWith(err error) protocol.HandshakeResult {
 
 // Decode decodes a message; an unknown command is a refusal.
 func Decode(message []byte, kind protocol.Kind, api parsec.APIVersion) (command *rpc.Form, request any, refusal *protocol.Refusal) {
-	d, refusal := decode(message, kind, api)
-	return d.command, d.request, refusal
+	tables := bind(nil)
+	commands := map[protocol.Kind]answerer{
+		protocol.Authenticated:  callerOf[*rules.Session]{tables.sessions, &rules.Session{}},
+		protocol.Invited:        claimer{callerOf[*rules.Invitee]{tables.invitees, &rules.Invitee{}}},
+		protocol.Anonymous:      callerOf[*rules.Anonymous]{tables.anonymous, &rules.Anonymous{}},
+		protocol.Administration: callerOf[rules.Administrator]{tables.administrators, rules.Administrator{}},
+	}
+	t := commands[kind].decode(message, api.Major)
+	if t.err != nil {
+		return t.form, nil, t.err.(*protocol.Refusal) //nolint:errorlint // never wrapped
+	}
+	return t.form, reflect.ValueOf(t.call).Elem().FieldByName("Request").Addr().Interface(), nil
 }
 
 // Kinds are all the kinds of connection.

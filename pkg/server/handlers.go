@@ -10,161 +10,155 @@ import (
 	"parsec-server/pkg/wire"
 )
 
-// handlers binds each form of each command to its rule.
-var handlers map[*rpc.Form]handler
+// tables are the commands that the server answers, by the type of their callers.
+type tables struct {
+	// sessions are authenticated callers over WebSocket, and authors those over
+	// HTTP.
+	sessions       rpc.Table[*rules.Session]
+	authors        rpc.Table[*rules.Author]
+	invitees       rpc.Table[*rules.Invitee]
+	anonymous      rpc.Table[*rules.Anonymous]
+	administrators rpc.Table[rules.Administrator]
+}
 
-func init() {
-	handlers = map[*rpc.Form]handler{
-		protocol.Ping.Form: ping,
-
-		protocol.EventsSubscribe.Form: inSession((*rules.Rules).EventsSubscribe),
-		protocol.EventsListen.Form:    listen,
-		protocol.MessageGet.Form:      byAuthor((*rules.Rules).MessageGet),
-
-		protocol.UserGet.Form:        byAuthor((*rules.Rules).UserGet),
-		protocol.UserCreate.Form:     byAuthor((*rules.Rules).UserCreate),
-		protocol.UserCreateV1.Form:   byAuthor((*rules.Rules).UserCreateV1),
-		protocol.UserRevoke.Form:     byAuthor((*rules.Rules).UserRevoke),
-		protocol.UserFind.Form:       byAuthor((*rules.Rules).UserFind),
-		protocol.HumanFind.Form:      byAuthor((*rules.Rules).HumanFind),
-		protocol.DeviceCreate.Form:   byAuthor((*rules.Rules).DeviceCreate),
-		protocol.DeviceCreateV1.Form: byAuthor((*rules.Rules).DeviceCreateV1),
-
-		protocol.UserInvite.Form:                 byAuthor((*rules.Rules).UserInvite),
-		protocol.UserCancelInvitation.Form:       byAuthor((*rules.Rules).UserCancelInvitation),
-		protocol.UserGetInvitationCreator.Form:   byAnonymous((*rules.Rules).UserGetInvitationCreator),
-		protocol.UserClaim.Form:                  byAnonymous((*rules.Rules).UserClaim),
-		protocol.DeviceInvite.Form:               byAuthor((*rules.Rules).DeviceInvite),
-		protocol.DeviceCancelInvitation.Form:     byAuthor((*rules.Rules).DeviceCancelInvitation),
-		protocol.DeviceGetInvitationCreator.Form: byAnonymous((*rules.Rules).DeviceGetInvitationCreator),
-		protocol.DeviceClaim.Form:                byAnonymous((*rules.Rules).DeviceClaim),
-
-		protocol.InviteNew.Form:                      byAuthor((*rules.Rules).InviteNew),
-		protocol.InviteDelete.Form:                   byAuthor((*rules.Rules).InviteDelete),
-		protocol.InviteList.Form:                     byAuthor((*rules.Rules).InviteList),
-		protocol.InviteInfo.Form:                     byInvitee((*rules.Rules).InviteInfo),
-		protocol.Invite1GreeterWaitPeer.Form:         byAuthor((*rules.Rules).Invite1GreeterWaitPeer),
-		protocol.Invite2aGreeterGetHashedNonce.Form:  byAuthor((*rules.Rules).Invite2aGreeterGetHashedNonce),
-		protocol.Invite2bGreeterSendNonce.Form:       byAuthor((*rules.Rules).Invite2bGreeterSendNonce),
-		protocol.Invite3aGreeterWaitPeerTrust.Form:   byAuthor((*rules.Rules).Invite3aGreeterWaitPeerTrust),
-		protocol.Invite3bGreeterSignifyTrust.Form:    byAuthor((*rules.Rules).Invite3bGreeterSignifyTrust),
-		protocol.Invite4GreeterCommunicate.Form:      byAuthor((*rules.Rules).Invite4GreeterCommunicate),
-		protocol.Invite1ClaimerWaitPeer.Form:         byInvitee((*rules.Rules).Invite1ClaimerWaitPeer),
-		protocol.Invite2aClaimerSendHashedNonce.Form: byInvitee((*rules.Rules).Invite2aClaimerSendHashedNonce),
-		protocol.Invite2bClaimerSendNonce.Form:       byInvitee((*rules.Rules).Invite2bClaimerSendNonce),
-		protocol.Invite3aClaimerSignifyTrust.Form:    byInvitee((*rules.Rules).Invite3aClaimerSignifyTrust),
-		protocol.Invite3bClaimerWaitPeerTrust.Form:   byInvitee((*rules.Rules).Invite3bClaimerWaitPeerTrust),
-		protocol.Invite4ClaimerCommunicate.Form:      byInvitee((*rules.Rules).Invite4ClaimerCommunicate),
-
-		protocol.InviteShamirRecoveryReveal.Form: byInvitee((*rules.Rules).InviteShamirRecoveryReveal),
-
-		protocol.PKIEnrollmentSubmit.Form: byAnonymous((*rules.Rules).PKIEnrollmentSubmit),
-		protocol.PKIEnrollmentInfo.Form:   byAnonymous((*rules.Rules).PKIEnrollmentInfo),
-		protocol.PKIEnrollmentList.Form:   byAuthor((*rules.Rules).PKIEnrollmentList),
-		protocol.PKIEnrollmentReject.Form: byAuthor((*rules.Rules).PKIEnrollmentReject),
-		protocol.PKIEnrollmentAccept.Form: byAuthor((*rules.Rules).PKIEnrollmentAccept),
-
-		protocol.ShamirRecoverySetup.Form:      byAuthor((*rules.Rules).ShamirRecoverySetup),
-		protocol.ShamirRecoverySelfInfo.Form:   byAuthor((*rules.Rules).ShamirRecoverySelfInfo),
-		protocol.ShamirRecoveryOthersList.Form: byAuthor((*rules.Rules).ShamirRecoveryOthersList),
-
-		protocol.OrganizationBootstrap.Form:   byAnonymous((*rules.Rules).OrganizationBootstrap),
-		protocol.OrganizationBootstrapV1.Form: byAnonymous((*rules.Rules).OrganizationBootstrapV1),
-		protocol.OrganizationStats.Form:       byAuthor((*rules.Rules).OrganizationStats),
-		protocol.OrganizationConfig.Form:      byAuthor((*rules.Rules).OrganizationConfig),
-		protocol.ArchivingConfig.Form:         byAuthor((*rules.Rules).ArchivingConfig),
-		protocol.AdministrationCreate.Form:    byAdministrator((*rules.Rules).AdministrationCreate),
-		protocol.AdministrationStatus.Form:    byAdministrator((*rules.Rules).AdministrationStatus),
-		protocol.AdministrationStats.Form:     byAdministrator((*rules.Rules).AdministrationStats),
-		protocol.AdministrationUpdate.Form:    byAdministrator((*rules.Rules).AdministrationUpdate),
-
-		protocol.RealmCreate.Form:               byAuthor((*rules.Rules).RealmCreate),
-		protocol.RealmStatus.Form:               byAuthor((*rules.Rules).RealmStatus),
-		protocol.RealmStats.Form:                byAuthor((*rules.Rules).RealmStats),
-		protocol.RealmGetRoleCertificates.Form:  byAuthor((*rules.Rules).RealmGetRoleCertificates),
-		protocol.RealmUpdateRoles.Form:          byAuthor((*rules.Rules).RealmUpdateRoles),
-		protocol.RealmUpdateArchiving.Form:      byAuthor((*rules.Rules).RealmUpdateArchiving),
-		protocol.RealmStartReencryption.Form:    byAuthor((*rules.Rules).RealmStartReencryption),
-		protocol.RealmFinishReencryption.Form:   byAuthor((*rules.Rules).RealmFinishReencryption),
-		protocol.VlobGetReencryptionBatch.Form:  getReencryptionBatch,
-		protocol.VlobSaveReencryptionBatch.Form: byAuthor((*rules.Rules).VlobSaveReencryptionBatch),
-
-		protocol.VlobCreate.Form:       byAuthor((*rules.Rules).VlobCreate),
-		protocol.VlobUpdate.Form:       byAuthor((*rules.Rules).VlobUpdate),
-		protocol.VlobRead.Form:         byAuthor((*rules.Rules).VlobRead),
-		protocol.VlobListVersions.Form: byAuthor((*rules.Rules).VlobListVersions),
-		protocol.VlobPollChanges.Form:  byAuthor((*rules.Rules).VlobPollChanges),
-		protocol.BlockCreate.Form:      byAuthor((*rules.Rules).BlockCreate),
-		protocol.BlockRead.Form:        readBlock,
+// bind has each form of each command answered by its rule.
+func bind(r *rules.Rules) tables {
+	return tables{
+		sessions: rpc.NewTable(append(
+			rpc.Through(func(session *rules.Session) *rules.Author { return &session.Author }, ofAuthors(r, reencryptionBytes)),
+			rpc.Bind(protocol.EventsSubscribe, r.EventsSubscribe),
+			rpc.BindEncoded(protocol.EventsListen, listen(r)),
+		)...),
+		authors: rpc.NewTable(ofAuthors(r, maxBodyBytes)...),
+		invitees: rpc.NewTable(
+			rpc.Bind(protocol.Ping, pong[*rules.Invitee]),
+			rpc.Bind(protocol.InviteInfo, r.InviteInfo),
+			rpc.Bind(protocol.Invite1ClaimerWaitPeer, r.Invite1ClaimerWaitPeer),
+			rpc.Bind(protocol.Invite2aClaimerSendHashedNonce, r.Invite2aClaimerSendHashedNonce),
+			rpc.Bind(protocol.Invite2bClaimerSendNonce, r.Invite2bClaimerSendNonce),
+			rpc.Bind(protocol.Invite3aClaimerSignifyTrust, r.Invite3aClaimerSignifyTrust),
+			rpc.Bind(protocol.Invite3bClaimerWaitPeerTrust, r.Invite3bClaimerWaitPeerTrust),
+			rpc.Bind(protocol.Invite4ClaimerCommunicate, r.Invite4ClaimerCommunicate),
+			rpc.Bind(protocol.InviteShamirRecoveryReveal, r.InviteShamirRecoveryReveal),
+		),
+		anonymous: rpc.NewTable(
+			rpc.Bind(protocol.Ping, pong[*rules.Anonymous]),
+			rpc.Bind(protocol.UserGetInvitationCreator, r.UserGetInvitationCreator),
+			rpc.Bind(protocol.UserClaim, r.UserClaim),
+			rpc.Bind(protocol.DeviceGetInvitationCreator, r.DeviceGetInvitationCreator),
+			rpc.Bind(protocol.DeviceClaim, r.DeviceClaim),
+			rpc.Bind(protocol.PKIEnrollmentSubmit, r.PKIEnrollmentSubmit),
+			rpc.Bind(protocol.PKIEnrollmentInfo, r.PKIEnrollmentInfo),
+			rpc.Bind(protocol.OrganizationBootstrap, r.OrganizationBootstrap),
+			rpc.Bind(protocol.OrganizationBootstrapV1, r.OrganizationBootstrapV1),
+		),
+		administrators: rpc.NewTable(
+			rpc.Bind(protocol.Ping, pong[rules.Administrator]),
+			rpc.Bind(protocol.AdministrationCreate, r.AdministrationCreate),
+			rpc.Bind(protocol.AdministrationStatus, r.AdministrationStatus),
+			rpc.Bind(protocol.AdministrationStats, r.AdministrationStats),
+			rpc.Bind(protocol.AdministrationUpdate, r.AdministrationUpdate),
+		),
 	}
 }
 
-func byAuthor[Request, Reply any](rule func(*rules.Rules, context.Context, *rules.Author, *Request) (*Reply, error)) handler {
-	return func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
-		return rule(b, ctx, &c.author, request.(*Request))
+// ofAuthors are the commands of authenticated devices. A batch of a reencryption
+// is given such that its save fits in saveBytes.
+func ofAuthors(r *rules.Rules, saveBytes uint64) []rpc.Entry[*rules.Author] {
+	return []rpc.Entry[*rules.Author]{
+		rpc.Bind(protocol.Ping, r.Ping),
+		rpc.Bind(protocol.MessageGet, r.MessageGet),
+		rpc.Bind(protocol.UserGet, r.UserGet),
+		rpc.Bind(protocol.UserCreate, r.UserCreate),
+		rpc.Bind(protocol.UserCreateV1, r.UserCreateV1),
+		rpc.Bind(protocol.UserRevoke, r.UserRevoke),
+		rpc.Bind(protocol.UserFind, r.UserFind),
+		rpc.Bind(protocol.HumanFind, r.HumanFind),
+		rpc.Bind(protocol.DeviceCreate, r.DeviceCreate),
+		rpc.Bind(protocol.DeviceCreateV1, r.DeviceCreateV1),
+		rpc.Bind(protocol.UserInvite, r.UserInvite),
+		rpc.Bind(protocol.UserCancelInvitation, r.UserCancelInvitation),
+		rpc.Bind(protocol.DeviceInvite, r.DeviceInvite),
+		rpc.Bind(protocol.DeviceCancelInvitation, r.DeviceCancelInvitation),
+		rpc.Bind(protocol.InviteNew, r.InviteNew),
+		rpc.Bind(protocol.InviteDelete, r.InviteDelete),
+		rpc.Bind(protocol.InviteList, r.InviteList),
+		rpc.Bind(protocol.Invite1GreeterWaitPeer, r.Invite1GreeterWaitPeer),
+		rpc.Bind(protocol.Invite2aGreeterGetHashedNonce, r.Invite2aGreeterGetHashedNonce),
+		rpc.Bind(protocol.Invite2bGreeterSendNonce, r.Invite2bGreeterSendNonce),
+		rpc.Bind(protocol.Invite3aGreeterWaitPeerTrust, r.Invite3aGreeterWaitPeerTrust),
+		rpc.Bind(protocol.Invite3bGreeterSignifyTrust, r.Invite3bGreeterSignifyTrust),
+		rpc.Bind(protocol.Invite4GreeterCommunicate, r.Invite4GreeterCommunicate),
+		rpc.Bind(protocol.PKIEnrollmentList, r.PKIEnrollmentList),
+		rpc.Bind(protocol.PKIEnrollmentReject, r.PKIEnrollmentReject),
+		rpc.Bind(protocol.PKIEnrollmentAccept, r.PKIEnrollmentAccept),
+		rpc.Bind(protocol.ShamirRecoverySetup, r.ShamirRecoverySetup),
+		rpc.Bind(protocol.ShamirRecoverySelfInfo, r.ShamirRecoverySelfInfo),
+		rpc.Bind(protocol.ShamirRecoveryOthersList, r.ShamirRecoveryOthersList),
+		rpc.Bind(protocol.OrganizationStats, r.OrganizationStats),
+		rpc.Bind(protocol.OrganizationConfig, r.OrganizationConfig),
+		rpc.Bind(protocol.ArchivingConfig, r.ArchivingConfig),
+		rpc.Bind(protocol.RealmCreate, r.RealmCreate),
+		rpc.Bind(protocol.RealmStatus, r.RealmStatus),
+		rpc.Bind(protocol.RealmStats, r.RealmStats),
+		rpc.Bind(protocol.RealmGetRoleCertificates, r.RealmGetRoleCertificates),
+		rpc.Bind(protocol.RealmUpdateRoles, r.RealmUpdateRoles),
+		rpc.Bind(protocol.RealmUpdateArchiving, r.RealmUpdateArchiving),
+		rpc.Bind(protocol.RealmStartReencryption, r.RealmStartReencryption),
+		rpc.Bind(protocol.RealmFinishReencryption, r.RealmFinishReencryption),
+		rpc.Bind(protocol.VlobSaveReencryptionBatch, r.VlobSaveReencryptionBatch),
+		rpc.Bind(protocol.VlobCreate, r.VlobCreate),
+		rpc.Bind(protocol.VlobUpdate, r.VlobUpdate),
+		rpc.Bind(protocol.VlobRead, r.VlobRead),
+		rpc.Bind(protocol.VlobListVersions, r.VlobListVersions),
+		rpc.Bind(protocol.VlobPollChanges, r.VlobPollChanges),
+		rpc.Bind(protocol.BlockCreate, r.BlockCreate),
+		rpc.Bind(protocol.VlobGetReencryptionBatch, getReencryptionBatch(r, saveBytes)),
+		rpc.BindEncoded(protocol.BlockRead, readBlock(r)),
 	}
 }
 
-func inSession[Request, Reply any](rule func(*rules.Rules, context.Context, *rules.Session, *Request) (*Reply, error)) handler {
-	return func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
-		return rule(b, ctx, c.session, request.(*Request))
-	}
-}
-
-func byAnonymous[Request, Reply any](rule func(*rules.Rules, context.Context, *rules.Anonymous, *Request) (*Reply, error)) handler {
-	return func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
-		return rule(b, ctx, &c.anonymous, request.(*Request))
-	}
-}
-
-func byInvitee[Request, Reply any](rule func(*rules.Rules, context.Context, *rules.Invitee, *Request) (*Reply, error)) handler {
-	return func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
-		return rule(b, ctx, &c.invitee, request.(*Request))
-	}
-}
-
-func byAdministrator[Request, Reply any](rule func(*rules.Rules, context.Context, rules.Administrator, *Request) (*Reply, error)) handler {
-	return func(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
-		return rule(b, ctx, c.administrator, request.(*Request))
-	}
+// pong answers who is no device: nobody is told of its ping.
+func pong[Caller any](_ context.Context, _ Caller, request *protocol.PingRequest) (*protocol.PingReply, error) {
+	return &protocol.PingReply{Pong: request.Ping}, nil
 }
 
 // reencryptionBytes bounds what saves a batch over WebSocket, in bytes: some
 // messages of this length may come and go at a time.
 const reencryptionBytes = 4 << 20
 
-// getReencryptionBatch gives a batch whose save fits in one message of the
+// getReencryptionBatch returns a batch whose save fits in one message of the
 // caller's transport.
-func getReencryptionBatch(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
-	saveBytes := uint64(reencryptionBytes)
-	if c.session == nil { // HTTP
-		saveBytes = maxBodyBytes
+func getReencryptionBatch(r *rules.Rules, saveBytes uint64) func(context.Context, *rules.Author, *protocol.VlobGetReencryptionBatchRequest) (*protocol.VlobGetReencryptionBatchReply, error) {
+	return func(ctx context.Context, author *rules.Author, request *protocol.VlobGetReencryptionBatchRequest) (*protocol.VlobGetReencryptionBatchReply, error) {
+		return r.VlobGetReencryptionBatch(ctx, author, request, saveBytes)
 	}
-	return b.VlobGetReencryptionBatch(ctx, &c.author, request.(*protocol.VlobGetReencryptionBatchRequest), saveBytes)
 }
 
 // encodedReply is an ok reply in a pooled buffer.
 type encodedReply *[]byte
 
 // readBlock has the block read to where it is in the reply.
-func readBlock(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
-	var reply *[]byte
-	err := b.BlockRead(ctx, &c.author, request.(*protocol.BlockReadRequest), func(size uint64) (block []byte, err error) {
-		reply, err = encode(int(size)+otherFields, func(buffer []byte) ([]byte, error) {
-			return wire.AppendMap(buffer, []wire.Field{statusOK, {Key: "block", Value: wire.Room(size)}}, nil)
+func readBlock(r *rules.Rules) func(context.Context, *rules.Author, *protocol.BlockReadRequest) (encodedReply, error) {
+	return func(ctx context.Context, author *rules.Author, request *protocol.BlockReadRequest) (encodedReply, error) {
+		var reply *[]byte
+		err := r.BlockRead(ctx, author, request, func(size uint64) (block []byte, err error) {
+			reply, err = encode(int(size)+otherFields, func(buffer []byte) ([]byte, error) {
+				return wire.AppendMap(buffer, []wire.Field{statusOK, {Key: "block", Value: wire.Room(size)}}, nil)
+			})
+			if err != nil {
+				return nil, err
+			}
+			return (*reply)[len(*reply)-int(size):], nil
 		})
 		if err != nil {
+			if reply != nil {
+				putBuffer(reply)
+			}
 			return nil, err
 		}
-		return (*reply)[len(*reply)-int(size):], nil
-	})
-	if err != nil {
-		if reply != nil {
-			putBuffer(reply)
-		}
-		return nil, err
+		return encodedReply(reply), nil
 	}
-	return encodedReply(reply), nil
 }
 
 // errNoEventYet is that of an events_listen that waits. The connection tries
@@ -172,20 +166,15 @@ func readBlock(ctx context.Context, b *rules.Rules, c *caller, request any) (any
 // keeps a goroutine for it.
 var errNoEventYet = errors.New("no event yet")
 
-func listen(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
-	told, err := b.EventsListen(ctx, c.session, &protocol.EventsListenRequest{})
-	var refusal *protocol.Refusal
-	if request.(*protocol.EventsListenRequest).Wait && errors.As(err, &refusal) {
-		return nil, errNoEventYet
+func listen(r *rules.Rules) func(context.Context, *rules.Session, *protocol.EventsListenRequest) (encodedReply, error) {
+	return func(ctx context.Context, session *rules.Session, request *protocol.EventsListenRequest) (encodedReply, error) {
+		told, err := r.EventsListen(ctx, session, &protocol.EventsListenRequest{})
+		if _, refused := errors.AsType[*protocol.Refusal](err); refused && request.Wait {
+			return nil, errNoEventYet
+		}
+		if err != nil {
+			return nil, err
+		}
+		return encode(otherFields, func(buffer []byte) ([]byte, error) { return appendEvent(buffer, told) })
 	}
-	return told, err
-}
-
-// ping is told to others only when an authenticated device sends it.
-func ping(ctx context.Context, b *rules.Rules, c *caller, request any) (any, error) {
-	ping := request.(*protocol.PingRequest)
-	if c.kind == protocol.Authenticated {
-		return b.Ping(ctx, &c.author, ping)
-	}
-	return &protocol.PingReply{Pong: ping.Ping}, nil
 }

@@ -150,7 +150,9 @@ func (c *connection) answerAuthenticated(ctx context.Context, message, challenge
 	if err != nil {
 		return err
 	}
-	c.caller.session, c.caller.author = session, session.Author
+	c.session = session
+	c.caller.commands = callerOf[*rules.Session]{c.server.tables.sessions, session}
+	c.caller.account = accountOf(&session.Author)
 	return nil
 }
 
@@ -159,18 +161,18 @@ func (c *connection) answerInvited(ctx context.Context, message []byte) error {
 	if err := wire.Unmarshal(message, &answer); err != nil {
 		return badProtocol("Invalid params")
 	}
-	c.caller.invitee = rules.Invitee{
+	c.identify("organization", answer.OrganizationID.String())
+	session, err := c.server.rules.ConnectInvited(ctx, rules.Invitee{
 		Organization: answer.OrganizationID,
 		Token:        answer.Token,
 		Type:         answer.InvitationType,
 		API:          c.caller.api,
-	}
-	c.identify("organization", answer.OrganizationID.String())
-	session, err := c.server.rules.ConnectInvited(ctx, c.caller.invitee, c.over, c.finished)
+	}, c.over, c.finished)
 	if err != nil {
 		return err
 	}
-	c.caller.session, c.caller.invitee = session, session.Invitee
+	c.session = session
+	c.caller.commands = claimer{callerOf[*rules.Invitee]{c.server.tables.invitees, &session.Invitee}}
 	return nil
 }
 
@@ -179,13 +181,14 @@ func (c *connection) answerAnonymous(ctx context.Context, message []byte) error 
 	if err := wire.Unmarshal(message, &answer); err != nil {
 		return badProtocol("Invalid params")
 	}
-	c.caller.anonymous = rules.Anonymous{Organization: answer.OrganizationID, API: c.caller.api}
+	anonymous := rules.Anonymous{Organization: answer.OrganizationID, API: c.caller.api}
 	c.identify("organization", answer.OrganizationID.String())
-	session, err := c.server.rules.ConnectAnonymous(ctx, c.caller.anonymous, answer.RootVerifyKey, c.over)
+	session, err := c.server.rules.ConnectAnonymous(ctx, anonymous, answer.RootVerifyKey, c.over)
 	if err != nil {
 		return err
 	}
-	c.caller.session = session
+	c.session = session
+	c.caller.commands = callerOf[*rules.Anonymous]{c.server.tables.anonymous, &anonymous}
 	return nil
 }
 
@@ -195,8 +198,8 @@ func (c *connection) answerAdministration(message []byte) error {
 		return badProtocol("Invalid params")
 	}
 	c.identify()
-	var err error
-	c.caller.administrator, err = c.server.rules.ConnectAdministration(c.address, answer.Token)
+	administrator, err := c.server.rules.ConnectAdministration(c.address, answer.Token)
+	c.caller.commands = callerOf[rules.Administrator]{c.server.tables.administrators, administrator}
 	return err
 }
 

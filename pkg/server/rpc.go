@@ -44,6 +44,9 @@ type httpCall struct {
 	// address is the client's.
 	address netip.Addr
 	caller  caller
+	// watch opens a session that tells when the caller may not be served any
+	// more. What becomes of an invitation is told by its commands.
+	watch func(ctx context.Context, onOver func()) (*rules.Session, error)
 	// held is what the body holds of the budget of strangers.
 	held *share
 }
@@ -156,7 +159,8 @@ func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
 			return call.reply([]byte(emptyMap))
 		}
 		call.identify(protocol.Anonymous, "organization", id.String())
-		call.caller.anonymous = rules.Anonymous{Organization: id, API: call.caller.client().API}
+		call.caller.commands = callerOf[*rules.Anonymous]{s.tables.anonymous, &rules.Anonymous{Organization: id, API: call.caller.client().API}}
+		call.watchOrganization(id)
 		return call.withBody(maxStrangerBytes, call.execute)
 	})
 }
@@ -209,7 +213,9 @@ func (s *Server) invited(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		call.identify(protocol.Invited, "organization", id.String())
-		call.caller.invitee = facts.Invitee(call.caller.client().API)
+		invitee := facts.Invitee(call.caller.client().API)
+		call.caller.commands = claimer{callerOf[*rules.Invitee]{s.tables.invitees, &invitee}}
+		call.watchOrganization(id)
 		return call.withBody(maxStrangerBytes, call.execute)
 	})
 }
@@ -275,7 +281,11 @@ func (call *httpCall) authenticate(given credentials, facts rules.Authentication
 	}
 	author := facts.Author(call.caller.client().API)
 	call.identify(protocol.Authenticated, "organization", author.Organization.String(), "device", author.Device.String())
-	call.caller.author = author
+	call.caller.commands = callerOf[*rules.Author]{call.server.tables.authors, &author}
+	call.caller.account = accountOf(&author)
+	call.watch = func(ctx context.Context, onOver func()) (*rules.Session, error) {
+		return call.server.rules.Resume(ctx, author, onOver)
+	}
 	return nil
 }
 
@@ -313,15 +323,15 @@ func (call *httpCall) becomeUser(capacity int) (*share, error) {
 
 // execute runs the command of the body and answers it.
 func (call *httpCall) execute(body []byte) error {
-	d, refusal := decode(body, call.caller.kind, call.caller.api)
-	if !call.caller.invitee.MaySend(d.command) {
-		return rules.DeletedInvitation
+	t := call.caller.commands.decode(body, call.caller.api.Major)
+	if _, denied := errors.AsType[rules.Denial](t.err); denied {
+		return t.err
 	}
-	if d.command == nil || d.command.WebSocketOnly {
+	if t.form == nil {
 		return rpcError(http.StatusUnsupportedMediaType)
 	}
-	if refusal == nil {
-		if hasty := call.server.limit(d.command, call.address); hasty != nil {
+	if t.err == nil {
+		if hasty := call.server.limit(t.form, call.address); hasty != nil {
 			return hasty
 		}
 	}
@@ -329,19 +339,19 @@ func (call *httpCall) execute(body []byte) error {
 	defer cancel(nil)
 	stop := context.AfterFunc(call.server.commands, func() { cancel(nil) })
 	defer stop()
-	if d.command.Abandoned { // It waits: for longer than the checks before it hold.
+	if t.form.Abandoned { // It waits: for longer than the checks before it hold.
 		session, err := call.watch(ctx, func() { cancel(rules.ErrSessionOver) })
 		if err != nil {
 			return err
 		}
 		defer session.Close()
 	}
-	room, err := call.server.admit(ctx, &call.caller, d.command)
+	room, err := call.server.admit(ctx, &call.caller, t.form)
 	if err != nil {
 		return err
 	}
 	defer room.release()
-	reply, err := call.server.run(ctx, &call.caller, d, refusal)
+	reply, err := call.server.run(ctx, &call.caller, t)
 	switch {
 	case errors.Is(context.Cause(ctx), rules.ErrSessionOver):
 		if err == nil {
@@ -361,16 +371,10 @@ func (call *httpCall) execute(body []byte) error {
 	return call.reply(*reply)
 }
 
-// watch opens a session that tells when the caller may not be served any more.
-// What becomes of an invitation is told by its commands.
-func (call *httpCall) watch(ctx context.Context, onOver func()) (*rules.Session, error) {
-	switch call.caller.kind {
-	case protocol.Invited:
-		return call.server.rules.WatchOrganization(ctx, call.caller.invitee.Organization, onOver)
-	case protocol.Anonymous:
-		return call.server.rules.WatchOrganization(ctx, call.caller.anonymous.Organization, onOver)
-	default:
-		return call.server.rules.Resume(ctx, call.caller.author, onOver)
+// watchOrganization is how callers are watched who are no devices.
+func (call *httpCall) watchOrganization(id parsec.OrganizationID) {
+	call.watch = func(ctx context.Context, onOver func()) (*rules.Session, error) {
+		return call.server.rules.WatchOrganization(ctx, id, onOver)
 	}
 }
 

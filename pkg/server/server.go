@@ -14,7 +14,6 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
-	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/throttle"
 )
 
@@ -110,8 +109,8 @@ type Server struct {
 	// writes are those of strangers.
 	writes *throttle.Throttle
 
-	// handlers and newChallenge are replaced by tests.
-	handlers     map[*rpc.Form]handler
+	// tables and newChallenge are changed by tests.
+	tables       tables
 	newChallenge func() []byte
 
 	// commands is cancelled at the end of the grace period.
@@ -167,7 +166,7 @@ func New(b *rules.Rules, now func() parsec.DateTime, logger *slog.Logger, option
 		users:        usersBudget(memory),
 		visitors:     newVisitors(options.MaxUnauthenticatedPerAddress, strangers.total/visitorBytes),
 		writes:       throttle.New(limitedBurst, limitedInterval, options.Elapsed),
-		handlers:     handlers,
+		tables:       bind(b),
 		newChallenge: newChallenge,
 		connections:  map[*connection]struct{}{},
 		silent:       silentConns{conns: map[net.Conn]struct{}{}},

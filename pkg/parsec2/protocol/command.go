@@ -1,11 +1,6 @@
 package protocol
 
-import (
-	"slices"
-
-	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/rpc"
-)
+import "parsec-server/pkg/rpc"
 
 // Kind is a set of kinds of connection, given by the handshake or the HTTP
 // route (docs/protocol/transport.md §6.6 and §7).
@@ -172,25 +167,4 @@ func Commands() []*rpc.Form {
 		VlobCreate.Form, VlobUpdate.Form, VlobRead.Form, VlobListVersions.Form, VlobPollChanges.Form,
 		BlockCreate.Form, BlockRead.Form,
 	}
-}
-
-// byName holds the forms of each name.
-var byName = func() map[string][]*rpc.Form {
-	forms := map[string][]*rpc.Form{}
-	for _, form := range Commands() {
-		forms[form.Name] = append(forms[form.Name], form)
-	}
-	return forms
-}()
-
-// Find returns the form of the command name for a connection.
-func Find(name string, api parsec.APIVersion, kind Kind) (*rpc.Form, bool) {
-	forms := byName[name]
-	i := slices.IndexFunc(forms, func(form *rpc.Form) bool {
-		return form.Majors.Has(api.Major) && Kind(form.Kinds)&kind != 0
-	})
-	if i < 0 {
-		return nil, false
-	}
-	return forms[i], true
 }

@@ -124,7 +124,7 @@ func (r *PKIEnrollmentAcceptRequest) Validate() error {
 // PKIEnrollmentAcceptReply has no field.
 type PKIEnrollmentAcceptReply struct{}
 
-// Size implements Sized.
+// Size implements rpc.Sized.
 func (r *PKIEnrollmentListReply) Size() int {
 	const otherFields = 256
 	size := 0

@@ -21,7 +21,7 @@ type Message struct {
 	Body      []byte          `wire:"body"`
 }
 
-// Size implements Sized.
+// Size implements rpc.Sized.
 func (r *MessageGetReply) Size() int {
 	size := 0
 	for i := range r.Messages {

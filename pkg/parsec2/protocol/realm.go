@@ -107,7 +107,7 @@ type RealmArchiving struct {
 	Configuration ArchivingConfiguration `wire:"configuration"`
 }
 
-// Size implements Sized.
+// Size implements rpc.Sized.
 func (r *RealmGetRoleCertificatesReply) Size() int {
 	size := 0
 	for _, certificate := range r.Certificates {

@@ -71,7 +71,7 @@ type VlobSaveReencryptionBatchReply struct {
 	Done  uint64 `wire:"done"`
 }
 
-// Size implements Sized.
+// Size implements rpc.Sized.
 func (r *VlobGetReencryptionBatchReply) Size() int {
 	size := 0
 	for i := range r.Batch {

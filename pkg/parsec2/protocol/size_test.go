@@ -8,6 +8,7 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
 )
 
@@ -36,7 +37,7 @@ func TestSizes(t *testing.T) {
 			SubmitPayload: bytes, SubmitPayloadSignature: bytes, SubmitterDERX509Certificate: bytes, SubmittedOn: parsec.MaxDateTime,
 		})
 	}
-	for _, reply := range []protocol.Sized{
+	for _, reply := range []rpc.Sized{
 		&protocol.VlobReadReply{Blob: bytes, Author: device}, &protocol.VlobPollChangesReply{Changes: changes},
 		&protocol.VlobListVersionsReply{Versions: versions}, batch, messages, roles, enrollments,
 	} {
@@ -60,7 +61,7 @@ func TestMessagesToUsersAreBounded(t *testing.T) {
 	}
 	const most = 64 << 10
 	for size, valid := range map[int]bool{0: true, most: true, most + 1: false} {
-		for _, request := range []protocol.Validator{
+		for _, request := range []rpc.Validator{
 			&protocol.RealmUpdateRolesRequest{RecipientMessage: make([]byte, size)},
 			&protocol.RealmStartReencryptionRequest{PerParticipantMessage: map[parsec.UserID][]byte{user: make([]byte, size)}},
 		} {

@@ -14,12 +14,6 @@ const (
 	maxEmailBytes = 254
 )
 
-// Validator is a request with bounds that its types do not express. Its error
-// is a bad_message.
-type Validator interface {
-	Validate() error
-}
-
 func validateEmail(field, email string) error {
 	if len(email) > maxEmailBytes {
 		return fmt.Errorf("%s: too long", field)

@@ -81,11 +81,11 @@ const (
 	versionBytes = 96
 )
 
-// Size implements Sized.
+// Size implements rpc.Sized.
 func (r *VlobReadReply) Size() int { return len(r.Blob) }
 
-// Size implements Sized.
+// Size implements rpc.Sized.
 func (r *VlobPollChangesReply) Size() int { return len(r.Changes) * changeBytes }
 
-// Size implements Sized.
+// Size implements rpc.Sized.
 func (r *VlobListVersionsReply) Size() int { return len(r.Versions) * versionBytes }
