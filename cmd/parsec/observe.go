@@ -66,7 +66,11 @@ func (o *observation) serve(ctx context.Context, front *server.Server, parsec2 *
 	if opened, ok := store.(*postgres.Store); ok {
 		stored = opened.Database
 	}
-	o.metrics.ObserveState(front.Serving, func() bool { return watch.Problem() == nil }, parsec2, bus, stored)
+	o.metrics.ObserveState(metrics.State{
+		Serving: front.Serving, BlocksReady: func() bool { return watch.Problem() == nil },
+		QueuedEvents: parsec2.QueuedEvents, EventOverflows: parsec2.EventOverflows, BusDepth: bus.Depth,
+		Database: stored,
+	})
 	end = inBackground(context.WithoutCancel(ctx), func(ctx context.Context) {
 		if err := o.metrics.Serve(ctx, o.listener, o.settings.Profiles); err != nil {
 			o.logger.Error("metrics end", "error", err)

@@ -6,6 +6,7 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -17,7 +18,6 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/server"
 )
 
@@ -76,17 +76,13 @@ func (m *Metrics) CommandEnded(ended server.EndedCommand) {
 }
 
 // HandshakeEnded implements server.Observer.
-func (m *Metrics) HandshakeEnded(result protocol.HandshakeResult) {
-	told := string(result)
-	if result == "" {
-		told = "failed"
-	}
-	m.handshakes.WithLabelValues(told).Inc()
+func (m *Metrics) HandshakeEnded(result string) {
+	m.handshakes.WithLabelValues(cmp.Or(result, "failed")).Inc()
 }
 
 // ConnectionBegun implements server.Observer.
-func (m *Metrics) ConnectionBegun(transport server.Transport, kind protocol.Kind, api parsec.APIVersion) (ended func()) {
-	gauge := m.connections.WithLabelValues(string(transport), kind.String(), strconv.Itoa(int(api.Major)))
+func (m *Metrics) ConnectionBegun(transport server.Transport, kind string, api parsec.APIVersion) (ended func()) {
+	gauge := m.connections.WithLabelValues(string(transport), kind, strconv.Itoa(int(api.Major)))
 	gauge.Inc()
 	return gauge.Dec
 }

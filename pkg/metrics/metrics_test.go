@@ -65,7 +65,11 @@ func observed(t *testing.T) (*metrics.Metrics, *testkit.Instance) {
 			return database
 		},
 	})
-	m.ObserveState(instance.Server.Serving, func() bool { return false }, instance.Rules, instance.Bus, database.Database)
+	m.ObserveState(metrics.State{
+		Serving: instance.Server.Serving, BlocksReady: func() bool { return false },
+		QueuedEvents: instance.Rules.QueuedEvents, EventOverflows: instance.Rules.EventOverflows, BusDepth: instance.Bus.Depth,
+		Database: database.Database,
+	})
 	return m, instance
 }
 
@@ -214,8 +218,8 @@ func served(t *testing.T) map[string]string {
 	t.Helper()
 	m, _ := observed(t)
 	m.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form, Status: protocol.StatusOK})
-	m.HandshakeEnded(protocol.HandshakeOK)
-	m.ConnectionBegun(server.WebSocket, protocol.Authenticated, parsec.APIVersion{Major: 3})
+	m.HandshakeEnded(string(protocol.HandshakeOK))
+	m.ConnectionBegun(server.WebSocket, protocol.Authenticated.String(), parsec.APIVersion{Major: 3})
 	_ = m.ObserveBlocks(0, blockstore.NewMemory()).Create(t.Context(), parsec.OrganizationID{}, parsec.BlockID{}, nil)
 	served := map[string]string{}
 	text := scrape(t, m, "/metrics")

@@ -5,24 +5,35 @@ import (
 
 	"parsec-server/migrations"
 	"parsec-server/pkg/database"
-	"parsec-server/pkg/event"
-	"parsec-server/pkg/parsec2/rules"
 )
 
+// State is what a server is asked at each scrape.
+type State struct {
+	// Serving reports whether commands can run, BlocksReady whether blocks can
+	// be stored and read.
+	Serving, BlocksReady func() bool
+	// QueuedEvents are those that wait for their clients, EventOverflows the
+	// sessions ended because too many did.
+	QueuedEvents, EventOverflows func() int64
+	// BusDepth counts the transactions whose events wait for the sessions.
+	BusDepth func() int
+	// Database is nil for a store in memory.
+	Database *database.Database
+}
+
 // ObserveState reads the state of a server at each scrape. It must be called
-// once, when the server is about to serve. The database is nil for a store in
-// memory.
-func (m *Metrics) ObserveState(serving, blocks func() bool, parsec2 *rules.Rules, bus *event.Bus, database *database.Database) {
-	m.gauge("parsec_serving", "1 while commands can run, 0 while they are refused with 503.", truth(serving))
-	m.gauge("parsec_blockstore_ready", "1 while blocks can be stored and read, as last found, 0 while they cannot.", truth(blocks))
+// once, when the server is about to serve.
+func (m *Metrics) ObserveState(state State) {
+	m.gauge("parsec_serving", "1 while commands can run, 0 while they are refused with 503.", truth(state.Serving))
+	m.gauge("parsec_blockstore_ready", "1 while blocks can be stored and read, as last found, 0 while they cannot.", truth(state.BlocksReady))
 	m.gauge("parsec_event_queue_depth", "Events that wait for their clients, of all sessions.",
-		func() float64 { return float64(parsec2.QueuedEvents()) })
+		func() float64 { return float64(state.QueuedEvents()) })
 	m.counter("parsec_event_queue_overflows_total", "Sessions ended because too many events waited for their client.",
-		func() float64 { return float64(parsec2.EventOverflows()) })
+		func() float64 { return float64(state.EventOverflows()) })
 	m.gauge("parsec_event_bus_depth", "Transactions whose events wait to be handed to the sessions.",
-		func() float64 { return float64(bus.Depth()) })
-	if database != nil {
-		m.registry.MustRegister(databaseCollector{database})
+		func() float64 { return float64(state.BusDepth()) })
+	if state.Database != nil {
+		m.registry.MustRegister(databaseCollector{state.Database})
 	}
 }
 

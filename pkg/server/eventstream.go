@@ -55,7 +55,7 @@ func (call *httpCall) streamEvents() error {
 	if err != nil {
 		return err
 	}
-	defer call.server.options.Observer.ConnectionBegun(EventStream, call.caller.kind, call.caller.serverAPI())()
+	defer call.server.options.Observer.ConnectionBegun(EventStream, call.caller.kind.String(), call.caller.serverAPI())()
 	stop := context.AfterFunc(call.server.lasting, func() { cancel(nil) })
 	defer stop()
 	defer call.caller.logger.Debug("event stream ended")

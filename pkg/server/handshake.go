@@ -63,13 +63,13 @@ func (c *connection) handshake() bool {
 	var refused *handshakeError
 	switch {
 	case err == nil:
-		c.server.options.Observer.HandshakeEnded(protocol.HandshakeOK)
+		c.server.options.Observer.HandshakeEnded(string(protocol.HandshakeOK))
 		if c.guard.SetReadDeadline(time.Time{}) != nil {
 			return false
 		}
 		return c.sendHandshake(protocol.HandshakeResultFrame{Handshake: "result", Result: protocol.HandshakeOK})
 	case errors.As(err, &refused):
-		c.server.options.Observer.HandshakeEnded(refused.result)
+		c.server.options.Observer.HandshakeEnded(string(refused.result))
 		c.caller.logger.Info("handshake refused", "result", refused.result, "help", refused.help)
 		if c.sendHandshake(protocol.HandshakeResultFrame{Handshake: "result", Result: refused.result, Help: &refused.help}) {
 			c.close(websocket.StatusNormalClosure)

@@ -12,12 +12,12 @@ import (
 // called from many goroutines.
 type Observer interface {
 	CommandEnded(ended EndedCommand)
-	// HandshakeEnded tells the result told to the client, "" for a failure of
-	// the server, for which there is none.
-	HandshakeEnded(result protocol.HandshakeResult)
+	// HandshakeEnded is called with the result that the client is told, "" for a
+	// failure of the server, for which there is none.
+	HandshakeEnded(result string)
 	// ConnectionBegun is called for each connection that lasts, and what it
 	// returns when it ends. The version is the server's, of the client's major.
-	ConnectionBegun(transport Transport, kind protocol.Kind, api parsec.APIVersion) (ended func())
+	ConnectionBegun(transport Transport, kind string, api parsec.APIVersion) (ended func())
 }
 
 // EndedCommand is a command that ended. Nothing in it tells who its author is.
@@ -83,9 +83,9 @@ type Unobserved struct{}
 func (Unobserved) CommandEnded(EndedCommand) {}
 
 // HandshakeEnded implements Observer.
-func (Unobserved) HandshakeEnded(protocol.HandshakeResult) {}
+func (Unobserved) HandshakeEnded(string) {}
 
 // ConnectionBegun implements Observer.
-func (Unobserved) ConnectionBegun(Transport, protocol.Kind, parsec.APIVersion) (ended func()) {
+func (Unobserved) ConnectionBegun(Transport, string, parsec.APIVersion) (ended func()) {
 	return func() {}
 }

@@ -229,7 +229,7 @@ func (s *Server) start(c *connection) bool {
 		if c.greet() {
 			s.work.Go(func() {
 				defer s.remove(c)
-				defer s.options.Observer.ConnectionBegun(WebSocket, c.caller.kind, c.caller.serverAPI())()
+				defer s.options.Observer.ConnectionBegun(WebSocket, c.caller.kind.String(), c.caller.serverAPI())()
 				c.live()
 			})
 			return
