@@ -12,6 +12,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -259,7 +260,7 @@ func invariant47SequesterServices(c *cluster) {
 		return func(ctx context.Context) error {
 			return store.Update(ctx, rules.Scope{Organization: organization, LockOrganization: true}, func(tx rules.Tx) error {
 				effects(tx)
-				tx.Emit(event.Event{Organization: organization, Body: event.Pinged{}})
+				tx.Emit(event.Event{Organization: organization, Body: notice.Pinged{}})
 				return nil
 			})
 		}

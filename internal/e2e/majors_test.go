@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -71,7 +72,7 @@ func TestMajorsTogether(t *testing.T) {
 	a.expect(hears{ofPhone: {&protocol.RealmArchivingUpdatedEvent{RealmID: realm, Configuration: archived}}})
 
 	token := parsec.InvitationToken(parsec.NewUUID())
-	if err := w.Store.Publish(w.ctx, event.Event{Organization: alice.device.Organization, Body: event.InviteStatusChanged{
+	if err := w.Store.Publish(w.ctx, event.Event{Organization: alice.device.Organization, Body: notice.InviteStatusChanged{
 		Greeters: []parsec.UserID{alice.user(), bob.user()}, Token: token, Status: parsec.InvitationReady,
 	}}); err != nil {
 		t.Fatal(err)

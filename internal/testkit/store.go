@@ -10,6 +10,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/memory"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -69,7 +70,7 @@ func (p *prompt) catchUp(ctx context.Context) error {
 	delivered := make(chan struct{})
 	subscription := p.bus.Subscribe(func(event.Event) { close(delivered) }, event.OrganizationTopic(nobody))
 	defer subscription.Close()
-	if err := p.Store.Publish(ctx, event.Event{Organization: nobody, Body: event.Pinged{}}); err != nil {
+	if err := p.Store.Publish(ctx, event.Event{Organization: nobody, Body: notice.Pinged{}}); err != nil {
 		return err
 	}
 	select {

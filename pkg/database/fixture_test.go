@@ -131,7 +131,7 @@ func (r *recorder) want(bodies ...event.Body) {
 	}
 }
 
-func ping(text string) event.Body { return event.Pinged{Ping: text} }
+func ping(text string) event.Body { return notice.Pinged{Ping: text} }
 
 func publish(t testing.TB, on *database.Database, text string) {
 	t.Helper()

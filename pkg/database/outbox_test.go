@@ -22,16 +22,16 @@ func must[T any](value T, err error) T {
 }
 
 var bodies = []event.Body{
-	event.Pinged{Ping: "é"},
-	event.RealmArchivingUpdated{Realm: parsec.RealmID{1}, Configuration: protocol.ArchivingConfiguration{
+	notice.Pinged{Ping: "é"},
+	notice.RealmArchivingUpdated{Realm: parsec.RealmID{1}, Configuration: protocol.ArchivingConfiguration{
 		Type: parsec.ArchivingDeletionPlanned, DeletionDate: new(parsec.DateTime(7)),
 	}},
-	event.InviteStatusChanged{
+	notice.InviteStatusChanged{
 		Greeters: []parsec.UserID{must(parsec.ParseUserID("alice"))}, Token: parsec.InvitationToken{2}, Status: parsec.InvitationReady,
 	},
 	event.OrganizationExpiration{},
 	// More than a bin of the protocol may have, in all.
-	event.UserCreated{User: must(parsec.ParseUserID("bob")), UserCertificate: make([]byte, 1<<20), DeviceCertificate: make([]byte, 1<<20)},
+	notice.UserCreated{User: must(parsec.ParseUserID("bob")), UserCertificate: make([]byte, 1<<20), DeviceCertificate: make([]byte, 1<<20)},
 }
 
 func TestOutboxRows(t *testing.T) {
@@ -63,7 +63,7 @@ func TestOutboxRows(t *testing.T) {
 
 // TestOtherVersions reads what a later server may write.
 func TestOtherVersions(t *testing.T) {
-	fine := must(wire.Marshal(event.Pinged{Ping: "fine"}))
+	fine := must(wire.Marshal(notice.Pinged{Ping: "fine"}))
 	row := outboxRow{
 		organizations: []string{"Acme", "not valid!", "Acme", "Acme", "Acme"},
 		authors:       []string{"", "", "nobody", "", ""},
@@ -71,7 +71,7 @@ func TestOtherVersions(t *testing.T) {
 		bodies:        [][]byte{{0xc1}, fine, fine, fine, fine},
 	}
 	got, problems := row.events(notice.Codec{})
-	if len(got) != 1 || got[0].Body != (event.Pinged{Ping: "fine"}) || len(problems) != 4 {
+	if len(got) != 1 || got[0].Body != (notice.Pinged{Ping: "fine"}) || len(problems) != 4 {
 		t.Errorf("got %v\n%v", got, problems)
 	}
 }
@@ -95,7 +95,7 @@ func TestKindsOfLaterServers(t *testing.T) {
 			organizations: []string{"Acme", "Acme", "Acme"},
 			authors:       []string{"", "", ""},
 			kinds:         []string{"pki.future", "pinged", "realm.future"},
-			bodies:        [][]byte{{0xc1}, must(wire.Marshal(event.Pinged{Ping: "fine"})), nil},
+			bodies:        [][]byte{{0xc1}, must(wire.Marshal(notice.Pinged{Ping: "fine"})), nil},
 		}
 		if !d.publish(t.Context(), []outboxRow{row}, false) {
 			t.Fatal("the row is not published")

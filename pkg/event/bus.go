@@ -160,7 +160,7 @@ func (b *Bus) run() {
 
 // receivers appends the subscriptions of the event's topics, each once.
 func (b *Bus) receivers(list []*Subscription, event Event) []*Subscription {
-	topics := event.Body.topics(event.Organization)
+	topics := event.Body.Topics(event.Organization)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	if _, everybody := event.Body.(Lost); everybody {

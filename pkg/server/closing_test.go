@@ -14,6 +14,7 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
@@ -27,7 +28,7 @@ func TestEvents09Overflow(t *testing.T) {
 	publish := func(count int) {
 		for range count {
 			index++
-			f.Bus.Publish([]event.Event{{Organization: coolOrg, Body: event.MessageReceived{Recipient: userID("bob"), Index: index}}})
+			f.Bus.Publish([]event.Event{{Organization: coolOrg, Body: notice.MessageReceived{Recipient: userID("bob"), Index: index}}})
 		}
 		f.flush()
 	}
@@ -220,7 +221,7 @@ func TestDeletedInvitationClosesItsClaimers(t *testing.T) {
 					Greeter: userID("alice"), Greeters: []rules.InvitationGreeter{{User: userID("alice")}},
 				})
 			}
-			tx.Emit(event.Event{Organization: coolOrg, Body: event.InviteStatusChanged{
+			tx.Emit(event.Event{Organization: coolOrg, Body: notice.InviteStatusChanged{
 				Greeters: []parsec.UserID{userID("alice")}, Token: pendingToken, Status: status,
 			}})
 		})

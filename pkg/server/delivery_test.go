@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -94,7 +95,7 @@ func TestDeliveryBeforeClosing(t *testing.T) {
 	}()
 	f.awaitSaid(rules.ClaimerSide)
 	// The connection learns of the deletion before the step does.
-	f.ok(f.Store.Publish(f.ctx, event.Event{Organization: coolOrg, Body: event.InviteStatusChanged{
+	f.ok(f.Store.Publish(f.ctx, event.Event{Organization: coolOrg, Body: notice.InviteStatusChanged{
 		Greeters: []parsec.UserID{userID("alice")}, Token: pendingToken, Status: parsec.InvitationDeleted, Owed: true,
 	}}))
 	f.ok(claimer.Probe(f.ctx))

@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
@@ -47,7 +48,7 @@ func (l *listener) next() protocol.Event {
 // mark tells everybody in an organization that what was published before is
 // all that there is.
 func (f *fixture) mark(organization parsec.OrganizationID) {
-	f.Bus.Publish([]event.Event{{Organization: organization, Body: event.Pinged{Ping: "mark"}}})
+	f.Bus.Publish([]event.Event{{Organization: organization, Body: notice.Pinged{Ping: "mark"}}})
 }
 
 // want compares the events up to the next mark.
@@ -142,7 +143,7 @@ func TestEvents02NoEvents(t *testing.T) {
 // publishPing has everybody of the organization told of a ping, however many
 // there were.
 func (f *fixture) publishPing(text string) {
-	f.Bus.Publish([]event.Event{{Organization: coolOrg, Body: event.Pinged{Ping: text}}})
+	f.Bus.Publish([]event.Event{{Organization: coolOrg, Body: notice.Pinged{Ping: text}}})
 }
 
 func wantNoEvents(t *testing.T, f *fixture, conn *parsec2.Conn) {
@@ -405,10 +406,10 @@ func TestEvents13OldClients(t *testing.T) {
 		listeners[api] = f.listen("alice@dev2", api)
 	}
 	f.ok(f.Store.Update(f.ctx, rules.Scope{Organization: coolOrg}, func(tx rules.Tx) error {
-		tx.Emit(event.Event{Organization: coolOrg, Body: event.InviteStatusChanged{
+		tx.Emit(event.Event{Organization: coolOrg, Body: notice.InviteStatusChanged{
 			Greeters: []parsec.UserID{userID("alice"), userID("bob"), userID("alice")}, Token: pendingToken, Status: parsec.InvitationReady,
 		}})
-		tx.Emit(event.Event{Organization: coolOrg, Body: event.PKIEnrollmentUpdated{}})
+		tx.Emit(event.Event{Organization: coolOrg, Body: notice.PKIEnrollmentUpdated{}})
 		return nil
 	}))
 	request, err := alice.UpdateArchiving(realmID(1), archived, f.now())

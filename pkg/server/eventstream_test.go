@@ -17,6 +17,7 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -141,7 +142,7 @@ func TestStreamOverflow(t *testing.T) {
 	for sent, over := 0, false; !over; {
 		events := make([]event.Event, burst)
 		for i := range events {
-			events[i] = event.Event{Organization: coolOrg, Body: event.MessageReceived{Recipient: userID("bob"), Index: uint64(sent + i)}}
+			events[i] = event.Event{Organization: coolOrg, Body: notice.MessageReceived{Recipient: userID("bob"), Index: uint64(sent + i)}}
 		}
 		f.Bus.Publish(events)
 		f.flush()

@@ -23,6 +23,7 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
@@ -333,7 +334,7 @@ func (f *fixture) flush() {
 	delivered := make(chan struct{})
 	barrier := f.Bus.Subscribe(func(event.Event) { close(delivered) }, event.OrganizationTopic(nobody))
 	defer barrier.Close()
-	f.Bus.Publish([]event.Event{{Organization: nobody, Body: event.Pinged{}}})
+	f.Bus.Publish([]event.Event{{Organization: nobody, Body: notice.Pinged{}}})
 	f.await(delivered)
 }
 

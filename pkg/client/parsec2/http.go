@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
@@ -107,7 +108,7 @@ func decodeEvent(reply []byte) (protocol.Event, error) {
 	if !found {
 		return nil, fmt.Errorf("%w: event without name", client.ErrProtocol)
 	}
-	event := protocol.NewEvent(name)
+	event := notice.New(name)
 	if event == nil {
 		return nil, fmt.Errorf("%w: unknown event %q", client.ErrProtocol, name)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
@@ -71,7 +72,7 @@ func FuzzServerSentEvents(f *testing.F) {
 			if err != nil {
 				break
 			}
-			if again := protocol.NewEvent(event.EventName()); reflect.TypeOf(again) != reflect.TypeOf(event) {
+			if again := notice.New(event.EventName()); reflect.TypeOf(again) != reflect.TypeOf(event) {
 				t.Fatalf("event %T is named %s", event, event.EventName())
 			}
 		}

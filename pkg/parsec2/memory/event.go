@@ -5,32 +5,33 @@ import (
 	"slices"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec2/notice"
 )
 
 // ownEvent copies what the body of e shares with its producer.
 func ownEvent(e event.Event) event.Event {
 	switch body := e.Body.(type) {
-	case event.RealmArchivingUpdated:
+	case notice.RealmArchivingUpdated:
 		body.Configuration.DeletionDate = copyOf(body.Configuration.DeletionDate)
 		e.Body = body
-	case event.InviteStatusChanged:
+	case notice.InviteStatusChanged:
 		body.Greeters = slices.Clone(body.Greeters)
 		e.Body = body
 	case event.OrganizationExpiration:
 		body.Date = copyOf(body.Date)
 		e.Body = body
-	case event.UserCreated:
+	case notice.UserCreated:
 		body.UserCertificate = bytes.Clone(body.UserCertificate)
 		body.DeviceCertificate = bytes.Clone(body.DeviceCertificate)
 		e.Body = body
-	case event.DeviceCreated:
+	case notice.DeviceCreated:
 		body.DeviceCertificate = bytes.Clone(body.DeviceCertificate)
 		body.EncryptedAnswer = bytes.Clone(body.EncryptedAnswer)
 		e.Body = body
-	case event.UserClaimed:
+	case notice.UserClaimed:
 		body.EncryptedClaim = bytes.Clone(body.EncryptedClaim)
 		e.Body = body
-	case event.DeviceClaimed:
+	case notice.DeviceClaimed:
 		body.EncryptedClaim = bytes.Clone(body.EncryptedClaim)
 		e.Body = body
 	}

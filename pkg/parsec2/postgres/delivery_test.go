@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
 )
@@ -50,7 +51,7 @@ func (r *recorder) want(bodies ...event.Body) {
 	}
 }
 
-func ping(text string) event.Body { return event.Pinged{Ping: text} }
+func ping(text string) event.Body { return notice.Pinged{Ping: text} }
 
 func publish(t testing.TB, store rules.Store, text string) {
 	t.Helper()
@@ -79,7 +80,7 @@ func TestDeliveryThroughLosses(t *testing.T) {
 	for range 2 {
 		bus := newBus(t)
 		stores = append(stores, testkit.OpenPostgres(t, dsn, bus))
-		recorders = append(recorders, record(t, bus, event.RealmTopic(acme, theRealm), event.OrganizationTopic(acme)))
+		recorders = append(recorders, record(t, bus, notice.RealmTopic(acme, theRealm), event.OrganizationTopic(acme)))
 	}
 	populate(t, stores[0])
 	killer := direct(t, dsn)
@@ -108,7 +109,7 @@ func TestDeliveryThroughLosses(t *testing.T) {
 	publish(t, stores[0], "the end")
 	for i, r := range recorders {
 		for want := uint64(2); want <= 1+writers*writes; want++ {
-			if body, _ := r.next().(event.RealmVlobsUpdated); body.Checkpoint != want {
+			if body, _ := r.next().(notice.RealmVlobsUpdated); body.Checkpoint != want {
 				t.Fatalf("store %d: checkpoint %d, want %d", i, body.Checkpoint, want)
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/parsec2/storetest"
@@ -162,7 +163,7 @@ func updateVlob(ctx context.Context, store rules.Store) error {
 		vlob, _ := tx.Vlob()
 		checkpoint := realm.Checkpoint + 1
 		tx.WriteVlob(rules.VlobVersion{Version: vlob.Version + 1, Blob: []byte("next"), Author: aliceOne}, checkpoint, nil)
-		tx.Emit(event.Event{Organization: acme, Author: aliceOne, Body: event.RealmVlobsUpdated{
+		tx.Emit(event.Event{Organization: acme, Author: aliceOne, Body: notice.RealmVlobsUpdated{
 			Realm: theRealm, Checkpoint: checkpoint, Source: theVlob, SourceVersion: vlob.Version + 1,
 		}})
 		return nil

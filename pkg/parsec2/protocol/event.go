@@ -18,13 +18,7 @@ type EventsListenRequest struct {
 type Event interface {
 	// EventName is the value of "event".
 	EventName() string
-	// KnownTo tells whether a client of this version can read the event.
-	KnownTo(api parsec.APIVersion) bool
 }
-
-type everyVersion struct{}
-
-func (everyVersion) KnownTo(parsec.APIVersion) bool { return true }
 
 // PingedEvent tells of a ping by another device of the organization.
 type PingedEvent struct {
@@ -33,20 +27,17 @@ type PingedEvent struct {
 
 // MessageReceivedEvent carries the count of the new message.
 type MessageReceivedEvent struct {
-	everyVersion
 	Index uint64 `wire:"index"`
 }
 
 // RealmRolesUpdatedEvent tells a user of its own role.
 type RealmRolesUpdatedEvent struct {
-	everyVersion
 	RealmID parsec.RealmID   `wire:"realm_id"`
 	Role    parsec.RealmRole `wire:"role,nullable"`
 }
 
 // RealmVlobsUpdatedEvent tells of one entry of the realm's change log.
 type RealmVlobsUpdatedEvent struct {
-	everyVersion
 	RealmID       parsec.RealmID `wire:"realm_id"`
 	Checkpoint    uint64         `wire:"checkpoint"`
 	SourceID      parsec.VlobID  `wire:"src_id"`
@@ -55,31 +46,30 @@ type RealmVlobsUpdatedEvent struct {
 
 // RealmMaintenanceStartedEvent carries the new revision.
 type RealmMaintenanceStartedEvent struct {
-	everyVersion
 	RealmID            parsec.RealmID `wire:"realm_id"`
 	EncryptionRevision uint64         `wire:"encryption_revision"`
 }
 
 // RealmMaintenanceFinishedEvent carries the current revision.
 type RealmMaintenanceFinishedEvent struct {
-	everyVersion
 	RealmID            parsec.RealmID `wire:"realm_id"`
 	EncryptionRevision uint64         `wire:"encryption_revision"`
 }
 
-// RealmArchivingUpdatedEvent exists since API 2.10 and 3.4.
+// RealmArchivingUpdatedEvent tells of a realm that is archived, planned to be
+// deleted, or neither.
 type RealmArchivingUpdatedEvent struct {
 	RealmID       parsec.RealmID         `wire:"realm_id"`
 	Configuration ArchivingConfiguration `wire:"configuration"`
 }
 
-// InviteStatusChangedEvent exists since API 2.0.
+// InviteStatusChangedEvent tells a greeter of its invitation.
 type InviteStatusChangedEvent struct {
 	Token  parsec.InvitationToken  `wire:"token"`
 	Status parsec.InvitationStatus `wire:"invitation_status"`
 }
 
-// PKIEnrollmentUpdatedEvent exists since API 2.6.
+// PKIEnrollmentUpdatedEvent tells the ADMINs to look.
 type PKIEnrollmentUpdatedEvent struct{}
 
 // EventName is "pinged".
@@ -108,38 +98,3 @@ func (*InviteStatusChangedEvent) EventName() string { return "invite.status_chan
 
 // EventName is "pki_enrollment.updated".
 func (*PKIEnrollmentUpdatedEvent) EventName() string { return "pki_enrollment.updated" }
-
-// maxPingedLength is the longest pinged text that clients up to 2.12 read.
-const maxPingedLength = 64
-
-// KnownTo refuses the texts that old clients cannot read.
-func (e *PingedEvent) KnownTo(parsec.APIVersion) bool { return len([]rune(e.Ping)) <= maxPingedLength }
-
-// KnownTo reports whether the client knows archiving.
-func (*RealmArchivingUpdatedEvent) KnownTo(api parsec.APIVersion) bool {
-	return parsec.Archiving.In(api)
-}
-
-// KnownTo reports whether the client knows invitations by token.
-func (*InviteStatusChangedEvent) KnownTo(api parsec.APIVersion) bool {
-	return parsec.Invitations.In(api)
-}
-
-// KnownTo reports whether the client knows PKI enrollments.
-func (*PKIEnrollmentUpdatedEvent) KnownTo(api parsec.APIVersion) bool {
-	return parsec.PKIEnrollment.In(api)
-}
-
-// NewEvent allocates the event called name, nil for an unknown one.
-func NewEvent(name string) Event {
-	for _, event := range []Event{
-		&PingedEvent{}, &MessageReceivedEvent{}, &RealmRolesUpdatedEvent{}, &RealmVlobsUpdatedEvent{},
-		&RealmMaintenanceStartedEvent{}, &RealmMaintenanceFinishedEvent{}, &RealmArchivingUpdatedEvent{},
-		&InviteStatusChangedEvent{}, &PKIEnrollmentUpdatedEvent{},
-	} {
-		if event.EventName() == name {
-			return event
-		}
-	}
-	return nil
-}

@@ -10,6 +10,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -151,7 +152,7 @@ func TestFreezeUser(t *testing.T) {
 			t.Errorf("%s: %v", user, err)
 		}
 	}
-	frozenEvent := []event.Body{event.UserFrozen{User: bobID.User()}}
+	frozenEvent := []event.Body{notice.UserFrozen{User: bobID.User()}}
 	steps := []struct {
 		frozen bool
 		events []event.Body

@@ -8,6 +8,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 )
 
 // ErrUserNotFound tells that no user can be frozen under that id or e-mail.
@@ -71,7 +72,7 @@ func (r *Rules) FreezeUser(ctx context.Context, by Administrator, organization p
 			return ErrUserNotFound
 		}
 		tx.FreezeUser(before.ID, frozen)
-		tx.Emit(event.Event{Organization: organization, Body: event.UserFrozen{User: before.ID}})
+		tx.Emit(event.Event{Organization: organization, Body: notice.UserFrozen{User: before.ID}})
 		return nil
 	})
 	if err != nil {

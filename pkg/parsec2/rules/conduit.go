@@ -6,6 +6,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -94,7 +95,7 @@ func (r *Rules) exchange(ctx context.Context, p party, wanted ConduitState, payl
 		case changed <- struct{}{}:
 		default: // It will look anyway.
 		}
-	}, event.InvitationTopic(p.organization, p.key.Token), event.UserTopic(p.organization, p.key.Greeter), event.OrganizationTopic(p.organization))
+	}, notice.InvitationTopic(p.organization, p.key.Token), notice.UserTopic(p.organization, p.key.Greeter), event.OrganizationTopic(p.organization))
 	defer subscription.Close()
 
 	heard, exchange, err := r.talk(ctx, p, wanted, payload)
@@ -112,11 +113,11 @@ func (r *Rules) exchange(ctx context.Context, p party, wanted ConduitState, payl
 // concerns tells whether an event may end a wait.
 func (p *party) concerns(body event.Body) bool {
 	switch body := body.(type) {
-	case event.InviteConduitUpdated:
+	case notice.InviteConduitUpdated:
 		return body.Greeter == p.key.Greeter
-	case event.InviteStatusChanged:
+	case notice.InviteStatusChanged:
 		return body.Token == p.key.Token && body.Status == parsec.InvitationDeleted
-	case event.UserRevoked, event.OrganizationExpiration, event.Lost:
+	case notice.UserRevoked, event.OrganizationExpiration, event.Lost:
 		return true
 	default:
 		return false
@@ -155,7 +156,7 @@ func (r *Rules) talk(ctx context.Context, p party, wanted ConduitState, payload 
 		exchange = conduit.Exchange
 		tx.PutConduit(*conduit)
 		if exchange != before {
-			tx.Emit(event.Event{Organization: p.organization, Body: event.InviteConduitUpdated{Token: p.key.Token, Greeter: p.key.Greeter}})
+			tx.Emit(event.Event{Organization: p.organization, Body: notice.InviteConduitUpdated{Token: p.key.Token, Greeter: p.key.Greeter}})
 		}
 		return nil
 	}

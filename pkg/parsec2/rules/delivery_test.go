@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -176,7 +177,7 @@ func TestDeliverySessions(t *testing.T) {
 				t.Error("a claimer may do all, after the end")
 			}
 			for _, e := range f.events.bodies() {
-				if status, is := e.(event.InviteStatusChanged); is {
+				if status, is := e.(notice.InviteStatusChanged); is {
 					t.Errorf("told of who comes for what it is owed: %+v", status)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -54,7 +55,7 @@ func (r *Rules) createDevice(ctx context.Context, author *Author, now parsec.Dat
 			return protocol.Refuse(protocol.StatusAlreadyExists, "This device already exists.")
 		}
 		tx.CreateDevice(device)
-		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.DeviceCreated{
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.DeviceCreated{
 			Device: device.ID, DeviceCertificate: device.Certificate, EncryptedAnswer: encryptedAnswer,
 		}})
 		return nil

@@ -8,6 +8,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -65,7 +66,7 @@ func TestDeviceCreate(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.events.watch(event.DeviceInviteTopic(acme, bob2ID))
+			f.events.watch(notice.DeviceInviteTopic(acme, bob2ID))
 			creation := f.deviceCreation(f.bob(), bob2ID)
 			if c.spoil != nil {
 				c.spoil(creation)
@@ -85,7 +86,7 @@ func TestDeviceCreate(t *testing.T) {
 				return
 			}
 			if len(events) != 1 || events[0].Author != bobID ||
-				!bytes.Equal(events[0].Body.(event.DeviceCreated).DeviceCertificate, request.DeviceCertificate) {
+				!bytes.Equal(events[0].Body.(notice.DeviceCreated).DeviceCertificate, request.DeviceCertificate) {
 				t.Errorf("events %v", events)
 			}
 			want := rules.Device{
@@ -126,7 +127,7 @@ func TestDeviceCreateV1(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.events.watch(event.DeviceInviteTopic(acme, bob2ID))
+			f.events.watch(notice.DeviceInviteTopic(acme, bob2ID))
 			creation := f.deviceCreation(f.bob(), bob2ID)
 			if c.spoil != nil {
 				c.spoil(creation)
@@ -136,7 +137,7 @@ func TestDeviceCreateV1(t *testing.T) {
 			checkOutcome(t, err, c.want, c.dated)
 			var want []event.Body
 			if c.want == protocol.StatusOK {
-				want = []event.Body{event.DeviceCreated{
+				want = []event.Body{notice.DeviceCreated{
 					Device: bob2ID, DeviceCertificate: request.DeviceCertificate, EncryptedAnswer: []byte("answer"),
 				}}
 			}

@@ -7,6 +7,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -102,7 +103,7 @@ func (r *Rules) PKIEnrollmentSubmit(ctx context.Context, anonymous *Anonymous, r
 			decide(tx, anonymous.Organization, parsec.DeviceID{}, replaced.ID, PKIDecision{Status: parsec.PKIEnrollmentCancelled, On: now})
 		}
 		tx.SubmitPKIEnrollment(enrollment)
-		tx.Emit(event.Event{Organization: anonymous.Organization, Body: event.PKIEnrollmentUpdated{}})
+		tx.Emit(event.Event{Organization: anonymous.Organization, Body: notice.PKIEnrollmentUpdated{}})
 		return nil
 	})
 	if err != nil {
@@ -308,7 +309,7 @@ func (e *PKIEnrollment) checkSubmitted() error {
 // decide ends a pending enrollment; author is zero for its submitter.
 func decide(tx Tx, organization parsec.OrganizationID, author parsec.DeviceID, id parsec.EnrollmentID, decision PKIDecision) {
 	tx.DecidePKIEnrollment(id, decision)
-	tx.Emit(event.Event{Organization: organization, Author: author, Body: event.PKIEnrollmentUpdated{}})
+	tx.Emit(event.Event{Organization: organization, Author: author, Body: notice.PKIEnrollmentUpdated{}})
 }
 
 var errEnrollmentNotFound = protocol.Refuse(protocol.StatusNotFound, "No such enrollment.")

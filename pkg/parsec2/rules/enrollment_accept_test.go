@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -139,7 +140,7 @@ func TestPKIEnrollmentAccept(t *testing.T) {
 				c.before(f, submission.EnrollmentID)
 			}
 			f.events.take()
-			f.events.watch(event.AdministratorsTopic(acme), event.UserInviteTopic(acme, carolID.User()))
+			f.events.watch(notice.AdministratorsTopic(acme), notice.UserInviteTopic(acme, carolID.User()))
 			author := f.alice()
 			if c.author != nil {
 				author = c.author(f)
@@ -161,9 +162,9 @@ func TestPKIEnrollmentAccept(t *testing.T) {
 				}
 				return
 			}
-			want := []event.Body{event.UserCreated{
+			want := []event.Body{notice.UserCreated{
 				User: carolID.User(), UserCertificate: request.UserCertificate, DeviceCertificate: request.DeviceCertificate,
-			}, event.PKIEnrollmentUpdated{}}
+			}, notice.PKIEnrollmentUpdated{}}
 			if got := f.events.bodies(); !reflect.DeepEqual(got, want) {
 				t.Errorf("events %v", got)
 			}
@@ -205,7 +206,7 @@ func TestInvariant14OneAcceptance(t *testing.T) {
 			limit := uint64(4)
 			f := newFixture(t, withOptions(func(o *rules.Options) { o.InitialActiveUsersLimit = &limit }))
 			id := f.submitted("carol").EnrollmentID
-			f.events.watch(event.AdministratorsTopic(acme))
+			f.events.watch(notice.AdministratorsTopic(acme))
 			f.events.take()
 			calls := repeat(10, func(i int) error {
 				author := []*rules.Author{f.alice(), f.alice2()}[i%2]

@@ -12,6 +12,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -99,7 +100,7 @@ func (f *fixture) info(id parsec.EnrollmentID) *protocol.PKIEnrollmentInfoReply 
 // else.
 func (f *fixture) wantUpdates(author parsec.DeviceID, count int) {
 	f.t.Helper()
-	told := event.Event{Organization: acme, Author: author, Body: event.PKIEnrollmentUpdated{}}
+	told := event.Event{Organization: acme, Author: author, Body: notice.PKIEnrollmentUpdated{}}
 	if got, want := f.events.take(), slices.Repeat([]event.Event{told}, count); !slices.Equal(got, want) {
 		f.t.Errorf("events %v, want %v", got, want)
 	}
@@ -219,7 +220,7 @@ func TestPKIEnrollmentSubmit(t *testing.T) {
 			}
 			f.clock.advance(time.Second)
 			f.events.take()
-			f.events.watch(event.AdministratorsTopic(acme))
+			f.events.watch(notice.AdministratorsTopic(acme))
 			if c.spoil != nil {
 				c.spoil(request)
 			}
@@ -485,7 +486,7 @@ func TestPKIEnrollmentReject(t *testing.T) {
 				id = c.before(f)
 			}
 			f.events.take()
-			f.events.watch(event.AdministratorsTopic(acme))
+			f.events.watch(notice.AdministratorsTopic(acme))
 			author := f.alice()
 			if c.author != nil {
 				author = c.author(f)

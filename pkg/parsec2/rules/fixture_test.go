@@ -18,6 +18,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/memory"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -77,7 +78,7 @@ func newFixture(t testing.TB, changes ...func(*setup)) *fixture {
 	}
 	f.Rules = rules.New(f.store, f.blocks, bus, f.webhooks, f.clock.now, discard, s.options)
 	f.events.watch(event.OrganizationTopic(acme),
-		event.UserTopic(acme, aliceID.User()), event.UserTopic(acme, bobID.User()), event.UserTopic(acme, malloryID.User()))
+		notice.UserTopic(acme, aliceID.User()), notice.UserTopic(acme, bobID.User()), notice.UserTopic(acme, malloryID.User()))
 	if s.bootstrap != nil {
 		f.populate(s.bootstrap)
 		f.events.take()
@@ -338,7 +339,7 @@ func (r *recorder) flush() {
 		}
 	}, event.OrganizationTopic(nobody))
 	defer barrier.Close()
-	r.bus.Publish([]event.Event{{Organization: nobody, Body: event.Pinged{}}})
+	r.bus.Publish([]event.Event{{Organization: nobody, Body: notice.Pinged{}}})
 	<-delivered
 }
 

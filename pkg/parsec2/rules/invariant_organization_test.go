@@ -12,6 +12,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -232,7 +233,7 @@ func TestInvariant09ConcurrentRevocationsOfOneUser(t *testing.T) {
 	if !bytes.Equal(stored.Certificate, requests[winner].RevokedUserCertificate) || stored.Certifier != authors[winner].Device {
 		t.Error("the stored certificate is not the winner's")
 	}
-	if events := f.events.bodies(); !reflect.DeepEqual(events, []event.Body{event.UserRevoked{User: bobID.User()}}) {
+	if events := f.events.bodies(); !reflect.DeepEqual(events, []event.Body{notice.UserRevoked{User: bobID.User()}}) {
 		t.Errorf("events %v", events)
 	}
 }
@@ -294,10 +295,10 @@ func TestInvariant13RevokedAuthors(t *testing.T) {
 	})
 	f.events.take()
 	for i := range 5 {
-		f.events.watch(event.UserInviteTopic(acme, userID(fmt.Sprintf("user%d", i))),
-			event.DeviceInviteTopic(acme, deviceID(fmt.Sprintf("carol@device%d", i))))
+		f.events.watch(notice.UserInviteTopic(acme, userID(fmt.Sprintf("user%d", i))),
+			notice.DeviceInviteTopic(acme, deviceID(fmt.Sprintf("carol@device%d", i))))
 	}
-	f.events.watch(event.UserTopic(acme, carolID.User()))
+	f.events.watch(notice.UserTopic(acme, carolID.User()))
 	got := parallel(calls...)
 	if got[protocol.StatusOK]+got[sessionOver] != len(calls) {
 		t.Errorf("outcomes %v", got)
@@ -306,7 +307,7 @@ func TestInvariant13RevokedAuthors(t *testing.T) {
 	if len(events) != got[protocol.StatusOK] {
 		t.Errorf("%d events for %d commands", len(events), got[protocol.StatusOK])
 	}
-	if last := events[len(events)-1]; last != (event.Body)(event.UserRevoked{User: carolID.User()}) {
+	if last := events[len(events)-1]; last != (event.Body)(notice.UserRevoked{User: carolID.User()}) {
 		t.Errorf("%v was committed after the revocation", last)
 	}
 	for _, author := range []*rules.Author{carol, f.author(acme, carolID, parsec.ProfileAdmin)} {

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -343,8 +343,8 @@ func TestInvariant28RoleAndMessage(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	s.checkEvents(
-		by(s.alice(), event.RealmRolesUpdated{Realm: s.realm, User: malloryID.User(), Role: parsec.RoleReader}),
-		by(s.alice(), event.MessageReceived{Recipient: malloryID.User(), Index: 1}),
+		by(s.alice(), notice.RealmRolesUpdated{Realm: s.realm, User: malloryID.User(), Role: parsec.RoleReader}),
+		by(s.alice(), notice.MessageReceived{Recipient: malloryID.User(), Index: 1}),
 	)
 	if messages := must(s.MessageGet(t.Context(), s.mallory(), &protocol.MessageGetRequest{})).Messages; len(messages) != 1 {
 		t.Errorf("%d messages", len(messages))
@@ -467,7 +467,7 @@ func TestInvariant15RealmsOfTwoOrganizations(t *testing.T) {
 		}
 	}
 	// The recorder watches Acme alone.
-	s.checkEvents(by(s.alice(), event.RealmVlobsUpdated{
+	s.checkEvents(by(s.alice(), notice.RealmVlobsUpdated{
 		Realm: s.realm, Checkpoint: 1, Source: creation.VlobID, SourceVersion: 1,
 	}))
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -137,7 +137,7 @@ func TestInvariant37OneFinish(t *testing.T) {
 		if got[protocol.StatusOK] != 1 || got[protocol.StatusNotInMaintenance] != 1 {
 			t.Fatalf("got %v", got)
 		}
-		s.checkEvents(by(s.alice(), event.RealmMaintenanceFinished{Realm: s.realm, EncryptionRevision: 2}))
+		s.checkEvents(by(s.alice(), notice.RealmMaintenanceFinished{Realm: s.realm, EncryptionRevision: 2}))
 		if got := status(saveBatch(s.realmScenario, s.alice(), nil)); got != protocol.StatusNotInMaintenance {
 			t.Fatalf("save: got %s", got)
 		}
@@ -291,7 +291,7 @@ func TestInvariant44Checkpoints(t *testing.T) {
 	}
 	latest := map[parsec.VlobID]uint32{}
 	for i, body := range s.events.bodies() {
-		updated := body.(event.RealmVlobsUpdated)
+		updated := body.(notice.RealmVlobsUpdated)
 		if updated.Checkpoint != uint64(i+1) || updated.SourceVersion != latest[updated.Source]+1 {
 			t.Fatalf("event %d: got %+v after version %d", i, updated, latest[updated.Source])
 		}
@@ -343,7 +343,7 @@ func TestInvariant50MessageNumbers(t *testing.T) {
 	}
 	index := uint64(0)
 	for _, body := range s.events.bodies() {
-		if received, is := body.(event.MessageReceived); is {
+		if received, is := body.(notice.MessageReceived); is {
 			if index++; received.Index != index {
 				t.Errorf("event %d: index %d", index, received.Index)
 			}

@@ -7,6 +7,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -126,7 +127,7 @@ func emitInvitationStatus(tx Tx, organization parsec.OrganizationID, invitation 
 	for _, greeter := range invitation.Greeters {
 		greeters = append(greeters, greeter.User)
 	}
-	tx.Emit(event.Event{Organization: organization, Body: event.InviteStatusChanged{
+	tx.Emit(event.Event{Organization: organization, Body: notice.InviteStatusChanged{
 		Greeters: greeters, Token: invitation.Token, Status: status,
 		Owed: invitation.DeletedReason == protocol.InvitationFinished && invitation.owes(),
 	}})

@@ -9,6 +9,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -50,7 +51,7 @@ func (f *fixture) inviteDelete(author *rules.Author, token parsec.InvitationToke
 
 // statusEvent is what greeters and claimers are told.
 func statusEvent(greeter parsec.DeviceID, token parsec.InvitationToken, status parsec.InvitationStatus) event.Body {
-	return event.InviteStatusChanged{Greeters: []parsec.UserID{greeter.User()}, Token: token, Status: status}
+	return notice.InviteStatusChanged{Greeters: []parsec.UserID{greeter.User()}, Token: token, Status: status}
 }
 
 func equal[T any](t testing.TB, what string, got, want T) {

@@ -7,6 +7,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -35,28 +36,28 @@ func (r *Rules) UserInvite(ctx context.Context, author *Author, request *protoco
 	if err := checkAdministrator(author); err != nil {
 		return nil, err
 	}
-	topic := event.UserInviteTopic(author.Organization, request.UserID)
-	claimed, err := r.waitV1(ctx, topic, is[event.UserClaimed], func() error {
+	topic := notice.UserInviteTopic(author.Organization, request.UserID)
+	claimed, err := r.waitV1(ctx, topic, is[notice.UserClaimed], func() error {
 		return r.inviteV1(ctx, author, InviteeV1{User: request.UserID})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &protocol.UserInviteReply{EncryptedClaim: claimed.(event.UserClaimed).EncryptedClaim}, nil
+	return &protocol.UserInviteReply{EncryptedClaim: claimed.(notice.UserClaimed).EncryptedClaim}, nil
 }
 
 // DeviceInvite invites a device of the author's user, then waits for its claim
 // (docs/protocol/commands.md §9).
 func (r *Rules) DeviceInvite(ctx context.Context, author *Author, request *protocol.DeviceInviteRequest) (*protocol.DeviceInviteReply, error) {
 	device := author.User().Device(request.InvitedDeviceName)
-	topic := event.DeviceInviteTopic(author.Organization, device)
-	claimed, err := r.waitV1(ctx, topic, is[event.DeviceClaimed], func() error {
+	topic := notice.DeviceInviteTopic(author.Organization, device)
+	claimed, err := r.waitV1(ctx, topic, is[notice.DeviceClaimed], func() error {
 		return r.inviteV1(ctx, author, InviteeV1{Device: device})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &protocol.DeviceInviteReply{EncryptedClaim: claimed.(event.DeviceClaimed).EncryptedClaim}, nil
+	return &protocol.DeviceInviteReply{EncryptedClaim: claimed.(notice.DeviceClaimed).EncryptedClaim}, nil
 }
 
 // inviteV1 creates or replaces an invitation. The date is the only thing that
@@ -90,7 +91,7 @@ func (r *Rules) UserCancelInvitation(ctx context.Context, author *Author, reques
 	if err := checkAdministrator(author); err != nil {
 		return nil, err
 	}
-	err := r.cancelV1(ctx, author, InviteeV1{User: request.UserID}, event.UserInvitationCancelled{User: request.UserID})
+	err := r.cancelV1(ctx, author, InviteeV1{User: request.UserID}, notice.UserInvitationCancelled{User: request.UserID})
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func (r *Rules) UserCancelInvitation(ctx context.Context, author *Author, reques
 // (docs/protocol/commands.md §9).
 func (r *Rules) DeviceCancelInvitation(ctx context.Context, author *Author, request *protocol.DeviceCancelInvitationRequest) (*protocol.DeviceCancelInvitationReply, error) {
 	device := author.User().Device(request.InvitedDeviceName)
-	err := r.cancelV1(ctx, author, InviteeV1{Device: device}, event.DeviceInvitationCancelled{Device: device})
+	err := r.cancelV1(ctx, author, InviteeV1{Device: device}, notice.DeviceInvitationCancelled{Device: device})
 	if err != nil {
 		return nil, err
 	}
@@ -171,16 +172,16 @@ func (r *Rules) validInvitationV1(ctx context.Context, organization parsec.Organ
 func (r *Rules) UserClaim(ctx context.Context, anonymous *Anonymous, request *protocol.UserClaimRequest) (*protocol.UserClaimReply, error) {
 	user := request.InvitedUserID
 	decided := func(body event.Body) bool {
-		return is[event.UserCreated](body) || is[event.UserInvitationCancelled](body)
+		return is[notice.UserCreated](body) || is[notice.UserInvitationCancelled](body)
 	}
-	decision, err := r.waitV1(ctx, event.UserInviteTopic(anonymous.Organization, user), decided, func() error {
+	decision, err := r.waitV1(ctx, notice.UserInviteTopic(anonymous.Organization, user), decided, func() error {
 		return r.claimV1(ctx, anonymous.Organization, InviteeV1{User: user},
-			event.UserClaimed{User: user, EncryptedClaim: request.EncryptedClaim})
+			notice.UserClaimed{User: user, EncryptedClaim: request.EncryptedClaim})
 	})
 	if err != nil {
 		return nil, err
 	}
-	created, ok := decision.(event.UserCreated)
+	created, ok := decision.(notice.UserCreated)
 	if !ok {
 		return nil, errClaimDenied
 	}
@@ -194,16 +195,16 @@ func (r *Rules) UserClaim(ctx context.Context, anonymous *Anonymous, request *pr
 func (r *Rules) DeviceClaim(ctx context.Context, anonymous *Anonymous, request *protocol.DeviceClaimRequest) (*protocol.DeviceClaimReply, error) {
 	device := request.InvitedDeviceID
 	decided := func(body event.Body) bool {
-		return is[event.DeviceCreated](body) || is[event.DeviceInvitationCancelled](body)
+		return is[notice.DeviceCreated](body) || is[notice.DeviceInvitationCancelled](body)
 	}
-	decision, err := r.waitV1(ctx, event.DeviceInviteTopic(anonymous.Organization, device), decided, func() error {
+	decision, err := r.waitV1(ctx, notice.DeviceInviteTopic(anonymous.Organization, device), decided, func() error {
 		return r.claimV1(ctx, anonymous.Organization, InviteeV1{Device: device},
-			event.DeviceClaimed{Device: device, EncryptedClaim: request.EncryptedClaim})
+			notice.DeviceClaimed{Device: device, EncryptedClaim: request.EncryptedClaim})
 	})
 	if err != nil {
 		return nil, err
 	}
-	created, ok := decision.(event.DeviceCreated)
+	created, ok := decision.(notice.DeviceCreated)
 	if !ok {
 		return nil, errClaimDenied
 	}

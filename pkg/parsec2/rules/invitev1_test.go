@@ -11,6 +11,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -33,8 +34,8 @@ type invitationV1 struct {
 var invitationsV1 = map[string]invitationV1{
 	"user": {
 		inviter: (*fixture).alice,
-		topic:   func(o parsec.OrganizationID) event.Topic { return event.UserInviteTopic(o, carolID.User()) },
-		claimed: func(claim []byte) event.Body { return event.UserClaimed{User: carolID.User(), EncryptedClaim: claim} },
+		topic:   func(o parsec.OrganizationID) event.Topic { return notice.UserInviteTopic(o, carolID.User()) },
+		claimed: func(claim []byte) event.Body { return notice.UserClaimed{User: carolID.User(), EncryptedClaim: claim} },
 		invite: func(ctx context.Context, f *fixture, author *rules.Author) ([]byte, error) {
 			reply, err := f.UserInvite(ctx, author, &protocol.UserInviteRequest{UserID: carolID.User()})
 			if err != nil {
@@ -64,8 +65,8 @@ var invitationsV1 = map[string]invitationV1{
 	},
 	"device": {
 		inviter: (*fixture).bob,
-		topic:   func(o parsec.OrganizationID) event.Topic { return event.DeviceInviteTopic(o, bob2ID) },
-		claimed: func(claim []byte) event.Body { return event.DeviceClaimed{Device: bob2ID, EncryptedClaim: claim} },
+		topic:   func(o parsec.OrganizationID) event.Topic { return notice.DeviceInviteTopic(o, bob2ID) },
+		claimed: func(claim []byte) event.Body { return notice.DeviceClaimed{Device: bob2ID, EncryptedClaim: claim} },
 		invite: func(ctx context.Context, f *fixture, author *rules.Author) ([]byte, error) {
 			reply, err := f.DeviceInvite(ctx, author, &protocol.DeviceInviteRequest{InvitedDeviceName: bob2ID.Name()})
 			if err != nil {

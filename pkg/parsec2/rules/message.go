@@ -5,6 +5,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -42,7 +43,7 @@ func (r *Rules) MessageGet(ctx context.Context, author *Author, request *protoco
 	}
 	if left {
 		next := messages[len(messages)-1].Index + 1
-		err = r.store.Publish(ctx, event.Event{Organization: author.Organization, Author: author.Device, Body: event.MessageReceived{
+		err = r.store.Publish(ctx, event.Event{Organization: author.Organization, Author: author.Device, Body: notice.MessageReceived{
 			Recipient: author.User(), Index: next,
 		}})
 	}

@@ -6,6 +6,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -30,8 +31,8 @@ type pinger struct {
 // alike (docs/protocol/commands.md §3).
 func (r *Rules) Ping(ctx context.Context, author *Author, request *protocol.PingRequest) (*protocol.PingReply, error) {
 	reply := &protocol.PingReply{Pong: request.Ping}
-	pinged := event.Pinged{Ping: request.Ping}
-	if !pinged.Client().KnownTo(author.API) || r.pings.Take(pinger{author.Organization, author.User()}) > 0 {
+	pinged := notice.Pinged{Ping: request.Ping}
+	if notice.Told(author.API, pinged) == nil || r.pings.Take(pinger{author.Organization, author.User()}) > 0 {
 		return reply, nil
 	}
 	err := r.store.Publish(ctx, event.Event{Organization: author.Organization, Author: author.Device, Body: pinged})

@@ -6,6 +6,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -52,7 +53,7 @@ func (r *Rules) RealmCreate(ctx context.Context, author *Author, request *protoc
 		}
 		tx.CreateRealm(role.CertifiedOn)
 		tx.AddRole(role)
-		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.RealmRolesUpdated{
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.RealmRolesUpdated{
 			Realm: role.Realm, User: role.User, Role: role.Role,
 		}})
 		return nil

@@ -6,6 +6,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -43,7 +44,7 @@ func (r *Rules) RealmUpdateArchiving(ctx context.Context, author *Author, reques
 		}
 		tx.AddArchiving(archiving, request.ArchivingCertificate)
 		tx.TouchArchivingChange(author.User(), archiving.ConfiguredOn)
-		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.RealmArchivingUpdated{
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.RealmArchivingUpdated{
 			Realm: id, Configuration: archiving.configuration(),
 		}})
 		return nil

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -85,7 +85,7 @@ func TestArchivingTransitions(t *testing.T) {
 			}
 			s.ok(s.RealmUpdateArchiving(t.Context(), s.alice(), change.request()))
 			configuration := protocol.ArchivingConfiguration{Type: to, DeletionDate: change.DeletionDate}
-			s.checkEvents(by(s.alice(), event.RealmArchivingUpdated{Realm: s.realm, Configuration: configuration}))
+			s.checkEvents(by(s.alice(), notice.RealmArchivingUpdated{Realm: s.realm, Configuration: configuration}))
 			config := must(s.ArchivingConfig(t.Context(), s.bob(), &protocol.ArchivingConfigRequest{})).ArchivingConfig
 			if len(config) != 1 || config[0].RealmID != s.realm || *config[0].ConfiguredOn != change.Timestamp ||
 				config[0].ConfiguredBy != aliceID || config[0].Configuration.Type != to {

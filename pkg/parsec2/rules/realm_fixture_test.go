@@ -12,6 +12,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -81,7 +82,7 @@ func newRealmScenario(t testing.TB, changes ...func(*setup)) *realmScenario {
 	s := &realmScenario{fixture: f, realm: f.createRealm(f.alice(), 1), author: f.alice()}
 	s.grant(f.alice(), bobID.User(), parsec.RoleContributor)
 	f.events.take()
-	f.events.watch(event.RealmTopic(acme, s.realm))
+	f.events.watch(notice.RealmTopic(acme, s.realm))
 	return s
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -37,7 +38,7 @@ func (r *Rules) RealmUpdateRoles(ctx context.Context, author *Author, request *p
 		}
 		tx.AddRole(role)
 		tx.TouchRoleChange(author.User(), role.CertifiedOn)
-		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.RealmRolesUpdated{
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.RealmRolesUpdated{
 			Realm: role.Realm, User: role.User, Role: role.Role,
 		}})
 		if len(request.RecipientMessage) == 0 {
@@ -107,7 +108,7 @@ func sendMessages(ctx context.Context, tx Tx, author *Author, timestamp parsec.D
 		tx.AddMessage(Message{
 			Recipient: recipient, Index: index, Sender: author.Device, Timestamp: timestamp, Body: body(recipient),
 		})
-		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.MessageReceived{
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.MessageReceived{
 			Recipient: recipient, Index: index,
 		}})
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -177,8 +177,8 @@ func TestRealmUpdateRolesEffects(t *testing.T) {
 		index := uint64(i + 1)
 		s.ok(s.RealmUpdateRoles(t.Context(), s.alice2(), change.update()))
 		s.checkEvents(
-			by(s.alice2(), event.RealmRolesUpdated{Realm: s.realm, User: mallory, Role: role}),
-			by(s.alice2(), event.MessageReceived{Recipient: mallory, Index: index}),
+			by(s.alice2(), notice.RealmRolesUpdated{Realm: s.realm, User: mallory, Role: role}),
+			by(s.alice2(), notice.MessageReceived{Recipient: mallory, Index: index}),
 		)
 		messages := must(s.MessageGet(t.Context(), s.mallory(), &protocol.MessageGetRequest{Offset: index - 1})).Messages
 		if len(messages) != 1 || messages[0].Count != index || messages[0].Sender != alice2ID ||
@@ -195,7 +195,7 @@ func TestRealmUpdateRolesEffects(t *testing.T) {
 		change := s.roleChange(s.alice2(), s.realm, bobID.User(), role)
 		change.message = message
 		s.ok(s.RealmUpdateRoles(t.Context(), s.alice2(), change.update()))
-		s.checkEvents(by(s.alice2(), event.RealmRolesUpdated{Realm: s.realm, User: bobID.User(), Role: role}))
+		s.checkEvents(by(s.alice2(), notice.RealmRolesUpdated{Realm: s.realm, User: bobID.User(), Role: role}))
 		s.clock.advance(time.Second)
 		if role == parsec.RoleReader {
 			s.grant(s.alice(), bobID.User(), parsec.RoleContributor)

@@ -7,6 +7,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -45,7 +46,7 @@ func TestRealmCreate(t *testing.T) {
 			realm := parsec.RealmID(parsec.NewUUID())
 			request := f.roleChange(by, realm, by.User(), parsec.RoleOwner).creation()
 			f.ok(f.RealmCreate(t.Context(), by, request))
-			want := event.Event{Organization: acme, Author: by.Device, Body: event.RealmRolesUpdated{
+			want := event.Event{Organization: acme, Author: by.Device, Body: notice.RealmRolesUpdated{
 				Realm: realm, User: by.User(), Role: parsec.RoleOwner,
 			}}
 			if got := f.events.take(); len(got) != 1 || got[0] != want {

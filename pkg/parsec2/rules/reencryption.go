@@ -8,6 +8,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -58,7 +59,7 @@ func (r *Rules) RealmStartReencryption(ctx context.Context, author *Author, requ
 			StartedOn: request.Timestamp,
 			StartedBy: author.Device,
 		})
-		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.RealmMaintenanceStarted{
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.RealmMaintenanceStarted{
 			Realm: realm.ID, EncryptionRevision: request.EncryptionRevision,
 		}})
 		slices.SortFunc(participants, func(x, y parsec.UserID) int { return strings.Compare(x.String(), y.String()) })
@@ -108,7 +109,7 @@ func (r *Rules) RealmFinishReencryption(ctx context.Context, author *Author, req
 			return protocol.Refuse(protocol.StatusMaintenanceError, "Some data is not reencrypted yet.")
 		}
 		tx.FinishMaintenance()
-		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.RealmMaintenanceFinished{
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.RealmMaintenanceFinished{
 			Realm: realm.ID, EncryptionRevision: realm.EncryptionRevision,
 		}})
 		return nil

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/wire"
@@ -59,16 +59,16 @@ func TestStartReencryption(t *testing.T) {
 	s.revoke(carolID.User())
 	s.ok(s.FreezeUser(t.Context(), somebody, acme, rules.UserChoice{ID: dave.User()}, true))
 	s.events.take()
-	s.events.watch(event.UserTopic(acme, carolID.User()), event.UserTopic(acme, dave.User()))
+	s.events.watch(notice.UserTopic(acme, carolID.User()), notice.UserTopic(acme, dave.User()))
 	request := s.reencryption(2)
 	request.Timestamp -= 17
 	request.PerParticipantMessage[dave.User()] = nil
 	s.ok(s.RealmStartReencryption(t.Context(), s.alice(), request))
 	s.checkEvents(
-		by(s.alice(), event.RealmMaintenanceStarted{Realm: s.realm, EncryptionRevision: 2}),
-		by(s.alice(), event.MessageReceived{Recipient: aliceID.User(), Index: 1}),
-		by(s.alice(), event.MessageReceived{Recipient: bobID.User(), Index: 1}),
-		by(s.alice(), event.MessageReceived{Recipient: dave.User(), Index: 1}),
+		by(s.alice(), notice.RealmMaintenanceStarted{Realm: s.realm, EncryptionRevision: 2}),
+		by(s.alice(), notice.MessageReceived{Recipient: aliceID.User(), Index: 1}),
+		by(s.alice(), notice.MessageReceived{Recipient: bobID.User(), Index: 1}),
+		by(s.alice(), notice.MessageReceived{Recipient: dave.User(), Index: 1}),
 	)
 	for author, want := range map[*rules.Author]string{
 		s.alice(): "for alice", s.bob(): "for bob", dave: "",
@@ -214,7 +214,7 @@ func TestReencryption(t *testing.T) {
 		}
 	}
 	s.ok(s.RealmFinishReencryption(t.Context(), s.alice2(), &protocol.RealmFinishReencryptionRequest{RealmID: s.realm, EncryptionRevision: 2}))
-	s.checkEvents(by(s.alice2(), event.RealmMaintenanceFinished{Realm: s.realm, EncryptionRevision: 2}))
+	s.checkEvents(by(s.alice2(), notice.RealmMaintenanceFinished{Realm: s.realm, EncryptionRevision: 2}))
 
 	if got := status(read(1, 1)); got != protocol.StatusBadEncryptionRevision {
 		t.Errorf("got %s", got)

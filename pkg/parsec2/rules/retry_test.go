@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -385,7 +385,7 @@ func TestCommandsSentTwice(t *testing.T) {
 					}
 				}
 				r.clock.advance(time.Second)
-				r.events.watch(event.AdministratorsTopic(acme))
+				r.events.watch(notice.AdministratorsTopic(acme))
 				r.events.take()
 				if got := r.outcome(r.again); got != documented[name] {
 					t.Errorf("the second time: %s, documented as %s", got, documented[name])

@@ -9,6 +9,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -84,7 +85,7 @@ func (s *sequesterScenario) checkStored(want uint64) {
 	}
 	var events []event.Event
 	for checkpoint := range want {
-		events = append(events, by(s.alice(), event.RealmVlobsUpdated{
+		events = append(events, by(s.alice(), notice.RealmVlobsUpdated{
 			Realm: s.realm, Checkpoint: checkpoint + 1, Source: parsec.VlobID(testUUID(1)), SourceVersion: uint32(checkpoint + 1),
 		}))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/rpc"
 )
@@ -49,7 +50,7 @@ type Session struct {
 	subscribed bool
 	// loading holds the role changes received while the roles are read.
 	loading     bool
-	roleChanges []event.RealmRolesUpdated
+	roleChanges []notice.RealmRolesUpdated
 	queue       []protocol.Event
 	// onEvent is called once, when the queue is not empty any more.
 	onEvent func()
@@ -95,7 +96,7 @@ func (f InvitationFacts) Invitee(api parsec.APIVersion) Invitee {
 // end by itself.
 func (r *Rules) Authenticate(ctx context.Context, answer Answer, onOver func()) (*Session, error) {
 	return r.openSession(onOver,
-		[]event.Topic{event.UserTopic(answer.Organization, answer.Device.User()), event.OrganizationTopic(answer.Organization)},
+		[]event.Topic{notice.UserTopic(answer.Organization, answer.Device.User()), event.OrganizationTopic(answer.Organization)},
 		func(session *Session) (expiration *parsec.DateTime, err error) {
 			facts, err := r.store.Authentication(ctx, answer.Organization, answer.Device)
 			if err != nil {
@@ -114,7 +115,7 @@ func (r *Rules) Authenticate(ctx context.Context, answer Answer, onOver func()) 
 // checks are made again, since the session did not watch meanwhile.
 func (r *Rules) Resume(ctx context.Context, author Author, onOver func()) (*Session, error) {
 	return r.openSession(onOver,
-		[]event.Topic{event.UserTopic(author.Organization, author.User()), event.OrganizationTopic(author.Organization)},
+		[]event.Topic{notice.UserTopic(author.Organization, author.User()), event.OrganizationTopic(author.Organization)},
 		func(session *Session) (expiration *parsec.DateTime, err error) {
 			facts, err := r.store.Authentication(ctx, author.Organization, author.Device)
 			if err != nil {
@@ -138,7 +139,7 @@ func (r *Rules) Resume(ctx context.Context, author Author, onOver func()) (*Sess
 // the claimer has it, a minute at most (docs/protocol/invite.md §4).
 func (r *Rules) ConnectInvited(ctx context.Context, invitee Invitee, onOver, onFinished func()) (*Session, error) {
 	return r.openSession(onOver,
-		[]event.Topic{event.InvitationTopic(invitee.Organization, invitee.Token), event.OrganizationTopic(invitee.Organization)},
+		[]event.Topic{notice.InvitationTopic(invitee.Organization, invitee.Token), event.OrganizationTopic(invitee.Organization)},
 		func(session *Session) (expiration *parsec.DateTime, err error) {
 			session.onFinished = onFinished
 			return r.join(ctx, session, invitee)
@@ -176,7 +177,7 @@ func (r *Rules) watchOrganization(ctx context.Context, id parsec.OrganizationID,
 // watchGreeter has the revocation of the only greeter end the session.
 func (s *Session) watchGreeter() {
 	if s.Invitee.Type != parsec.InvitationShamirRecovery {
-		s.subscription.Add(event.UserTopic(s.Invitee.Organization, s.Invitee.Greeter))
+		s.subscription.Add(notice.UserTopic(s.Invitee.Organization, s.Invitee.Greeter))
 	}
 }
 
@@ -306,7 +307,7 @@ func (s *Session) receive(e event.Event) {
 	case s.opening:
 		// Nothing else concerns a session that is not subscribed.
 		switch e.Body.(type) {
-		case event.UserRevoked, event.UserFrozen, event.OrganizationExpiration, event.InviteStatusChanged, event.Lost:
+		case notice.UserRevoked, notice.UserFrozen, event.OrganizationExpiration, notice.InviteStatusChanged, event.Lost:
 			s.early = append(s.early, e)
 		}
 	default:
@@ -317,19 +318,19 @@ func (s *Session) receive(e event.Event) {
 // handle takes one event of an open session. The caller holds mu.
 func (s *Session) handle(e event.Event) {
 	switch body := e.Body.(type) {
-	case event.UserRevoked:
+	case notice.UserRevoked:
 		if s.delivering == nil { // A greeter that had finished owes all the same.
 			s.end()
 		}
 	case event.Lost:
 		s.end()
-	case event.UserFrozen:
+	case notice.UserFrozen:
 		if s.Invitee.Token == (parsec.InvitationToken{}) { // A greeter may be unfrozen.
 			s.end()
 		}
 	case event.OrganizationExpiration:
 		s.expireAt(body.Date)
-	case event.InviteStatusChanged:
+	case notice.InviteStatusChanged:
 		if s.Invitee.Token == body.Token && body.Status == parsec.InvitationDeleted {
 			if body.Owed {
 				s.finish(deliveryTime)
@@ -339,21 +340,21 @@ func (s *Session) handle(e event.Event) {
 			return
 		}
 		s.enqueue(e, body)
-	case event.RealmRolesUpdated:
+	case notice.RealmRolesUpdated:
 		if s.loading {
 			s.roleChanges = append(s.roleChanges, body)
 		} else if s.subscribed {
 			s.follow(body)
 		}
 		s.enqueue(e, body)
-	case event.ClientBody:
+	case notice.ForClients:
 		s.enqueue(e, body)
 	}
 }
 
 // follow keeps the topics equal to the realms where the user has a role.
-func (s *Session) follow(change event.RealmRolesUpdated) {
-	topic := event.RealmTopic(s.Author.Organization, change.Realm)
+func (s *Session) follow(change notice.RealmRolesUpdated) {
+	topic := notice.RealmTopic(s.Author.Organization, change.Realm)
 	if change.Role == parsec.RoleNone {
 		s.subscription.Remove(topic)
 	} else {
@@ -362,15 +363,13 @@ func (s *Session) follow(change event.RealmRolesUpdated) {
 }
 
 // enqueue keeps what the client must be told. The caller holds mu.
-func (s *Session) enqueue(e event.Event, body event.ClientBody) {
-	if !s.subscribed || e.ExcludeAuthor() && e.Author == s.Author.Device {
+func (s *Session) enqueue(e event.Event, body notice.ForClients) {
+	kind := body.Kind()
+	if !s.subscribed || !kind.ForAuthor && e.Author == s.Author.Device {
 		return
 	}
-	told := body.Client()
-	if !told.KnownTo(s.Author.API) {
-		return
-	}
-	if s.needless(told) {
+	told := notice.Told(s.Author.API, body)
+	if told == nil || s.needless(kind, told) {
 		return
 	}
 	if len(s.queue) == maxQueuedEvents {
@@ -386,24 +385,14 @@ func (s *Session) enqueue(e event.Event, body event.ClientBody) {
 	}
 }
 
-// needless tells that the client may as well not be told: strangers and users
-// without any right cause these events, and must not end its session by them. A
-// ping means nothing; of events that only make the client look, one is enough.
-// The caller holds mu.
-func (s *Session) needless(told protocol.Event) bool {
-	switch told := told.(type) {
-	case *protocol.PingedEvent:
+// needless reports whether the client may as well not be told. The caller holds
+// mu.
+func (s *Session) needless(kind *notice.Kind, told protocol.Event) bool {
+	switch kind.Excess {
+	case notice.Crowded:
 		return len(s.queue) >= maxQueuedBeforePing
-	case *protocol.MessageReceivedEvent: // again, for a client that asks again
-		return slices.ContainsFunc(s.queue, func(waiting protocol.Event) bool {
-			same, isMessage := waiting.(*protocol.MessageReceivedEvent)
-			return isMessage && *same == *told
-		})
-	case *protocol.PKIEnrollmentUpdatedEvent:
-		return slices.ContainsFunc(s.queue, func(waiting protocol.Event) bool {
-			_, same := waiting.(*protocol.PKIEnrollmentUpdatedEvent)
-			return same
-		})
+	case notice.Repeated:
+		return slices.ContainsFunc(s.queue, func(waiting protocol.Event) bool { return kind.Equal(waiting, told) })
 	default:
 		return false
 	}
@@ -445,10 +434,10 @@ func (r *Rules) EventsSubscribe(ctx context.Context, session *Session, _ *protoc
 		return nil, err
 	}
 	if session.Author.Profile == parsec.ProfileAdmin { // for ever: profiles do not change
-		session.subscription.Add(event.AdministratorsTopic(session.Author.Organization))
+		session.subscription.Add(notice.AdministratorsTopic(session.Author.Organization))
 	}
 	for _, realm := range realms {
-		session.subscription.Add(event.RealmTopic(session.Author.Organization, realm.ID))
+		session.subscription.Add(notice.RealmTopic(session.Author.Organization, realm.ID))
 	}
 	for _, change := range changes {
 		session.follow(change)

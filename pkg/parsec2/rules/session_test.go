@@ -15,6 +15,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -130,7 +131,7 @@ func TestInvitedSessionIsRefusedByADeletionWhileItOpens(t *testing.T) {
 				Greeter: aliceID.User(), Greeters: []rules.InvitationGreeter{{User: aliceID.User()}},
 			})
 			if deletedOn != nil {
-				tx.Emit(event.Event{Organization: acme, Body: event.InviteStatusChanged{
+				tx.Emit(event.Event{Organization: acme, Body: notice.InviteStatusChanged{
 					Greeters: []parsec.UserID{aliceID.User()}, Token: invitee.Token, Status: parsec.InvitationDeleted,
 				}})
 			}
@@ -206,7 +207,7 @@ func TestSubscribeRacesWithRoles(t *testing.T) {
 				tx.CreateRealm(f.clock.now())
 			}
 			tx.AddRole(rules.RoleCertificate{Realm: realm, User: bobID.User(), Role: role, Author: aliceID, CertifiedOn: f.clock.now()})
-			tx.Emit(event.Event{Organization: acme, Author: aliceID, Body: event.RealmRolesUpdated{Realm: realm, User: bobID.User(), Role: role}})
+			tx.Emit(event.Event{Organization: acme, Author: aliceID, Body: notice.RealmRolesUpdated{Realm: realm, User: bobID.User(), Role: role}})
 			return nil
 		}))
 	}
@@ -222,7 +223,7 @@ func TestSubscribeRacesWithRoles(t *testing.T) {
 	session, _ := f.session(f.Rules, f.bob())
 	f.ok(delivered.EventsSubscribe(t.Context(), session, nil))
 	for i, realm := range []parsec.RealmID{granted, kept, removed} {
-		f.bus.Publish([]event.Event{{Organization: acme, Author: aliceID, Body: event.RealmVlobsUpdated{Realm: realm, Checkpoint: uint64(i + 1)}}})
+		f.bus.Publish([]event.Event{{Organization: acme, Author: aliceID, Body: notice.RealmVlobsUpdated{Realm: realm, Checkpoint: uint64(i + 1)}}})
 	}
 	f.events.flush()
 	want := []protocol.Event{
@@ -282,7 +283,7 @@ func TestAbandonedListenLosesNothing(t *testing.T) {
 			case <-t.Context().Done():
 				return
 			}
-			f.bus.Publish([]event.Event{{Organization: acme, Body: event.Pinged{Ping: strconv.Itoa(i)}}})
+			f.bus.Publish([]event.Event{{Organization: acme, Body: notice.Pinged{Ping: strconv.Itoa(i)}}})
 		}
 	}()
 	for seen := 0; seen < count; {
@@ -309,7 +310,7 @@ func TestQueueOverflowEndsTheSession(t *testing.T) {
 	index := uint64(0)
 	message := func() {
 		index++
-		f.bus.Publish([]event.Event{{Organization: acme, Body: event.MessageReceived{Recipient: bobID.User(), Index: index}}})
+		f.bus.Publish([]event.Event{{Organization: acme, Body: notice.MessageReceived{Recipient: bobID.User(), Index: index}}})
 	}
 	for range 100 {
 		message()
@@ -342,12 +343,12 @@ func TestPingsEndNoSession(t *testing.T) {
 			f.bus.Publish([]event.Event{{Organization: acme, Body: body}})
 		}
 	}
-	publish(1000, event.Pinged{Ping: "x"})
-	publish(1000, event.PKIEnrollmentUpdated{})
+	publish(1000, notice.Pinged{Ping: "x"})
+	publish(1000, notice.PKIEnrollmentUpdated{})
 	for index := range uint64(49) {
-		publish(1000, event.MessageReceived{Recipient: aliceID.User(), Index: index})
+		publish(1000, notice.MessageReceived{Recipient: aliceID.User(), Index: index})
 	}
-	publish(1000, event.Pinged{Ping: "x"})
+	publish(1000, notice.Pinged{Ping: "x"})
 	if f.isOver(over) {
 		t.Fatal("over")
 	}
@@ -359,8 +360,8 @@ func TestPingsEndNoSession(t *testing.T) {
 		t.Errorf("told %v, want %v", counts, want)
 	}
 	// Once the client has listened, it is told of the next ones.
-	publish(1, event.PKIEnrollmentUpdated{})
-	publish(1, event.Pinged{Ping: "y"})
+	publish(1, notice.PKIEnrollmentUpdated{})
+	publish(1, notice.Pinged{Ping: "y"})
 	f.events.flush()
 	want := []protocol.Event{&protocol.PKIEnrollmentUpdatedEvent{}, &protocol.PingedEvent{Ping: "y"}}
 	if got := f.listenAll(session); !reflect.DeepEqual(got, want) {

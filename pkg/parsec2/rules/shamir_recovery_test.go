@@ -9,6 +9,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -29,7 +30,7 @@ func (f *fixture) setUpRecovery() *shamirCreation {
 
 // recoveryEvent is what both recipients are told.
 func recoveryEvent(token parsec.InvitationToken, status parsec.InvitationStatus) event.Body {
-	return event.InviteStatusChanged{
+	return notice.InviteStatusChanged{
 		Greeters: []parsec.UserID{aliceID.User(), malloryID.User()}, Token: token, Status: status,
 	}
 }

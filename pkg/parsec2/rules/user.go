@@ -6,6 +6,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -147,7 +148,7 @@ func checkNobodyElse(ctx context.Context, tx Tx, user User, exists bool) error {
 func createUser(tx Tx, author *Author, user User, device Device) {
 	tx.CreateUser(user)
 	tx.CreateDevice(device)
-	tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.UserCreated{
+	tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.UserCreated{
 		User: user.ID, UserCertificate: user.Certificate, DeviceCertificate: device.Certificate,
 	}})
 }
@@ -181,7 +182,7 @@ func (r *Rules) UserRevoke(ctx context.Context, author *Author, request *protoco
 			endInvitation(tx, author.Organization, facts.Invitation, protocol.InvitationCancelled, now)
 		}
 		tx.RevokeUser(id, revocation)
-		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.UserRevoked{User: id}})
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.UserRevoked{User: id}})
 		return nil
 	})
 	if err != nil {

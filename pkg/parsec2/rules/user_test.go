@@ -12,6 +12,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -173,12 +174,12 @@ func checkOutcome(t *testing.T, err error, want protocol.Status, dated bool) {
 
 func TestUserCreateStores(t *testing.T) {
 	f := newFixture(t)
-	f.events.watch(event.UserInviteTopic(acme, carolID.User()))
+	f.events.watch(notice.UserInviteTopic(acme, carolID.User()))
 	creation := f.userCreation(f.alice2(), carolID, parsec.ProfileOutsider)
 	request := creation.request()
 	f.ok(f.UserCreate(t.Context(), f.alice2(), request))
 
-	want := []event.Event{{Organization: acme, Author: alice2ID, Body: event.UserCreated{
+	want := []event.Event{{Organization: acme, Author: alice2ID, Body: notice.UserCreated{
 		User: carolID.User(), UserCertificate: request.UserCertificate, DeviceCertificate: request.DeviceCertificate,
 	}}}
 	if got := f.events.take(); !reflect.DeepEqual(got, want) {
@@ -211,13 +212,13 @@ func TestUserCreateStores(t *testing.T) {
 // connection does with its buffer.
 func TestUserCreateKeepsNothingOfTheRequest(t *testing.T) {
 	f := newFixture(t)
-	f.events.watch(event.UserInviteTopic(acme, carolID.User()))
+	f.events.watch(notice.UserInviteTopic(acme, carolID.User()))
 	request := f.userCreation(f.alice(), carolID, parsec.ProfileStandard).request()
 	userCertificate := string(request.UserCertificate)
 	f.ok(f.UserCreate(t.Context(), f.alice(), request))
 	clear(request.UserCertificate)
 
-	created := f.events.bodies()[0].(event.UserCreated)
+	created := f.events.bodies()[0].(notice.UserCreated)
 	if string(created.UserCertificate) != userCertificate {
 		t.Error("the event changed with the request")
 	}
@@ -327,7 +328,7 @@ func TestUserRevoke(t *testing.T) {
 
 			var wantEvents []event.Body
 			if c.want == protocol.StatusOK {
-				wantEvents = []event.Body{event.UserRevoked{User: c.target}}
+				wantEvents = []event.Body{notice.UserRevoked{User: c.target}}
 				facts, err := f.store.Authentication(t.Context(), acme, bobID)
 				want := &rules.Revocation{Certificate: signed, Certifier: by, On: revoked.Timestamp}
 				if err != nil || !reflect.DeepEqual(facts.User.Revocation, want) {

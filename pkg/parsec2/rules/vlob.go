@@ -6,6 +6,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -127,7 +128,7 @@ func (r *Rules) writeVlob(ctx context.Context, author *Author, write *vlobWrite)
 		}
 		checkpoint := realm.Checkpoint + 1
 		tx.WriteVlob(write.version, checkpoint, storedCopies(services, write.sequesterBlob))
-		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: event.RealmVlobsUpdated{
+		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.RealmVlobsUpdated{
 			Realm: realm.ID, Checkpoint: checkpoint, Source: write.scope.Vlob, SourceVersion: write.version.Version,
 		}})
 		return nil

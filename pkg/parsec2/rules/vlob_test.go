@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -114,10 +114,10 @@ func TestVlobWriteEffects(t *testing.T) {
 	s.createVlob(2)
 	s.updateVlob(1, 3)
 	s.checkEvents(
-		by(s.alice(), event.RealmVlobsUpdated{Realm: s.realm, Checkpoint: 1, Source: first, SourceVersion: 1}),
-		by(s.bob(), event.RealmVlobsUpdated{Realm: s.realm, Checkpoint: 2, Source: first, SourceVersion: 2}),
-		by(s.alice(), event.RealmVlobsUpdated{Realm: s.realm, Checkpoint: 3, Source: second, SourceVersion: 1}),
-		by(s.alice(), event.RealmVlobsUpdated{Realm: s.realm, Checkpoint: 4, Source: first, SourceVersion: 3}),
+		by(s.alice(), notice.RealmVlobsUpdated{Realm: s.realm, Checkpoint: 1, Source: first, SourceVersion: 1}),
+		by(s.bob(), notice.RealmVlobsUpdated{Realm: s.realm, Checkpoint: 2, Source: first, SourceVersion: 2}),
+		by(s.alice(), notice.RealmVlobsUpdated{Realm: s.realm, Checkpoint: 3, Source: second, SourceVersion: 1}),
+		by(s.alice(), notice.RealmVlobsUpdated{Realm: s.realm, Checkpoint: 4, Source: first, SourceVersion: 3}),
 	)
 	for _, test := range []struct {
 		checkpoint uint64

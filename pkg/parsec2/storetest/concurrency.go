@@ -11,6 +11,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -53,11 +54,11 @@ func concurrentWrites(f *fixture) {
 	f.bootstrap()
 	realm := f.createRealm()
 	shared := f.createVlob(realm, aliceOne, 0, "first")
-	events := f.record(event.RealmTopic(f.organization, realm))
+	events := f.record(notice.RealmTopic(f.organization, realm))
 	write := func(scope rules.Scope) {
 		err := f.try(scope, func(tx rules.Tx) error {
 			checkpoint := writeNext(tx, rules.VlobVersion{Blob: []byte("x"), Author: aliceOne, Timestamp: at(1)})
-			tx.Emit(event.Event{Organization: f.organization, Author: aliceOne, Body: event.RealmVlobsUpdated{
+			tx.Emit(event.Event{Organization: f.organization, Author: aliceOne, Body: notice.RealmVlobsUpdated{
 				Realm: realm, Checkpoint: checkpoint, Source: scope.Vlob,
 			}})
 			return nil
@@ -85,7 +86,7 @@ func concurrentWrites(f *fixture) {
 		equal(f, "version", version.Version, uint32(i)+1)
 	}
 	for i, e := range events.take() {
-		body, _ := e.Body.(event.RealmVlobsUpdated)
+		body, _ := e.Body.(notice.RealmVlobsUpdated)
 		equal(f, "checkpoint of an event", body.Checkpoint, uint64(i)+2)
 	}
 }
@@ -95,7 +96,7 @@ func concurrentWrites(f *fixture) {
 func concurrentMessages(f *fixture) {
 	f.bootstrap()
 	f.enrol(parsec.ProfileStandard, bob, carol)
-	events := f.record(event.UserTopic(f.organization, bob))
+	events := f.record(notice.UserTopic(f.organization, bob))
 	orders := [][]parsec.UserID{{alice, bob, carol}, {carol, bob, alice}, {bob, carol, bob, alice}, {carol, alice, bob}}
 	each(func(worker int) {
 		for range rounds {
@@ -109,7 +110,7 @@ func concurrentMessages(f *fixture) {
 						Recipient: recipient, Index: counts[recipient] + 1, Sender: aliceOne, Timestamp: at(worker), Body: []byte("m"),
 					})
 				}
-				tx.Emit(event.Event{Organization: f.organization, Author: aliceOne, Body: event.MessageReceived{
+				tx.Emit(event.Event{Organization: f.organization, Author: aliceOne, Body: notice.MessageReceived{
 					Recipient: bob, Index: counts[bob] + 1,
 				}})
 				return nil
@@ -130,7 +131,7 @@ func concurrentMessages(f *fixture) {
 	received := events.take()
 	equal(f, "number of events", len(received), workers*rounds)
 	for i, e := range received {
-		equal(f, "event", e.Body, event.Body(event.MessageReceived{Recipient: bob, Index: uint64(i) + 1}))
+		equal(f, "event", e.Body, event.Body(notice.MessageReceived{Recipient: bob, Index: uint64(i) + 1}))
 	}
 }
 

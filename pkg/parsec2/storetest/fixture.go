@@ -6,6 +6,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/rules"
 )
 
@@ -206,7 +207,7 @@ func (f *fixture) record(topics ...event.Topic) *recorder {
 // take gives the events published until now, in order.
 func (r *recorder) take() []event.Event {
 	r.f.Helper()
-	end := event.Event{Organization: r.f.organization, Author: aliceOne, Body: event.Pinged{Ping: parsec.NewUUID().Hex()}}
+	end := event.Event{Organization: r.f.organization, Author: aliceOne, Body: notice.Pinged{Ping: parsec.NewUUID().Hex()}}
 	r.f.no(r.f.store.Publish(r.f.Context(), end))
 	var events []event.Event
 	for e := range r.events {

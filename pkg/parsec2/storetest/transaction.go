@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -234,7 +235,7 @@ func isolation(f *fixture) {
 }
 
 func (f *fixture) ping(text string) event.Event {
-	return event.Event{Organization: f.organization, Author: aliceOne, Body: event.Pinged{Ping: text}}
+	return event.Event{Organization: f.organization, Author: aliceOne, Body: notice.Pinged{Ping: text}}
 }
 
 func refusedEvents(f *fixture) {
@@ -256,15 +257,15 @@ func refusedEvents(f *fixture) {
 func eventOrder(f *fixture) {
 	f.bootstrap()
 	realm := parsec.RealmID{1}
-	events := f.record(event.RealmTopic(f.organization, realm), event.UserTopic(f.organization, bob))
+	events := f.record(notice.RealmTopic(f.organization, realm), notice.UserTopic(f.organization, bob))
 	var want []event.Event
 	for i := range 20 {
 		emitted := []event.Event{
 			f.ping(fmt.Sprint("first of ", i)),
-			{Organization: f.organization, Author: aliceOne, Body: event.RealmVlobsUpdated{Realm: realm, Checkpoint: uint64(i)}},
+			{Organization: f.organization, Author: aliceOne, Body: notice.RealmVlobsUpdated{Realm: realm, Checkpoint: uint64(i)}},
 			f.ping("the same"),
 			f.ping("the same"),
-			{Organization: f.organization, Author: bobOne, Body: event.MessageReceived{Recipient: bob, Index: uint64(i)}},
+			{Organization: f.organization, Author: bobOne, Body: notice.MessageReceived{Recipient: bob, Index: uint64(i)}},
 		}
 		f.queue(rules.Scope{}, func(tx rules.Tx) {
 			for _, e := range emitted {
@@ -284,11 +285,11 @@ func eventBodies(f *fixture) {
 	f.bootstrap()
 	realm, token := newRealmID(), parsec.InvitationToken(parsec.NewUUID())
 	events := f.record(
-		event.RealmTopic(f.organization, realm),
-		event.UserTopic(f.organization, bob),
-		event.InvitationTopic(f.organization, token),
-		event.UserInviteTopic(f.organization, carol),
-		event.DeviceInviteTopic(f.organization, carolOne),
+		notice.RealmTopic(f.organization, realm),
+		notice.UserTopic(f.organization, bob),
+		notice.InvitationTopic(f.organization, token),
+		notice.UserInviteTopic(f.organization, carol),
+		notice.DeviceInviteTopic(f.organization, carolOne),
 	)
 	bodies := func() ([]event.Body, func()) {
 		bytes := [][]byte{[]byte("one"), []byte("two"), []byte("three"), []byte("four"), []byte("five"), make([]byte, 100_000)}
@@ -302,28 +303,28 @@ func eventBodies(f *fixture) {
 			deletion, expiration = 0, 0
 		}
 		return []event.Body{
-			event.Pinged{Ping: "é"},
-			event.MessageReceived{Recipient: bob, Index: 1 << 40},
-			event.RealmRolesUpdated{Realm: realm, User: bob, Role: parsec.RoleManager},
-			event.RealmRolesUpdated{Realm: realm, User: bob},
-			event.RealmVlobsUpdated{Realm: realm, Checkpoint: 3, Source: parsec.VlobID{3}, SourceVersion: 4},
-			event.RealmMaintenanceStarted{Realm: realm, EncryptionRevision: 2},
-			event.RealmMaintenanceFinished{Realm: realm, EncryptionRevision: 2},
-			event.RealmArchivingUpdated{Realm: realm, Configuration: protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}},
-			event.RealmArchivingUpdated{Realm: realm, Configuration: protocol.ArchivingConfiguration{
+			notice.Pinged{Ping: "é"},
+			notice.MessageReceived{Recipient: bob, Index: 1 << 40},
+			notice.RealmRolesUpdated{Realm: realm, User: bob, Role: parsec.RoleManager},
+			notice.RealmRolesUpdated{Realm: realm, User: bob},
+			notice.RealmVlobsUpdated{Realm: realm, Checkpoint: 3, Source: parsec.VlobID{3}, SourceVersion: 4},
+			notice.RealmMaintenanceStarted{Realm: realm, EncryptionRevision: 2},
+			notice.RealmMaintenanceFinished{Realm: realm, EncryptionRevision: 2},
+			notice.RealmArchivingUpdated{Realm: realm, Configuration: protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}},
+			notice.RealmArchivingUpdated{Realm: realm, Configuration: protocol.ArchivingConfiguration{
 				Type: parsec.ArchivingDeletionPlanned, DeletionDate: &deletion,
 			}},
-			event.InviteStatusChanged{Greeters: greeters, Token: token, Status: parsec.InvitationReady},
-			event.UserRevoked{User: bob},
-			event.UserFrozen{User: bob},
+			notice.InviteStatusChanged{Greeters: greeters, Token: token, Status: parsec.InvitationReady},
+			notice.UserRevoked{User: bob},
+			notice.UserFrozen{User: bob},
 			event.OrganizationExpiration{Date: &expiration},
 			event.OrganizationExpiration{},
-			event.UserCreated{User: carol, UserCertificate: bytes[0], DeviceCertificate: bytes[1]},
-			event.DeviceCreated{Device: carolOne, DeviceCertificate: bytes[2], EncryptedAnswer: bytes[3]},
-			event.UserClaimed{User: carol, EncryptedClaim: bytes[4]},
-			event.DeviceClaimed{Device: carolOne, EncryptedClaim: bytes[5]},
-			event.UserInvitationCancelled{User: carol},
-			event.DeviceInvitationCancelled{Device: carolOne},
+			notice.UserCreated{User: carol, UserCertificate: bytes[0], DeviceCertificate: bytes[1]},
+			notice.DeviceCreated{Device: carolOne, DeviceCertificate: bytes[2], EncryptedAnswer: bytes[3]},
+			notice.UserClaimed{User: carol, EncryptedClaim: bytes[4]},
+			notice.DeviceClaimed{Device: carolOne, EncryptedClaim: bytes[5]},
+			notice.UserInvitationCancelled{User: carol},
+			notice.DeviceInvitationCancelled{Device: carolOne},
 		}, spoil
 	}
 	var want []event.Event
@@ -368,9 +369,9 @@ func eventScope(f *fixture) {
 	f.bootstrap()
 	other.bootstrap()
 	realm := parsec.RealmID{1}
-	events, others := f.record(event.RealmTopic(f.organization, realm)), other.record(event.RealmTopic(other.organization, realm))
+	events, others := f.record(notice.RealmTopic(f.organization, realm)), other.record(notice.RealmTopic(other.organization, realm))
 	update := event.Event{
-		Organization: f.organization, Author: aliceOne, Body: event.RealmVlobsUpdated{Realm: realm, Checkpoint: 1},
+		Organization: f.organization, Author: aliceOne, Body: notice.RealmVlobsUpdated{Realm: realm, Checkpoint: 1},
 	}
 	f.queue(rules.Scope{}, func(tx rules.Tx) { tx.Emit(update) })
 	equalList(f, "events of the other organization", others.take(), nil)
