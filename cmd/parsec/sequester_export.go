@@ -14,15 +14,13 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/export"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 )
 
 // realmExport is what is exported, and where to.
 type realmExport struct {
-	organization parsec.OrganizationID
-	subject      export.Subject
-	path         string
+	rules.ExportKey
+	path string
 }
 
 func (p program) sequesterExportCommand() *cobra.Command {
@@ -52,9 +50,8 @@ func (p program) sequesterExportCommand() *cobra.Command {
 			return missingOption("output")
 		}
 		return p.exportRealm(command.Context(), options, realmExport{
-			organization: id,
-			subject:      export.Subject{Realm: parsec.RealmID(realmID), Service: parsec.SequesterServiceID(serviceID)},
-			path:         exportPath(*output, realmID),
+			ExportKey: rules.ExportKey{Organization: id, Realm: parsec.RealmID(realmID), Service: parsec.SequesterServiceID(serviceID)},
+			path:      exportPath(*output, realmID),
 		})
 	}
 	return command
@@ -80,17 +77,7 @@ func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted
 		return err
 	}
 	return p.operate(ctx, options, func(b *rules.Rules) error {
-		organization, err := b.StorageService(ctx, wanted.organization, wanted.subject.Service)
-		if err != nil {
-			return err
-		}
-		wanted.subject.RootVerifyKey = *organization.RootVerifyKey
-		pool, err := openPool(database, database.MaxConnections)
-		if err != nil {
-			return err
-		}
-		defer pool.Close()
-		source, err := postgres.NewRealmExport(ctx, pool, wanted.organization, wanted.subject.Realm, wanted.subject.Service)
+		source, err := b.ExportRealm(ctx, wanted.ExportKey)
 		if err != nil {
 			return err
 		}
@@ -103,21 +90,23 @@ func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted
 	})
 }
 
-func (p program) writeExport(ctx context.Context, wanted realmExport, source *postgres.RealmExport, blocks blockstore.Store) (err error) {
-	file, err := export.Open(ctx, wanted.path, wanted.subject)
+func (p program) writeExport(ctx context.Context, wanted realmExport, source *rules.RealmExport, blocks blockstore.Store) (err error) {
+	file, err := export.Open(ctx, wanted.path, export.Subject{
+		Realm: wanted.Realm, Service: wanted.Service, RootVerifyKey: source.RootVerifyKey,
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	progress := newProgress(p.stdout, p.stderr, source.BlocksSize)
+	progress := newProgress(p.stdout, p.stderr, int64(source.BlocksSize))
 	defer progress.end()
 	lost := 0
 	work := export.Export{
-		Source: source, Organization: wanted.organization, Blocks: blocks, File: file,
+		Source: source, Organization: wanted.Organization, Blocks: blocks, File: file,
 		Advance: func(items int, bytes int64) { progress.advance(int64(items), bytes) },
 		Lost: func(block parsec.BlockID) {
 			lost++
-			progress.line(fmt.Sprintf("lost %s/%s: the block store does not have it", wanted.organization, block))
+			progress.line(fmt.Sprintf("lost %s/%s: the block store does not have it", wanted.Organization, block))
 		},
 	}
 	if err := work.Run(ctx); err != nil {

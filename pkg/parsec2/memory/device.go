@@ -22,6 +22,7 @@ func (t *tx) CreateDevice(device rules.Device) {
 	t.queue("CreateDevice", t.scope.LockOrganization && !exists, func() {
 		owner := device.ID.User()
 		t.organization.devices[device.ID] = &device
+		t.organization.deviceNumbers = append(t.organization.deviceNumbers, device.ID)
 		t.organization.devicesOf[owner] = append(t.organization.devicesOf[owner], &device)
 	})
 }

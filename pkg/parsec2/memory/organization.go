@@ -20,6 +20,10 @@ type organization struct {
 	users     map[parsec.UserID]*rules.User
 	devices   map[parsec.DeviceID]*rules.Device
 	devicesOf map[parsec.UserID][]*rules.Device // in creation order
+	// userNumbers and deviceNumbers are in creation order: the number of an item
+	// is its place + 1.
+	userNumbers   []parsec.UserID
+	deviceNumbers []parsec.DeviceID
 	// humans gives the user, not revoked, who has an e-mail.
 	humans map[string]parsec.UserID
 	tally  tally

@@ -17,6 +17,8 @@ type realm struct {
 	createdOn parsec.DateTime
 	members   map[parsec.UserID]rules.Member
 	roles     []rules.RoleCertificate // in order of date, then of insertion
+	// certificates are those of the roles, in order of insertion.
+	certificates [][]byte
 	// log has every version of every vlob; the entry of checkpoint n is at
 	// n-1.
 	log                   []entry
@@ -168,6 +170,7 @@ func (t *tx) AddRole(role rules.RoleCertificate) {
 			return cmp.Compare(present.CertifiedOn, added.CertifiedOn)
 		})
 		r.roles = slices.Insert(r.roles, place, role)
+		r.certificates = append(r.certificates, role.Certificate)
 		r.changeMember(role.User, func(m *rules.Member) {
 			m.Role, m.RoleCertifiedOn = role.Role, role.CertifiedOn
 		})

@@ -116,6 +116,7 @@ func (t *tx) CreateUser(user rules.User) {
 	fresh := !exists && user.Revocation == nil && !user.Frozen
 	t.queue("CreateUser", t.scope.LockOrganization && fresh, func() {
 		t.organization.users[user.ID] = &user
+		t.organization.userNumbers = append(t.organization.userNumbers, user.ID)
 		t.organization.tally.count(&user, 1)
 		if user.HumanHandle != (parsec.HumanHandle{}) {
 			t.organization.humans[user.HumanHandle.Email()] = user.ID

@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"maps"
 	"sort"
 
 	"parsec-server/pkg/parsec"
@@ -25,6 +26,8 @@ type version struct {
 	author      parsec.DeviceID
 	timestamp   parsec.DateTime
 	saved       bool
+	// copies are those for sequester services, nil without.
+	copies map[parsec.SequesterServiceID][]byte
 }
 
 // entry is one of the change log of a realm.
@@ -155,8 +158,11 @@ func (t *tx) Vlob() (*rules.Vlob, bool) {
 }
 
 // WriteVlob implements rules.VlobTx.
-func (t *tx) WriteVlob(written rules.VlobVersion, checkpoint uint64, _ map[parsec.SequesterServiceID][]byte) {
-	blob := bytes.Clone(written.Blob)
+func (t *tx) WriteVlob(written rules.VlobVersion, checkpoint uint64, sequester map[parsec.SequesterServiceID][]byte) {
+	blob, copies := bytes.Clone(written.Blob), maps.Clone(sequester)
+	for service, blob := range copies {
+		copies[service] = append([]byte{}, blob...)
+	}
 	t.queue("WriteVlob", t.inSequence(&written, checkpoint), func() {
 		r, v := t.realm, t.vlob
 		if v == nil {
@@ -168,6 +174,7 @@ func (t *tx) WriteVlob(written rules.VlobVersion, checkpoint uint64, _ map[parse
 			revision:  r.facts.EncryptionRevision,
 			author:    written.Author,
 			timestamp: written.Timestamp,
+			copies:    copies,
 		})
 		r.log = append(r.log, entry{v, written.Version})
 		r.vlobsSize += uint64(len(blob))

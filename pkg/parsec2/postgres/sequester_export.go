@@ -2,130 +2,106 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// ErrRealmNotFound tells that there is no such realm to export.
-var ErrRealmNotFound = errors.New("no such realm")
-
-// RealmExport reads a realm for a sequester service, beside the servers. Each
-// method runs one statement, or a few.
-type RealmExport struct {
-	pool *pgxpool.Pool
-	// The rows of the organization, the realm and the service.
-	organization, realm, service int64
-	// BlocksSize is in bytes.
-	BlocksSize int64
-}
-
-// NewRealmExport uses pool, which the caller closes, on a database whose schema
-// is the one of this server. The service is one of the organization.
-func NewRealmExport(ctx context.Context, pool *pgxpool.Pool, organization parsec.OrganizationID, realm parsec.RealmID, service parsec.SequesterServiceID) (*RealmExport, error) {
-	e := &RealmExport{pool: pool}
-	err := pool.QueryRow(ctx, `
-SELECT o.id, r.id, s.id, r.blocks_size
+// fromExported is the realm $2 and the service $3 of the organization $1.
+const fromExported = `
 FROM organization o
 JOIN realm r ON r.organization = o.id AND r.realm_id = $2
-JOIN sequester_service s ON s.organization = o.id AND s.service_id = $3
-WHERE o.organization_id = $1`, organization.String(), key(realm), key(service)).Scan(&e.organization, &e.realm, &e.service, &e.BlocksSize)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil, ErrRealmNotFound
-	case err != nil:
-		return nil, fmt.Errorf("look for a realm: %w", err)
-	default:
-		return e, nil
-	}
+JOIN sequester_service s ON s.organization = o.id AND s.service_id = $3`
+
+func exportArgs(of rules.ExportKey) []any {
+	return []any{of.Organization.String(), key(of.Realm), key(of.Service)}
 }
 
-// Versions gives the next copies, at most a number, after a checkpoint.
-func (e *RealmExport) Versions(ctx context.Context, after uint64, most int) ([]rules.ExportedVersion, error) {
-	return collect(ctx, e.pool, "read the copies of files", `
-SELECT c.checkpoint, v.vlob_id, c.version, c.blob, a.author, a.written_on
-FROM (
+// ExportedSize implements rules.SequesterExportReader.
+func (s *Store) ExportedSize(ctx context.Context, of rules.ExportKey) (size uint64, found bool, err error) {
+	err = s.One(ctx, database.Row(&found, "SELECT r.blocks_size"+fromExported+" WHERE o.organization_id = $1",
+		exportArgs(of), (*unsigned)(&size)))
+	return size, found, err
+}
+
+// ExportedVersions implements rules.SequesterExportReader.
+func (s *Store) ExportedVersions(ctx context.Context, of rules.ExportKey, after uint64, most int) ([]rules.ExportedVersion, error) {
+	var versions []rules.ExportedVersion
+	err := s.One(ctx, database.List(&versions, `
+SELECT c.checkpoint, v.vlob_id, c.version, c.blob, a.author, a.written_on`+fromExported+`
+CROSS JOIN LATERAL (
     SELECT vlob, version, checkpoint, blob FROM sequester_copy
-    WHERE realm = $1 AND service = $2 AND checkpoint > $3
-    ORDER BY checkpoint LIMIT $4
+    WHERE realm = r.id AND service = s.id AND checkpoint > $4
+    ORDER BY checkpoint LIMIT $5
 ) c
-JOIN realm r ON r.id = $1
 JOIN vlob v ON v.id = c.vlob
 JOIN vlob_atom a ON a.vlob = c.vlob AND a.revision = `+complete+` AND a.version = c.version
-ORDER BY c.checkpoint`, []any{e.realm, e.service, bounded(after), most}, func(row pgx.CollectableRow) (v rules.ExportedVersion, err error) {
+WHERE o.organization_id = $1
+ORDER BY c.checkpoint`, append(exportArgs(of), bounded(after), most), func(row pgx.CollectableRow) (v rules.ExportedVersion, err error) {
 		err = row.Scan((*unsigned)(&v.Checkpoint), (*uuid)(&v.Vlob), (*number)(&v.Version), &v.Copy, &v.Author, (*integer)(&v.Timestamp))
 		return v, err
-	})
+	}))
+	return versions, err
 }
 
 // blocksAtOnce bounds the blocks of the organization, of which some are of the
 // realm, that one statement looks at.
 const blocksAtOnce = 10_000
 
-// Blocks gives next blocks, in the order of their ids, that come after one, and
-// the last one that was looked at; done is true once there is no more.
-func (e *RealmExport) Blocks(ctx context.Context, after parsec.BlockID) (blocks []rules.ExportedBlock, last parsec.BlockID, done bool, err error) {
-	type looked struct {
-		block   rules.ExportedBlock
-		ofRealm bool
-	}
-	all, err := collect(ctx, e.pool, "list blocks", `
-SELECT block_id, realm = $2 AND upload_token IS NULL, author, size, checksum FROM block
-WHERE organization = $1 AND block_id > $3
-ORDER BY block_id LIMIT $4`, []any{e.organization, e.realm, key(after), blocksAtOnce}, func(row pgx.CollectableRow) (l looked, err error) {
-		err = row.Scan((*uuid)(&l.block.ID), &l.ofRealm, (*integer)(&l.block.Author), (*integer)(&l.block.Size), checksum{&l.block.Checksum})
-		return l, err
+// ExportedBlocks implements rules.SequesterExportReader.
+func (s *Store) ExportedBlocks(ctx context.Context, of rules.ExportKey, after parsec.BlockID) (blocks []rules.ExportedBlock, last parsec.BlockID, done bool, err error) {
+	looked := 0
+	err = s.One(ctx, database.Statement{
+		SQL: `
+SELECT b.block_id, b.realm = r.id AND b.upload_token IS NULL, b.author, b.size, b.checksum` + fromExported + `
+CROSS JOIN LATERAL (
+    SELECT * FROM block WHERE organization = o.id AND block_id > $4
+    ORDER BY block_id LIMIT $5
+) b
+WHERE o.organization_id = $1
+ORDER BY b.block_id`, Args: append(exportArgs(of), key(after), blocksAtOnce),
+		Rows: func(rows pgx.Rows) error {
+			blocks, looked = nil, 0
+			for rows.Next() {
+				var block rules.ExportedBlock
+				var ofRealm bool
+				if err := rows.Scan((*uuid)(&block.ID), &ofRealm, (*integer)(&block.Author), (*integer)(&block.Size), checksum{&block.Checksum}); err != nil {
+					return err
+				}
+				if last = block.ID; ofRealm {
+					blocks = append(blocks, block)
+				}
+				looked++
+			}
+			return rows.Err()
+		},
 	})
-	for _, l := range all {
-		last = l.block.ID
-		if l.ofRealm {
-			blocks = append(blocks, l.block)
-		}
-	}
-	return blocks, last, len(all) < blocksAtOnce, err
+	return blocks, last, looked < blocksAtOnce, err
 }
 
-// Certificates gives those that there are now.
-func (e *RealmExport) Certificates(ctx context.Context) (certificates rules.ExportedCertificates, err error) {
-	certificates.Roles, err = collect(ctx, e.pool, "read role certificates",
-		"SELECT id, certificate FROM realm_role_certificate WHERE realm = $1 ORDER BY id", []any{e.realm}, scanExported)
-	if err != nil {
-		return certificates, err
-	}
-	certificates.Devices, err = collect(ctx, e.pool, "read device certificates", `
-SELECT d.id, d.certificate FROM user_ u JOIN device d ON d.user_ = u.id
-WHERE u.organization = $1 ORDER BY d.id`, []any{e.organization}, scanExported)
-	if err != nil {
-		return certificates, err
-	}
-	certificates.Users, err = collect(ctx, e.pool, "read user certificates", `
-SELECT id, certificate, revoked_certificate FROM user_
-WHERE organization = $1 ORDER BY id`, []any{e.organization}, func(row pgx.CollectableRow) (user rules.ExportedUser, err error) {
-		err = row.Scan(&user.Number, &user.Certificate, &user.Revocation)
-		return user, err
-	})
+// ExportedCertificates implements rules.SequesterExportReader.
+func (s *Store) ExportedCertificates(ctx context.Context, of rules.ExportKey) (certificates rules.ExportedCertificates, err error) {
+	args := exportArgs(of)
+	err = s.Snapshot(ctx,
+		database.List(&certificates.Roles, "SELECT c.id, c.certificate"+fromExported+`
+JOIN realm_role_certificate c ON c.realm = r.id
+WHERE o.organization_id = $1 ORDER BY c.id`, args, scanExported),
+		database.List(&certificates.Devices, "SELECT d.id, d.certificate"+fromExported+`
+JOIN user_ u ON u.organization = o.id JOIN device d ON d.user_ = u.id
+WHERE o.organization_id = $1 ORDER BY d.id`, args, scanExported),
+		database.List(&certificates.Users, "SELECT u.id, u.certificate, u.revoked_certificate"+fromExported+`
+JOIN user_ u ON u.organization = o.id
+WHERE o.organization_id = $1 ORDER BY u.id`, args, func(row pgx.CollectableRow) (user rules.ExportedUser, err error) {
+			err = row.Scan(&user.Number, &user.Certificate, &user.Revocation)
+			return user, err
+		}))
 	return certificates, err
 }
 
 func scanExported(row pgx.CollectableRow) (exported rules.ExportedCertificate, err error) {
 	err = row.Scan(&exported.Number, &exported.Certificate)
 	return exported, err
-}
-
-// collect runs one statement that does what.
-func collect[T any](ctx context.Context, pool *pgxpool.Pool, what, sql string, args []any, scan pgx.RowToFunc[T]) ([]T, error) {
-	rows, err := pool.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
-	}
-	collected, err := pgx.CollectRows(rows, scan)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
-	}
-	return collected, nil
 }

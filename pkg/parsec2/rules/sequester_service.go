@@ -35,23 +35,6 @@ func (r *Rules) SequesterServices(ctx context.Context, organization parsec.Organ
 	return found, services, err
 }
 
-// StorageService gives the organization, which is sequestered and has this
-// service, that copies are stored for.
-func (r *Rules) StorageService(ctx context.Context, organization parsec.OrganizationID, id parsec.SequesterServiceID) (*Organization, error) {
-	found, services, err := r.SequesterServices(ctx, organization)
-	if err != nil {
-		return nil, err
-	}
-	service := findService(services, id)
-	if service == nil {
-		return nil, ErrServiceNotFound
-	}
-	if service.WebhookURL != "" {
-		return nil, ErrServiceWebhook
-	}
-	return found, nil
-}
-
 // CreateSequesterService adds a service to a sequestered organization. The
 // authority of the organization signed its certificate, which holds its id and
 // label. webhookURL is "" for a storage service. There is no check of dates.

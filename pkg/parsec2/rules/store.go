@@ -42,6 +42,7 @@ type Reader interface {
 	OrganizationReader
 	StatisticsReader
 	SequesterReader
+	SequesterExportReader
 	UserReader
 	FindReader
 	HumanAccessesReader

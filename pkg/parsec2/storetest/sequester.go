@@ -7,6 +7,10 @@ import (
 
 var sequesterChecks = []check{
 	{"sequester services", sequesterServices},
+	{"export of versions", exportVersions},
+	{"export of blocks", exportBlocks},
+	{"export of certificates", exportCertificates},
+	{"export of nothing", exportNothing},
 }
 
 func sequesterServices(f *fixture) {
