@@ -100,27 +100,27 @@ type stored struct {
 }
 
 // store writes the largest block that there can be, in a realm of its own.
-func store(ctx context.Context, t *testing.T, commands parsec2.Commands, device *parsec2.Device) stored {
+func store(ctx context.Context, t *testing.T, commands parsec2.Transport, device *parsec2.Device) stored {
 	t.Helper()
 	realm := parsec.RealmID(parsec.NewUUID())
 	create, err := device.NewRealm(realm, now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := commands.RealmCreate(ctx, create); err != nil {
+	if _, err := parsec2.Call(ctx, commands, protocol.RealmCreate, create); err != nil {
 		t.Fatalf("create a realm: %v", err)
 	}
 	block := stored{parsec.BlockID(parsec.NewUUID()), make([]byte, 1<<20)}
 	_, _ = rand.Read(block.content) // never fails
-	if _, err := commands.BlockCreate(ctx, &protocol.BlockCreateRequest{BlockID: block.id, RealmID: realm, Block: block.content}); err != nil {
+	if _, err := parsec2.Call(ctx, commands, protocol.BlockCreate, &protocol.BlockCreateRequest{BlockID: block.id, RealmID: realm, Block: block.content}); err != nil {
 		t.Fatalf("create a block: %v", err)
 	}
 	return block
 }
 
-func (s stored) read(ctx context.Context, t *testing.T, commands parsec2.Commands) {
+func (s stored) read(ctx context.Context, t *testing.T, commands parsec2.Transport) {
 	t.Helper()
-	read, err := commands.BlockRead(ctx, &protocol.BlockReadRequest{BlockID: s.id})
+	read, err := parsec2.Call(ctx, commands, protocol.BlockRead, &protocol.BlockReadRequest{BlockID: s.id})
 	if err != nil {
 		t.Fatalf("read a block: %v", err)
 	}

@@ -153,7 +153,7 @@ func (p *paas) use() {
 		p.t.Fatal(err)
 	}
 	defer conn.CloseNow()
-	store(p.ctx, p.t, conn.Commands, device).read(p.ctx, p.t, conn.Commands)
+	store(p.ctx, p.t, conn, device).read(p.ctx, p.t, conn)
 	for proto, want := range map[string]int{"http": http.StatusMovedPermanently, "https": http.StatusOK} {
 		if got := get(p.ctx, p.t, http.DefaultTransport, p.origin+"/", http.Header{"X-Forwarded-Proto": {proto}}); got.StatusCode != want {
 			p.t.Errorf("a request that the router got by %s: %s", proto, got.Status)

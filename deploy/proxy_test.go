@@ -168,8 +168,8 @@ func (p *proxied) work(proxy *testkit.Process) {
 	// A reply that is longer than the buffers of a proxy may be cut where it
 	// passes from HTTP/1.1 to HTTP/1.1: Caddy 2.6 sometimes does. It is read by
 	// WebSocket.
-	for _, commands := range []parsec2.Commands{conn.Commands, c.AuthenticatedRPC(alice, parsec.APIVersion{Major: 3, Minor: 4}).Commands} {
-		store(p.ctx, p.t, commands, alice).read(p.ctx, p.t, conn.Commands)
+	for _, commands := range []parsec2.Transport{conn, c.AuthenticatedRPC(alice, parsec.APIVersion{Major: 3, Minor: 4})} {
+		store(p.ctx, p.t, commands, alice).read(p.ctx, p.t, conn)
 	}
 	p.listen(c, conn, alice)
 	p.pages()
@@ -182,7 +182,7 @@ func (p *proxied) listen(c *parsec2.Client, conn *parsec2.Conn, alice *parsec2.D
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if _, err := conn.DeviceCreate(p.ctx, request); err != nil {
+	if _, err := parsec2.Call(p.ctx, conn, protocol.DeviceCreate, request); err != nil {
 		p.t.Fatal(err)
 	}
 	events, err := c.AuthenticatedRPC(phone, parsec.APIVersion{Major: 3, Minor: 4}).ServerSentEvents(p.ctx)
@@ -190,7 +190,7 @@ func (p *proxied) listen(c *parsec2.Client, conn *parsec2.Conn, alice *parsec2.D
 		p.t.Fatalf("events: %v", err)
 	}
 	defer func() { _ = events.Close() }()
-	if _, err := conn.Ping(p.ctx, &protocol.PingRequest{Ping: "hello"}); err != nil {
+	if _, err := parsec2.Call(p.ctx, conn, protocol.Ping, &protocol.PingRequest{Ping: "hello"}); err != nil {
 		p.t.Fatal(err)
 	}
 	event, err := events.Next()

@@ -159,7 +159,7 @@ func (p program) organizationCreateCommand() *cobra.Command {
 
 func (a administration) createOverWebSocket(ctx context.Context, expiration *parsec.DateTime) (token string, err error) {
 	err = a.overWebSocket(ctx, func(conn *parsec2.Conn) error {
-		reply, err := conn.AdministrationCreate(ctx, &protocol.AdministrationCreateRequest{
+		reply, err := parsec2.Call(ctx, conn, protocol.AdministrationCreate, &protocol.AdministrationCreateRequest{
 			OrganizationID: a.organization, ExpirationDate: expiration,
 		})
 		if err != nil {
@@ -182,7 +182,7 @@ func (p program) organizationUpdateCommand() *cobra.Command {
 			}
 			request.OrganizationID = a.organization
 			return a.overWebSocket(ctx, func(conn *parsec2.Conn) error {
-				_, err := conn.AdministrationUpdate(ctx, &request)
+				_, err := parsec2.Call(ctx, conn, protocol.AdministrationUpdate, &request)
 				return err
 			})
 		})
@@ -241,7 +241,7 @@ func (p program) organizationStatusCommand() *cobra.Command {
 }
 
 func (p program) printStatus(ctx context.Context, conn *parsec2.Conn, organization parsec.OrganizationID) error {
-	reply, err := conn.AdministrationStatus(ctx, &protocol.AdministrationStatusRequest{OrganizationID: organization})
+	reply, err := parsec2.Call(ctx, conn, protocol.AdministrationStatus, &protocol.AdministrationStatusRequest{OrganizationID: organization})
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (p program) organizationStatsCommand() *cobra.Command {
 }
 
 func (p program) printStats(ctx context.Context, conn *parsec2.Conn, organization parsec.OrganizationID) error {
-	reply, err := conn.AdministrationStats(ctx, &protocol.AdministrationStatsRequest{OrganizationID: organization})
+	reply, err := parsec2.Call(ctx, conn, protocol.AdministrationStats, &protocol.AdministrationStatsRequest{OrganizationID: organization})
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func TestChaos(t *testing.T) {
 	realm := c.alice.addRealm()
 	c.alice.grant(realm, bob, parsec.RoleReader)
 	contended, recorded := newVlobID(), newHistory()
-	c.ok(send(c.alice.on[0].VlobCreate, &protocol.VlobCreateRequest{
+	c.ok(send(c.alice.on[0], protocol.VlobCreate, &protocol.VlobCreateRequest{
 		RealmID: realm, EncryptionRevision: 1, VlobID: contended, Timestamp: now(), Blob: []byte{},
 	}))
 
@@ -132,8 +132,8 @@ func TestChaos(t *testing.T) {
 		}
 		return true
 	})
-	all := ask(c, c.alice.on[0].VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
-	messages := ask(c, bob.on[1].MessageGet, &protocol.MessageGetRequest{}).Messages
+	all := ask(c, c.alice.on[0], protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
+	messages := ask(c, bob.on[1], protocol.MessageGet, &protocol.MessageGetRequest{}).Messages
 	for _, f := range followers {
 		c.await("the follower", func() bool { return f.has(all.CurrentCheckpoint, len(messages)) })
 	}
@@ -260,8 +260,8 @@ func (w *writer) run(running context.Context, recipient parsec.UserID) error {
 		case 3:
 			err = w.sendMessage(recipient)
 		case 4:
-			err = w.attempt(func(commands parsec2.Commands) error {
-				return w.recorded.contend(w.c.ctx, w.number, w.contended, func() parsec2.Commands { return commands })
+			err = w.attempt(func(commands parsec2.Transport) error {
+				return w.recorded.contend(w.c.ctx, w.number, w.contended, func() parsec2.Transport { return commands })
 			})
 			if !isAnswer(err) && w.conn == nil {
 				err = nil // The history knows.
@@ -285,7 +285,7 @@ func (w *writer) disconnect() {
 }
 
 // attempt sends commands by a connection, and drops it unless all are answered.
-func (w *writer) attempt(commands func(parsec2.Commands) error) error {
+func (w *writer) attempt(commands func(parsec2.Transport) error) error {
 	for w.conn == nil {
 		conn, err := w.c.clients[w.process].DialAuthenticated(w.c.ctx, w.device)
 		switch {
@@ -299,7 +299,7 @@ func (w *writer) attempt(commands func(parsec2.Commands) error) error {
 			}
 		}
 	}
-	err := commands(w.conn.Commands)
+	err := commands(w.conn)
 	if !isAnswer(err) && !isFinal(err) {
 		w.disconnect()
 	}
@@ -316,9 +316,9 @@ func isFinal(err error) bool {
 // answered sends a command until it is answered, and again after a timeout of
 // the block store. Once it was sent before, it may have been done: then done is
 // ok too.
-func (w *writer) answered(command func(parsec2.Commands) call, done protocol.Status) error {
+func (w *writer) answered(command func(parsec2.Transport) call, done protocol.Status) error {
 	for sent := 1; ; sent++ {
-		err := w.attempt(func(commands parsec2.Commands) error { return command(commands)(w.c.ctx) })
+		err := w.attempt(func(commands parsec2.Transport) error { return command(commands)(w.c.ctx) })
 		switch {
 		case sent > 1 && status(err) == done:
 			return nil
@@ -342,13 +342,13 @@ func (w *writer) write(vlob parsec.VlobID, version uint32) error {
 	if version == 1 {
 		done = protocol.StatusAlreadyExists
 	}
-	err := w.answered(func(commands parsec2.Commands) call {
+	err := w.answered(func(commands parsec2.Transport) call {
 		if version == 1 {
-			return send(commands.VlobCreate, &protocol.VlobCreateRequest{
+			return send(commands, protocol.VlobCreate, &protocol.VlobCreateRequest{
 				RealmID: w.realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: date, Blob: content(vlob, version),
 			})
 		}
-		return send(commands.VlobUpdate, &protocol.VlobUpdateRequest{
+		return send(commands, protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 			EncryptionRevision: 1, VlobID: vlob, Timestamp: date, Version: version, Blob: content(vlob, version),
 		})
 	}, done)
@@ -360,8 +360,8 @@ func (w *writer) write(vlob parsec.VlobID, version uint32) error {
 
 func (w *writer) writeBlock() error {
 	block := parsec.BlockID(parsec.NewUUID())
-	err := w.answered(func(commands parsec2.Commands) call {
-		return send(commands.BlockCreate, &protocol.BlockCreateRequest{BlockID: block, RealmID: w.realm, Block: content(block, 0)})
+	err := w.answered(func(commands parsec2.Transport) call {
+		return send(commands, protocol.BlockCreate, &protocol.BlockCreateRequest{BlockID: block, RealmID: w.realm, Block: content(block, 0)})
 	}, protocol.StatusAlreadyExists)
 	if err == nil {
 		w.blocks = append(w.blocks, block)
@@ -373,13 +373,13 @@ func (w *writer) writeBlock() error {
 func (w *writer) sendMessage(recipient parsec.UserID) error {
 	realm := parsec.RealmID(parsec.NewUUID())
 	creation := must(w.device.NewRealm(realm, now()))
-	err := w.answered(func(commands parsec2.Commands) call { return send(commands.RealmCreate, creation) }, protocol.StatusAlreadyExists)
+	err := w.answered(func(commands parsec2.Transport) call { return send(commands, protocol.RealmCreate, creation) }, protocol.StatusAlreadyExists)
 	if err != nil {
 		return err
 	}
 	grant := must(w.device.UpdateRole(realm, recipient, parsec.RoleReader, now()))
 	grant.RecipientMessage = []byte("message")
-	err = w.answered(func(commands parsec2.Commands) call { return send(commands.RealmUpdateRoles, grant) }, protocol.StatusAlreadyGranted)
+	err = w.answered(func(commands parsec2.Transport) call { return send(commands, protocol.RealmUpdateRoles, grant) }, protocol.StatusAlreadyGranted)
 	if err == nil {
 		w.sent++
 	}
@@ -393,13 +393,13 @@ func (w *writer) check(changes map[parsec.VlobID]uint32) {
 		if changes[vlob] != version {
 			w.c.t.Errorf("vlob %s is at version %d, %d was acknowledged", vlob, changes[vlob], version)
 		}
-		read := ask(w.c, w.c.alice.on[0].VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob, Version: &version})
+		read := ask(w.c, w.c.alice.on[0], protocol.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob, Version: &version})
 		if string(read.Blob) != string(content(vlob, version)) {
 			w.c.t.Errorf("vlob %s holds %q", vlob, read.Blob)
 		}
 	}
 	for _, block := range w.blocks {
-		read := ask(w.c, w.c.alice.on[1].BlockRead, &protocol.BlockReadRequest{BlockID: block})
+		read := ask(w.c, w.c.alice.on[1], protocol.BlockRead, &protocol.BlockReadRequest{BlockID: block})
 		if string(read.Block) != string(content(block, 0)) {
 			w.c.t.Errorf("block %s holds %q", block, read.Block)
 		}
@@ -489,10 +489,10 @@ func (f *follower) receive(index uint64) error {
 // catchUp polls what has changed, once the server answers.
 func (f *follower) catchUp(ctx context.Context) error {
 	for {
-		changes, err := f.member.on[f.process].VlobPollChanges(ctx, &protocol.VlobPollChangesRequest{RealmID: f.realm, LastCheckpoint: f.checkpoint})
+		changes, err := parsec2.Call(ctx, f.member.on[f.process], protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: f.realm, LastCheckpoint: f.checkpoint})
 		var received *protocol.MessageGetReply
 		if err == nil {
-			received, err = f.member.on[f.process].MessageGet(ctx, &protocol.MessageGetRequest{Offset: f.messages})
+			received, err = parsec2.Call(ctx, f.member.on[f.process], protocol.MessageGet, &protocol.MessageGetRequest{Offset: f.messages})
 		}
 		if err == nil {
 			f.mu.Lock()

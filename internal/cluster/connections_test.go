@@ -32,14 +32,14 @@ func (c *cluster) listen(process int, m *member) *listener {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(conn.CloseNow)
-	ask(c, conn.EventsSubscribe, &protocol.EventsSubscribeRequest{})
+	ask(c, conn, protocol.EventsSubscribe, &protocol.EventsSubscribeRequest{})
 	return &listener{c, conn}
 }
 
 // next waits for the next event.
 func (l *listener) next() protocol.Event {
 	l.c.t.Helper()
-	event, err := l.conn.EventsListen(l.c.ctx, &protocol.EventsListenRequest{Wait: true})
+	event, err := parsec2.EventsListen(l.c.ctx, l.conn, &protocol.EventsListenRequest{Wait: true})
 	if err != nil {
 		l.c.t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func invariant12SessionsEnd(c *cluster) {
 				c.t.Fatal(err)
 			}
 			for j, reached := range c.clients {
-				if got := status(send(bob.on[j].Ping, &protocol.PingRequest{})(c.ctx)); got != sessionOver {
+				if got := status(send(bob.on[j], protocol.Ping, &protocol.PingRequest{})(c.ctx)); got != sessionOver {
 					c.t.Errorf("a ping: %s", got)
 				}
 				if _, err := reached.DialAuthenticated(c.ctx, bob.device); err == nil {
@@ -111,7 +111,7 @@ func invariant53EventsReachTheWaiters(c *cluster) {
 		user, creation := c.newUser(parsec2.Person{ID: deviceID(name + "@laptop")}, parsec.ProfileStandard)
 		got := c.race(
 			func(ctx context.Context) error {
-				invited, err := administrator.UserInvite(ctx, &protocol.UserInviteRequest{UserID: user.id()})
+				invited, err := parsec2.Call(ctx, administrator, protocol.UserInvite, &protocol.UserInviteRequest{UserID: user.id()})
 				if err != nil {
 					return err
 				}
@@ -119,13 +119,13 @@ func invariant53EventsReachTheWaiters(c *cluster) {
 					return fmt.Errorf("the inviter hears %q", invited.EncryptedClaim)
 				}
 				if name == cancelled {
-					return send(administrator.UserCancelInvitation, &protocol.UserCancelInvitationRequest{UserID: user.id()})(ctx)
+					return send(administrator, protocol.UserCancelInvitation, &protocol.UserCancelInvitationRequest{UserID: user.id()})(ctx)
 				}
-				return send(administrator.UserCreateV1, testclient.UserCreateV1(creation))(ctx)
+				return send(administrator, protocol.UserCreateV1, testclient.UserCreateV1(creation))(ctx)
 			},
 			func(ctx context.Context) error {
 				for {
-					_, err := anonymous.UserGetInvitationCreator(ctx, &protocol.UserGetInvitationCreatorRequest{InvitedUserID: user.id()})
+					_, err := parsec2.Call(ctx, anonymous, protocol.UserGetInvitationCreator, &protocol.UserGetInvitationCreatorRequest{InvitedUserID: user.id()})
 					if err == nil {
 						break
 					}
@@ -133,7 +133,7 @@ func invariant53EventsReachTheWaiters(c *cluster) {
 						return err
 					}
 				}
-				reply, err := anonymous.UserClaim(ctx, &protocol.UserClaimRequest{InvitedUserID: user.id(), EncryptedClaim: []byte(name)})
+				reply, err := parsec2.Call(ctx, anonymous, protocol.UserClaim, &protocol.UserClaimRequest{InvitedUserID: user.id(), EncryptedClaim: []byte(name)})
 				if err == nil && !bytes.Equal(reply.UserCertificate, creation.UserCertificate) {
 					err = fmt.Errorf("the claimer hears of another user")
 				}
@@ -162,7 +162,7 @@ func invariant57ExpiredOrganization(c *cluster) {
 		}
 		expire(process, true)
 		for i, listener := range listeners {
-			if got := status(send(c.alice.on[i].Ping, &protocol.PingRequest{})(c.ctx)); got != sessionOver {
+			if got := status(send(c.alice.on[i], protocol.Ping, &protocol.PingRequest{})(c.ctx)); got != sessionOver {
 				c.t.Errorf("a ping: %s", got)
 			}
 			listener.wantClosed()

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
@@ -21,7 +22,7 @@ import (
 // blocks.
 
 func (m *member) messages() int {
-	return len(ask(m.c, m.on[0].MessageGet, &protocol.MessageGetRequest{}).Messages)
+	return len(ask(m.c, m.on[0], protocol.MessageGet, &protocol.MessageGetRequest{}).Messages)
 }
 
 func invariant33OneStart(c *cluster) {
@@ -33,7 +34,7 @@ func invariant33OneStart(c *cluster) {
 			return []*member{c.alice, bob}[i/2%2].startsReencryption(process, realm, c.alice, bob)
 		})...)
 		c.wantOutcomes(got, outcomes{protocol.StatusOK: 1, protocol.StatusInMaintenance: 5})
-		if state := ask(c, bob.on[1].RealmStatus, &protocol.RealmStatusRequest{RealmID: realm}); state.EncryptionRevision != 2 {
+		if state := ask(c, bob.on[1], protocol.RealmStatus, &protocol.RealmStatusRequest{RealmID: realm}); state.EncryptionRevision != 2 {
 			c.t.Fatalf("revision %d", state.EncryptionRevision)
 		}
 		if c.alice.messages() != round+1 || bob.messages() != round+1 {
@@ -70,7 +71,7 @@ func invariant34ExactParticipants(c *cluster) {
 
 func (c *cluster) saves(process int, realm parsec.RealmID, batch []protocol.ReencryptionItem) call {
 	return func(ctx context.Context) error {
-		reply, err := c.alice.on[process].VlobSaveReencryptionBatch(ctx, &protocol.VlobSaveReencryptionBatchRequest{
+		reply, err := parsec2.Call(ctx, c.alice.on[process], protocol.VlobSaveReencryptionBatch, &protocol.VlobSaveReencryptionBatchRequest{
 			RealmID: realm, EncryptionRevision: 2, Batch: batch,
 		})
 		if err == nil && reply.Done > reply.Total {
@@ -81,7 +82,7 @@ func (c *cluster) saves(process int, realm parsec.RealmID, batch []protocol.Reen
 }
 
 func (c *cluster) finishes(process int, realm parsec.RealmID) call {
-	return send(c.alice.on[process].RealmFinishReencryption, &protocol.RealmFinishReencryptionRequest{RealmID: realm, EncryptionRevision: 2})
+	return send(c.alice.on[process], protocol.RealmFinishReencryption, &protocol.RealmFinishReencryptionRequest{RealmID: realm, EncryptionRevision: 2})
 }
 
 // invariant36NothingIsLost writes by both processes while one starts a
@@ -92,17 +93,17 @@ func invariant36NothingIsLost(c *cluster) {
 		realm := c.alice.addRealm()
 		c.nothingAfter(c.alice.startsReencryption(round%2, realm, c.alice), protocol.StatusInMaintenance, []*member{phone},
 			func(process int) call { return phone.createsVlob(process, realm, newVlobID(), now()) })
-		batch := ask(c, c.alice.on[0].VlobGetReencryptionBatch, &protocol.VlobGetReencryptionBatchRequest{
+		batch := ask(c, c.alice.on[0], protocol.VlobGetReencryptionBatch, &protocol.VlobGetReencryptionBatchRequest{
 			RealmID: realm, EncryptionRevision: 2, Size: 1000,
 		}).Batch
-		accepted := ask(c, c.alice.on[1].VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm}).Changes
+		accepted := ask(c, c.alice.on[1], protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm}).Changes
 		if len(batch) != len(accepted) {
 			c.t.Fatalf("%d to reencrypt of %d", len(batch), len(accepted))
 		}
 		c.ok(c.saves(0, realm, batch))
 		c.ok(c.finishes(1, realm))
 		for vlob := range accepted {
-			ask(c, c.alice.on[0].VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 2, VlobID: vlob})
+			ask(c, c.alice.on[0], protocol.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 2, VlobID: vlob})
 		}
 	}
 }
@@ -139,7 +140,7 @@ func invariant37OneFinish(c *cluster) {
 		}
 		blobs := map[string]bool{}
 		for _, vlob := range vlobs {
-			read := ask(c, c.alice.on[0].VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 2, VlobID: vlob})
+			read := ask(c, c.alice.on[0], protocol.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 2, VlobID: vlob})
 			blobs[string(read.Blob)] = true
 		}
 		if len(blobs) != 1 {
@@ -147,7 +148,7 @@ func invariant37OneFinish(c *cluster) {
 		}
 		late := c.saves(round%2, realm, contents("late"))
 		c.wantEither(c.race(late), order{protocol.StatusNotInMaintenance})
-		if state := ask(c, c.alice.on[1].RealmStatus, &protocol.RealmStatusRequest{RealmID: realm}); state.EncryptionRevision != 2 || state.InMaintenance {
+		if state := ask(c, c.alice.on[1], protocol.RealmStatus, &protocol.RealmStatusRequest{RealmID: realm}); state.EncryptionRevision != 2 || state.InMaintenance {
 			c.t.Fatalf("got %+v", state)
 		}
 	}
@@ -169,16 +170,16 @@ func invariant42OneWinner(c *cluster) {
 					EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Version: version, Blob: fmt.Append(nil, i),
 				}
 				if version == 1 {
-					return send(author.on[process].VlobCreate, &protocol.VlobCreateRequest{
+					return send(author.on[process], protocol.VlobCreate, &protocol.VlobCreateRequest{
 						RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: requests[i].Timestamp, Blob: requests[i].Blob,
 					})
 				}
 				loser = protocol.StatusBadVersion
-				return send(author.on[process].VlobUpdate, &requests[i])
+				return send(author.on[process], protocol.VlobUpdate, &requests[i])
 			})...)
 			c.wantOutcomes(got, outcomes{protocol.StatusOK: 1, loser: len(requests) - 1})
 			winner := slices.Index(got, protocol.StatusOK)
-			stored := ask(c, bob.on[winner%2].VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob})
+			stored := ask(c, bob.on[winner%2], protocol.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob})
 			if stored.Version != version || stored.Author != authors[winner/2%2].device.ID ||
 				stored.Timestamp != requests[winner].Timestamp || !bytes.Equal(stored.Blob, requests[winner].Blob) {
 				c.t.Fatalf("got %+v, the winner is %d", stored, winner)
@@ -200,7 +201,7 @@ func invariant44Checkpoints(c *cluster) {
 		known := map[parsec.VlobID]uint32{}
 		return func(ctx context.Context) error {
 			for checkpoint := uint64(0); checkpoint < vlobs*versions; {
-				reply, err := bob.on[process].VlobPollChanges(ctx, &protocol.VlobPollChangesRequest{RealmID: realm, LastCheckpoint: checkpoint})
+				reply, err := parsec2.Call(ctx, bob.on[process], protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm, LastCheckpoint: checkpoint})
 				if err != nil {
 					return err
 				}
@@ -285,7 +286,7 @@ func invariant47SequesterServices(c *cluster) {
 			})
 		})
 		c.nothingAfter(added, protocol.StatusSequesterInconsistency, []*member{c.alice}, func(process int) call {
-			return send(c.alice.on[process].VlobCreate, &protocol.VlobCreateRequest{
+			return send(c.alice.on[process], protocol.VlobCreate, &protocol.VlobCreateRequest{
 				RealmID: realm, EncryptionRevision: 1, VlobID: newVlobID(), Timestamp: now(), SequesterBlob: copies,
 			})
 		})
@@ -300,10 +301,10 @@ func invariant48ConcurrentBlocks(c *cluster) {
 		content := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1000+i) }
 		var early atomic.Pointer[[]byte] // what was read during the race
 		calls := repeat(6, func(i, process int) call {
-			return send(c.alice.on[process].BlockCreate, &protocol.BlockCreateRequest{BlockID: block, RealmID: realm, Block: content(i)})
+			return send(c.alice.on[process], protocol.BlockCreate, &protocol.BlockCreateRequest{BlockID: block, RealmID: realm, Block: content(i)})
 		})
 		got := c.race(append(calls, func(ctx context.Context) error {
-			read, err := c.alice.on[0].BlockRead(ctx, &protocol.BlockReadRequest{BlockID: block})
+			read, err := parsec2.Call(ctx, c.alice.on[0], protocol.BlockRead, &protocol.BlockReadRequest{BlockID: block})
 			if err == nil {
 				early.Store(&read.Block)
 			}
@@ -312,7 +313,7 @@ func invariant48ConcurrentBlocks(c *cluster) {
 		c.wantOutcomes(got, outcomes{protocol.StatusOK: 1, protocol.StatusAlreadyExists: 5})
 		want := content(slices.Index(got, protocol.StatusOK))
 		for _, commands := range c.alice.on {
-			if read := ask(c, commands.BlockRead, &protocol.BlockReadRequest{BlockID: block}); !bytes.Equal(read.Block, want) {
+			if read := ask(c, commands, protocol.BlockRead, &protocol.BlockReadRequest{BlockID: block}); !bytes.Equal(read.Block, want) {
 				c.t.Fatal("the bytes are not the winner's")
 			}
 		}

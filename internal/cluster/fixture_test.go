@@ -19,6 +19,7 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 )
 
 const (
@@ -75,7 +76,7 @@ func limited(t *testing.T) context.Context {
 type member struct {
 	c      *cluster
 	device *parsec2.Device
-	on     [2]parsec2.Commands
+	on     [2]parsec2.Transport
 }
 
 var latest = parsec.APIVersion{Major: 3, Minor: 4}
@@ -83,7 +84,7 @@ var latest = parsec.APIVersion{Major: 3, Minor: 4}
 func (c *cluster) member(device *parsec2.Device) *member {
 	m := &member{c: c, device: device}
 	for i, reached := range c.clients {
-		m.on[i] = reached.AuthenticatedRPC(device, latest).Commands
+		m.on[i] = reached.AuthenticatedRPC(device, latest)
 	}
 	return m
 }
@@ -131,7 +132,7 @@ func person(device string) parsec2.Person {
 func (c *cluster) addUser(device string, profile parsec.UserProfile) *member {
 	c.t.Helper()
 	user, request := c.newUser(person(device), profile)
-	c.ok(send(c.alice.on[0].UserCreate, request))
+	c.ok(send(c.alice.on[0], protocol.UserCreate, request))
 	return user
 }
 
@@ -156,7 +157,7 @@ func (m *member) newDevice(name string) (*member, *protocol.DeviceCreateRequest)
 func (m *member) addDevice(name string) *member {
 	m.c.t.Helper()
 	device, request := m.newDevice(name)
-	m.c.ok(send(m.on[0].DeviceCreate, request))
+	m.c.ok(send(m.on[0], protocol.DeviceCreate, request))
 	return device
 }
 
@@ -164,7 +165,7 @@ func (m *member) addDevice(name string) *member {
 func (m *member) addRealm() parsec.RealmID {
 	m.c.t.Helper()
 	realm := parsec.RealmID(parsec.NewUUID())
-	m.c.ok(send(m.on[0].RealmCreate, must(m.device.NewRealm(realm, now()))))
+	m.c.ok(send(m.on[0], protocol.RealmCreate, must(m.device.NewRealm(realm, now()))))
 	return realm
 }
 
@@ -177,9 +178,9 @@ func (m *member) grant(realm parsec.RealmID, to *member, role parsec.RealmRole) 
 // call is a command with its request.
 type call func(ctx context.Context) error
 
-func send[Request, Reply any](command func(context.Context, *Request) (*Reply, error), request *Request) call {
+func send[Request, Reply any](by parsec2.Transport, command *rpc.Command[Request, Reply], request *Request) call {
 	return func(ctx context.Context) error {
-		_, err := command(ctx, request)
+		_, err := parsec2.Call(ctx, by, command, request)
 		return err
 	}
 }
@@ -187,27 +188,27 @@ func send[Request, Reply any](command func(context.Context, *Request) (*Reply, e
 // What follows are the calls of a member through a process.
 
 func (m *member) changesRole(process int, realm parsec.RealmID, of *member, role parsec.RealmRole, date parsec.DateTime) call {
-	return send(m.on[process].RealmUpdateRoles, must(m.device.UpdateRole(realm, of.id(), role, date)))
+	return send(m.on[process], protocol.RealmUpdateRoles, must(m.device.UpdateRole(realm, of.id(), role, date)))
 }
 
 func (m *member) archives(process int, realm parsec.RealmID, date parsec.DateTime) call {
 	configuration := protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}
-	return send(m.on[process].RealmUpdateArchiving, must(m.device.UpdateArchiving(realm, configuration, date)))
+	return send(m.on[process], protocol.RealmUpdateArchiving, must(m.device.UpdateArchiving(realm, configuration, date)))
 }
 
 func (m *member) revokes(process int, user parsec.UserID) call {
-	return send(m.on[process].UserRevoke, must(m.device.RevokeUser(user, now())))
+	return send(m.on[process], protocol.UserRevoke, must(m.device.RevokeUser(user, now())))
 }
 
 // createsVlob writes a new vlob, with its id as content.
 func (m *member) createsVlob(process int, realm parsec.RealmID, vlob parsec.VlobID, date parsec.DateTime) call {
-	return send(m.on[process].VlobCreate, &protocol.VlobCreateRequest{
+	return send(m.on[process], protocol.VlobCreate, &protocol.VlobCreateRequest{
 		RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: date, Blob: []byte(vlob.String()),
 	})
 }
 
 func (m *member) updatesVlob(process int, vlob parsec.VlobID, version uint32, date parsec.DateTime, blob []byte) call {
-	return send(m.on[process].VlobUpdate, &protocol.VlobUpdateRequest{
+	return send(m.on[process], protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 		EncryptionRevision: 1, VlobID: vlob, Timestamp: date, Version: version, Blob: blob,
 	})
 }
@@ -217,7 +218,7 @@ func (m *member) startsReencryption(process int, realm parsec.RealmID, participa
 	for _, participant := range participants {
 		messages[participant.id()] = []byte("key")
 	}
-	return send(m.on[process].RealmStartReencryption, &protocol.RealmStartReencryptionRequest{
+	return send(m.on[process], protocol.RealmStartReencryption, &protocol.RealmStartReencryptionRequest{
 		RealmID: realm, EncryptionRevision: 2, Timestamp: now(), PerParticipantMessage: messages,
 	})
 }
@@ -230,9 +231,9 @@ func (c *cluster) ok(call call) {
 }
 
 // ask sends a command that must be accepted.
-func ask[Request, Reply any](c *cluster, command func(context.Context, *Request) (*Reply, error), request *Request) *Reply {
+func ask[Request, Reply any](c *cluster, by parsec2.Transport, command *rpc.Command[Request, Reply], request *Request) *Reply {
 	c.t.Helper()
-	reply, err := command(c.ctx, request)
+	reply, err := parsec2.Call(c.ctx, by, command, request)
 	if err != nil {
 		c.t.Fatalf("%T: %v", request, err)
 	}

@@ -34,7 +34,7 @@ func TestFrozenProcess(t *testing.T) {
 	grant := must(c.alice.device.UpdateRole(realm, bob.id(), parsec.RoleReader, now()))
 	grant.RecipientMessage = []byte("message")
 	granted := make(chan error, 1)
-	go func() { granted <- send(c.alice.on[0].RealmUpdateRoles, grant)(c.ctx) }()
+	go func() { granted <- send(c.alice.on[0], protocol.RealmUpdateRoles, grant)(c.ctx) }()
 	watcher := must(pgx.Connect(c.ctx, dsn))
 	defer func() { _ = watcher.Close(c.ctx) }()
 	c.await("the transaction holds the realm, and waits for the recipient", func() bool {
@@ -55,10 +55,10 @@ func TestFrozenProcess(t *testing.T) {
 	if err := <-granted; err != nil {
 		t.Logf("the process that was frozen answers: %v", err)
 	}
-	if got := status(send(c.alice.on[0].RealmUpdateRoles, grant)(c.ctx)); got != protocol.StatusOK && got != protocol.StatusAlreadyGranted {
+	if got := status(send(c.alice.on[0], protocol.RealmUpdateRoles, grant)(c.ctx)); got != protocol.StatusOK && got != protocol.StatusAlreadyGranted {
 		t.Errorf("granted again: %s", got)
 	}
-	ask(c, bob.on[1].VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
+	ask(c, bob.on[1], protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
 }
 
 // TestKilledDuringUpload kills a process while it uploads a block: the client
@@ -78,7 +78,7 @@ func TestKilledDuringUpload(t *testing.T) {
 	}
 	request := &protocol.BlockCreateRequest{BlockID: parsec.BlockID(parsec.NewUUID()), RealmID: realm, Block: []byte("block")}
 	cut := make(chan error, 1)
-	go func() { cut <- send(c.alice.on[0].BlockCreate, request)(c.ctx) }()
+	go func() { cut <- send(c.alice.on[0], protocol.BlockCreate, request)(c.ctx) }()
 	c.await("the block is reserved, and its upload under way", func() bool {
 		var waiting int
 		err := watcher.QueryRow(c.ctx, `SELECT count(*) FROM pg_stat_activity
@@ -93,8 +93,8 @@ func TestKilledDuringUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	// It waits a minute at most, the reservation lasts for two.
-	c.ok(send(c.alice.on[1].BlockCreate, request))
-	if read := ask(c, c.alice.on[1].BlockRead, &protocol.BlockReadRequest{BlockID: request.BlockID}); string(read.Block) != "block" {
+	c.ok(send(c.alice.on[1], protocol.BlockCreate, request))
+	if read := ask(c, c.alice.on[1], protocol.BlockRead, &protocol.BlockReadRequest{BlockID: request.BlockID}); string(read.Block) != "block" {
 		t.Errorf("got %q", read.Block)
 	}
 }

@@ -90,9 +90,9 @@ func (h *history) check(t *testing.T) {
 }
 
 // contend reads a vlob, and writes the next version of what it reads.
-func (h *history) contend(ctx context.Context, number int, vlob parsec.VlobID, commands func() parsec2.Commands) error {
+func (h *history) contend(ctx context.Context, number int, vlob parsec.VlobID, commands func() parsec2.Transport) error {
 	read, err := h.record(number, vlobInput{}, func() (vlobOutput, error) {
-		reply, err := commands().VlobRead(ctx, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob})
+		reply, err := parsec2.Call(ctx, commands(), protocol.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob})
 		if err != nil {
 			return vlobOutput{}, err
 		}
@@ -103,7 +103,7 @@ func (h *history) contend(ctx context.Context, number int, vlob parsec.VlobID, c
 	}
 	input := vlobInput{version: read.version + 1, blob: parsec.NewUUID().Hex()}
 	_, err = h.record(number, input, func() (vlobOutput, error) {
-		_, err := commands().VlobUpdate(ctx, &protocol.VlobUpdateRequest{
+		_, err := parsec2.Call(ctx, commands(), protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 			EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Version: input.version, Blob: []byte(input.blob),
 		})
 		return vlobOutput{}, err
@@ -123,14 +123,14 @@ func linearizableVlobs(c *cluster) {
 	calls := []call{}
 	for range vlobs {
 		vlob, recorded := newVlobID(), newHistory()
-		c.ok(send(c.alice.on[0].VlobCreate, &protocol.VlobCreateRequest{
+		c.ok(send(c.alice.on[0], protocol.VlobCreate, &protocol.VlobCreateRequest{
 			RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Blob: []byte{},
 		}))
 		histories = append(histories, recorded)
 		calls = append(calls, repeat(clients, func(number, turn int) call {
 			return func(ctx context.Context) error {
 				for range operations {
-					err := recorded.contend(ctx, number, vlob, func() parsec2.Commands {
+					err := recorded.contend(ctx, number, vlob, func() parsec2.Transport {
 						turn++
 						return c.alice.on[turn/2%2] // reads and writes by both
 					})

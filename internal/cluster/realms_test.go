@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit/testclient"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -22,7 +23,7 @@ func (c *cluster) roles(realm parsec.RealmID, members ...*member) (certificates 
 	c.t.Helper()
 	users := []*testclient.VerifiedUser{}
 	for _, m := range members {
-		reply := ask(c, c.alice.on[1].UserGet, &protocol.UserGetRequest{UserID: m.id()})
+		reply := ask(c, c.alice.on[1], protocol.UserGet, &protocol.UserGetRequest{UserID: m.id()})
 		user, err := testclient.VerifyTrustchain(c.alice.device.RootVerifyKey, m.id(), reply)
 		if err != nil {
 			c.t.Fatal(err)
@@ -30,7 +31,7 @@ func (c *cluster) roles(realm parsec.RealmID, members ...*member) (certificates 
 		users = append(users, user)
 	}
 	for _, m := range members {
-		reply, err := m.on[1].RealmGetRoleCertificates(c.ctx, &protocol.RealmGetRoleCertificatesRequest{RealmID: realm})
+		reply, err := parsec2.Call(c.ctx, m.on[1], protocol.RealmGetRoleCertificates, &protocol.RealmGetRoleCertificatesRequest{RealmID: realm})
 		if err != nil {
 			continue // It has no role.
 		}
@@ -49,7 +50,7 @@ func invariant18RealmCreatedOnce(c *cluster) {
 		realm := parsec.RealmID(parsec.NewUUID())
 		got := c.race(repeat(6, func(i, process int) call {
 			author := []*member{c.alice, bob}[i/2%2]
-			return send(author.on[process].RealmCreate, must(author.device.NewRealm(realm, now())))
+			return send(author.on[process], protocol.RealmCreate, must(author.device.NewRealm(realm, now())))
 		})...)
 		c.wantOutcomes(got, outcomes{protocol.StatusOK: 1, protocol.StatusAlreadyExists: 5})
 		if certificates, _ := c.roles(realm, c.alice, bob); len(certificates) != 1 {
@@ -67,7 +68,7 @@ func invariant19RolesOfOneUserAreSerial(c *cluster) {
 		grants := func(process int) call {
 			request := must(c.alice.device.UpdateRole(realm, bob.id(), parsec.RoleReader, now()))
 			request.RecipientMessage = []byte("message")
-			return send(c.alice.on[process].RealmUpdateRoles, request)
+			return send(c.alice.on[process], protocol.RealmUpdateRoles, request)
 		}
 		c.wantEither(c.race(grants(0), grants(1)),
 			order{protocol.StatusOK, protocol.StatusAlreadyGranted},
@@ -81,7 +82,7 @@ func invariant19RolesOfOneUserAreSerial(c *cluster) {
 		if certificates, _ := c.roles(realm, c.alice, bob); len(certificates) != 3 {
 			c.t.Fatalf("%d role certificates", len(certificates))
 		}
-		messages := ask(c, bob.on[1].MessageGet, &protocol.MessageGetRequest{}).Messages
+		messages := ask(c, bob.on[1], protocol.MessageGet, &protocol.MessageGetRequest{}).Messages
 		if len(messages) != round+1 {
 			c.t.Fatalf("%d messages for %d grants", len(messages), round+1)
 		}
@@ -143,7 +144,7 @@ func invariant22RolesReplay(c *cluster) {
 				return author.createsVlob(process, realm, newVlobID(), date)
 			case 1:
 				available := protocol.ArchivingConfiguration{Type: parsec.ArchivingAvailable}
-				return send(author.on[process].RealmUpdateArchiving, must(author.device.UpdateArchiving(realm, available, date)))
+				return send(author.on[process], protocol.RealmUpdateArchiving, must(author.device.UpdateArchiving(realm, available, date)))
 			default:
 				target := members[(i/2+1+random.IntN(len(members)-1))%len(members)]
 				return author.changesRole(process, realm, target, roles[random.IntN(len(roles))], date)
@@ -260,7 +261,7 @@ func invariant31WritesAndArchiving(c *cluster) {
 		c.nothingAfter(c.alice.archives(round%2, realm, now()), protocol.StatusRealmArchived, []*member{bob},
 			func(process int) call { return bob.createsVlob(process, realm, newVlobID(), now()) },
 			func(process int) call {
-				return send(bob.on[process].BlockCreate, &protocol.BlockCreateRequest{
+				return send(bob.on[process], protocol.BlockCreate, &protocol.BlockCreateRequest{
 					BlockID: parsec.BlockID(parsec.NewUUID()), RealmID: realm, Block: []byte("block"),
 				})
 			})
@@ -275,7 +276,7 @@ func invariant50MessageNumbers(c *cluster) {
 	got := c.race(repeat(sent, func(_, process int) call {
 		request := must(c.alice.device.UpdateRole(c.alice.addRealm(), bob.id(), parsec.RoleReader, now()))
 		request.RecipientMessage = []byte("message")
-		return send(c.alice.on[process].RealmUpdateRoles, request)
+		return send(c.alice.on[process], protocol.RealmUpdateRoles, request)
 	})...)
 	c.wantOutcomes(got, outcomes{protocol.StatusOK: sent})
 	for count := uint64(1); count <= sent; {
@@ -287,7 +288,7 @@ func invariant50MessageNumbers(c *cluster) {
 		}
 	}
 	for offset := range uint64(sent + 1) {
-		messages := ask(c, bob.on[0].MessageGet, &protocol.MessageGetRequest{Offset: offset}).Messages
+		messages := ask(c, bob.on[0], protocol.MessageGet, &protocol.MessageGetRequest{Offset: offset}).Messages
 		if len(messages) != int(sent-offset) || len(messages) > 0 && messages[0].Count != offset+1 {
 			c.t.Fatalf("after %d: %d messages, %+v", offset, len(messages), messages)
 		}

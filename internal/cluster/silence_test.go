@@ -44,16 +44,16 @@ func TestSilentDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	create := func(process int, id parsec.VlobID) call {
-		return send(c.alice.on[process].VlobCreate, &protocol.VlobCreateRequest{
+		return send(c.alice.on[process], protocol.VlobCreate, &protocol.VlobCreateRequest{
 			RealmID: realm, EncryptionRevision: 1, VlobID: id, Timestamp: now(), Blob: []byte{},
 		})
 	}
 	write := func(process int) call { return create(process, newVlobID()) }
 	read := func(process int) call {
-		return send(c.alice.on[process].VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
+		return send(c.alice.on[process], protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
 	}
 	store := func(process int) call {
-		return send(c.alice.on[process].BlockCreate, &protocol.BlockCreateRequest{BlockID: parsec.BlockID(parsec.NewUUID()), RealmID: realm, Block: []byte("block")})
+		return send(c.alice.on[process], protocol.BlockCreate, &protocol.BlockCreateRequest{BlockID: parsec.BlockID(parsec.NewUUID()), RealmID: realm, Block: []byte("block")})
 	}
 	kinds := map[string]func(process int) call{"read": read, "write": write, "block": store}
 	for process := range c.processes {

@@ -32,12 +32,12 @@ func invariant01ConcurrentBootstraps(c *cluster) {
 			c.t.Fatal(err)
 		}
 		founders[i] = c.member(device)
-		return send(c.clients[process].AnonymousRPC(address.Organization(), latest).OrganizationBootstrap, request)
+		return send(c.clients[process].AnonymousRPC(address.Organization(), latest), protocol.OrganizationBootstrap, request)
 	})...)
 	c.wantOutcomes(got, outcomes{protocol.StatusOK: 1, protocol.StatusAlreadyBootstrapped: 9})
 	winner := founders[slices.Index(got, protocol.StatusOK)]
 	c.wantUsers(winner, 1)
-	if user := ask(c, winner.on[1].UserGet, &protocol.UserGetRequest{UserID: winner.id()}); len(user.DeviceCertificates) != 1 {
+	if user := ask(c, winner.on[1], protocol.UserGet, &protocol.UserGetRequest{UserID: winner.id()}); len(user.DeviceCertificates) != 1 {
 		c.t.Errorf("%d devices", len(user.DeviceCertificates))
 	}
 }
@@ -46,7 +46,7 @@ func invariant01ConcurrentBootstraps(c *cluster) {
 func (c *cluster) wantUsers(administrator *member, want uint64) {
 	c.t.Helper()
 	for _, commands := range administrator.on {
-		if got := ask(c, commands.OrganizationStats, &protocol.OrganizationStatsRequest{}); got.ActiveUsers != want {
+		if got := ask(c, commands, protocol.OrganizationStats, &protocol.OrganizationStatsRequest{}); got.ActiveUsers != want {
 			c.t.Fatalf("%d active users, want %d", got.ActiveUsers, want)
 		}
 	}
@@ -58,10 +58,10 @@ func invariant02ConcurrentCreationsOfOneUser(c *cluster) {
 		carol := person(fmt.Sprintf("carol@laptop%d", i))
 		carol.HumanHandle = must(parsec.ParseHumanHandle(fmt.Sprintf("carol%d@example.com", i), "Carol"))
 		_, requests[i] = c.newUser(carol, parsec.ProfileStandard)
-		return send(c.alice.on[process].UserCreate, requests[i])
+		return send(c.alice.on[process], protocol.UserCreate, requests[i])
 	})...)
 	c.wantOutcomes(got, outcomes{protocol.StatusOK: 1, protocol.StatusAlreadyExists: 9})
-	carol := ask(c, c.alice.on[0].UserGet, &protocol.UserGetRequest{UserID: deviceID("carol@laptop").User()})
+	carol := ask(c, c.alice.on[0], protocol.UserGet, &protocol.UserGetRequest{UserID: deviceID("carol@laptop").User()})
 	winner := requests[slices.Index(got, protocol.StatusOK)]
 	if !bytes.Equal(carol.UserCertificate, winner.UserCertificate) || len(carol.DeviceCertificates) != 1 {
 		c.t.Errorf("the user is not the winner's, with one device: %+v", carol)
@@ -86,7 +86,7 @@ func invariant03ActiveUsersLimit(c *cluster) {
 		got := c.race(append(
 			repeat(6, func(i, process int) call {
 				_, request := c.newUser(person(fmt.Sprintf("user%d-%d@laptop", round, i)), parsec.ProfileStandard)
-				return send(c.alice.on[process].UserCreate, request)
+				return send(c.alice.on[process], protocol.UserCreate, request)
 			}),
 			repeat(6, func(i, process int) call {
 				return c.acceptsEnrollment(process, person(fmt.Sprintf("enrolled%d-%d@laptop", round, i)))
@@ -115,7 +115,7 @@ func (c *cluster) submitsEnrollment(process int, person parsec2.Person) func(pro
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	ask(c, c.clients[process].AnonymousRPC(c.alice.device.Organization, latest).PKIEnrollmentSubmit, submission)
+	ask(c, c.clients[process].AnonymousRPC(c.alice.device.Organization, latest), protocol.PKIEnrollmentSubmit, submission)
 	return func(process int) call {
 		acceptance, err := testclient.AcceptEnrollment(c.alice.device, protocol.PKIEnrollmentItem{
 			EnrollmentID: submission.EnrollmentID, SubmitterDERX509Certificate: submission.SubmitterDERX509Certificate,
@@ -124,7 +124,7 @@ func (c *cluster) submitsEnrollment(process int, person parsec2.Person) func(pro
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		return send(c.alice.on[process].PKIEnrollmentAccept, acceptance)
+		return send(c.alice.on[process], protocol.PKIEnrollmentAccept, acceptance)
 	}
 }
 
@@ -133,7 +133,7 @@ func invariant04LoweredLimit(c *cluster) {
 	bob := c.addUser("bob@laptop", parsec.ProfileStandard)
 	carol := c.addUser("carol@laptop", parsec.ProfileStandard)
 	_, creation := c.newUser(person("dave@laptop"), parsec.ProfileStandard)
-	create := send(c.alice.on[1].UserCreate, creation)
+	create := send(c.alice.on[1], protocol.UserCreate, creation)
 	c.limit(0, 2)
 	c.wantUsers(c.alice, 3)
 	for _, step := range []struct {
@@ -160,12 +160,12 @@ func invariant05OneActiveUserPerEmail(c *cluster) {
 				return c.acceptsEnrollment(process, sharing())
 			}
 			_, request := c.newUser(sharing(), parsec.ProfileStandard)
-			return send(c.alice.on[process].UserCreate, request)
+			return send(c.alice.on[process], protocol.UserCreate, request)
 		})
 	}
 	holder := func() parsec.UserID {
 		c.t.Helper()
-		found := ask(c, c.alice.on[0].HumanFind, &protocol.HumanFindRequest{
+		found := ask(c, c.alice.on[0], protocol.HumanFind, &protocol.HumanFindRequest{
 			Query: "shared@example.com", OmitRevoked: true, Page: 1, PerPage: 10,
 		})
 		if found.Total != 1 {
@@ -195,7 +195,7 @@ func invariant06IdsAreNeverReused(c *cluster) {
 		bob := c.addUser(fmt.Sprintf("bob%d@laptop", round), parsec.ProfileStandard)
 		_, again := c.newUser(person(fmt.Sprintf("bob%d@phone", round)), parsec.ProfileStandard)
 		got := c.race(
-			c.alice.revokes(0, bob.id()), send(c.alice.on[1].UserCreate, again), send(c.alice.on[0].UserCreate, again),
+			c.alice.revokes(0, bob.id()), send(c.alice.on[1], protocol.UserCreate, again), send(c.alice.on[0], protocol.UserCreate, again),
 		)
 		c.wantEither(got, order{protocol.StatusOK, protocol.StatusAlreadyExists, protocol.StatusAlreadyExists})
 	}
@@ -207,7 +207,7 @@ func invariant07UserHasADevice(c *cluster) {
 		carol, creation := c.newUser(person(fmt.Sprintf("carol%d@laptop", round)), parsec.ProfileStandard)
 		read := func(ctx context.Context) error {
 			for {
-				user, err := c.alice.on[1].UserGet(ctx, &protocol.UserGetRequest{UserID: carol.id()})
+				user, err := parsec2.Call(ctx, c.alice.on[1], protocol.UserGet, &protocol.UserGetRequest{UserID: carol.id()})
 				switch {
 				case errors.Is(err, protocol.Refuse(protocol.StatusNotFound, "")):
 				case err != nil:
@@ -219,17 +219,17 @@ func invariant07UserHasADevice(c *cluster) {
 				}
 			}
 		}
-		c.wantOutcomes(c.race(read, read, send(c.alice.on[0].UserCreate, creation)), outcomes{protocol.StatusOK: 3})
+		c.wantOutcomes(c.race(read, read, send(c.alice.on[0], protocol.UserCreate, creation)), outcomes{protocol.StatusOK: 3})
 	}
 }
 
 func invariant08ConcurrentCreationsOfOneDevice(c *cluster) {
 	got := c.race(repeat(10, func(_, process int) call {
 		_, request := c.alice.newDevice("phone")
-		return send(c.alice.on[process].DeviceCreate, request)
+		return send(c.alice.on[process], protocol.DeviceCreate, request)
 	})...)
 	c.wantOutcomes(got, outcomes{protocol.StatusOK: 1, protocol.StatusAlreadyExists: 9})
-	user := ask(c, c.alice.on[0].UserGet, &protocol.UserGetRequest{UserID: c.alice.id()})
+	user := ask(c, c.alice.on[0], protocol.UserGet, &protocol.UserGetRequest{UserID: c.alice.id()})
 	if len(user.DeviceCertificates) != 2 {
 		c.t.Errorf("%d devices", len(user.DeviceCertificates))
 	}
@@ -242,10 +242,10 @@ func invariant09ConcurrentRevocationsOfOneUser(c *cluster) {
 		got := c.race(repeat(4, func(_, process int) call {
 			request := must(c.alice.device.RevokeUser(bob.id(), now()))
 			requests = append(requests, request)
-			return send(c.alice.on[process].UserRevoke, request)
+			return send(c.alice.on[process], protocol.UserRevoke, request)
 		})...)
 		c.wantOutcomes(got, outcomes{protocol.StatusOK: 1, protocol.StatusAlreadyRevoked: 3})
-		stored := ask(c, c.alice.on[1].UserGet, &protocol.UserGetRequest{UserID: bob.id()}).RevokedUserCertificate
+		stored := ask(c, c.alice.on[1], protocol.UserGet, &protocol.UserGetRequest{UserID: bob.id()}).RevokedUserCertificate
 		if !bytes.Equal(stored, requests[slices.Index(got, protocol.StatusOK)].RevokedUserCertificate) {
 			c.t.Fatal("the stored certificate is not the winner's")
 		}
@@ -294,14 +294,14 @@ func invariant13RevokedAuthors(c *cluster) {
 		c.nothingAfter(c.alice.revokes(round%2, carol.id()), sessionOver, []*member{carol},
 			func(process int) call {
 				_, request := carol.newDevice(parsec.NewUUID().Hex())
-				return send(carol.on[process].DeviceCreate, request)
+				return send(carol.on[process], protocol.DeviceCreate, request)
 			},
 			func(process int) call {
 				_, request, err := carol.device.NewUser(parsec2.Person{}, parsec.ProfileStandard, now())
 				if err != nil {
 					c.t.Error(err)
 				}
-				return send(carol.on[process].UserCreate, request)
+				return send(carol.on[process], protocol.UserCreate, request)
 			},
 			func(process int) call { return carol.createsVlob(process, realm, newVlobID(), now()) },
 		)

@@ -180,7 +180,7 @@ func (p *process) connect(keys string) *parsec2.Conn {
 func testReadme(t *testing.T, b binary) {
 	p := b.run(t)
 	conn := p.connect(p.organization(b))
-	if _, err := conn.Ping(p.ctx, &protocol.PingRequest{Ping: "x"}); err != nil {
+	if _, err := parsec2.Call(p.ctx, conn, protocol.Ping, &protocol.PingRequest{Ping: "x"}); err != nil {
 		t.Error(err)
 	}
 	administer := func(command string, options ...string) string {
@@ -209,12 +209,12 @@ func testSIGTERM(t *testing.T, b binary) {
 	p := b.run(t)
 	keys := p.organization(b)
 	idle, waiting := p.connect(keys), p.connect(keys)
-	if _, err := waiting.EventsSubscribe(p.ctx, &protocol.EventsSubscribeRequest{}); err != nil {
+	if _, err := parsec2.Call(p.ctx, waiting, protocol.EventsSubscribe, &protocol.EventsSubscribeRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	told := make(chan error, 1)
 	go func() {
-		_, err := waiting.EventsListen(p.ctx, &protocol.EventsListenRequest{Wait: true})
+		_, err := parsec2.EventsListen(p.ctx, waiting, &protocol.EventsListenRequest{Wait: true})
 		told <- err
 	}()
 	if printed := p.stop(syscall.SIGTERM); printed != "" {
@@ -283,7 +283,7 @@ var mockedEmail = regexp.MustCompile(`alice@example\.com.* path=\S*?(/\S+\.html)
 func testMockedEmail(t *testing.T, b binary) {
 	p := b.run(t)
 	conn := p.connect(p.organization(b))
-	invited, err := conn.InviteNew(p.ctx, &protocol.InviteNewRequest{Type: parsec.InvitationDevice, SendEmail: true})
+	invited, err := parsec2.Call(p.ctx, conn, protocol.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationDevice, SendEmail: true})
 	if err != nil || invited.EmailSent != protocol.EmailSuccess {
 		t.Fatalf("%+v, %v", invited, err)
 	}

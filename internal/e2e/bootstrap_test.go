@@ -42,14 +42,14 @@ func TestSpontaneousBootstrap(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", item.organization, err)
 		}
-		ok(w, probe.Ping, &protocol.PingRequest{Ping: "x"})
+		ok(w, probe, protocol.Ping, &protocol.PingRequest{Ping: "x"})
 		probe.Close()
 		// A probe stores nothing.
-		refused(w, protocol.StatusNotFound, w.administration().AdministrationStatus, status)
+		refused(w, protocol.StatusNotFound, w.administration(), protocol.AdministrationStatus, status)
 
 		g.bootstrap(w, g, device.Organization, request)
 		g.connect(w, device)
-		if !ok(w, w.administration().AdministrationStatus, status).IsBootstrapped {
+		if !ok(w, w.administration(), protocol.AdministrationStatus, status).IsBootstrapped {
 			t.Errorf("%s is not bootstrapped", item.organization)
 		}
 		_, again := newcomer(w, g, item.organization)
@@ -73,7 +73,7 @@ func TestNoSpontaneousBootstrap(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testkit.InstanceOptions{})
 	device, request := newcomer(w, inAPI3, "Unknown")
-	_, err := w.client.AnonymousRPC(device.Organization, inAPI3.version).OrganizationBootstrap(w.ctx, request)
+	_, err := parsec2.Call(w.ctx, w.client.AnonymousRPC(device.Organization, inAPI3.version), protocol.OrganizationBootstrap, request)
 	if failure, found := errors.AsType[*client.HTTPError](err); !found || failure.Status != http.StatusNotFound {
 		t.Errorf("over HTTP: %v", err)
 	}

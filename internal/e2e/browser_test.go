@@ -36,7 +36,7 @@ func TestBrowser(t *testing.T) {
 	defer cancel()
 	w := newMailedWorld(t)
 	alice := inAPI3.connect(w, inAPI3.foundByREST(w, "CoolOrg", "alice@laptop"))
-	token := ok(w, alice.InviteNew, &protocol.InviteNewRequest{
+	token := ok(w, alice, protocol.InviteNew, &protocol.InviteNewRequest{
 		Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com", SendEmail: true,
 	}).Token
 	invitation := w.mails.Next(w.ctx, t)
@@ -48,7 +48,7 @@ func TestBrowser(t *testing.T) {
 	if err != nil || address != w.Address.InvitationAddress(alice.device.Organization, parsec.InvitationUser, token) {
 		t.Fatalf("the browser is sent to %s: %v", target, err)
 	}
-	if info := ok(w, inAPI3.claim(w, address).InviteInfo, &protocol.InviteInfoRequest{}); *info.ClaimerEmail != "bob@example.com" {
+	if info := ok(w, inAPI3.claim(w, address), protocol.InviteInfo, &protocol.InviteInfoRequest{}); *info.ClaimerEmail != "bob@example.com" {
 		t.Errorf("info %+v", info)
 	}
 

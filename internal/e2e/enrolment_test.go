@@ -14,6 +14,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 )
 
 // TestEnrolments has people and devices enrolled, and a device recovered, by
@@ -96,7 +97,7 @@ func newEnrolments(t *testing.T, near, far *world, versions []generation) *enrol
 	e.near.shareOut(bob, []*peer{alice, carol})
 	e.shares = map[parsec.UserID][]byte{}
 	for _, recipient := range []*peer{alice, carol} {
-		held := ok(e.near, recipient.ShamirRecoveryOthersList, &protocol.ShamirRecoveryOthersListRequest{})
+		held := ok(e.near, recipient, protocol.ShamirRecoveryOthersList, &protocol.ShamirRecoveryOthersListRequest{})
 		share := must(certificate.LoadShamirShare(held.ShareCertificates[0], bob.device.VerifyKey(), e.bob.ID))
 		e.shares[recipient.user()] = share.CipheredShare
 	}
@@ -116,9 +117,9 @@ func (e *enrolments) of(t *testing.T) *enrolments {
 
 // line is how one side of an enrolment is connected.
 type line struct {
-	parsec2.Commands
+	parsec2.Transport
 	w       *world
-	dial    func() (parsec2.Commands, func(), error)
+	dial    func() (parsec2.Transport, func(), error)
 	hangUp  func()
 	dialErr error
 	// cuttable tells that requests are cut at random.
@@ -130,20 +131,20 @@ func (l *line) connect() {
 	if l.hangUp != nil {
 		l.hangUp()
 	}
-	l.Commands, l.hangUp, l.dialErr = l.dial()
+	l.Transport, l.hangUp, l.dialErr = l.dial()
 }
 
 // lineOf is that of a device.
 func (e *enrolments) lineOf(device *parsec2.Device) *line {
-	l := &line{w: e.near, dial: func() (parsec2.Commands, func(), error) {
+	l := &line{w: e.near, dial: func() (parsec2.Transport, func(), error) {
 		if e.g.overHTTP {
-			return e.near.client.AuthenticatedRPC(device, e.g.version).Commands, func() {}, nil
+			return e.near.client.AuthenticatedRPC(device, e.g.version), func() {}, nil
 		}
 		conn, err := e.near.client.DialAuthenticated(e.near.ctx, device, e.g.version)
 		if err != nil {
-			return parsec2.Commands{}, nil, err
+			return nil, nil, err
 		}
-		return conn.Commands, conn.CloseNow, nil
+		return conn, conn.CloseNow, nil
 	}}
 	l.connect()
 	return l
@@ -152,15 +153,15 @@ func (e *enrolments) lineOf(device *parsec2.Device) *line {
 // lineTo is that of a claimer.
 func (e *enrolments) lineTo(kind parsec.InvitationType, token parsec.InvitationToken) *line {
 	address := e.far.Address.InvitationAddress(e.alice.Organization, kind, token)
-	l := &line{w: e.far, dial: func() (parsec2.Commands, func(), error) {
+	l := &line{w: e.far, dial: func() (parsec2.Transport, func(), error) {
 		if e.g.overHTTP {
-			return e.far.client.InvitedRPC(address, e.g.version).Commands, func() {}, nil
+			return e.far.client.InvitedRPC(address, e.g.version), func() {}, nil
 		}
 		conn, err := e.far.client.DialInvited(e.far.ctx, address, e.g.version)
 		if err != nil {
-			return parsec2.Commands{}, nil, err
+			return nil, nil, err
 		}
-		return conn.Commands, conn.CloseNow, nil
+		return conn, conn.CloseNow, nil
 	}}
 	l.connect()
 	return l
@@ -168,7 +169,7 @@ func (e *enrolments) lineTo(kind parsec.InvitationType, token parsec.InvitationT
 
 // request sends a command until it is answered: again over a new connection
 // whenever the one before is cut.
-func request[Request, Reply any](l *line, command func(parsec2.Commands, context.Context, *Request) (*Reply, error), request *Request) (*Reply, error) {
+func request[Request, Reply any](l *line, command *rpc.Command[Request, Reply], request *Request) (*Reply, error) {
 	for {
 		if l.dialErr != nil {
 			return nil, fmt.Errorf("connect: %w", l.dialErr)
@@ -179,7 +180,7 @@ func request[Request, Reply any](l *line, command func(parsec2.Commands, context
 			ctx, cancel = context.WithTimeout(ctx, rand.N(100*time.Microsecond<<rand.IntN(7)))
 		}
 		l.requests++
-		reply, err := command(l.Commands, ctx, request)
+		reply, err := parsec2.Call(ctx, l.Transport, command, request)
 		over := ctx.Err() != nil
 		cancel()
 		if cut { // The reply may have come before.
@@ -196,13 +197,13 @@ func request[Request, Reply any](l *line, command func(parsec2.Commands, context
 // each that it hears. It finishes the invitation at once, if that is for it.
 func (e *enrolments) greet(l *line, token parsec.InvitationToken, say func(heard string) (said string, goOn bool), finish bool) error {
 	trust := func(testclient.Codes) error { return nil }
-	if _, err := testclient.Greet(l.w.ctx, l.Commands, token, trust); err != nil {
+	if _, err := testclient.Greet(l.w.ctx, l.Transport, token, trust); err != nil {
 		return fmt.Errorf("greet: %w", err)
 	}
 	l.cuttable = true
 	heard := ""
 	for said, goOn := say(heard); goOn; said, goOn = say(heard) {
-		reply, err := request(l, parsec2.Commands.Invite4GreeterCommunicate, &protocol.Invite4GreeterCommunicateRequest{Token: token, Payload: []byte(said)})
+		reply, err := request(l, protocol.Invite4GreeterCommunicate, &protocol.Invite4GreeterCommunicateRequest{Token: token, Payload: []byte(said)})
 		if err != nil {
 			return fmt.Errorf("say %q: %w", said, err)
 		}
@@ -216,7 +217,7 @@ func (e *enrolments) greet(l *line, token parsec.InvitationToken, say func(heard
 
 func (e *enrolments) finish(l *line, token parsec.InvitationToken) error {
 	l.cuttable = false
-	_, err := request(l, parsec2.Commands.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
+	_, err := request(l, protocol.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
 	return err
 }
 
@@ -227,12 +228,12 @@ func (e *enrolments) claim(l *line, greeter parsec.UserID, say ...string) (heard
 		return nil, l.dialErr
 	}
 	l.cuttable = false
-	if _, err := testclient.Claim(l.w.ctx, l.Commands, greeter, trust); err != nil {
+	if _, err := testclient.Claim(l.w.ctx, l.Transport, greeter, trust); err != nil {
 		return nil, fmt.Errorf("claim: %w", err)
 	}
 	l.cuttable = true
 	for _, said := range say {
-		reply, err := request(l, parsec2.Commands.Invite4ClaimerCommunicate, &protocol.Invite4ClaimerCommunicateRequest{
+		reply, err := request(l, protocol.Invite4ClaimerCommunicate, &protocol.Invite4ClaimerCommunicateRequest{
 			ClaimerRequest: protocol.ClaimerRequest{GreeterUserID: greeter}, Payload: []byte(said),
 		})
 		if err != nil {
@@ -260,7 +261,7 @@ func (e *enrolments) through(number int, invitation *protocol.InviteNewRequest, 
 	if alice.conn != nil {
 		defer alice.conn.CloseNow()
 	}
-	token := ok(e.near, alice.InviteNew, invitation).Token
+	token := ok(e.near, alice, protocol.InviteNew, invitation).Token
 	greeter, claimer := e.lineOf(e.alice), e.lineTo(invitation.Type, token)
 	name := fmt.Sprintf("n%d", number)
 	type outcome struct {
@@ -313,7 +314,7 @@ func (e *enrolments) recovery(number int) {
 		defer bob.conn.CloseNow()
 	}
 	alice, carol := e.lineOf(e.alice), e.lineOf(e.carol)
-	invited, err := request(alice, parsec2.Commands.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationShamirRecovery, ClaimerUserID: e.bob.ID.User()})
+	invited, err := request(alice, protocol.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationShamirRecovery, ClaimerUserID: e.bob.ID.User()})
 	if err != nil {
 		e.near.t.Fatal(err)
 	}
@@ -342,7 +343,7 @@ func (e *enrolments) recovery(number int) {
 		shares = append(shares, []byte(heard[0]))
 	}
 	claimer.cuttable = false
-	revealed, err := request(claimer, parsec2.Commands.InviteShamirRecoveryReveal, &protocol.InviteShamirRecoveryRevealRequest{
+	revealed, err := request(claimer, protocol.InviteShamirRecoveryReveal, &protocol.InviteShamirRecoveryRevealRequest{
 		RevealToken: parsec.UUID(combine(shares)[:16]),
 	})
 	if err != nil || len(revealed.CipheredData) == 0 {
@@ -350,7 +351,7 @@ func (e *enrolments) recovery(number int) {
 		return
 	}
 	createDevice(e.near, e.g, bob, deviceID(fmt.Sprintf("bob@n%d", number)).Name())
-	ok(e.near, bob.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
+	ok(e.near, bob, protocol.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
 	if err := errors.Join(<-greeted, <-greeted); err != nil {
 		e.lose("recovery %d: the greeters: %v", number, err)
 	}

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 
 	"parsec-server/internal/testkit"
@@ -11,6 +10,7 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 )
 
 // generation is how the clients of one version do what others do otherwise.
@@ -53,7 +53,7 @@ var (
 
 // peer is a connected device that sends commands.
 type peer struct {
-	parsec2.Commands
+	parsec2.Transport
 	w      *world
 	device *parsec2.Device
 	// conn is nil over HTTP.
@@ -105,14 +105,14 @@ func (g generation) foundAt(w *world, address parsec.BootstrapAddress, device st
 func (g generation) connect(w *world, device *parsec2.Device) *peer {
 	w.t.Helper()
 	if g.overHTTP {
-		return &peer{Commands: w.client.AuthenticatedRPC(device, g.version).Commands, w: w, device: device}
+		return &peer{Transport: w.client.AuthenticatedRPC(device, g.version), w: w, device: device}
 	}
 	conn, err := w.client.DialAuthenticated(w.ctx, device, g.version)
 	if err != nil {
 		w.t.Fatalf("connect as %s: %v", device.ID, err)
 	}
 	w.t.Cleanup(conn.CloseNow)
-	return &peer{Commands: conn.Commands, w: w, device: device, conn: conn}
+	return &peer{Transport: conn, w: w, device: device, conn: conn}
 }
 
 // bootstrapInFirst is the way of clients up to 2.8. Those of API 1 have no
@@ -130,13 +130,13 @@ func bootstrapInFirst(w *world, g generation, organization parsec.OrganizationID
 		w.t.Fatalf("connect to bootstrap: %v", err)
 	}
 	defer conn.Close()
-	ok(w, conn.OrganizationBootstrapV1, first)
+	ok(w, conn, protocol.OrganizationBootstrapV1, first)
 }
 
 // bootstrapOverHTTP is the way of clients from 2.9 on.
 func bootstrapOverHTTP(w *world, g generation, organization parsec.OrganizationID, request *protocol.OrganizationBootstrapRequest) {
 	w.t.Helper()
-	ok(w, w.client.AnonymousRPC(organization, g.version).OrganizationBootstrap, request)
+	ok(w, w.client.AnonymousRPC(organization, g.version), protocol.OrganizationBootstrap, request)
 }
 
 func createUser(w *world, _ generation, author *peer, person parsec2.Person, profile parsec.UserProfile) *parsec2.Device {
@@ -145,7 +145,7 @@ func createUser(w *world, _ generation, author *peer, person parsec2.Person, pro
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ok(w, author.UserCreate, request)
+	ok(w, author, protocol.UserCreate, request)
 	return user
 }
 
@@ -156,7 +156,7 @@ func createDevice(w *world, g generation, author *peer, name parsec.DeviceName) 
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ok(w, author.DeviceCreate, request)
+	ok(w, author, protocol.DeviceCreate, request)
 	return device
 }
 
@@ -164,11 +164,11 @@ func createDevice(w *world, g generation, author *peer, name parsec.DeviceName) 
 func claimUser(w *world, g generation, author *peer, person parsec2.Person, profile parsec.UserProfile) *parsec2.Device {
 	w.t.Helper()
 	id := person.ID.User()
-	invited := async(w, author.UserInvite, &protocol.UserInviteRequest{UserID: id})
+	invited := async(w, author, protocol.UserInvite, &protocol.UserInviteRequest{UserID: id})
 	claimer := connectClaimer(w, g, author)
-	checkCreator(w, author, claimer.UserGetInvitationCreator, &protocol.UserGetInvitationCreatorRequest{InvitedUserID: id})
+	checkCreator(w, author, claimer, protocol.UserGetInvitationCreator, &protocol.UserGetInvitationCreatorRequest{InvitedUserID: id})
 	claim := content("claim of "+id.String(), 300)
-	claimed := async(w, claimer.UserClaim, &protocol.UserClaimRequest{InvitedUserID: id, EncryptedClaim: claim})
+	claimed := async(w, claimer, protocol.UserClaim, &protocol.UserClaimRequest{InvitedUserID: id, EncryptedClaim: claim})
 	if got := wait(w, invited); !bytes.Equal(got.EncryptedClaim, claim) {
 		w.t.Errorf("claim of %s: %x", id, got.EncryptedClaim)
 	}
@@ -176,7 +176,7 @@ func claimUser(w *world, g generation, author *peer, person parsec2.Person, prof
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ok(w, author.UserCreateV1, testclient.UserCreateV1(request))
+	ok(w, author, protocol.UserCreateV1, testclient.UserCreateV1(request))
 	reply := wait(w, claimed)
 	if !bytes.Equal(reply.UserCertificate, request.UserCertificate) || !bytes.Equal(reply.DeviceCertificate, request.DeviceCertificate) {
 		w.t.Errorf("claimer of %s: other certificates", id)
@@ -188,11 +188,11 @@ func claimUser(w *world, g generation, author *peer, person parsec2.Person, prof
 func claimDevice(w *world, g generation, author *peer, name parsec.DeviceName) *parsec2.Device {
 	w.t.Helper()
 	id := author.user().Device(name)
-	invited := async(w, author.DeviceInvite, &protocol.DeviceInviteRequest{InvitedDeviceName: name})
+	invited := async(w, author, protocol.DeviceInvite, &protocol.DeviceInviteRequest{InvitedDeviceName: name})
 	claimer := connectClaimer(w, g, author)
-	checkCreator(w, author, claimer.DeviceGetInvitationCreator, &protocol.DeviceGetInvitationCreatorRequest{InvitedDeviceID: id})
+	checkCreator(w, author, claimer, protocol.DeviceGetInvitationCreator, &protocol.DeviceGetInvitationCreatorRequest{InvitedDeviceID: id})
 	claim, answer := content("claim of "+id.String(), 300), content("answer to "+id.String(), 300)
-	claimed := async(w, claimer.DeviceClaim, &protocol.DeviceClaimRequest{InvitedDeviceID: id, EncryptedClaim: claim})
+	claimed := async(w, claimer, protocol.DeviceClaim, &protocol.DeviceClaimRequest{InvitedDeviceID: id, EncryptedClaim: claim})
 	if got := wait(w, invited); !bytes.Equal(got.EncryptedClaim, claim) {
 		w.t.Errorf("claim of %s: %x", id, got.EncryptedClaim)
 	}
@@ -200,7 +200,7 @@ func claimDevice(w *world, g generation, author *peer, name parsec.DeviceName) *
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ok(w, author.DeviceCreateV1, parsec2.DeviceCreateV1(request, answer))
+	ok(w, author, protocol.DeviceCreateV1, parsec2.DeviceCreateV1(request, answer))
 	reply := wait(w, claimed)
 	if !bytes.Equal(reply.DeviceCertificate, request.DeviceCertificate) || !bytes.Equal(reply.EncryptedAnswer, answer) {
 		w.t.Errorf("claimer of %s: other certificate or answer", id)
@@ -220,11 +220,11 @@ func connectClaimer(w *world, g generation, author *peer) *parsec2.Conn {
 
 // checkCreator asks until the invitation is there, and verifies who made it.
 // The inviter then listens already.
-func checkCreator[Request any](w *world, author *peer, command func(context.Context, *Request) (*protocol.InvitationCreatorReply, error), request *Request) {
+func checkCreator[Request any](w *world, author *peer, by parsec2.Transport, command *rpc.Command[Request, protocol.InvitationCreatorReply], request *Request) {
 	w.t.Helper()
-	reply, err := command(w.ctx, request)
+	reply, err := parsec2.Call(w.ctx, by, command, request)
 	for errors.Is(err, protocol.Refuse(protocol.StatusNotFound, "")) {
-		reply, err = command(w.ctx, request)
+		reply, err = parsec2.Call(w.ctx, by, command, request)
 	}
 	if err != nil {
 		w.t.Fatalf("%T: %v", request, err)
@@ -242,10 +242,10 @@ type outcome[Reply any] struct {
 }
 
 // async sends a command that waits.
-func async[Request, Reply any](w *world, command func(context.Context, *Request) (*Reply, error), request *Request) <-chan outcome[Reply] {
+func async[Request, Reply any](w *world, by parsec2.Transport, command *rpc.Command[Request, Reply], request *Request) <-chan outcome[Reply] {
 	done := make(chan outcome[Reply], 1)
 	go func() {
-		reply, err := command(w.ctx, request)
+		reply, err := parsec2.Call(w.ctx, by, command, request)
 		done <- outcome[Reply]{reply, err}
 	}()
 	return done

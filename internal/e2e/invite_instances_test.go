@@ -27,19 +27,19 @@ func TestRendezvousOnTwoInstances(t *testing.T) {
 	const pairs = 20
 	var all sync.WaitGroup
 	for i := range pairs {
-		token := ok(w, author.InviteNew, &protocol.InviteNewRequest{
+		token := ok(w, author, protocol.InviteNew, &protocol.InviteNewRequest{
 			Type: parsec.InvitationUser, ClaimerEmail: fmt.Sprintf("%d@example.com", i),
 		}).Token
 		greeter := g.connect(w, founder)
 		claimer := g.claim(other, other.Address.InvitationAddress(founder.Organization, parsec.InvitationUser, token))
 		all.Go(func() {
-			greeting, claiming := meet(w, greeter.Commands, token, claimer.Commands)
+			greeting, claiming := meet(w, greeter.Transport, token, claimer.Transport)
 			if got := tell(w, claiming, greeting, "hello"); got != "hello" {
 				t.Errorf("heard %q", got)
 			}
 		})
 	}
-	for _, item := range ok(w, author.InviteList, &protocol.InviteListRequest{}).Invitations {
+	for _, item := range ok(w, author, protocol.InviteList, &protocol.InviteListRequest{}).Invitations {
 		if item.Status != parsec.InvitationReady {
 			t.Errorf("%s is %s", *item.ClaimerEmail, item.Status)
 		}

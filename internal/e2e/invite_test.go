@@ -31,10 +31,10 @@ func TestInvitations(t *testing.T) {
 			alice := g.connect(w, g.foundByREST(w, "CoolOrg", "alice@laptop"))
 			bob := g.inviteUser(w, alice, "bob@desk")
 			phone := g.inviteDevice(w, g.connect(w, bob), "bob@phone")
-			if found := ok(w, g.connect(w, phone).UserGet, &protocol.UserGetRequest{UserID: bob.ID.User()}); len(found.DeviceCertificates) != 2 {
+			if found := ok(w, g.connect(w, phone), protocol.UserGet, &protocol.UserGetRequest{UserID: bob.ID.User()}); len(found.DeviceCertificates) != 2 {
 				t.Errorf("bob has %d devices", len(found.DeviceCertificates))
 			}
-			refused(w, protocol.StatusAlreadyMember, alice.InviteNew, &protocol.InviteNewRequest{
+			refused(w, protocol.StatusAlreadyMember, alice, protocol.InviteNew, &protocol.InviteNewRequest{
 				Type: parsec.InvitationUser, ClaimerEmail: "bob@example.com", SendEmail: true,
 			})
 			if !w.mails.Empty() {
@@ -72,31 +72,31 @@ func (w *world) readInvitation(to string) parsec.InvitationAddress {
 
 // claimant is the claimer of an invitation; conn is nil over HTTP.
 type claimant struct {
-	parsec2.Commands
+	parsec2.Transport
 	conn *parsec2.Conn
 }
 
 func (g generation) claim(w *world, address parsec.InvitationAddress) claimant {
 	w.t.Helper()
 	if g.overHTTP {
-		return claimant{Commands: w.client.InvitedRPC(address, g.version).Commands}
+		return claimant{Transport: w.client.InvitedRPC(address, g.version)}
 	}
 	conn, err := w.client.DialInvited(w.ctx, address, g.version)
 	if err != nil {
 		w.t.Fatalf("claim: %v", err)
 	}
 	w.t.Cleanup(conn.CloseNow)
-	return claimant{conn.Commands, conn}
+	return claimant{conn, conn}
 }
 
 // meet brings the two together, who compare their codes.
-func meet(w *world, greeter parsec2.Commands, token parsec.InvitationToken, claimer parsec2.Commands) (greeting, claiming *testclient.Tunnel) {
+func meet(w *world, greeter parsec2.Transport, token parsec.InvitationToken, claimer parsec2.Transport) (greeting, claiming *testclient.Tunnel) {
 	w.t.Helper()
 	return meetOne(w, greeter, token, claimer, parsec.UserID{})
 }
 
 // meetOne has the claimer name the greeter.
-func meetOne(w *world, greeter parsec2.Commands, token parsec.InvitationToken, claimer parsec2.Commands, to parsec.UserID) (greeting, claiming *testclient.Tunnel) {
+func meetOne(w *world, greeter parsec2.Transport, token parsec.InvitationToken, claimer parsec2.Transport, to parsec.UserID) (greeting, claiming *testclient.Tunnel) {
 	w.t.Helper()
 	codes := make(chan testclient.Codes, 1)
 	var wait sync.WaitGroup
@@ -171,7 +171,7 @@ func (g generation) inviteDevice(w *world, author *peer, device string) *parsec2
 // its name to author, who creates what it asks for.
 func (g generation) throughInvitation(w *world, author *peer, request *protocol.InviteNewRequest, to, name string, create func(name string)) {
 	w.t.Helper()
-	invited := ok(w, author.InviteNew, request)
+	invited := ok(w, author, protocol.InviteNew, request)
 	token := invited.Token
 	address := w.readInvitation(to)
 	if want := w.Address.InvitationAddress(author.device.Organization, request.Type, token); address != want || invited.EmailSent != protocol.EmailSuccess {
@@ -179,7 +179,7 @@ func (g generation) throughInvitation(w *world, author *peer, request *protocol.
 	}
 	wantStatus(w, author, token, parsec.InvitationIdle)
 	claimer := g.claim(w, address)
-	info := ok(w, claimer.InviteInfo, &protocol.InviteInfoRequest{})
+	info := ok(w, claimer, protocol.InviteInfo, &protocol.InviteInfoRequest{})
 	if info.Type != request.Type || *info.GreeterUserID != author.user() || info.GreeterHumanHandle != author.device.HumanHandle {
 		w.t.Errorf("info %+v", info)
 	}
@@ -188,19 +188,19 @@ func (g generation) throughInvitation(w *world, author *peer, request *protocol.
 	} else {
 		wantStatus(w, author, token, parsec.InvitationIdle) // HTTP does not count
 	}
-	greeting, claiming := meet(w, author.Commands, token, claimer.Commands)
+	greeting, claiming := meet(w, author.Transport, token, claimer.Transport)
 	asked := tell(w, claiming, greeting, name)
 	create(asked)
 	if got := tell(w, greeting, claiming, "welcome"); got != "welcome" {
 		w.t.Errorf("the claimer hears %q", got)
 	}
-	ok(w, author.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
-	refused(w, protocol.StatusAlreadyDeleted, author.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
-	if list := ok(w, author.InviteList, &protocol.InviteListRequest{}); len(list.Invitations) > 0 {
+	ok(w, author, protocol.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
+	refused(w, protocol.StatusAlreadyDeleted, author, protocol.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
+	if list := ok(w, author, protocol.InviteList, &protocol.InviteListRequest{}); len(list.Invitations) > 0 {
 		w.t.Errorf("left: %+v", list.Invitations)
 	}
 	if claimer.conn == nil {
-		_, err := claimer.InviteInfo(w.ctx, &protocol.InviteInfoRequest{})
+		_, err := parsec2.Call(w.ctx, claimer, protocol.InviteInfo, &protocol.InviteInfoRequest{})
 		if gone, ok := errors.AsType[*client.HTTPError](err); !ok || gone.Status != http.StatusGone {
 			w.t.Errorf("after the deletion: %v", err)
 		}
@@ -219,7 +219,7 @@ func (g generation) throughInvitation(w *world, author *peer, request *protocol.
 
 func wantStatus(w *world, author *peer, token parsec.InvitationToken, want parsec.InvitationStatus) {
 	w.t.Helper()
-	list := ok(w, author.InviteList, &protocol.InviteListRequest{}).Invitations
+	list := ok(w, author, protocol.InviteList, &protocol.InviteListRequest{}).Invitations
 	if len(list) != 1 || list[0].Token != token || list[0].Status != want {
 		w.t.Errorf("invitations %+v, want one %s", list, want)
 	}
@@ -232,16 +232,16 @@ func TestAbandonedRendezvous(t *testing.T) {
 	w := newWorld(t, testkit.InstanceOptions{})
 	g := inAPI3
 	alice := g.connect(w, g.found(w, "CoolOrg", "alice@laptop"))
-	token := ok(w, alice.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationDevice}).Token
+	token := ok(w, alice, protocol.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationDevice}).Token
 	address := w.Address.InvitationAddress(alice.device.Organization, parsec.InvitationDevice, token)
 	claimer := g.claim(w, address)
 	// The step gets no reply: that to the ping is the next message.
 	if err := claimer.conn.Send(w.ctx, []byte("\x82\xa3cmd\xbainvite_1_claimer_wait_peer\xb2claimer_public_key\xc4\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")); err != nil {
 		t.Fatal(err)
 	}
-	ok(w, claimer.Ping, &protocol.PingRequest{Ping: "still there"})
+	ok(w, claimer, protocol.Ping, &protocol.PingRequest{Ping: "still there"})
 	claimer.conn.CloseNow()
-	greeting, claiming := meet(w, alice.Commands, token, g.claim(w, address).Commands)
+	greeting, claiming := meet(w, alice.Transport, token, g.claim(w, address).Transport)
 	if got := tell(w, greeting, claiming, "hello"); got != "hello" {
 		t.Errorf("heard %q", got)
 	}
@@ -254,13 +254,13 @@ func TestTwoClaimers(t *testing.T) {
 	w := newWorld(t, testkit.InstanceOptions{})
 	g := inAPI3
 	alice := g.connect(w, g.found(w, "CoolOrg", "alice@laptop"))
-	token := ok(w, alice.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationDevice}).Token
+	token := ok(w, alice, protocol.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationDevice}).Token
 	address := w.Address.InvitationAddress(alice.device.Organization, parsec.InvitationDevice, token)
 	first, second := g.claim(w, address), g.claim(w, address)
 	outcomes := make(chan error, 2)
 	for _, claimer := range []claimant{first, second} {
 		go func() {
-			_, err := claimer.Invite1ClaimerWaitPeer(w.ctx, &protocol.Invite1ClaimerWaitPeerRequest{})
+			_, err := parsec2.Call(w.ctx, claimer, protocol.Invite1ClaimerWaitPeer, &protocol.Invite1ClaimerWaitPeerRequest{})
 			outcomes <- err
 		}()
 	}
@@ -268,18 +268,18 @@ func TestTwoClaimers(t *testing.T) {
 	if err := <-outcomes; !errors.Is(err, protocol.Refuse(protocol.StatusInvalidState, "")) {
 		t.Fatalf("the first claimer: %v", err)
 	}
-	ok(w, alice.Invite1GreeterWaitPeer, &protocol.Invite1GreeterWaitPeerRequest{Token: token})
+	ok(w, alice, protocol.Invite1GreeterWaitPeer, &protocol.Invite1GreeterWaitPeerRequest{Token: token})
 	if err := <-outcomes; err != nil {
 		t.Fatalf("the second claimer: %v", err)
 	}
 	// READY lasts as long as one of them.
 	first.conn.Close()
 	wantStatus(w, alice, token, parsec.InvitationReady)
-	greeting, claiming := meet(w, alice.Commands, token, second.Commands)
+	greeting, claiming := meet(w, alice.Transport, token, second.Transport)
 	if got := tell(w, greeting, claiming, "hello"); got != "hello" {
 		t.Errorf("heard %q", got)
 	}
-	ok(w, alice.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
+	ok(w, alice, protocol.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
 	select {
 	case <-second.conn.Done():
 	case <-w.ctx.Done():

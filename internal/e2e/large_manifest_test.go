@@ -22,33 +22,33 @@ func TestLargeManifestsAreReencrypted(t *testing.T) {
 	device, realm := inAPI3.found(w, "CoolOrg", "alice@laptop"), newRealmID()
 	alice := inAPI3.connect(w, device)
 	rpc := w.client.AuthenticatedRPC(device, inAPI3.version)
-	ok(w, alice.RealmCreate, must(device.NewRealm(realm, w.tick())))
+	ok(w, alice, protocol.RealmCreate, must(device.NewRealm(realm, w.tick())))
 	for i := range manifests {
-		creator := alice.Commands
+		creator := alice.Transport
 		if i%2 == 0 {
-			creator = rpc.Commands
+			creator = rpc
 		}
-		ok(w, creator.VlobCreate, &protocol.VlobCreateRequest{
+		ok(w, creator, protocol.VlobCreate, &protocol.VlobCreateRequest{
 			RealmID: realm, EncryptionRevision: 1, VlobID: newVlobID(), Timestamp: w.tick(), Blob: content("manifest", largest),
 		})
 	}
 	revision := uint64(1)
-	reencrypt := func(name string, commands parsec2.Commands) {
+	reencrypt := func(name string, commands parsec2.Transport) {
 		t.Helper()
 		revision++
-		ok(w, commands.RealmStartReencryption, &protocol.RealmStartReencryptionRequest{
+		ok(w, commands, protocol.RealmStartReencryption, &protocol.RealmStartReencryptionRequest{
 			RealmID: realm, EncryptionRevision: revision, Timestamp: w.tick(),
 			PerParticipantMessage: map[parsec.UserID][]byte{alice.user(): []byte("new key")},
 		})
 		rounds := 0
 		for done, total := uint64(0), uint64(manifests); done < total; rounds++ {
-			batch := ok(w, commands.VlobGetReencryptionBatch, &protocol.VlobGetReencryptionBatchRequest{
+			batch := ok(w, commands, protocol.VlobGetReencryptionBatch, &protocol.VlobGetReencryptionBatchRequest{
 				RealmID: realm, EncryptionRevision: revision, Size: 1000,
 			}).Batch
 			if len(batch) == 0 {
 				t.Fatalf("over %s: an empty batch with %d of %d done", name, done, total)
 			}
-			saved := ok(w, commands.VlobSaveReencryptionBatch, &protocol.VlobSaveReencryptionBatchRequest{
+			saved := ok(w, commands, protocol.VlobSaveReencryptionBatch, &protocol.VlobSaveReencryptionBatchRequest{
 				RealmID: realm, EncryptionRevision: revision, Batch: batch,
 			})
 			done, total = saved.Done, saved.Total
@@ -56,8 +56,8 @@ func TestLargeManifestsAreReencrypted(t *testing.T) {
 		if rounds > manifests {
 			t.Errorf("over %s: %d batches", name, rounds)
 		}
-		ok(w, commands.RealmFinishReencryption, &protocol.RealmFinishReencryptionRequest{RealmID: realm, EncryptionRevision: revision})
+		ok(w, commands, protocol.RealmFinishReencryption, &protocol.RealmFinishReencryptionRequest{RealmID: realm, EncryptionRevision: revision})
 	}
-	reencrypt("WebSocket", alice.Commands)
-	reencrypt("HTTP", rpc.Commands)
+	reencrypt("WebSocket", alice.Transport)
+	reencrypt("HTTP", rpc)
 }

@@ -40,18 +40,18 @@ func exerciseLargeRealm(t *testing.T, open func(testing.TB, *event.Bus) rules.St
 	w := newWorld(t, testkit.InstanceOptions{Store: open})
 	device, realm := inAPI3.found(w, "CoolOrg", "alice@laptop"), newRealmID()
 	alice := inAPI3.connect(w, device)
-	ok(w, alice.RealmCreate, must(device.NewRealm(realm, w.tick())))
+	ok(w, alice, protocol.RealmCreate, must(device.NewRealm(realm, w.tick())))
 	fill(w, device, realm)
 	rpc := w.client.AuthenticatedRPC(device, inAPI3.version)
-	for name, commands := range map[string]parsec2.Commands{"WebSocket": alice.Commands, "HTTP": rpc.Commands} {
-		polled := ok(w, commands.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
+	for name, commands := range map[string]parsec2.Transport{"WebSocket": alice.Transport, "HTTP": rpc} {
+		polled := ok(w, commands, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
 		if polled.CurrentCheckpoint != 2*largeCount-1 || len(polled.Changes) != largeCount {
 			t.Errorf("over %s: checkpoint %d with %d changes", name, polled.CurrentCheckpoint, len(polled.Changes))
 		}
 		if first, last := polled.Changes[largeID(0)], polled.Changes[largeID(largeCount-1)]; first != largeCount || last != 1 {
 			t.Errorf("over %s: versions %d of the first vlob, %d of the last", name, first, last)
 		}
-		versions := ok(w, commands.VlobListVersions, &protocol.VlobListVersionsRequest{VlobID: largeID(0)}).Versions
+		versions := ok(w, commands, protocol.VlobListVersions, &protocol.VlobListVersionsRequest{VlobID: largeID(0)}).Versions
 		if len(versions) != largeCount || versions[largeCount].Author != device.ID {
 			t.Errorf("over %s: %d versions, the last by %s", name, len(versions), versions[largeCount].Author)
 		}

@@ -43,9 +43,9 @@ func (g generation) listen(w *world, device *parsec2.Device) *listener {
 		return l
 	}
 	conn := g.connect(w, device).conn
-	ok(w, conn.EventsSubscribe, &protocol.EventsSubscribeRequest{})
+	ok(w, conn, protocol.EventsSubscribe, &protocol.EventsSubscribeRequest{})
 	l.next = func(ctx context.Context) (protocol.Event, error) {
-		return conn.EventsListen(ctx, &protocol.EventsListenRequest{Wait: true})
+		return parsec2.EventsListen(ctx, conn, &protocol.EventsListenRequest{Wait: true})
 	}
 	l.ended = func(error) bool { return isClosed(w.ctx, conn) }
 	return l
@@ -113,7 +113,7 @@ func (a *audience) expect(want hears) {
 	a.w.t.Helper()
 	fence := parsec.NewUUID().Hex()
 	a.w.clock.Advance(time.Second) // so that the ping is told
-	ok(a.w, a.beacon.Ping, &protocol.PingRequest{Ping: fence})
+	ok(a.w, a.beacon, protocol.Ping, &protocol.PingRequest{Ping: fence})
 	for _, listener := range a.listeners {
 		if got := listener.until(fence); !reflect.DeepEqual(got, want[listener]) {
 			a.w.t.Errorf("%s hears %s, want %s", listener.name, describe(got), describe(want[listener]))

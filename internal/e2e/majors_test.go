@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/rpc"
 )
 
 // TestMajorsTogether has clients of every major in one realm: each hears what
@@ -33,7 +33,7 @@ func TestMajorsTogether(t *testing.T) {
 
 	for _, reader := range []*peer{alice, bob, carol} {
 		for _, user := range []*peer{alice, bob, carol} {
-			reply := ok(w, reader.UserGet, &protocol.UserGetRequest{UserID: user.user()})
+			reply := ok(w, reader, protocol.UserGet, &protocol.UserGetRequest{UserID: user.user()})
 			if _, err := testclient.VerifyTrustchain(reader.device.RootVerifyKey, user.user(), reply); err != nil {
 				t.Errorf("%s verifies %s: %v", reader.device.ID, user.user(), err)
 			}
@@ -44,16 +44,16 @@ func TestMajorsTogether(t *testing.T) {
 	role := func(role parsec.RealmRole) []protocol.Event {
 		return []protocol.Event{&protocol.RealmRolesUpdatedEvent{RealmID: realm, Role: role}}
 	}
-	ok(w, alice.RealmCreate, must(alice.device.NewRealm(realm, w.tick())))
-	ok(w, alice.RealmUpdateRoles, must(alice.device.UpdateRole(realm, bob.user(), parsec.RoleManager, w.tick())))
-	ok(w, alice.RealmUpdateRoles, must(alice.device.UpdateRole(realm, carol.user(), parsec.RoleOwner, w.tick())))
+	ok(w, alice, protocol.RealmCreate, must(alice.device.NewRealm(realm, w.tick())))
+	ok(w, alice, protocol.RealmUpdateRoles, must(alice.device.UpdateRole(realm, bob.user(), parsec.RoleManager, w.tick())))
+	ok(w, alice, protocol.RealmUpdateRoles, must(alice.device.UpdateRole(realm, carol.user(), parsec.RoleOwner, w.tick())))
 	a.expect(hears{
 		ofAlice: role(parsec.RoleOwner), ofBob: role(parsec.RoleManager),
 		ofCarol: role(parsec.RoleOwner), ofPhone: role(parsec.RoleOwner),
 	})
 	for i, author := range []*peer{alice, bob, carol} {
 		vlob := newVlobID()
-		ok(w, author.VlobCreate, &protocol.VlobCreateRequest{
+		ok(w, author, protocol.VlobCreate, &protocol.VlobCreateRequest{
 			RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: w.tick(), Blob: []byte("x"),
 		})
 		heard := hears{}
@@ -68,7 +68,7 @@ func TestMajorsTogether(t *testing.T) {
 	}
 
 	archived := protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}
-	ok(w, carol.RealmUpdateArchiving, must(carol.device.UpdateArchiving(realm, archived, w.tick())))
+	ok(w, carol, protocol.RealmUpdateArchiving, must(carol.device.UpdateArchiving(realm, archived, w.tick())))
 	a.expect(hears{ofPhone: {&protocol.RealmArchivingUpdatedEvent{RealmID: realm, Configuration: archived}}})
 
 	token := parsec.InvitationToken(parsec.NewUUID())
@@ -81,8 +81,8 @@ func TestMajorsTogether(t *testing.T) {
 
 	// Clients up to 2.12 drop their connection on a longer text.
 	longest := strings.Repeat("é", 64)
-	ok(w, beacon.Ping, &protocol.PingRequest{Ping: longest + "!"})
-	ok(w, beacon.Ping, &protocol.PingRequest{Ping: longest})
+	ok(w, beacon, protocol.Ping, &protocol.PingRequest{Ping: longest + "!"})
+	ok(w, beacon, protocol.Ping, &protocol.PingRequest{Ping: longest})
 	pinged := []protocol.Event{&protocol.PingedEvent{Ping: longest}}
 	a.expect(hears{ofAlice: pinged, ofBob: pinged, ofCarol: pinged, ofPhone: pinged})
 }
@@ -110,16 +110,16 @@ func TestRefusalsInTheWordsOfEachVersion(t *testing.T) {
 	realm, archived, deleted := newRealmID(), newRealmID(), newRealmID()
 	vlob := newVlobID()
 	for _, id := range []parsec.RealmID{realm, archived, deleted} {
-		ok(w, alice.RealmCreate, must(device.NewRealm(id, w.tick())))
+		ok(w, alice, protocol.RealmCreate, must(device.NewRealm(id, w.tick())))
 	}
 	past := w.tick()
-	ok(w, alice.VlobCreate, &protocol.VlobCreateRequest{
+	ok(w, alice, protocol.VlobCreate, &protocol.VlobCreateRequest{
 		RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: w.tick(), Blob: []byte("x"),
 	})
-	ok(w, alice.RealmUpdateArchiving, must(device.UpdateArchiving(archived,
+	ok(w, alice, protocol.RealmUpdateArchiving, must(device.UpdateArchiving(archived,
 		protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}, w.tick())))
 	deletion := w.clock.Now().Add(31 * 24 * time.Hour)
-	ok(w, alice.RealmUpdateArchiving, must(device.UpdateArchiving(deleted,
+	ok(w, alice, protocol.RealmUpdateArchiving, must(device.UpdateArchiving(deleted,
 		protocol.ArchivingConfiguration{Type: parsec.ArchivingDeletionPlanned, DeletionDate: &deletion}, w.tick())))
 
 	const (
@@ -151,11 +151,11 @@ func TestRefusalsInTheWordsOfEachVersion(t *testing.T) {
 	for _, d := range dialects {
 		p := generation{version: d.version}.connect(w, device)
 		peers = append(peers, p)
-		refused(w, d.older, p.VlobUpdate, &protocol.VlobUpdateRequest{
+		refused(w, d.older, p, protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 			EncryptionRevision: 1, VlobID: vlob, Version: 2, Timestamp: past,
 		})
 		yesterday := w.clock.Now().Add(-24 * time.Hour)
-		reason := reasonOf(w, d.early, p.RealmCreate, must(device.NewRealm(newRealmID(), yesterday)))
+		reason := reasonOf(w, d.early, p, protocol.RealmCreate, must(device.NewRealm(newRealmID(), yesterday)))
 		if d.early == certification {
 			checkWord(t, d, reason, true)
 		}
@@ -164,29 +164,29 @@ func TestRefusalsInTheWordsOfEachVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		if d.version.Major == 1 {
-			reason = reasonOf(w, certification, p.UserCreateV1, testclient.UserCreateV1(dan))
+			reason = reasonOf(w, certification, p, protocol.UserCreateV1, testclient.UserCreateV1(dan))
 		} else {
-			reason = reasonOf(w, certification, p.UserCreate, dan)
+			reason = reasonOf(w, certification, p, protocol.UserCreate, dan)
 		}
 		checkWord(t, d, reason, true)
 		forged := must(device.NewRealm(newRealmID(), w.tick()))
 		forged.RoleCertificate[70] ^= 1
-		checkWord(t, d, reasonOf(w, certification, p.RealmCreate, forged), false)
-		refused(w, d.mismatch, p.RealmStartReencryption, &protocol.RealmStartReencryptionRequest{
+		checkWord(t, d, reasonOf(w, certification, p, protocol.RealmCreate, forged), false)
+		refused(w, d.mismatch, p, protocol.RealmStartReencryption, &protocol.RealmStartReencryptionRequest{
 			RealmID: realm, EncryptionRevision: 2, Timestamp: w.tick(), PerParticipantMessage: map[parsec.UserID][]byte{},
 		})
-		refused(w, d.archived, p.VlobCreate, &protocol.VlobCreateRequest{
+		refused(w, d.archived, p, protocol.VlobCreate, &protocol.VlobCreateRequest{
 			RealmID: archived, EncryptionRevision: 1, VlobID: newVlobID(), Timestamp: w.tick(),
 		})
-		answers(w, d.config, p.OrganizationConfig, &protocol.OrganizationConfigRequest{})
-		answers(w, d.config, p.ArchivingConfig, &protocol.ArchivingConfigRequest{})
-		answers(w, d.config, p.OrganizationStats, &protocol.OrganizationStatsRequest{})
-		ok(w, p.Ping, &protocol.PingRequest{Ping: "still here"})
+		answers(w, d.config, p, protocol.OrganizationConfig, &protocol.OrganizationConfigRequest{})
+		answers(w, d.config, p, protocol.ArchivingConfig, &protocol.ArchivingConfigRequest{})
+		answers(w, d.config, p, protocol.OrganizationStats, &protocol.OrganizationStatsRequest{})
+		ok(w, p, protocol.Ping, &protocol.PingRequest{Ping: "still here"})
 	}
 	w.clock.Advance(31 * 24 * time.Hour)
 	for i, d := range dialects {
-		refused(w, d.deleted, peers[i].VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: deleted})
-		ok(w, peers[i].RealmGetRoleCertificates, &protocol.RealmGetRoleCertificatesRequest{RealmID: deleted})
+		refused(w, d.deleted, peers[i], protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: deleted})
+		ok(w, peers[i], protocol.RealmGetRoleCertificates, &protocol.RealmGetRoleCertificatesRequest{RealmID: deleted})
 	}
 }
 
@@ -200,11 +200,11 @@ func checkWord(t *testing.T, d dialect, reason string, wanted bool) {
 }
 
 // answers wants a command to be answered with that status.
-func answers[Request, Reply any](w *world, want protocol.Status, command func(context.Context, *Request) (*Reply, error), request *Request) {
+func answers[Request, Reply any](w *world, want protocol.Status, by parsec2.Transport, command *rpc.Command[Request, Reply], request *Request) {
 	w.t.Helper()
 	if want == protocol.StatusOK {
-		ok(w, command, request)
+		ok(w, by, command, request)
 	} else {
-		refused(w, want, command, request)
+		refused(w, want, by, command, request)
 	}
 }

@@ -41,19 +41,19 @@ func TestOrganizationsDoNotMeet(t *testing.T) {
 	checkIdentities(w, twins[0].alice.device, twins[1].alice.device)
 	cancelInOne(w, twins[0], twins[1])
 
-	ok(w, twins[0].alice.UserRevoke, must(twins[0].alice.device.RevokeUser(twins[0].bob.user(), w.tick())))
+	ok(w, twins[0].alice, protocol.UserRevoke, must(twins[0].alice.device.RevokeUser(twins[0].bob.user(), w.tick())))
 	twins[0].desk.wantEnd()
 	twins[0].bob.wantEnd()
 	twins[0].leave(twins[0].desk)
 	expired := w.clock.Now()
-	ok(w, w.administration().AdministrationUpdate, &protocol.AdministrationUpdateRequest{
+	ok(w, w.administration(), protocol.AdministrationUpdate, &protocol.AdministrationUpdateRequest{
 		OrganizationID: twins[1].alice.device.Organization, ExpirationDate: &expired,
 	})
 	twins[1].phone.wantEnd()
 	twins[1].desk.wantEnd()
 	twins[0].expect(nil)
 	twins[2].expect(nil)
-	ok(w, twins[2].bob.Ping, &protocol.PingRequest{Ping: "still here"})
+	ok(w, twins[2].bob, protocol.Ping, &protocol.PingRequest{Ping: "still here"})
 }
 
 // shareIDs does the same in each organization, with the same ids and other
@@ -62,14 +62,14 @@ func shareIDs(w *world, twins []*twin) {
 	w.t.Helper()
 	realm, vlob, block := newRealmID(), newVlobID(), parsec.BlockID(parsec.NewUUID())
 	for _, o := range twins {
-		ok(w, o.alice.RealmCreate, must(o.alice.device.NewRealm(realm, w.tick())))
+		ok(w, o.alice, protocol.RealmCreate, must(o.alice.device.NewRealm(realm, w.tick())))
 		request := must(o.alice.device.UpdateRole(realm, o.bob.user(), parsec.RoleReader, w.tick()))
 		request.RecipientMessage = []byte("message of " + o.name)
-		ok(w, o.alice.RealmUpdateRoles, request)
-		ok(w, o.alice.VlobCreate, &protocol.VlobCreateRequest{
+		ok(w, o.alice, protocol.RealmUpdateRoles, request)
+		ok(w, o.alice, protocol.VlobCreate, &protocol.VlobCreateRequest{
 			RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: w.tick(), Blob: []byte("vlob of " + o.name),
 		})
-		ok(w, o.alice.BlockCreate, &protocol.BlockCreateRequest{RealmID: realm, BlockID: block, Block: []byte("block of " + o.name)})
+		ok(w, o.alice, protocol.BlockCreate, &protocol.BlockCreateRequest{RealmID: realm, BlockID: block, Block: []byte("block of " + o.name)})
 	}
 	for _, o := range twins {
 		written := &protocol.RealmVlobsUpdatedEvent{RealmID: realm, Checkpoint: 1, SourceID: vlob, SourceVersion: 1}
@@ -80,14 +80,14 @@ func shareIDs(w *world, twins []*twin) {
 				&protocol.MessageReceivedEvent{Index: 1}, written,
 			},
 		})
-		read := ok(w, o.bob.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob})
-		fetched := ok(w, o.bob.BlockRead, &protocol.BlockReadRequest{BlockID: block})
-		messages := ok(w, o.bob.MessageGet, &protocol.MessageGetRequest{}).Messages
+		read := ok(w, o.bob, protocol.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob})
+		fetched := ok(w, o.bob, protocol.BlockRead, &protocol.BlockReadRequest{BlockID: block})
+		messages := ok(w, o.bob, protocol.MessageGet, &protocol.MessageGetRequest{}).Messages
 		if string(read.Blob) != "vlob of "+o.name || string(fetched.Block) != "block of "+o.name ||
 			len(messages) != 1 || string(messages[0].Body) != "message of "+o.name {
 			w.t.Errorf("%s: vlob %q, block %q, messages %+v", o.name, read.Blob, fetched.Block, messages)
 		}
-		stats := ok(w, o.alice.OrganizationStats, &protocol.OrganizationStatsRequest{})
+		stats := ok(w, o.alice, protocol.OrganizationStats, &protocol.OrganizationStatsRequest{})
 		if stats.Realms != 1 || stats.Users != 2 || stats.DataSize != uint64(len(fetched.Block)) || stats.MetadataSize != uint64(len(read.Blob)) {
 			w.t.Errorf("%s: %+v", o.name, stats)
 		}
@@ -111,7 +111,7 @@ func checkIdentities(w *world, device, other *parsec2.Device) {
 			}
 		}
 	}
-	_, err := w.client.AuthenticatedRPC(&astray, inAPI3.version).Ping(w.ctx, &protocol.PingRequest{})
+	_, err := parsec2.Call(w.ctx, w.client.AuthenticatedRPC(&astray, inAPI3.version), protocol.Ping, &protocol.PingRequest{})
 	if failure, found := errors.AsType[*client.HTTPError](err); !found || failure.Status != 401 {
 		w.t.Errorf("over HTTP: %v", err)
 	}
@@ -128,14 +128,14 @@ func cancelInOne(w *world, cancelled, kept *twin) {
 	var inviters []*peer
 	for _, o := range []*twin{cancelled, kept} {
 		inviter := inAPI1.connect(w, o.alice.device)
-		invited := async(w, inviter.UserInvite, &protocol.UserInviteRequest{UserID: id})
+		invited := async(w, inviter, protocol.UserInvite, &protocol.UserInviteRequest{UserID: id})
 		claimer := connectClaimer(w, inAPI1, inviter)
-		checkCreator(w, inviter, claimer.UserGetInvitationCreator, &protocol.UserGetInvitationCreatorRequest{InvitedUserID: id})
-		claims = append(claims, async(w, claimer.UserClaim, claim))
+		checkCreator(w, inviter, claimer, protocol.UserGetInvitationCreator, &protocol.UserGetInvitationCreatorRequest{InvitedUserID: id})
+		claims = append(claims, async(w, claimer, protocol.UserClaim, claim))
 		wait(w, invited)
 		inviters = append(inviters, inviter)
 	}
-	ok(w, inviters[0].UserCancelInvitation, &protocol.UserCancelInvitationRequest{UserID: id})
+	ok(w, inviters[0], protocol.UserCancelInvitation, &protocol.UserCancelInvitationRequest{UserID: id})
 	if result := <-claims[0]; !errors.Is(result.err, protocol.Refuse(protocol.StatusDenied, "")) {
 		w.t.Errorf("%s: claim %v, %v", cancelled.name, result.reply, result.err)
 	}
@@ -143,9 +143,9 @@ func cancelInOne(w *world, cancelled, kept *twin) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ok(w, inviters[1].UserCreateV1, testclient.UserCreateV1(request))
+	ok(w, inviters[1], protocol.UserCreateV1, testclient.UserCreateV1(request))
 	if got := wait(w, claims[1]); !bytes.Equal(got.UserCertificate, request.UserCertificate) {
 		w.t.Errorf("%s: other certificate", kept.name)
 	}
-	refused(w, protocol.StatusNotFound, inviters[0].UserGet, &protocol.UserGetRequest{UserID: id})
+	refused(w, protocol.StatusNotFound, inviters[0], protocol.UserGet, &protocol.UserGetRequest{UserID: id})
 }

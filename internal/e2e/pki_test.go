@@ -36,27 +36,27 @@ func TestPKIEnrollment(t *testing.T) {
 			// Carol submits; nobody but an ADMIN sees it.
 			carolsCard, alicesCard := w.identity("carol"), w.identity("alice")
 			carol, submission := w.enroll(alice, carolsCard, "carol@example.com")
-			submittedOn := ok(w, anonymous.PKIEnrollmentSubmit, submission).SubmittedOn
+			submittedOn := ok(w, anonymous, protocol.PKIEnrollmentSubmit, submission).SubmittedOn
 			w.wantUpdate(administrator)
-			if again := ok(w, anonymous.PKIEnrollmentSubmit, submission).SubmittedOn; again != submittedOn {
+			if again := ok(w, anonymous, protocol.PKIEnrollmentSubmit, submission).SubmittedOn; again != submittedOn {
 				w.t.Errorf("sent again: submitted on %s, want %s", again, submittedOn)
 			}
 			_, other := w.enroll(alice, w.identity("dave"), "dave@example.com")
 			other.EnrollmentID = submission.EnrollmentID
-			refused(w, protocol.StatusIDAlreadyUsed, anonymous.PKIEnrollmentSubmit, other)
+			refused(w, protocol.StatusIDAlreadyUsed, anonymous, protocol.PKIEnrollmentSubmit, other)
 			_, again := w.enroll(alice, carolsCard, "carol@example.com")
-			refused(w, protocol.StatusAlreadySubmitted, anonymous.PKIEnrollmentSubmit, again)
+			refused(w, protocol.StatusAlreadySubmitted, anonymous, protocol.PKIEnrollmentSubmit, again)
 			_, taken := w.enroll(alice, w.identity("bob"), "bob@example.com")
-			refused(w, protocol.StatusEmailAlreadyUsed, anonymous.PKIEnrollmentSubmit, taken)
-			refused(w, protocol.StatusNotAllowed, bob.PKIEnrollmentList, &protocol.PKIEnrollmentListRequest{})
+			refused(w, protocol.StatusEmailAlreadyUsed, anonymous, protocol.PKIEnrollmentSubmit, taken)
+			refused(w, protocol.StatusNotAllowed, bob, protocol.PKIEnrollmentList, &protocol.PKIEnrollmentListRequest{})
 			about := &protocol.PKIEnrollmentInfoRequest{EnrollmentID: carol.ID}
-			info := ok(w, anonymous.PKIEnrollmentInfo, about)
+			info := ok(w, anonymous, protocol.PKIEnrollmentInfo, about)
 			if _, _, err := carol.Device(info); err == nil || info.EnrollmentStatus != parsec.PKIEnrollmentSubmitted || info.SubmittedOn != submittedOn {
 				t.Errorf("pending: %+v, %v", info, err)
 			}
 
 			// Alice checks the certificate, and accepts.
-			pending := ok(w, alice.PKIEnrollmentList, &protocol.PKIEnrollmentListRequest{}).Enrollments
+			pending := ok(w, alice, protocol.PKIEnrollmentList, &protocol.PKIEnrollmentListRequest{}).Enrollments
 			if len(pending) != 1 || pending[0].EnrollmentID != carol.ID || !bytes.Equal(pending[0].SubmitterDERX509Certificate, carolsCard.Certificate.Raw) {
 				t.Fatalf("pending: %+v", pending)
 			}
@@ -65,18 +65,18 @@ func TestPKIEnrollment(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			refused(w, protocol.StatusNotAllowed, bob.PKIEnrollmentAccept, acceptance)
-			ok(w, alice.PKIEnrollmentAccept, acceptance)
+			refused(w, protocol.StatusNotAllowed, bob, protocol.PKIEnrollmentAccept, acceptance)
+			ok(w, alice, protocol.PKIEnrollmentAccept, acceptance)
 			w.wantUpdate(administrator)
-			ok(w, alice.PKIEnrollmentAccept, acceptance) // sent again
+			ok(w, alice, protocol.PKIEnrollmentAccept, acceptance) // sent again
 			another, err := testclient.AcceptEnrollment(alice.device, pending[0], alicesCard, person, parsec.ProfileStandard, w.tick())
 			if err != nil {
 				t.Fatal(err)
 			}
-			refused(w, protocol.StatusNoLongerAvailable, alice.PKIEnrollmentAccept, another)
+			refused(w, protocol.StatusNoLongerAvailable, alice, protocol.PKIEnrollmentAccept, another)
 
 			// Carol finds out, and works.
-			device, accepter, err := carol.Device(ok(w, anonymous.PKIEnrollmentInfo, about))
+			device, accepter, err := carol.Device(ok(w, anonymous, protocol.PKIEnrollmentInfo, about))
 			if err != nil || !accepter.Equal(alicesCard.Certificate) {
 				t.Fatalf("accepted by %v: %v", accepter, err)
 			}
@@ -85,29 +85,29 @@ func TestPKIEnrollment(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ok(w, enrolled.RealmCreate, realm)
-			seen := ok(w, bob.UserGet, &protocol.UserGetRequest{UserID: device.ID.User()})
+			ok(w, enrolled, protocol.RealmCreate, realm)
+			seen := ok(w, bob, protocol.UserGet, &protocol.UserGetRequest{UserID: device.ID.User()})
 			if !bytes.Equal(seen.UserCertificate, acceptance.UserCertificate) || len(seen.DeviceCertificates) != 1 {
 				t.Errorf("bob sees %+v", seen)
 			}
-			refused(w, protocol.StatusAlreadyEnrolled, anonymous.PKIEnrollmentSubmit, again)
+			refused(w, protocol.StatusAlreadyEnrolled, anonymous, protocol.PKIEnrollmentSubmit, again)
 			g.connect(w, g.inviteDevice(w, enrolled, device.ID.User().String()+"@phone"))
 
 			// Dave is rejected, and asks again twice.
 			davesCard := w.identity("dave")
 			first, submission := w.enroll(alice, davesCard, "")
-			ok(w, anonymous.PKIEnrollmentSubmit, submission)
-			ok(w, alice.PKIEnrollmentReject, &protocol.PKIEnrollmentRejectRequest{EnrollmentID: first.ID})
+			ok(w, anonymous, protocol.PKIEnrollmentSubmit, submission)
+			ok(w, alice, protocol.PKIEnrollmentReject, &protocol.PKIEnrollmentRejectRequest{EnrollmentID: first.ID})
 			w.wantStatus(anonymous, first, parsec.PKIEnrollmentRejected)
 			second, submission := w.enroll(alice, davesCard, "")
-			ok(w, anonymous.PKIEnrollmentSubmit, submission)
+			ok(w, anonymous, protocol.PKIEnrollmentSubmit, submission)
 			third, submission := w.enroll(alice, davesCard, "")
 			submission.Force = true
-			ok(w, anonymous.PKIEnrollmentSubmit, submission)
+			ok(w, anonymous, protocol.PKIEnrollmentSubmit, submission)
 			w.wantStatus(anonymous, second, parsec.PKIEnrollmentCancelled)
 			w.wantStatus(anonymous, third, parsec.PKIEnrollmentSubmitted)
-			refused(w, protocol.StatusNoLongerAvailable, alice.PKIEnrollmentReject, &protocol.PKIEnrollmentRejectRequest{EnrollmentID: second.ID})
-			refused(w, protocol.StatusNotFound, alice.PKIEnrollmentReject, &protocol.PKIEnrollmentRejectRequest{})
+			refused(w, protocol.StatusNoLongerAvailable, alice, protocol.PKIEnrollmentReject, &protocol.PKIEnrollmentRejectRequest{EnrollmentID: second.ID})
+			refused(w, protocol.StatusNotFound, alice, protocol.PKIEnrollmentReject, &protocol.PKIEnrollmentRejectRequest{})
 		})
 	}
 }
@@ -145,7 +145,7 @@ func (w *world) wantUpdate(administrator *listener) {
 
 func (w *world) wantStatus(anonymous *parsec2.RPC, enrollment *testclient.Enrollment, want parsec.PKIEnrollmentStatus) {
 	w.t.Helper()
-	info := ok(w, anonymous.PKIEnrollmentInfo, &protocol.PKIEnrollmentInfoRequest{EnrollmentID: enrollment.ID})
+	info := ok(w, anonymous, protocol.PKIEnrollmentInfo, &protocol.PKIEnrollmentInfoRequest{EnrollmentID: enrollment.ID})
 	if info.EnrollmentStatus != want {
 		w.t.Errorf("enrollment %s, want %s", info.EnrollmentStatus, want)
 	}

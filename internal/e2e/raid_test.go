@@ -156,7 +156,7 @@ func startRAID(ctx context.Context, t *testing.T, program binary, level int, nod
 	r.device = device
 	conn := r.dial()
 	defer conn.CloseNow()
-	if _, err := conn.RealmCreate(ctx, must(device.NewRealm(r.realm, now))); err != nil {
+	if _, err := parsec2.Call(ctx, conn, protocol.RealmCreate, must(device.NewRealm(r.realm, now))); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -223,7 +223,7 @@ func (r *loadedRAID) writeUntil(stop <-chan struct{}, conn *parsec2.Conn, count 
 	id := parsec.BlockID(parsec.NewUUID())
 	r.each(stop, func(try int) error {
 		block := content(fmt.Sprint(id, try), rand.IntN(raidMaxBlock))
-		_, err := conn.BlockCreate(r.ctx, &protocol.BlockCreateRequest{RealmID: r.realm, BlockID: id, Block: block})
+		_, err := parsec2.Call(r.ctx, conn, protocol.BlockCreate, &protocol.BlockCreateRequest{RealmID: r.realm, BlockID: id, Block: block})
 		if refusal, refused := errors.AsType[*protocol.Refusal](err); refused && refusal.Status == protocol.StatusTimeout {
 			return nil
 		}
@@ -282,7 +282,7 @@ func (r *loadedRAID) pick() (block storedBlock, found bool) {
 }
 
 func (r *loadedRAID) check(conn *parsec2.Conn, block storedBlock) error {
-	reply, err := conn.BlockRead(r.ctx, &protocol.BlockReadRequest{BlockID: block.id})
+	reply, err := parsec2.Call(r.ctx, conn, protocol.BlockRead, &protocol.BlockReadRequest{BlockID: block.id})
 	switch {
 	case err != nil:
 		return fmt.Errorf("read of %s: %w", block.id, err)

@@ -38,13 +38,13 @@ func TestShamirRecovery(t *testing.T) {
 			lost.SigningKey = nil
 
 			request := &protocol.InviteNewRequest{Type: parsec.InvitationShamirRecovery, ClaimerUserID: bob.user(), SendEmail: true}
-			token := ok(w, carol.InviteNew, request).Token
+			token := ok(w, carol, protocol.InviteNew, request).Token
 			address := w.readInvitation("bob@example.com")
 			if want := w.Address.InvitationAddress(lost.Organization, request.Type, token); address != want {
 				t.Errorf("invited to %s, want %s", address, want)
 			}
 			request.SendEmail = false
-			if again := ok(w, alice.InviteNew, request).Token; again != token {
+			if again := ok(w, alice, protocol.InviteNew, request).Token; again != token {
 				t.Errorf("alice's token is %s, carol's %s", again, token)
 			}
 			claimer := g.claim(w, address)
@@ -55,30 +55,30 @@ func TestShamirRecovery(t *testing.T) {
 			for _, recipient := range recipients {
 				wantStatus(w, recipient, token, ready)
 			}
-			w.wantRecoveryInfo(claimer.Commands, recipients)
+			w.wantRecoveryInfo(claimer.Transport, recipients)
 
-			refused(w, protocol.StatusNotFound, claimer.InviteShamirRecoveryReveal, &protocol.InviteShamirRecoveryRevealRequest{RevealToken: parsec.NewUUID()})
+			refused(w, protocol.StatusNotFound, claimer, protocol.InviteShamirRecoveryReveal, &protocol.InviteShamirRecoveryRevealRequest{RevealToken: parsec.NewUUID()})
 			secret := combine([][]byte{
-				w.askShare(dave, bob, token, claimer.Commands), w.askShare(alice, bob, token, claimer.Commands),
+				w.askShare(dave, bob, token, claimer.Transport), w.askShare(alice, bob, token, claimer.Transport),
 			})
-			revealed := ok(w, claimer.InviteShamirRecoveryReveal, &protocol.InviteShamirRecoveryRevealRequest{RevealToken: parsec.UUID(secret[:16])})
+			revealed := ok(w, claimer, protocol.InviteShamirRecoveryReveal, &protocol.InviteShamirRecoveryRevealRequest{RevealToken: parsec.UUID(secret[:16])})
 			seed := must(sealedBy(secret[16:]).Open(nil, nil, revealed.CipheredData, nil))
 			lost.SigningKey = ed25519.NewKeyFromSeed(seed)
 
 			recovered := g.connect(w, &lost)
 			fresh := createDevice(w, g, recovered, deviceID("bob@new").Name())
-			ok(w, recovered.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
-			if devices := ok(w, g.connect(w, fresh).UserGet, &protocol.UserGetRequest{UserID: lost.ID.User()}).DeviceCertificates; len(devices) != 2 {
+			ok(w, recovered, protocol.InviteDelete, &protocol.InviteDeleteRequest{Token: token, Reason: protocol.InvitationFinished})
+			if devices := ok(w, g.connect(w, fresh), protocol.UserGet, &protocol.UserGetRequest{UserID: lost.ID.User()}).DeviceCertificates; len(devices) != 2 {
 				t.Errorf("bob has %d devices", len(devices))
 			}
 			for _, recipient := range recipients {
-				if list := ok(w, recipient.InviteList, &protocol.InviteListRequest{}).Invitations; len(list) > 0 {
+				if list := ok(w, recipient, protocol.InviteList, &protocol.InviteListRequest{}).Invitations; len(list) > 0 {
 					t.Errorf("%s: left %+v", recipient.user(), list)
 				}
-				refused(w, protocol.StatusAlreadyDeleted, recipient.Invite1GreeterWaitPeer, &protocol.Invite1GreeterWaitPeerRequest{Token: token})
+				refused(w, protocol.StatusAlreadyDeleted, recipient, protocol.Invite1GreeterWaitPeer, &protocol.Invite1GreeterWaitPeerRequest{Token: token})
 			}
 			if claimer.conn == nil {
-				_, err := claimer.InviteInfo(w.ctx, &protocol.InviteInfoRequest{})
+				_, err := parsec2.Call(w.ctx, claimer, protocol.InviteInfo, &protocol.InviteInfoRequest{})
 				if gone, ok := errors.AsType[*client.HTTPError](err); !ok || gone.Status != http.StatusGone {
 					t.Errorf("after the deletion: %v", err)
 				}
@@ -116,7 +116,7 @@ func (w *world) shareOut(owner *peer, recipients []*peer) {
 		}.Sign(owner.device.SigningKey)))
 	}
 	setup.Brief = must(brief.Sign(owner.device.SigningKey))
-	ok(w, owner.ShamirRecoverySetup, &protocol.ShamirRecoverySetupRequest{Setup: setup})
+	ok(w, owner, protocol.ShamirRecoverySetup, &protocol.ShamirRecoverySetupRequest{Setup: setup})
 }
 
 // sealedBy makes its nonces itself.
@@ -124,9 +124,9 @@ func sealedBy(key []byte) cipher.AEAD {
 	return must(cipher.NewGCMWithRandomNonce(must(aes.NewCipher(key))))
 }
 
-func (w *world) wantRecoveryInfo(claimer parsec2.Commands, recipients []*peer) {
+func (w *world) wantRecoveryInfo(claimer parsec2.Transport, recipients []*peer) {
 	w.t.Helper()
-	info := ok(w, claimer.InviteInfo, &protocol.InviteInfoRequest{})
+	info := ok(w, claimer, protocol.InviteInfo, &protocol.InviteInfoRequest{})
 	if info.Type != parsec.InvitationShamirRecovery || *info.Threshold != 2 || len(info.Recipients) != len(recipients) {
 		w.t.Fatalf("info %+v", info)
 	}
@@ -139,12 +139,12 @@ func (w *world) wantRecoveryInfo(claimer parsec2.Commands, recipients []*peer) {
 }
 
 // askShare has the claimer meet a recipient, who gives what it holds.
-func (w *world) askShare(recipient, owner *peer, token parsec.InvitationToken, claimer parsec2.Commands) []byte {
+func (w *world) askShare(recipient, owner *peer, token parsec.InvitationToken, claimer parsec2.Transport) []byte {
 	w.t.Helper()
-	held := ok(w, recipient.ShamirRecoveryOthersList, &protocol.ShamirRecoveryOthersListRequest{})
+	held := ok(w, recipient, protocol.ShamirRecoveryOthersList, &protocol.ShamirRecoveryOthersListRequest{})
 	verify := parsec.VerifyKey(owner.device.SigningKey.Public().(ed25519.PublicKey))
 	share := must(certificate.LoadShamirShare(held.ShareCertificates[0], verify, owner.device.ID))
-	greeting, claiming := meetOne(w, recipient.Commands, token, claimer, recipient.user())
+	greeting, claiming := meetOne(w, recipient.Transport, token, claimer, recipient.user())
 	return []byte(tell(w, greeting, claiming, string(share.CipheredShare)))
 }
 

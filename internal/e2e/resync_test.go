@@ -39,8 +39,8 @@ func TestReadersResynchronise(t *testing.T) {
 	realm := newRealmID()
 	alice := inAPI3.connect(w, inAPI3.found(w, "CoolOrg", "alice@laptop"))
 	bob := inAPI3.connect(w, createUser(w, inAPI3, alice, inAPI3.person("bob@desk"), parsec.ProfileStandard))
-	ok(w, alice.RealmCreate, must(alice.device.NewRealm(realm, w.tick())))
-	ok(w, alice.RealmUpdateRoles, must(alice.device.UpdateRole(realm, bob.user(), parsec.RoleReader, w.tick())))
+	ok(w, alice, protocol.RealmCreate, must(alice.device.NewRealm(realm, w.tick())))
+	ok(w, alice, protocol.RealmUpdateRoles, must(alice.device.UpdateRole(realm, bob.user(), parsec.RoleReader, w.tick())))
 
 	var group errgroup.Group
 	var readers []*reader
@@ -62,7 +62,7 @@ func TestReadersResynchronise(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	want := ok(w, alice.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
+	want := ok(w, alice, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm})
 	if want.CurrentCheckpoint != totalWrites || want.Changes[shared] != writerCount*sharedWrites {
 		t.Errorf("checkpoint %d, contended version %d", want.CurrentCheckpoint, want.Changes[shared])
 	}
@@ -101,7 +101,7 @@ func (p *peer) fill(realm parsec.RealmID, shared parsec.VlobID) error {
 func (p *peer) contend(realm parsec.RealmID, vlob parsec.VlobID) error {
 	for {
 		var last uint32
-		read, err := p.VlobRead(p.w.ctx, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob})
+		read, err := parsec2.Call(p.w.ctx, p, protocol.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: vlob})
 		if err == nil {
 			last = read.Version
 		} else if !errors.Is(err, protocol.Refuse(protocol.StatusNotFound, "")) {
@@ -117,11 +117,11 @@ func (p *peer) contend(realm parsec.RealmID, vlob parsec.VlobID) error {
 func (p *peer) put(realm parsec.RealmID, vlob parsec.VlobID, version uint32) (lost bool, err error) {
 	date := p.w.tick()
 	if version == 1 {
-		_, err = p.VlobCreate(p.w.ctx, &protocol.VlobCreateRequest{
+		_, err = parsec2.Call(p.w.ctx, p, protocol.VlobCreate, &protocol.VlobCreateRequest{
 			RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: date, Blob: []byte("x"),
 		})
 	} else {
-		_, err = p.VlobUpdate(p.w.ctx, &protocol.VlobUpdateRequest{
+		_, err = parsec2.Call(p.w.ctx, p, protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 			EncryptionRevision: 1, VlobID: vlob, Timestamp: date, Version: version, Blob: []byte("x"),
 		})
 	}
@@ -147,7 +147,7 @@ type reader struct {
 
 	// The connection of the moment: its commands, what waits for its next
 	// event, and what drops it.
-	commands parsec2.Commands
+	commands parsec2.Transport
 	next     func() (protocol.Event, error)
 	cut      func()
 }
@@ -176,7 +176,7 @@ func (r *reader) connect() error {
 	if err := r.subscribe(); err != nil {
 		return err
 	}
-	changes, err := r.commands.VlobPollChanges(r.w.ctx, &protocol.VlobPollChangesRequest{RealmID: r.realm, LastCheckpoint: r.checkpoint})
+	changes, err := parsec2.Call(r.w.ctx, r.commands, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: r.realm, LastCheckpoint: r.checkpoint})
 	if err != nil {
 		r.cut()
 		return err
@@ -193,20 +193,20 @@ func (r *reader) subscribe() error {
 		if err != nil {
 			return err
 		}
-		r.commands, r.next, r.cut = rpc.Commands, stream.Next, func() { _ = stream.Close() }
+		r.commands, r.next, r.cut = rpc, stream.Next, func() { _ = stream.Close() }
 		return nil
 	}
 	conn, err := r.w.client.DialAuthenticated(r.w.ctx, r.device, r.version)
 	if err != nil {
 		return err
 	}
-	if _, err := conn.EventsSubscribe(r.w.ctx, &protocol.EventsSubscribeRequest{}); err != nil {
+	if _, err := parsec2.Call(r.w.ctx, conn, protocol.EventsSubscribe, &protocol.EventsSubscribeRequest{}); err != nil {
 		conn.CloseNow()
 		return err
 	}
-	r.commands, r.cut = conn.Commands, conn.CloseNow
+	r.commands, r.cut = conn, conn.CloseNow
 	r.next = func() (protocol.Event, error) {
-		return conn.EventsListen(r.w.ctx, &protocol.EventsListenRequest{Wait: true})
+		return parsec2.EventsListen(r.w.ctx, conn, &protocol.EventsListenRequest{Wait: true})
 	}
 	return nil
 }
@@ -300,7 +300,7 @@ func TestEventStreamSurvivesItsConnection(t *testing.T) {
 	w := newWorld(t, testkit.InstanceOptions{})
 	realm := newRealmID()
 	alice := inAPI3.connect(w, inAPI3.found(w, "CoolOrg", "alice@laptop"))
-	ok(w, alice.RealmCreate, must(alice.device.NewRealm(realm, w.tick())))
+	ok(w, alice, protocol.RealmCreate, must(alice.device.NewRealm(realm, w.tick())))
 	phone := createDevice(w, inAPI3, alice, deviceID("alice@phone").Name())
 	network := newLossyNetwork()
 	lossy := parsec2.New(w.Address, client.Options{Now: w.clock.Now, DialContext: network.dial})
@@ -332,7 +332,7 @@ func TestEventStreamSurvivesItsConnection(t *testing.T) {
 	if got := <-stream.Notifications(); !got.Reconnected {
 		t.Fatalf("heard %+v", got)
 	}
-	changes := ok(w, alice.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm, LastCheckpoint: 1})
+	changes := ok(w, alice, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm, LastCheckpoint: 1})
 	if changes.CurrentCheckpoint != 2 || changes.Changes[missed.SourceID] != 1 {
 		t.Errorf("changes %+v", changes)
 	}

@@ -26,15 +26,15 @@ func TestShamirRecoverySetup(t *testing.T) {
 			carol := g.connect(w, g.addUser(w, g, alice, g.person("carol@desk"), parsec.ProfileOutsider))
 
 			setup := w.shamirSetup(alice, bob, carol)
-			ok(w, alice.ShamirRecoverySetup, &protocol.ShamirRecoverySetupRequest{Setup: setup})
+			ok(w, alice, protocol.ShamirRecoverySetup, &protocol.ShamirRecoverySetupRequest{Setup: setup})
 			w.wantShamir(alice, setup.Brief, nil)
 			w.wantShamir(bob, nil, setup, setup.Shares[0])
 			w.wantShamir(carol, nil, setup, setup.Shares[1])
-			refused(w, protocol.StatusInvalidData, alice.ShamirRecoverySetup,
+			refused(w, protocol.StatusInvalidData, alice, protocol.ShamirRecoverySetup,
 				&protocol.ShamirRecoverySetupRequest{Setup: w.shamirSetup(alice, alice, bob)})
 			w.wantShamir(alice, setup.Brief, nil)
 
-			ok(w, alice.ShamirRecoverySetup, &protocol.ShamirRecoverySetupRequest{})
+			ok(w, alice, protocol.ShamirRecoverySetup, &protocol.ShamirRecoverySetupRequest{})
 			for _, peer := range []*peer{alice, bob, carol} {
 				w.wantShamir(peer, nil, nil)
 			}
@@ -64,14 +64,14 @@ func (w *world) shamirSetup(owner *peer, recipients ...*peer) *protocol.ShamirRe
 // holds a share of.
 func (w *world) wantShamir(p *peer, self []byte, held *protocol.ShamirRecoverySetupData, share ...[]byte) {
 	w.t.Helper()
-	if got := ok(w, p.ShamirRecoverySelfInfo, &protocol.ShamirRecoverySelfInfoRequest{}); !bytes.Equal(got.SelfInfo, self) {
+	if got := ok(w, p, protocol.ShamirRecoverySelfInfo, &protocol.ShamirRecoverySelfInfoRequest{}); !bytes.Equal(got.SelfInfo, self) {
 		w.t.Errorf("%s: self info %q, want %q", p.user(), got.SelfInfo, self)
 	}
 	var briefs [][]byte
 	if held != nil {
 		briefs = [][]byte{held.Brief}
 	}
-	got := ok(w, p.ShamirRecoveryOthersList, &protocol.ShamirRecoveryOthersListRequest{})
+	got := ok(w, p, protocol.ShamirRecoveryOthersList, &protocol.ShamirRecoveryOthersListRequest{})
 	if !sameLists(got.BriefCertificates, briefs) || !sameLists(got.ShareCertificates, share) {
 		w.t.Errorf("%s: holds %q, want %q and %q", p.user(), got, briefs, share)
 	}

@@ -40,11 +40,11 @@ func (s *story) write(author *peer, vlob parsec.VlobID) *protocol.RealmVlobsUpda
 	s.t.Helper()
 	written := entry{vlob, s.lastVersion(vlob) + 1}
 	if written.version == 1 {
-		ok(s.world, author.VlobCreate, &protocol.VlobCreateRequest{
+		ok(s.world, author, protocol.VlobCreate, &protocol.VlobCreateRequest{
 			RealmID: s.realm, EncryptionRevision: s.revision, VlobID: vlob, Timestamp: s.tick(), Blob: s.blob(written, s.revision),
 		})
 	} else {
-		ok(s.world, author.VlobUpdate, &protocol.VlobUpdateRequest{
+		ok(s.world, author, protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 			EncryptionRevision: s.revision, VlobID: vlob, Timestamp: s.tick(), Version: written.version, Blob: s.blob(written, s.revision),
 		})
 	}
@@ -77,10 +77,10 @@ func (s *story) writeVlobs() {
 	}
 	told()
 	vlob, last := s.vlobs[0], s.lastVersion(s.vlobs[0])
-	refused(s.world, protocol.StatusAlreadyExists, s.alice.VlobCreate, &protocol.VlobCreateRequest{
+	refused(s.world, protocol.StatusAlreadyExists, s.alice, protocol.VlobCreate, &protocol.VlobCreateRequest{
 		RealmID: s.realm, EncryptionRevision: s.revision, VlobID: vlob, Timestamp: s.tick(),
 	})
-	refused(s.world, protocol.StatusBadVersion, s.alice.VlobUpdate, &protocol.VlobUpdateRequest{
+	refused(s.world, protocol.StatusBadVersion, s.alice, protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 		EncryptionRevision: s.revision, VlobID: vlob, Timestamp: s.tick(), Version: last,
 	})
 	s.expect(nil)
@@ -92,7 +92,7 @@ func (s *story) writeVlobs() {
 func (s *story) readVlobs(reader *peer, asked, encrypted uint64) {
 	s.t.Helper()
 	for _, written := range s.log {
-		got := ok(s.world, reader.VlobRead, &protocol.VlobReadRequest{
+		got := ok(s.world, reader, protocol.VlobRead, &protocol.VlobReadRequest{
 			EncryptionRevision: asked, VlobID: written.vlob, Version: &written.version,
 		})
 		if got.Version != written.version || !bytes.Equal(got.Blob, s.blob(written, encrypted)) {
@@ -100,14 +100,14 @@ func (s *story) readVlobs(reader *peer, asked, encrypted uint64) {
 		}
 	}
 	for _, vlob := range s.vlobs[:3] {
-		versions := ok(s.world, reader.VlobListVersions, &protocol.VlobListVersionsRequest{VlobID: vlob}).Versions
-		last := ok(s.world, reader.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: asked, VlobID: vlob})
+		versions := ok(s.world, reader, protocol.VlobListVersions, &protocol.VlobListVersionsRequest{VlobID: vlob}).Versions
+		last := ok(s.world, reader, protocol.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: asked, VlobID: vlob})
 		if len(versions) != int(s.lastVersion(vlob)) || last.Version != s.lastVersion(vlob) ||
 			versions[last.Version].Author != last.Author || versions[last.Version].Timestamp != last.Timestamp {
 			s.t.Errorf("vlob %s: last %+v of %v", vlob, last, versions)
 		}
 		first := versions[1].Timestamp
-		if got := ok(s.world, reader.VlobRead, &protocol.VlobReadRequest{
+		if got := ok(s.world, reader, protocol.VlobRead, &protocol.VlobReadRequest{
 			EncryptionRevision: asked, VlobID: vlob, Timestamp: &first,
 		}); got.Version != 1 {
 			s.t.Errorf("vlob %s at %s: version %d", vlob, first, got.Version)
@@ -122,20 +122,20 @@ func (s *story) writeBlocks() {
 	s.t.Helper()
 	for i := range blockCount {
 		s.blocks = append(s.blocks, parsec.BlockID(parsec.NewUUID()))
-		ok(s.world, s.alice.BlockCreate, &protocol.BlockCreateRequest{
+		ok(s.world, s.alice, protocol.BlockCreate, &protocol.BlockCreateRequest{
 			BlockID: s.blocks[i], RealmID: s.realm, Block: s.block(i),
 		})
 	}
-	refused(s.world, protocol.StatusAlreadyExists, s.bob.BlockCreate, &protocol.BlockCreateRequest{
+	refused(s.world, protocol.StatusAlreadyExists, s.bob, protocol.BlockCreate, &protocol.BlockCreateRequest{
 		BlockID: s.blocks[0], RealmID: s.realm, Block: []byte("another"),
 	})
 	s.expect(nil)
 	for i, id := range s.blocks {
-		if got := ok(s.world, s.bob.BlockRead, &protocol.BlockReadRequest{BlockID: id}); !bytes.Equal(got.Block, s.block(i)) {
+		if got := ok(s.world, s.bob, protocol.BlockRead, &protocol.BlockReadRequest{BlockID: id}); !bytes.Equal(got.Block, s.block(i)) {
 			s.t.Errorf("block %d is not what was written", i)
 		}
 	}
-	stats := ok(s.world, s.bob.RealmStats, &protocol.RealmStatsRequest{RealmID: s.realm})
+	stats := ok(s.world, s.bob, protocol.RealmStats, &protocol.RealmStatsRequest{RealmID: s.realm})
 	if stats.BlocksSize != blockCount*blockSize || stats.VlobsSize != uint64(len(s.log))*vlobSize {
 		s.t.Errorf("realm of %+v bytes", stats)
 	}
@@ -148,7 +148,7 @@ func (s *story) pollChanges() {
 		for _, written := range s.log[since:] {
 			want[written.vlob] = written.version
 		}
-		got := ok(s.world, s.bob.VlobPollChanges, &protocol.VlobPollChangesRequest{
+		got := ok(s.world, s.bob, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{
 			RealmID: s.realm, LastCheckpoint: uint64(since),
 		})
 		if got.CurrentCheckpoint != uint64(len(s.log)) || !maps.Equal(got.Changes, want) {
@@ -156,5 +156,5 @@ func (s *story) pollChanges() {
 				since, got.CurrentCheckpoint, len(s.log), len(got.Changes), len(want))
 		}
 	}
-	refused(s.world, protocol.StatusNotFound, s.bob.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: newRealmID()})
+	refused(s.world, protocol.StatusNotFound, s.bob, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: newRealmID()})
 }

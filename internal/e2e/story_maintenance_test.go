@@ -20,11 +20,11 @@ func (s *story) reencrypt() {
 			s.alice.user(): []byte("new key for alice"), s.bob.user(): []byte("new key for bob"),
 		},
 	}
-	refused(s.world, s.mismatch(), s.alice.RealmStartReencryption, start)
+	refused(s.world, s.mismatch(), s.alice, protocol.RealmStartReencryption, start)
 	start.PerParticipantMessage[s.carol.user()] = []byte("new key for carol")
-	refused(s.world, protocol.StatusNotAllowed, s.bob.RealmStartReencryption, start)
+	refused(s.world, protocol.StatusNotAllowed, s.bob, protocol.RealmStartReencryption, start)
 	s.expect(nil)
-	ok(s.world, s.alice.RealmStartReencryption, start)
+	ok(s.world, s.alice, protocol.RealmStartReencryption, start)
 	started := &protocol.RealmMaintenanceStartedEvent{RealmID: s.realm, EncryptionRevision: next}
 	s.expect(hears{
 		s.laptop: {&protocol.MessageReceivedEvent{Index: 1}},
@@ -37,11 +37,11 @@ func (s *story) reencrypt() {
 	})
 	s.duringMaintenance(start)
 	s.saveBatches(next)
-	ok(s.world, s.alice.RealmFinishReencryption, &protocol.RealmFinishReencryptionRequest{RealmID: s.realm, EncryptionRevision: next})
+	ok(s.world, s.alice, protocol.RealmFinishReencryption, &protocol.RealmFinishReencryptionRequest{RealmID: s.realm, EncryptionRevision: next})
 	finished := []protocol.Event{&protocol.RealmMaintenanceFinishedEvent{RealmID: s.realm, EncryptionRevision: next}}
 	s.expect(hears{s.phone: finished, s.desk: finished, s.home: finished})
 
-	refused(s.world, protocol.StatusBadEncryptionRevision, s.bob.VlobRead, &protocol.VlobReadRequest{
+	refused(s.world, protocol.StatusBadEncryptionRevision, s.bob, protocol.VlobRead, &protocol.VlobReadRequest{
 		EncryptionRevision: s.revision, VlobID: s.vlobs[0],
 	})
 	s.revision = next
@@ -60,7 +60,7 @@ func (s *story) mismatch() protocol.Status {
 // duringMaintenance reads under the old revision, and writes nothing.
 func (s *story) duringMaintenance(start *protocol.RealmStartReencryptionRequest) {
 	s.t.Helper()
-	status := ok(s.world, s.bob.RealmStatus, &protocol.RealmStatusRequest{RealmID: s.realm})
+	status := ok(s.world, s.bob, protocol.RealmStatus, &protocol.RealmStatusRequest{RealmID: s.realm})
 	if !status.InMaintenance || status.MaintenanceType != parsec.MaintenanceReencryption ||
 		*status.MaintenanceStartedOn != start.Timestamp || status.MaintenanceStartedBy != s.alice.device.ID ||
 		status.EncryptionRevision != start.EncryptionRevision {
@@ -68,25 +68,25 @@ func (s *story) duringMaintenance(start *protocol.RealmStartReencryptionRequest)
 	}
 	s.readVlobs(s.bob, s.revision, s.revision)
 	s.pollChanges()
-	ok(s.world, s.carol.BlockRead, &protocol.BlockReadRequest{BlockID: s.blocks[0]})
+	ok(s.world, s.carol, protocol.BlockRead, &protocol.BlockReadRequest{BlockID: s.blocks[0]})
 
 	const want = protocol.StatusInMaintenance
-	refused(s.world, want, s.bob.VlobRead, &protocol.VlobReadRequest{
+	refused(s.world, want, s.bob, protocol.VlobRead, &protocol.VlobReadRequest{
 		EncryptionRevision: start.EncryptionRevision, VlobID: s.vlobs[0],
 	})
-	refused(s.world, want, s.alice.VlobCreate, &protocol.VlobCreateRequest{
+	refused(s.world, want, s.alice, protocol.VlobCreate, &protocol.VlobCreateRequest{
 		RealmID: s.realm, EncryptionRevision: s.revision, VlobID: newVlobID(), Timestamp: s.tick(),
 	})
-	refused(s.world, want, s.alice.VlobUpdate, &protocol.VlobUpdateRequest{
+	refused(s.world, want, s.alice, protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 		EncryptionRevision: start.EncryptionRevision, VlobID: s.vlobs[0], Timestamp: s.tick(), Version: s.lastVersion(s.vlobs[0]) + 1,
 	})
-	refused(s.world, want, s.alice.BlockCreate, &protocol.BlockCreateRequest{
+	refused(s.world, want, s.alice, protocol.BlockCreate, &protocol.BlockCreateRequest{
 		RealmID: s.realm, BlockID: parsec.BlockID(parsec.NewUUID()),
 	})
-	refused(s.world, want, s.alice.RealmUpdateRoles,
+	refused(s.world, want, s.alice, protocol.RealmUpdateRoles,
 		must(s.alice.device.UpdateRole(s.realm, s.bob.user(), parsec.RoleReader, s.tick())))
-	refused(s.world, want, s.alice.RealmStartReencryption, start)
-	refused(s.world, protocol.StatusNotAllowed, s.bob.VlobGetReencryptionBatch, &protocol.VlobGetReencryptionBatchRequest{
+	refused(s.world, want, s.alice, protocol.RealmStartReencryption, start)
+	refused(s.world, protocol.StatusNotAllowed, s.bob, protocol.VlobGetReencryptionBatch, &protocol.VlobGetReencryptionBatchRequest{
 		RealmID: s.realm, EncryptionRevision: start.EncryptionRevision, Size: batchSize,
 	})
 	s.expect(nil)
@@ -97,9 +97,9 @@ func (s *story) saveBatches(next uint64) {
 	s.t.Helper()
 	left := slices.Clone(s.log)
 	for len(left) > 0 {
-		refused(s.world, protocol.StatusMaintenanceError, s.alice.RealmFinishReencryption,
+		refused(s.world, protocol.StatusMaintenanceError, s.alice, protocol.RealmFinishReencryption,
 			&protocol.RealmFinishReencryptionRequest{RealmID: s.realm, EncryptionRevision: next})
-		batch := ok(s.world, s.alice.VlobGetReencryptionBatch, &protocol.VlobGetReencryptionBatchRequest{
+		batch := ok(s.world, s.alice, protocol.VlobGetReencryptionBatch, &protocol.VlobGetReencryptionBatchRequest{
 			RealmID: s.realm, EncryptionRevision: next, Size: batchSize,
 		}).Batch
 		if len(batch) != min(batchSize, len(left)) {
@@ -116,13 +116,13 @@ func (s *story) saveBatches(next uint64) {
 		}
 		request := &protocol.VlobSaveReencryptionBatchRequest{RealmID: s.realm, EncryptionRevision: next, Batch: batch}
 		for range 2 { // the second time changes nothing
-			saved := ok(s.world, s.alice.VlobSaveReencryptionBatch, request)
+			saved := ok(s.world, s.alice, protocol.VlobSaveReencryptionBatch, request)
 			if saved.Total != uint64(len(s.log)) || saved.Done != uint64(len(s.log)-len(left)) {
 				s.t.Errorf("saved %+v, %d are left of %d", saved, len(left), len(s.log))
 			}
 		}
 	}
-	if more := ok(s.world, s.alice.VlobGetReencryptionBatch, &protocol.VlobGetReencryptionBatchRequest{
+	if more := ok(s.world, s.alice, protocol.VlobGetReencryptionBatch, &protocol.VlobGetReencryptionBatchRequest{
 		RealmID: s.realm, EncryptionRevision: next, Size: batchSize,
 	}); len(more.Batch) != 0 {
 		s.t.Errorf("%d more to reencrypt", len(more.Batch))

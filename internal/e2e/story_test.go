@@ -90,13 +90,13 @@ func (s *story) begin() {
 func (s *story) status() *protocol.AdministrationStatusReply {
 	s.t.Helper()
 	id := must(parsec.ParseOrganizationID("CoolOrg"))
-	return ok(s.world, s.administration().AdministrationStatus, &protocol.AdministrationStatusRequest{OrganizationID: id})
+	return ok(s.world, s.administration(), protocol.AdministrationStatus, &protocol.AdministrationStatusRequest{OrganizationID: id})
 }
 
 // verified is what reader learns of a user, verified.
 func (s *story) verified(reader, user *peer) *testclient.VerifiedUser {
 	s.t.Helper()
-	reply := ok(s.world, reader.UserGet, &protocol.UserGetRequest{UserID: user.user()})
+	reply := ok(s.world, reader, protocol.UserGet, &protocol.UserGetRequest{UserID: user.user()})
 	verified, err := testclient.VerifyTrustchain(reader.device.RootVerifyKey, user.user(), reply)
 	if err != nil {
 		s.t.Fatalf("%s verifies %s: %v", reader.device.ID, user.user(), err)
@@ -119,15 +119,15 @@ func (s *story) verifyUsers() {
 			}
 		}
 	}
-	refused(s.world, protocol.StatusNotFound, s.alice.UserGet, &protocol.UserGetRequest{UserID: deviceID("dan@none").User()})
+	refused(s.world, protocol.StatusNotFound, s.alice, protocol.UserGet, &protocol.UserGetRequest{UserID: deviceID("dan@none").User()})
 }
 
 func (s *story) createRealm() {
 	s.t.Helper()
-	ok(s.world, s.alice.RealmCreate, must(s.alice.device.NewRealm(s.realm, s.tick())))
+	ok(s.world, s.alice, protocol.RealmCreate, must(s.alice.device.NewRealm(s.realm, s.tick())))
 	owner := s.roleEvent(parsec.RoleOwner)
 	s.expect(hears{s.laptop: owner, s.phone: owner})
-	refused(s.world, protocol.StatusAlreadyExists, s.alice.RealmCreate, must(s.alice.device.NewRealm(s.realm, s.tick())))
+	refused(s.world, protocol.StatusAlreadyExists, s.alice, protocol.RealmCreate, must(s.alice.device.NewRealm(s.realm, s.tick())))
 	s.expect(nil)
 }
 
@@ -141,7 +141,7 @@ func (s *story) give(author, target *peer, role parsec.RealmRole, message []byte
 	date := s.tick()
 	request := must(author.device.UpdateRole(s.realm, target.user(), role, date))
 	request.RecipientMessage = message
-	ok(s.world, author.RealmUpdateRoles, request)
+	ok(s.world, author, protocol.RealmUpdateRoles, request)
 	return date
 }
 
@@ -149,7 +149,7 @@ func (s *story) give(author, target *peer, role parsec.RealmRole, message []byte
 func (s *story) wantMessages(reader *peer, want ...protocol.Message) {
 	s.t.Helper()
 	for offset := range want {
-		got := ok(s.world, reader.MessageGet, &protocol.MessageGetRequest{Offset: uint64(offset)}).Messages
+		got := ok(s.world, reader, protocol.MessageGet, &protocol.MessageGetRequest{Offset: uint64(offset)}).Messages
 		if !slices.EqualFunc(got, want[offset:], func(x, y protocol.Message) bool {
 			return x.Count == y.Count && x.Sender == y.Sender && x.Timestamp == y.Timestamp && bytes.Equal(x.Body, y.Body)
 		}) {
@@ -160,14 +160,14 @@ func (s *story) wantMessages(reader *peer, want ...protocol.Message) {
 
 func (s *story) shareWithBob() {
 	s.t.Helper()
-	refused(s.world, protocol.StatusNotAllowed, s.bob.RealmStatus, &protocol.RealmStatusRequest{RealmID: s.realm})
+	refused(s.world, protocol.StatusNotAllowed, s.bob, protocol.RealmStatus, &protocol.RealmStatusRequest{RealmID: s.realm})
 	date := s.give(s.alice, s.bob, parsec.RoleContributor, []byte("the key of revision 1"))
 	s.expect(hears{s.desk: append(s.roleEvent(parsec.RoleContributor), &protocol.MessageReceivedEvent{Index: 1})})
 	s.wantMessages(s.bob, protocol.Message{
 		Count: 1, Sender: s.alice.device.ID, Timestamp: date, Body: []byte("the key of revision 1"),
 	})
 	s.wantMessages(s.alice)
-	refused(s.world, protocol.StatusAlreadyGranted, s.alice.RealmUpdateRoles,
+	refused(s.world, protocol.StatusAlreadyGranted, s.alice, protocol.RealmUpdateRoles,
 		must(s.alice.device.UpdateRole(s.realm, s.bob.user(), parsec.RoleContributor, s.tick())))
 	s.expect(nil)
 }
@@ -175,17 +175,17 @@ func (s *story) shareWithBob() {
 // changeRoles makes bob MANAGER, who gives carol a role.
 func (s *story) changeRoles() {
 	s.t.Helper()
-	refused(s.world, protocol.StatusNotAllowed, s.bob.RealmUpdateRoles,
+	refused(s.world, protocol.StatusNotAllowed, s.bob, protocol.RealmUpdateRoles,
 		must(s.bob.device.UpdateRole(s.realm, s.carol.user(), parsec.RoleReader, s.tick())))
 	s.give(s.alice, s.bob, parsec.RoleManager, nil)
 	s.expect(hears{s.desk: s.roleEvent(parsec.RoleManager)})
 	s.give(s.bob, s.carol, parsec.RoleReader, []byte("for carol"))
 	s.expect(hears{s.home: append(s.roleEvent(parsec.RoleReader), &protocol.MessageReceivedEvent{Index: 1})})
 
-	refused(s.world, protocol.StatusNotAllowed, s.carol.VlobCreate, &protocol.VlobCreateRequest{
+	refused(s.world, protocol.StatusNotAllowed, s.carol, protocol.VlobCreate, &protocol.VlobCreateRequest{
 		RealmID: s.realm, EncryptionRevision: s.revision, VlobID: newVlobID(), Timestamp: s.tick(), Blob: []byte("x"),
 	})
-	refused(s.world, protocol.StatusNotAllowed, s.carol.BlockCreate, &protocol.BlockCreateRequest{
+	refused(s.world, protocol.StatusNotAllowed, s.carol, protocol.BlockCreate, &protocol.BlockCreateRequest{
 		RealmID: s.realm, BlockID: parsec.BlockID(parsec.NewUUID()), Block: []byte("x"),
 	})
 	s.expect(nil)
@@ -200,17 +200,17 @@ func (s *story) removeCarol() {
 	s.expect(hears{s.home: append(s.roleEvent(parsec.RoleNone), &protocol.MessageReceivedEvent{Index: 3})})
 	heard := []protocol.Event{s.write(s.alice, s.vlobs[1])}
 	s.expect(hears{s.phone: heard, s.desk: heard})
-	refused(s.world, protocol.StatusNotAllowed, s.carol.VlobRead, &protocol.VlobReadRequest{
+	refused(s.world, protocol.StatusNotAllowed, s.carol, protocol.VlobRead, &protocol.VlobReadRequest{
 		EncryptionRevision: s.revision, VlobID: s.vlobs[0],
 	})
-	refused(s.world, protocol.StatusNotAllowed, s.carol.BlockRead, &protocol.BlockReadRequest{BlockID: s.blocks[0]})
-	refused(s.world, protocol.StatusNotAllowed, s.carol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: s.realm})
+	refused(s.world, protocol.StatusNotAllowed, s.carol, protocol.BlockRead, &protocol.BlockReadRequest{BlockID: s.blocks[0]})
+	refused(s.world, protocol.StatusNotAllowed, s.carol, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: s.realm})
 }
 
 func (s *story) verifyRoles() {
 	s.t.Helper()
 	users := []*testclient.VerifiedUser{s.verified(s.bob, s.alice), s.verified(s.bob, s.bob), s.verified(s.bob, s.carol)}
-	reply := ok(s.world, s.bob.RealmGetRoleCertificates, &protocol.RealmGetRoleCertificatesRequest{RealmID: s.realm})
+	reply := ok(s.world, s.bob, protocol.RealmGetRoleCertificates, &protocol.RealmGetRoleCertificatesRequest{RealmID: s.realm})
 	got, err := testclient.VerifyRealmRoles(s.realm, users, reply.Certificates)
 	want := map[parsec.UserID]parsec.RealmRole{
 		s.alice.user(): parsec.RoleOwner, s.bob.user(): parsec.RoleManager, s.carol.user(): parsec.RoleNone,
@@ -229,7 +229,7 @@ func (s *story) revokeBob() {
 		s.desk.wantEnd()
 	}()
 	date := s.tick()
-	ok(s.world, s.alice.UserRevoke, must(s.alice.device.RevokeUser(s.bob.user(), date)))
+	ok(s.world, s.alice, protocol.UserRevoke, must(s.alice.device.RevokeUser(s.bob.user(), date)))
 	<-listening
 	s.bob.wantEnd()
 	s.leave(s.desk)
@@ -241,7 +241,7 @@ func (s *story) revokeBob() {
 	}
 	// carol stays trusted: bob created her before.
 	s.verified(s.alice, s.carol)
-	refused(s.world, protocol.StatusAlreadyRevoked, s.alice.UserRevoke, must(s.alice.device.RevokeUser(s.bob.user(), s.tick())))
+	refused(s.world, protocol.StatusAlreadyRevoked, s.alice, protocol.UserRevoke, must(s.alice.device.RevokeUser(s.bob.user(), s.tick())))
 }
 
 // wantDenied wants the device to be refused: result over WebSocket, and status
@@ -256,7 +256,7 @@ func (s *story) wantDenied(device *parsec2.Device, result string, status int) {
 		return
 	}
 	rpc := s.client.AuthenticatedRPC(device, s.version)
-	_, err := rpc.Ping(s.ctx, &protocol.PingRequest{})
+	_, err := parsec2.Call(s.ctx, rpc, protocol.Ping, &protocol.PingRequest{})
 	if failure, found := errors.AsType[*client.HTTPError](err); !found || failure.Status != status {
 		s.t.Errorf("%s calls: %v, want HTTP %d", device.ID, err, status)
 	}
@@ -270,7 +270,7 @@ func (s *story) wantDenied(device *parsec2.Device, result string, status int) {
 func (s *story) expire() {
 	s.t.Helper()
 	date := s.clock.Now().Add(-time.Second)
-	ok(s.world, s.administration().AdministrationUpdate, &protocol.AdministrationUpdateRequest{
+	ok(s.world, s.administration(), protocol.AdministrationUpdate, &protocol.AdministrationUpdateRequest{
 		OrganizationID: s.alice.device.Organization, ExpirationDate: &date,
 	})
 	for _, left := range []*listener{s.laptop, s.phone, s.home} {
@@ -283,8 +283,8 @@ func (s *story) expire() {
 	if status := s.status(); status.ExpirationDate == nil || *status.ExpirationDate != date {
 		s.t.Errorf("status %+v", status)
 	}
-	ok(s.world, s.administration().AdministrationUpdate, &protocol.AdministrationUpdateRequest{
+	ok(s.world, s.administration(), protocol.AdministrationUpdate, &protocol.AdministrationUpdateRequest{
 		OrganizationID: s.alice.device.Organization,
 	})
-	ok(s.world, s.connect(s.world, s.alice.device).Ping, &protocol.PingRequest{Ping: "back"})
+	ok(s.world, s.connect(s.world, s.alice.device), protocol.Ping, &protocol.PingRequest{Ping: "back"})
 }

@@ -16,6 +16,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/rpc"
 )
 
 // patience bounds a whole test: whatever it waits for comes in milliseconds.
@@ -79,7 +80,7 @@ func (w *world) administration() *parsec2.Conn {
 func (w *world) create(organization string) parsec.BootstrapAddress {
 	w.t.Helper()
 	id := must(parsec.ParseOrganizationID(organization))
-	created := ok(w, w.administration().AdministrationCreate, &protocol.AdministrationCreateRequest{OrganizationID: id})
+	created := ok(w, w.administration(), protocol.AdministrationCreate, &protocol.AdministrationCreateRequest{OrganizationID: id})
 	return w.Address.BootstrapAddress(id, created.BootstrapToken)
 }
 
@@ -92,9 +93,9 @@ func must[T any](value T, err error) T {
 }
 
 // ok sends a command that must be accepted.
-func ok[Request, Reply any](w *world, command func(context.Context, *Request) (*Reply, error), request *Request) *Reply {
+func ok[Request, Reply any](w *world, by parsec2.Transport, command *rpc.Command[Request, Reply], request *Request) *Reply {
 	w.t.Helper()
-	reply, err := command(w.ctx, request)
+	reply, err := parsec2.Call(w.ctx, by, command, request)
 	if err != nil {
 		w.t.Fatalf("%T: %v", request, err)
 	}
@@ -102,15 +103,15 @@ func ok[Request, Reply any](w *world, command func(context.Context, *Request) (*
 }
 
 // refused sends a command that must be refused with that status.
-func refused[Request, Reply any](w *world, want protocol.Status, command func(context.Context, *Request) (*Reply, error), request *Request) {
+func refused[Request, Reply any](w *world, want protocol.Status, by parsec2.Transport, command *rpc.Command[Request, Reply], request *Request) {
 	w.t.Helper()
-	reasonOf(w, want, command, request)
+	reasonOf(w, want, by, command, request)
 }
 
 // reasonOf is refused, and gives the reason.
-func reasonOf[Request, Reply any](w *world, want protocol.Status, command func(context.Context, *Request) (*Reply, error), request *Request) string {
+func reasonOf[Request, Reply any](w *world, want protocol.Status, by parsec2.Transport, command *rpc.Command[Request, Reply], request *Request) string {
 	w.t.Helper()
-	_, err := command(w.ctx, request)
+	_, err := parsec2.Call(w.ctx, by, command, request)
 	refusal, found := errors.AsType[*protocol.Refusal](err)
 	if !found || refusal.Status != want {
 		w.t.Fatalf("%T: %v, want %s", request, err, want)

@@ -145,7 +145,7 @@ func (u *user) write(ctx context.Context, notes string, count int) (err error) {
 	err = u.do(ctx, protocol.StatusAlreadyExists, func(ctx context.Context, conn *parsec2.Conn) error {
 		request, err := u.device.NewRealm(realm, now())
 		if err == nil {
-			_, err = conn.RealmCreate(ctx, request)
+			_, err = parsec2.Call(ctx, conn, protocol.RealmCreate, request)
 		}
 		return err
 	})
@@ -169,14 +169,14 @@ func (u *user) writeFile(ctx context.Context, realm parsec.RealmID) (note, error
 	written := note{parsec.NewUUID(), parsec.NewUUID(), digest(block), digest(manifest)}
 	vlob := parsec.VlobID(written.Vlob)
 	err := u.do(ctx, protocol.StatusAlreadyExists, func(ctx context.Context, conn *parsec2.Conn) error {
-		_, err := conn.VlobCreate(ctx, &protocol.VlobCreateRequest{
+		_, err := parsec2.Call(ctx, conn, protocol.VlobCreate, &protocol.VlobCreateRequest{
 			RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Blob: draft,
 		})
 		return err
 	})
 	if err == nil {
 		err = u.do(ctx, protocol.StatusAlreadyExists, func(ctx context.Context, conn *parsec2.Conn) error {
-			_, err := conn.BlockCreate(ctx, &protocol.BlockCreateRequest{
+			_, err := parsec2.Call(ctx, conn, protocol.BlockCreate, &protocol.BlockCreateRequest{
 				BlockID: parsec.BlockID(written.Block), RealmID: realm, Block: block,
 			})
 			return err
@@ -184,7 +184,7 @@ func (u *user) writeFile(ctx context.Context, realm parsec.RealmID) (note, error
 	}
 	if err == nil {
 		err = u.do(ctx, protocol.StatusBadVersion, func(ctx context.Context, conn *parsec2.Conn) error {
-			_, err := conn.VlobUpdate(ctx, &protocol.VlobUpdateRequest{
+			_, err := parsec2.Call(ctx, conn, protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 				EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Version: 2, Blob: manifest,
 			})
 			return err
@@ -206,11 +206,11 @@ func (u *user) read(ctx context.Context, notes string) error {
 			return err
 		}
 		err := u.do(ctx, "", func(ctx context.Context, conn *parsec2.Conn) error {
-			block, err := conn.BlockRead(ctx, &protocol.BlockReadRequest{BlockID: parsec.BlockID(written.Block)})
+			block, err := parsec2.Call(ctx, conn, protocol.BlockRead, &protocol.BlockReadRequest{BlockID: parsec.BlockID(written.Block)})
 			if err != nil {
 				return err
 			}
-			vlob, err := conn.VlobRead(ctx, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: parsec.VlobID(written.Vlob)})
+			vlob, err := parsec2.Call(ctx, conn, protocol.VlobRead, &protocol.VlobReadRequest{EncryptionRevision: 1, VlobID: parsec.VlobID(written.Vlob)})
 			if err != nil {
 				return err
 			}

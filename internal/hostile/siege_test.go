@@ -83,7 +83,7 @@ func besiege(t *testing.T, arguments []string, attack func(s *siege, count int))
 	newcomer, err := s.client.DialAuthenticated(s.ctx, s.founder)
 	s.ok(err)
 	defer newcomer.CloseNow()
-	_, err = newcomer.Ping(s.ctx, &protocol.PingRequest{Ping: "new"})
+	_, err = parsec2.Call(s.ctx, newcomer, protocol.Ping, &protocol.PingRequest{Ping: "new"})
 	s.ok(err)
 
 	slices.Sort(latencies)
@@ -142,7 +142,7 @@ func (s *siege) ping() (ended func() []time.Duration) {
 		defer pause.Stop()
 		for last := settled; last > 0; {
 			begin := time.Now()
-			if _, err := conn.Ping(s.ctx, &protocol.PingRequest{Ping: "still there"}); err != nil {
+			if _, err := parsec2.Call(s.ctx, conn, protocol.Ping, &protocol.PingRequest{Ping: "still there"}); err != nil {
 				done <- err
 				return
 			}

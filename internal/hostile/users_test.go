@@ -18,7 +18,7 @@ func (s *siege) newUser(profile parsec.UserProfile) *parsec2.Device {
 	s.Helper()
 	user, request, err := s.founder.NewUser(person("bob"), profile, now())
 	s.ok(err)
-	_, err = s.client.AuthenticatedRPC(s.founder, latest).UserCreate(s.ctx, request)
+	_, err = parsec2.Call(s.ctx, s.client.AuthenticatedRPC(s.founder, latest), protocol.UserCreate, request)
 	s.ok(err)
 	return user
 }
@@ -73,7 +73,7 @@ func (s *siege) writeMessages(user *parsec2.Device, total int) {
 	realm := parsec.RealmID(parsec.NewUUID())
 	request, err := s.founder.NewRealm(realm, now())
 	s.ok(err)
-	_, err = founder.RealmCreate(s.ctx, request)
+	_, err = parsec2.Call(s.ctx, founder, protocol.RealmCreate, request)
 	s.ok(err)
 	sizes := []int{900 << 10, 128 << 10, 64 << 10, 32 << 10, 16 << 10, 8 << 10, 4 << 10}
 	roles := []parsec.RealmRole{parsec.RoleReader, parsec.RoleContributor}
@@ -81,7 +81,7 @@ func (s *siege) writeMessages(user *parsec2.Device, total int) {
 		grant, err := s.founder.UpdateRole(realm, user.ID.User(), roles[0], now())
 		s.ok(err)
 		grant.RecipientMessage = make([]byte, sizes[0])
-		_, err = founder.RealmUpdateRoles(s.ctx, grant)
+		_, err = parsec2.Call(s.ctx, founder, protocol.RealmUpdateRoles, grant)
 		if errors.Is(err, protocol.Refuse(protocol.StatusBadMessage, "")) && len(sizes) > 1 {
 			sizes = sizes[1:]
 			continue
@@ -99,13 +99,13 @@ func TestReadersOfBlocks(t *testing.T) {
 		realm, block := parsec.RealmID(parsec.NewUUID()), parsec.BlockID(parsec.NewUUID())
 		request, err := s.founder.NewRealm(realm, now())
 		s.ok(err)
-		_, err = founder.RealmCreate(s.ctx, request)
+		_, err = parsec2.Call(s.ctx, founder, protocol.RealmCreate, request)
 		s.ok(err)
-		_, err = founder.BlockCreate(s.ctx, &protocol.BlockCreateRequest{BlockID: block, RealmID: realm, Block: make([]byte, 1<<20)})
+		_, err = parsec2.Call(s.ctx, founder, protocol.BlockCreate, &protocol.BlockCreateRequest{BlockID: block, RealmID: realm, Block: make([]byte, 1<<20)})
 		s.ok(err)
 		other, added, err := s.founder.NewDevice(must(parsec.ParseDeviceName("other")), must(parsec.ParseDeviceLabel("other")), now())
 		s.ok(err)
-		_, err = founder.DeviceCreate(s.ctx, added)
+		_, err = parsec2.Call(s.ctx, founder, protocol.DeviceCreate, added)
 		s.ok(err)
 		s.everybody(count, other, func(h *hostile) {
 			_ = h.send(message(wire.Field{Key: "cmd", Value: "block_read"}, wire.Field{Key: "block_id", Value: block}), false)
@@ -138,7 +138,7 @@ func TestPings(t *testing.T) {
 		listener, err := s.client.DialAuthenticated(s.ctx, s.founder)
 		s.ok(err)
 		defer listener.CloseNow()
-		_, err = listener.EventsSubscribe(s.ctx, &protocol.EventsSubscribeRequest{})
+		_, err = parsec2.Call(s.ctx, listener, protocol.EventsSubscribe, &protocol.EventsSubscribeRequest{})
 		s.ok(err)
 		s.everybody(count, user, func(h *hostile) {
 			for range pings {
@@ -150,7 +150,7 @@ func TestPings(t *testing.T) {
 				}
 			}
 		})
-		if _, err := listener.Ping(s.ctx, &protocol.PingRequest{Ping: "x"}); err != nil {
+		if _, err := parsec2.Call(s.ctx, listener, protocol.Ping, &protocol.PingRequest{Ping: "x"}); err != nil {
 			s.Errorf("who listens lost its connection: %v", err)
 		}
 	})

@@ -18,6 +18,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -99,7 +100,7 @@ func newBlockSide(b *testing.B, name string, store blockstore.Store, newExchange
 func blockReadsIn(b *testing.B, o *organization, realm parsec.RealmID, size int) *exchange {
 	b.Helper()
 	block := parsec.BlockID(parsec.NewUUID())
-	must(o.conn.BlockCreate(b.Context(), &protocol.BlockCreateRequest{BlockID: block, RealmID: realm, Block: make([]byte, size)}))(b)
+	must(parsec2.Call(b.Context(), o.conn, protocol.BlockCreate, &protocol.BlockCreateRequest{BlockID: block, RealmID: realm, Block: make([]byte, size)}))(b)
 	return newExchange(o.dial(b), encode(b, protocol.BlockRead.Form, &protocol.BlockReadRequest{BlockID: block}))
 }
 

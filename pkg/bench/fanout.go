@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -111,7 +112,7 @@ func (w *worker) subscribe(ctx context.Context) error {
 	if err := w.connect(ctx); err != nil {
 		return err
 	}
-	_, err := w.conn.EventsSubscribe(ctx, &protocol.EventsSubscribeRequest{})
+	_, err := parsec2.Call(ctx, w.conn, protocol.EventsSubscribe, &protocol.EventsSubscribeRequest{})
 	return err
 }
 
@@ -120,7 +121,7 @@ func (w *worker) listen(ctx context.Context, r *round) {
 	updates := uint64(0)
 	defer func() { r.tell(ctx, news{updates, true}) }()
 	for {
-		event, err := w.conn.EventsListen(ctx, &protocol.EventsListenRequest{Wait: true})
+		event, err := parsec2.EventsListen(ctx, w.conn, &protocol.EventsListenRequest{Wait: true})
 		if ctx.Err() != nil {
 			return
 		}

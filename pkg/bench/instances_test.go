@@ -117,7 +117,7 @@ func BenchmarkEventsAcrossInstances(b *testing.B) {
 	for b.Loop() {
 		version++
 		start := time.Now()
-		must(writer.VlobUpdate(b.Context(), &protocol.VlobUpdateRequest{
+		must(parsec2.Call(b.Context(), writer, protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 			EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Version: version, Blob: make([]byte, 1<<10),
 		}))(b)
 		listener.await(b, vlob, version)
@@ -144,7 +144,7 @@ func (o *organization) listenAt(b *testing.B, instance *testkit.Instance) listen
 	b.Helper()
 	device, request, err := o.device.NewDevice(parsec.DeviceName{}, parsec.DeviceLabel{}, now())
 	if err == nil {
-		_, err = o.conn.DeviceCreate(b.Context(), request)
+		_, err = parsec2.Call(b.Context(), o.conn, protocol.DeviceCreate, request)
 	}
 	if err != nil {
 		b.Fatal(err)
@@ -153,7 +153,7 @@ func (o *organization) listenAt(b *testing.B, instance *testkit.Instance) listen
 	b.Cleanup(c.Close)
 	conn := must(c.DialAuthenticated(b.Context(), device))(b)
 	b.Cleanup(conn.CloseNow)
-	must(conn.EventsSubscribe(b.Context(), &protocol.EventsSubscribeRequest{}))(b)
+	must(parsec2.Call(b.Context(), conn, protocol.EventsSubscribe, &protocol.EventsSubscribeRequest{}))(b)
 	return listener{conn}
 }
 
@@ -161,7 +161,7 @@ func (o *organization) listenAt(b *testing.B, instance *testkit.Instance) listen
 func (l listener) await(b *testing.B, vlob parsec.VlobID, version uint32) {
 	b.Helper()
 	for {
-		told := must(l.conn.EventsListen(b.Context(), &protocol.EventsListenRequest{Wait: true}))(b)
+		told := must(parsec2.EventsListen(b.Context(), l.conn, &protocol.EventsListenRequest{Wait: true}))(b)
 		if update, ok := told.(*protocol.RealmVlobsUpdatedEvent); ok && update.SourceID == vlob && update.SourceVersion == version {
 			return
 		}

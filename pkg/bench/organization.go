@@ -116,9 +116,9 @@ func createDevice(ctx context.Context, conn *parsec2.Conn, author *parsec2.Devic
 		return nil, err
 	}
 	if conn.Version().Major == 1 {
-		_, err = conn.DeviceCreateV1(ctx, parsec2.DeviceCreateV1(request, nil))
+		_, err = parsec2.Call(ctx, conn, protocol.DeviceCreateV1, parsec2.DeviceCreateV1(request, nil))
 	} else {
-		_, err = conn.DeviceCreate(ctx, request)
+		_, err = parsec2.Call(ctx, conn, protocol.DeviceCreate, request)
 	}
 	return device, err
 }
@@ -127,7 +127,7 @@ func createRealm(ctx context.Context, conn *parsec2.Conn, owner *parsec2.Device)
 	realm := parsec.RealmID(parsec.NewUUID())
 	request, err := owner.NewRealm(realm, now())
 	if err == nil {
-		_, err = conn.RealmCreate(ctx, request)
+		_, err = parsec2.Call(ctx, conn, protocol.RealmCreate, request)
 	}
 	if err != nil {
 		return realm, fmt.Errorf("create a realm: %w", err)
@@ -149,7 +149,7 @@ func (b *bench) createOrganization(ctx context.Context, id parsec.OrganizationID
 		return "", err
 	}
 	defer conn.CloseNow()
-	reply, err := conn.AdministrationCreate(ctx, &protocol.AdministrationCreateRequest{OrganizationID: id})
+	reply, err := parsec2.Call(ctx, conn, protocol.AdministrationCreate, &protocol.AdministrationCreateRequest{OrganizationID: id})
 	if err != nil {
 		return "", err
 	}

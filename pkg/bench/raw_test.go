@@ -185,7 +185,7 @@ func (o *organization) newRealm(b *testing.B) parsec.RealmID {
 func (o *organization) createRealm(b *testing.B, realm parsec.RealmID) {
 	b.Helper()
 	request := must(o.device.NewRealm(realm, now()))(b)
-	must(o.conn.RealmCreate(b.Context(), request))(b)
+	must(parsec2.Call(b.Context(), o.conn, protocol.RealmCreate, request))(b)
 }
 
 func (o *organization) newVlob(b *testing.B, realm parsec.RealmID, size int) parsec.VlobID {
@@ -197,7 +197,7 @@ func (o *organization) newVlob(b *testing.B, realm parsec.RealmID, size int) par
 
 func (o *organization) createVlob(b *testing.B, realm parsec.RealmID, vlob parsec.VlobID, size int) {
 	b.Helper()
-	must(o.conn.VlobCreate(b.Context(), &protocol.VlobCreateRequest{
+	must(parsec2.Call(b.Context(), o.conn, protocol.VlobCreate, &protocol.VlobCreateRequest{
 		RealmID: realm, EncryptionRevision: 1, VlobID: vlob, Timestamp: now(), Blob: make([]byte, size),
 	}))(b)
 }

@@ -39,7 +39,7 @@ func newRendezvous(b *testing.B, pairs int) (*organization, []rendezvousPair) {
 	for i := range made {
 		greeter := must(here.client.DialAuthenticated(b.Context(), here.device))(b)
 		b.Cleanup(greeter.CloseNow)
-		token := must(greeter.InviteNew(b.Context(), &protocol.InviteNewRequest{
+		token := must(parsec2.Call(b.Context(), greeter, protocol.InviteNew, &protocol.InviteNewRequest{
 			Type: parsec.InvitationUser, ClaimerEmail: strconv.Itoa(i) + "@example.com",
 		}))(b).Token
 		address := there.Address.InvitationAddress(here.device.Organization, parsec.InvitationUser, token)
@@ -74,12 +74,12 @@ func BenchmarkRendezvous(b *testing.B) {
 		var all sync.WaitGroup
 		for _, pair := range pairs {
 			all.Go(func() {
-				if _, err := testclient.Greet(b.Context(), pair.greeter.Commands, pair.token, trust); err != nil {
+				if _, err := testclient.Greet(b.Context(), pair.greeter, pair.token, trust); err != nil {
 					b.Errorf("greet: %v", err)
 				}
 			})
 			all.Go(func() {
-				if _, err := testclient.Claim(b.Context(), pair.claims.Commands, parsec.UserID{}, trust); err != nil {
+				if _, err := testclient.Claim(b.Context(), pair.claims, parsec.UserID{}, trust); err != nil {
 					b.Errorf("claim: %v", err)
 				}
 			})
@@ -102,11 +102,11 @@ func BenchmarkRendezvousWake(b *testing.B) {
 		}
 		first := make(chan woken, 1)
 		go func() {
-			_, err := pair.greeter.Invite1GreeterWaitPeer(b.Context(), &protocol.Invite1GreeterWaitPeerRequest{Token: pair.token})
+			_, err := parsec2.Call(b.Context(), pair.greeter, protocol.Invite1GreeterWaitPeer, &protocol.Invite1GreeterWaitPeerRequest{Token: pair.token})
 			first <- woken{time.Now(), err}
 		}()
 		o.talked(b, pair.token)
-		if _, err := pair.claims.Invite1ClaimerWaitPeer(b.Context(), &protocol.Invite1ClaimerWaitPeerRequest{}); err != nil {
+		if _, err := parsec2.Call(b.Context(), pair.claims, protocol.Invite1ClaimerWaitPeer, &protocol.Invite1ClaimerWaitPeerRequest{}); err != nil {
 			b.Fatal(err)
 		}
 		answered := time.Now()

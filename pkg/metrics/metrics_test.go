@@ -89,7 +89,7 @@ func TestServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.AdministrationCreate(t.Context(), &protocol.AdministrationCreateRequest{OrganizationID: organization}); err != nil {
+	if _, err := parsec2.Call(t.Context(), conn, protocol.AdministrationCreate, &protocol.AdministrationCreateRequest{OrganizationID: organization}); err != nil {
 		t.Fatal(err)
 	}
 	other, err := parsec.ParseOrganizationID("Other")
@@ -97,7 +97,7 @@ func TestServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := conn.AdministrationStatus(t.Context(), &protocol.AdministrationStatusRequest{OrganizationID: other}); err == nil {
+		if _, err := parsec2.Call(t.Context(), conn, protocol.AdministrationStatus, &protocol.AdministrationStatusRequest{OrganizationID: other}); err == nil {
 			t.Error("an unknown organization has a status")
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -360,7 +361,7 @@ func TestAdministrationUsers(t *testing.T) {
 	f.wantClosed(connected, 1000)
 	_, err := f.client.DialAuthenticated(f.ctx, f.device("bob@dev1"))
 	wantResult(t, err, protocol.HandshakeFrozenUser, "User has been frozen by the server administrator")
-	_, err = f.client.AuthenticatedRPC(f.device("bob@dev1"), api3).Ping(f.ctx, &protocol.PingRequest{})
+	_, err = parsec2.Call(f.ctx, f.client.AuthenticatedRPC(f.device("bob@dev1"), api3), protocol.Ping, &protocol.PingRequest{})
 	f.wantStatus(err, client.StatusUserFrozen)
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/server"
@@ -178,7 +179,7 @@ func TestCommandMayOutlastTheBody(t *testing.T) {
 	f.Server.SetHandler(protocol.OrganizationStats.Form, g.rule)
 	outcome := make(chan error, 1)
 	go func() {
-		_, err := f.client.AuthenticatedRPC(f.device("alice@dev1"), api3).OrganizationStats(f.ctx, nil)
+		_, err := parsec2.Call(f.ctx, f.client.AuthenticatedRPC(f.device("alice@dev1"), api3), protocol.OrganizationStats, nil)
 		outcome <- err
 	}()
 	f.await(g.entered)
@@ -234,7 +235,7 @@ func TestStrangersShareABudget(t *testing.T) {
 	wantRefused(1)
 	// Small commands pass whatever is held.
 	rpc := f.client.AuthenticatedRPC(f.device("alice@dev1"), api3)
-	f.must(rpc.Ping(f.ctx, &protocol.PingRequest{Ping: "x"}))
+	f.must(parsec2.Call(f.ctx, rpc, protocol.Ping, &protocol.PingRequest{Ping: "x"}))
 	f.wantPong(f.connect("alice@dev1"))
 	large := message("ping", wire.Field{Key: "ping", Value: strings.Repeat("x", begun)})
 	_, err := rpc.RoundTrip(f.ctx, large)

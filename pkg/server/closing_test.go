@@ -64,7 +64,7 @@ func TestEvents11SessionsEnd(t *testing.T) {
 		{"revoked", func(f *fixture) {
 			request, err := f.device("alice@dev1").RevokeUser(userID("bob"), f.now())
 			f.ok(err)
-			f.must(f.connect("alice@dev1").UserRevoke(f.ctx, request))
+			f.must(parsec2.Call(f.ctx, f.connect("alice@dev1"), protocol.UserRevoke, request))
 		}, protocol.HandshakeRevokedDevice, client.StatusUserRevoked, false},
 		{"frozen", func(f *fixture) {
 			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))
@@ -140,9 +140,9 @@ func TestWaitsOverHTTPEnd(t *testing.T) {
 				go func() {
 					var err error
 					if side == rules.GreeterSide {
-						_, err = f.client.AuthenticatedRPC(f.device("alice@dev1"), api3).Invite1GreeterWaitPeer(f.ctx, &protocol.Invite1GreeterWaitPeerRequest{Token: pendingToken})
+						_, err = parsec2.Call(f.ctx, f.client.AuthenticatedRPC(f.device("alice@dev1"), api3), protocol.Invite1GreeterWaitPeer, &protocol.Invite1GreeterWaitPeerRequest{Token: pendingToken})
 					} else {
-						_, err = f.client.InvitedRPC(f.invitation(), api3).Invite1ClaimerWaitPeer(f.ctx, &protocol.Invite1ClaimerWaitPeerRequest{})
+						_, err = parsec2.Call(f.ctx, f.client.InvitedRPC(f.invitation(), api3), protocol.Invite1ClaimerWaitPeer, &protocol.Invite1ClaimerWaitPeerRequest{})
 					}
 					outcome <- err
 				}()
@@ -265,7 +265,7 @@ func TestWriteAfterRevocation(t *testing.T) {
 	f.update(coolOrg, func(tx rules.Tx) { tx.FreezeUser(userID("bob"), true) }) // without event
 	f.send(conn, "realm_create", wire.Field{Key: "role_certificate", Value: request.RoleCertificate})
 	f.wantClosed(conn, websocket.StatusNormalClosure)
-	_, err = f.client.AuthenticatedRPC(bob, api3).RealmCreate(f.ctx, request)
+	_, err = parsec2.Call(f.ctx, f.client.AuthenticatedRPC(bob, api3), protocol.RealmCreate, request)
 	f.wantStatus(err, client.StatusUserFrozen)
 }
 
@@ -276,6 +276,6 @@ func TestSessionOverOverHTTP(t *testing.T) {
 		f.update(coolOrg, func(tx rules.Tx) { tx.FreezeUser(userID("bob"), true) })
 		return nil, rules.ErrSessionOver
 	})
-	_, err := f.client.AuthenticatedRPC(f.device("bob@dev1"), api3).RealmStatus(f.ctx, &protocol.RealmStatusRequest{})
+	_, err := parsec2.Call(f.ctx, f.client.AuthenticatedRPC(f.device("bob@dev1"), api3), protocol.RealmStatus, &protocol.RealmStatusRequest{})
 	f.wantStatus(err, client.StatusUserFrozen)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"testing"
 
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -26,7 +27,7 @@ func TestHTTPTellsNothingByVersion(t *testing.T) {
 	f.createRealm(current, alice, realmID(1))
 	archive, err := alice.UpdateArchiving(realmID(1), protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}, f.now())
 	f.ok(err)
-	f.must(current.RealmUpdateArchiving(f.ctx, archive))
+	f.must(parsec2.Call(f.ctx, current, protocol.RealmUpdateArchiving, archive))
 	f.update(coolOrg, func(tx rules.Tx) {
 		tx.PutInvitation(rules.Invitation{
 			Token: parsec.InvitationToken(parsec.NewUUID()), Type: parsec.InvitationShamirRecovery, CreatedOn: f.clock.Now(),
@@ -43,10 +44,10 @@ func TestHTTPTellsNothingByVersion(t *testing.T) {
 		invitations int
 		status      protocol.Status
 	}{
-		{"WebSocket", func() (*protocol.InviteListReply, error) { return old.InviteList(f.ctx, nil) },
-			func() error { _, err := old.VlobCreate(f.ctx, write); return err }, 1, protocol.StatusNotAllowed},
-		{"HTTP", func() (*protocol.InviteListReply, error) { return rpc.InviteList(f.ctx, nil) },
-			func() error { _, err := rpc.VlobCreate(f.ctx, write); return err }, 2, protocol.StatusRealmArchived},
+		{"WebSocket", func() (*protocol.InviteListReply, error) { return parsec2.Call(f.ctx, old, protocol.InviteList, nil) },
+			func() error { _, err := parsec2.Call(f.ctx, old, protocol.VlobCreate, write); return err }, 1, protocol.StatusNotAllowed},
+		{"HTTP", func() (*protocol.InviteListReply, error) { return parsec2.Call(f.ctx, rpc, protocol.InviteList, nil) },
+			func() error { _, err := parsec2.Call(f.ctx, rpc, protocol.VlobCreate, write); return err }, 2, protocol.StatusRealmArchived},
 	} {
 		listed, err := item.list()
 		f.ok(err)
@@ -77,7 +78,7 @@ func TestStatusesByRelease(t *testing.T) {
 		wire.Field{Key: "timestamp", Value: f.clock.Now()}, wire.Field{Key: "per_participant_message", Value: map[parsec.UserID][]byte{}})
 	// The id is in use, with another payload.
 	submitted := submission("carol")
-	f.must(f.client.AnonymousRPC(coolOrg, api3).PKIEnrollmentSubmit(f.ctx, submitted))
+	f.must(parsec2.Call(f.ctx, f.client.AnonymousRPC(coolOrg, api3), protocol.PKIEnrollmentSubmit, submitted))
 	again := submission("adam")
 	again.EnrollmentID = submitted.EnrollmentID
 	submit := must(wire.AppendMap(nil, []wire.Field{{Key: "cmd", Value: "pki_enrollment_submit"}}, again))

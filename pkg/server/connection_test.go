@@ -15,6 +15,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
@@ -118,7 +119,7 @@ func TestFailureOfACommand(t *testing.T) {
 			if item.log == nil && strings.Contains(log, `"level":"ERROR"`) {
 				t.Error("the log holds an error")
 			}
-			_, err := f.client.AuthenticatedRPC(f.device("alice@dev1"), api3).OrganizationStats(f.ctx, nil)
+			_, err := parsec2.Call(f.ctx, f.client.AuthenticatedRPC(f.device("alice@dev1"), api3), protocol.OrganizationStats, nil)
 			f.wantStatus(err, item.http)
 		})
 	}
@@ -176,7 +177,7 @@ func TestWriteTimeoutIsOfOneAnswer(t *testing.T) {
 	})
 	rpc := f.client.AnonymousRPC(coolOrg, api3)
 	for range 2 {
-		_, err := rpc.Ping(f.ctx, &protocol.PingRequest{})
+		_, err := parsec2.Call(f.ctx, rpc, protocol.Ping, &protocol.PingRequest{})
 		f.ok(err)
 	}
 }

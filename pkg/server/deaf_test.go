@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -47,7 +48,7 @@ func TestDeafClientsAreCut(t *testing.T) {
 		"revoked": func(f *fixture, _ *rawConn) {
 			request, err := f.device("alice@dev1").RevokeUser(userID("bob"), f.now())
 			f.ok(err)
-			f.must(f.connect("alice@dev1").UserRevoke(f.ctx, request))
+			f.must(parsec2.Call(f.ctx, f.connect("alice@dev1"), protocol.UserRevoke, request))
 		},
 		"frozen": func(f *fixture, _ *rawConn) {
 			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))

@@ -32,12 +32,12 @@ func (f *fixture) putWords() {
 
 func (f *fixture) finish() {
 	f.t.Helper()
-	_, err := f.connect("alice@dev1", api3).InviteDelete(f.ctx, &protocol.InviteDeleteRequest{Token: pendingToken, Reason: protocol.InvitationFinished})
+	_, err := parsec2.Call(f.ctx, f.connect("alice@dev1", api3), protocol.InviteDelete, &protocol.InviteDeleteRequest{Token: pendingToken, Reason: protocol.InvitationFinished})
 	f.ok(err)
 }
 
-func communicate(f *fixture, commands parsec2.Commands, said string) (string, error) {
-	reply, err := commands.Invite4ClaimerCommunicate(f.ctx, &protocol.Invite4ClaimerCommunicateRequest{Payload: []byte(said)})
+func communicate(f *fixture, commands parsec2.Transport, said string) (string, error) {
+	reply, err := parsec2.Call(f.ctx, commands, protocol.Invite4ClaimerCommunicate, &protocol.Invite4ClaimerCommunicateRequest{Payload: []byte(said)})
 	if err != nil {
 		return "", err
 	}
@@ -45,7 +45,7 @@ func communicate(f *fixture, commands parsec2.Commands, said string) (string, er
 }
 
 // wantWelcome has the claimer ask for what it is owed.
-func (f *fixture) wantWelcome(what string, commands parsec2.Commands) {
+func (f *fixture) wantWelcome(what string, commands parsec2.Transport) {
 	f.t.Helper()
 	if heard, err := communicate(f, commands, "lost"); err != nil || heard != "welcome" {
 		f.t.Errorf("%s: %q, %v", what, heard, err)
@@ -90,7 +90,7 @@ func TestDeliveryBeforeClosing(t *testing.T) {
 	}
 	answered := make(chan outcome, 1)
 	go func() {
-		heard, err := communicate(f, claimer.Commands, "mine")
+		heard, err := communicate(f, claimer, "mine")
 		answered <- outcome{heard, err}
 	}()
 	f.awaitSaid(rules.ClaimerSide)
@@ -100,7 +100,7 @@ func TestDeliveryBeforeClosing(t *testing.T) {
 	}}))
 	f.ok(claimer.Probe(f.ctx))
 	alice := f.connect("alice@dev1", api3)
-	_, err := alice.Invite4GreeterCommunicate(f.ctx, &protocol.Invite4GreeterCommunicateRequest{Token: pendingToken, Payload: []byte("theirs")})
+	_, err := parsec2.Call(f.ctx, alice, protocol.Invite4GreeterCommunicate, &protocol.Invite4GreeterCommunicateRequest{Token: pendingToken, Payload: []byte("theirs")})
 	f.ok(err)
 	f.finish()
 	if got := <-answered; got.err != nil || got.heard != "theirs" {
@@ -120,18 +120,18 @@ func TestDeliveryOverWebSocket(t *testing.T) {
 	idle := f.dialClaimer()
 	f.finish()
 	late, curious, impatient := f.dialClaimer(), f.dialClaimer(), f.dialClaimer()
-	if _, err := curious.InviteInfo(f.ctx, &protocol.InviteInfoRequest{}); err == nil {
+	if _, err := parsec2.Call(f.ctx, curious, protocol.InviteInfo, &protocol.InviteInfoRequest{}); err == nil {
 		t.Error("a late claimer is told of the invitation")
 	}
 	f.wantNormalClosure("a late claimer that asks for something else", curious)
-	if _, err := impatient.Invite1ClaimerWaitPeer(f.ctx, &protocol.Invite1ClaimerWaitPeerRequest{}); err == nil {
+	if _, err := parsec2.Call(f.ctx, impatient, protocol.Invite1ClaimerWaitPeer, &protocol.Invite1ClaimerWaitPeerRequest{}); err == nil {
 		t.Error("a late claimer begins again")
 	}
 	f.wantNormalClosure("a late claimer that begins again", impatient)
-	_, err := idle.InviteInfo(f.ctx, &protocol.InviteInfoRequest{})
+	_, err := parsec2.Call(f.ctx, idle, protocol.InviteInfo, &protocol.InviteInfoRequest{})
 	f.ok(err)
-	f.wantWelcome("a late claimer", late.Commands)
-	f.wantWelcome("who was connected", idle.Commands)
+	f.wantWelcome("a late claimer", late)
+	f.wantWelcome("who was connected", idle)
 	f.wantNormalClosure("the late claimer", late)
 	f.wantNormalClosure("who was connected", idle)
 
@@ -147,14 +147,20 @@ func TestDeliveryOverHTTP(t *testing.T) {
 	f.finish()
 	claimer := f.client.InvitedRPC(f.invitation(), api3)
 	for range 2 {
-		f.wantWelcome("within a minute", claimer.Commands)
+		f.wantWelcome("within a minute", claimer)
 	}
 	for name, send := range map[string]func() error{
-		"other words": func() error { _, err := communicate(f, claimer.Commands, "other"); return err },
-		"info":        func() error { _, err := claimer.InviteInfo(f.ctx, &protocol.InviteInfoRequest{}); return err },
-		"ping":        func() error { _, err := claimer.Ping(f.ctx, &protocol.PingRequest{}); return err },
+		"other words": func() error { _, err := communicate(f, claimer, "other"); return err },
+		"info": func() error {
+			_, err := parsec2.Call(f.ctx, claimer, protocol.InviteInfo, &protocol.InviteInfoRequest{})
+			return err
+		},
+		"ping": func() error {
+			_, err := parsec2.Call(f.ctx, claimer, protocol.Ping, &protocol.PingRequest{})
+			return err
+		},
 		"step 1": func() error {
-			_, err := claimer.Invite1ClaimerWaitPeer(f.ctx, &protocol.Invite1ClaimerWaitPeerRequest{})
+			_, err := parsec2.Call(f.ctx, claimer, protocol.Invite1ClaimerWaitPeer, &protocol.Invite1ClaimerWaitPeerRequest{})
 			return err
 		},
 		"an unknown command": func() error { _, err := claimer.RoundTrip(f.ctx, []byte("\x81\xa3cmd\xa4none")); return err },
@@ -166,7 +172,7 @@ func TestDeliveryOverHTTP(t *testing.T) {
 		}
 	}
 	f.clock.Advance(time.Minute)
-	_, err := communicate(f, claimer.Commands, "lost")
+	_, err := communicate(f, claimer, "lost")
 	f.wantStatus(err, http.StatusGone)
 }
 
@@ -176,12 +182,12 @@ func TestDeliveryOfOtherDeletions(t *testing.T) {
 		f := newFixture(t)
 		f.putWords()
 		idle := f.dialClaimer()
-		_, err := f.connect("alice@dev1", api3).InviteDelete(f.ctx, &protocol.InviteDeleteRequest{Token: pendingToken, Reason: reason})
+		_, err := parsec2.Call(f.ctx, f.connect("alice@dev1", api3), protocol.InviteDelete, &protocol.InviteDeleteRequest{Token: pendingToken, Reason: reason})
 		f.ok(err)
 		f.wantNormalClosure(string(reason), idle)
 		_, err = f.client.DialInvited(f.ctx, f.invitation(), api3)
 		f.wantHelp(err, "Invalid handshake: Invitation already deleted")
-		_, err = communicate(f, f.client.InvitedRPC(f.invitation(), api3).Commands, "lost")
+		_, err = communicate(f, f.client.InvitedRPC(f.invitation(), api3), "lost")
 		f.wantStatus(err, http.StatusGone)
 	}
 }

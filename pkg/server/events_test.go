@@ -33,14 +33,14 @@ func (f *fixture) listenAs(device *parsec2.Device, versions ...parsec.APIVersion
 	f.t.Helper()
 	f.flush() // or events from before might come
 	l := &listener{f, f.connectAs(device, versions...)}
-	f.must(l.conn.EventsSubscribe(f.ctx, nil))
+	f.must(parsec2.Call(f.ctx, l.conn, protocol.EventsSubscribe, nil))
 	return l
 }
 
 // next waits for an event.
 func (l *listener) next() protocol.Event {
 	l.f.t.Helper()
-	told, err := l.conn.EventsListen(l.f.ctx, &protocol.EventsListenRequest{Wait: true})
+	told, err := parsec2.EventsListen(l.f.ctx, l.conn, &protocol.EventsListenRequest{Wait: true})
 	l.f.ok(err)
 	return told
 }
@@ -95,7 +95,7 @@ func (f *fixture) createRealm(conn *parsec2.Conn, owner *parsec2.Device, id pars
 	f.t.Helper()
 	request, err := owner.NewRealm(id, f.now())
 	f.ok(err)
-	f.must(conn.RealmCreate(f.ctx, request))
+	f.must(parsec2.Call(f.ctx, conn, protocol.RealmCreate, request))
 }
 
 // grant gives or takes a role.
@@ -104,12 +104,12 @@ func (f *fixture) grant(conn *parsec2.Conn, author *parsec2.Device, id parsec.Re
 	request, err := author.UpdateRole(id, userID(user), role, f.now())
 	f.ok(err)
 	request.RecipientMessage = message
-	f.must(conn.RealmUpdateRoles(f.ctx, request))
+	f.must(parsec2.Call(f.ctx, conn, protocol.RealmUpdateRoles, request))
 }
 
 func (f *fixture) createVlob(conn *parsec2.Conn, realm parsec.RealmID, id parsec.VlobID) {
 	f.t.Helper()
-	f.must(conn.VlobCreate(f.ctx, &protocol.VlobCreateRequest{
+	f.must(parsec2.Call(f.ctx, conn, protocol.VlobCreate, &protocol.VlobCreateRequest{
 		RealmID: realm, EncryptionRevision: 1, VlobID: id, Timestamp: f.now(), Blob: []byte("blob"),
 	}))
 }
@@ -123,14 +123,14 @@ func vlobEvent(realm parsec.RealmID, checkpoint uint64, id parsec.VlobID) protoc
 func TestEvents01SubscriptionIsIdempotent(t *testing.T) {
 	f := newFixture(t)
 	speaker, never, twice := f.connect("alice@dev1"), f.connect("bob@dev1"), f.listen("bob@dev1")
-	f.must(speaker.Ping(f.ctx, &protocol.PingRequest{Ping: "1"}))
-	f.must(twice.conn.EventsSubscribe(f.ctx, nil))
-	f.must(speaker.Ping(f.ctx, &protocol.PingRequest{Ping: "2"}))
+	f.must(parsec2.Call(f.ctx, speaker, protocol.Ping, &protocol.PingRequest{Ping: "1"}))
+	f.must(parsec2.Call(f.ctx, twice.conn, protocol.EventsSubscribe, nil))
+	f.must(parsec2.Call(f.ctx, speaker, protocol.Ping, &protocol.PingRequest{Ping: "2"}))
 	f.mark(coolOrg)
 	twice.want(&protocol.PingedEvent{Ping: "1"}, &protocol.PingedEvent{Ping: "2"})
 	wantNoEvents(t, f, never)
 	f.send(never, "events_listen") // waits for ever, even for the coming ones
-	f.must(speaker.Ping(f.ctx, &protocol.PingRequest{Ping: "3"}))
+	f.must(parsec2.Call(f.ctx, speaker, protocol.Ping, &protocol.PingRequest{Ping: "3"}))
 	f.flush()
 	f.wantPong(never)
 }
@@ -229,21 +229,21 @@ func TestEvents04AuthorIsExcluded(t *testing.T) {
 	author, sameDevice, otherDevice, member := f.connect("alice@dev1"), f.listen("alice@dev1"), f.listen("alice@dev2"), f.listen("bob@dev1")
 	f.createRealm(author, alice, realmID(1))
 	f.grant(author, alice, realmID(1), "bob", parsec.RoleReader)
-	f.must(author.Ping(f.ctx, &protocol.PingRequest{Ping: "hello"}))
+	f.must(parsec2.Call(f.ctx, author, protocol.Ping, &protocol.PingRequest{Ping: "hello"}))
 	f.createVlob(author, realmID(1), vlobID(1))
 	started := &protocol.RealmStartReencryptionRequest{
 		RealmID: realmID(1), EncryptionRevision: 2, Timestamp: f.now(),
 		PerParticipantMessage: map[parsec.UserID][]byte{userID("alice"): {1}, userID("bob"): {2}},
 	}
-	f.must(author.RealmStartReencryption(f.ctx, started))
-	f.must(author.VlobSaveReencryptionBatch(f.ctx, &protocol.VlobSaveReencryptionBatchRequest{
+	f.must(parsec2.Call(f.ctx, author, protocol.RealmStartReencryption, started))
+	f.must(parsec2.Call(f.ctx, author, protocol.VlobSaveReencryptionBatch, &protocol.VlobSaveReencryptionBatchRequest{
 		RealmID: realmID(1), EncryptionRevision: 2, Batch: []protocol.ReencryptionItem{{VlobID: vlobID(1), Version: 1, Blob: []byte{3}}},
 	}))
-	f.must(author.RealmFinishReencryption(f.ctx, &protocol.RealmFinishReencryptionRequest{RealmID: realmID(1), EncryptionRevision: 2}))
+	f.must(parsec2.Call(f.ctx, author, protocol.RealmFinishReencryption, &protocol.RealmFinishReencryptionRequest{RealmID: realmID(1), EncryptionRevision: 2}))
 	archived := protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}
 	request, err := alice.UpdateArchiving(realmID(1), archived, f.now())
 	f.ok(err)
-	f.must(author.RealmUpdateArchiving(f.ctx, request))
+	f.must(parsec2.Call(f.ctx, author, protocol.RealmUpdateArchiving, request))
 	f.mark(coolOrg)
 
 	created := &protocol.RealmRolesUpdatedEvent{RealmID: realmID(1), Role: parsec.RoleOwner}
@@ -313,7 +313,7 @@ func TestEvents07MessageIndex(t *testing.T) {
 		f.createRealm(author, alice, realmID(byte(i)))
 		f.grant(author, alice, realmID(byte(i)), "bob", parsec.RoleReader, byte(i), 1)
 	}
-	reply, err := l.conn.MessageGet(f.ctx, &protocol.MessageGetRequest{})
+	reply, err := parsec2.Call(f.ctx, l.conn, protocol.MessageGet, &protocol.MessageGetRequest{})
 	f.ok(err)
 	for i, message := range reply.Messages {
 		if roles := l.next(); roles.EventName() != "realm.roles_updated" {
@@ -338,18 +338,18 @@ func TestEvents08RefusedCommands(t *testing.T) {
 			t.Error("accepted")
 		}
 	}
-	refused(stranger.VlobCreate(f.ctx, &protocol.VlobCreateRequest{
+	refused(parsec2.Call(f.ctx, stranger, protocol.VlobCreate, &protocol.VlobCreateRequest{
 		RealmID: realmID(1), EncryptionRevision: 1, VlobID: vlobID(2), Timestamp: f.now(), Blob: []byte{1},
 	}))
-	refused(author.VlobUpdate(f.ctx, &protocol.VlobUpdateRequest{
+	refused(parsec2.Call(f.ctx, author, protocol.VlobUpdate, &protocol.VlobUpdateRequest{
 		EncryptionRevision: 1, VlobID: vlobID(1), Version: 9, Timestamp: f.now(), Blob: []byte{1},
 	}))
 	request, err := bob.UpdateRole(realmID(1), userID("carol"), parsec.RoleReader, f.now())
 	f.ok(err)
-	refused(stranger.RealmUpdateRoles(f.ctx, request))
+	refused(parsec2.Call(f.ctx, stranger, protocol.RealmUpdateRoles, request))
 	revocation, err := bob.RevokeUser(userID("alice"), f.now())
 	f.ok(err)
-	refused(stranger.UserRevoke(f.ctx, revocation))
+	refused(parsec2.Call(f.ctx, stranger, protocol.UserRevoke, revocation))
 	f.mark(coolOrg)
 	owner.want()
 	other.want()
@@ -364,7 +364,7 @@ func TestEvents12OrganizationsAreApart(t *testing.T) {
 	f.createRealm(author, alice, realmID(1)) // of the same id
 	here, there := f.listen("alice@dev2"), f.listenAs(f.deviceOf(otherOrg, "alice@dev2"))
 	f.createVlob(author, realmID(1), vlobID(1))
-	f.must(author.Ping(f.ctx, &protocol.PingRequest{Ping: "here"}))
+	f.must(parsec2.Call(f.ctx, author, protocol.Ping, &protocol.PingRequest{Ping: "here"}))
 	f.grant(author, alice, realmID(1), "bob", parsec.RoleReader, 1)
 	f.mark(coolOrg)
 	f.mark(otherOrg)
@@ -373,7 +373,7 @@ func TestEvents12OrganizationsAreApart(t *testing.T) {
 	revocation, err := alice.RevokeUser(userID("bob"), f.now())
 	f.ok(err)
 	elsewhere := f.connectAs(f.deviceOf(otherOrg, "bob@dev1"))
-	f.must(author.UserRevoke(f.ctx, revocation))
+	f.must(parsec2.Call(f.ctx, author, protocol.UserRevoke, revocation))
 	f.flush()
 	f.wantPong(elsewhere)
 }
@@ -414,7 +414,7 @@ func TestEvents13OldClients(t *testing.T) {
 	}))
 	request, err := alice.UpdateArchiving(realmID(1), archived, f.now())
 	f.ok(err)
-	f.must(author.RealmUpdateArchiving(f.ctx, request))
+	f.must(parsec2.Call(f.ctx, author, protocol.RealmUpdateArchiving, request))
 	f.mark(coolOrg)
 	for api, events := range expected {
 		t.Run(api.String(), func(t *testing.T) {
@@ -430,8 +430,8 @@ func TestEventsLongPing(t *testing.T) {
 	f := newFixture(t)
 	l, speaker := f.listen("bob@dev1"), f.connect("alice@dev1")
 	short, long := strings.Repeat("é", 64), strings.Repeat("é", 65)
-	f.must(speaker.Ping(f.ctx, &protocol.PingRequest{Ping: short}))
-	f.must(speaker.Ping(f.ctx, &protocol.PingRequest{Ping: long}))
+	f.must(parsec2.Call(f.ctx, speaker, protocol.Ping, &protocol.PingRequest{Ping: short}))
+	f.must(parsec2.Call(f.ctx, speaker, protocol.Ping, &protocol.PingRequest{Ping: long}))
 	f.mark(coolOrg)
 	l.want(&protocol.PingedEvent{Ping: short})
 }

@@ -52,7 +52,7 @@ func TestStreamForm(t *testing.T) {
 	if !reflect.DeepEqual(response.TransferEncoding, []string{"chunked"}) {
 		t.Errorf("transfer encoding %v", response.TransferEncoding)
 	}
-	f.must(f.connect("alice@dev1").Ping(f.ctx, &protocol.PingRequest{Ping: "hello"}))
+	f.must(parsec2.Call(f.ctx, f.connect("alice@dev1"), protocol.Ping, &protocol.PingRequest{Ping: "hello"}))
 	reader := bufio.NewReader(response.Body)
 	for _, want := range []string{":keepalive\n", "\n", "data:", "\n"} {
 		line, err := reader.ReadString('\n')
@@ -106,10 +106,10 @@ func TestStreamFilters(t *testing.T) {
 	f.flush()
 	own, other, current := f.stream("alice@dev1", api3), f.stream("alice@dev2", apiOf217OverHTTP), f.stream("alice@dev2", api2)
 	archived := protocol.ArchivingConfiguration{Type: parsec.ArchivingArchived}
-	f.must(author.Ping(f.ctx, &protocol.PingRequest{Ping: "mine"}))
+	f.must(parsec2.Call(f.ctx, author, protocol.Ping, &protocol.PingRequest{Ping: "mine"}))
 	request, err := alice.UpdateArchiving(realmID(1), archived, f.now())
 	f.ok(err)
-	f.must(author.RealmUpdateArchiving(f.ctx, request))
+	f.must(parsec2.Call(f.ctx, author, protocol.RealmUpdateArchiving, request))
 	f.mark(coolOrg)
 	mine, mark := &protocol.PingedEvent{Ping: "mine"}, &protocol.PingedEvent{Ping: "mark"}
 	for _, item := range []struct {

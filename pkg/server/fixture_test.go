@@ -307,7 +307,7 @@ func decodeMap(t testing.TB, message []byte) map[any]any {
 // wantPong checks that the connection serves.
 func (f *fixture) wantPong(conn *parsec2.Conn) {
 	f.t.Helper()
-	reply, err := conn.Ping(f.ctx, &protocol.PingRequest{Ping: "still there"})
+	reply, err := parsec2.Call(f.ctx, conn, protocol.Ping, &protocol.PingRequest{Ping: "still there"})
 	f.ok(err)
 	if reply.Pong != "still there" {
 		f.t.Fatalf("pong %q", reply.Pong)

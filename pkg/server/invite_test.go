@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -17,7 +18,7 @@ import (
 func TestBadInvitations(t *testing.T) {
 	f := newFixture(t)
 	conn := f.connect("alice@dev1", api3)
-	before, err := conn.InviteList(f.ctx, &protocol.InviteListRequest{})
+	before, err := parsec2.Call(f.ctx, conn, protocol.InviteList, &protocol.InviteListRequest{})
 	f.ok(err)
 	user := func(email any) []wire.Field {
 		return []wire.Field{{Key: "type", Value: "USER"}, {Key: "claimer_email", Value: email}, {Key: "send_email", Value: true}}
@@ -45,15 +46,15 @@ func TestBadInvitations(t *testing.T) {
 			t.Errorf("%s %v: %v, want %s named", item.command, item.fields, reply, item.names)
 		}
 	}
-	after, err := conn.InviteList(f.ctx, &protocol.InviteListRequest{})
+	after, err := parsec2.Call(f.ctx, conn, protocol.InviteList, &protocol.InviteListRequest{})
 	f.ok(err)
 	if len(after.Invitations) != len(before.Invitations) {
 		t.Errorf("invitations %+v, before %+v", after, before)
 	}
 	for _, reason := range []protocol.InvitationDeletedReason{protocol.InvitationFinished, protocol.InvitationCancelled, protocol.InvitationRotten} {
-		invited, err := conn.InviteNew(f.ctx, &protocol.InviteNewRequest{Type: parsec.InvitationUser, ClaimerEmail: "zack@example.com"})
+		invited, err := parsec2.Call(f.ctx, conn, protocol.InviteNew, &protocol.InviteNewRequest{Type: parsec.InvitationUser, ClaimerEmail: "zack@example.com"})
 		f.ok(err)
-		_, err = conn.InviteDelete(f.ctx, &protocol.InviteDeleteRequest{Token: invited.Token, Reason: reason})
+		_, err = parsec2.Call(f.ctx, conn, protocol.InviteDelete, &protocol.InviteDeleteRequest{Token: invited.Token, Reason: reason})
 		f.ok(err)
 	}
 }
@@ -65,11 +66,11 @@ func TestDeletedWhileItWaits(t *testing.T) {
 	alice := f.connect("alice@dev1", api3)
 	outcome := make(chan error, 1)
 	go func() {
-		_, err := f.client.InvitedRPC(f.invitation(), api3).Invite1ClaimerWaitPeer(f.ctx, &protocol.Invite1ClaimerWaitPeerRequest{})
+		_, err := parsec2.Call(f.ctx, f.client.InvitedRPC(f.invitation(), api3), protocol.Invite1ClaimerWaitPeer, &protocol.Invite1ClaimerWaitPeerRequest{})
 		outcome <- err
 	}()
 	f.awaitSaid(rules.ClaimerSide)
-	_, err := alice.InviteDelete(f.ctx, &protocol.InviteDeleteRequest{Token: pendingToken, Reason: protocol.InvitationCancelled})
+	_, err := parsec2.Call(f.ctx, alice, protocol.InviteDelete, &protocol.InviteDeleteRequest{Token: pendingToken, Reason: protocol.InvitationCancelled})
 	f.ok(err)
 	f.wantStatus(<-outcome, http.StatusGone)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
@@ -23,23 +24,23 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	blob := []byte("the content of a vlob")
 	alice := f.device("alice@dev1")
 	conn := f.connect("alice@dev1")
-	f.must(conn.Ping(f.ctx, &protocol.PingRequest{Ping: pinged}))
+	f.must(parsec2.Call(f.ctx, conn, protocol.Ping, &protocol.PingRequest{Ping: pinged}))
 	f.createRealm(conn, alice, realmID(1))
 	create := &protocol.VlobCreateRequest{RealmID: realmID(1), EncryptionRevision: 1, VlobID: vlobID(1), Timestamp: f.now(), Blob: blob}
-	f.must(conn.VlobCreate(f.ctx, create))
+	f.must(parsec2.Call(f.ctx, conn, protocol.VlobCreate, create))
 	f.send(conn, "vlob_read", wire.Field{Key: "vlob_id", Value: badText})
 	f.receive(conn)
 	f.send(conn, badText)
 	f.receive(conn)
 	f.ok(conn.SendText(f.ctx, badText))
 	f.receive(conn)
-	if _, err := conn.VlobCreate(f.ctx, create); err == nil {
+	if _, err := parsec2.Call(f.ctx, conn, protocol.VlobCreate, create); err == nil {
 		t.Error("a vlob is created twice")
 	}
 	administration, err := f.client.DialAdministration(f.ctx, testkit.AdministrationToken)
 	f.ok(err)
 	defer administration.CloseNow()
-	created, err := administration.AdministrationCreate(f.ctx, &protocol.AdministrationCreateRequest{OrganizationID: emptyOrg})
+	created, err := parsec2.Call(f.ctx, administration, protocol.AdministrationCreate, &protocol.AdministrationCreateRequest{OrganizationID: emptyOrg})
 	f.ok(err)
 	if _, err := f.client.DialAdministration(f.ctx, wrongToken); err == nil {
 		t.Error("a wrong token is accepted")
@@ -50,12 +51,12 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 		t.Error("an unknown invitation is accepted")
 	}
 	rpc := f.client.AuthenticatedRPC(alice, api3)
-	f.must(rpc.Ping(f.ctx, &protocol.PingRequest{Ping: pinged}))
+	f.must(parsec2.Call(f.ctx, rpc, protocol.Ping, &protocol.PingRequest{Ping: pinged}))
 	forged := *alice
 	forged.SigningKey = f.device("bob@dev1").SigningKey
-	_, err = f.client.AuthenticatedRPC(&forged, api3).Ping(f.ctx, &protocol.PingRequest{Ping: pinged})
+	_, err = parsec2.Call(f.ctx, f.client.AuthenticatedRPC(&forged, api3), protocol.Ping, &protocol.PingRequest{Ping: pinged})
 	f.wantStatus(err, http.StatusUnauthorized)
-	f.must(f.client.InvitedRPC(f.invitation(), api3).Ping(f.ctx, &protocol.PingRequest{Ping: pinged}))
+	f.must(parsec2.Call(f.ctx, f.client.InvitedRPC(f.invitation(), api3), protocol.Ping, &protocol.PingRequest{Ping: pinged}))
 	f.get("/redirect/CoolOrg?token=" + queried)
 	conn.Close()
 	f.Server.Shutdown(f.ctx)

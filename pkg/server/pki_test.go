@@ -70,7 +70,7 @@ func TestPKIEnrollmentSubmitIsLimited(t *testing.T) {
 func TestPKIEnrollmentSubmitOverHTTP(t *testing.T) {
 	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Rules = rules.Options{SpontaneousBootstrap: true} })
 	unknown := must(parsec.ParseOrganizationID("Unknown"))
-	_, err := f.client.AnonymousRPC(unknown, api3).PKIEnrollmentSubmit(f.ctx, submission("carol"))
+	_, err := parsec2.Call(f.ctx, f.client.AnonymousRPC(unknown, api3), protocol.PKIEnrollmentSubmit, submission("carol"))
 	f.wantStatus(err, http.StatusNotFound)
 
 	// What is stored is bounded, whatever the payload loads as.
@@ -88,13 +88,13 @@ func TestPKIEnrollmentSubmitOverHTTP(t *testing.T) {
 	} {
 		request := submission("carol")
 		spoil(request)
-		if _, err := rpc.PKIEnrollmentSubmit(f.ctx, request); !errors.Is(err, protocol.Refuse(protocol.StatusBadMessage, "")) {
+		if _, err := parsec2.Call(f.ctx, rpc, protocol.PKIEnrollmentSubmit, request); !errors.Is(err, protocol.Refuse(protocol.StatusBadMessage, "")) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	longest := submission("carol")
 	longest.SubmitterDERX509Certificate = make([]byte, 16<<10)
-	f.must(rpc.PKIEnrollmentSubmit(f.ctx, longest))
+	f.must(parsec2.Call(f.ctx, rpc, protocol.PKIEnrollmentSubmit, longest))
 
 	// Clients before 2.8.3 send no e-mail.
 	old := must(wire.AppendMap(nil, []wire.Field{{Key: "cmd", Value: "pki_enrollment_submit"}}, &struct {
@@ -116,7 +116,7 @@ func TestPKIEnrollmentInfoOnTheWire(t *testing.T) {
 	f := newFixture(t)
 	anonymous := f.client.AnonymousRPC(coolOrg, api3)
 	request := submission("carol")
-	f.must(anonymous.PKIEnrollmentSubmit(f.ctx, request))
+	f.must(parsec2.Call(f.ctx, anonymous, protocol.PKIEnrollmentSubmit, request))
 	info := must(wire.AppendMap(nil, []wire.Field{{Key: "cmd", Value: "pki_enrollment_info"}}, &protocol.PKIEnrollmentInfoRequest{EnrollmentID: request.EnrollmentID}))
 	fields := func(want ...string) {
 		t.Helper()
@@ -136,7 +136,7 @@ func TestPKIEnrollmentInfoOnTheWire(t *testing.T) {
 	_, creation, err := f.device("alice@dev1").NewUser(parsec2.Person{}, parsec.ProfileStandard, f.now())
 	f.ok(err)
 	answer := certificate.PKIAnswer{DeviceID: must(parsec.ParseDeviceID("carol@dev1")), Profile: parsec.ProfileStandard}
-	f.must(alice.PKIEnrollmentAccept(f.ctx, &protocol.PKIEnrollmentAcceptRequest{
+	f.must(parsec2.Call(f.ctx, alice, protocol.PKIEnrollmentAccept, &protocol.PKIEnrollmentAcceptRequest{
 		UserCreateRequest: *creation, EnrollmentID: request.EnrollmentID,
 		AcceptPayload: must(answer.Pack()), AcceptPayloadSignature: []byte{}, AccepterDERX509Certificate: []byte{},
 	}))
@@ -149,7 +149,7 @@ func TestPKIEnrollmentsAreToldToAdministrators(t *testing.T) {
 	f := newFixture(t)
 	author, phone, bob := f.listen("alice@dev1", api2), f.listen("alice@dev2"), f.listen("bob@dev1")
 	elsewhere := f.listenAs(f.deviceOf(otherOrg, "alice@dev1"))
-	f.must(phone.conn.EventsSubscribe(f.ctx, nil)) // again
+	f.must(parsec2.Call(f.ctx, phone.conn, protocol.EventsSubscribe, nil)) // again
 	anonymous := f.client.AnonymousRPC(coolOrg, api3)
 	first, forced := submission("carol"), submission("carol")
 	forced.Force = true
@@ -160,14 +160,14 @@ func TestPKIEnrollmentsAreToldToAdministrators(t *testing.T) {
 		author.want(told)
 		phone.want(told)
 	}
-	f.must(anonymous.PKIEnrollmentSubmit(f.ctx, first))
+	f.must(parsec2.Call(f.ctx, anonymous, protocol.PKIEnrollmentSubmit, first))
 	toldOnce()
-	if _, err := anonymous.PKIEnrollmentSubmit(f.ctx, submission("carol")); !errors.Is(err, protocol.Refuse(protocol.StatusAlreadySubmitted, "")) {
+	if _, err := parsec2.Call(f.ctx, anonymous, protocol.PKIEnrollmentSubmit, submission("carol")); !errors.Is(err, protocol.Refuse(protocol.StatusAlreadySubmitted, "")) {
 		t.Errorf("again: %v", err)
 	}
-	f.must(anonymous.PKIEnrollmentSubmit(f.ctx, forced)) // cancels the first
+	f.must(parsec2.Call(f.ctx, anonymous, protocol.PKIEnrollmentSubmit, forced)) // cancels the first
 	toldOnce()
-	f.must(author.conn.PKIEnrollmentReject(f.ctx, &protocol.PKIEnrollmentRejectRequest{EnrollmentID: forced.EnrollmentID}))
+	f.must(parsec2.Call(f.ctx, author.conn, protocol.PKIEnrollmentReject, &protocol.PKIEnrollmentRejectRequest{EnrollmentID: forced.EnrollmentID}))
 	toldOnce()
 	f.mark(otherOrg)
 	for range 3 {

@@ -16,6 +16,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/server"
@@ -248,7 +249,7 @@ func TestHTTP2(t *testing.T) {
 	}
 	lines := bufio.NewScanner(stream.Body)
 	for i := range 3 {
-		_, err = f.client.AuthenticatedRPC(f.device("alice@dev2"), api3).Ping(f.ctx, &protocol.PingRequest{Ping: fmt.Sprint(i)})
+		_, err = parsec2.Call(f.ctx, f.client.AuthenticatedRPC(f.device("alice@dev2"), api3), protocol.Ping, &protocol.PingRequest{Ping: fmt.Sprint(i)})
 		f.ok(err)
 	}
 	var found []string

@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -55,7 +56,7 @@ func TestShutdownFinishesWhatRuns(t *testing.T) {
 	}
 	overHTTP := make(chan answer, 1)
 	go func() {
-		reply, err := f.client.AuthenticatedRPC(f.device("bob@dev1"), api3).OrganizationStats(f.ctx, nil)
+		reply, err := parsec2.Call(f.ctx, f.client.AuthenticatedRPC(f.device("bob@dev1"), api3), protocol.OrganizationStats, nil)
 		overHTTP <- answer{reply, err}
 	}()
 	f.await(g.entered)
@@ -92,7 +93,7 @@ func TestShutdownGraceIsBounded(t *testing.T) {
 	f.await(entered)
 	overHTTP := make(chan error, 1)
 	go func() {
-		_, err := f.client.AuthenticatedRPC(f.device("bob@dev1"), api3).OrganizationStats(f.ctx, nil)
+		_, err := parsec2.Call(f.ctx, f.client.AuthenticatedRPC(f.device("bob@dev1"), api3), protocol.OrganizationStats, nil)
 		overHTTP <- err
 	}()
 	f.await(entered)

@@ -11,6 +11,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
@@ -82,7 +83,7 @@ func TestUnavailable(t *testing.T) {
 	f.Server.SetHandler(protocol.OrganizationStats.Form, func(context.Context) (any, error) {
 		return nil, fmt.Errorf("deadlock_detected: %w", outage.ErrUnavailable)
 	})
-	_, err := f.client.AuthenticatedRPC(f.device("alice@dev1"), api3).OrganizationStats(f.ctx, nil)
+	_, err := parsec2.Call(f.ctx, f.client.AuthenticatedRPC(f.device("alice@dev1"), api3), protocol.OrganizationStats, nil)
 	f.wantStatus(err, http.StatusServiceUnavailable)
 
 	store.gone.Store(true)

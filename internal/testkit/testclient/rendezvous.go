@@ -37,22 +37,22 @@ type Tunnel struct {
 // Greet meets the claimer of an invitation, from step 1 to 3b of
 // docs/protocol/invite.md §4. confirm is called between 3a and 3b, to compare
 // the claimer's code; its error ends the meeting.
-func Greet(ctx context.Context, c parsec2.Commands, token parsec.InvitationToken, confirm func(Codes) error) (*Tunnel, error) {
+func Greet(ctx context.Context, c parsec2.Transport, token parsec.InvitationToken, confirm func(Codes) error) (*Tunnel, error) {
 	private, nonce, err := newMeeting()
 	if err != nil {
 		return nil, err
 	}
-	first, err := c.Invite1GreeterWaitPeer(ctx, &protocol.Invite1GreeterWaitPeerRequest{
+	first, err := parsec2.Call(ctx, c, protocol.Invite1GreeterWaitPeer, &protocol.Invite1GreeterWaitPeerRequest{
 		Token: token, GreeterPublicKey: parsec.PublicKey(private.PublicKey().Bytes()),
 	})
 	if err != nil {
 		return nil, err
 	}
-	hashed, err := c.Invite2aGreeterGetHashedNonce(ctx, &protocol.Invite2aGreeterGetHashedNonceRequest{Token: token})
+	hashed, err := parsec2.Call(ctx, c, protocol.Invite2aGreeterGetHashedNonce, &protocol.Invite2aGreeterGetHashedNonceRequest{Token: token})
 	if err != nil {
 		return nil, err
 	}
-	revealed, err := c.Invite2bGreeterSendNonce(ctx, &protocol.Invite2bGreeterSendNonceRequest{Token: token, GreeterNonce: nonce})
+	revealed, err := parsec2.Call(ctx, c, protocol.Invite2bGreeterSendNonce, &protocol.Invite2bGreeterSendNonceRequest{Token: token, GreeterNonce: nonce})
 	if err != nil {
 		return nil, err
 	}
@@ -63,17 +63,17 @@ func Greet(ctx context.Context, c parsec2.Commands, token parsec.InvitationToken
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Invite3aGreeterWaitPeerTrust(ctx, &protocol.Invite3aGreeterWaitPeerTrustRequest{Token: token}); err != nil {
+	if _, err := parsec2.Call(ctx, c, protocol.Invite3aGreeterWaitPeerTrust, &protocol.Invite3aGreeterWaitPeerTrustRequest{Token: token}); err != nil {
 		return nil, err
 	}
 	if err := confirm(codes); err != nil {
 		return nil, err
 	}
-	if _, err := c.Invite3bGreeterSignifyTrust(ctx, &protocol.Invite3bGreeterSignifyTrustRequest{Token: token}); err != nil {
+	if _, err := parsec2.Call(ctx, c, protocol.Invite3bGreeterSignifyTrust, &protocol.Invite3bGreeterSignifyTrustRequest{Token: token}); err != nil {
 		return nil, err
 	}
 	return newTunnel(secret, func(ctx context.Context, payload []byte) ([]byte, error) {
-		reply, err := c.Invite4GreeterCommunicate(ctx, &protocol.Invite4GreeterCommunicateRequest{Token: token, Payload: payload})
+		reply, err := parsec2.Call(ctx, c, protocol.Invite4GreeterCommunicate, &protocol.Invite4GreeterCommunicateRequest{Token: token, Payload: payload})
 		if err != nil {
 			return nil, err
 		}
@@ -85,24 +85,24 @@ func Greet(ctx context.Context, c parsec2.Commands, token parsec.InvitationToken
 // zero greeter is the only one, as for clients below API 2.9 and 3.3. confirm
 // is called before 3a, to compare the greeter's code; its error ends the
 // meeting.
-func Claim(ctx context.Context, c parsec2.Commands, greeter parsec.UserID, confirm func(Codes) error) (*Tunnel, error) {
+func Claim(ctx context.Context, c parsec2.Transport, greeter parsec.UserID, confirm func(Codes) error) (*Tunnel, error) {
 	to := protocol.ClaimerRequest{GreeterUserID: greeter}
 	private, nonce, err := newMeeting()
 	if err != nil {
 		return nil, err
 	}
-	first, err := c.Invite1ClaimerWaitPeer(ctx, &protocol.Invite1ClaimerWaitPeerRequest{
+	first, err := parsec2.Call(ctx, c, protocol.Invite1ClaimerWaitPeer, &protocol.Invite1ClaimerWaitPeerRequest{
 		ClaimerRequest: to, ClaimerPublicKey: parsec.PublicKey(private.PublicKey().Bytes()),
 	})
 	if err != nil {
 		return nil, err
 	}
 	hash := sha256.Sum256(nonce)
-	revealed, err := c.Invite2aClaimerSendHashedNonce(ctx, &protocol.Invite2aClaimerSendHashedNonceRequest{ClaimerRequest: to, ClaimerHashedNonce: hash[:]})
+	revealed, err := parsec2.Call(ctx, c, protocol.Invite2aClaimerSendHashedNonce, &protocol.Invite2aClaimerSendHashedNonceRequest{ClaimerRequest: to, ClaimerHashedNonce: hash[:]})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Invite2bClaimerSendNonce(ctx, &protocol.Invite2bClaimerSendNonceRequest{ClaimerRequest: to, ClaimerNonce: nonce}); err != nil {
+	if _, err := parsec2.Call(ctx, c, protocol.Invite2bClaimerSendNonce, &protocol.Invite2bClaimerSendNonceRequest{ClaimerRequest: to, ClaimerNonce: nonce}); err != nil {
 		return nil, err
 	}
 	secret, codes, err := meet(private, first.GreeterPublicKey, nonce, revealed.GreeterNonce)
@@ -112,14 +112,14 @@ func Claim(ctx context.Context, c parsec2.Commands, greeter parsec.UserID, confi
 	if err := confirm(codes); err != nil {
 		return nil, err
 	}
-	if _, err := c.Invite3aClaimerSignifyTrust(ctx, &protocol.Invite3aClaimerSignifyTrustRequest{ClaimerRequest: to}); err != nil {
+	if _, err := parsec2.Call(ctx, c, protocol.Invite3aClaimerSignifyTrust, &protocol.Invite3aClaimerSignifyTrustRequest{ClaimerRequest: to}); err != nil {
 		return nil, err
 	}
-	if _, err := c.Invite3bClaimerWaitPeerTrust(ctx, &protocol.Invite3bClaimerWaitPeerTrustRequest{ClaimerRequest: to}); err != nil {
+	if _, err := parsec2.Call(ctx, c, protocol.Invite3bClaimerWaitPeerTrust, &protocol.Invite3bClaimerWaitPeerTrustRequest{ClaimerRequest: to}); err != nil {
 		return nil, err
 	}
 	return newTunnel(secret, func(ctx context.Context, payload []byte) ([]byte, error) {
-		reply, err := c.Invite4ClaimerCommunicate(ctx, &protocol.Invite4ClaimerCommunicateRequest{ClaimerRequest: to, Payload: payload})
+		reply, err := parsec2.Call(ctx, c, protocol.Invite4ClaimerCommunicate, &protocol.Invite4ClaimerCommunicateRequest{ClaimerRequest: to, Payload: payload})
 		if err != nil {
 			return nil, err
 		}

@@ -6,52 +6,72 @@ import (
 	"fmt"
 
 	"parsec-server/pkg/client"
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
 )
 
-// Transport carries one request, a msgpack map, and brings its reply.
+// Transport sends one request, a msgpack map, and returns its reply: Conn and RPC
+// do.
 type Transport interface {
 	RoundTrip(ctx context.Context, request []byte) (reply []byte, err error)
 }
 
-// Call sends command with the fields of request, and decodes
-// the fields of an ok reply. Its []byte belong to the caller. Any other status
-// is a *protocol.Refusal.
+// Call sends command with the fields of request and returns the ok reply. Its
+// []byte belong to the caller. Any other status is a *protocol.Refusal.
 func Call[Request, Reply any](ctx context.Context, transport Transport, command *rpc.Command[Request, Reply], request *Request) (*Reply, error) {
-	return call[Reply](ctx, transport, command.Name, request)
-}
-
-func call[Reply any](ctx context.Context, transport Transport, command string, request any) (*Reply, error) {
-	message, err := roundTrip(ctx, transport, command, request)
+	message, err := roundTrip(ctx, transport, command.Form, request)
 	if err != nil {
 		return nil, err
 	}
 	reply := new(Reply)
 	if err := wire.Unmarshal(message, reply); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", client.ErrProtocol, command, err)
+		return nil, fmt.Errorf("%w: %s: %w", client.ErrProtocol, command.Name, err)
 	}
 	return reply, nil
 }
 
+// EventsListen calls events_listen, whose reply is an event. Without wait, a
+// refusal of status no_events means that there is none.
+func EventsListen(ctx context.Context, transport Transport, request *protocol.EventsListenRequest) (protocol.Event, error) {
+	reply, err := roundTrip(ctx, transport, protocol.EventsListen.Form, request)
+	if err != nil {
+		return nil, err
+	}
+	return decodeEvent(reply)
+}
+
 // roundTrip returns an ok reply.
-func roundTrip(ctx context.Context, transport Transport, command string, request any) ([]byte, error) {
-	message, err := wire.AppendMap(nil, []wire.Field{{Key: "cmd", Value: command}}, request)
+func roundTrip(ctx context.Context, transport Transport, command *rpc.Form, request any) ([]byte, error) {
+	message, err := wire.AppendMap(nil, []wire.Field{{Key: "cmd", Value: command.Name}}, fieldsOf(request))
 	if err != nil {
 		return nil, err
 	}
 	reply, err := transport.RoundTrip(ctx, message)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", command, err)
+		return nil, fmt.Errorf("%s: %w", command.Name, err)
 	}
 	if err := checkReply(reply); err != nil {
 		if _, refused := errors.AsType[*protocol.Refusal](err); refused {
 			return nil, err
 		}
-		return nil, fmt.Errorf("%w: %s: %w", client.ErrProtocol, command, err)
+		return nil, fmt.Errorf("%w: %s: %w", client.ErrProtocol, command.Name, err)
 	}
 	return reply, nil
+}
+
+// fieldsOf returns the fields of request that are sent.
+func fieldsOf(request any) any {
+	update, ok := request.(*protocol.AdministrationUpdateRequest)
+	if !ok || update.ExpirationDate == nil || *update.ExpirationDate != protocol.Unchanged {
+		return request
+	}
+	// A nil date would remove it.
+	return &struct {
+		OrganizationID             parsec.OrganizationID `wire:"organization_id"`
+		UserProfileOutsiderAllowed *bool                 `wire:"user_profile_outsider_allowed,optional"`
+	}{update.OrganizationID, update.UserProfileOutsiderAllowed}
 }
 
 // checkReply returns nil for an ok reply, a *protocol.Refusal for another

@@ -17,13 +17,11 @@ import (
 // Conn is a WebSocket connection. Its pings are answered at any time by the
 // goroutine that reads it, which ends when the connection does.
 //
-// RoundTrip, and so the commands, may be called by several goroutines: one
+// RoundTrip, and so Call, may be called by several goroutines: one
 // request is under way at a time. Send and Receive give the connection to
 // tests of bad input and abandoned commands, which then use nothing else until
 // every reply is received.
 type Conn struct {
-	Commands
-
 	socket         *websocket.Conn
 	client, server parsec.APIVersion
 	turn           chan struct{} // holds one item while a request is under way
@@ -62,7 +60,6 @@ func (c *Client) Dial(ctx context.Context) (*Conn, error) {
 		cancel:   cancel,
 		done:     make(chan struct{}),
 	}
-	conn.Commands = Commands{transport: conn}
 	go conn.read(readContext)
 	return conn, nil
 }

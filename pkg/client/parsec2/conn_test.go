@@ -47,7 +47,7 @@ func TestRequestsTakeTurns(t *testing.T) {
 	for i := range 20 {
 		calls.Go(func() {
 			text := fmt.Sprint(i)
-			reply, err := conn.Ping(t.Context(), &protocol.PingRequest{Ping: text})
+			reply, err := parsec2.Call(t.Context(), conn, protocol.Ping, &protocol.PingRequest{Ping: text})
 			if err != nil || reply.Pong != text {
 				t.Errorf("ping %s: %v, %v", text, reply, err)
 			}
@@ -68,11 +68,11 @@ func TestCancelledRequestCloses(t *testing.T) {
 		<-received
 		cancel()
 	}()
-	if _, err := conn.Ping(ctx, &protocol.PingRequest{}); !errors.Is(err, context.Canceled) {
+	if _, err := parsec2.Call(ctx, conn, protocol.Ping, &protocol.PingRequest{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 	<-conn.Done()
-	if _, err := conn.Ping(t.Context(), &protocol.PingRequest{}); err == nil {
+	if _, err := parsec2.Call(t.Context(), conn, protocol.Ping, &protocol.PingRequest{}); err == nil {
 		t.Error("the connection lives on")
 	}
 }
@@ -88,20 +88,20 @@ func TestCancelledTurnKeepsTheConnection(t *testing.T) {
 	})
 	first := make(chan error)
 	go func() {
-		_, err := conn.Ping(t.Context(), &protocol.PingRequest{Ping: "first"})
+		_, err := parsec2.Call(t.Context(), conn, protocol.Ping, &protocol.PingRequest{Ping: "first"})
 		first <- err
 	}()
 	<-received
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := conn.Ping(ctx, &protocol.PingRequest{Ping: "second"}); !errors.Is(err, context.Canceled) {
+	if _, err := parsec2.Call(ctx, conn, protocol.Ping, &protocol.PingRequest{Ping: "second"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("second: %v", err)
 	}
 	close(answer)
 	if err := <-first; err != nil {
 		t.Errorf("first: %v", err)
 	}
-	if reply, err := conn.Ping(t.Context(), &protocol.PingRequest{Ping: "third"}); err != nil || reply.Pong != "third" {
+	if reply, err := parsec2.Call(t.Context(), conn, protocol.Ping, &protocol.PingRequest{Ping: "third"}); err != nil || reply.Pong != "third" {
 		t.Errorf("third: %v, %v", reply, err)
 	}
 }

@@ -4,9 +4,9 @@
 // and load programs use it.
 //
 // A Client knows where the server is. From it come connections (Conn) and HTTP
-// callers (RPC), which share the typed methods of Commands: one for each form
-// of each command. A refusal of the server is a *protocol.Refusal, a refused
-// handshake a *HandshakeError, an HTTP answer other than the one wanted a
+// callers (RPC); Call sends the commands of package protocol over either. A
+// refusal of the server is a *protocol.Refusal, a refused handshake a
+// *HandshakeError, an HTTP answer other than the one wanted a
 // *client.HTTPError; a server that does not keep to docs/protocol is
 // client.ErrProtocol.
 //

@@ -77,7 +77,7 @@ func (s *EventStream) subscribe(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.EventsSubscribe(ctx, &protocol.EventsSubscribeRequest{}); err != nil {
+	if _, err := Call(ctx, conn, protocol.EventsSubscribe, &protocol.EventsSubscribeRequest{}); err != nil {
 		conn.CloseNow()
 		return nil, err
 	}

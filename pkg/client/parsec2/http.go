@@ -18,8 +18,6 @@ import (
 // RPC sends each command in an HTTP request of its own. It may be used by
 // several goroutines, whose requests run in parallel.
 type RPC struct {
-	Commands
-
 	client *Client
 	path   string
 	// identify adds the headers that say who sends body.
@@ -50,14 +48,12 @@ func (c *Client) AuthenticatedRPC(device *Device, version parsec.APIVersion) *RP
 }
 
 func (c *Client) newRPC(route string, organization parsec.OrganizationID, version parsec.APIVersion, identify func(http.Header, []byte)) *RPC {
-	rpc := &RPC{
+	return &RPC{
 		client:   c,
 		path:     route + url.PathEscape(organization.String()),
 		identify: identify,
 		version:  version,
 	}
-	rpc.Commands = Commands{transport: rpc}
-	return rpc
 }
 
 // RoundTrip posts request. A status other than 200 is a *client.HTTPError.

@@ -41,7 +41,7 @@ type rpcVector struct {
 // would send.
 func TestHTTPRequests(t *testing.T) {
 	ping := func(rpc *parsec2.RPC) error {
-		reply, err := rpc.Ping(t.Context(), &protocol.PingRequest{Ping: "foo"})
+		reply, err := parsec2.Call(t.Context(), rpc, protocol.Ping, &protocol.PingRequest{Ping: "foo"})
 		if err == nil && reply.Pong != "foo" {
 			err = fmt.Errorf("pong %s", reply.Pong)
 		}
@@ -115,7 +115,7 @@ func TestHTTPOrganizationIsEscaped(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusNotFound)
 	}))
-	_, err := c.AnonymousRPC(must(parsec.ParseOrganizationID("é")), parsec.APIVersion{Major: 3}).Ping(t.Context(), &protocol.PingRequest{})
+	_, err := parsec2.Call(t.Context(), c.AnonymousRPC(must(parsec.ParseOrganizationID("é")), parsec.APIVersion{Major: 3}), protocol.Ping, &protocol.PingRequest{})
 	if err == nil {
 		t.Error("HTTP 404 is no error")
 	}
@@ -131,7 +131,7 @@ func TestHTTPStatuses(t *testing.T) {
 		}))
 		rpc := c.AuthenticatedRPC(alice(t), parsec.APIVersion{Major: 3, Minor: 4})
 		want := client.HTTPError{Status: status, APIVersion: "3.4", SupportedAPIVersions: "2.10;3.4"}
-		_, err := rpc.Ping(t.Context(), &protocol.PingRequest{})
+		_, err := parsec2.Call(t.Context(), rpc, protocol.Ping, &protocol.PingRequest{})
 		if failure, ok := errors.AsType[*client.HTTPError](err); !ok || *failure != want {
 			t.Errorf("ping, HTTP %d: %v", status, err)
 		}
@@ -147,7 +147,7 @@ func TestHTTPReplyOfAnotherType(t *testing.T) {
 		_, _ = io.WriteString(w, "<html>")
 	}))
 	rpc := c.AuthenticatedRPC(alice(t), parsec.APIVersion{Major: 3, Minor: 4})
-	if _, err := rpc.Ping(t.Context(), &protocol.PingRequest{}); !errors.Is(err, client.ErrProtocol) {
+	if _, err := parsec2.Call(t.Context(), rpc, protocol.Ping, &protocol.PingRequest{}); !errors.Is(err, client.ErrProtocol) {
 		t.Errorf("ping: %v", err)
 	}
 	if _, err := rpc.ServerSentEvents(t.Context()); !errors.Is(err, client.ErrProtocol) {
@@ -162,7 +162,7 @@ func TestHTTPReplyTooLong(t *testing.T) {
 			_, _ = io.WriteString(w, strings.Repeat("x", 1<<20))
 		}
 	}))
-	_, err := c.AnonymousRPC(alice(t).Organization, parsec.APIVersion{Major: 3}).Ping(t.Context(), &protocol.PingRequest{})
+	_, err := parsec2.Call(t.Context(), c.AnonymousRPC(alice(t).Organization, parsec.APIVersion{Major: 3}), protocol.Ping, &protocol.PingRequest{})
 	if !errors.Is(err, client.ErrProtocol) || !strings.Contains(err.Error(), "over 67108864 bytes") {
 		t.Errorf("error %v", err)
 	}

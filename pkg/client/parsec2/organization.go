@@ -56,7 +56,7 @@ func OrganizationBootstrapV1(request *protocol.OrganizationBootstrapRequest) *pr
 // does not know is a *HandshakeError.
 func (c *Client) Bootstrap(ctx context.Context, organization parsec.OrganizationID, request *protocol.OrganizationBootstrapRequest) error {
 	latest := latestVersions[len(latestVersions)-1]
-	_, err := c.AnonymousRPC(organization, latest).OrganizationBootstrap(ctx, request)
+	_, err := Call(ctx, c.AnonymousRPC(organization, latest), protocol.OrganizationBootstrap, request)
 	if !knowsNoBootstrap(err) {
 		return err
 	}
@@ -65,7 +65,7 @@ func (c *Client) Bootstrap(ctx context.Context, organization parsec.Organization
 		return err
 	}
 	defer conn.Close()
-	_, err = conn.OrganizationBootstrapV1(ctx, OrganizationBootstrapV1(request))
+	_, err = Call(ctx, conn, protocol.OrganizationBootstrapV1, OrganizationBootstrapV1(request))
 	return err
 }
 

@@ -1,0 +1,4 @@
+package parsec2
+
+// RoundTrip sends a request of any form.
+var RoundTrip = roundTrip
