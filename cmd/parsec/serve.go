@@ -21,10 +21,10 @@ import (
 	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/parsec2/webhook"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/tlsfile"
 	"parsec-server/pkg/traces"
-	"parsec-server/pkg/webhook"
 )
 
 // serve runs a server until ctx is done. What it opens ends with the process.

@@ -20,7 +20,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
-	"parsec-server/pkg/webhook"
+	"parsec-server/pkg/parsec2/webhook"
 )
 
 // movingName is that of a service whose address changes.

@@ -15,8 +15,8 @@ import (
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/parsec2/webhook"
 	"parsec-server/pkg/server"
-	"parsec-server/pkg/webhook"
 )
 
 // AdministrationToken opens the administration of every test instance.

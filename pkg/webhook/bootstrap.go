@@ -7,9 +7,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 const (
@@ -56,18 +53,22 @@ func newBootstrapQueue(client *Client, url string) *bootstrapQueue {
 	return q
 }
 
-// Bootstrapped implements rules.Webhooks. A failure is logged, after the
-// last try.
-func (c *Client) Bootstrapped(organization parsec.OrganizationID, device rules.Device, human parsec.HumanHandle) {
+// Bootstrap is a new organization, the first device of its first user, and that
+// user. Labels and the e-mail may be empty.
+type Bootstrap struct{ Organization, Device, DeviceLabel, HumanEmail, HumanLabel string }
+
+// Bootstrapped tells of a new organization, in the background. A failure is
+// logged, after the last try.
+func (c *Client) Bootstrapped(of Bootstrap) {
 	if c.bootstraps == nil {
 		return
 	}
 	call := bootstrapCall{
-		OrganizationID: organization.String(),
-		DeviceID:       device.ID.String(),
-		DeviceLabel:    nullable(device.Label.String()),
-		HumanEmail:     nullable(human.Email()),
-		HumanLabel:     nullable(human.Label()),
+		OrganizationID: of.Organization,
+		DeviceID:       of.Device,
+		DeviceLabel:    nullable(of.DeviceLabel),
+		HumanEmail:     nullable(of.HumanEmail),
+		HumanLabel:     nullable(of.HumanLabel),
 	}
 	if !c.bootstraps.add(call) {
 		c.logger.Error("bootstrap webhook dropped", slog.String("organization", call.OrganizationID))

@@ -3,30 +3,34 @@ package webhook
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // genericRejection is the reason of a rejection that gives none
 // (docs/protocol/administration.md §6).
 const genericRejection = "File rejected (no reason)"
 
-// Sequester implements rules.Webhooks: any 2xx accepts, 400 rejects, and
-// everything else is a timeout.
-func (c *Client) Sequester(ctx context.Context, organization parsec.OrganizationID, service rules.SequesterService, blob []byte) error {
-	failed := protocol.Refuse(protocol.StatusTimeout, "The sequester service "+service.Label+" is not available.")
+// RejectionError is what a service has against a vlob.
+type RejectionError struct{ Reason string }
+
+func (r *RejectionError) Error() string { return "rejected by the sequester service: " + r.Reason }
+
+// Sequester hands the copy of a vlob to the service at an address: any 2xx
+// accepts, 400 rejects, by a RejectionError, and everything else is a failure of
+// the service, which it logs.
+func (c *Client) Sequester(ctx context.Context, address string, organization parsec.OrganizationID, service parsec.SequesterServiceID, blob []byte) error {
 	logger := c.logger.With(
 		slog.String("organization", organization.String()),
-		slog.String("service", service.ID.String()))
-	address, err := sequesterURL(service.WebhookURL, organization, service.ID)
+		slog.String("service", service.String()))
+	address, err := sequesterURL(address, organization, service)
 	if err != nil {
 		logger.ErrorContext(ctx, "sequester webhook has no valid address", slog.Any("error", err))
-		return failed
+		return err
 	}
 	answer, err := c.post(ctx, address, "application/octet-stream", blob)
 	switch {
@@ -34,20 +38,14 @@ func (c *Client) Sequester(ctx context.Context, organization parsec.Organization
 		return ctx.Err()
 	case err != nil:
 		logger.WarnContext(ctx, "sequester webhook failed", slog.Any("error", err))
-		return failed
+		return err
 	case answer.accepted():
 		return nil
 	case answer.status == http.StatusBadRequest:
-		return &protocol.Refusal{
-			Status: protocol.StatusRejectedBySequester,
-			Reason: rejection(answer.body),
-			Details: &protocol.RejectedBySequesterDetails{
-				ServiceID: service.ID, ServiceLabel: service.Label,
-			},
-		}
+		return &RejectionError{rejection(answer.body)}
 	default:
 		logger.WarnContext(ctx, "sequester webhook failed", slog.Int("status", answer.status))
-		return failed
+		return fmt.Errorf("status %d", answer.status)
 	}
 }
 

@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // callLimit bounds one call, from the connection to the end of the answer
@@ -19,8 +17,6 @@ const callLimit = 30 * time.Second
 
 // maxAnswerBytes bounds the headers of an answer, and what is read of its body.
 const maxAnswerBytes = 64 << 10
-
-var _ rules.Webhooks = (*Client)(nil)
 
 // Client makes the calls. Its methods are safe for concurrent use.
 type Client struct {
@@ -35,10 +31,11 @@ type Client struct {
 func New(bootstrapURL string, logger *slog.Logger) *Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = maxAnswerBytes
-	return newClient(bootstrapURL, logger, transport)
+	return NewOver(transport, bootstrapURL, logger)
 }
 
-func newClient(bootstrapURL string, logger *slog.Logger, transport http.RoundTripper) *Client {
+// NewOver is New with another way to make calls.
+func NewOver(transport http.RoundTripper, bootstrapURL string, logger *slog.Logger) *Client {
 	c := &Client{
 		http: &http.Client{
 			Transport: transport,
@@ -71,7 +68,7 @@ type answer struct {
 	body   []byte
 }
 
-// accepted tells whether the status is one of success.
+// accepted reports whether the status is one of success.
 func (a answer) accepted() bool { return a.status >= 200 && a.status < 300 }
 
 // post makes one call, within callLimit. Its errors do not tell the address,

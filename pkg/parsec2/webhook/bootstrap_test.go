@@ -112,7 +112,7 @@ func TestBootstrapRetries(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var calls []time.Time
-				c := newClient("http://localhost/", quiet, answers(&calls, test.statuses...))
+				c := newWebhooks("http://localhost/", answers(&calls, test.statuses...))
 				begin := time.Now()
 				c.Bootstrapped(organizationID(t, "Acme"), device(t, "alice@laptop", ""), parsec.HumanHandle{})
 				if err := c.Close(t.Context()); err != nil {
@@ -133,7 +133,7 @@ func TestBootstrapRetries(t *testing.T) {
 func TestBootstrapQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun, end, calls := make(chan struct{}), make(chan struct{}), 0
-		c := newClient("http://localhost/", quiet, roundTripper(func(request *http.Request) (*http.Response, error) {
+		c := newWebhooks("http://localhost/", roundTripper(func(request *http.Request) (*http.Response, error) {
 			if calls++; calls == 1 {
 				close(begun)
 				<-end
@@ -164,7 +164,7 @@ func TestCloseGivesUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var calls []time.Time
-				c := newClient("http://localhost/", quiet, answers(&calls, statuses...))
+				c := newWebhooks("http://localhost/", answers(&calls, statuses...))
 				for range 10 {
 					c.Bootstrapped(organizationID(t, "Acme"), device(t, "alice@laptop", ""), parsec.HumanHandle{})
 				}
