@@ -165,18 +165,17 @@ func New(name string) protocol.Event {
 	return nil
 }
 
-// Told returns what a client of version api is told of an event, nil if it is
-// not.
-func Told(api parsec.APIVersion, body ForClients) protocol.Event {
-	kind := body.Kind()
-	if !kind.in(api) {
+// Told returns what a client of version api is told of an event of this kind,
+// nil if it is not told.
+func (k *Kind) Told(api parsec.APIVersion, body ForClients) protocol.Event {
+	if !k.in(api) {
 		return nil
 	}
-	return kind.told(body)
+	return k.told(body)
 }
 
-// Equal reports whether a client need not be told of what is of this kind after
-// it is told of waiting.
+// Equal reports whether waiting, of any kind, says the same as told, which is of
+// this kind.
 func (k *Kind) Equal(waiting, told protocol.Event) bool { return k.equal(waiting, told) }
 
 // Kind returns the line of "pinged".

@@ -32,7 +32,7 @@ type pinger struct {
 func (r *Rules) Ping(ctx context.Context, author *Author, request *protocol.PingRequest) (*protocol.PingReply, error) {
 	reply := &protocol.PingReply{Pong: request.Ping}
 	pinged := notice.Pinged{Ping: request.Ping}
-	if notice.Told(author.API, pinged) == nil || r.pings.Take(pinger{author.Organization, author.User()}) > 0 {
+	if pinged.Kind().Told(author.API, pinged) == nil || r.pings.Take(pinger{author.Organization, author.User()}) > 0 {
 		return reply, nil
 	}
 	err := r.store.Publish(ctx, event.Event{Organization: author.Organization, Author: author.Device, Body: pinged})

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -11,14 +10,6 @@ import (
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/rpc"
-)
-
-const (
-	// maxQueuedEvents bounds the events that wait for a client; one more ends
-	// its session (docs/protocol/events.md §3).
-	maxQueuedEvents = 100
-	// maxQueuedBeforePing is how many may wait for pings to be kept as well.
-	maxQueuedBeforePing = maxQueuedEvents / 2
 )
 
 // Session is a connection that lasts: it ends when its user, its invitation or
@@ -64,7 +55,7 @@ type Invitee struct {
 	API          parsec.APIVersion
 	// Connection names what a session comes by; zero for a single request.
 	Connection parsec.UUID
-	// OwedOnly tells that the invitation is over: the claimer may only ask for
+	// OwedOnly is true once the invitation is over: the claimer may only ask for
 	// what it is still owed.
 	OwedOnly bool
 	// What follows is as when the claimer connected.
@@ -76,13 +67,14 @@ type Invitee struct {
 	Claimer  parsec.UserID
 }
 
-// MaySend tells whether the claimer may send a command, nil for what is none.
+// MaySend reports whether the claimer may send a command, which is nil for what
+// is none.
 func (i *Invitee) MaySend(command *rpc.Form) bool {
 	return !i.OwedOnly || command != nil && command.Abandoned
 }
 
-// Invitee is the claimer of an invitation that may be claimed, or that owes it
-// something.
+// Invitee returns the claimer of an invitation that may be claimed, or that owes
+// it something.
 func (f InvitationFacts) Invitee(api parsec.APIVersion) Invitee {
 	return Invitee{
 		Organization: f.Organization.ID, Token: f.Invitation.Token, Type: f.Invitation.Type, API: api,
@@ -181,8 +173,8 @@ func (s *Session) watchGreeter() {
 	}
 }
 
-// Invitation reads an invitation that may be claimed, or whose claimer is still
-// owed something, or returns why not.
+// Invitation returns an invitation that may be claimed, or whose claimer is still
+// owed something; the error says why it is neither.
 func (r *Rules) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (InvitationFacts, error) {
 	facts, err := r.store.Invitation(ctx, organization, token)
 	if err != nil {
@@ -350,146 +342,4 @@ func (s *Session) handle(e event.Event) {
 	case notice.ForClients:
 		s.enqueue(e, body)
 	}
-}
-
-// follow keeps the topics equal to the realms where the user has a role.
-func (s *Session) follow(change notice.RealmRolesUpdated) {
-	topic := notice.RealmTopic(s.Author.Organization, change.Realm)
-	if change.Role == parsec.RoleNone {
-		s.subscription.Remove(topic)
-	} else {
-		s.subscription.Add(topic)
-	}
-}
-
-// enqueue keeps what the client must be told. The caller holds mu.
-func (s *Session) enqueue(e event.Event, body notice.ForClients) {
-	kind := body.Kind()
-	if !s.subscribed || !kind.ForAuthor && e.Author == s.Author.Device {
-		return
-	}
-	told := notice.Told(s.Author.API, body)
-	if told == nil || s.needless(kind, told) {
-		return
-	}
-	if len(s.queue) == maxQueuedEvents {
-		s.rules.overflows.Add(1)
-		s.end()
-		return
-	}
-	s.queue = append(s.queue, told)
-	s.rules.queued.Add(1)
-	if wake := s.onEvent; wake != nil {
-		s.onEvent = nil
-		wake()
-	}
-}
-
-// needless reports whether the client may as well not be told. The caller holds
-// mu.
-func (s *Session) needless(kind *notice.Kind, told protocol.Event) bool {
-	switch kind.Excess {
-	case notice.Crowded:
-		return len(s.queue) >= maxQueuedBeforePing
-	case notice.Repeated:
-		return slices.ContainsFunc(s.queue, func(waiting protocol.Event) bool { return kind.Equal(waiting, told) })
-	default:
-		return false
-	}
-}
-
-// OnEvent calls wake once, as soon as an event waits for the client. It
-// replaces an earlier wake that was not called. wake must not block, nor use
-// the session.
-func (s *Session) OnEvent(wake func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.queue) > 0 {
-		s.onEvent = nil
-		wake()
-		return
-	}
-	s.onEvent = wake
-}
-
-// EventsSubscribe starts the delivery of events; again is harmless
-// (docs/protocol/events.md §1).
-func (r *Rules) EventsSubscribe(ctx context.Context, session *Session, _ *protocol.EventsSubscribeRequest) (*protocol.EventsSubscribeReply, error) {
-	session.mu.Lock()
-	if session.subscribed {
-		session.mu.Unlock()
-		return &protocol.EventsSubscribeReply{}, nil
-	}
-	session.subscribed, session.loading = true, true
-	session.mu.Unlock()
-
-	realms, err := r.store.RealmsOf(ctx, session.Author.Organization, session.Author.User())
-
-	session.mu.Lock()
-	defer session.mu.Unlock()
-	changes := session.roleChanges
-	session.loading, session.roleChanges = false, nil
-	if err != nil {
-		session.subscribed = false
-		return nil, err
-	}
-	if session.Author.Profile == parsec.ProfileAdmin { // for ever: profiles do not change
-		session.subscription.Add(notice.AdministratorsTopic(session.Author.Organization))
-	}
-	for _, realm := range realms {
-		session.subscription.Add(notice.RealmTopic(session.Author.Organization, realm.ID))
-	}
-	for _, change := range changes {
-		session.follow(change)
-	}
-	return &protocol.EventsSubscribeReply{}, nil
-}
-
-// EventsListen takes the oldest event, waiting for one if the request says so.
-// Once ctx is done no event is taken: none is lost by an abandoned wait.
-func (r *Rules) EventsListen(ctx context.Context, session *Session, request *protocol.EventsListenRequest) (protocol.Event, error) {
-	for {
-		told, err := session.take(ctx)
-		switch {
-		case err != nil:
-			return nil, err
-		case told != nil:
-			return told, nil
-		case !request.Wait:
-			return nil, protocol.Refuse(protocol.StatusNoEvents, "No event is waiting.")
-		}
-		arrived := make(chan struct{})
-		session.OnEvent(func() { close(arrived) })
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// QueuedEvents is how many events wait for their clients, of all sessions.
-func (r *Rules) QueuedEvents() int64 { return r.queued.Load() }
-
-// EventOverflows is how many sessions ended because more events waited for
-// their client than a session keeps.
-func (r *Rules) EventOverflows() int64 { return r.overflows.Load() }
-
-// take gives nil if the queue is empty.
-func (s *Session) take(ctx context.Context) (protocol.Event, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if len(s.queue) == 0 {
-		return nil, nil
-	}
-	told := s.queue[0]
-	s.queue = s.queue[1:]
-	s.rules.queued.Add(-1)
-	if len(s.queue) == 0 {
-		s.queue = nil // an idle session keeps no memory for events
-	}
-	return told, nil
 }
