@@ -4,7 +4,9 @@ package database_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,7 +52,10 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-var acme = must(parsec.ParseOrganizationID("Acme"))
+var (
+	acme = must(parsec.ParseOrganizationID("Acme"))
+	bank = must(parsec.ParseOrganizationID("Bank"))
+)
 
 // direct is a connection of the test's own to a database.
 func direct(t testing.TB, dsn string) *pgx.Conn {
@@ -149,3 +154,53 @@ const (
 )
 
 func pingBytes(text string) []byte { return must(wire.Marshal(ping(text))) }
+
+// createAccounts makes tables that the engine knows nothing of. Those of a
+// database that other tests use again are there already, and empty.
+const createAccounts = `
+CREATE TABLE IF NOT EXISTS account (id integer PRIMARY KEY, balance integer NOT NULL);
+CREATE TABLE IF NOT EXISTS entry (number integer PRIMARY KEY, text text NOT NULL)`
+
+// openWide is open with several connections.
+func openWide(t testing.TB, dsn string, bus *event.Bus) *database.Database {
+	t.Helper()
+	settings := options(dsn)
+	settings.MaxConnections = 7
+	return open(t, settings, bus)
+}
+
+// populate creates the account 1, which has 1.
+func populate(t testing.TB, on *database.Database) {
+	t.Helper()
+	var statements []database.Statement
+	for sql := range strings.SplitSeq(createAccounts, ";") {
+		statements = append(statements, database.Statement{SQL: sql})
+	}
+	if err := on.Together(t.Context(), statements...); err != nil {
+		t.Fatal(err)
+	}
+	if err := on.Together(t.Context(), database.Statement{SQL: "INSERT INTO account VALUES (1, 1)"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// deposit adds 1 to the account, with an entry and an event, for the bank, that
+// have the new balance.
+func deposit(ctx context.Context, on *database.Database) error {
+	return on.Update(ctx, func() database.Transaction {
+		a := account{told: bank}
+		return database.Transaction{Reads: a.reads(), Decisions: []database.Decision{func(tx *database.Tx) error {
+			return a.take(-1, fmt.Sprint(a.balance+1))(tx)
+		}}}
+	})[0]
+}
+
+// balance reads that of the account.
+func balance(t testing.TB, on *database.Database) (balance int) {
+	t.Helper()
+	var found bool
+	if err := on.One(t.Context(), database.Row(&found, "SELECT balance FROM account WHERE id = 1", nil, &balance)); err != nil {
+		t.Fatal(err)
+	}
+	return balance
+}

@@ -3,6 +3,7 @@
 package database_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,28 +21,21 @@ import (
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/outage"
+	"parsec-server/pkg/parsec"
 )
 
-// account is a row of a table that the engine knows nothing of: what decisions
-// are about.
-const createAccount = `
-CREATE TABLE account (id integer PRIMARY KEY, balance integer NOT NULL);
-CREATE TABLE entry (number integer PRIMARY KEY, text text NOT NULL);
-INSERT INTO account VALUES (1, 10)`
-
-// newAccounts is an empty database with the account 1, which has 10.
+// newAccounts returns a database with the account 1, which has 10.
 func newAccounts(t *testing.T) (dsn string) {
 	t.Helper()
-	dsn = testkit.NewBlankPostgres(t)
-	if _, err := database.Migrate(t.Context(), dsn); err != nil {
-		t.Fatal(err)
-	}
-	execute(t, direct(t, dsn), createAccount)
+	dsn = testkit.NewPostgres(t)
+	execute(t, direct(t, dsn), createAccounts+"; INSERT INTO account VALUES (1, 10)")
 	return dsn
 }
 
 // account is what decisions share: each has the facts of those before.
 type account struct {
+	// told hears of it, Acme if zero.
+	told    parsec.OrganizationID
 	balance int
 	entries int
 }
@@ -61,7 +55,7 @@ func (a *account) take(amount int, text string) database.Decision {
 	return func(tx *database.Tx) error {
 		tx.QueueOne("UPDATE account SET balance = balance - $1 WHERE id = 1", amount)
 		tx.QueueOne("INSERT INTO entry VALUES ($1, $2)", a.entries+1, text)
-		tx.Emit(event.Event{Organization: acme, Body: ping(text)})
+		tx.Emit(event.Event{Organization: cmp.Or(a.told, acme), Body: ping(text)})
 		if a.balance < amount {
 			return errTooLittle
 		}

@@ -1,18 +1,15 @@
 //go:build !without_postgresql
 
-package postgres_test
+package database_test
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
-	"parsec-server/pkg/parsec2/postgres"
 )
 
 // outboxWaits are the deliveries that wait for who writes to the outbox.
@@ -30,12 +27,12 @@ func TestStartUnderLoad(t *testing.T) {
 	bus := newBus(t)
 	events := record(t, bus, event.OrganizationTopic(acme))
 	type result struct {
-		store *postgres.Store
+		store *database.Database
 		err   error
 	}
 	opened := make(chan result, 1)
 	go func() {
-		store, err := postgres.Open(t.Context(), options(dsn), bus)
+		store, err := database.Open(t.Context(), options(dsn), bus)
 		opened <- result{store, err}
 	}()
 	await(t, "the store opens, or waits for the transaction", func() bool {
@@ -53,36 +50,6 @@ func TestStartUnderLoad(t *testing.T) {
 	events.want(ping("after"))
 	if missed {
 		t.Error("the store was open before an event that it does not tell")
-	}
-}
-
-// TestStoreAtRest sends a statement in each period of its clock, and no
-// notification, once its own commits are told.
-func TestStoreAtRest(t *testing.T) {
-	const poll, watched = time.Second, 3 * time.Second
-	dsn := testkit.NewPostgres(t)
-	p := newProxy(t, dsn)
-	listener := direct(t, dsn)
-	execute(t, listener, "LISTEN parsec_events")
-	bus := newBus(t)
-	events := record(t, bus, event.OrganizationTopic(acme))
-	store := open(t, options(p.dsn), bus)
-	publish(t, store, "before the rest")
-	events.want(ping("before the rest"))
-	if _, err := listener.WaitForNotification(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	commands, statements := p.waits.Load(), p.listening.Load()
-	resting, cancel := context.WithTimeout(t.Context(), watched)
-	defer cancel()
-	if notification, err := listener.WaitForNotification(resting); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a store at rest notifies: %+v, %v", notification, err)
-	}
-	if sent := p.waits.Load() - commands; sent != 0 {
-		t.Errorf("%d statements of no command", sent)
-	}
-	if sent := p.listening.Load() - statements; sent < 1 || sent > int64(3*watched/poll) {
-		t.Errorf("%d statements in %v at rest", sent, watched)
 	}
 }
 

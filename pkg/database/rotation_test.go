@@ -1,6 +1,6 @@
 //go:build !without_postgresql && !without_postgresql_programs
 
-package postgres_test
+package database_test
 
 import (
 	"errors"
@@ -12,7 +12,6 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
-	"parsec-server/pkg/parsec2/postgres"
 )
 
 // TestPasswordRotates has the password of the database replaced, while the DSN
@@ -35,7 +34,7 @@ func TestPasswordRotates(t *testing.T) {
 		return strings.Replace(server.DSN, "user=postgres", "user=rotated password="+password, 1)
 	}
 	await(t, "passwords are asked for", func() bool {
-		_, err := postgres.Open(t.Context(), options(dsnWith("wrong")), newBus(t))
+		_, err := database.Open(t.Context(), options(dsnWith("wrong")), newBus(t))
 		return err != nil && strings.Contains(err.Error(), "password authentication failed")
 	})
 
@@ -69,7 +68,7 @@ func TestPasswordRotates(t *testing.T) {
 	}
 	execute(t, direct(t, server.DSN), "ALTER ROLE rotated PASSWORD 'second'")
 	become(dsnWith("second"))
-	if err := updateVlob(t.Context(), store); err != nil {
+	if err := deposit(t.Context(), store); err != nil {
 		t.Errorf("an open connection: %v", err)
 	}
 	server.Terminate()

@@ -1,6 +1,6 @@
 //go:build !without_postgresql
 
-package postgres_test
+package database_test
 
 import (
 	"log/slog"
@@ -11,7 +11,6 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/database"
-	"parsec-server/pkg/parsec2/postgres"
 )
 
 // TestDSNRefused has DSNs that no server can work with: what is wrong is named,
@@ -44,7 +43,7 @@ func TestDSNRefused(t *testing.T) {
 		"postgresql://u:s3cr3t@h/d?connect_timeout=10s":                     {"connect_timeout"},
 		"postgresql://u:s3cr3t@h/d?service=nothing":                         {"service"},
 	} {
-		_, err := postgres.Open(t.Context(), options(dsn), newBus(t))
+		_, err := database.Open(t.Context(), options(dsn), newBus(t))
 		if err == nil {
 			t.Errorf("%s is taken", dsn)
 			continue
@@ -103,7 +102,7 @@ func TestDSNOfProviders(t *testing.T) {
 // TestDSNInCapitals has a scheme that is written so.
 func TestDSNInCapitals(t *testing.T) {
 	for _, dsn := range []string{"POSTGRES://127.0.0.1:1/d", "PostgreSQL://127.0.0.1:1/d"} {
-		if _, err := postgres.Open(t.Context(), options(dsn), newBus(t)); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		if _, err := database.Open(t.Context(), options(dsn), newBus(t)); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
 			t.Errorf("%s: %v", dsn, err)
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build !without_postgresql
 
-package postgres_test
+package database_test
 
 import (
 	"fmt"
@@ -12,7 +12,6 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/database"
-	"parsec-server/pkg/parsec2/postgres"
 )
 
 // TestRefusedDatabases are those that a server must neither serve nor migrate.
@@ -40,7 +39,7 @@ func TestRefusedDatabases(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := contents(t, test.dsn)
-			store, err := postgres.Open(t.Context(), options(test.dsn), newBus(t))
+			store, err := database.Open(t.Context(), options(test.dsn), newBus(t))
 			if err == nil {
 				store.Close()
 			}

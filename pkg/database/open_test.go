@@ -1,0 +1,239 @@
+//go:build !without_postgresql
+
+package database_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/migrations"
+	"parsec-server/pkg/database"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+)
+
+func TestOpenRefuses(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := createRole(t, dsn, "NOLOGIN")
+	replace := func(old, replacement string) string { return strings.Replace(dsn, old, replacement, 1) }
+	for name, test := range map[string]struct {
+		dsn     string
+		change  func(*database.Options)
+		message string
+	}{
+		"not a DSN":         {dsn: "postgres://[s3cr3t", message: "not valid"},
+		"unknown database":  {dsn: replace("dbname="+config.Database, "dbname=parsec_test_nothing"), message: "does not exist"},
+		"unknown user":      {dsn: replace("user="+config.User, "user=nobody_at_all"), message: "nobody_at_all"},
+		"refused login":     {dsn: replace("user="+config.User, "user="+nobody), message: "not permitted to log in"},
+		"unknown host":      {dsn: "host=nowhere.invalid dbname=x", message: "nowhere.invalid"},
+		"no connection":     {dsn: dsn, change: func(o *database.Options) { o.MaxConnections = 0 }, message: "connections"},
+		"more than maximum": {dsn: dsn, change: func(o *database.Options) { o.MinConnections = 2 }, message: "connections"},
+	} {
+		settings := options(test.dsn)
+		settings.Retry = database.Retry{Attempts: 1000, Pause: time.Hour}
+		if test.change != nil {
+			test.change(&settings)
+		}
+		_, err := database.Open(t.Context(), settings, newBus(t))
+		if err == nil || !strings.Contains(err.Error(), test.message) || strings.Contains(err.Error(), "s3cr3t") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// createLatin gives a database of an encoding that cannot hold every text.
+func createLatin(t testing.TB) string {
+	t.Helper()
+	blank := testkit.NewBlankPostgres(t)
+	server := direct(t, blank)
+	config := server.Config()
+	name := config.Database + "_latin"
+	execute(t, server, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
+	t.Cleanup(func() { cleanUp(t, blank, "DROP DATABASE "+name) })
+	return strings.Replace(blank, "dbname="+config.Database, "dbname="+name, 1)
+}
+
+// createRole gives a role that may use every table of a database.
+func createRole(t testing.TB, dsn, attributes string) string {
+	t.Helper()
+	name := "parsec_test_" + parsec.NewUUID().Hex()
+	server := direct(t, dsn)
+	execute(t, server, "CREATE ROLE "+name+" "+attributes)
+	execute(t, server, "GRANT ALL ON ALL TABLES IN SCHEMA public TO "+name)
+	t.Cleanup(func() { cleanUp(t, dsn, "DROP OWNED BY "+name, "DROP ROLE "+name) })
+	return name
+}
+
+// cleanUp runs statements after the end of a test.
+func cleanUp(t testing.TB, dsn string, statements ...string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	connection, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer connection.Close(ctx) //nolint:errcheck // It is over.
+	for _, statement := range statements {
+		if _, err := connection.Exec(ctx, statement); err != nil {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+}
+
+// TestReadOnly has a database that takes no writes, as replicas do, at first
+// and in the course of work.
+func TestReadOnly(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	administrator := direct(t, dsn)
+	setReadOnly := func(value string) {
+		t.Helper()
+		execute(t, administrator, "SET default_transaction_read_only = off")
+		execute(t, administrator, "ALTER DATABASE "+administrator.Config().Database+" SET default_transaction_read_only = "+value)
+		execute(t, administrator, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+	}
+	// The database is used again by other tests.
+	defer execute(t, administrator, "ALTER DATABASE "+administrator.Config().Database+" RESET default_transaction_read_only")
+	setReadOnly("on")
+	var lines testkit.Output
+	settings := options(dsn)
+	settings.Retry.Attempts = 2
+	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	_, err := database.Open(t.Context(), settings, newBus(t))
+	if err == nil || !strings.Contains(err.Error(), "the database is read-only") || strings.Count(lines.String(), "not reached yet") != 1 {
+		t.Errorf("%v after %d warnings", err, strings.Count(lines.String(), "not reached yet"))
+	}
+	setReadOnly("off")
+	store := open(t, options(dsn), newBus(t))
+	populate(t, store)
+	setReadOnly("on")
+	await(t, "not ready", func() bool {
+		err := store.Ready(t.Context())
+		return err != nil && err.Error() == "the database is read-only"
+	})
+	before := balance(t, store)
+	if err := deposit(t.Context(), store); err == nil {
+		t.Error("written to a database that is read-only")
+	}
+	setReadOnly("off")
+	await(t, "ready again", func() bool { return store.Ready(t.Context()) == nil })
+	if err := deposit(t.Context(), store); err != nil || balance(t, store) != before+1 {
+		t.Errorf("balance %d after %d: %v", balance(t, store), before, err)
+	}
+}
+
+// TestConnectionLimit has a database that allows fewer connections than the
+// store may open: commands wait, and none fails.
+func TestConnectionLimit(t *testing.T) {
+	const writers, writes = 10, 20
+	dsn := testkit.NewPostgres(t)
+	populate(t, open(t, options(dsn), newBus(t)))
+	limited := createRole(t, dsn, "LOGIN CONNECTION LIMIT 3")
+	var lines testkit.Output
+	settings := options(strings.Replace(dsn, "user="+direct(t, dsn).Config().User, "user="+limited, 1))
+	settings.MaxConnections = 7
+	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	store := open(t, settings, newBus(t))
+	if strings.Count(lines.String(), "allows fewer connections") != 1 || strings.Count(lines.String(), "allowed=3 wanted=8") != 1 {
+		t.Errorf("logged %q", lines.String())
+	}
+	var group sync.WaitGroup
+	for range writers {
+		group.Go(func() {
+			for range writes {
+				if err := deposit(t.Context(), store); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if got := balance(t, store); got != 1+writers*writes {
+		t.Errorf("balance %d", got)
+	}
+}
+
+// TestFullDisk has the database answer as it does when its disk is full.
+func TestFullDisk(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	store := open(t, options(dsn), newBus(t))
+	populate(t, store)
+	administrator := direct(t, dsn)
+	for _, table := range []string{"entry", "event_outbox"} {
+		execute(t, administrator, `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+			BEGIN RAISE disk_full USING MESSAGE = 'could not extend file'; END $$`)
+		execute(t, administrator, "CREATE TRIGGER full_disk BEFORE INSERT ON "+table+" EXECUTE FUNCTION full_disk()")
+		before := balance(t, store)
+		if err := deposit(t.Context(), store); err == nil || !strings.Contains(err.Error(), "could not extend file") {
+			t.Errorf("%s: %v", table, err)
+		}
+		if after := balance(t, store); after != before {
+			t.Errorf("%s: balance %d after %d", table, after, before)
+		}
+		execute(t, administrator, "DROP FUNCTION full_disk CASCADE")
+		if err := deposit(t.Context(), store); err != nil || balance(t, store) != before+1 {
+			t.Errorf("%s: after it %v", table, err)
+		}
+	}
+}
+
+// TestOldSchema opens before the migration, and serves after it.
+func TestOldSchema(t *testing.T) {
+	dsn := testkit.NewBlankPostgres(t)
+	bus := newBus(t)
+	events := record(t, bus, event.OrganizationTopic(acme))
+	store := open(t, options(dsn), bus)
+	want := fmt.Sprintf("the schema of the database is version 0, this server needs version %d: run `parsec backend migrate`", migrations.Latest())
+	if err := store.Ready(t.Context()); err == nil || err.Error() != want {
+		t.Errorf("ready: %v", err)
+	}
+	if err := store.One(t.Context(), database.Statement{SQL: "SELECT 1"}); err == nil {
+		t.Error("it serves without schema")
+	}
+	if _, err := database.Migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "ready", func() bool { return store.Ready(t.Context()) == nil })
+	populate(t, store)
+	publish(t, store, "works")
+	events.want(ping("works"))
+}
+
+// TestClose opens and closes again and again, with commands under way.
+func TestClose(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	populate(t, open(t, options(dsn), newBus(t)))
+	for range 10 {
+		bus := event.NewBus()
+		store, err := database.Open(t.Context(), options(dsn), bus)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		for range 3 {
+			group.Go(func() { _ = deposit(t.Context(), store) }) // It may come too late.
+		}
+		store.Close()
+		group.Wait()
+		bus.Close()
+		if err := store.Ready(t.Context()); err == nil {
+			t.Error("ready after its end")
+		}
+	}
+	watcher := direct(t, dsn)
+	await(t, "no connection is left", func() bool {
+		return number(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") <= 2
+	})
+}

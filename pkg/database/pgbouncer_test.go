@@ -1,0 +1,98 @@
+//go:build !without_postgresql && !without_pgbouncer
+
+package database_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/database"
+	"parsec-server/pkg/event"
+)
+
+// pgBouncerModes are what docs/database.md has a DSN say for each mode of
+// PgBouncer.
+var pgBouncerModes = map[string]string{"session": "", "transaction": " default_query_exec_mode=exec"}
+
+// TestPgBouncerMigrates has two servers migrate at once, and then serve one
+// another's events.
+func TestPgBouncerMigrates(t *testing.T) {
+	for mode, recipe := range pgBouncerModes {
+		t.Run(mode, func(t *testing.T) {
+			dsn := testkit.StartPgBouncer(t, mode).DSN(testkit.NewBlankPostgres(t)) + recipe
+			steps, err := database.MigrationStatus(t.Context(), dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var group sync.WaitGroup
+			var applied [2][]database.Migration
+			for i := range applied {
+				group.Go(func() {
+					var err error
+					if applied[i], err = database.Migrate(t.Context(), dsn); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			group.Wait()
+			if total := len(applied[0]) + len(applied[1]); total != len(steps) {
+				t.Errorf("%d migrations are applied, want %d", total, len(steps))
+			}
+			bus := newBus(t)
+			events := record(t, bus, event.OrganizationTopic(acme))
+			open(t, options(dsn), bus)
+			publish(t, open(t, options(dsn), newBus(t)), "from the other one")
+			events.want(ping("from the other one"))
+		})
+	}
+}
+
+// TestPgBouncerLimits has every statement bounded, and nothing left for whoever
+// gets the session next.
+func TestPgBouncerLimits(t *testing.T) {
+	for mode, recipe := range pgBouncerModes {
+		t.Run(mode, func(t *testing.T) {
+			within := testkit.NewPostgres(t)
+			dsn := testkit.StartPgBouncer(t, mode).DSN(within) + recipe
+			store := open(t, options(dsn+" lock_timeout=100ms"), newBus(t))
+			populate(t, store)
+			other := direct(t, within)
+			execute(t, other, "BEGIN")
+			execute(t, other, "LOCK TABLE entry IN ACCESS EXCLUSIVE MODE")
+			if err := deposit(t.Context(), store); err == nil {
+				t.Error("an entry is written without its table")
+			}
+			execute(t, other, "ROLLBACK")
+			if err := deposit(t.Context(), store); err != nil {
+				t.Error(err)
+			}
+			if mode == "transaction" {
+				stranger := direct(t, dsn)
+				var left string
+				if err := stranger.QueryRow(t.Context(), "SELECT current_setting('lock_timeout') || current_setting('enable_seqscan')").Scan(&left); err != nil || left != "0on" {
+					t.Errorf("a stranger gets %q, %v", left, err)
+				}
+			}
+		})
+	}
+}
+
+// TestPgBouncerWithoutRecipe has somebody forget what docs/database.md asks for:
+// the first statement that meets one of another session says so.
+func TestPgBouncerWithoutRecipe(t *testing.T) {
+	dsn := testkit.StartPgBouncer(t, "transaction").DSN(testkit.NewPostgres(t))
+	var err error
+	for i := 0; i < 20 && err == nil; i++ {
+		var store *database.Database
+		if store, err = database.Open(t.Context(), options(dsn), newBus(t)); err == nil {
+			var found bool
+			err = store.One(t.Context(), database.Row(&found, "SELECT FROM organization WHERE organization_id = $1", []any{acme.String()}))
+			store.Close()
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "add default_query_exec_mode=exec to the DSN") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,38 @@
+//go:build !without_postgresql
+
+package database_test
+
+import (
+	"testing"
+
+	"parsec-server/internal/testkit"
+)
+
+// TestPruneEvents deletes the old ones, in the order of their ids only, and
+// never the last one.
+func TestPruneEvents(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	store := open(t, options(dsn), newBus(t))
+	other := direct(t, dsn)
+	want := func(rows int64) {
+		t.Helper()
+		if err := store.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := number(t, other, "SELECT count(*) FROM event_outbox"); got != rows {
+			t.Errorf("%d rows, want %d", got, rows)
+		}
+	}
+	execute(t, other, `INSERT INTO event_outbox (organizations, authors, kinds, bodies)
+		SELECT '{}', '{}', '{}', '{}' FROM generate_series(1, 2500)`)
+	want(2501)
+	execute(t, other, "UPDATE event_outbox SET written_on = now() - interval '1 day' WHERE id <= 2400")
+	want(101)
+	execute(t, other, "UPDATE event_outbox SET written_on = now() - interval '1 day' WHERE id = 2450")
+	want(51)
+	execute(t, other, "UPDATE event_outbox SET written_on = now() - interval '1 day'")
+	want(1)
+	if last := number(t, other, "SELECT id FROM event_outbox"); last != 2501 {
+		t.Errorf("row %d is left", last)
+	}
+}
