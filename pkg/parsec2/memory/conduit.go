@@ -50,9 +50,8 @@ func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationI
 	defer o.mu.Unlock()
 	facts := rules.ConduitFacts{InvitationFacts: o.invitationFacts(key.Token)}
 	facts.Conduit, found = o.copyConduit(key)
-	if found && facts.Conduit.Ended(side, exchange) {
-		half := &o.invitations[key.Token].conduits[key.Greeter].Halves[side]
-		half.Heard, half.Taken = nil, half.Heard
+	if found {
+		o.invitations[key.Token].conduits[key.Greeter].TakeHeard(side, exchange)
 	}
 	return facts, nil
 }

@@ -34,7 +34,8 @@ JOIN invitation i ON i.organization = o.id
 JOIN user_ r ON r.organization = o.id
 WHERE o.organization_id = $1 AND i.token = $2 AND r.user_id = $3 AND n.invitation = i.id AND n.greeter = r.id`
 
-// takeHeard is one statement for both sides, so that it is prepared once.
+// takeHeard is rules.Conduit.TakeHeard, with the number of the exchange that
+// comes after. It is one statement for both sides, so that it is prepared once.
 const takeHeard = `
 UPDATE conduit n SET greeter_heard = CASE WHEN $5 THEN NULL ELSE n.greeter_heard END,
     greeter_taken = CASE WHEN $5 THEN n.greeter_heard ELSE n.greeter_taken END,

@@ -29,7 +29,7 @@ func (r *vlobRow) targets() []any {
 }
 
 const (
-	// complete is the revision of the realm r that has every version.
+	// complete is rules.Realm.CompleteRevision of the realm r.
 	complete = "r.encryption_revision - (r.maintenance_type IS NOT NULL)::int"
 
 	// joinAuthor adds the author of the atom a, and what the realm r knows of

@@ -56,7 +56,7 @@ type Conduit struct {
 	Exchange uint64
 	// Last is the exchange that ended last; it means nothing after a reset.
 	Last LastExchange
-	// Received tells that what the claimer has taken of it has reached it.
+	// Received reports whether what the claimer has taken of it has reached it.
 	Received bool
 	// Halves are those of the sides.
 	Halves [2]Half
@@ -85,10 +85,10 @@ type Half struct {
 	Speaker parsec.UUID
 }
 
-// NewConduit is the conduit of a new invitation.
+// NewConduit returns the conduit of a new invitation.
 func NewConduit() Conduit { return Conduit{State: ConduitWaitPeers} }
 
-// talk has a side say payload, not nil, in the exchange wanted. It gives what
+// talk has a side say payload, not nil, in the exchange wanted. It returns what
 // the peer said if that ends the exchange, nil if the peer has to come. The
 // second speaker ends the exchange, so that it does not depend on the first
 // still being there (docs/protocol/invite.md §4, Improve). A refusal changes
@@ -119,8 +119,8 @@ func (c *Conduit) talk(side Side, wanted ConduitState, payload []byte, speaker p
 	return heard, nil
 }
 
-// repeat tells whether a side says again what it said already in step 4, whose
-// reply it may not have got, and gives the reply, nil if the peer has to come
+// repeat reports whether a side says again what it said already in step 4, whose
+// reply it may not have got, and returns the reply, nil if the peer has to come
 // still. A connection that got the reply says something new, even if it is the
 // same; over HTTP, what is the same is taken as said again.
 func (c *Conduit) repeat(side Side, wanted ConduitState, payload []byte, speaker parsec.UUID) (repeated bool, heard []byte) {
@@ -143,7 +143,7 @@ func (c *Conduit) repeat(side Side, wanted ConduitState, payload []byte, speaker
 	return true, heard
 }
 
-// again gives once more what a side heard in the last exchange, if wanted is
+// again returns once more what a side heard in the last exchange, if wanted is
 // that one; nil if there is nothing to give. What it has taken already it gets
 // only for the words that it said.
 func (c *Conduit) again(side Side, wanted ConduitState, payload []byte) []byte {
@@ -160,10 +160,10 @@ func (c *Conduit) again(side Side, wanted ConduitState, payload []byte) []byte {
 	}
 }
 
-// lastKnown tells that Last and Taken are of the exchange that ended last.
+// lastKnown reports whether Last and Taken are of the exchange that ended last.
 func (c *Conduit) lastKnown() bool { return c.Last.State != "" && c.Last.Number+1 == c.Exchange }
 
-// lastSaid tells whether the side said payload in the last exchange: its peer
+// lastSaid reports whether the side said payload in the last exchange: its peer
 // has it.
 func (c *Conduit) lastSaid(side Side, payload []byte) bool {
 	peer := &c.Halves[side.peer()]
@@ -182,25 +182,34 @@ func (h *Half) take(speaker parsec.UUID) {
 	}
 }
 
-// Ended tells that a side which spoke first in an exchange can take what the
-// peer said.
-func (c *Conduit) Ended(side Side, exchange uint64) bool {
+// ended reports whether a side which spoke first in an exchange can take what
+// the peer said.
+func (c *Conduit) ended(side Side, exchange uint64) bool {
 	return c.Exchange == exchange+1 && c.Halves[side].Heard != nil
 }
 
-// Owes tells that the claimer can ask again for what the greeter said last: it
-// has not taken it, or the reply may be lost.
+// TakeHeard is what Conduits.TakeHeard does to the conduit: a side which spoke
+// first in an exchange takes what the peer said, if that has ended it.
+func (c *Conduit) TakeHeard(side Side, exchange uint64) {
+	if c.ended(side, exchange) {
+		half := &c.Halves[side]
+		half.take(half.Speaker)
+	}
+}
+
+// Owes reports whether the claimer can ask again for what the greeter said last:
+// it has not taken it, or the reply may be lost.
 func (c *Conduit) Owes() bool {
 	claimer := &c.Halves[ClaimerSide]
 	return claimer.Heard != nil || claimer.Taken != nil && c.Last.Number+1 == c.Exchange && !c.Received
 }
 
-// listen gives what the peer said to a side that spoke first in an exchange,
+// listen returns what the peer said to a side that spoke first in an exchange,
 // nil if it has to come still.
 func (c *Conduit) listen(side Side, exchange uint64) (heard []byte, err error) {
 	half := &c.Halves[side]
 	switch {
-	case c.Ended(side, exchange):
+	case c.ended(side, exchange):
 		return half.Heard, nil
 	case c.Exchange == exchange:
 		return nil, nil

@@ -228,25 +228,28 @@ func (r *Realm) checkReadable() error {
 	}
 }
 
-// checkReadableRevision is checkReadable for a read that gives its revision:
-// the data is complete under the revision before a reencryption until that
-// ends.
-func (r *Realm) checkReadableRevision(revision uint64) error {
-	complete := r.EncryptionRevision
-	switch r.Maintenance.Type {
-	case parsec.MaintenanceNone:
-	case parsec.MaintenanceReencryption:
-		if revision == r.EncryptionRevision {
-			return errInMaintenance
-		}
-		complete--
-	default:
-		return errInMaintenance
+// CompleteRevision returns the revision under which the realm has every version:
+// the one before during a maintenance, which begins the next one.
+func (r *Realm) CompleteRevision() uint64 {
+	if r.Maintenance.Type == parsec.MaintenanceNone {
+		return r.EncryptionRevision
 	}
-	if revision != complete {
+	return r.EncryptionRevision - 1
+}
+
+// checkReadableRevision is checkReadable for a read that names its revision.
+func (r *Realm) checkReadableRevision(revision uint64) error {
+	if err := r.checkReadable(); err != nil {
+		return err
+	}
+	switch revision {
+	case r.CompleteRevision():
+		return nil
+	case r.EncryptionRevision:
+		return errInMaintenance
+	default:
 		return errBadEncryptionRevision
 	}
-	return nil
 }
 
 // checkMaintained refuses the steps of a maintenance outside of it.

@@ -82,6 +82,20 @@ func takeHeard(f *fixture) {
 		f.no(err)
 		return facts
 	}
+	scope := rules.Scope{Invitation: key.Token, Greeter: alice}
+	for _, heard := range [][]byte{nil, {}, []byte("words")} {
+		for exchange := uint64(1); exchange < 5; exchange++ {
+			for _, side := range []rules.Side{rules.GreeterSide, rules.ClaimerSide} {
+				want := conduit
+				want.Halves = [2]rules.Half{{Heard: heard, Taken: []byte("before")}, {Heard: heard, Taken: []byte("before")}}
+				f.queue(scope, func(tx rules.Tx) { tx.PutConduit(want) })
+				equal(f, "conduit before", *take(key, side, exchange).Conduit, want)
+				want.TakeHeard(side, exchange)
+				f.wantConduit(key.Token, want)
+			}
+		}
+	}
+	f.queue(scope, func(tx rules.Tx) { tx.PutConduit(conduit) })
 	for _, exchange := range []uint64{1, 3, 4} {
 		equal(f, "conduit of another exchange", *take(key, rules.GreeterSide, exchange).Conduit, conduit)
 	}
@@ -141,6 +155,7 @@ func owed(f *fixture) {
 		{"taken before", rules.Conduit{Exchange: 3, Last: rules.LastExchange{Number: 1}, Halves: [2]rules.Half{{}, {Taken: words}}}, false},
 	} {
 		row.conduit.State = rules.ConduitCommunicate
+		equal(f, row.name+", by the rule", row.conduit.Owes(), row.want)
 		f.putConduitOf(invitation.Token, alice, row.conduit)
 		f.putConduitOf(shared.Token, bob, row.conduit)
 		for _, i := range []struct {

@@ -104,6 +104,17 @@ func (f *fixture) wantBlob(vlob parsec.VlobID, version uint32, revision uint64, 
 	equal(f, fmt.Sprintf("version %d under revision %d", version, revision), text, want)
 }
 
+// wantComplete wants every version, the texts, under the revision of the rule.
+func (f *fixture) wantComplete(realm parsec.RealmID, texts map[parsec.VlobID][]string) {
+	f.Helper()
+	revision := f.realm(realm, alice).CompleteRevision()
+	for vlob, versions := range texts {
+		for i, text := range versions {
+			f.wantBlob(vlob, uint32(i)+1, revision, text)
+		}
+	}
+}
+
 func reencrypt(f *fixture) {
 	f.bootstrap()
 	f.enrol(parsec.ProfileStandard, bob)
@@ -113,6 +124,7 @@ func reencrypt(f *fixture) {
 	b := f.createVlob(realm, bobOne, 2, "b1")
 	f.updateVlob(a, bobOne, 3, "a2")
 	before := f.snapshotRealm(realm, a, b)
+	f.wantComplete(realm, map[parsec.VlobID][]string{a: {"a1", "a2"}, b: {"b1"}})
 
 	f.start(realm)
 	facts := f.realm(realm, alice)
@@ -132,8 +144,11 @@ func reencrypt(f *fixture) {
 	f.save(realm, 3, 3, item(a, 1, "A1"))
 	equal(f, "batch", f.batch(realm, 1000), map[string]string{})
 	f.wantBlob(a, 1, 1, "a1")
+	f.wantComplete(realm, map[parsec.VlobID][]string{a: {"a1", "a2"}, b: {"b1"}})
+	equal(f, "the realm while all is saved", f.snapshotRealm(realm, a, b), before)
 
 	f.finish(realm)
+	f.wantComplete(realm, map[parsec.VlobID][]string{a: {"A1", "A2"}, b: {"B1, longer"}})
 	facts = f.realm(realm, alice)
 	equal(f, "revision", facts.EncryptionRevision, 2)
 	equal(f, "maintenance", facts.Maintenance, rules.Maintenance{})
