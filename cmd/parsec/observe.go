@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
@@ -14,10 +15,13 @@ import (
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
+	"parsec-server/pkg/traces"
 )
 
-// observation is what counts for Prometheus, if anything does.
+// observation is what counts for Prometheus and traces for OpenTelemetry, if
+// anything does.
 type observation struct {
+	traces   *traces.Tracer // nil for none
 	settings config.Metrics
 	metrics  *metrics.Metrics // nil for none
 	listener net.Listener
@@ -27,7 +31,12 @@ type observation struct {
 // observe binds the address of the metrics, so that it is known at start
 // whether it can be.
 func observe(ctx context.Context, process *lifecycle.Process, settings config.Metrics, build build, logger *slog.Logger) (*observation, error) {
-	o := &observation{settings: settings, logger: logger}
+	tracer, err := traces.New(ctx, os.LookupEnv, build.version, logger)
+	if err != nil {
+		return nil, err
+	}
+	onEnd(process, "traces", tracer.Close)
+	o := &observation{traces: tracer, settings: settings, logger: logger}
 	if settings.Address == "" {
 		return o, nil
 	}
@@ -41,20 +50,21 @@ func observe(ctx context.Context, process *lifecycle.Process, settings config.Me
 	return o, nil
 }
 
-// blocks counts the calls of a node of the block store.
+// blocks counts and traces the calls of a node of the block store.
 func (o *observation) blocks(node int, store blockstore.Store) blockstore.Store {
+	store = o.traces.Blocks(node, store)
 	if o.metrics == nil {
 		return store
 	}
 	return o.metrics.ObserveBlocks(node, store)
 }
 
-// observer counts what the server does.
+// observer counts and traces what the server does.
 func (o *observation) observer() server.Observer {
 	if o.metrics == nil {
-		return nil
+		return o.traces.Observer(nil)
 	}
-	return o.metrics
+	return o.traces.Observer(o.metrics)
 }
 
 // serve answers until the caller calls end.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -24,7 +23,6 @@ import (
 	"parsec-server/pkg/parsec2/webhook"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/tlsfile"
-	"parsec-server/pkg/traces"
 )
 
 // serve runs a server until ctx is done. What it opens ends with the process.
@@ -33,11 +31,6 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	if err != nil {
 		return err
 	}
-	observer, endTraces, err := traces.Observe(ctx, observed.observer(), os.LookupEnv, build.version, logger)
-	if err != nil {
-		return err
-	}
-	onEnd(process, "traces", endTraces)
 	bus := event.NewBus()
 	onEnd(process, "events", bus.Close)
 	store, endStore, err := openStore(ctx, settings.Database, bus, logger)
@@ -69,7 +62,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,
 		Mailer:                  mailer(settings.Email, address, logger),
 	})
-	front := server.New(parsec2, systemClock, logger, serverOptions(settings, address, build.version, observer, watch))
+	front := server.New(parsec2, systemClock, logger, serverOptions(settings, address, build.version, observed.observer(), watch))
 	onEnd(process, "metrics", observed.serve(ctx, front, parsec2, bus, store, watch))
 	process.OnEnd("webhooks", func(ctx context.Context) {
 		if err := webhooks.Close(ctx); err != nil {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/span"
 )
 
 // Statement is one of those that are sent together.
@@ -106,11 +108,13 @@ func send(ctx context.Context, connection *pgx.Conn, statements ...Statement) (e
 	for _, s := range statements {
 		batch.Queue(s.SQL, s.Args...)
 	}
+	end := span.Begin(ctx, "database")
 	results := connection.SendBatch(ctx, batch)
 	defer func() {
 		if closing := results.Close(); err == nil {
 			err = closing
 		}
+		end(err)
 	}()
 	for _, s := range statements {
 		if err := s.result(results); err != nil {

@@ -13,6 +13,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/span"
 )
 
 // maxDeliveries bounds the connections to the SMTP server. Who comes later
@@ -77,7 +78,10 @@ func (m *Mailer) SendInvitation(ctx context.Context, mail rules.InvitationMail) 
 		logger.ErrorContext(ctx, "e-mail not sent: too many wait already")
 		return protocol.EmailNotAvailable
 	}
-	if err := m.carrier.deliver(ctx, message); err != nil {
+	end := span.Begin(ctx, "e-mail")
+	err = m.carrier.deliver(ctx, message)
+	end(err)
+	if err != nil {
 		if isRecipientRefused(err) {
 			logger.WarnContext(ctx, "e-mail not sent: recipient refused", slog.Any("error", err))
 			return protocol.EmailBadRecipient

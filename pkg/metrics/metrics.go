@@ -69,8 +69,11 @@ func New(version, commit string) *Metrics {
 	return m
 }
 
+// CommandBegun implements server.Observer.
+func (m *Metrics) CommandBegun(ctx context.Context, _ string) context.Context { return ctx }
+
 // CommandEnded implements server.Observer.
-func (m *Metrics) CommandEnded(ended server.EndedCommand) {
+func (m *Metrics) CommandEnded(_ context.Context, ended server.EndedCommand) {
 	m.commands.WithLabelValues(ended.Name(), ended.Told()).Inc()
 	m.commandDurations.WithLabelValues(ended.Name()).Observe(ended.Duration.Seconds())
 }

@@ -183,9 +183,9 @@ func TestBlocks(t *testing.T) {
 
 func TestOutcomes(t *testing.T) {
 	m := metrics.New("v1", "cafe")
-	m.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form, Outcome: server.Abandoned})
-	m.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form, Outcome: server.Failed})
-	m.CommandEnded(server.EndedCommand{Status: protocol.StatusUnknownCommand})
+	m.CommandEnded(t.Context(), server.EndedCommand{Command: protocol.Ping.Form, Outcome: server.Abandoned})
+	m.CommandEnded(t.Context(), server.EndedCommand{Command: protocol.Ping.Form, Outcome: server.Failed})
+	m.CommandEnded(t.Context(), server.EndedCommand{Status: protocol.StatusUnknownCommand})
 	m.HandshakeEnded("")
 	wantLines(t, m,
 		`parsec_commands_total{command="ping",status="abandoned"} 1`,
@@ -217,7 +217,7 @@ func TestDocument(t *testing.T) {
 func served(t *testing.T) map[string]string {
 	t.Helper()
 	m, _ := observed(t)
-	m.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form, Status: protocol.StatusOK})
+	m.CommandEnded(t.Context(), server.EndedCommand{Command: protocol.Ping.Form, Status: protocol.StatusOK})
 	m.HandshakeEnded(string(protocol.HandshakeOK))
 	m.ConnectionBegun(server.WebSocket, protocol.Authenticated.String(), parsec.APIVersion{Major: 3})
 	_ = m.ObserveBlocks(0, blockstore.NewMemory()).Create(t.Context(), parsec.OrganizationID{}, parsec.BlockID{}, nil)

@@ -119,6 +119,7 @@ func refuseBadMessage(err error) *protocol.Refusal {
 // to send: the connection ends. Every command of every transport passes here.
 func (s *Server) run(ctx context.Context, c *caller, t task) (reply *[]byte, err error) {
 	start := time.Now()
+	ctx = s.options.Observer.CommandBegun(ctx, EndedCommand{Command: t.form}.Name())
 	status := protocol.StatusOK
 	defer func() {
 		if !errors.Is(err, errNoEventYet) {
@@ -187,7 +188,7 @@ func (o Outcome) level() slog.Level {
 func (s *Server) tell(ctx context.Context, c *caller, command *rpc.Form, status protocol.Status, err error, duration time.Duration) {
 	outcome := outcomeOf(ctx, err)
 	ended := EndedCommand{Command: command, Kind: c.kind, API: c.api, Outcome: outcome, Status: status, Duration: duration}
-	s.options.Observer.CommandEnded(ended)
+	s.options.Observer.CommandEnded(ctx, ended)
 	if !c.logger.Enabled(ctx, outcome.level()) {
 		return
 	}

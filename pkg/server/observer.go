@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"time"
 
 	"parsec-server/pkg/parsec"
@@ -11,7 +12,11 @@ import (
 // Observer is told what the server does. Its methods must not block, and are
 // called from many goroutines.
 type Observer interface {
-	CommandEnded(ended EndedCommand)
+	// CommandBegun is called before a command runs, and returns the context that
+	// it runs with. Its name is the one of EndedCommand.
+	CommandBegun(ctx context.Context, name string) context.Context
+	// CommandEnded is called with that context.
+	CommandEnded(ctx context.Context, ended EndedCommand)
 	// HandshakeEnded is called with the result that the client is told, "" for a
 	// failure of the server, for which there is none.
 	HandshakeEnded(result string)
@@ -79,8 +84,11 @@ const (
 // Unobserved is the Observer when nobody observes.
 type Unobserved struct{}
 
+// CommandBegun implements Observer.
+func (Unobserved) CommandBegun(ctx context.Context, _ string) context.Context { return ctx }
+
 // CommandEnded implements Observer.
-func (Unobserved) CommandEnded(EndedCommand) {}
+func (Unobserved) CommandEnded(context.Context, EndedCommand) {}
 
 // HandshakeEnded implements Observer.
 func (Unobserved) HandshakeEnded(string) {}

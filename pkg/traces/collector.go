@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"parsec-server/pkg/config"
 )
 
 // Lookup finds a variable of the environment, as os.LookupEnv does.
@@ -33,7 +31,7 @@ type collector struct {
 
 // collectorOf reads the variables of the OTLP exporter; those of the sampler,
 // the batches and the resource are read by the SDK. Errors hold no value, which
-// may be a secret. It gives nil if nobody asked for traces.
+// may be a secret. It returns nil if nobody asked for traces.
 func collectorOf(lookup Lookup) (*collector, error) {
 	get := func(name string) string {
 		text, _ := lookup(name)
@@ -54,7 +52,7 @@ func collectorOf(lookup Lookup) (*collector, error) {
 	if exporter != "" && exporter != "otlp" {
 		return nil, invalid("OTEL_TRACES_EXPORTER", "must be otlp or none")
 	}
-	if !config.IsHTTPURL(endpoint) {
+	if address, err := url.Parse(endpoint); err != nil || (address.Scheme != "http" && address.Scheme != "https") || address.Hostname() == "" {
 		return nil, invalid(name, "must be an http or https URL")
 	}
 	// specific prefers the variable that is for traces alone.

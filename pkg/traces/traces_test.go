@@ -2,6 +2,7 @@ package traces_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/pem"
 	"io"
 	"log/slog"
@@ -20,8 +21,11 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/parsec2/webhook"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/traces"
 )
@@ -71,11 +75,17 @@ func lookupIn(variables map[string]string) traces.Lookup {
 
 func observe(t *testing.T, next server.Observer, log io.Writer, variables map[string]string) (observer server.Observer, end func()) {
 	t.Helper()
-	observer, end, err := traces.Observe(t.Context(), next, lookupIn(variables), "v9", slog.New(slog.NewTextHandler(log, nil)))
+	tracer, err := traces.New(t.Context(), lookupIn(variables), "v9", slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return observer, end
+	return tracer.Observer(next), tracer.Close
+}
+
+// run has an observer see a command that ended so.
+func run(t *testing.T, observer server.Observer, ended server.EndedCommand) {
+	t.Helper()
+	observer.CommandEnded(observer.CommandBegun(t.Context(), ended.Name()), ended)
 }
 
 func texts(attributes []*commonpb.KeyValue) map[string]string {
@@ -92,7 +102,7 @@ type counting struct {
 	ended int
 }
 
-func (c *counting) CommandEnded(server.EndedCommand) { c.ended++ }
+func (c *counting) CommandEnded(context.Context, server.EndedCommand) { c.ended++ }
 
 func TestSpans(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
@@ -117,7 +127,7 @@ func TestSpans(t *testing.T) {
 		{Command: protocol.Ping.Form, Kind: protocol.Anonymous, API: api, Outcome: server.Abandoned},
 		{Command: protocol.Ping.Form, Kind: protocol.Anonymous, API: api, Outcome: server.Failed},
 	} {
-		observer.CommandEnded(ended)
+		run(t, observer, ended)
 	}
 	end()
 	if received.path != "/otlp/v1/traces" || received.header.Get("X-Key") != "a b" || received.header.Get("X-Other") != "c" {
@@ -153,6 +163,31 @@ func TestSpans(t *testing.T) {
 	}
 }
 
+// TestWebhook has the call of a webhook, which fails, be a span within that of
+// the command.
+func TestWebhook(t *testing.T) {
+	received := &collecting{t: t}
+	collector := httptest.NewServer(received)
+	defer collector.Close()
+	observer, end := observe(t, nil, io.Discard, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": collector.URL})
+	ctx := observer.CommandBegun(t.Context(), "vlob_create")
+	webhooks := webhook.New("", slog.New(slog.DiscardHandler))
+	defer webhooks.Close(t.Context()) //nolint:errcheck // it has no queue
+	if webhooks.Sequester(ctx, parsec.OrganizationID{}, rules.SequesterService{WebhookURL: "http://127.0.0.1:1"}, nil) == nil {
+		t.Error("nobody is called")
+	}
+	observer.CommandEnded(ctx, server.EndedCommand{Command: protocol.VlobCreate.Form})
+	end()
+	spans := received.spans()
+	if len(spans) != 2 {
+		t.Fatalf("%d spans", len(spans))
+	}
+	if child, parent := spans[0], spans[1]; child.Name != "webhook" || !bytes.Equal(child.ParentSpanId, parent.SpanId) ||
+		!bytes.Equal(child.TraceId, parent.TraceId) || child.Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR || len(child.Attributes) != 0 {
+		t.Errorf("%v is below %v", child, parent)
+	}
+}
+
 // TestOff gives back what observed before.
 func TestOff(t *testing.T) {
 	const endpoint = "http://127.0.0.1:1"
@@ -167,6 +202,10 @@ func TestOff(t *testing.T) {
 			t.Errorf("%v: got %T", variables, observer)
 		} else {
 			end()
+		}
+		var off *traces.Tracer
+		if blocks := blockstore.Store(blockstore.NewMemory()); off.Blocks(0, blocks) != blocks {
+			t.Error("blocks are traced")
 		}
 	}
 }
@@ -193,7 +232,7 @@ func TestBadCollectors(t *testing.T) {
 				"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": row.endpoint, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": row.timeout,
 			})
 			for range commands {
-				observer.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form})
+				run(t, observer, server.EndedCommand{Command: protocol.Ping.Form})
 			}
 			end()
 			if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) || strings.Contains(got, "hunter2") {
@@ -217,11 +256,11 @@ func TestRecovery(t *testing.T) {
 	var log bytes.Buffer
 	observer, end := observe(t, nil, &log, map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector.URL + "/here"})
 	for range 2 {
-		observer.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form})
+		run(t, observer, server.EndedCommand{Command: protocol.Ping.Form})
 		<-refused
 	}
 	received.status.Store(0)
-	observer.CommandEnded(server.EndedCommand{Command: protocol.Ping.Form})
+	run(t, observer, server.EndedCommand{Command: protocol.Ping.Form})
 	end()
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 	if len(lines) != 2 || !strings.Contains(lines[0], "takes no spans") || !strings.Contains(lines[1], "takes spans again") {
@@ -246,7 +285,7 @@ func TestRefusals(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE", os.DevNull, "no certificate in PEM"},
 	} {
 		variables := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", row.name: row.text}
-		_, _, err := traces.Observe(t.Context(), nil, lookupIn(variables), "", slog.New(slog.DiscardHandler))
+		_, err := traces.New(t.Context(), lookupIn(variables), "", slog.New(slog.DiscardHandler))
 		if want := "Invalid value for " + row.name + ": " + row.want; err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", row.text, err, want)
 		}

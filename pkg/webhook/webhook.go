@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"parsec-server/pkg/span"
 )
 
 // callLimit bounds one call, from the connection to the end of the answer
@@ -73,7 +75,9 @@ func (a answer) accepted() bool { return a.status >= 200 && a.status < 300 }
 
 // post makes one call, within callLimit. Its errors do not tell the address,
 // whose query may hold a secret.
-func (c *Client) post(ctx context.Context, address, contentType string, body []byte) (answer, error) {
+func (c *Client) post(ctx context.Context, address, contentType string, body []byte) (_ answer, err error) {
+	end := span.Begin(ctx, "webhook")
+	defer func() { end(err) }()
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))

@@ -10,6 +10,7 @@ import (
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/span"
 )
 
 const (
@@ -82,10 +83,13 @@ func (s *Store) readVlob(ctx context.Context, of account, selection rules.VlobSe
 		abandoned: func() bool { return ctx.Err() != nil },
 		done:      make(chan struct{}),
 	}
+	end := span.Begin(ctx, "database")
 	s.vlobReads.Add(read)
 	select {
 	case <-read.done:
+		end(read.err)
 	case <-ctx.Done():
+		end(ctx.Err())
 		return nil, nil, false, ctx.Err()
 	}
 	switch {
