@@ -12,8 +12,8 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
-	"parsec-server/pkg/export"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/export"
 	"parsec-server/pkg/parsec2/rules"
 )
 
@@ -91,23 +91,19 @@ func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted
 }
 
 func (p program) writeExport(ctx context.Context, wanted realmExport, source *rules.RealmExport, blocks blockstore.Store) (err error) {
-	file, err := export.Open(ctx, wanted.path, export.Subject{
-		Realm: wanted.Realm, Service: wanted.Service, RootVerifyKey: source.RootVerifyKey,
-	})
+	work, err := export.Open(ctx, wanted.path, wanted.ExportKey, source)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
+	defer func() { err = errors.Join(err, work.Close()) }()
 	progress := newProgress(p.stdout, p.stderr, int64(source.BlocksSize))
 	defer progress.end()
 	lost := 0
-	work := export.Export{
-		Source: source, Organization: wanted.Organization, Blocks: blocks, File: file,
-		Advance: func(items int, bytes int64) { progress.advance(int64(items), bytes) },
-		Lost: func(block parsec.BlockID) {
-			lost++
-			progress.line(fmt.Sprintf("lost %s/%s: the block store does not have it", wanted.Organization, block))
-		},
+	work.Blocks = blocks
+	work.Advance = func(items int, bytes int64) { progress.advance(int64(items), bytes) }
+	work.Lost = func(block parsec.BlockID) {
+		lost++
+		progress.line(fmt.Sprintf("lost %s/%s: the block store does not have it", wanted.Organization, block))
 	}
 	if err := work.Run(ctx); err != nil {
 		// Not wrapped: Ctrl-C would be a success.

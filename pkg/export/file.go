@@ -1,5 +1,5 @@
-// Package export writes a realm into a file for a sequester service, in the
-// layout of the official command (docs/protocol/administration.md §7).
+// Package export is the file of a realm for a sequester service, in the layout of
+// the official command (docs/protocol/administration.md §7).
 package export
 
 import (
@@ -14,7 +14,6 @@ import (
 	_ "modernc.org/sqlite" // The driver of the files.
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // magic and version begin every file.
@@ -48,8 +47,8 @@ type Subject struct {
 	RootVerifyKey parsec.VerifyKey
 }
 
-// ErrOther tells that the file is there, but not an export of the subject.
-var ErrOther = errors.New("the file exists, and is not an export of this realm for this service")
+// errOther is of a file that is there, but is not an export of the subject.
+var errOther = errors.New("the file exists, and is not an export of this realm for this service")
 
 // File is an export. Another process that opens it meanwhile is refused.
 type File struct{ database *sql.DB }
@@ -101,7 +100,7 @@ func (f *File) begin(ctx context.Context, subject Subject) error {
 SELECT magic = ? AND version = ? AND realm_id = ? AND root_verify_key = ? AND service_id = ?
 FROM info, service`, magic, version, subject.Realm[:], subject.RootVerifyKey[:], subject.Service[:]).Scan(&same)
 		if err != nil || !same {
-			return ErrOther
+			return errOther
 		}
 		return nil
 	})
@@ -109,6 +108,19 @@ FROM info, service`, magic, version, subject.Realm[:], subject.RootVerifyKey[:],
 
 // Close ends the work on the file.
 func (f *File) Close() error { return f.database.Close() }
+
+// Change commits what work adds to the file. It stops at the first failure,
+// after which nothing is added.
+func (f *File) Change(ctx context.Context, work func(Batch)) error {
+	return f.change(ctx, func(tx *sql.Tx) (err error) {
+		work(Batch{func(statement string, arguments ...any) {
+			if err == nil {
+				_, err = tx.ExecContext(ctx, statement, arguments...)
+			}
+		}})
+		return err
+	})
+}
 
 // change commits what work does, unless it fails.
 func (f *File) change(ctx context.Context, work func(tx *sql.Tx) error) error {
@@ -123,74 +135,52 @@ func (f *File) change(ctx context.Context, work func(tx *sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// lastCheckpoint is that of the last version in the file, 0 for none.
-func (f *File) lastCheckpoint(ctx context.Context) (last uint64, err error) {
+// LastVersion returns the number of the last version in the file, 0 for none.
+func (f *File) LastVersion(ctx context.Context) (last uint64, err error) {
 	err = f.database.QueryRowContext(ctx, "SELECT coalesce(max(_id), 0) FROM vlob_atom").Scan(&last)
 	return last, err
 }
 
-func (f *File) addVersions(ctx context.Context, versions []rules.ExportedVersion) error {
-	return f.change(ctx, func(tx *sql.Tx) error {
-		for i := range versions {
-			v := &versions[i]
-			_, err := tx.ExecContext(ctx, "INSERT INTO vlob_atom (_id, vlob_id, version, blob, author, timestamp) VALUES (?, ?, ?, ?, ?, ?)",
-				int64(v.Checkpoint), v.Vlob[:], v.Version, notNull(v.Copy), v.Author, int64(v.Timestamp))
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func (f *File) hasBlock(ctx context.Context, id parsec.BlockID) (has bool, err error) {
+// HasBlock reports whether a block is in the file.
+func (f *File) HasBlock(ctx context.Context, id parsec.BlockID) (has bool, err error) {
 	err = f.database.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM block WHERE block_id = ?)", id[:]).Scan(&has)
 	return has, err
 }
 
-// addBlocks leaves those out whose data is nil.
-func (f *File) addBlocks(ctx context.Context, blocks []rules.ExportedBlock, data [][]byte) error {
-	return f.change(ctx, func(tx *sql.Tx) error {
-		for i, block := range blocks {
-			if data[i] == nil {
-				continue
-			}
-			_, err := tx.ExecContext(ctx, "INSERT INTO block (block_id, data, author) VALUES (?, ?, ?)", block.ID[:], data[i], block.Author)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// Batch is what is added to the file together. Numbers are those of the store,
+// authors the numbers of devices.
+type Batch struct {
+	execute func(statement string, arguments ...any)
 }
 
-// setCertificates adds those that are not in the file yet, and revocations.
-func (f *File) setCertificates(ctx context.Context, certificates rules.ExportedCertificates) error {
-	return f.change(ctx, func(tx *sql.Tx) error {
-		for _, list := range []struct {
-			sql          string
-			certificates []rules.ExportedCertificate
-		}{
-			{"INSERT OR IGNORE INTO device (_id, device_certificate) VALUES (?, ?)", certificates.Devices},
-			{"INSERT OR IGNORE INTO realm_role (_id, role_certificate) VALUES (?, ?)", certificates.Roles},
-		} {
-			for _, c := range list.certificates {
-				if _, err := tx.ExecContext(ctx, list.sql, c.Number, notNull(c.Certificate)); err != nil {
-					return err
-				}
-			}
-		}
-		for _, user := range certificates.Users {
-			_, err := tx.ExecContext(ctx, `
+// Version adds a version of a vlob.
+func (b Batch) Version(number uint64, vlob parsec.VlobID, version uint32, blob []byte, author int64, timestamp parsec.DateTime) {
+	b.execute("INSERT INTO vlob_atom (_id, vlob_id, version, blob, author, timestamp) VALUES (?, ?, ?, ?, ?, ?)",
+		int64(number), vlob[:], version, notNull(blob), author, int64(timestamp))
+}
+
+// Block adds a block.
+func (b Batch) Block(id parsec.BlockID, data []byte, author int64) {
+	b.execute("INSERT INTO block (block_id, data, author) VALUES (?, ?, ?)", id[:], data, author)
+}
+
+// Device adds the certificate of a device, unless it is in the file.
+func (b Batch) Device(number int64, certificate []byte) {
+	b.execute("INSERT OR IGNORE INTO device (_id, device_certificate) VALUES (?, ?)", number, notNull(certificate))
+}
+
+// Role adds the certificate of a role, unless it is in the file.
+func (b Batch) Role(number int64, certificate []byte) {
+	b.execute("INSERT OR IGNORE INTO realm_role (_id, role_certificate) VALUES (?, ?)", number, notNull(certificate))
+}
+
+// User adds the certificates of a user, or the revocation alone to one that is
+// in the file; it is nil for an active one.
+func (b Batch) User(number int64, certificate, revocation []byte) {
+	b.execute(`
 INSERT INTO user_ (_id, user_certificate, revoked_user_certificate) VALUES (?, ?, ?)
 ON CONFLICT (_id) DO UPDATE SET revoked_user_certificate = excluded.revoked_user_certificate`,
-				user.Number, notNull(user.Certificate), user.Revocation)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+		number, notNull(certificate), revocation)
 }
 
 // notNull makes an empty value of none.

@@ -1,3 +1,4 @@
+// Package export writes a realm of API 1 to 3 into a file for a sequester service.
 package export
 
 import (
@@ -8,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/export"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -20,30 +22,33 @@ const (
 	readers = 8
 )
 
-// Source is a realm for a service.
-type Source interface {
-	// Versions gives the next copies, at most a number, after a checkpoint.
-	Versions(ctx context.Context, after uint64, most int) ([]rules.ExportedVersion, error)
-	// Blocks gives next blocks after one, and the last one that was looked at;
-	// done is true once there is no more.
-	Blocks(ctx context.Context, after parsec.BlockID) (blocks []rules.ExportedBlock, last parsec.BlockID, done bool, err error)
-	// Certificates gives those that there are now, among them those of every
-	// author that the other methods gave before.
-	Certificates(ctx context.Context) (rules.ExportedCertificates, error)
-}
-
 // Export is a realm on its way into a file.
 type Export struct {
-	Source       Source
-	Organization parsec.OrganizationID
-	Blocks       blockstore.Store
-	File         *File
-	// Advance is told of versions and blocks that are in the file, and of the
-	// bytes of the blocks; Lost of a block that the store does not have. They
-	// are called one at a time.
+	Blocks blockstore.Store
+	// Advance is called with the versions and blocks that are in the file, and
+	// with the bytes of the blocks; Lost with a block that the store does not
+	// have. They are called one at a time.
 	Advance func(items int, bytes int64)
 	Lost    func(parsec.BlockID)
+
+	source       *rules.RealmExport
+	organization parsec.OrganizationID
+	file         *export.File
 }
+
+// Open opens the file of what is exported to go on with it, or creates it. The
+// caller closes it.
+func Open(ctx context.Context, path string, key rules.ExportKey, source *rules.RealmExport) (*Export, error) {
+	subject := export.Subject{Realm: key.Realm, Service: key.Service, RootVerifyKey: source.RootVerifyKey}
+	file, err := export.Open(ctx, path, subject)
+	if err != nil {
+		return nil, err
+	}
+	return &Export{source: source, organization: key.Organization, file: file}, nil
+}
+
+// Close ends the work on the file.
+func (e *Export) Close() error { return e.file.Close() }
 
 // Run writes what the file does not have yet.
 func (e *Export) Run(ctx context.Context) error {
@@ -54,24 +59,40 @@ func (e *Export) Run(ctx context.Context) error {
 		return err
 	}
 	// They come last: those of all authors are there then.
-	certificates, err := e.Source.Certificates(ctx)
+	certificates, err := e.source.Certificates(ctx)
 	if err != nil {
 		return err
 	}
-	return e.File.setCertificates(ctx, certificates)
+	return e.file.Change(ctx, func(batch export.Batch) {
+		for _, device := range certificates.Devices {
+			batch.Device(device.Number, device.Certificate)
+		}
+		for _, role := range certificates.Roles {
+			batch.Role(role.Number, role.Certificate)
+		}
+		for _, user := range certificates.Users {
+			batch.User(user.Number, user.Certificate, user.Revocation)
+		}
+	})
 }
 
 func (e *Export) versions(ctx context.Context) error {
-	last, err := e.File.lastCheckpoint(ctx)
+	last, err := e.file.LastVersion(ctx)
 	if err != nil {
 		return err
 	}
 	for {
-		versions, err := e.Source.Versions(ctx, last, atOnce)
+		versions, err := e.source.Versions(ctx, last, atOnce)
 		if err != nil || len(versions) == 0 {
 			return err
 		}
-		if err := e.File.addVersions(ctx, versions); err != nil {
+		err = e.file.Change(ctx, func(batch export.Batch) {
+			for i := range versions {
+				v := &versions[i]
+				batch.Version(v.Checkpoint, v.Vlob, v.Version, v.Copy, v.Author, v.Timestamp)
+			}
+		})
+		if err != nil {
 			return err
 		}
 		last = versions[len(versions)-1].Checkpoint
@@ -82,7 +103,7 @@ func (e *Export) versions(ctx context.Context) error {
 func (e *Export) blocks(ctx context.Context) error {
 	var after parsec.BlockID // No block has the id zero.
 	for {
-		blocks, last, done, err := e.Source.Blocks(ctx, after)
+		blocks, last, done, err := e.source.Blocks(ctx, after)
 		if err != nil {
 			return err
 		}
@@ -106,7 +127,7 @@ func (e *Export) copyBlocks(ctx context.Context, blocks []rules.ExportedBlock) e
 	var bytes int64
 	for _, block := range blocks {
 		bytes += block.Size
-		has, err := e.File.hasBlock(ctx, block.ID)
+		has, err := e.file.HasBlock(ctx, block.ID)
 		if err != nil {
 			return err
 		}
@@ -120,7 +141,7 @@ func (e *Export) copyBlocks(ctx context.Context, blocks []rules.ExportedBlock) e
 	for i, block := range wanted {
 		reading.Go(func() error {
 			read := make([]byte, block.Size)
-			err := e.Blocks.Read(readingCtx, e.Organization, block.ID, block.Checksum, read)
+			err := e.Blocks.Read(readingCtx, e.organization, block.ID, block.Checksum, read)
 			switch {
 			case errors.Is(err, blockstore.ErrNotFound):
 				return nil
@@ -135,7 +156,14 @@ func (e *Export) copyBlocks(ctx context.Context, blocks []rules.ExportedBlock) e
 	if err := reading.Wait(); err != nil {
 		return err
 	}
-	if err := e.File.addBlocks(ctx, wanted, data); err != nil {
+	err := e.file.Change(ctx, func(batch export.Batch) {
+		for i, block := range wanted {
+			if data[i] != nil {
+				batch.Block(block.ID, data[i], block.Author)
+			}
+		}
+	})
+	if err != nil {
 		return err
 	}
 	for i, block := range wanted {
