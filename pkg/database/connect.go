@@ -120,8 +120,8 @@ func isFull(err error) bool {
 	return refused && refusal.Code == "53300" // too_many_connections
 }
 
-// isTransient reports whether an error is one of the network, and of a server that starts, stops,
-// is full or read-only.
+// isTransient reports whether an error is one of the network, or of a server that
+// starts, stops, is full or read-only.
 func isTransient(err error) bool {
 	if errors.Is(err, errReadOnly) || isFull(err) {
 		return true

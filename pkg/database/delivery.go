@@ -248,19 +248,19 @@ func scanOutboxRow(row pgx.CollectableRow) (r outboxRow, err error) {
 	return r, err
 }
 
-// publish stops before the first id that is missing, unless it is missing for
-// ever, and reports whether there was none.
+// publish publishes rows, stops before the first id that is missing, unless it is
+// missing for ever, and reports whether there was none.
 func (d *delivery) publish(ctx context.Context, rows []outboxRow, settled bool) (complete bool) {
-	for i := range rows {
-		if rows[i].id != d.place+1 && !settled {
+	for _, row := range rows {
+		if row.id != d.place+1 && !settled {
 			return false
 		}
-		events, problems := rows[i].events(d.codec)
+		events, problems := row.events(d.codec)
 		for _, problem := range problems {
 			d.leaveOut(ctx, problem)
 		}
 		d.bus.Publish(events)
-		d.place, d.gapSince = rows[i].id, time.Time{}
+		d.place, d.gapSince = row.id, time.Time{}
 	}
 	return true
 }
@@ -303,8 +303,8 @@ func (d *delivery) settle(ctx context.Context, connection *pgx.Conn) (more bool,
 	return len(rows) == rowsPerRead, nil
 }
 
-// lapse tells everybody, and begins anew, when the row of the last event published is pruned, and
-// maybe others after it.
+// lapse is called when the row of the last event published is pruned, and maybe
+// others after it: it tells every subscription, and begins anew.
 func (d *delivery) lapse(ctx context.Context, connection *pgx.Conn) error {
 	d.logger.ErrorContext(ctx, "events are lost: the database was out of reach for too long", slog.Int64("place", d.place))
 	if err := d.begin(ctx, connection); err != nil {

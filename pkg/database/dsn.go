@@ -49,7 +49,7 @@ func readDSN(dsn string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// reasonAgainst gives what pgx says of a DSN, without the DSN.
+// reasonAgainst returns what pgx says of a DSN, without the DSN.
 func reasonAgainst(err error) string {
 	text := err.Error()
 	reason := text[strings.LastIndex(text, "`: ")+len("`: "):]

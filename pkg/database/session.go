@@ -14,11 +14,11 @@ import (
 
 const (
 	// setForSession sets the parameters of a JSON object that any session of
-	// the database may set, and gives their names. Poolers refuse most of them
+	// the database may set, and returns their names. Poolers refuse most of them
 	// in the message that begins a session.
 	setForSession = `
 SELECT key, set_config(key, value, false) FROM ` + settable
-	// findSettable gives the same names.
+	// findSettable returns the same names.
 	findSettable = `
 SELECT key FROM ` + settable
 	settable = `json_each_text($1::json) JOIN pg_settings ON lower(name) = key AND context IN ('user', 'superuser')`
@@ -29,7 +29,7 @@ SELECT key FROM ` + settable
 // session is what the connections of one configuration are set to.
 type session struct {
 	settings map[string]string
-	// kept tells that a session lasts as long as its connection. Behind a
+	// kept reports whether a session lasts as long as its connection. Behind a
 	// pooler that gives each transaction another one, nothing is set for
 	// longer than a transaction.
 	kept bool

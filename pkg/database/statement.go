@@ -151,7 +151,7 @@ func (s *Statement) result(results pgx.BatchResults) error {
 	}
 }
 
-// The states of a session that PostgreSQL tells after each answer.
+// The states of a session that PostgreSQL reports after each answer.
 const (
 	idle   = 'I'
 	failed = 'E' // in a transaction that takes nothing but its end

@@ -12,7 +12,6 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/rules"
-	"parsec-server/pkg/wire"
 )
 
 // recorder gets the events of a bus, in order.
@@ -59,16 +58,6 @@ func publish(t testing.TB, store rules.Store, text string) {
 		t.Fatal(err)
 	}
 }
-
-const (
-	// deliveries are the connections that deliver events.
-	deliveries = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'parsec-server events'"
-
-	// insertPing writes an event behind the back of the stores.
-	insertPing = "INSERT INTO event_outbox (organizations, authors, kinds, bodies) VALUES ('{Acme}', '{\"\"}', '{pinged}', ARRAY[$1::bytea])"
-)
-
-func pingBytes(text string) []byte { return must(wire.Marshal(ping(text))) }
 
 // TestStoreAtRest sends a statement in each period of its clock, and no
 // notification, once its own commits are told.

@@ -56,7 +56,7 @@ func (c *keyCache) forget() {
 	c.keys = nil
 }
 
-// keysOf gives the keys of an account, found false when there is no such
+// keysOf returns the keys of an account, found false when there is no such
 // organization.
 func (s *Store) keysOf(ctx context.Context, of account) (keys accountKeys, found bool, err error) {
 	if keys, found = s.keys.get(of); found {

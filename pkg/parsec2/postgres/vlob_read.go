@@ -53,7 +53,7 @@ CROSS JOIN LATERAL (
 type vlobRead struct {
 	reader    accountKeys
 	selection rules.VlobSelection
-	// abandoned tells that nobody waits any more.
+	// abandoned reports whether nobody waits any more.
 	abandoned func() bool
 
 	realm   realmRow
