@@ -15,7 +15,6 @@ import (
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/wire"
 )
 
@@ -31,7 +30,7 @@ func options(dsn string) database.Options {
 	return database.Options{
 		Source:         database.Source{DSN: dsn, Logger: slog.New(slog.DiscardHandler)},
 		MaxConnections: 1,
-		Codec:          notice.Codec{},
+		Codec:          database.PingedCodec{},
 	}
 }
 
@@ -136,7 +135,7 @@ func (r *recorder) want(bodies ...event.Body) {
 	}
 }
 
-func ping(text string) event.Body { return notice.Pinged{Ping: text} }
+func ping(text string) event.Body { return database.Pinged{Ping: text} }
 
 func publish(t testing.TB, on *database.Database, text string) {
 	t.Helper()

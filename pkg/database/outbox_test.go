@@ -2,6 +2,7 @@ package database
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"strings"
@@ -9,8 +10,6 @@ import (
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/notice"
-	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
 
@@ -21,18 +20,40 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-var bodies = []event.Body{
-	notice.Pinged{Ping: "é"},
-	notice.RealmArchivingUpdated{Realm: parsec.RealmID{1}, Configuration: protocol.ArchivingConfiguration{
-		Type: parsec.ArchivingDeletionPlanned, DeletionDate: new(parsec.DateTime(7)),
-	}},
-	notice.InviteStatusChanged{
-		Greeters: []parsec.UserID{must(parsec.ParseUserID("alice"))}, Token: parsec.InvitationToken{2}, Status: parsec.InvitationReady,
-	},
-	event.OrganizationExpiration{},
-	// More than a bin of the protocol may have, in all.
-	notice.UserCreated{User: must(parsec.ParseUserID("bob")), UserCertificate: make([]byte, 1<<20), DeviceCertificate: make([]byte, 1<<20)},
+// Pinged is the body of the events of tests, of the one kind that they know.
+type Pinged struct {
+	Ping string `wire:"ping"`
 }
+
+// Topics returns the organization.
+func (Pinged) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{event.OrganizationTopic(o)}
+}
+
+// PingedCodec knows Pinged.
+type PingedCodec struct{}
+
+// Encode implements Codec.
+func (PingedCodec) Encode(body event.Body) (kind string, data []byte, err error) {
+	if _, known := body.(Pinged); !known {
+		return "", nil, fmt.Errorf("a %T", body)
+	}
+	data, err = wire.Marshal(body)
+	return "pinged", data, err
+}
+
+// Decode implements Codec.
+func (PingedCodec) Decode(kind string, data []byte) (event.Body, error) {
+	if kind != "pinged" {
+		return nil, nil
+	}
+	var body Pinged
+	err := wire.Unmarshal(data, &body)
+	return body, err
+}
+
+// bodies have, in all, more than a bin of the protocol may have.
+var bodies = []event.Body{Pinged{Ping: "é"}, Pinged{}, Pinged{Ping: strings.Repeat("x", 1<<20)}, Pinged{Ping: strings.Repeat("y", 1<<20)}}
 
 func TestOutboxRows(t *testing.T) {
 	var events []event.Event
@@ -43,35 +64,35 @@ func TestOutboxRows(t *testing.T) {
 		}
 		events = append(events, e)
 	}
-	statements, err := outboxInsert(notice.Codec{}, events)
+	statements, err := outboxInsert(PingedCodec{}, events)
 	if err != nil || len(statements) != 1 {
 		t.Fatalf("%v, %v", statements, err)
 	}
 	args := statements[0].Args
 	row := outboxRow{1, args[0].([]string), args[1].([]string), args[2].([]string), args[3].([][]byte)}
-	got, problems := row.events(notice.Codec{})
+	got, problems := row.events(PingedCodec{})
 	if !reflect.DeepEqual(got, events) || problems != nil {
 		t.Errorf("got %+v\n%v", got, problems)
 	}
-	if none, err := outboxInsert(notice.Codec{}, nil); none != nil || err != nil {
+	if none, err := outboxInsert(PingedCodec{}, nil); none != nil || err != nil {
 		t.Errorf("for no event: %v, %v", none, err)
 	}
-	if _, err := outboxInsert(notice.Codec{}, []event.Event{{Body: event.Lost{}}}); err == nil {
+	if _, err := outboxInsert(PingedCodec{}, []event.Event{{Body: event.Lost{}}}); err == nil {
 		t.Error("a body without kind is written")
 	}
 }
 
 // TestOtherVersions reads what a later server may write.
 func TestOtherVersions(t *testing.T) {
-	fine := must(wire.Marshal(notice.Pinged{Ping: "fine"}))
+	fine := must(wire.Marshal(Pinged{Ping: "fine"}))
 	row := outboxRow{
 		organizations: []string{"Acme", "not valid!", "Acme", "Acme", "Acme"},
 		authors:       []string{"", "", "nobody", "", ""},
 		kinds:         []string{"pinged", "pinged", "pinged", "pki.future", "pinged"},
 		bodies:        [][]byte{{0xc1}, fine, fine, fine, fine},
 	}
-	got, problems := row.events(notice.Codec{})
-	if len(got) != 1 || got[0].Body != (notice.Pinged{Ping: "fine"}) || len(problems) != 4 {
+	got, problems := row.events(PingedCodec{})
+	if len(got) != 1 || got[0].Body != (Pinged{Ping: "fine"}) || len(problems) != 4 {
 		t.Errorf("got %v\n%v", got, problems)
 	}
 }
@@ -88,14 +109,14 @@ func TestKindsOfLaterServers(t *testing.T) {
 		}
 		return a
 	}}))
-	d := newDelivery(nil, &Database{codec: notice.Codec{}, logger: logger}, bus)
+	d := newDelivery(nil, &Database{codec: PingedCodec{}, logger: logger}, bus)
 	for id := range int64(3) {
 		row := outboxRow{
 			id:            id + 1,
 			organizations: []string{"Acme", "Acme", "Acme"},
 			authors:       []string{"", "", ""},
 			kinds:         []string{"pki.future", "pinged", "realm.future"},
-			bodies:        [][]byte{{0xc1}, must(wire.Marshal(notice.Pinged{Ping: "fine"})), nil},
+			bodies:        [][]byte{{0xc1}, must(wire.Marshal(Pinged{Ping: "fine"})), nil},
 		}
 		if !d.publish(t.Context(), []outboxRow{row}, false) {
 			t.Fatal("the row is not published")
@@ -118,19 +139,19 @@ func TestKindsOfLaterServers(t *testing.T) {
 }
 
 func FuzzReadEvent(f *testing.F) {
-	for _, body := range bodies[:4] {
-		kind, data, err := notice.Codec{}.Encode(body)
+	for _, body := range bodies[:2] {
+		kind, data, err := PingedCodec{}.Encode(body)
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add("Acme", "alice@one", kind, data)
 	}
 	f.Fuzz(func(t *testing.T, organization, author, name string, body []byte) {
-		e, err := readEvent(notice.Codec{}, organization, author, name, body)
+		e, err := readEvent(PingedCodec{}, organization, author, name, body)
 		if err != nil {
 			return
 		}
-		if _, err := outboxInsert(notice.Codec{}, []event.Event{e}); err != nil {
+		if _, err := outboxInsert(PingedCodec{}, []event.Event{e}); err != nil {
 			t.Errorf("%+v is read but not written: %v", e, err)
 		}
 	})
