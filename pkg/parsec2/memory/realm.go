@@ -26,7 +26,7 @@ type realm struct {
 	blocksSize, vlobsSize uint64
 }
 
-// seenBy gives the facts for a user, false for a nil realm.
+// seenBy returns the facts for a user, false for a nil realm.
 func (r *realm) seenBy(user parsec.UserID) (*rules.Realm, bool) {
 	if r == nil {
 		return nil, false

@@ -17,7 +17,7 @@ type reencryption struct {
 	first int
 }
 
-// unsaved gives the version to reencrypt, nil if it is unknown, of another
+// unsaved returns the version to reencrypt, nil if it is unknown, of another
 // realm, already saved, or of the current revision, as all are when nothing is
 // to reencrypt.
 func (r *realm) unsaved(v *vlob, number uint32) *version {

@@ -36,7 +36,7 @@ type entry struct {
 	version uint32
 }
 
-// under gives the blob of a revision.
+// under returns the blob of a revision.
 func (v *version) under(revision uint64) ([]byte, bool) {
 	if v.saved && revision == v.revision+1 {
 		return v.reencrypted, true
@@ -44,7 +44,7 @@ func (v *version) under(revision uint64) ([]byte, bool) {
 	return v.blob, revision == v.revision
 }
 
-// facts gives version number, without its blob.
+// facts returns version number, without its blob.
 func (v *vlob) facts(number uint32) rules.VlobVersion {
 	stored := &v.versions[number-1]
 	return rules.VlobVersion{
@@ -185,7 +185,7 @@ func (t *tx) WriteVlob(written rules.VlobVersion, checkpoint uint64, sequester m
 	})
 }
 
-// inSequence tells whether the scope allows to write this version next.
+// inSequence reports whether the scope allows to write this version next.
 func (t *tx) inSequence(written *rules.VlobVersion, checkpoint uint64) bool {
 	if t.realm == nil || checkpoint != uint64(len(t.realm.log))+1 {
 		return false

@@ -6,7 +6,7 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// ArchivingConfiguration tells whether a realm may be written, or when it
+// ArchivingConfiguration reports whether a realm may be written, or when it
 // will be deleted.
 type ArchivingConfiguration struct {
 	Type parsec.ArchivingType `wire:"type"`

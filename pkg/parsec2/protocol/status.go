@@ -101,7 +101,7 @@ const (
 	BallparkLateOffset  = 320.0
 )
 
-// InBallpark tells whether a client's date is close enough to the server's,
+// InBallpark reports whether a client's date is close enough to the server's,
 // strictly on both sides.
 func InBallpark(now, date parsec.DateTime) bool {
 	const second = 1_000_000

@@ -27,10 +27,10 @@ type Block struct {
 type BlockReservation struct {
 	// Realm is as the user sees it, nil if it is not found.
 	Realm *Realm
-	// Exists tells that the block is created in the organization.
+	// Exists reports whether the block is created in the organization.
 	Exists bool
-	// Reserved tells that the upload holds the block now. When neither Exists
-	// nor Reserved, and the realm is found, another upload does.
+	// Reserved reports whether the upload holds the block now. When neither
+	// Exists nor Reserved, and the realm is found, another upload does.
 	Reserved bool
 }
 
@@ -160,7 +160,7 @@ func (r *Rules) reserveBlock(ctx context.Context, creation *blockCreation) error
 	}
 }
 
-// uploadBlock gives the bytes to the block store.
+// uploadBlock hands the bytes to the block store.
 func (r *Rules) uploadBlock(ctx context.Context, creation *blockCreation) (err error) {
 	creation.checksum, err = blockstore.Create(ctx, r.blocks, creation.author.Organization, creation.request.BlockID, creation.request.Block)
 	if err == nil {
@@ -272,7 +272,7 @@ type BlockReader interface {
 
 // BlockUploads reserves the ids of blocks for the commands that upload them.
 type BlockUploads interface {
-	// NewUploadToken gives a token for one upload of this process.
+	// NewUploadToken returns a token for one upload of this process.
 	NewUploadToken() parsec.UUID
 	// ReserveBlock reads what block_create needs for a user, and, when the
 	// realm is found and the block neither exists nor is reserved by an upload
@@ -285,7 +285,7 @@ type BlockUploads interface {
 
 // BlockTx is for blocks.
 type BlockTx interface {
-	// Block tells whether the block of the scope exists in the organization,
+	// Block reports whether the block of the scope exists in the organization,
 	// and its upload under way, nil if none.
 	Block() (exists bool, upload *BlockUpload)
 	// CreateBlock stores the metadata of the block of the scope, in place of

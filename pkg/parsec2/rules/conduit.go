@@ -73,8 +73,8 @@ func (p *party) deleted() error {
 	return errInvitationDeleted
 }
 
-// owed tells that err, of check, still leaves the party what was said before
-// (docs/protocol/invite.md §4, the paragraph on FINISHED).
+// owed reports whether err, of check, still leaves the party what was said
+// before (docs/protocol/invite.md §4, the paragraph on FINISHED).
 func (p *party) owed(err error, facts InvitationFacts, now parsec.DateTime) bool {
 	return errors.Is(err, p.deleted()) && facts.Invitation.delivers(now)
 }
@@ -110,7 +110,7 @@ func (r *Rules) exchange(ctx context.Context, p party, wanted ConduitState, payl
 	return heard, err
 }
 
-// concerns tells whether an event may end a wait.
+// concerns reports whether an event may end a wait.
 func (p *party) concerns(body event.Body) bool {
 	switch body := body.(type) {
 	case notice.InviteConduitUpdated:
@@ -231,7 +231,7 @@ func (r *Rules) Invite2aClaimerSendHashedNonce(ctx context.Context, invitee *Inv
 	return &protocol.Invite2aClaimerSendHashedNonceReply{GreeterNonce: heard}, err
 }
 
-// Invite2bGreeterSendNonce gives a nonce, then waits for the claimer's.
+// Invite2bGreeterSendNonce sends a nonce, then waits for the claimer's.
 func (r *Rules) Invite2bGreeterSendNonce(ctx context.Context, author *Author, request *protocol.Invite2bGreeterSendNonceRequest) (*protocol.Invite2bGreeterSendNonceReply, error) {
 	p := greeter(author, request.Token)
 	if _, err := r.exchange(ctx, p, ConduitGreeterNonce, request.GreeterNonce); err != nil {

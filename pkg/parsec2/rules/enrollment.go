@@ -42,9 +42,9 @@ type PKIDecision struct {
 	Acceptance *PKIAcceptance
 }
 
-// KeepsSubmission tells whether what the submitter sent is still of use, as its
-// certificate is while its owner is enrolled. Otherwise stores drop it: nobody
-// asks for it any more, and strangers have written it.
+// KeepsSubmission reports whether what the submitter sent is still of use, as
+// its certificate is while its owner is enrolled. Otherwise stores drop it:
+// nobody asks for it any more, and strangers have written it.
 func (d *PKIDecision) KeepsSubmission() bool { return d.Status == parsec.PKIEnrollmentAccepted }
 
 // PKIAcceptance is an accepted enrollment.
@@ -112,7 +112,7 @@ func (r *Rules) PKIEnrollmentSubmit(ctx context.Context, anonymous *Anonymous, r
 	return &protocol.PKIEnrollmentSubmitReply{SubmittedOn: submittedOn}, nil
 }
 
-// checkLatestEnrollment gives the pending enrollment of the same certificate
+// checkLatestEnrollment returns the pending enrollment of the same certificate
 // that this one replaces, nil if there is none.
 func checkLatestEnrollment(ctx context.Context, tx Tx, request *protocol.PKIEnrollmentSubmitRequest) (*PKIEnrollment, error) {
 	latest, found, err := tx.LatestPKIEnrollment(ctx, request.SubmitterDERX509Certificate)

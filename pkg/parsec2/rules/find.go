@@ -27,7 +27,7 @@ type UserQuery struct {
 	Offset, Limit uint64
 }
 
-// Select gives the page of the users that match, sorted as said, with the
+// Select returns the page of the users that match, sorted as said, with the
 // number of matches before the cut. It looks at ID, HumanHandle and
 // Revocation.On alone.
 //
@@ -91,7 +91,7 @@ func (f foundUser) matches(byID bool, words []string) bool {
 	return containsInOrder(f.label, words) || containsInOrder(f.email, words)
 }
 
-// containsInOrder tells whether the words follow one another in text.
+// containsInOrder reports whether the words follow one another in text.
 func containsInOrder(text string, words []string) bool {
 	for _, word := range words {
 		var found bool

@@ -29,7 +29,7 @@ type RealmAccesses struct {
 	Changes []RoleCertificate
 }
 
-// Accesses gives the role history of the users that words select, by person,
+// Accesses returns the role history of the users that words select, by person,
 // in order of their labels; users without human handle come last
 // (docs/protocol/administration.md §7, human_accesses). All words must occur in
 // "label <e-mail> id", ignoring case.

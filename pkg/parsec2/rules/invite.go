@@ -67,7 +67,7 @@ func (r *Rules) InviteNew(ctx context.Context, author *Author, request *protocol
 	return reply, nil
 }
 
-// findInvitation makes the checks of the invitation's type. It gives the
+// findInvitation makes the checks of the invitation's type. It returns the
 // pending invitation, else a new one without token, and the address of the
 // claimer.
 func findInvitation(ctx context.Context, tx Tx, author *Author, user *User, request *protocol.InviteNewRequest) (invitation *Invitation, to string, err error) {
@@ -133,8 +133,8 @@ func emitInvitationStatus(tx Tx, organization parsec.OrganizationID, invitation 
 	}})
 }
 
-// over tells that nobody can claim the invitation any more: revoked greeters
-// never come.
+// over reports whether nobody can claim the invitation any more: revoked
+// greeters never come.
 func (i *Invitation) over() bool {
 	return i.DeletedOn != nil || !slices.ContainsFunc(i.Greeters, func(g InvitationGreeter) bool { return !g.Revoked })
 }
@@ -143,19 +143,19 @@ func (i *Invitation) over() bool {
 // may be asked for (docs/protocol/invite.md §4).
 const deliveryTime = time.Minute
 
-// delivers tells that what was said in the invitation is still delivered,
+// delivers reports whether what was said in the invitation is still delivered,
 // though it is over.
 func (i *Invitation) delivers(now parsec.DateTime) bool {
 	return i.DeletedOn != nil && i.DeletedReason == protocol.InvitationFinished && now < i.DeletedOn.Add(deliveryTime)
 }
 
-// owes tells that the claimer may have to ask for what a greeter said.
+// owes reports whether the claimer may have to ask for what a greeter said.
 func (i *Invitation) owes() bool {
 	return slices.ContainsFunc(i.Greeters, func(g InvitationGreeter) bool { return g.Owes })
 }
 
-// admits tells whether a claimer may come in: to claim, or only for what it is
-// still owed.
+// admits reports whether a claimer may come in: to claim, or only for what it
+// is still owed.
 func (i *Invitation) admits(now parsec.DateTime) bool {
 	return !i.over() || i.delivers(now) && i.owes()
 }
@@ -256,7 +256,7 @@ type InvitationFacts struct {
 // PendingInvitation is an invitation as its greeter sees it.
 type PendingInvitation struct {
 	Invitation Invitation
-	// Ready tells that a claimer is connected.
+	// Ready reports whether a claimer is connected.
 	Ready bool
 }
 

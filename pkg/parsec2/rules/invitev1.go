@@ -254,7 +254,7 @@ func (r *Rules) waitV1(ctx context.Context, topic event.Topic, wanted func(event
 	}
 }
 
-// is tells whether body has the type B.
+// is reports whether body has the type B.
 func is[B event.Body](body event.Body) bool {
 	_, ok := body.(B)
 	return ok
@@ -263,7 +263,8 @@ func is[B event.Body](body event.Body) bool {
 // InvitationV1Facts are nil for what does not exist.
 type InvitationV1Facts struct {
 	Invitation *InvitationV1
-	// InviteeExists tells that the user or device is created, revoked or not.
+	// InviteeExists reports whether the user or device is created, revoked or
+	// not.
 	InviteeExists bool
 }
 

@@ -64,7 +64,7 @@ type MessageReader interface {
 // MessageTx is for messages.
 type MessageTx interface {
 	// MessageCounts locks the lists of the recipients, in order of their ids,
-	// and gives the number of messages in each.
+	// and returns the number of messages in each.
 	MessageCounts(ctx context.Context, recipients []parsec.UserID) (map[parsec.UserID]uint64, error)
 	AddMessage(message Message)
 }

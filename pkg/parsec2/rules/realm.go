@@ -64,7 +64,8 @@ func (r *Rules) RealmCreate(ctx context.Context, author *Author, request *protoc
 	return &protocol.RealmCreateReply{}, nil
 }
 
-// RealmStatus gives the maintenance of a realm (docs/protocol/commands.md §6).
+// RealmStatus returns the maintenance of a realm (docs/protocol/commands.md
+// §6).
 func (r *Rules) RealmStatus(ctx context.Context, author *Author, request *protocol.RealmStatusRequest) (*protocol.RealmStatusReply, error) {
 	realm, found, err := r.store.Realm(ctx, author.Organization, request.RealmID, author.User())
 	if err != nil {
@@ -101,7 +102,7 @@ func (r *Rules) RealmStats(ctx context.Context, author *Author, request *protoco
 	return &protocol.RealmStatsReply{BlocksSize: blocksSize, VlobsSize: vlobsSize}, nil
 }
 
-// RealmGetRoleCertificates gives every role certificate of a realm, even
+// RealmGetRoleCertificates returns every role certificate of a realm, even
 // deleted (docs/protocol/commands.md §6).
 func (r *Rules) RealmGetRoleCertificates(ctx context.Context, author *Author, request *protocol.RealmGetRoleCertificatesRequest) (*protocol.RealmGetRoleCertificatesReply, error) {
 	realm, roles, found, err := r.store.RoleCertificates(ctx, author.Organization, request.RealmID, author.User())

@@ -55,7 +55,7 @@ func (r *Rules) RealmUpdateArchiving(ctx context.Context, author *Author, reques
 	return &protocol.RealmUpdateArchivingReply{}, nil
 }
 
-// ArchivingConfig gives the archiving of the realms where the author has a
+// ArchivingConfig returns the archiving of the realms where the author has a
 // role, even deleted (docs/protocol/commands.md §5).
 func (r *Rules) ArchivingConfig(ctx context.Context, author *Author, _ *protocol.ArchivingConfigRequest) (*protocol.ArchivingConfigReply, error) {
 	realms, err := r.store.RealmsOf(ctx, author.Organization, author.User())

@@ -156,7 +156,7 @@ func (m *Member) checkRoleChange(present, wanted parsec.RealmRole) error {
 	return m.checkOwner()
 }
 
-// manages tells whether a role may change other roles.
+// manages reports whether a role may change other roles.
 func manages(role parsec.RealmRole) bool {
 	return role == parsec.RoleOwner || role == parsec.RoleManager
 }

@@ -131,7 +131,7 @@ func (r *Realm) checkBatch(now parsec.DateTime, revision uint64) error {
 	)
 }
 
-// VlobGetReencryptionBatch gives versions that are left to reencrypt
+// VlobGetReencryptionBatch returns versions that are left to reencrypt
 // (docs/protocol/commands.md §8): what saves them fits in a message of
 // saveBytes, at least a bin and 64 KiB, since what is reencrypted is as long as
 // before.
@@ -205,7 +205,7 @@ type ReencryptionTx interface {
 	// those saved in the current one.
 	ReencryptionProgress(ctx context.Context) (total, done uint64, err error)
 	// SaveReencrypted stores the items that are versions of the previous
-	// revision of this realm and not saved yet, and gives the progress after
+	// revision of this realm and not saved yet, and returns the progress after
 	// it. It is the one effect that is done at once.
 	SaveReencrypted(ctx context.Context, items []protocol.ReencryptionItem) (total, done uint64, err error)
 }

@@ -21,7 +21,7 @@ var (
 	ErrServiceWebhook  = errors.New("the sequester service is a webhook: no copies are stored for it")
 )
 
-// SequesterServices gives the organization, which exists and is sequestered,
+// SequesterServices returns the organization, which exists and is sequestered,
 // and all its services in creation order.
 func (r *Rules) SequesterServices(ctx context.Context, organization parsec.OrganizationID) (*Organization, []SequesterService, error) {
 	found, err := r.existingOrganization(ctx, organization)

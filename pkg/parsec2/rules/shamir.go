@@ -98,7 +98,7 @@ func checkShamirFacts(ctx context.Context, tx Tx, setup *ShamirSetup) error {
 	return nil
 }
 
-// ShamirRecoverySelfInfo gives the author's brief certificate
+// ShamirRecoverySelfInfo returns the author's brief certificate
 // (docs/protocol/invite.md §8).
 func (r *Rules) ShamirRecoverySelfInfo(ctx context.Context, author *Author, _ *protocol.ShamirRecoverySelfInfoRequest) (*protocol.ShamirRecoverySelfInfoReply, error) {
 	setup, found, err := r.store.ShamirSetup(ctx, author.Organization, author.User())
@@ -108,7 +108,7 @@ func (r *Rules) ShamirRecoverySelfInfo(ctx context.Context, author *Author, _ *p
 	return &protocol.ShamirRecoverySelfInfoReply{SelfInfo: setup.BriefCertificate}, nil
 }
 
-// ShamirRecoveryOthersList gives the setups that the author is a recipient of
+// ShamirRecoveryOthersList returns the setups that the author is a recipient of
 // (docs/protocol/invite.md §8).
 func (r *Rules) ShamirRecoveryOthersList(ctx context.Context, author *Author, _ *protocol.ShamirRecoveryOthersListRequest) (*protocol.ShamirRecoveryOthersListReply, error) {
 	held, err := r.store.ShamirSetupsHeld(ctx, author.Organization, author.User())
@@ -201,7 +201,7 @@ type ShamirTx interface {
 	Recovery(ctx context.Context, claimer parsec.UserID) (RecoveryFacts, error)
 	// ActiveAmong counts the distinct users that exist and are not revoked.
 	ActiveAmong(ctx context.Context, users []parsec.UserID) (int, error)
-	// ShamirRevealTokenUsed tells whether any setup has the token, current or
+	// ShamirRevealTokenUsed reports whether any setup has the token, current or
 	// not.
 	ShamirRevealTokenUsed(ctx context.Context, token parsec.UUID) (bool, error)
 	// EndShamirSetup leaves the owner without current setup; it is kept.

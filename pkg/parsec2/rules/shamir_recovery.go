@@ -74,7 +74,7 @@ func recoveryInfo(recovery *Recovery) *protocol.InviteInfoReply {
 	return reply
 }
 
-// InviteShamirRecoveryReveal gives the claimer what it shared between its
+// InviteShamirRecoveryReveal returns to the claimer what it shared between its
 // recipients, once it has rebuilt the token (docs/protocol/invite.md §8).
 func (r *Rules) InviteShamirRecoveryReveal(ctx context.Context, invitee *Invitee, request *protocol.InviteShamirRecoveryRevealRequest) (*protocol.InviteShamirRecoveryRevealReply, error) {
 	if invitee.Type != parsec.InvitationShamirRecovery {

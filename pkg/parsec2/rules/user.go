@@ -35,7 +35,7 @@ type Revocation struct {
 	On          parsec.DateTime
 }
 
-// UserGet gives the certificates of a user, redacted for OUTSIDER authors
+// UserGet returns the certificates of a user, redacted for OUTSIDER authors
 // (docs/protocol/commands.md §4).
 func (r *Rules) UserGet(ctx context.Context, author *Author, request *protocol.UserGetRequest) (*protocol.UserGetReply, error) {
 	facts, found, err := r.store.UserAndDevices(ctx, author.Organization, request.UserID)
@@ -217,7 +217,7 @@ type UserTx interface {
 	User(ctx context.Context, id parsec.UserID) (*User, bool, error)
 	// UserByEmail is the user that is not revoked and has this e-mail.
 	UserByEmail(ctx context.Context, email string) (*User, bool, error)
-	// HumanTaken tells whether a user that is not revoked has this e-mail.
+	// HumanTaken reports whether a user that is not revoked has this e-mail.
 	HumanTaken(ctx context.Context, email string) (bool, error)
 	// ActiveUsers counts the users that are not revoked, and among them the
 	// administrators that are neither frozen.

@@ -135,7 +135,7 @@ func (r *Rules) writeVlob(ctx context.Context, author *Author, write *vlobWrite)
 	})
 }
 
-// VlobRead gives a version of a vlob (docs/protocol/commands.md §8).
+// VlobRead returns a version of a vlob (docs/protocol/commands.md §8).
 func (r *Rules) VlobRead(ctx context.Context, author *Author, request *protocol.VlobReadRequest) (*protocol.VlobReadReply, error) {
 	realm, version, found, err := r.store.ReadVlob(ctx, author.Organization, author.User(), VlobSelection{
 		Vlob:               request.VlobID,
@@ -174,7 +174,7 @@ func (r *Realm) checkRead(now parsec.DateTime) error {
 	return cmp.Or(r.checkNotDeleted(now), r.checkReadable(), r.Member.checkReader())
 }
 
-// VlobListVersions gives the date and author of every version
+// VlobListVersions returns the date and author of every version
 // (docs/protocol/commands.md §8).
 func (r *Rules) VlobListVersions(ctx context.Context, author *Author, request *protocol.VlobListVersionsRequest) (*protocol.VlobListVersionsReply, error) {
 	realm, versions, found, err := r.store.VlobVersions(ctx, author.Organization, author.User(), request.VlobID)
@@ -196,7 +196,7 @@ func (r *Rules) VlobListVersions(ctx context.Context, author *Author, request *p
 	return reply, nil
 }
 
-// VlobPollChanges gives what changed in a realm since a checkpoint
+// VlobPollChanges returns what changed in a realm since a checkpoint
 // (docs/protocol/commands.md §8).
 func (r *Rules) VlobPollChanges(ctx context.Context, author *Author, request *protocol.VlobPollChangesRequest) (*protocol.VlobPollChangesReply, error) {
 	realm, changes, found, err := r.store.Changes(ctx, author.Organization, author.User(), request.RealmID, request.LastCheckpoint)
@@ -230,7 +230,7 @@ type VlobReader interface {
 	ReadVlob(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection VlobSelection) (*Realm, *VlobVersion, bool, error)
 	// VlobVersions lists every version once, without blobs.
 	VlobVersions(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, vlob parsec.VlobID) (*Realm, []VlobVersion, bool, error)
-	// Changes gives the latest version of each vlob that has an entry after
+	// Changes returns the latest version of each vlob that has an entry after
 	// checkpoint in the realm's log, and Realm.Checkpoint of the same instant.
 	Changes(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, checkpoint uint64) (*Realm, map[parsec.VlobID]uint32, bool, error)
 }
