@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"parsec-server/pkg/bench"
+	"parsec-server/pkg/client/parsec2/bench"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 )

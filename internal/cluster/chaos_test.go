@@ -18,9 +18,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/bench"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
+	"parsec-server/pkg/client/parsec2/bench"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"

@@ -1,13 +1,11 @@
-// Package bench loads a server with one kind of work, as many clients would,
-// and tells how fast it answers.
+// Package bench runs a load of connections and reports how fast it was
+// answered: the loop of each connection, its latencies and errors, and the
+// report. It knows no message: what a connection does is the caller's.
 //
-// A run makes its own organization with a random name, and leaves it behind.
-// Each connection is a loop that sends a command, waits for its reply and
-// sends the next: the rate is what the server gives, not what was asked for.
-// The clock is the real one, since it is what is measured.
+// Each connection is a loop that starts an operation when the previous one has
+// ended: the rate is what the server gives, not what was asked for. The clock is
+// the real one, since it is what is measured.
 //
-// A worker is owned by its goroutine until that ends; then its figures are
-// added to the report. No operation of the steady workloads allocates more
-// than the client needs, because the program often shares its processors with
-// the server.
+// A Meter belongs to the goroutine of its connection until that ends; then it is
+// added to the report.
 package bench

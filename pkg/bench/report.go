@@ -1,34 +1,21 @@
 package bench
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"text/tabwriter"
 	"time"
-
-	"github.com/coder/websocket"
-
-	"parsec-server/pkg/client"
-	"parsec-server/pkg/client/parsec2"
-	"parsec-server/pkg/parsec2/protocol"
 )
-
-// goingAway names what a connection ends with when its server stops in order:
-// nothing under way is lost, and clients connect again.
-const goingAway = "going away"
 
 // Report is what a run measured.
 type Report struct {
-	Workload    Workload
+	Workload    string
 	API         uint32
 	Connections int
-	// Size is that of a vlob or block in bytes, 0 where there is none.
+	// Size is that of what each operation carries, in bytes, 0 for nothing.
 	Size int
 	// Elapsed is the time that the operations took together.
 	Elapsed time.Duration
@@ -38,8 +25,8 @@ type Report struct {
 	// Errors counts the others, by the status of the reply or what else went
 	// wrong.
 	Errors map[string]uint64
-	// Alive is how many connections still answered at the end of the workload
-	// Idle, nil for the others.
+	// Alive is how many connections still answered at the end, nil if they were
+	// not asked.
 	Alive *int
 }
 
@@ -91,7 +78,7 @@ func rounded(duration time.Duration) time.Duration {
 	return duration.Round(unit)
 }
 
-// MarshalJSON is the report for programs; times are in seconds.
+// MarshalJSON implements json.Marshaler. Times are in seconds.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	type latency struct {
 		Median       float64 `json:"p50"`
@@ -104,7 +91,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		failures = map[string]uint64{}
 	}
 	return json.Marshal(struct {
-		Workload    Workload          `json:"workload"`
+		Workload    string            `json:"workload"`
 		API         uint32            `json:"api"`
 		Connections int               `json:"connections"`
 		Size        int               `json:"size,omitempty"`
@@ -119,27 +106,4 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		latency{r.Median.Seconds(), r.Percentile95.Seconds(), r.Percentile99.Seconds(), r.Longest.Seconds()},
 		r.Alive, failures,
 	})
-}
-
-// nameOf is the name under which an error is counted.
-func nameOf(err error) string {
-	if refusal, ok := errors.AsType[*protocol.Refusal](err); ok {
-		return string(refusal.Status)
-	}
-	if refused, ok := errors.AsType[*parsec2.HandshakeError](err); ok {
-		return "handshake " + refused.Result
-	}
-	if answer, ok := errors.AsType[*client.HTTPError](err); ok {
-		return "HTTP " + strconv.Itoa(answer.Status)
-	}
-	switch {
-	case websocket.CloseStatus(err) == websocket.StatusGoingAway:
-		return goingAway
-	case errors.Is(err, client.ErrProtocol):
-		return "protocol broken"
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time"
-	default:
-		return "connection lost"
-	}
 }

@@ -8,109 +8,140 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"parsec-server/pkg/client/parsec2"
-	"parsec-server/pkg/parsec"
 )
 
 const (
+	// PreparationTimeout bounds each step before the clock starts.
+	PreparationTimeout = 30 * time.Second
 	// openings is how many connections are prepared at the same time: servers
 	// bound the handshakes in flight.
 	openings = 32
 	// grace is what operations under way get to finish once the time is over.
 	grace            = 5 * time.Second
 	progressInterval = time.Second
+	// maxFailures in a row end a connection: nothing will work any more.
+	maxFailures = 1000
+	// reconnectionPause comes before each attempt to open a lost connection.
+	reconnectionPause = 100 * time.Millisecond
 )
 
-// bench is one run.
-type bench struct {
-	options Options
-	version parsec.APIVersion
-	clients []*parsec2.Client
-	devices []*parsec2.Device
-	// realm is the one that all share, zero when each worker has its own.
-	realm   parsec.RealmID
-	payload []byte
-	workers []*worker
-	// begun counts operations when their number is bounded.
+// Connection is one connection of a steady load, which repeats one operation.
+type Connection interface {
+	// Prepare opens the connection and makes what it works on.
+	Prepare(ctx context.Context) error
+	// Operate does one operation.
+	Operate(ctx context.Context) error
+	// Lost reports whether the connection is of no use after a failed
+	// operation.
+	Lost(err error) bool
+	// Close drops the connection if it is open.
+	Close()
+}
+
+// Run is one run of a load.
+type Run struct {
+	// Duration is how long the connections work.
+	Duration time.Duration
+	// Operations ends the run earlier, once so many have begun; 0 does not.
+	Operations uint64
+	// Reconnect has lost connections prepared anew.
+	Reconnect bool
+	// NameOf returns the name under which an error is counted.
+	NameOf func(error) string
+	// Progress is called every second, on a goroutine of the run; nil is not.
+	Progress func(Progress)
+	// Meters has one for each connection.
+	Meters []*Meter
+	// Open counts the open connections; they do it themselves.
+	Open atomic.Int64
+
 	begun atomic.Uint64
-	open  atomic.Int64
 }
 
-// Run prepares an organization, has the connections work, and tells what was
-// measured. When ctx ends during the work, the report covers the part that was
-// done; before, the error is that of ctx.
-//
-// Wrong options are errors, and so is whatever keeps the work from beginning.
-// What goes wrong later is counted in the report: unless options say to
-// reconnect, a connection that is lost stays lost, and the others go on.
-func Run(ctx context.Context, options Options) (*Report, error) {
-	if err := options.Check(); err != nil {
-		return nil, err
-	}
-	b := &bench{
-		options: options,
-		version: versions[options.API],
-		clients: newClients(&options),
-		payload: make([]byte, options.payload()),
-	}
-	defer b.close()
-	if err := b.prepareOrganization(ctx); err != nil {
-		return nil, err
-	}
-	b.workers = make([]*worker, options.Connections)
-	for i := range b.workers {
-		b.workers[i] = newWorker(b, i)
-	}
-	defer b.follow()()
-	switch options.Workload {
-	case Fanout:
-		return b.fanout(ctx)
-	case Idle:
-		return b.idle(ctx)
-	default:
-		return b.steady(ctx)
-	}
+// Progress is how far a run is.
+type Progress struct {
+	// Elapsed is the time since the beginning of the run.
+	Elapsed time.Duration
+	// Connections is how many are open.
+	Connections int64
+	// Operations and Errors count what was done.
+	Operations, Errors uint64
 }
 
-// close drops every connection.
-func (b *bench) close() {
-	for _, w := range b.workers {
-		w.close()
-	}
-	for _, c := range b.clients {
-		c.Close()
-	}
-}
-
-// steady runs a workload whose connections repeat one operation.
-func (b *bench) steady(ctx context.Context) (*Report, error) {
-	work := steadyWorkloads[b.options.Workload]
-	if err := b.prepareWorkers(ctx, work.prepare); err != nil {
+// Steady prepares the connections, one for each meter, has them repeat their
+// operation, and reports what was measured. When ctx ends during the work, the
+// report covers the part that was done.
+func (r *Run) Steady(ctx context.Context, connections []Connection) (*Report, error) {
+	err := r.Prepare(ctx, func(ctx context.Context, i int) error { return connections[i].Prepare(ctx) })
+	if err != nil {
 		return nil, err
 	}
-	running, stop := context.WithTimeout(ctx, b.options.Duration)
-	defer stop()
-	operations, cancel := outlasting(running)
-	defer cancel()
+	running, operations, end := r.Begin(ctx)
+	defer end()
 	start := time.Now()
 	var working sync.WaitGroup
-	for _, w := range b.workers {
-		working.Go(func() { w.repeat(running, operations, work) })
+	for i, connection := range connections {
+		working.Go(func() { r.repeat(running, operations, connection, r.Meters[i]) })
 	}
 	working.Wait()
-	return b.report(time.Since(start)), nil
+	return r.Report(time.Since(start)), nil
 }
 
-// prepareWorkers prepares every worker, a few at a time.
-func (b *bench) prepareWorkers(ctx context.Context, prepare func(*worker, context.Context) error) error {
+// repeat does the operations of a connection until running ends; ctx is for
+// those under way.
+func (r *Run) repeat(running, ctx context.Context, connection Connection, meter *Meter) {
+	for failures := 0; failures < maxFailures && running.Err() == nil && r.Take(); {
+		start := time.Now()
+		err := connection.Operate(ctx)
+		if err == nil {
+			meter.Succeed(time.Since(start))
+			failures = 0
+			continue
+		}
+		meter.Fail(r.NameOf(err))
+		failures++
+		if connection.Lost(err) && (!r.Reconnect || !r.reconnect(running, connection, meter)) {
+			return
+		}
+	}
+}
+
+// reconnect prepares a connection anew, and reports whether it can go on.
+func (r *Run) reconnect(running context.Context, connection Connection, meter *Meter) bool {
+	connection.Close()
+	for range maxFailures {
+		select {
+		case <-time.After(reconnectionPause):
+		case <-running.Done():
+			return false
+		}
+		ctx, cancel := context.WithTimeout(running, PreparationTimeout)
+		err := connection.Prepare(ctx)
+		cancel()
+		if err == nil {
+			return true
+		}
+		connection.Close()
+		if running.Err() != nil {
+			return false
+		}
+		meter.Fail(r.NameOf(err))
+	}
+	return false
+}
+
+// Take reports whether one more operation may begin.
+func (r *Run) Take() bool { return r.Operations == 0 || r.begun.Add(1) <= r.Operations }
+
+// Prepare calls prepare for every connection, a few at a time, until one fails.
+func (r *Run) Prepare(ctx context.Context, prepare func(ctx context.Context, connection int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(openings)
-	for _, w := range b.workers {
+	for i := range r.Meters {
 		group.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, preparationTimeout)
+			ctx, cancel := context.WithTimeout(ctx, PreparationTimeout)
 			defer cancel()
-			if err := prepare(w, ctx); err != nil {
+			if err := prepare(ctx, i); err != nil {
 				return fmt.Errorf("prepare a connection: %w", err)
 			}
 			return nil
@@ -119,44 +150,47 @@ func (b *bench) prepareWorkers(ctx context.Context, prepare func(*worker, contex
 	return group.Wait()
 }
 
-// take tells whether one more operation may begin.
-func (b *bench) take() bool {
-	return b.options.Operations == 0 || b.begun.Add(1) <= b.options.Operations
+// ForEach calls do for every connection, a few at a time.
+func (r *Run) ForEach(do func(connection int)) {
+	var group errgroup.Group
+	group.SetLimit(openings)
+	for i := range r.Meters {
+		group.Go(func() error {
+			do(i)
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails
 }
 
-// outlasting gives a context that ends a grace after ctx. cancel must be
-// called.
-func outlasting(ctx context.Context) (longer context.Context, cancel func()) {
-	longer, end := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
+// Begin returns a context that ends when no more operations begin, and one for
+// the operations, which ends a grace later. end must be called.
+func (r *Run) Begin(ctx context.Context) (running, operations context.Context, end func()) {
+	running, stop := context.WithTimeout(ctx, r.Duration)
+	operations, cancel := context.WithCancel(context.WithoutCancel(running))
+	forget := context.AfterFunc(running, func() {
 		timer := time.NewTimer(grace)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-			end()
-		case <-longer.Done():
+			cancel()
+		case <-operations.Done():
 		}
 	})
-	return longer, func() {
+	return running, operations, func() {
+		forget()
+		cancel()
 		stop()
-		end()
 	}
 }
 
-// report adds up the workers, which have ended.
-func (b *bench) report(elapsed time.Duration) *Report {
-	report := &Report{
-		Workload:    b.options.Workload,
-		API:         b.options.API,
-		Connections: b.options.Connections,
-		Size:        len(b.payload),
-		Elapsed:     elapsed,
-		Errors:      map[string]uint64{},
-	}
+// Report adds up the meters. Nobody may record meanwhile.
+func (r *Run) Report(elapsed time.Duration) *Report {
+	report := &Report{Connections: len(r.Meters), Elapsed: elapsed, Errors: map[string]uint64{}}
 	var latency histogram
-	for _, w := range b.workers {
-		latency.add(&w.latency)
-		for name, count := range w.errors {
+	for _, meter := range r.Meters {
+		latency.add(&meter.latency)
+		for name, count := range meter.errors {
 			report.Errors[name] += count
 		}
 	}
@@ -168,9 +202,9 @@ func (b *bench) report(elapsed time.Duration) *Report {
 	return report
 }
 
-// follow reports the progress until the function that it returns is called.
-func (b *bench) follow() (stop func()) {
-	if b.options.Progress == nil {
+// Follow reports the progress until stop is called.
+func (r *Run) Follow() (stop func()) {
+	if r.Progress == nil {
 		return func() {}
 	}
 	start := time.Now()
@@ -182,7 +216,7 @@ func (b *bench) follow() (stop func()) {
 		for {
 			select {
 			case <-ticker.C:
-				b.options.Progress(b.progress(time.Since(start)))
+				r.Progress(r.progress(time.Since(start)))
 			case <-stopped:
 				return
 			}
@@ -194,11 +228,11 @@ func (b *bench) follow() (stop func()) {
 	}
 }
 
-func (b *bench) progress(elapsed time.Duration) Progress {
-	progress := Progress{Elapsed: elapsed, Connections: b.open.Load()}
-	for _, w := range b.workers {
-		progress.Operations += w.succeeded.Load()
-		progress.Errors += w.failed.Load()
+func (r *Run) progress(elapsed time.Duration) Progress {
+	progress := Progress{Elapsed: elapsed, Connections: r.Open.Load()}
+	for _, meter := range r.Meters {
+		progress.Operations += meter.succeeded.Load()
+		progress.Errors += meter.failed.Load()
 	}
 	return progress
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"parsec-server/pkg/bench"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
@@ -18,10 +19,8 @@ import (
 
 const (
 	// deviceCount is how many devices the connections share.
-	deviceCount = 4
-	// preparationTimeout bounds each step before the clock starts.
-	preparationTimeout = 30 * time.Second
-	connectTimeout     = 10 * time.Second
+	deviceCount    = 4
+	connectTimeout = 10 * time.Second
 )
 
 // versions are what clients of each API major announce.
@@ -31,7 +30,7 @@ var versions = map[uint32]parsec.APIVersion{
 	3: {Major: 3, Minor: 4},
 }
 
-// newClients gives one client for each source address.
+// newClients returns one client for each source address.
 func newClients(options *Options) []*parsec2.Client {
 	sources := options.Sources
 	if len(sources) == 0 {
@@ -69,41 +68,41 @@ func droppingAtOnce(dialer *net.Dialer) func(ctx context.Context, network, addre
 
 // prepareOrganization creates and bootstraps the organization, its devices
 // and, if the workload needs one, the realm that all share.
-func (b *bench) prepareOrganization(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, preparationTimeout)
+func (l *load) prepareOrganization(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, bench.PreparationTimeout)
 	defer cancel()
 	id := parsec.NewUUID()
 	organization, err := parsec.ParseOrganizationID("bench_" + id.Hex()[:16])
 	if err != nil {
 		return err
 	}
-	token, err := b.createOrganization(ctx, organization)
+	token, err := l.createOrganization(ctx, organization)
 	if err != nil {
 		return fmt.Errorf("create organization %s: %w", organization, err)
 	}
-	address := b.options.Address.BootstrapAddress(organization, token)
+	address := l.options.Address.BootstrapAddress(organization, token)
 	founder, request, err := parsec2.NewOrganization(address, parsec2.Person{}, now())
 	if err == nil {
-		err = b.clients[0].Bootstrap(ctx, organization, request)
+		err = l.clients[0].Bootstrap(ctx, organization, request)
 	}
 	if err != nil {
 		return fmt.Errorf("bootstrap organization %s: %w", organization, err)
 	}
-	b.devices = []*parsec2.Device{founder}
-	conn, err := b.clients[0].DialAuthenticated(ctx, founder, b.version)
+	l.devices = []*parsec2.Device{founder}
+	conn, err := l.clients[0].DialAuthenticated(ctx, founder, l.version)
 	if err != nil {
 		return err
 	}
 	defer conn.CloseNow()
-	for len(b.devices) < deviceCount {
+	for len(l.devices) < deviceCount {
 		device, err := createDevice(ctx, conn, founder)
 		if err != nil {
 			return fmt.Errorf("create a device: %w", err)
 		}
-		b.devices = append(b.devices, device)
+		l.devices = append(l.devices, device)
 	}
-	if b.options.SharedRealm || b.options.Workload == Fanout {
-		b.realm, err = createRealm(ctx, conn, founder)
+	if l.options.SharedRealm || l.options.Workload == Fanout {
+		l.realm, err = createRealm(ctx, conn, founder)
 	}
 	return err
 }
@@ -135,16 +134,16 @@ func createRealm(ctx context.Context, conn *parsec2.Conn, owner *parsec2.Device)
 	return realm, nil
 }
 
-// createOrganization gives the bootstrap token. Servers since 2.5 have the
+// createOrganization returns the bootstrap token. Servers since 2.5 have the
 // REST administration, those up to 2.4 a WebSocket of API 1
 // (docs/protocol/administration.md §2 and §4).
-func (b *bench) createOrganization(ctx context.Context, id parsec.OrganizationID) (token string, err error) {
-	token, err = b.clients[0].Administration(b.options.AdministrationToken).Create(ctx, id, client.OrganizationSettings{})
+func (l *load) createOrganization(ctx context.Context, id parsec.OrganizationID) (token string, err error) {
+	token, err = l.clients[0].Administration(l.options.AdministrationToken).Create(ctx, id, client.OrganizationSettings{})
 	absent := []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUpgradeRequired}
 	if answer, ok := errors.AsType[*client.HTTPError](err); !ok || !slices.Contains(absent, answer.Status) {
 		return token, err
 	}
-	conn, err := b.clients[0].DialAdministration(ctx, b.options.AdministrationToken)
+	conn, err := l.clients[0].DialAdministration(ctx, l.options.AdministrationToken)
 	if err != nil {
 		return "", err
 	}

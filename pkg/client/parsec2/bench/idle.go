@@ -5,8 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
+	"parsec-server/pkg/bench"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
 )
@@ -18,41 +17,28 @@ const probeTimeout = 10 * time.Second
 // idle opens the connections, holds them for the duration, and counts those
 // that still answer. A connection that cannot be opened is counted as an
 // error.
-func (b *bench) idle(ctx context.Context) (*Report, error) {
+func (l *load) idle(ctx context.Context) (*bench.Report, error) {
 	request, err := wire.AppendMap(nil, eventsListenHead, &protocol.EventsListenRequest{Wait: true})
 	if err != nil {
 		return nil, err
 	}
 	start := time.Now()
-	b.inParallel(func(w *worker) { w.openIdle(ctx, request) })
-	report := b.report(time.Since(start))
-	hold, cancel := context.WithTimeout(ctx, b.options.Duration)
+	l.ForEach(func(i int) { l.workers[i].openIdle(ctx, request) })
+	report := l.Report(time.Since(start))
+	hold, cancel := context.WithTimeout(ctx, l.Duration)
 	defer cancel()
 	<-hold.Done()
-	alive := b.countAlive(context.WithoutCancel(ctx))
+	alive := l.countAlive(context.WithoutCancel(ctx))
 	report.Alive = &alive
 	return report, nil
 }
 
-// inParallel does something with every worker, a few at a time.
-func (b *bench) inParallel(do func(*worker)) {
-	var group errgroup.Group
-	group.SetLimit(openings)
-	for _, w := range b.workers {
-		group.Go(func() error {
-			do(w)
-			return nil
-		})
-	}
-	_ = group.Wait() // none fails
-}
-
 // openIdle opens a connection that waits for events, unless ctx is done.
 func (w *worker) openIdle(ctx context.Context, request []byte) {
-	if ctx.Err() != nil || !w.bench.take() {
+	if ctx.Err() != nil || !w.load.Take() {
 		return
 	}
-	opening, cancel := context.WithTimeout(ctx, preparationTimeout)
+	opening, cancel := context.WithTimeout(ctx, bench.PreparationTimeout)
 	defer cancel()
 	start := time.Now()
 	err := w.subscribe(opening)
@@ -61,16 +47,17 @@ func (w *worker) openIdle(ctx context.Context, request []byte) {
 	}
 	switch {
 	case err == nil:
-		w.succeed(time.Since(start))
+		w.Succeed(time.Since(start))
 	case ctx.Err() == nil:
 		w.fail(err)
 	}
 }
 
 // countAlive asks every connection.
-func (b *bench) countAlive(ctx context.Context) int {
+func (l *load) countAlive(ctx context.Context) int {
 	var alive atomic.Int64
-	b.inParallel(func(w *worker) {
+	l.ForEach(func(i int) {
+		w := l.workers[i]
 		if w.conn == nil {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"parsec-server/pkg/bench"
 	"parsec-server/pkg/parsec"
 )
 
@@ -95,16 +96,9 @@ type Options struct {
 }
 
 // Progress is how far a run is.
-type Progress struct {
-	// Elapsed is the time since the beginning of the run.
-	Elapsed time.Duration
-	// Connections is how many are open.
-	Connections int64
-	// Operations and Errors count what was done.
-	Operations, Errors uint64
-}
+type Progress = bench.Progress
 
-// Check returns what is wrong with the options, nil if nothing is.
+// Check returns what is wrong with the options, or nil.
 func (o *Options) Check() error {
 	switch {
 	case o.Address == (parsec.ServerAddress{}):

@@ -49,7 +49,7 @@ func (w *worker) connectOnce(ctx context.Context) error {
 	if err := w.connect(ctx); err != nil {
 		return err
 	}
-	w.close()
+	w.Close()
 	return nil
 }
 
@@ -58,7 +58,7 @@ func (w *worker) enterRealm(ctx context.Context) error {
 	if err := w.connect(ctx); err != nil {
 		return err
 	}
-	if w.bench.realm != (parsec.RealmID{}) {
+	if w.load.realm != (parsec.RealmID{}) {
 		return nil
 	}
 	var err error
@@ -93,7 +93,7 @@ func (w *worker) createVlob(ctx context.Context) error {
 		EncryptionRevision: 1,
 		VlobID:             target.id,
 		Timestamp:          now(),
-		Blob:               w.bench.payload,
+		Blob:               w.load.payload,
 	}
 	return w.send(ctx, vlobCreateHead, &w.createVlobs)
 }
@@ -105,7 +105,7 @@ func (w *worker) updateVlob(ctx context.Context) error {
 		VlobID:             target.id,
 		Timestamp:          now(),
 		Version:            target.version + 1,
-		Blob:               w.bench.payload,
+		Blob:               w.load.payload,
 	}
 	err := w.send(ctx, vlobUpdateHead, &w.updateVlobs)
 	if err == nil {
@@ -141,7 +141,7 @@ func (w *worker) storeBlock(ctx context.Context) error {
 func (w *worker) createBlock(ctx context.Context) error {
 	w.block = parsec.BlockID(w.newID())
 	return w.send(ctx, blockCreateHead, &protocol.BlockCreateRequest{
-		BlockID: w.block, RealmID: w.realm, Block: w.bench.payload,
+		BlockID: w.block, RealmID: w.realm, Block: w.load.payload,
 	})
 }
 

@@ -6,9 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync/atomic"
-	"time"
 
+	"parsec-server/pkg/bench"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
@@ -16,23 +15,21 @@ import (
 	"parsec-server/pkg/wire"
 )
 
-const (
-	// vlobCount is how many vlobs each connection reads and updates in turn.
-	vlobCount = 16
-	// maxFailures in a row end a worker: nothing will work any more.
-	maxFailures = 1000
-	// reconnectionPause comes before each attempt to open a lost connection.
-	reconnectionPause = 100 * time.Millisecond
-)
+// vlobCount is how many vlobs each connection reads and updates in turn.
+const vlobCount = 16
 
 // worker is one connection and what it does. The goroutine that runs it owns
-// everything but the two counters.
+// it, but for the counters of its Meter.
 type worker struct {
-	bench  *bench
+	bench.Meter
+
+	load   *load
 	client *parsec2.Client
 	device *parsec2.Device
 	// conn is nil before it is open, and while the worker has none.
-	conn  *parsec2.Conn
+	conn *parsec2.Conn
+	// work is what a steady workload repeats.
+	work  steadyWorkload
 	realm parsec.RealmID
 	vlobs [vlobCount]vlob
 	block parsec.BlockID
@@ -46,10 +43,6 @@ type worker struct {
 	createVlobs protocol.VlobCreateRequest
 	updateVlobs protocol.VlobUpdateRequest
 	readVlobs   protocol.VlobReadRequest
-
-	latency           histogram
-	errors            map[string]uint64
-	succeeded, failed atomic.Uint64
 }
 
 // vlob is what the next update needs to know.
@@ -58,95 +51,53 @@ type vlob struct {
 	version uint32
 }
 
-func newWorker(b *bench, index int) *worker {
+func newWorker(l *load, index int) *worker {
 	return &worker{
-		bench:  b,
-		client: b.clients[index%len(b.clients)],
-		device: b.devices[index%len(b.devices)],
-		realm:  b.realm,
+		load:   l,
+		client: l.clients[index%len(l.clients)],
+		device: l.devices[index%len(l.devices)],
+		work:   steadyWorkloads[l.options.Workload],
+		realm:  l.realm,
 		turn:   index, // connections do not all send the same at the same time
 		lastID: parsec.NewUUID(),
-		errors: map[string]uint64{},
 	}
 }
 
 // connect opens the connection of the worker.
 func (w *worker) connect(ctx context.Context) error {
-	conn, err := w.client.DialAuthenticated(ctx, w.device, w.bench.version)
+	conn, err := w.client.DialAuthenticated(ctx, w.device, w.load.version)
 	if err != nil {
 		return err
 	}
 	w.conn = conn
-	w.bench.open.Add(1)
+	w.load.Open.Add(1)
 	return nil
 }
 
-// close drops the connection, if there is one.
-func (w *worker) close() {
+// Close drops the connection, if there is one.
+func (w *worker) Close() {
 	if w.conn == nil {
 		return
 	}
 	w.conn.CloseNow()
 	w.conn = nil
-	w.bench.open.Add(-1)
+	w.load.Open.Add(-1)
 }
 
-// repeat does the operations of a workload until running ends; ctx is for
-// those under way.
-func (w *worker) repeat(running, ctx context.Context, work steadyWorkload) {
-	for failures := 0; failures < maxFailures && running.Err() == nil && w.bench.take(); {
-		start := time.Now()
-		err := work.operate(w, ctx)
-		if err == nil {
-			w.succeed(time.Since(start))
-			failures = 0
-			continue
-		}
-		w.fail(err)
-		failures++
-		if _, refused := errors.AsType[*protocol.Refusal](err); refused || w.conn == nil {
-			continue
-		}
-		// The connection is lost, or of no use any more.
-		if !w.bench.options.Reconnect || !w.reconnect(running, work.prepare) {
-			return
-		}
-	}
+// Prepare implements bench.Connection.
+func (w *worker) Prepare(ctx context.Context) error { return w.work.prepare(w, ctx) }
+
+// Operate implements bench.Connection.
+func (w *worker) Operate(ctx context.Context) error { return w.work.operate(w, ctx) }
+
+// Lost implements bench.Connection. The workload Connect has no connection to
+// lose between its operations.
+func (w *worker) Lost(err error) bool {
+	_, refused := errors.AsType[*protocol.Refusal](err)
+	return !refused && w.conn != nil
 }
 
-// reconnect prepares the worker anew, and tells whether it can go on.
-func (w *worker) reconnect(running context.Context, prepare func(*worker, context.Context) error) bool {
-	w.close()
-	for range maxFailures {
-		select {
-		case <-time.After(reconnectionPause):
-		case <-running.Done():
-			return false
-		}
-		ctx, cancel := context.WithTimeout(running, preparationTimeout)
-		err := prepare(w, ctx)
-		cancel()
-		if err == nil {
-			return true
-		}
-		w.close()
-		if running.Err() != nil {
-			return false
-		}
-		w.fail(err)
-	}
-	return false
-}
-
-func (w *worker) succeed(latency time.Duration) {
-	w.latency.record(latency)
-	w.succeeded.Add(1)
-}
-
-func (w *worker) fail(err error) {
-	w.errors[nameOf(err)]++
-	w.failed.Add(1)
-}
+func (w *worker) fail(err error) { w.Fail(nameOf(err)) }
 
 // send sends a command and checks the status of its reply, without decoding
 // it. head has the name of the command; request is its fields.

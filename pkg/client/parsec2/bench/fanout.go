@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parsec-server/pkg/bench"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec2/protocol"
 )
@@ -28,37 +29,36 @@ type round struct {
 type news struct {
 	// updates is how many the listener was told of so far.
 	updates uint64
-	// ended tells that there will be no more.
+	// ended says that there will be no more.
 	ended bool
 }
 
 // fanout has a writer update a vlob each time that every listener was told of
 // the previous update. The author's device is not told of its own updates: the
 // listeners use other devices.
-func (b *bench) fanout(ctx context.Context) (*Report, error) {
-	writer := newWorker(b, 0)
-	defer writer.close()
-	for i, listener := range b.workers {
-		listener.device = b.devices[1+i%(len(b.devices)-1)]
+func (l *load) fanout(ctx context.Context) (*bench.Report, error) {
+	writer := newWorker(l, 0)
+	defer writer.Close()
+	for i, listener := range l.workers {
+		listener.device = l.devices[1+i%(len(l.devices)-1)]
 	}
 	if err := prepareWriter(ctx, writer); err != nil {
 		return nil, err
 	}
-	if err := b.prepareWorkers(ctx, (*worker).subscribe); err != nil {
+	if err := l.Prepare(ctx, func(ctx context.Context, i int) error { return l.workers[i].subscribe(ctx) }); err != nil {
 		return nil, err
 	}
-	running, stop := context.WithTimeout(ctx, b.options.Duration)
-	defer stop()
-	operations, cancel := outlasting(running)
+	running, operations, end := l.Begin(ctx)
+	defer end()
 	listening, stopListening := context.WithCancel(operations)
-	r := &round{start: time.Now(), told: make(chan news, 2*len(b.workers))}
+	r := &round{start: time.Now(), told: make(chan news, 2*len(l.workers))}
 	var listeners sync.WaitGroup
-	for _, listener := range b.workers {
+	for _, listener := range l.workers {
 		listeners.Go(func() { listener.listen(listening, r) })
 	}
 	var err error
-	left := len(b.workers)
-	for update := uint64(1); left > 0 && running.Err() == nil && b.take() && err == nil; update++ {
+	left := len(l.workers)
+	for update := uint64(1); left > 0 && running.Err() == nil && l.Take() && err == nil; update++ {
 		r.sent.Store(int64(time.Since(r.start)))
 		if err = writer.updateVlob(operations); err == nil {
 			left, err = r.await(operations, update, left)
@@ -67,8 +67,7 @@ func (b *bench) fanout(ctx context.Context) (*Report, error) {
 	elapsed := time.Since(r.start)
 	stopListening()
 	listeners.Wait()
-	cancel()
-	report := b.report(elapsed)
+	report := l.Report(elapsed)
 	switch {
 	case errors.Is(err, errNoEvent):
 		report.Errors[errNoEvent.Error()]++
@@ -79,7 +78,7 @@ func (b *bench) fanout(ctx context.Context) (*Report, error) {
 }
 
 func prepareWriter(ctx context.Context, writer *worker) error {
-	ctx, cancel := context.WithTimeout(ctx, preparationTimeout)
+	ctx, cancel := context.WithTimeout(ctx, bench.PreparationTimeout)
 	defer cancel()
 	if err := writer.storeVlobs(ctx); err != nil {
 		return fmt.Errorf("prepare the writer: %w", err)
@@ -88,7 +87,7 @@ func prepareWriter(ctx context.Context, writer *worker) error {
 }
 
 // await waits until each of the listeners was told of an update or has ended,
-// and gives how many are left.
+// and returns how many are left.
 func (r *round) await(ctx context.Context, update uint64, listeners int) (left int, err error) {
 	left = listeners
 	for waiting := listeners; waiting > 0; {
@@ -131,7 +130,7 @@ func (w *worker) listen(ctx context.Context, r *round) {
 		}
 		// The creations, which are version 1, are of the preparation.
 		if update, ok := event.(*protocol.RealmVlobsUpdatedEvent); ok && update.SourceVersion > 1 {
-			w.succeed(time.Since(r.start) - time.Duration(r.sent.Load()))
+			w.Succeed(time.Since(r.start) - time.Duration(r.sent.Load()))
 			updates++
 			r.tell(ctx, news{updates, false})
 		}
