@@ -18,6 +18,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/mail"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/parsec2/webhook"
@@ -54,15 +55,18 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
-	parsec2 := rules.New(store, blocks, bus, webhooks, systemClock, logger, rules.Options{
-		AdministrationToken:     settings.AdministrationToken.Reveal(),
-		RereadToken:             settings.CurrentAdministrationToken,
+	founding := organization.Founding{
 		SpontaneousBootstrap:    settings.Organization.SpontaneousBootstrap,
 		InitialActiveUsersLimit: settings.Organization.InitialActiveUsersLimit,
 		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,
-		Mailer:                  mailer(settings.Email, address, logger),
+	}
+	parsec2 := rules.New(store, blocks, bus, webhooks, systemClock, logger, rules.Options{
+		Founding: founding, Mailer: mailer(settings.Email, address, logger),
 	})
-	front := server.New(parsec2, systemClock, logger, serverOptions(settings, address, build.version, observed.observer(), watch))
+	organizations := organization.New(store, organization.Wings{organization.Parsec2: parsec2}, systemClock, logger, organization.Options{
+		Founding: founding, Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken,
+	})
+	front := server.New(parsec2, organizations, systemClock, logger, serverOptions(settings, address, build.version, observed.observer(), watch))
 	onEnd(process, "metrics", observed.serve(ctx, front, parsec2, bus, store, watch))
 	process.OnEnd("webhooks", func(ctx context.Context) {
 		if err := webhooks.Close(ctx); err != nil {

@@ -10,6 +10,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -28,9 +29,10 @@ func newcomer(w *world, g generation, organization string) (*parsec2.Device, *pr
 
 func TestSpontaneousBootstrap(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testkit.InstanceOptions{Rules: rules.Options{
-		AdministrationToken: testkit.AdministrationToken, SpontaneousBootstrap: true,
-	}})
+	w := newWorld(t, testkit.InstanceOptions{
+		Organizations: organization.Options{Token: testkit.AdministrationToken},
+		Rules:         rules.Options{Founding: organization.Founding{SpontaneousBootstrap: true}},
+	})
 	for _, item := range []struct {
 		organization string
 		generation   generation

@@ -13,6 +13,7 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/parsec2/webhook"
@@ -53,14 +54,18 @@ type Instance struct {
 	Address parsec.ServerAddress
 	Server  *server.Server
 	Rules   *rules.Rules
-	Store   rules.Store
-	Bus     *event.Bus
+	// Organizations are those of Rules.
+	Organizations *organization.Administration
+	Store         rules.Store
+	Bus           *event.Bus
 }
 
 // InstanceOptions differ from the defaults of tests where set.
 type InstanceOptions struct {
 	Rules  rules.Options
 	Server server.Options
+	// Organizations are founded as Rules says.
+	Organizations organization.Options
 	// BootstrapWebhook is told of new organizations; nobody is if it is "".
 	BootstrapWebhook string
 	// Mailer sends the e-mails of the server at address; none are sent if nil.
@@ -83,8 +88,8 @@ type InstanceOptions struct {
 // Start runs an instance until the test ends.
 func Start(t testing.TB, options InstanceOptions) *Instance {
 	t.Helper()
-	if options.Rules.AdministrationToken == "" {
-		options.Rules.AdministrationToken = AdministrationToken
+	if options.Organizations.Token == "" {
+		options.Organizations.Token = AdministrationToken
 		options.Rules.InitialOutsiderAllowed = true
 	}
 	if options.Now != nil { // what tests move moves the other clock too
@@ -92,6 +97,9 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 		elapsed := func() time.Duration { return options.Now().Sub(begin) }
 		if options.Rules.Elapsed == nil {
 			options.Rules.Elapsed = elapsed
+		}
+		if options.Organizations.Elapsed == nil {
+			options.Organizations.Elapsed = elapsed
 		}
 		if options.Server.Elapsed == nil {
 			options.Server.Elapsed = elapsed
@@ -132,7 +140,9 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 	}
 	webhooks := webhook.New(options.BootstrapWebhook, options.Logger)
 	parsec2 := rules.New(store, options.Blocks, bus, webhooks, options.Now, options.Logger, options.Rules)
-	front := server.New(parsec2, options.Now, options.Logger, options.Server)
+	options.Organizations.Founding = options.Rules.Founding
+	organizations := organization.New(store, organization.Wings{organization.Parsec2: parsec2}, options.Now, options.Logger, options.Organizations)
+	front := server.New(parsec2, organizations, options.Now, options.Logger, options.Server)
 	process := lifecycle.New(instanceGrace, options.Logger)
 	process.OnEnd("events", func(context.Context) { bus.Close() })
 	process.OnEnd("webhooks", func(ctx context.Context) {
@@ -150,5 +160,5 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 		}
 		process.End()
 	})
-	return &Instance{Address: address, Server: front, Rules: parsec2, Store: store, Bus: bus}
+	return &Instance{Address: address, Server: front, Rules: parsec2, Organizations: organizations, Store: store, Bus: bus}
 }

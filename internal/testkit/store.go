@@ -8,6 +8,7 @@ import (
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/memory"
 	"parsec-server/pkg/parsec2/notice"
@@ -49,6 +50,13 @@ func (p *prompt) Update(ctx context.Context, scope rules.Scope, rule func(rules.
 		return rule(&emitter{tx, &emits})
 	})
 	if err != nil || !emits {
+		return err
+	}
+	return p.catchUp(ctx)
+}
+
+func (p *prompt) ChangeOrganization(ctx context.Context, id parsec.OrganizationID, rule func(organization.Tx) error) error {
+	if err := p.Store.ChangeOrganization(ctx, id, rule); err != nil {
 		return err
 	}
 	return p.catchUp(ctx)

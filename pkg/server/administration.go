@@ -12,10 +12,9 @@ import (
 	"strconv"
 	"strings"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // maxFormBytes bounds the body of an administration request.
@@ -23,7 +22,7 @@ const maxFormBytes = 64 << 10
 
 // administrationRoutes are those of docs/protocol/administration.md §4.
 func (s *Server) administrationRoutes(mux *http.ServeMux) {
-	const organization = "/administration/organizations/{organization}"
+	const one = "/administration/organizations/{organization}"
 	route := func(path string, methods map[string]administrationHandler) {
 		if read, reads := methods[http.MethodGet]; reads {
 			methods[http.MethodHead] = read // net/http leaves out the body
@@ -33,15 +32,15 @@ func (s *Server) administrationRoutes(mux *http.ServeMux) {
 		}, slices.Sorted(maps.Keys(methods))...))
 	}
 	route("/administration/organizations", map[string]administrationHandler{http.MethodPost: createOrganization})
-	route(organization, map[string]administrationHandler{
+	route(one, map[string]administrationHandler{
 		http.MethodGet: ofOrganization(showOrganization), http.MethodPatch: ofOrganization(changeOrganization),
 	})
 	// Releases up to 2.12 also answered PATCH here.
-	route(organization+"/stats", map[string]administrationHandler{
+	route(one+"/stats", map[string]administrationHandler{
 		http.MethodGet: ofOrganization(showStatistics), http.MethodPatch: ofOrganization(showStatistics),
 	})
-	route(organization+"/users", map[string]administrationHandler{http.MethodGet: ofOrganization(listUsers)})
-	route(organization+"/users/freeze", map[string]administrationHandler{http.MethodPost: freezeUser})
+	route(one+"/users", map[string]administrationHandler{http.MethodGet: ofOrganization(listUsers)})
+	route(one+"/users/freeze", map[string]administrationHandler{http.MethodPost: freezeUser})
 	route("/administration/stats", map[string]administrationHandler{http.MethodGet: showServerStatistics})
 }
 
@@ -50,7 +49,7 @@ type administrationCall struct {
 	server       *Server
 	w            http.ResponseWriter
 	r            *http.Request
-	by           rules.Administrator
+	by           organization.Administrator
 	organization parsec.OrganizationID
 }
 
@@ -60,7 +59,7 @@ type administrationHandler func(call *administrationCall) error
 
 // administrate checks the token and answers what handle returns.
 func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle administrationHandler) {
-	by, err := s.rules.ConnectAdministration(s.clientAddress(r), bearerToken(r.Header))
+	by, err := s.organizations.Connect(s.clientAddress(r), bearerToken(r.Header))
 	if err == nil {
 		err = handle(&administrationCall{server: s, w: w, r: r, by: by})
 	}
@@ -68,20 +67,18 @@ func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle adm
 		return
 	}
 	var status rpcError
-	var refusal *protocol.Refusal
-	var denial rules.Denial
 	var badData *badDataError
-	var hasty *rules.TooManyAttemptsError
+	var hasty *organization.TooManyAttemptsError
 	switch {
 	case errors.As(err, &badData):
 		replyJSON(w, http.StatusBadRequest, administrationError{"bad_data", badData.reason})
-	case errors.As(err, &refusal) && refusal.Status == protocol.StatusNotFound:
+	case errors.Is(err, organization.ErrNotFound):
 		replyJSON(w, http.StatusNotFound, administrationError{Error: "not_found"})
-	case errors.As(err, &refusal):
-		replyJSON(w, http.StatusBadRequest, administrationError{Error: string(refusal.Status)})
-	case errors.Is(err, rules.ErrUserNotFound):
+	case errors.Is(err, organization.ErrAlreadyExists):
+		replyJSON(w, http.StatusBadRequest, administrationError{Error: "already_exists"})
+	case errors.Is(err, organization.ErrUserNotFound):
 		replyJSON(w, http.StatusNotFound, administrationError{Error: "user_not_found"})
-	case errors.As(err, &denial):
+	case errors.Is(err, organization.ErrBadToken):
 		replyJSON(w, http.StatusForbidden, administrationError{Error: "not_allowed"})
 	case errors.As(err, &hasty):
 		tellRetryAfter(w, hasty.RetryAfter)
@@ -134,26 +131,23 @@ func (call *administrationCall) reply(value any) error {
 func (call *administrationCall) identify() error {
 	id, valid := pathOrganization(call.r)
 	if !valid {
-		return protocol.Refuse(protocol.StatusNotFound, "No such organization.")
+		return organization.ErrNotFound
 	}
 	call.organization = id
 	return nil
 }
 
 // ofOrganization has the organization checked before anything else.
-func ofOrganization(handle func(call *administrationCall, organization *rules.Organization) error) administrationHandler {
+func ofOrganization(handle func(*administrationCall, *organization.Organization) error) administrationHandler {
 	return func(call *administrationCall) error {
 		if err := call.identify(); err != nil {
 			return err
 		}
-		organization, err := call.server.rules.FindOrganization(call.r.Context(), call.organization)
+		found, err := call.server.organizations.Find(call.r.Context(), call.organization)
 		if err != nil {
 			return err
 		}
-		if organization == nil {
-			return protocol.Refuse(protocol.StatusNotFound, "No such organization.")
-		}
-		return handle(call, organization)
+		return handle(call, found)
 	}
 }
 
@@ -171,7 +165,7 @@ func (call *administrationCall) body(parse func(body []byte) error) error {
 
 func createOrganization(call *administrationCall) error {
 	var id parsec.OrganizationID
-	var given rules.OrganizationChange
+	var given organization.Change
 	err := call.body(func(body []byte) (err error) {
 		id, given, err = parseCreation(body)
 		return err
@@ -179,7 +173,7 @@ func createOrganization(call *administrationCall) error {
 	if err != nil {
 		return err
 	}
-	token, err := call.server.rules.CreateOrganization(call.r.Context(), call.by, id, given)
+	token, err := call.server.organizations.Create(call.r.Context(), call.by, id, given)
 	if err != nil {
 		return err
 	}
@@ -188,7 +182,7 @@ func createOrganization(call *administrationCall) error {
 	}{token})
 }
 
-func showOrganization(call *administrationCall, organization *rules.Organization) error {
+func showOrganization(call *administrationCall, found *organization.Organization) error {
 	return call.reply(struct {
 		IsBootstrapped             bool    `json:"is_bootstrapped"`
 		IsExpired                  bool    `json:"is_expired"`
@@ -196,13 +190,13 @@ func showOrganization(call *administrationCall, organization *rules.Organization
 		ActiveUsersLimit           *uint64 `json:"active_users_limit"`
 		MinimumArchivingPeriod     uint64  `json:"minimum_archiving_period"`
 	}{
-		organization.Bootstrapped(), organization.Expired(call.server.now()), organization.UserProfileOutsiderAllowed,
-		organization.ActiveUsersLimit, organization.MinimumArchivingPeriod,
+		found.Bootstrapped(), found.Expired(call.server.now()), found.UserProfileOutsiderAllowed,
+		found.ActiveUsersLimit, found.MinimumArchivingPeriod,
 	})
 }
 
-func changeOrganization(call *administrationCall, organization *rules.Organization) error {
-	var given rules.OrganizationChange
+func changeOrganization(call *administrationCall, found *organization.Organization) error {
+	var given organization.Change
 	err := call.body(func(body []byte) (err error) {
 		given, err = parseChange(body)
 		return err
@@ -210,7 +204,7 @@ func changeOrganization(call *administrationCall, organization *rules.Organizati
 	if err != nil {
 		return err
 	}
-	if err := call.server.rules.UpdateOrganization(call.r.Context(), call.by, organization.ID, given); err != nil {
+	if err := call.server.organizations.Update(call.r.Context(), call.by, found.ID, given); err != nil {
 		return err
 	}
 	return call.reply(struct{}{})
@@ -222,7 +216,7 @@ type profileForm struct {
 	Revoked uint64             `json:"revoked"`
 }
 
-func formOfProfiles(statistics *rules.Statistics) []profileForm {
+func formOfProfiles(statistics *organization.Statistics) []profileForm {
 	profiles := make([]profileForm, len(parsec.UserProfiles))
 	for i, profile := range parsec.UserProfiles {
 		profiles[i] = profileForm{profile, statistics.Active[profile], statistics.Revoked[profile]}
@@ -230,8 +224,8 @@ func formOfProfiles(statistics *rules.Statistics) []profileForm {
 	return profiles
 }
 
-func showStatistics(call *administrationCall, organization *rules.Organization) error {
-	statistics, err := call.server.rules.StatisticsOf(call.r.Context(), organization.ID)
+func showStatistics(call *administrationCall, found *organization.Organization) error {
+	statistics, err := call.server.organizations.Statistics(call.r.Context(), found.ID)
 	if err != nil {
 		return err
 	}
@@ -253,12 +247,12 @@ type userForm struct {
 	Frozen bool   `json:"frozen"`
 }
 
-func formOfUser(user *rules.User) userForm {
-	return userForm{user.ID.String(), user.HumanHandle.Email(), user.HumanHandle.Label(), user.Frozen}
+func formOfUser(user *organization.User) userForm {
+	return userForm{user.ID, user.HumanHandle.Email(), user.HumanHandle.Label(), user.Frozen}
 }
 
-func listUsers(call *administrationCall, organization *rules.Organization) error {
-	users, err := call.server.rules.HumanUsers(call.r.Context(), organization.ID)
+func listUsers(call *administrationCall, found *organization.Organization) error {
+	users, err := call.server.organizations.Users(call.r.Context(), found.ID)
 	if err != nil {
 		return err
 	}
@@ -276,7 +270,7 @@ func freezeUser(call *administrationCall) error {
 	if err := call.identify(); err != nil {
 		return err
 	}
-	var choice rules.UserChoice
+	var choice organization.UserChoice
 	var frozen bool
 	err := call.body(func(body []byte) (err error) {
 		choice, frozen, err = parseFreeze(body)
@@ -285,11 +279,11 @@ func freezeUser(call *administrationCall) error {
 	if err != nil {
 		return err
 	}
-	user, err := call.server.rules.FreezeUser(call.r.Context(), call.by, call.organization, choice, frozen)
+	user, err := call.server.organizations.FreezeUser(call.r.Context(), call.by, call.organization, choice, frozen)
 	if err != nil {
 		return err
 	}
-	return call.reply(formOfUser(user))
+	return call.reply(formOfUser(&user))
 }
 
 func showServerStatistics(call *administrationCall) error {
@@ -305,9 +299,9 @@ func showServerStatistics(call *administrationCall) error {
 
 // stream writes a survey as it comes. A failure on the way cuts the
 // connection: the client sees that the answer is not whole.
-func (call *administrationCall) stream(contentType string, at *parsec.DateTime, write func(io.Writer, iter.Seq2[rules.SurveyedOrganization, error]) error) error {
+func (call *administrationCall) stream(contentType string, at *parsec.DateTime, write func(io.Writer, iter.Seq2[organization.Surveyed, error]) error) error {
 	answer := &lateWriter{ResponseWriter: call.w, contentType: contentType}
-	err := write(answer, call.server.rules.Survey(call.r.Context(), at))
+	err := write(answer, call.server.organizations.Survey(call.r.Context(), at))
 	if err != nil && answer.begun {
 		if call.r.Context().Err() == nil {
 			call.server.logger.Error("statistics not delivered", "error", err)
@@ -333,7 +327,7 @@ func (w *lateWriter) Write(p []byte) (int, error) {
 }
 
 // writeStatisticsJSON writes nothing before the first organization is known.
-func writeStatisticsJSON(w io.Writer, surveyed iter.Seq2[rules.SurveyedOrganization, error]) error {
+func writeStatisticsJSON(w io.Writer, surveyed iter.Seq2[organization.Surveyed, error]) error {
 	type item struct {
 		ID           string        `json:"organization_id"`
 		DataSize     uint64        `json:"data_size"`
@@ -368,7 +362,7 @@ func writeStatisticsJSON(w io.Writer, surveyed iter.Seq2[rules.SurveyedOrganizat
 	return err
 }
 
-func writeStatisticsCSV(w io.Writer, surveyed iter.Seq2[rules.SurveyedOrganization, error]) error {
+func writeStatisticsCSV(w io.Writer, surveyed iter.Seq2[organization.Surveyed, error]) error {
 	table := csv.NewWriter(w)
 	table.UseCRLF = true
 	header := []string{"organization_id", "data_size", "metadata_size", "realms", "active_users"}

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // The messages about fields of docs/protocol/administration.md §4.
@@ -155,15 +155,15 @@ func wholeNumber(text string) (int64, error) {
 }
 
 // limit is count, and null for no limit; nil if not given.
-func (f *form) limit(field string) *rules.UsersLimit {
+func (f *form) limit(field string) *organization.UsersLimit {
 	if raw, given := f.fields[field]; given && isNull(raw) {
-		return &rules.UsersLimit{}
+		return &organization.UsersLimit{}
 	}
 	users := f.count(field)
 	if users == nil {
 		return nil
 	}
-	return &rules.UsersLimit{Users: users}
+	return &organization.UsersLimit{Users: users}
 }
 
 // text is false if the field is not given, or not a string.
@@ -193,18 +193,18 @@ func identifier[ID any](f *form, field string, parse func(string) (ID, error)) (
 	return id
 }
 
-func (f *form) settings() rules.OrganizationChange {
-	return rules.OrganizationChange{
+func (f *form) settings() organization.Change {
+	return organization.Change{
 		UserProfileOutsiderAllowed: f.boolean("user_profile_outsider_allowed"),
 		ActiveUsersLimit:           f.limit("active_users_limit"),
 		MinimumArchivingPeriod:     f.count("minimum_archiving_period"),
 	}
 }
 
-func parseCreation(body []byte) (parsec.OrganizationID, rules.OrganizationChange, error) {
+func parseCreation(body []byte) (parsec.OrganizationID, organization.Change, error) {
 	f, err := parseForm(body)
 	if err != nil {
-		return parsec.OrganizationID{}, rules.OrganizationChange{}, err
+		return parsec.OrganizationID{}, organization.Change{}, err
 	}
 	f.require("organization_id")
 	id := identifier(f, "organization_id", parsec.ParseOrganizationID)
@@ -212,10 +212,10 @@ func parseCreation(body []byte) (parsec.OrganizationID, rules.OrganizationChange
 	return id, settings, f.err()
 }
 
-func parseChange(body []byte) (rules.OrganizationChange, error) {
+func parseChange(body []byte) (organization.Change, error) {
 	f, err := parseForm(body)
 	if err != nil {
-		return rules.OrganizationChange{}, err
+		return organization.Change{}, err
 	}
 	expired := f.boolean("is_expired")
 	given := f.settings()
@@ -223,7 +223,7 @@ func parseChange(body []byte) (rules.OrganizationChange, error) {
 	return given, f.err()
 }
 
-func parseFreeze(body []byte) (choice rules.UserChoice, frozen bool, err error) {
+func parseFreeze(body []byte) (choice organization.UserChoice, frozen bool, err error) {
 	f, err := parseForm(body)
 	if err != nil {
 		return choice, false, err
@@ -232,7 +232,7 @@ func parseFreeze(body []byte) (choice rules.UserChoice, frozen bool, err error) 
 	if given := f.boolean("frozen"); given != nil {
 		frozen = *given
 	}
-	choice.ID = identifier(f, "user_id", parsec.ParseUserID)
+	choice.ID = identifier(f, "user_id", parsec.ParseUserID).String()
 	_, byID := f.fields["user_id"]
 	if email, given := f.text("user_email"); given {
 		choice.Email = &email

@@ -140,8 +140,8 @@ func TestAdministrationTokenAttempts(t *testing.T) {
 	var elapsed atomic.Int64
 	f := newFixture(t, func(o *testkit.InstanceOptions) {
 		o.Server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
-		o.Rules.AdministrationToken, o.Rules.InitialOutsiderAllowed = testkit.AdministrationToken, true
-		o.Rules.Elapsed = func() time.Duration { return time.Duration(elapsed.Load()) }
+		o.Organizations.Token, o.Rules.InitialOutsiderAllowed = testkit.AdministrationToken, true
+		o.Organizations.Elapsed = func() time.Duration { return time.Duration(elapsed.Load()) }
 	})
 	attempt := func(address, token string) *http.Response {
 		return f.get("/administration/organizations/CoolOrg", "X-Forwarded-For: "+address, "Authorization: Bearer "+token)

@@ -13,6 +13,7 @@ import (
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
@@ -67,7 +68,7 @@ func TestEvents11SessionsEnd(t *testing.T) {
 			f.must(parsec2.Call(f.ctx, f.connect("alice@dev1"), protocol.UserRevoke, request))
 		}, protocol.HandshakeRevokedDevice, client.StatusUserRevoked, false},
 		{"frozen", func(f *fixture) {
-			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))
+			f.must(f.Organizations.FreezeUser(f.ctx, organization.Administrator{}, coolOrg, organization.UserChoice{ID: userID("bob").String()}, true))
 		}, protocol.HandshakeFrozenUser, client.StatusUserFrozen, false},
 		{"expired", func(f *fixture) { f.expire(0) }, protocol.HandshakeOrganizationExpired, client.StatusOrganizationExpired, true},
 		{"expiring", func(f *fixture) {
@@ -109,7 +110,7 @@ func TestEvents11SessionsEnd(t *testing.T) {
 func (f *fixture) expire(after time.Duration) {
 	f.t.Helper()
 	date := f.clock.Now().Add(after)
-	f.must(f.Rules.AdministrationUpdate(f.ctx, rules.Administrator{}, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg, ExpirationDate: &date}))
+	f.ok(f.Organizations.Update(f.ctx, organization.Administrator{}, coolOrg, organization.Change{Expiration: &organization.Expiration{Date: &date}}))
 }
 
 // TestWaitsOverHTTPEnd has a greeter and a claimer wait over HTTP for a peer
@@ -125,7 +126,7 @@ func TestWaitsOverHTTPEnd(t *testing.T) {
 		greeter, claimer int
 	}{
 		{"frozen", func(f *fixture) {
-			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("alice")}, true))
+			f.must(f.Organizations.FreezeUser(f.ctx, organization.Administrator{}, coolOrg, organization.UserChoice{ID: userID("alice").String()}, true))
 		}, client.StatusUserFrozen, 0},
 		{"expired", func(f *fixture) { f.expire(0) }, client.StatusOrganizationExpired, client.StatusOrganizationExpired},
 		{"expiring", expiring, client.StatusOrganizationExpired, client.StatusOrganizationExpired},
@@ -170,7 +171,7 @@ func (f *fixture) awaitSaid(side rules.Side) {
 func TestUnfreezingCloses(t *testing.T) {
 	f := newFixture(t)
 	freeze := func(frozen bool) {
-		f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, frozen))
+		f.must(f.Organizations.FreezeUser(f.ctx, organization.Administrator{}, coolOrg, organization.UserChoice{ID: userID("bob").String()}, frozen))
 	}
 	freeze(true)
 	_, err := f.client.DialAuthenticated(f.ctx, f.device("bob@dev1"))
@@ -189,7 +190,7 @@ func TestExpirationPostponed(t *testing.T) {
 	f := newFixture(t)
 	conn := f.connect("alice@dev1")
 	f.expire(time.Hour)
-	f.must(f.Rules.AdministrationUpdate(f.ctx, rules.Administrator{}, &protocol.AdministrationUpdateRequest{OrganizationID: coolOrg})) // never
+	f.ok(f.Organizations.Update(f.ctx, organization.Administrator{}, coolOrg, organization.Change{Expiration: &organization.Expiration{}})) // never
 	f.flush()
 	f.clock.Advance(2 * time.Hour)
 	f.wantPong(conn)
@@ -250,7 +251,7 @@ func TestRunningCommandOfAnEndedSession(t *testing.T) {
 	conn := f.connect("bob@dev1")
 	f.send(conn, "organization_stats")
 	f.await(g.entered)
-	f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))
+	f.must(f.Organizations.FreezeUser(f.ctx, organization.Administrator{}, coolOrg, organization.UserChoice{ID: userID("bob").String()}, true))
 	f.wantClosed(conn, websocket.StatusNormalClosure)
 	close(g.opened)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/coder/websocket"
 
 	"parsec-server/pkg/client/parsec2"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // The time between the close frame and the end of TCP
@@ -51,7 +51,7 @@ func TestDeafClientsAreCut(t *testing.T) {
 			f.must(parsec2.Call(f.ctx, f.connect("alice@dev1"), protocol.UserRevoke, request))
 		},
 		"frozen": func(f *fixture, _ *rawConn) {
-			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))
+			f.must(f.Organizations.FreezeUser(f.ctx, organization.Administrator{}, coolOrg, organization.UserChoice{ID: userID("bob").String()}, true))
 		},
 		"a failing command": func(_ *fixture, raw *rawConn) { raw.writeFrame(opBinary, true, message("organization_stats")) },
 		"stopping":          func(f *fixture, _ *rawConn) { f.await(f.shutdown()) },
@@ -150,7 +150,7 @@ func TestUnreadStreamIsCut(t *testing.T) {
 	for name, cause := range map[string]func(f *fixture){
 		"stopping": func(f *fixture) { f.shutdown() },
 		"frozen": func(f *fixture) {
-			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))
+			f.must(f.Organizations.FreezeUser(f.ctx, organization.Administrator{}, coolOrg, organization.UserChoice{ID: userID("bob").String()}, true))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

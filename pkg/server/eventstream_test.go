@@ -16,6 +16,7 @@ import (
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
@@ -189,7 +190,7 @@ func TestSessionEndsWhileTheStreamOpens(t *testing.T) {
 		status int
 	}{
 		"frozen": {func(f *fixture) {
-			f.must(f.Rules.FreezeUser(f.ctx, rules.Administrator{}, coolOrg, rules.UserChoice{ID: userID("bob")}, true))
+			f.must(f.Organizations.FreezeUser(f.ctx, organization.Administrator{}, coolOrg, organization.UserChoice{ID: userID("bob").String()}, true))
 		}, client.StatusUserFrozen},
 		"expired": {func(f *fixture) { f.expire(0) }, client.StatusOrganizationExpired},
 	} {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -60,7 +61,7 @@ func (s stub) Run(ctx context.Context) (any, error) { return s(ctx) }
 // HasHandler reports whether a form of a command is bound to a rule, for each
 // kind of callers that it has.
 func HasHandler(command *rpc.Form) bool {
-	bound := bind(nil)
+	bound := bind(nil, rules.Administration{})
 	return has(bound.sessions, command, protocol.Authenticated) &&
 		(command.WebSocketOnly || has(bound.authors, command, protocol.Authenticated)) &&
 		has(bound.invitees, command, protocol.Invited) &&
@@ -105,12 +106,12 @@ func RefusedWith(err error) protocol.HandshakeResult {
 
 // Decode decodes a message; an unknown command is a refusal.
 func Decode(message []byte, kind protocol.Kind, api parsec.APIVersion) (command *rpc.Form, request any, refusal *protocol.Refusal) {
-	tables := bind(nil)
+	tables := bind(nil, rules.Administration{})
 	commands := map[protocol.Kind]answerer{
 		protocol.Authenticated:  callerOf[*rules.Session]{tables.sessions, &rules.Session{}},
 		protocol.Invited:        claimer{callerOf[*rules.Invitee]{tables.invitees, &rules.Invitee{}}},
 		protocol.Anonymous:      callerOf[*rules.Anonymous]{tables.anonymous, &rules.Anonymous{}},
-		protocol.Administration: callerOf[rules.Administrator]{tables.administrators, rules.Administrator{}},
+		protocol.Administration: callerOf[organization.Administrator]{tables.administrators, organization.Administrator{}},
 	}
 	t := commands[kind].decode(message, api.Major)
 	if t.err != nil {

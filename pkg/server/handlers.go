@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/rpc"
@@ -18,11 +19,11 @@ type tables struct {
 	authors        rpc.Table[*rules.Author]
 	invitees       rpc.Table[*rules.Invitee]
 	anonymous      rpc.Table[*rules.Anonymous]
-	administrators rpc.Table[rules.Administrator]
+	administrators rpc.Table[organization.Administrator]
 }
 
 // bind has each form of each command answered by its rule.
-func bind(r *rules.Rules) tables {
+func bind(r *rules.Rules, administration rules.Administration) tables {
 	return tables{
 		sessions: rpc.NewTable(append(
 			rpc.Through(func(session *rules.Session) *rules.Author { return &session.Author }, ofAuthors(r, reencryptionBytes)),
@@ -53,11 +54,11 @@ func bind(r *rules.Rules) tables {
 			rpc.Bind(protocol.OrganizationBootstrapV1, r.OrganizationBootstrapV1),
 		),
 		administrators: rpc.NewTable(
-			rpc.Bind(protocol.Ping, pong[rules.Administrator]),
-			rpc.Bind(protocol.AdministrationCreate, r.AdministrationCreate),
-			rpc.Bind(protocol.AdministrationStatus, r.AdministrationStatus),
-			rpc.Bind(protocol.AdministrationStats, r.AdministrationStats),
-			rpc.Bind(protocol.AdministrationUpdate, r.AdministrationUpdate),
+			rpc.Bind(protocol.Ping, pong[organization.Administrator]),
+			rpc.Bind(protocol.AdministrationCreate, administration.AdministrationCreate),
+			rpc.Bind(protocol.AdministrationStatus, administration.AdministrationStatus),
+			rpc.Bind(protocol.AdministrationStats, administration.AdministrationStats),
+			rpc.Bind(protocol.AdministrationUpdate, administration.AdministrationUpdate),
 		),
 	}
 }

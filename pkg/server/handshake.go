@@ -9,6 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -198,8 +199,8 @@ func (c *connection) answerAdministration(message []byte) error {
 		return badProtocol("Invalid params")
 	}
 	c.identify()
-	administrator, err := c.server.rules.ConnectAdministration(c.address, answer.Token)
-	c.caller.commands = callerOf[rules.Administrator]{c.server.tables.administrators, administrator}
+	administrator, err := c.server.organizations.Connect(c.address, answer.Token)
+	c.caller.commands = callerOf[organization.Administrator]{c.server.tables.administrators, administrator}
 	return err
 }
 
@@ -207,8 +208,11 @@ func (c *connection) answerAdministration(message []byte) error {
 // denial. The two texts about invitations are compared to the letter by
 // clients.
 func toldInHandshake(err error) error {
-	if _, hasty := errors.AsType[*rules.TooManyAttemptsError](err); hasty {
+	if _, hasty := errors.AsType[*organization.TooManyAttemptsError](err); hasty {
 		return &handshakeError{protocol.HandshakeBadAdminToken, "Too many invalid administration tokens, try again later"}
+	}
+	if errors.Is(err, organization.ErrBadToken) {
+		return &handshakeError{protocol.HandshakeBadAdminToken, "Invalid administration token"}
 	}
 	var denial rules.Denial
 	if !errors.As(err, &denial) {
@@ -227,8 +231,6 @@ func toldInHandshake(err error) error {
 		return badProtocol("Invalid answer signature")
 	case rules.BadChallenge:
 		return badProtocol("Invalid returned challenge")
-	case rules.BadAdministration:
-		return &handshakeError{protocol.HandshakeBadAdminToken, "Invalid administration token"}
 	case rules.UnknownInvitation:
 		return &handshakeError{protocol.HandshakeBadIdentity, "Invalid handshake: Invitation not found"}
 	case rules.DeletedInvitation:

@@ -133,7 +133,7 @@ func (e *hastyError) Error() string {
 // limit counts a command of address if it is limited: it returns a *hastyError
 // if there were too many.
 func (s *Server) limit(command *rpc.Form, address netip.Addr) error {
-	if !command.Limited || command.SpontaneousOnly && !s.rules.SpontaneousBootstrap() {
+	if !command.Limited || command.SpontaneousOnly && !s.rules.Founding().SpontaneousBootstrap {
 		return nil
 	}
 	if wait := s.writes.Take(address); wait > 0 {

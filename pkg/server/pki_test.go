@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client/parsec2"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
@@ -68,7 +69,9 @@ func TestPKIEnrollmentSubmitIsLimited(t *testing.T) {
 }
 
 func TestPKIEnrollmentSubmitOverHTTP(t *testing.T) {
-	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Rules = rules.Options{SpontaneousBootstrap: true} })
+	f := newFixture(t, func(options *testkit.InstanceOptions) {
+		options.Rules = rules.Options{Founding: organization.Founding{SpontaneousBootstrap: true}}
+	})
 	unknown := must(parsec.ParseOrganizationID("Unknown"))
 	_, err := parsec2.Call(f.ctx, f.client.AnonymousRPC(unknown, api3), protocol.PKIEnrollmentSubmit, submission("carol"))
 	f.wantStatus(err, http.StatusNotFound)

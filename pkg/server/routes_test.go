@@ -151,7 +151,7 @@ func TestRedirectVectors(t *testing.T) {
 			address := must(parsec.ParseServerAddress(*item.ServerAddress))
 			options.Address = &address
 		}
-		front := server.New(f.Rules, f.clock.Now, discard(), options)
+		front := server.New(f.Rules, f.Organizations, f.clock.Now, discard(), options)
 		answer := httptest.NewRecorder()
 		front.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, item.Target, nil))
 		front.Shutdown(f.ctx)
@@ -197,7 +197,7 @@ func TestReadiness(t *testing.T) {
 
 func TestDrainingServerRefuses(t *testing.T) {
 	f := newEmptyFixture(t)
-	front := server.New(f.Rules, f.clock.Now, discard(), server.Options{})
+	front := server.New(f.Rules, f.Organizations, f.clock.Now, discard(), server.Options{})
 	front.Shutdown(f.ctx)
 	upgrade := httptest.NewRequestWithContext(f.ctx, http.MethodGet, "/ws", nil)
 	for _, header := range upgradeHeaders() {

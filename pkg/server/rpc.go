@@ -146,7 +146,7 @@ func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
-		spontaneous := organization == nil && r.Method == http.MethodPost && s.rules.SpontaneousBootstrap()
+		spontaneous := r.Method == http.MethodPost && s.rules.Founding().Spontaneous(organization)
 		if !spontaneous {
 			if err := s.rules.CheckOpen(organization); err != nil {
 				return err

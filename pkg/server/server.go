@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/throttle"
@@ -96,13 +97,14 @@ type ForwardedProto struct{ Header, Value string }
 
 // Server serves clients. Its zero value is not usable.
 type Server struct {
-	rules    *rules.Rules
-	logger   *slog.Logger
-	options  Options
-	now      func() parsec.DateTime
-	handler  http.Handler
-	http     *http.Server
-	visitors *visitors
+	rules         *rules.Rules
+	organizations *organization.Administration
+	logger        *slog.Logger
+	options       Options
+	now           func() parsec.DateTime
+	handler       http.Handler
+	http          *http.Server
+	visitors      *visitors
 	// strangers is what may be received of clients that are not authenticated,
 	// users what the messages and replies of the others may be.
 	strangers, users *budget
@@ -136,7 +138,7 @@ type Server struct {
 }
 
 // New returns a server; Shutdown ends what it starts.
-func New(b *rules.Rules, now func() parsec.DateTime, logger *slog.Logger, options Options) *Server {
+func New(b *rules.Rules, organizations *organization.Administration, now func() parsec.DateTime, logger *slog.Logger, options Options) *Server {
 	if options.HandshakeTimeout == 0 {
 		options.HandshakeTimeout = 10 * time.Second
 	}
@@ -158,18 +160,19 @@ func New(b *rules.Rules, now func() parsec.DateTime, logger *slog.Logger, option
 	memory := memoryOf(options.Memory)
 	strangers := strangersBudget(memory)
 	s := &Server{
-		rules:        b,
-		logger:       logger,
-		options:      options,
-		now:          now,
-		strangers:    strangers,
-		users:        usersBudget(memory),
-		visitors:     newVisitors(options.MaxUnauthenticatedPerAddress, strangers.total/visitorBytes),
-		writes:       throttle.New(limitedBurst, limitedInterval, options.Elapsed),
-		tables:       bind(b),
-		newChallenge: newChallenge,
-		connections:  map[*connection]struct{}{},
-		silent:       silentConns{conns: map[net.Conn]struct{}{}},
+		rules:         b,
+		organizations: organizations,
+		logger:        logger,
+		options:       options,
+		now:           now,
+		strangers:     strangers,
+		users:         usersBudget(memory),
+		visitors:      newVisitors(options.MaxUnauthenticatedPerAddress, strangers.total/visitorBytes),
+		writes:        throttle.New(limitedBurst, limitedInterval, options.Elapsed),
+		tables:        bind(b, rules.Administration{Administration: organizations}),
+		newChallenge:  newChallenge,
+		connections:   map[*connection]struct{}{},
+		silent:        silentConns{conns: map[net.Conn]struct{}{}},
 	}
 	s.commands, s.cancelCommands = context.WithCancel(context.Background())
 	s.lasting, s.endOfLasting = context.WithCancel(context.Background())

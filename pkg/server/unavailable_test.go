@@ -13,6 +13,7 @@ import (
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -37,6 +38,13 @@ func (s *fadingStore) Organization(ctx context.Context, id parsec.OrganizationID
 		return nil, false, err
 	}
 	return s.Store.Organization(ctx, id)
+}
+
+func (s *fadingStore) ChangeOrganization(ctx context.Context, id parsec.OrganizationID, rule func(organization.Tx) error) error {
+	if err := s.err(); err != nil {
+		return err
+	}
+	return s.Store.ChangeOrganization(ctx, id, rule)
 }
 
 func (s *fadingStore) Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec.DeviceID) (rules.AuthenticationFacts, error) {

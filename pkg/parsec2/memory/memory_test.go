@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"parsec-server/pkg/event"
+	organizations "parsec-server/pkg/organization"
+	"parsec-server/pkg/organization/organizationtest"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -14,6 +16,10 @@ import (
 
 func TestStore(t *testing.T) {
 	storetest.Exercise(t, func(_ *testing.T, bus *event.Bus) rules.Store { return New(bus) })
+}
+
+func TestOrganizationStore(t *testing.T) {
+	organizationtest.Exercise(t, func(_ *testing.T, bus *event.Bus) organizations.Store { return New(bus) })
 }
 
 var (

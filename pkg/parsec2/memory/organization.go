@@ -2,9 +2,12 @@ package memory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 
+	organizations "parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -79,7 +82,7 @@ func copyOrganization(o *rules.Organization) *rules.Organization {
 	return &value
 }
 
-// Organization implements rules.OrganizationReader.
+// Organization implements organization.Store.
 func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*rules.Organization, bool, error) {
 	o, err := s.read(ctx, id)
 	if err != nil {
@@ -89,14 +92,34 @@ func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*ru
 	return copyOrganization(o.facts), o.facts != nil, nil
 }
 
-// OrganizationStatistics implements rules.StatisticsReader.
-func (s *Store) OrganizationStatistics(ctx context.Context, id parsec.OrganizationID) (rules.Statistics, error) {
-	o, err := s.read(ctx, id)
-	if err != nil {
-		return rules.Statistics{}, err
+// Organizations implements organization.Store.
+func (s *Store) Organizations(ctx context.Context, after parsec.OrganizationID, limit int, until *parsec.DateTime) ([]rules.Organization, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	defer o.mu.RUnlock()
-	return o.statistics(nil), nil
+	s.mu.RLock()
+	all := make([]*organization, 0, len(s.organizations))
+	for id, o := range s.organizations {
+		if id.String() > after.String() {
+			all = append(all, o)
+		}
+	}
+	s.mu.RUnlock()
+	var page []rules.Organization
+	for _, o := range all {
+		o.mu.RLock()
+		if until == nil || o.facts.CreatedOn <= *until {
+			page = append(page, *copyOrganization(o.facts))
+		}
+		o.mu.RUnlock()
+	}
+	slices.SortFunc(page, func(a, b rules.Organization) int { return cmp.Compare(a.ID.String(), b.ID.String()) })
+	return page[:min(limit, len(page))], nil
+}
+
+// ChangeOrganization implements organization.Store.
+func (s *Store) ChangeOrganization(ctx context.Context, id parsec.OrganizationID, rule func(organizations.Tx) error) error {
+	return s.Update(ctx, rules.Scope{Organization: id, LockOrganization: true}, func(tx rules.Tx) error { return rule(tx) })
 }
 
 // Organization implements rules.OrganizationTx.

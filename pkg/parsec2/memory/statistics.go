@@ -1,44 +1,30 @@
 package memory
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
+	organizations "parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// Survey implements rules.StatisticsReader.
-func (s *Store) Survey(ctx context.Context, after parsec.OrganizationID, limit int, at *parsec.DateTime) ([]rules.SurveyedOrganization, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	s.mu.RLock()
-	all := make([]*organization, 0, len(s.organizations))
-	for id, o := range s.organizations {
-		if id.String() > after.String() {
-			all = append(all, o)
+// OrganizationStatistics implements rules.StatisticsReader.
+func (s *Store) OrganizationStatistics(ctx context.Context, ids []parsec.OrganizationID, at *parsec.DateTime) ([]rules.Statistics, error) {
+	all := make([]rules.Statistics, len(ids))
+	for i, id := range ids {
+		o, err := s.read(ctx, id)
+		if err != nil {
+			return nil, err
 		}
-	}
-	s.mu.RUnlock()
-	var page []rules.SurveyedOrganization
-	for _, o := range all {
-		o.mu.RLock()
-		if at == nil || o.facts.CreatedOn <= *at {
-			page = append(page, rules.SurveyedOrganization{Organization: *copyOrganization(o.facts), Statistics: o.statistics(at)})
-		}
+		all[i] = o.statistics(at)
 		o.mu.RUnlock()
 	}
-	slices.SortFunc(page, func(a, b rules.SurveyedOrganization) int {
-		return cmp.Compare(a.Organization.ID.String(), b.Organization.ID.String())
-	})
-	return page[:min(limit, len(page))], nil
+	return all, nil
 }
 
 // statistics are those of now if at is nil.
 func (o *organization) statistics(at *parsec.DateTime) rules.Statistics {
-	statistics := rules.Statistics{Active: map[parsec.UserProfile]uint64{}, Revoked: map[parsec.UserProfile]uint64{}}
+	statistics := organizations.NewStatistics()
 	if at == nil {
 		statistics.DataSize, statistics.MetadataSize, statistics.Realms = o.dataSize, o.metadataSize, uint64(len(o.realms))
 		for _, profile := range parsec.UserProfiles {

@@ -28,8 +28,8 @@ func TestStatisticsReadNoData(t *testing.T) {
 	}
 	execute(t, other, "ROLLBACK")
 	block("vlob, vlob_atom, block, realm_role_certificate, message, device, realm_member, user_")
-	statistics, err := store.OrganizationStatistics(t.Context(), acme)
-	if err != nil || statistics.Active[parsec.ProfileAdmin] != 1 {
+	statistics, err := store.OrganizationStatistics(t.Context(), []parsec.OrganizationID{acme}, nil)
+	if err != nil || statistics[0].Active[parsec.ProfileAdmin] != 1 {
 		t.Errorf("statistics of the organization: %+v, error %v", statistics, err)
 	}
 	// The lock is one that reads wait for.

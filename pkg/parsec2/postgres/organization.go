@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/pkg/database"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -43,7 +44,7 @@ func (r *organizationRow) facts() *rules.Organization {
 	return &o
 }
 
-// Organization implements rules.OrganizationReader.
+// Organization implements organization.Store.
 func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*rules.Organization, bool, error) {
 	var found bool
 	var organization organizationRow
@@ -55,37 +56,32 @@ func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*ru
 	return organization.facts(), true, nil
 }
 
-// OrganizationStatistics implements rules.StatisticsReader. It sums up the
-// realms, and the counts of users.
-func (s *Store) OrganizationStatistics(ctx context.Context, id parsec.OrganizationID) (rules.Statistics, error) {
-	var found bool
-	var counts []userCount
-	statistics := rules.Statistics{Active: map[parsec.UserProfile]uint64{}, Revoked: map[parsec.UserProfile]uint64{}}
-	err := s.Snapshot(ctx,
-		database.Row(&found, `
-SELECT count(*), coalesce(sum(r.vlobs_size), 0)::bigint, coalesce(sum(r.blocks_size), 0)::bigint
-FROM organization o JOIN realm r ON r.organization = o.id
-WHERE o.organization_id = $1`, []any{id.String()},
-			(*unsigned)(&statistics.Realms), (*unsigned)(&statistics.MetadataSize), (*unsigned)(&statistics.DataSize)),
-		database.List(&counts, `
-SELECT c.profile, c.revoked, c.users
-FROM organization o JOIN user_count c ON c.organization = o.id
-WHERE o.organization_id = $1`, []any{id.String()}, scanUserCount))
-	for _, count := range counts {
-		count.addTo(&statistics)
+// selectOrganizations takes the id to begin after $1, the most organizations
+// $2, and the instant $3.
+const selectOrganizations = "SELECT " + organizationColumns + `
+FROM organization o
+WHERE o.organization_id > $1 AND o.created_on <= $3
+ORDER BY o.organization_id LIMIT $2`
+
+func scanOrganization(row pgx.CollectableRow) (rules.Organization, error) {
+	var organization organizationRow
+	err := row.Scan(organization.targets()...)
+	return *organization.facts(), err
+}
+
+// Organizations implements organization.Store.
+func (s *Store) Organizations(ctx context.Context, after parsec.OrganizationID, limit int, until *parsec.DateTime) ([]rules.Organization, error) {
+	if until == nil {
+		until = new(parsec.MaxDateTime)
 	}
-	return statistics, err
+	var page []rules.Organization
+	err := s.One(ctx, database.List(&page, selectOrganizations, []any{after.String(), limit, int64(*until)}, scanOrganization))
+	return page, err
 }
 
-type userCount struct {
-	profile parsec.UserProfile
-	revoked bool
-	users   uint64
-}
-
-func scanUserCount(row pgx.CollectableRow) (count userCount, err error) {
-	err = row.Scan(parsed{&count.profile}, &count.revoked, (*unsigned)(&count.users))
-	return count, err
+// ChangeOrganization implements organization.Store.
+func (s *Store) ChangeOrganization(ctx context.Context, id parsec.OrganizationID, rule func(organization.Tx) error) error {
+	return s.Update(ctx, rules.Scope{Organization: id, LockOrganization: true}, func(tx rules.Tx) error { return rule(tx) })
 }
 
 // Organization implements rules.OrganizationTx.

@@ -14,6 +14,8 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/organization/organizationtest"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/postgres"
@@ -23,6 +25,12 @@ import (
 
 func TestStore(t *testing.T) {
 	storetest.Exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
+		return testkit.OpenPostgres(t, testkit.NewPostgres(t), bus)
+	})
+}
+
+func TestOrganizationStore(t *testing.T) {
+	organizationtest.Exercise(t, func(t *testing.T, bus *event.Bus) organization.Store {
 		return testkit.OpenPostgres(t, testkit.NewPostgres(t), bus)
 	})
 }
@@ -59,6 +67,10 @@ func (a *alternating) next() rules.Store { return a.writers[a.writes.Add(1)%2] }
 
 func (a *alternating) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
 	return a.next().Update(ctx, scope, rule)
+}
+
+func (a *alternating) ChangeOrganization(ctx context.Context, id parsec.OrganizationID, rule func(organization.Tx) error) error {
+	return a.next().ChangeOrganization(ctx, id, rule)
 }
 
 func (a *alternating) ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload rules.BlockUpload, now parsec.DateTime) (rules.BlockReservation, error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/notice"
@@ -90,8 +91,10 @@ func TestAdministrationNotFound(t *testing.T) {
 		"status":            status(f.AdministrationStatus(ctx, somebody, &protocol.AdministrationStatusRequest{OrganizationID: other})),
 		"stats":             status(f.AdministrationStats(ctx, somebody, &protocol.AdministrationStatsRequest{OrganizationID: other})),
 		"update":            status(f.AdministrationUpdate(ctx, somebody, &protocol.AdministrationUpdateRequest{OrganizationID: other, ExpirationDate: &unchanged})),
-		"freeze":            status(f.FreezeUser(ctx, somebody, other, rules.UserChoice{ID: aliceID.User()}, true)),
 		"sequester service": status(nil, f.CreateSequesterService(ctx, other, nil, "")),
+	}
+	if _, err := f.FreezeUser(ctx, somebody, other, organization.UserChoice{ID: aliceID.User().String()}, true); !errors.Is(err, organization.ErrNotFound) {
+		t.Errorf("freeze: %v", err)
 	}
 	for name, got := range outcomes {
 		if got != protocol.StatusNotFound {
@@ -148,7 +151,7 @@ func TestFreezeUser(t *testing.T) {
 	f.events.take()
 
 	for _, user := range []parsec.UserID{carolID.User(), malloryID.User(), userID("nobody")} {
-		if _, err := f.FreezeUser(t.Context(), somebody, acme, rules.UserChoice{ID: user}, true); !errors.Is(err, rules.ErrUserNotFound) {
+		if _, err := f.FreezeUser(t.Context(), somebody, acme, organization.UserChoice{ID: user.String()}, true); !errors.Is(err, organization.ErrUserNotFound) {
 			t.Errorf("%s: %v", user, err)
 		}
 	}
@@ -164,7 +167,7 @@ func TestFreezeUser(t *testing.T) {
 		{frozen: false, events: frozenEvent, want: protocol.StatusOK}, // sent again
 	}
 	for i, step := range steps {
-		f.ok(f.FreezeUser(t.Context(), somebody, acme, rules.UserChoice{ID: bobID.User()}, step.frozen))
+		f.ok(f.FreezeUser(t.Context(), somebody, acme, organization.UserChoice{ID: bobID.User().String()}, step.frozen))
 		if got := f.events.bodies(); !reflect.DeepEqual(got, step.events) {
 			t.Errorf("step %d: events %v, want %v", i, got, step.events)
 		}

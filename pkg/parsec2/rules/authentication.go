@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/subtle"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/wire"
@@ -24,7 +25,6 @@ const (
 	UserFrozen          Denial = "user frozen"
 	BadSignature        Denial = "invalid answer signature"
 	BadChallenge        Denial = "invalid returned challenge"
-	BadAdministration   Denial = "invalid administration token"
 	UnknownInvitation   Denial = "invitation not found"
 	DeletedInvitation   Denial = "invitation already deleted"
 	OtherInvitationType Denial = "invitation of another type"
@@ -136,7 +136,7 @@ func checkSignedAnswer(answer Answer, key parsec.VerifyKey) error {
 // checkAnonymous applies the checks of an anonymous API 1 connection; the root
 // key is nil when not given, as the organization when it does not exist.
 func (r *Rules) checkAnonymous(organization *Organization, rootVerifyKey *parsec.VerifyKey) error {
-	if organization == nil && r.options.SpontaneousBootstrap {
+	if r.options.Spontaneous(organization) {
 		return nil
 	}
 	if err := r.CheckOpen(organization); err != nil {
@@ -157,9 +157,8 @@ func (r *Rules) FindOrganization(ctx context.Context, id parsec.OrganizationID) 
 	return organization, nil
 }
 
-// SpontaneousBootstrap tells whether anybody may bootstrap an organization
-// that does not exist.
-func (r *Rules) SpontaneousBootstrap() bool { return r.options.SpontaneousBootstrap }
+// Founding returns how organizations come into being.
+func (r *Rules) Founding() organization.Founding { return r.options.Founding }
 
 // AuthenticationFacts are nil for what does not exist.
 type AuthenticationFacts struct {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
@@ -170,7 +171,7 @@ func TestDeliverySessions(t *testing.T) {
 				t.Error("the session ends before its claimer has what it is owed")
 			}
 			// The greeter owes, whatever happens to it.
-			f.ok(f.FreezeUser(t.Context(), somebody, acme, rules.UserChoice{ID: p.greeter.User()}, true))
+			f.ok(f.FreezeUser(t.Context(), somebody, acme, organization.UserChoice{ID: p.greeter.User().String()}, true))
 			late, lateOver, _, err := p.claimant()
 			p.ok(nil, err)
 			if !late.Invitee.OwedOnly {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"testing"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // TestStoreFailures has the store refuse to work: no command may take that for
@@ -32,7 +32,7 @@ func TestStoreFailures(t *testing.T) {
 		"organization_config":  failure(f.OrganizationConfig(cancelled, f.alice(), &protocol.OrganizationConfigRequest{})),
 		"administration":       failure(f.AdministrationCreate(cancelled, somebody, &protocol.AdministrationCreateRequest{OrganizationID: other})),
 		"administration stats": failure(f.AdministrationStats(cancelled, somebody, &protocol.AdministrationStatsRequest{OrganizationID: acme})),
-		"freeze":               failure(f.FreezeUser(cancelled, somebody, acme, rules.UserChoice{ID: bobID.User()}, true)),
+		"freeze":               failure(f.FreezeUser(cancelled, somebody, acme, organization.UserChoice{ID: bobID.User().String()}, true)),
 		"sequester service":    f.CreateSequesterService(cancelled, acme, service, ""),
 		"pki_submit":           failure(f.PKIEnrollmentSubmit(cancelled, f.anonymous(acme), f.submission("carol"))),
 		"pki_info":             failure(f.PKIEnrollmentInfo(cancelled, f.anonymous(acme), &protocol.PKIEnrollmentInfoRequest{})),

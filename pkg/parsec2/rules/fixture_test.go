@@ -15,6 +15,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/memory"
@@ -28,6 +29,7 @@ import (
 // human handles and device labels.
 type fixture struct {
 	*rules.Rules
+	rules.Administration
 	t        testing.TB
 	store    rules.Store
 	bus      *event.Bus
@@ -40,6 +42,7 @@ type fixture struct {
 // setup is what a test may change of a fixture.
 type setup struct {
 	options rules.Options
+	token   string
 	store   func(t testing.TB, bus *event.Bus) rules.Store
 	blocks  blockstore.Store
 	// bootstrap makes the request that bootstraps Acme; nil leaves the rules
@@ -62,7 +65,8 @@ var (
 func newFixture(t testing.TB, changes ...func(*setup)) *fixture {
 	t.Helper()
 	s := setup{
-		options:   rules.Options{AdministrationToken: "s3cr3t", InitialOutsiderAllowed: true},
+		options:   rules.Options{Founding: organization.Founding{InitialOutsiderAllowed: true}},
+		token:     "s3cr3t",
 		store:     testkit.NewStore,
 		blocks:    blockstore.NewMemory(),
 		bootstrap: (*fixture).bootstrapRequest,
@@ -77,6 +81,8 @@ func newFixture(t testing.TB, changes ...func(*setup)) *fixture {
 		clock: newClock(), events: newRecorder(bus),
 	}
 	f.Rules = rules.New(f.store, f.blocks, bus, f.webhooks, f.clock.now, discard, s.options)
+	f.Administration.Administration = organization.New(f.store, organization.Wings{organization.Parsec2: f.Rules}, f.clock.now, discard,
+		organization.Options{Founding: s.options.Founding, Token: s.token, Elapsed: s.options.Elapsed})
 	f.events.watch(event.OrganizationTopic(acme),
 		notice.UserTopic(acme, aliceID.User()), notice.UserTopic(acme, bobID.User()), notice.UserTopic(acme, malloryID.User()))
 	if s.bootstrap != nil {
@@ -137,7 +143,7 @@ func (f *fixture) revoke(user parsec.UserID) {
 }
 
 // somebody administrates.
-var somebody = rules.Administrator{Address: netip.MustParseAddr("192.0.2.1")}
+var somebody = organization.Administrator{Address: netip.MustParseAddr("192.0.2.1")}
 
 var discard = slog.New(slog.DiscardHandler)
 

@@ -59,11 +59,11 @@ func TestOrderOfOneHuman(t *testing.T) {
 	}
 	equal(t, "accesses", people, [][]string{{"q1"}, {"q2"}, {"p3", "p2", "p1", "p5", "p9"}, {"order-bot"}})
 
-	humans, err := f.HumanUsers(t.Context(), acme)
+	humans, err := f.Users(t.Context(), acme)
 	f.ok(humans, err)
 	var ids []string
 	for i := range humans {
-		if id := humans[i].ID.String(); id[0] == 'p' || id[0] == 'q' {
+		if id := humans[i].ID; id[0] == 'p' || id[0] == 'q' {
 			ids = append(ids, id)
 		}
 	}

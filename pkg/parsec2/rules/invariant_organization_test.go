@@ -67,7 +67,7 @@ func TestInvariant01ConcurrentBootstraps(t *testing.T) {
 func (f *fixture) activeUsers() uint64 {
 	f.t.Helper()
 	var active uint64
-	for _, count := range must(f.store.OrganizationStatistics(f.t.Context(), acme)).Active {
+	for _, count := range must(f.Statistics(f.t.Context(), acme)).Active {
 		active += count
 	}
 	return active
@@ -269,7 +269,7 @@ func TestInvariant11AnAdministratorRemains(t *testing.T) {
 	if got[protocol.StatusOK] != 4 || got[protocol.StatusOK]+got[protocol.StatusAlreadyRevoked]+got[sessionOver] != len(calls) {
 		t.Errorf("outcomes %v", got)
 	}
-	statistics := must(f.store.OrganizationStatistics(t.Context(), acme))
+	statistics := must(f.Statistics(t.Context(), acme))
 	if left := statistics.Active[parsec.ProfileAdmin]; left != 1 {
 		t.Errorf("%d administrators are left", left)
 	}

@@ -5,37 +5,13 @@ import (
 	"context"
 	"crypto/subtle"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
-// Organization is an organization as stored
-// (docs/protocol/administration.md §1).
-type Organization struct {
-	ID parsec.OrganizationID
-	// BootstrapToken is "" for a spontaneous bootstrap.
-	BootstrapToken string
-	// RootVerifyKey is nil until the bootstrap.
-	RootVerifyKey *parsec.VerifyKey
-	// ExpirationDate is nil for an organization that does not expire. The
-	// flag of later administration interfaces is a date in the past.
-	ExpirationDate             *parsec.DateTime
-	UserProfileOutsiderAllowed bool
-	// ActiveUsersLimit is nil for no limit.
-	ActiveUsersLimit *uint64
-	// MinimumArchivingPeriod is in seconds.
-	MinimumArchivingPeriod uint64
-	// SequesterAuthorityCertificate is nil when not sequestered, and
-	// SequesterVerifyKeyDER the RSA key inside it.
-	SequesterAuthorityCertificate []byte
-	SequesterVerifyKeyDER         []byte
-	CreatedOn                     parsec.DateTime
-	BootstrappedOn                *parsec.DateTime
-}
-
-// defaultMinimumArchivingPeriod is 30 days, in seconds
-// (docs/protocol/administration.md §1).
-const defaultMinimumArchivingPeriod = 30 * 24 * 3600
+// Organization is what this package and all others know of an organization.
+type Organization = organization.Organization
 
 var errOrganizationNotFound = protocol.Refuse(protocol.StatusNotFound, "No such organization.")
 
@@ -45,10 +21,14 @@ func (r *Rules) OrganizationStats(ctx context.Context, author *Author, _ *protoc
 	if err := checkAdministrator(author); err != nil {
 		return nil, err
 	}
-	statistics, err := r.StatisticsOf(ctx, author.Organization)
+	if _, err := r.existingOrganization(ctx, author.Organization); err != nil {
+		return nil, err
+	}
+	all, err := r.store.OrganizationStatistics(ctx, []parsec.OrganizationID{author.Organization}, nil)
 	if err != nil {
 		return nil, err
 	}
+	statistics := &all[0]
 	active, revoked := statistics.Users()
 	reply := &protocol.OrganizationStatsReply{
 		DataSize:     statistics.DataSize,
@@ -131,8 +111,8 @@ func (r *Rules) bootstrap(ctx context.Context, id parsec.OrganizationID, now par
 		var organization Organization
 		if stored, found := tx.Organization(); found {
 			organization = *stored
-		} else if r.options.SpontaneousBootstrap {
-			organization = r.newOrganization(id, now)
+		} else if r.options.Spontaneous(stored) {
+			organization = r.options.New(id, now)
 		} else {
 			return errOrganizationNotFound
 		}
@@ -140,7 +120,7 @@ func (r *Rules) bootstrap(ctx context.Context, id parsec.OrganizationID, now par
 			return ErrSessionOver
 		}
 		if organization.Bootstrapped() {
-			if again, err = organization.sameBootstrap(ctx, tx, token, first); err != nil || again {
+			if again, err = sameBootstrap(ctx, tx, &organization, token, first); err != nil || again {
 				return err
 			}
 			return protocol.Refuse(protocol.StatusAlreadyBootstrapped, "The organization is already bootstrapped.")
@@ -167,45 +147,9 @@ func (r *Rules) bootstrap(ctx context.Context, id parsec.OrganizationID, now par
 	return &protocol.OrganizationBootstrapReply{}, nil
 }
 
-// newOrganization has no bootstrap token, and the settings of new
-// organizations.
-func (r *Rules) newOrganization(id parsec.OrganizationID, now parsec.DateTime) Organization {
-	return Organization{
-		ID:                         id,
-		UserProfileOutsiderAllowed: r.options.InitialOutsiderAllowed,
-		ActiveUsersLimit:           r.options.InitialActiveUsersLimit,
-		MinimumArchivingPeriod:     defaultMinimumArchivingPeriod,
-		CreatedOn:                  now,
-	}
-}
-
-// Bootstrapped tells whether the organization has its first user.
-func (o *Organization) Bootstrapped() bool { return o.RootVerifyKey != nil }
-
-// Expired tells whether the organization is closed at the instant now.
-func (o *Organization) Expired(now parsec.DateTime) bool {
-	return o.ExpirationDate != nil && *o.ExpirationDate <= now
-}
-
-// Sequestered tells whether vlobs need copies for sequester services.
-func (o *Organization) Sequestered() bool { return o.SequesterAuthorityCertificate != nil }
-
-// OrganizationReader reads organizations.
-type OrganizationReader interface {
-	Organization(ctx context.Context, id parsec.OrganizationID) (*Organization, bool, error)
-}
-
-// OrganizationTx is for organizations.
-type OrganizationTx interface {
-	// Organization is that of the scope; false if there is none.
-	Organization() (*Organization, bool)
-	// PutOrganization creates or replaces that of the scope.
-	PutOrganization(organization Organization)
-}
-
 // sameBootstrap compares the bootstrap of an organization, whose first user is
 // nobody else's.
-func (o *Organization) sameBootstrap(ctx context.Context, tx Tx, token string, first bootstrap) (bool, error) {
+func sameBootstrap(ctx context.Context, tx Tx, o *Organization, token string, first bootstrap) (bool, error) {
 	if token != o.BootstrapToken || *o.RootVerifyKey != first.RootVerifyKey ||
 		!bytes.Equal(o.SequesterAuthorityCertificate, first.SequesterAuthorityCertificate) {
 		return false, nil

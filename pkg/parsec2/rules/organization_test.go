@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"testing"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
@@ -14,7 +15,7 @@ func TestOrganizationStats(t *testing.T) {
 	f := newFixture(t)
 	f.createUser(f.alice(), carolID, parsec.ProfileOutsider)
 	f.revoke(carolID.User())
-	f.ok(f.FreezeUser(t.Context(), somebody, acme, rules.UserChoice{ID: bobID.User()}, true))
+	f.ok(f.FreezeUser(t.Context(), somebody, acme, organization.UserChoice{ID: bobID.User().String()}, true))
 	realm := f.storeData(acme)
 	want := &protocol.OrganizationStatsReply{
 		DataSize: realm.blocks, MetadataSize: realm.vlobs, Realms: 1, Users: 4, ActiveUsers: 3,

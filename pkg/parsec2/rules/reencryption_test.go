@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
@@ -57,7 +58,7 @@ func TestStartReencryption(t *testing.T) {
 	s.grant(s.alice(), dave.User(), parsec.RoleReader)
 	s.grant(s.alice(), malloryID.User(), parsec.RoleNone)
 	s.revoke(carolID.User())
-	s.ok(s.FreezeUser(t.Context(), somebody, acme, rules.UserChoice{ID: dave.User()}, true))
+	s.ok(s.FreezeUser(t.Context(), somebody, acme, organization.UserChoice{ID: dave.User().String()}, true))
 	s.events.take()
 	s.events.watch(notice.UserTopic(acme, carolID.User()), notice.UserTopic(acme, dave.User()))
 	request := s.reencryption(2)

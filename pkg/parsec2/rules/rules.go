@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/throttle"
 )
@@ -21,17 +22,7 @@ var ErrSessionOver = errors.New("the author may not act any more")
 
 // Options are the settings of the rules.
 type Options struct {
-	// AdministrationToken opens administration connections.
-	AdministrationToken string
-	// RereadToken gives the token that opens them now, when it may have been
-	// replaced; nil for never.
-	RereadToken func() (string, error)
-	// SpontaneousBootstrap lets anybody bootstrap an unknown organization.
-	SpontaneousBootstrap bool
-	// InitialActiveUsersLimit and InitialOutsiderAllowed are for new
-	// organizations; a nil limit is none.
-	InitialActiveUsersLimit *uint64
-	InitialOutsiderAllowed  bool
+	organization.Founding
 	// Elapsed is a clock that is never set, from any instant on, which tells how
 	// often something is tried; nil is that of the system.
 	Elapsed func() time.Duration
@@ -57,16 +48,10 @@ type Rules struct {
 	now      func() parsec.DateTime
 	options  Options
 	logger   *slog.Logger
-	// attempts are wrong administration tokens.
-	attempts *throttle.Throttle
 	// pings are those that others are told of.
 	pings *throttle.Keyed[pinger]
 	// reveals are tokens of Shamir recoveries that are tried.
 	reveals *throttle.Keyed[revealKey]
-	// token is the last administration token that could be read again.
-	token atomic.Pointer[string]
-	// history is held while statistics of the past are made.
-	history chan struct{}
 
 	// queued counts the events that wait for clients, overflows the sessions
 	// ended because too many did.
@@ -82,10 +67,8 @@ type Rules struct {
 func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
 	return &Rules{
 		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
-		attempts:  throttle.New(freeAttempts, attemptInterval, options.Elapsed),
 		pings:     throttle.NewKeyed[pinger](toldPings, pingInterval, maxPingers, options.Elapsed),
 		reveals:   throttle.NewKeyed[revealKey](freeReveals, revealPause, maxReveals, options.Elapsed),
-		history:   make(chan struct{}, 1),
 		presences: map[parsec.UUID]struct{}{},
 	}
 }

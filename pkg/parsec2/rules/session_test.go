@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
@@ -86,7 +87,7 @@ func TestSessionEndsByWhatHappensWhileItOpens(t *testing.T) {
 	for name, happens := range map[string]func(f *fixture){
 		"revoked": func(f *fixture) { f.revoke(bobID.User()) },
 		"frozen": func(f *fixture) {
-			f.ok(f.FreezeUser(f.t.Context(), somebody, acme, rules.UserChoice{ID: bobID.User()}, true))
+			f.ok(f.FreezeUser(f.t.Context(), somebody, acme, organization.UserChoice{ID: bobID.User().String()}, true))
 		},
 		"expired": func(f *fixture) { f.expireAt(f.clock.now()) },
 	} {
@@ -400,8 +401,8 @@ func TestPingsAreThrottled(t *testing.T) {
 
 // Without administration token nobody administrates.
 func TestNoAdministrationToken(t *testing.T) {
-	f := newFixture(t, withOptions(func(options *rules.Options) { options.AdministrationToken = "" }))
-	if _, err := f.ConnectAdministration(somebody.Address, ""); !errors.Is(err, rules.BadAdministration) {
+	f := newFixture(t, func(s *setup) { s.token = "" })
+	if _, err := f.Connect(somebody.Address, ""); !errors.Is(err, organization.ErrBadToken) {
 		t.Errorf("an empty token: %v", err)
 	}
 }

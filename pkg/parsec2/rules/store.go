@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 )
 
@@ -14,6 +15,7 @@ import (
 //
 // storetest is the suite that every store passes.
 type Store interface {
+	organization.Store
 	Reader
 	BlockUploads
 	Conduits
@@ -39,7 +41,6 @@ type Store interface {
 // still given, so that rules can refuse in the order of their tables.
 type Reader interface {
 	AuthenticationReader
-	OrganizationReader
 	StatisticsReader
 	SequesterReader
 	SequesterExportReader
@@ -108,7 +109,7 @@ const (
 // see the effects queued. The users and devices that effects name exist, if
 // only by an earlier effect of the same transaction; certifiers need not.
 type Tx interface {
-	OrganizationTx
+	organization.Tx
 	SequesterTx
 	UserTx
 	DeviceTx
@@ -122,8 +123,4 @@ type Tx interface {
 	ConduitTx
 	ShamirTx
 	EnrollmentTx
-
-	// Emit queues an event, published after the commit in the order of the
-	// calls.
-	Emit(event event.Event)
 }

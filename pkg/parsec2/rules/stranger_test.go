@@ -52,9 +52,9 @@ func (c *readCounter) ReencryptionBatch(ctx context.Context, organization parsec
 	return realm, items, found, err
 }
 
-func (c *readCounter) OrganizationStatistics(ctx context.Context, organization parsec.OrganizationID) (rules.Statistics, error) {
+func (c *readCounter) OrganizationStatistics(ctx context.Context, organizations []parsec.OrganizationID, at *parsec.DateTime) ([]rules.Statistics, error) {
 	c.given++
-	return c.Store.OrganizationStatistics(ctx, organization)
+	return c.Store.OrganizationStatistics(ctx, organizations, at)
 }
 
 func (c *readCounter) FindUsers(ctx context.Context, organization parsec.OrganizationID, query rules.UserQuery) ([]rules.User, uint64, error) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
@@ -340,7 +341,7 @@ func TestWritersMustStillBe(t *testing.T) {
 		for what, end := range map[string]func(s *realmScenario){
 			"revoked": func(s *realmScenario) { s.setRevoked(bobID.User()) },
 			"frozen": func(s *realmScenario) {
-				s.ok(s.FreezeUser(s.t.Context(), somebody, acme, rules.UserChoice{ID: bobID.User()}, true))
+				s.ok(s.FreezeUser(s.t.Context(), somebody, acme, organization.UserChoice{ID: bobID.User().String()}, true))
 			},
 			"expired": func(s *realmScenario) {
 				past := s.clock.now() - 1

@@ -88,8 +88,7 @@ func createBlock(f *fixture) {
 		f.no(err)
 		equal(f, "sizes", [2]uint64{blocks, vlobs}, [2]uint64{want, 0})
 	}
-	statistics, err := f.store.OrganizationStatistics(f.Context(), f.organization)
-	f.no(err)
+	statistics := f.statistics(nil)
 	equal(f, "data size", statistics.DataSize, 1000+math.MaxUint32)
 	equal(f, "metadata size", statistics.MetadataSize, 0)
 	equal(f, "checkpoint", f.realm(realm, alice).Checkpoint, 0)

@@ -3,8 +3,8 @@ package storetest
 import (
 	"errors"
 	"math"
-	"runtime"
 
+	"parsec-server/pkg/organization/organizationtest"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -14,7 +14,6 @@ var organizationChecks = []check{
 	{"create and replace", putOrganization},
 	{"facts are copies", organizationCopies},
 	{"refused creation", refusedCreation},
-	{"concurrent creations", concurrentCreations},
 }
 
 func unknownOrganization(f *fixture) {
@@ -23,8 +22,7 @@ func unknownOrganization(f *fixture) {
 	_, found, err := f.store.Organization(ctx, id)
 	f.no(err)
 	equal(f, "organization found", found, false)
-	statistics, err := f.store.OrganizationStatistics(ctx, id)
-	f.no(err)
+	statistics := f.statistics(nil)
 	equal(f, "sizes", statistics.DataSize+statistics.MetadataSize+statistics.Realms, 0)
 	services, err := f.store.SequesterServices(ctx, id)
 	f.no(err)
@@ -65,23 +63,6 @@ func unknownOrganization(f *fixture) {
 	equal(f, "organization found after a transaction without effect", found, false)
 }
 
-// fullOrganization has a value in every field.
-func fullOrganization(id parsec.OrganizationID) rules.Organization {
-	return rules.Organization{
-		ID:                            id,
-		BootstrapToken:                "token",
-		RootVerifyKey:                 &parsec.VerifyKey{1, 2, 3},
-		ExpirationDate:                new(at(100)),
-		UserProfileOutsiderAllowed:    true,
-		ActiveUsersLimit:              new(uint64(10)),
-		MinimumArchivingPeriod:        2592000,
-		SequesterAuthorityCertificate: []byte("authority"),
-		SequesterVerifyKeyDER:         []byte("key"),
-		CreatedOn:                     at(1),
-		BootstrappedOn:                new(at(2)),
-	}
-}
-
 func (f *fixture) wantOrganization(want rules.Organization) {
 	f.Helper()
 	got, found, err := f.store.Organization(f.Context(), f.organization)
@@ -103,7 +84,7 @@ func (f *fixture) wantOrganization(want rules.Organization) {
 
 func putOrganization(f *fixture) {
 	minimal := rules.Organization{ID: f.organization, CreatedOn: at(3)}
-	for _, organization := range []rules.Organization{minimal, fullOrganization(f.organization), minimal} {
+	for _, organization := range []rules.Organization{minimal, organizationtest.Full(f.organization), minimal} {
 		f.queue(onOrganization(), func(tx rules.Tx) { tx.PutOrganization(organization) })
 		f.wantOrganization(organization)
 	}
@@ -114,35 +95,28 @@ func putOrganization(f *fixture) {
 }
 
 func organizationCopies(f *fixture) {
-	spoil := func(organization *rules.Organization) {
-		organization.BootstrapToken = "spoiled"
-		organization.RootVerifyKey[0]++
-		*organization.ExpirationDate++
-		*organization.ActiveUsersLimit++
-		*organization.BootstrappedOn++
-	}
-	given := fullOrganization(f.organization)
+	given := organizationtest.Full(f.organization)
 	f.queue(onOrganization(), func(tx rules.Tx) { tx.PutOrganization(given) })
-	spoil(&given)
+	organizationtest.Spoil(&given)
 	clear(given.SequesterAuthorityCertificate)
 	clear(given.SequesterVerifyKeyDER)
-	f.wantOrganization(fullOrganization(f.organization))
+	f.wantOrganization(organizationtest.Full(f.organization))
 
 	read, _, err := f.store.Organization(f.Context(), f.organization)
 	f.no(err)
-	spoil(read)
+	organizationtest.Spoil(read)
 	f.update(onOrganization(), func(tx rules.Tx) error {
 		organization, _ := tx.Organization()
-		spoil(organization)
+		organizationtest.Spoil(organization)
 		return nil
 	})
-	f.wantOrganization(fullOrganization(f.organization))
+	f.wantOrganization(organizationtest.Full(f.organization))
 }
 
 func refusedCreation(f *fixture) {
 	refusal := errors.New("refused")
 	err := f.try(onOrganization(), func(tx rules.Tx) error {
-		tx.PutOrganization(fullOrganization(f.organization))
+		tx.PutOrganization(organizationtest.Full(f.organization))
 		tx.CreateUser(newUser(alice, parsec.ProfileAdmin, parsec.DeviceID{}))
 		return refusal
 	})
@@ -150,21 +124,4 @@ func refusedCreation(f *fixture) {
 		f.Errorf("error %v, want that of the rule", err)
 	}
 	unknownOrganization(f)
-}
-
-func concurrentCreations(f *fixture) {
-	for range rounds {
-		f := &fixture{T: f.T, store: f.store, bus: f.bus, organization: newOrganizationID()}
-		winner := f.wantOneWinner(func(worker int) error {
-			return f.try(onOrganization(), func(tx rules.Tx) error {
-				if _, found := tx.Organization(); found {
-					return errLost
-				}
-				runtime.Gosched() // Others get the time to come in.
-				tx.PutOrganization(rules.Organization{ID: f.organization, CreatedOn: at(worker)})
-				return nil
-			})
-		})
-		f.wantOrganization(rules.Organization{ID: f.organization, CreatedOn: at(winner)})
-	}
 }

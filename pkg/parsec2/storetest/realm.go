@@ -78,8 +78,7 @@ func createRealm(f *fixture) {
 	}
 	want.Member = rules.Member{}
 	equal(f, "realm of a user that it does not know", f.realm(id, bob), &want)
-	statistics, err := f.store.OrganizationStatistics(f.Context(), f.organization)
-	f.no(err)
+	statistics := f.statistics(nil)
 	equal(f, "number of realms", statistics.Realms, 1)
 	f.wantNoRealm(newRealmID())
 }

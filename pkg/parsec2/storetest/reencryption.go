@@ -190,8 +190,7 @@ func (f *fixture) snapshotRealm(realm parsec.RealmID, vlobs ...parsec.VlobID) re
 	var err error
 	_, s.blocksSize, s.vlobsSize, _, err = f.store.RealmStatistics(f.Context(), f.organization, realm, alice)
 	f.no(err)
-	s.statistics, err = f.store.OrganizationStatistics(f.Context(), f.organization)
-	f.no(err)
+	s.statistics = f.statistics(nil)
 	facts, changes, _, err := f.store.Changes(f.Context(), f.organization, alice, realm, 0)
 	f.no(err)
 	s.changes, s.checkpoint = changes, facts.Checkpoint

@@ -1,65 +1,24 @@
 package storetest
 
 import (
-	"strings"
-
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
 
 var statisticsChecks = []check{
-	{"pages", surveyPages},
-	{"past", surveyPast},
+	{"past", pastStatistics},
+	{"several organizations", severalStatistics},
 }
 
-// survey gives the ids of a page after id that begin with prefix.
-func (f *fixture) survey(prefix, id string, limit int, at *parsec.DateTime) string {
+// statistics are those of now if at is nil.
+func (f *fixture) statistics(at *parsec.DateTime) rules.Statistics {
 	f.Helper()
-	page, err := f.store.Survey(f.Context(), must(parsec.ParseOrganizationID(id)), limit, at)
+	all, err := f.store.OrganizationStatistics(f.Context(), []parsec.OrganizationID{f.organization}, at)
 	f.no(err)
-	if len(page) > limit {
-		f.Errorf("%d organizations, more than %d", len(page), limit)
-	}
-	var names []string
-	for _, found := range page {
-		if name, mine := strings.CutPrefix(found.Organization.ID.String(), prefix); mine {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, " ")
+	return all[0]
 }
 
-func surveyPages(f *fixture) {
-	prefix := f.organization.String()
-	// In byte order, whatever the language of the database.
-	for i, name := range []string{"-B", "-a", "-b", "_a", "é"} {
-		f.organization = must(parsec.ParseOrganizationID(prefix + name))
-		f.queue(onOrganization(), func(tx rules.Tx) {
-			tx.PutOrganization(rules.Organization{ID: f.organization, CreatedOn: at(i)})
-		})
-	}
-	equal(f, "first page", f.survey(prefix, prefix, 3, nil), "-B -a -b")
-	equal(f, "second page", f.survey(prefix, prefix+"-b", 3, nil), "_a é")
-	equal(f, "page after one that does not exist", f.survey(prefix, prefix+"-c", 1, nil), "_a")
-	equal(f, "page of the past", f.survey(prefix, prefix, 3, new(at(1))), "-B -a")
-}
-
-// surveyed gives what the survey says of the organization; false if nothing.
-func (f *fixture) surveyed(at *parsec.DateTime) (rules.SurveyedOrganization, bool) {
-	f.Helper()
-	text := f.organization.String()
-	before := must(parsec.ParseOrganizationID(text[:len(text)-1]))
-	page, err := f.store.Survey(f.Context(), before, 100, at)
-	f.no(err)
-	for _, found := range page {
-		if found.Organization.ID == f.organization {
-			return found, true
-		}
-	}
-	return rules.SurveyedOrganization{}, false
-}
-
-func surveyPast(f *fixture) {
+func pastStatistics(f *fixture) {
 	f.bootstrap() // alice, an ADMIN at 0
 	late := newUser(carol, parsec.ProfileOutsider, aliceOne)
 	late.CreatedOn = at(30)
@@ -107,6 +66,7 @@ func surveyPast(f *fixture) {
 		realms, dataSize, metadataSize uint64
 		active, revoked                profiles
 	}{
+		{"before all", new(at(0) - 1), 0, 0, 0, profiles{}, profiles{}},
 		{"begin", new(at(0)), 1, 0, 0, both, profiles{}},
 		{"just before", new(at(10) - 1), 1, 0, 0, both, profiles{}},
 		{"10", new(at(10)), 1, 1000, 1, both, profiles{}},
@@ -116,22 +76,30 @@ func surveyPast(f *fixture) {
 		{"40", new(at(40)), 2, 3000, 6, others, profiles{parsec.ProfileStandard: 1}},
 		{"now", nil, 2, 3000, 6, others, profiles{parsec.ProfileStandard: 1}},
 	} {
-		found, ok := f.surveyed(item.at)
-		if !ok {
-			f.Errorf("%s: no organization", item.name)
-			continue
-		}
-		got := found.Statistics
+		got := f.statistics(item.at)
 		equal(f, item.name+": sizes", [3]uint64{got.Realms, got.DataSize, got.MetadataSize}, [3]uint64{item.realms, item.dataSize, item.metadataSize})
 		equal(f, item.name+": users", people(got), [2]profiles{item.active, item.revoked})
-		equal(f, item.name+": created on", found.Organization.CreatedOn, at(0))
 	}
-	if _, found := f.surveyed(new(at(0) - 1)); found {
-		f.Error("found before it is created")
+}
+
+// severalStatistics asks for those of several organizations at once.
+func severalStatistics(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob)
+	f.createVlob(f.createRealm(), aliceOne, 0, "333")
+	other := f.another()
+	other.bootstrap()
+	for _, instant := range []*parsec.DateTime{nil, new(at(0))} {
+		ids := []parsec.OrganizationID{other.organization, newOrganizationID(), f.organization}
+		all, err := f.store.OrganizationStatistics(f.Context(), ids, instant)
+		f.no(err)
+		for i, want := range []struct{ users, metadataSize uint64 }{{users: 1}, {}, {2, 3}} {
+			active, revoked := all[i].Users()
+			equal(f, "users", [2]uint64{active, revoked}, [2]uint64{want.users, 0})
+			equal(f, "metadata size", all[i].MetadataSize, want.metadataSize)
+		}
 	}
-	whole, err := f.store.OrganizationStatistics(f.Context(), f.organization)
+	none, err := f.store.OrganizationStatistics(f.Context(), nil, nil)
 	f.no(err)
-	now, _ := f.surveyed(nil)
-	equal(f, "survey of now", [3]uint64{now.Statistics.Realms, now.Statistics.DataSize, now.Statistics.MetadataSize},
-		[3]uint64{whole.Realms, whole.DataSize, whole.MetadataSize})
+	equal(f, "of no organization", len(none), 0)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization/organizationtest"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
@@ -81,7 +82,7 @@ func (f *fixture) observe(w *world) []observation {
 	}
 	organization, found, err := f.store.Organization(ctx, id)
 	note("organization", found, err, organization)
-	statistics, err := f.store.OrganizationStatistics(ctx, id)
+	statistics, err := f.store.OrganizationStatistics(ctx, []parsec.OrganizationID{id}, nil)
 	note("statistics", true, err, statistics)
 	services, err := f.store.SequesterServices(ctx, id)
 	note("services", true, err, services)
@@ -141,7 +142,7 @@ func (f *fixture) everyEffect(w *world) []effect {
 	}
 	newRealm := parsec.RealmID{9}
 	return []effect{
-		{"PutOrganization", onOrganization(), queue(func(tx rules.Tx) { tx.PutOrganization(fullOrganization(f.organization)) })},
+		{"PutOrganization", onOrganization(), queue(func(tx rules.Tx) { tx.PutOrganization(organizationtest.Full(f.organization)) })},
 		{"PutSequesterService", onOrganization(), queue(func(tx rules.Tx) {
 			tx.PutSequesterService(rules.SequesterService{ID: parsec.SequesterServiceID{8}, Label: "T", Certificate: []byte("t")})
 		})},

@@ -312,8 +312,7 @@ func vlobSizes(f *fixture) {
 		equal(f, "realm", facts, f.realm(realm, alice))
 		equal(f, "sizes", [2]uint64{blocks, vlobs}, [2]uint64{0, want})
 	}
-	statistics, err := f.store.OrganizationStatistics(f.Context(), f.organization)
-	f.no(err)
+	statistics := f.statistics(nil)
 	equal(f, "metadata size", statistics.MetadataSize, 16)
 	equal(f, "data size", statistics.DataSize, 0)
 	equal(f, "realms", statistics.Realms, 2)

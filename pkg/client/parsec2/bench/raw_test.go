@@ -16,9 +16,9 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
+	organizations "parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
 )
@@ -162,8 +162,8 @@ func newOrganization(b *testing.B, instance *testkit.Instance) *organization {
 	c := parsec2.New(instance.Address, client.Options{})
 	b.Cleanup(c.Close)
 	id := must(parsec.ParseOrganizationID("Acme"))(b)
-	created := must(instance.Rules.AdministrationCreate(b.Context(), rules.Administrator{}, &protocol.AdministrationCreateRequest{OrganizationID: id}))(b)
-	device, request, err := parsec2.NewOrganization(instance.Address.BootstrapAddress(id, created.BootstrapToken), parsec2.Person{}, now())
+	token := must(instance.Organizations.Create(b.Context(), organizations.Administrator{}, id, organizations.Change{}))(b)
+	device, request, err := parsec2.NewOrganization(instance.Address.BootstrapAddress(id, token), parsec2.Person{}, now())
 	if err == nil {
 		err = c.Bootstrap(b.Context(), id, request)
 	}

@@ -1,4 +1,4 @@
-package rules
+package organization
 
 import (
 	"context"
@@ -9,18 +9,18 @@ import (
 
 // audit logs what an administrator did: who, what, to which organization, and
 // the rest. Secrets are no part of it.
-func (r *Rules) audit(ctx context.Context, by Administrator, action string, organization parsec.OrganizationID, rest ...slog.Attr) {
+func (a *Administration) audit(ctx context.Context, by Administrator, action string, id parsec.OrganizationID, rest ...slog.Attr) {
 	attributes := append([]slog.Attr{
 		slog.String("action", action),
 		slog.String("address", by.Address.String()),
-		slog.String("organization", organization.String()),
+		slog.String("organization", id.String()),
 	}, rest...)
-	r.logger.LogAttrs(ctx, slog.LevelInfo, "audit", attributes...)
+	a.logger.LogAttrs(ctx, slog.LevelInfo, "audit", attributes...)
 }
 
 // auditChange is audit with what differs between before and after, which have
 // the same keys in the same order. Nothing is logged when nothing does.
-func (r *Rules) auditChange(ctx context.Context, by Administrator, action string, organization parsec.OrganizationID, before, after []slog.Attr, rest ...slog.Attr) {
+func (a *Administration) auditChange(ctx context.Context, by Administrator, action string, id parsec.OrganizationID, before, after []slog.Attr, rest ...slog.Attr) {
 	var was, is []slog.Attr
 	for i := range before {
 		if !before[i].Equal(after[i]) {
@@ -31,11 +31,11 @@ func (r *Rules) auditChange(ctx context.Context, by Administrator, action string
 		return
 	}
 	rest = append(rest, slog.GroupAttrs("before", was...), slog.GroupAttrs("after", is...))
-	r.audit(ctx, by, action, organization, rest...)
+	a.audit(ctx, by, action, id, rest...)
 }
 
-// organizationSettings are what an administrator may change.
-func organizationSettings(o *Organization) []slog.Attr {
+// settings are what an administrator may change.
+func settings(o *Organization) []slog.Attr {
 	expiration, limit := slog.StringValue("none"), slog.StringValue("none")
 	if o.ExpirationDate != nil {
 		expiration = slog.StringValue(o.ExpirationDate.String())

@@ -1,0 +1,174 @@
+package organization
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/throttle"
+)
+
+// The refusals of an administration.
+var (
+	ErrBadToken      = errors.New("invalid administration token")
+	ErrNotFound      = errors.New("no such organization")
+	ErrAlreadyExists = errors.New("the organization already exists")
+)
+
+// bootstrapTokenBytes is the size of a bootstrap token before its hexadecimal
+// form (docs/protocol/types.md §1).
+const bootstrapTokenBytes = 32
+
+// Options are the settings of an administration.
+type Options struct {
+	// Founding says what new organizations are like.
+	Founding Founding
+	// Token lets administrators in; nobody gets in if it is "".
+	Token string
+	// RereadToken returns the token that lets them in now, when it may have
+	// been replaced; nil for never.
+	RereadToken func() (string, error)
+	// Elapsed is a clock that is never set, from any instant on, which tells how
+	// often something is tried; nil is that of the system.
+	Elapsed func() time.Duration
+}
+
+// Administration is what administrators work with. Its methods are safe for
+// concurrent use.
+type Administration struct {
+	store   Store
+	wings   Wings
+	now     func() parsec.DateTime
+	options Options
+	logger  *slog.Logger
+	// attempts are wrong tokens.
+	attempts *throttle.Throttle
+	// token is the last one that could be read again.
+	token atomic.Pointer[string]
+	// history is held while statistics of the past are made.
+	history chan struct{}
+}
+
+// New returns the administration of the organizations of a store. Each is asked
+// of the wing of its generation.
+func New(store Store, wings Wings, now func() parsec.DateTime, logger *slog.Logger, options Options) *Administration {
+	return &Administration{
+		store: store, wings: wings, now: now, options: options, logger: logger,
+		attempts: throttle.New(freeAttempts, attemptInterval, options.Elapsed),
+		history:  make(chan struct{}, 1),
+	}
+}
+
+// Administrator is whoever gave the administration token.
+type Administrator struct {
+	// Address is where the request came from.
+	Address netip.Addr
+}
+
+// Find returns an organization, or ErrNotFound.
+func (a *Administration) Find(ctx context.Context, id parsec.OrganizationID) (*Organization, error) {
+	organization, found, err := a.store.Organization(ctx, id)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	return organization, err
+}
+
+// Create creates an organization, or replaces one that is not bootstrapped, and
+// returns its bootstrap token. What is not given has the settings of new
+// organizations. It returns ErrAlreadyExists for an organization that is
+// bootstrapped.
+func (a *Administration) Create(ctx context.Context, by Administrator, id parsec.OrganizationID, given Change) (token string, err error) {
+	now := a.now()
+	created := a.options.Founding.New(id, now)
+	created.BootstrapToken = newBootstrapToken()
+	given.apply(&created, now)
+	err = a.store.ChangeOrganization(ctx, id, func(tx Tx) error {
+		stored, found := tx.Organization()
+		if !found {
+			stored = &Organization{}
+		}
+		if stored.Bootstrapped() {
+			return ErrAlreadyExists
+		}
+		put(tx, stored, created)
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	a.audit(ctx, by, "create_organization", id, slog.GroupAttrs("after", settings(&created)...))
+	return created.BootstrapToken, nil
+}
+
+func newBootstrapToken() string {
+	token := make([]byte, bootstrapTokenBytes)
+	rand.Read(token) // never fails
+	return hex.EncodeToString(token)
+}
+
+// Update changes what is given. It returns ErrNotFound for an organization that
+// does not exist.
+func (a *Administration) Update(ctx context.Context, by Administrator, id parsec.OrganizationID, given Change) error {
+	now := a.now()
+	var before, after Organization
+	err := a.store.ChangeOrganization(ctx, id, func(tx Tx) error {
+		stored, found := tx.Organization()
+		if !found {
+			return ErrNotFound
+		}
+		before, after = *stored, *stored
+		given.apply(&after, now)
+		put(tx, &before, after)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	a.auditChange(ctx, by, "update_organization", id, settings(&before), settings(&after))
+	return nil
+}
+
+// Users lists the users that have a human handle, revoked ones included, in
+// order of creation. It returns ErrNotFound for an organization that does not
+// exist (docs/protocol/administration.md §4).
+func (a *Administration) Users(ctx context.Context, id parsec.OrganizationID) ([]User, error) {
+	organization, err := a.Find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	wing, found := a.wings[organization.Bound()]
+	if !found {
+		return nil, nil
+	}
+	return wing.People(ctx, id)
+}
+
+// FreezeUser keeps a user out, or lets it in again; a user that is so already
+// is fine. Either way the connections that the user has are closed. It returns
+// the user, ErrUserNotFound for one that may not be frozen, and ErrNotFound for
+// an organization that does not exist (docs/protocol/administration.md §4).
+func (a *Administration) FreezeUser(ctx context.Context, by Administrator, id parsec.OrganizationID, choice UserChoice, frozen bool) (User, error) {
+	organization, err := a.Find(ctx, id)
+	if err != nil {
+		return User{}, err
+	}
+	wing, found := a.wings[organization.Bound()]
+	if !found {
+		return User{}, ErrUserNotFound
+	}
+	user, err := wing.SetFrozen(ctx, id, choice, frozen)
+	if err != nil {
+		return User{}, err
+	}
+	before := []slog.Attr{slog.Bool("frozen", user.Frozen)}
+	user.Frozen = frozen
+	a.auditChange(ctx, by, "freeze_user", id, before, []slog.Attr{slog.Bool("frozen", frozen)}, slog.String("user", user.ID))
+	return user, nil
+}

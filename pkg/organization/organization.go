@@ -1,0 +1,147 @@
+// Package organization keeps which organizations exist, with what an
+// administrator settles: settings, expiration, limits, bootstrap token. It
+// serves every generation of the protocol. What only the generation of an
+// organization knows (its users, what it holds) is asked of that generation's
+// Wing.
+package organization
+
+import (
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+)
+
+// Organization is an organization as stored
+// (docs/protocol/administration.md §1).
+type Organization struct {
+	ID parsec.OrganizationID
+	// BootstrapToken is "" for a spontaneous bootstrap.
+	BootstrapToken string
+	// RootVerifyKey is nil until the bootstrap.
+	RootVerifyKey *parsec.VerifyKey
+	// ExpirationDate is nil for an organization that does not expire. The
+	// flag of later administration interfaces is a date in the past.
+	ExpirationDate             *parsec.DateTime
+	UserProfileOutsiderAllowed bool
+	// ActiveUsersLimit is nil for no limit.
+	ActiveUsersLimit *uint64
+	// MinimumArchivingPeriod is in seconds.
+	MinimumArchivingPeriod uint64
+	// SequesterAuthorityCertificate is nil when not sequestered, and
+	// SequesterVerifyKeyDER is the RSA key inside it.
+	SequesterAuthorityCertificate []byte
+	SequesterVerifyKeyDER         []byte
+	CreatedOn                     parsec.DateTime
+	BootstrappedOn                *parsec.DateTime
+}
+
+// Generation is a generation of the protocol, by the number of its product.
+type Generation uint8
+
+// Parsec2 is the generation of API 1 to 3.
+const Parsec2 Generation = 2
+
+// Bound returns the generation that the organization is bound to, 0 until its
+// bootstrap.
+func (o *Organization) Bound() Generation {
+	if !o.Bootstrapped() {
+		return 0
+	}
+	return Parsec2
+}
+
+// Bootstrapped reports whether the organization has its first user.
+func (o *Organization) Bootstrapped() bool { return o.RootVerifyKey != nil }
+
+// Expired reports whether the organization is closed at the instant now.
+func (o *Organization) Expired(now parsec.DateTime) bool {
+	return o.ExpirationDate != nil && *o.ExpirationDate <= now
+}
+
+// Sequestered reports whether vlobs need copies for sequester services.
+func (o *Organization) Sequestered() bool { return o.SequesterAuthorityCertificate != nil }
+
+// defaultMinimumArchivingPeriod is 30 days, in seconds
+// (docs/protocol/administration.md §1).
+const defaultMinimumArchivingPeriod = 30 * 24 * 3600
+
+// Founding says how organizations come into being.
+type Founding struct {
+	// SpontaneousBootstrap lets anybody bootstrap an unknown organization.
+	SpontaneousBootstrap bool
+	// InitialActiveUsersLimit and InitialOutsiderAllowed are settings of new
+	// organizations; a nil limit is none.
+	InitialActiveUsersLimit *uint64
+	InitialOutsiderAllowed  bool
+}
+
+// New returns an organization without bootstrap token, with the settings of
+// new organizations.
+func (f Founding) New(id parsec.OrganizationID, now parsec.DateTime) Organization {
+	return Organization{
+		ID:                         id,
+		UserProfileOutsiderAllowed: f.InitialOutsiderAllowed,
+		ActiveUsersLimit:           f.InitialActiveUsersLimit,
+		MinimumArchivingPeriod:     defaultMinimumArchivingPeriod,
+		CreatedOn:                  now,
+	}
+}
+
+// Spontaneous reports whether anybody may bootstrap the organization: it is
+// nil, for one that does not exist, and the settings allow it.
+func (f Founding) Spontaneous(stored *Organization) bool {
+	return stored == nil && f.SpontaneousBootstrap
+}
+
+// Change is what an administrator changes of an organization; what is nil
+// stays (docs/protocol/administration.md §2 and §4).
+type Change struct {
+	// Expiration is the form of API 1. Expired is that of REST: expired from
+	// now on, or not expired; an organization that already is as asked stays
+	// as it is.
+	Expiration                 *Expiration
+	Expired                    *bool
+	UserProfileOutsiderAllowed *bool
+	ActiveUsersLimit           *UsersLimit
+	MinimumArchivingPeriod     *uint64
+}
+
+// Expiration is a date, nil for never.
+type Expiration struct{ Date *parsec.DateTime }
+
+// UsersLimit is a number, nil for no limit.
+type UsersLimit struct{ Users *uint64 }
+
+func (c *Change) apply(organization *Organization, now parsec.DateTime) {
+	if c.Expiration != nil {
+		organization.ExpirationDate = c.Expiration.Date
+	}
+	if c.Expired != nil && *c.Expired != organization.Expired(now) {
+		organization.ExpirationDate = nil
+		if *c.Expired {
+			organization.ExpirationDate = &now
+		}
+	}
+	if c.UserProfileOutsiderAllowed != nil {
+		organization.UserProfileOutsiderAllowed = *c.UserProfileOutsiderAllowed
+	}
+	if c.ActiveUsersLimit != nil {
+		organization.ActiveUsersLimit = c.ActiveUsersLimit.Users
+	}
+	if c.MinimumArchivingPeriod != nil {
+		organization.MinimumArchivingPeriod = *c.MinimumArchivingPeriod
+	}
+}
+
+// put stores the organization, and emits its expiration when that changes.
+func put(tx Tx, stored *Organization, changed Organization) {
+	tx.PutOrganization(changed)
+	if !sameDate(stored.ExpirationDate, changed.ExpirationDate) {
+		tx.Emit(event.Event{
+			Organization: changed.ID, Body: event.OrganizationExpiration{Date: changed.ExpirationDate},
+		})
+	}
+}
+
+func sameDate(a, b *parsec.DateTime) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}

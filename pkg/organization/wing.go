@@ -1,0 +1,71 @@
+package organization
+
+import (
+	"context"
+	"errors"
+
+	"parsec-server/pkg/parsec"
+)
+
+// Wing is what one generation of the protocol knows of its organizations.
+type Wing interface {
+	// StatisticsOf returns the statistics of organizations, in the order given.
+	// With at it counts what was there then: users, realms, versions and blocks
+	// created until that instant, and of the users those revoked until then; it
+	// may scan the data. Without, it does not.
+	StatisticsOf(ctx context.Context, organizations []parsec.OrganizationID, at *parsec.DateTime) ([]Statistics, error)
+	// People lists the users that have a human handle, revoked ones included,
+	// in order of creation.
+	People(ctx context.Context, organization parsec.OrganizationID) ([]User, error)
+	// SetFrozen keeps a user out, or lets it in again; a user that is so
+	// already is fine. Either way the connections that the user has are closed.
+	// It returns the user as it was before, or ErrUserNotFound for one that may
+	// not be frozen.
+	SetFrozen(ctx context.Context, organization parsec.OrganizationID, choice UserChoice, frozen bool) (before User, err error)
+}
+
+// Wings are the wing of each generation.
+type Wings map[Generation]Wing
+
+// ErrUserNotFound is returned when no user can be frozen under that id or
+// e-mail.
+var ErrUserNotFound = errors.New("no such user, or it is revoked, or it has no human handle")
+
+// User is a user as an administrator sees it.
+type User struct {
+	ID          string
+	HumanHandle parsec.HumanHandle
+	Frozen      bool
+}
+
+// UserChoice names a user: by its id, or if Email is not nil by that.
+type UserChoice struct {
+	ID    string
+	Email *string
+}
+
+// Statistics are sizes in bytes and numbers of objects. The size of a vlob
+// counts each version once, as first uploaded; sequester copies and
+// reencrypted copies are not counted.
+type Statistics struct {
+	DataSize     uint64
+	MetadataSize uint64
+	Realms       uint64
+	// Active and Revoked count users by profile.
+	Active  map[parsec.UserProfile]uint64
+	Revoked map[parsec.UserProfile]uint64
+}
+
+// NewStatistics returns the statistics of an organization that holds nothing.
+func NewStatistics() Statistics {
+	return Statistics{Active: map[parsec.UserProfile]uint64{}, Revoked: map[parsec.UserProfile]uint64{}}
+}
+
+// Users counts users, frozen ones as active.
+func (s *Statistics) Users() (active, revoked uint64) {
+	for _, profile := range parsec.UserProfiles {
+		active += s.Active[profile]
+		revoked += s.Revoked[profile]
+	}
+	return active, revoked
+}
