@@ -1,11 +1,13 @@
-// Command check is the test command of the project: vet, linters, and every
-// test with the race detector, on real components. It needs nothing but Go:
+// Command check is the test command of the project: vet, linters, a look for
+// functions that no command reaches, and every test with the race detector, on
+// real components. It needs nothing but Go:
 // where there is no C compiler, which the race detector needs, or no server of
 // some kind, it says so and tests without. With -long, tests that have larger
 // numbers take them, which lasts an hour or so.
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -13,10 +15,14 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 )
+
+// toolsModule holds the tools, apart from the product.
+const toolsModule = "internal/tools/go.mod"
 
 func main() {
 	long := flag.Bool("long", false, "test with larger numbers")
@@ -53,13 +59,19 @@ func check(ctx context.Context, out io.Writer, long bool) error {
 	} else {
 		fmt.Fprintln(out, "check: no C compiler, so the tests run without the race detector")
 	}
-	lint := []string{"tool", "-modfile=internal/tools/go.mod", "golangci-lint", "run"}
+	lint := []string{"tool", "-modfile=" + toolsModule, "golangci-lint", "run"}
 	if len(missing) > 0 {
 		lint = append(lint, "--build-tags="+strings.Join(missing, ","))
 	}
+	for _, step := range [][]string{{"vet", tags, "./..."}, append(lint, "./...")} {
+		if err := run(ctx, out, nil, step); err != nil {
+			return err
+		}
+	}
+	if err := checkReached(ctx, out, ".", "./cmd/parsec"); err != nil {
+		return err
+	}
 	for _, step := range [][]string{
-		{"vet", tags, "./..."},
-		append(lint, "./..."),
 		append(tests, "./..."),
 		// The manifests of Kubernetes, with a module of its own for what they need.
 		{"test", "-C", "internal/manifests", "./..."},
@@ -74,7 +86,31 @@ func check(ctx context.Context, out io.Writer, long bool) error {
 	// The rules, and the stories of clients, hold on every store. Those that
 	// choose their store themselves have run.
 	return run(ctx, out, []string{"PARSEC_TEST_STORE=POSTGRESQL"},
-		append(tests, "-skip", "^(TestRAIDLosesNothing|TestBrowser|TestBinary)$", "./pkg/parsec2/rules", "./internal/e2e"))
+		slices.Concat(tests, []string{"-skip", "^(TestRAIDLosesNothing|TestBrowser|TestBinary)$"}, onEveryStore))
+}
+
+// onEveryStore are the packages whose tests run on PostgreSQL, too.
+var onEveryStore = []string{"./pkg/parsec2/rules", "./internal/e2e"}
+
+// checkReached fails when the module in folder has functions that the command
+// does not reach: what only tests need is in internal/testkit.
+func checkReached(ctx context.Context, out io.Writer, folder, command string) error {
+	modfile, err := filepath.Abs(toolsModule)
+	if err != nil {
+		return err
+	}
+	var unreached bytes.Buffer
+	tool := exec.CommandContext(ctx, "go", "tool", "-modfile="+modfile, "deadcode", command)
+	tool.Dir, tool.Stdout, tool.Stderr = folder, &unreached, out
+	fmt.Fprintf(out, "check: %s\n", strings.Join(tool.Args, " "))
+	switch err := tool.Run(); {
+	case err != nil:
+		return fmt.Errorf("deadcode: %w", err)
+	case unreached.Len() > 0:
+		return fmt.Errorf("no command reaches:\n%s", &unreached)
+	default:
+		return nil
+	}
 }
 
 // run runs the Go tool and prints what it does.
@@ -92,7 +128,7 @@ func run(ctx context.Context, out io.Writer, environment, arguments []string) er
 	return nil
 }
 
-// hasCompiler tells whether Go can use cgo.
+// hasCompiler reports whether Go can use cgo.
 func hasCompiler(ctx context.Context) bool {
 	enabled, err := goEnvironment(ctx, "CGO_ENABLED")
 	if err != nil || enabled != "1" {

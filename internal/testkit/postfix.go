@@ -3,6 +3,7 @@ package testkit
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -49,12 +50,53 @@ func StartPostfix(t testing.TB, next *SMTP, settings ...string) *Postfix {
 	p := &Postfix{port: port, roots: x509.NewCertPool(), user: "parsec", password: "secret"}
 	certificate := loopbackCertificate(t)
 	p.roots.AddCert(certificate.Leaf)
+	path := func(name string) string { return filepath.Join(folder, name) }
+	for _, name := range []string{"", "sasl", "saslauthd", "spool", "data"} {
+		if err := os.MkdirAll(path(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(folder, 0o755); err != nil { // Postfix is several users.
+		t.Fatal(err)
+	}
+	for name, text := range p.files(t, folder, certificate, next, settings) {
+		if err := os.WriteFile(path(name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := chown(path("data"), "postfix"); err != nil {
+		t.Fatal(err)
+	}
+	startGroup(t, FindProgram(t, "/usr/sbin/saslauthd", installPostfix),
+		"-d", "-a", "rimap", "-O", startIMAP(t, p.user, p.password), "-n", "1", "-m", path("saslauthd"))
+	check := exec.CommandContext(t.Context(), program, "-c", folder, "check") // It makes the folders.
+	if output, err := check.CombinedOutput(); err != nil {
+		t.Fatalf("%s check: %v: %s", program, err, output)
+	}
+	daemons, err := exec.CommandContext(t.Context(), FindProgram(t, "/usr/sbin/postconf", installPostfix), "-dh", "daemon_directory").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The command to start in the foreground would leave it running at the end.
+	process := startGroup(t, filepath.Join(strings.TrimSpace(string(daemons)), "master"), "-c", folder, "-d")
+	t.Cleanup(func() {
+		if log, err := os.ReadFile(path("log")); err == nil && t.Failed() {
+			t.Logf("Postfix logged:\n%s", log)
+		}
+	})
+	process.AwaitPort(t, strconv.Itoa(p.port))
+	return p
+}
+
+// files returns the texts of the settings, by the names of their files in folder.
+func (p *Postfix) files(t testing.TB, folder string, certificate tls.Certificate, next *SMTP, settings []string) map[string]string {
+	t.Helper()
 	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := func(name string) string { return filepath.Join(folder, name) }
-	files := map[string]string{
+	return map[string]string{
 		"tls.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})) +
 			string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Leaf.Raw})),
 		"sasl/smtpd.conf": "pwcheck_method: saslauthd\nsaslauthd_path: " + path("saslauthd/mux") + "\nmech_list: CRAM-MD5 PLAIN LOGIN\n",
@@ -95,41 +137,6 @@ func StartPostfix(t testing.TB, next *SMTP, settings ...string) *Postfix {
 			"postlog unix-dgram n - n - 1 postlogd",
 		}, "\n") + "\n",
 	}
-	for _, name := range []string{"", "sasl", "saslauthd", "spool", "data"} {
-		if err := os.MkdirAll(path(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(folder, 0o755); err != nil { // Postfix is several users.
-		t.Fatal(err)
-	}
-	for name, text := range files {
-		if err := os.WriteFile(path(name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := chown(path("data"), "postfix"); err != nil {
-		t.Fatal(err)
-	}
-	startGroup(t, FindProgram(t, "/usr/sbin/saslauthd", installPostfix),
-		"-d", "-a", "rimap", "-O", startIMAP(t, p.user, p.password), "-n", "1", "-m", path("saslauthd"))
-	check := exec.CommandContext(t.Context(), program, "-c", folder, "check") // It makes the folders.
-	if output, err := check.CombinedOutput(); err != nil {
-		t.Fatalf("%s check: %v: %s", program, err, output)
-	}
-	daemons, err := exec.CommandContext(t.Context(), FindProgram(t, "/usr/sbin/postconf", installPostfix), "-dh", "daemon_directory").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The command to start in the foreground would leave it running at the end.
-	process := startGroup(t, filepath.Join(strings.TrimSpace(string(daemons)), "master"), "-c", folder, "-d")
-	t.Cleanup(func() {
-		if log, err := os.ReadFile(path("log")); err == nil && t.Failed() {
-			t.Logf("Postfix logged:\n%s", log)
-		}
-	})
-	process.AwaitPort(t, strconv.Itoa(p.port))
-	return p
 }
 
 // Settings are those to send e-mails to the server with.

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// root is where the module is.
+const root = "../.."
+
+// TestUnreachedFunctionsAreFound has a function in a program that nothing calls,
+// and one that something does.
+func TestUnreachedFunctionsAreFound(t *testing.T) {
+	t.Chdir(root)
+	folder := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("go.mod", "module example.com/program\n\ngo 1.26\n")
+	write("main.go", "package main\n\nfunc main() { reached() }\n\nfunc reached() {}\n")
+	var out bytes.Buffer
+	if err := checkReached(t.Context(), &out, folder, "."); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	write("main.go", "package main\n\nfunc main() { reached() }\n\nfunc reached() {}\n\nfunc forgotten() {}\n")
+	if err := checkReached(t.Context(), &out, folder, "."); err == nil || !strings.Contains(err.Error(), "unreachable func: forgotten") || strings.Contains(err.Error(), "func: reached") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+}
+
+// onMemory are the packages whose tests get their store from the environment
+// and never run on PostgreSQL: they are about sockets, commands and load.
+var onMemory = []string{"./cmd/parsec", "./deploy", "./pkg/bench", "./pkg/metrics", "./pkg/server", "./pkg/server/parsec2"}
+
+// TestEveryStore keeps a suite that moves from falling out of the round on
+// PostgreSQL.
+func TestEveryStore(t *testing.T) {
+	getsStore := regexp.MustCompile(`\btestkit\.(NewStore\b|Start\()`)
+	var found []string
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") || filepath.Dir(path) == filepath.Join(root, "internal/check") {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err == nil && getsStore.Match(content) {
+			folder, _ := filepath.Rel(root, filepath.Dir(path))
+			found = append(found, "./"+filepath.ToSlash(folder))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(found)
+	found = slices.Compact(found)
+	for _, folder := range found {
+		if !slices.Contains(onEveryStore, folder) && !slices.Contains(onMemory, folder) {
+			t.Errorf("the tests of %s get their store from PARSEC_TEST_STORE: put them in onEveryStore", folder)
+		}
+	}
+	for _, folder := range onEveryStore {
+		if !slices.Contains(found, folder) {
+			t.Errorf("no test of %s gets its store from PARSEC_TEST_STORE", folder)
+		}
+	}
+}
