@@ -72,7 +72,7 @@ func (b *Bus) Publish(events []Event) {
 	}
 }
 
-// Depth is how many transactions wait for the delivery of their events.
+// Depth returns how many transactions wait for the delivery of their events.
 func (b *Bus) Depth() int { return len(b.queue) }
 
 // Lose tells every subscription that events may have been missed.
@@ -176,7 +176,7 @@ func (b *Bus) receivers(list []*Subscription, event Event) []*Subscription {
 	return list
 }
 
-// everybody is each subscription once. The caller holds mu.
+// everybody returns each subscription once. The caller holds mu.
 func (b *Bus) everybody() []*Subscription {
 	found := map[*Subscription]struct{}{}
 	for _, subscriptions := range b.topics {

@@ -29,7 +29,9 @@ type Kind struct {
 	Excess Excess
 	told   func(event.Body) protocol.Event
 	fresh  func() protocol.Event
-	equal  func(waiting, told protocol.Event) bool
+	// Equal reports whether waiting, of any kind, says the same as told, which is
+	// of this kind.
+	Equal func(waiting, told protocol.Event) bool
 }
 
 // Excess says which events a client may as well not be told of: those that
@@ -149,7 +151,7 @@ func forClients[B ForClients, F comparable, P interface {
 		return nil
 	}
 	k.fresh = func() protocol.Event { return P(new(F)) }
-	k.equal = func(waiting, told protocol.Event) bool {
+	k.Equal = func(waiting, told protocol.Event) bool {
 		first, ok := waiting.(P)
 		return ok && *first == *told.(P)
 	}
@@ -173,10 +175,6 @@ func (k *Kind) Told(api parsec.APIVersion, body ForClients) protocol.Event {
 	}
 	return k.told(body)
 }
-
-// Equal reports whether waiting, of any kind, says the same as told, which is of
-// this kind.
-func (k *Kind) Equal(waiting, told protocol.Event) bool { return k.equal(waiting, told) }
 
 // Kind returns the line of "pinged".
 func (Pinged) Kind() *Kind { return pinged }

@@ -72,29 +72,29 @@ type InviteStatusChangedEvent struct {
 // PKIEnrollmentUpdatedEvent tells the ADMINs to look.
 type PKIEnrollmentUpdatedEvent struct{}
 
-// EventName is "pinged".
+// EventName returns "pinged".
 func (*PingedEvent) EventName() string { return "pinged" }
 
-// EventName is "message.received".
+// EventName returns "message.received".
 func (*MessageReceivedEvent) EventName() string { return "message.received" }
 
-// EventName is "realm.roles_updated".
+// EventName returns "realm.roles_updated".
 func (*RealmRolesUpdatedEvent) EventName() string { return "realm.roles_updated" }
 
-// EventName is "realm.vlobs_updated".
+// EventName returns "realm.vlobs_updated".
 func (*RealmVlobsUpdatedEvent) EventName() string { return "realm.vlobs_updated" }
 
-// EventName is "realm.maintenance_started".
+// EventName returns "realm.maintenance_started".
 func (*RealmMaintenanceStartedEvent) EventName() string { return "realm.maintenance_started" }
 
-// EventName is "realm.maintenance_finished".
+// EventName returns "realm.maintenance_finished".
 func (*RealmMaintenanceFinishedEvent) EventName() string { return "realm.maintenance_finished" }
 
-// EventName is "realm.archiving_updated".
+// EventName returns "realm.archiving_updated".
 func (*RealmArchivingUpdatedEvent) EventName() string { return "realm.archiving_updated" }
 
-// EventName is "invite.status_changed".
+// EventName returns "invite.status_changed".
 func (*InviteStatusChangedEvent) EventName() string { return "invite.status_changed" }
 
-// EventName is "pki_enrollment.updated".
+// EventName returns "pki_enrollment.updated".
 func (*PKIEnrollmentUpdatedEvent) EventName() string { return "pki_enrollment.updated" }
