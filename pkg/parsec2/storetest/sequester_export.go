@@ -23,9 +23,8 @@ func (f *fixture) sequester() {
 	})
 }
 
-// writeCopied writes the next version of a vlob, with copies for services, and
-// returns its checkpoint.
-func (f *fixture) writeCopied(scope rules.Scope, author parsec.DeviceID, seconds int, copies map[parsec.SequesterServiceID][]byte) (checkpoint uint64) {
+// writeCopied writes the next version of a vlob, with copies for services.
+func (f *fixture) writeCopied(scope rules.Scope, author parsec.DeviceID, seconds int, copies map[parsec.SequesterServiceID][]byte) {
 	f.Helper()
 	f.update(scope, func(tx rules.Tx) error {
 		realm, _ := tx.Realm()
@@ -33,11 +32,9 @@ func (f *fixture) writeCopied(scope rules.Scope, author parsec.DeviceID, seconds
 		if vlob, found := tx.Vlob(); found {
 			version.Version = vlob.Version + 1
 		}
-		checkpoint = realm.Checkpoint + 1
-		tx.WriteVlob(version, checkpoint, copies)
+		tx.WriteVlob(version, realm.Checkpoint+1, copies)
 		return nil
 	})
-	return checkpoint
 }
 
 func (f *fixture) exportKey(realm parsec.RealmID, service parsec.SequesterServiceID) rules.ExportKey {
