@@ -40,7 +40,7 @@ func (h *histogram) add(other *histogram) {
 	h.longest = max(h.longest, other.longest)
 }
 
-// quantile is a duration that the given part of all, between 0 and 1, does not
+// quantile returns a duration that the given part of all, between 0 and 1, does not
 // exceed; 0 when there is none.
 func (h *histogram) quantile(part float64) time.Duration {
 	if h.count == 0 {
@@ -56,7 +56,7 @@ func (h *histogram) quantile(part float64) time.Duration {
 	return h.longest
 }
 
-// bucketOf gives the bucket of a number of nanoseconds.
+// bucketOf returns the bucket of a number of nanoseconds.
 func bucketOf(value uint64) int {
 	if value < parts {
 		return int(value)
@@ -65,7 +65,7 @@ func bucketOf(value uint64) int {
 	return min((shift+1)*parts+int(value>>shift)-parts, bucketCount-1)
 }
 
-// lastOf is the longest duration of a bucket, without end for the last one.
+// lastOf returns the longest duration of a bucket, without end for the last one.
 func lastOf(bucket int) time.Duration {
 	if bucket == bucketCount-1 {
 		return math.MaxInt64

@@ -30,7 +30,7 @@ type Report struct {
 	Alive *int
 }
 
-// PerSecond is the rate of the operations that succeeded.
+// PerSecond returns the rate of the operations that succeeded.
 func (r *Report) PerSecond() float64 {
 	if r.Elapsed <= 0 {
 		return 0
@@ -69,7 +69,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 	return table.Flush()
 }
 
-// rounded keeps three digits or so.
+// rounded returns duration with about three digits.
 func rounded(duration time.Duration) time.Duration {
 	unit := time.Nanosecond
 	for duration >= 1000*unit {

@@ -18,9 +18,9 @@ import (
 // goroutine that reads it, which ends when the connection does.
 //
 // RoundTrip, and so Call, may be called by several goroutines: one
-// request is under way at a time. Send and Receive give the connection to
-// tests of bad input and abandoned commands, which then use nothing else until
-// every reply is received.
+// request is under way at a time. Send and Receive are for tests of bad input
+// and of abandoned commands, which use nothing else until they have received
+// every reply.
 type Conn struct {
 	socket         *websocket.Conn
 	client, server parsec.APIVersion
@@ -31,8 +31,8 @@ type Conn struct {
 	err            error         // why it has; written before done is closed
 }
 
-// Dial upgrades to a WebSocket without any handshake. The connection can only
-// Send and Receive; DialAuthenticated and the like do all.
+// Dial opens a WebSocket without any handshake. Its connection can only Send and
+// Receive; use DialAuthenticated and its like for the rest.
 //
 // An answer that is not an upgrade is an *client.HTTPError.
 //
@@ -64,17 +64,17 @@ func (c *Client) Dial(ctx context.Context) (*Conn, error) {
 	return conn, nil
 }
 
-// Version is what the client announced in its handshake.
+// Version returns what the client announced in its handshake.
 func (c *Conn) Version() parsec.APIVersion { return c.client }
 
-// ServerVersion is the server's version of the same major.
+// ServerVersion returns the server's version of the same major.
 func (c *Conn) ServerVersion() parsec.APIVersion { return c.server }
 
 // Done is closed when the connection is, by either side.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
-// Err tells why the connection is closed, once Done is: it wraps the
-// websocket.CloseError of a close frame.
+// Err returns why the connection is closed, or nil before Done is closed. It
+// wraps the websocket.CloseError of a close frame.
 func (c *Conn) Err() error {
 	select {
 	case <-c.done:
@@ -104,7 +104,7 @@ func (c *Conn) Send(ctx context.Context, message []byte) error {
 	return c.write(ctx, websocket.MessageBinary, message)
 }
 
-// SendText sends a text message, which the protocol knows not.
+// SendText sends a text message. The protocol has none.
 func (c *Conn) SendText(ctx context.Context, text string) error {
 	return c.write(ctx, websocket.MessageText, []byte(text))
 }
@@ -132,8 +132,8 @@ func (c *Conn) Receive(ctx context.Context) ([]byte, error) {
 	return message, err
 }
 
-// receiveProbing is Receive with a probe whenever the server is silent, which
-// is to answer before the next one.
+// receiveProbing is Receive with a probe whenever the server is silent. The
+// server must answer before the next probe.
 func (c *Conn) receiveProbing(ctx context.Context) ([]byte, error) {
 	for {
 		silence := time.NewTimer(probeInterval)
@@ -154,7 +154,7 @@ func (c *Conn) probe(ctx context.Context) error {
 	return c.Probe(ctx)
 }
 
-// await returns the next message, or tells that expired came first.
+// await returns the next message, or reports that expired came first.
 func (c *Conn) await(ctx context.Context, expired <-chan time.Time) (message []byte, expires bool, err error) {
 	select {
 	case message = <-c.messages:

@@ -40,19 +40,19 @@ type Person struct {
 	HumanHandle parsec.HumanHandle
 }
 
-// VerifyKey is the public half of the signing key.
+// VerifyKey returns the public half of the signing key.
 func (d *Device) VerifyKey() parsec.VerifyKey {
 	return parsec.VerifyKey(d.SigningKey.Public().(ed25519.PublicKey))
 }
 
-// PublicKey is the public half of the user's key.
+// PublicKey returns the public half of the user's key.
 func (d *Device) PublicKey() parsec.PublicKey {
 	return parsec.PublicKey(d.PrivateKey.PublicKey().Bytes())
 }
 
-// NewUser makes a user and its first device, and what d, of an ADMIN, sends to
-// create them. now is the date of the certificates. It fails on a field that
-// is not valid, such as no profile.
+// NewUser returns the first device of a new user, and the request by which d, of
+// an ADMIN, creates them. now is the date of the certificates. A field that is
+// not valid, such as no profile, is an error.
 func (d *Device) NewUser(person Person, profile parsec.UserProfile, now parsec.DateTime) (*Device, *protocol.UserCreateRequest, error) {
 	user, err := newUser(d.Organization, d.RootVerifyKey, person, profile)
 	if err != nil {
@@ -62,8 +62,9 @@ func (d *Device) NewUser(person Person, profile parsec.UserProfile, now parsec.D
 	return user, request, err
 }
 
-// NewDevice makes another device of the user, and what d sends to create it.
-// A zero name chooses one at random; label is zero for none, as in API 1.
+// NewDevice returns another device of the user, and the request by which d
+// creates it. A zero name chooses one at random; label is zero for none, as in
+// API 1.
 func (d *Device) NewDevice(name parsec.DeviceName, label parsec.DeviceLabel, now parsec.DateTime) (*Device, *protocol.DeviceCreateRequest, error) {
 	if name == (parsec.DeviceName{}) {
 		name = RandomDeviceID().Name()
@@ -79,26 +80,27 @@ func (d *Device) NewDevice(name parsec.DeviceName, label parsec.DeviceLabel, now
 	return &device, &protocol.DeviceCreateRequest{DeviceCertificate: full, RedactedDeviceCertificate: redacted}, nil
 }
 
-// RevokeUser is what d, of an ADMIN, sends to revoke user.
+// RevokeUser returns the request by which d, of an ADMIN, revokes user.
 func (d *Device) RevokeUser(user parsec.UserID, now parsec.DateTime) (*protocol.UserRevokeRequest, error) {
 	signed, err := certificate.RevokedUser{Author: d.ID, Timestamp: now, UserID: user}.Sign(d.SigningKey)
 	return &protocol.UserRevokeRequest{RevokedUserCertificate: signed}, err
 }
 
-// NewRealm is what d sends to create a realm of its user.
+// NewRealm returns the request by which d creates a realm of its user.
 func (d *Device) NewRealm(realm parsec.RealmID, now parsec.DateTime) (*protocol.RealmCreateRequest, error) {
 	signed, err := d.certifyRole(realm, d.ID.User(), parsec.RoleOwner, now)
 	return &protocol.RealmCreateRequest{RoleCertificate: signed}, err
 }
 
-// UpdateRole is what d sends to give user a role in a realm, or to take it
-// back with parsec.RoleNone. The request has no message to the user.
+// UpdateRole returns the request by which d gives user a role in a realm, or
+// takes it back with parsec.RoleNone. It has no message to the user.
 func (d *Device) UpdateRole(realm parsec.RealmID, user parsec.UserID, role parsec.RealmRole, now parsec.DateTime) (*protocol.RealmUpdateRolesRequest, error) {
 	signed, err := d.certifyRole(realm, user, role, now)
 	return &protocol.RealmUpdateRolesRequest{RoleCertificate: signed}, err
 }
 
-// UpdateArchiving is what d sends to change the archiving of a realm.
+// UpdateArchiving returns the request by which d changes the archiving of a
+// realm.
 func (d *Device) UpdateArchiving(realm parsec.RealmID, configuration protocol.ArchivingConfiguration, now parsec.DateTime) (*protocol.RealmUpdateArchivingRequest, error) {
 	signed, err := certificate.RealmArchiving{
 		Author: d.ID, Timestamp: now, RealmID: realm,
@@ -111,7 +113,7 @@ func (d *Device) certifyRole(realm parsec.RealmID, user parsec.UserID, role pars
 	return certificate.RealmRole{Author: d.ID, Timestamp: now, RealmID: realm, UserID: user, Role: role}.Sign(d.SigningKey)
 }
 
-// DeviceCreateV1 is the form of API 1. Its device has no label; the server
+// DeviceCreateV1 returns the form of API 1. Its device has no label; the server
 // passes answer on to the claimer as it is.
 func DeviceCreateV1(request *protocol.DeviceCreateRequest, answer []byte) *protocol.DeviceCreateV1Request {
 	return &protocol.DeviceCreateV1Request{DeviceCertificate: request.DeviceCertificate, EncryptedAnswer: answer}
@@ -137,7 +139,7 @@ func newUser(organization parsec.OrganizationID, root parsec.VerifyKey, person P
 	}, nil
 }
 
-// certify makes the certificates of the user of d and of d, its first device,
+// certify returns the certificates of the user of d and of d, its first device,
 // signed by author, zero for the root key.
 func (d *Device) certify(author parsec.DeviceID, key ed25519.PrivateKey, now parsec.DateTime) (*protocol.UserCreateRequest, error) {
 	return CertifyUser(certificate.User{
@@ -146,7 +148,7 @@ func (d *Device) certify(author parsec.DeviceID, key ed25519.PrivateKey, now par
 	}, d.certificate(author, now), key)
 }
 
-// certificate is that of d, by author.
+// certificate returns that of d, by author.
 func (d *Device) certificate(author parsec.DeviceID, now parsec.DateTime) certificate.Device {
 	return certificate.Device{Author: author, Timestamp: now, DeviceID: d.ID, DeviceLabel: d.Label, VerifyKey: d.VerifyKey()}
 }

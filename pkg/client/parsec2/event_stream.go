@@ -26,8 +26,8 @@ const (
 type Notification struct {
 	// Event is nil when Reconnected is set.
 	Event protocol.Event
-	// Reconnected tells that the connection was lost and is back: events of
-	// the meantime are lost, the receiver reads the state again.
+	// Reconnected means that the connection was lost and is back: events of
+	// the meantime are lost, and the receiver must read the state again.
 	Reconnected bool
 }
 
@@ -43,8 +43,8 @@ type EventStream struct {
 	err           error // written before notifications is closed
 }
 
-// Events connects as device and subscribes: every event committed after its
-// return is delivered. Versions and errors are as for DialAuthenticated. The
+// Events connects as device and subscribes: the stream delivers every event
+// committed after Events returns. Versions and errors are as for DialAuthenticated. The
 // stream ends with ctx.
 func (c *Client) Events(ctx context.Context, device *Device, versions ...parsec.APIVersion) (*EventStream, error) {
 	s := &EventStream{client: c, device: device, versions: versions, notifications: make(chan Notification)}
@@ -57,12 +57,13 @@ func (c *Client) Events(ctx context.Context, device *Device, versions ...parsec.
 	return s, nil
 }
 
-// Notifications is closed when the stream ends; Err then tells why. A receiver
-// that is slow holds back the server, which drops the connection.
+// Notifications returns what the stream delivers. It is closed when the stream
+// ends; Err then says why. A slow receiver holds back the server, which then
+// drops the connection.
 func (s *EventStream) Notifications() <-chan Notification { return s.notifications }
 
-// Err tells why Notifications is closed: the context, a handshake that was
-// refused, or a server that breaks the protocol. It must not be called before.
+// Err returns why Notifications is closed: the context, a refused handshake, or
+// a server that breaks the protocol. It must not be called before.
 func (s *EventStream) Err() error { return s.err }
 
 // Close ends the stream and drops what was not received.
@@ -143,7 +144,7 @@ func (s *EventStream) deliver(ctx context.Context, notification Notification) bo
 	}
 }
 
-// reconnect tries until it succeeds, or must not try any more.
+// reconnect tries until it succeeds, or until an error is final.
 func (s *EventStream) reconnect(ctx context.Context) (*Conn, error) {
 	for delay := firstReconnection; ; delay = min(2*delay, lastReconnection) {
 		timer := time.NewTimer(delay)
@@ -170,7 +171,7 @@ func (s *EventStream) attempt(ctx context.Context) (*Conn, error) {
 	return s.subscribe(ctx)
 }
 
-// isFinal tells whether another attempt would end the same way.
+// isFinal reports whether another attempt would end the same way.
 func isFinal(err error) bool {
 	if errors.Is(err, client.ErrProtocol) || errors.Is(err, context.Canceled) {
 		return true

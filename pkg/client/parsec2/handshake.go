@@ -174,7 +174,7 @@ type resultFrame struct {
 	Help      string `wire:"help,nullable,optional"`
 }
 
-// answerFunc gives the fields of an answer that depend on who connects.
+// answerFunc returns the fields of an answer that depend on who connects.
 type answerFunc func(version parsec.APIVersion, challenge []byte) ([]wire.Field, error)
 
 // dial connects and goes through the handshake
@@ -229,7 +229,7 @@ func (c *Client) shakeHands(ctx context.Context, conn *Conn, versions []parsec.A
 	return nil
 }
 
-// receiveFrame decodes the next message into frame, whose step must be want.
+// receiveFrame decodes the next message into frame. Its step must be want.
 func receiveFrame(ctx context.Context, conn *Conn, frame any, step *string, want string) error {
 	message, err := conn.Receive(ctx)
 	if err != nil {
@@ -248,8 +248,8 @@ func receiveFrame(ctx context.Context, conn *Conn, frame any, step *string, want
 	return nil
 }
 
-// negotiate takes the highest of the client's own versions whose major the
-// server knows (docs/protocol/transport.md §6.3).
+// negotiate returns the highest of the client's own versions whose major the
+// server knows, and the server's version of that major (docs/protocol/transport.md §6.3).
 func negotiate(own, known []parsec.APIVersion) (client, server parsec.APIVersion, ok bool) {
 	own = slices.SortedFunc(slices.Values(own), func(a, b parsec.APIVersion) int {
 		return cmp.Or(cmp.Compare(b.Major, a.Major), cmp.Compare(b.Minor, a.Minor))
@@ -264,7 +264,8 @@ func negotiate(own, known []parsec.APIVersion) (client, server parsec.APIVersion
 	return parsec.APIVersion{}, parsec.APIVersion{}, false
 }
 
-// checkClock gives up as clients since 2.7 do, at 0.8 of the offsets.
+// checkClock returns an error when the clocks differ by more than 0.8 of the
+// offsets, like clients since 2.7.
 func checkClock(now parsec.DateTime, challenge *challengeFrame) error {
 	if challenge.Timestamp == nil || challenge.EarlyOffset == nil || challenge.LateOffset == nil {
 		return nil

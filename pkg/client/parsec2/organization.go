@@ -11,8 +11,8 @@ import (
 	"parsec-server/pkg/parsec2/protocol"
 )
 
-// NewOrganization makes the first device of an organization, an ADMIN's, and
-// what bootstraps the organization with it. The root key that signs both is
+// NewOrganization returns the first device of an organization, an ADMIN's, and
+// the request that bootstraps the organization with it. The root key that signs both is
 // forgotten, as by official clients: nothing else is ever signed with it. now
 // is the date of the certificates.
 func NewOrganization(address parsec.BootstrapAddress, founder Person, now parsec.DateTime) (*Device, *protocol.OrganizationBootstrapRequest, error) {
@@ -36,9 +36,9 @@ func NewOrganization(address parsec.BootstrapAddress, founder Person, now parsec
 	}, nil
 }
 
-// OrganizationBootstrapV1 is the form of API 1 with redacted certificates,
-// that of clients since 1.14. Those before send the other two only, which are
-// then without human handle and label.
+// OrganizationBootstrapV1 returns the form of API 1 with redacted certificates,
+// as clients since 1.14 send it. Earlier ones send the other two only, without
+// human handle and label.
 func OrganizationBootstrapV1(request *protocol.OrganizationBootstrapRequest) *protocol.OrganizationBootstrapV1Request {
 	return &protocol.OrganizationBootstrapV1Request{
 		BootstrapToken:            request.BootstrapToken,

@@ -133,7 +133,7 @@ func checkStatus(reply []byte) error {
 	return protocol.Refuse(protocol.Status(status), reason)
 }
 
-// newID makes an id cheaply: random at first, then the next number.
+// newID returns an id cheaply: random at first, then the next number.
 func (w *worker) newID() parsec.UUID {
 	counter := w.lastID[8:]
 	binary.BigEndian.PutUint64(counter, binary.BigEndian.Uint64(counter)+1)

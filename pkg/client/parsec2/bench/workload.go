@@ -79,7 +79,7 @@ func (w *worker) storeVlobs(ctx context.Context) error {
 	return nil
 }
 
-// nextVlob is the one whose turn it is.
+// nextVlob returns the one whose turn it is.
 func (w *worker) nextVlob() *vlob {
 	w.turn++
 	return &w.vlobs[w.turn%vlobCount]
