@@ -32,6 +32,9 @@ type Organization struct {
 	SequesterVerifyKeyDER         []byte
 	CreatedOn                     parsec.DateTime
 	BootstrappedOn                *parsec.DateTime
+	// Generation is what the bootstrap binds the organization to, 0 before. It is
+	// also 0 where a server that knows no generations bootstrapped: use Bound.
+	Generation Generation
 }
 
 // Generation is a generation of the protocol, by the number of its product.
@@ -43,10 +46,10 @@ const Parsec2 Generation = 2
 // Bound returns the generation that the organization is bound to, 0 until its
 // bootstrap.
 func (o *Organization) Bound() Generation {
-	if !o.Bootstrapped() {
-		return 0
+	if o.Generation == 0 && o.Bootstrapped() {
+		return Parsec2
 	}
-	return Parsec2
+	return o.Generation
 }
 
 // Bootstrapped reports whether the organization has its first user.

@@ -55,6 +55,7 @@ func Full(id parsec.OrganizationID) organization.Organization {
 		SequesterVerifyKeyDER:         []byte("key"),
 		CreatedOn:                     at(1),
 		BootstrappedOn:                new(at(2)),
+		Generation:                    organization.Parsec2,
 	}
 }
 

@@ -14,12 +14,14 @@ import (
 // organizationColumns are of a row that may be missing.
 const organizationColumns = `o.organization_id, o.bootstrap_token, o.root_verify_key, o.expiration_date,
     o.user_profile_outsider_allowed, o.active_users_limit, o.minimum_archiving_period,
-    o.sequester_authority_certificate, o.sequester_verify_key_der, o.created_on, o.bootstrapped_on`
+    o.sequester_authority_certificate, o.sequester_verify_key_der, o.created_on, o.bootstrapped_on,
+    o.generation`
 
 type organizationRow struct {
 	value                                 rules.Organization
 	rootVerifyKey                         []byte
 	expirationDate, limit, bootstrappedOn *int64
+	generation                            unsigned
 }
 
 func (r *organizationRow) targets() []any {
@@ -28,6 +30,7 @@ func (r *organizationRow) targets() []any {
 		parsed{&o.ID}, (*text)(&o.BootstrapToken), &r.rootVerifyKey, &r.expirationDate,
 		(*flag)(&o.UserProfileOutsiderAllowed), &r.limit, (*unsigned)(&o.MinimumArchivingPeriod),
 		&o.SequesterAuthorityCertificate, &o.SequesterVerifyKeyDER, (*integer)(&o.CreatedOn), &r.bootstrappedOn,
+		&r.generation,
 	}
 }
 
@@ -37,6 +40,7 @@ func (r *organizationRow) facts() *rules.Organization {
 	if r.rootVerifyKey != nil {
 		o.RootVerifyKey = new(parsec.VerifyKey(r.rootVerifyKey))
 	}
+	o.Generation = organization.Generation(r.generation)
 	o.ExpirationDate, o.BootstrappedOn = optionalDate(r.expirationDate), optionalDate(r.bootstrappedOn)
 	if r.limit != nil {
 		o.ActiveUsersLimit = new(uint64(*r.limit))
@@ -98,8 +102,9 @@ func (t *tx) PutOrganization(o rules.Organization) {
 	t.QueueOne(`
 INSERT INTO organization (organization_id, bootstrap_token, root_verify_key, expiration_date,
     user_profile_outsider_allowed, active_users_limit, minimum_archiving_period,
-    sequester_authority_certificate, sequester_verify_key_der, created_on, bootstrapped_on)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    sequester_authority_certificate, sequester_verify_key_der, created_on, bootstrapped_on,
+    generation)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, nullif($12::smallint, 0))
 ON CONFLICT (organization_id) DO UPDATE SET bootstrap_token = excluded.bootstrap_token,
     root_verify_key = excluded.root_verify_key, expiration_date = excluded.expiration_date,
     user_profile_outsider_allowed = excluded.user_profile_outsider_allowed,
@@ -107,8 +112,10 @@ ON CONFLICT (organization_id) DO UPDATE SET bootstrap_token = excluded.bootstrap
     minimum_archiving_period = excluded.minimum_archiving_period,
     sequester_authority_certificate = excluded.sequester_authority_certificate,
     sequester_verify_key_der = excluded.sequester_verify_key_der,
-    created_on = excluded.created_on, bootstrapped_on = excluded.bootstrapped_on`,
+    created_on = excluded.created_on, bootstrapped_on = excluded.bootstrapped_on,
+    generation = excluded.generation`,
 		t.organizationName(), o.BootstrapToken, rootVerifyKey, date(o.ExpirationDate),
 		o.UserProfileOutsiderAllowed, boundedPointer(o.ActiveUsersLimit), bounded(o.MinimumArchivingPeriod),
-		o.SequesterAuthorityCertificate, o.SequesterVerifyKeyDER, int64(o.CreatedOn), date(o.BootstrappedOn))
+		o.SequesterAuthorityCertificate, o.SequesterVerifyKeyDER, int64(o.CreatedOn), date(o.BootstrappedOn),
+		int16(o.Generation))
 }

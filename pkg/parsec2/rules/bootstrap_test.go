@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit/vectors"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
@@ -189,6 +190,7 @@ func TestOrganizationBootstrapStores(t *testing.T) {
 		SequesterAuthorityCertificate: request.SequesterAuthorityCertificate,
 		SequesterVerifyKeyDER:         publicKeyDER(rsaKey(t, "sequester_authority")),
 		CreatedOn:                     created, BootstrappedOn: &now,
+		Generation: organization.Parsec2,
 	}
 	if got, err := f.FindOrganization(t.Context(), acme); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("organization %+v (%v), want %+v", got, err, want)

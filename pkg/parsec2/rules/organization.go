@@ -13,6 +13,9 @@ import (
 // Organization is what this package and all others know of an organization.
 type Organization = organization.Organization
 
+// generation is what these rules bind organizations to.
+const generation = organization.Parsec2
+
 var errOrganizationNotFound = protocol.Refuse(protocol.StatusNotFound, "No such organization.")
 
 // OrganizationStats sums up the organization of an ADMIN
@@ -132,6 +135,7 @@ func (r *Rules) bootstrap(ctx context.Context, id parsec.OrganizationID, now par
 		organization.SequesterAuthorityCertificate = first.SequesterAuthorityCertificate
 		organization.SequesterVerifyKeyDER = first.SequesterVerifyKeyDER
 		organization.BootstrappedOn = &now
+		organization.Generation = generation
 		tx.PutOrganization(organization)
 		tx.CreateUser(first.User)
 		tx.CreateDevice(first.Device)
