@@ -23,6 +23,7 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/parsec2/webhook"
 	"parsec-server/pkg/server"
+	"parsec-server/pkg/server/parsec2"
 	"parsec-server/pkg/tlsfile"
 )
 
@@ -60,14 +61,19 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 		InitialActiveUsersLimit: settings.Organization.InitialActiveUsersLimit,
 		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,
 	}
-	parsec2 := rules.New(store, blocks, bus, webhooks, systemClock, logger, rules.Options{
+	commands := rules.New(store, blocks, bus, webhooks, systemClock, logger, rules.Options{
 		Founding: founding, Mailer: mailer(settings.Email, address, logger),
 	})
-	organizations := organization.New(store, organization.Wings{organization.Parsec2: parsec2}, systemClock, logger, organization.Options{
+	organizations := organization.New(store, organization.Wings{organization.Parsec2: commands}, systemClock, logger, organization.Options{
 		Founding: founding, Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken,
 	})
-	front := server.New(parsec2, organizations, systemClock, logger, serverOptions(settings, address, build.version, observed.observer(), watch))
-	onEnd(process, "metrics", observed.serve(ctx, front, parsec2, bus, store, watch))
+	front := server.New(organizations, systemClock, logger, serverOptions(settings, address, build.version, observed.observer(), watch),
+		func(s *server.Server) server.Wing {
+			return parsec2.New(s, commands, organizations, parsec2.Options{
+				MaxUnauthenticatedPerAddress: settings.MaxUnauthenticatedConnectionsPerAddress,
+			})
+		})
+	onEnd(process, "metrics", observed.serve(ctx, front, commands, bus, store, watch))
 	process.OnEnd("webhooks", func(ctx context.Context) {
 		if err := webhooks.Close(ctx); err != nil {
 			logger.Warn("webhooks not delivered", "error", err)
@@ -131,15 +137,14 @@ func mailer(settings config.Email, address parsec.ServerAddress, logger *slog.Lo
 
 func serverOptions(settings config.Config, address parsec.ServerAddress, version string, observer server.Observer, watch *blockstore.Watch) server.Options {
 	options := server.Options{
-		Version:                      version,
-		Observer:                     observer,
-		Debug:                        settings.Debug,
-		MaxUnauthenticatedPerAddress: settings.MaxUnauthenticatedConnectionsPerAddress,
-		TrustedProxies:               settings.TrustedProxies,
-		EventStreamKeepAlive:         settings.SSEKeepalive,
-		StrictTransport:              settings.StrictTransport,
-		IdleTimeout:                  settings.IdleConnectionTimeout,
-		BlockProblem:                 watch.Problem,
+		Version:              version,
+		Observer:             observer,
+		Debug:                settings.Debug,
+		TrustedProxies:       settings.TrustedProxies,
+		EventStreamKeepAlive: settings.SSEKeepalive,
+		StrictTransport:      settings.StrictTransport,
+		IdleTimeout:          settings.IdleConnectionTimeout,
+		BlockProblem:         watch.Problem,
 	}
 	if address != (parsec.ServerAddress{}) {
 		options.Address = &address

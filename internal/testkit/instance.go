@@ -18,6 +18,7 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/parsec2/webhook"
 	"parsec-server/pkg/server"
+	"parsec-server/pkg/server/parsec2"
 )
 
 // AdministrationToken opens the administration of every test instance.
@@ -53,6 +54,7 @@ func (c *Clock) Advance(duration time.Duration) {
 type Instance struct {
 	Address parsec.ServerAddress
 	Server  *server.Server
+	Parsec2 *parsec2.Wing
 	Rules   *rules.Rules
 	// Organizations are those of Rules.
 	Organizations *organization.Administration
@@ -62,8 +64,9 @@ type Instance struct {
 
 // InstanceOptions differ from the defaults of tests where set.
 type InstanceOptions struct {
-	Rules  rules.Options
-	Server server.Options
+	Rules   rules.Options
+	Server  server.Options
+	Parsec2 parsec2.Options
 	// Organizations are founded as Rules says.
 	Organizations organization.Options
 	// BootstrapWebhook is told of new organizations; nobody is if it is "".
@@ -139,10 +142,14 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 		options.Blocks = blockstore.NewMemory()
 	}
 	webhooks := webhook.New(options.BootstrapWebhook, options.Logger)
-	parsec2 := rules.New(store, options.Blocks, bus, webhooks, options.Now, options.Logger, options.Rules)
+	commands := rules.New(store, options.Blocks, bus, webhooks, options.Now, options.Logger, options.Rules)
 	options.Organizations.Founding = options.Rules.Founding
-	organizations := organization.New(store, organization.Wings{organization.Parsec2: parsec2}, options.Now, options.Logger, options.Organizations)
-	front := server.New(parsec2, organizations, options.Now, options.Logger, options.Server)
+	organizations := organization.New(store, organization.Wings{organization.Parsec2: commands}, options.Now, options.Logger, options.Organizations)
+	var wing *parsec2.Wing
+	front := server.New(organizations, options.Now, options.Logger, options.Server, func(s *server.Server) server.Wing {
+		wing = parsec2.New(s, commands, organizations, options.Parsec2)
+		return wing
+	})
 	process := lifecycle.New(instanceGrace, options.Logger)
 	process.OnEnd("events", func(context.Context) { bus.Close() })
 	process.OnEnd("webhooks", func(ctx context.Context) {
@@ -160,5 +167,5 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 		}
 		process.End()
 	})
-	return &Instance{Address: address, Server: front, Rules: parsec2, Organizations: organizations, Store: store, Bus: bus}
+	return &Instance{Address: address, Server: front, Parsec2: wing, Rules: commands, Organizations: organizations, Store: store, Bus: bus}
 }

@@ -27,7 +27,7 @@ func (s *Server) administrationRoutes(mux *http.ServeMux) {
 		if read, reads := methods[http.MethodGet]; reads {
 			methods[http.MethodHead] = read // net/http leaves out the body
 		}
-		mux.HandleFunc(path, only(func(w http.ResponseWriter, r *http.Request) {
+		mux.HandleFunc(path, Only(func(w http.ResponseWriter, r *http.Request) {
 			s.administrate(w, r, methods[r.Method])
 		}, slices.Sorted(maps.Keys(methods))...))
 	}
@@ -59,14 +59,14 @@ type administrationHandler func(call *administrationCall) error
 
 // administrate checks the token and answers what handle returns.
 func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle administrationHandler) {
-	by, err := s.organizations.Connect(s.clientAddress(r), bearerToken(r.Header))
+	by, err := s.organizations.Connect(s.ClientAddress(r), bearerToken(r.Header))
 	if err == nil {
 		err = handle(&administrationCall{server: s, w: w, r: r, by: by})
 	}
 	if err == nil {
 		return
 	}
-	var status rpcError
+	var status StatusError
 	var badData *badDataError
 	var hasty *organization.TooManyAttemptsError
 	switch {
@@ -89,7 +89,7 @@ func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle adm
 		s.logger.Debug("administration request abandoned", "error", err)
 	case errors.Is(err, outage.ErrUnavailable):
 		s.logger.Warn("administration request refused", "error", err)
-		refuseBusy(w)
+		RefuseBusy(w)
 	default:
 		s.logger.Error("administration request failed", "error", err)
 		w.WriteHeader(http.StatusInternalServerError)
@@ -129,7 +129,7 @@ func (call *administrationCall) reply(value any) error {
 
 // identify reads the organization of the path.
 func (call *administrationCall) identify() error {
-	id, valid := pathOrganization(call.r)
+	id, valid := PathOrganization(call.r)
 	if !valid {
 		return organization.ErrNotFound
 	}
@@ -153,13 +153,13 @@ func ofOrganization(handle func(*administrationCall, *organization.Organization)
 
 // body reads the form of the request with parse.
 func (call *administrationCall) body(parse func(body []byte) error) error {
-	held := call.server.strangersShare(call.by.Address)
-	defer held.release()
-	body, err := readBody(call.w, call.r, maxFormBytes, held)
+	held := call.server.StrangersShare(call.by.Address)
+	defer held.Release()
+	body, err := ReadBody(call.w, call.r, maxFormBytes, held)
 	if err != nil {
 		return err
 	}
-	defer putBuffer(body)
+	defer PutBuffer(body)
 	return parse(*body)
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 )
 
@@ -14,7 +15,7 @@ const (
 	// at once reads the answer, which a connection cut meanwhile would take from
 	// it.
 	drainPart  = 12
-	drainBytes = 2 * maxBodyBytes
+	drainBytes = 2 * MaxBodyBytes
 )
 
 // timedBody is the body of a request, which must come within the time limit.
@@ -67,23 +68,28 @@ func (b *timedBody) drain() {
 	}
 }
 
-// readBody reads the body of a request, of at most most bytes, as far as held
-// lets it grow. It goes back with putBuffer.
-func readBody(w http.ResponseWriter, r *http.Request, most int64, held *share) (*[]byte, error) {
+// StatusError is an answer other than 200; its body is empty.
+type StatusError int
+
+func (e StatusError) Error() string { return "HTTP " + strconv.Itoa(int(e)) }
+
+// ReadBody reads the body of a request, of at most most bytes, as far as held
+// lets it grow. It goes back with PutBuffer.
+func ReadBody(w http.ResponseWriter, r *http.Request, most int64, held *Share) (*[]byte, error) {
 	if r.ContentLength > most {
-		return nil, rpcError(http.StatusRequestEntityTooLarge)
+		return nil, StatusError(http.StatusRequestEntityTooLarge)
 	}
-	body, err := readMessage(http.MaxBytesReader(w, r.Body, most), held.grow)
+	body, err := ReadMessage(http.MaxBytesReader(w, r.Body, most), held.Grow)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, rpcError(http.StatusRequestEntityTooLarge)
+		return nil, StatusError(http.StatusRequestEntityTooLarge)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, rpcError(http.StatusRequestTimeout)
-	case errors.Is(err, errNoRoom):
+		return nil, StatusError(http.StatusRequestTimeout)
+	case errors.Is(err, ErrNoRoom):
 		return nil, err
 	case err != nil: // the client sent less than it said, or is gone
-		return nil, rpcError(http.StatusBadRequest)
+		return nil, StatusError(http.StatusBadRequest)
 	default:
 		return body, nil
 	}

@@ -8,17 +8,13 @@ import (
 	"sync"
 	"time"
 
-	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/parsec2/rules"
-	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/throttle"
 )
 
 const (
-	// freeBytes of a message count for no budget: a connection costs as much
+	// FreeBytes of a message count for no budget: a connection costs as much
 	// by itself, and small commands shall pass whatever others hold.
-	freeBytes = 8 << 10
+	FreeBytes = 8 << 10
 	// assumedMemory stands for GOMEMLIMIT where it is not set, in bytes.
 	assumedMemory = 512 << 20
 	// strangersPart of the memory is for what is received of strangers, of which
@@ -29,8 +25,8 @@ const (
 	usersPart, userPart = 4, 2
 )
 
-// errNoRoom tells that a budget is used up.
-var errNoRoom = errors.New("too much is being received, try again later")
+// ErrNoRoom tells that a budget is used up.
+var ErrNoRoom = errors.New("too much is being received, try again later")
 
 // memoryOf is what the process may use, in bytes; 0 asks for GOMEMLIMIT.
 func memoryOf(given int64) int {
@@ -68,20 +64,20 @@ func newBudget(total, perOwner int) *budget {
 }
 
 // share is what one message holds of the budget.
-func (b *budget) share(owner any) *share { return &share{budget: b, owner: owner} }
+func (b *budget) share(owner any) *Share { return &Share{budget: b, owner: owner} }
 
-// share is part of a budget. Its owner is comparable; one goroutine at a time
+// Share is part of a budget. Its owner is comparable; one goroutine at a time
 // uses it. A nil share is of none: it grows without end.
-type share struct {
+type Share struct {
 	budget *budget
 	owner  any
 	held   int
 }
 
-// grow makes the share capacity bytes; errNoRoom changes nothing. The only share
+// Grow makes the share capacity bytes; ErrNoRoom changes nothing. The Only share
 // of an owner may be larger than its part.
-func (s *share) grow(capacity int) error {
-	if s == nil || capacity <= max(freeBytes, s.held) {
+func (s *Share) Grow(capacity int) error {
+	if s == nil || capacity <= max(FreeBytes, s.held) {
 		return nil
 	}
 	s.budget.mu.Lock()
@@ -89,12 +85,12 @@ func (s *share) grow(capacity int) error {
 	return s.take(capacity)
 }
 
-// take is grow. The caller holds mu.
-func (s *share) take(capacity int) error {
+// take is Grow. The caller holds mu.
+func (s *Share) take(capacity int) error {
 	b, more := s.budget, capacity-s.held
 	others := b.by[s.owner] - s.held
 	if b.held+more > b.total || others > 0 && others+capacity > b.perOwner {
-		return errNoRoom
+		return ErrNoRoom
 	}
 	b.held += more
 	b.by[s.owner] += more
@@ -102,9 +98,9 @@ func (s *share) take(capacity int) error {
 	return nil
 }
 
-// await is grow, which waits for room until ctx is done, at most for roomWait.
-func (s *share) await(ctx context.Context, capacity int) error {
-	if s.grow(capacity) == nil { // nearly always: a timer would cost more
+// Await is Grow, which waits for room until ctx is done, at most for roomWait.
+func (s *Share) Await(ctx context.Context, capacity int) error {
+	if s.Grow(capacity) == nil { // nearly always: a timer would cost more
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, roomWait)
@@ -123,18 +119,18 @@ func (s *share) await(ctx context.Context, capacity int) error {
 		select {
 		case <-freed:
 		case <-ctx.Done():
-			return errNoRoom
+			return ErrNoRoom
 		}
 	}
 }
 
-// settle makes the share what is held in fact: less gives room to others, and
+// Settle makes the share what is held in fact: less gives room to others, and
 // what is there already cannot be refused.
-func (s *share) settle(capacity int) {
+func (s *Share) Settle(capacity int) {
 	if s == nil {
 		return
 	}
-	if capacity <= freeBytes {
+	if capacity <= FreeBytes {
 		capacity = 0
 	}
 	more := capacity - s.held
@@ -155,53 +151,19 @@ func (s *share) settle(capacity int) {
 	}
 }
 
-// release gives everything back; again is harmless.
-func (s *share) release() { s.settle(0) }
+// Release gives everything back; again is harmless.
+func (s *Share) Release() { s.Settle(0) }
 
 // roomWait is how long a user waits for room.
 const roomWait = 30 * time.Second
 
-// strangersShare is for a message of a client that is not authenticated.
-func (s *Server) strangersShare(address netip.Addr) *share {
+// StrangersShare is for a message of a client that is not authenticated.
+func (s *Server) StrangersShare(address netip.Addr) *Share {
 	return s.strangers.share(throttle.Network(address))
 }
 
-// account is whose budget the messages and replies of a user are on.
-type account struct {
-	organization parsec.OrganizationID
-	user         parsec.UserID
-}
+// UsersShare is for a message or a reply of a user, whom owner stands for.
+func (s *Server) UsersShare(owner any) *Share { return s.users.share(owner) }
 
-func accountOf(author *rules.Author) account { return account{author.Organization, author.User()} }
-
-// usersShare is for a message or a reply of an authenticated caller.
-func (s *Server) usersShare(c *caller) *share {
-	return s.users.share(c.account)
-}
-
-// largeReplies are about the largest replies of commands that have large ones,
-// in bytes.
-var largeReplies = map[*rpc.Form]int{
-	protocol.BlockRead.Form:                maxBodyBytes,
-	protocol.VlobRead.Form:                 maxBodyBytes,
-	protocol.MessageGet.Form:               severalBodies,
-	protocol.PKIEnrollmentList.Form:        severalBodies,
-	protocol.RealmGetRoleCertificates.Form: severalBodies,
-	protocol.VlobGetReencryptionBatch.Form: severalBodies,
-	protocol.VlobListVersions.Form:         severalBodies,
-	protocol.VlobPollChanges.Form:          severalBodies,
-}
-
-// severalBodies is for replies of many items.
-const severalBodies = 4 << 20
-
-// admit waits until there is room for the reply of a command: what it gives is
-// released once the reply is sent. The error is errNoRoom.
-func (s *Server) admit(ctx context.Context, c *caller, form *rpc.Form) (*share, error) {
-	size, isLarge := largeReplies[form]
-	if !isLarge {
-		return nil, nil
-	}
-	held := s.usersShare(c)
-	return held, held.await(ctx, size)
-}
+// Held is how much the share is, in bytes.
+func (s *Share) Held() int { return s.held }

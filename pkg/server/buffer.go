@@ -15,7 +15,7 @@ var bufferClasses = [...]int{256, 8 << 10, 64 << 10, 640 << 10, 1<<20 + 64<<10}
 var bufferPools [len(bufferClasses)]sync.Pool
 
 // getBuffer returns an empty buffer with room for size bytes, to be given back
-// to putBuffer.
+// to PutBuffer.
 func getBuffer(size int) *[]byte {
 	for i, capacity := range bufferClasses {
 		if size <= capacity {
@@ -30,8 +30,8 @@ func getBuffer(size int) *[]byte {
 	return &buffer
 }
 
-// putBuffer gives a buffer back, to the pool of the class that it fills.
-func putBuffer(buffer *[]byte) {
+// PutBuffer gives a buffer back, to the pool of the class that it fills.
+func PutBuffer(buffer *[]byte) {
 	*buffer = (*buffer)[:0]
 	for i, capacity := range slices.Backward(bufferClasses[:]) {
 		if cap(*buffer) >= capacity {
@@ -43,21 +43,21 @@ func putBuffer(buffer *[]byte) {
 	}
 }
 
-// readMessage reads reader to its end into a pooled buffer, which grows with
+// ReadMessage reads reader to its end into a pooled buffer, which grows with
 // what arrives: an announced size is not believed. It asks allow before it
 // grows to a capacity, whose error ends the reading.
-func readMessage(reader io.Reader, allow func(capacity int) error) (*[]byte, error) {
+func ReadMessage(reader io.Reader, allow func(capacity int) error) (*[]byte, error) {
 	buffer := getBuffer(0)
 	for {
 		if len(*buffer) == cap(*buffer) {
 			capacity := nextCapacity(cap(*buffer))
 			if err := allow(capacity); err != nil {
-				putBuffer(buffer)
+				PutBuffer(buffer)
 				return nil, err
 			}
 			grown := getBuffer(capacity)
 			*grown = append(*grown, *buffer...)
-			putBuffer(buffer)
+			PutBuffer(buffer)
 			buffer = grown
 		}
 		n, err := reader.Read((*buffer)[len(*buffer):cap(*buffer)])
@@ -66,7 +66,7 @@ func readMessage(reader io.Reader, allow func(capacity int) error) (*[]byte, err
 			return buffer, nil
 		}
 		if err != nil {
-			putBuffer(buffer)
+			PutBuffer(buffer)
 			return nil, err
 		}
 	}

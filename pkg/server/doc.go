@@ -1,10 +1,9 @@
-// Package server speaks the protocol to clients: WebSocket, HTTP RPC, event
-// stream, pages and health, on one port (docs/protocol/transport.md). It
-// decodes requests, calls the rules, and encodes what they
-// answer; it decides nothing about organizations.
+// Package server is what every transport needs, on one port
+// (docs/protocol/transport.md): limits and budgets, buffers, how a command is
+// run, told and encoded, event streams, health and readiness, pages, REST
+// administration, and the end. It knows no message: what a generation of the
+// protocol asks and answers is in a Wing, which stands on it.
 //
-// Each WebSocket connection has one goroutine that reads it, so that control
-// frames are answered at any time, and at most two more: one runs the command
-// of the moment, one closes. A connection owns and awaits them; the server owns
-// connections and ends them in Shutdown.
+// The server owns the goroutines that its wings start by Start and Go, and awaits
+// them in Shutdown.
 package server

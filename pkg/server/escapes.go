@@ -11,7 +11,7 @@ import (
 // organization (docs/protocol/administration.md §4): 404 with JSON, after the
 // token. So such an escape becomes, on its way in, a character that no id has.
 
-// escapesListener accepts connections that mend escapes. Those in TLS stay as
+// escapesListener Accepts connections that mend escapes. Those in TLS stay as
 // they are: net/http must know them to speak HTTP/2.
 type escapesListener struct{ net.Listener }
 

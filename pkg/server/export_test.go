@@ -1,134 +1,14 @@
 package server
 
-import (
-	"context"
-	"fmt"
-	"reflect"
-	"slices"
-	"time"
+import "fmt"
 
-	"parsec-server/pkg/organization"
-	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/parsec2/rules"
-	"parsec-server/pkg/rpc"
-)
-
-// Limits that tests reach.
-const (
-	MaxMessageBytes   = maxMessageBytes
-	MaxHandshakeBytes = maxHandshakeBytes
-	MaxBodyBytes      = maxBodyBytes
-	MaxStrangerBytes  = maxStrangerBytes
-	MaxHeaderBytes    = maxHeaderBytes
-)
-
-// SetChallenge makes every challenge the same. It is called before the first
-// connection.
-func (s *Server) SetChallenge(challenge []byte) {
-	s.newChallenge = func() []byte { return challenge }
-}
-
-// SetHandler replaces the rule of a form of a command. It is called before the
-// first connection.
-func (s *Server) SetHandler(command *rpc.Form, rule func(ctx context.Context) (any, error)) {
-	replace(s.tables.sessions, command, rule)
-	replace(s.tables.authors, command, rule)
-	replace(s.tables.invitees, command, rule)
-	replace(s.tables.anonymous, command, rule)
-	replace(s.tables.administrators, command, rule)
-}
-
-func replace[Caller any](table rpc.Table[Caller], command *rpc.Form, rule func(ctx context.Context) (any, error)) {
-	for _, entry := range table[command.Name] {
-		if entry.Form == command {
-			decode := entry.Decode
-			entry.Decode = func(message []byte, caller Caller) (rpc.Call, error) {
-				if _, err := decode(message, caller); err != nil {
-					return nil, err
-				}
-				return stub(rule), nil
-			}
-		}
-	}
-}
-
-// stub is a call that does something else.
-type stub func(ctx context.Context) (any, error)
-
-func (s stub) Run(ctx context.Context) (any, error) { return s(ctx) }
-
-// HasHandler reports whether a form of a command is bound to a rule, for each
-// kind of callers that it has.
-func HasHandler(command *rpc.Form) bool {
-	bound := bind(nil, rules.Administration{})
-	return has(bound.sessions, command, protocol.Authenticated) &&
-		(command.WebSocketOnly || has(bound.authors, command, protocol.Authenticated)) &&
-		has(bound.invitees, command, protocol.Invited) &&
-		has(bound.anonymous, command, protocol.Anonymous) &&
-		has(bound.administrators, command, protocol.Administration)
-}
-
-// has reports whether the table has the command exactly if it has the kind.
-func has[Caller any](table rpc.Table[Caller], command *rpc.Form, kind protocol.Kind) bool {
-	found := slices.ContainsFunc(table[command.Name], func(entry *rpc.Entry[Caller]) bool { return entry.Form == command })
-	return found == (protocol.Kind(command.Kinds)&kind != 0)
-}
-
-// PingSilent does what the sweeper does at the instant now.
-func (s *Server) PingSilent(now time.Time) {
-	s.each(func(c *connection) { c.pingIfSilent(now) })
-}
-
-// Look does what the sweeper does at the instant now.
-func (s *Server) Look(now time.Time) {
-	s.each(func(c *connection) { c.look(now) })
-}
-
-// JudgeAnswer is what the handshake makes of an answer.
-func (s *Server) JudgeAnswer(ctx context.Context, message, challenge []byte) (kind protocol.Kind, api parsec.APIVersion, err error) {
-	c := &connection{server: s, caller: caller{logger: s.logger}}
-	err = c.answer(ctx, message, challenge)
-	if c.session != nil {
-		c.session.Close()
-	}
-	return c.caller.kind, c.caller.api, err
-}
-
-// RefusedWith is the handshake result that an error of JudgeAnswer stands for,
-// "" for a failure of the server.
-func RefusedWith(err error) protocol.HandshakeResult {
-	if refused, ok := err.(*handshakeError); ok { //nolint:errorlint // never wrapped
-		return refused.result
-	}
-	return ""
-}
-
-// Decode decodes a message; an unknown command is a refusal.
-func Decode(message []byte, kind protocol.Kind, api parsec.APIVersion) (command *rpc.Form, request any, refusal *protocol.Refusal) {
-	tables := bind(nil, rules.Administration{})
-	commands := map[protocol.Kind]answerer{
-		protocol.Authenticated:  callerOf[*rules.Session]{tables.sessions, &rules.Session{}},
-		protocol.Invited:        claimer{callerOf[*rules.Invitee]{tables.invitees, &rules.Invitee{}}},
-		protocol.Anonymous:      callerOf[*rules.Anonymous]{tables.anonymous, &rules.Anonymous{}},
-		protocol.Administration: callerOf[organization.Administrator]{tables.administrators, organization.Administrator{}},
-	}
-	t := commands[kind].decode(message, api.Major)
-	if t.err != nil {
-		return t.form, nil, t.err.(*protocol.Refusal) //nolint:errorlint // never wrapped
-	}
-	return t.form, reflect.ValueOf(t.call).Elem().FieldByName("Request").Addr().Interface(), nil
-}
-
-// Kinds are all the kinds of connection.
-func Kinds() []protocol.Kind {
-	return []protocol.Kind{protocol.Authenticated, protocol.Invited, protocol.Anonymous, protocol.Administration}
-}
+// MaxHeaderBytes is a limit that tests reach.
+const MaxHeaderBytes = maxHeaderBytes
 
 // PoolIsClean tells what is wrong with a buffer that went through the pools.
 func PoolIsClean(size int) error {
 	buffer := getBuffer(size)
-	defer putBuffer(buffer)
+	defer PutBuffer(buffer)
 	if len(*buffer) != 0 || cap(*buffer) < size {
 		return fmt.Errorf("a buffer for %d bytes has length %d and capacity %d", size, len(*buffer), cap(*buffer))
 	}

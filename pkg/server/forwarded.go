@@ -25,8 +25,8 @@ func (s *Server) enforceHTTPS(next http.Handler) http.Handler {
 		switch {
 		case len(given) == 0 || secureProtocol(firstItem(r.Header, rule.Header)) == wanted:
 			next.ServeHTTP(w, r)
-		case isUpgrade(r):
-			http.Error(w, "This server takes WebSockets through TLS only.", http.StatusForbidden)
+		case IsUpgrade(r):
+			http.Error(w, "This server takes WebSockets through TLS Only.", http.StatusForbidden)
 		default:
 			w.Header().Set("Location", "https://"+r.Host+r.URL.RequestURI())
 			w.WriteHeader(http.StatusMovedPermanently)
@@ -34,7 +34,7 @@ func (s *Server) enforceHTTPS(next http.Handler) http.Handler {
 	})
 }
 
-// strictTransport is for a year, and for this name only.
+// strictTransport is for a year, and for this name Only.
 const strictTransport = "max-age=31536000"
 
 // withStrictTransport tells browsers that came by TLS to come by nothing else
@@ -86,9 +86,9 @@ func secureProtocol(told string) string {
 	}
 }
 
-// clientAddress is the peer's address, or what the trusted proxies in front
+// ClientAddress is the peer's address, or what the trusted proxies in front
 // say that it is: the last one that they forward for and that is not theirs.
-func (s *Server) clientAddress(r *http.Request) netip.Addr {
+func (s *Server) ClientAddress(r *http.Request) netip.Addr {
 	address, err := parsec.ParsePeerAddress(r.RemoteAddr)
 	if err != nil || !s.trusts(address) {
 		return address

@@ -23,9 +23,9 @@ const (
 // progressBytes is how much of a write must pass within the write timeout.
 const progressBytes = 64 << 10
 
-// guardedConn cuts a peer that stops reading, and knows when something last
+// GuardedConn cuts a peer that stops reading, and knows when something last
 // passed.
-type guardedConn struct {
+type GuardedConn struct {
 	net.Conn
 	writeTimeout time.Duration
 	// heard and told are when the peer sent something, and when it last made
@@ -44,7 +44,7 @@ var guardClock = time.Now()
 
 func onGuardClock(instant time.Time) int64 { return int64(instant.Sub(guardClock)) }
 
-func (g *guardedConn) Read(p []byte) (int, error) {
+func (g *GuardedConn) Read(p []byte) (int, error) {
 	if err := g.awaitPart(); err != nil {
 		return 0, err
 	}
@@ -56,7 +56,7 @@ func (g *guardedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (g *guardedConn) Write(p []byte) (int, error) {
+func (g *GuardedConn) Write(p []byte) (int, error) {
 	written := 0
 	for {
 		piece := p[written:min(len(p), written+progressBytes)]
@@ -72,9 +72,9 @@ func (g *guardedConn) Write(p []byte) (int, error) {
 	}
 }
 
-// cut ends the connection without waiting for the peer, which TLS would do to
+// Cut ends the connection without waiting for the peer, which TLS would do to
 // say that it ends.
-func (g *guardedConn) cut() {
+func (g *GuardedConn) Cut() {
 	if encrypted, isTLS := g.Conn.(*tls.Conn); isTLS {
 		encrypted.NetConn().Close()
 		return
@@ -82,25 +82,25 @@ func (g *guardedConn) cut() {
 	g.Close()
 }
 
-// silentSince tells whether nothing passed since the instant.
-func (g *guardedConn) silentSince(instant time.Time) bool {
-	return g.told.Load() < onGuardClock(instant) && !g.heardSince(instant)
+// SilentSince tells whether nothing passed since the instant.
+func (g *GuardedConn) SilentSince(instant time.Time) bool {
+	return g.told.Load() < onGuardClock(instant) && !g.HeardSince(instant)
 }
 
-// heardSince tells whether the peer sent something since the instant.
-func (g *guardedConn) heardSince(instant time.Time) bool {
+// HeardSince tells whether the peer sent something since the instant.
+func (g *GuardedConn) HeardSince(instant time.Time) bool {
 	return g.heard.Load() >= onGuardClock(instant)
 }
 
-// beginMessage has the message that is read now arrive in time: limit for each
+// BeginMessage has the message that is read now arrive in time: limit for each
 // MiB of it.
-func (g *guardedConn) beginMessage(limit time.Duration) {
+func (g *GuardedConn) BeginMessage(limit time.Duration) {
 	g.timed.Store(0)
 	g.pace.Store(int64(limit))
 }
 
-// endMessage lets the next message come whenever it comes.
-func (g *guardedConn) endMessage() error {
+// EndMessage lets the next message come whenever it comes.
+func (g *GuardedConn) EndMessage() error {
 	g.pace.Store(0)
 	if !g.limited.Swap(false) { // it had arrived with its head
 		return nil
@@ -112,7 +112,7 @@ func (g *guardedConn) endMessage() error {
 const pacedBytes = 1 << 20
 
 // awaitPart starts the time limit of the next part of a message.
-func (g *guardedConn) awaitPart() error {
+func (g *GuardedConn) awaitPart() error {
 	pace := time.Duration(g.pace.Load())
 	if pace == 0 || g.timed.Load() > 0 {
 		return nil
@@ -122,16 +122,24 @@ func (g *guardedConn) awaitPart() error {
 	return g.SetReadDeadline(time.Now().Add(pace))
 }
 
-// guardedWriter hands a guarded connection with small buffers to whoever
+// Guard returns what upgrades w to a guarded connection.
+func (s *Server) Guard(w http.ResponseWriter) *GuardedWriter {
+	return &GuardedWriter{ResponseWriter: w, writeTimeout: s.options.WriteTimeout}
+}
+
+// Conn is the connection that was hijacked.
+func (w *GuardedWriter) Conn() *GuardedConn { return w.conn }
+
+// GuardedWriter hands a guarded connection with small buffers to whoever
 // hijacks it.
-type guardedWriter struct {
+type GuardedWriter struct {
 	http.ResponseWriter
 	writeTimeout time.Duration
-	conn         *guardedConn
+	conn         *GuardedConn
 }
 
 // Hijack implements http.Hijacker.
-func (w *guardedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w *GuardedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
@@ -139,7 +147,7 @@ func (w *guardedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if mended, ok := conn.(*escapesConn); ok {
 		conn = mended.TCPConn // no request comes any more
 	}
-	w.conn = &guardedConn{Conn: conn, writeTimeout: w.writeTimeout}
+	w.conn = &GuardedConn{Conn: conn, writeTimeout: w.writeTimeout}
 	w.conn.heard.Store(onGuardClock(time.Now()))
 	// What the peer sent early stands in front of the connection, and in the
 	// buffer of the reader, where the library looks for it.

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// mediaType is the type of a Content-Type or of a media range, without its
+// MediaType is the type of a Content-Type or of a media range, without its
 // parameters and in lower case (RFC 9110 §8.3.1).
-func mediaType(text string) string {
+func MediaType(text string) string {
 	name, _, _ := strings.Cut(text, ";")
 	return strings.ToLower(strings.TrimSpace(name))
 }
 
-// accepts reports whether Accept names the type: itself, or by a range. The
+// Accepts reports whether Accept names the type: itself, or by a range. The
 // narrowest range that holds the type decides (RFC 9110 §12.5.1). Nothing
 // accepted is not everything accepted: who wants what lasts says so.
-func accepts(header http.Header, wanted string) bool {
+func Accepts(header http.Header, wanted string) bool {
 	family, _, _ := strings.Cut(wanted, "/")
 	widths := map[string]int{wanted: 1, family + "/*": 2, "*/*": 3}
 	accepted, narrowest := false, len(widths)+1
 	for item := range listItems(header, "Accept") {
-		if width, holds := widths[mediaType(item)]; holds && width < narrowest {
+		if width, holds := widths[MediaType(item)]; holds && width < narrowest {
 			narrowest, accepted = width, quality(item) > 0
 		}
 	}

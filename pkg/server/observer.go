@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/rpc"
 )
 
@@ -30,11 +29,11 @@ type EndedCommand struct {
 	// Command is nil for a message that is no request.
 	Command *rpc.Form
 	// Kind and API are of the client.
-	Kind    protocol.Kind
+	Kind    string
 	API     parsec.APIVersion
 	Outcome Outcome
 	// Status is that of an answer.
-	Status   protocol.Status
+	Status   rpc.Status
 	Duration time.Duration
 }
 

@@ -98,7 +98,7 @@ func TestRedirectPage(t *testing.T) {
 // TestNoAddress tells people what is missing.
 func TestNoAddress(t *testing.T) {
 	f := newEmptyFixture(t)
-	front := server.New(f.Rules, f.Organizations, f.clock.Now, discard(), server.Options{})
+	front := server.New(f.Organizations, f.clock.Now, discard(), server.Options{})
 	defer front.Shutdown(f.ctx)
 	answer := httptest.NewRecorder()
 	front.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/redirect/CoolOrg", nil))

@@ -76,7 +76,7 @@ func (s *Server) look() *look {
 		return s.looking
 	}
 	l := &look{done: make(chan struct{})}
-	if s.isDraining() {
+	if s.IsDraining() {
 		l.err = errDraining
 		close(l.done)
 		return l
@@ -85,7 +85,7 @@ func (s *Server) look() *look {
 	s.work.Go(func() {
 		ctx, cancel := context.WithTimeout(s.lasting, probeLimit)
 		defer cancel()
-		l.err = s.rules.Ready(ctx)
+		l.err = s.readyWings(ctx)
 		if errors.Is(l.err, outage.ErrNoRoom) {
 			s.become(nil) // what is there can be read
 		} else {
@@ -99,10 +99,20 @@ func (s *Server) look() *look {
 	return l
 }
 
+// readyWings returns why a wing is not ready, the first one's reason.
+func (s *Server) readyWings(ctx context.Context) error {
+	for _, wing := range s.wings {
+		if err := wing.Ready(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // become has commands refused while there is an error, and tells when that
 // changes.
 func (s *Server) become(err error) {
-	if s.isDraining() {
+	if s.IsDraining() {
 		return
 	}
 	before := s.unavailable.Swap(&err)
@@ -123,7 +133,7 @@ func (s *Server) whileAvailable(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		refuseBusy(w)
+		RefuseBusy(w)
 	})
 }
 

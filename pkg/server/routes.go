@@ -11,11 +11,9 @@ import (
 // (docs/protocol/transport.md §3, §7, §9 and §10).
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /ws", s.webSocket)
-	mux.HandleFunc("/anonymous/{organization}", only(s.anonymous, http.MethodPost, http.MethodGet))
-	mux.HandleFunc("/authenticated/{organization}", only(s.authenticated, http.MethodPost))
-	mux.HandleFunc("/authenticated/{organization}/events", only(s.events, http.MethodGet))
-	mux.HandleFunc("/invited/{organization}", only(s.invited, http.MethodPost))
+	for _, wing := range s.wings {
+		wing.Routes(mux)
+	}
 	s.administrationRoutes(mux)
 	mux.HandleFunc("/{$}", readable(home))
 	mux.HandleFunc("/", notFound)
@@ -31,9 +29,9 @@ func (s *Server) routes() http.Handler {
 	return s.withTimeLimits(s.withServerHeader(s.withStrictTransport(s.enforceHTTPS(outer))))
 }
 
-// only answers 405 to other methods. It tells the methods with that, and with
+// Only answers 405 to other methods. It tells the methods with that, and with
 // what is handled as OPTIONS.
-func only(handle http.HandlerFunc, methods ...string) http.HandlerFunc {
+func Only(handle http.HandlerFunc, methods ...string) http.HandlerFunc {
 	allow := strings.Join(methods, ", ")
 	return func(w http.ResponseWriter, r *http.Request) {
 		for _, method := range methods {
@@ -50,10 +48,10 @@ func only(handle http.HandlerFunc, methods ...string) http.HandlerFunc {
 	}
 }
 
-// readable is only for what balancers look at: with GET, with HEAD, or with
+// readable is Only for what balancers look at: with GET, with HEAD, or with
 // OPTIONS, as HAProxy does unless it is told otherwise.
 func readable(handle http.HandlerFunc) http.HandlerFunc {
-	return only(handle, http.MethodGet, http.MethodHead, http.MethodOptions)
+	return Only(handle, http.MethodGet, http.MethodHead, http.MethodOptions)
 }
 
 // withTimeLimits bounds how long the client may stop reading, and how long its
@@ -73,7 +71,7 @@ func (s *Server) withTimeLimits(next http.Handler) http.Handler {
 	})
 }
 
-// withServerHeader names the server, with its version in debug mode only.
+// withServerHeader names the server, with its version in debug mode Only.
 func (s *Server) withServerHeader(next http.Handler) http.Handler {
 	name := "parsec"
 	if s.options.Debug {
@@ -85,17 +83,8 @@ func (s *Server) withServerHeader(next http.Handler) http.Handler {
 	})
 }
 
-// webSocket serves upgrades, and refuses anything else as a bad request.
-func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 || !isUpgrade(r) {
-		http.Error(w, "This is a WebSocket endpoint.", http.StatusBadRequest)
-		return
-	}
-	s.serveWebSocket(w, r)
-}
-
-// isUpgrade reports whether the request asks for a WebSocket.
-func isUpgrade(r *http.Request) bool {
+// IsUpgrade reports whether the request asks for a WebSocket.
+func IsUpgrade(r *http.Request) bool {
 	return headerHasToken(r.Header, "Connection", "upgrade") && headerHasToken(r.Header, "Upgrade", "websocket")
 }
 
@@ -114,7 +103,8 @@ func healthy(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("ok\n"))
 }
 
-func pathOrganization(r *http.Request) (parsec.OrganizationID, bool) {
+// PathOrganization returns the organization that the path of a request names.
+func PathOrganization(r *http.Request) (parsec.OrganizationID, bool) {
 	organization, err := parsec.ParseOrganizationID(r.PathValue("organization"))
 	return organization, err == nil
 }

@@ -14,32 +14,24 @@ import (
 
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/throttle"
 )
 
 const (
-	// maxHeaderBytes, maxBodyBytes and their time limits are for HTTP
-	// (docs/protocol/transport.md §2): the largest bin plus 64 KiB.
+	// maxHeaderBytes and MaxBodyBytes are the limits of an HTTP request
+	// (docs/protocol/transport.md §2).
 	maxHeaderBytes = 16 << 10
-	maxBodyBytes   = 1<<20 + 64<<10
-	// maxStrangerBytes is for commands of clients that are not authenticated:
-	// the largest is pki_enrollment_submit, with several fields of 16 KiB.
-	maxStrangerBytes = 64 << 10
+	// MaxBodyBytes is the largest bin plus 64 KiB.
+	MaxBodyBytes = 1<<20 + 64<<10
 	// limitedBurst limited commands may come from an address at once, then one
 	// more each limitedInterval: many people may share that of a company.
 	limitedBurst    = 100
 	limitedInterval = 3 * time.Second
 	retryAfter      = "1"
-	// A connection is pinged after silenceForPing, and found at each sweep: it
-	// is silent for less than 30 s (docs/protocol/transport.md §4).
-	sweepInterval  = 2 * time.Second
-	silenceForPing = 24 * time.Second
-	pongTimeout    = 30 * time.Second
-	// closeTimeout is how long a peer that should end may take to do so: to
+	// CloseTimeout is how long a peer that should end may take to do so: to
 	// answer a close frame (docs/protocol/transport.md §4), to send the request
 	// that it connected for, to read the rest of a stream.
-	closeTimeout = 500 * time.Millisecond
+	CloseTimeout = 500 * time.Millisecond
 )
 
 // Options are the settings of a server.
@@ -52,10 +44,6 @@ type Options struct {
 	// EnforceHTTPS redirects requests that carry this header with another
 	// value; nil lets every request pass (docs/protocol/transport.md §10).
 	EnforceHTTPS *ForwardedProto
-	// MaxUnauthenticatedPerAddress bounds the WebSockets of one network that
-	// are not authenticated: in their handshake, anonymous, or invited; 0 is no
-	// limit.
-	MaxUnauthenticatedPerAddress int
 	// TrustedProxies are believed when they name the client's address, or the
 	// protocol that it came by.
 	TrustedProxies []netip.Prefix
@@ -64,9 +52,6 @@ type Options struct {
 	// EventStreamKeepAlive is the longest silence of an event stream, before
 	// whose end it sends a comment; 0 or less for never.
 	EventStreamKeepAlive time.Duration
-	// HandshakeTimeout bounds the time between the upgrade and the answer;
-	// 0 is 10 s.
-	HandshakeTimeout time.Duration
 	// HeaderTimeout bounds the time that the head of a request may take; 0 is
 	// 10 s.
 	HeaderTimeout time.Duration
@@ -97,23 +82,18 @@ type ForwardedProto struct{ Header, Value string }
 
 // Server serves clients. Its zero value is not usable.
 type Server struct {
-	rules         *rules.Rules
 	organizations *organization.Administration
+	wings         []Wing
 	logger        *slog.Logger
 	options       Options
 	now           func() parsec.DateTime
 	handler       http.Handler
 	http          *http.Server
-	visitors      *visitors
 	// strangers is what may be received of clients that are not authenticated,
 	// users what the messages and replies of the others may be.
 	strangers, users *budget
 	// writes are those of strangers.
 	writes *throttle.Throttle
-
-	// tables and newChallenge are changed by tests.
-	tables       tables
-	newChallenge func() []byte
 
 	// commands is cancelled at the end of the grace period.
 	commands       context.Context
@@ -121,7 +101,7 @@ type Server struct {
 	// lasting is cancelled when the server must end what lasts.
 	lasting      context.Context
 	endOfLasting context.CancelFunc
-	// work counts the goroutines of connections, the sweeper, and the watch.
+	// work counts the goroutines of the wings, and the watch.
 	work sync.WaitGroup
 	// silent are the connections that have sent no request yet.
 	silent silentConns
@@ -131,17 +111,14 @@ type Server struct {
 	// guards it.
 	looking *look
 
-	// mu guards connections, and the beginning of the end: none is started
-	// once lasting is cancelled.
-	mu          sync.Mutex
-	connections map[*connection]struct{}
+	// mu guards the beginning of the end: nothing is started once lasting is
+	// cancelled.
+	mu sync.Mutex
 }
 
-// New returns a server; Shutdown ends what it starts.
-func New(b *rules.Rules, organizations *organization.Administration, now func() parsec.DateTime, logger *slog.Logger, options Options) *Server {
-	if options.HandshakeTimeout == 0 {
-		options.HandshakeTimeout = 10 * time.Second
-	}
+// New returns a server with the wings that are built on it; Shutdown ends what it
+// starts.
+func New(organizations *organization.Administration, now func() parsec.DateTime, logger *slog.Logger, options Options, wings ...func(*Server) Wing) *Server {
 	if options.HeaderTimeout == 0 {
 		options.HeaderTimeout = 10 * time.Second
 	}
@@ -160,22 +137,20 @@ func New(b *rules.Rules, organizations *organization.Administration, now func() 
 	memory := memoryOf(options.Memory)
 	strangers := strangersBudget(memory)
 	s := &Server{
-		rules:         b,
 		organizations: organizations,
 		logger:        logger,
 		options:       options,
 		now:           now,
 		strangers:     strangers,
 		users:         usersBudget(memory),
-		visitors:      newVisitors(options.MaxUnauthenticatedPerAddress, strangers.total/visitorBytes),
 		writes:        throttle.New(limitedBurst, limitedInterval, options.Elapsed),
-		tables:        bind(b, rules.Administration{Administration: organizations}),
-		newChallenge:  newChallenge,
-		connections:   map[*connection]struct{}{},
 		silent:        silentConns{conns: map[net.Conn]struct{}{}},
 	}
 	s.commands, s.cancelCommands = context.WithCancel(context.Background())
 	s.lasting, s.endOfLasting = context.WithCancel(context.Background())
+	for _, build := range wings {
+		s.wings = append(s.wings, build(s))
+	}
 	s.handler = s.routes()
 	s.http = &http.Server{
 		Handler:           s.handler,
@@ -185,16 +160,14 @@ func New(b *rules.Rules, organizations *organization.Administration, now func() 
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		ConnState:         s.track,
 	}
-	s.work.Go(s.sweep)
 	s.work.Go(s.watchState)
-	s.work.Go(s.keepPresences)
 	return s
 }
 
 // Handler serves everything.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Serve accepts connections until the listener is closed, by its owner or by
+// Serve Accepts connections until the listener is closed, by its owner or by
 // Shutdown; then it returns nil.
 func (s *Server) Serve(listener net.Listener) error {
 	s.probeState()
@@ -218,60 +191,39 @@ func (s *Server) Serving() bool {
 	return err == nil || *err == nil
 }
 
-// start runs a connection on a goroutine of its own, then on another once the
-// handshake is accepted: an idle connection shall not keep the stack that the
-// handshake needed. It returns false if the server is ending.
-func (s *Server) start(c *connection) bool {
+// Start runs work that Shutdown waits for. It returns false if the server is
+// ending: then work does not run.
+func (s *Server) Start(work func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.isDraining() {
+	if s.IsDraining() {
 		return false
 	}
-	s.connections[c] = struct{}{}
-	s.work.Go(func() {
-		if c.greet() {
-			s.work.Go(func() {
-				defer s.remove(c)
-				defer s.options.Observer.ConnectionBegun(WebSocket, c.caller.kind.String(), c.caller.serverAPI())()
-				c.live()
-			})
-			return
-		}
-		defer s.remove(c)
-		c.end()
-	})
+	s.work.Go(work)
 	return true
 }
 
-func (s *Server) remove(c *connection) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.connections, c)
-}
+// Go runs work that Shutdown waits for. It is called by such work, and while a
+// wing is built.
+func (s *Server) Go(work func()) { s.work.Go(work) }
 
-func (s *Server) each(do func(*connection)) {
-	s.mu.Lock()
-	connections := make([]*connection, 0, len(s.connections))
-	for c := range s.connections {
-		connections = append(connections, c)
-	}
-	s.mu.Unlock()
-	for _, c := range connections {
-		do(c)
-	}
-}
+// Commands is done at the end of the grace period: what runs is abandoned.
+func (s *Server) Commands() context.Context { return s.commands }
 
-// sweep pings the connections that are silent, so that proxies keep them open
-// and dead peers are noticed, and ends those of strangers that say nothing.
-func (s *Server) sweep() {
-	ticker := time.NewTicker(sweepInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case now := <-ticker.C:
-			s.each(func(c *connection) { c.look(now) })
-		case <-s.lasting.Done():
-			return
-		}
-	}
-}
+// Lasting is done when the server must end what lasts.
+func (s *Server) Lasting() context.Context { return s.lasting }
+
+// Observer returns whom a wing tells what it does.
+func (s *Server) Observer() Observer { return s.options.Observer }
+
+// Logger returns the logger of the server.
+func (s *Server) Logger() *slog.Logger { return s.logger }
+
+// Now returns the time.
+func (s *Server) Now() parsec.DateTime { return s.now() }
+
+// BodyTimeout returns how long the body of a request may take.
+func (s *Server) BodyTimeout() time.Duration { return s.options.BodyTimeout }
+
+// StrangersBytes returns what strangers may make the server hold, in bytes.
+func (s *Server) StrangersBytes() int { return s.strangers.total }

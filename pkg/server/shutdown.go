@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Shutdown accepts nothing more and ends every connection: idle and waiting
+// Shutdown Accepts nothing more and ends every connection: idle and waiting
 // ones at once, the others when their command is finished, WebSockets with a
 // going-away close frame; clients connect again by themselves. When ctx is
 // done the rest is cut.
@@ -16,8 +16,10 @@ func (s *Server) Shutdown(ctx context.Context) {
 	s.mu.Lock()
 	s.endOfLasting()
 	s.mu.Unlock()
-	s.each((*connection).drain)
-	defer time.AfterFunc(closeTimeout, s.silent.close).Stop()
+	for _, wing := range s.wings {
+		wing.Drain()
+	}
+	defer time.AfterFunc(CloseTimeout, s.silent.close).Stop()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -30,13 +32,16 @@ func (s *Server) Shutdown(ctx context.Context) {
 	case <-ended:
 	case <-ctx.Done():
 		s.cancelCommands()
-		s.each((*connection).cut)
+		for _, wing := range s.wings {
+			wing.Cut()
+		}
 		<-ended
 	}
 	s.cancelCommands()
 }
 
-func (s *Server) isDraining() bool { return s.lasting.Err() != nil }
+// IsDraining reports whether the server has begun to end.
+func (s *Server) IsDraining() bool { return s.lasting.Err() != nil }
 
 // silentConns are connections whose first request has not come, whole as far as
 // its headers. net/http would have a shutdown wait seconds for them.

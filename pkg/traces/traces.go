@@ -123,7 +123,7 @@ func (o *observer) CommandEnded(ctx context.Context, ended server.EndedCommand) 
 	span.SetAttributes(
 		attribute.String("parsec.status", ended.Told()),
 		attribute.String("parsec.api", ended.API.String()),
-		attribute.String("parsec.kind", ended.Kind.String()),
+		attribute.String("parsec.kind", ended.Kind),
 	)
 	if ended.Outcome == server.Failed {
 		span.SetStatus(codes.Error, "")

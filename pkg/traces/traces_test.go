@@ -122,10 +122,10 @@ func TestSpans(t *testing.T) {
 	api := parsec.APIVersion{Major: 3, Minor: 2}
 	start := time.Now()
 	for _, ended := range []server.EndedCommand{
-		{Command: protocol.Ping.Form, Kind: protocol.Authenticated, API: api, Status: protocol.StatusOK, Duration: time.Minute},
-		{Kind: protocol.Invited, API: api, Status: protocol.StatusUnknownCommand},
-		{Command: protocol.Ping.Form, Kind: protocol.Anonymous, API: api, Outcome: server.Abandoned},
-		{Command: protocol.Ping.Form, Kind: protocol.Anonymous, API: api, Outcome: server.Failed},
+		{Command: protocol.Ping.Form, Kind: "authenticated", API: api, Status: protocol.StatusOK, Duration: time.Minute},
+		{Kind: "invited", API: api, Status: protocol.StatusUnknownCommand},
+		{Command: protocol.Ping.Form, Kind: "anonymous", API: api, Outcome: server.Abandoned},
+		{Command: protocol.Ping.Form, Kind: "anonymous", API: api, Outcome: server.Failed},
 	} {
 		run(t, observer, ended)
 	}

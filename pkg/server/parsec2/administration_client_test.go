@@ -1,0 +1,75 @@
+package parsec2_test
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"reflect"
+	"testing"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/parsec"
+)
+
+// TestAdministrationByTheClient calls each route with the client's method.
+func TestAdministrationByTheClient(t *testing.T) {
+	f := newFixture(t)
+	administration := f.client.Administration(testkit.AdministrationToken)
+	limit, period := uint64(3), uint64(60)
+	token := f.mustText(administration.Create(f.ctx, emptyOrg, client.OrganizationSettings{
+		ActiveUsersLimit: &client.UsersLimit{Users: &limit}, MinimumArchivingPeriod: &period,
+	}))
+	if len(token) != 64 {
+		t.Errorf("token %q", token)
+	}
+	f.ok(administration.Update(f.ctx, emptyOrg, client.OrganizationSettings{
+		IsExpired: new(true), UserProfileOutsiderAllowed: new(false),
+	}))
+	want := &client.OrganizationState{IsExpired: true, ActiveUsersLimit: &limit, MinimumArchivingPeriod: period}
+	if got, err := administration.Organization(f.ctx, emptyOrg); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("organization %+v (%v), want %+v", got, err, want)
+	}
+	f.ok(administration.Update(f.ctx, emptyOrg, client.OrganizationSettings{ActiveUsersLimit: &client.UsersLimit{}}))
+	if got, err := administration.Organization(f.ctx, emptyOrg); err != nil || got.ActiveUsersLimit != nil {
+		t.Errorf("limit of %+v (%v)", got, err)
+	}
+	statistics, err := administration.Statistics(f.ctx, coolOrg)
+	if err != nil || statistics.Users != 3 || len(statistics.Profiles) != 3 || statistics.Profiles[0].Profile != parsec.ProfileAdmin || statistics.Profiles[0].Active != 1 {
+		t.Errorf("statistics %+v (%v)", statistics, err)
+	}
+	bob := client.HumanUser{ID: "bob", Email: "bob@example.com", Name: "bob", Frozen: true}
+	for _, choice := range []client.UserChoice{{ID: "bob"}, {Email: "bob@example.com"}} {
+		if got, err := administration.Freeze(f.ctx, coolOrg, choice, true); err != nil || *got != bob {
+			t.Errorf("frozen %+v (%v)", got, err)
+		}
+	}
+	if got, err := administration.Users(f.ctx, coolOrg); err != nil || len(got) != 3 || got[1] != bob {
+		t.Errorf("users %+v (%v)", got, err)
+	}
+	var written bytes.Buffer
+	f.ok(administration.ServerStatistics(f.ctx, "csv", new(reference), &written))
+	if !bytes.HasPrefix(written.Bytes(), []byte("organization_id,")) {
+		t.Errorf("statistics %s", written.String())
+	}
+	_, err = administration.Organization(f.ctx, must(parsec.ParseOrganizationID("é-unknown")))
+	wantRefusal(t, err, http.StatusNotFound, "not_found")
+	_, err = f.client.Administration("wrong").Organization(f.ctx, coolOrg)
+	wantRefusal(t, err, http.StatusForbidden, "not_allowed")
+	wantRefusal(t, administration.ServerStatistics(f.ctx, "xml", nil, &written), http.StatusBadRequest,
+		"bad_data: Missing/invalid mandatory query argument `format` (expected `csv` or `json`)")
+}
+
+func (f *fixture) mustText(text string, err error) string {
+	f.t.Helper()
+	f.ok(err)
+	return text
+}
+
+func wantRefusal(t *testing.T, err error, status int, text string) {
+	t.Helper()
+	refusal, ok := errors.AsType[*client.AdministrationError](err)
+	if !ok || refusal.Status != status || refusal.Error() != text {
+		t.Errorf("%v, want HTTP %d %s", err, status, text)
+	}
+}

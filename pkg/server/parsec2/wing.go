@@ -1,0 +1,167 @@
+package parsec2
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/rpc"
+	"parsec-server/pkg/server"
+)
+
+const (
+	// maxStrangerBytes is for commands of clients that are not authenticated:
+	// the largest is pki_enrollment_submit, with several fields of 16 KiB.
+	maxStrangerBytes = 64 << 10
+	// A connection is pinged after silenceForPing, and found at each sweep: it
+	// is silent for less than 30 s (docs/protocol/transport.md §4).
+	sweepInterval  = 2 * time.Second
+	silenceForPing = 24 * time.Second
+	pongTimeout    = 30 * time.Second
+)
+
+// Options are the settings of a wing.
+type Options struct {
+	// MaxUnauthenticatedPerAddress bounds the WebSockets of one network that
+	// are not authenticated: in their handshake, anonymous, or invited; 0 is no
+	// limit.
+	MaxUnauthenticatedPerAddress int
+	// HandshakeTimeout bounds the time between the upgrade and the answer;
+	// 0 is 10 s.
+	HandshakeTimeout time.Duration
+}
+
+// Wing serves API 1 to 3. It implements server.Wing.
+type Wing struct {
+	server        *server.Server
+	rules         *rules.Rules
+	organizations *organization.Administration
+	options       Options
+	visitors      *visitors
+
+	// tables and newChallenge are changed by tests.
+	tables       tables
+	newChallenge func() []byte
+
+	mu          sync.Mutex
+	connections map[*connection]struct{}
+}
+
+// New returns the wing of a server.
+func New(s *server.Server, r *rules.Rules, organizations *organization.Administration, options Options) *Wing {
+	if options.HandshakeTimeout == 0 {
+		options.HandshakeTimeout = 10 * time.Second
+	}
+	w := &Wing{
+		server:        s,
+		rules:         r,
+		organizations: organizations,
+		options:       options,
+		visitors:      newVisitors(options.MaxUnauthenticatedPerAddress, s.StrangersBytes()/visitorBytes),
+		tables:        bind(r, rules.Administration{Administration: organizations}),
+		newChallenge:  newChallenge,
+		connections:   map[*connection]struct{}{},
+	}
+	s.Go(w.sweep)
+	s.Go(w.keepPresences)
+	return w
+}
+
+// Routes implements server.Wing (docs/protocol/transport.md §3 and §7).
+func (w *Wing) Routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /ws", w.webSocket)
+	mux.HandleFunc("/anonymous/{organization}", server.Only(w.anonymous, http.MethodPost, http.MethodGet))
+	mux.HandleFunc("/authenticated/{organization}", server.Only(w.authenticated, http.MethodPost))
+	mux.HandleFunc("/authenticated/{organization}/events", server.Only(w.events, http.MethodGet))
+	mux.HandleFunc("/invited/{organization}", server.Only(w.invited, http.MethodPost))
+}
+
+// Ready implements server.Wing.
+func (w *Wing) Ready(ctx context.Context) error { return w.rules.Ready(ctx) }
+
+// Drain implements server.Wing: WebSockets end with a going-away close frame, and
+// clients connect again by themselves.
+func (w *Wing) Drain() { w.each((*connection).drain) }
+
+// Cut implements server.Wing.
+func (w *Wing) Cut() { w.each((*connection).cut) }
+
+// start runs a connection on a goroutine of its own, then on another once the
+// handshake is accepted: an idle connection shall not keep the stack that the
+// handshake needed. It returns false if the server is ending.
+func (w *Wing) start(c *connection) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.server.Start(func() { w.run(c) }) {
+		return false
+	}
+	w.connections[c] = struct{}{}
+	return true
+}
+
+func (w *Wing) run(c *connection) {
+	if c.greet() {
+		w.server.Go(func() {
+			defer w.remove(c)
+			defer w.server.Observer().ConnectionBegun(server.WebSocket, c.caller.Kind(), c.caller.serverAPI())()
+			c.live()
+		})
+		return
+	}
+	defer w.remove(c)
+	c.end()
+}
+
+func (w *Wing) remove(c *connection) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.connections, c)
+}
+
+func (w *Wing) each(do func(*connection)) {
+	w.mu.Lock()
+	connections := make([]*connection, 0, len(w.connections))
+	for c := range w.connections {
+		connections = append(connections, c)
+	}
+	w.mu.Unlock()
+	for _, c := range connections {
+		do(c)
+	}
+}
+
+// sweep pings the connections that are silent, so that proxies keep them open
+// and dead peers are noticed, and ends those of strangers that say nothing.
+func (w *Wing) sweep() {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			w.each(func(c *connection) { c.look(now) })
+		case <-w.server.Lasting().Done():
+			return
+		}
+	}
+}
+
+// limit counts a command of address if it is limited: it returns a
+// *server.HastyError if there were too many.
+func (w *Wing) limit(form *rpc.Form, address netip.Addr) error {
+	if !form.Limited || form.SpontaneousOnly && !w.rules.Founding().SpontaneousBootstrap {
+		return nil
+	}
+	return w.server.Limit(address)
+}
+
+// isOver reports whether an error says that the caller may not be served any
+// more, and that there is no status for it.
+func isOver(err error) bool {
+	_, denied := errors.AsType[rules.Denial](err)
+	return denied || errors.Is(err, rules.ErrSessionOver)
+}

@@ -1,0 +1,195 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/rpc"
+	"parsec-server/pkg/wire"
+)
+
+// Caller is who sends commands, as the authentication of a wing found out.
+type Caller interface {
+	// Kind names what the caller is, and API is the version that it announced.
+	Kind() string
+	API() parsec.APIVersion
+	// Logger knows who calls.
+	Logger() *slog.Logger
+	// Told returns what the caller must be told, at the instant now, instead of
+	// refusal.
+	Told(form *rpc.Form, now parsec.DateTime, refusal *rpc.Refusal) *rpc.Refusal
+	// IsOver reports whether an error says that the caller may not be served any
+	// more, and that there is no status for it.
+	IsOver(err error) bool
+}
+
+// Task is one message on its way to its answer.
+type Task struct {
+	// Form is nil for a message that names no command.
+	Form *rpc.Form
+	// Call is nil if there is an Err.
+	Call rpc.Call
+	// Err is why no rule is called: a refusal, or else the caller may not be
+	// served any more.
+	Err error
+}
+
+// ErrNotYet is the error of a call that must run again later. Nobody is told.
+var ErrNotYet = errors.New("no answer yet")
+
+// Run has a rule answer, unless there is an error already, and encodes the
+// reply, which goes back with PutBuffer. An error means that there is no reply
+// to send: the connection ends. Every command of every transport passes here.
+func (s *Server) Run(ctx context.Context, c Caller, t Task) (reply *[]byte, err error) {
+	start := time.Now()
+	ctx = s.options.Observer.CommandBegun(ctx, EndedCommand{Command: t.Form}.Name())
+	status := rpc.StatusOK
+	defer func() {
+		if !errors.Is(err, ErrNotYet) {
+			s.tell(ctx, c, t.Form, status, err, time.Since(start))
+		}
+	}()
+	defer func() {
+		if cause := recover(); cause != nil {
+			reply, err = nil, &panicError{cause, string(debug.Stack())}
+		}
+	}()
+	var result any
+	if err = t.Err; err == nil {
+		result, err = t.Call.Run(ctx)
+	}
+	if refusal, refused := errors.AsType[*rpc.Refusal](err); refused {
+		refusal = c.Told(t.Form, s.now(), refusal)
+		status = refusal.Status
+		return encodeRefusal(refusal)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return encodeReply(result)
+}
+
+// panicError is a panic that was kept from ending the process.
+type panicError struct {
+	cause any
+	stack string
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.cause) }
+
+// LogPanic is for the deferred function that recovered cause.
+func LogPanic(logger *slog.Logger, cause any) {
+	logger.Error("panic", "cause", cause, "stack", string(debug.Stack()))
+}
+
+// OutcomeOf returns how a command of the caller ended.
+func OutcomeOf(ctx context.Context, c Caller, err error) Outcome {
+	switch {
+	case err == nil:
+		return Answered
+	case ctx.Err() != nil, c.IsOver(err):
+		return Abandoned
+	default:
+		return Failed
+	}
+}
+
+// level is that of the line that tells the outcome. What a client did wrong is
+// an answer, no error.
+func (o Outcome) level() slog.Level {
+	switch o {
+	case Answered:
+		return slog.LevelInfo
+	case Abandoned:
+		return slog.LevelDebug
+	default:
+		return slog.LevelError
+	}
+}
+
+// tell logs and counts a command. The logger of the caller knows who called.
+func (s *Server) tell(ctx context.Context, c Caller, command *rpc.Form, status rpc.Status, err error, duration time.Duration) {
+	outcome := OutcomeOf(ctx, c, err)
+	ended := EndedCommand{Command: command, Kind: c.Kind(), API: c.API(), Outcome: outcome, Status: status, Duration: duration}
+	s.options.Observer.CommandEnded(ctx, ended)
+	if !c.Logger().Enabled(ctx, outcome.level()) {
+		return
+	}
+	message, attributes := "command", make([]slog.Attr, 0, 4)
+	attributes = append(attributes, slog.String("command", ended.Name()), slog.Duration("duration", duration))
+	switch outcome {
+	case Answered:
+		attributes = append(attributes, slog.String("status", string(status)))
+	case Abandoned:
+		message = "command abandoned"
+	default:
+		message = "command failed"
+		attributes = append(attributes, slog.Any("error", err))
+		if panicked, ok := errors.AsType[*panicError](err); ok {
+			attributes = append(attributes, slog.String("stack", panicked.stack))
+		}
+	}
+	c.Logger().LogAttrs(ctx, outcome.level(), message, attributes...)
+}
+
+// EncodedReply is an ok reply in a pooled buffer, as a rule may return it.
+type EncodedReply *[]byte
+
+// encodeReply encodes an ok reply in a pooled buffer.
+func encodeReply(result any) (*[]byte, error) {
+	if reply, done := result.(EncodedReply); done {
+		return reply, nil
+	}
+	return Encode(replyCapacity(result), func(buffer []byte) ([]byte, error) { return appendReply(buffer, result) })
+}
+
+// OtherFields is room, in bytes, for what a reply has beside what is long in it.
+const OtherFields = 256
+
+// replyCapacity is at least the length of a reply that may be long, and so of
+// the Only buffer that it needs.
+func replyCapacity(result any) int {
+	if reply, isSized := result.(rpc.Sized); isSized {
+		return reply.Size() + OtherFields
+	}
+	return OtherFields
+}
+
+// encodeRefusal encodes an error reply in a pooled buffer.
+func encodeRefusal(refusal *rpc.Refusal) (*[]byte, error) {
+	return Encode(0, func(buffer []byte) ([]byte, error) { return appendRefusal(buffer, refusal) })
+}
+
+// Encode returns a pooled buffer, of at least capacity, with what appendTo
+// appends.
+func Encode(capacity int, appendTo func([]byte) ([]byte, error)) (*[]byte, error) {
+	buffer := getBuffer(capacity)
+	encoded, err := appendTo(*buffer)
+	if err != nil {
+		PutBuffer(buffer)
+		return nil, err
+	}
+	*buffer = encoded
+	return buffer, nil
+}
+
+// StatusOK is what each ok reply begins with.
+var StatusOK = wire.Field{Key: "status", Value: string(rpc.StatusOK)}
+
+// appendReply encodes an ok reply: its status, then its fields, flat.
+func appendReply(buffer []byte, result any) ([]byte, error) {
+	return wire.AppendMap(buffer, []wire.Field{StatusOK}, result)
+}
+
+// appendRefusal encodes an error reply.
+func appendRefusal(buffer []byte, refusal *rpc.Refusal) ([]byte, error) {
+	return wire.AppendMap(buffer, []wire.Field{
+		{Key: "status", Value: string(refusal.Status)},
+		{Key: "reason", Value: refusal.Reason},
+	}, refusal.Details)
+}
