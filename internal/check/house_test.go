@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -39,7 +40,7 @@ func TestUnreachedFunctionsAreFound(t *testing.T) {
 
 // onMemory are the packages whose tests get their store from the environment
 // and never run on PostgreSQL: they are about sockets, commands and load.
-var onMemory = []string{"./cmd/parsec", "./deploy", "./pkg/bench", "./pkg/metrics", "./pkg/server", "./pkg/server/parsec2"}
+var onMemory = []string{"./cmd/parsec", "./deploy", "./pkg/client/parsec2/bench", "./pkg/metrics", "./pkg/server", "./pkg/server/parsec2"}
 
 // TestEveryStore keeps a suite that moves from falling out of the round on
 // PostgreSQL.
@@ -71,5 +72,42 @@ func TestEveryStore(t *testing.T) {
 		if !slices.Contains(found, folder) {
 			t.Errorf("no test of %s gets its store from PARSEC_TEST_STORE", folder)
 		}
+	}
+}
+
+// tied are the packages that name messages of a wing although they are general.
+var tied = []string{"parsec-server/pkg/mail", "parsec-server/pkg/server"}
+
+// TestWingsAreApart wants nothing but its own server and client, the commands
+// and what is not the product to see a wing: to remove it is a deletion.
+func TestWingsAreApart(t *testing.T) {
+	const (
+		module = "parsec-server/"
+		wing   = module + "pkg/parsec2"
+	)
+	command := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")
+	command.Dir = root
+	output, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	within := func(path, room string) bool { return path == room || strings.HasPrefix(path, room+"/") }
+	sees := 0
+	for line := range strings.Lines(string(output)) {
+		names := strings.Fields(line)
+		if slices.ContainsFunc([]string{"cmd", "internal", "pkg/parsec2", "pkg/server/parsec2", "pkg/client/parsec2"}, func(room string) bool {
+			return within(names[0], module+room)
+		}) {
+			sees++
+			continue
+		}
+		for _, imported := range names[1:] {
+			if within(imported, wing) && !slices.Contains(tied, names[0]) {
+				t.Errorf("%s imports %s", names[0], imported)
+			}
+		}
+	}
+	if sees == 0 {
+		t.Error("no package is known")
 	}
 }
