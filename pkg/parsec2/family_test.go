@@ -21,7 +21,7 @@ var families = []string{
 // and one with their name.
 var rooms = map[string][]string{
 	"protocol":  {"client", "command", "compatibility", "handshake", "size", "status", "validate"},
-	"rules":     {"attempts", "audit", "store"},
+	"rules":     {"store"},
 	"memory":    {"store", "tx"},
 	"postgres":  {"keys", "prune", "store", "tx", "value"},
 	"storetest": {"concurrency", "fixture", "transaction"},
