@@ -17,9 +17,9 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
-	"parsec-server/pkg/mail"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/mail"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/parsec2/webhook"
 	"parsec-server/pkg/server"
@@ -132,7 +132,14 @@ func mailer(settings config.Email, address parsec.ServerAddress, logger *slog.Lo
 	if settings.Host == "" {
 		return nil
 	}
-	return mail.New(settings, address, logger)
+	options := mail.Options{
+		Host: settings.Host, Port: settings.Port, User: settings.User, Password: settings.CurrentPassword,
+		Encryption: mail.Encryption(settings.Encryption()), Sender: settings.Sender, Language: settings.Language,
+	}
+	if settings.Host == config.Mocked {
+		options.Host = ""
+	}
+	return mail.New(options, address, logger)
 }
 
 func serverOptions(settings config.Config, address parsec.ServerAddress, version string, observer server.Observer, watch *blockstore.Watch) server.Options {

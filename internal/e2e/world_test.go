@@ -12,8 +12,9 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
-	"parsec-server/pkg/mail"
+	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/mail"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/rpc"
@@ -48,12 +49,19 @@ func newWorld(t *testing.T, options testkit.InstanceOptions) *world {
 	return w
 }
 
+func mailOptions(settings config.Email) mail.Options {
+	return mail.Options{
+		Host: settings.Host, Port: settings.Port, User: settings.User, Password: settings.CurrentPassword,
+		Encryption: mail.Encryption(settings.Encryption()), Sender: settings.Sender, Language: settings.Language,
+	}
+}
+
 // newMailedWorld is one whose server sends e-mails, by SMTP.
 func newMailedWorld(t *testing.T) *world {
 	t.Helper()
 	mails := testkit.StartSMTP(t, testkit.SMTPOptions{})
 	w := newWorld(t, testkit.InstanceOptions{Mailer: func(address parsec.ServerAddress) rules.Mailer {
-		return mail.New(mails.Settings(), address, slog.New(slog.DiscardHandler))
+		return mail.New(mailOptions(mails.Settings()), address, slog.New(slog.DiscardHandler))
 	}})
 	w.mails = mails
 	return w

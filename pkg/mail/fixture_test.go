@@ -10,8 +10,6 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 // patience bounds a test: whatever it waits for comes in milliseconds.
@@ -36,8 +34,19 @@ func must[T any](value T, err error) T {
 // discard is for tests that read no log.
 var discard = slog.New(slog.DiscardHandler)
 
-func newMailer(settings config.Email) *Mailer {
-	return New(settings, must(parsec.ParseServerAddress("parsec://parsec.example.com")), discard)
+var address = must(parsec.ParseServerAddress("parsec://parsec.example.com"))
+
+func newMailer(settings config.Email) *Mailer { return New(optionsOf(settings), address, discard) }
+
+func optionsOf(settings config.Email) Options {
+	options := Options{
+		Host: settings.Host, Port: settings.Port, User: settings.User, Password: settings.CurrentPassword,
+		Encryption: Encryption(settings.Encryption()), Sender: settings.Sender, Language: settings.Language,
+	}
+	if options.Host == config.Mocked {
+		options.Host = ""
+	}
+	return options
 }
 
 // trusting sends through a server on the loopback.
@@ -49,10 +58,11 @@ func trusting(server *testkit.SMTP, settings config.Email) *Mailer {
 }
 
 // invitation is one of alice to bob.
-func invitation(of parsec.InvitationType) rules.InvitationMail {
-	mail := rules.InvitationMail{
-		Organization: must(parsec.ParseOrganizationID("CoolOrg")), Type: of,
-		Token:       parsec.InvitationToken(must(parsec.ParseUUID(token))),
+func invitation(of parsec.InvitationType) Invitation {
+	organization := must(parsec.ParseOrganizationID("CoolOrg"))
+	mail := Invitation{
+		Organization: organization, Type: of,
+		Link:        address.InvitationAddress(organization, of, parsec.InvitationToken(must(parsec.ParseUUID(token)))).HTTPRedirection(),
 		To:          "bob@example.com",
 		GreeterName: "Alice Martin",
 	}
@@ -62,7 +72,7 @@ func invitation(of parsec.InvitationType) rules.InvitationMail {
 	return mail
 }
 
-func wantSent(t *testing.T, m *Mailer, mail rules.InvitationMail, want protocol.EmailSent) {
+func wantSent(t *testing.T, m *Mailer, mail Invitation, want Outcome) {
 	t.Helper()
 	if sent := m.SendInvitation(within(t), mail); sent != want {
 		t.Errorf("sent: %s, want %s", sent, want)

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 //go:generate go tool -modfile=../../internal/tools/go.mod qtc -file=letter.qtpl
@@ -36,7 +35,7 @@ type fact struct{ Name, Value string }
 
 // compose writes the letter of an invitation to an organization of the server
 // at address.
-func (l *language) compose(mail rules.InvitationMail, address parsec.ServerAddress) letter {
+func (l *language) compose(mail Invitation, address parsec.ServerAddress) letter {
 	words := l.invitations[mail.Type]
 	organization, greeter := mail.Organization.String(), oneLine(mail.GreeterName)
 	names := strings.NewReplacer("{greeter}", greeter, "{organization}", organization, "{server}", address.Hostname())
@@ -45,7 +44,7 @@ func (l *language) compose(mail rules.InvitationMail, address parsec.ServerAddre
 		Subject: names.Replace(words.subject), Heading: names.Replace(words.heading), Intro: names.Replace(words.intro),
 		Install: l.install, DownloadURL: parsec.DownloadURL, Open: words.open,
 		Button: names.Replace(words.button), LinkHelp: l.linkHelp,
-		Link:            address.InvitationAddress(mail.Organization, mail.Type, mail.Token).HTTPRedirection(),
+		Link:            mail.Link,
 		UnexpectedTitle: l.unexpected, Unexpected: names.Replace(words.unexpected),
 		Documentation: l.documentation, DocumentationURL: parsec.DocumentationURL,
 		Footer: names.Replace(l.footer),

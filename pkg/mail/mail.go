@@ -9,10 +9,7 @@ import (
 
 	gomail "github.com/wneessen/go-mail"
 
-	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/span"
 )
 
@@ -20,7 +17,54 @@ import (
 // waits.
 const maxDeliveries = 8
 
-var _ rules.Mailer = (*Mailer)(nil)
+// Options say who sends e-mails, and how.
+type Options struct {
+	// Host is the SMTP server; "" writes e-mails in temporary files.
+	Host string
+	Port int
+	// User, and the Password of the moment: no login unless both are there.
+	User       string
+	Password   func() string
+	Encryption Encryption
+	Sender     netmail.Address
+	// Language is en or fr.
+	Language string
+}
+
+// Encryption is how the connection to an SMTP server is protected.
+type Encryption string
+
+// The ways to protect a connection to an SMTP server.
+const (
+	Clear    Encryption = "none"
+	TLS      Encryption = "TLS"
+	STARTTLS Encryption = "STARTTLS"
+)
+
+// Outcome is what became of an e-mail.
+type Outcome string
+
+// The outcomes.
+const (
+	// Sent e-mails were handed over.
+	Sent Outcome = "sent"
+	// NotAvailable is of an e-mail that could not be handed over in time.
+	NotAvailable Outcome = "not available"
+	// BadRecipient is of an e-mail whose recipient cannot be, or was refused.
+	BadRecipient Outcome = "bad recipient"
+)
+
+// Invitation is what an e-mail about an invitation tells.
+type Invitation struct {
+	Organization parsec.OrganizationID
+	Type         parsec.InvitationType
+	Link         string
+	// To is the address of the recipient. Like GreeterName, the name of who
+	// invites, it may hold anything.
+	To, GreeterName string
+	// ReplyTo is the handle of who invites, zero for an e-mail without Reply-To.
+	ReplyTo parsec.HumanHandle
+}
 
 // Mailer sends e-mails. Its methods are safe for concurrent use.
 type Mailer struct {
@@ -39,36 +83,37 @@ type carrier interface {
 	deliver(ctx context.Context, message *gomail.Msg) error
 }
 
-// New returns a mailer of the settings, whose host is not empty. Links lead to
-// address; without it no e-mail can be sent.
-func New(settings config.Email, address parsec.ServerAddress, logger *slog.Logger) *Mailer {
+// New returns a mailer of the server at address, without which no e-mail can be
+// sent.
+func New(options Options, address parsec.ServerAddress, logger *slog.Logger) *Mailer {
 	m := &Mailer{
-		address: address, sender: settings.Sender, words: languages[settings.Language],
+		address: address, sender: options.Sender, words: languages[options.Language],
 		now: time.Now, logger: logger, places: make(chan struct{}, maxDeliveries),
 	}
 	// What is no domain is for the SMTP server to refuse.
-	if address, err := withASCIIDomain(settings.Sender.Address); err == nil {
+	if address, err := withASCIIDomain(options.Sender.Address); err == nil {
 		m.sender.Address = address
 	}
-	if settings.Host == config.Mocked {
+	if options.Host == "" {
 		m.carrier = &folder{logger: logger}
 	} else {
-		m.carrier = &smtpServer{settings: settings, hello: helloName(address)}
+		m.carrier = &smtpServer{options: options, hello: helloName(address)}
 	}
 	return m
 }
 
-// SendInvitation is for the rules: see rules.Mailer.
-func (m *Mailer) SendInvitation(ctx context.Context, mail rules.InvitationMail) protocol.EmailSent {
+// SendInvitation sends one e-mail, NotAvailable when ctx ends first. It logs what
+// went wrong.
+func (m *Mailer) SendInvitation(ctx context.Context, mail Invitation) Outcome {
 	logger := m.logger.With(slog.String("organization_id", mail.Organization.String()), slog.String("type", string(mail.Type)))
 	if m.address == (parsec.ServerAddress{}) {
 		logger.WarnContext(ctx, "e-mail not sent: this server has no public address (--backend-addr)")
-		return protocol.EmailNotAvailable
+		return NotAvailable
 	}
 	to, err := parseRecipient(mail.To)
 	if err != nil {
 		logger.InfoContext(ctx, "e-mail not sent: no such recipient can be", slog.Any("error", err))
-		return protocol.EmailBadRecipient
+		return BadRecipient
 	}
 	message := m.message(mail, to)
 	select {
@@ -76,7 +121,7 @@ func (m *Mailer) SendInvitation(ctx context.Context, mail rules.InvitationMail) 
 		defer func() { <-m.places }()
 	case <-ctx.Done():
 		logger.ErrorContext(ctx, "e-mail not sent: too many wait already")
-		return protocol.EmailNotAvailable
+		return NotAvailable
 	}
 	end := span.Begin(ctx, "e-mail")
 	err = m.carrier.deliver(ctx, message)
@@ -84,16 +129,16 @@ func (m *Mailer) SendInvitation(ctx context.Context, mail rules.InvitationMail) 
 	if err != nil {
 		if isRecipientRefused(err) {
 			logger.WarnContext(ctx, "e-mail not sent: recipient refused", slog.Any("error", err))
-			return protocol.EmailBadRecipient
+			return BadRecipient
 		}
 		logger.ErrorContext(ctx, "e-mail not sent", slog.Any("error", err))
-		return protocol.EmailNotAvailable
+		return NotAvailable
 	}
-	return protocol.EmailSuccess
+	return Sent
 }
 
 // message writes the letter of an invitation and puts it in its envelope.
-func (m *Mailer) message(mail rules.InvitationMail, to *netmail.Address) *gomail.Msg {
+func (m *Mailer) message(mail Invitation, to *netmail.Address) *gomail.Msg {
 	letter := m.words.compose(mail, m.address)
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	message.FromMailAddress(&m.sender)

@@ -9,7 +9,6 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
 )
 
 // TestPostfix sends through a real Postfix with saslauthd, which offers a login
@@ -21,18 +20,18 @@ func TestPostfix(t *testing.T) {
 		server  string // a line of main.cf
 		change  func(*config.Email)
 		to      string
-		want    protocol.EmailSent
+		want    Outcome
 		explain string // in the log
 	}{
-		{"as it should be", "", nil, "bob@example.com", protocol.EmailSuccess, ""},
-		{"wrong password", "", func(s *config.Email) { s.Password = config.NewSecret("other") }, "bob@example.com", protocol.EmailNotAvailable, "log in by LOGIN"},
-		{"unknown recipient", "", nil, "carol@example.com", protocol.EmailBadRecipient, "User unknown"},
+		{"as it should be", "", nil, "bob@example.com", Sent, ""},
+		{"wrong password", "", func(s *config.Email) { s.Password = config.NewSecret("other") }, "bob@example.com", NotAvailable, "log in by LOGIN"},
+		{"unknown recipient", "", nil, "carol@example.com", BadRecipient, "User unknown"},
 		{"sender that the login does not own", "smtpd_sender_login_maps = inline:{no-reply@example.com=somebody}\nsmtpd_sender_restrictions = reject_sender_login_mismatch",
-			nil, "bob@example.com", protocol.EmailNotAvailable, "Sender address rejected"},
+			nil, "bob@example.com", NotAvailable, "Sender address rejected"},
 		{"name that it does not take", "smtpd_helo_restrictions = check_helo_access inline:{parsec.example.com=REJECT}",
-			nil, "bob@example.com", protocol.EmailNotAvailable, "Helo command rejected"},
+			nil, "bob@example.com", NotAvailable, "Helo command rejected"},
 		{"client that it does not take", "smtpd_client_restrictions = check_client_access inline:{127.0.0.1=REJECT}",
-			nil, "bob@example.com", protocol.EmailNotAvailable, "Client host rejected"},
+			nil, "bob@example.com", NotAvailable, "Client host rejected"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -52,7 +51,7 @@ func TestPostfix(t *testing.T) {
 			if !strings.Contains(log.String(), tt.explain) {
 				t.Errorf("log %s, want %q", log, tt.explain)
 			}
-			if tt.want == protocol.EmailSuccess {
+			if tt.want == Sent {
 				if arrived := next.Next(within(t), t); arrived.To != tt.to {
 					t.Errorf("arrived for %s", arrived.To)
 				}

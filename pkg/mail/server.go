@@ -13,8 +13,6 @@ import (
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
-
-	"parsec-server/pkg/config"
 )
 
 // stepLimit bounds each step of a delivery, whatever its context allows.
@@ -22,7 +20,7 @@ const stepLimit = 30 * time.Second
 
 // smtpServer is an SMTP server. Each e-mail has a connection of its own.
 type smtpServer struct {
-	settings config.Email
+	options Options
 	// hello is the name to give; "" for the one of the machine.
 	hello string
 	// roots verify the server's certificate, nil for the system's.
@@ -54,14 +52,17 @@ func (s *smtpServer) deliver(ctx context.Context, message *gomail.Msg) error {
 	}
 }
 
-// login is nil if the settings ask for none.
+// login is nil if the options ask for none.
 func (s *smtpServer) login() *login {
-	password := s.settings.CurrentPassword()
-	if s.settings.User == "" || password == "" {
+	if s.options.User == "" {
+		return nil
+	}
+	password := s.options.Password()
+	if password == "" {
 		return nil
 	}
 	first, _ := s.mechanism.Load().(string)
-	return &login{user: s.settings.User, password: password, host: s.settings.Host, first: first}
+	return &login{user: s.options.User, password: password, host: s.options.Host, first: first}
 }
 
 // attempt is one connection of deliver.
@@ -88,37 +89,37 @@ func (s *smtpServer) attempt(ctx context.Context, message *gomail.Msg, login *lo
 }
 
 func (s *smtpServer) connect(ctx context.Context) (net.Conn, error) {
-	address := net.JoinHostPort(s.settings.Host, strconv.Itoa(s.settings.Port))
-	if s.settings.Encryption() == config.EmailTLS {
+	address := net.JoinHostPort(s.options.Host, strconv.Itoa(s.options.Port))
+	if s.options.Encryption == TLS {
 		return (&tls.Dialer{Config: s.tlsConfig()}).DialContext(ctx, "tcp", address)
 	}
 	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 }
 
 func (s *smtpServer) tlsConfig() *tls.Config {
-	return &tls.Config{ServerName: s.settings.Host, RootCAs: s.roots, MinVersion: tls.VersionTLS12}
+	return &tls.Config{ServerName: s.options.Host, RootCAs: s.roots, MinVersion: tls.VersionTLS12}
 }
 
 // client is for one e-mail over a connection.
 func (s *smtpServer) client(connection net.Conn, message *gomail.Msg, login *login) (*gomail.Client, error) {
-	options := []gomail.Option{
-		gomail.WithPort(s.settings.Port), gomail.WithTimeout(stepLimit), gomail.WithoutNoop(),
+	settings := []gomail.Option{
+		gomail.WithPort(s.options.Port), gomail.WithTimeout(stepLimit), gomail.WithoutNoop(),
 		gomail.WithDialContextFunc(func(context.Context, string, string) (net.Conn, error) { return connection, nil }),
 		gomail.WithTLSConfig(s.tlsConfig()), gomail.WithTLSPolicy(gomail.NoTLS),
 	}
-	if s.settings.Encryption() == config.EmailSTARTTLS {
-		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory))
+	if s.options.Encryption == STARTTLS {
+		settings = append(settings, gomail.WithTLSPolicy(gomail.TLSMandatory))
 	}
 	if s.hello != "" {
-		options = append(options, gomail.WithHELO(s.hello))
+		settings = append(settings, gomail.WithHELO(s.hello))
 	}
 	sender, _ := message.GetSender(false)
 	recipients, err := message.GetRecipients()
 	if err == nil && isASCII(sender+strings.Join(recipients, "")) {
-		options = append(options, gomail.WithoutSMTPUTF8())
+		settings = append(settings, gomail.WithoutSMTPUTF8())
 	}
 	if login != nil {
-		options = append(options, gomail.WithSMTPAuthCustom(login))
+		settings = append(settings, gomail.WithSMTPAuthCustom(login))
 	}
-	return gomail.NewClient(s.settings.Host, options...)
+	return gomail.NewClient(s.options.Host, settings...)
 }

@@ -15,7 +15,6 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
 )
 
 // TestEncryptionAndLogin sends an e-mail in every way that a server may want.
@@ -43,7 +42,7 @@ func TestEncryptionAndLogin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := testkit.StartSMTP(t, options)
-			wantSent(t, trusting(server, server.Settings()), invitation(parsec.InvitationUser), protocol.EmailSuccess)
+			wantSent(t, trusting(server, server.Settings()), invitation(parsec.InvitationUser), Sent)
 			mail := server.Next(within(t), t)
 			if mail.From != "no-reply@example.com" || mail.To != "bob@example.com" {
 				t.Errorf("from %s to %s", mail.From, mail.To)
@@ -92,7 +91,7 @@ func TestNotAvailable(t *testing.T) {
 			mailer := trusting(server, settings)
 			logger, log := logged()
 			mailer.logger = logger
-			wantSent(t, mailer, invitation(parsec.InvitationUser), protocol.EmailNotAvailable)
+			wantSent(t, mailer, invitation(parsec.InvitationUser), NotAvailable)
 			if !server.Empty() {
 				t.Error("something was sent")
 			}
@@ -111,7 +110,7 @@ func TestUnknownAuthority(t *testing.T) {
 		mailer := newMailer(server.Settings())
 		logger, log := logged()
 		mailer.logger = logger
-		wantSent(t, mailer, invitation(parsec.InvitationUser), protocol.EmailNotAvailable)
+		wantSent(t, mailer, invitation(parsec.InvitationUser), NotAvailable)
 		if !strings.Contains(log.String(), "certificate signed by unknown authority") {
 			t.Errorf("log %s", log)
 		}
@@ -125,7 +124,7 @@ func TestRefusedRecipient(t *testing.T) {
 		server := testkit.StartSMTP(t, testkit.SMTPOptions{
 			Recipient: func(string) error { return &smtp.SMTPError{Code: code, Message: "no such mailbox"} },
 		})
-		wantSent(t, newMailer(server.Settings()), invitation(parsec.InvitationUser), protocol.EmailBadRecipient)
+		wantSent(t, newMailer(server.Settings()), invitation(parsec.InvitationUser), BadRecipient)
 	}
 }
 
@@ -138,7 +137,7 @@ func TestLoginIsRemembered(t *testing.T) {
 	})
 	mailer := trusting(server, server.Settings())
 	for range 3 {
-		wantSent(t, mailer, invitation(parsec.InvitationUser), protocol.EmailSuccess)
+		wantSent(t, mailer, invitation(parsec.InvitationUser), Sent)
 	}
 	if failed := server.FailedLogins(); failed != 1 {
 		t.Errorf("%d failed logins for three e-mails, want the first one", failed)
@@ -154,8 +153,8 @@ func TestReplacedPassword(t *testing.T) {
 	mailer := trusting(server, settings)
 	for _, row := range []struct {
 		password string
-		want     protocol.EmailSent
-	}{{"first", protocol.EmailNotAvailable}, {"second", protocol.EmailSuccess}} {
+		want     Outcome
+	}{{"first", NotAvailable}, {"second", Sent}} {
 		if err := os.WriteFile(settings.PasswordFile, []byte(row.password+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -170,44 +169,44 @@ func TestWhomARefusalIsAbout(t *testing.T) {
 		code     int
 		enhanced string
 		text     string
-		want     protocol.EmailSent
+		want     Outcome
 	}{
-		{550, "5.1.1", "<bob@example.com>: Recipient address rejected: User unknown in virtual mailbox table", protocol.EmailBadRecipient},
-		{550, "5.1.1", "The email account that you tried to reach does not exist", protocol.EmailBadRecipient},
-		{450, "4.1.1", "<bob@example.com>: Recipient address rejected: unverified address", protocol.EmailBadRecipient},
-		{550, "5.1.10", "RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup", protocol.EmailBadRecipient},
-		{550, "5.4.1", "Recipient address rejected: Access denied. AS(201806281)", protocol.EmailBadRecipient},
-		{552, "5.2.2", "Mailbox full", protocol.EmailBadRecipient},
-		{550, "5.2.1", "The email account that you tried to reach is disabled", protocol.EmailBadRecipient},
-		{550, "5.1.2", "<bob@example.com>: Recipient address rejected: Domain not found", protocol.EmailBadRecipient},
-		{554, "5.7.1", "<bob@example.com>: Relay access denied", protocol.EmailBadRecipient},
-		{550, "5.7.1", "Unable to relay", protocol.EmailBadRecipient},
-		{550, "", "unknown user", protocol.EmailBadRecipient},
-		{553, "", "sorry, no mailbox here by that name", protocol.EmailBadRecipient},
-		{550, "5.1.1", "<sender@example.com>: no such user here", protocol.EmailBadRecipient},
+		{550, "5.1.1", "<bob@example.com>: Recipient address rejected: User unknown in virtual mailbox table", BadRecipient},
+		{550, "5.1.1", "The email account that you tried to reach does not exist", BadRecipient},
+		{450, "4.1.1", "<bob@example.com>: Recipient address rejected: unverified address", BadRecipient},
+		{550, "5.1.10", "RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup", BadRecipient},
+		{550, "5.4.1", "Recipient address rejected: Access denied. AS(201806281)", BadRecipient},
+		{552, "5.2.2", "Mailbox full", BadRecipient},
+		{550, "5.2.1", "The email account that you tried to reach is disabled", BadRecipient},
+		{550, "5.1.2", "<bob@example.com>: Recipient address rejected: Domain not found", BadRecipient},
+		{554, "5.7.1", "<bob@example.com>: Relay access denied", BadRecipient},
+		{550, "5.7.1", "Unable to relay", BadRecipient},
+		{550, "", "unknown user", BadRecipient},
+		{553, "", "sorry, no mailbox here by that name", BadRecipient},
+		{550, "5.1.1", "<sender@example.com>: no such user here", BadRecipient},
 
-		{550, "5.7.1", "<parsec>: Helo command rejected: need fully-qualified hostname", protocol.EmailNotAvailable},
-		{504, "5.5.2", "<parsec>: Helo command rejected: need fully-qualified hostname", protocol.EmailNotAvailable},
-		{450, "4.7.1", "<parsec.example.com>: Helo command rejected: Host not found", protocol.EmailNotAvailable},
-		{450, "4.7.25", "Client host rejected: cannot find your hostname, [192.0.2.1]", protocol.EmailNotAvailable},
-		{554, "5.7.1", "<unknown[192.0.2.1]>: Client host rejected: Access denied", protocol.EmailNotAvailable},
-		{554, "5.7.1", "Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.example", protocol.EmailNotAvailable},
-		{553, "5.7.1", "<no-reply@example.com>: Sender address rejected: not owned by user parsec", protocol.EmailNotAvailable},
-		{553, "5.7.1", "<no-reply@example.com>: Sender address rejected: not logged in", protocol.EmailNotAvailable},
-		{550, "5.1.8", "<no-reply@example.com>: Sender address rejected: Domain not found", protocol.EmailNotAvailable},
-		{550, "5.1.0", "<no-reply@example.com>: Sender address rejected: User unknown", protocol.EmailNotAvailable},
-		{450, "4.1.7", "<no-reply@example.com>: Sender address rejected: unverified address", protocol.EmailNotAvailable},
-		{550, "5.1.1", "<no-reply@example.com>: Sender address rejected: undeliverable address", protocol.EmailNotAvailable},
-		{450, "4.7.1", "Error: too much mail from 192.0.2.1", protocol.EmailNotAvailable},
-		{450, "4.2.1", "The user you are trying to contact is receiving mail at a rate that prevents additional messages", protocol.EmailNotAvailable},
-		{450, "4.2.0", "<bob@example.com>: Recipient address rejected: Greylisted, see http://postgrey.example", protocol.EmailNotAvailable},
-		{451, "4.7.1", "Greylisting in action, please come back later", protocol.EmailNotAvailable},
-		{451, "4.3.0", "Temporary lookup failure", protocol.EmailNotAvailable},
-		{452, "4.5.3", "Too many recipients", protocol.EmailNotAvailable},
-		{550, "5.7.26", "Unauthenticated email from example.com is not accepted due to DMARC policy", protocol.EmailNotAvailable},
-		{550, "", "SPF check failed", protocol.EmailNotAvailable},
-		{550, "", "authentication required", protocol.EmailNotAvailable},
-		{503, "", "valid RCPT command must precede DATA", protocol.EmailNotAvailable},
+		{550, "5.7.1", "<parsec>: Helo command rejected: need fully-qualified hostname", NotAvailable},
+		{504, "5.5.2", "<parsec>: Helo command rejected: need fully-qualified hostname", NotAvailable},
+		{450, "4.7.1", "<parsec.example.com>: Helo command rejected: Host not found", NotAvailable},
+		{450, "4.7.25", "Client host rejected: cannot find your hostname, [192.0.2.1]", NotAvailable},
+		{554, "5.7.1", "<unknown[192.0.2.1]>: Client host rejected: Access denied", NotAvailable},
+		{554, "5.7.1", "Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.example", NotAvailable},
+		{553, "5.7.1", "<no-reply@example.com>: Sender address rejected: not owned by user parsec", NotAvailable},
+		{553, "5.7.1", "<no-reply@example.com>: Sender address rejected: not logged in", NotAvailable},
+		{550, "5.1.8", "<no-reply@example.com>: Sender address rejected: Domain not found", NotAvailable},
+		{550, "5.1.0", "<no-reply@example.com>: Sender address rejected: User unknown", NotAvailable},
+		{450, "4.1.7", "<no-reply@example.com>: Sender address rejected: unverified address", NotAvailable},
+		{550, "5.1.1", "<no-reply@example.com>: Sender address rejected: undeliverable address", NotAvailable},
+		{450, "4.7.1", "Error: too much mail from 192.0.2.1", NotAvailable},
+		{450, "4.2.1", "The user you are trying to contact is receiving mail at a rate that prevents additional messages", NotAvailable},
+		{450, "4.2.0", "<bob@example.com>: Recipient address rejected: Greylisted, see http://postgrey.example", NotAvailable},
+		{451, "4.7.1", "Greylisting in action, please come back later", NotAvailable},
+		{451, "4.3.0", "Temporary lookup failure", NotAvailable},
+		{452, "4.5.3", "Too many recipients", NotAvailable},
+		{550, "5.7.26", "Unauthenticated email from example.com is not accepted due to DMARC policy", NotAvailable},
+		{550, "", "SPF check failed", NotAvailable},
+		{550, "", "authentication required", NotAvailable},
+		{503, "", "valid RCPT command must precede DATA", NotAvailable},
 	} {
 		t.Run(fmt.Sprint(tt.code, " ", tt.enhanced, " ", tt.text), func(t *testing.T) {
 			t.Parallel()
@@ -243,7 +242,7 @@ func TestHangingServer(t *testing.T) {
 				settings = listen(t, func(net.Conn) { _ = hang() })
 				settings.UseSSL = step == "TLS"
 			}
-			if sent := newMailer(settings).SendInvitation(ctx, invitation(parsec.InvitationUser)); sent != protocol.EmailNotAvailable {
+			if sent := newMailer(settings).SendInvitation(ctx, invitation(parsec.InvitationUser)); sent != NotAvailable {
 				t.Errorf("sent: %s", sent)
 			}
 			if ctx.Err() == nil {
@@ -262,7 +261,7 @@ func TestTooMany(t *testing.T) {
 		<-t.Context().Done()
 	}))
 	ctx, cancel := context.WithCancel(within(t))
-	sent := make(chan protocol.EmailSent)
+	sent := make(chan Outcome)
 	for range maxDeliveries {
 		go func() { sent <- mailer.SendInvitation(ctx, invitation(parsec.InvitationUser)) }()
 	}
@@ -271,7 +270,7 @@ func TestTooMany(t *testing.T) {
 	}
 	hurried, hurry := context.WithCancel(ctx)
 	hurry()
-	if got := mailer.SendInvitation(hurried, invitation(parsec.InvitationUser)); got != protocol.EmailNotAvailable {
+	if got := mailer.SendInvitation(hurried, invitation(parsec.InvitationUser)); got != NotAvailable {
 		t.Errorf("one more: %s", got)
 	}
 	if len(reached) > 0 {
@@ -279,7 +278,7 @@ func TestTooMany(t *testing.T) {
 	}
 	cancel()
 	for range maxDeliveries {
-		if got := <-sent; got != protocol.EmailNotAvailable {
+		if got := <-sent; got != NotAvailable {
 			t.Errorf("sent: %s", got)
 		}
 	}
@@ -299,7 +298,7 @@ func TestStrangeServers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			settings := listen(t, func(connection net.Conn) { _, _ = connection.Write([]byte(said)) })
-			wantSent(t, newMailer(settings), invitation(parsec.InvitationUser), protocol.EmailNotAvailable)
+			wantSent(t, newMailer(settings), invitation(parsec.InvitationUser), NotAvailable)
 		})
 	}
 }
