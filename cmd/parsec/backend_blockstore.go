@@ -108,7 +108,7 @@ var errProblems = errors.New("there are problems")
 // errTold ends a command that has failed and has printed why.
 var errTold = errors.New("failed")
 
-// sharesNode tells whether two stores have a place in common.
+// sharesNode reports whether two stores have a place in common.
 func sharesNode(a, b config.Blockstore) bool {
 	return slices.ContainsFunc(places(a), func(place string) bool { return slices.Contains(places(b), place) })
 }

@@ -25,7 +25,7 @@ type deployment struct {
 	t         *testing.T
 	variables map[string]string
 	blocks    []blockstore.Block
-	// s3 gives a store in a bucket.
+	// s3 returns a store in a bucket.
 	s3 func(bucket string) string
 }
 

@@ -68,7 +68,7 @@ func healthURL(listening config.Listening, path string) string {
 	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(listening.Port)) + path
 }
 
-// askHealth gives the answer of a healthy server. The certificate is for the
+// askHealth returns the answer of a healthy server. The certificate is for the
 // public name of the server, not for the address asked: it is not checked, and
 // nothing secret is sent.
 func askHealth(ctx context.Context, url string) (string, error) {

@@ -189,7 +189,7 @@ func TestBlockStoreDownAtStart(t *testing.T) {
 	<-code
 }
 
-// watchedLog tells when a text has been logged.
+// watchedLog reports when a text has been logged.
 type watchedLog struct {
 	text string
 	once sync.Once

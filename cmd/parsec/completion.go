@@ -23,8 +23,9 @@ func (p program) completionCommand() *cobra.Command {
 	return completion
 }
 
-// completes tells whether a shell asks what could follow, by the commands that
-// the scripts of cobra call: what was typed so far is then the last argument.
+// completes reports whether a shell asks what could follow, by the commands
+// that the scripts of cobra call: what was typed so far is then the last
+// argument.
 func (p program) completes() bool {
 	return len(p.commandLine) > 0 &&
 		(p.commandLine[0] == cobra.ShellCompRequestCmd || p.commandLine[0] == cobra.ShellCompNoDescRequestCmd)

@@ -43,7 +43,7 @@ func (o *office) addUser(id, label string, profile parsec.UserProfile, revocatio
 
 func date(day string) parsec.DateTime { return must(parsec.ParseDateTime(day + "T00:00:00Z")) }
 
-// addRoles gives or takes roles, in a realm that is created by the first one.
+// addRoles grants or takes roles, in a realm that is created by the first one.
 func (o *office) addRoles(realm byte, create bool, changes ...rules.RoleCertificate) parsec.RealmID {
 	o.t.Helper()
 	id := parsec.RealmID{realm}

@@ -105,7 +105,7 @@ func (p program) bootstrap(ctx context.Context, address parsec.BootstrapAddress,
 	return nil
 }
 
-// isRefused tells that the organization was certainly not bootstrapped.
+// isRefused reports whether the organization was certainly not bootstrapped.
 func isRefused(err error) bool {
 	if failure, ok := errors.AsType[*client.HTTPError](err); ok {
 		return failure.Status < http.StatusInternalServerError

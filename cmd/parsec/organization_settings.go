@@ -203,7 +203,7 @@ func (p program) organizationUpdateCommand() *cobra.Command {
 	return command
 }
 
-// updateRequest tells what the options change over WebSocket.
+// updateRequest returns what the options change over WebSocket.
 func (o *settingOptions) updateRequest() (protocol.AdministrationUpdateRequest, error) {
 	date, err := o.date()
 	if err == nil && date == nil && !o.noExpiration {

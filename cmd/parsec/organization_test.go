@@ -40,7 +40,7 @@ func newShell(t *testing.T) *shell {
 	}}
 }
 
-// run gives what was written and the error of the command.
+// run returns what was written and the error of the command.
 func (s *shell) run(arguments ...string) (stdout, stderr string, err error) {
 	s.t.Helper()
 	var out, failures bytes.Buffer
@@ -65,7 +65,7 @@ func (s *shell) succeed(arguments ...string) string {
 	return stdout
 }
 
-// create gives the URL to bootstrap a new organization with.
+// create returns the URL to bootstrap a new organization with.
 func (s *shell) create(organization string) string {
 	s.t.Helper()
 	url, found := strings.CutPrefix(s.succeed("organization", "create", organization), "Bootstrap organization url: ")

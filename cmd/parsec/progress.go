@@ -17,7 +17,7 @@ const (
 	linePeriod = 10 * time.Second
 )
 
-// progress tells on the standard error how far a command is: by a bar if that
+// progress shows on the standard error how far a command is: by a bar if that
 // is a terminal, by a line from time to time if not.
 type progress struct {
 	stdout, stderr io.Writer

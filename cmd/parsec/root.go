@@ -36,7 +36,7 @@ type program struct {
 	serve       func(ctx context.Context, process *lifecycle.Process, settings config.Config, log *slog.Logger, build build, stdout io.Writer) error
 }
 
-// run executes the command that args name and gives the exit code.
+// run executes the command that args name and returns the exit code.
 func run(ctx context.Context, args []string, environment config.Environment, stdout, stderr io.Writer) int {
 	p := program{
 		commandLine: args,
@@ -130,7 +130,7 @@ func noArguments(_ *cobra.Command, args []string) error {
 	}
 }
 
-// usageOfFlag gives the official messages to the errors of the flag parser.
+// usageOfFlag returns an error of the flag parser with its official message.
 func usageOfFlag(_ *cobra.Command, err error) error {
 	message := err.Error()
 	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {

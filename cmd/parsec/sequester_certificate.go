@@ -53,7 +53,7 @@ func (c *certification) sign(now parsec.DateTime) ([]byte, error) {
 	}.Sign(authority)
 }
 
-// readPEM gives the only block of a file.
+// readPEM returns the only block of a file.
 func readPEM(path string) (*pem.Block, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -66,7 +66,7 @@ func readPEM(path string) (*pem.Block, error) {
 	return block, nil
 }
 
-// readPublicKey gives the DER SubjectPublicKeyInfo.
+// readPublicKey returns the DER SubjectPublicKeyInfo.
 func readPublicKey(path string) ([]byte, error) {
 	block, err := readPEM(path)
 	if err != nil {

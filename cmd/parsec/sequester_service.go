@@ -23,7 +23,7 @@ func (k *serviceKind) define(flags *pflag.FlagSet) {
 	flags.StringVar(&k.webhookURL, "webhook-url", "", "Where the copies are sent, for --service-type webhook only.")
 }
 
-// parse gives the URL of the webhook, "" for storage.
+// parse returns the URL of the webhook, "" for storage.
 func (k *serviceKind) parse() (webhookURL string, err error) {
 	switch strings.ToLower(k.kind) {
 	case "storage":

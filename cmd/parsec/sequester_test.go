@@ -104,7 +104,7 @@ func (o *office) certify(encryption, authority string) []string {
 	}
 }
 
-// create gives the id of a new service of Sequestered.
+// createService returns the id of a new service of Sequestered.
 func (o *office) createService(more ...string) string {
 	o.t.Helper()
 	before := o.serviceIDs()

@@ -57,7 +57,7 @@ func onSignal(heard os.Signal, do func()) (stop func()) {
 	}
 }
 
-// untilSignal gives a context that the first Ctrl-C or SIGTERM ends, with its
+// untilSignal returns a context that the first Ctrl-C or SIGTERM ends, with its
 // cause; a second one ends the process at once. stop must be called.
 func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)

@@ -6,7 +6,7 @@ import "runtime/debug"
 // -ldflags "-X main.version=<version> -X main.commit=<commit>".
 var version, commit string
 
-// build tells which program this is.
+// build says which program this is.
 type build struct{ version, commit string }
 
 // String is what --version prints.

@@ -3,7 +3,7 @@
 // report. It knows no message: what a connection does is the caller's.
 //
 // Each connection is a loop that starts an operation when the previous one has
-// ended: the rate is what the server gives, not what was asked for. The clock is
+// ended: the rate is what the server reaches, not what was asked. The clock is
 // the real one, since it is what is measured.
 //
 // A Meter belongs to the goroutine of its connection until that ends; then it is

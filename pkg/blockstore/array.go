@@ -20,7 +20,7 @@ type Array struct {
 	nodes []Inventory
 }
 
-// NewArray gives the nodes of a RAID of level 0, 1 or 5. A store that is no
+// NewArray returns the nodes of a RAID of level 0, 1 or 5. A store that is no
 // RAID is one of level 0 with one node.
 func NewArray(level int, stores []Store) (*Array, error) {
 	if level == 5 && len(stores) < minRAID5Nodes {
@@ -45,7 +45,7 @@ func (a *Array) NodeName(node int) string {
 	return "node " + strconv.Itoa(node) + " (" + nameOf(a.nodes[node]) + ")"
 }
 
-// Ready tells which nodes do not answer.
+// Ready returns an error that names the nodes that do not answer, nil if none.
 func (a *Array) Ready(ctx context.Context) error {
 	return a.onEach(func(node int) error { return a.nodes[node].Ready(ctx) })
 }
@@ -64,7 +64,7 @@ func (a *Array) onEach(action func(node int) error) error {
 	return errors.Join(errs...)
 }
 
-// holds tells whether a node has a copy or chunk of a block.
+// holds reports whether a node has a copy or chunk of a block.
 func (a *Array) holds(node int, id parsec.BlockID) bool {
 	return a.level != 0 || node == remainder(id, len(a.nodes))
 }
@@ -77,7 +77,7 @@ func (a *Array) pieceSize(size int64) int64 {
 	return int64(chunkSize(int(size), len(a.nodes)))
 }
 
-// Presence is what lists of objects tell of a block.
+// Presence is what lists of objects say about a block.
 type Presence int
 
 // The presences. Complete says nothing of the contents of objects.
@@ -121,7 +121,7 @@ func (a *Array) Survey(ctx context.Context, blocks []Block) ([]Presence, error) 
 	return presences, nil
 }
 
-// list gives the lengths of the objects of some blocks, in order, of one
+// list returns the lengths of the objects of some blocks, in order, of one
 // organization.
 func list(ctx context.Context, node Inventory, blocks []Block) (map[parsec.BlockID]int64, error) {
 	wanted := make(map[parsec.BlockID]struct{}, len(blocks))
@@ -187,12 +187,12 @@ type Piece struct {
 	Fault Fault
 	Err   error // Says more.
 
-	// right is what it should be, if the others tell.
+	// right is what it should be, if the others suffice to know.
 	right   []byte
 	rebuilt bool
 }
 
-// CanMend tells whether the others suffice to write the piece again.
+// CanMend reports whether the others suffice to write the piece again.
 func (p Piece) CanMend() bool { return p.rebuilt }
 
 // Diagnosis is what reading all copies or chunks of a block has shown. The zero
@@ -209,10 +209,10 @@ type Diagnosis struct {
 	block []byte // If all is well.
 }
 
-// Well tells that there is nothing to say.
+// Well reports whether there is nothing to say.
 func (d Diagnosis) Well() bool { return len(d.Pieces) == 0 && !d.Lost && !d.Unclear }
 
-// Checksum gives that of a block that is well.
+// Checksum returns the checksum of a block that is well.
 func (d Diagnosis) Checksum() *Checksum { return ChecksumOf(d.block) }
 
 // Examine reads all copies or chunks of a block, compares them with each other,
@@ -336,7 +336,7 @@ func compareChunks(chunks [][]byte, faults []*Piece, length int, checksum *Check
 		block, fits = decodeSized(chunks, lost, length, checksum)
 	}
 	if !fits {
-		// The checksum tells that nothing here gives the block.
+		// By the checksum, nothing here makes the block.
 		d.Lost = checksum != nil && silent == 0
 		d.Unclear = !d.Lost
 		return d

@@ -86,7 +86,7 @@ func TestExamine(t *testing.T) {
 		{5, 3, map[int]string{0: missing, 2: silent}, "0 missing, 2 unreadable", "0 missing mendable"},
 		// The length of the block stands in the first chunk.
 		{5, 4, map[int]string{0: other}, "0 wrong mendable", ""},
-		// The others contradict the parity, and nothing tells who is right.
+		// The others contradict the parity, and nothing says who is right.
 		{5, 4, map[int]string{1: "a bit"}, "unclear", "unclear"},
 		{5, 4, map[int]string{3: "a bit"}, "unclear", "unclear"},
 		{5, 4, map[int]string{1: missing, 0: other}, "1 missing, unclear", "1 missing, unclear"},
@@ -97,7 +97,7 @@ func TestExamine(t *testing.T) {
 	}
 }
 
-// What the checksum of a block tells where nothing else does.
+// What the checksum of a block shows where nothing else does.
 func TestExamineByChecksum(t *testing.T) {
 	block := blockOf(1000)
 	const missing, other, silent = "missing", "other", "silent"
@@ -214,7 +214,7 @@ func wantPieces(t *testing.T, nodes []*fakeNode, level int, id parsec.BlockID, b
 	}
 }
 
-// Lists tell what is not there, or has another length, of the blocks that are
+// Lists show what is not there, or has another length, of the blocks that are
 // asked for among others.
 func TestSurvey(t *testing.T) {
 	for _, shape := range []struct{ level, nodes int }{{0, 1}, {0, 3}, {1, 2}, {5, 3}, {5, 4}, {5, 6}} {

@@ -84,7 +84,7 @@ func TestRAID5RepairsItsParity(t *testing.T) {
 	}
 }
 
-// What no node can tell, nor the others rebuild, is an error.
+// What no node knows, and the others cannot rebuild, is an error.
 func TestRAIDRefusesOtherBytes(t *testing.T) {
 	for _, shape := range []struct{ level, nodes int }{{1, 1}, {1, 2}, {5, 3}, {5, 4}} {
 		nodes, stores := newFakeNodes(shape.nodes)

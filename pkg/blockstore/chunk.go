@@ -13,7 +13,7 @@ import (
 // lengthBytes is the size of the length in front of a block that RAID5 cuts.
 const lengthBytes = 4
 
-// errInconsistent tells that chunks are not those of one block.
+// errInconsistent means that chunks are not of one block.
 var errInconsistent = errors.New("the chunks are not those of one block")
 
 // chunkSize is the length of each chunk of a block of length bytes.
@@ -66,7 +66,7 @@ func (e *encoder) encode(block []byte, nodes int) [][]byte {
 	return e.chunks
 }
 
-// buffer gives memory with anything in it.
+// buffer returns memory with anything in it.
 func (e *encoder) buffer(size int) []byte {
 	if e.used == len(e.buffers) {
 		e.buffers = append(e.buffers, nil)
@@ -85,7 +85,7 @@ func (e *encoder) free() {
 	encoders.Put(e)
 }
 
-// decodeChunks gives the block of chunks without looking at the lost one, the
+// decodeChunks returns the block of chunks without looking at the lost one, the
 // parity if none is. It fails for chunks that encodeChunks would not make.
 func decodeChunks(chunks [][]byte, lost int) ([]byte, error) {
 	last := len(chunks) - 1
@@ -129,7 +129,8 @@ func unpack(payload []byte, size, nodes int) ([]byte, error) {
 	return block[:length:length], nil
 }
 
-// isParity tells whether the last chunk, as long as the others, is their parity.
+// isParity reports whether the last chunk, as long as the others, is their
+// parity.
 func isParity(chunks [][]byte) bool {
 	last := len(chunks) - 1
 	sum := bytes.Clone(chunks[last])
@@ -146,9 +147,9 @@ func decodeSized(chunks [][]byte, lost, length int, checksum *Checksum) (block [
 	return block, err == nil && len(block) == length && hasChecksum([][]byte{block}, checksum)
 }
 
-// findWrongChunk gives the block and the index of the chunk that is not of it,
-// if leaving out one chunk, and only that one, makes the others consistent and
-// gives them the checksum, unless that is nil.
+// findWrongChunk returns the block and the index of the chunk that is not of
+// it, if leaving out one chunk, and only that one, makes the others consistent
+// and their block has the checksum, unless that is nil.
 func findWrongChunk(chunks [][]byte, length int, checksum *Checksum) (block []byte, wrong int, found bool) {
 	for lost := range chunks {
 		candidate, fits := decodeSized(chunks, lost, length, checksum)
@@ -201,12 +202,13 @@ func (r *chunkRow) rebuild(lost int) {
 	}
 }
 
-// fits tells whether what is around the block is what encodeChunks puts there.
+// fits reports whether what is around the block is what encodeChunks puts
+// there.
 func (r *chunkRow) fits() bool {
 	return binary.BigEndian.Uint32(r.head[:]) == uint32(r.length) && isZero(r.padding)
 }
 
-// all gives each chunk in a row.
+// all returns each chunk in a row.
 func (r *chunkRow) all() [][]byte {
 	chunks := make([][]byte, len(r.chunks))
 	for i := range chunks {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// errDamaged tells that a node answers, but not with what was given to it. It
+// errDamaged means that a node answers, but not with what was written to it. It
 // would again: a RAID, which asks another node and writes the object again, must
 // know at once.
 var errDamaged = errors.New("damaged object")
@@ -17,7 +17,7 @@ type permanentError struct{ err error }
 func (p *permanentError) Error() string { return p.err.Error() }
 func (p *permanentError) Unwrap() error { return p.err }
 
-// mayPass tells whether another try may succeed.
+// mayPass reports whether another try may succeed.
 func mayPass(err error) bool {
 	var permanent *permanentError
 	return !errors.As(err, &permanent) && !errors.Is(err, ErrNotFound) && !errors.Is(err, errDamaged)

@@ -26,24 +26,25 @@ type Object struct {
 type Inventory interface {
 	Store
 
-	// List gives the next objects, at most 1000, whose names begin with prefix,
-	// which is empty or an organization and its slash, and come after a name:
-	// one that was listed or that of a block; "" is before all. None means that
-	// none follow. The order is the store's own between organizations, that of
-	// the bytes of names within one. What is created meanwhile may be left out.
+	// List returns the next objects, at most 1000, whose names begin with
+	// prefix, which is empty or an organization and its slash, and come after a
+	// name: one that was listed or that of a block; "" is before all. None
+	// means that none follow. The order is the store's own between
+	// organizations, that of the bytes of names within one. What is created
+	// meanwhile may be left out.
 	List(ctx context.Context, prefix, after string) ([]Object, error)
 	// Delete removes an object for good. One that is not there is no error.
 	Delete(ctx context.Context, name string) error
 }
 
-// Block gives the organization and the id of the object, if its name is of a block in either
-// spelling.
+// Block returns the organization and the id of the object, if its name is of a
+// block in either spelling.
 func (o Object) Block() (organization parsec.OrganizationID, block parsec.BlockID, isBlock bool) {
 	k, isBlock := parseObjectName(o.Name)
 	return k.organization, k.block, isBlock
 }
 
-// parseObjectName reads what objectName and unhyphenatedName give.
+// parseObjectName reads what objectName and unhyphenatedName return.
 func parseObjectName(name string) (k key, isBlock bool) {
 	organization, id, found := strings.Cut(name, "/")
 	if !found {

@@ -30,7 +30,7 @@ func TestS3LeastPrivilege(t *testing.T) {
 	}
 }
 
-// What MinIO refuses is said in words that tell what to change.
+// What MinIO refuses is said in words that name what to change.
 func TestS3OnMinIOSaysWhatIsWrong(t *testing.T) {
 	settings := testkit.S3(t)
 	s3Place(settings).initialized(t)

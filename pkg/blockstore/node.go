@@ -105,7 +105,7 @@ const (
 	// another node would have to wait as well.
 	minPatience = 5 * time.Millisecond
 	maxPatience = time.Second
-	// rememberedReads is how many reads tell what is usual, and
+	// rememberedReads is how many reads define what is usual, and
 	// patienceInterval after how many it is worked out again.
 	rememberedReads  = 128
 	patienceInterval = 16

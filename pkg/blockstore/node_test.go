@@ -46,7 +46,7 @@ func (f *fakeNode) set(onRead, onCreate func(context.Context) error) {
 	f.onRead, f.onCreate = onRead, onCreate
 }
 
-// counts gives the number of reads and creates so far, and of those that run.
+// counts returns the number of reads and creates so far, and of those that run.
 func (f *fakeNode) counts() (reads, creates, running int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -150,7 +150,7 @@ func organization(t testing.TB) parsec.OrganizationID {
 
 func newBlockID() parsec.BlockID { return parsec.BlockID(parsec.NewUUID()) }
 
-// blockOf gives bytes that differ from chunk to chunk.
+// blockOf returns bytes that differ from chunk to chunk.
 func blockOf(size int) []byte {
 	block := make([]byte, size)
 	for i := range block {

@@ -18,7 +18,7 @@ func lengthOf(parts [][]byte) int {
 	return length
 }
 
-// checkLength tells that an object of length bytes is not what into is for.
+// checkLength returns an error if into is not for an object of length bytes.
 func checkLength(into [][]byte, length int64) error {
 	if wanted := lengthOf(into); length != int64(wanted) {
 		return fmt.Errorf("%w: %d bytes, not %d", errDamaged, length, wanted)
@@ -26,8 +26,8 @@ func checkLength(into [][]byte, length int64) error {
 	return nil
 }
 
-// hasChecksum tells whether parts are what the checksum is of, as all are if it
-// is nil.
+// hasChecksum reports whether parts are what the checksum is of, as all are if
+// it is nil.
 func hasChecksum(parts [][]byte, checksum *Checksum) bool {
 	if checksum == nil {
 		return true
@@ -41,7 +41,7 @@ func hasChecksum(parts [][]byte, checksum *Checksum) bool {
 
 var errOtherChecksum = fmt.Errorf("%w: it has another checksum than the block", errDamaged)
 
-// verify tells that what was read is not what the database has the checksum of.
+// verify returns an error if parts do not have the checksum of the database.
 func verify(parts [][]byte, checksum *Checksum) error {
 	if !hasChecksum(parts, checksum) {
 		return errOtherChecksum
@@ -65,7 +65,7 @@ func spread(into [][]byte, data []byte) {
 	}
 }
 
-// joined gives the bytes of parts in a row, without a copy if they are.
+// joined returns the bytes of parts in a row, without a copy if they are.
 func joined(parts [][]byte) []byte {
 	if len(parts) == 1 {
 		return parts[0]
@@ -89,7 +89,8 @@ func xor(into, from [][]byte) {
 	}
 }
 
-// cut gives stretches of size bytes of parts, whose length is a multiple of it.
+// cut returns stretches of size bytes of parts, whose length is a multiple of
+// it.
 func cut(parts [][]byte, size int) [][][]byte {
 	var stretches [][][]byte
 	var stretch [][]byte

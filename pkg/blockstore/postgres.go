@@ -26,7 +26,7 @@ type Postgres struct {
 }
 
 // NewPostgres returns a store that uses pool, which may not be connected yet.
-// Who gives the pool closes it.
+// The caller, who passes the pool, closes it.
 func NewPostgres(pool *pgxpool.Pool) *Postgres { return &Postgres{pool} }
 
 // String names the store in logs.

@@ -15,7 +15,7 @@ import (
 	"parsec-server/pkg/database"
 )
 
-// openPostgres gives a store, as the server uses it, until the test ends.
+// openPostgres returns a store, as the server uses it, until the test ends.
 func openPostgres(t testing.TB, dsn string) *blockstore.Limited {
 	t.Helper()
 	pool, err := database.NewPool(database.Source{DSN: dsn}, 4)

@@ -83,8 +83,8 @@ func ready(ctx context.Context, nodes []*node, spare int) error {
 	return err
 }
 
-// onEach runs action for all nodes at once and joins the errors, which it
-// gives the names of their nodes.
+// onEach runs action for all nodes at once and joins the errors, each with
+// the name of its node.
 func onEach(nodes []*node, action func(*node) error) error {
 	errs := make([]error, len(nodes))
 	var running sync.WaitGroup
@@ -109,7 +109,7 @@ type answer struct {
 func (a answer) given() bool  { return a.ended && a.err == nil }
 func (a answer) absent() bool { return a.ended && errors.Is(a.err, ErrNotFound) }
 
-// needsRepair tells that the node answers and has not what it should.
+// needsRepair reports whether the node answers and has not what it should.
 func (a answer) needsRepair() bool {
 	return a.absent() || a.ended && errors.Is(a.err, errDamaged)
 }
@@ -121,7 +121,7 @@ func (a answer) needsRepair() bool {
 // when that had become impossible; but while nodes do nothing but report
 // absence, not before all have. What is still running then is cut.
 //
-// A node reads into what room gives for it, and the checksum is that of what
+// A node reads into what room returns for it, and the checksum is that of what
 // each has; nothing is read any more afterwards.
 func (r *raid) gather(ctx context.Context, k key, checksum *Checksum, order []*node, needed int, room func(*node) [][]byte) []answer {
 	reading, cut := context.WithCancel(ctx)
@@ -197,7 +197,7 @@ func (r *raid) observeLate(ctx context.Context, answers []answer, limit time.Dur
 	}
 }
 
-// repair has the nodes that need it write again what piece gives for them.
+// repair has the nodes that need it write again what piece returns for them.
 func (r *raid) repair(k key, answers []answer, piece func(node int) []byte) {
 	for i, a := range answers {
 		if a.needsRepair() {

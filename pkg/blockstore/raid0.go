@@ -12,8 +12,8 @@ import (
 
 var _ Store = (*RAID0)(nil)
 
-// RAID0 keeps each block on one node, which its id tells
-// (docs/protocol/blockstore.md §4). It gives room, and no safety: a lost node
+// RAID0 keeps each block on one node, chosen by its id
+// (docs/protocol/blockstore.md §4). It adds room, and no safety: a lost node
 // loses its blocks.
 type RAID0 struct {
 	nodes []*node

@@ -64,7 +64,7 @@ func (r *RAID5) Read(ctx context.Context, organization parsec.OrganizationID, id
 	return nil
 }
 
-// onlyLoss gives the node whose chunk is not there, or -1 if several are not.
+// onlyLoss returns the node whose chunk is not there, or -1 if several are not.
 func onlyLoss(answers []answer) int {
 	lost := -1
 	for i, a := range answers {

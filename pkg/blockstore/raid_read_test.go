@@ -71,7 +71,7 @@ func TestRAIDReadsOfAllStates(t *testing.T) {
 	}
 }
 
-// readOfStates reads from nodes whose states a number tells.
+// readOfStates reads from nodes whose states a number encodes.
 func readOfStates(t *testing.T, level, count, needed, combination int) {
 	t.Helper()
 	nodes, stores := newFakeNodes(count)

@@ -29,7 +29,7 @@ type remoteStore interface {
 type place struct {
 	// address is that of the server.
 	address string
-	// open gives a store with some options replaced, where they are not "".
+	// open returns a store with some options replaced, where they are not "".
 	open func(t testing.TB, address, name, secret string) remoteStore
 }
 
@@ -74,7 +74,7 @@ func or(replacement, usual string) string {
 	return usual
 }
 
-// initialized gives a store, as the server uses it, whose place exists.
+// initialized returns a store, as the server uses it, whose place exists.
 func (p place) initialized(t testing.TB) *blockstore.Limited {
 	t.Helper()
 	store := blockstore.NewLimited(p.open(t, "", "", ""), blockstore.DefaultLimits())

@@ -153,7 +153,7 @@ func (s *S3) put(ctx context.Context, name string, block []byte) error {
 	return err
 }
 
-// asksForMD5 tells whether a store refuses what has no MD5 sum: it says so in
+// asksForMD5 reports whether a store refuses what has no MD5 sum: it says so in
 // words, under the code of many refusals.
 func asksForMD5(err error) bool {
 	refusal := smithy.APIError(nil)

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// bucketRegion is the header that tells where a bucket is, in refusals too.
+// bucketRegion is the header that says where a bucket is, in refusals too.
 const bucketRegion = "X-Amz-Bucket-Region"
 
 var errNoBucket = errors.New("no such bucket, create it with `" + initCommand + "`")
@@ -41,7 +41,7 @@ func (s *S3) failureIn(err error, region string) error {
 	if refusal := smithy.APIError(nil); errors.As(err, &refusal) {
 		code = refusal.ErrorCode()
 	}
-	// The SDK has a type for this error that these operations do not give.
+	// The SDK has a type for this error that these operations do not return.
 	if code == (&types.NoSuchBucket{}).ErrorCode() {
 		return s.noBucket()
 	}

@@ -40,9 +40,9 @@ func isUnfailing(store Store) bool {
 	return says && unfailing.Unfailing()
 }
 
-// Create gives a block to store and returns the checksum to keep of it, none if
-// the store cannot fail. It works it out while the store writes, once, however
-// many nodes there are.
+// Create writes a block to store and returns the checksum to keep of it, nil if
+// the store cannot fail. The checksum is computed while the store writes, once,
+// however many nodes there are.
 func Create(ctx context.Context, store Store, organization parsec.OrganizationID, id parsec.BlockID, block []byte) (checksum *Checksum, err error) {
 	if isUnfailing(store) {
 		return nil, store.Create(ctx, organization, id, block)

@@ -84,7 +84,7 @@ func (s *Swift) read(ctx context.Context, name string, checksum *Checksum, into 
 		return fmt.Errorf("%s: %w", s, err)
 	}
 	if checksum != nil {
-		return nil // It tells more than the one that the server gives.
+		return nil // It says more than the error of the server.
 	}
 	// A proxy may be set to quote it.
 	if sum := strings.Trim(response.Header.Get("Etag"), `"`); sum != entityTag(into...) {

@@ -28,7 +28,7 @@ const (
 
 // SwiftOptions say where a container is.
 type SwiftOptions struct {
-	// AuthURL tells the version of authentication by an element of its path:
+	// AuthURL names the version of authentication by an element of its path:
 	// 3 or 2 if one starts with v3 or v2 (user and tenant apart), else 1
 	// (<user>:<tenant>). Its query may have parameters, each once:
 	//
@@ -148,7 +148,7 @@ func (s *Swift) String() string {
 	return name + s.host
 }
 
-// swiftSession is what an authentication gives.
+// swiftSession is what an authentication returns.
 type swiftSession struct {
 	storage *url.URL
 	token   string
@@ -163,13 +163,13 @@ func (s *swiftSession) usable(refused *swiftSession) bool {
 	return s != nil && s != refused && (s.expires.IsZero() || time.Until(s.expires) > tokenMargin)
 }
 
-// severalRegions tells whether there are and none was chosen.
+// severalRegions reports whether there are and none was chosen.
 func (s *swiftSession) severalRegions(chosen string) bool {
 	return s != nil && chosen == "" && len(s.regions) > 1
 }
 
-// open gives the session, a new one if there is none, if it is about to expire
-// or if it is the one that was refused.
+// open returns the session, a new one if there is none, if it is about to
+// expire or if it is the one that was refused.
 func (s *Swift) open(ctx context.Context, refused *swiftSession) (*swiftSession, error) {
 	if session := s.session.Load(); session.usable(refused) {
 		return session, nil

@@ -22,7 +22,7 @@ type provider struct {
 	mu sync.Mutex
 	// asked is the last request of a token.
 	asked string
-	// containers are by region; created tells where one was made.
+	// containers are by region; created says where one was made.
 	containers map[string]bool
 	created    []string
 	hosts      map[string]string

@@ -212,7 +212,7 @@ func (a *Administration) do(ctx context.Context, method, path string, body []byt
 	if err != nil || refusal.Error == "" {
 		return nil, NewHTTPError(response)
 	}
-	// Releases up to 2.13 give an object.
+	// Releases up to 2.13 answer an object.
 	var reason string
 	if json.Unmarshal(refusal.Reason, &reason) != nil {
 		reason = string(refusal.Reason)

@@ -11,7 +11,7 @@ type Argument struct {
 	Name string
 	// Text is its value, "true" for a flag that was given none.
 	Text string
-	// Expanded tells that it came from PARSEC_CMD_ARGS.
+	// Expanded reports whether it came from PARSEC_CMD_ARGS.
 	Expanded bool
 }
 

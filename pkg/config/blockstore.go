@@ -112,13 +112,13 @@ func ParseBlockstore(texts []string) (Blockstore, error) {
 // Type names the store in the start-up line.
 func (b Blockstore) Type() string { return string(b.Kind) }
 
-// Uses tells whether the store, or one of its nodes, is of a kind.
+// Uses reports whether the store, or one of its nodes, is of a kind.
 func (b Blockstore) Uses(kind BlockstoreKind) bool {
 	return b.Kind == kind || slices.ContainsFunc(b.Nodes, func(node Blockstore) bool { return node.Uses(kind) })
 }
 
-// String gives the texts that ParseBlockstore reads, separated by spaces, with
-// the keys, secrets and passwords masked.
+// String returns the texts that ParseBlockstore reads, separated by spaces,
+// with the keys, secrets and passwords masked.
 func (b Blockstore) String() string { return strings.Join(b.maskedTexts(), " ") }
 
 func (b Blockstore) maskedTexts() []string {

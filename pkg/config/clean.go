@@ -8,10 +8,10 @@ import (
 
 const byteOrderMark = '\uFEFF'
 
-// clean gives the value that a variable or a file means: platforms and editors
-// put line ends, blanks and a byte order mark around it, and files of variables
-// keep the quotes that a shell would take away. Quotes are around the whole if
-// there are no others of their kind.
+// clean returns the value that a variable or a file means: platforms and
+// editors put line ends, blanks and a byte order mark around it, and files of
+// variables keep the quotes that a shell would take away. Quotes are around the
+// whole if there are no others of their kind.
 func clean(text string) string {
 	text = strings.TrimFunc(text, isAround)
 	if len(text) < 2 || text[0] != '"' && text[0] != '\'' {
@@ -26,6 +26,6 @@ func clean(text string) string {
 
 func isAround(r rune) bool { return unicode.IsSpace(r) || r == byteOrderMark }
 
-// isWide tells that a text is UTF-16, which some editors call Unicode, or no
-// text at all.
+// isWide reports whether a text is UTF-16, which some editors call Unicode, or
+// no text at all.
 func isWide(content []byte) bool { return bytes.IndexByte(content, 0) >= 0 }

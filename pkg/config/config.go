@@ -65,8 +65,8 @@ type Config struct {
 	Development bool
 }
 
-// CurrentAdministrationToken gives the token of the moment: what the file holds
-// now, if it is in one.
+// CurrentAdministrationToken returns the token of the moment: what the file
+// holds now, if it is in one.
 func (c *Config) CurrentAdministrationToken() (string, error) {
 	if c.AdministrationTokenFile == "" {
 		return c.AdministrationToken.Reveal(), nil
@@ -108,11 +108,11 @@ type Database struct {
 	DropDeletedData bool
 }
 
-// Mocked tells whether the state is kept in memory.
+// Mocked reports whether the state is kept in memory.
 func (d Database) Mocked() bool { return d.DSN.Reveal() == Mocked }
 
-// CurrentDSN gives the DSN of the moment: what the file holds now, if it is in
-// one.
+// CurrentDSN returns the DSN of the moment: what the file holds now, if it is
+// in one.
 func (d Database) CurrentDSN() (string, error) {
 	if d.DSNFile == "" {
 		return d.DSN.Reveal(), nil
@@ -174,8 +174,8 @@ type Email struct {
 	Language string
 }
 
-// CurrentPassword gives the password of the moment: what the file holds now, if
-// it is in one that can be read.
+// CurrentPassword returns the password of the moment: what the file holds now,
+// if it is in one that can be read.
 func (e Email) CurrentPassword() string {
 	if e.PasswordFile != "" {
 		if password, err := readSecretFile(e.PasswordFile); err == nil {

@@ -26,7 +26,7 @@ type Environment struct {
 	// Names are those of every PARSEC_* variable, known or not, but for
 	// ServiceLinks.
 	Names []string
-	// ServiceLinks are the PARSEC_* variables by which Kubernetes tells of
+	// ServiceLinks are the PARSEC_* variables by which Kubernetes announces
 	// services, in alphabetical order. They are no settings.
 	ServiceLinks []string
 	// Lookup finds any variable, for the references in PARSEC_CMD_ARGS.
@@ -88,7 +88,8 @@ func lookupClean(name string) (string, bool) {
 	return clean(value), found
 }
 
-// Arguments gives the arguments that PARSEC_CMD_ARGS adds to the command line.
+// Arguments returns the arguments that PARSEC_CMD_ARGS adds to the command
+// line.
 func (e Environment) Arguments() []string {
 	return expandArguments(e.Variables[ArgumentsVariable], e.Lookup)
 }
@@ -99,12 +100,12 @@ const (
 	// AddressVariable is the server's address (docs/protocol/types.md), as
 	// --addr.
 	AddressVariable = "PARSEC_ADDR"
-	// CopyTargetVariable gives --to of `blockstore copy` without showing its
+	// CopyTargetVariable sets --to of `blockstore copy` without showing its
 	// secrets in lists of processes.
 	CopyTargetVariable = "PARSEC_BLOCKSTORE_TO"
 )
 
-// unknownVariables gives a warning for each PARSEC_* variable that nothing
+// unknownVariables returns a warning for each PARSEC_* variable that nothing
 // reads, in alphabetical order.
 func (e Environment) unknownVariables() []string {
 	known := knownVariables()
@@ -122,7 +123,8 @@ func (e Environment) unknownVariables() []string {
 	return warnings
 }
 
-// knownVariables gives every variable that is read, in the order of the table.
+// knownVariables returns every variable that is read, in the order of the
+// table.
 func knownVariables() []string {
 	names := []string{ArgumentsVariable, AddressVariable, CopyTargetVariable}
 	for _, setting := range settings {
@@ -136,7 +138,7 @@ func knownVariables() []string {
 	return names
 }
 
-// nearestName gives the first of the names with the least edit distance to
+// nearestName returns the first of the names with the least edit distance to
 // name, if it is near enough for a typing error; and the variable itself for
 // the file of one that is no secret.
 func nearestName(name string, names []string) (nearest string, found bool) {

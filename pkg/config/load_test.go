@@ -15,7 +15,7 @@ import (
 	"parsec-server/pkg/telemetry"
 )
 
-// typed gives the arguments of "name=text" words, expanded those of
+// typed returns the arguments of "name=text" words, expanded those of
 // PARSEC_CMD_ARGS.
 func typed(words ...string) []Argument {
 	arguments := make([]Argument, len(words))

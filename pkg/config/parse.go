@@ -129,7 +129,7 @@ func parseKeepalive(text string) (time.Duration, error) {
 	return max(period, 0), err
 }
 
-// parseChoice takes one of the choices in any case, and gives it as listed.
+// parseChoice takes one of the choices in any case, and returns it as listed.
 func parseChoice(choices ...string) func(string) (string, error) {
 	return func(text string) (string, error) {
 		for _, choice := range choices {
@@ -209,7 +209,7 @@ func parseSentryDSN(text string) (Secret, error) {
 	return NewSecret(text), nil
 }
 
-// IsHTTPURL tells whether text is the URL of an HTTP server.
+// IsHTTPURL reports whether text is the URL of an HTTP server.
 func IsHTTPURL(text string) bool {
 	address, err := url.Parse(text)
 	return err == nil && (address.Scheme == "http" || address.Scheme == "https") && address.Hostname() != ""

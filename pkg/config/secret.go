@@ -12,19 +12,19 @@ import (
 const mask = "********"
 
 // Secret is a text that is never shown by accident: every formatting verb, log
-// and marshaller gives a mask. The zero value is no secret.
+// and marshaller writes a mask. The zero value is no secret.
 type Secret struct{ text string }
 
 // NewSecret hides text.
 func NewSecret(text string) Secret { return Secret{text} }
 
-// Reveal gives the text, for the one who presents it to another system.
+// Reveal returns the text, for whoever presents it to another system.
 func (s Secret) Reveal() string { return s.text }
 
-// IsZero tells whether there is no text.
+// IsZero reports whether there is no text.
 func (s Secret) IsZero() bool { return s.text == "" }
 
-// String gives a mask, or nothing when there is nothing to hide.
+// String returns a mask, or nothing when there is nothing to hide.
 func (s Secret) String() string { return maskAll(s.text) }
 
 // Format writes String for every verb.

@@ -65,10 +65,10 @@ type Alias struct {
 	parse func(config *Config, texts []string) error // nil: as the setting
 }
 
-// Settings gives the table, in the order of declaration.
+// Settings returns the table, in the order of declaration.
 func Settings() []Setting { return slices.Clone(settings) }
 
-// variables gives the names that may hold the setting, the first wins.
+// variables returns the names that may hold the setting, the first wins.
 func (s Setting) variables() []string {
 	var names []string
 	if s.Variable != "" {
@@ -82,12 +82,12 @@ func (s Setting) variables() []string {
 	return names
 }
 
-// named tells whether an option is this setting or one of its aliases.
+// named reports whether an option is this setting or one of its aliases.
 func (s Setting) named(option string) bool {
 	return s.Name == option || slices.ContainsFunc(s.Aliases, func(a Alias) bool { return a.Name == option })
 }
 
-// parser gives what parses a text given under name, an option or a variable.
+// parser returns what parses a text given under name, an option or a variable.
 func (s Setting) parser(name string) func(*Config, []string) error {
 	for _, alias := range s.Aliases {
 		if alias.parse != nil && (alias.Name == name || alias.Variable == name) {
@@ -97,7 +97,7 @@ func (s Setting) parser(name string) func(*Config, []string) error {
 	return s.parse
 }
 
-// show gives the texts of the setting without their secrets.
+// show returns the texts of the setting without their secrets.
 func (s Setting) show(texts []string) string {
 	switch {
 	case s.mask != nil:
@@ -109,7 +109,7 @@ func (s Setting) show(texts []string) string {
 	}
 }
 
-// split gives the values that one text, of a variable or a file, holds.
+// split returns the values that one text, of a variable or a file, holds.
 func (s Setting) split(text string, separator func(rune) bool) []string {
 	if !s.Repeatable {
 		return []string{text}
@@ -121,7 +121,7 @@ func (s Setting) split(text string, separator func(rune) bool) []string {
 	return slices.DeleteFunc(texts, func(item string) bool { return item == "" })
 }
 
-// option gives the name of an option of the setting as messages do, such as
+// option returns the name of an option of the setting as messages do, such as
 // '--port' / '-P'.
 func (s Setting) option(name string) string {
 	text := "'--" + name + "'"

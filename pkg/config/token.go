@@ -3,7 +3,7 @@ package config
 import "strings"
 
 const (
-	// minTokenBytes is well below what the advised command gives, and beyond
+	// minTokenBytes is well below what the advised command prints, and beyond
 	// what anybody types.
 	minTokenBytes = 16
 	// minTokenVariety is how many different bytes a token has at least.
@@ -19,7 +19,7 @@ var errWeakToken = &UsageError{"Invalid value for '--administration-token': anyb
 // errTokenForm is of a token that clients cannot send.
 var errTokenForm = &UsageError{"Invalid value for '--administration-token': no HTTP header can carry it. Letters, digits and punctuation of ASCII can; make one with: openssl rand -base64 48"}
 
-// isCarried tells whether a header can carry a token as it is.
+// isCarried reports whether a header can carry a token as it is.
 func isCarried(token string) bool {
 	for i := range len(token) {
 		if token[i] < ' ' || token[i] > '~' {
@@ -29,7 +29,7 @@ func isCarried(token string) bool {
 	return strings.TrimSpace(token) == token
 }
 
-// isWeakToken tells whether a token can be guessed.
+// isWeakToken reports whether a token can be guessed.
 func isWeakToken(token string) bool {
 	variety := map[byte]struct{}{}
 	for i := range len(token) {

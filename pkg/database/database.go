@@ -64,9 +64,9 @@ type Database struct {
 
 // Open connects a server to the database. It fails when the schema is newer than
 // this server knows; when it is older, the Database opens but is not ready until
-// the schema is migrated. It publishes events to bus, and prunes, until Close,
-// and tells bus of events lost when it was without database for longer than they
-// are kept.
+// the schema is migrated. It publishes events to bus, and prunes, until Close.
+// When it was without database for longer than events are kept, it reports to bus
+// that events are lost.
 func Open(ctx context.Context, options Options, bus *event.Bus) (*Database, error) {
 	return open(ctx, options, bus)
 }

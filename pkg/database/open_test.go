@@ -53,7 +53,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// createLatin gives a database of an encoding that cannot hold every text.
+// createLatin returns a database of an encoding that cannot hold every text.
 func createLatin(t testing.TB) string {
 	t.Helper()
 	blank := testkit.NewBlankPostgres(t)
@@ -65,7 +65,7 @@ func createLatin(t testing.TB) string {
 	return strings.Replace(blank, "dbname="+config.Database, "dbname="+name, 1)
 }
 
-// createRole gives a role that may use every table of a database.
+// createRole returns a role that may use every table of a database.
 func createRole(t testing.TB, dsn, attributes string) string {
 	t.Helper()
 	name := "parsec_test_" + parsec.NewUUID().Hex()

@@ -57,7 +57,7 @@ func TestRefusedDatabases(t *testing.T) {
 	}
 }
 
-// contents tells which relations a database has, and which migrations.
+// contents returns which relations a database has, and which migrations.
 func contents(t testing.TB, dsn string) (list string) {
 	t.Helper()
 	connection := direct(t, dsn)
@@ -74,8 +74,8 @@ func contents(t testing.TB, dsn string) (list string) {
 	return list
 }
 
-// createOfficial gives a database with the tables of a release of the official
-// server, and the record of its migrations.
+// createOfficial returns a database with the tables of a release of the
+// official server, and the record of its migrations.
 func createOfficial(t testing.TB, release string) string {
 	t.Helper()
 	official := vectors.Load[struct {

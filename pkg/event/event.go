@@ -33,7 +33,7 @@ type Lost struct{}
 // Topics returns none.
 func (Lost) Topics(parsec.OrganizationID) []Topic { return nil }
 
-// OrganizationExpiration tells when the organization expires; its connections
+// OrganizationExpiration is when the organization expires; its connections
 // close at that date, at once if it is past.
 type OrganizationExpiration struct {
 	Date *parsec.DateTime `wire:"date,nullable"`

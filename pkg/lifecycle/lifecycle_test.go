@@ -122,7 +122,7 @@ func (s stuck) Serve(net.Listener) error {
 }
 func (s stuck) Shutdown(context.Context) {}
 
-// pipe is a listener whose Accept gives errors, then connections.
+// pipe is a listener whose Accept returns errors, then connections.
 type pipe struct {
 	errors []error
 	closed chan struct{}

@@ -213,7 +213,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// served gives the type and the labels of every metric of ours.
+// served returns the type and the labels of every metric of ours.
 func served(t *testing.T) map[string]string {
 	t.Helper()
 	m, _ := observed(t)

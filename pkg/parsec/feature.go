@@ -10,14 +10,14 @@ type Feature struct {
 // never is the minor of a feature that a major does not have.
 const never = math.MaxUint32
 
-// The features that tell clients of one major apart.
+// The features by which clients of one major differ.
 var (
 	// Invitations are those by token, and their events.
 	Invitations = Feature{0, 0}
 	// GreaterTimestamps are asked for by require_greater_timestamp.
 	GreaterTimestamps = Feature{3, 0}
 	// BadTimestamps of certificates have the status bad_timestamp, and the
-	// handshake tells the server's date.
+	// handshake holds the server's date.
 	BadTimestamps = Feature{4, 0}
 	// SignedAnswers are the form of what a device signs in its handshake.
 	SignedAnswers = Feature{5, 0}

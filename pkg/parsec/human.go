@@ -49,7 +49,7 @@ func (h HumanHandle) Email() string { return h.email }
 // Label is the name shown to people.
 func (h HumanHandle) Label() string { return h.label }
 
-// MarshalPair gives the wire form, an array of e-mail and label.
+// MarshalPair returns the wire form, an array of e-mail and label.
 func (h HumanHandle) MarshalPair() (string, string) { return h.email, h.label }
 
 // UnmarshalPair parses the wire form.
@@ -67,7 +67,7 @@ func (h HumanHandle) String() string {
 
 func (l DeviceLabel) String() string { return l.text }
 
-// MarshalText gives the wire form.
+// MarshalText returns the wire form.
 func (l DeviceLabel) MarshalText() ([]byte, error) { return []byte(l.text), nil }
 
 // UnmarshalText parses the wire form.

@@ -85,16 +85,16 @@ func (d DeviceID) String() string {
 	return d.user.name + "@" + d.name.name
 }
 
-// MarshalText gives the wire form.
+// MarshalText returns the wire form.
 func (o OrganizationID) MarshalText() ([]byte, error) { return []byte(o.name), nil }
 
-// MarshalText gives the wire form.
+// MarshalText returns the wire form.
 func (u UserID) MarshalText() ([]byte, error) { return []byte(u.name), nil }
 
-// MarshalText gives the wire form.
+// MarshalText returns the wire form.
 func (n DeviceName) MarshalText() ([]byte, error) { return []byte(n.name), nil }
 
-// MarshalText gives the wire form.
+// MarshalText returns the wire form.
 func (d DeviceID) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText parses the wire form.

@@ -22,7 +22,7 @@ func normalize(text string, maxBytes int) (normalized string, ok bool) {
 	return normalized, normalized != "" && len(normalized) <= maxBytes
 }
 
-// isAlphanumeric tells ASCII letters and digits.
+// isAlphanumeric reports whether r is an ASCII letter or digit.
 func isAlphanumeric(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 }

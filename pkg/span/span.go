@@ -1,8 +1,8 @@
-// Package span tells traces what a command spends its time on. What begins here
+// Package span traces what a command spends its time on. What begins here
 // is a child of the span of the command, which its context carries; where there
 // is none, as when nothing is traced, it costs a look at the context.
 //
-// Names are constants: nothing tells for whom something is done.
+// Names are constants: nothing says for whom something is done.
 package span
 
 import (

@@ -1,4 +1,4 @@
-// Package telemetry tells the administrator what the server does: logs.
+// Package telemetry logs what the server does, for the administrator.
 package telemetry
 
 import (
@@ -67,7 +67,7 @@ func NewLogger(options LogOptions, stderr io.Writer) (*slog.Logger, *Output, err
 	return slog.New(handler), output, nil
 }
 
-// LevelName gives the name of a level in logs and in --log-level.
+// LevelName returns the name of a level in logs and in --log-level.
 func LevelName(level slog.Level) string {
 	switch {
 	case level >= LevelCritical:
@@ -101,8 +101,8 @@ func consoleAttribute(groups []string, attribute slog.Attr) slog.Attr {
 	return attribute
 }
 
-// jsonAttribute gives the standard attributes the names that collectors of
-// Parsec's logs know.
+// jsonAttribute renames the standard attributes as collectors of Parsec's logs
+// know them.
 func jsonAttribute(groups []string, attribute slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return attribute

@@ -41,7 +41,7 @@ func openLogFile(path string) (*os.File, error) {
 	return file, nil
 }
 
-// IsFile tells whether Reopen has an effect.
+// IsFile reports whether Reopen has an effect.
 func (o *Output) IsFile() bool { return o.path != "" }
 
 // Reopen opens the file again, once another program has moved it away. If that

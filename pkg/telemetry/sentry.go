@@ -32,7 +32,7 @@ type SentryOptions struct {
 	Release string
 }
 
-// reportedAttributes are the only ones that leave the server: none tells who a
+// reportedAttributes are the only ones that leave the server: none says who a
 // client is.
 var reportedAttributes = map[string]bool{
 	"command": true, "status": true, "kind": true, "transport": true, "api": true, "server_api": true,

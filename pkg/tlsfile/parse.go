@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// parse gives the certificates of the files, that of the server first.
+// parse returns the certificates of the files, that of the server first.
 func (c *Certificate) parse(certificate, key []byte) (tls.Certificate, []*x509.Certificate, error) {
 	fail := func(format string, arguments ...any) (tls.Certificate, []*x509.Certificate, error) {
 		return tls.Certificate{}, nil, fmt.Errorf(format, arguments...)
@@ -61,7 +61,7 @@ func (c *Certificate) checkKey(key []byte) error {
 	return fmt.Errorf("%s holds no private key in PEM", c.keyFile)
 }
 
-// warn tells what clients refuse.
+// warn logs what clients refuse.
 func (c *Certificate) warn(chain []*x509.Certificate) {
 	leaf := chain[0]
 	switch now := c.now(); {
@@ -100,7 +100,7 @@ func (c *Certificate) brokenChain(chain []*x509.Certificate) string {
 	}
 	known, err := x509.SystemCertPool()
 	if err != nil || known.Equal(x509.NewCertPool()) && len(chain) > 1 {
-		return "" // this machine knows none, so it cannot tell
+		return "" // this machine knows none, so it cannot know
 	}
 	_, err = last.Verify(x509.VerifyOptions{Roots: known, CurrentTime: c.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {

@@ -14,7 +14,7 @@ import (
 )
 
 // watchPeriod is the time between two looks at the files. They are read each
-// time: on some file systems, and behind links, dates do not tell of changes.
+// time: on some file systems, and behind links, dates do not show changes.
 const watchPeriod = 10 * time.Second
 
 // byteOrderMark is what editors put in front; PEM does not begin behind it.

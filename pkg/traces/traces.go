@@ -1,8 +1,8 @@
-// Package traces tells an OpenTelemetry collector of the commands that a server
-// ran, and of what they waited for, as the standard variables OTEL_… ask.
+// Package traces sends an OpenTelemetry collector the commands that a server
+// ran, and what they waited for, as the standard variables OTEL_… ask.
 // docs/monitoring.md describes it.
 //
-// A span tells what was done and how it ended, never for whom.
+// A span says what was done and how it ended, never for whom.
 package traces
 
 import (

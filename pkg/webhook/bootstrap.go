@@ -57,7 +57,7 @@ func newBootstrapQueue(client *Client, url string) *bootstrapQueue {
 // user. Labels and the e-mail may be empty.
 type Bootstrap struct{ Organization, Device, DeviceLabel, HumanEmail, HumanLabel string }
 
-// Bootstrapped tells of a new organization, in the background. A failure is
+// Bootstrapped announces a new organization, in the background. A failure is
 // logged, after the last try.
 func (c *Client) Bootstrapped(of Bootstrap) {
 	if c.bootstraps == nil {

@@ -1,5 +1,5 @@
 // Package webhook calls out of the server over HTTP: it hands the copies of
-// vlobs to sequester services, and tells of new organizations
+// vlobs to sequester services, and announces new organizations
 // (docs/protocol/administration.md §3 and §6). It takes plain values.
 //
 // A sequester call is made once, by the command that waits for it. The calls

@@ -11,7 +11,7 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// genericRejection is the reason of a rejection that gives none
+// genericRejection is the reason of a rejection without one
 // (docs/protocol/administration.md §6).
 const genericRejection = "File rejected (no reason)"
 
@@ -62,7 +62,7 @@ func sequesterURL(address string, organization parsec.OrganizationID, service pa
 	return parsed.String(), nil
 }
 
-// rejection is the reason that the body of a 400 gives.
+// rejection is the reason in the body of a 400.
 func rejection(body []byte) string {
 	var given struct {
 		Reason string `json:"reason"`

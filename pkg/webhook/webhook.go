@@ -28,8 +28,8 @@ type Client struct {
 	bootstraps *bootstrapQueue
 }
 
-// New returns a client that tells bootstrapURL of new organizations, unless it
-// is "". Close ends its goroutine.
+// New returns a client that announces new organizations to bootstrapURL, unless
+// that is "". Close ends its goroutine.
 func New(bootstrapURL string, logger *slog.Logger) *Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = maxAnswerBytes
@@ -73,7 +73,7 @@ type answer struct {
 // accepted reports whether the status is one of success.
 func (a answer) accepted() bool { return a.status >= 200 && a.status < 300 }
 
-// post makes one call, within callLimit. Its errors do not tell the address,
+// post makes one call, within callLimit. Its errors do not hold the address,
 // whose query may hold a secret.
 func (c *Client) post(ctx context.Context, address, contentType string, body []byte) (_ answer, err error) {
 	end := span.Begin(ctx, "webhook")

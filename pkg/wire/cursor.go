@@ -71,7 +71,7 @@ type token struct {
 	code int8 // of an extension
 }
 
-// isKey tells whether the profile allows the value as the key of a map.
+// isKey reports whether the profile allows the value as the key of a map.
 func (t token) isKey() bool {
 	switch t.kind {
 	case kindString, kindUint, kindInt:

@@ -120,7 +120,7 @@ func hasExactDates(value everything) bool {
 	return true
 }
 
-// anyValue draws values as Decode gives them.
+// anyValue draws values as Decode returns them.
 func anyValue(depth int) *rapid.Generator[any] {
 	key := rapid.OneOf(
 		rapid.String().AsAny(),

@@ -115,7 +115,7 @@ func shapeOf(t reflect.Type) shape {
 	}
 }
 
-// isKey tells whether values of this shape may be the keys of a map.
+// isKey reports whether values of this shape may be the keys of a map.
 func (s shape) isKey() bool {
 	switch s {
 	case shapeString, shapeText, shapeUUID, shapeInt, shapeUint:
@@ -140,8 +140,9 @@ type field struct {
 	nullable, optional, omitNil bool
 }
 
-// zeroIsNil tells whether the zero value is written as nil. That of an optional
-// number or boolean is a value like another: nil would be read as its default.
+// zeroIsNil reports whether the zero value is written as nil. That of an
+// optional number or boolean is a value like another: nil would be read as its
+// default.
 func (f *field) zeroIsNil() bool {
 	if f.nullable {
 		return true

@@ -10,7 +10,7 @@ import (
 )
 
 // Profile is how a generation of the protocol writes dates, in the 8 bytes of
-// extension 1. Nothing in the bytes tells them apart: who reads a message knows
+// extension 1. Nothing in the bytes says which: whoever reads a message knows
 // whom it is from. Scan, Append, Unmarshal and the like are those of Seconds.
 type Profile struct {
 	// dateOf returns false for what is outside of years 1 to 9999; bitsOf gets no

@@ -15,8 +15,8 @@ const maxPreallocated = 1024
 // points to, as the package documentation says. Unknown keys are ignored; of
 // duplicate keys the last wins. Every []byte decoded aliases data.
 //
-// Fields that do not decode give a *FieldError; target is then partly set. A
-// root that is not a map gives an error that wraps ErrMalformed. Any other
+// If fields do not decode, it returns a *FieldError; target is then partly set.
+// If the root is not a map, it returns an error that wraps ErrMalformed. Any other
 // error is a target that no message fits.
 func Unmarshal(data []byte, target any) error { return Seconds.Unmarshal(data, target) }
 

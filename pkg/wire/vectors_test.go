@@ -135,7 +135,7 @@ func TestValueVectors(t *testing.T) {
 	}
 }
 
-// fromJSON reads a value as Decode gives it.
+// fromJSON reads a value as Decode returns it.
 func fromJSON(t testing.TB, text json.RawMessage) any {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(text))

@@ -14,7 +14,7 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// Exercise checks the block store that open gives, which is ready and may
+// Exercise checks the block store that open returns, which is ready and may
 // hold blocks already. The checks run in parallel on that one store; open may
 // register its end with t.Cleanup.
 func Exercise(t *testing.T, open func(t *testing.T) blockstore.Store) {
@@ -52,7 +52,7 @@ type fixture struct {
 	organization parsec.OrganizationID
 }
 
-// newOrganization gives a name never used, of at most 32 bytes.
+// newOrganization returns a name never used, of at most 32 bytes.
 func newOrganization(t *testing.T, prefix string) parsec.OrganizationID {
 	t.Helper()
 	id, err := parsec.ParseOrganizationID(prefix + parsec.NewUUID().Hex()[:16])

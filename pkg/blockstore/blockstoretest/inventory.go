@@ -31,7 +31,7 @@ func ExerciseInventory(t *testing.T, open func(t *testing.T) blockstore.Inventor
 	})
 }
 
-// Stored gives what a memory has of a block, of whatever length, or
+// Stored returns what a memory has of a block, of whatever length, or
 // blockstore.ErrNotFound.
 func Stored(ctx context.Context, memory *blockstore.Memory, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
 	objects, err := memory.List(ctx, organization.String()+"/"+id.String(), "")

@@ -11,7 +11,7 @@ type CheckOptions struct {
 	// Deep reads every copy and chunk. Otherwise those are read of the blocks
 	// that the lists of the nodes show to be incomplete.
 	Deep bool
-	// Repair writes again what is missing or wrong, where the others tell what
+	// Repair writes again what is missing or wrong, where the others say what
 	// it should be.
 	Repair bool
 	// AddChecksum, unless it is nil, is given the checksums of blocks that have
@@ -21,7 +21,7 @@ type CheckOptions struct {
 }
 
 // Check finds the blocks whose copies or chunks are not all as they should be,
-// and mends them if it is told to. It gives the last block before which all are
+// and mends them if asked to. It returns the last block before which all are
 // done.
 func Check(ctx context.Context, walk *Walk, array *blockstore.Array, options CheckOptions) (last *blockstore.Block, err error) {
 	if err := array.Ready(ctx); err != nil {

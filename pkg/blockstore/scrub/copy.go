@@ -20,7 +20,7 @@ type Target struct {
 }
 
 // Copy writes every block of source that target does not have, and overwrites
-// nothing that is not the block. It gives the last block before which all are
+// nothing that is not the block. It returns the last block before which all are
 // done.
 func Copy(ctx context.Context, walk *Walk, source blockstore.Store, target Target) (last *blockstore.Block, err error) {
 	if err := source.Ready(ctx); err != nil {

@@ -16,8 +16,9 @@ const holdTime = 5 * time.Minute
 
 // Registry is the database, as far as objects without metadata go.
 type Registry interface {
-	// StrayBlocks tells which blocks are of an organization of the database
-	// and neither known to it nor being uploaded, and which are of none.
+	// StrayBlocks reports for each block whether it is stray: of an
+	// organization of the database, and neither known to it nor being uploaded;
+	// and whether it is foreign: of no organization of the database.
 	StrayBlocks(ctx context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error)
 	// HoldBlock keeps clients from uploading a block that is neither known nor
 	// being uploaded, until FreeBlock with the same token, or a date.
@@ -45,7 +46,7 @@ type OrphanOptions struct {
 	Reached func(node int, after string)
 }
 
-// OrphanCount tells what objects there are.
+// OrphanCount counts objects.
 type OrphanCount struct {
 	Objects int64 `json:"objects"`
 	// Foreign are of no organization of the database: of another deployment,
@@ -56,7 +57,7 @@ type OrphanCount struct {
 }
 
 // Orphans finds the objects of organizations of the database that belong to no
-// block. It gives the node and the name after which it has not looked.
+// block. It returns the node and the name after which it has not looked.
 //
 // An object may become that of a block at any moment, when its upload is tried
 // again: who deletes it holds the block in the database, so that nobody uploads

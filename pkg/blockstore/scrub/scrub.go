@@ -29,7 +29,7 @@ const (
 
 // Index is the database, as far as blocks go.
 type Index interface {
-	// Blocks gives the next blocks after one, at most a number; nil is before
+	// Blocks returns the next blocks after one, at most a number; nil is before
 	// all. Those of an organization are in one piece and in order.
 	Blocks(ctx context.Context, after *blockstore.Block, most int) ([]blockstore.Block, error)
 }
@@ -69,7 +69,7 @@ type Finding struct {
 	// Node is empty for a block as a whole.
 	Node   string
 	Detail string
-	// Done tells that it has been mended, or deleted.
+	// Done reports whether it has been mended, or deleted.
 	Done bool
 }
 
@@ -89,7 +89,7 @@ type Walk struct {
 }
 
 // pages calls visit with the blocks of an organization, a part at a time. It
-// gives the last block before which all are done.
+// returns the last block before which all are done.
 func (w *Walk) pages(ctx context.Context, visit func(context.Context, []blockstore.Block) error) (last *blockstore.Block, err error) {
 	for last = w.After; ; {
 		page, err := w.Index.Blocks(ctx, last, pageBlocks)

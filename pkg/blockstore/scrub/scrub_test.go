@@ -97,7 +97,7 @@ func (x *index) fill(t testing.TB, store blockstore.Store, count int) {
 
 func content(block blockstore.Block) []byte { return bytes.Repeat(block.ID[15:], int(block.Size)) }
 
-// nodes gives stores in memory as such, as an array, and as a RAID.
+// nodes returns stores in memory as such, as an array, and as a RAID.
 func nodes(t testing.TB, level, count int) (memories []*blockstore.Memory, array *blockstore.Array, raid blockstore.Store) {
 	t.Helper()
 	var stores []blockstore.Store

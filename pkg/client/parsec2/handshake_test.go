@@ -105,7 +105,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// dialAs connects in the way that gives the decoded answer.
+// dialAs connects in the way that returns the decoded answer.
 func dialAs(t *testing.T, c *parsec2.Client, answer map[any]any, version parsec.APIVersion) (*parsec2.Conn, error) {
 	t.Helper()
 	device := alice(t)

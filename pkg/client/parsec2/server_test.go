@@ -25,7 +25,7 @@ const reference parsec.DateTime = 1704164645_678901
 
 func atReference() parsec.DateTime { return reference }
 
-// serve runs a server for the test and gives its client, at the reference
+// serve runs a server for the test and returns its client, at the reference
 // instant.
 func serve(t *testing.T, handler http.Handler) *parsec2.Client {
 	t.Helper()

@@ -62,8 +62,8 @@ type userFields struct {
 	Profile     parsec.UserProfile `wire:"profile,nullable,optional"`
 }
 
-// absentProfile tells an absent profile from a nil one; it is not a value of
-// the wire.
+// absentProfile stands for an absent profile, which is not a nil one. It is no
+// value of the wire.
 const absentProfile parsec.UserProfile = "absent"
 
 func (*User) name() string { return "user_certificate" }

@@ -296,7 +296,7 @@ func decompress(t testing.TB, compressed []byte) []byte {
 	return encoded
 }
 
-// contentOf gives a value the form of "content" in the vectors.
+// contentOf returns a value in the form of "content" in the vectors.
 func contentOf(t testing.TB, value any) map[string]any {
 	t.Helper()
 	switch value := value.(type) {

@@ -27,12 +27,12 @@ type organization struct {
 	// is its place + 1.
 	userNumbers   []parsec.UserID
 	deviceNumbers []parsec.DeviceID
-	// humans gives the user, not revoked, who has an e-mail.
+	// humans holds, by e-mail, the user who has it and is not revoked.
 	humans map[string]parsec.UserID
 	tally  tally
 
 	realms map[parsec.RealmID]*realm
-	// realmsOf gives the realms where a user has a role.
+	// realmsOf holds the realms where a user has a role.
 	realmsOf map[parsec.UserID]map[parsec.RealmID]*realm
 	vlobs    map[parsec.VlobID]*vlob
 	blocks   map[parsec.BlockID]rules.Block

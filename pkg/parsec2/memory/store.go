@@ -8,7 +8,7 @@
 // Rules call their transaction, never the store that runs them.
 //
 // Byte slices and stored values are never changed once stored: readers get the
-// bytes without copy, and copies of everything else. What no method gives back
+// bytes without copy, and copies of everything else. What no method returns
 // is not kept: archiving certificates, sequester copies.
 //
 // Effects that the scope of their transaction does not allow, or that break a

@@ -28,9 +28,9 @@ func NewBlockIndex(ctx context.Context, pool *pgxpool.Pool) (*BlockIndex, error)
 	return &BlockIndex{pool}, nil
 }
 
-// Blocks gives the next blocks, at most a number, that come after one; nil is
-// before all. They are in the order of organizations, each in one piece, and in
-// these of their ids.
+// Blocks returns the next blocks, at most a number, that come after one; nil is
+// before all. The blocks of an organization are together, in order of their
+// ids.
 func (b *BlockIndex) Blocks(ctx context.Context, after *blockstore.Block, most int) ([]blockstore.Block, error) {
 	condition, args := "", []any{most}
 	if after != nil {
@@ -57,8 +57,8 @@ ORDER BY page.organization, page.block_id`, args...)
 	return blocks, nil
 }
 
-// AddChecksum gives a block the checksum that it has in block, unless it has
-// one by now.
+// AddChecksum stores the checksum that block has, unless the database has one
+// of it by now.
 func (b *BlockIndex) AddChecksum(ctx context.Context, block blockstore.Block) error {
 	_, err := b.pool.Exec(ctx, `
 UPDATE block b SET checksum = $3 FROM organization o
@@ -70,7 +70,7 @@ WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b
 	return nil
 }
 
-// BlocksSize gives the bytes of all blocks together.
+// BlocksSize returns the bytes of all blocks together.
 func (b *BlockIndex) BlocksSize(ctx context.Context) (size int64, err error) {
 	err = b.pool.QueryRow(ctx, "SELECT coalesce(sum(blocks_size), 0)::bigint FROM realm").Scan(&size)
 	if err != nil {
@@ -79,7 +79,7 @@ func (b *BlockIndex) BlocksSize(ctx context.Context) (size int64, err error) {
 	return size, nil
 }
 
-// KnowsOrganization tells whether the database has an organization.
+// KnowsOrganization reports whether the database has an organization.
 func (b *BlockIndex) KnowsOrganization(ctx context.Context, organization parsec.OrganizationID) (known bool, err error) {
 	err = b.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM organization WHERE organization_id = $1)", organization.String()).Scan(&known)
 	if err != nil {
@@ -88,8 +88,9 @@ func (b *BlockIndex) KnowsOrganization(ctx context.Context, organization parsec.
 	return known, nil
 }
 
-// StrayBlocks tells which of some blocks, whose sizes do not matter, are of an
-// organization of the database and neither known to it nor being uploaded.
+// StrayBlocks reports for each block, whose size does not matter, whether it is
+// stray: of an organization of the database, and neither known to it nor being
+// uploaded; and whether it is foreign: of no organization of the database.
 func (b *BlockIndex) StrayBlocks(ctx context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error) {
 	organizations, ids := make([]string, len(blocks)), make([]string, len(blocks))
 	for i, block := range blocks {

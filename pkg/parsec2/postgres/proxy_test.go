@@ -126,7 +126,7 @@ func (p *proxy) lose(f fault) {
 	p.fault = &f
 }
 
-// takeFault gives the fault of a message.
+// takeFault returns the fault of a message.
 func (p *proxy) takeFault(message []byte) *fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,7 +142,7 @@ func (p *proxy) takeFault(message []byte) *fault {
 type line struct {
 	proxy          *proxy
 	client, server net.Conn
-	// deaf tells that the next answer does not reach the client.
+	// deaf means that the next answer does not reach the client.
 	deaf atomic.Bool
 }
 
@@ -158,8 +158,8 @@ func (l *line) message(kind int) ([]byte, error) {
 	return slices.Concat(message, rest), err
 }
 
-// isCancellation tells the only first message that opens no session. Clients
-// send it when they give a connection up.
+// isCancellation reports whether a first message is the one that opens no
+// session. Clients send it when they abandon a connection.
 func isCancellation(first []byte) bool { return binary.BigEndian.Uint32(first[4:]) == 80877102 }
 
 // forward sends the messages of the client to the database.

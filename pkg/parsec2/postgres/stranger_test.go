@@ -43,8 +43,8 @@ func TestStrangersReadNoRow(t *testing.T) {
 	reader := direct(t, dsn)
 	execute(t, reader, "ANALYZE")
 
-	// read gives how many rows of vlobs, versions and role certificates were
-	// looked at, which sessions tell when they end.
+	// read returns how many rows of vlobs, versions and role certificates were
+	// looked at, which sessions report when they end.
 	read := func(user parsec.UserID, with func(store rules.Store, user parsec.UserID) error) int64 {
 		t.Helper()
 		const looked = `SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables

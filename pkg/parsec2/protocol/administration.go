@@ -9,7 +9,7 @@ type AdministrationCreateRequest struct {
 	ExpirationDate *parsec.DateTime      `wire:"expiration_date,nullable,optional"`
 }
 
-// AdministrationCreateReply gives the new token.
+// AdministrationCreateReply holds the new token.
 type AdministrationCreateReply struct {
 	BootstrapToken string           `wire:"bootstrap_token"`
 	ExpirationDate *parsec.DateTime `wire:"expiration_date,optional,omitnil"`

@@ -17,7 +17,7 @@ type Client struct {
 	Release Release
 }
 
-// Release is a release of the official client. Some tell apart what API
+// Release is a release of the official client. Some distinguish what API
 // versions do not.
 type Release struct{ Major, Minor uint32 }
 

@@ -39,7 +39,7 @@ const (
 	VAll            = V1 | V2 | V3
 )
 
-// The commands, by family. docs/protocol/commands.md §2 gives their
+// The commands, by family. docs/protocol/commands.md §2 lists their
 // availability.
 var (
 	Ping = rpc.Define[PingRequest, PingReply]("ping", VAll, Authenticated|Invited|Anonymous|Administration)

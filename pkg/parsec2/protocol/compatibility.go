@@ -6,7 +6,7 @@ import (
 )
 
 // ForClient is what a client must be told, at the instant now, instead of
-// refusal, which rules give in the form of the latest release. It is the one
+// refusal, which rules return in the form of the latest release. It is the one
 // place that knows what older clients understand.
 func ForClient(command *rpc.Form, client Client, now parsec.DateTime, refusal *Refusal) *Refusal {
 	api := client.API

@@ -66,7 +66,7 @@ func TestForClient(t *testing.T) {
 	}
 }
 
-// What a client names its release decides where versions cannot tell.
+// What a client names its release decides where versions do not.
 func TestForClientByRelease(t *testing.T) {
 	var (
 		mismatch = protocol.Refuse(protocol.StatusParticipantMismatch, "Mismatch.")

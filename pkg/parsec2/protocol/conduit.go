@@ -26,7 +26,7 @@ type Invite2aGreeterGetHashedNonceReply struct {
 	ClaimerHashedNonce []byte `wire:"claimer_hashed_nonce"`
 }
 
-// Invite2bGreeterSendNonceRequest gives a nonce for one.
+// Invite2bGreeterSendNonceRequest sends a nonce, and waits for another.
 type Invite2bGreeterSendNonceRequest struct {
 	Token        parsec.InvitationToken `wire:"token"`
 	GreeterNonce []byte                 `wire:"greeter_nonce"`

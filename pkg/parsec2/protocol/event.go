@@ -20,7 +20,7 @@ type Event interface {
 	EventName() string
 }
 
-// PingedEvent tells of a ping by another device of the organization.
+// PingedEvent reports a ping by another device of the organization.
 type PingedEvent struct {
 	Ping string `wire:"ping"`
 }
@@ -30,13 +30,13 @@ type MessageReceivedEvent struct {
 	Index uint64 `wire:"index"`
 }
 
-// RealmRolesUpdatedEvent tells a user of its own role.
+// RealmRolesUpdatedEvent tells a user its own role.
 type RealmRolesUpdatedEvent struct {
 	RealmID parsec.RealmID   `wire:"realm_id"`
 	Role    parsec.RealmRole `wire:"role,nullable"`
 }
 
-// RealmVlobsUpdatedEvent tells of one entry of the realm's change log.
+// RealmVlobsUpdatedEvent reports one entry of the realm's change log.
 type RealmVlobsUpdatedEvent struct {
 	RealmID       parsec.RealmID `wire:"realm_id"`
 	Checkpoint    uint64         `wire:"checkpoint"`
@@ -56,20 +56,20 @@ type RealmMaintenanceFinishedEvent struct {
 	EncryptionRevision uint64         `wire:"encryption_revision"`
 }
 
-// RealmArchivingUpdatedEvent tells of a realm that is archived, planned to be
+// RealmArchivingUpdatedEvent reports a realm that is archived, planned to be
 // deleted, or neither.
 type RealmArchivingUpdatedEvent struct {
 	RealmID       parsec.RealmID         `wire:"realm_id"`
 	Configuration ArchivingConfiguration `wire:"configuration"`
 }
 
-// InviteStatusChangedEvent tells a greeter of its invitation.
+// InviteStatusChangedEvent tells a greeter the status of its invitation.
 type InviteStatusChangedEvent struct {
 	Token  parsec.InvitationToken  `wire:"token"`
 	Status parsec.InvitationStatus `wire:"invitation_status"`
 }
 
-// PKIEnrollmentUpdatedEvent tells the ADMINs to look.
+// PKIEnrollmentUpdatedEvent asks the ADMINs to look at the enrollments.
 type PKIEnrollmentUpdatedEvent struct{}
 
 // EventName returns "pinged".

@@ -8,7 +8,7 @@ import (
 
 // The invitations of API 2 and 3 (docs/protocol/invite.md).
 
-// EmailSent tells what became of the e-mail of an invitation.
+// EmailSent is what became of the e-mail of an invitation.
 type EmailSent string
 
 // The outcomes. An e-mail that nobody asked for is a success.

@@ -15,8 +15,8 @@ type ShamirRecoverySetupRequest struct {
 	Setup *ShamirRecoverySetupData `wire:"setup"`
 }
 
-// ShamirRecoverySetupData is a setup: what the reveal token gives, and the
-// signed certificates that tell who has the shares.
+// ShamirRecoverySetupData is a setup: what the reveal token reveals, and the
+// signed certificates that say who has the shares.
 type ShamirRecoverySetupData struct {
 	CipheredData []byte      `wire:"ciphered_data"`
 	RevealToken  parsec.UUID `wire:"reveal_token"`
@@ -30,7 +30,7 @@ type ShamirRecoverySetupReply struct{}
 // ShamirRecoverySelfInfoRequest has no field.
 type ShamirRecoverySelfInfoRequest struct{}
 
-// ShamirRecoverySelfInfoReply gives the author's brief certificate, nil
+// ShamirRecoverySelfInfoReply holds the author's brief certificate, nil
 // without setup.
 type ShamirRecoverySelfInfoReply struct {
 	SelfInfo []byte `wire:"self_info,nullable"`
@@ -39,7 +39,7 @@ type ShamirRecoverySelfInfoReply struct {
 // ShamirRecoveryOthersListRequest has no field.
 type ShamirRecoveryOthersListRequest struct{}
 
-// ShamirRecoveryOthersListReply gives the certificates of each setup that the
+// ShamirRecoveryOthersListReply holds the certificates of each setup that the
 // author is a recipient of, at the same place in both lists.
 type ShamirRecoveryOthersListReply struct {
 	BriefCertificates [][]byte `wire:"brief_certificates"`

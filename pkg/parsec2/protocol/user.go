@@ -7,7 +7,7 @@ type UserGetRequest struct {
 	UserID parsec.UserID `wire:"user_id"`
 }
 
-// UserGetReply gives the certificates of a user and what verifies them.
+// UserGetReply holds the certificates of a user and what verifies them.
 type UserGetReply struct {
 	UserCertificate        []byte     `wire:"user_certificate"`
 	RevokedUserCertificate []byte     `wire:"revoked_user_certificate,nullable"`

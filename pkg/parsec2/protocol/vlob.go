@@ -68,7 +68,7 @@ type VlobPollChangesRequest struct {
 	LastCheckpoint uint64         `wire:"last_checkpoint"`
 }
 
-// VlobPollChangesReply gives the last version of each vlob changed.
+// VlobPollChangesReply holds the last version of each vlob changed.
 type VlobPollChangesReply struct {
 	Changes           map[parsec.VlobID]uint32 `wire:"changes"`
 	CurrentCheckpoint uint64                   `wire:"current_checkpoint"`

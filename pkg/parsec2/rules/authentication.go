@@ -33,8 +33,8 @@ const (
 
 func (d Denial) Error() string { return string(d) }
 
-// CheckOpen tells whether an organization accepts connections; nil stands for
-// one that does not exist.
+// CheckOpen returns why an organization accepts no connection, nil if it does. A
+// nil organization stands for one that does not exist.
 func (r *Rules) CheckOpen(organization *Organization) error {
 	switch {
 	case organization == nil:
@@ -51,7 +51,7 @@ func (r *Rules) Authentication(ctx context.Context, organization parsec.Organiza
 	return r.store.Authentication(ctx, organization, device)
 }
 
-// CheckDevice tells whether the device exists and its user may connect.
+// CheckDevice returns nil if the device exists and its user may connect.
 func (f AuthenticationFacts) CheckDevice() error {
 	switch {
 	case f.Device == nil || f.User == nil:

@@ -77,7 +77,7 @@ var (
 // agree, then uploads, then turns the reservation into metadata: nobody else
 // uploads meanwhile, nor after. Whoever meets a reservation waits for its
 // outcome, because the client takes already_exists for a success. The
-// reservation of an instance that died ends at once where the store can tell,
+// reservation of an instance that died ends at once where the store can know,
 // and by its date.
 func (r *Rules) BlockCreate(ctx context.Context, author *Author, request *protocol.BlockCreateRequest) (*protocol.BlockCreateReply, error) {
 	creation := &blockCreation{author: author, request: request, now: r.now(), token: r.store.NewUploadToken()}
@@ -220,7 +220,7 @@ func (r *Rules) releaseBlock(ctx context.Context, creation *blockCreation) {
 	}
 }
 
-// BlockRead reads a block (docs/protocol/commands.md §7) into what room gives
+// BlockRead reads a block (docs/protocol/commands.md §7) into what room returns
 // for its size in bytes, such as the place for it in a reply.
 func (r *Rules) BlockRead(ctx context.Context, author *Author, request *protocol.BlockReadRequest, room func(size uint64) ([]byte, error)) error {
 	realm, block, found, err := r.store.Block(ctx, author.Organization, author.User(), request.BlockID)

@@ -17,7 +17,7 @@ func checkCertificateDate(now, date parsec.DateTime) error {
 	return nil
 }
 
-// refuseLoading refuses a certificate that does not load. The reason tells the
+// refuseLoading refuses a certificate that does not load. The reason says the
 // failure alone: the rest of err might hold the word that stands for a wrong
 // clock (docs/protocol/commands.md §1.3).
 func refuseLoading(status protocol.Status, err error) error {

@@ -122,7 +122,7 @@ func (s *certificateSet) check(t *testing.T, command *rpc.Form) (err error) {
 	return err
 }
 
-// find gives the form of the command for a client.
+// find returns the form of the command for a client.
 func (s *certificateSet) find(api parsec.APIVersion) (*rpc.Form, bool) {
 	kind := protocol.Authenticated
 	if s.AuthorKey == "" {

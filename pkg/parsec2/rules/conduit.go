@@ -37,7 +37,7 @@ func claimer(invitee *Invitee, request protocol.ClaimerRequest) party {
 	return party{invitee.Organization, key, ClaimerSide, invitee.Connection, nil}
 }
 
-// check tells why a party may not go on: what there is no status for ends its
+// check returns why a party may not go on. A reason that has no status ends its
 // connection (docs/protocol/invite.md §4, "Deleted invitation").
 func (p *party) check(facts InvitationFacts, now parsec.DateTime) error {
 	invitation := facts.Invitation
@@ -79,7 +79,7 @@ func (p *party) owed(err error, facts InvitationFacts, now parsec.DateTime) bool
 	return errors.Is(err, p.deleted()) && facts.Invitation.delivers(now)
 }
 
-// exchange is one exchange of a conduit: it gives what the peer says. It waits
+// exchange is one exchange of a conduit: it returns what the peer says. It waits
 // for the peer until ctx is done (docs/protocol/invite.md §4).
 func (r *Rules) exchange(ctx context.Context, p party, wanted ConduitState, payload []byte) ([]byte, error) {
 	if payload == nil {
@@ -292,8 +292,8 @@ type ConduitFacts struct {
 // Conduits are the steps of conduits that need no transaction.
 type Conduits interface {
 	// TakeHeard reads what a side of a conduit waits for and, when the exchange
-	// that it waits in has ended, makes the half's Heard its Taken; what it gives
-	// is as before that. It is one step.
+	// that it waits in has ended, makes the half's Heard its Taken. It returns
+	// the facts as they were before. It is one step.
 	TakeHeard(ctx context.Context, organization parsec.OrganizationID, key ConduitKey, side Side, exchange uint64) (ConduitFacts, error)
 	// ForgetConduits clears what the conduits hold of the invitations deleted at
 	// the date or before.

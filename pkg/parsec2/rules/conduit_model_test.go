@@ -121,8 +121,8 @@ type conduitModel struct {
 	// state is the exchange that comes next, and count how many have ended,
 	// resets among them.
 	state, count int
-	// finished tells that the reason of the deletion was FINISHED, and late that
-	// it is too long ago to ask for anything.
+	// finished reports whether the reason of the deletion was FINISHED, and
+	// late that it is too long ago to ask for anything.
 	deleted, finished, late bool
 	// said is what each side says in this exchange, and owed what ended the
 	// exchange before for a side that has not taken it, which then becomes

@@ -144,8 +144,8 @@ func (c *Conduit) repeat(side Side, wanted ConduitState, payload []byte, speaker
 }
 
 // again returns once more what a side heard in the last exchange, if wanted is
-// that one; nil if there is nothing to give. What it has taken already it gets
-// only for the words that it said.
+// that one; nil if there is none. What the side has taken already
+// it gets again only for the payload that it sent then.
 func (c *Conduit) again(side Side, wanted ConduitState, payload []byte) []byte {
 	mine := &c.Halves[side]
 	switch {

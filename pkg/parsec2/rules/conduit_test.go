@@ -59,7 +59,7 @@ type outcome struct {
 	err   error
 }
 
-// begin sends a command that says said, and gives its outcome when it comes.
+// begin sends a command that says said, and returns its outcome when it comes.
 func (p *pair) begin(ctx context.Context, s step, said string) <-chan outcome {
 	done := make(chan outcome, 1)
 	go func() {

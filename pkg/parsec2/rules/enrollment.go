@@ -153,7 +153,7 @@ func checkSubmittedBytes(ctx context.Context, tx Tx, enrollment, replaced *PKIEn
 	return nil
 }
 
-// PKIEnrollmentInfo tells the submitter what became of an enrollment
+// PKIEnrollmentInfo returns to the submitter what became of an enrollment
 // (docs/protocol/invite.md §7).
 func (r *Rules) PKIEnrollmentInfo(ctx context.Context, anonymous *Anonymous, request *protocol.PKIEnrollmentInfoRequest) (*protocol.PKIEnrollmentInfoReply, error) {
 	enrollment, found, err := r.store.PKIEnrollment(ctx, anonymous.Organization, request.EnrollmentID)

@@ -121,7 +121,7 @@ func (f *fixture) populate(bootstrap func(*fixture, string) *protocol.Organizati
 	f.clock.advance(time.Second)
 }
 
-// createOrganization gives the bootstrap token.
+// createOrganization returns the bootstrap token.
 func (f *fixture) createOrganization(id parsec.OrganizationID) string {
 	f.t.Helper()
 	reply, err := f.AdministrationCreate(f.t.Context(), somebody, &protocol.AdministrationCreateRequest{OrganizationID: id})
@@ -129,7 +129,7 @@ func (f *fixture) createOrganization(id parsec.OrganizationID) string {
 	return reply.BootstrapToken
 }
 
-// createUser creates the user of a first device, and gives that device.
+// createUser creates the user of a first device, and returns that device.
 func (f *fixture) createUser(author *rules.Author, first parsec.DeviceID, profile parsec.UserProfile) *rules.Author {
 	f.t.Helper()
 	f.ok(f.UserCreate(f.t.Context(), author, f.userCreation(author, first, profile).request()))
@@ -315,7 +315,7 @@ func (r *recorder) watch(topics ...event.Topic) {
 	}
 }
 
-// take gives the events published since the last call, in order.
+// take returns the events published since the last call, in order.
 func (r *recorder) take() []event.Event {
 	r.flush()
 	r.mu.Lock()

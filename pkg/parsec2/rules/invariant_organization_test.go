@@ -373,7 +373,7 @@ func TestInvariant16OutsidersLearnNoName(t *testing.T) {
 	}
 }
 
-// inflate gives the msgpack inside of a certificate.
+// inflate returns the msgpack inside of a certificate.
 func inflate(t *testing.T, signed []byte) string {
 	t.Helper()
 	reader, err := zlib.NewReader(bytes.NewReader(signed[ed25519.SignatureSize:]))

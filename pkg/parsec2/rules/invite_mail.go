@@ -14,14 +14,14 @@ const mailLimit = 30 * time.Second
 
 // Mailer sends e-mails. No transaction is open meanwhile.
 type Mailer interface {
-	// SendInvitation sends one e-mail (docs/protocol/invite.md §6), and tells
+	// SendInvitation sends one e-mail (docs/protocol/invite.md §6), and returns
 	// what became of it: protocol.EmailNotAvailable when ctx ends first. It
 	// logs what went wrong. A server without public address sends nothing, and
 	// is not available.
 	SendInvitation(ctx context.Context, mail InvitationMail) protocol.EmailSent
 }
 
-// InvitationMail is what an e-mail about an invitation tells.
+// InvitationMail is what an e-mail about an invitation says.
 type InvitationMail struct {
 	Organization parsec.OrganizationID
 	Type         parsec.InvitationType

@@ -121,13 +121,13 @@ func (r *Rules) cancelV1(ctx context.Context, author *Author, invitee InviteeV1,
 	})
 }
 
-// UserGetInvitationCreator tells who invites a user
+// UserGetInvitationCreator returns who invites a user
 // (docs/protocol/commands.md §9).
 func (r *Rules) UserGetInvitationCreator(ctx context.Context, anonymous *Anonymous, request *protocol.UserGetInvitationCreatorRequest) (*protocol.InvitationCreatorReply, error) {
 	return r.invitationV1Creator(ctx, anonymous.Organization, InviteeV1{User: request.InvitedUserID})
 }
 
-// DeviceGetInvitationCreator tells who invites a device
+// DeviceGetInvitationCreator returns who invites a device
 // (docs/protocol/commands.md §9).
 func (r *Rules) DeviceGetInvitationCreator(ctx context.Context, anonymous *Anonymous, request *protocol.DeviceGetInvitationCreatorRequest) (*protocol.InvitationCreatorReply, error) {
 	return r.invitationV1Creator(ctx, anonymous.Organization, InviteeV1{Device: request.InvitedDeviceID})

@@ -25,9 +25,9 @@ type invitationV1 struct {
 	invite  func(ctx context.Context, f *fixture, author *rules.Author) ([]byte, error)
 	cancel  func(ctx context.Context, f *fixture, author *rules.Author) error
 	creator func(ctx context.Context, f *fixture, anonymous *rules.Anonymous) (*protocol.InvitationCreatorReply, error)
-	// claim gives both fields of the reply.
+	// claim returns both fields of the reply.
 	claim func(ctx context.Context, f *fixture, anonymous *rules.Anonymous, claim []byte) ([2][]byte, error)
-	// create creates the invitee, and gives what the claim must give.
+	// create creates the invitee, and returns what the claim must return.
 	create func(f *fixture) [2][]byte
 }
 

@@ -56,8 +56,8 @@ func (r *Rules) MessageGet(ctx context.Context, author *Author, request *protoco
 // MessageReader reads messages.
 type MessageReader interface {
 	// Messages lists the messages of user after the first offset ones, in order:
-	// as many as have together at most so many bytes (protocol.Message), but at
-	// least one whatever its size. left tells that there are more.
+	// as many as fit in so many bytes (protocol.Message), but at least one,
+	// whatever its size. left reports whether there are more.
 	Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, bytes uint64) (messages []Message, left bool, err error)
 }
 

@@ -11,7 +11,7 @@ import (
 	"parsec-server/pkg/wire"
 )
 
-// send stores a message and gives it as its recipient gets it.
+// send stores a message and returns it as its recipient gets it.
 func (f *fixture) send(organization parsec.OrganizationID, recipient parsec.UserID, body string) protocol.Message {
 	f.t.Helper()
 	sent := protocol.Message{Sender: aliceID, Timestamp: f.clock.now(), Body: []byte(body)}

@@ -60,7 +60,7 @@ func (r *Rules) existingOrganization(ctx context.Context, id parsec.Organization
 	return organization, nil
 }
 
-// OrganizationConfig gives the settings of the organization
+// OrganizationConfig returns the settings of the organization
 // (docs/protocol/commands.md §5).
 func (r *Rules) OrganizationConfig(ctx context.Context, author *Author, _ *protocol.OrganizationConfigRequest) (*protocol.OrganizationConfigReply, error) {
 	organization, err := r.existingOrganization(ctx, author.Organization)

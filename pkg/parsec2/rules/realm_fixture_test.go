@@ -17,7 +17,7 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// row is one row of a table of errors: how to break it, and what it gives.
+// row is one row of a table of errors: how to break it, and what it answers.
 type row[Scenario any] struct {
 	name   string
 	status protocol.Status
@@ -86,7 +86,7 @@ func newRealmScenario(t testing.TB, changes ...func(*setup)) *realmScenario {
 	return s
 }
 
-// createRealm gives the realm of number n, and lets a second pass.
+// createRealm returns the realm of number n, and lets a second pass.
 func (f *fixture) createRealm(author *rules.Author, n uint16) parsec.RealmID {
 	f.t.Helper()
 	realm := parsec.RealmID(testUUID(n))
@@ -250,7 +250,7 @@ func (s *realmScenario) changeRealm(effects func(tx rules.Tx, realm *rules.Realm
 	})
 }
 
-// setRole gives a role, dated later than now by ahead.
+// setRole grants a role, dated later than now by ahead.
 func (s *realmScenario) setRole(user parsec.UserID, role parsec.RealmRole, ahead time.Duration) {
 	s.t.Helper()
 	s.changeRealm(func(tx rules.Tx, _ *rules.Realm) {

@@ -97,7 +97,7 @@ func checkNotGranted(target *Member, wanted parsec.RealmRole) error {
 	return nil
 }
 
-// sendMessages adds a message to the list of each recipient, and tells them.
+// sendMessages adds a message to the list of each recipient, and an event.
 func sendMessages(ctx context.Context, tx Tx, author *Author, timestamp parsec.DateTime, recipients []parsec.UserID, body func(parsec.UserID) []byte) error {
 	counts, err := tx.MessageCounts(ctx, recipients)
 	if err != nil {

@@ -91,7 +91,7 @@ func TestRoleRightsOfManagers(t *testing.T) {
 // from the commands that are said to set them.
 func TestRoleCausalityOfCommands(t *testing.T) {
 	for name, test := range map[string]struct {
-		// prepare gives the date that the change of bob must be after.
+		// prepare returns the date that the change of bob must be after.
 		prepare func(s *realmScenario) parsec.DateTime
 		wanted  parsec.RealmRole
 		author  func(*fixture) *rules.Author

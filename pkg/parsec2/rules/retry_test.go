@@ -21,7 +21,7 @@ type retried struct {
 	*fixture
 	// first is nil if the request was sent already.
 	first, again func(context.Context) error
-	// waits tells that the request waits for somebody who does not come.
+	// waits reports whether the request waits for somebody who does not come.
 	waits bool
 }
 

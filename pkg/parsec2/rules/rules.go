@@ -15,7 +15,7 @@ import (
 	"parsec-server/pkg/throttle"
 )
 
-// ErrSessionOver tells that the author may not act any more: its user is
+// ErrSessionOver means that the author may not act any more: its user is
 // revoked or frozen, or its organization expired, since it was authenticated.
 // There is no status for it: the connection closes without reply.
 var ErrSessionOver = errors.New("the author may not act any more")
@@ -23,7 +23,7 @@ var ErrSessionOver = errors.New("the author may not act any more")
 // Options are the settings of the rules.
 type Options struct {
 	organization.Founding
-	// Elapsed is a clock that is never set, from any instant on, which tells how
+	// Elapsed is a clock that is never set, from any instant on, which says how
 	// often something is tried; nil is that of the system.
 	Elapsed func() time.Duration
 	// Mailer sends e-mails; nil for none.
@@ -35,7 +35,7 @@ type Webhooks interface {
 	// Sequester hands the copy of a vlob to a webhook service: nil once
 	// accepted, a *protocol.Refusal when the service refuses it or fails.
 	Sequester(ctx context.Context, organization parsec.OrganizationID, service SequesterService, blob []byte) error
-	// Bootstrapped tells of a new organization, in the background.
+	// Bootstrapped announces a new organization, in the background.
 	Bootstrapped(organization parsec.OrganizationID, device Device, human parsec.HumanHandle)
 }
 
@@ -115,7 +115,7 @@ func (r *Rules) updateAt(ctx context.Context, author *Author, now parsec.DateTim
 	})
 }
 
-// Ready tells why commands cannot run, in words that anybody may read, nil if
+// Ready returns why commands cannot run, in words that anybody may read, nil if
 // they can. Blocks do not count: without their store everything else goes on.
 // After an outage.ErrNoRoom those that change nothing do.
 func (r *Rules) Ready(ctx context.Context) error { return r.store.Ready(ctx) }

@@ -10,7 +10,7 @@ import (
 
 // Store keeps the state of every organization. Each method of Reader is one
 // consistent snapshot. A store copies the bytes that it is given, and callers
-// do not change the bytes that it gives. Its errors that may be over when a
+// do not change the bytes that it returns. Its errors that may be over when a
 // command is sent again are an outage.ErrUnavailable.
 //
 // storetest is the suite that every store passes.
@@ -31,12 +31,12 @@ type Store interface {
 	// Publish delivers an event that comes with no change of state.
 	Publish(ctx context.Context, event event.Event) error
 
-	// Ready tells why the store cannot serve, in words that anybody may read,
+	// Ready returns why the store cannot serve, in words that anybody may read,
 	// nil if it can.
 	Ready(ctx context.Context) error
 }
 
-// Reader gives the facts of one command, in one consistent snapshot a call.
+// Reader returns the facts of one command, in one consistent snapshot a call.
 // What does not exist is a false, not an error; the facts found so far are
 // still given, so that rules can refuse in the order of their tables.
 type Reader interface {
@@ -66,22 +66,22 @@ type Scope struct {
 	// for users, devices, bootstrap, administration and sequester services.
 	// Otherwise the organization's lock is shared.
 	LockOrganization bool
-	// Author gives Tx.Author, none if zero.
+	// Author is for Tx.Author, none if zero.
 	Author parsec.DeviceID
-	// Realm gives Tx.Realm, by its id or by that of one of its vlobs.
+	// Realm is for Tx.Realm, by its id or by that of one of its vlobs.
 	Realm parsec.RealmID
 	Vlob  parsec.VlobID
-	// Block gives Tx.Block, with RealmData; none if zero.
+	// Block is for Tx.Block, with RealmData; none if zero.
 	Block parsec.BlockID
-	// Invitation excludes every other transaction on the invitation, and gives
-	// Tx.Invitation; none if zero. With Greeter it gives Tx.Conduit.
+	// Invitation excludes every other transaction on the invitation, and is
+	// for Tx.Invitation; none if zero. With Greeter it is for Tx.Conduit too.
 	Invitation parsec.InvitationToken
 	Greeter    parsec.UserID
-	// By tells which of realm and vlob is given, and how the realm is locked.
+	// By says which of realm and vlob is set, and how the realm is locked.
 	By RealmScope
 }
 
-// RealmScope tells how a transaction works on a realm.
+// RealmScope is how a transaction works on a realm.
 type RealmScope uint8
 
 const (
@@ -96,10 +96,10 @@ const (
 	RealmData
 	// RealmVlobCreate is for creating Scope.Vlob in Scope.Realm: it excludes
 	// RealmExclusive, other writes of vlobs in the realm, and other creations
-	// of the vlob. It gives Tx.Vlob.
+	// of the vlob. It is for Tx.Vlob.
 	RealmVlobCreate
 	// RealmVlobUpdate is for updating Scope.Vlob; the realm is the vlob's. It
-	// excludes what RealmVlobCreate does. It gives Tx.Vlob.
+	// excludes what RealmVlobCreate does. It is for Tx.Vlob.
 	RealmVlobUpdate
 )
 

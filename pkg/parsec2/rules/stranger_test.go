@@ -12,7 +12,7 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// readCounter is a store, and a store of blocks, that counts what it gives
+// readCounter is a store, and a store of blocks, that counts what it returns
 // beside the state of a realm.
 type readCounter struct {
 	rules.Store

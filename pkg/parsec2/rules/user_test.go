@@ -29,7 +29,7 @@ func TestUserCreate(t *testing.T) {
 		before func(*fixture)
 		spoil  func(*userCreation)
 		want   protocol.Status
-		// dated tells that the reason names the timestamp.
+		// dated reports whether the reason names the timestamp.
 		dated bool
 	}{
 		"ok": {want: protocol.StatusOK},

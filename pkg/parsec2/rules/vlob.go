@@ -168,7 +168,7 @@ func (r *Rules) VlobRead(ctx context.Context, author *Author, request *protocol.
 	}, nil
 }
 
-// checkRead is the table of the reads that give no revision, after the
+// checkRead is the table of the reads that name no revision, after the
 // existence of what is read.
 func (r *Realm) checkRead(now parsec.DateTime) error {
 	return cmp.Or(r.checkNotDeleted(now), r.checkReadable(), r.Member.checkReader())

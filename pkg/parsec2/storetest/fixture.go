@@ -163,7 +163,7 @@ func (f *fixture) writeVlob(scope rules.Scope, author parsec.DeviceID, seconds i
 	})
 }
 
-// writeNext writes the next version of the vlob of the scope, and gives its
+// writeNext writes the next version of the vlob of the scope, and returns its
 // checkpoint.
 func writeNext(tx rules.Tx, version rules.VlobVersion) uint64 {
 	realm, _ := tx.Realm()
@@ -204,7 +204,7 @@ func (f *fixture) record(topics ...event.Topic) *recorder {
 	return r
 }
 
-// take gives the events published until now, in order.
+// take returns the events published until now, in order.
 func (r *recorder) take() []event.Event {
 	r.f.Helper()
 	end := event.Event{Organization: r.f.organization, Author: aliceOne, Body: notice.Pinged{Ping: parsec.NewUUID().Hex()}}

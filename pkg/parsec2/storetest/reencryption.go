@@ -237,7 +237,7 @@ func ignoredItems(f *fixture) {
 	equal(f, "batch of the other realm", f.batch(other, 10), map[string]string{place(foreign, 1): "foreign"})
 }
 
-// batches saves what small batches give, and others of its own choice, until
+// batches saves what small batches hold, and others of its own choice, until
 // nothing is left.
 func batches(f *fixture) {
 	f.bootstrap()

@@ -15,7 +15,8 @@ var shamirChecks = []check{
 	{"another setup", recoveryOfAnotherSetup},
 }
 
-// newShamirSetup gives one share to each recipient, which are in order.
+// newShamirSetup returns a setup with one share for each recipient; they are in
+// order.
 func newShamirSetup(owner parsec.UserID, name string, recipients ...parsec.UserID) rules.ShamirSetup {
 	setup := rules.ShamirSetup{
 		Owner: owner, RevealToken: parsec.NewUUID(), CipheredData: []byte("data " + name),

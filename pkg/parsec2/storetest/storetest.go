@@ -18,7 +18,7 @@ type check struct {
 	run  func(f *fixture)
 }
 
-// Exercise checks the store that open gives, which publishes to bus. The
+// Exercise checks the store that open returns, which publishes to bus. The
 // checks run in parallel on that one store, each on organizations of its own;
 // open may register its end with t.Cleanup.
 func Exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store) {

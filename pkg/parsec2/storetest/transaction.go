@@ -70,7 +70,7 @@ type observation struct {
 	facts []any
 }
 
-// observe gives all that readers and transactions tell of the world.
+// observe returns all that readers and transactions see of the world.
 func (f *fixture) observe(w *world) []observation {
 	f.Helper()
 	ctx, id := f.Context(), f.organization
@@ -125,14 +125,14 @@ func (f *fixture) observe(w *world) []observation {
 	return observations
 }
 
-// effect is one that changes what observe tells.
+// effect is one that changes what observe returns.
 type effect struct {
 	name  string
 	scope rules.Scope
 	apply func(tx rules.Tx) error
 }
 
-// everyEffect gives each effect once; they may be applied in this order.
+// everyEffect returns each effect once; they may be applied in this order.
 func (f *fixture) everyEffect(w *world) []effect {
 	queue := func(effects func(rules.Tx)) func(rules.Tx) error {
 		return func(tx rules.Tx) error {

@@ -403,7 +403,7 @@ func userCopies(f *fixture) {
 	equalList(f, "devices", again.Devices, []rules.Device{newDevice(bobOne, aliceOne)})
 }
 
-// sortedUsers sorts ids that a store gives in any order.
+// sortedUsers sorts ids that a store returns in any order.
 func sortedUsers(users []parsec.UserID) []parsec.UserID {
 	return slices.SortedFunc(slices.Values(users), func(a, b parsec.UserID) int { return cmp.Compare(a.String(), b.String()) })
 }

@@ -82,7 +82,7 @@ func TestBootstrapWithoutAddress(t *testing.T) {
 	}
 }
 
-// answers gives one status a call, the last one for ever; 0 is no answer.
+// answers returns one status a call, the last one for ever; 0 is no answer.
 func answers(calls *[]time.Time, statuses ...int) roundTripper {
 	return func(request *http.Request) (*http.Response, error) {
 		status := statuses[min(len(*calls), len(statuses)-1)]

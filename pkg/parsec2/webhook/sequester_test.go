@@ -190,7 +190,7 @@ func (b *hangingBody) Read(p []byte) (int, error) {
 
 func (*hangingBody) Close() error { return nil }
 
-// hangAfter gives a status and the start of a body.
+// hangAfter returns a status and the start of a body.
 func hangAfter(status int, start string) roundTripper {
 	return func(request *http.Request) (*http.Response, error) {
 		return &http.Response{

@@ -17,8 +17,8 @@ var _ rules.Webhooks = (*Webhooks)(nil)
 // Webhooks implements rules.Webhooks by a client, whose methods it has.
 type Webhooks struct{ *webhook.Client }
 
-// New returns webhooks that tell bootstrapURL of new organizations, unless it is
-// "". Close ends their goroutine.
+// New returns webhooks that announce new organizations to bootstrapURL, unless
+// that is "". Close ends their goroutine.
 func New(bootstrapURL string, logger *slog.Logger) *Webhooks {
 	return &Webhooks{webhook.New(bootstrapURL, logger)}
 }

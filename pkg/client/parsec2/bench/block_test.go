@@ -64,7 +64,7 @@ func BenchmarkBlocksOnS3(b *testing.B) {
 }
 
 // BenchmarkBlocksOnRAID5 compares the server on a RAID5 of three memories with
-// the server on one: what the process spends tells what coding costs, even
+// the server on one: what the process spends shows what coding costs, even
 // where others keep the machine busy.
 func BenchmarkBlocksOnRAID5(b *testing.B) {
 	for _, item := range []struct {
@@ -170,7 +170,7 @@ func newBareS3(settings config.S3) *bareS3 {
 	}), settings.Bucket}
 }
 
-// puts gives a function that stores another block each time.
+// puts returns a function that stores another block each time.
 func (s *bareS3) puts(b *testing.B) func() error {
 	b.Helper()
 	block := make([]byte, blockBytes)
@@ -182,7 +182,7 @@ func (s *bareS3) put(ctx context.Context, name string, block []byte) error {
 	return err
 }
 
-// gets gives a function that reads a block, without keeping it.
+// gets returns a function that reads a block, without keeping it.
 func (s *bareS3) gets(b *testing.B) func() error {
 	b.Helper()
 	name := "bare/" + parsec.NewUUID().String()

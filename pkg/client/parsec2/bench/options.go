@@ -55,7 +55,7 @@ const (
 	MaxSize = 1 << 20
 )
 
-// The payloads when Options gives no size, in bytes: a small manifest, and the
+// The payloads when Options has no size, in bytes: a small manifest, and the
 // default block of the official clients.
 const (
 	vlobSize  = 1 << 10

@@ -86,7 +86,7 @@ func (e *exchange) roundTrip(ctx context.Context) error {
 type contestant interface {
 	// round has every connection do so many round trips.
 	round(b *testing.B, trips int)
-	// result names the contestant, and gives its round trips per second.
+	// result is the contestant and its round trips per second.
 	result() (name string, perSecond float64)
 }
 
@@ -255,7 +255,7 @@ func encode(b *testing.B, command *rpc.Form, request any) []byte {
 
 func now() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
 
-// must gives the value to who has a test to fail.
+// must returns the value to who has a test to fail.
 func must[T any](value T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
