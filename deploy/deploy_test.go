@@ -57,7 +57,7 @@ func buildAndRun(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// toInstall is what go.mod tells buildpacks to build.
+// toInstall returns what go.mod tells buildpacks to build.
 func toInstall() (string, error) {
 	module, err := os.ReadFile("../go.mod")
 	if err != nil {
@@ -70,7 +70,7 @@ func toInstall() (string, error) {
 	return string(found[1]), nil
 }
 
-// found creates an organization as the administrator, and gives the device of
+// found creates an organization as the administrator, and returns the device of
 // its first user.
 func found(ctx context.Context, t *testing.T, c *parsec2.Client, address parsec.ServerAddress, token string) *parsec2.Device {
 	t.Helper()
@@ -129,7 +129,7 @@ func (s stored) read(ctx context.Context, t *testing.T, commands parsec2.Transpo
 	}
 }
 
-// get gives the answer to a request without its body.
+// get returns the answer to a request without its body.
 func get(ctx context.Context, t *testing.T, transport http.RoundTripper, url string, header http.Header) *http.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -11,8 +11,8 @@ import (
 	"parsec-server/pkg/config"
 )
 
-// skeleton is what a guide has in every language: the levels of its headings,
-// its commands, the sizes of its tables, and what it names.
+// skeleton returns what a guide has in every language: the levels of its
+// headings, its commands, the sizes of its tables, and what it names.
 func skeleton(t *testing.T, path string) []string {
 	t.Helper()
 	content, err := os.ReadFile(path)

@@ -43,7 +43,7 @@ func newPaaS(t *testing.T, manifest string, platform ...string) *paas {
 	return p.configure(manifest)
 }
 
-// procfile gives the lines of the Procfile by the types of their processes.
+// procfile returns the lines of the Procfile by the types of their processes.
 func procfile(t *testing.T) map[string]string {
 	t.Helper()
 	content, err := os.ReadFile("../Procfile")
@@ -57,7 +57,7 @@ func procfile(t *testing.T) map[string]string {
 	return lines
 }
 
-// databaseURL is a database in the form that platforms give.
+// databaseURL returns the address of a database as platforms write it.
 func databaseURL(t *testing.T) string {
 	t.Helper()
 	config, err := pgx.ParseConfig(testkit.NewBlankPostgres(t))
@@ -103,7 +103,7 @@ func (p *paas) configure(manifest string) *paas {
 	return p
 }
 
-// command is how platforms run a line, in a shell in the folder of the
+// command returns how platforms run a line, in a shell in the folder of the
 // application.
 func (p *paas) command(kind string) (program string, arguments []string) {
 	p.t.Helper()

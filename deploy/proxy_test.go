@@ -125,8 +125,8 @@ func (p *proxied) content(path string) string {
 	return string(content)
 }
 
-// sample is a file of this folder, where each text must be, once or more, and
-// is replaced by the next.
+// sample returns a file of this folder, where each text must be, once or more,
+// and is replaced by the next.
 func (p *proxied) sample(path string, replacements ...string) string {
 	p.t.Helper()
 	content := []byte(p.content(path))

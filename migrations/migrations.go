@@ -15,8 +15,8 @@ import (
 //go:embed *.sql
 var Files embed.FS
 
-// Latest is the version of the last step: that of the schema that this server
-// works with.
+// Latest returns the version of the last step: that of the schema that this
+// server works with.
 func Latest() int64 {
 	names, err := fs.Glob(Files, "*.sql")
 	if err != nil {

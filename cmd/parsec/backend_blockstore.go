@@ -59,7 +59,7 @@ func (p program) initBlockStore(ctx context.Context, options *settingsFlags) err
 // commands of operators may open.
 const operatorConnections = 8
 
-// databaseOfBlocks is the database of a store that is in one.
+// databaseOfBlocks returns the database of a block store that is in one.
 func (p program) databaseOfBlocks(options *settingsFlags, store config.Blockstore) (config.Database, error) {
 	if !store.Uses(config.BlockstorePostgreSQL) {
 		return config.Database{}, nil

@@ -17,8 +17,8 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// databaseCommands are those that work on a database, with the other options
-// that they need. The files are in a folder of the test.
+// databaseCommands returns the commands that work on a database, with the other
+// options that they need. The files are in a folder of the test.
 func databaseCommands(folder string) map[string][]string {
 	file := func(name string) string { return filepath.Join(folder, name) }
 	id := parsec.UUID{1}.Hex()

@@ -16,8 +16,8 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// databaseOptions are those of the commands that work on the database itself,
-// next to the servers that run on it.
+// databaseOptions returns the options of commands that work on the database
+// itself, next to the servers that run on it.
 func databaseOptions(flags *pflag.FlagSet) *settingsFlags {
 	flags.SortFlags = false
 	options := &settingsFlags{}

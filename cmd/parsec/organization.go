@@ -98,7 +98,8 @@ func webSocketOption(command *cobra.Command, into *bool) {
 	command.Flags().BoolVar(into, "websocket", false, "Speak API 1 over WebSocket, for servers older than 2.5.")
 }
 
-// mandatory is the text of an option, or if it is empty that of the variable.
+// mandatory returns the text of an option, or if it is empty that of the
+// variable.
 func (p program) mandatory(option, text, variable string) (string, error) {
 	if text == "" {
 		text, _ = p.environment.Lookup(variable)

@@ -84,7 +84,7 @@ func (o *settingOptions) check() error {
 	return nil
 }
 
-// settings are what REST knows.
+// settings returns what REST knows.
 func (o *settingOptions) settings() (client.OrganizationSettings, error) {
 	var settings client.OrganizationSettings
 	if o.changed(isExpiredOption) {

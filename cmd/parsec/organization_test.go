@@ -283,7 +283,7 @@ func TestOrganizationRefusals(t *testing.T) {
 	}
 }
 
-// unused is a port that nobody listens to.
+// unused returns a port that nobody listens to.
 func unused(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

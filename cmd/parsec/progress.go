@@ -91,7 +91,7 @@ func (p *progress) end() {
 	}
 }
 
-// byteCount is a number of bytes for people.
+// byteCount returns a number of bytes for people.
 func byteCount(bytes int64) string {
 	const kibi = 1024
 	if bytes < kibi {

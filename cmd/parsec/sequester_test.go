@@ -97,7 +97,8 @@ func (o *office) write(name string, content []byte) {
 	}
 }
 
-// certify is the options that certify a service with the keys of these names.
+// certify returns the options that certify a service with the keys of these
+// names.
 func (o *office) certify(encryption, authority string) []string {
 	return []string{
 		"--service-public-key", o.path(encryption + ".pub"), "--authority-private-key", o.path(authority + ".key"), "--service-label", "Archive",

@@ -21,7 +21,7 @@ import (
 	"parsec-server/pkg/lifecycle"
 )
 
-// developmentSettings are those of --dev, on any free port.
+// developmentSettings returns the settings of --dev, on any free port.
 func developmentSettings(t *testing.T, options ...config.Argument) config.Config {
 	t.Helper()
 	options = append(options, config.Argument{Name: "dev", Text: "true"}, config.Argument{Name: "port", Text: "0"})

@@ -14,7 +14,7 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// storeOptions are those of the database that settings describe.
+// storeOptions returns the options of the database that settings describe.
 func storeOptions(settings config.Database, logger *slog.Logger) postgres.Options {
 	return postgres.Options{
 		Options: database.Options{

@@ -9,7 +9,7 @@ var version, commit string
 // build says which program this is.
 type build struct{ version, commit string }
 
-// String is what --version prints.
+// String returns what --version prints.
 func (b build) String() string {
 	if b.commit == "" {
 		return b.version
@@ -39,7 +39,7 @@ func buildOf(version, commit string, information *debug.BuildInfo) build {
 	return build{version, commit}
 }
 
-// revision is the commit that the Go tool stamped, marked if files were
+// revision returns the commit that the Go tool stamped, marked if files were
 // changed since.
 func revision(information *debug.BuildInfo) string {
 	var commit, mark string

@@ -57,7 +57,7 @@ func makeEnv(t *testing.T, path string) (output string, err error) {
 	return string(printed), err
 }
 
-// load gives what Docker Compose understands. Variables come from .env alone.
+// load returns what Docker Compose understands. Variables come from .env alone.
 func load(ctx context.Context, path string, more ...cli.ProjectOptionsFn) (*types.Project, error) {
 	options, err := cli.NewProjectOptions([]string{filepath.Join(path, "docker-compose.yml")},
 		append([]cli.ProjectOptionsFn{cli.WithWorkingDirectory(path), cli.WithEnvFiles(), cli.WithDotEnv}, more...)...)

@@ -22,7 +22,7 @@ type component struct {
 	programs []string
 	// command succeeds where tests find the component by another way.
 	command []string
-	// root tells that only root can start it.
+	// root reports whether only root can start it.
 	root    bool
 	install string
 	// rights are what the component needs besides, that a runner of continuous
@@ -132,7 +132,7 @@ func (c component) found(ctx context.Context, gopath string) bool {
 	return len(c.command) > 0 && exec.CommandContext(ctx, c.command[0], c.command[1:]...).Run() == nil
 }
 
-// missingTags are the tags of the components that are not there. Continuous
+// missingTags returns the tags of the components that are not there. Continuous
 // integration may miss none.
 func missingTags(ctx context.Context, out io.Writer, gopath string) ([]string, error) {
 	var tags []string

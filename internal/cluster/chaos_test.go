@@ -160,7 +160,7 @@ func TestChaos(t *testing.T) {
 	recorded.check(t)
 }
 
-// background is what `parsec bench --reconnect` does. It calls started from
+// background does what `parsec bench --reconnect` does. It calls started from
 // time to time.
 func background(ctx context.Context, address parsec.ServerAddress, started func()) error {
 	report, err := bench.Run(ctx, bench.Options{

@@ -57,7 +57,8 @@ func newCluster(t *testing.T, dsn string) *cluster {
 	return c
 }
 
-// within is the cluster in a test of its own, with an organization of its own.
+// within returns the cluster in a test of its own, with an organization of its
+// own.
 func (c *cluster) within(t *testing.T) *cluster {
 	t.Helper()
 	other := *c
@@ -91,7 +92,7 @@ func (c *cluster) member(device *parsec2.Device) *member {
 
 func (m *member) id() parsec.UserID { return m.device.ID.User() }
 
-// create creates an organization, and gives the address to bootstrap it.
+// create creates an organization, and returns the address to bootstrap it.
 func (c *cluster) create(organization string) parsec.BootstrapAddress {
 	c.t.Helper()
 	id := must(parsec.ParseOrganizationID(organization))
@@ -106,7 +107,7 @@ func (c *cluster) administration(process int) *client.Administration {
 	return c.clients[process].Administration(testkit.AdministrationToken)
 }
 
-// found gives the first device of a new organization.
+// found returns the first device of a new organization.
 func (c *cluster) found(organization string) *member {
 	c.t.Helper()
 	device, request, err := parsec2.NewOrganization(c.create(organization), person("alice@laptop"), now())
@@ -136,7 +137,7 @@ func (c *cluster) addUser(device string, profile parsec.UserProfile) *member {
 	return user
 }
 
-// newUser is what alice sends to create a user.
+// newUser returns what alice sends to create a user.
 func (c *cluster) newUser(person parsec2.Person, profile parsec.UserProfile) (*member, *protocol.UserCreateRequest) {
 	user, request, err := c.alice.device.NewUser(person, profile, now())
 	if err != nil {
@@ -145,7 +146,7 @@ func (c *cluster) newUser(person parsec2.Person, profile parsec.UserProfile) (*m
 	return c.member(user), request
 }
 
-// newDevice is what m sends to create a device.
+// newDevice returns what m sends to create a device.
 func (m *member) newDevice(name string) (*member, *protocol.DeviceCreateRequest) {
 	device, request, err := m.device.NewDevice(must(parsec.ParseDeviceName(name)), must(parsec.ParseDeviceLabel(name)), now())
 	if err != nil {
@@ -175,7 +176,7 @@ func (m *member) grant(realm parsec.RealmID, to *member, role parsec.RealmRole) 
 	m.c.ok(m.changesRole(0, realm, to, role, now()))
 }
 
-// call is a command with its request.
+// call returns a command with its request.
 type call func(ctx context.Context) error
 
 func send[Request, Reply any](by parsec2.Transport, command *rpc.Command[Request, Reply], request *Request) call {
@@ -259,7 +260,7 @@ func status(err error) protocol.Status {
 	return protocol.Status("failure: " + err.Error())
 }
 
-// race runs calls all at once, and gives the outcome of each.
+// race runs calls all at once, and returns the outcome of each.
 func (c *cluster) race(calls ...call) []protocol.Status {
 	got := make([]protocol.Status, len(calls))
 	start := make(chan struct{})
@@ -359,7 +360,8 @@ func (c *cluster) nothingAfter(change call, want protocol.Status, authors []*mem
 	}
 }
 
-// outboxAuthors are those of the events of the organization, in commit order.
+// outboxAuthors returns the authors of the events of the organization, in
+// commit order.
 func (c *cluster) outboxAuthors() (authors []parsec.DeviceID) {
 	c.t.Helper()
 	connection, err := pgx.Connect(c.ctx, c.dsn)
@@ -385,7 +387,7 @@ func (c *cluster) outboxAuthors() (authors []parsec.DeviceID) {
 
 var lastDate atomic.Int64
 
-// now is the time, later at each call.
+// now returns the time, later at each call.
 func now() parsec.DateTime {
 	for {
 		last := lastDate.Load()

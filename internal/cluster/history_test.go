@@ -177,7 +177,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// isAnswer tells that a server has answered, by a refusal or not.
+// isAnswer reports whether a server has answered, by a refusal or not.
 func isAnswer(err error) bool {
 	_, refused := errors.AsType[*protocol.Refusal](err)
 	return err == nil || refused

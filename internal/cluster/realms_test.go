@@ -17,8 +17,8 @@ import (
 // The invariants of docs/protocol/commands.md §10 on realms, roles, archiving
 // and messages.
 
-// roles gives the certificates of a realm, which replay as clients replay them
-// (invariant 22), and what they end with.
+// roles returns the certificates of a realm, which replay as clients replay
+// them (invariant 22), and what they end with.
 func (c *cluster) roles(realm parsec.RealmID, members ...*member) (certificates [][]byte, roles map[parsec.UserID]parsec.RealmRole) {
 	c.t.Helper()
 	users := []*testclient.VerifiedUser{}

@@ -128,7 +128,7 @@ func wantOffline(t *testing.T, name string, err error) {
 	}
 }
 
-// clientPorts are those of the connections that a database has by TCP.
+// clientPorts returns the ports of the connections that a database has by TCP.
 func clientPorts(t *testing.T, dsn string) []int {
 	t.Helper()
 	connection, err := pgx.Connect(t.Context(), dsn)

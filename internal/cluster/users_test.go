@@ -104,7 +104,8 @@ func (c *cluster) acceptsEnrollment(process int, person parsec2.Person) call {
 	return c.submitsEnrollment(1-process, person)(process)
 }
 
-// submitsEnrollment gives what makes acceptances of it by alice, each another.
+// submitsEnrollment returns a function that makes acceptances of it by alice,
+// each another.
 func (c *cluster) submitsEnrollment(process int, person parsec2.Person) func(process int) call {
 	c.t.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))

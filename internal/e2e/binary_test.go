@@ -60,14 +60,14 @@ func buildBinary(t *testing.T) binary {
 	return binary(path)
 }
 
-// command gives no setting but its arguments.
+// command has no setting but its arguments.
 func (b binary) command(ctx context.Context, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, string(b), arguments...)
 	command.Env = []string{"HOME=/nonexistent"} // nothing set on this machine counts
 	return command
 }
 
-// succeed gives what a command prints.
+// succeed returns what a command prints.
 func (b binary) succeed(t *testing.T, arguments ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -129,7 +129,7 @@ func (b binary) start(t *testing.T, variables []string, arguments ...string) *pr
 	return p
 }
 
-// stop sends a signal and gives the rest of what is printed, once it is over
+// stop sends a signal and returns the rest of what is printed, once it is over
 // with success.
 func (p *process) stop(signal os.Signal) string {
 	p.t.Helper()
@@ -146,7 +146,7 @@ func (p *process) stop(signal os.Signal) string {
 	return string(printed)
 }
 
-// organization does what the README does, and gives the file of the keys.
+// organization does what the README does, and returns the file of the keys.
 func (p *process) organization(b binary) string {
 	p.t.Helper()
 	created := b.succeed(p.t, "organization", "create", "--addr", p.address.String(), "--administration-token", "s3cr3t", "MyOrg")
@@ -160,7 +160,7 @@ func (p *process) organization(b binary) string {
 	return keys
 }
 
-// connect is a connection with the keys of a file.
+// connect returns a connection with the keys of a file.
 func (p *process) connect(keys string) *parsec2.Conn {
 	p.t.Helper()
 	device, err := testclient.LoadDevice(keys)

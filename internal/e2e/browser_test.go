@@ -103,7 +103,7 @@ func call[P, R any](b *browser, command cdp.Command[P, R], parameters P) R {
 	return result
 }
 
-// evaluate gives the value of an expression in the page.
+// evaluate returns the value of an expression in the page.
 func evaluate[T any](b *browser, expression string) T {
 	b.t.Helper()
 	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
@@ -113,7 +113,7 @@ func evaluate[T any](b *browser, expression string) T {
 	return value
 }
 
-// follow opens a link, and gives where the browser goes that is no web page.
+// follow opens a link, and returns where the browser goes that is no web page.
 func (b *browser) follow(link string) string {
 	b.t.Helper()
 	b.at = link
@@ -154,7 +154,7 @@ func (b *browser) show(document string) {
 	b.do(chromedp.PollFunction[chromedp.Void]("() => [...document.images].every((image) => image.complete)"))
 }
 
-// read gives the page of a redirection.
+// read returns the page of a redirection.
 func (b *browser) read(address, language string) string {
 	b.t.Helper()
 	request := must(http.NewRequestWithContext(b.ctx, http.MethodGet, address, http.NoBody))

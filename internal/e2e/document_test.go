@@ -15,7 +15,7 @@ import (
 // example is a command of a document, and what it prints; … is any text.
 type example struct{ command, want string }
 
-// examplesOf are those in the console blocks of a document.
+// examplesOf returns the examples in the console blocks of a document.
 func examplesOf(t *testing.T, document string) (examples []example) {
 	t.Helper()
 	text, err := os.ReadFile(document)

@@ -77,7 +77,7 @@ type enrolments struct {
 	lost              int
 }
 
-// lose tells of an enrolment that is lost.
+// lose reports an enrolment that is lost.
 func (e *enrolments) lose(format string, args ...any) {
 	e.near.t.Helper()
 	e.lost++
@@ -122,7 +122,7 @@ type line struct {
 	dial    func() (parsec2.Transport, func(), error)
 	hangUp  func()
 	dialErr error
-	// cuttable tells that requests are cut at random.
+	// cuttable reports whether requests are cut at random.
 	cuttable       bool
 	requests, cuts int
 }
@@ -134,7 +134,7 @@ func (l *line) connect() {
 	l.Transport, l.hangUp, l.dialErr = l.dial()
 }
 
-// lineOf is that of a device.
+// lineOf returns the line of a device.
 func (e *enrolments) lineOf(device *parsec2.Device) *line {
 	l := &line{w: e.near, dial: func() (parsec2.Transport, func(), error) {
 		if e.g.overHTTP {
@@ -150,7 +150,7 @@ func (e *enrolments) lineOf(device *parsec2.Device) *line {
 	return l
 }
 
-// lineTo is that of a claimer.
+// lineTo returns the line of a claimer.
 func (e *enrolments) lineTo(kind parsec.InvitationType, token parsec.InvitationToken) *line {
 	address := e.far.Address.InvitationAddress(e.alice.Organization, kind, token)
 	l := &line{w: e.far, dial: func() (parsec2.Transport, func(), error) {

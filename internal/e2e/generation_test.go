@@ -17,9 +17,9 @@ import (
 type generation struct {
 	name    string
 	version parsec.APIVersion
-	// overHTTP tells that commands and events do not use WebSocket.
+	// overHTTP reports whether commands and events do not use WebSocket.
 	overHTTP bool
-	// anonymous tells that people and devices have no name.
+	// anonymous reports whether people and devices have no name.
 	anonymous bool
 	bootstrap func(w *world, g generation, organization parsec.OrganizationID, request *protocol.OrganizationBootstrapRequest)
 	addUser   func(w *world, g generation, author *peer, person parsec2.Person, profile parsec.UserProfile) *parsec2.Device
@@ -60,7 +60,7 @@ type peer struct {
 	conn *parsec2.Conn
 }
 
-// user is the user of the peer.
+// user returns the user of the peer.
 func (p *peer) user() parsec.UserID { return p.device.ID.User() }
 
 // person has a human handle and a label in the generations that know them.
@@ -74,7 +74,7 @@ func (g generation) person(device string) parsec2.Person {
 	return person
 }
 
-// found creates and bootstraps an organization, whose first device it gives.
+// found creates and bootstraps an organization, and returns its first device.
 func (g generation) found(w *world, organization, device string) *parsec2.Device {
 	w.t.Helper()
 	return g.foundAt(w, w.create(organization), device)

@@ -47,7 +47,7 @@ func TestInvitations(t *testing.T) {
 // link is what an invitation leads to.
 var link = regexp.MustCompile(`http://\S+/redirect/\S+`)
 
-// readInvitation gives where the link of the next e-mail leads a browser.
+// readInvitation returns where the link of the next e-mail leads a browser.
 func (w *world) readInvitation(to string) parsec.InvitationAddress {
 	w.t.Helper()
 	mail := w.mails.Next(w.ctx, w.t)

@@ -24,7 +24,7 @@ type listener struct {
 	name string
 	// next waits for an event.
 	next func(context.Context) (protocol.Event, error)
-	// ended tells, after an error of next, whether the server has closed.
+	// ended reports, after an error of next, whether the server has closed.
 	ended func(error) bool
 }
 
@@ -51,7 +51,7 @@ func (g generation) listen(w *world, device *parsec2.Device) *listener {
 	return l
 }
 
-// until gives the events before the ping.
+// until returns the events before the ping.
 func (l *listener) until(ping string) []protocol.Event {
 	l.w.t.Helper()
 	var heard []protocol.Event
@@ -87,7 +87,7 @@ func (p *peer) wantEnd() {
 	}
 }
 
-// isClosed waits for the end of conn, and tells whether the server closed it
+// isClosed waits for the end of conn, and reports whether the server closed it
 // as it closes those that may not go on.
 func isClosed(ctx context.Context, conn *parsec2.Conn) bool {
 	select {

@@ -112,7 +112,7 @@ func TestPKIEnrollment(t *testing.T) {
 	}
 }
 
-// identity is a new certificate, signed by itself.
+// identity returns a new certificate, signed by itself.
 func (w *world) identity(name string) testclient.Identity {
 	w.t.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))

@@ -152,7 +152,7 @@ func testToken(t *testing.T, b binary) {
 	p.stop(syscall.SIGTERM)
 }
 
-// administrate gives the status of a request with a token.
+// administrate returns the status of a request with a token.
 func (p *process) administrate(token string) int {
 	p.t.Helper()
 	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, p.address.HTTPOrigin()+"/administration/organizations/Unknown", nil)

@@ -200,7 +200,7 @@ func multiply(a, b byte) (product byte) {
 	return product
 }
 
-// inverse is the 254th power.
+// inverse returns the 254th power.
 func inverse(a byte) byte {
 	result := byte(1)
 	for range 254 {

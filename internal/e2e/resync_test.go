@@ -113,7 +113,7 @@ func (p *peer) contend(realm parsec.RealmID, vlob parsec.VlobID) error {
 	}
 }
 
-// put stores a version, or tells that another writer was faster.
+// put stores a version, or reports that another writer was faster.
 func (p *peer) put(realm parsec.RealmID, vlob parsec.VlobID, version uint32) (lost bool, err error) {
 	date := p.w.tick()
 	if version == 1 {

@@ -42,7 +42,7 @@ func TestShamirRecoverySetup(t *testing.T) {
 	}
 }
 
-// shamirSetup gives one share to each recipient, and needs them all.
+// shamirSetup returns a setup with one share for each recipient, all needed.
 func (w *world) shamirSetup(owner *peer, recipients ...*peer) *protocol.ShamirRecoverySetupData {
 	w.t.Helper()
 	date := w.tick()

@@ -19,7 +19,7 @@ const (
 	burst = 40
 )
 
-// blob is what version holds, encrypted for an encryption revision.
+// blob returns what version holds, encrypted for an encryption revision.
 func (s *story) blob(written entry, revision uint64) []byte {
 	return content(fmt.Sprintf("%s version %d revision %d", written.vlob, written.version, revision), vlobSize)
 }
@@ -35,7 +35,7 @@ func (s *story) lastVersion(vlob parsec.VlobID) uint32 {
 	return last
 }
 
-// write stores the next version of a vlob and gives what is heard of it.
+// write stores the next version of a vlob and returns what is heard of it.
 func (s *story) write(author *peer, vlob parsec.VlobID) *protocol.RealmVlobsUpdatedEvent {
 	s.t.Helper()
 	written := entry{vlob, s.lastVersion(vlob) + 1}

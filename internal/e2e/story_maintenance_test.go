@@ -49,7 +49,7 @@ func (s *story) reencrypt() {
 	s.pollChanges()
 }
 
-// mismatch is the status that the generation retries on.
+// mismatch returns the status that the generation retries on.
 func (s *story) mismatch() protocol.Status {
 	if s.version.Major == 3 {
 		return protocol.StatusParticipantMismatch

@@ -93,7 +93,7 @@ func (s *story) status() *protocol.AdministrationStatusReply {
 	return ok(s.world, s.administration(), protocol.AdministrationStatus, &protocol.AdministrationStatusRequest{OrganizationID: id})
 }
 
-// verified is what reader learns of a user, verified.
+// verified returns what reader learns of a user, verified.
 func (s *story) verified(reader, user *peer) *testclient.VerifiedUser {
 	s.t.Helper()
 	reply := ok(s.world, reader, protocol.UserGet, &protocol.UserGetRequest{UserID: user.user()})
@@ -135,7 +135,7 @@ func (s *story) roleEvent(role parsec.RealmRole) []protocol.Event {
 	return []protocol.Event{&protocol.RealmRolesUpdatedEvent{RealmID: s.realm, Role: role}}
 }
 
-// give changes a role, with a message, and gives the date.
+// give changes a role, with a message, and returns the date.
 func (s *story) give(author, target *peer, role parsec.RealmRole, message []byte) parsec.DateTime {
 	s.t.Helper()
 	date := s.tick()

@@ -67,13 +67,13 @@ func newMailedWorld(t *testing.T) *world {
 	return w
 }
 
-// tick is a date that is later than any other before.
+// tick returns a date that is later than any other before.
 func (w *world) tick() parsec.DateTime {
 	w.clock.Advance(time.Millisecond)
 	return w.clock.Now()
 }
 
-// administration is a connection of the administrator.
+// administration returns a connection of the administrator.
 func (w *world) administration() *parsec2.Conn {
 	w.t.Helper()
 	conn, err := w.client.DialAdministration(w.ctx, testkit.AdministrationToken, parsec.APIVersion{Major: 1, Minor: 2})
@@ -84,7 +84,7 @@ func (w *world) administration() *parsec2.Conn {
 	return conn
 }
 
-// create gives the address to bootstrap a new organization with.
+// create returns the address to bootstrap a new organization with.
 func (w *world) create(organization string) parsec.BootstrapAddress {
 	w.t.Helper()
 	id := must(parsec.ParseOrganizationID(organization))
@@ -116,7 +116,7 @@ func refused[Request, Reply any](w *world, want protocol.Status, by parsec2.Tran
 	reasonOf(w, want, by, command, request)
 }
 
-// reasonOf is refused, and gives the reason.
+// reasonOf expects a refusal, and returns its reason.
 func reasonOf[Request, Reply any](w *world, want protocol.Status, by parsec2.Transport, command *rpc.Command[Request, Reply], request *Request) string {
 	w.t.Helper()
 	_, err := parsec2.Call(w.ctx, by, command, request)

@@ -50,8 +50,8 @@ func TestLimitsAreTested(t *testing.T) {
 	}
 }
 
-// declares tells whether a package declares a test. What the conformance suites
-// run is declared beside them.
+// declares reports whether a package declares a test. What the conformance
+// suites run is declared beside them.
 func declares(t *testing.T, root, folder, name string) bool {
 	t.Helper()
 	for _, base := range []string{"pkg", "cmd", "."} {

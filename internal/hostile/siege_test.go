@@ -36,7 +36,7 @@ const (
 	patience = 4 * time.Minute
 )
 
-// hostileClients is how many come.
+// hostileClients returns how many hostile clients come.
 func hostileClients() int {
 	if testkit.Long() {
 		return 2000
@@ -220,7 +220,7 @@ func (h *hostile) request(method, target string, length int, begun []byte, heade
 	return err
 }
 
-// upgraded gives the challenge of a WebSocket.
+// upgraded returns the challenge of a WebSocket.
 func (h *hostile) upgraded() (challenge []byte, err error) {
 	if _, err := io.WriteString(h, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"); err != nil {
@@ -287,7 +287,7 @@ func (h *hostile) receive() ([]byte, error) {
 // message is one of any fields.
 func message(fields ...wire.Field) []byte { return must(wire.AppendMap(nil, fields, nil)) }
 
-// anonymous gives an anonymous WebSocket of API 1.
+// anonymous returns an anonymous WebSocket of API 1.
 func (h *hostile) anonymous() error {
 	if _, err := h.upgraded(); err != nil {
 		return err

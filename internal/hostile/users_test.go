@@ -25,7 +25,7 @@ func (s *siege) newUser(profile parsec.UserProfile) *parsec2.Device {
 
 var latest = parsec.APIVersion{Major: 3, Minor: 4}
 
-// authenticated gives a WebSocket of a device.
+// authenticated returns a WebSocket of a device.
 func (h *hostile) authenticated(device *parsec2.Device) error {
 	challenge, err := h.upgraded()
 	if err != nil {

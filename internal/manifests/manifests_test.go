@@ -93,7 +93,7 @@ func build(path string) (c cluster, err error) {
 	return c, c.check()
 }
 
-// check tells whether the parts fit: what one names is in another.
+// check fails unless the parts fit: what one names is in another.
 func (c cluster) check() error {
 	if c.deployment == nil || c.job == nil || c.service == nil || c.ingress == nil || c.network == nil ||
 		c.disruption == nil || c.autoscaler == nil || c.settings == nil || c.namespace == nil {

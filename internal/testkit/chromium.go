@@ -8,8 +8,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Chromium gives an empty tab of a browser of its own, for chromedp, until the
-// test ends. It asks nobody but the servers that it is sent to.
+// Chromium returns an empty tab of a browser of its own, for chromedp, until
+// the test ends. It asks nobody but the servers that it is sent to.
 func Chromium(t testing.TB) context.Context {
 	t.Helper()
 	options := []chromedp.ExecAllocatorOption{

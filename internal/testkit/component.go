@@ -46,7 +46,7 @@ func FindProgram(t testing.TB, name, install string) string {
 // and up on Linux), which thousands of clients of other tests use meanwhile.
 const firstPort, lastPort = 20000, 32767
 
-// FreePort gives a port that nothing listened on just now, on any address.
+// FreePort returns a port that nothing listened on just now, on any address.
 func FreePort(t testing.TB) string {
 	t.Helper()
 	var err error
@@ -86,7 +86,7 @@ func (o *Output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
-// String is what was written so far.
+// String returns what was written so far.
 func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -118,7 +118,7 @@ func startCommand(t testing.TB, command *exec.Cmd) *Process {
 		p.err = command.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = p.Stop() // How it ends does not matter: Await tells if it was too early.
+		_ = p.Stop() // How it ends does not matter: Await reports if it was too early.
 		if t.Failed() {
 			t.Logf("%s printed:\n%s", p.name, p.Output())
 		}
@@ -126,7 +126,7 @@ func startCommand(t testing.TB, command *exec.Cmd) *Process {
 	return p
 }
 
-// Stop asks the process to end, kills it if it does not, and gives how it
+// Stop asks the process to end, kills it if it does not, and returns how it
 // ended: nil for success.
 func (p *Process) Stop() error { return p.end(syscall.SIGTERM) }
 
@@ -148,7 +148,7 @@ func (p *Process) Kill() {
 	<-p.exited
 }
 
-// Output is what the process has printed so far.
+// Output returns what the process has printed so far.
 func (p *Process) Output() string { return p.output.String() }
 
 // Await waits until probe succeeds.

@@ -58,7 +58,7 @@ func StartFaultProxy(t testing.TB, target string) *FaultProxy {
 	return proxy
 }
 
-// StandInFor gives an address of the proxy that replaces one of the server.
+// StandInFor returns an address of the proxy that replaces one of the server.
 func StandInFor(t testing.TB, address string) (proxy *FaultProxy, replaced string) {
 	t.Helper()
 	parsed, err := url.Parse(address)
@@ -172,7 +172,7 @@ func (p *FaultProxy) pass(to, from, client net.Conn, answers bool) {
 	}
 }
 
-// impair waits as the fault says and gives the number of bytes to pass.
+// impair waits as the fault says and returns the number of bytes to pass.
 func (p *FaultProxy) impair(fault Fault, n, passed int) int {
 	if fault.CutAfter > 0 {
 		n = min(n, max(fault.CutAfter-passed, 0))

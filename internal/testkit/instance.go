@@ -36,7 +36,7 @@ type Clock struct {
 // NewClock returns a clock that stands at now.
 func NewClock(now parsec.DateTime) *Clock { return &Clock{now: now} }
 
-// Now is the time of the clock.
+// Now returns the time of the clock.
 func (c *Clock) Now() parsec.DateTime {
 	c.mu.Lock()
 	defer c.mu.Unlock()

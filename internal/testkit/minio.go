@@ -17,7 +17,7 @@ const (
 	minioPassword = "parsec-test-secret"
 )
 
-// S3 gives a bucket, which may not exist yet, of a MinIO that runs until the
+// S3 returns a bucket, which may not exist yet, of a MinIO that runs until the
 // test ends, or of the server of PARSEC_TEST_S3.
 func S3(t testing.TB) config.S3 {
 	t.Helper()
@@ -68,7 +68,7 @@ func (m *MinIO) LoseDisk() { m.disk = m.t.TempDir() }
 
 func (m *MinIO) endpoint() string { return "http://127.0.0.1:" + m.port }
 
-// S3 gives a bucket, which may not exist yet.
+// S3 returns a bucket, which may not exist yet.
 func (m *MinIO) S3(bucket string) config.S3 {
 	return config.S3{
 		Endpoint: m.endpoint(),

@@ -26,8 +26,8 @@ import (
 	"parsec-server/pkg/config"
 )
 
-// LimitedS3 gives a bucket, which may not exist, by the key of a user who may do
-// to it and its objects nothing but some actions, such as "s3:GetObject".
+// LimitedS3 returns a bucket, which may not exist, by the key of a user who may
+// do to it and its objects nothing but some actions, such as "s3:GetObject".
 func (m *MinIO) LimitedS3(t testing.TB, bucket string, actions ...string) config.S3 {
 	t.Helper()
 	const password = "limited-secret"
@@ -77,8 +77,8 @@ func (m *MinIO) administer(ctx context.Context, action string, query url.Values,
 	return err
 }
 
-// encryptForMinIO is how secrets travel there: AES-GCM in one piece, by a key
-// derived from the administrator's password.
+// encryptForMinIO encrypts as secrets travel to MinIO: AES-GCM in one piece, by
+// a key derived from the administrator's password.
 func encryptForMinIO(text []byte) []byte {
 	const (
 		iterations   = 8192

@@ -14,9 +14,9 @@ import (
 // which built command.
 const networkVariable = "PARSEC_TEST_NETWORK"
 
-// OwnNetwork gives a test a network of its own, which has the loopback alone: it
-// runs the test again in there, in a process of its own, and fails when that
-// does. Only there it returns true. Root must run it.
+// OwnNetwork puts a test in a network of its own, which has the loopback alone:
+// it runs the test again in there, in a process of its own, and fails when that
+// does. It returns true only there. Root must run it.
 func OwnNetwork(t *testing.T, program string) (inside bool) {
 	t.Helper()
 	if NetworkProgram() != "" {
@@ -38,10 +38,11 @@ func OwnNetwork(t *testing.T, program string) (inside bool) {
 	return false
 }
 
-// NetworkProgram is what OwnNetwork was given, in the process that it starts.
+// NetworkProgram returns what OwnNetwork was given, in the process that it
+// starts.
 func NetworkProgram() string { return os.Getenv(networkVariable) }
 
-// PacketFilter drops packets of the network that OwnNetwork gives, of
+// PacketFilter drops packets of the network that OwnNetwork makes, of
 // connections to one TCP port.
 type PacketFilter struct{ t testing.TB }
 

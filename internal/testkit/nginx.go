@@ -7,7 +7,7 @@ import (
 )
 
 // NginxBefore starts an nginx in front of the server at an address, until the
-// test ends, and gives its own address. Directives are those of the location,
+// test ends, and returns its own address. Directives are those of the location,
 // besides proxy_pass.
 func NginxBefore(t testing.TB, address, directives string) string {
 	t.Helper()

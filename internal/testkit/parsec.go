@@ -102,10 +102,10 @@ func (p *Parsec) Start() {
 	p.run(address.Port())
 }
 
-// Stop asks the server to end, and gives how it did: nil for success.
+// Stop asks the server to end, and returns how it did: nil for success.
 func (p *Parsec) Stop() error { return p.process.Stop() }
 
-// Output is what the server has printed so far.
+// Output returns what the server has printed so far.
 func (p *Parsec) Output() string { return p.process.Output() }
 
 // Kill ends the server without letting it do anything more.
@@ -120,8 +120,8 @@ func (p *Parsec) Freeze() { p.signal(syscall.SIGSTOP) }
 // Thaw has the server go on after Freeze.
 func (p *Parsec) Thaw() { p.signal(syscall.SIGCONT) }
 
-// PeakMemory is the most memory that the server had resident since it started,
-// in bytes, as Linux counts it.
+// PeakMemory returns the most memory that the server had resident since it
+// started, in bytes, as Linux counts it.
 func (p *Parsec) PeakMemory() int64 {
 	p.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.process.command.Process.Pid))

@@ -139,7 +139,7 @@ func (p *Postfix) files(t testing.TB, folder string, certificate tls.Certificate
 	}
 }
 
-// Settings are those to send e-mails to the server with.
+// Settings returns the settings to send e-mails to the server with.
 func (p *Postfix) Settings() config.Email {
 	return config.Email{
 		Host: "127.0.0.1", Port: p.port, User: p.user, Password: config.NewSecret(p.password), UseTLS: true,

@@ -26,7 +26,7 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// postgresVariable gives the DSN of a PostgreSQL server for tests, whose user
+// postgresVariable holds the DSN of a PostgreSQL server for tests, whose user
 // may create databases. Without it tests start one of their own, from the
 // programs of the machine or else in a container.
 const postgresVariable = "PARSEC_TEST_DB"
@@ -35,7 +35,7 @@ const postgresVariable = "PARSEC_TEST_DB"
 // dropped.
 const postgresPrefix = "parsec_test_"
 
-// NewPostgres gives the DSN of an empty database with the schema, that is the
+// NewPostgres returns the DSN of an empty database with the schema, that is the
 // test's until it ends.
 func NewPostgres(t testing.TB) string {
 	t.Helper()
@@ -57,7 +57,7 @@ func NewPostgres(t testing.TB) string {
 	return server.dsn(name)
 }
 
-// NewBlankPostgres gives the DSN of a database without schema, that ends with
+// NewBlankPostgres returns the DSN of a database without schema, that ends with
 // the test.
 func NewBlankPostgres(t testing.TB) string {
 	t.Helper()
@@ -85,7 +85,7 @@ func needPostgres(t testing.TB) *postgresServer {
 type postgresServer struct {
 	config   *pgx.ConnConfig
 	template string
-	// own tells that the server ends with the process.
+	// own reports whether the server ends with the process.
 	own bool
 
 	mu      sync.Mutex
@@ -260,7 +260,7 @@ rm -rf "$directory"`
 // postgresLifeline is what the supervisor reads until the process ends.
 var postgresLifeline io.Closer //nolint:unused // kept open by being reachable
 
-// runPostgres starts a server of its own in a folder of its own, and gives the
+// runPostgres starts a server of its own in a folder of its own, and returns the
 // DSN of its maintenance database. What it keeps need not survive it.
 func runPostgres() (dsn string, err error) {
 	directory, err := os.MkdirTemp("", "parsec-test-postgres-")
@@ -289,8 +289,8 @@ func runPostgres() (dsn string, err error) {
 	return dsn, awaitPostgres(dsn, filepath.Join(directory, "log"))
 }
 
-// containedPostgres gives the command that runs a server in a container, which
-// ends with it, and the DSN of its maintenance database.
+// containedPostgres returns the command that runs a server in a container,
+// which ends with it, and the DSN of its maintenance database.
 func containedPostgres() (command []string, dsn string, err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // For a port that is free.
 	if err != nil {
@@ -308,7 +308,7 @@ var postgresOptions = []string{
 	"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB",
 }
 
-// preparePostgres makes what a server keeps in a folder, and gives the command
+// preparePostgres makes what a server keeps in a folder, and returns the command
 // that runs it, and as whom.
 func preparePostgres(directory string) (command []string, attributes *syscall.SysProcAttr, err error) {
 	programs, err := findPostgres()
@@ -329,14 +329,15 @@ func preparePostgres(directory string) (command []string, attributes *syscall.Sy
 	return append(command, postgresOptions...), attributes, nil
 }
 
-// postgresIn is the DSN of the maintenance database of a server in a folder.
+// postgresIn returns the DSN of the maintenance database of a server in a
+// folder.
 func postgresIn(directory string) string {
 	return "host=" + directory + " user=postgres dbname=postgres"
 }
 
 var errNoPostgres = errors.New("no initdb on the PATH, nor in /usr/lib/postgresql")
 
-// findPostgres gives the folder of the programs of the latest version.
+// findPostgres returns the folder of the programs of the latest version.
 func findPostgres() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
 		return filepath.Dir(path), nil
@@ -355,8 +356,7 @@ func findPostgres() (string, error) {
 	return latest, nil
 }
 
-// unprivileged gives the folder to a user that PostgreSQL runs as, which root
-// must not be.
+// unprivileged hands the folder to a user, not root, that PostgreSQL runs as.
 func unprivileged(directory string) (*syscall.SysProcAttr, error) {
 	if os.Geteuid() != 0 {
 		return &syscall.SysProcAttr{}, nil

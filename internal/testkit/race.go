@@ -2,5 +2,5 @@
 
 package testkit
 
-// raceDetector tells whether the tests run with the race detector.
+// raceDetector reports whether the tests run with the race detector.
 const raceDetector = true

@@ -98,7 +98,7 @@ func StartSMTP(t testing.TB, options SMTPOptions) *SMTP {
 	return s
 }
 
-// Settings are those to send e-mails to the server with.
+// Settings returns the settings to send e-mails to the server with.
 func (s *SMTP) Settings() config.Email {
 	return config.Email{
 		Host: s.host, Port: s.port, User: s.options.User, Password: config.NewSecret(s.options.Password),
@@ -122,10 +122,10 @@ func (s *SMTP) Next(ctx context.Context, t testing.TB) Mail {
 	}
 }
 
-// Empty tells whether every e-mail was taken.
+// Empty reports whether every e-mail was taken.
 func (s *SMTP) Empty() bool { return len(s.mails) == 0 }
 
-// FailedLogins is how often somebody did not get in.
+// FailedLogins returns how often somebody did not get in.
 func (s *SMTP) FailedLogins() int { return int(s.failed.Load()) }
 
 // loopbackCertificate is one for 127.0.0.1, signed by itself.

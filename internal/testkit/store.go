@@ -20,7 +20,7 @@ import (
 // NewStore run on PostgreSQL.
 const storeVariable = "PARSEC_TEST_STORE"
 
-// NewStore gives a store of its own to the test, in memory unless the
+// NewStore returns a store of its own to the test, in memory unless the
 // environment says otherwise.
 func NewStore(t testing.TB, bus *event.Bus) rules.Store {
 	t.Helper()
@@ -89,7 +89,7 @@ func (p *prompt) catchUp(ctx context.Context) error {
 	}
 }
 
-// emitter tells whether its transaction has events.
+// emitter reports whether its transaction has events.
 type emitter struct {
 	rules.Tx
 	emits *bool

@@ -27,9 +27,9 @@ const (
 	installSwift = "apt-get install --no-install-recommends swift-proxy swift-account swift-container swift-object memcached"
 )
 
-// Swift gives a container, which may not exist yet, of an OpenStack Swift that
-// runs until the test ends, or of the one of PARSEC_TEST_SWIFT; s3 is a bucket
-// of the same server, through its other interface, nil for the second.
+// Swift returns a container, which may not exist yet, of an OpenStack Swift
+// that runs until the test ends, or of the one of PARSEC_TEST_SWIFT; s3 is a
+// bucket of the same server, through its other interface, nil for the second.
 func Swift(t testing.TB) (container config.Swift, s3 *config.S3) {
 	t.Helper()
 	if text := os.Getenv(SwiftVariable); text != "" {
@@ -108,8 +108,8 @@ func Swift(t testing.TB) (container config.Swift, s3 *config.S3) {
 		}
 }
 
-// LimitSwift gives a container of the Swift that Swift started by a user who may
-// read and write its objects, if it is there, and nothing else.
+// LimitSwift returns a container of the Swift that Swift started by a user who
+// may read and write its objects, if it is there, and nothing else.
 func LimitSwift(t testing.TB, container config.Swift) config.Swift {
 	t.Helper()
 	send := func(method, address string, headers map[string]string) http.Header {

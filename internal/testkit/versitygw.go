@@ -13,7 +13,7 @@ const (
 	installVersityGW  = "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 )
 
-// VersityGW gives a bucket, which may not exist yet, of a VersityGW, an S3
+// VersityGW returns a bucket, which may not exist yet, of a VersityGW, an S3
 // server of another make than MinIO, that runs until the test ends.
 func VersityGW(t testing.TB) config.S3 {
 	t.Helper()

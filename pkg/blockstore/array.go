@@ -37,7 +37,7 @@ func NewArray(level int, stores []Store) (*Array, error) {
 	return a, nil
 }
 
-// Nodes are the stores, in order.
+// Nodes returns the stores, in order.
 func (a *Array) Nodes() []Inventory { return a.nodes }
 
 // NodeName names a node in reports, such as "node 0 (S3 bucket …)".
@@ -69,7 +69,7 @@ func (a *Array) holds(node int, id parsec.BlockID) bool {
 	return a.level != 0 || node == remainder(id, len(a.nodes))
 }
 
-// pieceSize is the length of each copy or chunk of a block.
+// pieceSize returns the length of each copy or chunk of a block.
 func (a *Array) pieceSize(size int64) int64 {
 	if a.level != 5 {
 		return size
@@ -157,7 +157,7 @@ func list(ctx context.Context, node Inventory, blocks []Block) (map[parsec.Block
 	}
 }
 
-// predecessor is the id before, as numbers, unless there is none.
+// predecessor returns the id before, as numbers, unless there is none.
 func predecessor(id parsec.BlockID) (before parsec.BlockID, exists bool) {
 	for i := len(id) - 1; i >= 0; i-- {
 		id[i]--
@@ -199,11 +199,11 @@ func (p Piece) CanMend() bool { return p.rebuilt }
 // value is that of a block that is well.
 type Diagnosis struct {
 	Pieces []Piece
-	// Lost says that what there is cannot give the block, whatever the nodes
-	// that did not answer have.
+	// Lost reports whether what there is cannot give the block, whatever the
+	// nodes that did not answer have.
 	Lost bool
-	// Unclear says that copies or chunks contradict one another, and nothing
-	// tells which are right.
+	// Unclear reports whether copies or chunks contradict one another, and
+	// nothing says which are right.
 	Unclear bool
 
 	block []byte // If all is well.

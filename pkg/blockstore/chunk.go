@@ -16,7 +16,7 @@ const lengthBytes = 4
 // errInconsistent means that chunks are not of one block.
 var errInconsistent = errors.New("the chunks are not those of one block")
 
-// chunkSize is the length of each chunk of a block of length bytes.
+// chunkSize returns the length of each chunk of a block of length bytes.
 func chunkSize(length, nodes int) int {
 	return (length + lengthBytes + nodes - 2) / (nodes - 1)
 }

@@ -14,13 +14,13 @@ type key struct {
 	block        parsec.BlockID
 }
 
-// objectName is the name of a block's object in S3 and Swift
+// objectName returns the name of a block's object in S3 and Swift
 // (docs/protocol/blockstore.md §1).
 func (k key) objectName() string {
 	return k.organization.String() + "/" + k.block.String()
 }
 
-// unhyphenatedName is the name that v2.7.0 and v2.8.0 gave.
+// unhyphenatedName returns the name that v2.7.0 and v2.8.0 gave.
 func (k key) unhyphenatedName() string {
 	return k.organization.String() + "/" + parsec.UUID(k.block).Hex()
 }

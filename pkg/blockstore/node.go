@@ -137,7 +137,7 @@ func (p *patience) add(duration time.Duration) {
 	p.usual = min(max(known[int(patientShare*float64(len(known)))], minPatience), maxPatience)
 }
 
-// limit is the time that most reads take.
+// limit returns the time that most reads take.
 func (p *patience) limit() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -206,7 +206,7 @@ func (r *raid) repair(k key, answers []answer, piece func(node int) []byte) {
 	}
 }
 
-// readFailure is the error of a read that answers do not suffice for: that
+// readFailure returns the error of a read that answers do not suffice for: that
 // there is no such block only if every node says so.
 func (r *raid) readFailure(ctx context.Context, answers []answer) error {
 	var errs []error

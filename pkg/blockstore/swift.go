@@ -248,7 +248,7 @@ func (s *Swift) send(ctx context.Context, session *swiftSession, method, path st
 	return response, nil
 }
 
-// refusal is the error of a status that nothing expects.
+// refusal returns the error of a status that nothing expects.
 func (s *Swift) refusal(response *http.Response) error {
 	drain(response)
 	hint := ""
@@ -271,7 +271,7 @@ func drain(response *http.Response) {
 	_, _ = io.CopyN(io.Discard, response.Body, maxDrainedBytes) // A connection that fails here is not used again.
 }
 
-// entityTag is the checksum that Swift keeps of an object.
+// entityTag returns the checksum that Swift keeps of an object.
 func entityTag(parts ...[]byte) string {
 	sum := md5.New() //nolint:gosec // The Swift API says MD5.
 	for _, part := range parts {

@@ -253,7 +253,8 @@ func (c *catalogReader) RoundTrip(request *http.Request) (*http.Response, error)
 	return response, nil
 }
 
-// regions are those of the last catalog that have the service, in order.
+// regions returns the regions of the last catalog that have the service, in
+// order.
 func (c *catalogReader) regions() []string {
 	catalog := c.last.Load()
 	if catalog == nil {

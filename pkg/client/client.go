@@ -33,7 +33,7 @@ type Options struct {
 	// DialContext opens the TCP connections; nil is that of net.Dialer. A load
 	// program chooses its source addresses here.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
-	// Now is the clock; nil is that of the system.
+	// Now is the clock; the system's if nil.
 	Now func() parsec.DateTime
 }
 
@@ -79,7 +79,7 @@ func New(address parsec.ServerAddress, options Options) *Client {
 // Address is where the server is.
 func (c *Client) Address() parsec.ServerAddress { return c.address }
 
-// HTTP is what the client sends its requests with.
+// HTTP returns what the client sends its requests with.
 func (c *Client) HTTP() *http.Client { return c.http }
 
 // Now returns the time of the client's clock.

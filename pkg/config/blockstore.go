@@ -188,8 +188,8 @@ func invalidBlockstoreType(name string) error {
 	return messagef("Invalid blockstore type `%s`", name)
 }
 
-// completeURL is what the official server does since v1.14: a bare host, and
-// any scheme that is not exactly http or https, is put behind https.
+// completeURL completes a URL as the official server does since v1.14: a bare
+// host, and any scheme that is not exactly http or https, is put behind https.
 func completeURL(text string) string {
 	if text == "" || strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") {
 		return text

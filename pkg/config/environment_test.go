@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// environmentOf is what ReadEnvironment returns of the variables.
+// environmentOf returns what ReadEnvironment returns of the variables.
 func environmentOf(variables map[string]string) Environment {
 	environment := Environment{
 		Variables: make(map[string]string),

@@ -25,7 +25,7 @@ func newBus(t testing.TB) *event.Bus {
 	return bus
 }
 
-// options are those of one connection, that tries once.
+// options returns the options for one connection, which is tried once.
 func options(dsn string) database.Options {
 	return database.Options{
 		Source:         database.Source{DSN: dsn, Logger: slog.New(slog.DiscardHandler)},
@@ -56,7 +56,7 @@ var (
 	bank = must(parsec.ParseOrganizationID("Bank"))
 )
 
-// direct is a connection of the test's own to a database.
+// direct returns a connection of the test's own to a database.
 func direct(t testing.TB, dsn string) *pgx.Conn {
 	t.Helper()
 	connection, err := pgx.Connect(t.Context(), dsn)

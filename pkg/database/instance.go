@@ -40,7 +40,7 @@ func newInstanceNumber() instanceNumber { return instanceNumber(takePrefix(parse
 
 func takePrefix(id parsec.UUID) []byte { return id[:len(instanceNumber{})] }
 
-// lock is the key of the advisory lock.
+// lock returns the key of the advisory lock.
 func (n instanceNumber) lock() int64 { return advisoryKey(fmt.Sprintf("instance %x", n[:])) }
 
 // hold locks a number on a connection, until drop: that of before, so that

@@ -50,7 +50,7 @@ func (a *account) reads() []database.Statement {
 
 var errTooLittle = errors.New("too little")
 
-// take is a decision to take an amount from the account.
+// take returns a decision to take an amount from the account.
 func (a *account) take(amount int, text string) database.Decision {
 	return func(tx *database.Tx) error {
 		tx.QueueOne("UPDATE account SET balance = balance - $1 WHERE id = 1", amount)

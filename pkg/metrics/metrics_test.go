@@ -53,7 +53,7 @@ func wantLines(t *testing.T, m *metrics.Metrics, lines ...string) {
 	}
 }
 
-// observed is a server whose metrics are read.
+// observed returns a server whose metrics are read.
 func observed(t *testing.T) (*metrics.Metrics, *testkit.Instance) {
 	t.Helper()
 	m := metrics.New("v1", "cafe")

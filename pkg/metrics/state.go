@@ -12,8 +12,8 @@ type State struct {
 	// Serving reports whether commands can run, BlocksReady whether blocks can
 	// be stored and read.
 	Serving, BlocksReady func() bool
-	// QueuedEvents are those that wait for their clients, EventOverflows the
-	// sessions ended because too many did.
+	// QueuedEvents counts the events that wait for their clients, EventOverflows
+	// the sessions ended because too many did.
 	QueuedEvents, EventOverflows func() int64
 	// BusDepth counts the transactions whose events wait for the sessions.
 	BusDepth func() int

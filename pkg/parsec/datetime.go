@@ -31,7 +31,7 @@ func (d DateTime) Add(duration time.Duration) DateTime {
 // time.Time.Sub.
 func (d DateTime) Sub(other DateTime) time.Duration { return d.Time().Sub(other.Time()) }
 
-// String is the RFC 3339 text with six decimals.
+// String returns the RFC 3339 text with six decimals.
 func (d DateTime) String() string { return d.Time().Format("2006-01-02T15:04:05.000000Z07:00") }
 
 // ParseDateTime reads RFC 3339 text; digits beyond the microsecond are cut.

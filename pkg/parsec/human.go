@@ -46,7 +46,7 @@ func ParseDeviceLabel(text string) (DeviceLabel, error) {
 // Email identifies the human, byte for byte.
 func (h HumanHandle) Email() string { return h.email }
 
-// Label is the name shown to people.
+// Label returns the name shown to people.
 func (h HumanHandle) Label() string { return h.label }
 
 // MarshalPair returns the wire form, an array of e-mail and label.

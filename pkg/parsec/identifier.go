@@ -65,13 +65,13 @@ func ParseDeviceID(text string) (DeviceID, error) {
 	return DeviceID{user, name}, nil
 }
 
-// Device is the id of the device called name of this user.
+// Device returns the id of the device called name of this user.
 func (u UserID) Device(name DeviceName) DeviceID { return DeviceID{u, name} }
 
-// User is the owner of the device.
+// User returns the owner of the device.
 func (d DeviceID) User() UserID { return d.user }
 
-// Name is the part after the "@".
+// Name returns the part after the "@".
 func (d DeviceID) Name() DeviceName { return d.name }
 
 func (o OrganizationID) String() string { return o.name }

@@ -14,7 +14,7 @@ type textVector struct {
 	Normalized *string
 }
 
-// kept is the text to print after parsing.
+// kept returns the text to print after parsing.
 func (v textVector) kept() string {
 	if v.Normalized != nil {
 		return *v.Normalized

@@ -53,10 +53,10 @@ func ParseUUID(text string) (UUID, error) {
 	return UUID(value), nil
 }
 
-// String is the hyphenated lower-case form.
+// String returns the hyphenated lower-case form.
 func (u UUID) String() string { return uuid.UUID(u).String() }
 
-// Hex is the form of URLs, headers and e-mails: 32 lower-case digits.
+// Hex returns the form of URLs, headers and e-mails: 32 lower-case digits.
 func (u UUID) Hex() string { return hex.EncodeToString(u[:]) }
 
 func (r RealmID) String() string            { return UUID(r).String() }

@@ -64,7 +64,7 @@ func ofFamily(name string) bool {
 	return slices.ContainsFunc(families, func(family string) bool { return name == family || strings.HasPrefix(name, family+"_") })
 }
 
-// names are those of the files of a room, without tests.
+// names returns the names of the files of a room, without tests.
 func names(t *testing.T, room string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(room, "*.go"))

@@ -123,7 +123,7 @@ func keep(attributes map[string]slog.Value, attribute slog.Attr) map[string]slog
 	return attributes
 }
 
-// all are the attributes of a record that may be reported.
+// all returns the attributes of a record that may be reported.
 func (h sentryHandler) all(record slog.Record) map[string]slog.Value {
 	found := maps.Clone(h.attributes)
 	if !h.grouped {

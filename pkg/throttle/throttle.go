@@ -125,9 +125,9 @@ func (t *Keyed[Key]) hasRoom(key Key, now time.Duration) bool {
 	return len(t.rested) < t.most
 }
 
-// Network is the network that an address counts for: itself if it is an IPv4
-// address, or the /64 of an IPv6 address. It is the zero prefix for the zero
-// address.
+// Network returns the network that an address counts for: itself if it is an
+// IPv4 address, or the /64 of an IPv6 address. It is the zero prefix for the
+// zero address.
 func Network(address netip.Addr) netip.Prefix {
 	const wholeIPv4, halfIPv6 = 32, 64
 	bits := halfIPv6

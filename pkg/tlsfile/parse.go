@@ -117,7 +117,7 @@ func inPEM(certificate *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})
 }
 
-// blocksOf are the blocks of PEM in a text.
+// blocksOf returns the blocks of PEM in a text.
 func blocksOf(text []byte) (blocks []*pem.Block) {
 	for {
 		var block *pem.Block

@@ -67,7 +67,8 @@ func Open(options Options) (*Certificate, error) {
 	return c, nil
 }
 
-// Config is that of a server of HTTP/2 and HTTP/1.1 with the certificate.
+// Config returns the configuration of a server of HTTP/2 and HTTP/1.1 with the
+// certificate.
 func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,

@@ -119,7 +119,7 @@ func TestDates(t *testing.T) {
 	}
 }
 
-// served is the name in the certificate that a client gets.
+// served returns the name in the certificate that a client gets.
 func served(t *testing.T, c *Certificate, protocol string, version uint16) string {
 	t.Helper()
 	here, there := net.Pipe()

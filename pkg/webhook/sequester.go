@@ -62,7 +62,7 @@ func sequesterURL(address string, organization parsec.OrganizationID, service pa
 	return parsed.String(), nil
 }
 
-// rejection is the reason in the body of a 400.
+// rejection returns the reason in the body of a 400.
 func rejection(body []byte) string {
 	var given struct {
 		Reason string `json:"reason"`

@@ -211,8 +211,8 @@ func (c *cursor) long(lead byte) (token, error) {
 	return t, nil
 }
 
-// body is the content of the str, bin or extension t just read. Appending to
-// it does not touch the message.
+// body returns the content of the str, bin or extension t just read. Appending
+// to it does not touch the message.
 func (c *cursor) body(t token) []byte {
 	return c.data[c.pos-int(t.n) : c.pos : c.pos]
 }

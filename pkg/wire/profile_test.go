@@ -25,7 +25,7 @@ func datedOf(date parsec.DateTime) dated {
 	return dated{date, &date, []parsec.DateTime{date}, map[string]parsec.DateTime{"a": date}}
 }
 
-// datedMessage is a dated whose dates are all encoded so.
+// datedMessage returns a dated whose dates are all encoded so.
 func datedMessage(t *testing.T, date string) []byte {
 	t.Helper()
 	return raw(t, fmt.Sprintf("84 a464617465 %[1]s a7706f696e746572 %[1]s a46c697374 91 %[1]s a36d6170 81 a161 %[1]s", date))

@@ -107,7 +107,7 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// full is an everything without zero values.
+// full returns an everything without zero values.
 func full() everything {
 	user := must(parsec.ParseUserID("alice"))
 	device := must(parsec.ParseDeviceID("alice@dev1"))

@@ -70,7 +70,7 @@ func (n notary) role(author, user string, role parsec.RealmRole, date parsec.Dat
 	}.Sign(n.key(author)))
 }
 
-// carolsReply is that of user_get for carol, whom bob created before alice
+// carolsReply returns the reply of user_get for carol, whom bob created before alice
 // revoked bob; the root key signed alice.
 func (n notary) carolsReply() *protocol.UserGetReply {
 	return &protocol.UserGetReply{

@@ -1,4 +1,4 @@
-// Package vectors gives tests the machine-checkable examples of the
+// Package vectors has for tests the machine-checkable examples of the
 // specification, described in docs/protocol/vectors.md.
 package vectors
 

@@ -78,8 +78,8 @@ func (c *Client) DialAuthenticated(ctx context.Context, device *Device, versions
 	})
 }
 
-// challengeAnswer is the message to sign, whose form depends on the version
-// (docs/protocol/transport.md §6.2).
+// challengeAnswer returns the message to sign, whose form depends on the
+// version (docs/protocol/transport.md §6.2).
 func challengeAnswer(version parsec.APIVersion, challenge []byte) ([]byte, error) {
 	if !parsec.SignedAnswers.In(version) {
 		return challenge, nil

@@ -45,7 +45,7 @@ func clearAddress(t *testing.T, hostAndPort string) parsec.ServerAddress {
 	return address
 }
 
-// scripted is a server whose connections each run script. Its context ends
+// scripted returns a server whose connections each run script. Its context ends
 // with the test, which waits for the scripts.
 func scripted(t *testing.T, script func(ctx context.Context, peer *websocket.Conn)) http.Handler {
 	t.Helper()

@@ -40,9 +40,9 @@ func (f Failure) because(err error) error { return fmt.Errorf("%w: %w", f, err) 
 
 // payload is a type of payload, by pointer.
 type payload interface {
-	// name is the value of "type".
+	// name returns the value of "type".
 	name() string
-	// fields is the struct to encode after "type".
+	// fields returns the struct to encode after "type".
 	fields() any
 	// decode sets the payload from a map of its type. Its errors wrap a
 	// Failure.

@@ -27,7 +27,7 @@ func LoadDevice(signed []byte, key parsec.VerifyKey, author parsec.DeviceID) (De
 // are not valid.
 func (d Device) Sign(key ed25519.PrivateKey) ([]byte, error) { return sign(&d, key) }
 
-// Redacted is the form for those who must not learn people's devices.
+// Redacted returns the form for whoever must not learn people's devices.
 func (d Device) Redacted() Device {
 	d.DeviceLabel = parsec.DeviceLabel{}
 	return d

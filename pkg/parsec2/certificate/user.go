@@ -45,7 +45,7 @@ func (u User) Sign(key ed25519.PrivateKey) ([]byte, error) { return sign(&u, key
 // are not valid.
 func (r RevokedUser) Sign(key ed25519.PrivateKey) ([]byte, error) { return sign(&r, key) }
 
-// Redacted is the form for those who must not learn people's names.
+// Redacted returns the form for whoever must not learn people's names.
 func (u User) Redacted() User {
 	u.HumanHandle = parsec.HumanHandle{}
 	return u

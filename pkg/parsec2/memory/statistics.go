@@ -22,7 +22,7 @@ func (s *Store) OrganizationStatistics(ctx context.Context, ids []parsec.Organiz
 	return all, nil
 }
 
-// statistics are those of now if at is nil.
+// statistics returns the statistics at a date, or now if at is nil.
 func (o *organization) statistics(at *parsec.DateTime) rules.Statistics {
 	statistics := organizations.NewStatistics()
 	if at == nil {

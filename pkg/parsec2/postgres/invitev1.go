@@ -8,8 +8,8 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// inviteeText is how the invitee of an API 1 invitation is stored: no user id
-// looks like a device id.
+// inviteeText returns how the invitee of an API 1 invitation is stored: no user
+// id looks like a device id.
 func inviteeText(invitee rules.InviteeV1) string {
 	if invitee.Device != (parsec.DeviceID{}) {
 		return invitee.Device.String()

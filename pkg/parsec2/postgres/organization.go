@@ -34,7 +34,7 @@ func (r *organizationRow) targets() []any {
 	}
 }
 
-// facts are the caller's.
+// facts returns what rules read, in a value that the caller may change.
 func (r *organizationRow) facts() *rules.Organization {
 	o := r.value
 	if r.rootVerifyKey != nil {

@@ -68,14 +68,14 @@ func memberTargets(m *rules.Member) []any {
 	}
 }
 
-// facts are the caller's.
+// facts returns what rules read, in a value that the caller may change.
 func (r *realmRow) facts() *rules.Realm {
 	v := r.value
 	v.Archiving.DeletionDate = optionalDate(r.deletionDate)
 	return &v
 }
 
-// realmArgs are those of fromRealm.
+// realmArgs returns the arguments of fromRealm.
 func realmArgs(organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) []any {
 	return []any{organization.String(), user.String(), key(id)}
 }
@@ -160,7 +160,7 @@ func (t *tx) Member(_ context.Context, user parsec.UserID) (rules.Member, error)
 	return member, err
 }
 
-// realmID is that of the scope, be it by its vlob.
+// realmID returns the realm of the scope, which may name it by a vlob.
 func (t *tx) realmID() parsec.RealmID {
 	if t.realm == nil {
 		return t.scope.Realm

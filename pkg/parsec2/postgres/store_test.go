@@ -100,7 +100,8 @@ func newBus(t testing.TB) *event.Bus {
 	return bus
 }
 
-// options are those of a store of one connection, that tries once.
+// options returns the options of a store with one connection, which is tried
+// once.
 func options(dsn string) postgres.Options {
 	return postgres.Options{
 		Options: database.Options{
@@ -192,7 +193,7 @@ func checkpoint(t testing.TB, store rules.Store) uint64 {
 	return realm.Checkpoint
 }
 
-// direct is a connection of the test's own to a database.
+// direct returns a connection of the test's own to a database.
 func direct(t testing.TB, dsn string) *pgx.Conn {
 	t.Helper()
 	connection, err := pgx.Connect(t.Context(), dsn)

@@ -120,7 +120,7 @@ func (t *tx) reads() (reads []database.Statement, facts func() error) {
 	}
 }
 
-// organizationName is what most statements find their rows by.
+// organizationName returns the argument by which most statements find rows.
 func (t *tx) organizationName() string { return t.scope.Organization.String() }
 
 // selectAuthor reads an organization, a user of it, and whether the user has

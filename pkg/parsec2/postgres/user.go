@@ -35,7 +35,8 @@ func (r *userRow) targets() []any {
 	}
 }
 
-// facts are the caller's but for their bytes.
+// facts returns what rules read, in a value that the caller may change, but for
+// its bytes.
 func (r *userRow) facts() (*rules.User, error) {
 	u := r.value
 	var err error

@@ -134,10 +134,10 @@ func optionalDate(value *int64) *parsec.DateTime {
 
 // What statements get.
 
-// key is the parameter of a uuid column.
+// key returns the parameter of a uuid column.
 func key[T ~[16]byte](id T) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
 
-// bounded is the parameter of a bigint column: numbers of clients may be
+// bounded returns the parameter of a bigint column: numbers of clients may be
 // larger, and compare as the largest.
 func bounded(number uint64) int64 { return int64(min(number, math.MaxInt64)) }
 
@@ -164,7 +164,7 @@ func orNull(value string) *string {
 	return &value
 }
 
-// notNull is an empty value where nil would be NULL.
+// notNull returns an empty value where nil would be NULL.
 func notNull(value []byte) []byte {
 	if value == nil {
 		return []byte{}

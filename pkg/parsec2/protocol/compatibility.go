@@ -5,7 +5,7 @@ import (
 	"parsec-server/pkg/rpc"
 )
 
-// ForClient is what a client must be told, at the instant now, instead of
+// ForClient returns what a client must be told, at the instant now, instead of
 // refusal, which rules return in the form of the latest release. It is the one
 // place that knows what older clients understand.
 func ForClient(command *rpc.Form, client Client, now parsec.DateTime, refusal *Refusal) *Refusal {

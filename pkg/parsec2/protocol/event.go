@@ -16,7 +16,7 @@ type EventsListenRequest struct {
 // Event is one event for clients; its fields are flat in the events_listen
 // reply, after its name (docs/protocol/events.md §2).
 type Event interface {
-	// EventName is the value of "event".
+	// EventName returns the value of "event".
 	EventName() string
 }
 

@@ -31,7 +31,7 @@ type ChallengeFrame struct {
 	BackendTimestamp          *parsec.DateTime    `wire:"backend_timestamp,optional"`
 }
 
-// NewChallenge is the frame that every official client accepts.
+// NewChallenge returns the frame that every official client accepts.
 func NewChallenge(challenge []byte, now parsec.DateTime) ChallengeFrame {
 	return ChallengeFrame{
 		Handshake:                 "challenge",
@@ -50,7 +50,7 @@ type AnswerHeader struct {
 	ClientAPIVersion parsec.APIVersion `wire:"client_api_version"`
 }
 
-// AnswerType is the kind of connection asked for, 0 when the type does not
+// AnswerType returns the kind of connection asked for, 0 when the type does not
 // exist in the client's API.
 func (h *AnswerHeader) AnswerType() Kind {
 	if h.ClientAPIVersion.Major == 1 {

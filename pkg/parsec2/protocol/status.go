@@ -109,7 +109,7 @@ func InBallpark(now, date parsec.DateTime) bool {
 	return -BallparkEarlyOffset*second < elapsed && elapsed < BallparkLateOffset*second
 }
 
-// RefuseBadTimestamp is the bad_timestamp refusal of date.
+// RefuseBadTimestamp returns the bad_timestamp refusal of date.
 func RefuseBadTimestamp(now, date parsec.DateTime) *Refusal {
 	return &Refusal{
 		Status: StatusBadTimestamp,

@@ -65,7 +65,7 @@ func (f AuthenticationFacts) CheckDevice() error {
 	}
 }
 
-// Author is the device, once checked.
+// Author returns the device, once checked.
 func (f AuthenticationFacts) Author(api parsec.APIVersion) Author {
 	return Author{
 		Organization: f.Organization.ID,

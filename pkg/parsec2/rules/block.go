@@ -110,8 +110,8 @@ type blockCreation struct {
 	checksum *blockstore.Checksum
 }
 
-// check is the table of block_create but for its last row; realm is nil if it
-// is not found.
+// check applies the table of block_create but for its last row; realm is nil if
+// it is not found.
 func (c *blockCreation) check(realm *Realm, exists bool) error {
 	if realm == nil {
 		return errRealmNotFound
@@ -248,8 +248,8 @@ func (r *Rules) BlockRead(ctx context.Context, author *Author, request *protocol
 	return blockFailure(ctx)
 }
 
-// blockFailure is what becomes of a command that the block store, or another
-// upload, has failed: nothing when nobody waits for it any more.
+// blockFailure returns what becomes of a command that the block store, or
+// another upload, has failed: nothing when nobody waits for it any more.
 func blockFailure(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()

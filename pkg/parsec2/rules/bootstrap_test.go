@@ -25,7 +25,7 @@ func rsaKey(t testing.TB, name string) *rsa.PrivateKey {
 	return must(x509.ParsePKCS8PrivateKey(keys.RSA[name].PrivateKey)).(*rsa.PrivateKey)
 }
 
-// publicKeyDER is the form of RSA keys in certificates.
+// publicKeyDER returns the form of RSA keys in certificates.
 func publicKeyDER(key *rsa.PrivateKey) []byte { return must(x509.MarshalPKIXPublicKey(&key.PublicKey)) }
 
 // sequesterAuthority is signed by the root key, at the fixture's instant.

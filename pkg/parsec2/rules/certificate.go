@@ -8,7 +8,7 @@ import (
 	"parsec-server/pkg/parsec2/protocol"
 )
 
-// checkCertificateDate is the time window of the commands that have no
+// checkCertificateDate applies the time window of the commands that have no
 // bad_timestamp.
 func checkCertificateDate(now, date parsec.DateTime) error {
 	if !protocol.InBallpark(now, date) {

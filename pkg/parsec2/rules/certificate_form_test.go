@@ -48,7 +48,7 @@ func certificateTestDevice(t *testing.T, text string) parsec.DeviceID {
 	return id
 }
 
-// certificateTestPair is a valid new user, before a test spoils it.
+// certificateTestPair returns a valid new user, before a test spoils it.
 func certificateTestPair(t *testing.T, author parsec.DeviceID, device string) pair {
 	t.Helper()
 	id := certificateTestDevice(t, device)

@@ -24,7 +24,7 @@ func greeter(author *Author, token parsec.InvitationToken) party {
 	return party{author.Organization, ConduitKey{token, author.User()}, GreeterSide, author.Connection, author}
 }
 
-// claimer is the side of an invitee: the greeter is the one that it names,
+// claimer returns the side of an invitee: the greeter is the one that it names,
 // else the only one.
 func claimer(invitee *Invitee, request protocol.ClaimerRequest) party {
 	key := ConduitKey{Token: invitee.Token}
@@ -65,7 +65,7 @@ func (p *party) check(facts InvitationFacts, now parsec.DateTime) error {
 	}
 }
 
-// deleted is what a party gets of an invitation that is over.
+// deleted returns what a party gets of an invitation that is over.
 func (p *party) deleted() error {
 	if p.side == ClaimerSide {
 		return DeletedInvitation
@@ -124,7 +124,7 @@ func (p *party) concerns(body event.Body) bool {
 	}
 }
 
-// talk is the first phase. heard is nil if the peer has to come, in the
+// talk runs the first phase. heard is nil if the peer has to come, in the
 // exchange given.
 func (r *Rules) talk(ctx context.Context, p party, wanted ConduitState, payload []byte) (heard []byte, exchange uint64, err error) {
 	scope := Scope{Organization: p.organization, Invitation: p.key.Token, Greeter: p.key.Greeter}
@@ -169,7 +169,7 @@ func (r *Rules) talk(ctx context.Context, p party, wanted ConduitState, payload 
 	return heard, exchange, err
 }
 
-// listen is the second phase, of the side that spoke first.
+// listen runs the second phase, of the side that spoke first.
 func (r *Rules) listen(ctx context.Context, p party, exchange uint64) ([]byte, error) {
 	facts, err := r.store.TakeHeard(ctx, p.organization, p.key, p.side, exchange)
 	if err != nil {
@@ -190,7 +190,7 @@ func (r *Rules) listen(ctx context.Context, p party, exchange uint64) ([]byte, e
 	return heard, err
 }
 
-// exchangeKey is the exchange of public keys.
+// exchangeKey runs the exchange of public keys.
 func (r *Rules) exchangeKey(ctx context.Context, p party, key parsec.PublicKey) (peer parsec.PublicKey, err error) {
 	heard, err := r.exchange(ctx, p, ConduitWaitPeers, key[:])
 	copy(peer[:], heard)
@@ -302,8 +302,8 @@ type Conduits interface {
 
 // ConduitTx is for conduits.
 type ConduitTx interface {
-	// Conduit is that of the scope's invitation and greeter; false if there is
-	// none.
+	// Conduit returns the conduit of the scope's invitation and greeter; false
+	// if there is none.
 	Conduit() (*Conduit, bool)
 	// PutConduit replaces the conduit of the scope.
 	PutConduit(conduit Conduit)

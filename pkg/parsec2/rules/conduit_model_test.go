@@ -177,7 +177,7 @@ func (m *conduitModel) command(side rules.Side) {
 	m.settle()
 }
 
-// lastSaid is what the side said in the exchange that ended last.
+// lastSaid returns what the side said in the exchange that ended last.
 func (m *conduitModel) lastSaid(side rules.Side) string {
 	for _, words := range []*string{m.owed[1-side], m.taken[1-side]} {
 		if words != nil {
@@ -187,7 +187,7 @@ func (m *conduitModel) lastSaid(side rules.Side) string {
 	return ""
 }
 
-// saying is what the side says in the exchange of the moment.
+// saying returns what the side says in the exchange of the moment.
 func (m *conduitModel) saying(side rules.Side) string {
 	if m.said[side] == nil {
 		return ""
@@ -195,7 +195,7 @@ func (m *conduitModel) saying(side rules.Side) string {
 	return *m.said[side]
 }
 
-// again is what a side heard in the last exchange, if that was u.
+// again returns what a side heard in the last exchange, if that was u.
 func (m *conduitModel) again(side rules.Side, u utterance, alive bool) *string {
 	known := m.owed[1-side] != nil || m.taken[1-side] != nil
 	same := known && m.lastSaid(side) == u.said

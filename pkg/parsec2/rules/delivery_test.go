@@ -110,7 +110,7 @@ func TestDeliveryAgain(t *testing.T) {
 	}
 }
 
-// owing is a pair whose claimer has not taken what the greeter said last.
+// owing returns a pair whose claimer has not taken what the greeter said last.
 func owing(f *fixture) *pair {
 	f.t.Helper()
 	p := f.pair()

@@ -28,7 +28,7 @@ type PKIEnrollment struct {
 	PKIDecision
 }
 
-// Bytes is how many bytes the submitter sent.
+// Bytes returns how many bytes the submitter sent.
 func (e *PKIEnrollment) Bytes() uint64 {
 	return uint64(len(e.SubmitterCertificate)) + uint64(len(e.Payload)) + uint64(len(e.PayloadSignature))
 }
@@ -178,7 +178,7 @@ func (r *Rules) PKIEnrollmentInfo(ctx context.Context, anonymous *Anonymous, req
 	return reply, nil
 }
 
-// notNil is an empty value where nil would leave the field out.
+// notNil returns an empty value where nil would leave the field out.
 func notNil(value []byte) []byte {
 	if value == nil {
 		return []byte{}
@@ -329,8 +329,8 @@ type EnrollmentReader interface {
 // EnrollmentTx is for PKI enrollments; its effects need LockOrganization.
 type EnrollmentTx interface {
 	PKIEnrollment(ctx context.Context, id parsec.EnrollmentID) (*PKIEnrollment, bool, error)
-	// LatestPKIEnrollment is the last one submitted with the certificate, among
-	// those that are SUBMITTED or ACCEPTED.
+	// LatestPKIEnrollment returns the last one submitted with the certificate,
+	// among those that are SUBMITTED or ACCEPTED.
 	LatestPKIEnrollment(ctx context.Context, certificate []byte) (*PKIEnrollment, bool, error)
 	// SubmittedPKIBytes sums PKIEnrollment.Bytes of those that are SUBMITTED.
 	SubmittedPKIBytes(ctx context.Context) (uint64, error)

@@ -17,7 +17,7 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// submission is what the owner of an X.509 certificate asks with.
+// submission returns what the owner of an X.509 certificate asks with.
 func (f *fixture) submission(owner string) *protocol.PKIEnrollmentSubmitRequest {
 	payload := certificate.PKISubmit{
 		VerifyKey: parsec.VerifyKey{1}, PublicKey: parsec.PublicKey{2}, RequestedDeviceLabel: must(parsec.ParseDeviceLabel("laptop")),
@@ -31,7 +31,7 @@ func (f *fixture) submission(owner string) *protocol.PKIEnrollmentSubmitRequest 
 	}
 }
 
-// submitted is a submission that is pending.
+// submitted returns a submission that is pending.
 func (f *fixture) submitted(owner string) *protocol.PKIEnrollmentSubmitRequest {
 	f.t.Helper()
 	request := f.submission(owner)
@@ -64,7 +64,7 @@ func (a *acceptance) request() *protocol.PKIEnrollmentAcceptRequest {
 	}
 }
 
-// accepted is a submission that became the user of a first device.
+// accepted returns a submission that became the user of a first device.
 func (f *fixture) accepted(owner string, first parsec.DeviceID) *protocol.PKIEnrollmentSubmitRequest {
 	f.t.Helper()
 	submission := f.submitted(owner)

@@ -195,8 +195,8 @@ func refuseOutsider(author *Author) error {
 	return nil
 }
 
-// pageOffset is how many results come before a page. It stays within an int64,
-// whatever the page.
+// pageOffset returns how many results come before a page. It stays within an
+// int64, whatever the page.
 func pageOffset(page, perPage uint64) uint64 {
 	if page-1 > math.MaxInt64/perPage {
 		return math.MaxInt64

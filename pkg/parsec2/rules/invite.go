@@ -274,7 +274,7 @@ type InviteReader interface {
 
 // InviteTx is for invitations, and who is present in them.
 type InviteTx interface {
-	// Invitation is that of the scope; false if there is none.
+	// Invitation returns the invitation of the scope; false if there is none.
 	Invitation() (*Invitation, bool)
 	// PendingInvitation finds the oldest invitation that is not deleted, of
 	// this type, greeter and claimer's e-mail. LockOrganization keeps others

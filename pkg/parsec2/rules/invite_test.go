@@ -49,7 +49,7 @@ func (f *fixture) inviteDelete(author *rules.Author, token parsec.InvitationToke
 	return err
 }
 
-// statusEvent is what greeters and claimers are told.
+// statusEvent returns what greeters and claimers are told.
 func statusEvent(greeter parsec.DeviceID, token parsec.InvitationToken, status parsec.InvitationStatus) event.Body {
 	return notice.InviteStatusChanged{Greeters: []parsec.UserID{greeter.User()}, Token: token, Status: status}
 }

@@ -112,7 +112,8 @@ func TestOrganizationConfigSequestered(t *testing.T) {
 	check()
 }
 
-// sequesterService is a certificate that the authority of the vectors signs.
+// sequesterService returns a certificate that the authority of the vectors
+// signs.
 func (f *fixture) sequesterService(label string) (content certificate.SequesterService, signed []byte) {
 	f.t.Helper()
 	content = certificate.SequesterService{

@@ -140,10 +140,10 @@ type RealmReader interface {
 
 // RealmTx is for realms; its effects need RealmExclusive.
 type RealmTx interface {
-	// Realm is that of the scope; false if there is none. Its Member is the
-	// author's user.
+	// Realm returns the realm of the scope; false if there is none. Its Member
+	// is the author's user.
 	Realm() (*Realm, bool)
-	// Member is what the realm of the scope knows of another user.
+	// Member returns what the realm of the scope knows of another user.
 	Member(ctx context.Context, user parsec.UserID) (Member, error)
 	// Participants lists the users that have a role in the realm of the scope
 	// and are not revoked.
@@ -178,7 +178,7 @@ var (
 	errRoleTooLow            = protocol.Refuse(protocol.StatusNotAllowed, "The author's role in the realm is too low.")
 )
 
-// checkAfter is the form of every rule of causality but C2.
+// checkAfter is every rule of causality but C2.
 func checkAfter(timestamp, last parsec.DateTime) error {
 	if timestamp <= last {
 		return protocol.RefuseRequireGreaterTimestamp(timestamp, last)
@@ -186,7 +186,7 @@ func checkAfter(timestamp, last parsec.DateTime) error {
 	return nil
 }
 
-// checkNotBefore is the form of C2.
+// checkNotBefore is rule C2 of causality.
 func checkNotBefore(timestamp, last parsec.DateTime) error {
 	if timestamp < last {
 		return protocol.RefuseRequireGreaterTimestamp(timestamp, last)

@@ -75,7 +75,8 @@ func (r *Rules) ArchivingConfig(ctx context.Context, author *Author, _ *protocol
 	return reply, nil
 }
 
-// configuration is the wire form; a realm without certificate is available.
+// configuration returns the wire form; a realm without certificate is
+// available.
 func (a *Archiving) configuration() protocol.ArchivingConfiguration {
 	return protocol.ArchivingConfiguration{
 		Type:         cmp.Or(a.Type, parsec.ArchivingAvailable),

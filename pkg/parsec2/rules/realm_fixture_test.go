@@ -159,7 +159,7 @@ func (s *realmScenario) archive(author *rules.Author, kind parsec.ArchivingType)
 	s.clock.advance(time.Second)
 }
 
-// vlobCreation is what author would send for the vlob of number n.
+// vlobCreation returns what author would send for the vlob of number n.
 func (s *realmScenario) vlobCreation(n uint16) *protocol.VlobCreateRequest {
 	return &protocol.VlobCreateRequest{
 		RealmID: s.realm, EncryptionRevision: 1, VlobID: parsec.VlobID(testUUID(n)),
@@ -192,8 +192,8 @@ func (s *realmScenario) blockCreation(n uint16, block string) *protocol.BlockCre
 	return &protocol.BlockCreateRequest{BlockID: parsec.BlockID(testUUID(n)), RealmID: s.realm, Block: []byte(block)}
 }
 
-// reencryption is the start of the reencryption to revision by alice, with the
-// messages of the participants of a new scenario.
+// reencryption returns the start of the reencryption to revision by alice, with
+// the messages of the participants of a new scenario.
 func (s *realmScenario) reencryption(revision uint64) *protocol.RealmStartReencryptionRequest {
 	return &protocol.RealmStartReencryptionRequest{
 		RealmID: s.realm, EncryptionRevision: revision, Timestamp: s.clock.now(),
@@ -338,7 +338,7 @@ func newInstance(f *fixture) *rules.Rules {
 	return rules.New(f.store, f.blocks, f.bus, f.webhooks, f.clock.now, slog.New(slog.DiscardHandler), rules.Options{})
 }
 
-// by is an event of Acme.
+// by returns an event of Acme.
 func by(author *rules.Author, body event.Body) event.Event {
 	return event.Event{Organization: acme, Author: author.Device, Body: body}
 }

@@ -54,7 +54,8 @@ func (r *Rules) RealmUpdateRoles(ctx context.Context, author *Author, request *p
 	return &protocol.RealmUpdateRolesReply{}, nil
 }
 
-// checkRoleUpdate is the part of the table that needs the state, row 5 on.
+// checkRoleUpdate applies the part of the table that needs the state, from row
+// 5 on.
 func checkRoleUpdate(ctx context.Context, tx Tx, now parsec.DateTime, role RoleCertificate) error {
 	user, found, err := tx.User(ctx, role.User)
 	if err != nil {

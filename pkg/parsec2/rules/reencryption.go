@@ -120,8 +120,8 @@ func (r *Rules) RealmFinishReencryption(ctx context.Context, author *Author, req
 	return &protocol.RealmFinishReencryptionReply{}, nil
 }
 
-// checkBatch is the table of both batch commands after the realm's existence
-// (docs/protocol/commands.md §8).
+// checkBatch applies the table of both batch commands after the realm's
+// existence (docs/protocol/commands.md §8).
 func (r *Realm) checkBatch(now parsec.DateTime, revision uint64) error {
 	return cmp.Or(
 		r.checkNotDeleted(now),

@@ -25,7 +25,7 @@ type retried struct {
 	waits bool
 }
 
-// sent is a request of a caller.
+// sent returns a request of a caller.
 func sent[Caller, Request, Reply any](rule func(context.Context, Caller, Request) (Reply, error), caller Caller, request Request) func(context.Context) error {
 	return func(ctx context.Context) error {
 		_, err := rule(ctx, caller, request)
@@ -33,7 +33,7 @@ func sent[Caller, Request, Reply any](rule func(context.Context, Caller, Request
 	}
 }
 
-// inRealm is a request in a realm that has vlob 1 and block 1.
+// inRealm returns a request in a realm that has vlob 1 and block 1.
 func inRealm(request func(s *realmScenario) func(context.Context) error) func(*testing.T) retried {
 	return func(t *testing.T) retried {
 		s := newRealmScenario(t)
@@ -62,7 +62,7 @@ func waiting(request func(s *realmScenario) func(context.Context) error) func(*t
 	}
 }
 
-// conduit is a step that both sides went through, and that one repeats.
+// conduit returns a step that both sides went through, and that one repeats.
 func conduit(name string, side rules.Side) func(*testing.T) retried {
 	return func(t *testing.T) retried {
 		p := newPair(t)
@@ -83,7 +83,7 @@ func conduit(name string, side rules.Side) func(*testing.T) retried {
 	}
 }
 
-// invitedV1 is a command of an API 1 invitation that is there.
+// invitedV1 returns a command of an API 1 invitation that is there.
 func invitedV1(kind string, request func(i invitationV1, f *fixture) func(context.Context) error) func(*testing.T) retried {
 	return waiting(func(s *realmScenario) func(context.Context) error {
 		i := invitationsV1[kind]
@@ -412,8 +412,8 @@ func (r *retried) outcome(call func(context.Context) error) protocol.Status {
 	return status(nil, err)
 }
 
-// documentedRetries are the rows of docs/retries.md: the command and what it
-// answers the second time.
+// documentedRetries returns the rows of docs/retries.md: the command and what
+// it answers the second time.
 func documentedRetries(t *testing.T) map[string]protocol.Status {
 	t.Helper()
 	document, err := os.Open("../../../docs/retries.md")

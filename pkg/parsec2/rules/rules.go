@@ -23,8 +23,8 @@ var ErrSessionOver = errors.New("the author may not act any more")
 // Options are the settings of the rules.
 type Options struct {
 	organization.Founding
-	// Elapsed is a clock that is never set, from any instant on, which says how
-	// often something is tried; nil is that of the system.
+	// Elapsed is a clock that is never set, from any instant on, which limits
+	// how often something is tried; the system's if nil.
 	Elapsed func() time.Duration
 	// Mailer sends e-mails; nil for none.
 	Mailer Mailer
@@ -85,7 +85,7 @@ type Author struct {
 	Connection parsec.UUID
 }
 
-// User is the author's user.
+// User returns the author's user.
 func (a *Author) User() parsec.UserID { return a.Device.User() }
 
 // Anonymous is a client of an organization that may not exist yet.

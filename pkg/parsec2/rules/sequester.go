@@ -72,8 +72,8 @@ func servicesCertificates(services []SequesterService) [][]byte {
 	return certificates
 }
 
-// storedCopies are the copies for the storage services; those of webhooks are
-// not stored.
+// storedCopies returns the copies for the storage services; those of webhooks
+// are not stored.
 func storedCopies(services []SequesterService, blobs map[parsec.SequesterServiceID][]byte) map[parsec.SequesterServiceID][]byte {
 	if len(services) == 0 {
 		return nil

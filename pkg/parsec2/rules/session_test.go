@@ -46,12 +46,12 @@ func (s *slowStore) RealmsOf(ctx context.Context, organization parsec.Organizati
 	return realms, err
 }
 
-// meanwhile are the rules of f, where something happens during the reads.
+// meanwhile returns the rules of f, where something happens during the reads.
 func (f *fixture) meanwhile(happens func()) *rules.Rules {
 	return rules.New(&slowStore{f.store, happens}, f.blocks, f.bus, f.webhooks, f.clock.now, slog.New(slog.DiscardHandler), rules.Options{})
 }
 
-// answer is that of a device to a challenge, in API 3.
+// answer returns the answer of a device to a challenge, in API 3.
 func (f *fixture) answer(author *rules.Author) rules.Answer {
 	challenge := make([]byte, protocol.ChallengeBytes)
 	signed := append([]byte("\x82\xa4type\xadsigned_answer\xa6answer\xc4\x30"), challenge...)

@@ -187,7 +187,7 @@ func refuseShamir(reason string) error { return protocol.Refuse(protocol.StatusI
 
 // ShamirReader reads Shamir recoveries.
 type ShamirReader interface {
-	// ShamirSetup is the current setup of its owner.
+	// ShamirSetup returns the current setup of its owner.
 	ShamirSetup(ctx context.Context, organization parsec.OrganizationID, owner parsec.UserID) (*ShamirSetup, bool, error)
 	// ShamirSetupsHeld lists the current setups that give shares to recipient,
 	// in creation order.

@@ -58,8 +58,8 @@ func findRecoveryInvitation(ctx context.Context, tx Tx, fresh *Invitation, claim
 	return fresh, to, nil
 }
 
-// recoveryInfo is what the claimer must know of its recovery. Recipients that
-// are revoked cannot help any more.
+// recoveryInfo returns what the claimer must know of its recovery. Recipients
+// that are revoked cannot help any more.
 func recoveryInfo(recovery *Recovery) *protocol.InviteInfoReply {
 	reply := &protocol.InviteInfoReply{
 		Type: parsec.InvitationShamirRecovery, Threshold: &recovery.Threshold, Recipients: []protocol.RecoveryRecipient{},

@@ -28,7 +28,7 @@ func (f *fixture) setUpRecovery() *shamirCreation {
 	return creation
 }
 
-// recoveryEvent is what both recipients are told.
+// recoveryEvent returns what both recipients are told.
 func recoveryEvent(token parsec.InvitationToken, status parsec.InvitationStatus) event.Body {
 	return notice.InviteStatusChanged{
 		Greeters: []parsec.UserID{aliceID.User(), malloryID.User()}, Token: token, Status: status,

@@ -17,6 +17,6 @@ func (r *Rules) StatisticsOf(ctx context.Context, organizations []parsec.Organiz
 
 // StatisticsReader sums up what organizations hold.
 type StatisticsReader interface {
-	// OrganizationStatistics are those of organization.Wing.StatisticsOf.
+	// OrganizationStatistics does what organization.Wing.StatisticsOf does.
 	OrganizationStatistics(ctx context.Context, organizations []parsec.OrganizationID, at *parsec.DateTime) ([]Statistics, error)
 }

@@ -82,7 +82,7 @@ func (c *readCounter) Create(ctx context.Context, organization parsec.Organizati
 	return c.blocks.Create(ctx, organization, id, block)
 }
 
-// Ready is that of the state.
+// Ready returns what the state does.
 func (c *readCounter) Ready(ctx context.Context) error { return c.Store.Ready(ctx) }
 
 // TestNothingIsReadForStrangers has the commands that read sent by somebody who

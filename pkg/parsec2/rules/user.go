@@ -91,7 +91,7 @@ func (r *Rules) createUser(ctx context.Context, author *Author, now parsec.DateT
 	return &protocol.UserCreateReply{}, nil
 }
 
-// addUser is how user_create adds a user to an organization, once. The
+// addUser adds a user to an organization once, as user_create does. The
 // transaction locks the organization.
 func addUser(ctx context.Context, tx Tx, author *Author, user User, device Device) error {
 	stored, exists, err := tx.User(ctx, user.ID)
@@ -211,11 +211,11 @@ type UserReader interface {
 
 // UserTx is for users; its effects need LockOrganization.
 type UserTx interface {
-	// Author is the user of the scope's author; false if the device or user
-	// does not exist.
+	// Author returns the user of the scope's author; false if the device or
+	// user does not exist.
 	Author() (*User, bool)
 	User(ctx context.Context, id parsec.UserID) (*User, bool, error)
-	// UserByEmail is the user that is not revoked and has this e-mail.
+	// UserByEmail returns the user that is not revoked and has this e-mail.
 	UserByEmail(ctx context.Context, email string) (*User, bool, error)
 	// HumanTaken reports whether a user that is not revoked has this e-mail.
 	HumanTaken(ctx context.Context, email string) (bool, error)

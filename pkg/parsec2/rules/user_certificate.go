@@ -140,7 +140,7 @@ func (n *newUser) checkRedacted() error {
 	return nil
 }
 
-// stored is the user and the device as stored.
+// stored returns the user and the device as stored.
 func (n *newUser) stored() (User, Device) {
 	user := n.loaded.user
 	return User{

@@ -5,7 +5,7 @@ import (
 	"parsec-server/pkg/parsec2/protocol"
 )
 
-// certificate is the form for readers who may know the human, or not
+// certificate returns the form for readers who may know the human, or not
 // (docs/protocol/certificates.md §7).
 func (u *User) certificate(redacted bool) []byte {
 	if redacted {
@@ -14,7 +14,7 @@ func (u *User) certificate(redacted bool) []byte {
 	return u.Certificate
 }
 
-// certificate is the form for readers who may know the label, or not.
+// certificate returns the form for readers who may know the label, or not.
 func (d *Device) certificate(redacted bool) []byte {
 	if redacted {
 		return d.RedactedCertificate

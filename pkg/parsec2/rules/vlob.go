@@ -44,7 +44,7 @@ type vlobWrite struct {
 	sequesterBlob      map[parsec.SequesterServiceID][]byte
 	// unknown refuses a write whose realm is not found.
 	unknown error
-	// checkHead is the part of the table that looks at the vlob.
+	// checkHead applies the part of the table that looks at the vlob.
 	checkHead func(head *Vlob, found bool) error
 }
 
@@ -93,8 +93,8 @@ func (r *Rules) VlobUpdate(ctx context.Context, author *Author, request *protoco
 	return &protocol.VlobUpdateReply{}, nil
 }
 
-// writeVlob is the table of both writes. The webhooks come after every other
-// row, so that no third party gets a version that loses.
+// writeVlob applies the table of both writes. The webhooks come after every
+// other row, so that no third party gets a version that loses.
 func (r *Rules) writeVlob(ctx context.Context, author *Author, write *vlobWrite) error {
 	now := r.now()
 	return r.updateWithWebhooks(ctx, author, now, write.scope, write.sequesterBlob, func(tx Tx, accepted acceptance) error {
@@ -168,7 +168,7 @@ func (r *Rules) VlobRead(ctx context.Context, author *Author, request *protocol.
 	}, nil
 }
 
-// checkRead is the table of the reads that name no revision, after the
+// checkRead applies the table of the reads that name no revision, after the
 // existence of what is read.
 func (r *Realm) checkRead(now parsec.DateTime) error {
 	return cmp.Or(r.checkNotDeleted(now), r.checkReadable(), r.Member.checkReader())
@@ -237,7 +237,7 @@ type VlobReader interface {
 
 // VlobTx is for vlobs.
 type VlobTx interface {
-	// Vlob is that of the scope; false if there is none in the organization.
+	// Vlob returns the vlob of the scope; false if the organization has none.
 	Vlob() (*Vlob, bool)
 	// WriteVlob stores a version of the scope's vlob in the scope's realm at
 	// the current revision, with its sequester copies, appends the entry

@@ -82,7 +82,7 @@ func (f *fixture) revoke(id parsec.UserID, revocation rules.Revocation) {
 	f.queue(onOrganization(), func(tx rules.Tx) { tx.RevokeUser(id, revocation) })
 }
 
-// newUser is a user whose handle comes from its id.
+// newUser returns a user whose handle comes from its id.
 func newUser(id parsec.UserID, profile parsec.UserProfile, certifier parsec.DeviceID) rules.User {
 	name := id.String()
 	return rules.User{
@@ -124,7 +124,7 @@ func (f *fixture) createRealmAs(realm parsec.RealmID) {
 	})
 }
 
-// newRole is a role certificate of alice.
+// newRole returns a role certificate of alice.
 func newRole(realm parsec.RealmID, user parsec.UserID, role parsec.RealmRole, seconds int) rules.RoleCertificate {
 	return rules.RoleCertificate{
 		Realm:       realm,

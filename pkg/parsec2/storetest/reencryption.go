@@ -61,7 +61,7 @@ func (f *fixture) wantProgress(realm parsec.RealmID, wantTotal, wantDone uint64)
 	})
 }
 
-// item is a version saved, with text as its new bytes.
+// item returns a version saved, with text as its new bytes.
 func item(vlob parsec.VlobID, version uint32, text string) protocol.ReencryptionItem {
 	return protocol.ReencryptionItem{VlobID: vlob, Version: version, Blob: []byte(text)}
 }

@@ -10,7 +10,7 @@ var statisticsChecks = []check{
 	{"several organizations", severalStatistics},
 }
 
-// statistics are those of now if at is nil.
+// statistics returns the statistics at a date, or now if at is nil.
 func (f *fixture) statistics(at *parsec.DateTime) rules.Statistics {
 	f.Helper()
 	all, err := f.store.OrganizationStatistics(f.Context(), []parsec.OrganizationID{f.organization}, at)

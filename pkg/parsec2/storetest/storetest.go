@@ -89,7 +89,7 @@ func newRealmID() parsec.RealmID { return parsec.RealmID(parsec.NewUUID()) }
 func newVlobID() parsec.VlobID   { return parsec.VlobID(parsec.NewUUID()) }
 func newBlockID() parsec.BlockID { return parsec.BlockID(parsec.NewUUID()) }
 
-// at is a date of the checks, in seconds from an arbitrary one.
+// at returns a date of the checks, in seconds from an arbitrary one.
 func at(seconds int) parsec.DateTime {
 	return 1_700_000_000_123_456 + parsec.DateTime(seconds)*1_000_000
 }

@@ -29,7 +29,7 @@ type round struct {
 type news struct {
 	// updates is how many the listener was told of so far.
 	updates uint64
-	// ended says that there will be no more.
+	// ended reports whether there will be no more.
 	ended bool
 }
 

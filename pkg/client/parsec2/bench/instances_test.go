@@ -25,7 +25,7 @@ func startOn(b *testing.B, dsn string) *testkit.Instance {
 	})
 }
 
-// through is the organization, reached through another instance.
+// through returns the organization, reached through another instance.
 func (o *organization) through(instance *testkit.Instance) *organization {
 	other := *o
 	other.Instance = instance

@@ -129,7 +129,7 @@ func workloadNames() string {
 	return strings.Join(names, ", ")
 }
 
-// payload is the size of what the workload stores, 0 for nothing.
+// payload returns the size of what the workload stores, 0 for nothing.
 func (o *Options) payload() int {
 	byDefault := 0
 	switch o.Workload {

@@ -86,7 +86,7 @@ func (e *exchange) roundTrip(ctx context.Context) error {
 type contestant interface {
 	// round has every connection do so many round trips.
 	round(b *testing.B, trips int)
-	// result is the contestant and its round trips per second.
+	// result returns the contestant and its round trips per second.
 	result() (name string, perSecond float64)
 }
 

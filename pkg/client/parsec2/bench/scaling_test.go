@@ -156,7 +156,7 @@ func BenchmarkHandshakes(b *testing.B) {
 	b.ReportMetric(float64(b.N)/spent.Seconds(), "handshakes/core-s")
 }
 
-// processorTime is what the process has used of all processors.
+// processorTime returns what the process has used of all processors.
 func processorTime(b *testing.B) time.Duration {
 	b.Helper()
 	var usage syscall.Rusage
