@@ -6,8 +6,8 @@
 // subscriptions of the topics that each event names. Subscriptions must not
 // block.
 //
-// What happens is told by bodies, whose types each generation of the protocol
-// defines in its wing. Here are those that every generation has.
+// The body of an event says what happened. Each generation of the protocol
+// defines types of bodies in its wing; here are those that every one has.
 package event
 
 import "parsec-server/pkg/parsec"
@@ -23,7 +23,7 @@ type Event struct {
 // Body is the content of an event.
 type Body interface {
 	// Topics returns what the event concerns, in the organization where it
-	// happened. Who listens to one of them receives it.
+	// happened. Whoever listens to one of them receives it.
 	Topics(organization parsec.OrganizationID) []Topic
 }
 

@@ -41,7 +41,7 @@ func withASCIIDomain(address string) (string, error) {
 	return local + domain, err
 }
 
-// isBreak tells what separates or hides something in a line.
+// isBreak reports whether a character separates or hides something in a line.
 func isBreak(r rune) bool {
 	return unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || strings.ContainsRune(`<>,;:"\`, r)
 }

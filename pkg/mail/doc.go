@@ -6,6 +6,6 @@
 // into a header loses its control characters first, and templates escape what
 // they show.
 //
-// A Mailer has no goroutine of its own: who asks waits, until the e-mail is
+// A Mailer has no goroutine of its own: whoever asks waits, until the e-mail is
 // handed over or its context ends.
 package mail

@@ -13,7 +13,7 @@ import (
 // mechanism is a way to log in (RFC 4954).
 type mechanism struct {
 	name string
-	// revealing tells that the server gets the password itself.
+	// revealing reports whether the server gets the password itself.
 	revealing bool
 	auth      func(user, password, host string) gosmtp.Auth
 }
@@ -46,11 +46,12 @@ type login struct {
 
 	tried    []string
 	failures []error
-	// more tells that the server offers another mechanism than those tried.
+	// more reports whether the server offers another mechanism than those
+	// tried.
 	more bool
 	// running is nil between connections.
 	running gosmtp.Auth
-	// odd tells that the server did not follow the mechanism.
+	// odd reports whether the server did not follow the mechanism.
 	odd, done bool
 }
 
@@ -71,9 +72,9 @@ func (l *login) Start(server *gosmtp.ServerInfo) (name string, toServer []byte, 
 	return l.running.Start(server)
 }
 
-// offered are the mechanisms to try yet, the best first. In clear the password
-// itself is sent only where the operator asked for no encryption and the server
-// offers nothing else.
+// offered returns the mechanisms to try yet, the best first. In clear the
+// password itself is sent only where the operator asked for no encryption and
+// the server offers nothing else.
 func (l *login) offered(server *gosmtp.ServerInfo) []mechanism {
 	var all []mechanism
 	for _, m := range mechanisms {
@@ -118,7 +119,7 @@ func (l *login) again(err error) bool {
 	return true
 }
 
-// explain tells of every mechanism that failed, err of the last one among them.
+// explain returns the failures of all mechanisms; err is that of the last one.
 func (l *login) explain(err error) error {
 	if l.running != nil && !l.done {
 		err = l.by(err)
@@ -133,7 +134,7 @@ func (l *login) by(err error) error {
 	return fmt.Errorf("log in by %s: %w", l.tried[len(l.tried)-1], err)
 }
 
-// worked is the mechanism that logged in, "" for none.
+// worked returns the mechanism that logged in, "" for none.
 func (l *login) worked() string {
 	if !l.done {
 		return ""

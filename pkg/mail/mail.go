@@ -54,7 +54,7 @@ const (
 	BadRecipient Outcome = "bad recipient"
 )
 
-// Invitation is what an e-mail about an invitation tells.
+// Invitation is what an e-mail about an invitation says.
 type Invitation struct {
 	Organization parsec.OrganizationID
 	Type         parsec.InvitationType

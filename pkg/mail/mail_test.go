@@ -17,7 +17,7 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// arrived is an e-mail as its recipient's program reads it.
+// arrived returns an e-mail as its recipient's program reads it.
 func arrived(t *testing.T, language string, of parsec.InvitationType) testkit.Mail {
 	t.Helper()
 	server := testkit.StartSMTP(t, testkit.SMTPOptions{})
@@ -121,7 +121,7 @@ var (
 	external = regexp.MustCompile(`(?i)<(img|script|link|iframe|object|video|audio)|url\(|@import|src=`)
 )
 
-// readable is what a person reads of a page.
+// readable returns what a person reads of a page.
 func readable(page string) string {
 	return strings.Join(strings.FieldsFunc(html.UnescapeString(markup.ReplaceAllString(page, " ")), func(r rune) bool {
 		return r == ' ' || r == '\n'

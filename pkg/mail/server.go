@@ -21,7 +21,7 @@ const stepLimit = 30 * time.Second
 // smtpServer is an SMTP server. Each e-mail has a connection of its own.
 type smtpServer struct {
 	options Options
-	// hello is the name to give; "" for the one of the machine.
+	// hello is the name to present; "" for that of the machine.
 	hello string
 	// roots verify the server's certificate, nil for the system's.
 	roots *x509.CertPool

@@ -30,7 +30,7 @@ var (
 	ofSender      = regexp.MustCompile(`\b(helo|ehlo|sender|client|greylist\w*|grey-listed|rate|too (many|much|fast)|try again|blocked|blacklist\w*|blocklist\w*|listed|reputation|spf|dmarc|dkim|ptr|reverse|authenticat\w*|log ?in|quota exceeded for)\b`)
 )
 
-// speaksOfRecipient tells by a refusal of RCPT whom it is about: its enhanced
+// speaksOfRecipient judges by a refusal of RCPT whom it is about: its enhanced
 // status code (RFC 3463) first, the words where that leaves it open, then the
 // code.
 func speaksOfRecipient(code int, enhanced, text string) bool {

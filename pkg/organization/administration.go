@@ -34,8 +34,8 @@ type Options struct {
 	// RereadToken returns the token that lets them in now, when it may have
 	// been replaced; nil for never.
 	RereadToken func() (string, error)
-	// Elapsed is a clock that is never set, from any instant on, which tells how
-	// often something is tried; nil is that of the system.
+	// Elapsed is a clock that is never set, from any instant on, which limits
+	// how often something is tried; the system's if nil.
 	Elapsed func() time.Duration
 }
 
@@ -65,7 +65,7 @@ func New(store Store, wings Wings, now func() parsec.DateTime, logger *slog.Logg
 	}
 }
 
-// Administrator is whoever gave the administration token.
+// Administrator is whoever has sent the administration token.
 type Administrator struct {
 	// Address is where the request came from.
 	Address netip.Addr
@@ -81,7 +81,7 @@ func (a *Administration) Find(ctx context.Context, id parsec.OrganizationID) (*O
 }
 
 // Create creates an organization, or replaces one that is not bootstrapped, and
-// returns its bootstrap token. What is not given has the settings of new
+// returns its bootstrap token. What is nil has the settings of new
 // organizations. It returns ErrAlreadyExists for an organization that is
 // bootstrapped.
 func (a *Administration) Create(ctx context.Context, by Administrator, id parsec.OrganizationID, given Change) (token string, err error) {
@@ -113,7 +113,7 @@ func newBootstrapToken() string {
 	return hex.EncodeToString(token)
 }
 
-// Update changes what is given. It returns ErrNotFound for an organization that
+// Update changes what is not nil. It returns ErrNotFound for an organization that
 // does not exist.
 func (a *Administration) Update(ctx context.Context, by Administrator, id parsec.OrganizationID, given Change) error {
 	now := a.now()

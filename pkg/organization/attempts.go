@@ -15,9 +15,10 @@ const (
 	attemptInterval = 6 * time.Second
 )
 
-// TooManyAttemptsError is returned to an address that gave too many wrong tokens.
+// TooManyAttemptsError is returned when an address has sent too many wrong
+// tokens.
 type TooManyAttemptsError struct {
-	// RetryAfter is when the next one is counted again.
+	// RetryAfter is the time until another one is allowed.
 	RetryAfter time.Duration
 }
 
@@ -25,8 +26,8 @@ func (e *TooManyAttemptsError) Error() string {
 	return fmt.Sprintf("too many wrong administration tokens, wait %s", e.RetryAfter)
 }
 
-// Connect checks the token that somebody at address gives, in constant time. The
-// right one always passes: who shares an address with others is not kept out by
+// Connect checks a token that comes from address, in constant time. The right
+// one always passes: whoever shares an address with others is not kept out by
 // their mistakes, and no token can be guessed in any time. It returns
 // ErrBadToken for a wrong one, or a *TooManyAttemptsError after too many.
 func (a *Administration) Connect(address netip.Addr, token string) (Administrator, error) {
@@ -41,8 +42,8 @@ func (a *Administration) Connect(address netip.Addr, token string) (Administrato
 	return Administrator{}, ErrBadToken
 }
 
-// currentToken returns the one of the moment. If that cannot be read, the one
-// before stays.
+// currentToken returns the token of the moment, or the previous one if that
+// cannot be read.
 func (a *Administration) currentToken() string {
 	if a.options.RereadToken == nil {
 		return a.options.Token

@@ -34,7 +34,7 @@ func (a *Administration) auditChange(ctx context.Context, by Administrator, acti
 	a.audit(ctx, by, action, id, rest...)
 }
 
-// settings are what an administrator may change.
+// settings returns what an administrator may change.
 func settings(o *Organization) []slog.Attr {
 	expiration, limit := slog.StringValue("none"), slog.StringValue("none")
 	if o.ExpirationDate != nil {

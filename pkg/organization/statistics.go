@@ -17,7 +17,7 @@ type Surveyed struct {
 	Statistics   Statistics
 }
 
-// Statistics returns those of an organization, or ErrNotFound.
+// Statistics returns the statistics of an organization, or ErrNotFound.
 func (a *Administration) Statistics(ctx context.Context, id parsec.OrganizationID) (Statistics, error) {
 	organization, err := a.Find(ctx, id)
 	if err != nil {

@@ -311,7 +311,7 @@ func (call *administrationCall) stream(contentType string, at *parsec.DateTime, 
 	return err
 }
 
-// lateWriter tells the type of an answer with its first bytes.
+// lateWriter sends the type of an answer with its first bytes.
 type lateWriter struct {
 	http.ResponseWriter
 	contentType string

@@ -57,7 +57,7 @@ func parseForm(body []byte) (*form, error) {
 	return f, nil
 }
 
-// err tells the problems in the text form of releases 2.14 and later, nil if
+// err returns the problems in the text form of releases 2.14 and later, nil if
 // there is none.
 func (f *form) err() error {
 	if len(f.problems) == 0 {
@@ -93,7 +93,7 @@ func (f *form) value(field string) (json.RawMessage, bool) {
 
 func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
 
-// unquoted is the text of a string, or of anything else as it is written.
+// unquoted returns the text of a string, or of anything else as it is written.
 func unquoted(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
@@ -179,8 +179,8 @@ func (f *form) text(field string) (string, bool) {
 	return unquoted(raw), true
 }
 
-// identifier reads a field with parse, which gives the zero value if it is not
-// given.
+// identifier reads a field with parse. It returns the zero value for a field that
+// is absent.
 func identifier[ID any](f *form, field string, parse func(string) (ID, error)) (id ID) {
 	text, given := f.text(field)
 	if !given {

@@ -24,8 +24,8 @@ type timedBody struct {
 	io.ReadCloser
 	controller *http.ResponseController
 	limit      time.Duration
-	// ended tells that there is nothing more to read, late that it did not come
-	// in time.
+	// ended reports whether there is nothing more to read, late that it did not
+	// come in time.
 	ended, late bool
 }
 

@@ -25,10 +25,10 @@ const (
 	usersPart, userPart = 4, 2
 )
 
-// ErrNoRoom tells that a budget is used up.
+// ErrNoRoom means that a budget is used up.
 var ErrNoRoom = errors.New("too much is being received, try again later")
 
-// memoryOf is what the process may use, in bytes; 0 asks for GOMEMLIMIT.
+// memoryOf returns what the process may use, in bytes; 0 asks for GOMEMLIMIT.
 func memoryOf(given int64) int {
 	if given == 0 {
 		given = min(debug.SetMemoryLimit(-1), assumedMemory)
@@ -36,7 +36,7 @@ func memoryOf(given int64) int {
 	return int(given)
 }
 
-// strangersBudget and usersBudget are the parts of the memory.
+// strangersBudget and usersBudget return the parts of the memory.
 func strangersBudget(memory int) *budget {
 	total := memory / strangersPart
 	return newBudget(total, total/networkPart)
@@ -63,7 +63,7 @@ func newBudget(total, perOwner int) *budget {
 	return &budget{total: total, perOwner: perOwner, by: map[any]int{}}
 }
 
-// share is what one message holds of the budget.
+// share returns what one message holds of the budget.
 func (b *budget) share(owner any) *Share { return &Share{budget: b, owner: owner} }
 
 // Share is part of a budget. Its owner is comparable; one goroutine at a time
@@ -74,7 +74,7 @@ type Share struct {
 	held   int
 }
 
-// Grow makes the share capacity bytes; ErrNoRoom changes nothing. The Only share
+// Grow makes the share capacity bytes; ErrNoRoom changes nothing. The only share
 // of an owner may be larger than its part.
 func (s *Share) Grow(capacity int) error {
 	if s == nil || capacity <= max(FreeBytes, s.held) {
@@ -124,7 +124,7 @@ func (s *Share) Await(ctx context.Context, capacity int) error {
 	}
 }
 
-// Settle makes the share what is held in fact: less gives room to others, and
+// Settle makes the share what is held in fact: less leaves room to others, and
 // what is there already cannot be refused.
 func (s *Share) Settle(capacity int) {
 	if s == nil {
@@ -151,7 +151,7 @@ func (s *Share) Settle(capacity int) {
 	}
 }
 
-// Release gives everything back; again is harmless.
+// Release gives everything back. It may be called again.
 func (s *Share) Release() { s.Settle(0) }
 
 // roomWait is how long a user waits for room.
@@ -165,5 +165,5 @@ func (s *Server) StrangersShare(address netip.Addr) *Share {
 // UsersShare is for a message or a reply of a user, whom owner stands for.
 func (s *Server) UsersShare(owner any) *Share { return s.users.share(owner) }
 
-// Held is how much the share is, in bytes.
+// Held returns the size of the share, in bytes.
 func (s *Share) Held() int { return s.held }

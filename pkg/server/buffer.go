@@ -30,7 +30,7 @@ func getBuffer(size int) *[]byte {
 	return &buffer
 }
 
-// PutBuffer gives a buffer back, to the pool of the class that it fills.
+// PutBuffer returns a buffer to the pool of the class that it fills.
 func PutBuffer(buffer *[]byte) {
 	*buffer = (*buffer)[:0]
 	for i, capacity := range slices.Backward(bufferClasses[:]) {
@@ -72,7 +72,8 @@ func ReadMessage(reader io.Reader, allow func(capacity int) error) (*[]byte, err
 	}
 }
 
-// nextCapacity is the class above capacity, or its double beyond the classes.
+// nextCapacity returns the class above capacity, or its double beyond the
+// classes.
 func nextCapacity(capacity int) int {
 	for _, class := range bufferClasses {
 		if capacity < class {

@@ -11,7 +11,7 @@ import (
 // organization (docs/protocol/administration.md §4): 404 with JSON, after the
 // token. So such an escape becomes, on its way in, a character that no id has.
 
-// escapesListener Accepts connections that mend escapes. Those in TLS stay as
+// escapesListener accepts connections that mend escapes. Those in TLS stay as
 // they are: net/http must know them to speak HTTP/2.
 type escapesListener struct{ net.Listener }
 
@@ -27,7 +27,7 @@ func (l escapesListener) Accept() (net.Conn, error) {
 // escapesConn is used by one goroutine at a time, as net/http reads.
 type escapesConn struct {
 	*net.TCPConn
-	// begins tells that what is read next begins a request.
+	// begins reports whether what is read next begins a request.
 	begins bool
 }
 

@@ -5,7 +5,7 @@ import "fmt"
 // MaxHeaderBytes is a limit that tests reach.
 const MaxHeaderBytes = maxHeaderBytes
 
-// PoolIsClean tells what is wrong with a buffer that went through the pools.
+// PoolIsClean returns what is wrong with a buffer that went through the pools.
 func PoolIsClean(size int) error {
 	buffer := getBuffer(size)
 	defer PutBuffer(buffer)
@@ -15,7 +15,7 @@ func PoolIsClean(size int) error {
 	return nil
 }
 
-// EncodeReply is how a reply is encoded, with the capacity of its buffer.
+// EncodeReply returns how a reply is encoded, with the capacity of its buffer.
 func EncodeReply(reply any) (encoded []byte, capacity int, err error) {
 	buffer, err := encodeReply(reply)
 	if err != nil {

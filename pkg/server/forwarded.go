@@ -34,11 +34,11 @@ func (s *Server) enforceHTTPS(next http.Handler) http.Handler {
 	})
 }
 
-// strictTransport is for a year, and for this name Only.
+// strictTransport is for a year, and for this name only.
 const strictTransport = "max-age=31536000"
 
-// withStrictTransport tells browsers that came by TLS to come by nothing else
-// (RFC 6797 §7: nobody else is told).
+// withStrictTransport tells browsers that came by TLS, and nobody else, to come
+// by nothing else (RFC 6797 §7).
 func (s *Server) withStrictTransport(next http.Handler) http.Handler {
 	if !s.options.StrictTransport {
 		return next
@@ -61,7 +61,7 @@ func (s *Server) announcedSecure(r *http.Request) bool {
 	return err == nil && s.trusts(address) && secureProtocol(forwardedProtocol(r.Header)) == "https"
 }
 
-// forwardedProtocol is what the proxies say that the client came by:
+// forwardedProtocol returns what the proxies say that the client came by:
 // X-Forwarded-Proto, or else Forwarded. It is "" if they do not.
 func forwardedProtocol(header http.Header) string {
 	if told := firstItem(header, "X-Forwarded-Proto"); told != "" {
@@ -73,8 +73,8 @@ func forwardedProtocol(header http.Header) string {
 	return ""
 }
 
-// secureProtocol is the scheme that a proxy tells, in one spelling: some name
-// that of the WebSocket instead of that which carries it.
+// secureProtocol returns the scheme that a proxy tells, in one spelling: some
+// name that of the WebSocket instead of that which carries it.
 func secureProtocol(told string) string {
 	switch told = strings.ToLower(told); told {
 	case "wss":
@@ -86,8 +86,9 @@ func secureProtocol(told string) string {
 	}
 }
 
-// ClientAddress is the peer's address, or what the trusted proxies in front
-// say that it is: the last one that they forward for and that is not theirs.
+// ClientAddress returns the peer's address, or what the trusted proxies in
+// front say that it is: the last one that they forward for and that is not
+// theirs.
 func (s *Server) ClientAddress(r *http.Request) netip.Addr {
 	address, err := parsec.ParsePeerAddress(r.RemoteAddr)
 	if err != nil || !s.trusts(address) {
@@ -151,7 +152,7 @@ func firstItem(header http.Header, name string) string {
 	return ""
 }
 
-// listItems are the items of a header that is a list, over all its lines;
+// listItems returns the items of a header that is a list, over all its lines;
 // empty ones are none (RFC 9110 §5.6.1).
 func listItems(header http.Header, name string) iter.Seq[string] {
 	return func(yield func(string) bool) {

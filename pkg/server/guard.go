@@ -34,7 +34,7 @@ type GuardedConn struct {
 	// pace is the time limit for a part of the message that is read now, 0 between
 	// messages; timed is how many bytes of the part are still to come.
 	pace, timed atomic.Int64
-	// limited tells that there is a time limit for reading.
+	// limited reports whether there is a time limit for reading.
 	limited atomic.Bool
 }
 
@@ -82,12 +82,12 @@ func (g *GuardedConn) Cut() {
 	g.Close()
 }
 
-// SilentSince tells whether nothing passed since the instant.
+// SilentSince reports whether nothing passed since the instant.
 func (g *GuardedConn) SilentSince(instant time.Time) bool {
 	return g.told.Load() < onGuardClock(instant) && !g.HeardSince(instant)
 }
 
-// HeardSince tells whether the peer sent something since the instant.
+// HeardSince reports whether the peer sent something since the instant.
 func (g *GuardedConn) HeardSince(instant time.Time) bool {
 	return g.heard.Load() >= onGuardClock(instant)
 }
@@ -122,12 +122,12 @@ func (g *GuardedConn) awaitPart() error {
 	return g.SetReadDeadline(time.Now().Add(pace))
 }
 
-// Guard returns what upgrades w to a guarded connection.
+// Guard returns a writer that upgrades w to a guarded connection.
 func (s *Server) Guard(w http.ResponseWriter) *GuardedWriter {
 	return &GuardedWriter{ResponseWriter: w, writeTimeout: s.options.WriteTimeout}
 }
 
-// Conn is the connection that was hijacked.
+// Conn returns the connection that was hijacked.
 func (w *GuardedWriter) Conn() *GuardedConn { return w.conn }
 
 // GuardedWriter hands a guarded connection with small buffers to whoever
@@ -192,7 +192,7 @@ func (w timedWriter) Write(p []byte) (int, error) {
 	}
 }
 
-// Unwrap gives http.ResponseController what it needs.
+// Unwrap returns the writer whose methods http.ResponseController needs.
 func (w timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w timedWriter) allowTime() {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// MediaType is the type of a Content-Type or of a media range, without its
+// MediaType returns the type of a Content-Type or of a media range, without its
 // parameters and in lower case (RFC 9110 §8.3.1).
 func MediaType(text string) string {
 	name, _, _ := strings.Cut(text, ";")
@@ -14,8 +14,8 @@ func MediaType(text string) string {
 }
 
 // Accepts reports whether Accept names the type: itself, or by a range. The
-// narrowest range that holds the type decides (RFC 9110 §12.5.1). Nothing
-// accepted is not everything accepted: who wants what lasts says so.
+// narrowest range that holds the type decides (RFC 9110 §12.5.1). Without
+// Accept nothing is accepted: whoever wants an event stream asks for it.
 func Accepts(header http.Header, wanted string) bool {
 	family, _, _ := strings.Cut(wanted, "/")
 	widths := map[string]int{wanted: 1, family + "/*": 2, "*/*": 3}
@@ -28,8 +28,8 @@ func Accepts(header http.Header, wanted string) bool {
 	return accepted
 }
 
-// quality is the weight of an item of a list, 1 if it has none that is right
-// (RFC 9110 §12.4.2).
+// quality returns the weight of an item of a list, 1 if it has none that is
+// right (RFC 9110 §12.4.2).
 func quality(item string) float64 {
 	for parameter := range strings.SplitSeq(item, ";") {
 		name, value, _ := strings.Cut(parameter, "=")

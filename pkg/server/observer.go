@@ -24,7 +24,7 @@ type Observer interface {
 	ConnectionBegun(transport Transport, kind string, api parsec.APIVersion) (ended func())
 }
 
-// EndedCommand is a command that ended. Nothing in it tells who its author is.
+// EndedCommand is a command that ended. Nothing in it says who its author is.
 type EndedCommand struct {
 	// Command is nil for a message that is no request.
 	Command *rpc.Form
@@ -37,7 +37,7 @@ type EndedCommand struct {
 	Duration time.Duration
 }
 
-// Name is that of the command, or "unknown".
+// Name returns the name of the command, or "unknown".
 func (e EndedCommand) Name() string {
 	if e.Command == nil {
 		return "unknown"
@@ -45,7 +45,8 @@ func (e EndedCommand) Name() string {
 	return e.Command.Name
 }
 
-// Told is what the client was told: a status, or the outcome without answer.
+// Told returns what the client was told: a status, or the outcome without
+// answer.
 func (e EndedCommand) Told() string {
 	switch e.Outcome {
 	case Answered:

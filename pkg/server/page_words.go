@@ -9,7 +9,7 @@ type pageLanguage struct {
 	Documentation                      string
 }
 
-// pageWords are those of one page. Without Help it does not tell how to open a
+// pageWords are those of one page. Without Help it does not say how to open a
 // link.
 type pageWords struct{ Heading, Lead, Help string }
 

@@ -53,8 +53,8 @@ func digest(content []byte, encode func([]byte) string) string {
 	return encode(sum[:])
 }
 
-// languageFor is the one that the reader likes best (RFC 9110 §12.5.4). A list
-// that is longer than any browser's would take its time.
+// languageFor returns the language that the reader prefers (RFC 9110 §12.5.4). A
+// list that is longer than any browser's would take its time.
 func languageFor(r *http.Request) pageLanguage {
 	accepted := r.Header.Get("Accept-Language")
 	if len(accepted) > maxAcceptLanguage {

@@ -54,7 +54,7 @@ func (s *Server) probeState() {
 	}
 }
 
-// awaitLook gives what a look at the state finds, errNoAnswer if it finds
+// awaitLook returns what a look at the state finds, errNoAnswer if it finds
 // nothing in time.
 func (s *Server) awaitLook(ctx context.Context, limit time.Duration) error {
 	waiting, cancel := context.WithTimeout(ctx, limit)
@@ -68,7 +68,7 @@ func (s *Server) awaitLook(ctx context.Context, limit time.Duration) error {
 	}
 }
 
-// look begins a look at the state, or gives the one that is under way.
+// look begins a look at the state, or returns the one that is under way.
 func (s *Server) look() *look {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +109,7 @@ func (s *Server) readyWings(ctx context.Context) error {
 	return nil
 }
 
-// become has commands refused while there is an error, and tells when that
+// become has commands refused while there is an error, and logs when that
 // changes.
 func (s *Server) become(err error) {
 	if s.IsDraining() {
@@ -137,8 +137,8 @@ func (s *Server) whileAvailable(next http.Handler) http.Handler {
 	})
 }
 
-// ready tells whether the server has what all commands need, and, in its body,
-// when blocks have not what they need: all servers share their store, and
+// ready answers whether the server has what all commands need, and in its body
+// whether blocks lack what they need: all servers share the block store, and
 // commands that need none go on. More than that is for the log: it may name
 // hosts.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {

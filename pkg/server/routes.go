@@ -29,7 +29,7 @@ func (s *Server) routes() http.Handler {
 	return s.withTimeLimits(s.withServerHeader(s.withStrictTransport(s.enforceHTTPS(outer))))
 }
 
-// Only answers 405 to other methods. It tells the methods with that, and with
+// Only answers 405 to other methods. It names the methods in that answer, and in
 // what is handled as OPTIONS.
 func Only(handle http.HandlerFunc, methods ...string) http.HandlerFunc {
 	allow := strings.Join(methods, ", ")
@@ -71,7 +71,7 @@ func (s *Server) withTimeLimits(next http.Handler) http.Handler {
 	})
 }
 
-// withServerHeader names the server, with its version in debug mode Only.
+// withServerHeader names the server, with its version in debug mode only.
 func (s *Server) withServerHeader(next http.Handler) http.Handler {
 	name := "parsec"
 	if s.options.Debug {
@@ -97,7 +97,7 @@ func headerHasToken(header http.Header, name, token string) bool {
 	return false
 }
 
-// healthy tells that the process is up.
+// healthy answers that the process is up.
 func healthy(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("ok\n"))

@@ -99,8 +99,8 @@ func OutcomeOf(ctx context.Context, c Caller, err error) Outcome {
 	}
 }
 
-// level is that of the line that tells the outcome. What a client did wrong is
-// an answer, no error.
+// level returns the level of the line about the outcome. What a client did
+// wrong is an answer, no error.
 func (o Outcome) level() slog.Level {
 	switch o {
 	case Answered:
@@ -152,7 +152,7 @@ func encodeReply(result any) (*[]byte, error) {
 const OtherFields = 256
 
 // replyCapacity is at least the length of a reply that may be long, and so of
-// the Only buffer that it needs.
+// the only buffer that it needs.
 func replyCapacity(result any) int {
 	if reply, isSized := result.(rpc.Sized); isSized {
 		return reply.Size() + OtherFields

@@ -63,14 +63,14 @@ type Options struct {
 	Memory int64
 	// WriteTimeout bounds how long a write may make no progress; 0 is 45 s.
 	WriteTimeout time.Duration
-	// Elapsed is a clock that is never set, from any instant on, which tells how
-	// often something is asked for; nil is that of the system.
+	// Elapsed is a clock that is never set, from any instant on, which limits
+	// how often something is asked for; the system's if nil.
 	Elapsed func() time.Duration
 	// IdleTimeout bounds how long an HTTP connection waits for another request;
 	// 0 is 150 s. Proxies meet the end of a connection with a 502, so it must be
 	// longer than theirs.
 	IdleTimeout time.Duration
-	// BlockProblem tells why blocks cannot be stored or read, nil if they can;
+	// BlockProblem returns why blocks cannot be stored or read, nil if they can;
 	// nil for a store that never fails. It must not wait.
 	BlockProblem func() error
 	// Observer is nil for none.
@@ -167,7 +167,7 @@ func New(organizations *organization.Administration, now func() parsec.DateTime,
 // Handler serves everything.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Serve Accepts connections until the listener is closed, by its owner or by
+// Serve accepts connections until the listener is closed, by its owner or by
 // Shutdown; then it returns nil.
 func (s *Server) Serve(listener net.Listener) error {
 	s.probeState()
@@ -185,7 +185,7 @@ func (s *Server) track(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// Serving tells whether commands can run, as last found.
+// Serving reports whether commands can run, as last found.
 func (s *Server) Serving() bool {
 	err := s.unavailable.Load()
 	return err == nil || *err == nil
@@ -213,7 +213,7 @@ func (s *Server) Commands() context.Context { return s.commands }
 // Lasting is done when the server must end what lasts.
 func (s *Server) Lasting() context.Context { return s.lasting }
 
-// Observer returns whom a wing tells what it does.
+// Observer returns the observer that a wing tells what it does.
 func (s *Server) Observer() Observer { return s.options.Observer }
 
 // Logger returns the logger of the server.

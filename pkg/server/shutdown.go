@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Shutdown Accepts nothing more and ends every connection: idle and waiting
+// Shutdown accepts nothing more and ends every connection: idle and waiting
 // ones at once, the others when their command is finished, WebSockets with a
 // going-away close frame; clients connect again by themselves. When ctx is
 // done the rest is cut.

@@ -68,7 +68,7 @@ func Spoil(organization *organization.Organization) {
 	*organization.BootstrappedOn++
 }
 
-// at is a date of the checks, in seconds from an arbitrary one.
+// at returns a date of the checks, in seconds from an arbitrary one.
 func at(seconds int) parsec.DateTime {
 	return 1_700_000_000_123_456 + parsec.DateTime(seconds)*1_000_000
 }

@@ -24,7 +24,7 @@ import (
 
 const bearer = "Authorization: Bearer " + testkit.AdministrationToken
 
-// administrate gives the status and the body of an administration request.
+// administrate returns the status and the body of an administration request.
 func (f *fixture) administrate(method, path, body string, headers ...string) (int, string) {
 	f.t.Helper()
 	response := f.do(method, "/administration/"+path, []byte(body), append(headers, bearer)...)
@@ -50,7 +50,7 @@ func (f *fixture) play(steps []administrationStep) {
 	}
 }
 
-// badData is the body of a 400 about fields.
+// badData returns the body of a 400 about fields.
 func badData(problems ...string) string {
 	reason := must(json.Marshal("{" + strings.Join(problems, ", ") + "}"))
 	return `{"error":"bad_data","reason":` + string(reason) + `}`

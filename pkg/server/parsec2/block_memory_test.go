@@ -70,7 +70,7 @@ func TestBlocksPassThroughFewBuffers(t *testing.T) {
 	}
 }
 
-// skipFrame reads a frame without keeping it, and gives the size of its payload.
+// skipFrame reads a frame without keeping it, and returns the size of its payload.
 func (r *rawConn) skipFrame() uint64 {
 	r.f.t.Helper()
 	_, size, err := r.readFrameHead()
@@ -80,7 +80,7 @@ func (r *rawConn) skipFrame() uint64 {
 	return size
 }
 
-// allocated is how many bytes the process has ever allocated.
+// allocated returns how many bytes the process has ever allocated.
 func allocated() uint64 {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)

@@ -50,8 +50,8 @@ func (r *rawConn) answer() *http.Response {
 	return response
 }
 
-// named are the headers of a device whose signature is not known to be wrong
-// before the end of the body.
+// named returns the headers of a device whose signature is not known to be
+// wrong before the end of the body.
 func named(device string) []string {
 	return []string{
 		"Authorization: PARSEC-SIGN-ED25519", "Author: " + base64.StdEncoding.EncodeToString([]byte(device)),

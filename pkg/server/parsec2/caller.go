@@ -36,7 +36,7 @@ func (c *caller) serverAPI() parsec.APIVersion {
 	return version
 }
 
-// client is what is known of the client's understanding.
+// client returns what is known of the client's understanding.
 func (c *caller) client() protocol.Client {
 	if c.overHTTP {
 		return protocol.Client{API: c.serverAPI(), Release: c.release}

@@ -59,7 +59,8 @@ func TestEvents11SessionsEnd(t *testing.T) {
 		cause   func(f *fixture)
 		refusal protocol.HandshakeResult
 		status  int
-		// others tells that alice and the whole organization are concerned.
+		// others reports whether alice and the whole organization are
+		// concerned.
 		others bool
 	}{
 		{"revoked", func(f *fixture) {

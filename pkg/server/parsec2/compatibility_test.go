@@ -66,7 +66,7 @@ func TestHTTPTellsNothingByVersion(t *testing.T) {
 	}
 }
 
-// The release that a client names decides where API versions cannot tell, in the
+// The release that a client names decides where API versions do not, in the
 // upgrade and over HTTP.
 func TestStatusesByRelease(t *testing.T) {
 	f := newFixture(t)

@@ -20,7 +20,7 @@ import (
 )
 
 // The largest messages, in bytes (docs/protocol/transport.md §4). Before the
-// handshake nobody needs more than a few keys; who is not authenticated needs
+// handshake nobody needs more than a few keys; whoever is not authenticated needs
 // no more than over HTTP.
 const (
 	maxMessageBytes   = 16 << 20
@@ -50,7 +50,7 @@ type connection struct {
 	caller caller
 	// session is nil for an administrator.
 	session *rules.Session
-	// identity is what the log tells of the connection, while its handshake
+	// identity is what the log says of the connection, while its handshake
 	// finds it out.
 	identity []any
 
@@ -59,15 +59,15 @@ type connection struct {
 	cancel context.CancelFunc
 	// idleSince is when the last command ended.
 	idleSince time.Time
-	// abandonable tells that the next message cancels the running command.
+	// abandonable reports whether the next message cancels the running command.
 	abandonable bool
-	// draining tells that the connection closes after the running command.
+	// draining reports whether the connection closes after the running command.
 	draining bool
-	// sending tells that a reply is on its way.
+	// sending reports whether a reply is on its way.
 	sending bool
 	// delivery is of claimers.
 	delivery delivery
-	// closed tells that nothing more may be sent.
+	// closed reports whether nothing more may be sent.
 	closed bool
 	// closing is closed once the close handshake is over, nil before it begins.
 	closing chan struct{}
@@ -120,7 +120,7 @@ func newConnectionID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// identify adds to what the log tells of the connection. It is called before
+// identify adds to what the log says of the connection. It is called before
 // the connection has other goroutines. The logger is made anew each time: that
 // of an idle connection keeps no other alive.
 func (c *connection) identify(attributes ...any) {
@@ -128,13 +128,13 @@ func (c *connection) identify(attributes ...any) {
 	c.caller.logger = c.wing.server.Logger().With(c.identity...)
 }
 
-// greet runs the handshake and tells whether it is accepted.
+// greet runs the handshake and reports whether it is accepted.
 func (c *connection) greet() (accepted bool) {
 	defer c.recoverPanic()
 	return c.handshake()
 }
 
-// judged tells what becomes of the visit once the answer is judged, before the
+// judged settles or ends the visit once the answer is judged, before the
 // client is told: what the client then does shall not count against its limit.
 func (c *connection) judged(err error) {
 	if err == nil && c.isStranger() {
@@ -144,8 +144,8 @@ func (c *connection) judged(err error) {
 	}
 }
 
-// isStranger tells that the connection counts until it ends: anybody may have
-// an anonymous one, and an invitation is a link that goes around.
+// isStranger reports whether the connection counts until it ends: anybody may
+// have an anonymous one, and an invitation is a link that goes around.
 func (c *connection) isStranger() bool {
 	return c.caller.kind == protocol.Anonymous || c.caller.kind == protocol.Invited
 }
@@ -261,7 +261,7 @@ func (c *connection) perform(ctx context.Context, e *exchange) {
 	e.idle <- struct{}{}
 }
 
-// command answers one message and tells whether it is done with it.
+// command answers one message and reports whether it is done with it.
 func (c *connection) command(ctx context.Context, t server.Task) bool {
 	if t.Err == nil {
 		if hasty := c.wing.limit(t.Form, c.address); hasty != nil {
@@ -294,7 +294,7 @@ func (c *connection) command(ctx context.Context, t server.Task) bool {
 	return true
 }
 
-// begin tells that a command may run, until its context is done: when the
+// begin lets a command run until its context is done: when the
 // client or the server ends, and those that wait, when the next message
 // arrives. The command is nil for a message that has none.
 func (c *connection) begin(command *rpc.Form) (context.Context, bool) {
@@ -444,7 +444,7 @@ func (c *connection) look(now time.Time) {
 	c.pingIfSilent(now)
 }
 
-// silence is how long the connection of a stranger may say nothing.
+// silence returns how long the connection of a stranger may say nothing.
 func (c *connection) silence() time.Duration {
 	if c.caller.kind == protocol.Invited {
 		return invitedSilence
@@ -468,8 +468,8 @@ func (c *connection) pingIfSilent(now time.Time) {
 	})
 }
 
-// isBusy tells that no pong may be expected: the reply on its way comes first,
-// or the next message waits in front of it for the end of the command.
+// isBusy reports whether no pong may be expected: the reply on its way comes
+// first, or the next message waits in front of it for the end of the command.
 func (c *connection) isBusy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

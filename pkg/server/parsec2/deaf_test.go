@@ -25,7 +25,7 @@ const (
 	mostCloseTime = 3 * closeTime
 )
 
-// wantCut waits for the end of TCP, after frames that do not matter, and gives
+// wantCut waits for the end of TCP, after frames that do not matter, and returns
 // the time from since until then.
 func (r *rawConn) wantCut(since time.Time) time.Duration {
 	r.f.t.Helper()

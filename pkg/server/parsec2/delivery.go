@@ -17,14 +17,14 @@ const hangUpTime = time.Second
 // that is over (docs/protocol/invite.md §4, the paragraph on FINISHED). The
 // connection's mu guards it.
 type delivery struct {
-	// finished tells that the invitation is over, and the claimer may be owed
-	// something.
+	// finished reports whether the invitation is over, and the claimer may be
+	// owed something.
 	finished bool
-	// answered tells that the claimer's last step is answered, and answeredOn
-	// when.
+	// answered reports whether the claimer's last step is answered, and
+	// answeredOn when.
 	answered   bool
 	answeredOn time.Time
-	// ending tells that the end of the connection is under way.
+	// ending reports whether the end of the connection is under way.
 	ending bool
 }
 

@@ -75,7 +75,7 @@ func show(events []protocol.Event) string {
 	return strings.Join(texts, " ")
 }
 
-// must gives the reply of a command, as in f.must(conn.Ping(…)).
+// must returns the reply of a command, as in f.must(conn.Ping(…)).
 func (f *fixture) must(_ any, err error) {
 	f.t.Helper()
 	f.ok(err)
@@ -98,7 +98,7 @@ func (f *fixture) createRealm(conn *parsec2.Conn, owner *parsec2.Device, id pars
 	f.must(parsec2.Call(f.ctx, conn, protocol.RealmCreate, request))
 }
 
-// grant gives or takes a role.
+// grant grants or takes a role.
 func (f *fixture) grant(conn *parsec2.Conn, author *parsec2.Device, id parsec.RealmID, user string, role parsec.RealmRole, message ...byte) {
 	f.t.Helper()
 	request, err := author.UpdateRole(id, userID(user), role, f.now())

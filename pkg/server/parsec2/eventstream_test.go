@@ -32,7 +32,7 @@ func (f *fixture) stream(device string, api parsec.APIVersion) *parsec2.ServerSe
 	return stream
 }
 
-// streamHeaders are those of bob@dev1.
+// streamHeaders returns the headers of bob@dev1.
 func (f *fixture) streamHeaders() []string {
 	device := f.device("bob@dev1")
 	signature := base64.StdEncoding.EncodeToString(ed25519.Sign(device.SigningKey, nil))
@@ -183,7 +183,7 @@ func TestStreamEndsWithTheClient(t *testing.T) {
 	}
 }
 
-// A session that ends while its stream opens tells why.
+// A session that ends while its stream opens says why.
 func TestSessionEndsWhileTheStreamOpens(t *testing.T) {
 	for name, item := range map[string]struct {
 		cause  func(f *fixture)

@@ -50,7 +50,7 @@ func replace[Caller any](table rpc.Table[Caller], command *rpc.Form, rule func(c
 	}
 }
 
-// stub is a call that does something else.
+// stub returns a call that does something else.
 type stub func(ctx context.Context) (any, error)
 
 func (s stub) Run(ctx context.Context) (any, error) { return s(ctx) }
@@ -82,7 +82,7 @@ func (w *Wing) Look(now time.Time) {
 	w.each(func(c *connection) { c.look(now) })
 }
 
-// JudgeAnswer is what the handshake makes of an answer.
+// JudgeAnswer returns what the handshake makes of an answer.
 func (w *Wing) JudgeAnswer(ctx context.Context, message, challenge []byte) (kind protocol.Kind, api parsec.APIVersion, err error) {
 	c := &connection{wing: w, caller: caller{logger: w.server.Logger()}}
 	err = c.answer(ctx, message, challenge)
@@ -92,8 +92,8 @@ func (w *Wing) JudgeAnswer(ctx context.Context, message, challenge []byte) (kind
 	return c.caller.kind, c.caller.api, err
 }
 
-// RefusedWith is the handshake result that an error of JudgeAnswer stands for,
-// "" for a failure of the server.
+// RefusedWith returns the handshake result that an error of JudgeAnswer stands
+// for, "" for a failure of the server.
 func RefusedWith(err error) protocol.HandshakeResult {
 	if refused, ok := err.(*handshakeError); ok { //nolint:errorlint // never wrapped
 		return refused.result
@@ -117,7 +117,7 @@ func Decode(message []byte, kind protocol.Kind, api parsec.APIVersion) (command 
 	return t.Form, reflect.ValueOf(t.Call).Elem().FieldByName("Request").Addr().Interface(), nil
 }
 
-// Kinds are all the kinds of connection.
+// Kinds returns all the kinds of connection.
 func Kinds() []protocol.Kind {
 	return []protocol.Kind{protocol.Authenticated, protocol.Invited, protocol.Anonymous, protocol.Administration}
 }

@@ -211,7 +211,7 @@ func (f *fixture) deviceOf(organization parsec.OrganizationID, text string) *par
 	}
 }
 
-// connect gives an authenticated connection of a device of CoolOrg.
+// connect returns an authenticated connection of a device of CoolOrg.
 func (f *fixture) connect(device string, versions ...parsec.APIVersion) *parsec2.Conn {
 	f.t.Helper()
 	return f.connectAs(f.device(device), versions...)
@@ -225,7 +225,7 @@ func (f *fixture) connectAs(device *parsec2.Device, versions ...parsec.APIVersio
 	return conn
 }
 
-// connectInvited gives a connection of the pending invitation of CoolOrg.
+// connectInvited returns a connection of the pending invitation of CoolOrg.
 func (f *fixture) connectInvited(versions ...parsec.APIVersion) *parsec2.Conn {
 	f.t.Helper()
 	conn, err := f.client.DialInvited(f.ctx, f.invitation(), versions...)
@@ -234,7 +234,7 @@ func (f *fixture) connectInvited(versions ...parsec.APIVersion) *parsec2.Conn {
 	return conn
 }
 
-// connectAnonymous gives an anonymous connection of CoolOrg.
+// connectAnonymous returns an anonymous connection of CoolOrg.
 func (f *fixture) connectAnonymous() *parsec2.Conn {
 	f.t.Helper()
 	conn, err := f.client.DialAnonymous(f.ctx, coolOrg, nil)
@@ -247,7 +247,7 @@ func (f *fixture) invitation() parsec.InvitationAddress {
 	return f.Address.InvitationAddress(coolOrg, parsec.InvitationUser, pendingToken)
 }
 
-// dial gives a connection that has read nothing yet.
+// dial returns a connection that has read nothing yet.
 func (f *fixture) dial() *parsec2.Conn {
 	f.t.Helper()
 	conn, err := f.client.Dial(f.ctx)
@@ -256,7 +256,7 @@ func (f *fixture) dial() *parsec2.Conn {
 	return conn
 }
 
-// connectAll gives a connection of every kind and API major, by name.
+// connectAll returns a connection of every kind and API major, by name.
 func (f *fixture) connectAll(visit func(name string, kind protocol.Kind, api parsec.APIVersion, conn *parsec2.Conn)) {
 	f.t.Helper()
 	for _, api := range []parsec.APIVersion{api1, api2, api3} {
@@ -272,7 +272,7 @@ func (f *fixture) connectAll(visit func(name string, kind protocol.Kind, api par
 	visit("administration", protocol.Administration, api1, administration)
 }
 
-// message is a request of any fields.
+// message returns a request of any fields.
 func message(command string, fields ...wire.Field) []byte {
 	return must(wire.AppendMap(nil, append([]wire.Field{{Key: "cmd", Value: command}}, fields...), nil))
 }
@@ -283,7 +283,7 @@ func (f *fixture) send(conn *parsec2.Conn, command string, fields ...wire.Field)
 	f.ok(conn.Send(f.ctx, message(command, fields...)))
 }
 
-// receive gives the next message, decoded.
+// receive returns the next message, decoded.
 func (f *fixture) receive(conn *parsec2.Conn) map[any]any {
 	f.t.Helper()
 	received, err := conn.Receive(f.ctx)

@@ -36,7 +36,7 @@ func FuzzHandshakeAnswer(f *testing.F) {
 	})
 }
 
-// signedPart is the answer field, "" if there is none.
+// signedPart returns the answer field, "" if there is none.
 func signedPart(frame []byte) string {
 	value, err := msgpack.Decode(frame)
 	if err != nil {
@@ -109,7 +109,7 @@ func encodeRequest(t testing.TB, command *rpc.Form, request any) []byte {
 	return encoded
 }
 
-// hasMap tells that a request encodes in any order.
+// hasMap reports whether a request encodes in any order.
 func hasMap(request any) bool {
 	switch request.(type) {
 	case *protocol.VlobCreateRequest, *protocol.VlobUpdateRequest, *protocol.RealmStartReencryptionRequest:

@@ -64,8 +64,8 @@ func bind(r *rules.Rules, administration rules.Administration) tables {
 	}
 }
 
-// ofAuthors are the commands of authenticated devices. A batch of a reencryption
-// is given such that its save fits in saveBytes.
+// ofAuthors returns the commands of authenticated devices. A batch of a
+// reencryption is given such that its save fits in saveBytes.
 func ofAuthors(r *rules.Rules, saveBytes uint64) []rpc.Entry[*rules.Author] {
 	return []rpc.Entry[*rules.Author]{
 		rpc.Bind(protocol.Ping, r.Ping),
@@ -120,7 +120,7 @@ func ofAuthors(r *rules.Rules, saveBytes uint64) []rpc.Entry[*rules.Author] {
 	}
 }
 
-// pong answers who is no device: nobody is told of its ping.
+// pong answers a caller that is no device: nobody hears of its ping.
 func pong[Caller any](_ context.Context, _ Caller, request *protocol.PingRequest) (*protocol.PingReply, error) {
 	return &protocol.PingReply{Pong: request.Ping}, nil
 }

@@ -29,7 +29,7 @@ func badProtocol(help string) *handshakeError {
 	return &handshakeError{protocol.HandshakeBadProtocol, help}
 }
 
-// handshake runs docs/protocol/transport.md §6 and tells whether the
+// handshake runs docs/protocol/transport.md §6 and reports whether the
 // connection may go on. A failure of the server itself is never told as a
 // refusal, which clients take as final: the connection just ends.
 func (c *connection) handshake() bool {
@@ -205,7 +205,7 @@ func (c *connection) answerAdministration(message []byte) error {
 	return err
 }
 
-// toldInHandshake is the result of docs/protocol/transport.md §6.4 for a
+// toldInHandshake returns the result of docs/protocol/transport.md §6.4 for a
 // denial. The two texts about invitations are compared to the letter by
 // clients.
 func toldInHandshake(err error) error {

@@ -87,7 +87,7 @@ func TestHandshakeVectors(t *testing.T) {
 	}
 }
 
-// with is the fixture for a part of the test.
+// with returns the fixture for a part of the test.
 func (f *fixture) with(t testing.TB) *fixture {
 	part := *f
 	part.t = t

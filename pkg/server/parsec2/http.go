@@ -40,7 +40,7 @@ type httpCall struct {
 	// address is the client's.
 	address netip.Addr
 	caller  caller
-	// watch opens a session that tells when the caller may not be served any
+	// watch opens a session that reports when the caller may not be served any
 	// more. What becomes of an invitation is told by its commands.
 	watch func(ctx context.Context, onOver func()) (*rules.Session, error)
 	// held is what the body holds of the budget of strangers.
@@ -97,7 +97,8 @@ func (call *httpCall) fail(err error) {
 	}
 }
 
-// deniedOverHTTP is the status of docs/protocol/transport.md §7.2 of a denial.
+// deniedOverHTTP returns the status of docs/protocol/transport.md §7.2 of a
+// denial.
 func deniedOverHTTP(denial rules.Denial) int {
 	switch denial {
 	case rules.UnknownOrganization, rules.UnknownInvitation:
@@ -121,7 +122,7 @@ func deniedOverHTTP(denial rules.Denial) int {
 // events were lost, or the author is back.
 var errOverForNow = errors.New("the session is over for now")
 
-// whySessionOver tells what happened to the author since its checks.
+// whySessionOver returns what happened to the author since its checks.
 func (call *httpCall) whySessionOver() error {
 	session, err := call.watch(call.r.Context(), func() {})
 	if err != nil {
@@ -261,7 +262,7 @@ func parseCredentials(header http.Header) credentials {
 	return credentials{device, signature, header.Get("Signature") != ""}
 }
 
-// check tells what can be wrong before the body is read.
+// check returns what is wrong already before the body is read.
 func (c credentials) check(facts rules.AuthenticationFacts) error {
 	if !c.complete {
 		return server.StatusError(http.StatusUnauthorized)
@@ -410,7 +411,7 @@ func parseDecimal(text string) (uint32, error) {
 	return uint32(value), err
 }
 
-// supportedOverHTTP is the text of Supported-Api-Versions.
+// supportedOverHTTP returns the text of Supported-Api-Versions.
 func supportedOverHTTP() string {
 	var texts []string
 	for _, version := range parsec.SupportedAPIVersions {

@@ -29,7 +29,7 @@ type malformedMessage struct {
 	Reply   map[string]any `json:"reply"`
 }
 
-// bytes gives the message, built when it is too big for the file.
+// bytes returns the message, built when it is too big for the file.
 func (m malformedMessage) bytes() []byte {
 	if m.Build != "" {
 		return oversizedBin(1<<20 + 1)
@@ -37,7 +37,7 @@ func (m malformedMessage) bytes() []byte {
 	return m.Message
 }
 
-// oversizedBin is a block_create with a block of any size.
+// oversizedBin returns a block_create with a block of any size.
 func oversizedBin(size int) []byte {
 	const bin32 = 0xc6
 	head := append([]byte("\x82\xa3cmd\xacblock_create\xa5block"), bin32, byte(size>>24), byte(size>>16), byte(size>>8), byte(size))

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// presenceInterval is the time between two renewals of what tells other
+	// presenceInterval is the time between two renewals of what shows other
 	// instances which claimers are connected here.
 	presenceInterval = 20 * time.Second
 	// presenceLimit bounds each of them.

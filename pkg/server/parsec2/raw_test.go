@@ -30,7 +30,7 @@ type rawConn struct {
 	read *bufio.Reader
 }
 
-// dialRaw gives an authenticated connection of a device of CoolOrg.
+// dialRaw returns an authenticated connection of a device of CoolOrg.
 func (f *fixture) dialRaw(device string, api parsec.APIVersion, headers ...string) *rawConn {
 	f.t.Helper()
 	raw := f.upgradeRaw(headers...)
@@ -54,7 +54,7 @@ func (f *fixture) dialRaw(device string, api parsec.APIVersion, headers ...strin
 	return raw
 }
 
-// upgradeRaw gives a connection whose handshake has not begun.
+// upgradeRaw returns a connection whose handshake has not begun.
 func (f *fixture) upgradeRaw(headers ...string) *rawConn {
 	f.t.Helper()
 	raw, response := f.tryUpgrade("/ws", append(upgradeHeaders(), headers...)...)
@@ -64,7 +64,7 @@ func (f *fixture) upgradeRaw(headers ...string) *rawConn {
 	return raw
 }
 
-// upgradeHeaders are those of the official clients.
+// upgradeHeaders returns the headers of the official clients.
 func upgradeHeaders() []string {
 	return []string{
 		"Connection: Upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
@@ -116,7 +116,7 @@ func appendFrame(frame []byte, opcode byte, final bool, payload []byte) []byte {
 	return append(append(frame, 0, 0, 0, 0), payload...)
 }
 
-// readFrame gives the next frame, which is whole.
+// readFrame returns the next frame, which is whole.
 func (r *rawConn) readFrame() (opcode byte, payload []byte) {
 	r.f.t.Helper()
 	opcode, payload, err := r.tryReadFrame()

@@ -31,7 +31,7 @@ type pipes struct {
 	dialled chan net.Conn
 	closed  chan struct{}
 
-	// lost tells that nothing of clients arrives any more.
+	// lost means that nothing of clients arrives any more.
 	lost atomic.Bool
 
 	mu sync.Mutex
@@ -104,7 +104,8 @@ func pump(from, to net.Conn, pass func() bool) {
 	}()
 }
 
-// silence is the longest of a connection that is there since and until now.
+// silence returns the longest silence of a connection that is there since and
+// until now.
 func (p *pipes) silence(since time.Time) (longest time.Duration, connections int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,7 +121,7 @@ func (p *pipes) silence(since time.Time) (longest time.Duration, connections int
 	return longest, len(p.passed)
 }
 
-// pipedFixture is a fixture over pipes, inside of a bubble of synctest.
+// pipedFixture returns a fixture over pipes, inside of a bubble of synctest.
 func pipedFixture(t *testing.T, network *pipes, changes ...func(*testkit.InstanceOptions)) *fixture {
 	t.Helper()
 	f := newFixture(t, append(changes, func(options *testkit.InstanceOptions) {

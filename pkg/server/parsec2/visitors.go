@@ -44,7 +44,7 @@ type visit struct {
 
 // enter counts one more WebSocket of address, unless its network has its share:
 // then it returns nil. When all places are taken the oldest visitor has to go:
-// who holds a handshake open keeps nobody out.
+// whoever holds a handshake open keeps nobody out.
 func (v *visitors) enter(address netip.Addr) *visit {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -58,7 +58,7 @@ func (v *visitors) enter(address netip.Addr) *visit {
 	return entered
 }
 
-// begin tells how to end the visit from now on.
+// begin sets what ends the visit from now on.
 func (v *visit) begin(end func()) {
 	v.visitors.mu.Lock()
 	defer v.visitors.mu.Unlock()
@@ -79,7 +79,7 @@ func (v *visit) settle() {
 	v.take(&v.visitors.settled)
 }
 
-// hasSettled tells whether the visit goes on after its handshake.
+// hasSettled reports whether the visit goes on after its handshake.
 func (v *visit) hasSettled() bool {
 	v.visitors.mu.Lock()
 	defer v.visitors.mu.Unlock()
@@ -98,7 +98,7 @@ func (v *visit) take(in *list.List) {
 	v.in, v.place = in, in.PushBack(v)
 }
 
-// leave undoes enter; again is harmless.
+// leave undoes enter. It may be called again.
 func (v *visit) leave() {
 	v.visitors.mu.Lock()
 	defer v.visitors.mu.Unlock()

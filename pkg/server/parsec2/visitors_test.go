@@ -18,7 +18,7 @@ import (
 	"parsec-server/pkg/wire"
 )
 
-// refused tells whether an upgrade is, as for an address.
+// refused reports whether the upgrade of an address is refused.
 func (f *fixture) refusedUpgrade(address string) bool {
 	f.t.Helper()
 	_, response := f.tryUpgrade("/ws", append(upgradeHeaders(), "X-Forwarded-For: "+address)...)
@@ -131,7 +131,7 @@ func TestSilentStrangersAreEnded(t *testing.T) {
 	f.wantPong(waiting)
 }
 
-// claim is a user_claim whose fields are valid.
+// claim returns a user_claim whose fields are valid.
 func claim() []byte {
 	return message("user_claim", wire.Field{Key: "invited_user_id", Value: "zoe"}, wire.Field{Key: "encrypted_claim", Value: []byte("claim")})
 }
