@@ -13,10 +13,10 @@ func (s *Store) Authentication(ctx context.Context, organization parsec.Organiza
 	if err != nil {
 		return rules.AuthenticationFacts{}, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	user, _ := o.copyUser(device.User())
 	return rules.AuthenticationFacts{
-		Organization: copyOrganization(o.facts),
+		Organization: o.Organization(),
 		Device:       copyOf(o.devices[device]),
 		User:         user,
 	}, nil

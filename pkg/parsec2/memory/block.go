@@ -15,12 +15,11 @@ func (s *Store) ReserveBlock(ctx context.Context, organization parsec.Organizati
 	if err := ctx.Err(); err != nil {
 		return rules.BlockReservation{}, err
 	}
-	o, found := s.lookup(organization)
+	o, found := s.lock(organization)
 	if !found {
 		return rules.BlockReservation{}, nil
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.Unlock()
 	var facts rules.BlockReservation
 	facts.Realm, found = o.realms[realm].seenBy(user)
 	_, facts.Exists = o.blocks[upload.ID]
@@ -36,12 +35,11 @@ func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.Organizati
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	o, found := s.lookup(organization)
+	o, found := s.lock(organization)
 	if !found {
 		return nil
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.Unlock()
 	if o.uploads[block].Token == token {
 		delete(o.uploads, block)
 	}
@@ -54,7 +52,7 @@ func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, u
 	if err != nil {
 		return nil, nil, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	block, found := o.blocks[id]
 	if !found {
 		return nil, nil, false, nil

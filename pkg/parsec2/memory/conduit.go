@@ -42,12 +42,11 @@ func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationI
 	if err := ctx.Err(); err != nil {
 		return rules.ConduitFacts{}, err
 	}
-	o, found := s.lookup(organization)
+	o, found := s.lock(organization)
 	if !found {
 		return rules.ConduitFacts{}, nil
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.Unlock()
 	facts := rules.ConduitFacts{InvitationFacts: o.invitationFacts(key.Token)}
 	facts.Conduit, found = o.copyConduit(key)
 	if found {

@@ -14,7 +14,7 @@ func (s *Store) PKIEnrollment(ctx context.Context, organization parsec.Organizat
 	if err != nil {
 		return nil, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	enrollment := o.enrollment(id)
 	return copyEnrollment(enrollment), enrollment != nil, nil
 }
@@ -25,7 +25,7 @@ func (s *Store) SubmittedPKIEnrollments(ctx context.Context, organization parsec
 	if err != nil {
 		return nil, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	var submitted []rules.PKIEnrollment
 	for _, enrollment := range o.enrollments {
 		if enrollment.Status == parsec.PKIEnrollmentSubmitted {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"parsec-server/pkg/event"
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec2/notice"
 )
 
@@ -16,9 +17,6 @@ func ownEvent(e event.Event) event.Event {
 		e.Body = body
 	case notice.InviteStatusChanged:
 		body.Greeters = slices.Clone(body.Greeters)
-		e.Body = body
-	case event.OrganizationExpiration:
-		body.Date = copyOf(body.Date)
 		e.Body = body
 	case notice.UserCreated:
 		body.UserCertificate = bytes.Clone(body.UserCertificate)
@@ -35,5 +33,5 @@ func ownEvent(e event.Event) event.Event {
 		body.EncryptedClaim = bytes.Clone(body.EncryptedClaim)
 		e.Body = body
 	}
-	return e
+	return organizationstore.OwnEvent(e)
 }

@@ -13,7 +13,7 @@ func (s *Store) FindUsers(ctx context.Context, organization parsec.OrganizationI
 	if err != nil {
 		return nil, 0, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	users := make([]rules.User, 0, len(o.users))
 	for _, user := range o.users {
 		users = append(users, *user)

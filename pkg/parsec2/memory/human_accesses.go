@@ -15,7 +15,7 @@ func (s *Store) Users(ctx context.Context, organization parsec.OrganizationID) (
 	if err != nil {
 		return nil, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	users := make([]rules.User, 0, len(o.users))
 	for _, stored := range o.users {
 		user := *stored
@@ -35,7 +35,7 @@ func (s *Store) RoleChanges(ctx context.Context, organization parsec.Organizatio
 	if err != nil {
 		return nil, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	var changes []rules.RoleCertificate
 	for _, r := range o.realms {
 		for _, change := range r.roles {

@@ -53,12 +53,12 @@ func (s *Store) Invitation(ctx context.Context, organization parsec.Organization
 	if err != nil {
 		return rules.InvitationFacts{}, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	return o.invitationFacts(token), nil
 }
 
 func (o *organization) invitationFacts(token parsec.InvitationToken) rules.InvitationFacts {
-	facts := rules.InvitationFacts{Organization: copyOrganization(o.facts)}
+	facts := rules.InvitationFacts{Organization: o.Organization()}
 	if found, ok := o.copyInvitation(token); ok {
 		facts.Invitation = found
 		facts.Greeter, _ = o.copyUser(found.Greeter)
@@ -73,7 +73,7 @@ func (s *Store) Invitations(ctx context.Context, organization parsec.Organizatio
 	if err != nil {
 		return nil, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	var list []rules.PendingInvitation
 	for token, stored := range o.invitations {
 		if _, among := stored.conduits[greeter]; among && stored.facts.DeletedOn == nil {
@@ -124,15 +124,13 @@ func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, u
 
 // eachInvitation visits every invitation, under the lock of its organization.
 func (s *Store) eachInvitation(visit func(parsec.OrganizationID, parsec.InvitationToken, *invitation)) {
-	s.mu.RLock()
-	all := maps.Clone(s.organizations)
-	s.mu.RUnlock()
-	for id, o := range all {
-		o.mu.Lock()
-		for token, stored := range o.invitations {
-			visit(id, token, stored)
+	for id := range s.Cells() {
+		if o, found := s.lock(id); found {
+			for token, stored := range o.invitations {
+				visit(id, token, stored)
+			}
+			o.Unlock()
 		}
-		o.mu.Unlock()
 	}
 }
 

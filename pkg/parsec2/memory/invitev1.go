@@ -21,7 +21,7 @@ func (s *Store) InvitationV1(ctx context.Context, organization parsec.Organizati
 	if err != nil {
 		return rules.InvitationV1Facts{}, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	var facts rules.InvitationV1Facts
 	facts.Invitation, _ = o.copyInvitationV1(invitee)
 	if invitee.Device != (parsec.DeviceID{}) {

@@ -70,7 +70,7 @@ func newStore(t *testing.T) (*Store, func(rules.Scope, func(rules.Tx)) error) {
 
 func blobUnder(t *testing.T, store *Store, revision uint64) string {
 	t.Helper()
-	for id := range store.organizations {
+	for id := range store.Cells() {
 		_, version, _, err := store.ReadVlob(t.Context(), id, parsec.UserID{}, rules.VlobSelection{Vlob: vlobID, EncryptionRevision: revision})
 		if err != nil {
 			t.Fatal(err)
@@ -143,8 +143,8 @@ func TestUnknownOrganizationsLeaveNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(store.organizations) != 1 {
-		t.Errorf("%d organizations, want 1", len(store.organizations))
+	if len(store.Cells()) != 1 {
+		t.Errorf("%d organizations, want 1", len(store.Cells()))
 	}
 }
 

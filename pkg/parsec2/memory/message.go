@@ -16,7 +16,7 @@ func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID
 	if err != nil {
 		return nil, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	list := o.messages[user]
 	list = list[min(offset, uint64(len(list))):]
 	count, size := 0, uint64(0)

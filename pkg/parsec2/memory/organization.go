@@ -1,23 +1,16 @@
 package memory
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"slices"
-	"sync"
-
-	organizations "parsec-server/pkg/organization"
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// organization is the state of an organization. Reading its zero value, an
-// organization that does not exist, is valid.
+// organization is the state of an organization. Reading one that has nothing but
+// a cell is valid.
 type organization struct {
-	mu sync.RWMutex
-	// facts is nil until the organization exists.
-	facts    *rules.Organization
+	*organizationstore.Cell
+
 	services []rules.SequesterService // in creation order
 
 	users     map[parsec.UserID]*rules.User
@@ -50,8 +43,9 @@ type organization struct {
 	enrollments []rules.PKIEnrollment // in order of submission
 }
 
-func newOrganization() *organization {
+func newOrganization(in *organizationstore.Cell) *organization {
 	return &organization{
+		Cell:          in,
 		users:         map[parsec.UserID]*rules.User{},
 		devices:       map[parsec.DeviceID]*rules.Device{},
 		devicesOf:     map[parsec.UserID][]*rules.Device{},
@@ -69,69 +63,14 @@ func newOrganization() *organization {
 	}
 }
 
-// copyOrganization shares only bytes with o.
-func copyOrganization(o *rules.Organization) *rules.Organization {
-	if o == nil {
-		return nil
-	}
-	value := *o
-	value.RootVerifyKey = copyOf(value.RootVerifyKey)
-	value.ExpirationDate = copyOf(value.ExpirationDate)
-	value.ActiveUsersLimit = copyOf(value.ActiveUsersLimit)
-	value.BootstrappedOn = copyOf(value.BootstrappedOn)
-	return &value
-}
-
-// Organization implements organization.Store.
-func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*rules.Organization, bool, error) {
-	o, err := s.read(ctx, id)
-	if err != nil {
-		return nil, false, err
-	}
-	defer o.mu.RUnlock()
-	return copyOrganization(o.facts), o.facts != nil, nil
-}
-
-// Organizations implements organization.Store.
-func (s *Store) Organizations(ctx context.Context, after parsec.OrganizationID, limit int, until *parsec.DateTime) ([]rules.Organization, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	s.mu.RLock()
-	all := make([]*organization, 0, len(s.organizations))
-	for id, o := range s.organizations {
-		if id.String() > after.String() {
-			all = append(all, o)
-		}
-	}
-	s.mu.RUnlock()
-	var page []rules.Organization
-	for _, o := range all {
-		o.mu.RLock()
-		if until == nil || o.facts.CreatedOn <= *until {
-			page = append(page, *copyOrganization(o.facts))
-		}
-		o.mu.RUnlock()
-	}
-	slices.SortFunc(page, func(a, b rules.Organization) int { return cmp.Compare(a.ID.String(), b.ID.String()) })
-	return page[:min(limit, len(page))], nil
-}
-
-// ChangeOrganization implements organization.Store.
-func (s *Store) ChangeOrganization(ctx context.Context, id parsec.OrganizationID, rule func(organizations.Tx) error) error {
-	return s.Update(ctx, rules.Scope{Organization: id, LockOrganization: true}, func(tx rules.Tx) error { return rule(tx) })
-}
-
 // Organization implements rules.OrganizationTx.
 func (t *tx) Organization() (*rules.Organization, bool) {
-	return copyOrganization(t.organization.facts), t.organization.facts != nil
+	stored := t.organization.Organization()
+	return stored, stored != nil
 }
 
 // PutOrganization implements rules.OrganizationTx.
 func (t *tx) PutOrganization(organization rules.Organization) {
-	value := copyOrganization(&organization)
-	value.SequesterAuthorityCertificate = bytes.Clone(value.SequesterAuthorityCertificate)
-	value.SequesterVerifyKeyDER = bytes.Clone(value.SequesterVerifyKeyDER)
-	allowed := t.scope.LockOrganization && value.ID == t.scope.Organization
-	t.queue("PutOrganization", allowed, func() { t.organization.facts = value })
+	allowed := t.scope.LockOrganization && organization.ID == t.scope.Organization
+	t.queue("PutOrganization", allowed, t.organization.Put(organization))
 }

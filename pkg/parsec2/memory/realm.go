@@ -51,7 +51,7 @@ func (s *Store) Realm(ctx context.Context, organization parsec.OrganizationID, i
 	if err != nil {
 		return nil, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	facts, found := o.realms[id].seenBy(user)
 	return facts, found, nil
 }
@@ -62,7 +62,7 @@ func (s *Store) RealmStatistics(ctx context.Context, organization parsec.Organiz
 	if err != nil {
 		return nil, 0, 0, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	r, found := o.realms[id]
 	if !found {
 		return nil, 0, 0, false, nil
@@ -77,7 +77,7 @@ func (s *Store) RoleCertificates(ctx context.Context, organization parsec.Organi
 	if err != nil {
 		return nil, nil, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	r, found := o.realms[id]
 	if !found {
 		return nil, nil, false, nil
@@ -95,7 +95,7 @@ func (s *Store) RealmsOf(ctx context.Context, organization parsec.OrganizationID
 	if err != nil {
 		return nil, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	realms := make([]rules.Realm, 0, len(o.realmsOf[user]))
 	for _, r := range o.realmsOf[user] {
 		facts, _ := r.seenBy(user)

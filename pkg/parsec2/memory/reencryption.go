@@ -37,7 +37,7 @@ func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.Organ
 	if err != nil {
 		return nil, nil, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	r, found := o.realms[selection.Realm]
 	if !found {
 		return nil, nil, false, nil

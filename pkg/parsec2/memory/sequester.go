@@ -24,7 +24,7 @@ func (s *Store) SequesterServices(ctx context.Context, organization parsec.Organ
 	if err != nil {
 		return nil, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	return copyServices(o.services), nil
 }
 

@@ -28,7 +28,7 @@ func (s *Store) ExportedSize(ctx context.Context, key rules.ExportKey) (size uin
 	if err != nil {
 		return 0, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	if r == nil {
 		return 0, false, nil
 	}
@@ -41,7 +41,7 @@ func (s *Store) ExportedVersions(ctx context.Context, key rules.ExportKey, after
 	if err != nil {
 		return nil, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	var versions []rules.ExportedVersion
 	for i := after; r != nil && i < uint64(len(r.log)) && len(versions) < most; i++ {
 		entry := r.log[i]
@@ -62,7 +62,7 @@ func (s *Store) ExportedBlocks(ctx context.Context, key rules.ExportKey, after p
 	if err != nil {
 		return nil, last, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	for id, block := range o.blocks {
 		if r != nil && block.Realm == key.Realm && bytes.Compare(id[:], after[:]) > 0 {
 			blocks = append(blocks, rules.ExportedBlock{
@@ -83,7 +83,7 @@ func (s *Store) ExportedCertificates(ctx context.Context, key rules.ExportKey) (
 	if err != nil {
 		return certificates, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	if r == nil {
 		return certificates, nil
 	}

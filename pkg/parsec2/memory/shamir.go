@@ -15,7 +15,7 @@ func (s *Store) ShamirSetup(ctx context.Context, organization parsec.Organizatio
 	if err != nil {
 		return nil, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	setup := o.copyShamirSetup(owner)
 	return setup, setup != nil, nil
 }
@@ -37,7 +37,7 @@ func (s *Store) ShamirSetupsHeld(ctx context.Context, organization parsec.Organi
 	if err != nil {
 		return nil, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	var held []rules.ShamirHeld
 	for _, setup := range o.shamirs {
 		for _, share := range setup.Shares {

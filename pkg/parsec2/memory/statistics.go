@@ -17,7 +17,7 @@ func (s *Store) OrganizationStatistics(ctx context.Context, ids []parsec.Organiz
 			return nil, err
 		}
 		all[i] = o.statistics(at)
-		o.mu.RUnlock()
+		o.RUnlock()
 	}
 	return all, nil
 }

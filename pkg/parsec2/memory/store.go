@@ -18,61 +18,45 @@ package memory
 
 import (
 	"context"
-	"sync"
 
 	"parsec-server/pkg/event"
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
 
 var _ rules.Store = (*Store)(nil)
 
-// Store implements rules.Store. Its methods are safe for concurrent use.
+// Store implements rules.Store: what it keeps of an organization is the state of
+// its cell in the store of organizations. Its methods are safe for concurrent use.
 // They fail only when their context is done before they begin, and as rules
 // do.
 type Store struct {
+	*organizationstore.Store
 	bus *event.Bus
-
-	// creating is held by transactions on organizations that do not exist, so
-	// that asking for one leaves nothing behind. It is taken before the lock
-	// of an organization, and mu after it.
-	creating sync.Mutex
-
-	mu            sync.RWMutex
-	organizations map[parsec.OrganizationID]*organization
 }
 
 // New returns an empty store that publishes to bus.
 func New(bus *event.Bus) *Store {
-	return &Store{bus: bus, organizations: map[parsec.OrganizationID]*organization{}}
+	return &Store{organizationstore.New(bus), bus}
 }
 
 // Update implements rules.Store. The rule runs once.
 func (s *Store) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
-	target, found := s.lookup(scope.Organization)
-	if !found {
-		s.creating.Lock()
-		defer s.creating.Unlock()
-		if target, found = s.lookup(scope.Organization); !found {
-			target = newOrganization()
+	return s.Store.Update(ctx, scope.Organization, func(cell *organizationstore.Cell) ([]event.Event, error) {
+		o, kept := cell.State.(*organization)
+		if !kept {
+			o = newOrganization(cell)
 		}
-	}
-	target.mu.Lock()
-	defer target.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	t := begin(target, scope)
-	if err := t.run(rule); err != nil {
-		return err
-	}
-	if !found && target.facts != nil {
-		s.mu.Lock()
-		s.organizations[scope.Organization] = target
-		s.mu.Unlock()
-	}
-	s.bus.Publish(t.events)
-	return nil
+		t := begin(o, scope)
+		if err := t.run(rule); err != nil {
+			return nil, err
+		}
+		if cell.State == nil {
+			cell.State = o
+		}
+		return t.events, nil
+	})
 }
 
 // Publish implements rules.Store.
@@ -87,11 +71,16 @@ func (s *Store) Publish(ctx context.Context, e event.Event) error {
 // Ready implements rules.Store: memory always is.
 func (s *Store) Ready(context.Context) error { return nil }
 
-func (s *Store) lookup(id parsec.OrganizationID) (*organization, bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	o, found := s.organizations[id]
-	return o, found
+// lock locks the organization, false if there is nothing. The caller unlocks it
+// unless there is nothing.
+func (s *Store) lock(id parsec.OrganizationID) (*organization, bool) {
+	cell, _ := s.Cell(id)
+	cell.Lock()
+	o, kept := cell.State.(*organization)
+	if !kept {
+		cell.Unlock()
+	}
+	return o, kept
 }
 
 // read locks the organization for reading, an empty one if there is none. The
@@ -100,12 +89,12 @@ func (s *Store) read(ctx context.Context, id parsec.OrganizationID) (*organizati
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	o, found := s.lookup(id)
-	if !found {
-		o = &organization{}
+	cell, _ := s.Cell(id)
+	cell.RLock()
+	if o, kept := cell.State.(*organization); kept {
+		return o, nil
 	}
-	o.mu.RLock()
-	return o, nil
+	return &organization{Cell: cell}, nil
 }
 
 // copyOf returns a pointer to a copy of what p points to, nil for nil.

@@ -55,7 +55,7 @@ func (s *Store) UserAndDevices(ctx context.Context, organization parsec.Organiza
 	if err != nil {
 		return rules.UserFacts{}, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	user, found := o.copyUser(id)
 	if !found {
 		return rules.UserFacts{}, false, nil

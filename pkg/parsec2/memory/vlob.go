@@ -87,7 +87,7 @@ func (s *Store) ReadVlob(ctx context.Context, organization parsec.OrganizationID
 	if err != nil {
 		return nil, nil, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	v, found := o.vlobs[selection.Vlob]
 	if !found {
 		return nil, nil, false, nil
@@ -105,7 +105,7 @@ func (s *Store) VlobVersions(ctx context.Context, organization parsec.Organizati
 	if err != nil {
 		return nil, nil, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	v, found := o.vlobs[id]
 	if !found {
 		return nil, nil, false, nil
@@ -127,7 +127,7 @@ func (s *Store) Changes(ctx context.Context, organization parsec.OrganizationID,
 	if err != nil {
 		return nil, nil, false, err
 	}
-	defer o.mu.RUnlock()
+	defer o.RUnlock()
 	r, found := o.realms[id]
 	if !found {
 		return nil, nil, false, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"parsec-server/pkg/database"
+	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -12,16 +13,16 @@ import (
 func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, id parsec.DeviceID) (rules.AuthenticationFacts, error) {
 	var found bool
 	var facts rules.AuthenticationFacts
-	var inOrganization organizationRow
+	var inOrganization organizationstore.Row
 	var user userRow
 	var device deviceRow
-	targets := append(append(inOrganization.targets(), user.targets()...), device.targets()...)
+	targets := append(append(inOrganization.Targets(), user.targets()...), device.targets()...)
 	err := s.One(ctx, database.Row(&found, selectDevice,
 		[]any{organization.String(), id.User().String(), id.Name().String()}, targets...))
 	if err != nil || !found {
 		return facts, err
 	}
-	facts.Organization = inOrganization.facts()
+	facts.Organization = inOrganization.Organization()
 	if user.value.ID == (parsec.UserID{}) {
 		return facts, nil
 	}
@@ -33,7 +34,7 @@ func (s *Store) Authentication(ctx context.Context, organization parsec.Organiza
 	return facts, err
 }
 
-const selectDevice = "SELECT " + organizationColumns + ", " + userColumns + ", " + deviceColumns + `
+const selectDevice = "SELECT " + organizationstore.Columns + ", " + userColumns + ", " + deviceColumns + `
 FROM organization o
 LEFT JOIN user_ u ON u.organization = o.id AND u.user_id = $2
 LEFT JOIN device d ON d.user_ = u.id AND d.name = $3

@@ -61,7 +61,7 @@ func (s *Store) reserveBlock(ctx context.Context, organization parsec.Organizati
 	state := blockState{upload: rules.BlockUpload{ID: upload.ID}}
 	err = s.One(ctx, database.Row(&found, reserveBlock,
 		append(realmArgs(organization, id, user), key(upload.ID), key(upload.Token), int64(upload.Until)),
-		append(realm.targets(), &facts.Reserved, &state.found, (*uuid)(&state.upload.Token), (*integer)(&state.upload.Until))...))
+		append(realm.targets(), &facts.Reserved, &state.found, (*database.UUID)(&state.upload.Token), (*database.Integer)(&state.upload.Until))...))
 	if err != nil || !found {
 		return rules.BlockReservation{}, nil, err
 	}
@@ -118,7 +118,7 @@ JOIN device author ON author.id = b.author
 JOIN user_ author_user ON author_user.id = author.user_`+joinMember+`
 WHERE o.organization_id = $1`,
 		[]any{organization.String(), user.String(), key(id)},
-		append(realm.targets(), parsed{&block.Author}, (*unsigned)(&block.Size), (*integer)(&block.CreatedOn), checksum{&block.Checksum})...))
+		append(realm.targets(), database.Parsed(&block.Author), (*database.Unsigned)(&block.Size), (*database.Integer)(&block.CreatedOn), checksum{&block.Checksum})...))
 	if err != nil || !found {
 		return nil, nil, false, err
 	}
@@ -138,7 +138,7 @@ type blockState struct {
 }
 
 func (b *blockState) targets() []any {
-	return []any{(*uuid)(&b.upload.ID), (*uuid)(&b.upload.Token), (*integer)(&b.upload.Until)}
+	return []any{(*database.UUID)(&b.upload.ID), (*database.UUID)(&b.upload.Token), (*database.Integer)(&b.upload.Until)}
 }
 
 // facts returns what Tx.Block does.
@@ -177,5 +177,5 @@ WITH created AS (
     RETURNING b.size
 )
 UPDATE realm SET blocks_size = blocks_size + created.size FROM created WHERE realm.id = $1`,
-		realm, key(block.ID), block.Author.User().String(), block.Author.Name().String(), bounded(block.Size), int64(block.CreatedOn), checksumBytes(block.Checksum), key(t.block.upload.Token))
+		realm, key(block.ID), block.Author.User().String(), block.Author.Name().String(), database.Bounded(block.Size), int64(block.CreatedOn), checksumBytes(block.Checksum), key(t.block.upload.Token))
 }

@@ -48,7 +48,7 @@ ORDER BY page.organization, page.block_id`, args...)
 		return nil, fmt.Errorf("list blocks: %w", err)
 	}
 	blocks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (block blockstore.Block, err error) {
-		err = row.Scan(parsed{&block.Organization}, (*uuid)(&block.ID), &block.Size, checksum{&block.Checksum})
+		err = row.Scan(database.Parsed(&block.Organization), (*database.UUID)(&block.ID), &block.Size, checksum{&block.Checksum})
 		return block, err
 	})
 	if err != nil {

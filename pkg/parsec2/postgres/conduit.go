@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"parsec-server/pkg/database"
+	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -45,18 +46,18 @@ UPDATE conduit n SET greeter_heard = CASE WHEN $5 THEN NULL ELSE n.greeter_heard
 
 type conduitRow struct {
 	state    string
-	exchange unsigned
+	exchange database.Unsigned
 	last     rules.LastExchange
-	received flag
+	received database.Flag
 	halves   [2]rules.Half
 }
 
 func (r *conduitRow) targets() []any {
 	greeter, claimer := &r.halves[rules.GreeterSide], &r.halves[rules.ClaimerSide]
 	return []any{
-		(*text)(&r.state), &r.exchange, (*text)(&r.last.State), (*unsigned)(&r.last.Number), &r.received,
-		&greeter.Said, &greeter.Heard, &greeter.Taken, (*uuid)(&greeter.Speaker),
-		&claimer.Said, &claimer.Heard, &claimer.Taken, (*uuid)(&claimer.Speaker),
+		(*database.Text)(&r.state), &r.exchange, (*database.Text)(&r.last.State), (*database.Unsigned)(&r.last.Number), &r.received,
+		&greeter.Said, &greeter.Heard, &greeter.Taken, (*database.UUID)(&greeter.Speaker),
+		&claimer.Said, &claimer.Heard, &claimer.Taken, (*database.UUID)(&claimer.Speaker),
 	}
 }
 
@@ -81,8 +82,8 @@ func (t *tx) PutConduit(conduit rules.Conduit) {
 UPDATE conduit n SET state = $4, exchange = $5, last_state = $6, last_exchange = $7,
     received = $8, greeter_said = $9, greeter_heard = $10, greeter_taken = $11, greeter_speaker = $12,
     claimer_said = $13, claimer_heard = $14, claimer_taken = $15, claimer_speaker = $16`+conduitOf,
-		t.organizationName(), key(t.scope.Invitation), t.scope.Greeter.String(), string(conduit.State), bounded(conduit.Exchange),
-		string(conduit.Last.State), bounded(conduit.Last.Number), conduit.Received,
+		t.organizationName(), key(t.scope.Invitation), t.scope.Greeter.String(), string(conduit.State), database.Bounded(conduit.Exchange),
+		string(conduit.Last.State), database.Bounded(conduit.Last.Number), conduit.Received,
 		greeter.Said, greeter.Heard, greeter.Taken, key(greeter.Speaker),
 		claimer.Said, claimer.Heard, claimer.Taken, key(claimer.Speaker))
 }
@@ -116,19 +117,19 @@ WHERE (invitation, greeter) IN (
 // TakeHeard implements rules.Conduits. The lock is that of transactions.
 func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationID, of rules.ConduitKey, side rules.Side, exchange uint64) (rules.ConduitFacts, error) {
 	var found, organizationFound bool
-	var inOrganization organizationRow
+	var inOrganization organizationstore.Row
 	var invitation invitationRow
 	var conduit conduitRow
 	args := []any{organization.String(), key(of.Token), of.Greeter.String()}
 	err := s.Together(ctx,
 		database.Statement{SQL: lockInvitation, Args: args[:2]},
-		database.Row(&organizationFound, "SELECT "+organizationColumns+" FROM organization o WHERE o.organization_id = $1", args[:1], inOrganization.targets()...),
+		organizationstore.Select(&organizationFound, &inOrganization, organization),
 		database.Row(&found, selectInvitation, args, append(invitation.targets(), conduit.targets()...)...),
-		database.Statement{SQL: takeHeard, Args: append(args, bounded(exchange+1), side == rules.GreeterSide)})
+		database.Statement{SQL: takeHeard, Args: append(args, database.Bounded(exchange+1), side == rules.GreeterSide)})
 	if err != nil || !organizationFound {
 		return rules.ConduitFacts{}, err
 	}
-	facts := rules.ConduitFacts{InvitationFacts: rules.InvitationFacts{Organization: inOrganization.facts()}}
+	facts := rules.ConduitFacts{InvitationFacts: rules.InvitationFacts{Organization: inOrganization.Organization()}}
 	if found {
 		facts.Invitation = invitation.facts()
 		facts.Conduit = conduit.facts()

@@ -18,8 +18,8 @@ type deviceRow struct {
 func (r *deviceRow) targets() []any {
 	d := &r.value
 	return []any{
-		parsed{&d.ID}, &r.label, &r.verifyKey, &d.Certificate, &d.RedactedCertificate,
-		parsed{&d.Certifier}, (*integer)(&d.CreatedOn),
+		database.Parsed(&d.ID), &r.label, &r.verifyKey, &d.Certificate, &d.RedactedCertificate,
+		database.Parsed(&d.Certifier), (*database.Integer)(&d.CreatedOn),
 	}
 }
 

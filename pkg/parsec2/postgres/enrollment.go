@@ -36,8 +36,8 @@ type enrollmentRow struct {
 func (r *enrollmentRow) targets() []any {
 	e, a := &r.enrollment, &r.acceptance
 	return []any{
-		(*uuid)(&e.ID), &e.SubmitterCertificate, &e.Payload, &e.PayloadSignature, (*integer)(&e.SubmittedOn),
-		parsed{&e.Status}, (*integer)(&e.On), parsed{&a.Accepter}, parsed{&a.Device}, &a.AccepterCertificate, &a.Payload, &a.PayloadSignature,
+		(*database.UUID)(&e.ID), &e.SubmitterCertificate, &e.Payload, &e.PayloadSignature, (*database.Integer)(&e.SubmittedOn),
+		database.Parsed(&e.Status), (*database.Integer)(&e.On), database.Parsed(&a.Accepter), database.Parsed(&a.Device), &a.AccepterCertificate, &a.Payload, &a.PayloadSignature,
 	}
 }
 
@@ -88,7 +88,7 @@ func (t *tx) LatestPKIEnrollment(_ context.Context, certificate []byte) (*rules.
 // SubmittedPKIBytes implements rules.EnrollmentTx.
 func (t *tx) SubmittedPKIBytes(context.Context) (uint64, error) {
 	var found bool
-	var sum unsigned
+	var sum database.Unsigned
 	err := t.Ask(database.Row(&found, `
 SELECT sum(length(e.submitter_certificate) + length(e.submit_payload) + length(e.submit_payload_signature))`+
 		fromEnrollments+" AND e.status = 'SUBMITTED'", []any{t.organizationName()}, &sum))

@@ -48,7 +48,7 @@ func (s *Store) FindUsers(ctx context.Context, organization parsec.OrganizationI
 // scanCandidate reads what rules.UserQuery.Select looks at.
 func scanCandidate(row pgx.CollectableRow) (rules.User, error) {
 	var user userRow
-	if err := row.Scan(parsed{&user.value.ID}, (*text)(&user.email), &user.label, &user.revokedOn); err != nil {
+	if err := row.Scan(database.Parsed(&user.value.ID), (*database.Text)(&user.email), &user.label, &user.revokedOn); err != nil {
 		return rules.User{}, err
 	}
 	facts, err := user.facts()

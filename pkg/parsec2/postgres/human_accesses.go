@@ -25,8 +25,8 @@ ORDER BY u.user_id`, []any{organization.String()}, scanUserWithoutCertificates))
 func scanUserWithoutCertificates(row pgx.CollectableRow) (rules.User, error) {
 	var user userRow
 	u := &user.value
-	err := row.Scan(parsed{&u.ID}, parsed{&u.Profile}, (*text)(&user.email), &user.label, parsed{&u.Certifier},
-		(*integer)(&u.CreatedOn), parsed{&user.revocation.Certifier}, &user.revokedOn, (*flag)(&u.Frozen))
+	err := row.Scan(database.Parsed(&u.ID), database.Parsed(&u.Profile), (*database.Text)(&user.email), &user.label, database.Parsed(&u.Certifier),
+		(*database.Integer)(&u.CreatedOn), database.Parsed(&user.revocation.Certifier), &user.revokedOn, (*database.Flag)(&u.Frozen))
 	if err != nil {
 		return rules.User{}, err
 	}
@@ -44,7 +44,7 @@ JOIN realm_role_certificate c ON c.realm = r.id
 JOIN user_ u ON u.id = c.user_
 WHERE o.organization_id = $1
 ORDER BY c.certified_on, c.id`, []any{organization.String()}, func(row pgx.CollectableRow) (change rules.RoleCertificate, err error) {
-		err = row.Scan((*uuid)(&change.Realm), parsed{&change.User}, parsed{&change.Role}, parsed{&change.Author}, (*integer)(&change.CertifiedOn))
+		err = row.Scan((*database.UUID)(&change.Realm), database.Parsed(&change.User), database.Parsed(&change.Role), database.Parsed(&change.Author), (*database.Integer)(&change.CertifiedOn))
 		return change, err
 	}))
 	return changes, err

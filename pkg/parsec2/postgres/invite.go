@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"parsec-server/pkg/database"
+	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -33,14 +34,14 @@ type invitationRow struct {
 func (r *invitationRow) targets() []any {
 	i := &r.value
 	return []any{
-		(*uuid)(&i.Token), parsed{&i.Type}, parsed{&i.Greeter}, &r.claimerEmail, (*integer)(&i.CreatedOn), &r.deletedOn,
-		(*text)(&r.reason), parsed{&i.Claimer}, &r.greeters, &r.revoked, &r.owes,
+		(*database.UUID)(&i.Token), database.Parsed(&i.Type), database.Parsed(&i.Greeter), &r.claimerEmail, (*database.Integer)(&i.CreatedOn), &r.deletedOn,
+		(*database.Text)(&r.reason), database.Parsed(&i.Claimer), &r.greeters, &r.revoked, &r.owes,
 	}
 }
 
 func (r *invitationRow) facts() *rules.Invitation {
 	i := r.value
-	i.ClaimerEmail, i.DeletedOn = string(r.claimerEmail), optionalDate(r.deletedOn)
+	i.ClaimerEmail, i.DeletedOn = string(r.claimerEmail), database.OptionalDate(r.deletedOn)
 	i.DeletedReason = protocol.InvitationDeletedReason(r.reason)
 	i.Greeters = make([]rules.InvitationGreeter, len(r.greeters))
 	for at, greeter := range r.greeters {
@@ -52,25 +53,25 @@ func (r *invitationRow) facts() *rules.Invitation {
 // Invitation implements rules.InviteReader.
 func (s *Store) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (rules.InvitationFacts, error) {
 	var found bool
-	var inOrganization organizationRow
+	var inOrganization organizationstore.Row
 	var invitation invitationRow
 	var greeter userRow
 	var threshold uint64
 	var recipients []rules.RecoveryRecipient
 	args := []any{organization.String(), key(token)}
-	err := s.Snapshot(ctx, database.Row(&found, "SELECT "+organizationColumns+", "+invitationColumns+", "+userColumns+`, s.threshold
+	err := s.Snapshot(ctx, database.Row(&found, "SELECT "+organizationstore.Columns+", "+invitationColumns+", "+userColumns+`, s.threshold
 FROM organization o
 LEFT JOIN invitation i ON i.organization = o.id AND i.token = $2
 LEFT JOIN user_ u ON u.id = i.greeter
 LEFT JOIN shamir_recovery s ON s.owner = i.claimer AND s.current
 WHERE o.organization_id = $1`,
 		args,
-		append(append(append(inOrganization.targets(), invitation.targets()...), greeter.targets()...), (*unsigned)(&threshold))...),
+		append(append(append(inOrganization.Targets(), invitation.targets()...), greeter.targets()...), (*database.Unsigned)(&threshold))...),
 		database.List(&recipients, selectRecipients, args, scanRecipient))
 	if err != nil || !found {
 		return rules.InvitationFacts{}, err
 	}
-	facts := rules.InvitationFacts{Organization: inOrganization.facts()}
+	facts := rules.InvitationFacts{Organization: inOrganization.Organization()}
 	if invitation.value.Type == "" {
 		return facts, nil
 	}
@@ -120,7 +121,7 @@ ON CONFLICT (organization, token) DO UPDATE SET type = excluded.type, greeter = 
     claimer_email = excluded.claimer_email, created_on = excluded.created_on, deleted_on = excluded.deleted_on,
     deleted_reason = excluded.deleted_reason, claimer = excluded.claimer`,
 		t.organizationName(), key(invitation.Token), invitation.Greeter.String(), string(invitation.Type),
-		[]byte(invitation.ClaimerEmail), int64(invitation.CreatedOn), date(invitation.DeletedOn), orNull(string(invitation.DeletedReason)),
+		[]byte(invitation.ClaimerEmail), int64(invitation.CreatedOn), database.Date(invitation.DeletedOn), orNull(string(invitation.DeletedReason)),
 		invitation.Claimer.String())
 	greeters := make([]string, len(invitation.Greeters))
 	for i, greeter := range invitation.Greeters {
@@ -169,7 +170,7 @@ SELECT count(*) FROM organization o
 JOIN invitation i ON i.organization = o.id
 JOIN claimer_presence p ON p.invitation = i.id
 WHERE o.organization_id = $1 AND i.token = $2 AND p.until > $3 AND p.connection <> $4`,
-		[]any{t.organizationName(), key(t.scope.Invitation), int64(now), key(but)}, (*unsigned)(&count)))
+		[]any{t.organizationName(), key(t.scope.Invitation), int64(now), key(but)}, (*database.Unsigned)(&count)))
 	return count, err
 }
 
@@ -216,7 +217,7 @@ JOIN invitation i ON i.id = p.invitation
 JOIN organization o ON o.id = i.organization
 WHERE p.until <= $1 LIMIT $2`, []any{int64(now), lapsedPresences},
 		func(row pgx.CollectableRow) (l rules.LapsedPresence, err error) {
-			err = row.Scan(parsed{&l.Organization}, (*uuid)(&l.Token))
+			err = row.Scan(database.Parsed(&l.Organization), (*database.UUID)(&l.Token))
 			return l, err
 		}))
 	return lapsed, err

@@ -33,7 +33,7 @@ FROM organization o
 LEFT JOIN invitation_v1 i ON i.organization = o.id AND i.invitee = $2
 WHERE o.organization_id = $1`,
 		[]any{organization.String(), inviteeText(invitee), user.String(), device},
-		parsed{&invitation.Creator}, (*integer)(&invitation.CreatedOn), &exists))
+		database.Parsed(&invitation.Creator), (*database.Integer)(&invitation.CreatedOn), &exists))
 	facts := rules.InvitationV1Facts{InviteeExists: exists}
 	if invitation.Creator != (parsec.DeviceID{}) {
 		facts.Invitation = &invitation
@@ -49,7 +49,7 @@ func (t *tx) InvitationV1(_ context.Context, invitee rules.InviteeV1) (*rules.In
 SELECT i.creator, i.created_on
 FROM organization o JOIN invitation_v1 i ON i.organization = o.id
 WHERE o.organization_id = $1 AND i.invitee = $2`,
-		[]any{t.organizationName(), inviteeText(invitee)}, parsed{&invitation.Creator}, (*integer)(&invitation.CreatedOn)))
+		[]any{t.organizationName(), inviteeText(invitee)}, database.Parsed(&invitation.Creator), (*database.Integer)(&invitation.CreatedOn)))
 	if err != nil || !found {
 		return nil, false, err
 	}

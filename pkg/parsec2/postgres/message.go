@@ -42,10 +42,10 @@ ORDER BY m.position`
 // Messages implements rules.MessageReader.
 func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, bytes uint64) (messages []rules.Message, left bool, err error) {
 	err = s.One(ctx, database.List(&messages, selectMessages,
-		[]any{organization.String(), user.String(), bounded(offset), bounded(bytes), protocol.MessageBytes},
+		[]any{organization.String(), user.String(), database.Bounded(offset), database.Bounded(bytes), protocol.MessageBytes},
 		func(row pgx.CollectableRow) (rules.Message, error) {
 			message := rules.Message{Recipient: user}
-			err := row.Scan((*unsigned)(&message.Index), parsed{&message.Sender}, (*integer)(&message.Timestamp), &message.Body, &left)
+			err := row.Scan((*database.Unsigned)(&message.Index), database.Parsed(&message.Sender), (*database.Integer)(&message.Timestamp), &message.Body, &left)
 			return message, err
 		}))
 	return messages, left, err
@@ -69,7 +69,7 @@ WHERE o.organization_id = $1 AND u.user_id = ANY ($2::text[])
 ORDER BY u.user_id
 FOR NO KEY UPDATE OF u`,
 		[]any{t.organizationName(), ids}, func(row pgx.CollectableRow) (c messageCount, err error) {
-			err = row.Scan(parsed{&c.user}, (*unsigned)(&c.count))
+			err = row.Scan(database.Parsed(&c.user), (*database.Unsigned)(&c.count))
 			return c, err
 		}))
 	counts := make(map[parsec.UserID]uint64, len(recipients))
@@ -93,6 +93,6 @@ SELECT recipient.id, $3, d.id, $6, $7
 FROM recipient
 JOIN user_ u ON u.organization = recipient.organization AND u.user_id = $4
 JOIN device d ON d.user_ = u.id AND d.name = $5`,
-		t.organizationName(), message.Recipient.String(), bounded(message.Index), message.Sender.User().String(),
+		t.organizationName(), message.Recipient.String(), database.Bounded(message.Index), message.Sender.User().String(),
 		message.Sender.Name().String(), int64(message.Timestamp), notNull(message.Body))
 }

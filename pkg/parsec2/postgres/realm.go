@@ -54,24 +54,24 @@ type realmRow struct {
 func (r *realmRow) targets() []any {
 	v := &r.value
 	return append([]any{
-		(*integer)(&r.key), (*uuid)(&v.ID), (*unsigned)(&v.EncryptionRevision), parsed{&v.Maintenance.Type},
-		(*integer)(&v.Maintenance.StartedOn), parsed{&v.Maintenance.StartedBy}, parsed{&v.Archiving.Type},
-		&r.deletionDate, (*integer)(&v.Archiving.ConfiguredOn), parsed{&v.Archiving.ConfiguredBy},
-		(*unsigned)(&v.Checkpoint), (*unsigned)(&r.reencrypted),
+		(*database.Integer)(&r.key), (*database.UUID)(&v.ID), (*database.Unsigned)(&v.EncryptionRevision), database.Parsed(&v.Maintenance.Type),
+		(*database.Integer)(&v.Maintenance.StartedOn), database.Parsed(&v.Maintenance.StartedBy), database.Parsed(&v.Archiving.Type),
+		&r.deletionDate, (*database.Integer)(&v.Archiving.ConfiguredOn), database.Parsed(&v.Archiving.ConfiguredBy),
+		(*database.Unsigned)(&v.Checkpoint), (*database.Unsigned)(&r.reencrypted),
 	}, memberTargets(&v.Member)...)
 }
 
 func memberTargets(m *rules.Member) []any {
 	return []any{
-		parsed{&m.Role}, (*integer)(&m.RoleCertifiedOn), (*integer)(&m.LastVlobUpdate),
-		(*integer)(&m.LastRoleChange), (*integer)(&m.LastArchivingChange),
+		database.Parsed(&m.Role), (*database.Integer)(&m.RoleCertifiedOn), (*database.Integer)(&m.LastVlobUpdate),
+		(*database.Integer)(&m.LastRoleChange), (*database.Integer)(&m.LastArchivingChange),
 	}
 }
 
 // facts returns what rules read, in a value that the caller may change.
 func (r *realmRow) facts() *rules.Realm {
 	v := r.value
-	v.Archiving.DeletionDate = optionalDate(r.deletionDate)
+	v.Archiving.DeletionDate = database.OptionalDate(r.deletionDate)
 	return &v
 }
 
@@ -95,7 +95,7 @@ func (s *Store) Realm(ctx context.Context, organization parsec.OrganizationID, i
 func (s *Store) RealmStatistics(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (facts *rules.Realm, blocksSize, vlobsSize uint64, found bool, err error) {
 	var realm realmRow
 	err = s.One(ctx, database.Row(&found, "SELECT "+realmColumns+", r.blocks_size, r.vlobs_size"+fromRealm,
-		realmArgs(organization, id, user), append(realm.targets(), (*unsigned)(&blocksSize), (*unsigned)(&vlobsSize))...))
+		realmArgs(organization, id, user), append(realm.targets(), (*database.Unsigned)(&blocksSize), (*database.Unsigned)(&vlobsSize))...))
 	if err != nil || !found {
 		return nil, 0, 0, false, err
 	}
@@ -118,7 +118,7 @@ JOIN user_ u ON u.id = c.user_
 WHERE o.organization_id = $1 AND r.realm_id = $3 AND `+roleInRealm+` IS NOT NULL
 ORDER BY c.certified_on, c.id`, args, func(row pgx.CollectableRow) (rules.RoleCertificate, error) {
 			role := rules.RoleCertificate{Realm: id}
-			err := row.Scan(parsed{&role.User}, parsed{&role.Role}, &role.Certificate, parsed{&role.Author}, (*integer)(&role.CertifiedOn))
+			err := row.Scan(database.Parsed(&role.User), database.Parsed(&role.Role), &role.Certificate, database.Parsed(&role.Author), (*database.Integer)(&role.CertifiedOn))
 			return role, err
 		}))
 	if err != nil || !found {
@@ -178,7 +178,7 @@ JOIN realm_member m ON m.realm = r.id AND m.role IS NOT NULL
 JOIN user_ u ON u.id = m.user_ AND u.revoked_on IS NULL
 WHERE o.organization_id = $1 AND r.realm_id = $2`,
 		[]any{t.organizationName(), key(t.realmID())}, func(row pgx.CollectableRow) (user parsec.UserID, err error) {
-			err = row.Scan(parsed{&user})
+			err = row.Scan(database.Parsed(&user))
 			return user, err
 		}))
 	return participants, err
@@ -244,6 +244,6 @@ VALUES (`+theRealm+", $3, $4, $5)",
 UPDATE realm SET archiving_type = $3, archiving_deletion_date = $4, archiving_configured_on = $5,
     archiving_configured_by = $6
 WHERE id = `+theRealm,
-		t.organizationName(), key(t.realmID()), string(archiving.Type), date(archiving.DeletionDate),
+		t.organizationName(), key(t.realmID()), string(archiving.Type), database.Date(archiving.DeletionDate),
 		int64(archiving.ConfiguredOn), archiving.ConfiguredBy.String())
 }

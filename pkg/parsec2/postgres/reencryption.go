@@ -105,7 +105,7 @@ func (t *tx) SaveReencrypted(ctx context.Context, items []protocol.ReencryptionI
 	}
 	var found bool
 	err = t.Ask(
-		database.Row(&found, saveReencrypted, []any{t.realm.key, vlobs, versions, blobs}, (*unsigned)(&t.realm.reencrypted)),
+		database.Row(&found, saveReencrypted, []any{t.realm.key, vlobs, versions, blobs}, (*database.Unsigned)(&t.realm.reencrypted)),
 		database.Statement{SQL: passReencrypted, Args: []any{t.realm.key}})
 	if err != nil {
 		return 0, 0, err
@@ -121,7 +121,7 @@ func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.Organ
 	args := realmArgs(organization, selection.Realm, user)
 	err := s.Snapshot(ctx,
 		database.Row(&found, selectRealm, args, realm.targets()...),
-		database.List(&batch, selectBatch, append(args, bounded(selection.Items), bounded(selection.Bytes),
+		database.List(&batch, selectBatch, append(args, database.Bounded(selection.Items), database.Bounded(selection.Bytes),
 			protocol.ReencryptionItemBytes, string(selection.Role)), scanItem))
 	if err != nil || !found {
 		return nil, nil, false, err
@@ -130,6 +130,6 @@ func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.Organ
 }
 
 func scanItem(row pgx.CollectableRow) (item protocol.ReencryptionItem, err error) {
-	err = row.Scan((*uuid)(&item.VlobID), (*number)(&item.Version), &item.Blob)
+	err = row.Scan((*database.UUID)(&item.VlobID), (*database.Number)(&item.Version), &item.Blob)
 	return item, err
 }

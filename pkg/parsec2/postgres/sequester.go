@@ -22,9 +22,9 @@ func scanService(row pgx.CollectableRow) (rules.SequesterService, error) {
 	var service rules.SequesterService
 	var label []byte
 	var disabledOn *int64
-	err := row.Scan((*uuid)(&service.ID), &label, &service.Certificate, &service.WebhookURL,
-		(*integer)(&service.CreatedOn), &disabledOn)
-	service.Label, service.DisabledOn = string(label), optionalDate(disabledOn)
+	err := row.Scan((*database.UUID)(&service.ID), &label, &service.Certificate, &service.WebhookURL,
+		(*database.Integer)(&service.CreatedOn), &disabledOn)
+	service.Label, service.DisabledOn = string(label), database.OptionalDate(disabledOn)
 	return service, err
 }
 
@@ -51,5 +51,5 @@ SELECT o.id, $2, $3, $4, $5, $6, $7 FROM organization o WHERE o.organization_id 
 ON CONFLICT (organization, service_id) DO UPDATE SET label = excluded.label, certificate = excluded.certificate,
     webhook_url = excluded.webhook_url, created_on = excluded.created_on, disabled_on = excluded.disabled_on`,
 		t.organizationName(), key(service.ID), []byte(service.Label), notNull(service.Certificate), service.WebhookURL,
-		int64(service.CreatedOn), date(service.DisabledOn))
+		int64(service.CreatedOn), database.Date(service.DisabledOn))
 }

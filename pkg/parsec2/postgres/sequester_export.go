@@ -23,7 +23,7 @@ func exportArgs(of rules.ExportKey) []any {
 // ExportedSize implements rules.SequesterExportReader.
 func (s *Store) ExportedSize(ctx context.Context, of rules.ExportKey) (size uint64, found bool, err error) {
 	err = s.One(ctx, database.Row(&found, "SELECT r.blocks_size"+fromExported+" WHERE o.organization_id = $1",
-		exportArgs(of), (*unsigned)(&size)))
+		exportArgs(of), (*database.Unsigned)(&size)))
 	return size, found, err
 }
 
@@ -40,8 +40,8 @@ CROSS JOIN LATERAL (
 JOIN vlob v ON v.id = c.vlob
 JOIN vlob_atom a ON a.vlob = c.vlob AND a.revision = `+complete+` AND a.version = c.version
 WHERE o.organization_id = $1
-ORDER BY c.checkpoint`, append(exportArgs(of), bounded(after), most), func(row pgx.CollectableRow) (v rules.ExportedVersion, err error) {
-		err = row.Scan((*unsigned)(&v.Checkpoint), (*uuid)(&v.Vlob), (*number)(&v.Version), &v.Copy, &v.Author, (*integer)(&v.Timestamp))
+ORDER BY c.checkpoint`, append(exportArgs(of), database.Bounded(after), most), func(row pgx.CollectableRow) (v rules.ExportedVersion, err error) {
+		err = row.Scan((*database.Unsigned)(&v.Checkpoint), (*database.UUID)(&v.Vlob), (*database.Number)(&v.Version), &v.Copy, &v.Author, (*database.Integer)(&v.Timestamp))
 		return v, err
 	}))
 	return versions, err
@@ -68,7 +68,7 @@ ORDER BY b.block_id`, Args: append(exportArgs(of), key(after), blocksAtOnce),
 			for rows.Next() {
 				var block rules.ExportedBlock
 				var ofRealm bool
-				if err := rows.Scan((*uuid)(&block.ID), &ofRealm, (*integer)(&block.Author), (*integer)(&block.Size), checksum{&block.Checksum}); err != nil {
+				if err := rows.Scan((*database.UUID)(&block.ID), &ofRealm, (*database.Integer)(&block.Author), (*database.Integer)(&block.Size), checksum{&block.Checksum}); err != nil {
 					return err
 				}
 				if last = block.ID; ofRealm {

@@ -52,10 +52,10 @@ func (s *Store) ShamirSetup(ctx context.Context, organization parsec.Organizatio
 func readShamirSetup(found *bool, setup *rules.ShamirSetup, organization parsec.OrganizationID) []database.Statement {
 	args := []any{organization.String(), setup.Owner.String()}
 	return []database.Statement{
-		database.Row(found, selectShamirSetup, args, (*uuid)(&setup.RevealToken), &setup.CipheredData, &setup.BriefCertificate,
-			(*unsigned)(&setup.Threshold), (*integer)(&setup.CreatedOn)),
+		database.Row(found, selectShamirSetup, args, (*database.UUID)(&setup.RevealToken), &setup.CipheredData, &setup.BriefCertificate,
+			(*database.Unsigned)(&setup.Threshold), (*database.Integer)(&setup.CreatedOn)),
 		database.List(&setup.Shares, selectShamirShares, args, func(row pgx.CollectableRow) (share rules.ShamirShare, err error) {
-			err = row.Scan(parsed{&share.Recipient}, (*unsigned)(&share.Shares), &share.Certificate)
+			err = row.Scan(database.Parsed(&share.Recipient), (*database.Unsigned)(&share.Shares), &share.Certificate)
 			return share, err
 		}),
 	}
@@ -83,7 +83,7 @@ func (t *tx) ActiveAmong(_ context.Context, users []parsec.UserID) (int, error) 
 	err := t.Ask(database.Row(&found, `
 SELECT count(*) FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = ANY ($2::text[]) AND u.revoked_on IS NULL`,
-		[]any{t.organizationName(), ids}, (*unsigned)(&active)))
+		[]any{t.organizationName(), ids}, (*database.Unsigned)(&active)))
 	return int(active), err
 }
 
@@ -93,7 +93,7 @@ func (t *tx) ShamirRevealTokenUsed(_ context.Context, token parsec.UUID) (bool, 
 	err := t.Ask(database.Row(&used, `
 SELECT 1 FROM organization o JOIN shamir_recovery s ON s.organization = o.id
 WHERE o.organization_id = $1 AND s.reveal_token = $2`,
-		[]any{t.organizationName(), key(token)}, new(integer)))
+		[]any{t.organizationName(), key(token)}, new(database.Integer)))
 	return used, err
 }
 
@@ -114,7 +114,7 @@ SELECT o.id, u.id, true, $3, $4, $5, $6, $7
 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = $2`,
 		t.organizationName(), setup.Owner.String(), key(setup.RevealToken), notNull(setup.CipheredData),
-		notNull(setup.BriefCertificate), bounded(setup.Threshold), int64(setup.CreatedOn))
+		notNull(setup.BriefCertificate), database.Bounded(setup.Threshold), int64(setup.CreatedOn))
 	for _, share := range setup.Shares {
 		t.QueueOne(`
 INSERT INTO shamir_recovery_share (setup, recipient, shares, certificate)
@@ -123,7 +123,7 @@ FROM organization o
 JOIN shamir_recovery s ON s.organization = o.id AND s.reveal_token = $2
 JOIN user_ u ON u.organization = o.id AND u.user_id = $3
 WHERE o.organization_id = $1`,
-			t.organizationName(), key(setup.RevealToken), share.Recipient.String(), bounded(share.Shares), notNull(share.Certificate))
+			t.organizationName(), key(setup.RevealToken), share.Recipient.String(), database.Bounded(share.Shares), notNull(share.Certificate))
 	}
 }
 
@@ -150,7 +150,7 @@ WHERE o.organization_id = $1 AND c.user_id = $2`
 func scanRecipient(row pgx.CollectableRow) (recipient rules.RecoveryRecipient, err error) {
 	var email string
 	var label []byte
-	err = row.Scan(parsed{&recipient.User}, (*text)(&email), &label, (*unsigned)(&recipient.Shares), &recipient.Revoked)
+	err = row.Scan(database.Parsed(&recipient.User), (*database.Text)(&email), &label, (*database.Unsigned)(&recipient.Shares), &recipient.Revoked)
 	if err == nil && email != "" {
 		recipient.HumanHandle, err = parsec.ParseHumanHandle(email, string(label))
 	}

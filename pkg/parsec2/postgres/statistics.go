@@ -56,7 +56,7 @@ type organizationSums struct {
 }
 
 func scanSums(row pgx.CollectableRow) (sums organizationSums, err error) {
-	err = row.Scan(parsed{&sums.organization}, (*unsigned)(&sums.realms), (*unsigned)(&sums.dataSize), (*unsigned)(&sums.metadataSize))
+	err = row.Scan(database.Parsed(&sums.organization), (*database.Unsigned)(&sums.realms), (*database.Unsigned)(&sums.dataSize), (*database.Unsigned)(&sums.metadataSize))
 	return sums, err
 }
 
@@ -69,7 +69,7 @@ type organizationCount struct {
 }
 
 func scanCount(row pgx.CollectableRow) (count organizationCount, err error) {
-	err = row.Scan(parsed{&count.organization}, parsed{&count.profile}, &count.revoked, (*unsigned)(&count.users))
+	err = row.Scan(database.Parsed(&count.organization), database.Parsed(&count.profile), &count.revoked, (*database.Unsigned)(&count.users))
 	return count, err
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
+	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/rules"
@@ -20,10 +21,11 @@ type Options struct {
 	Now func() parsec.DateTime
 }
 
-// Store implements rules.Store on a database, whose methods it has. Its own are
-// safe for concurrent use too.
+// Store implements rules.Store on a database, whose methods it has, with the store
+// of organizations there. Its own are safe for concurrent use too.
 type Store struct {
 	*database.Database
+	*organizationstore.Store
 	now       func() parsec.DateTime
 	keys      keyCache
 	vlobReads database.Gatherer[*vlobRead]
@@ -51,7 +53,7 @@ func OpenForCommand(ctx context.Context, options Options) (*Store, error) {
 }
 
 func newStore(on *database.Database, now func() parsec.DateTime) *Store {
-	s := &Store{Database: on, now: now}
+	s := &Store{Database: on, Store: organizationstore.New(on), now: now}
 	s.vlobReads = database.Gatherer[*vlobRead]{
 		Run: s.readVlobs, Most: vlobReadsTogether, Runs: vlobReadRuns, Patience: vlobReadPatience,
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"parsec-server/pkg/database"
+	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -14,10 +15,10 @@ var _ rules.Tx = (*tx)(nil)
 // Update implements rules.Store.
 func (s *Store) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
 	return s.Database.Update(ctx, func() database.Transaction {
-		t := &tx{scope: scope}
+		t := &tx{Tx: organizationstore.Tx{ID: scope.Organization}, scope: scope}
 		reads, facts := t.reads()
 		return database.Transaction{Reads: reads, Decisions: []database.Decision{func(under *database.Tx) error {
-			t.Tx = under
+			t.Tx.Tx = under
 			if err := facts(); err != nil {
 				return err
 			}
@@ -28,17 +29,16 @@ func (s *Store) Update(ctx context.Context, scope rules.Scope, rule func(rules.T
 
 // tx is one run of a rule. It takes effects and events as database.Tx does.
 type tx struct {
-	*database.Tx
+	organizationstore.Tx
 	scope rules.Scope
 
 	// What comes with the scope; nil is not found.
-	organization *rules.Organization
-	author       *rules.User
-	realm        *realmRow
-	vlob         *vlobRow
-	block        blockState
-	invitation   *invitationRow
-	conduit      conduitRow
+	author     *rules.User
+	realm      *realmRow
+	vlob       *vlobRow
+	block      blockState
+	invitation *invitationRow
+	conduit    conduitRow
 }
 
 const (
@@ -63,7 +63,7 @@ FOR NO KEY UPDATE OF b`
 // reads returns what locks as the scope says, then reads its facts, and what
 // makes these the transaction's.
 func (t *tx) reads() (reads []database.Statement, facts func() error) {
-	var organization organizationRow
+	var organization organizationstore.Row
 	var author userRow
 	var realm realmRow
 	var vlob vlobRow
@@ -75,7 +75,7 @@ func (t *tx) reads() (reads []database.Statement, facts func() error) {
 	locks := []database.Statement{database.LockOrganization(t.scope.Organization, t.scope.LockOrganization)}
 	asked := []database.Statement{database.Row(&organizationFound, selectAuthor,
 		[]any{name, user, t.scope.Author.Name().String()},
-		append(append(organization.targets(), author.targets()...), (*integer)(&device))...)}
+		append(append(organization.Targets(), author.targets()...), (*database.Integer)(&device))...)}
 
 	readVlob := database.Row(&vlobFound, selectVlob, []any{name, key(t.scope.Vlob)}, vlob.targets()...)
 	if t.scope.By == rules.RealmVlobUpdate {
@@ -102,7 +102,7 @@ func (t *tx) reads() (reads []database.Statement, facts func() error) {
 			return fmt.Errorf("%w: the realm is created", database.ErrRaced)
 		}
 		if organizationFound {
-			t.organization = organization.facts()
+			t.Stored = organization.Organization()
 		}
 		if realmFound {
 			t.realm = &realm
@@ -125,7 +125,7 @@ func (t *tx) organizationName() string { return t.scope.Organization.String() }
 
 // selectAuthor reads an organization, a user of it, and whether the user has
 // the device.
-const selectAuthor = "SELECT " + organizationColumns + ", " + userColumns + ", d.id" + `
+const selectAuthor = "SELECT " + organizationstore.Columns + ", " + userColumns + ", d.id" + `
 FROM organization o
 LEFT JOIN user_ u ON u.organization = o.id AND u.user_id = $2
 LEFT JOIN device d ON d.user_ = u.id AND d.name = $3

@@ -29,9 +29,9 @@ type userRow struct {
 func (r *userRow) targets() []any {
 	u := &r.value
 	return []any{
-		parsed{&u.ID}, parsed{&u.Profile}, (*text)(&r.email), &r.label, &u.Certificate, &u.RedactedCertificate,
-		parsed{&u.Certifier}, (*integer)(&u.CreatedOn), &r.revocation.Certificate, parsed{&r.revocation.Certifier},
-		&r.revokedOn, (*flag)(&u.Frozen),
+		database.Parsed(&u.ID), database.Parsed(&u.Profile), (*database.Text)(&r.email), &r.label, &u.Certificate, &u.RedactedCertificate,
+		database.Parsed(&u.Certifier), (*database.Integer)(&u.CreatedOn), &r.revocation.Certificate, database.Parsed(&r.revocation.Certifier),
+		&r.revokedOn, (*database.Flag)(&u.Frozen),
 	}
 }
 
@@ -172,7 +172,7 @@ func (t *tx) HumanTaken(_ context.Context, email string) (bool, error) {
 	err := t.Ask(database.Row(&taken, `
 SELECT 1 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.human_email = $2 AND u.revoked_on IS NULL`,
-		[]any{t.organizationName(), email}, new(integer)))
+		[]any{t.organizationName(), email}, new(database.Integer)))
 	return taken, err
 }
 
@@ -184,7 +184,7 @@ SELECT coalesce(sum(c.users), 0)::bigint,
     coalesce(sum(c.users) FILTER (WHERE c.profile = $2 AND NOT c.frozen), 0)::bigint
 FROM organization o JOIN user_count c ON c.organization = o.id
 WHERE o.organization_id = $1 AND NOT c.revoked`,
-		[]any{t.organizationName(), string(parsec.ProfileAdmin)}, (*unsigned)(&users), (*unsigned)(&administrators)))
+		[]any{t.organizationName(), string(parsec.ProfileAdmin)}, (*database.Unsigned)(&users), (*database.Unsigned)(&administrators)))
 	return users, administrators, err
 }
 

@@ -25,7 +25,7 @@ type vlobRow struct {
 
 func (r *vlobRow) targets() []any {
 	v := &r.value
-	return []any{&r.key, (*uuid)(&v.ID), (*uuid)(&v.Realm), (*number)(&v.Version), (*integer)(&v.Timestamp)}
+	return []any{&r.key, (*database.UUID)(&v.ID), (*database.UUID)(&v.Realm), (*database.Number)(&v.Version), (*database.Integer)(&v.Timestamp)}
 }
 
 const (
@@ -51,7 +51,7 @@ ORDER BY a.version`
 )
 
 func versionTargets(v *rules.VlobVersion) []any {
-	return []any{(*number)(&v.Version), parsed{&v.Author}, (*integer)(&v.Timestamp), (*integer)(&v.AuthorRoleCertifiedOn)}
+	return []any{(*database.Number)(&v.Version), database.Parsed(&v.Author), (*database.Integer)(&v.Timestamp), (*database.Integer)(&v.AuthorRoleCertifiedOn)}
 }
 
 // VlobVersions implements rules.VlobReader.
@@ -91,8 +91,8 @@ func (s *Store) Changes(ctx context.Context, organization parsec.OrganizationID,
 SELECT v.vlob_id, v.version
 FROM organization o JOIN realm r ON r.organization = o.id JOIN vlob v ON v.realm = r.id
 WHERE o.organization_id = $1 AND r.realm_id = $3 AND v.checkpoint > $4 AND `+roleInRealm+` IS NOT NULL`,
-			append(args, bounded(checkpoint)), func(row pgx.CollectableRow) (c change, err error) {
-				err = row.Scan((*uuid)(&c.vlob), (*number)(&c.version))
+			append(args, database.Bounded(checkpoint)), func(row pgx.CollectableRow) (c change, err error) {
+				err = row.Scan((*database.UUID)(&c.vlob), (*database.Number)(&c.version))
 				return c, err
 			}))
 	if err != nil || !found {
@@ -165,7 +165,7 @@ func (t *tx) WriteVlob(version rules.VlobVersion, checkpoint uint64, sequester m
 		realm = t.realm.key
 	}
 	args := []any{
-		realm, bounded(checkpoint), int64(version.Version), int64(version.Timestamp), notNull(version.Blob),
+		realm, database.Bounded(checkpoint), int64(version.Version), int64(version.Timestamp), notNull(version.Blob),
 		version.Author.User().String(), version.Author.Name().String(),
 	}
 	if t.vlob == nil {

@@ -1,0 +1,52 @@
+package postgres
+
+import (
+	"parsec-server/pkg/database"
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/parsec"
+)
+
+var _ organization.Tx = (*Tx)(nil)
+
+// Tx implements organization.Tx, for a transaction that has locked an
+// organization and read it. Those of the wings hold it.
+type Tx struct {
+	*database.Tx
+	ID parsec.OrganizationID
+	// Stored is nil if there is none.
+	Stored *organization.Organization
+}
+
+// Organization implements organization.Tx.
+func (t *Tx) Organization() (*organization.Organization, bool) { return t.Stored, t.Stored != nil }
+
+// PutOrganization implements organization.Tx.
+func (t *Tx) PutOrganization(o organization.Organization) {
+	var rootVerifyKey []byte
+	if o.RootVerifyKey != nil {
+		rootVerifyKey = o.RootVerifyKey[:]
+	}
+	var limit *int64
+	if o.ActiveUsersLimit != nil {
+		limit = new(database.Bounded(*o.ActiveUsersLimit))
+	}
+	t.QueueOne(`
+INSERT INTO organization (organization_id, bootstrap_token, root_verify_key, expiration_date,
+    user_profile_outsider_allowed, active_users_limit, minimum_archiving_period,
+    sequester_authority_certificate, sequester_verify_key_der, created_on, bootstrapped_on,
+    generation)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, nullif($12::smallint, 0))
+ON CONFLICT (organization_id) DO UPDATE SET bootstrap_token = excluded.bootstrap_token,
+    root_verify_key = excluded.root_verify_key, expiration_date = excluded.expiration_date,
+    user_profile_outsider_allowed = excluded.user_profile_outsider_allowed,
+    active_users_limit = excluded.active_users_limit,
+    minimum_archiving_period = excluded.minimum_archiving_period,
+    sequester_authority_certificate = excluded.sequester_authority_certificate,
+    sequester_verify_key_der = excluded.sequester_verify_key_der,
+    created_on = excluded.created_on, bootstrapped_on = excluded.bootstrapped_on,
+    generation = excluded.generation`,
+		t.ID.String(), o.BootstrapToken, rootVerifyKey, database.Date(o.ExpirationDate),
+		o.UserProfileOutsiderAllowed, limit, database.Bounded(o.MinimumArchivingPeriod),
+		o.SequesterAuthorityCertificate, o.SequesterVerifyKeyDER, int64(o.CreatedOn), database.Date(o.BootstrappedOn),
+		int16(o.Generation))
+}
