@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"testing"
 
+	"parsec-server/internal/testkit/commands"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
@@ -104,7 +105,7 @@ func TestEveryCommandIsSent(t *testing.T) {
 	var sent map[any]any
 	c := serve(t, rpcHandler(t, func(request map[any]any) { sent = request }))
 	transport := c.AnonymousRPC(alice(t).Organization, parsec.APIVersion{Major: 3})
-	for _, command := range protocol.Commands() {
+	for _, command := range commands.All() {
 		request := command.NewRequest()
 		sent = nil
 		_, err := parsec2.RoundTrip(t.Context(), transport, command, request)

@@ -138,33 +138,3 @@ var (
 	BlockCreate = rpc.Define[BlockCreateRequest, BlockCreateReply]("block_create", VAll, Authenticated)
 	BlockRead   = rpc.Define[BlockReadRequest, BlockReadReply]("block_read", VAll, Authenticated)
 )
-
-// Commands lists every form of every command.
-func Commands() []*rpc.Form {
-	return []*rpc.Form{
-		Ping.Form,
-		EventsSubscribe.Form, EventsListen.Form,
-		MessageGet.Form,
-		UserGet.Form, UserCreate.Form, UserCreateV1.Form, UserRevoke.Form, UserFind.Form, HumanFind.Form,
-		DeviceCreate.Form, DeviceCreateV1.Form,
-		UserInvite.Form, UserCancelInvitation.Form, UserGetInvitationCreator.Form, UserClaim.Form,
-		DeviceInvite.Form, DeviceCancelInvitation.Form, DeviceGetInvitationCreator.Form, DeviceClaim.Form,
-		InviteNew.Form, InviteDelete.Form, InviteList.Form, InviteInfo.Form,
-		Invite1GreeterWaitPeer.Form, Invite2aGreeterGetHashedNonce.Form, Invite2bGreeterSendNonce.Form,
-		Invite3aGreeterWaitPeerTrust.Form, Invite3bGreeterSignifyTrust.Form, Invite4GreeterCommunicate.Form,
-		Invite1ClaimerWaitPeer.Form, Invite2aClaimerSendHashedNonce.Form, Invite2bClaimerSendNonce.Form,
-		Invite3aClaimerSignifyTrust.Form, Invite3bClaimerWaitPeerTrust.Form, Invite4ClaimerCommunicate.Form,
-		InviteShamirRecoveryReveal.Form,
-		PKIEnrollmentSubmit.Form, PKIEnrollmentInfo.Form, PKIEnrollmentList.Form, PKIEnrollmentReject.Form,
-		PKIEnrollmentAccept.Form,
-		ShamirRecoverySetup.Form, ShamirRecoverySelfInfo.Form, ShamirRecoveryOthersList.Form,
-		OrganizationBootstrap.Form, OrganizationBootstrapV1.Form, OrganizationStats.Form, OrganizationConfig.Form,
-		ArchivingConfig.Form,
-		AdministrationCreate.Form, AdministrationStatus.Form, AdministrationStats.Form, AdministrationUpdate.Form,
-		RealmCreate.Form, RealmStatus.Form, RealmStats.Form, RealmGetRoleCertificates.Form, RealmUpdateRoles.Form,
-		RealmUpdateArchiving.Form, RealmStartReencryption.Form, RealmFinishReencryption.Form,
-		VlobGetReencryptionBatch.Form, VlobSaveReencryptionBatch.Form,
-		VlobCreate.Form, VlobUpdate.Form, VlobRead.Form, VlobListVersions.Form, VlobPollChanges.Form,
-		BlockCreate.Form, BlockRead.Form,
-	}
-}

@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"testing"
 
-	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/internal/testkit/commands"
 	"parsec-server/pkg/rpc"
 )
 
@@ -17,7 +17,7 @@ func TestCommandsListsEveryForm(t *testing.T) {
 	}
 	defined := len(regexp.MustCompile(`rpc\.Define\[`).FindAll(source, -1))
 	listed := map[*rpc.Form]bool{}
-	for _, form := range protocol.Commands() {
+	for _, form := range commands.All() {
 		if listed[form] {
 			t.Errorf("%s is listed twice", form.Name)
 		}

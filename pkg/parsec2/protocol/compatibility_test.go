@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/internal/testkit/commands"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/rpc"
@@ -149,7 +150,7 @@ func TestInBallpark(t *testing.T) {
 
 // Every command has who may call it, and every form has a request of its own.
 func TestCommandTable(t *testing.T) {
-	for _, command := range protocol.Commands() {
+	for _, command := range commands.All() {
 		if command.Majors == 0 || command.Kinds == 0 {
 			t.Errorf("%s: nobody may call it", command.Name)
 		}
@@ -175,7 +176,7 @@ func TestCommandTable(t *testing.T) {
 
 // find returns the first form of the command name for a connection.
 func find(name string, api parsec.APIVersion, kind protocol.Kind) (*rpc.Form, bool) {
-	for _, form := range protocol.Commands() {
+	for _, form := range commands.All() {
 		if form.Name == name && form.Majors.Has(api.Major) && protocol.Kind(form.Kinds)&kind != 0 {
 			return form, true
 		}

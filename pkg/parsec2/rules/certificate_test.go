@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"parsec-server/internal/testkit/commands"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
@@ -128,7 +129,7 @@ func (s *certificateSet) find(api parsec.APIVersion) (*rpc.Form, bool) {
 	if s.AuthorKey == "" {
 		kind = protocol.Anonymous
 	}
-	for _, form := range protocol.Commands() {
+	for _, form := range commands.All() {
 		if form.Name == s.Command && form.Majors.Has(api.Major) && protocol.Kind(form.Kinds)&kind != 0 {
 			return form, true
 		}

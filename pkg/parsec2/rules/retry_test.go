@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"parsec-server/internal/testkit/commands"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
@@ -362,7 +363,7 @@ func TestCommandsSentTwice(t *testing.T) {
 	t.Parallel()
 	documented := documentedRetries(t)
 	forms := map[string]int{}
-	for _, command := range protocol.Commands() {
+	for _, command := range commands.All() {
 		forms[command.Name]++
 	}
 	for name, count := range forms {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"parsec-server/internal/testkit/commands"
 	"parsec-server/internal/testkit/msgpack"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
@@ -61,7 +62,7 @@ func FuzzDecode(f *testing.F) {
 	}](f, "http_rpc.json").Requests {
 		f.Add(item.Body, uint8(2), uint8(2))
 	}
-	for _, command := range protocol.Commands() {
+	for _, command := range commands.All() {
 		for i, kind := range wing.Kinds() {
 			for major := uint8(1); major <= 3; major++ {
 				if protocol.Kind(command.Kinds)&kind != 0 && command.Majors.Has(uint32(major)) {

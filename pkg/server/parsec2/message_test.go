@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"parsec-server/internal/testkit/commands"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
@@ -96,7 +97,7 @@ func checkMalformedReply(t *testing.T, got map[any]any, want map[string]any) {
 // is known exactly where the table says.
 func TestCommandAvailability(t *testing.T) {
 	f := newFixture(t)
-	for _, command := range protocol.Commands() {
+	for _, command := range commands.All() {
 		f.Parsec2.SetHandler(command, func(context.Context) (any, error) { return &protocol.PingReply{Pong: "stub"}, nil })
 	}
 	f.connectAll(func(name string, kind protocol.Kind, api parsec.APIVersion, conn *parsec2.Conn) {
@@ -112,7 +113,7 @@ func TestCommandAvailability(t *testing.T) {
 
 func commandNames() []string {
 	names := []string{"dummy"}
-	for _, command := range protocol.Commands() {
+	for _, command := range commands.All() {
 		names = append(names, command.Name)
 	}
 	slices.Sort(names)
@@ -121,13 +122,13 @@ func commandNames() []string {
 
 // isKnown reads the table of commands without its index.
 func isKnown(name string, kind protocol.Kind, api parsec.APIVersion) bool {
-	return slices.ContainsFunc(protocol.Commands(), func(command *rpc.Form) bool {
+	return slices.ContainsFunc(commands.All(), func(command *rpc.Form) bool {
 		return command.Name == name && protocol.Kind(command.Kinds)&kind != 0 && command.Majors.Has(api.Major)
 	})
 }
 
 func TestEveryCommandHasOneHandlerAndOneForm(t *testing.T) {
-	for _, command := range protocol.Commands() {
+	for _, command := range commands.All() {
 		if !wing.HasHandler(command) {
 			t.Errorf("%s has no handler", command.Name)
 		}
@@ -137,7 +138,7 @@ func TestEveryCommandHasOneHandlerAndOneForm(t *testing.T) {
 		for _, kind := range wing.Kinds() {
 			for _, api := range []parsec.APIVersion{api1, api2, api3} {
 				forms := 0
-				for _, other := range protocol.Commands() {
+				for _, other := range commands.All() {
 					if other.Name == command.Name && protocol.Kind(other.Kinds)&kind != 0 && other.Majors.Has(api.Major) {
 						forms++
 					}
@@ -153,7 +154,7 @@ func TestEveryCommandHasOneHandlerAndOneForm(t *testing.T) {
 // TestCommandAvailabilityOverHTTP is the same for the routes.
 func TestCommandAvailabilityOverHTTP(t *testing.T) {
 	f := newFixture(t)
-	for _, command := range protocol.Commands() {
+	for _, command := range commands.All() {
 		f.Parsec2.SetHandler(command, func(context.Context) (any, error) { return &protocol.PingReply{Pong: "stub"}, nil })
 	}
 	for _, api := range []parsec.APIVersion{api2, api3} {
