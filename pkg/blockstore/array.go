@@ -173,11 +173,11 @@ type Fault string
 
 // The faults.
 const (
-	// Missing says that the node answers and has no such object.
+	// Missing means that the node answers and has no such object.
 	Missing Fault = "missing"
-	// Wrong says that the object is not what was written to it.
+	// Wrong means that the object is not what was written to it.
 	Wrong Fault = "wrong"
-	// Unreadable says that the node did not answer.
+	// Unreadable means that the node did not answer.
 	Unreadable Fault = "unreadable"
 )
 
@@ -195,12 +195,12 @@ type Piece struct {
 // CanMend reports whether the others suffice to write the piece again.
 func (p Piece) CanMend() bool { return p.rebuilt }
 
-// Diagnosis is what reading all copies or chunks of a block has shown. The zero
-// value is that of a block that is well.
+// Diagnosis is what reading all copies or chunks of a block has shown. Its zero
+// value means that the block is well.
 type Diagnosis struct {
 	Pieces []Piece
-	// Lost reports whether what there is cannot give the block, whatever the
-	// nodes that did not answer have.
+	// Lost reports whether the block cannot be made from what there is, whatever
+	// the nodes that did not answer have.
 	Lost bool
 	// Unclear reports whether copies or chunks contradict one another, and
 	// nothing says which are right.
@@ -209,7 +209,7 @@ type Diagnosis struct {
 	block []byte // If all is well.
 }
 
-// Well reports whether there is nothing to say.
+// Well reports whether nothing is wrong.
 func (d Diagnosis) Well() bool { return len(d.Pieces) == 0 && !d.Lost && !d.Unclear }
 
 // Checksum returns the checksum of a block that is well.

@@ -66,7 +66,7 @@ func (e *encoder) encode(block []byte, nodes int) [][]byte {
 	return e.chunks
 }
 
-// buffer returns memory with anything in it.
+// buffer returns memory, whose content is arbitrary.
 func (e *encoder) buffer(size int) []byte {
 	if e.used == len(e.buffers) {
 		e.buffers = append(e.buffers, nil)
@@ -147,9 +147,9 @@ func decodeSized(chunks [][]byte, lost, length int, checksum *Checksum) (block [
 	return block, err == nil && len(block) == length && hasChecksum([][]byte{block}, checksum)
 }
 
-// findWrongChunk returns the block and the index of the chunk that is not of
-// it, if leaving out one chunk, and only that one, makes the others consistent
-// and their block has the checksum, unless that is nil.
+// findWrongChunk returns the block and the index of its wrong chunk. It finds one
+// if there is exactly one chunk without which the others are consistent and,
+// unless checksum is nil, make a block that has it.
 func findWrongChunk(chunks [][]byte, length int, checksum *Checksum) (block []byte, wrong int, found bool) {
 	for lost := range chunks {
 		candidate, fits := decodeSized(chunks, lost, length, checksum)

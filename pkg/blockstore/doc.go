@@ -14,7 +14,7 @@
 //   - Read says ErrNotFound only if the store, or each of its
 //     nodes, positively has no such block. Whatever else goes wrong is another
 //     error, which the rules report as a store that is not available.
-//   - Bytes that cannot be told from half an object are an error.
+//   - Bytes that may be half an object are an error.
 //   - Create returns when it writes no more and reads block no more, whatever
 //     it returns. A request that was cut may still take effect in the remote
 //     store: the same id is never given two different contents that both

@@ -42,8 +42,8 @@ func newHTTPClient(roots *x509.CertPool) *http.Client {
 	}
 }
 
-// closingAfterHead does not use a connection again after HEAD, whose answer
-// some servers give a body that would be taken for the next answer.
+// closingAfterHead does not use a connection again after HEAD, to which
+// some servers answer with a body that would be taken for the next answer.
 type closingAfterHead struct{ *http.Transport }
 
 // RoundTrip implements http.RoundTripper.
@@ -57,7 +57,7 @@ func (c closingAfterHead) RoundTrip(request *http.Request) (*http.Response, erro
 
 // readObject reads body, of length bytes, to its end, and verifies its checksum
 // unless that is nil. A negative length is one that the server has not said: into
-// tells how much there must be.
+// says how much there must be.
 func readObject(body io.Reader, length int64, checksum *Checksum, into [][]byte) error {
 	if checksum == nil {
 		return readBody(body, length, into)
@@ -99,8 +99,8 @@ func readBody(body io.Reader, length int64, into [][]byte) error {
 	return nil
 }
 
-// readFull fills part. The error is that of the reader: io.EOF where what there
-// is to read ends, as io.ReadFull does not tell it from a body that was cut.
+// readFull fills part. The error is that of the reader: io.EOF at the end of what
+// there is to read. io.ReadFull does not distinguish that from a cut body.
 func readFull(body io.Reader, part []byte) (n int, err error) {
 	for n < len(part) && err == nil {
 		var more int

@@ -32,7 +32,7 @@ type Limits struct {
 }
 
 // DefaultLimits suit a store in the network. A call ends well before the rules
-// give the upload of a block up.
+// abandon the upload of a block.
 func DefaultLimits() Limits {
 	return Limits{
 		Try:         10 * time.Second,
@@ -52,7 +52,7 @@ type Limited struct {
 	limits Limits
 	slots  chan struct{}
 
-	// readyTurn is held by who asks whether the store is ready, and guards the
+	// readyTurn is held by whoever asks whether the store is ready, and guards the
 	// answer and its date.
 	readyTurn chan struct{}
 	answer    error
@@ -91,8 +91,8 @@ func (l *Limited) Init(ctx context.Context) error {
 	return l.call(ctx, func(ctx context.Context) error { return Init(ctx, l.store) })
 }
 
-// Ready implements Store. It tries once, and gives the last
-// answer again for a second.
+// Ready implements Store. It tries once, and returns the last answer again for a
+// second.
 func (l *Limited) Ready(ctx context.Context) error {
 	select {
 	case l.readyTurn <- struct{}{}:

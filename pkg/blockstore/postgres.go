@@ -55,8 +55,8 @@ func (p *Postgres) Read(ctx context.Context, organization parsec.OrganizationID,
 	return p.failure(rows.Err())
 }
 
-// Create implements Store. Like in S3 the last bytes count: the
-// rules let nobody write an id twice but who tries again.
+// Create implements Store. As in S3 the last bytes count: the rules let nobody
+// write an id twice, except to try again.
 func (p *Postgres) Create(ctx context.Context, organization parsec.OrganizationID, id parsec.BlockID, block []byte) error {
 	if block == nil {
 		block = []byte{} // nil would be NULL.
@@ -112,7 +112,7 @@ func (p *Postgres) Ready(ctx context.Context) error {
 	return p.failure(err)
 }
 
-// failure names the store in an error of pgx, and tells whether another try
+// failure names the store in an error of pgx, and says in it whether another try
 // may help.
 func (p *Postgres) failure(err error) error {
 	if err == nil {

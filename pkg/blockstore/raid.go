@@ -99,7 +99,7 @@ func onEach(nodes []*node, action func(*node) error) error {
 	return errors.Join(errs...)
 }
 
-// answer is what a node gave to a read.
+// answer is what a node answered to a read.
 type answer struct {
 	asked time.Time // Zero if it was not.
 	ended bool
@@ -109,7 +109,8 @@ type answer struct {
 func (a answer) given() bool  { return a.ended && a.err == nil }
 func (a answer) absent() bool { return a.ended && errors.Is(a.err, ErrNotFound) }
 
-// needsRepair reports whether the node answers and has not what it should.
+// needsRepair reports whether the node answers, and its object is missing or
+// damaged.
 func (a answer) needsRepair() bool {
 	return a.absent() || a.ended && errors.Is(a.err, errDamaged)
 }
@@ -117,8 +118,8 @@ func (a answer) needsRepair() bool {
 // gather reads from as many nodes as needed. It asks the first ones of order at
 // once, then one more each time that a node fails or lets it wait longer than
 // usual; at once if one of the first is known to. It returns, in the order of
-// the nodes, what was answered when enough of them had given something, or
-// when that had become impossible; but while nodes do nothing but report
+// the nodes, what was answered when enough of them had returned something,
+// or when that had become impossible; but while nodes do nothing but report
 // absence, not before all have. What is still running then is cut.
 //
 // A node reads into what room returns for it, and the checksum is that of what

@@ -28,7 +28,7 @@ var s3Hints = map[string]string{
 }
 
 // failure names the store in an error of the SDK, says what is wrong where that
-// is known, and tells whether another try may help.
+// is known, and whether another try may help.
 func (s *S3) failure(err error) error { return s.failureIn(err, "") }
 
 // failureIn is failure where an answer before has told the region of the bucket,

@@ -73,8 +73,8 @@ func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Con
 	}
 }
 
-// errReadOnly is of a replica, until it is promoted, and of a database that its
-// administrator has frozen.
+// errReadOnly is the error of a replica, until it is promoted, and of a database
+// that its administrator has frozen.
 var errReadOnly = errors.New("the database is read-only: if it is a replica, name its primary, or all hosts with target_session_attrs=read-write")
 
 // checkWritable returns errReadOnly for a database that takes no writes.

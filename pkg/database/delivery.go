@@ -19,8 +19,8 @@ const (
 	// pollPeriod is the time between two looks at the outbox when nothing
 	// wakes the delivery, and between two attempts to connect.
 	pollPeriod = time.Second
-	// deafPollPeriod is that between two looks where a pooler gives each
-	// transaction another session, so that nothing can be listened to.
+	// deafPollPeriod takes its place behind a pooler that has another session
+	// for each transaction, so that nothing can be listened to.
 	deafPollPeriod = 200 * time.Millisecond
 	// notifyPeriod is the least time between two notifications.
 	notifyPeriod = 2 * time.Millisecond
@@ -112,8 +112,8 @@ func (d *delivery) become(ctx context.Context, state error) {
 	}
 }
 
-// run delivers until ctx is done, on one connection after the other, the first
-// of which is given. It closes serving once it knows where to begin, unless it
+// run delivers until ctx is done, on one connection after the other, beginning
+// with connection. It closes serving once it knows where to begin, unless it
 // knows already.
 func (d *delivery) run(ctx context.Context, connection *pgx.Conn, serving chan struct{}) {
 	for {
@@ -367,8 +367,8 @@ func (s *signal) lower() bool {
 	return raised
 }
 
-// arm has wake called when the signal is raised, unless it is already, which
-// is false.
+// arm has wake called when the signal is raised. It returns false, and does
+// nothing, if the signal is raised already.
 func (s *signal) arm(wake context.CancelFunc) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -30,7 +30,7 @@ func IsLost(err error) bool {
 	return lost
 }
 
-// isRace reports whether the transaction would not fail alike without others.
+// isRace reports whether the transaction failed only because of others.
 func isRace(err error) bool {
 	if errors.Is(err, ErrRaced) {
 		return true

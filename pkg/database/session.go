@@ -30,7 +30,7 @@ SELECT key FROM ` + settable
 type session struct {
 	settings map[string]string
 	// kept reports whether a session lasts as long as its connection. Behind a
-	// pooler that gives each transaction another one, nothing is set for
+	// pooler that has another session for each transaction, nothing is set for
 	// longer than a transaction.
 	kept bool
 	// ignored is told the name of each setting that no session has.

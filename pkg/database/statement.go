@@ -16,8 +16,8 @@ type Statement struct {
 	Args []any
 	// Rows reads the result; nil for a statement that has none.
 	Rows func(pgx.Rows) error
-	// Affected is the number of rows that it must change, unless 0; ErrRaced is
-	// what it fails with when it changes another number.
+	// Affected is the number of rows that it must change; with another number it
+	// fails with ErrRaced. 0 is any number.
 	Affected int64
 }
 
@@ -52,8 +52,8 @@ const (
 	commit        = "COMMIT"
 )
 
-// One runs one statement, again when the connection is lost: to do twice what it
-// does must be as good as once.
+// One runs one statement, again when the connection is lost: running it twice
+// must have the effect of running it once.
 func (d *Database) One(ctx context.Context, read Statement) error {
 	return d.again(ctx, func(ctx context.Context, connection *pgx.Conn) error {
 		return send(ctx, connection, read)

@@ -10,7 +10,7 @@ import (
 )
 
 // Kind is one line of the table: what is known of all events with one type of
-// body. Their topics are told by the body itself.
+// body. The body itself has their topics.
 type Kind struct {
 	// Name is that of the outbox, and what clients see. Servers of two versions
 	// may share a database: a name never changes its meaning.
@@ -18,7 +18,7 @@ type Kind struct {
 	body reflect.Type
 	read func(data []byte) (event.Body, error)
 
-	// What follows is of the events for clients.
+	// The fields below are for events that clients are told of.
 
 	// in reports whether clients of a version know the event. It is nil for the
 	// events that no client is told of.
@@ -34,12 +34,12 @@ type Kind struct {
 	Equal func(waiting, told protocol.Event) bool
 }
 
-// Excess says which events a client may as well not be told of: those that
-// strangers and users without any right cause, and must not end its session by.
+// Excess says when an event may be left out for a client. Strangers and users
+// without any right cause such events, and must not end its session by them.
 type Excess uint8
 
 const (
-	// NoExcess is for the events that a client misses nothing of.
+	// NoExcess is for events that are never left out.
 	NoExcess Excess = iota
 	// Crowded events mean nothing, and are left out where many others wait.
 	Crowded
@@ -119,8 +119,8 @@ func init() {
 	}
 }
 
-// maxPingLength is the longest text that clients up to 2.12 read; other pings
-// are told to nobody.
+// maxPingLength is the longest text that clients up to 2.12 read; nobody hears
+// of longer pings.
 const maxPingLength = 64
 
 func everyVersion(parsec.APIVersion) bool { return true }

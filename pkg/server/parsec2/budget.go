@@ -34,8 +34,8 @@ var largeReplies = map[*rpc.Form]int{
 // severalBodies is for replies of many items.
 const severalBodies = 4 << 20
 
-// admit waits until there is room for the reply of a command. The share that it returns is
-// released once the reply is sent. The error is server.ErrNoRoom.
+// admit waits until there is room for the reply of a command. The share that it
+// returns is released once the reply is sent. The error is server.ErrNoRoom.
 func (w *Wing) admit(ctx context.Context, c *caller, form *rpc.Form) (*server.Share, error) {
 	size, isLarge := largeReplies[form]
 	if !isLarge {
