@@ -26,7 +26,7 @@ func (s *Server) enforceHTTPS(next http.Handler) http.Handler {
 		case len(given) == 0 || secureProtocol(firstItem(r.Header, rule.Header)) == wanted:
 			next.ServeHTTP(w, r)
 		case IsUpgrade(r):
-			http.Error(w, "This server takes WebSockets through TLS Only.", http.StatusForbidden)
+			http.Error(w, "This server takes WebSockets through TLS only.", http.StatusForbidden)
 		default:
 			w.Header().Set("Location", "https://"+r.Host+r.URL.RequestURI())
 			w.WriteHeader(http.StatusMovedPermanently)
@@ -136,12 +136,7 @@ func forwardedParameter(element, wanted string) string {
 }
 
 func (s *Server) trusts(address netip.Addr) bool {
-	for _, prefix := range s.options.TrustedProxies {
-		if prefix.Contains(address) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.options.TrustedProxies, func(proxies netip.Prefix) bool { return proxies.Contains(address) })
 }
 
 // firstItem is "" for a list without item.
