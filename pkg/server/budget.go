@@ -36,17 +36,6 @@ func memoryOf(given int64) int {
 	return int(given)
 }
 
-// strangersBudget and usersBudget return the parts of the memory.
-func strangersBudget(memory int) *budget {
-	total := memory / strangersPart
-	return newBudget(total, total/networkPart)
-}
-
-func usersBudget(memory int) *budget {
-	total := memory / usersPart
-	return newBudget(total, total/userPart)
-}
-
 // budget bounds the bytes that are held at the same time, in all and for each
 // owner. Its methods are safe for concurrent use.
 type budget struct {
@@ -59,15 +48,13 @@ type budget struct {
 	freed chan struct{}
 }
 
-func newBudget(total, perOwner int) *budget {
-	return &budget{total: total, perOwner: perOwner, by: map[any]int{}}
+// newBudget returns a budget of which an owner has a part.
+func newBudget(total, part int) *budget {
+	return &budget{total: total, perOwner: total / part, by: map[any]int{}}
 }
 
-// share returns what one message holds of the budget.
-func (b *budget) share(owner any) *Share { return &Share{budget: b, owner: owner} }
-
-// Share is part of a budget. Its owner is comparable; one goroutine at a time
-// uses it. A nil share is of none: it grows without end.
+// Share is what one message or reply holds of a budget. Its owner is comparable;
+// one goroutine at a time uses it. A nil share is of none: it grows without end.
 type Share struct {
 	budget *budget
 	owner  any
@@ -85,7 +72,7 @@ func (s *Share) Grow(capacity int) error {
 	return s.take(capacity)
 }
 
-// take is Grow. The caller holds mu.
+// take is Grow for what is not free. The caller holds mu.
 func (s *Share) take(capacity int) error {
 	b, more := s.budget, capacity-s.held
 	others := b.by[s.owner] - s.held
@@ -157,13 +144,13 @@ func (s *Share) Release() { s.Settle(0) }
 // roomWait is how long a user waits for room.
 const roomWait = 30 * time.Second
 
-// StrangersShare is for a message of a client that is not authenticated.
+// StrangersShare returns a share for a message of a client that is not authenticated.
 func (s *Server) StrangersShare(address netip.Addr) *Share {
-	return s.strangers.share(throttle.Network(address))
+	return &Share{budget: s.strangers, owner: throttle.Network(address)}
 }
 
 // UsersShare is for a message or a reply of a user, whom owner stands for.
-func (s *Server) UsersShare(owner any) *Share { return s.users.share(owner) }
+func (s *Server) UsersShare(owner any) *Share { return &Share{budget: s.users, owner: owner} }
 
 // Held returns the size of the share, in bytes.
 func (s *Share) Held() int { return s.held }

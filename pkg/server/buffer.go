@@ -14,8 +14,8 @@ var bufferClasses = [...]int{256, 8 << 10, 64 << 10, 640 << 10, 1<<20 + 64<<10}
 
 var bufferPools [len(bufferClasses)]sync.Pool
 
-// getBuffer returns an empty buffer with room for size bytes, to be given back
-// to PutBuffer.
+// getBuffer returns an empty buffer with room for size bytes, that goes back
+// with PutBuffer.
 func getBuffer(size int) *[]byte {
 	for i, capacity := range bufferClasses {
 		if size <= capacity {

@@ -17,11 +17,11 @@ const (
 	EventStreamType = "text/event-stream"
 )
 
-// StreamEvents sends what next returns, each as one event, and a comment in
-// between after a silence. It returns once next fails, its ctx is done, the
+// StreamEvents sends what next returns in pooled buffers, each as one event, and a
+// comment in between after a silence. It returns once next fails, its ctx is done, the
 // client is gone or slow, or the server ends: the status of the answer is sent by
 // then.
-func (s *Server) StreamEvents(ctx context.Context, w http.ResponseWriter, next func(ctx context.Context) ([]byte, error)) {
+func (s *Server) StreamEvents(ctx context.Context, w http.ResponseWriter, next func(ctx context.Context) (*[]byte, error)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(s.lasting, cancel)
@@ -42,7 +42,10 @@ func (s *Server) StreamEvents(ctx context.Context, w http.ResponseWriter, next f
 		case err != nil:
 			return
 		default:
-			chunk = appendStreamed(chunk[:0], told)
+			chunk = append(chunk[:0], "data:"...)
+			chunk = base64.StdEncoding.AppendEncode(chunk, *told)
+			chunk = append(chunk, "\n\n"...)
+			PutBuffer(told)
 		}
 	}
 }
@@ -51,7 +54,7 @@ var errKeepAlive = errors.New("no event for a while")
 
 // nextEvent waits for an event, or for the time of a keep-alive. It returns none
 // once ctx is done, even if there are some.
-func (s *Server) nextEvent(ctx context.Context, next func(ctx context.Context) ([]byte, error)) ([]byte, error) {
+func (s *Server) nextEvent(ctx context.Context, next func(ctx context.Context) (*[]byte, error)) (*[]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -92,11 +95,4 @@ func cutUnread(ctx context.Context, w http.ResponseWriter) (stop func()) {
 		unregister()
 		end()
 	}
-}
-
-// appendStreamed writes an event as one line of a stream.
-func appendStreamed(chunk, told []byte) []byte {
-	chunk = append(chunk, "data:"...)
-	chunk = base64.StdEncoding.AppendEncode(chunk, told)
-	return append(chunk, "\n\n"...)
 }

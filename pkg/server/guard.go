@@ -57,15 +57,22 @@ func (g *GuardedConn) Read(p []byte) (int, error) {
 }
 
 func (g *GuardedConn) Write(p []byte) (int, error) {
-	written := 0
-	for {
-		piece := p[written:min(len(p), written+progressBytes)]
+	return writePieces(p, func(piece []byte) (int, error) {
 		if err := g.SetWriteDeadline(time.Now().Add(g.writeTimeout)); err != nil {
-			return written, err
+			return 0, err
 		}
 		n, err := g.Conn.Write(piece)
-		written += n
 		g.told.Store(onGuardClock(time.Now()))
+		return n, err
+	})
+}
+
+// writePieces writes p by pieces, each of which has a time limit of its own.
+func writePieces(p []byte, write func(piece []byte) (int, error)) (int, error) {
+	written := 0
+	for {
+		n, err := write(p[written:min(len(p), written+progressBytes)])
+		written += n
 		if err != nil || written == len(p) {
 			return written, err
 		}
@@ -180,16 +187,10 @@ func (w timedWriter) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (w timedWriter) Write(p []byte) (int, error) {
 	w.body.drain()
-	written := 0
-	for {
-		piece := p[written:min(len(p), written+progressBytes)]
+	return writePieces(p, func(piece []byte) (int, error) {
 		w.allowTime()
-		n, err := w.ResponseWriter.Write(piece)
-		written += n
-		if err != nil || written == len(p) {
-			return written, err
-		}
-	}
+		return w.ResponseWriter.Write(piece)
+	})
 }
 
 // Unwrap returns the writer whose methods http.ResponseController needs.

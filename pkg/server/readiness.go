@@ -32,21 +32,6 @@ type look struct {
 	err  error
 }
 
-// watchState looks after the state of organizations until the server ends what
-// lasts.
-func (s *Server) watchState() {
-	ticker := time.NewTicker(probeInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			s.probeState()
-		case <-s.lasting.Done():
-			return
-		}
-	}
-}
-
 // probeState finds out whether commands can run. They cannot when nobody knows.
 func (s *Server) probeState() {
 	if err := s.awaitLook(s.lasting, probeLimit); errors.Is(err, errNoAnswer) {

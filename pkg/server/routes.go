@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"parsec-server/pkg/parsec"
@@ -34,21 +35,19 @@ func (s *Server) routes() http.Handler {
 func Only(handle http.HandlerFunc, methods ...string) http.HandlerFunc {
 	allow := strings.Join(methods, ", ")
 	return func(w http.ResponseWriter, r *http.Request) {
-		for _, method := range methods {
-			if r.Method == method {
-				if method == http.MethodOptions {
-					w.Header().Set("Allow", allow)
-				}
-				handle(w, r)
-				return
-			}
+		allowed := slices.Contains(methods, r.Method)
+		if !allowed || r.Method == http.MethodOptions {
+			w.Header().Set("Allow", allow)
 		}
-		w.Header().Set("Allow", allow)
-		w.WriteHeader(http.StatusMethodNotAllowed)
+		if !allowed {
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		handle(w, r)
 	}
 }
 
-// readable is Only for what balancers look at: with GET, with HEAD, or with
+// readable is Only, for what balancers look at: with GET, with HEAD, or with
 // OPTIONS, as HAProxy does unless it is told otherwise.
 func readable(handle http.HandlerFunc) http.HandlerFunc {
 	return Only(handle, http.MethodGet, http.MethodHead, http.MethodOptions)

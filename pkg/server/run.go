@@ -66,7 +66,10 @@ func (s *Server) Run(ctx context.Context, c Caller, t Task) (reply *[]byte, err 
 	if refusal, refused := errors.AsType[*rpc.Refusal](err); refused {
 		refusal = c.Told(t.Form, s.now(), refusal)
 		status = refusal.Status
-		return encodeRefusal(refusal)
+		return Encode(0, []wire.Field{
+			{Key: "status", Value: string(refusal.Status)},
+			{Key: "reason", Value: refusal.Reason},
+		}, refusal.Details)
 	}
 	if err != nil {
 		return nil, err
@@ -81,11 +84,6 @@ type panicError struct {
 }
 
 func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.cause) }
-
-// LogPanic is for the deferred function that recovered cause.
-func LogPanic(logger *slog.Logger, cause any) {
-	logger.Error("panic", "cause", cause, "stack", string(debug.Stack()))
-}
 
 // OutcomeOf returns how a command of the caller ended.
 func OutcomeOf(ctx context.Context, c Caller, err error) Outcome {
@@ -137,59 +135,34 @@ func (s *Server) tell(ctx context.Context, c Caller, command *rpc.Form, status r
 	c.Logger().LogAttrs(ctx, outcome.level(), message, attributes...)
 }
 
-// EncodedReply is an ok reply in a pooled buffer, as a rule may return it.
-type EncodedReply *[]byte
-
-// encodeReply encodes an ok reply in a pooled buffer.
-func encodeReply(result any) (*[]byte, error) {
-	if reply, done := result.(EncodedReply); done {
-		return reply, nil
-	}
-	return Encode(replyCapacity(result), func(buffer []byte) ([]byte, error) { return appendReply(buffer, result) })
-}
-
 // OtherFields is room, in bytes, for what a reply has beside what is long in it.
 const OtherFields = 256
 
-// replyCapacity is at least the length of a reply that may be long, and so of
-// the only buffer that it needs.
-func replyCapacity(result any) int {
-	if reply, isSized := result.(rpc.Sized); isSized {
-		return reply.Size() + OtherFields
+// StatusOK is what each ok reply begins with.
+var StatusOK = wire.Field{Key: "status", Value: string(rpc.StatusOK)}
+
+// encodeReply encodes an ok reply in a pooled buffer that it fits in: its status,
+// then its fields, flat. A rule may have done so by Encode.
+func encodeReply(result any) (*[]byte, error) {
+	if encoded, done := result.(*[]byte); done {
+		return encoded, nil
 	}
-	return OtherFields
+	capacity := OtherFields
+	if reply, isSized := result.(rpc.Sized); isSized {
+		capacity += reply.Size()
+	}
+	return Encode(capacity, []wire.Field{StatusOK}, result)
 }
 
-// encodeRefusal encodes an error reply in a pooled buffer.
-func encodeRefusal(refusal *rpc.Refusal) (*[]byte, error) {
-	return Encode(0, func(buffer []byte) ([]byte, error) { return appendRefusal(buffer, refusal) })
-}
-
-// Encode returns a pooled buffer, of at least capacity, with what appendTo
-// appends.
-func Encode(capacity int, appendTo func([]byte) ([]byte, error)) (*[]byte, error) {
+// Encode returns a pooled buffer, of at least capacity, with a map of head and of
+// the fields of a struct; nil has none.
+func Encode(capacity int, head []wire.Field, fields any) (*[]byte, error) {
 	buffer := getBuffer(capacity)
-	encoded, err := appendTo(*buffer)
+	encoded, err := wire.AppendMap(*buffer, head, fields)
 	if err != nil {
 		PutBuffer(buffer)
 		return nil, err
 	}
 	*buffer = encoded
 	return buffer, nil
-}
-
-// StatusOK is what each ok reply begins with.
-var StatusOK = wire.Field{Key: "status", Value: string(rpc.StatusOK)}
-
-// appendReply encodes an ok reply: its status, then its fields, flat.
-func appendReply(buffer []byte, result any) ([]byte, error) {
-	return wire.AppendMap(buffer, []wire.Field{StatusOK}, result)
-}
-
-// appendRefusal encodes an error reply.
-func appendRefusal(buffer []byte, refusal *rpc.Refusal) ([]byte, error) {
-	return wire.AppendMap(buffer, []wire.Field{
-		{Key: "status", Value: string(refusal.Status)},
-		{Key: "reason", Value: refusal.Reason},
-	}, refusal.Details)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,30 +120,19 @@ type Server struct {
 // New returns a server with the wings that are built on it; Shutdown ends what it
 // starts.
 func New(organizations *organization.Administration, now func() parsec.DateTime, logger *slog.Logger, options Options, wings ...func(*Server) Wing) *Server {
-	if options.HeaderTimeout == 0 {
-		options.HeaderTimeout = 10 * time.Second
-	}
-	if options.BodyTimeout == 0 {
-		options.BodyTimeout = 60 * time.Second
-	}
-	if options.WriteTimeout == 0 {
-		options.WriteTimeout = 45 * time.Second
-	}
-	if options.IdleTimeout == 0 {
-		options.IdleTimeout = 150 * time.Second
-	}
-	if options.Observer == nil {
-		options.Observer = Unobserved{}
-	}
+	options.HeaderTimeout = cmp.Or(options.HeaderTimeout, 10*time.Second)
+	options.BodyTimeout = cmp.Or(options.BodyTimeout, 60*time.Second)
+	options.WriteTimeout = cmp.Or(options.WriteTimeout, 45*time.Second)
+	options.IdleTimeout = cmp.Or(options.IdleTimeout, 150*time.Second)
+	options.Observer = cmp.Or[Observer](options.Observer, Unobserved{})
 	memory := memoryOf(options.Memory)
-	strangers := strangersBudget(memory)
 	s := &Server{
 		organizations: organizations,
 		logger:        logger,
 		options:       options,
 		now:           now,
-		strangers:     strangers,
-		users:         usersBudget(memory),
+		strangers:     newBudget(memory/strangersPart, networkPart),
+		users:         newBudget(memory/usersPart, userPart),
 		writes:        throttle.New(limitedBurst, limitedInterval, options.Elapsed),
 		silent:        silentConns{conns: map[net.Conn]struct{}{}},
 	}
@@ -160,11 +150,11 @@ func New(organizations *organization.Administration, now func() parsec.DateTime,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		ConnState:         s.track,
 	}
-	s.work.Go(s.watchState)
+	s.Every(probeInterval, func(time.Time) { s.probeState() })
 	return s
 }
 
-// Handler serves everything.
+// Handler returns what serves everything.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Serve accepts connections until the listener is closed, by its owner or by
@@ -177,7 +167,7 @@ func (s *Server) Serve(listener net.Listener) error {
 	return nil
 }
 
-// track is told by net/http what becomes of a connection.
+// track is called by net/http with what becomes of a connection.
 func (s *Server) track(conn net.Conn, state http.ConnState) {
 	s.silent.track(conn, state)
 	if mended, ok := conn.(*escapesConn); ok {
@@ -206,6 +196,22 @@ func (s *Server) Start(work func()) bool {
 // Go runs work that Shutdown waits for. It is called by such work, and while a
 // wing is built.
 func (s *Server) Go(work func()) { s.work.Go(work) }
+
+// Every runs do at intervals, until the server ends what lasts.
+func (s *Server) Every(interval time.Duration, do func(now time.Time)) {
+	s.work.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case now := <-ticker.C:
+				do(now)
+			case <-s.lasting.Done():
+				return
+			}
+		}
+	})
+}
 
 // Commands is done at the end of the grace period: what runs is abandoned.
 func (s *Server) Commands() context.Context { return s.commands }

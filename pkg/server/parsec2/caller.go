@@ -22,15 +22,15 @@ type caller struct {
 	release protocol.Release
 	// overHTTP is true where the announced minor means nothing.
 	overHTTP bool
-	// commands are those of whom the authentication returned.
-	commands answerer
+	// decode is for the commands of whom the authentication returned.
+	decode decoder
 	// account is the owner of what an authenticated caller holds, in the budget
 	// of users; nil for others.
 	account any
 	logger  *slog.Logger
 }
 
-// serverAPI is this server's version of the client's major.
+// serverAPI returns this server's version of the client's major.
 func (c *caller) serverAPI() parsec.APIVersion {
 	version, _ := parsec.Negotiate(c.api) // an unknown one is refused
 	return version
@@ -54,70 +54,66 @@ func (c *caller) API() parsec.APIVersion { return c.api }
 func (c *caller) Logger() *slog.Logger { return c.logger }
 
 // IsOver implements server.Caller.
-func (c *caller) IsOver(err error) bool { return isOver(err) }
+func (c *caller) IsOver(err error) bool {
+	_, denied := errors.AsType[rules.Denial](err)
+	return denied || errors.Is(err, rules.ErrSessionOver)
+}
 
 // Told implements server.Caller: older clients do not know every status.
 func (c *caller) Told(form *rpc.Form, now parsec.DateTime, refusal *protocol.Refusal) *protocol.Refusal {
 	return protocol.ForClient(form, c.client(), now, refusal)
 }
 
-// answerer finds what a caller asks for.
-type answerer interface {
-	// decode finds the command of a message that an API major has, and decodes
-	// its fields. The task aliases the message.
-	decode(message []byte, major uint32) server.Task
+// decoder finds the command of a message that an API major has, and decodes its
+// fields. The task aliases the message.
+type decoder func(message []byte, major uint32) server.Task
+
+// decoderOf returns the decoder for a caller of the commands in table.
+func decoderOf[Caller any](table rpc.Table[Caller], caller Caller) decoder {
+	return func(message []byte, major uint32) server.Task {
+		if wire.Scan(message) != nil || !wire.IsMap(message) {
+			return server.Task{Err: protocol.Refuse(protocol.StatusInvalidMessageFormat, "Invalid message format")}
+		}
+		name, _ := wire.LookupString(message, "cmd")
+		entry, known := table.Find(name, major)
+		if !known {
+			return server.Task{Err: protocol.Refuse(protocol.StatusUnknownCommand, "Unknown command")}
+		}
+		call, err := entry.Decode(message, caller)
+		if err != nil {
+			return server.Task{Form: entry.Form, Err: refuseBadMessage(err)}
+		}
+		return server.Task{Form: entry.Form, Call: call}
+	}
 }
 
-// callerOf is a caller with the commands of its type.
-type callerOf[Caller any] struct {
-	table  rpc.Table[Caller]
-	caller Caller
-}
-
-func (c callerOf[Caller]) decode(message []byte, major uint32) server.Task {
-	if wire.Scan(message) != nil || !wire.IsMap(message) {
-		return server.Task{Err: protocol.Refuse(protocol.StatusInvalidMessageFormat, "Invalid message format")}
+// decoderOfClaimer returns the decoder for a claimer.
+func decoderOfClaimer(tables tables, claimer *rules.Invitee) decoder {
+	decode := decoderOf(tables.invitees, claimer)
+	return func(message []byte, major uint32) server.Task {
+		t := decode(message, major)
+		if !claimer.MaySend(t.Form) {
+			t.Call, t.Err = nil, rules.DeletedInvitation
+		}
+		return t
 	}
-	name, _ := wire.LookupString(message, "cmd")
-	entry, known := c.table.Find(name, major)
-	if !known {
-		return server.Task{Err: protocol.Refuse(protocol.StatusUnknownCommand, "Unknown command")}
-	}
-	call, err := entry.Decode(message, c.caller)
-	if err != nil {
-		return server.Task{Form: entry.Form, Err: refuseBadMessage(err)}
-	}
-	return server.Task{Form: entry.Form, Call: call}
-}
-
-// claimer is an invited caller.
-type claimer struct{ callerOf[*rules.Invitee] }
-
-func (c claimer) decode(message []byte, major uint32) server.Task {
-	t := c.callerOf.decode(message, major)
-	if !c.caller.MaySend(t.Form) {
-		t.Call, t.Err = nil, rules.DeletedInvitation
-	}
-	return t
-}
-
-// badMessageDetails are the errors of each field.
-type badMessageDetails struct {
-	Errors map[string]any `wire:"errors"`
 }
 
 func refuseBadMessage(err error) *protocol.Refusal {
 	refusal := protocol.Refuse(protocol.StatusBadMessage, "Invalid message.")
 	var fields *wire.FieldError
 	if errors.As(err, &fields) {
-		refusal.Details = &badMessageDetails{Errors: fields.Errors()}
+		refusal.Details = &struct {
+			Errors map[string]any `wire:"errors"`
+		}{fields.Errors()}
 	} else {
 		refusal.Reason = err.Error()
 	}
 	return refusal
 }
 
-// appendEvent encodes an event: its status, its name, then its fields, flat.
-func appendEvent(buffer []byte, told protocol.Event) ([]byte, error) {
-	return wire.AppendMap(buffer, []wire.Field{server.StatusOK, {Key: "event", Value: told.EventName()}}, told)
+// encodeEvent encodes an event in a pooled buffer: its status, its name, then its
+// fields, flat.
+func encodeEvent(told protocol.Event) (*[]byte, error) {
+	return server.Encode(server.OtherFields, []wire.Field{server.StatusOK, {Key: "event", Value: told.EventName()}}, told)
 }

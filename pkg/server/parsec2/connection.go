@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -73,18 +74,14 @@ type connection struct {
 	closing chan struct{}
 }
 
-// webSocket serves upgrades, and refuses anything else as a bad request.
+// webSocket upgrades a request, and refuses any that asks for something else. The
+// connection lives on a goroutine of its own: that of the request ends here, with
+// its memory.
 func (w *Wing) webSocket(answer http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 || !server.IsUpgrade(r) {
 		http.Error(answer, "This is a WebSocket endpoint.", http.StatusBadRequest)
 		return
 	}
-	w.serveWebSocket(answer, r)
-}
-
-// serveWebSocket upgrades a request. The connection lives on a goroutine of
-// its own: that of the request ends here, with its memory.
-func (w *Wing) serveWebSocket(answer http.ResponseWriter, r *http.Request) {
 	address := w.server.ClientAddress(r)
 	if w.server.IsDraining() {
 		server.RefuseBusy(answer)
@@ -171,7 +168,7 @@ func (c *connection) live() {
 // recoverPanic keeps a panic from ending more than the connection.
 func (c *connection) recoverPanic() {
 	if cause := recover(); cause != nil {
-		server.LogPanic(c.caller.logger, cause)
+		c.caller.logger.Error("panic", "cause", cause, "stack", string(debug.Stack()))
 	}
 }
 
@@ -201,7 +198,7 @@ func (c *connection) loop() {
 		if kind != websocket.MessageBinary {
 			request = nil // of invalid format
 		}
-		t := c.caller.commands.decode(request, c.caller.api.Major)
+		t := c.caller.decode(request, c.caller.api.Major)
 		ctx, open := c.begin(t.Form)
 		if !open {
 			server.PutBuffer(message)
@@ -284,7 +281,7 @@ func (c *connection) command(ctx context.Context, t server.Task) bool {
 		return false
 	case ctx.Err() != nil:
 		// Abandoned: the next message, or the end, is being handled.
-	case isOver(err):
+	case c.caller.IsOver(err):
 		c.close(websocket.StatusNormalClosure)
 	case errors.Is(err, server.ErrNoRoom):
 		c.close(websocket.StatusTryAgainLater)
@@ -324,8 +321,7 @@ func (c *connection) finish() {
 	}
 }
 
-// interrupt tells the running command that a message arrived, or that none
-// will.
+// interrupt is called when a message arrived, or when none will.
 func (c *connection) interrupt(ended bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -47,12 +47,12 @@ func (call *httpCall) streamEvents() error {
 	}
 	defer call.wing.server.Observer().ConnectionBegun(server.EventStream, call.caller.Kind(), call.caller.serverAPI())()
 	defer call.caller.logger.Debug("event stream ended")
-	call.wing.server.StreamEvents(ctx, call.w, func(ctx context.Context) ([]byte, error) {
+	call.wing.server.StreamEvents(ctx, call.w, func(ctx context.Context) (*[]byte, error) {
 		told, err := call.wing.rules.EventsListen(ctx, session, &protocol.EventsListenRequest{Wait: true})
 		if err != nil {
 			return nil, err
 		}
-		encoded, err := appendEvent(nil, told)
+		encoded, err := encodeEvent(told)
 		if err != nil {
 			call.caller.logger.Error("event not encoded", "error", err)
 		}

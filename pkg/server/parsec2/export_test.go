@@ -79,7 +79,7 @@ func (w *Wing) PingSilent(now time.Time) {
 
 // Look does what the sweeper does at the instant now.
 func (w *Wing) Look(now time.Time) {
-	w.each(func(c *connection) { c.look(now) })
+	w.sweep(now)
 }
 
 // JudgeAnswer returns what the handshake makes of an answer.
@@ -104,13 +104,13 @@ func RefusedWith(err error) protocol.HandshakeResult {
 // Decode decodes a message; an unknown command is a refusal.
 func Decode(message []byte, kind protocol.Kind, api parsec.APIVersion) (command *rpc.Form, request any, refusal *protocol.Refusal) {
 	tables := bind(nil, rules.Administration{})
-	commands := map[protocol.Kind]answerer{
-		protocol.Authenticated:  callerOf[*rules.Session]{tables.sessions, &rules.Session{}},
-		protocol.Invited:        claimer{callerOf[*rules.Invitee]{tables.invitees, &rules.Invitee{}}},
-		protocol.Anonymous:      callerOf[*rules.Anonymous]{tables.anonymous, &rules.Anonymous{}},
-		protocol.Administration: callerOf[organization.Administrator]{tables.administrators, organization.Administrator{}},
+	commands := map[protocol.Kind]decoder{
+		protocol.Authenticated:  decoderOf(tables.sessions, &rules.Session{}),
+		protocol.Invited:        decoderOfClaimer(tables, &rules.Invitee{}),
+		protocol.Anonymous:      decoderOf(tables.anonymous, &rules.Anonymous{}),
+		protocol.Administration: decoderOf(tables.administrators, organization.Administrator{}),
 	}
-	t := commands[kind].decode(message, api.Major)
+	t := commands[kind](message, api.Major)
 	if t.Err != nil {
 		return t.Form, nil, t.Err.(*protocol.Refusal) //nolint:errorlint // never wrapped
 	}

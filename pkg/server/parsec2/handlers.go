@@ -138,33 +138,32 @@ func getReencryptionBatch(r *rules.Rules, saveBytes uint64) func(context.Context
 }
 
 // readBlock has the block read to where it is in the reply.
-func readBlock(r *rules.Rules) func(context.Context, *rules.Author, *protocol.BlockReadRequest) (server.EncodedReply, error) {
-	return func(ctx context.Context, author *rules.Author, request *protocol.BlockReadRequest) (server.EncodedReply, error) {
+func readBlock(r *rules.Rules) func(context.Context, *rules.Author, *protocol.BlockReadRequest) (*[]byte, error) {
+	return func(ctx context.Context, author *rules.Author, request *protocol.BlockReadRequest) (*[]byte, error) {
 		var reply *[]byte
 		err := r.BlockRead(ctx, author, request, func(size uint64) (block []byte, err error) {
-			reply, err = server.Encode(int(size)+server.OtherFields, func(buffer []byte) ([]byte, error) {
-				return wire.AppendMap(buffer, []wire.Field{server.StatusOK, {Key: "block", Value: wire.Room(size)}}, nil)
-			})
+			head := []wire.Field{server.StatusOK, {Key: "block", Value: wire.Room(size)}}
+			reply, err = server.Encode(int(size)+server.OtherFields, head, nil)
 			if err != nil {
 				return nil, err
 			}
 			return (*reply)[len(*reply)-int(size):], nil
 		})
-		if err != nil {
-			if reply != nil {
-				server.PutBuffer(reply)
-			}
-			return nil, err
+		if err == nil {
+			return reply, nil
 		}
-		return server.EncodedReply(reply), nil
+		if reply != nil {
+			server.PutBuffer(reply)
+		}
+		return nil, err
 	}
 }
 
 // listen returns server.ErrNotYet for an events_listen that waits. The
 // connection tries again when there is an event: thousands of them wait at any
 // time, and none keeps a goroutine for it.
-func listen(r *rules.Rules) func(context.Context, *rules.Session, *protocol.EventsListenRequest) (server.EncodedReply, error) {
-	return func(ctx context.Context, session *rules.Session, request *protocol.EventsListenRequest) (server.EncodedReply, error) {
+func listen(r *rules.Rules) func(context.Context, *rules.Session, *protocol.EventsListenRequest) (*[]byte, error) {
+	return func(ctx context.Context, session *rules.Session, request *protocol.EventsListenRequest) (*[]byte, error) {
 		told, err := r.EventsListen(ctx, session, &protocol.EventsListenRequest{})
 		if _, refused := errors.AsType[*protocol.Refusal](err); refused && request.Wait {
 			return nil, server.ErrNotYet
@@ -172,6 +171,6 @@ func listen(r *rules.Rules) func(context.Context, *rules.Session, *protocol.Even
 		if err != nil {
 			return nil, err
 		}
-		return server.Encode(server.OtherFields, func(buffer []byte) ([]byte, error) { return appendEvent(buffer, told) })
+		return encodeEvent(told)
 	}
 }

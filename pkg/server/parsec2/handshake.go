@@ -153,7 +153,7 @@ func (c *connection) answerAuthenticated(ctx context.Context, message, challenge
 		return err
 	}
 	c.session = session
-	c.caller.commands = callerOf[*rules.Session]{c.wing.tables.sessions, session}
+	c.caller.decode = decoderOf(c.wing.tables.sessions, session)
 	c.caller.account = accountOf(&session.Author)
 	return nil
 }
@@ -174,7 +174,7 @@ func (c *connection) answerInvited(ctx context.Context, message []byte) error {
 		return err
 	}
 	c.session = session
-	c.caller.commands = claimer{callerOf[*rules.Invitee]{c.wing.tables.invitees, &session.Invitee}}
+	c.caller.decode = decoderOfClaimer(c.wing.tables, &session.Invitee)
 	return nil
 }
 
@@ -190,7 +190,7 @@ func (c *connection) answerAnonymous(ctx context.Context, message []byte) error 
 		return err
 	}
 	c.session = session
-	c.caller.commands = callerOf[*rules.Anonymous]{c.wing.tables.anonymous, &anonymous}
+	c.caller.decode = decoderOf(c.wing.tables.anonymous, &anonymous)
 	return nil
 }
 
@@ -201,7 +201,7 @@ func (c *connection) answerAdministration(message []byte) error {
 	}
 	c.identify()
 	administrator, err := c.wing.organizations.Connect(c.address, answer.Token)
-	c.caller.commands = callerOf[organization.Administrator]{c.wing.tables.administrators, administrator}
+	c.caller.decode = decoderOf(c.wing.tables.administrators, administrator)
 	return err
 }
 

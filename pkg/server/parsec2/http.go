@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -154,10 +153,8 @@ func (w *Wing) anonymous(answer http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			return call.reply([]byte(emptyMap))
 		}
-		call.identify(protocol.Anonymous, "organization", id.String())
-		call.caller.commands = callerOf[*rules.Anonymous]{w.tables.anonymous, &rules.Anonymous{Organization: id, API: call.caller.client().API}}
-		call.watchOrganization(id)
-		return call.withBody(maxStrangerBytes, call.execute)
+		caller := &rules.Anonymous{Organization: id, API: call.caller.client().API}
+		return call.executeOfStranger(protocol.Anonymous, id, decoderOf(w.tables.anonymous, caller))
 	})
 }
 
@@ -208,11 +205,8 @@ func (w *Wing) invited(answer http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
-		call.identify(protocol.Invited, "organization", id.String())
 		invitee := facts.Invitee(call.caller.client().API)
-		call.caller.commands = claimer{callerOf[*rules.Invitee]{w.tables.invitees, &invitee}}
-		call.watchOrganization(id)
-		return call.withBody(maxStrangerBytes, call.execute)
+		return call.executeOfStranger(protocol.Invited, id, decoderOfClaimer(w.tables, &invitee))
 	})
 }
 
@@ -277,7 +271,7 @@ func (call *httpCall) authenticate(given credentials, facts rules.Authentication
 	}
 	author := facts.Author(call.caller.client().API)
 	call.identify(protocol.Authenticated, "organization", author.Organization.String(), "device", author.Device.String())
-	call.caller.commands = callerOf[*rules.Author]{call.wing.tables.authors, &author}
+	call.caller.decode = decoderOf(call.wing.tables.authors, &author)
 	call.caller.account = accountOf(&author)
 	call.watch = func(ctx context.Context, onOver func()) (*rules.Session, error) {
 		return call.wing.rules.Resume(ctx, author, onOver)
@@ -319,7 +313,7 @@ func (call *httpCall) becomeUser(capacity int) (*server.Share, error) {
 
 // execute runs the command of the body and answers it.
 func (call *httpCall) execute(body []byte) error {
-	t := call.caller.commands.decode(body, call.caller.api.Major)
+	t := call.caller.decode(body, call.caller.api.Major)
 	if _, denied := errors.AsType[rules.Denial](t.Err); denied {
 		return t.Err
 	}
@@ -354,10 +348,11 @@ func (call *httpCall) execute(body []byte) error {
 			server.PutBuffer(reply)
 		}
 		return rules.ErrSessionOver
-	case server.OutcomeOf(ctx, &call.caller, err) == server.Failed && errors.Is(err, outage.ErrUnavailable): // run has told it
-		server.RefuseBusy(call.w)
-		return nil
-	case server.OutcomeOf(ctx, &call.caller, err) == server.Failed: // the same
+	case server.OutcomeOf(ctx, &call.caller, err) == server.Failed: // Run has logged it
+		if errors.Is(err, outage.ErrUnavailable) {
+			server.RefuseBusy(call.w)
+			return nil
+		}
 		return server.StatusError(http.StatusInternalServerError)
 	case err != nil:
 		return err
@@ -367,11 +362,14 @@ func (call *httpCall) execute(body []byte) error {
 	return call.reply(*reply)
 }
 
-// watchOrganization is how callers are watched who are no devices.
-func (call *httpCall) watchOrganization(id parsec.OrganizationID) {
+// executeOfStranger answers a caller who is no device.
+func (call *httpCall) executeOfStranger(kind protocol.Kind, id parsec.OrganizationID, decode decoder) error {
+	call.identify(kind, "organization", id.String())
+	call.caller.decode = decode
 	call.watch = func(ctx context.Context, onOver func()) (*rules.Session, error) {
 		return call.wing.rules.WatchOrganization(ctx, id, onOver)
 	}
+	return call.withBody(maxStrangerBytes, call.execute)
 }
 
 func (call *httpCall) reply(body []byte) error {
@@ -398,17 +396,9 @@ func requestedAPI(header http.Header) (client, own parsec.APIVersion, ok bool) {
 
 func parseAPIVersion(text string) (parsec.APIVersion, bool) {
 	majorText, minorText, found := strings.Cut(text, ".")
-	major, majorErr := parseDecimal(majorText)
-	minor, minorErr := parseDecimal(minorText)
-	return parsec.APIVersion{Major: major, Minor: minor}, found && majorErr == nil && minorErr == nil
-}
-
-func parseDecimal(text string) (uint32, error) {
-	if text == "" || strings.Trim(text, "0123456789") != "" {
-		return 0, fmt.Errorf("not a decimal number: %q", text)
-	}
-	value, err := strconv.ParseUint(text, 10, 31)
-	return uint32(value), err
+	major, majorErr := strconv.ParseUint(majorText, 10, 31)
+	minor, minorErr := strconv.ParseUint(minorText, 10, 31)
+	return parsec.APIVersion{Major: uint32(major), Minor: uint32(minor)}, found && majorErr == nil && minorErr == nil
 }
 
 // supportedOverHTTP returns the text of Supported-Api-Versions.

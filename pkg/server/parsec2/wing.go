@@ -1,8 +1,8 @@
 package parsec2
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -23,6 +23,10 @@ const (
 	sweepInterval  = 2 * time.Second
 	silenceForPing = 24 * time.Second
 	pongTimeout    = 30 * time.Second
+	// presenceInterval is the time between two renewals of the presence of
+	// claimers, and presenceLimit bounds each of them.
+	presenceInterval = 20 * time.Second
+	presenceLimit    = 10 * time.Second
 )
 
 // Options are the settings of a wing.
@@ -54,9 +58,7 @@ type Wing struct {
 
 // New returns the wing of a server.
 func New(s *server.Server, r *rules.Rules, organizations *organization.Administration, options Options) *Wing {
-	if options.HandshakeTimeout == 0 {
-		options.HandshakeTimeout = 10 * time.Second
-	}
+	options.HandshakeTimeout = cmp.Or(options.HandshakeTimeout, 10*time.Second)
 	w := &Wing{
 		server:        s,
 		rules:         r,
@@ -67,8 +69,8 @@ func New(s *server.Server, r *rules.Rules, organizations *organization.Administr
 		newChallenge:  newChallenge,
 		connections:   map[*connection]struct{}{},
 	}
-	s.Go(w.sweep)
-	s.Go(w.keepPresences)
+	s.Every(sweepInterval, w.sweep)
+	s.Every(presenceInterval, func(time.Time) { w.renewPresences() })
 	return w
 }
 
@@ -137,16 +139,17 @@ func (w *Wing) each(do func(*connection)) {
 
 // sweep pings the connections that are silent, so that proxies keep them open
 // and dead peers are noticed, and ends those of strangers that say nothing.
-func (w *Wing) sweep() {
-	ticker := time.NewTicker(sweepInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case now := <-ticker.C:
-			w.each(func(c *connection) { c.look(now) })
-		case <-w.server.Lasting().Done():
-			return
-		}
+func (w *Wing) sweep(now time.Time) {
+	w.each(func(c *connection) { c.look(now) })
+}
+
+// renewPresences renews what says to other instances which claimers are
+// connected here.
+func (w *Wing) renewPresences() {
+	ctx, cancel := context.WithTimeout(w.server.Lasting(), presenceLimit)
+	defer cancel()
+	if err := w.rules.RenewPresences(ctx); err != nil && !w.server.IsDraining() {
+		w.server.Logger().Warn("the presence of claimers is not renewed", "error", err)
 	}
 }
 
@@ -157,11 +160,4 @@ func (w *Wing) limit(form *rpc.Form, address netip.Addr) error {
 		return nil
 	}
 	return w.server.Limit(address)
-}
-
-// isOver reports whether an error says that the caller may not be served any
-// more, and that there is no status for it.
-func isOver(err error) bool {
-	_, denied := errors.AsType[rules.Denial](err)
-	return denied || errors.Is(err, rules.ErrSessionOver)
 }
