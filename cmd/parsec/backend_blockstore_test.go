@@ -209,6 +209,28 @@ func TestBlockstoreOrphans(t *testing.T) {
 	}
 }
 
+// What only reads works on a database that takes no writes, as replicas do.
+func TestBlockstoreOnReplica(t *testing.T) {
+	d := newDeployment(t)
+	d.variables["PARSEC_BLOCKSTORE"] = "POSTGRESQL"
+	orphan := parsec.BlockID(parsec.NewUUID())
+	if err := d.open("POSTGRESQL").Create(t.Context(), d.blocks[0].Organization, orphan, []byte("abc")); err != nil {
+		t.Fatal(err)
+	}
+	d.age(2 * time.Hour)
+	target := d.s3("a")
+	d.run(0, "The block store is ready", "init", "-b", target)
+	d.variables["PARSEC_DB"] += " default_transaction_read_only=on"
+	d.run(0, "40 blocks checked, 39.1 KiB: nothing wrong.\n", "check")
+	d.run(0, "40 blocks checked, 39.1 KiB: nothing wrong.\n", "check", "--deep")
+	d.run(0, "0 blocks checked", "check", "--after", blockName(&d.blocks[39]))
+	d.run(3, "orphan "+d.blocks[0].Organization.String()+"/"+orphan.String(), "orphans", "--min-age=1h")
+	d.run(0, "40 blocks, 39.1 KiB; copied: 40, 39.1 KiB.\n", "copy", "--to", target, "--apply")
+	const refused = "cannot execute %s in a read-only transaction"
+	d.run(1, fmt.Sprintf(refused, "UPDATE"), "check", "--deep", "--apply")
+	d.run(1, fmt.Sprintf(refused, "INSERT"), "orphans", "--min-age=1h", "--apply")
+}
+
 func TestBlockstoreUsage(t *testing.T) {
 	d := newDeployment(t)
 	const s3 = `s3:http\://127.0.0.1\:1:eu:blocks:key:secret`

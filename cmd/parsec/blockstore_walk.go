@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"parsec-server/pkg/blockstore"
@@ -15,6 +14,7 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/postgres"
+	"parsec-server/pkg/parsec2/rules"
 )
 
 const afterOption = "after"
@@ -42,8 +42,8 @@ type session struct {
 	program  program
 	options  *blockstoreOptions
 	database config.Database
-	pool     *pgxpool.Pool
-	index    *postgres.BlockIndex
+	store    rules.Store
+	close    func()
 	// progress is there once it is known how much there is to do.
 	progress *progress
 	counts   walkCounts
@@ -80,32 +80,28 @@ type finding struct {
 	Done         bool          `json:"done"`
 }
 
-// openSession connects to the database. The caller closes it.
+// openSession connects to the database, which may be a replica. The caller closes
+// it.
 func (p program) openSession(ctx context.Context, options *blockstoreOptions) (*session, error) {
 	database, err := p.database(&options.settings)
 	if err != nil {
 		return nil, err
 	}
-	pool, err := openPool(database, operatorConnections)
+	access := storeOptions(database, nil)
+	access.ReadOnly = true
+	store, err := postgres.OpenForCommand(ctx, access)
 	if err != nil {
-		return nil, err
-	}
-	index, err := postgres.NewBlockIndex(ctx, pool)
-	if err != nil {
-		pool.Close()
 		return nil, err
 	}
 	return &session{
 		program:  p,
 		options:  options,
 		database: database,
-		pool:     pool,
-		index:    index,
+		store:    store,
+		close:    store.Close,
 		problems: make(map[scrub.Problem]int64),
 	}, nil
 }
-
-func (s *session) close() { s.pool.Close() }
 
 // onArray opens a session and the nodes of its store, one by one, for work.
 func (p program) onArray(ctx context.Context, options *blockstoreOptions, work func(*session, *blockstore.Array) error) error {
@@ -133,13 +129,13 @@ func (s *session) begin(total int64) {
 
 // walk goes through the blocks of the database.
 func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
-	walk := &scrub.Walk{Index: s.index, Report: s.report, Advance: func(blocks, bytes int64) {
+	walk := &scrub.Walk{Index: s.store, Report: s.report, Advance: func(blocks, bytes int64) {
 		s.counts.Blocks += blocks
 		s.counts.Bytes += bytes
 		s.progress.advance(blocks, bytes)
 	}, Reached: func(last blockstore.Block) { s.progress.reached = blockName(&last) }}
 	if s.options.after == "" {
-		total, err := s.index.BlocksSize(ctx)
+		total, err := s.store.BlocksSize(ctx)
 		s.begin(total)
 		return walk, err
 	}
@@ -148,7 +144,7 @@ func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
 	if err != nil {
 		return nil, invalidValue("--"+afterOption, err)
 	}
-	known, err := s.index.KnowsOrganization(ctx, after.Organization)
+	_, known, err := s.store.Organization(ctx, after.Organization)
 	if err == nil && !known {
 		err = invalidValue("--"+afterOption, errors.New("there is no such organization"))
 	}

@@ -53,10 +53,13 @@ type Retry struct {
 }
 
 // connect opens a connection, which the caller closes.
-func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Conn, error), logger *slog.Logger) (*pgx.Conn, error) {
+func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Conn, error), readOnly bool, logger *slog.Logger) (*pgx.Conn, error) {
 	for attempt := 1; ; attempt++ {
 		connection, err := open(ctx)
 		if err == nil {
+			if readOnly {
+				return connection, nil
+			}
 			if err = checkWritable(ctx, connection); err == nil {
 				return connection, nil
 			}

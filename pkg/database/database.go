@@ -30,6 +30,9 @@ type Options struct {
 	// Retry is for the first connection. What is lost later is opened again
 	// when it is needed.
 	Retry Retry
+	// ReadOnly permits a database that takes no writes, such as a replica, for
+	// the command of an operator.
+	ReadOnly bool
 	// Codec reads and writes the events of the outbox.
 	Codec Codec
 }
@@ -98,7 +101,7 @@ func open(ctx context.Context, options Options, bus *event.Bus) (*Database, erro
 		d.delivery = newDelivery(from, d, bus)
 		connect = d.delivery.connect
 	}
-	connection, err := options.Retry.connect(ctx, connect, d.logger)
+	connection, err := options.Retry.connect(ctx, connect, options.ReadOnly, d.logger)
 	if err != nil {
 		return nil, explained(err)
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
@@ -151,20 +150,6 @@ func schemaVersion(ctx context.Context, connection *pgx.Conn) (version int64, er
 		return 0, fmt.Errorf("read the version of the schema: %w", err)
 	}
 	return version, nil
-}
-
-// CheckSchema fails unless the schema is the one of this server.
-func CheckSchema(ctx context.Context, pool *pgxpool.Pool) error {
-	connection, err := pool.Acquire(ctx)
-	if err != nil {
-		return fmt.Errorf("connect to the database: %w", err)
-	}
-	defer connection.Release()
-	version, err := schemaVersion(ctx, connection.Conn())
-	if err == nil && version != migrations.Latest() {
-		err = errOldSchema(version)
-	}
-	return err
 }
 
 func errOldSchema(version int64) error {

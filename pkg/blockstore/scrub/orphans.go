@@ -21,9 +21,9 @@ type Registry interface {
 	// and whether it is foreign: of no organization of the database.
 	StrayBlocks(ctx context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error)
 	// HoldBlock keeps clients from uploading a block that is neither known nor
-	// being uploaded, until FreeBlock with the same token, or a date.
+	// being uploaded, until ReleaseBlock with the same token, or a date.
 	HoldBlock(ctx context.Context, block blockstore.Block, token parsec.UUID, until parsec.DateTime) (held bool, err error)
-	FreeBlock(ctx context.Context, block blockstore.Block, token parsec.UUID) error
+	ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error
 }
 
 // OrphanOptions say which objects are looked for, and what becomes of them.
@@ -163,5 +163,5 @@ func (o *OrphanOptions) delete(ctx context.Context, node int, block blockstore.B
 		// The node may delete the object yet: the block is held until then.
 		return false, &deletionError{err}
 	}
-	return true, o.Registry.FreeBlock(ctx, block, token)
+	return true, o.Registry.ReleaseBlock(ctx, block.Organization, block.ID, token)
 }

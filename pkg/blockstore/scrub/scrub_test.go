@@ -59,8 +59,8 @@ func (x *index) HoldBlock(_ context.Context, block blockstore.Block, _ parsec.UU
 	return true, nil
 }
 
-func (x *index) FreeBlock(_ context.Context, block blockstore.Block, _ parsec.UUID) error {
-	delete(x.held, block.ID)
+func (x *index) ReleaseBlock(_ context.Context, _ parsec.OrganizationID, block parsec.BlockID, _ parsec.UUID) error {
+	delete(x.held, block)
 	return nil
 }
 

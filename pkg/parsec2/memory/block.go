@@ -1,8 +1,11 @@
 package memory
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -59,6 +62,89 @@ func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, u
 	}
 	r, _ := o.realms[block.Realm].seenBy(user)
 	return r, &block, true, nil
+}
+
+// Blocks implements rules.BlockIndex: organizations are in order of their ids.
+func (s *Store) Blocks(ctx context.Context, after *blockstore.Block, most int) ([]blockstore.Block, error) {
+	var blocks []blockstore.Block
+	for id := range s.Cells() {
+		o, err := s.read(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, block := range o.blocks {
+			listed := blockstore.Block{Organization: id, ID: block.ID, Size: int64(block.Size), Checksum: block.Checksum} //nolint:gosec // It fits.
+			if after == nil || inOrder(*after, listed) < 0 {
+				blocks = append(blocks, listed)
+			}
+		}
+		o.RUnlock()
+	}
+	slices.SortFunc(blocks, inOrder)
+	return blocks[:min(most, len(blocks))], nil
+}
+
+func inOrder(a, b blockstore.Block) int {
+	return cmp.Or(cmp.Compare(a.Organization.String(), b.Organization.String()), cmp.Compare(a.ID.String(), b.ID.String()))
+}
+
+// BlocksSize implements rules.BlockIndex.
+func (s *Store) BlocksSize(ctx context.Context) (size int64, err error) {
+	for id := range s.Cells() {
+		o, err := s.read(ctx, id)
+		if err != nil {
+			return 0, err
+		}
+		size += int64(o.dataSize) //nolint:gosec // It fits.
+		o.RUnlock()
+	}
+	return size, nil
+}
+
+// AddChecksum implements rules.BlockIndex.
+func (s *Store) AddChecksum(ctx context.Context, block blockstore.Block) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o, found := s.lock(block.Organization)
+	if !found {
+		return nil
+	}
+	defer o.Unlock()
+	if known, found := o.blocks[block.ID]; found && known.Checksum == nil {
+		known.Checksum = block.Checksum
+		o.blocks[block.ID] = known
+	}
+	return nil
+}
+
+// StrayBlocks implements rules.BlockIndex.
+func (s *Store) StrayBlocks(ctx context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error) {
+	for _, block := range blocks {
+		o, err := s.read(ctx, block.Organization)
+		if err != nil {
+			return nil, nil, err
+		}
+		exists := o.Organization() != nil
+		_, known := o.blocks[block.ID]
+		_, uploaded := o.uploads[block.ID]
+		o.RUnlock()
+		stray, foreign = append(stray, exists && !known && !uploaded), append(foreign, !exists)
+	}
+	return stray, foreign, nil
+}
+
+// HoldBlock implements rules.BlockIndex.
+func (s *Store) HoldBlock(ctx context.Context, block blockstore.Block, token parsec.UUID, until parsec.DateTime) (held bool, err error) {
+	err = s.Update(ctx, rules.Scope{Organization: block.Organization, Block: block.ID}, func(on rules.Tx) error {
+		_, exists := on.Organization()
+		known, upload := on.Block()
+		if held = exists && !known && upload == nil; held {
+			on.(*tx).organization.uploads[block.ID] = rules.BlockUpload{ID: block.ID, Token: token, Until: until}
+		}
+		return nil
+	})
+	return held, err
 }
 
 // Block implements rules.BlockTx.

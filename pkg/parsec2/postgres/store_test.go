@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
@@ -79,6 +80,14 @@ func (a *alternating) ReserveBlock(ctx context.Context, organization parsec.Orga
 
 func (a *alternating) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
 	return a.next().ReleaseBlock(ctx, organization, block, token)
+}
+
+func (a *alternating) HoldBlock(ctx context.Context, block blockstore.Block, token parsec.UUID, until parsec.DateTime) (bool, error) {
+	return a.next().HoldBlock(ctx, block, token, until)
+}
+
+func (a *alternating) AddChecksum(ctx context.Context, block blockstore.Block) error {
+	return a.next().AddChecksum(ctx, block)
 }
 
 func (a *alternating) TakeHeard(ctx context.Context, organization parsec.OrganizationID, key rules.ConduitKey, side rules.Side, exchange uint64) (rules.ConduitFacts, error) {

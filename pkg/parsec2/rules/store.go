@@ -18,6 +18,7 @@ type Store interface {
 	organization.Store
 	Reader
 	BlockUploads
+	BlockIndex
 	Conduits
 	Presences
 

@@ -29,6 +29,7 @@ func Exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store)
 		name   string
 		checks []check
 	}{
+		{"block index", blockIndexChecks}, // the first: families follow one another
 		{"organization", organizationChecks},
 		{"statistics", statisticsChecks},
 		{"sequester", sequesterChecks},
