@@ -36,8 +36,7 @@ type Form struct {
 // Command is one form of a command with the types of its fields.
 type Command[Request, Reply any] struct {
 	*Form
-	// setDefaults sets the optional fields whose default is not zero; nil if
-	// there are none.
+	// setDefaults sets the optional fields whose default is not zero.
 	setDefaults func(*Request)
 }
 
@@ -47,8 +46,12 @@ type Option func(*Form)
 // Define returns the form name of a command for callers of these majors and
 // kinds. It registers nothing.
 func Define[Request, Reply any, Kind ~uint8](name string, majors Majors, kinds Kind, options ...Option) *Command[Request, Reply] {
-	command := &Command[Request, Reply]{Form: &Form{Name: name, Majors: majors, Kinds: Kinds(kinds)}}
-	command.NewRequest = func() any { return command.newRequest() }
+	command := &Command[Request, Reply]{&Form{Name: name, Majors: majors, Kinds: Kinds(kinds)}, func(*Request) {}}
+	command.NewRequest = func() any {
+		request := new(Request)
+		command.setDefaults(request)
+		return request
+	}
 	for _, option := range options {
 		option(command.Form)
 	}
@@ -60,14 +63,6 @@ func Define[Request, Reply any, Kind ~uint8](name string, majors Majors, kinds K
 func (c *Command[Request, Reply]) WithDefaults(set func(*Request)) *Command[Request, Reply] {
 	c.setDefaults = set
 	return c
-}
-
-func (c *Command[Request, Reply]) newRequest() *Request {
-	request := new(Request)
-	if c.setDefaults != nil {
-		c.setDefaults(request)
-	}
-	return request
 }
 
 // Abandoned marks a command that waits.

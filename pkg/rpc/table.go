@@ -42,9 +42,7 @@ func Bind[Caller, Request, Reply any](command *Command[Request, Reply], rule fun
 func BindEncoded[Caller, Request, Reply, Result any](command *Command[Request, Reply], rule func(context.Context, Caller, *Request) (Result, error)) Entry[Caller] {
 	return Entry[Caller]{command.Form, func(message []byte, caller Caller) (Call, error) {
 		decoded := &call[Caller, Request, Result]{rule: rule, caller: caller}
-		if command.setDefaults != nil {
-			command.setDefaults(&decoded.Request)
-		}
+		command.setDefaults(&decoded.Request)
 		if err := wire.Unmarshal(message, &decoded.Request); err != nil {
 			return nil, err
 		}

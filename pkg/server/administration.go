@@ -46,11 +46,10 @@ func (s *Server) administrationRoutes(mux *http.ServeMux) {
 
 // administrationCall is one request of an administrator.
 type administrationCall struct {
-	server       *Server
-	w            http.ResponseWriter
-	r            *http.Request
-	by           organization.Administrator
-	organization parsec.OrganizationID
+	server *Server
+	w      http.ResponseWriter
+	r      *http.Request
+	by     organization.Administrator
 }
 
 // administrationHandler answers a request whose token is checked, or returns
@@ -127,23 +126,14 @@ func (call *administrationCall) reply(value any) error {
 	return nil
 }
 
-// identify reads the organization of the path.
-func (call *administrationCall) identify() error {
-	id, valid := PathOrganization(call.r)
-	if !valid {
-		return organization.ErrNotFound
-	}
-	call.organization = id
-	return nil
-}
-
 // ofOrganization has the organization checked before anything else.
 func ofOrganization(handle func(*administrationCall, *organization.Organization) error) administrationHandler {
 	return func(call *administrationCall) error {
-		if err := call.identify(); err != nil {
-			return err
+		id, valid := PathOrganization(call.r)
+		if !valid {
+			return organization.ErrNotFound
 		}
-		found, err := call.server.organizations.Find(call.r.Context(), call.organization)
+		found, err := call.server.organizations.Find(call.r.Context(), id)
 		if err != nil {
 			return err
 		}
@@ -151,29 +141,29 @@ func ofOrganization(handle func(*administrationCall, *organization.Organization)
 	}
 }
 
-// body reads the form of the request with parse.
-func (call *administrationCall) body(parse func(body []byte) error) error {
+// readForm returns what parse takes out of the form of the request.
+func readForm[Given any](call *administrationCall, parse func(*form) Given) (given Given, err error) {
 	held := call.server.StrangersShare(call.by.Address)
 	defer held.Release()
 	body, err := ReadBody(call.w, call.r, maxFormBytes, held)
 	if err != nil {
-		return err
+		return given, err
 	}
 	defer PutBuffer(body)
-	return parse(*body)
+	f, err := parseForm(*body)
+	if err != nil {
+		return given, err
+	}
+	given = parse(f)
+	return given, f.err()
 }
 
 func createOrganization(call *administrationCall) error {
-	var id parsec.OrganizationID
-	var given organization.Change
-	err := call.body(func(body []byte) (err error) {
-		id, given, err = parseCreation(body)
-		return err
-	})
+	given, err := readForm(call, parseCreation)
 	if err != nil {
 		return err
 	}
-	token, err := call.server.organizations.Create(call.r.Context(), call.by, id, given)
+	token, err := call.server.organizations.Create(call.r.Context(), call.by, given.id, given.settings)
 	if err != nil {
 		return err
 	}
@@ -196,11 +186,7 @@ func showOrganization(call *administrationCall, found *organization.Organization
 }
 
 func changeOrganization(call *administrationCall, found *organization.Organization) error {
-	var given organization.Change
-	err := call.body(func(body []byte) (err error) {
-		given, err = parseChange(body)
-		return err
-	})
+	given, err := readForm(call, parseChange)
 	if err != nil {
 		return err
 	}
@@ -216,12 +202,27 @@ type profileForm struct {
 	Revoked uint64             `json:"revoked"`
 }
 
-func formOfProfiles(statistics *organization.Statistics) []profileForm {
+// statisticsForm has an ID in a survey, and Users outside of it.
+type statisticsForm struct {
+	ID           string        `json:"organization_id,omitempty"`
+	DataSize     uint64        `json:"data_size"`
+	MetadataSize uint64        `json:"metadata_size"`
+	Realms       uint64        `json:"realms"`
+	Users        *uint64       `json:"users,omitempty"`
+	ActiveUsers  uint64        `json:"active_users"`
+	Profiles     []profileForm `json:"users_per_profile_detail"`
+}
+
+func formOfStatistics(statistics *organization.Statistics) statisticsForm {
 	profiles := make([]profileForm, len(parsec.UserProfiles))
 	for i, profile := range parsec.UserProfiles {
 		profiles[i] = profileForm{profile, statistics.Active[profile], statistics.Revoked[profile]}
 	}
-	return profiles
+	active, _ := statistics.Users()
+	return statisticsForm{
+		DataSize: statistics.DataSize, MetadataSize: statistics.MetadataSize, Realms: statistics.Realms,
+		ActiveUsers: active, Profiles: profiles,
+	}
 }
 
 func showStatistics(call *administrationCall, found *organization.Organization) error {
@@ -229,15 +230,10 @@ func showStatistics(call *administrationCall, found *organization.Organization) 
 	if err != nil {
 		return err
 	}
+	form := formOfStatistics(&statistics)
 	active, revoked := statistics.Users()
-	return call.reply(struct {
-		DataSize     uint64        `json:"data_size"`
-		MetadataSize uint64        `json:"metadata_size"`
-		Realms       uint64        `json:"realms"`
-		Users        uint64        `json:"users"`
-		ActiveUsers  uint64        `json:"active_users"`
-		Profiles     []profileForm `json:"users_per_profile_detail"`
-	}{statistics.DataSize, statistics.MetadataSize, statistics.Realms, active + revoked, active, formOfProfiles(&statistics)})
+	form.Users = new(active + revoked)
+	return call.reply(form)
 }
 
 type userForm struct {
@@ -267,19 +263,15 @@ func listUsers(call *administrationCall, found *organization.Organization) error
 
 // freezeUser reads the body before it looks for the organization.
 func freezeUser(call *administrationCall) error {
-	if err := call.identify(); err != nil {
-		return err
+	id, valid := PathOrganization(call.r)
+	if !valid {
+		return organization.ErrNotFound
 	}
-	var choice organization.UserChoice
-	var frozen bool
-	err := call.body(func(body []byte) (err error) {
-		choice, frozen, err = parseFreeze(body)
-		return err
-	})
+	given, err := readForm(call, parseFreeze)
 	if err != nil {
 		return err
 	}
-	user, err := call.server.organizations.FreezeUser(call.r.Context(), call.by, call.organization, choice, frozen)
+	user, err := call.server.organizations.FreezeUser(call.r.Context(), call.by, id, given.user, given.frozen)
 	if err != nil {
 		return err
 	}
@@ -328,24 +320,14 @@ func (w *lateWriter) Write(p []byte) (int, error) {
 
 // writeStatisticsJSON writes nothing before the first organization is known.
 func writeStatisticsJSON(w io.Writer, surveyed iter.Seq2[organization.Surveyed, error]) error {
-	type item struct {
-		ID           string        `json:"organization_id"`
-		DataSize     uint64        `json:"data_size"`
-		MetadataSize uint64        `json:"metadata_size"`
-		Realms       uint64        `json:"realms"`
-		ActiveUsers  uint64        `json:"active_users"`
-		Profiles     []profileForm `json:"users_per_profile_detail"`
-	}
 	before := `{"stats": [`
 	for o, err := range surveyed {
 		if err != nil {
 			return err
 		}
-		statistics := &o.Statistics
-		active, _ := statistics.Users()
-		encoded, err := json.Marshal(item{
-			o.Organization.ID.String(), statistics.DataSize, statistics.MetadataSize, statistics.Realms, active, formOfProfiles(statistics),
-		})
+		form := formOfStatistics(&o.Statistics)
+		form.ID = o.Organization.ID.String()
+		encoded, err := json.Marshal(form)
 		if err != nil {
 			return err
 		}

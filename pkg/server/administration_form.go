@@ -38,6 +38,8 @@ type form struct {
 	fields map[string]json.RawMessage
 	// problems are in the order of the fields that were asked for.
 	problems []problem
+	// choice is what is wrong with fields that are each right.
+	choice string
 }
 
 type problem struct{ field, message string }
@@ -61,6 +63,9 @@ func parseForm(body []byte) (*form, error) {
 // there is none.
 func (f *form) err() error {
 	if len(f.problems) == 0 {
+		if f.choice != "" {
+			return &badDataError{f.choice}
+		}
 		return nil
 	}
 	items := make([]string, len(f.problems))
@@ -201,51 +206,46 @@ func (f *form) settings() organization.Change {
 	}
 }
 
-func parseCreation(body []byte) (parsec.OrganizationID, organization.Change, error) {
-	f, err := parseForm(body)
-	if err != nil {
-		return parsec.OrganizationID{}, organization.Change{}, err
-	}
-	f.require("organization_id")
-	id := identifier(f, "organization_id", parsec.ParseOrganizationID)
-	settings := f.settings()
-	return id, settings, f.err()
+type creationForm struct {
+	id       parsec.OrganizationID
+	settings organization.Change
 }
 
-func parseChange(body []byte) (organization.Change, error) {
-	f, err := parseForm(body)
-	if err != nil {
-		return organization.Change{}, err
-	}
+func parseCreation(f *form) (given creationForm) {
+	f.require("organization_id")
+	given.id = identifier(f, "organization_id", parsec.ParseOrganizationID)
+	given.settings = f.settings()
+	return given
+}
+
+func parseChange(f *form) organization.Change {
 	expired := f.boolean("is_expired")
 	given := f.settings()
 	given.Expired = expired
-	return given, f.err()
+	return given
 }
 
-func parseFreeze(body []byte) (choice organization.UserChoice, frozen bool, err error) {
-	f, err := parseForm(body)
-	if err != nil {
-		return choice, false, err
-	}
+type freezeForm struct {
+	user   organization.UserChoice
+	frozen bool
+}
+
+func parseFreeze(f *form) (given freezeForm) {
 	f.require("frozen")
-	if given := f.boolean("frozen"); given != nil {
-		frozen = *given
+	frozen := f.boolean("frozen")
+	given.frozen = frozen != nil && *frozen
+	given.user.ID = identifier(f, "user_id", parsec.ParseUserID).String()
+	if email, hasEmail := f.text("user_email"); hasEmail {
+		given.user.Email = &email
 	}
-	choice.ID = identifier(f, "user_id", parsec.ParseUserID).String()
-	_, byID := f.fields["user_id"]
-	if email, given := f.text("user_email"); given {
-		choice.Email = &email
-	}
-	err = f.err()
+	_, hasID := f.fields["user_id"]
 	switch {
-	case err != nil:
-	case byID && choice.Email != nil:
-		err = &badDataError{twoUserFields}
-	case !byID && choice.Email == nil:
-		err = &badDataError{noUserField}
+	case hasID && given.user.Email != nil:
+		f.choice = twoUserFields
+	case !hasID && given.user.Email == nil:
+		f.choice = noUserField
 	}
-	return choice, frozen, err
+	return given
 }
 
 const (

@@ -134,15 +134,13 @@ func (s *Server) Guard(w http.ResponseWriter) *GuardedWriter {
 	return &GuardedWriter{ResponseWriter: w, writeTimeout: s.options.WriteTimeout}
 }
 
-// Conn returns the connection that was hijacked.
-func (w *GuardedWriter) Conn() *GuardedConn { return w.conn }
-
 // GuardedWriter hands a guarded connection with small buffers to whoever
 // hijacks it.
 type GuardedWriter struct {
 	http.ResponseWriter
+	// Conn is the connection that was hijacked.
+	Conn         *GuardedConn
 	writeTimeout time.Duration
-	conn         *GuardedConn
 }
 
 // Hijack implements http.Hijacker.
@@ -154,19 +152,19 @@ func (w *GuardedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if mended, ok := conn.(*escapesConn); ok {
 		conn = mended.TCPConn // no request comes any more
 	}
-	w.conn = &GuardedConn{Conn: conn, writeTimeout: w.writeTimeout}
-	w.conn.heard.Store(onGuardClock(time.Now()))
+	w.Conn = &GuardedConn{Conn: conn, writeTimeout: w.writeTimeout}
+	w.Conn.heard.Store(onGuardClock(time.Now()))
 	// What the peer sent early stands in front of the connection, and in the
 	// buffer of the reader, where the library looks for it.
 	early := make([]byte, buffered.Reader.Buffered())
 	if _, err := io.ReadFull(buffered.Reader, early); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
-	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), w.conn), max(readBufferBytes, len(early)))
+	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), w.Conn), max(readBufferBytes, len(early)))
 	if _, err := reader.Peek(len(early)); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
-	return w.conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(w.conn, writeBufferBytes)), nil
+	return w.Conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(w.Conn, writeBufferBytes)), nil
 }
 
 // timedWriter cuts a client that stops reading an HTTP answer.

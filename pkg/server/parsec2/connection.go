@@ -101,7 +101,7 @@ func (w *Wing) webSocket(answer http.ResponseWriter, r *http.Request) {
 		visit.leave()
 		return
 	}
-	c := &connection{wing: w, socket: socket, guard: guarded.Conn(), address: address, visit: visit, idleSince: time.Now()}
+	c := &connection{wing: w, socket: socket, guard: guarded.Conn, address: address, visit: visit, idleSince: time.Now()}
 	c.caller.release = protocol.ReleaseOf(r.UserAgent())
 	visit.begin(func() { _ = c.guard.Close() })
 	c.identify("connection", newConnectionID(), "address", address.String(), "transport", "websocket")

@@ -1,6 +1,7 @@
 package parsec2_test
 
 import (
+	"io"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -119,6 +120,11 @@ func TestEnforceHTTPSOnUpgrades(t *testing.T) {
 			_, response := f.tryUpgrade("/ws", append(upgradeHeaders(), "X-Forwarded-Proto: "+told)...)
 			if response.StatusCode != http.StatusForbidden || response.Header.Get("Location") != "" {
 				t.Errorf("%q: HTTP %d to %q", told, response.StatusCode, response.Header.Get("Location"))
+			}
+			text, err := io.ReadAll(response.Body)
+			f.ok(err)
+			if want := "This server takes WebSockets through TLS only.\n"; string(text) != want {
+				t.Errorf("%q: answered %q, want %q", told, text, want)
 			}
 		}
 	}

@@ -215,28 +215,23 @@ func toldInHandshake(err error) error {
 	if errors.Is(err, organization.ErrBadToken) {
 		return &handshakeError{protocol.HandshakeBadAdminToken, "Invalid administration token"}
 	}
-	var denial rules.Denial
-	if !errors.As(err, &denial) {
+	denial, denied := errors.AsType[rules.Denial](err)
+	if !denied {
 		return err
 	}
-	switch denial {
-	case rules.RootKeyMismatch:
-		return &handshakeError{protocol.HandshakeRVKMismatch, "Root verify key for organization differs between client and server"}
-	case rules.OrganizationExpired:
-		return &handshakeError{protocol.HandshakeOrganizationExpired, "Trial organization has expired"}
-	case rules.UserRevoked:
-		return &handshakeError{protocol.HandshakeRevokedDevice, "Device has been revoked"}
-	case rules.UserFrozen:
-		return &handshakeError{protocol.HandshakeFrozenUser, "User has been frozen by the server administrator"}
-	case rules.BadSignature:
-		return badProtocol("Invalid answer signature")
-	case rules.BadChallenge:
-		return badProtocol("Invalid returned challenge")
-	case rules.UnknownInvitation:
-		return &handshakeError{protocol.HandshakeBadIdentity, "Invalid handshake: Invitation not found"}
-	case rules.DeletedInvitation:
-		return &handshakeError{protocol.HandshakeBadIdentity, "Invalid handshake: Invitation already deleted"}
-	default:
-		return &handshakeError{protocol.HandshakeBadIdentity, "Invalid handshake information"}
+	if told, known := deniedInHandshake[denial]; known {
+		return told
 	}
+	return &handshakeError{protocol.HandshakeBadIdentity, "Invalid handshake information"}
+}
+
+var deniedInHandshake = map[rules.Denial]*handshakeError{
+	rules.RootKeyMismatch:     {protocol.HandshakeRVKMismatch, "Root verify key for organization differs between client and server"},
+	rules.OrganizationExpired: {protocol.HandshakeOrganizationExpired, "Trial organization has expired"},
+	rules.UserRevoked:         {protocol.HandshakeRevokedDevice, "Device has been revoked"},
+	rules.UserFrozen:          {protocol.HandshakeFrozenUser, "User has been frozen by the server administrator"},
+	rules.BadSignature:        badProtocol("Invalid answer signature"),
+	rules.BadChallenge:        badProtocol("Invalid returned challenge"),
+	rules.UnknownInvitation:   {protocol.HandshakeBadIdentity, "Invalid handshake: Invitation not found"},
+	rules.DeletedInvitation:   {protocol.HandshakeBadIdentity, "Invalid handshake: Invitation already deleted"},
 }

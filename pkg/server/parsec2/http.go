@@ -1,6 +1,7 @@
 package parsec2
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -15,14 +16,6 @@ import (
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
-)
-
-// The statuses of HTTP RPC that net/http does not name
-// (docs/protocol/transport.md §7.2).
-const (
-	statusOrganizationExpired = 460
-	statusUserRevoked         = 461
-	statusUserFrozen          = 462
 )
 
 const messagePackType = "application/msgpack"
@@ -78,7 +71,7 @@ func (call *httpCall) fail(err error) {
 	case errors.As(err, &status):
 		call.w.WriteHeader(int(status))
 	case errors.As(err, &denial):
-		call.w.WriteHeader(deniedOverHTTP(denial))
+		call.w.WriteHeader(cmp.Or(deniedOverHTTP[denial], http.StatusUnauthorized))
 	case errors.As(err, &hasty):
 		hasty.Refuse(call.w)
 	case errors.Is(err, rules.ErrSessionOver):
@@ -96,25 +89,16 @@ func (call *httpCall) fail(err error) {
 	}
 }
 
-// deniedOverHTTP returns the status of docs/protocol/transport.md §7.2 of a
-// denial.
-func deniedOverHTTP(denial rules.Denial) int {
-	switch denial {
-	case rules.UnknownOrganization, rules.UnknownInvitation:
-		return http.StatusNotFound
-	case rules.OrganizationExpired:
-		return statusOrganizationExpired
-	case rules.UserRevoked:
-		return statusUserRevoked
-	case rules.UserFrozen:
-		return statusUserFrozen
-	case rules.DeletedInvitation:
-		return http.StatusGone
-	case rules.TooManyEnrollments:
-		return http.StatusTooManyRequests
-	default:
-		return http.StatusUnauthorized
-	}
+// deniedOverHTTP are the statuses of docs/protocol/transport.md §7.2 of denials;
+// any other is http.StatusUnauthorized. net/http does not name all of them.
+var deniedOverHTTP = map[rules.Denial]int{
+	rules.UnknownOrganization: http.StatusNotFound,
+	rules.UnknownInvitation:   http.StatusNotFound,
+	rules.OrganizationExpired: 460,
+	rules.UserRevoked:         461,
+	rules.UserFrozen:          462,
+	rules.DeletedInvitation:   http.StatusGone,
+	rules.TooManyEnrollments:  http.StatusTooManyRequests,
 }
 
 // errOverForNow is of a session that is over although its author may have one:
