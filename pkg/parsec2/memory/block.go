@@ -73,7 +73,7 @@ func (s *Store) Blocks(ctx context.Context, after *blockstore.Block, most int) (
 			return nil, err
 		}
 		for _, block := range o.blocks {
-			listed := blockstore.Block{Organization: id, ID: block.ID, Size: int64(block.Size), Checksum: block.Checksum} //nolint:gosec // It fits.
+			listed := blockstore.Block{Organization: id, ID: block.ID, Size: int64(block.Size), Checksum: block.Checksum}
 			if after == nil || inOrder(*after, listed) < 0 {
 				blocks = append(blocks, listed)
 			}
@@ -95,7 +95,7 @@ func (s *Store) BlocksSize(ctx context.Context) (size int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		size += int64(o.dataSize) //nolint:gosec // It fits.
+		size += int64(o.dataSize)
 		o.RUnlock()
 	}
 	return size, nil
