@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // The limits of each connection, unless its DSN sets them.
@@ -94,8 +93,7 @@ func checkWritable(ctx context.Context, connection *pgx.Conn) error {
 
 // isReadOnly reports whether the database takes no writes, or no longer.
 func isReadOnly(err error) bool {
-	refusal, refused := errors.AsType[*pgconn.PgError](err)
-	return errors.Is(err, errReadOnly) || refused && refusal.Code == "25006" // read_only_sql_transaction
+	return errors.Is(err, errReadOnly) || codeOf(err) == "25006" // read_only_sql_transaction
 }
 
 // warnOfLimit warns when the database does not allow as many connections as
@@ -118,10 +116,7 @@ SELECT least(
 }
 
 // isFull reports whether the server of the database has no connection left.
-func isFull(err error) bool {
-	refusal, refused := errors.AsType[*pgconn.PgError](err)
-	return refused && refusal.Code == "53300" // too_many_connections
-}
+func isFull(err error) bool { return codeOf(err) == "53300" } // too_many_connections
 
 // isTransient reports whether an error is one of the network, or of a server that
 // starts, stops, is full or read-only.
@@ -129,13 +124,12 @@ func isTransient(err error) bool {
 	if errors.Is(err, errReadOnly) || isFull(err) {
 		return true
 	}
-	if refusal, refused := errors.AsType[*pgconn.PgError](err); refused {
-		switch refusal.Code {
-		case "57P01", "57P02", "57P03": // admin_shutdown, crash_shutdown, cannot_connect_now
-			return true
-		default:
-			return strings.HasPrefix(refusal.Code, "08") // connection_exception
-		}
+	switch code := codeOf(err); code {
+	case "":
+	case "57P01", "57P02", "57P03": // admin_shutdown, crash_shutdown, cannot_connect_now
+		return true
+	default:
+		return strings.HasPrefix(code, "08") // connection_exception
 	}
 	if unknown, isName := errors.AsType[*net.DNSError](err); isName && unknown.IsNotFound {
 		return false

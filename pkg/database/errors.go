@@ -18,6 +18,14 @@ type unavailableError struct{ cause error }
 func (e *unavailableError) Error() string   { return e.cause.Error() }
 func (e *unavailableError) Unwrap() []error { return []error{outage.ErrUnavailable, e.cause} }
 
+// codeOf returns the code of what PostgreSQL has refused, "" for other errors.
+func codeOf(err error) string {
+	if refusal, refused := errors.AsType[*pgconn.PgError](err); refused {
+		return refusal.Code
+	}
+	return ""
+}
+
 // lostError reports that the connection was lost.
 type lostError struct{ err error }
 
@@ -32,18 +40,11 @@ func IsLost(err error) bool {
 
 // isRace reports whether the transaction failed only because of others.
 func isRace(err error) bool {
-	if errors.Is(err, ErrRaced) {
-		return true
-	}
-	refusal, refused := errors.AsType[*pgconn.PgError](err)
-	if !refused {
-		return false
-	}
-	switch refusal.Code {
+	switch codeOf(err) {
 	case "40001", "40P01", "23505": // serialization_failure, deadlock_detected, unique_violation
 		return true
 	default:
-		return false
+		return errors.Is(err, ErrRaced)
 	}
 }
 
@@ -58,19 +59,20 @@ func classified(err error) error {
 
 // explained says what to do about an error that only poolers cause.
 func explained(err error) error {
-	refusal, refused := errors.AsType[*pgconn.PgError](err)
-	if refused && (refusal.Code == "26000" || refusal.Code == "42P05") { // invalid_sql_statement_name, duplicate_prepared_statement
+	switch codeOf(err) {
+	case "26000", "42P05": // invalid_sql_statement_name, duplicate_prepared_statement
 		return fmt.Errorf("%w: a pooler gives each transaction another session, so add default_query_exec_mode=exec to the DSN", err)
+	default:
+		return err
 	}
-	return err
 }
 
 func isUnavailable(err error) bool {
 	if IsLost(err) || isReadOnly(err) || errors.Is(err, errNotServing) || errors.Is(err, ErrRaced) {
 		return true
 	}
-	if refusal, refused := errors.AsType[*pgconn.PgError](err); refused {
-		return isUnavailableCode(refusal.Code)
+	if code := codeOf(err); code != "" {
+		return isUnavailableCode(code)
 	}
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	return connecting || isTransient(err)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
@@ -143,7 +142,7 @@ var errOfficial = errors.New("this is a database of the official Parsec server, 
 // schemaVersion is 0 for a database without schema.
 func schemaVersion(ctx context.Context, connection *pgx.Conn) (version int64, err error) {
 	err = connection.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied").Scan(&version)
-	if missing, refused := errors.AsType[*pgconn.PgError](err); refused && missing.Code == "42P01" { // undefined_table
+	if codeOf(err) == "42P01" { // undefined_table
 		return 0, nil
 	}
 	if err != nil {

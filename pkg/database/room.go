@@ -2,17 +2,12 @@ package database
 
 import (
 	"context"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // isFullDisk reports whether what was written did not fit on the disk.
-func isFullDisk(err error) bool {
-	refusal, refused := errors.AsType[*pgconn.PgError](err)
-	return refused && refusal.Code == "53100" // disk_full
-}
+func isFullDisk(err error) bool { return codeOf(err) == "53100" } // disk_full
 
 // writeMuch needs new pages of a file: rows alone may fit into the room that
 // others have left in those that there are.
