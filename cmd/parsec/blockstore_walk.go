@@ -89,7 +89,7 @@ func (p program) openSession(ctx context.Context, options *blockstoreOptions) (*
 	}
 	access := storeOptions(database, nil)
 	access.ReadOnly = true
-	store, err := postgres.OpenForCommand(ctx, access)
+	store, err := postgres.Open(ctx, access, nil)
 	if err != nil {
 		return nil, err
 	}

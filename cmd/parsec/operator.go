@@ -36,7 +36,7 @@ func (p program) operate(ctx context.Context, options *settingsFlags, call func(
 	logger := slog.New(slog.DiscardHandler)
 	bus := event.NewBus()
 	defer bus.Close()
-	store, err := postgres.OpenForCommand(ctx, storeOptions(settings, logger))
+	store, err := postgres.Open(ctx, storeOptions(settings, logger), nil)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"parsec-server/migrations"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/outage"
+	"parsec-server/pkg/parsec"
 )
 
 // Options are the settings of a Database.
@@ -70,20 +71,12 @@ type Database struct {
 // the schema is migrated. It publishes events to bus, and prunes, until Close.
 // When it was without database for longer than events are kept, it reports to bus
 // that events are lost.
+//
+// Without bus it connects the command of an operator: no event is delivered, and
+// nothing pruned, so that there is no goroutine beside those of the pool and no
+// connection beside those in use. It fails when the schema is not the one of this
+// server.
 func Open(ctx context.Context, options Options, bus *event.Bus) (*Database, error) {
-	return open(ctx, options, bus)
-}
-
-// OpenForCommand connects the command of an operator to a database that servers
-// run on: no event is delivered to it, and nothing pruned, so that it has no
-// goroutine beside those of its pool and no connection beside those that it
-// uses. It fails when the schema is not the one of this server.
-func OpenForCommand(ctx context.Context, options Options) (*Database, error) {
-	return open(ctx, options, nil)
-}
-
-// open has no bus for the command of an operator.
-func open(ctx context.Context, options Options, bus *event.Bus) (*Database, error) {
 	from, err := newConnector(options.Source, nil)
 	if err != nil {
 		return nil, err
@@ -95,7 +88,7 @@ func open(ctx context.Context, options Options, bus *event.Bus) (*Database, erro
 	// A connection that died is found by the command that gets it, which takes
 	// another one.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
-	d := &Database{codec: options.Codec, logger: from.source.Logger, instance: newInstance(), serving: make(chan struct{})}
+	d := &Database{codec: options.Codec, logger: from.source.Logger, instance: &instance{last: numberOf(parsec.NewUUID())}, serving: make(chan struct{})}
 	connect := from.connect
 	if bus != nil {
 		d.delivery = newDelivery(from, d, bus)

@@ -34,11 +34,8 @@ const (
 	versionOfToken = 0x80
 )
 
-func newInstance() *instance { return &instance{last: newInstanceNumber()} }
-
-func newInstanceNumber() instanceNumber { return instanceNumber(takePrefix(parsec.NewUUID())) }
-
-func takePrefix(id parsec.UUID) []byte { return id[:len(instanceNumber{})] }
+// numberOf returns the beginning of a UUID.
+func numberOf(id parsec.UUID) instanceNumber { return instanceNumber(id[:len(instanceNumber{})]) }
 
 // lock returns the key of the advisory lock.
 func (n instanceNumber) lock() int64 { return advisoryKey(fmt.Sprintf("instance %x", n[:])) }
@@ -55,7 +52,7 @@ func (i *instance) hold(ctx context.Context, connection *pgx.Conn) error {
 			i.held.Store(&number)
 			return nil
 		}
-		i.last = newInstanceNumber()
+		i.last = numberOf(parsec.NewUUID())
 	}
 }
 
@@ -75,5 +72,5 @@ func (d *Database) NewToken() parsec.UUID {
 // LockOfToken returns the key of the advisory lock that the server of a token
 // holds as long as it lives, and whether the token has one.
 func LockOfToken(token parsec.UUID) (key int64, known bool) {
-	return instanceNumber(takePrefix(token)).lock(), token[versionByte]&versionMask == versionOfToken
+	return numberOf(token).lock(), token[versionByte]&versionMask == versionOfToken
 }

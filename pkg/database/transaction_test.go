@@ -335,7 +335,7 @@ func TestOpenForCommand(t *testing.T) {
 	dsn := newAccounts(t)
 	listener, watcher := direct(t, dsn), direct(t, dsn)
 	execute(t, listener, "LISTEN parsec_events")
-	on, err := database.OpenForCommand(t.Context(), options(dsn))
+	on, err := database.Open(t.Context(), options(dsn), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,7 +367,7 @@ func TestOpenForCommand(t *testing.T) {
 		t.Errorf("statistics %+v", got)
 	}
 	on.Close()
-	if _, err := database.OpenForCommand(t.Context(), options(testkit.NewBlankPostgres(t))); err == nil || !strings.Contains(err.Error(), "run `parsec backend migrate`") {
+	if _, err := database.Open(t.Context(), options(testkit.NewBlankPostgres(t)), nil); err == nil || !strings.Contains(err.Error(), "run `parsec backend migrate`") {
 		t.Errorf("without schema: %v", err)
 	}
 }

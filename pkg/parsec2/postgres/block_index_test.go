@@ -86,11 +86,11 @@ func TestBlockIndexRefusesChecksums(t *testing.T) {
 // whose schema is old.
 func TestOpenReadOnly(t *testing.T) {
 	replica := options(testkit.NewPostgres(t) + " default_transaction_read_only=on")
-	if _, err := postgres.OpenForCommand(t.Context(), replica); err == nil || !strings.Contains(err.Error(), "the database is read-only") {
+	if _, err := postgres.Open(t.Context(), replica, nil); err == nil || !strings.Contains(err.Error(), "the database is read-only") {
 		t.Errorf("a replica: %v", err)
 	}
 	replica.ReadOnly = true
-	store, err := postgres.OpenForCommand(t.Context(), replica)
+	store, err := postgres.Open(t.Context(), replica, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestOpenReadOnly(t *testing.T) {
 	}
 	blank := options(testkit.NewBlankPostgres(t))
 	blank.ReadOnly = true
-	if _, err := postgres.OpenForCommand(t.Context(), blank); err == nil || !strings.Contains(err.Error(), "run `parsec backend migrate`") {
+	if _, err := postgres.Open(t.Context(), blank, nil); err == nil || !strings.Contains(err.Error(), "run `parsec backend migrate`") {
 		t.Errorf("without schema: %v", err)
 	}
 }

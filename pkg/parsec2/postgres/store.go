@@ -31,34 +31,20 @@ type Store struct {
 	vlobReads database.Gatherer[*vlobRead]
 }
 
-// Open opens the store of a server, as database.Open does. The caller closes it.
+// Open opens the store of a server or, without bus, of the command of an operator,
+// as database.Open does. The caller closes it.
 func Open(ctx context.Context, options Options, bus *event.Bus) (*Store, error) {
 	options.Codec = notice.Codec{}
 	opened, err := database.Open(ctx, options.Options, bus)
 	if err != nil {
 		return nil, err
 	}
-	return newStore(opened, options.Now), nil
-}
-
-// OpenForCommand opens the store of the command of an operator, as
-// database.OpenForCommand does. The caller closes it.
-func OpenForCommand(ctx context.Context, options Options) (*Store, error) {
-	options.Codec = notice.Codec{}
-	opened, err := database.OpenForCommand(ctx, options.Options)
-	if err != nil {
-		return nil, err
-	}
-	return newStore(opened, options.Now), nil
-}
-
-func newStore(on *database.Database, now func() parsec.DateTime) *Store {
-	s := &Store{Database: on, Store: organizationstore.New(on), now: now}
+	s := &Store{Database: opened, Store: organizationstore.New(opened), now: options.Now}
 	s.vlobReads = database.Gatherer[*vlobRead]{
 		Run: s.readVlobs, Most: vlobReadsTogether, Runs: vlobReadRuns, Patience: vlobReadPatience,
 	}
 	s.OnLost(s.keys.forget)
 	s.OnPrune(s.pruneReservations)
 	s.OnPrune(s.pruneRevisions)
-	return s
+	return s, nil
 }
