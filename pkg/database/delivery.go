@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"parsec-server/migrations"
 	"parsec-server/pkg/event"
@@ -70,17 +70,20 @@ type delivery struct {
 	notified time.Time
 	pending  bool
 
-	mu    sync.Mutex // guards state and caughtUp
-	state error
 	// caughtUp is when the outbox had been read to its end.
-	caughtUp time.Time
+	caughtUp atomic.Pointer[time.Time]
+
+	mu    sync.Mutex // guards state
+	state error
 }
 
 func newDelivery(from *connector, of *Database, bus *event.Bus) *delivery {
-	return &delivery{
+	d := &delivery{
 		from: from, instance: of.instance, codec: of.codec, bus: bus, logger: of.logger,
-		unknown: map[unknownKind]bool{}, state: errNotServing, caughtUp: time.Now(),
+		unknown: map[unknownKind]bool{}, state: errNotServing,
 	}
+	d.caughtUp.Store(new(time.Now()))
+	return d
 }
 
 // connect opens a connection to deliver on, that the caller closes.
@@ -175,12 +178,11 @@ func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan
 func (d *delivery) begin(ctx context.Context, connection *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, useLimit)
 	defer cancel()
-	var found bool
 	var place int64
 	err := send(ctx, connection,
 		Statement{SQL: begin},
 		Statement{SQL: lockOutbox},
-		Row(&found, "SELECT coalesce(max(id), 0) FROM event_outbox", nil, &place),
+		Only("SELECT coalesce(max(id), 0) FROM event_outbox", nil, &place),
 		Statement{SQL: commit})
 	if err != nil {
 		return rolledBack(ctx, connection, fmt.Errorf("find the end of the outbox: %w", err))
@@ -197,11 +199,11 @@ func (d *delivery) begin(ctx context.Context, connection *pgx.Conn) error {
 func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, useLimit)
 	defer cancel()
-	if d.commits.lower() {
+	if d.commits.raised.Swap(false) {
 		d.pending = true
 	}
 	var rows []outboxRow
-	read := List(&rows, selectOutbox, []any{d.place, rowsPerRead}, scanOutboxRow)
+	read := d.readOutbox(&rows)
 	if d.pending && time.Since(d.notified) >= notifyPeriod {
 		err = send(ctx, connection, Statement{SQL: notify}, read)
 		d.pending, d.notified = err != nil, time.Now()
@@ -219,7 +221,7 @@ func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, e
 	case complete:
 		d.gapSince = time.Time{}
 		if len(rows) < rowsPerRead {
-			d.catchUp()
+			d.caughtUp.Store(new(time.Now()))
 		}
 		return len(rows) == rowsPerRead, nil
 	case d.gapSince.IsZero():
@@ -235,17 +237,17 @@ func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, e
 const (
 	notify = "SELECT pg_notify('" + channel + "', '')"
 
-	selectOutbox = `
-SELECT id, organizations, authors, kinds, bodies FROM event_outbox
-WHERE id >= $1 ORDER BY id LIMIT $2`
-
 	// lockOutbox waits for the transactions that write to it.
 	lockOutbox = "LOCK TABLE event_outbox IN SHARE MODE"
 )
 
-func scanOutboxRow(row pgx.CollectableRow) (r outboxRow, err error) {
-	err = row.Scan(&r.id, &r.organizations, &r.authors, &r.kinds, &r.bodies)
-	return r, err
+// readOutbox reads from the last row published on.
+func (d *delivery) readOutbox(rows *[]outboxRow) Statement {
+	return List(rows, `
+SELECT id, organizations, authors, kinds, bodies FROM event_outbox
+WHERE id >= $1 ORDER BY id LIMIT $2`, []any{d.place, rowsPerRead}, func(r *outboxRow) []any {
+		return []any{&r.id, &r.organizations, &r.authors, &r.kinds, &r.bodies}
+	})
 }
 
 // publish publishes rows, stops before the first id that is missing, unless it is
@@ -287,9 +289,9 @@ func (d *delivery) settle(ctx context.Context, connection *pgx.Conn) (more bool,
 		Statement{SQL: begin},
 		Statement{SQL: "SET LOCAL lock_timeout = '" + settleLimit.String() + "'"},
 		Statement{SQL: lockOutbox},
-		List(&rows, selectOutbox, []any{d.place, rowsPerRead}, scanOutboxRow),
+		d.readOutbox(&rows),
 		Statement{SQL: commit})
-	if busy, refused := errors.AsType[*pgconn.PgError](err); refused && busy.Code == "55P03" { // lock_not_available
+	if codeOf(err) == "55P03" { // lock_not_available
 		_, err = connection.Exec(ctx, rollBack)
 		return false, err
 	}
@@ -325,10 +327,12 @@ func (d *delivery) wait(ctx context.Context, connection *pgx.Conn) error {
 	}
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if !d.commits.arm(cancel) {
+	// First the one, then the other: a signal raised between them is not missed.
+	d.commits.wake.Store(&cancel)
+	defer d.commits.wake.Store(nil)
+	if d.commits.raised.Load() {
 		return nil
 	}
-	defer d.commits.disarm()
 	for {
 		notification, err := connection.WaitForNotification(waiting)
 		switch {
@@ -342,45 +346,16 @@ func (d *delivery) wait(ctx context.Context, connection *pgx.Conn) error {
 	}
 }
 
-// signal is raised by commits and lowered by the delivery, which it wakes.
+// signal is raised by commits, and wakes the delivery.
 type signal struct {
-	mu     sync.Mutex
-	raised bool
-	wake   context.CancelFunc
+	raised atomic.Bool
+	// wake is called when the signal is raised, nil while nobody waits.
+	wake atomic.Pointer[context.CancelFunc]
 }
 
 func (s *signal) raise() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.raised = true
-	if s.wake != nil {
-		s.wake()
+	s.raised.Store(true)
+	if wake := s.wake.Load(); wake != nil {
+		(*wake)()
 	}
-}
-
-// lower reports whether the signal was raised.
-func (s *signal) lower() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	raised := s.raised
-	s.raised = false
-	return raised
-}
-
-// arm has wake called when the signal is raised. It returns false, and does
-// nothing, if the signal is raised already.
-func (s *signal) arm(wake context.CancelFunc) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.raised {
-		return false
-	}
-	s.wake = wake
-	return true
-}
-
-func (s *signal) disarm() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.wake = nil
 }

@@ -36,10 +36,19 @@ func Row(found *bool, sql string, args []any, targets ...any) Statement {
 	}}
 }
 
-// List returns a statement that reads all its rows.
-func List[T any](into *[]T, sql string, args []any, scan func(pgx.CollectableRow) (T, error)) Statement {
+// Only is Row for a statement that always has one row, or changes no target.
+func Only(sql string, args []any, targets ...any) Statement {
+	return Row(new(bool), sql, args, targets...)
+}
+
+// List returns a statement that reads all its rows, each into the targets of its
+// item.
+func List[T any](into *[]T, sql string, args []any, targets func(item *T) []any) Statement {
 	return Statement{SQL: sql, Args: args, Rows: func(rows pgx.Rows) (err error) {
-		*into, err = pgx.CollectRows(rows, scan)
+		*into, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (item T, err error) {
+			err = row.Scan(targets(&item)...)
+			return item, err
+		})
 		return err
 	}}
 }

@@ -22,7 +22,7 @@ func (d *Database) Statistics() Statistics {
 	pool := d.pool.Stat()
 	var lag time.Duration
 	if d.delivery != nil {
-		lag = d.delivery.lag()
+		lag = time.Since(*d.delivery.caughtUp.Load())
 	}
 	return Statistics{
 		Acquired: pool.AcquiredConns(), Idle: pool.IdleConns(), Maximum: pool.MaxConns(),
@@ -30,17 +30,4 @@ func (d *Database) Statistics() Statistics {
 		OutboxLag:     lag,
 		SchemaVersion: d.schema.Load(),
 	}
-}
-
-// lag returns the time since the outbox had been read to its end.
-func (d *delivery) lag() time.Duration {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return time.Since(d.caughtUp)
-}
-
-func (d *delivery) catchUp() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.caughtUp = time.Now()
 }

@@ -21,24 +21,17 @@ type (
 	Number uint32
 	// Flag is a boolean.
 	Flag bool
-	// Text is a text.
+	// Text is a text or bytea.
 	Text string
 	// UUID is a uuid.
 	UUID [16]byte
 )
-
-// SkipUnderlyingTypePlan keeps pgx from scanning as the underlying type, that
-// refuses NULL.
-func (Integer) SkipUnderlyingTypePlan() {}
 
 // ScanInt64 implements pgtype.Int64Scanner.
 func (i *Integer) ScanInt64(value pgtype.Int8) error {
 	*i = Integer(value.Int64)
 	return nil
 }
-
-// SkipUnderlyingTypePlan is as that of Integer.
-func (Unsigned) SkipUnderlyingTypePlan() {}
 
 // ScanInt64 implements pgtype.Int64Scanner.
 func (u *Unsigned) ScanInt64(value pgtype.Int8) error {
@@ -49,9 +42,6 @@ func (u *Unsigned) ScanInt64(value pgtype.Int8) error {
 	return nil
 }
 
-// SkipUnderlyingTypePlan is as that of Integer.
-func (Number) SkipUnderlyingTypePlan() {}
-
 // ScanInt64 implements pgtype.Int64Scanner.
 func (n *Number) ScanInt64(value pgtype.Int8) error {
 	if value.Int64 < 0 || value.Int64 > math.MaxUint32 {
@@ -61,26 +51,17 @@ func (n *Number) ScanInt64(value pgtype.Int8) error {
 	return nil
 }
 
-// SkipUnderlyingTypePlan is as that of Integer.
-func (Flag) SkipUnderlyingTypePlan() {}
-
 // ScanBool implements pgtype.BoolScanner.
 func (f *Flag) ScanBool(value pgtype.Bool) error {
 	*f = Flag(value.Bool)
 	return nil
 }
 
-// SkipUnderlyingTypePlan is as that of Integer.
-func (Text) SkipUnderlyingTypePlan() {}
-
-// ScanText implements pgtype.TextScanner.
-func (t *Text) ScanText(value pgtype.Text) error {
-	*t = Text(value.String)
+// ScanBytes implements pgtype.BytesScanner.
+func (t *Text) ScanBytes(value []byte) error {
+	*t = Text(value)
 	return nil
 }
-
-// SkipUnderlyingTypePlan is as that of Integer.
-func (UUID) SkipUnderlyingTypePlan() {}
 
 // ScanUUID implements pgtype.UUIDScanner.
 func (u *UUID) ScanUUID(value pgtype.UUID) error {
@@ -88,29 +69,56 @@ func (u *UUID) ScanUUID(value pgtype.UUID) error {
 	return nil
 }
 
-// Parsed returns what scans text into what parses it; NULL and "" leave that as
-// it is.
-func Parsed(target encoding.TextUnmarshaler) pgtype.TextScanner { return parsed{target} }
+// Parsed returns what scans text or bytea into what parses it; NULL and "" leave
+// that as it is.
+func Parsed(target encoding.TextUnmarshaler) pgtype.BytesScanner { return parsed{target} }
 
 type parsed struct{ target encoding.TextUnmarshaler }
 
-// ScanText implements pgtype.TextScanner.
-func (p parsed) ScanText(value pgtype.Text) error {
-	if value.String == "" {
+// ScanBytes implements pgtype.BytesScanner.
+func (p parsed) ScanBytes(value []byte) error {
+	if len(value) == 0 {
 		return nil
 	}
-	if err := p.target.UnmarshalText([]byte(value.String)); err != nil {
-		return fmt.Errorf("%q in the database: %w", value.String, err)
+	if err := p.target.UnmarshalText(value); err != nil {
+		return fmt.Errorf("%q in the database: %w", value, err)
 	}
 	return nil
 }
 
-// OptionalDate returns the date of a column, nil for NULL.
-func OptionalDate(value *int64) *parsec.DateTime {
+// Fixed returns what scans 32 bytes, of what errors call by name; NULL is nil.
+func Fixed[T ~[32]byte](name string, target **T) pgtype.BytesScanner { return fixed[T]{name, target} }
+
+type fixed[T ~[32]byte] struct {
+	name   string
+	target **T
+}
+
+// ScanBytes implements pgtype.BytesScanner.
+func (f fixed[T]) ScanBytes(value []byte) error {
+	*f.target = nil
 	if value == nil {
 		return nil
 	}
-	return new(parsec.DateTime(*value))
+	if len(value) != len(T{}) {
+		return fmt.Errorf("a %s of %d bytes in the database", f.name, len(value))
+	}
+	*f.target = new(T(value))
+	return nil
+}
+
+// OptionalDate returns what scans a date; NULL is nil.
+func OptionalDate(target **parsec.DateTime) pgtype.Int64Scanner { return optionalDate{target} }
+
+type optionalDate struct{ target **parsec.DateTime }
+
+// ScanInt64 implements pgtype.Int64Scanner.
+func (o optionalDate) ScanInt64(value pgtype.Int8) error {
+	*o.target = nil
+	if value.Valid {
+		*o.target = new(parsec.DateTime(value.Int64))
+	}
+	return nil
 }
 
 // Bounded returns the parameter of a bigint column: numbers of clients may be

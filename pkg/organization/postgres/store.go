@@ -1,12 +1,10 @@
 // Package postgres keeps organizations in PostgreSQL: it has the SQL of the table
 // organization, whose columns it alone lists. The stores of the wings read an
-// organization as one of their facts by its Row, and change it by its Tx.
+// organization as one of their facts by its Columns, and change it by its Tx.
 package postgres
 
 import (
 	"context"
-
-	"github.com/jackc/pgx/v5"
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/organization"
@@ -24,11 +22,11 @@ func New(on *database.Database) *Store { return &Store{on} }
 // Organization implements organization.Store.
 func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*organization.Organization, bool, error) {
 	var found bool
-	var row Row
-	if err := s.database.One(ctx, Select(&found, &row, id)); err != nil || !found {
+	var stored organization.Organization
+	if err := s.database.One(ctx, Select(&found, &stored, id)); err != nil || !found {
 		return nil, false, err
 	}
-	return row.Organization(), true, nil
+	return &stored, true, nil
 }
 
 // selectPage takes the id to begin after $1, the most organizations $2, and the
@@ -44,12 +42,7 @@ func (s *Store) Organizations(ctx context.Context, after parsec.OrganizationID, 
 		until = new(parsec.MaxDateTime)
 	}
 	var page []organization.Organization
-	err := s.database.One(ctx, database.List(&page, selectPage, []any{after.String(), limit, int64(*until)},
-		func(from pgx.CollectableRow) (organization.Organization, error) {
-			var row Row
-			err := from.Scan(row.Targets()...)
-			return *row.Organization(), err
-		}))
+	err := s.database.One(ctx, database.List(&page, selectPage, []any{after.String(), limit, int64(*until)}, Targets))
 	return page, err
 }
 
@@ -57,13 +50,13 @@ func (s *Store) Organizations(ctx context.Context, after parsec.OrganizationID, 
 func (s *Store) ChangeOrganization(ctx context.Context, id parsec.OrganizationID, rule func(organization.Tx) error) error {
 	return s.database.Update(ctx, func() database.Transaction {
 		var found bool
-		var row Row
+		var stored organization.Organization
 		return database.Transaction{
-			Reads: []database.Statement{database.LockOrganization(id, true), Select(&found, &row, id)},
+			Reads: []database.Statement{database.LockOrganization(id, true), Select(&found, &stored, id)},
 			Decisions: []database.Decision{func(under *database.Tx) error {
 				t := &Tx{Tx: under, ID: id}
 				if found {
-					t.Stored = row.Organization()
+					t.Stored = &stored
 				}
 				return rule(t)
 			}},

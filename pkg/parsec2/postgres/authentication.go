@@ -13,25 +13,23 @@ import (
 func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, id parsec.DeviceID) (rules.AuthenticationFacts, error) {
 	var found bool
 	var facts rules.AuthenticationFacts
-	var inOrganization organizationstore.Row
-	var user userRow
-	var device deviceRow
-	targets := append(append(inOrganization.Targets(), user.targets()...), device.targets()...)
+	var inOrganization rules.Organization
+	var user rules.User
+	var device rules.Device
+	targets := append(append(organizationstore.Targets(&inOrganization), userTargets(&user)...), deviceTargets(&device)...)
 	err := s.One(ctx, database.Row(&found, selectDevice,
 		[]any{organization.String(), id.User().String(), id.Name().String()}, targets...))
 	if err != nil || !found {
 		return facts, err
 	}
-	facts.Organization = inOrganization.Organization()
-	if user.value.ID == (parsec.UserID{}) {
-		return facts, nil
+	facts.Organization = &inOrganization
+	if user.ID != (parsec.UserID{}) {
+		facts.User = &user
 	}
-	if facts.User, err = user.facts(); err != nil || device.value.ID == (parsec.DeviceID{}) {
-		return facts, err
+	if device.ID != (parsec.DeviceID{}) {
+		facts.Device = &device
 	}
-	value, err := device.facts()
-	facts.Device = &value
-	return facts, err
+	return facts, nil
 }
 
 const selectDevice = "SELECT " + organizationstore.Columns + ", " + userColumns + ", " + deviceColumns + `

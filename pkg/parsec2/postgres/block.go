@@ -78,8 +78,7 @@ func (s *Store) hasDied(ctx context.Context, token parsec.UUID) (dead bool, err 
 	if !known {
 		return false, nil
 	}
-	var found bool
-	err = s.One(ctx, database.Row(&found, "SELECT pg_try_advisory_xact_lock_shared($1)", []any{holder}, &dead))
+	err = s.One(ctx, database.Only("SELECT pg_try_advisory_xact_lock_shared($1)", []any{holder}, &dead))
 	return dead, err
 }
 
@@ -118,7 +117,7 @@ JOIN device author ON author.id = b.author
 JOIN user_ author_user ON author_user.id = author.user_`+joinMember+`
 WHERE o.organization_id = $1`,
 		[]any{organization.String(), user.String(), key(id)},
-		append(realm.targets(), database.Parsed(&block.Author), (*database.Unsigned)(&block.Size), (*database.Integer)(&block.CreatedOn), checksum{&block.Checksum})...))
+		append(realm.targets(), database.Parsed(&block.Author), (*database.Unsigned)(&block.Size), (*database.Integer)(&block.CreatedOn), checksum(&block.Checksum))...))
 	if err != nil || !found {
 		return nil, nil, false, err
 	}

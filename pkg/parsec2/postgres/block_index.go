@@ -24,9 +24,8 @@ SELECT o.organization_id, page.block_id, page.size, page.checksum FROM (
     WHERE upload_token IS NULL`+condition+`
     ORDER BY organization, block_id LIMIT $1
 ) page JOIN organization o ON o.id = page.organization
-ORDER BY page.organization, page.block_id`, args, func(row pgx.CollectableRow) (block blockstore.Block, err error) {
-		err = row.Scan(database.Parsed(&block.Organization), (*database.UUID)(&block.ID), &block.Size, checksum{&block.Checksum})
-		return block, err
+ORDER BY page.organization, page.block_id`, args, func(b *blockstore.Block) []any {
+		return []any{database.Parsed(&b.Organization), (*database.UUID)(&b.ID), &b.Size, checksum(&b.Checksum)}
 	}))
 	return blocks, indexError("list blocks", err)
 }
@@ -41,7 +40,7 @@ func indexError(what string, err error) error {
 
 // BlocksSize implements rules.BlockIndex.
 func (s *Store) BlocksSize(ctx context.Context) (size int64, err error) {
-	err = s.One(ctx, database.Row(new(bool), "SELECT coalesce(sum(blocks_size), 0)::bigint FROM realm", nil, &size))
+	err = s.One(ctx, database.Only("SELECT coalesce(sum(blocks_size), 0)::bigint FROM realm", nil, &size))
 	return size, indexError("add the sizes of blocks", err)
 }
 

@@ -44,35 +44,21 @@ UPDATE conduit n SET greeter_heard = CASE WHEN $5 THEN NULL ELSE n.greeter_heard
     claimer_taken = CASE WHEN $5 THEN n.claimer_taken ELSE n.claimer_heard END` + conduitOf + `
     AND n.exchange = $4 AND CASE WHEN $5 THEN n.greeter_heard ELSE n.claimer_heard END IS NOT NULL`
 
-type conduitRow struct {
-	state    string
-	exchange database.Unsigned
-	last     rules.LastExchange
-	received database.Flag
-	halves   [2]rules.Half
-}
-
-func (r *conduitRow) targets() []any {
-	greeter, claimer := &r.halves[rules.GreeterSide], &r.halves[rules.ClaimerSide]
+func conduitTargets(c *rules.Conduit) []any {
+	greeter, claimer := &c.Halves[rules.GreeterSide], &c.Halves[rules.ClaimerSide]
 	return []any{
-		(*database.Text)(&r.state), &r.exchange, (*database.Text)(&r.last.State), (*database.Unsigned)(&r.last.Number), &r.received,
+		(*database.Text)(&c.State), (*database.Unsigned)(&c.Exchange), (*database.Text)(&c.Last.State), (*database.Unsigned)(&c.Last.Number), (*database.Flag)(&c.Received),
 		&greeter.Said, &greeter.Heard, &greeter.Taken, (*database.UUID)(&greeter.Speaker),
 		&claimer.Said, &claimer.Heard, &claimer.Taken, (*database.UUID)(&claimer.Speaker),
 	}
 }
 
-// facts are nil without conduit.
-func (r *conduitRow) facts() *rules.Conduit {
-	if r.state == "" {
-		return nil
-	}
-	return &rules.Conduit{State: rules.ConduitState(r.state), Exchange: uint64(r.exchange), Last: r.last, Received: bool(r.received), Halves: r.halves}
-}
-
 // Conduit implements rules.ConduitTx.
 func (t *tx) Conduit() (*rules.Conduit, bool) {
-	conduit := t.conduit.facts()
-	return conduit, conduit != nil
+	if t.conduit.State == "" {
+		return nil, false
+	}
+	return new(t.conduit), true
 }
 
 // PutConduit implements rules.ConduitTx.
@@ -117,25 +103,24 @@ WHERE (invitation, greeter) IN (
 // TakeHeard implements rules.Conduits. The lock is that of transactions.
 func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationID, of rules.ConduitKey, side rules.Side, exchange uint64) (rules.ConduitFacts, error) {
 	var found, organizationFound bool
-	var inOrganization organizationstore.Row
+	var inOrganization rules.Organization
 	var invitation invitationRow
-	var conduit conduitRow
+	var conduit rules.Conduit
 	args := []any{organization.String(), key(of.Token), of.Greeter.String()}
 	err := s.Together(ctx,
 		database.Statement{SQL: lockInvitation, Args: args[:2]},
 		organizationstore.Select(&organizationFound, &inOrganization, organization),
-		database.Row(&found, selectInvitation, args, append(invitation.targets(), conduit.targets()...)...),
+		database.Row(&found, selectInvitation, args, append(invitation.targets(), conduitTargets(&conduit)...)...),
 		database.Statement{SQL: takeHeard, Args: append(args, database.Bounded(exchange+1), side == rules.GreeterSide)})
 	if err != nil || !organizationFound {
 		return rules.ConduitFacts{}, err
 	}
-	facts := rules.ConduitFacts{InvitationFacts: rules.InvitationFacts{Organization: inOrganization.Organization()}}
+	facts := rules.ConduitFacts{InvitationFacts: rules.InvitationFacts{Organization: &inOrganization}}
 	if found {
 		facts.Invitation = invitation.facts()
-		facts.Conduit = conduit.facts()
+	}
+	if conduit.State != "" {
+		facts.Conduit = &conduit
 	}
 	return facts, nil
 }
-
-// lapsedPresences bounds how many are read at once.
-const lapsedPresences = 100

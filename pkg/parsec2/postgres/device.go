@@ -3,54 +3,30 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
 
-type deviceRow struct {
-	value            rules.Device
-	label, verifyKey []byte
-}
-
-func (r *deviceRow) targets() []any {
-	d := &r.value
+func deviceTargets(d *rules.Device) []any {
 	return []any{
-		database.Parsed(&d.ID), &r.label, &r.verifyKey, &d.Certificate, &d.RedactedCertificate,
+		database.Parsed(&d.ID), database.Parsed(&d.Label), (*verifyKey)(&d.VerifyKey), &d.Certificate, &d.RedactedCertificate,
 		database.Parsed(&d.Certifier), (*database.Integer)(&d.CreatedOn),
 	}
 }
 
-func (r *deviceRow) facts() (device rules.Device, err error) {
-	device = r.value
-	device.VerifyKey = parsec.VerifyKey(r.verifyKey)
-	if r.label != nil {
-		device.Label, err = parsec.ParseDeviceLabel(string(r.label))
-	}
-	return device, err
-}
-
-func scanDevice(row pgx.CollectableRow) (rules.Device, error) {
-	var device deviceRow
-	if err := row.Scan(device.targets()...); err != nil {
-		return rules.Device{}, err
-	}
-	return device.facts()
-}
-
 // Device implements rules.DeviceTx.
 func (t *tx) Device(_ context.Context, id parsec.DeviceID) (*rules.Device, bool, error) {
-	var devices []rules.Device
-	err := t.Ask(database.List(&devices, "SELECT "+deviceColumns+`
+	var found bool
+	var device rules.Device
+	err := t.Ask(database.Row(&found, "SELECT "+deviceColumns+`
 FROM organization o JOIN user_ u ON u.organization = o.id JOIN device d ON d.user_ = u.id
 WHERE o.organization_id = $1 AND u.user_id = $2 AND d.name = $3`,
-		[]any{t.organizationName(), id.User().String(), id.Name().String()}, scanDevice))
-	if err != nil || len(devices) == 0 {
+		[]any{t.organizationName(), id.User().String(), id.Name().String()}, deviceTargets(&device)...))
+	if err != nil || !found {
 		return nil, false, err
 	}
-	return &devices[0], true, nil
+	return &device, true, nil
 }
 
 // CreateDevice implements rules.DeviceTx.

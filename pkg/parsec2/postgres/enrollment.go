@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
@@ -41,13 +39,6 @@ func (r *enrollmentRow) targets() []any {
 	}
 }
 
-func (r *enrollmentRow) facts() rules.PKIEnrollment {
-	if r.enrollment.Status == parsec.PKIEnrollmentAccepted {
-		r.enrollment.Acceptance = &r.acceptance
-	}
-	return r.enrollment
-}
-
 // PKIEnrollment implements rules.EnrollmentReader.
 func (s *Store) PKIEnrollment(ctx context.Context, organization parsec.OrganizationID, id parsec.EnrollmentID) (*rules.PKIEnrollment, bool, error) {
 	return oneEnrollment(func(reads ...database.Statement) error { return s.One(ctx, reads[0]) }, selectEnrollment, organization.String(), key(id))
@@ -55,13 +46,12 @@ func (s *Store) PKIEnrollment(ctx context.Context, organization parsec.Organizat
 
 // SubmittedPKIEnrollments implements rules.EnrollmentReader.
 func (s *Store) SubmittedPKIEnrollments(ctx context.Context, organization parsec.OrganizationID) ([]rules.PKIEnrollment, error) {
-	var submitted []rules.PKIEnrollment
-	err := s.One(ctx, database.List(&submitted, selectSubmittedEnrollments, []any{organization.String()},
-		func(row pgx.CollectableRow) (rules.PKIEnrollment, error) {
-			var r enrollmentRow
-			err := row.Scan(r.targets()...)
-			return r.facts(), err
-		}))
+	var rows []enrollmentRow
+	err := s.One(ctx, database.List(&rows, selectSubmittedEnrollments, []any{organization.String()}, (*enrollmentRow).targets))
+	submitted := make([]rules.PKIEnrollment, len(rows))
+	for i := range rows {
+		submitted[i] = rows[i].enrollment
+	}
 	return submitted, err
 }
 
@@ -71,8 +61,10 @@ func oneEnrollment(ask func(...database.Statement) error, sql string, args ...an
 	if err := ask(database.Row(&found, sql, args, r.targets()...)); err != nil || !found {
 		return nil, false, err
 	}
-	enrollment := r.facts()
-	return &enrollment, true, nil
+	if r.enrollment.Status == parsec.PKIEnrollmentAccepted {
+		r.enrollment.Acceptance = &r.acceptance
+	}
+	return &r.enrollment, true, nil
 }
 
 // PKIEnrollment implements rules.EnrollmentTx.
@@ -87,9 +79,8 @@ func (t *tx) LatestPKIEnrollment(_ context.Context, certificate []byte) (*rules.
 
 // SubmittedPKIBytes implements rules.EnrollmentTx.
 func (t *tx) SubmittedPKIBytes(context.Context) (uint64, error) {
-	var found bool
 	var sum database.Unsigned
-	err := t.Ask(database.Row(&found, `
+	err := t.Ask(database.Only(`
 SELECT sum(length(e.submitter_certificate) + length(e.submit_payload) + length(e.submit_payload_signature))`+
 		fromEnrollments+" AND e.status = 'SUBMITTED'", []any{t.organizationName()}, &sum))
 	return uint64(sum), err

@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
@@ -32,7 +30,7 @@ func (s *Store) FindUsers(ctx context.Context, organization parsec.OrganizationI
 	var total uint64
 	var candidates []rules.User
 	err := s.SnapshotOfTwo(ctx,
-		database.List(&candidates, selectCandidates, []any{organization.String()}, scanCandidate),
+		database.List(&candidates, selectCandidates, []any{organization.String()}, candidateTargets),
 		func() database.Statement {
 			var page []rules.User
 			page, total = query.Select(candidates)
@@ -40,26 +38,13 @@ func (s *Store) FindUsers(ctx context.Context, organization parsec.OrganizationI
 			for i := range page {
 				ids[i] = page[i].ID.String()
 			}
-			return database.List(&users, selectPage, []any{organization.String(), ids}, scanUser)
+			return database.List(&users, selectPage, []any{organization.String(), ids}, userTargets)
 		})
 	return users, total, err
 }
 
-// scanCandidate reads what rules.UserQuery.Select looks at.
-func scanCandidate(row pgx.CollectableRow) (rules.User, error) {
-	var user userRow
-	if err := row.Scan(database.Parsed(&user.value.ID), (*database.Text)(&user.email), &user.label, &user.revokedOn); err != nil {
-		return rules.User{}, err
-	}
-	facts, err := user.facts()
-	return *facts, err
-}
-
-func scanUser(row pgx.CollectableRow) (rules.User, error) {
-	var user userRow
-	if err := row.Scan(user.targets()...); err != nil {
-		return rules.User{}, err
-	}
-	facts, err := user.facts()
-	return *facts, err
+// candidateTargets are what rules.UserQuery.Select looks at.
+func candidateTargets(u *rules.User) []any {
+	h := &handle{into: &u.HumanHandle}
+	return []any{database.Parsed(&u.ID), (*database.Text)(&h.email), h, &revocation{into: &u.Revocation}}
 }

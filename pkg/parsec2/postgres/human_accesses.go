@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
@@ -18,20 +16,16 @@ SELECT u.user_id, u.profile, u.human_email, u.human_label, u.certifier, u.create
     u.revoked_on, u.frozen
 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1
-ORDER BY u.user_id`, []any{organization.String()}, scanUserWithoutCertificates))
+ORDER BY u.user_id`, []any{organization.String()}, userTargetsWithoutCertificates))
 	return users, err
 }
 
-func scanUserWithoutCertificates(row pgx.CollectableRow) (rules.User, error) {
-	var user userRow
-	u := &user.value
-	err := row.Scan(database.Parsed(&u.ID), database.Parsed(&u.Profile), (*database.Text)(&user.email), &user.label, database.Parsed(&u.Certifier),
-		(*database.Integer)(&u.CreatedOn), database.Parsed(&user.revocation.Certifier), &user.revokedOn, (*database.Flag)(&u.Frozen))
-	if err != nil {
-		return rules.User{}, err
+func userTargetsWithoutCertificates(u *rules.User) []any {
+	h, r := &handle{into: &u.HumanHandle}, &revocation{into: &u.Revocation}
+	return []any{
+		database.Parsed(&u.ID), database.Parsed(&u.Profile), (*database.Text)(&h.email), h, database.Parsed(&u.Certifier),
+		(*database.Integer)(&u.CreatedOn), database.Parsed(&r.Certifier), r, (*database.Flag)(&u.Frozen),
 	}
-	facts, err := user.facts()
-	return *facts, err
 }
 
 // RoleChanges implements rules.HumanAccessesReader.
@@ -43,9 +37,8 @@ FROM organization o JOIN realm r ON r.organization = o.id
 JOIN realm_role_certificate c ON c.realm = r.id
 JOIN user_ u ON u.id = c.user_
 WHERE o.organization_id = $1
-ORDER BY c.certified_on, c.id`, []any{organization.String()}, func(row pgx.CollectableRow) (change rules.RoleCertificate, err error) {
-		err = row.Scan((*database.UUID)(&change.Realm), database.Parsed(&change.User), database.Parsed(&change.Role), database.Parsed(&change.Author), (*database.Integer)(&change.CertifiedOn))
-		return change, err
+ORDER BY c.certified_on, c.id`, []any{organization.String()}, func(c *rules.RoleCertificate) []any {
+		return []any{(*database.UUID)(&c.Realm), database.Parsed(&c.User), database.Parsed(&c.Role), database.Parsed(&c.Author), (*database.Integer)(&c.CertifiedOn)}
 	}))
 	return changes, err
 }

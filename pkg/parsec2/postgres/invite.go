@@ -3,13 +3,11 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"parsec-server/pkg/database"
 	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
 
@@ -22,27 +20,22 @@ const invitationColumns = `i.token, i.type, u.user_id, i.claimer_email, i.create
         FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id)`
 
 type invitationRow struct {
-	value        rules.Invitation
-	claimerEmail []byte
-	deletedOn    *int64
-	reason       string
-	greeters     []userID
-	revoked      []bool
-	owes         []bool
+	value    rules.Invitation
+	greeters []userID
+	revoked  []bool
+	owes     []bool
 }
 
 func (r *invitationRow) targets() []any {
 	i := &r.value
 	return []any{
-		(*database.UUID)(&i.Token), database.Parsed(&i.Type), database.Parsed(&i.Greeter), &r.claimerEmail, (*database.Integer)(&i.CreatedOn), &r.deletedOn,
-		(*database.Text)(&r.reason), database.Parsed(&i.Claimer), &r.greeters, &r.revoked, &r.owes,
+		(*database.UUID)(&i.Token), database.Parsed(&i.Type), database.Parsed(&i.Greeter), (*database.Text)(&i.ClaimerEmail), (*database.Integer)(&i.CreatedOn),
+		database.OptionalDate(&i.DeletedOn), (*database.Text)(&i.DeletedReason), database.Parsed(&i.Claimer), &r.greeters, &r.revoked, &r.owes,
 	}
 }
 
 func (r *invitationRow) facts() *rules.Invitation {
 	i := r.value
-	i.ClaimerEmail, i.DeletedOn = string(r.claimerEmail), database.OptionalDate(r.deletedOn)
-	i.DeletedReason = protocol.InvitationDeletedReason(r.reason)
 	i.Greeters = make([]rules.InvitationGreeter, len(r.greeters))
 	for at, greeter := range r.greeters {
 		i.Greeters[at] = rules.InvitationGreeter{User: parsec.UserID(greeter), Revoked: r.revoked[at], Owes: r.owes[at]}
@@ -53,9 +46,9 @@ func (r *invitationRow) facts() *rules.Invitation {
 // Invitation implements rules.InviteReader.
 func (s *Store) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (rules.InvitationFacts, error) {
 	var found bool
-	var inOrganization organizationstore.Row
+	var inOrganization rules.Organization
 	var invitation invitationRow
-	var greeter userRow
+	var greeter rules.User
 	var threshold uint64
 	var recipients []rules.RecoveryRecipient
 	args := []any{organization.String(), key(token)}
@@ -66,21 +59,20 @@ LEFT JOIN user_ u ON u.id = i.greeter
 LEFT JOIN shamir_recovery s ON s.owner = i.claimer AND s.current
 WHERE o.organization_id = $1`,
 		args,
-		append(append(append(inOrganization.Targets(), invitation.targets()...), greeter.targets()...), (*database.Unsigned)(&threshold))...),
-		database.List(&recipients, selectRecipients, args, scanRecipient))
+		append(append(append(organizationstore.Targets(&inOrganization), invitation.targets()...), userTargets(&greeter)...), (*database.Unsigned)(&threshold))...),
+		database.List(&recipients, selectRecipients, args, recipientTargets))
 	if err != nil || !found {
 		return rules.InvitationFacts{}, err
 	}
-	facts := rules.InvitationFacts{Organization: inOrganization.Organization()}
+	facts := rules.InvitationFacts{Organization: &inOrganization}
 	if invitation.value.Type == "" {
 		return facts, nil
 	}
-	facts.Invitation = invitation.facts()
+	facts.Invitation, facts.Greeter = invitation.facts(), &greeter
 	if threshold > 0 {
 		facts.Recovery = &rules.Recovery{Threshold: threshold, Recipients: recipients}
 	}
-	facts.Greeter, err = greeter.facts()
-	return facts, err
+	return facts, nil
 }
 
 // Invitation implements rules.InviteTx.
@@ -140,8 +132,12 @@ ON CONFLICT (invitation, greeter) DO UPDATE SET pending = excluded.pending`,
 
 // Invitations implements rules.InviteReader.
 func (s *Store) Invitations(ctx context.Context, organization parsec.OrganizationID, greeter parsec.UserID, now parsec.DateTime) ([]rules.PendingInvitation, error) {
-	var pending []rules.PendingInvitation
-	err := s.One(ctx, database.List(&pending, "SELECT "+invitationColumns+`,
+	type row struct {
+		invitationRow
+		ready bool
+	}
+	var rows []row
+	err := s.One(ctx, database.List(&rows, "SELECT "+invitationColumns+`,
     EXISTS (SELECT FROM claimer_presence p WHERE p.invitation = i.id AND p.until > $3)
 FROM organization o
 JOIN user_ r ON r.organization = o.id
@@ -150,22 +146,18 @@ JOIN invitation i ON i.id = n.invitation
 JOIN user_ u ON u.id = i.greeter
 WHERE o.organization_id = $1 AND r.user_id = $2
 ORDER BY i.created_on, i.token`, []any{organization.String(), greeter.String(), int64(now)},
-		func(row pgx.CollectableRow) (p rules.PendingInvitation, err error) {
-			var invitation invitationRow
-			if err := row.Scan(append(invitation.targets(), &p.Ready)...); err != nil {
-				return p, err
-			}
-			p.Invitation = *invitation.facts()
-			return p, nil
-		}))
+		func(r *row) []any { return append(r.targets(), &r.ready) }))
+	pending := make([]rules.PendingInvitation, len(rows))
+	for i := range rows {
+		pending[i] = rules.PendingInvitation{Invitation: *rows[i].facts(), Ready: rows[i].ready}
+	}
 	return pending, err
 }
 
 // Presences implements rules.InviteTx.
 func (t *tx) Presences(_ context.Context, now parsec.DateTime, but parsec.UUID) (uint64, error) {
-	var found bool
 	var count uint64
-	err := t.Ask(database.Row(&found, `
+	err := t.Ask(database.Only(`
 SELECT count(*) FROM organization o
 JOIN invitation i ON i.organization = o.id
 JOIN claimer_presence p ON p.invitation = i.id
@@ -208,6 +200,9 @@ func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, u
 	})
 }
 
+// lapsedPresences bounds how many are read at once.
+const lapsedPresences = 100
+
 // LapsedPresences implements rules.InviteReader.
 func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]rules.LapsedPresence, error) {
 	var lapsed []rules.LapsedPresence
@@ -216,9 +211,8 @@ SELECT DISTINCT o.organization_id, i.token FROM claimer_presence p
 JOIN invitation i ON i.id = p.invitation
 JOIN organization o ON o.id = i.organization
 WHERE p.until <= $1 LIMIT $2`, []any{int64(now), lapsedPresences},
-		func(row pgx.CollectableRow) (l rules.LapsedPresence, err error) {
-			err = row.Scan(database.Parsed(&l.Organization), (*database.UUID)(&l.Token))
-			return l, err
+		func(l *rules.LapsedPresence) []any {
+			return []any{database.Parsed(&l.Organization), (*database.UUID)(&l.Token)}
 		}))
 	return lapsed, err
 }

@@ -19,13 +19,13 @@ func inviteeText(invitee rules.InviteeV1) string {
 
 // InvitationV1 implements rules.InviteV1Reader.
 func (s *Store) InvitationV1(ctx context.Context, organization parsec.OrganizationID, invitee rules.InviteeV1) (rules.InvitationV1Facts, error) {
-	var found, exists bool
+	var exists bool
 	var invitation rules.InvitationV1
 	user, device := invitee.User, invitee.Device.Name().String()
 	if device != "" {
 		user = invitee.Device.User()
 	}
-	err := s.One(ctx, database.Row(&found, `
+	err := s.One(ctx, database.Only(`
 SELECT i.creator, i.created_on, EXISTS (
     SELECT FROM user_ u LEFT JOIN device d ON d.user_ = u.id AND d.name = $4
     WHERE u.organization = o.id AND u.user_id = $3 AND ($4 = '' OR d.id IS NOT NULL))

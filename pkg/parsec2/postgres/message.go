@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -43,10 +41,9 @@ ORDER BY m.position`
 func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, bytes uint64) (messages []rules.Message, left bool, err error) {
 	err = s.One(ctx, database.List(&messages, selectMessages,
 		[]any{organization.String(), user.String(), database.Bounded(offset), database.Bounded(bytes), protocol.MessageBytes},
-		func(row pgx.CollectableRow) (rules.Message, error) {
-			message := rules.Message{Recipient: user}
-			err := row.Scan((*database.Unsigned)(&message.Index), database.Parsed(&message.Sender), (*database.Integer)(&message.Timestamp), &message.Body, &left)
-			return message, err
+		func(m *rules.Message) []any {
+			m.Recipient = user
+			return []any{(*database.Unsigned)(&m.Index), database.Parsed(&m.Sender), (*database.Integer)(&m.Timestamp), &m.Body, &left}
 		}))
 	return messages, left, err
 }
@@ -68,9 +65,8 @@ FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = ANY ($2::text[])
 ORDER BY u.user_id
 FOR NO KEY UPDATE OF u`,
-		[]any{t.organizationName(), ids}, func(row pgx.CollectableRow) (c messageCount, err error) {
-			err = row.Scan(database.Parsed(&c.user), (*database.Unsigned)(&c.count))
-			return c, err
+		[]any{t.organizationName(), ids}, func(c *messageCount) []any {
+			return []any{database.Parsed(&c.user), (*database.Unsigned)(&c.count)}
 		}))
 	counts := make(map[parsec.UserID]uint64, len(recipients))
 	for _, row := range rows {

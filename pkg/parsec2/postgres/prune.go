@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/pkg/database"
 )
 
@@ -32,10 +30,7 @@ func (s *Store) pruneRevisions(ctx context.Context) error {
 	err := s.One(ctx, database.List(&realms, `
 SELECT id, encryption_revision FROM realm
 WHERE kept_revision < encryption_revision AND maintenance_type IS NULL
-ORDER BY id LIMIT $1`, []any{pruneRealms}, func(row pgx.CollectableRow) (w work, err error) {
-		err = row.Scan(&w.realm, &w.revision)
-		return w, err
-	}))
+ORDER BY id LIMIT $1`, []any{pruneRealms}, func(w *work) []any { return []any{&w.realm, &w.revision} }))
 	if err != nil {
 		return err
 	}
@@ -53,8 +48,7 @@ func (s *Store) pruneRealm(ctx context.Context, realm, revision int64) error {
 	var checkpoint int64
 	for {
 		var vlobs []int64
-		var found bool
-		err := s.One(ctx, database.Row(&found, `
+		err := s.One(ctx, database.Only(`
 SELECT coalesce(array_agg(id), '{}'), coalesce(max(checkpoint), 0) FROM (
     SELECT id, checkpoint FROM vlob WHERE realm = $1 AND checkpoint > $2 ORDER BY checkpoint LIMIT $3
 ) page`, []any{realm, checkpoint, pruneVlobs}, &vlobs, &checkpoint))

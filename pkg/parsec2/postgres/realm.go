@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
@@ -47,8 +45,7 @@ type realmRow struct {
 	key   int64
 	value rules.Realm
 	// reencrypted counts the versions saved by the reencryption under way.
-	reencrypted  uint64
-	deletionDate *int64
+	reencrypted uint64
 }
 
 func (r *realmRow) targets() []any {
@@ -56,7 +53,7 @@ func (r *realmRow) targets() []any {
 	return append([]any{
 		(*database.Integer)(&r.key), (*database.UUID)(&v.ID), (*database.Unsigned)(&v.EncryptionRevision), database.Parsed(&v.Maintenance.Type),
 		(*database.Integer)(&v.Maintenance.StartedOn), database.Parsed(&v.Maintenance.StartedBy), database.Parsed(&v.Archiving.Type),
-		&r.deletionDate, (*database.Integer)(&v.Archiving.ConfiguredOn), database.Parsed(&v.Archiving.ConfiguredBy),
+		database.OptionalDate(&v.Archiving.DeletionDate), (*database.Integer)(&v.Archiving.ConfiguredOn), database.Parsed(&v.Archiving.ConfiguredBy),
 		(*database.Unsigned)(&v.Checkpoint), (*database.Unsigned)(&r.reencrypted),
 	}, memberTargets(&v.Member)...)
 }
@@ -69,11 +66,7 @@ func memberTargets(m *rules.Member) []any {
 }
 
 // facts returns what rules read, in a value that the caller may change.
-func (r *realmRow) facts() *rules.Realm {
-	v := r.value
-	v.Archiving.DeletionDate = database.OptionalDate(r.deletionDate)
-	return &v
-}
+func (r *realmRow) facts() *rules.Realm { return new(r.value) }
 
 // realmArgs returns the arguments of fromRealm.
 func realmArgs(organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) []any {
@@ -116,10 +109,9 @@ FROM organization o JOIN realm r ON r.organization = o.id
 JOIN realm_role_certificate c ON c.realm = r.id
 JOIN user_ u ON u.id = c.user_
 WHERE o.organization_id = $1 AND r.realm_id = $3 AND `+roleInRealm+` IS NOT NULL
-ORDER BY c.certified_on, c.id`, args, func(row pgx.CollectableRow) (rules.RoleCertificate, error) {
-			role := rules.RoleCertificate{Realm: id}
-			err := row.Scan(database.Parsed(&role.User), database.Parsed(&role.Role), &role.Certificate, database.Parsed(&role.Author), (*database.Integer)(&role.CertifiedOn))
-			return role, err
+ORDER BY c.certified_on, c.id`, args, func(c *rules.RoleCertificate) []any {
+			c.Realm = id
+			return []any{database.Parsed(&c.User), database.Parsed(&c.Role), &c.Certificate, database.Parsed(&c.Author), (*database.Integer)(&c.CertifiedOn)}
 		}))
 	if err != nil || !found {
 		return nil, nil, false, err
@@ -129,17 +121,17 @@ ORDER BY c.certified_on, c.id`, args, func(row pgx.CollectableRow) (rules.RoleCe
 
 // RealmsOf implements rules.RealmReader.
 func (s *Store) RealmsOf(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) ([]rules.Realm, error) {
-	var realms []rules.Realm
-	err := s.One(ctx, database.List(&realms, "SELECT "+realmColumns+`
+	var rows []realmRow
+	err := s.One(ctx, database.List(&rows, "SELECT "+realmColumns+`
 FROM organization o
 JOIN user_ u ON u.organization = o.id AND u.user_id = $2
 JOIN realm_member m ON m.user_ = u.id AND m.role IS NOT NULL
 JOIN realm r ON r.id = m.realm
-WHERE o.organization_id = $1`, []any{organization.String(), user.String()}, func(row pgx.CollectableRow) (rules.Realm, error) {
-		var realm realmRow
-		err := row.Scan(realm.targets()...)
-		return *realm.facts(), err
-	}))
+WHERE o.organization_id = $1`, []any{organization.String(), user.String()}, (*realmRow).targets))
+	realms := make([]rules.Realm, len(rows))
+	for i := range rows {
+		realms[i] = rows[i].value
+	}
 	return realms, err
 }
 
@@ -153,9 +145,8 @@ func (t *tx) Realm() (*rules.Realm, bool) {
 
 // Member implements rules.RealmTx.
 func (t *tx) Member(_ context.Context, user parsec.UserID) (rules.Member, error) {
-	var found bool
 	var member rules.Member
-	err := t.Ask(database.Row(&found, "SELECT "+memberColumns+fromRealm,
+	err := t.Ask(database.Only("SELECT "+memberColumns+fromRealm,
 		realmArgs(t.scope.Organization, t.realmID(), user), memberTargets(&member)...))
 	return member, err
 }
@@ -177,10 +168,7 @@ FROM organization o JOIN realm r ON r.organization = o.id
 JOIN realm_member m ON m.realm = r.id AND m.role IS NOT NULL
 JOIN user_ u ON u.id = m.user_ AND u.revoked_on IS NULL
 WHERE o.organization_id = $1 AND r.realm_id = $2`,
-		[]any{t.organizationName(), key(t.realmID())}, func(row pgx.CollectableRow) (user parsec.UserID, err error) {
-			err = row.Scan(database.Parsed(&user))
-			return user, err
-		}))
+		[]any{t.organizationName(), key(t.realmID())}, func(user *parsec.UserID) []any { return []any{database.Parsed(user)} }))
 	return participants, err
 }
 

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"parsec-server/pkg/database"
@@ -103,9 +102,8 @@ func (t *tx) SaveReencrypted(ctx context.Context, items []protocol.ReencryptionI
 	for i := range items {
 		vlobs[i], versions[i], blobs[i] = key(items[i].VlobID), int64(items[i].Version), notNull(items[i].Blob)
 	}
-	var found bool
 	err = t.Ask(
-		database.Row(&found, saveReencrypted, []any{t.realm.key, vlobs, versions, blobs}, (*database.Unsigned)(&t.realm.reencrypted)),
+		database.Only(saveReencrypted, []any{t.realm.key, vlobs, versions, blobs}, (*database.Unsigned)(&t.realm.reencrypted)),
 		database.Statement{SQL: passReencrypted, Args: []any{t.realm.key}})
 	if err != nil {
 		return 0, 0, err
@@ -122,14 +120,11 @@ func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.Organ
 	err := s.Snapshot(ctx,
 		database.Row(&found, selectRealm, args, realm.targets()...),
 		database.List(&batch, selectBatch, append(args, database.Bounded(selection.Items), database.Bounded(selection.Bytes),
-			protocol.ReencryptionItemBytes, string(selection.Role)), scanItem))
+			protocol.ReencryptionItemBytes, string(selection.Role)), func(item *protocol.ReencryptionItem) []any {
+			return []any{(*database.UUID)(&item.VlobID), (*database.Number)(&item.Version), &item.Blob}
+		}))
 	if err != nil || !found {
 		return nil, nil, false, err
 	}
 	return realm.facts(), batch, true, nil
-}
-
-func scanItem(row pgx.CollectableRow) (item protocol.ReencryptionItem, err error) {
-	err = row.Scan((*database.UUID)(&item.VlobID), (*database.Number)(&item.Version), &item.Blob)
-	return item, err
 }

@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
@@ -15,17 +13,9 @@ func listServices(into *[]rules.SequesterService, organization parsec.Organizati
 SELECT s.service_id, s.label, s.certificate, s.webhook_url, s.created_on, s.disabled_on
 FROM organization o JOIN sequester_service s ON s.organization = o.id
 WHERE o.organization_id = $1
-ORDER BY s.id`, []any{organization.String()}, scanService)
-}
-
-func scanService(row pgx.CollectableRow) (rules.SequesterService, error) {
-	var service rules.SequesterService
-	var label []byte
-	var disabledOn *int64
-	err := row.Scan((*database.UUID)(&service.ID), &label, &service.Certificate, &service.WebhookURL,
-		(*database.Integer)(&service.CreatedOn), &disabledOn)
-	service.Label, service.DisabledOn = string(label), database.OptionalDate(disabledOn)
-	return service, err
+ORDER BY s.id`, []any{organization.String()}, func(s *rules.SequesterService) []any {
+		return []any{(*database.UUID)(&s.ID), (*database.Text)(&s.Label), &s.Certificate, &s.WebhookURL, (*database.Integer)(&s.CreatedOn), database.OptionalDate(&s.DisabledOn)}
+	})
 }
 
 // SequesterServices implements rules.SequesterReader.

@@ -40,9 +40,8 @@ CROSS JOIN LATERAL (
 JOIN vlob v ON v.id = c.vlob
 JOIN vlob_atom a ON a.vlob = c.vlob AND a.revision = `+complete+` AND a.version = c.version
 WHERE o.organization_id = $1
-ORDER BY c.checkpoint`, append(exportArgs(of), database.Bounded(after), most), func(row pgx.CollectableRow) (v rules.ExportedVersion, err error) {
-		err = row.Scan((*database.Unsigned)(&v.Checkpoint), (*database.UUID)(&v.Vlob), (*database.Number)(&v.Version), &v.Copy, &v.Author, (*database.Integer)(&v.Timestamp))
-		return v, err
+ORDER BY c.checkpoint`, append(exportArgs(of), database.Bounded(after), most), func(v *rules.ExportedVersion) []any {
+		return []any{(*database.Unsigned)(&v.Checkpoint), (*database.UUID)(&v.Vlob), (*database.Number)(&v.Version), &v.Copy, &v.Author, (*database.Integer)(&v.Timestamp)}
 	}))
 	return versions, err
 }
@@ -68,7 +67,7 @@ ORDER BY b.block_id`, Args: append(exportArgs(of), key(after), blocksAtOnce),
 			for rows.Next() {
 				var block rules.ExportedBlock
 				var ofRealm bool
-				if err := rows.Scan((*database.UUID)(&block.ID), &ofRealm, (*database.Integer)(&block.Author), (*database.Integer)(&block.Size), checksum{&block.Checksum}); err != nil {
+				if err := rows.Scan((*database.UUID)(&block.ID), &ofRealm, (*database.Integer)(&block.Author), (*database.Integer)(&block.Size), checksum(&block.Checksum)); err != nil {
 					return err
 				}
 				if last = block.ID; ofRealm {
@@ -88,20 +87,16 @@ func (s *Store) ExportedCertificates(ctx context.Context, of rules.ExportKey) (c
 	err = s.Snapshot(ctx,
 		database.List(&certificates.Roles, "SELECT c.id, c.certificate"+fromExported+`
 JOIN realm_role_certificate c ON c.realm = r.id
-WHERE o.organization_id = $1 ORDER BY c.id`, args, scanExported),
+WHERE o.organization_id = $1 ORDER BY c.id`, args, exportedTargets),
 		database.List(&certificates.Devices, "SELECT d.id, d.certificate"+fromExported+`
 JOIN user_ u ON u.organization = o.id JOIN device d ON d.user_ = u.id
-WHERE o.organization_id = $1 ORDER BY d.id`, args, scanExported),
+WHERE o.organization_id = $1 ORDER BY d.id`, args, exportedTargets),
 		database.List(&certificates.Users, "SELECT u.id, u.certificate, u.revoked_certificate"+fromExported+`
 JOIN user_ u ON u.organization = o.id
-WHERE o.organization_id = $1 ORDER BY u.id`, args, func(row pgx.CollectableRow) (user rules.ExportedUser, err error) {
-			err = row.Scan(&user.Number, &user.Certificate, &user.Revocation)
-			return user, err
+WHERE o.organization_id = $1 ORDER BY u.id`, args, func(user *rules.ExportedUser) []any {
+			return []any{&user.Number, &user.Certificate, &user.Revocation}
 		}))
 	return certificates, err
 }
 
-func scanExported(row pgx.CollectableRow) (exported rules.ExportedCertificate, err error) {
-	err = row.Scan(&exported.Number, &exported.Certificate)
-	return exported, err
-}
+func exportedTargets(c *rules.ExportedCertificate) []any { return []any{&c.Number, &c.Certificate} }

@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
@@ -54,9 +52,8 @@ func readShamirSetup(found *bool, setup *rules.ShamirSetup, organization parsec.
 	return []database.Statement{
 		database.Row(found, selectShamirSetup, args, (*database.UUID)(&setup.RevealToken), &setup.CipheredData, &setup.BriefCertificate,
 			(*database.Unsigned)(&setup.Threshold), (*database.Integer)(&setup.CreatedOn)),
-		database.List(&setup.Shares, selectShamirShares, args, func(row pgx.CollectableRow) (share rules.ShamirShare, err error) {
-			err = row.Scan(database.Parsed(&share.Recipient), (*database.Unsigned)(&share.Shares), &share.Certificate)
-			return share, err
+		database.List(&setup.Shares, selectShamirShares, args, func(share *rules.ShamirShare) []any {
+			return []any{database.Parsed(&share.Recipient), (*database.Unsigned)(&share.Shares), &share.Certificate}
 		}),
 	}
 }
@@ -65,10 +62,7 @@ func readShamirSetup(found *bool, setup *rules.ShamirSetup, organization parsec.
 func (s *Store) ShamirSetupsHeld(ctx context.Context, organization parsec.OrganizationID, recipient parsec.UserID) ([]rules.ShamirHeld, error) {
 	var held []rules.ShamirHeld
 	err := s.One(ctx, database.List(&held, selectShamirHeld, []any{organization.String(), recipient.String()},
-		func(row pgx.CollectableRow) (setup rules.ShamirHeld, err error) {
-			err = row.Scan(&setup.BriefCertificate, &setup.ShareCertificate)
-			return setup, err
-		}))
+		func(held *rules.ShamirHeld) []any { return []any{&held.BriefCertificate, &held.ShareCertificate} }))
 	return held, err
 }
 
@@ -78,9 +72,8 @@ func (t *tx) ActiveAmong(_ context.Context, users []parsec.UserID) (int, error) 
 	for i, user := range users {
 		ids[i] = user.String()
 	}
-	var found bool
 	var active uint64
-	err := t.Ask(database.Row(&found, `
+	err := t.Ask(database.Only(`
 SELECT count(*) FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = ANY ($2::text[]) AND u.revoked_on IS NULL`,
 		[]any{t.organizationName(), ids}, (*database.Unsigned)(&active)))
@@ -147,36 +140,30 @@ JOIN user_ u ON u.id = i.greeter
 WHERE o.organization_id = $1 AND c.user_id = $2`
 )
 
-func scanRecipient(row pgx.CollectableRow) (recipient rules.RecoveryRecipient, err error) {
-	var email string
-	var label []byte
-	err = row.Scan(database.Parsed(&recipient.User), (*database.Text)(&email), &label, (*database.Unsigned)(&recipient.Shares), &recipient.Revoked)
-	if err == nil && email != "" {
-		recipient.HumanHandle, err = parsec.ParseHumanHandle(email, string(label))
-	}
-	return recipient, err
+func recipientTargets(r *rules.RecoveryRecipient) []any {
+	h := &handle{into: &r.HumanHandle}
+	return []any{database.Parsed(&r.User), (*database.Text)(&h.email), h, (*database.Unsigned)(&r.Shares), &r.Revoked}
 }
 
 // Recovery implements rules.ShamirTx.
 func (t *tx) Recovery(_ context.Context, claimer parsec.UserID) (rules.RecoveryFacts, error) {
 	var claimerFound, setupFound, invitationFound bool
-	var user userRow
+	var user rules.User
 	var invitation invitationRow
 	setup := rules.ShamirSetup{Owner: claimer}
 	args := []any{t.organizationName(), claimer.String()}
 	err := t.Ask(append(readShamirSetup(&setupFound, &setup, t.scope.Organization),
-		database.Row(&claimerFound, selectUser, args, user.targets()...),
+		database.Row(&claimerFound, selectUser, args, userTargets(&user)...),
 		database.Row(&invitationFound, selectRecoveryInvitation, args, invitation.targets()...))...)
 	if err != nil || !claimerFound {
 		return rules.RecoveryFacts{}, err
 	}
-	var facts rules.RecoveryFacts
+	facts := rules.RecoveryFacts{Claimer: &user}
 	if setupFound {
 		facts.Setup = &setup
 	}
 	if invitationFound {
 		facts.Invitation = invitation.facts()
 	}
-	facts.Claimer, err = user.facts()
-	return facts, err
+	return facts, nil
 }

@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
@@ -55,9 +53,8 @@ type organizationSums struct {
 	realms, dataSize, metadataSize uint64
 }
 
-func scanSums(row pgx.CollectableRow) (sums organizationSums, err error) {
-	err = row.Scan(database.Parsed(&sums.organization), (*database.Unsigned)(&sums.realms), (*database.Unsigned)(&sums.dataSize), (*database.Unsigned)(&sums.metadataSize))
-	return sums, err
+func (s *organizationSums) targets() []any {
+	return []any{database.Parsed(&s.organization), (*database.Unsigned)(&s.realms), (*database.Unsigned)(&s.dataSize), (*database.Unsigned)(&s.metadataSize)}
 }
 
 // organizationCount is the users of an organization that are alike.
@@ -68,9 +65,8 @@ type organizationCount struct {
 	users        uint64
 }
 
-func scanCount(row pgx.CollectableRow) (count organizationCount, err error) {
-	err = row.Scan(database.Parsed(&count.organization), database.Parsed(&count.profile), &count.revoked, (*database.Unsigned)(&count.users))
-	return count, err
+func (c *organizationCount) targets() []any {
+	return []any{database.Parsed(&c.organization), database.Parsed(&c.profile), &c.revoked, (*database.Unsigned)(&c.users)}
 }
 
 // OrganizationStatistics implements rules.StatisticsReader. Without instant it
@@ -90,7 +86,9 @@ func (s *Store) OrganizationStatistics(ctx context.Context, ids []parsec.Organiz
 	}
 	var sums []organizationSums
 	var counts []organizationCount
-	err := s.Snapshot(ctx, database.List(&sums, sumsOf, args, scanSums), database.List(&counts, countsOf, args, scanCount))
+	err := s.Snapshot(ctx,
+		database.List(&sums, sumsOf, args, (*organizationSums).targets),
+		database.List(&counts, countsOf, args, (*organizationCount).targets))
 	for _, sum := range sums {
 		total := of[sum.organization]
 		total.Realms, total.DataSize, total.MetadataSize = sum.realms, sum.dataSize, sum.metadataSize

@@ -38,7 +38,7 @@ type tx struct {
 	vlob       *vlobRow
 	block      blockState
 	invitation *invitationRow
-	conduit    conduitRow
+	conduit    rules.Conduit
 }
 
 const (
@@ -63,8 +63,8 @@ FOR NO KEY UPDATE OF b`
 // reads returns what locks as the scope says, then reads its facts, and what
 // makes these the transaction's.
 func (t *tx) reads() (reads []database.Statement, facts func() error) {
-	var organization organizationstore.Row
-	var author userRow
+	var organization rules.Organization
+	var author rules.User
 	var realm realmRow
 	var vlob vlobRow
 	var invitation invitationRow
@@ -75,7 +75,7 @@ func (t *tx) reads() (reads []database.Statement, facts func() error) {
 	locks := []database.Statement{database.LockOrganization(t.scope.Organization, t.scope.LockOrganization)}
 	asked := []database.Statement{database.Row(&organizationFound, selectAuthor,
 		[]any{name, user, t.scope.Author.Name().String()},
-		append(append(organization.Targets(), author.targets()...), (*database.Integer)(&device))...)}
+		append(append(organizationstore.Targets(&organization), userTargets(&author)...), (*database.Integer)(&device))...)}
 
 	readVlob := database.Row(&vlobFound, selectVlob, []any{name, key(t.scope.Vlob)}, vlob.targets()...)
 	if t.scope.By == rules.RealmVlobUpdate {
@@ -95,14 +95,14 @@ func (t *tx) reads() (reads []database.Statement, facts func() error) {
 	if t.scope.Invitation != (parsec.InvitationToken{}) {
 		args := []any{name, key(t.scope.Invitation), t.scope.Greeter.String()}
 		locks = append(locks, database.Statement{SQL: lockInvitation, Args: args[:2]})
-		asked = append(asked, database.Row(&invitationFound, selectInvitation, args, append(invitation.targets(), t.conduit.targets()...)...))
+		asked = append(asked, database.Row(&invitationFound, selectInvitation, args, append(invitation.targets(), conduitTargets(&t.conduit)...)...))
 	}
-	return append(locks, asked...), func() (err error) {
+	return append(locks, asked...), func() error {
 		if realmFound != lockedFound {
 			return fmt.Errorf("%w: the realm is created", database.ErrRaced)
 		}
 		if organizationFound {
-			t.Stored = organization.Organization()
+			t.Stored = &organization
 		}
 		if realmFound {
 			t.realm = &realm
@@ -114,9 +114,9 @@ func (t *tx) reads() (reads []database.Statement, facts func() error) {
 			t.invitation = &invitation
 		}
 		if device != 0 {
-			t.author, err = author.facts()
+			t.author = &author
 		}
-		return err
+		return nil
 	}
 }
 

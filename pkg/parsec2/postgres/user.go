@@ -3,7 +3,7 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
@@ -18,36 +18,43 @@ const (
     d.certifier, d.created_on`
 )
 
-type userRow struct {
-	value      rules.User
-	email      string
-	label      []byte
-	revocation rules.Revocation
-	revokedOn  *int64
-}
-
-func (r *userRow) targets() []any {
-	u := &r.value
+func userTargets(u *rules.User) []any {
+	h, r := &handle{into: &u.HumanHandle}, &revocation{into: &u.Revocation}
 	return []any{
-		database.Parsed(&u.ID), database.Parsed(&u.Profile), (*database.Text)(&r.email), &r.label, &u.Certificate, &u.RedactedCertificate,
-		database.Parsed(&u.Certifier), (*database.Integer)(&u.CreatedOn), &r.revocation.Certificate, database.Parsed(&r.revocation.Certifier),
-		&r.revokedOn, (*database.Flag)(&u.Frozen),
+		database.Parsed(&u.ID), database.Parsed(&u.Profile), (*database.Text)(&h.email), h, &u.Certificate, &u.RedactedCertificate,
+		database.Parsed(&u.Certifier), (*database.Integer)(&u.CreatedOn), &r.Certificate, database.Parsed(&r.Certifier), r, (*database.Flag)(&u.Frozen),
 	}
 }
 
-// facts returns what rules read, in a value that the caller may change, but for
-// its bytes.
-func (r *userRow) facts() (*rules.User, error) {
-	u := r.value
-	var err error
-	if r.email != "" {
-		u.HumanHandle, err = parsec.ParseHumanHandle(r.email, string(r.label))
+// handle scans the label of a handle, once its e-mail address is scanned; none
+// without address.
+type handle struct {
+	email string
+	into  *parsec.HumanHandle
+}
+
+// ScanBytes implements pgtype.BytesScanner.
+func (h *handle) ScanBytes(label []byte) (err error) {
+	if h.email != "" {
+		*h.into, err = parsec.ParseHumanHandle(h.email, string(label))
 	}
-	if r.revokedOn != nil {
-		r.revocation.On = parsec.DateTime(*r.revokedOn)
-		u.Revocation = new(r.revocation)
+	return err
+}
+
+// revocation scans the date of one, after what else is wanted of it; none if it
+// is NULL.
+type revocation struct {
+	rules.Revocation
+	into **rules.Revocation
+}
+
+// ScanInt64 implements pgtype.Int64Scanner.
+func (r *revocation) ScanInt64(on pgtype.Int8) error {
+	*r.into = nil
+	if on.Valid {
+		r.On, *r.into = parsec.DateTime(on.Int64), &r.Revocation
 	}
-	return &u, err
+	return nil
 }
 
 const (
@@ -90,39 +97,21 @@ type link struct {
 	device rules.Device
 }
 
-func scanLink(row pgx.CollectableRow) (link, error) {
-	var user userRow
-	var device deviceRow
-	if err := row.Scan(append(user.targets(), device.targets()...)...); err != nil {
-		return link{}, err
-	}
-	userFacts, err := user.facts()
-	if err != nil {
-		return link{}, err
-	}
-	deviceFacts, err := device.facts()
-	return link{*userFacts, deviceFacts}, err
-}
+func (l *link) targets() []any { return append(userTargets(&l.user), deviceTargets(&l.device)...) }
 
 // UserAndDevices implements rules.UserReader.
 func (s *Store) UserAndDevices(ctx context.Context, organization parsec.OrganizationID, id parsec.UserID) (rules.UserFacts, bool, error) {
 	var found bool
-	var user userRow
 	var facts rules.UserFacts
 	var chain []link
 	args := []any{organization.String(), id.String()}
 	err := s.Snapshot(ctx,
-		database.Row(&found, selectUser, args, user.targets()...),
-		database.List(&facts.Devices, selectDevices, args, scanDevice),
-		database.List(&chain, selectTrustchain, args, scanLink))
+		database.Row(&found, selectUser, args, userTargets(&facts.User)...),
+		database.List(&facts.Devices, selectDevices, args, deviceTargets),
+		database.List(&chain, selectTrustchain, args, (*link).targets))
 	if err != nil || !found {
 		return rules.UserFacts{}, false, err
 	}
-	value, err := user.facts()
-	if err != nil {
-		return rules.UserFacts{}, false, err
-	}
-	facts.User = *value
 	users := map[parsec.UserID]bool{}
 	for _, link := range chain {
 		facts.ChainDevices = append(facts.ChainDevices, link.device)
@@ -142,28 +131,26 @@ func (t *tx) Author() (*rules.User, bool) {
 // User implements rules.UserTx.
 func (t *tx) User(_ context.Context, id parsec.UserID) (*rules.User, bool, error) {
 	var found bool
-	var user userRow
-	err := t.Ask(database.Row(&found, selectUser, []any{t.organizationName(), id.String()}, user.targets()...))
+	var user rules.User
+	err := t.Ask(database.Row(&found, selectUser, []any{t.organizationName(), id.String()}, userTargets(&user)...))
 	if err != nil || !found {
 		return nil, false, err
 	}
-	facts, err := user.facts()
-	return facts, true, err
+	return &user, true, nil
 }
 
 // UserByEmail implements rules.UserTx.
 func (t *tx) UserByEmail(_ context.Context, email string) (*rules.User, bool, error) {
 	var found bool
-	var user userRow
+	var user rules.User
 	err := t.Ask(database.Row(&found, "SELECT "+userColumns+`
 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.human_email = $2 AND u.revoked_on IS NULL`,
-		[]any{t.organizationName(), email}, user.targets()...))
+		[]any{t.organizationName(), email}, userTargets(&user)...))
 	if err != nil || !found {
 		return nil, false, err
 	}
-	facts, err := user.facts()
-	return facts, true, err
+	return &user, true, nil
 }
 
 // HumanTaken implements rules.UserTx.
@@ -178,8 +165,7 @@ WHERE o.organization_id = $1 AND u.human_email = $2 AND u.revoked_on IS NULL`,
 
 // ActiveUsers implements rules.UserTx.
 func (t *tx) ActiveUsers(context.Context) (users, administrators uint64, err error) {
-	var found bool
-	err = t.Ask(database.Row(&found, `
+	err = t.Ask(database.Only(`
 SELECT coalesce(sum(c.users), 0)::bigint,
     coalesce(sum(c.users) FILTER (WHERE c.profile = $2 AND NOT c.frozen), 0)::bigint
 FROM organization o JOIN user_count c ON c.organization = o.id

@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"fmt"
-
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"parsec-server/pkg/blockstore"
@@ -13,28 +11,22 @@ import (
 // userID is an item of an array of user ids.
 type userID parsec.UserID
 
-// ScanText implements pgtype.TextScanner.
-func (u *userID) ScanText(value pgtype.Text) error {
-	return database.Parsed((*parsec.UserID)(u)).ScanText(value)
+// ScanBytes implements pgtype.BytesScanner.
+func (u *userID) ScanBytes(value []byte) error {
+	return database.Parsed((*parsec.UserID)(u)).ScanBytes(value)
+}
+
+// verifyKey scans one; NULL leaves it as it is.
+type verifyKey parsec.VerifyKey
+
+// ScanBytes implements pgtype.BytesScanner.
+func (k *verifyKey) ScanBytes(value []byte) error {
+	copy(k[:], value)
+	return nil
 }
 
 // checksum scans one; NULL is nil.
-type checksum struct{ target **blockstore.Checksum }
-
-// ScanBytes implements pgtype.BytesScanner.
-func (c checksum) ScanBytes(value []byte) error {
-	*c.target = nil
-	if value == nil {
-		return nil
-	}
-	sum := new(blockstore.Checksum)
-	if len(value) != len(sum) {
-		return fmt.Errorf("a checksum of %d bytes in the database", len(value))
-	}
-	copy(sum[:], value)
-	*c.target = sum
-	return nil
-}
+func checksum(target **blockstore.Checksum) any { return database.Fixed("checksum", target) }
 
 // What statements get.
 

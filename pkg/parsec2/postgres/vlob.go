@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"parsec-server/pkg/database"
@@ -62,10 +61,7 @@ func (s *Store) VlobVersions(ctx context.Context, organization parsec.Organizati
 	args := []any{organization.String(), user.String(), key(vlob)}
 	err := s.Snapshot(ctx,
 		database.Row(&found, selectRealmOfVlob, args, realm.targets()...),
-		database.List(&versions, selectVersions, args, func(row pgx.CollectableRow) (version rules.VlobVersion, err error) {
-			err = row.Scan(versionTargets(&version)...)
-			return version, err
-		}))
+		database.List(&versions, selectVersions, args, versionTargets))
 	if err != nil || !found {
 		return nil, nil, false, err
 	}
@@ -91,10 +87,7 @@ func (s *Store) Changes(ctx context.Context, organization parsec.OrganizationID,
 SELECT v.vlob_id, v.version
 FROM organization o JOIN realm r ON r.organization = o.id JOIN vlob v ON v.realm = r.id
 WHERE o.organization_id = $1 AND r.realm_id = $3 AND v.checkpoint > $4 AND `+roleInRealm+` IS NOT NULL`,
-			append(args, database.Bounded(checkpoint)), func(row pgx.CollectableRow) (c change, err error) {
-				err = row.Scan((*database.UUID)(&c.vlob), (*database.Number)(&c.version))
-				return c, err
-			}))
+			append(args, database.Bounded(checkpoint)), func(c *change) []any { return []any{(*database.UUID)(&c.vlob), (*database.Number)(&c.version)} }))
 	if err != nil || !found {
 		return nil, nil, false, err
 	}
