@@ -106,10 +106,7 @@ func (r *Rules) PKIEnrollmentSubmit(ctx context.Context, anonymous *Anonymous, r
 		tx.Emit(event.Event{Organization: anonymous.Organization, Body: notice.PKIEnrollmentUpdated{}})
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.PKIEnrollmentSubmitReply{SubmittedOn: submittedOn}, nil
+	return &protocol.PKIEnrollmentSubmitReply{SubmittedOn: submittedOn}, err
 }
 
 // checkLatestEnrollment returns the pending enrollment of the same certificate
@@ -223,10 +220,7 @@ func (r *Rules) PKIEnrollmentReject(ctx context.Context, author *Author, request
 		decide(tx, author.Organization, author.Device, request.EnrollmentID, PKIDecision{Status: parsec.PKIEnrollmentRejected, On: now})
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.PKIEnrollmentRejectReply{}, nil
+	return &protocol.PKIEnrollmentRejectReply{}, err
 }
 
 // PKIEnrollmentAccept creates the user of a pending enrollment, in the same
@@ -271,10 +265,7 @@ func (r *Rules) PKIEnrollmentAccept(ctx context.Context, author *Author, request
 		})
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.PKIEnrollmentAcceptReply{}, nil
+	return &protocol.PKIEnrollmentAcceptReply{}, err
 }
 
 // checkPKIEnrollmentAccept makes the checks that need no state, those of

@@ -183,10 +183,7 @@ func (r *Rules) InviteDelete(ctx context.Context, author *Author, request *proto
 		endInvitation(tx, author.Organization, invitation, request.Reason, now)
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.InviteDeleteReply{}, nil
+	return &protocol.InviteDeleteReply{}, err
 }
 
 func endInvitation(tx Tx, organization parsec.OrganizationID, invitation *Invitation, reason protocol.InvitationDeletedReason, now parsec.DateTime) {

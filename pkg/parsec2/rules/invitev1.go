@@ -92,10 +92,7 @@ func (r *Rules) UserCancelInvitation(ctx context.Context, author *Author, reques
 		return nil, err
 	}
 	err := r.cancelV1(ctx, author, InviteeV1{User: request.UserID}, notice.UserInvitationCancelled{User: request.UserID})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.UserCancelInvitationReply{}, nil
+	return &protocol.UserCancelInvitationReply{}, err
 }
 
 // DeviceCancelInvitation ends an invitation, if there is one
@@ -103,10 +100,7 @@ func (r *Rules) UserCancelInvitation(ctx context.Context, author *Author, reques
 func (r *Rules) DeviceCancelInvitation(ctx context.Context, author *Author, request *protocol.DeviceCancelInvitationRequest) (*protocol.DeviceCancelInvitationReply, error) {
 	device := author.User().Device(request.InvitedDeviceName)
 	err := r.cancelV1(ctx, author, InviteeV1{Device: device}, notice.DeviceInvitationCancelled{Device: device})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.DeviceCancelInvitationReply{}, nil
+	return &protocol.DeviceCancelInvitationReply{}, err
 }
 
 func (r *Rules) cancelV1(ctx context.Context, author *Author, invitee InviteeV1, cancelled event.Body) error {

@@ -47,10 +47,7 @@ func (r *Rules) MessageGet(ctx context.Context, author *Author, request *protoco
 			Recipient: author.User(), Index: next,
 		}})
 	}
-	if err != nil {
-		return nil, err
-	}
-	return reply, nil
+	return reply, err
 }
 
 // MessageReader reads messages.

@@ -36,8 +36,5 @@ func (r *Rules) Ping(ctx context.Context, author *Author, request *protocol.Ping
 		return reply, nil
 	}
 	err := r.store.Publish(ctx, event.Event{Organization: author.Organization, Author: author.Device, Body: pinged})
-	if err != nil {
-		return nil, err
-	}
-	return reply, nil
+	return reply, err
 }

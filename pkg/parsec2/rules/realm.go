@@ -58,10 +58,7 @@ func (r *Rules) RealmCreate(ctx context.Context, author *Author, request *protoc
 		}})
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.RealmCreateReply{}, nil
+	return &protocol.RealmCreateReply{}, err
 }
 
 // RealmStatus returns the maintenance of a realm (docs/protocol/commands.md

@@ -49,10 +49,7 @@ func (r *Rules) RealmUpdateArchiving(ctx context.Context, author *Author, reques
 		}})
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.RealmUpdateArchivingReply{}, nil
+	return &protocol.RealmUpdateArchivingReply{}, err
 }
 
 // ArchivingConfig returns the archiving of the realms where the author has a

@@ -48,10 +48,7 @@ func (r *Rules) RealmUpdateRoles(ctx context.Context, author *Author, request *p
 			return request.RecipientMessage
 		})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.RealmUpdateRolesReply{}, nil
+	return &protocol.RealmUpdateRolesReply{}, err
 }
 
 // checkRoleUpdate applies the part of the table that needs the state, from row

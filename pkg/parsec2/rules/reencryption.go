@@ -67,10 +67,7 @@ func (r *Rules) RealmStartReencryption(ctx context.Context, author *Author, requ
 			return request.PerParticipantMessage[participant]
 		})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.RealmStartReencryptionReply{}, nil
+	return &protocol.RealmStartReencryptionReply{}, err
 }
 
 // checkParticipants wants one message for each participant, and no other.
@@ -114,10 +111,7 @@ func (r *Rules) RealmFinishReencryption(ctx context.Context, author *Author, req
 		}})
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.RealmFinishReencryptionReply{}, nil
+	return &protocol.RealmFinishReencryptionReply{}, err
 }
 
 // checkBatch applies the table of both batch commands after the realm's
@@ -168,10 +162,7 @@ func (r *Rules) VlobSaveReencryptionBatch(ctx context.Context, author *Author, r
 		reply.Total, reply.Done, err = tx.SaveReencrypted(ctx, request.Batch)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return reply, nil
+	return reply, err
 }
 
 // BatchSelection selects versions to reencrypt.

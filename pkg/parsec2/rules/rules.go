@@ -39,7 +39,8 @@ type Webhooks interface {
 	Bootstrapped(organization parsec.OrganizationID, device Device, human parsec.HumanHandle)
 }
 
-// Rules runs the commands. Its methods are safe for concurrent use.
+// Rules runs the commands. Its methods are safe for concurrent use. A reply that
+// comes with an error means nothing.
 type Rules struct {
 	store    Store
 	blocks   blockstore.Store

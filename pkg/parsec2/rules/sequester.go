@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -55,13 +56,7 @@ func checkSequester(ctx context.Context, tx Tx, blobs map[parsec.SequesterServic
 }
 
 func enabledServices(services []SequesterService) []SequesterService {
-	enabled := make([]SequesterService, 0, len(services))
-	for i := range services {
-		if services[i].DisabledOn == nil {
-			enabled = append(enabled, services[i])
-		}
-	}
-	return enabled
+	return slices.DeleteFunc(slices.Clone(services), func(s SequesterService) bool { return s.DisabledOn != nil })
 }
 
 func servicesCertificates(services []SequesterService) [][]byte {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -113,10 +114,7 @@ func (r *Rules) Resume(ctx context.Context, author Author, onOver func()) (*Sess
 			if err != nil {
 				return nil, err
 			}
-			if err := r.CheckOpen(facts.Organization); err != nil {
-				return nil, err
-			}
-			if err := facts.CheckDevice(); err != nil {
+			if err := cmp.Or(r.CheckOpen(facts.Organization), facts.CheckDevice()); err != nil {
 				return nil, err
 			}
 			session.Author = author

@@ -73,10 +73,7 @@ func (r *Rules) ShamirRecoverySetup(ctx context.Context, author *Author, request
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.ShamirRecoverySetupReply{}, nil
+	return &protocol.ShamirRecoverySetupReply{}, err
 }
 
 // checkShamirFacts makes the checks that need state.

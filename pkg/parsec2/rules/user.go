@@ -85,10 +85,7 @@ func (r *Rules) createUser(ctx context.Context, author *Author, now parsec.DateT
 	err := r.updateAt(ctx, author, now, Scope{LockOrganization: true}, func(tx Tx) error {
 		return addUser(ctx, tx, author, user, device)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.UserCreateReply{}, nil
+	return &protocol.UserCreateReply{}, err
 }
 
 // addUser adds a user to an organization once, as user_create does. The
@@ -185,10 +182,7 @@ func (r *Rules) UserRevoke(ctx context.Context, author *Author, request *protoco
 		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.UserRevoked{User: id}})
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.UserRevokeReply{}, nil
+	return &protocol.UserRevokeReply{}, err
 }
 
 // UserFacts is a user with what verifies it.

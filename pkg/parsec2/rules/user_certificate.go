@@ -1,13 +1,14 @@
 package rules
 
 import (
+	"cmp"
+
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
-// The checks of docs/protocol/certificates.md §6 that need no state, for users
-// and devices. Those of realms are in certificate_realm.go.
+// The checks of docs/protocol/certificates.md §6 that need no state, for users.
 
 // checkUserCreate returns what to store for the form of API 2 and 3.
 func checkUserCreate(author *Author, now parsec.DateTime, request *protocol.UserCreateRequest) (User, Device, error) {
@@ -34,16 +35,12 @@ func checkNewUser(author *Author, now parsec.DateTime, full signedPair, redacted
 	if err != nil {
 		return User{}, Device{}, err
 	}
-	if err := n.checkSameDate(); err != nil {
-		return User{}, Device{}, err
-	}
-	if err := checkCertificateDate(now, n.loaded.user.Timestamp); err != nil {
-		return User{}, Device{}, err
-	}
-	if err := n.checkOwner(); err != nil {
-		return User{}, Device{}, err
-	}
-	if err := n.checkRedacted(); err != nil {
+	if err := cmp.Or(
+		n.checkSameDate(),
+		checkCertificateDate(now, n.loaded.user.Timestamp),
+		n.checkOwner(),
+		n.checkRedacted(),
+	); err != nil {
 		return User{}, Device{}, err
 	}
 	user, device := n.stored()

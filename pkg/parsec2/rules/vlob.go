@@ -63,10 +63,7 @@ func (r *Rules) VlobCreate(ctx context.Context, author *Author, request *protoco
 			return nil
 		},
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.VlobCreateReply{}, nil
+	return &protocol.VlobCreateReply{}, err
 }
 
 // VlobUpdate stores the next version of a vlob (docs/protocol/commands.md §8).
@@ -87,10 +84,7 @@ func (r *Rules) VlobUpdate(ctx context.Context, author *Author, request *protoco
 			return checkNotBefore(request.Timestamp, head.Timestamp) // C2
 		},
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.VlobUpdateReply{}, nil
+	return &protocol.VlobUpdateReply{}, err
 }
 
 // writeVlob applies the table of both writes. The webhooks come after every
