@@ -73,7 +73,8 @@ func check(ctx context.Context, out io.Writer, long bool) error {
 	}
 	for _, step := range [][]string{
 		append(tests, "./..."),
-		// The manifests of Kubernetes, with a module of its own for what they need.
+		// The files for Kubernetes and Docker Compose, with a module of its own for
+		// what reads them.
 		{"test", "-C", "internal/manifests", "./..."},
 	} {
 		if err := run(ctx, out, nil, step); err != nil {

@@ -20,7 +20,7 @@ import (
 	"parsec-server/pkg/config"
 )
 
-const root = "../.."
+const root = "../../.."
 
 // profiles are those that the guide names; "" is none.
 var profiles = []string{"", "proxy", "scale", "mail", "monitoring", "versitygw", "swift"}
