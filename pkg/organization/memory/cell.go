@@ -1,10 +1,8 @@
 package memory
 
 import (
-	"bytes"
 	"sync"
 
-	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
 )
 
@@ -26,35 +24,18 @@ func (c *Cell) Organization() *organization.Organization {
 	return copyOrganization(c.stored)
 }
 
-// Put copies an organization, and returns what stores the copy.
-func (c *Cell) Put(o organization.Organization) (store func()) {
-	stored := copyOrganization(&o)
-	stored.SequesterAuthorityCertificate = bytes.Clone(o.SequesterAuthorityCertificate)
-	stored.SequesterVerifyKeyDER = bytes.Clone(o.SequesterVerifyKeyDER)
-	return func() { c.stored = stored }
-}
-
 // copyOrganization shares only bytes with o.
 func copyOrganization(o *organization.Organization) *organization.Organization {
 	value := *o
-	value.RootVerifyKey = copyOf(value.RootVerifyKey)
-	value.ExpirationDate = copyOf(value.ExpirationDate)
-	value.ActiveUsersLimit = copyOf(value.ActiveUsersLimit)
-	value.BootstrappedOn = copyOf(value.BootstrappedOn)
+	value.RootVerifyKey = CopyOf(value.RootVerifyKey)
+	value.ExpirationDate = CopyOf(value.ExpirationDate)
+	value.ActiveUsersLimit = CopyOf(value.ActiveUsersLimit)
+	value.BootstrappedOn = CopyOf(value.BootstrappedOn)
 	return &value
 }
 
-// OwnEvent returns e with a copy of what the body of an event of organizations
-// shares with its producer.
-func OwnEvent(e event.Event) event.Event {
-	if body, ok := e.Body.(event.OrganizationExpiration); ok {
-		e.Body = event.OrganizationExpiration{Date: copyOf(body.Date)}
-	}
-	return e
-}
-
-// copyOf returns a pointer to a copy of what p points to, nil for nil.
-func copyOf[T any](p *T) *T {
+// CopyOf returns a pointer to a copy of what p points to, nil for nil.
+func CopyOf[T any](p *T) *T {
 	if p == nil {
 		return nil
 	}

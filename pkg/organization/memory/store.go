@@ -9,8 +9,6 @@ package memory
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -58,10 +56,10 @@ func (s *Store) Cells() map[parsec.OrganizationID]*Cell {
 	return maps.Clone(s.cells)
 }
 
-// Update runs change under the lock of an organization, which need not exist,
-// and publishes the events that it returns. An error of change is returned; it
-// must have changed nothing then.
-func (s *Store) Update(ctx context.Context, id parsec.OrganizationID, change func(*Cell) ([]event.Event, error)) error {
+// Update runs rule once, under the lock of an organization, which need not exist.
+// Unless it fails, or misused its transaction, its effects are applied and its
+// events published.
+func (s *Store) Update(ctx context.Context, id parsec.OrganizationID, rule func(*Tx) error) error {
 	cell, found := s.Cell(id)
 	if !found {
 		s.creating.Lock()
@@ -73,16 +71,32 @@ func (s *Store) Update(ctx context.Context, id parsec.OrganizationID, change fun
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	events, err := change(cell)
-	if err != nil {
+	t := &Tx{Cell: cell, id: id}
+	t.Locked = &t.id
+	if err := rule(t); err != nil {
 		return err
+	}
+	if t.misuse != nil {
+		return t.misuse
+	}
+	for _, effect := range t.effects {
+		effect()
 	}
 	if !found && cell.stored != nil {
 		s.mu.Lock()
 		s.cells[id] = cell
 		s.mu.Unlock()
 	}
-	s.bus.Publish(events)
+	s.bus.Publish(t.events)
+	return nil
+}
+
+// Publish publishes an event that comes with no change of state.
+func (s *Store) Publish(ctx context.Context, e event.Event) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.bus.Publish([]event.Event{ownEvent(e)})
 	return nil
 }
 
@@ -116,38 +130,5 @@ func (s *Store) Organizations(ctx context.Context, after parsec.OrganizationID, 
 
 // ChangeOrganization implements organization.Store. The rule runs once.
 func (s *Store) ChangeOrganization(ctx context.Context, id parsec.OrganizationID, rule func(organization.Tx) error) error {
-	return s.Update(ctx, id, func(cell *Cell) ([]event.Event, error) {
-		t := &tx{cell: cell, id: id, put: func() {}}
-		if err := errors.Join(rule(t), t.misuse); err != nil {
-			return nil, err
-		}
-		t.put()
-		return t.events, nil
-	})
+	return s.Update(ctx, id, func(t *Tx) error { return rule(t) })
 }
-
-// tx is a transaction on an organization whose lock is held.
-type tx struct {
-	cell   *Cell
-	id     parsec.OrganizationID
-	put    func()
-	events []event.Event
-	// misuse is that of PutOrganization.
-	misuse error
-}
-
-// Organization implements organization.Tx.
-func (t *tx) Organization() (*organization.Organization, bool) {
-	stored := t.cell.Organization()
-	return stored, stored != nil
-}
-
-// PutOrganization implements organization.Tx.
-func (t *tx) PutOrganization(o organization.Organization) {
-	if t.put = t.cell.Put(o); o.ID != t.id {
-		t.misuse = fmt.Errorf("%s is put in a transaction on %s", o.ID, t.id)
-	}
-}
-
-// Emit implements organization.Tx.
-func (t *tx) Emit(e event.Event) { t.events = append(t.events, OwnEvent(e)) }

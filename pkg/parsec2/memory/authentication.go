@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -10,14 +11,11 @@ import (
 // Authentication implements rules.AuthenticationReader.
 func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec.DeviceID) (rules.AuthenticationFacts, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return rules.AuthenticationFacts{}, err
-	}
 	defer o.RUnlock()
 	user, _ := o.copyUser(device.User())
 	return rules.AuthenticationFacts{
 		Organization: o.Organization(),
-		Device:       copyOf(o.devices[device]),
+		Device:       organizationstore.CopyOf(o.devices[device]),
 		User:         user,
-	}, nil
+	}, err
 }

@@ -15,73 +15,56 @@ func (s *Store) NewUploadToken() parsec.UUID { return parsec.NewUUID() }
 
 // ReserveBlock implements rules.BlockUploads.
 func (s *Store) ReserveBlock(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, realm parsec.RealmID, upload rules.BlockUpload, now parsec.DateTime) (rules.BlockReservation, error) {
-	if err := ctx.Err(); err != nil {
-		return rules.BlockReservation{}, err
-	}
-	o, found := s.lock(organization)
-	if !found {
-		return rules.BlockReservation{}, nil
-	}
+	o, err := s.lock(ctx, organization)
 	defer o.Unlock()
 	var facts rules.BlockReservation
+	var found bool
 	facts.Realm, found = o.realms[realm].seenBy(user)
 	_, facts.Exists = o.blocks[upload.ID]
 	if present, taken := o.uploads[upload.ID]; found && !facts.Exists && (!taken || present.YieldsTo(upload, now, false)) {
 		o.uploads[upload.ID] = upload
 		facts.Reserved = true
 	}
-	return facts, nil
+	return facts, err
 }
 
 // ReleaseBlock implements rules.BlockUploads.
 func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	o, found := s.lock(organization)
-	if !found {
-		return nil
-	}
+	o, err := s.lock(ctx, organization)
 	defer o.Unlock()
 	if o.uploads[block].Token == token {
 		delete(o.uploads, block)
 	}
-	return nil
+	return err
 }
 
 // Block implements rules.BlockReader.
 func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.BlockID) (*rules.Realm, *rules.Block, bool, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, nil, false, err
-	}
 	defer o.RUnlock()
 	block, found := o.blocks[id]
 	if !found {
-		return nil, nil, false, nil
+		return nil, nil, false, err
 	}
 	r, _ := o.realms[block.Realm].seenBy(user)
-	return r, &block, true, nil
+	return r, &block, true, err
 }
 
 // Blocks implements rules.BlockIndex: organizations are in order of their ids.
 func (s *Store) Blocks(ctx context.Context, after *blockstore.Block, most int) ([]blockstore.Block, error) {
 	var blocks []blockstore.Block
-	for id := range s.Cells() {
-		o, err := s.read(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		for _, block := range o.blocks {
+	for id, cell := range s.Cells() {
+		cell.RLock()
+		for _, block := range stateOf(cell).blocks {
 			listed := blockstore.Block{Organization: id, ID: block.ID, Size: int64(block.Size), Checksum: block.Checksum}
 			if after == nil || inOrder(*after, listed) < 0 {
 				blocks = append(blocks, listed)
 			}
 		}
-		o.RUnlock()
+		cell.RUnlock()
 	}
 	slices.SortFunc(blocks, inOrder)
-	return blocks[:min(most, len(blocks))], nil
+	return blocks[:min(most, len(blocks))], ctx.Err()
 }
 
 func inOrder(a, b blockstore.Block) int {
@@ -90,48 +73,37 @@ func inOrder(a, b blockstore.Block) int {
 
 // BlocksSize implements rules.BlockIndex.
 func (s *Store) BlocksSize(ctx context.Context) (size int64, err error) {
-	for id := range s.Cells() {
-		o, err := s.read(ctx, id)
-		if err != nil {
-			return 0, err
-		}
-		size += int64(o.dataSize)
-		o.RUnlock()
+	for _, cell := range s.Cells() {
+		cell.RLock()
+		size += int64(stateOf(cell).dataSize)
+		cell.RUnlock()
 	}
-	return size, nil
+	return size, ctx.Err()
 }
 
 // AddChecksum implements rules.BlockIndex.
 func (s *Store) AddChecksum(ctx context.Context, block blockstore.Block) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	o, found := s.lock(block.Organization)
-	if !found {
-		return nil
-	}
+	o, err := s.lock(ctx, block.Organization)
 	defer o.Unlock()
 	if known, found := o.blocks[block.ID]; found && known.Checksum == nil {
 		known.Checksum = block.Checksum
 		o.blocks[block.ID] = known
 	}
-	return nil
+	return err
 }
 
 // StrayBlocks implements rules.BlockIndex.
 func (s *Store) StrayBlocks(ctx context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error) {
 	for _, block := range blocks {
-		o, err := s.read(ctx, block.Organization)
-		if err != nil {
-			return nil, nil, err
-		}
-		exists := o.Organization() != nil
+		cell, exists := s.Cell(block.Organization)
+		cell.RLock()
+		o := stateOf(cell)
 		_, known := o.blocks[block.ID]
 		_, uploaded := o.uploads[block.ID]
-		o.RUnlock()
+		cell.RUnlock()
 		stray, foreign = append(stray, exists && !known && !uploaded), append(foreign, !exists)
 	}
-	return stray, foreign, nil
+	return stray, foreign, ctx.Err()
 }
 
 // HoldBlock implements rules.BlockIndex.
@@ -161,7 +133,7 @@ func (t *tx) CreateBlock(block rules.Block) {
 	_, exists := t.organization.blocks[block.ID]
 	allowed := t.scope.By == rules.RealmData && t.realm != nil && block.Realm == t.scope.Realm &&
 		block.ID == t.scope.Block && !exists
-	t.queue("CreateBlock", allowed, func() {
+	t.Queue("CreateBlock", allowed, func() {
 		delete(t.organization.uploads, block.ID)
 		t.organization.blocks[block.ID] = block
 		t.realm.blocksSize += block.Size

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -15,18 +16,12 @@ func (o *organization) copyConduit(key rules.ConduitKey) (*rules.Conduit, bool) 
 		return nil, false
 	}
 	conduit, found := stored.conduits[key.Greeter]
-	if !found {
-		return nil, false
-	}
-	return new(*conduit), true
+	return organizationstore.CopyOf(conduit), found
 }
 
 // ForgetConduits implements rules.Conduits.
 func (s *Store) ForgetConduits(ctx context.Context, deleted parsec.DateTime) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.eachInvitation(func(_ parsec.OrganizationID, _ parsec.InvitationToken, stored *invitation) {
+	return s.eachInvitation(ctx, func(_ parsec.OrganizationID, _ parsec.InvitationToken, stored *invitation) {
 		if on := stored.facts.DeletedOn; on == nil || *on > deleted {
 			return
 		}
@@ -34,25 +29,19 @@ func (s *Store) ForgetConduits(ctx context.Context, deleted parsec.DateTime) err
 			conduit.Halves = [2]rules.Half{}
 		}
 	})
-	return nil
 }
 
 // TakeHeard implements rules.Conduits.
 func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationID, key rules.ConduitKey, side rules.Side, exchange uint64) (rules.ConduitFacts, error) {
-	if err := ctx.Err(); err != nil {
-		return rules.ConduitFacts{}, err
-	}
-	o, found := s.lock(organization)
-	if !found {
-		return rules.ConduitFacts{}, nil
-	}
+	o, err := s.lock(ctx, organization)
 	defer o.Unlock()
 	facts := rules.ConduitFacts{InvitationFacts: o.invitationFacts(key.Token)}
-	facts.Conduit, found = o.copyConduit(key)
+	conduit, found := o.copyConduit(key)
 	if found {
 		o.invitations[key.Token].conduits[key.Greeter].TakeHeard(side, exchange)
 	}
-	return facts, nil
+	facts.Conduit = conduit
+	return facts, err
 }
 
 // Conduit implements rules.ConduitTx.
@@ -68,13 +57,13 @@ func (t *tx) PutConduit(conduit rules.Conduit) {
 		}
 	}
 	_, found := t.Conduit()
-	t.queue("PutConduit", found, func() { *t.organization.invitations[t.scope.Invitation].conduits[t.scope.Greeter] = conduit })
+	t.Queue("PutConduit", found, func() { *t.organization.invitations[t.scope.Invitation].conduits[t.scope.Greeter] = conduit })
 }
 
 // MarkReceived implements rules.ConduitTx.
 func (t *tx) MarkReceived(connection parsec.UUID) {
 	stored, found := t.organization.invitations[t.scope.Invitation]
-	t.queue("MarkReceived", found, func() {
+	t.Queue("MarkReceived", found, func() {
 		for _, conduit := range stored.conduits {
 			if conduit.Halves[rules.ClaimerSide].Speaker == connection {
 				conduit.Received = true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -11,7 +12,7 @@ import (
 // Device implements rules.DeviceTx.
 func (t *tx) Device(_ context.Context, id parsec.DeviceID) (*rules.Device, bool, error) {
 	device, found := t.organization.devices[id]
-	return copyOf(device), found, nil
+	return organizationstore.CopyOf(device), found, nil
 }
 
 // CreateDevice implements rules.DeviceTx.
@@ -19,7 +20,7 @@ func (t *tx) CreateDevice(device rules.Device) {
 	device.Certificate = bytes.Clone(device.Certificate)
 	device.RedactedCertificate = bytes.Clone(device.RedactedCertificate)
 	_, exists := t.organization.devices[device.ID]
-	t.queue("CreateDevice", t.scope.LockOrganization && !exists, func() {
+	t.Queue("CreateDevice", t.scope.LockOrganization && !exists, func() {
 		owner := device.ID.User()
 		t.organization.devices[device.ID] = &device
 		t.organization.deviceNumbers = append(t.organization.deviceNumbers, device.ID)

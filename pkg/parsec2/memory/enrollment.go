@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -11,20 +12,14 @@ import (
 // PKIEnrollment implements rules.EnrollmentReader.
 func (s *Store) PKIEnrollment(ctx context.Context, organization parsec.OrganizationID, id parsec.EnrollmentID) (*rules.PKIEnrollment, bool, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, false, err
-	}
 	defer o.RUnlock()
 	enrollment := o.enrollment(id)
-	return copyEnrollment(enrollment), enrollment != nil, nil
+	return copyEnrollment(enrollment), enrollment != nil, err
 }
 
 // SubmittedPKIEnrollments implements rules.EnrollmentReader.
 func (s *Store) SubmittedPKIEnrollments(ctx context.Context, organization parsec.OrganizationID) ([]rules.PKIEnrollment, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, err
-	}
 	defer o.RUnlock()
 	var submitted []rules.PKIEnrollment
 	for _, enrollment := range o.enrollments {
@@ -32,7 +27,7 @@ func (s *Store) SubmittedPKIEnrollments(ctx context.Context, organization parsec
 			submitted = append(submitted, enrollment)
 		}
 	}
-	return submitted, nil
+	return submitted, err
 }
 
 // enrollment is nil if there is none.
@@ -47,9 +42,9 @@ func (o *organization) enrollment(id parsec.EnrollmentID) *rules.PKIEnrollment {
 
 // copyEnrollment shares only bytes with the enrollment.
 func copyEnrollment(enrollment *rules.PKIEnrollment) *rules.PKIEnrollment {
-	enrollment = copyOf(enrollment)
+	enrollment = organizationstore.CopyOf(enrollment)
 	if enrollment != nil {
-		enrollment.Acceptance = copyOf(enrollment.Acceptance)
+		enrollment.Acceptance = organizationstore.CopyOf(enrollment.Acceptance)
 	}
 	return enrollment
 }
@@ -90,14 +85,14 @@ func (t *tx) SubmitPKIEnrollment(enrollment rules.PKIEnrollment) {
 	enrollment.Payload = bytes.Clone(enrollment.Payload)
 	enrollment.PayloadSignature = bytes.Clone(enrollment.PayloadSignature)
 	allowed := t.scope.LockOrganization && t.organization.enrollment(enrollment.ID) == nil
-	t.queue("SubmitPKIEnrollment", allowed, func() {
+	t.Queue("SubmitPKIEnrollment", allowed, func() {
 		t.organization.enrollments = append(t.organization.enrollments, enrollment)
 	})
 }
 
 // DecidePKIEnrollment implements rules.EnrollmentTx.
 func (t *tx) DecidePKIEnrollment(id parsec.EnrollmentID, decision rules.PKIDecision) {
-	if acceptance := copyOf(decision.Acceptance); acceptance != nil {
+	if acceptance := organizationstore.CopyOf(decision.Acceptance); acceptance != nil {
 		acceptance.AccepterCertificate = bytes.Clone(acceptance.AccepterCertificate)
 		acceptance.Payload = bytes.Clone(acceptance.Payload)
 		acceptance.PayloadSignature = bytes.Clone(acceptance.PayloadSignature)
@@ -105,7 +100,7 @@ func (t *tx) DecidePKIEnrollment(id parsec.EnrollmentID, decision rules.PKIDecis
 	}
 	enrollment := t.organization.enrollment(id)
 	allowed := t.scope.LockOrganization && enrollment != nil && enrollment.Status == parsec.PKIEnrollmentSubmitted
-	t.queue("DecidePKIEnrollment", allowed, func() {
+	t.Queue("DecidePKIEnrollment", allowed, func() {
 		decided := t.organization.enrollment(id)
 		decided.PKIDecision = decision
 		if !decision.KeepsSubmission() {

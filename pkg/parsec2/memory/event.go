@@ -13,7 +13,7 @@ import (
 func ownEvent(e event.Event) event.Event {
 	switch body := e.Body.(type) {
 	case notice.RealmArchivingUpdated:
-		body.Configuration.DeletionDate = copyOf(body.Configuration.DeletionDate)
+		body.Configuration.DeletionDate = organizationstore.CopyOf(body.Configuration.DeletionDate)
 		e.Body = body
 	case notice.InviteStatusChanged:
 		body.Greeters = slices.Clone(body.Greeters)
@@ -33,5 +33,5 @@ func ownEvent(e event.Event) event.Event {
 		body.EncryptedClaim = bytes.Clone(body.EncryptedClaim)
 		e.Body = body
 	}
-	return organizationstore.OwnEvent(e)
+	return e
 }

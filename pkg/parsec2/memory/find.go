@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -10,9 +11,6 @@ import (
 // FindUsers implements rules.FindReader. It scans the users.
 func (s *Store) FindUsers(ctx context.Context, organization parsec.OrganizationID, query rules.UserQuery) ([]rules.User, uint64, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, 0, err
-	}
 	defer o.RUnlock()
 	users := make([]rules.User, 0, len(o.users))
 	for _, user := range o.users {
@@ -20,7 +18,7 @@ func (s *Store) FindUsers(ctx context.Context, organization parsec.OrganizationI
 	}
 	page, total := query.Select(users)
 	for i := range page {
-		page[i].Revocation = copyOf(page[i].Revocation)
+		page[i].Revocation = organizationstore.CopyOf(page[i].Revocation)
 	}
-	return page, total, nil
+	return page, total, err
 }

@@ -12,9 +12,6 @@ import (
 // Users implements rules.HumanAccessesReader.
 func (s *Store) Users(ctx context.Context, organization parsec.OrganizationID) ([]rules.User, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, err
-	}
 	defer o.RUnlock()
 	users := make([]rules.User, 0, len(o.users))
 	for _, stored := range o.users {
@@ -26,15 +23,12 @@ func (s *Store) Users(ctx context.Context, organization parsec.OrganizationID) (
 		users = append(users, user)
 	}
 	slices.SortFunc(users, func(a, b rules.User) int { return cmp.Compare(a.ID.String(), b.ID.String()) })
-	return users, nil
+	return users, err
 }
 
 // RoleChanges implements rules.HumanAccessesReader.
 func (s *Store) RoleChanges(ctx context.Context, organization parsec.OrganizationID) ([]rules.RoleCertificate, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, err
-	}
 	defer o.RUnlock()
 	var changes []rules.RoleCertificate
 	for _, r := range o.realms {
@@ -44,5 +38,5 @@ func (s *Store) RoleChanges(ctx context.Context, organization parsec.Organizatio
 		}
 	}
 	slices.SortStableFunc(changes, func(a, b rules.RoleCertificate) int { return cmp.Compare(a.CertifiedOn, b.CertifiedOn) })
-	return changes, nil
+	return changes, err
 }

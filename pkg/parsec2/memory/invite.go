@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -37,7 +38,7 @@ func (o *organization) copyInvitation(token parsec.InvitationToken) (*rules.Invi
 		return nil, false
 	}
 	facts := stored.facts
-	facts.DeletedOn = copyOf(facts.DeletedOn)
+	facts.DeletedOn = organizationstore.CopyOf(facts.DeletedOn)
 	facts.Greeters = slices.Clone(facts.Greeters)
 	for i := range facts.Greeters {
 		greeter := &facts.Greeters[i]
@@ -50,11 +51,8 @@ func (o *organization) copyInvitation(token parsec.InvitationToken) (*rules.Invi
 // Invitation implements rules.InviteReader.
 func (s *Store) Invitation(ctx context.Context, organization parsec.OrganizationID, token parsec.InvitationToken) (rules.InvitationFacts, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return rules.InvitationFacts{}, err
-	}
 	defer o.RUnlock()
-	return o.invitationFacts(token), nil
+	return o.invitationFacts(token), err
 }
 
 func (o *organization) invitationFacts(token parsec.InvitationToken) rules.InvitationFacts {
@@ -70,9 +68,6 @@ func (o *organization) invitationFacts(token parsec.InvitationToken) rules.Invit
 // Invitations implements rules.InviteReader.
 func (s *Store) Invitations(ctx context.Context, organization parsec.OrganizationID, greeter parsec.UserID, now parsec.DateTime) ([]rules.PendingInvitation, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, err
-	}
 	defer o.RUnlock()
 	var list []rules.PendingInvitation
 	for token, stored := range o.invitations {
@@ -82,7 +77,7 @@ func (s *Store) Invitations(ctx context.Context, organization parsec.Organizatio
 		}
 	}
 	slices.SortFunc(list, func(a, b rules.PendingInvitation) int { return compareInvitations(&a.Invitation, &b.Invitation) })
-	return list, nil
+	return list, err
 }
 
 // compareInvitations orders by date.
@@ -92,11 +87,8 @@ func compareInvitations(a, b *rules.Invitation) int {
 
 // LapsedPresences implements rules.InviteReader.
 func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]rules.LapsedPresence, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	var lapsed []rules.LapsedPresence
-	s.eachInvitation(func(id parsec.OrganizationID, token parsec.InvitationToken, stored *invitation) {
+	err := s.eachInvitation(ctx, func(id parsec.OrganizationID, token parsec.InvitationToken, stored *invitation) {
 		for _, until := range stored.presences {
 			if until <= now {
 				lapsed = append(lapsed, rules.LapsedPresence{Organization: id, Token: token})
@@ -104,34 +96,33 @@ func (s *Store) LapsedPresences(ctx context.Context, now parsec.DateTime) ([]rul
 			}
 		}
 	})
-	return lapsed, nil
+	return lapsed, err
 }
 
 // RenewPresences implements rules.Presences.
 func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.eachInvitation(func(_ parsec.OrganizationID, _ parsec.InvitationToken, stored *invitation) {
+	return s.eachInvitation(ctx, func(_ parsec.OrganizationID, _ parsec.InvitationToken, stored *invitation) {
 		for _, connection := range connections {
 			if _, found := stored.presences[connection]; found {
 				stored.presences[connection] = until
 			}
 		}
 	})
-	return nil
 }
 
 // eachInvitation visits every invitation, under the lock of its organization.
-func (s *Store) eachInvitation(visit func(parsec.OrganizationID, parsec.InvitationToken, *invitation)) {
-	for id := range s.Cells() {
-		if o, found := s.lock(id); found {
-			for token, stored := range o.invitations {
-				visit(id, token, stored)
-			}
-			o.Unlock()
-		}
+func (s *Store) eachInvitation(ctx context.Context, visit func(parsec.OrganizationID, parsec.InvitationToken, *invitation)) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
+	for id, cell := range s.Cells() {
+		cell.Lock()
+		for token, stored := range stateOf(cell).invitations {
+			visit(id, token, stored)
+		}
+		cell.Unlock()
+	}
+	return nil
 }
 
 // Invitation implements rules.InviteTx.
@@ -165,8 +156,8 @@ func (t *tx) Presences(_ context.Context, now parsec.DateTime, but parsec.UUID) 
 
 // PutInvitation implements rules.InviteTx.
 func (t *tx) PutInvitation(facts rules.Invitation) {
-	facts.DeletedOn, facts.Greeters = copyOf(facts.DeletedOn), slices.Clone(facts.Greeters)
-	t.queue("PutInvitation", true, func() {
+	facts.DeletedOn, facts.Greeters = organizationstore.CopyOf(facts.DeletedOn), slices.Clone(facts.Greeters)
+	t.Queue("PutInvitation", true, func() {
 		stored, found := t.organization.invitations[facts.Token]
 		if !found {
 			stored = &invitation{conduits: map[parsec.UserID]*rules.Conduit{}, presences: map[parsec.UUID]parsec.DateTime{}}
@@ -198,5 +189,5 @@ func (t *tx) DropPresences(now parsec.DateTime) {
 
 func (t *tx) presence(name string, effect func(*invitation)) {
 	stored, found := t.organization.invitations[t.scope.Invitation]
-	t.queue(name, found, func() { effect(stored) })
+	t.Queue(name, found, func() { effect(stored) })
 }

@@ -18,9 +18,6 @@ func (o *organization) copyInvitationV1(invitee rules.InviteeV1) (*rules.Invitat
 // InvitationV1 implements rules.InviteV1Reader.
 func (s *Store) InvitationV1(ctx context.Context, organization parsec.OrganizationID, invitee rules.InviteeV1) (rules.InvitationV1Facts, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return rules.InvitationV1Facts{}, err
-	}
 	defer o.RUnlock()
 	var facts rules.InvitationV1Facts
 	facts.Invitation, _ = o.copyInvitationV1(invitee)
@@ -29,7 +26,7 @@ func (s *Store) InvitationV1(ctx context.Context, organization parsec.Organizati
 	} else {
 		_, facts.InviteeExists = o.users[invitee.User]
 	}
-	return facts, nil
+	return facts, err
 }
 
 // InvitationV1 implements rules.InviteV1Tx.
@@ -40,10 +37,10 @@ func (t *tx) InvitationV1(_ context.Context, invitee rules.InviteeV1) (*rules.In
 
 // PutInvitationV1 implements rules.InviteV1Tx.
 func (t *tx) PutInvitationV1(invitee rules.InviteeV1, invitation rules.InvitationV1) {
-	t.queue("PutInvitationV1", true, func() { t.organization.invitationsV1[invitee] = invitation })
+	t.Queue("PutInvitationV1", true, func() { t.organization.invitationsV1[invitee] = invitation })
 }
 
 // DeleteInvitationV1 implements rules.InviteV1Tx.
 func (t *tx) DeleteInvitationV1(invitee rules.InviteeV1) {
-	t.queue("DeleteInvitationV1", true, func() { delete(t.organization.invitationsV1, invitee) })
+	t.Queue("DeleteInvitationV1", true, func() { delete(t.organization.invitationsV1, invitee) })
 }

@@ -13,9 +13,6 @@ import (
 // Messages implements rules.MessageReader.
 func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, offset, most uint64) (messages []rules.Message, left bool, err error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, false, err
-	}
 	defer o.RUnlock()
 	list := o.messages[user]
 	list = list[min(offset, uint64(len(list))):]
@@ -26,7 +23,7 @@ func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID
 			break
 		}
 	}
-	return slices.Clone(list[:count]), count < len(list), nil
+	return slices.Clone(list[:count]), count < len(list), err
 }
 
 // MessageCounts implements rules.MessageTx.
@@ -45,7 +42,7 @@ func (t *tx) MessageCounts(_ context.Context, recipients []parsec.UserID) (map[p
 func (t *tx) AddMessage(message rules.Message) {
 	message.Body = bytes.Clone(message.Body)
 	last, counted := t.indexes[message.Recipient]
-	t.queue("AddMessage", counted && message.Index == last+1, func() {
+	t.Queue("AddMessage", counted && message.Index == last+1, func() {
 		t.organization.messages[message.Recipient] = append(t.organization.messages[message.Recipient], message)
 	})
 	t.indexes[message.Recipient] = message.Index

@@ -63,14 +63,9 @@ func newOrganization(in *organizationstore.Cell) *organization {
 	}
 }
 
-// Organization implements rules.OrganizationTx.
-func (t *tx) Organization() (*rules.Organization, bool) {
-	stored := t.organization.Organization()
-	return stored, stored != nil
-}
-
 // PutOrganization implements rules.OrganizationTx.
 func (t *tx) PutOrganization(organization rules.Organization) {
-	allowed := t.scope.LockOrganization && organization.ID == t.scope.Organization
-	t.queue("PutOrganization", allowed, t.organization.Put(organization))
+	if t.Allow("PutOrganization", t.scope.LockOrganization) {
+		t.Tx.PutOrganization(organization)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -32,10 +33,16 @@ func (r *realm) seenBy(user parsec.UserID) (*rules.Realm, bool) {
 		return nil, false
 	}
 	facts := r.facts
-	facts.Archiving.DeletionDate = copyOf(facts.Archiving.DeletionDate)
+	facts.Archiving.DeletionDate = organizationstore.CopyOf(facts.Archiving.DeletionDate)
 	facts.Checkpoint = uint64(len(r.log))
 	facts.Member = r.members[user]
 	return &facts, true
+}
+
+// readBy is seenBy, and reports whether the user may read.
+func (r *realm) readBy(user parsec.UserID) (facts *rules.Realm, found, readable bool) {
+	facts, found = r.seenBy(user)
+	return facts, found, found && facts.Member.Role != parsec.RoleNone
 }
 
 // changeMember applies a change to what the realm knows of a user.
@@ -48,60 +55,42 @@ func (r *realm) changeMember(user parsec.UserID, apply func(*rules.Member)) {
 // Realm implements rules.RealmReader.
 func (s *Store) Realm(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (*rules.Realm, bool, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, false, err
-	}
 	defer o.RUnlock()
 	facts, found := o.realms[id].seenBy(user)
-	return facts, found, nil
+	return facts, found, err
 }
 
 // RealmStatistics implements rules.RealmReader.
 func (s *Store) RealmStatistics(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (facts *rules.Realm, blocksSize, vlobsSize uint64, found bool, err error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, 0, 0, false, err
-	}
 	defer o.RUnlock()
-	r, found := o.realms[id]
-	if !found {
-		return nil, 0, 0, false, nil
+	if facts, found = o.realms[id].seenBy(user); found {
+		blocksSize, vlobsSize = o.realms[id].blocksSize, o.realms[id].vlobsSize
 	}
-	facts, _ = r.seenBy(user)
-	return facts, r.blocksSize, r.vlobsSize, true, nil
+	return facts, blocksSize, vlobsSize, found, err
 }
 
 // RoleCertificates implements rules.RealmReader.
 func (s *Store) RoleCertificates(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) (*rules.Realm, []rules.RoleCertificate, bool, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, nil, false, err
-	}
 	defer o.RUnlock()
-	r, found := o.realms[id]
-	if !found {
-		return nil, nil, false, nil
+	facts, found, readable := o.realms[id].readBy(user)
+	if !readable {
+		return facts, nil, found, err
 	}
-	facts, _ := r.seenBy(user)
-	if facts.Member.Role == parsec.RoleNone {
-		return facts, nil, true, nil
-	}
-	return facts, slices.Clone(r.roles), true, nil
+	return facts, slices.Clone(o.realms[id].roles), true, err
 }
 
 // RealmsOf implements rules.RealmReader.
 func (s *Store) RealmsOf(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID) ([]rules.Realm, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, err
-	}
 	defer o.RUnlock()
 	realms := make([]rules.Realm, 0, len(o.realmsOf[user]))
 	for _, r := range o.realmsOf[user] {
 		facts, _ := r.seenBy(user)
 		realms = append(realms, *facts)
 	}
-	return realms, nil
+	return realms, err
 }
 
 // Realm implements rules.RealmTx.
@@ -138,7 +127,7 @@ func (t *tx) Participants(context.Context) ([]parsec.UserID, error) {
 // CreateRealm implements rules.RealmTx.
 func (t *tx) CreateRealm(createdOn parsec.DateTime) {
 	allowed := t.scope.By == rules.RealmExclusive && t.realm == nil
-	if !t.allow("CreateRealm", allowed) {
+	if !t.Allow("CreateRealm", allowed) {
 		return
 	}
 	created := &realm{
@@ -147,19 +136,19 @@ func (t *tx) CreateRealm(createdOn parsec.DateTime) {
 		members:   map[parsec.UserID]rules.Member{},
 	}
 	t.realm, t.createsRealm = created, true
-	t.queue("CreateRealm", true, func() { t.organization.realms[created.facts.ID] = created })
+	t.Queue("CreateRealm", true, func() { t.organization.realms[created.facts.ID] = created })
 }
 
 // queueOnRealm queues an effect on the realm, which is locked alone.
 func (t *tx) queueOnRealm(name string, effect func(*realm)) {
 	allowed := t.scope.By == rules.RealmExclusive && t.realm != nil
-	t.queue(name, allowed, func() { effect(t.realm) })
+	t.Queue(name, allowed, func() { effect(t.realm) })
 }
 
 // AddRole implements rules.RealmTx.
 func (t *tx) AddRole(role rules.RoleCertificate) {
 	role.Certificate = bytes.Clone(role.Certificate)
-	if !t.allow("AddRole", role.Realm == t.scope.Realm) {
+	if !t.Allow("AddRole", role.Realm == t.scope.Realm) {
 		return
 	}
 	t.queueOnRealm("AddRole", func(r *realm) {
@@ -206,6 +195,6 @@ func (t *tx) TouchArchivingChange(user parsec.UserID, date parsec.DateTime) {
 
 // AddArchiving implements rules.RealmTx.
 func (t *tx) AddArchiving(archiving rules.Archiving, _ []byte) {
-	archiving.DeletionDate = copyOf(archiving.DeletionDate)
+	archiving.DeletionDate = organizationstore.CopyOf(archiving.DeletionDate)
 	t.queueOnRealm("AddArchiving", func(r *realm) { r.facts.Archiving = archiving })
 }

@@ -34,17 +34,11 @@ func (r *realm) unsaved(v *vlob, number uint32) *version {
 // ReencryptionBatch implements rules.ReencryptionReader.
 func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection rules.BatchSelection) (*rules.Realm, []protocol.ReencryptionItem, bool, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, nil, false, err
-	}
 	defer o.RUnlock()
-	r, found := o.realms[selection.Realm]
-	if !found {
-		return nil, nil, false, nil
-	}
-	facts, _ := r.seenBy(user)
-	if facts.Member.Role != selection.Role {
-		return facts, nil, true, nil
+	r := o.realms[selection.Realm]
+	facts, found := r.seenBy(user)
+	if !found || facts.Member.Role != selection.Role {
+		return facts, nil, found, err
 	}
 	left := min(selection.Items, r.reencryption.total-r.reencryption.done)
 	batch := make([]protocol.ReencryptionItem, 0, left)
@@ -61,7 +55,7 @@ func (s *Store) ReencryptionBatch(ctx context.Context, organization parsec.Organ
 			batch = append(batch, item)
 		}
 	}
-	return facts, batch, true, nil
+	return facts, batch, true, err
 }
 
 // StartMaintenance implements rules.ReencryptionTx.
@@ -93,34 +87,35 @@ func (t *tx) ReencryptionProgress(context.Context) (total, done uint64, err erro
 	if t.realm == nil {
 		return 0, 0, nil
 	}
-	return t.realm.reencryption.total, t.realm.reencryption.done, nil
+	return t.realm.reencryption.total, t.realm.reencryption.done + uint64(len(t.saved)), nil
 }
 
 // SaveReencrypted implements rules.ReencryptionTx.
-func (t *tx) SaveReencrypted(_ context.Context, items []protocol.ReencryptionItem) (total, done uint64, err error) {
+func (t *tx) SaveReencrypted(ctx context.Context, items []protocol.ReencryptionItem) (total, done uint64, err error) {
 	r := t.realm
-	if !t.allow("SaveReencrypted", t.scope.By == rules.RealmExclusive && r != nil) {
-		return 0, 0, t.misuse
+	if !t.Allow("SaveReencrypted", t.scope.By == rules.RealmExclusive && r != nil) {
+		return 0, 0, nil
 	}
-	before := r.reencryption
-	var saved []*version
-	t.undo = append(t.undo, func() {
-		r.reencryption = before
-		for _, stored := range saved {
-			stored.reencrypted, stored.saved = nil, false
+	if t.saved == nil {
+		t.saved = make(map[*version][]byte, len(items))
+	}
+	for _, item := range items {
+		stored := r.unsaved(t.organization.vlobs[item.VlobID], item.Version)
+		if _, twice := t.saved[stored]; stored != nil && !twice {
+			t.saved[stored] = bytes.Clone(item.Blob)
+		}
+	}
+	t.queueOnRealm("SaveReencrypted", func(r *realm) {
+		for stored, blob := range t.saved {
+			stored.reencrypted, stored.saved = blob, true
+		}
+		r.reencryption.done += uint64(len(t.saved))
+		clear(t.saved)
+		for ; r.reencryption.first < len(r.log); r.reencryption.first++ {
+			if entry := r.log[r.reencryption.first]; r.unsaved(entry.vlob, entry.version) != nil {
+				break
+			}
 		}
 	})
-	for _, item := range items {
-		if stored := r.unsaved(t.organization.vlobs[item.VlobID], item.Version); stored != nil {
-			stored.reencrypted, stored.saved = bytes.Clone(item.Blob), true
-			saved = append(saved, stored)
-			r.reencryption.done++
-		}
-	}
-	for ; r.reencryption.first < len(r.log); r.reencryption.first++ {
-		if entry := r.log[r.reencryption.first]; r.unsaved(entry.vlob, entry.version) != nil {
-			break
-		}
-	}
-	return r.reencryption.total, r.reencryption.done, nil
+	return t.ReencryptionProgress(ctx)
 }

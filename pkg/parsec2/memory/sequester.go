@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -13,7 +14,7 @@ import (
 func copyServices(services []rules.SequesterService) []rules.SequesterService {
 	list := slices.Clone(services)
 	for i := range list {
-		list[i].DisabledOn = copyOf(list[i].DisabledOn)
+		list[i].DisabledOn = organizationstore.CopyOf(list[i].DisabledOn)
 	}
 	return list
 }
@@ -21,11 +22,8 @@ func copyServices(services []rules.SequesterService) []rules.SequesterService {
 // SequesterServices implements rules.SequesterReader.
 func (s *Store) SequesterServices(ctx context.Context, organization parsec.OrganizationID) ([]rules.SequesterService, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, err
-	}
 	defer o.RUnlock()
-	return copyServices(o.services), nil
+	return copyServices(o.services), err
 }
 
 // SequesterServices implements rules.SequesterTx.
@@ -36,8 +34,8 @@ func (t *tx) SequesterServices(context.Context) ([]rules.SequesterService, error
 // PutSequesterService implements rules.SequesterTx.
 func (t *tx) PutSequesterService(service rules.SequesterService) {
 	service.Certificate = bytes.Clone(service.Certificate)
-	service.DisabledOn = copyOf(service.DisabledOn)
-	t.queue("PutSequesterService", t.scope.LockOrganization, func() {
+	service.DisabledOn = organizationstore.CopyOf(service.DisabledOn)
+	t.Queue("PutSequesterService", t.scope.LockOrganization, func() {
 		services := &t.organization.services
 		i := slices.IndexFunc(*services, func(s rules.SequesterService) bool { return s.ID == service.ID })
 		if i < 0 {

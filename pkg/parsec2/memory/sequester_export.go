@@ -11,36 +11,27 @@ import (
 
 // exported returns the organization, locked, and the realm, nil unless there
 // are this one and the service.
-func (s *Store) exported(ctx context.Context, key rules.ExportKey) (*organization, *realm, error) {
-	o, err := s.read(ctx, key.Organization)
-	if err != nil {
-		return nil, nil, err
+func (s *Store) exported(ctx context.Context, key rules.ExportKey) (o *organization, r *realm, err error) {
+	o, err = s.read(ctx, key.Organization)
+	if slices.ContainsFunc(o.services, func(service rules.SequesterService) bool { return service.ID == key.Service }) {
+		r = o.realms[key.Realm]
 	}
-	if !slices.ContainsFunc(o.services, func(service rules.SequesterService) bool { return service.ID == key.Service }) {
-		return o, nil, nil
-	}
-	return o, o.realms[key.Realm], nil
+	return o, r, err
 }
 
 // ExportedSize implements rules.SequesterExportReader.
 func (s *Store) ExportedSize(ctx context.Context, key rules.ExportKey) (size uint64, found bool, err error) {
 	o, r, err := s.exported(ctx, key)
-	if err != nil {
-		return 0, false, err
-	}
 	defer o.RUnlock()
 	if r == nil {
-		return 0, false, nil
+		return 0, false, err
 	}
-	return r.blocksSize, true, nil
+	return r.blocksSize, true, err
 }
 
 // ExportedVersions implements rules.SequesterExportReader.
 func (s *Store) ExportedVersions(ctx context.Context, key rules.ExportKey, after uint64, most int) ([]rules.ExportedVersion, error) {
 	o, r, err := s.exported(ctx, key)
-	if err != nil {
-		return nil, err
-	}
 	defer o.RUnlock()
 	var versions []rules.ExportedVersion
 	for i := after; r != nil && i < uint64(len(r.log)) && len(versions) < most; i++ {
@@ -53,15 +44,12 @@ func (s *Store) ExportedVersions(ctx context.Context, key rules.ExportKey, after
 			})
 		}
 	}
-	return versions, nil
+	return versions, err
 }
 
 // ExportedBlocks implements rules.SequesterExportReader.
 func (s *Store) ExportedBlocks(ctx context.Context, key rules.ExportKey, after parsec.BlockID) (blocks []rules.ExportedBlock, last parsec.BlockID, done bool, err error) {
 	o, r, err := s.exported(ctx, key)
-	if err != nil {
-		return nil, last, false, err
-	}
 	defer o.RUnlock()
 	for id, block := range o.blocks {
 		if r != nil && block.Realm == key.Realm && bytes.Compare(id[:], after[:]) > 0 {
@@ -74,18 +62,15 @@ func (s *Store) ExportedBlocks(ctx context.Context, key rules.ExportKey, after p
 	if len(blocks) > 0 {
 		last = blocks[len(blocks)-1].ID
 	}
-	return blocks, last, true, nil
+	return blocks, last, true, err
 }
 
 // ExportedCertificates implements rules.SequesterExportReader.
 func (s *Store) ExportedCertificates(ctx context.Context, key rules.ExportKey) (certificates rules.ExportedCertificates, err error) {
 	o, r, err := s.exported(ctx, key)
-	if err != nil {
-		return certificates, err
-	}
 	defer o.RUnlock()
 	if r == nil {
-		return certificates, nil
+		return certificates, err
 	}
 	for i, role := range r.certificates {
 		certificates.Roles = append(certificates.Roles, rules.ExportedCertificate{Number: int64(i + 1), Certificate: role})
@@ -101,7 +86,7 @@ func (s *Store) ExportedCertificates(ctx context.Context, key rules.ExportKey) (
 		}
 		certificates.Users = append(certificates.Users, user)
 	}
-	return certificates, nil
+	return certificates, err
 }
 
 // numberOf returns the number of a device.

@@ -12,12 +12,9 @@ import (
 // ShamirSetup implements rules.ShamirReader.
 func (s *Store) ShamirSetup(ctx context.Context, organization parsec.OrganizationID, owner parsec.UserID) (*rules.ShamirSetup, bool, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, false, err
-	}
 	defer o.RUnlock()
 	setup := o.copyShamirSetup(owner)
-	return setup, setup != nil, nil
+	return setup, setup != nil, err
 }
 
 // copyShamirSetup shares only bytes with the current setup, nil without.
@@ -34,9 +31,6 @@ func (o *organization) copyShamirSetup(owner parsec.UserID) *rules.ShamirSetup {
 // ShamirSetupsHeld implements rules.ShamirReader.
 func (s *Store) ShamirSetupsHeld(ctx context.Context, organization parsec.OrganizationID, recipient parsec.UserID) ([]rules.ShamirHeld, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, err
-	}
 	defer o.RUnlock()
 	var held []rules.ShamirHeld
 	for _, setup := range o.shamirs {
@@ -46,7 +40,7 @@ func (s *Store) ShamirSetupsHeld(ctx context.Context, organization parsec.Organi
 			}
 		}
 	}
-	return held, nil
+	return held, err
 }
 
 // ActiveAmong implements rules.ShamirTx.
@@ -67,7 +61,7 @@ func (t *tx) ShamirRevealTokenUsed(_ context.Context, token parsec.UUID) (bool, 
 
 // EndShamirSetup implements rules.ShamirTx.
 func (t *tx) EndShamirSetup(owner parsec.UserID) {
-	t.queue("EndShamirSetup", t.scope.LockOrganization, func() {
+	t.Queue("EndShamirSetup", t.scope.LockOrganization, func() {
 		t.organization.shamirs = slices.DeleteFunc(t.organization.shamirs, func(setup rules.ShamirSetup) bool {
 			return setup.Owner == owner
 		})
@@ -82,7 +76,7 @@ func (t *tx) CreateShamirSetup(setup rules.ShamirSetup) {
 	for i := range setup.Shares {
 		setup.Shares[i].Certificate = bytes.Clone(setup.Shares[i].Certificate)
 	}
-	t.queue("CreateShamirSetup", t.scope.LockOrganization && !t.organization.revealTokens[setup.RevealToken], func() {
+	t.Queue("CreateShamirSetup", t.scope.LockOrganization && !t.organization.revealTokens[setup.RevealToken], func() {
 		t.organization.shamirs = append(t.organization.shamirs, setup)
 		t.organization.revealTokens[setup.RevealToken] = true
 	})

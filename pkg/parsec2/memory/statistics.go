@@ -12,14 +12,12 @@ import (
 func (s *Store) OrganizationStatistics(ctx context.Context, ids []parsec.OrganizationID, at *parsec.DateTime) ([]rules.Statistics, error) {
 	all := make([]rules.Statistics, len(ids))
 	for i, id := range ids {
-		o, err := s.read(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		all[i] = o.statistics(at)
-		o.RUnlock()
+		cell, _ := s.Cell(id)
+		cell.RLock()
+		all[i] = stateOf(cell).statistics(at)
+		cell.RUnlock()
 	}
-	return all, nil
+	return all, ctx.Err()
 }
 
 // statistics returns the statistics at a date, or now if at is nil.

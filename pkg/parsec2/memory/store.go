@@ -29,78 +29,66 @@ var _ rules.Store = (*Store)(nil)
 
 // Store implements rules.Store: what it keeps of an organization is the state of
 // its cell in the store of organizations. Its methods are safe for concurrent use.
-// They fail only when their context is done before they begin, and as rules
-// do.
+// They fail only when their context is done, and as rules do.
 type Store struct {
 	*organizationstore.Store
-	bus *event.Bus
 }
 
 // New returns an empty store that publishes to bus.
 func New(bus *event.Bus) *Store {
-	return &Store{organizationstore.New(bus), bus}
+	return &Store{organizationstore.New(bus)}
 }
 
 // Update implements rules.Store. The rule runs once.
 func (s *Store) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
-	return s.Store.Update(ctx, scope.Organization, func(cell *organizationstore.Cell) ([]event.Event, error) {
-		o, kept := cell.State.(*organization)
+	return s.Store.Update(ctx, scope.Organization, func(under *organizationstore.Tx) error {
+		o, kept := under.State.(*organization)
 		if !kept {
-			o = newOrganization(cell)
+			o = newOrganization(under.Cell)
 		}
-		t := begin(o, scope)
-		if err := t.run(rule); err != nil {
-			return nil, err
+		if under.State == nil {
+			under.Queue("newOrganization", true, func() { under.State = o })
 		}
-		if cell.State == nil {
-			cell.State = o
-		}
-		return t.events, nil
+		return rule(begin(under, o, scope))
 	})
 }
 
 // Publish implements rules.Store.
 func (s *Store) Publish(ctx context.Context, e event.Event) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.bus.Publish([]event.Event{ownEvent(e)})
-	return nil
+	return s.Store.Publish(ctx, ownEvent(e))
 }
 
 // Ready implements rules.Store: memory always is.
 func (s *Store) Ready(context.Context) error { return nil }
 
-// lock locks the organization, false if there is nothing. The caller unlocks it
-// unless there is nothing.
-func (s *Store) lock(id parsec.OrganizationID) (*organization, bool) {
-	cell, _ := s.Cell(id)
-	cell.Lock()
-	o, kept := cell.State.(*organization)
-	if !kept {
-		cell.Unlock()
-	}
-	return o, kept
-}
-
-// read locks the organization for reading, an empty one if there is none. The
-// caller unlocks it unless there is an error.
+// read locks the organization for reading, an empty one if there is none or ctx
+// is done. The caller unlocks it.
 func (s *Store) read(ctx context.Context, id parsec.OrganizationID) (*organization, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	cell, _ := s.Cell(id)
+	cell, err := s.cell(ctx, id)
 	cell.RLock()
-	if o, kept := cell.State.(*organization); kept {
-		return o, nil
-	}
-	return &organization{Cell: cell}, nil
+	return stateOf(cell), err
 }
 
-// copyOf returns a pointer to a copy of what p points to, nil for nil.
-func copyOf[T any](p *T) *T {
-	if p == nil {
-		return nil
+// lock is read, but locks it alone.
+func (s *Store) lock(ctx context.Context, id parsec.OrganizationID) (*organization, error) {
+	cell, err := s.cell(ctx, id)
+	cell.Lock()
+	return stateOf(cell), err
+}
+
+func (s *Store) cell(ctx context.Context, id parsec.OrganizationID) (*organizationstore.Cell, error) {
+	if err := ctx.Err(); err != nil {
+		return &organizationstore.Cell{}, err
 	}
-	return new(*p)
+	cell, _ := s.Cell(id)
+	return cell, nil
+}
+
+// stateOf returns the organization of a cell that is locked, to be read alone if
+// there is none.
+func stateOf(cell *organizationstore.Cell) *organization {
+	if o, kept := cell.State.(*organization); kept {
+		return o
+	}
+	return &organization{Cell: cell}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -34,7 +35,7 @@ func (o *organization) copyUser(id parsec.UserID) (*rules.User, bool) {
 		return nil, false
 	}
 	value := *user
-	value.Revocation = copyOf(value.Revocation)
+	value.Revocation = organizationstore.CopyOf(value.Revocation)
 	return &value, true
 }
 
@@ -52,13 +53,10 @@ func (o *organization) change(id parsec.UserID, apply func(*rules.User)) {
 // UserAndDevices implements rules.UserReader.
 func (s *Store) UserAndDevices(ctx context.Context, organization parsec.OrganizationID, id parsec.UserID) (rules.UserFacts, bool, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return rules.UserFacts{}, false, err
-	}
 	defer o.RUnlock()
 	user, found := o.copyUser(id)
 	if !found {
-		return rules.UserFacts{}, false, nil
+		return rules.UserFacts{}, false, err
 	}
 	facts := rules.UserFacts{User: *user}
 	for _, device := range o.devicesOf[id] {
@@ -67,7 +65,7 @@ func (s *Store) UserAndDevices(ctx context.Context, organization parsec.Organiza
 	facts.ChainDevices, facts.ChainUsers = rules.Follow(rules.Certifiers(user, facts.Devices),
 		func(id parsec.DeviceID) *rules.Device { return o.devices[id] },
 		func(id parsec.UserID) *rules.User { user, _ := o.copyUser(id); return user })
-	return facts, true, nil
+	return facts, true, err
 }
 
 // Author implements rules.UserTx.
@@ -114,7 +112,7 @@ func (t *tx) CreateUser(user rules.User) {
 	user.RedactedCertificate = bytes.Clone(user.RedactedCertificate)
 	_, exists := t.organization.users[user.ID]
 	fresh := !exists && user.Revocation == nil && !user.Frozen
-	t.queue("CreateUser", t.scope.LockOrganization && fresh, func() {
+	t.Queue("CreateUser", t.scope.LockOrganization && fresh, func() {
 		t.organization.users[user.ID] = &user
 		t.organization.userNumbers = append(t.organization.userNumbers, user.ID)
 		t.organization.tally.count(&user, 1)
@@ -127,7 +125,7 @@ func (t *tx) CreateUser(user rules.User) {
 // RevokeUser implements rules.UserTx.
 func (t *tx) RevokeUser(id parsec.UserID, revocation rules.Revocation) {
 	revocation.Certificate = bytes.Clone(revocation.Certificate)
-	t.queue("RevokeUser", t.scope.LockOrganization, func() {
+	t.Queue("RevokeUser", t.scope.LockOrganization, func() {
 		t.organization.change(id, func(user *rules.User) {
 			user.Revocation = &revocation
 			if email := user.HumanHandle.Email(); t.organization.humans[email] == id {
@@ -139,7 +137,7 @@ func (t *tx) RevokeUser(id parsec.UserID, revocation rules.Revocation) {
 
 // FreezeUser implements rules.UserTx.
 func (t *tx) FreezeUser(id parsec.UserID, frozen bool) {
-	t.queue("FreezeUser", t.scope.LockOrganization, func() {
+	t.Queue("FreezeUser", t.scope.LockOrganization, func() {
 		t.organization.change(id, func(user *rules.User) { user.Frozen = frozen })
 	})
 }

@@ -84,63 +84,51 @@ func (v *vlob) find(selection *rules.VlobSelection) *rules.VlobVersion {
 // ReadVlob implements rules.VlobReader.
 func (s *Store) ReadVlob(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, selection rules.VlobSelection) (*rules.Realm, *rules.VlobVersion, bool, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, nil, false, err
-	}
 	defer o.RUnlock()
 	v, found := o.vlobs[selection.Vlob]
 	if !found {
-		return nil, nil, false, nil
+		return nil, nil, false, err
 	}
-	realm, _ := v.realm.seenBy(user)
-	if realm.Member.Role == parsec.RoleNone {
-		return realm, nil, true, nil
+	realm, _, readable := v.realm.readBy(user)
+	if !readable {
+		return realm, nil, true, err
 	}
-	return realm, v.find(&selection), true, nil
+	return realm, v.find(&selection), true, err
 }
 
 // VlobVersions implements rules.VlobReader.
 func (s *Store) VlobVersions(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.VlobID) (*rules.Realm, []rules.VlobVersion, bool, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, nil, false, err
-	}
 	defer o.RUnlock()
 	v, found := o.vlobs[id]
 	if !found {
-		return nil, nil, false, nil
+		return nil, nil, false, err
 	}
-	realm, _ := v.realm.seenBy(user)
-	if realm.Member.Role == parsec.RoleNone {
-		return realm, nil, true, nil
+	realm, _, readable := v.realm.readBy(user)
+	if !readable {
+		return realm, nil, true, err
 	}
 	versions := make([]rules.VlobVersion, len(v.versions))
 	for i := range versions {
 		versions[i] = v.facts(uint32(i) + 1)
 	}
-	return realm, versions, true, nil
+	return realm, versions, true, err
 }
 
 // Changes implements rules.VlobReader.
 func (s *Store) Changes(ctx context.Context, organization parsec.OrganizationID, user parsec.UserID, id parsec.RealmID, checkpoint uint64) (*rules.Realm, map[parsec.VlobID]uint32, bool, error) {
 	o, err := s.read(ctx, organization)
-	if err != nil {
-		return nil, nil, false, err
-	}
 	defer o.RUnlock()
-	r, found := o.realms[id]
-	if !found {
-		return nil, nil, false, nil
-	}
-	facts, _ := r.seenBy(user)
-	if facts.Member.Role == parsec.RoleNone {
-		return facts, nil, true, nil
+	r := o.realms[id]
+	facts, found, readable := r.readBy(user)
+	if !readable {
+		return facts, nil, found, err
 	}
 	changes := map[parsec.VlobID]uint32{}
 	for _, entry := range r.log[min(checkpoint, uint64(len(r.log))):] {
 		changes[entry.vlob.id] = entry.version
 	}
-	return facts, changes, true, nil
+	return facts, changes, true, err
 }
 
 // Vlob implements rules.VlobTx.
@@ -163,7 +151,7 @@ func (t *tx) WriteVlob(written rules.VlobVersion, checkpoint uint64, sequester m
 	for service, blob := range copies {
 		copies[service] = append([]byte{}, blob...)
 	}
-	t.queue("WriteVlob", t.inSequence(&written, checkpoint), func() {
+	t.Queue("WriteVlob", t.inSequence(&written, checkpoint), func() {
 		r, v := t.realm, t.vlob
 		if v == nil {
 			v = &vlob{id: t.scope.Vlob, realm: r}
