@@ -29,6 +29,9 @@ func (s *Store) Messages(ctx context.Context, organization parsec.OrganizationID
 // MessageCounts implements rules.MessageTx.
 func (t *tx) MessageCounts(_ context.Context, recipients []parsec.UserID) (map[parsec.UserID]uint64, error) {
 	counts := make(map[parsec.UserID]uint64, len(recipients))
+	if t.indexes == nil {
+		t.indexes = make(map[parsec.UserID]uint64, len(recipients))
+	}
 	for _, recipient := range recipients {
 		counts[recipient] = uint64(len(t.organization.messages[recipient]))
 		if _, counted := t.indexes[recipient]; !counted {
@@ -45,5 +48,7 @@ func (t *tx) AddMessage(message rules.Message) {
 	t.Queue("AddMessage", counted && message.Index == last+1, func() {
 		t.organization.messages[message.Recipient] = append(t.organization.messages[message.Recipient], message)
 	})
-	t.indexes[message.Recipient] = message.Index
+	if counted {
+		t.indexes[message.Recipient] = message.Index
+	}
 }

@@ -28,7 +28,7 @@ type tx struct {
 }
 
 func begin(under *organizationstore.Tx, o *organization, scope rules.Scope) *tx {
-	t := &tx{Tx: under, organization: o, scope: scope, indexes: map[parsec.UserID]uint64{}}
+	t := &tx{Tx: under, organization: o, scope: scope}
 	t.Locked = &t.scope
 	switch scope.By {
 	case rules.RealmExclusive, rules.RealmData:
