@@ -24,6 +24,14 @@ type InviteeV1 struct {
 	Device parsec.DeviceID
 }
 
+// topic has the events of the invitation.
+func (i InviteeV1) topic(organization parsec.OrganizationID) event.Topic {
+	if i.User != (parsec.UserID{}) {
+		return notice.UserInviteTopic(organization, i.User)
+	}
+	return notice.DeviceInviteTopic(organization, i.Device)
+}
+
 // The limits of docs/protocol/commands.md §9.
 const (
 	invitationV1Validity = 3600 * time.Second
@@ -36,44 +44,38 @@ func (r *Rules) UserInvite(ctx context.Context, author *Author, request *protoco
 	if err := checkAdministrator(author); err != nil {
 		return nil, err
 	}
-	topic := notice.UserInviteTopic(author.Organization, request.UserID)
-	claimed, err := r.waitV1(ctx, topic, is[notice.UserClaimed], func() error {
-		return r.inviteV1(ctx, author, InviteeV1{User: request.UserID})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.UserInviteReply{EncryptedClaim: claimed.(notice.UserClaimed).EncryptedClaim}, nil
+	claimed, err := inviteV1[notice.UserClaimed](ctx, r, author, InviteeV1{User: request.UserID})
+	return &protocol.UserInviteReply{EncryptedClaim: claimed.EncryptedClaim}, err
 }
 
 // DeviceInvite invites a device of the author's user, then waits for its claim
 // (docs/protocol/commands.md §9).
 func (r *Rules) DeviceInvite(ctx context.Context, author *Author, request *protocol.DeviceInviteRequest) (*protocol.DeviceInviteReply, error) {
 	device := author.User().Device(request.InvitedDeviceName)
-	topic := notice.DeviceInviteTopic(author.Organization, device)
-	claimed, err := r.waitV1(ctx, topic, is[notice.DeviceClaimed], func() error {
-		return r.inviteV1(ctx, author, InviteeV1{Device: device})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &protocol.DeviceInviteReply{EncryptedClaim: claimed.(notice.DeviceClaimed).EncryptedClaim}, nil
+	claimed, err := inviteV1[notice.DeviceClaimed](ctx, r, author, InviteeV1{Device: device})
+	return &protocol.DeviceInviteReply{EncryptedClaim: claimed.EncryptedClaim}, err
 }
 
-// inviteV1 creates or replaces an invitation. The date is the only thing that
-// ends it: the existence of the invitee hides it.
-func (r *Rules) inviteV1(ctx context.Context, author *Author, invitee InviteeV1) error {
-	return r.update(ctx, author, Scope{}, func(tx Tx, now parsec.DateTime) error {
-		exists, err := inviteeExists(ctx, tx, invitee)
-		if err != nil {
-			return err
-		}
-		if exists {
-			return protocol.Refuse(protocol.StatusAlreadyExists, "The invited user or device already exists.")
-		}
-		tx.PutInvitationV1(invitee, InvitationV1{Creator: author.Device, CreatedOn: now})
-		return nil
+// inviteV1 creates or replaces an invitation, then waits for its claim. The
+// date is the only thing that ends it: the existence of the invitee hides it.
+func inviteV1[Claimed event.Body](ctx context.Context, r *Rules, author *Author, invitee InviteeV1) (claimed Claimed, err error) {
+	body, err := r.waitV1(ctx, invitee.topic(author.Organization), is[Claimed], func() error {
+		return r.update(ctx, author, Scope{}, func(tx Tx, now parsec.DateTime) error {
+			exists, err := inviteeExists(ctx, tx, invitee)
+			if err != nil {
+				return err
+			}
+			if exists {
+				return protocol.Refuse(protocol.StatusAlreadyExists, "The invited user or device already exists.")
+			}
+			tx.PutInvitationV1(invitee, InvitationV1{Creator: author.Device, CreatedOn: now})
+			return nil
+		})
 	})
+	if err != nil {
+		return claimed, err
+	}
+	return body.(Claimed), nil
 }
 
 func inviteeExists(ctx context.Context, tx Tx, invitee InviteeV1) (exists bool, err error) {
@@ -164,57 +166,43 @@ func (r *Rules) validInvitationV1(ctx context.Context, organization parsec.Organ
 // UserClaim answers an invitation, then waits for the creation of the user
 // (docs/protocol/commands.md §9).
 func (r *Rules) UserClaim(ctx context.Context, anonymous *Anonymous, request *protocol.UserClaimRequest) (*protocol.UserClaimReply, error) {
-	user := request.InvitedUserID
-	decided := func(body event.Body) bool {
-		return is[notice.UserCreated](body) || is[notice.UserInvitationCancelled](body)
-	}
-	decision, err := r.waitV1(ctx, notice.UserInviteTopic(anonymous.Organization, user), decided, func() error {
-		return r.claimV1(ctx, anonymous.Organization, InviteeV1{User: user},
-			notice.UserClaimed{User: user, EncryptedClaim: request.EncryptedClaim})
-	})
-	if err != nil {
-		return nil, err
-	}
-	created, ok := decision.(notice.UserCreated)
-	if !ok {
-		return nil, errClaimDenied
-	}
+	created, err := claimV1[notice.UserCreated](ctx, r, anonymous.Organization, InviteeV1{User: request.InvitedUserID},
+		notice.UserClaimed{User: request.InvitedUserID, EncryptedClaim: request.EncryptedClaim})
 	return &protocol.UserClaimReply{
 		UserCertificate: created.UserCertificate, DeviceCertificate: created.DeviceCertificate,
-	}, nil
+	}, err
 }
 
 // DeviceClaim answers an invitation, then waits for the creation of the device
 // (docs/protocol/commands.md §9).
 func (r *Rules) DeviceClaim(ctx context.Context, anonymous *Anonymous, request *protocol.DeviceClaimRequest) (*protocol.DeviceClaimReply, error) {
-	device := request.InvitedDeviceID
-	decided := func(body event.Body) bool {
-		return is[notice.DeviceCreated](body) || is[notice.DeviceInvitationCancelled](body)
-	}
-	decision, err := r.waitV1(ctx, notice.DeviceInviteTopic(anonymous.Organization, device), decided, func() error {
-		return r.claimV1(ctx, anonymous.Organization, InviteeV1{Device: device},
-			notice.DeviceClaimed{Device: device, EncryptedClaim: request.EncryptedClaim})
-	})
-	if err != nil {
-		return nil, err
-	}
-	created, ok := decision.(notice.DeviceCreated)
-	if !ok {
-		return nil, errClaimDenied
-	}
+	created, err := claimV1[notice.DeviceCreated](ctx, r, anonymous.Organization, InviteeV1{Device: request.InvitedDeviceID},
+		notice.DeviceClaimed{Device: request.InvitedDeviceID, EncryptedClaim: request.EncryptedClaim})
 	return &protocol.DeviceClaimReply{
 		DeviceCertificate: created.DeviceCertificate, EncryptedAnswer: created.EncryptedAnswer,
-	}, nil
+	}, err
 }
 
-var errClaimDenied = protocol.Refuse(protocol.StatusDenied, "The invitation is cancelled.")
-
-// claimV1 hands the claim to whoever waits for it. It is not stored.
-func (r *Rules) claimV1(ctx context.Context, organization parsec.OrganizationID, invitee InviteeV1, claimed event.Body) error {
-	if _, err := r.validInvitationV1(ctx, organization, invitee); err != nil {
-		return err
+// claimV1 hands the claim to whoever waits for it, then waits for the creation
+// of the invitee. The claim is not stored.
+func claimV1[Created event.Body](ctx context.Context, r *Rules, organization parsec.OrganizationID, invitee InviteeV1, claimed event.Body) (created Created, err error) {
+	decided := func(body event.Body) bool {
+		return is[Created](body) || is[notice.UserInvitationCancelled](body) || is[notice.DeviceInvitationCancelled](body)
 	}
-	return r.store.Publish(ctx, event.Event{Organization: organization, Body: claimed})
+	decision, err := r.waitV1(ctx, invitee.topic(organization), decided, func() error {
+		if _, err := r.validInvitationV1(ctx, organization, invitee); err != nil {
+			return err
+		}
+		return r.store.Publish(ctx, event.Event{Organization: organization, Body: claimed})
+	})
+	if err != nil {
+		return created, err
+	}
+	created, ok := decision.(Created)
+	if !ok {
+		return created, protocol.Refuse(protocol.StatusDenied, "The invitation is cancelled.")
+	}
+	return created, nil
 }
 
 // waitV1 returns the first event of the topic that is wanted. It listens
