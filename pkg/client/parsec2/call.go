@@ -44,7 +44,7 @@ func EventsListen(ctx context.Context, transport Transport, request *protocol.Ev
 
 // roundTrip returns an ok reply.
 func roundTrip(ctx context.Context, transport Transport, command *rpc.Form, request any) ([]byte, error) {
-	message, err := wire.AppendMap(nil, []wire.Field{{Key: "cmd", Value: command.Name}}, fieldsOf(request))
+	message, err := requestOf(command, fieldsOf(request))
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +59,10 @@ func roundTrip(ctx context.Context, transport Transport, command *rpc.Form, requ
 		return nil, fmt.Errorf("%w: %s: %w", client.ErrProtocol, command.Name, err)
 	}
 	return reply, nil
+}
+
+func requestOf(command *rpc.Form, fields any) ([]byte, error) {
+	return wire.AppendMap(nil, []wire.Field{{Key: "cmd", Value: command.Name}}, fields)
 }
 
 // fieldsOf returns the fields of request that are sent.

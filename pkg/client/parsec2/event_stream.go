@@ -9,7 +9,6 @@ import (
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
-	"parsec-server/pkg/wire"
 )
 
 const (
@@ -108,9 +107,7 @@ func (s *EventStream) run(ctx context.Context, conn *Conn) {
 
 // listen delivers the events of conn until an error.
 func (s *EventStream) listen(ctx context.Context, conn *Conn) error {
-	request, err := wire.AppendMap(nil, []wire.Field{
-		{Key: "cmd", Value: protocol.EventsListen.Name},
-	}, &protocol.EventsListenRequest{Wait: true})
+	request, err := requestOf(protocol.EventsListen.Form, &protocol.EventsListenRequest{Wait: true})
 	if err != nil {
 		return err
 	}

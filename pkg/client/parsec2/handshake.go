@@ -93,13 +93,7 @@ func challengeAnswer(version parsec.APIVersion, challenge []byte) ([]byte, error
 // DialInvited connects with an invitation, in API 2 or 3. Versions and errors
 // are as for DialAuthenticated.
 func (c *Client) DialInvited(ctx context.Context, invitation parsec.InvitationAddress, versions ...parsec.APIVersion) (*Conn, error) {
-	if len(versions) == 0 {
-		versions = latestVersions
-	}
-	if err := onlyMajors(protocol.V2V3, versions); err != nil {
-		return nil, err
-	}
-	return c.dial(ctx, versions, func(parsec.APIVersion, []byte) ([]wire.Field, error) {
+	return c.dialMajors(ctx, protocol.V2V3, latestVersions, versions, func(parsec.APIVersion, []byte) ([]wire.Field, error) {
 		return []wire.Field{
 			{Key: "type", Value: "INVITED"},
 			{Key: "organization_id", Value: invitation.Organization()},
@@ -113,13 +107,7 @@ func (c *Client) DialInvited(ctx context.Context, invitation parsec.InvitationAd
 // rootVerifyKey is nil when it is not known. Errors are as for
 // DialAuthenticated.
 func (c *Client) DialAnonymous(ctx context.Context, organization parsec.OrganizationID, rootVerifyKey *parsec.VerifyKey, versions ...parsec.APIVersion) (*Conn, error) {
-	if len(versions) == 0 {
-		versions = firstVersions
-	}
-	if err := onlyMajors(protocol.V1, versions); err != nil {
-		return nil, err
-	}
-	return c.dial(ctx, versions, func(parsec.APIVersion, []byte) ([]wire.Field, error) {
+	return c.dialMajors(ctx, protocol.V1, firstVersions, versions, func(parsec.APIVersion, []byte) ([]wire.Field, error) {
 		fields := []wire.Field{
 			{Key: "type", Value: "anonymous"},
 			{Key: "organization_id", Value: organization},
@@ -135,27 +123,12 @@ func (c *Client) DialAnonymous(ctx context.Context, organization parsec.Organiza
 // DialAdministration connects with the administration token, in API 1; no
 // versions means 1.3. Errors are as for DialAuthenticated.
 func (c *Client) DialAdministration(ctx context.Context, token string, versions ...parsec.APIVersion) (*Conn, error) {
-	if len(versions) == 0 {
-		versions = firstVersions
-	}
-	if err := onlyMajors(protocol.V1, versions); err != nil {
-		return nil, err
-	}
-	return c.dial(ctx, versions, func(parsec.APIVersion, []byte) ([]wire.Field, error) {
+	return c.dialMajors(ctx, protocol.V1, firstVersions, versions, func(parsec.APIVersion, []byte) ([]wire.Field, error) {
 		return []wire.Field{
 			{Key: "type", Value: "administration"},
 			{Key: "token", Value: token},
 		}, nil
 	})
-}
-
-func onlyMajors(majors rpc.Majors, versions []parsec.APIVersion) error {
-	for _, version := range versions {
-		if !majors.Has(version.Major) {
-			return fmt.Errorf("API %s has no such connection", version)
-		}
-	}
-	return nil
 }
 
 type challengeFrame struct {
@@ -176,6 +149,20 @@ type resultFrame struct {
 
 // answerFunc returns the fields of an answer that depend on who connects.
 type answerFunc func(version parsec.APIVersion, challenge []byte) ([]wire.Field, error)
+
+// dialMajors dials with versions, those by default if there are none. All must
+// be of majors.
+func (c *Client) dialMajors(ctx context.Context, majors rpc.Majors, byDefault, versions []parsec.APIVersion, answer answerFunc) (*Conn, error) {
+	if len(versions) == 0 {
+		versions = byDefault
+	}
+	for _, version := range versions {
+		if !majors.Has(version.Major) {
+			return nil, fmt.Errorf("API %s has no such connection", version)
+		}
+	}
+	return c.dial(ctx, versions, answer)
+}
 
 // dial connects and goes through the handshake
 // (docs/protocol/transport.md §6).
