@@ -28,16 +28,17 @@ type bootstrapQueue struct {
 
 	mu     sync.Mutex // held while queueing; guards closed
 	closed bool
-	calls  chan bootstrapCall
+	calls  chan Bootstrap
 }
 
-// bootstrapCall is the body of a call.
-type bootstrapCall struct {
-	OrganizationID string  `json:"organization_id"`
-	DeviceID       string  `json:"device_id"`
-	DeviceLabel    *string `json:"device_label"`
-	HumanEmail     *string `json:"human_email"`
-	HumanLabel     *string `json:"human_label"`
+// Bootstrap is a new organization, the first device of its first user, and that
+// user: the body of a call. Labels and the e-mail may be nil.
+type Bootstrap struct {
+	Organization string  `json:"organization_id"`
+	Device       string  `json:"device_id"`
+	DeviceLabel  *string `json:"device_label"`
+	HumanEmail   *string `json:"human_email"`
+	HumanLabel   *string `json:"human_label"`
 }
 
 func newBootstrapQueue(client *Client, url string) *bootstrapQueue {
@@ -45,7 +46,7 @@ func newBootstrapQueue(client *Client, url string) *bootstrapQueue {
 	q := &bootstrapQueue{
 		client: client,
 		url:    url,
-		calls:  make(chan bootstrapCall, maxBootstraps),
+		calls:  make(chan Bootstrap, maxBootstraps),
 		cancel: cancel,
 		done:   make(chan struct{}),
 	}
@@ -53,30 +54,16 @@ func newBootstrapQueue(client *Client, url string) *bootstrapQueue {
 	return q
 }
 
-// Bootstrap is a new organization, the first device of its first user, and that
-// user. Labels and the e-mail may be empty.
-type Bootstrap struct{ Organization, Device, DeviceLabel, HumanEmail, HumanLabel string }
-
 // Bootstrapped announces a new organization, in the background. A failure is
 // logged, after the last try.
-func (c *Client) Bootstrapped(of Bootstrap) {
-	if c.bootstraps == nil {
-		return
-	}
-	call := bootstrapCall{
-		OrganizationID: of.Organization,
-		DeviceID:       of.Device,
-		DeviceLabel:    nullable(of.DeviceLabel),
-		HumanEmail:     nullable(of.HumanEmail),
-		HumanLabel:     nullable(of.HumanLabel),
-	}
-	if !c.bootstraps.add(call) {
-		c.logger.Error("bootstrap webhook dropped", slog.String("organization", call.OrganizationID))
+func (c *Client) Bootstrapped(call Bootstrap) {
+	if c.bootstraps != nil && !c.bootstraps.add(call) {
+		c.logger.Error("bootstrap webhook dropped", slog.String("organization", call.Organization))
 	}
 }
 
 // add fails when too many calls wait, or once closed.
-func (q *bootstrapQueue) add(call bootstrapCall) bool {
+func (q *bootstrapQueue) add(call Bootstrap) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -88,13 +75,6 @@ func (q *bootstrapQueue) add(call bootstrapCall) bool {
 	default:
 		return false
 	}
-}
-
-func nullable(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
 }
 
 func (q *bootstrapQueue) close(ctx context.Context) error {
@@ -120,13 +100,13 @@ func (q *bootstrapQueue) run(ctx context.Context) {
 	for call := range q.calls {
 		if err := q.deliver(ctx, call); err != nil {
 			q.client.logger.Error("bootstrap webhook failed",
-				slog.String("organization", call.OrganizationID), slog.Any("error", err))
+				slog.String("organization", call.Organization), slog.Any("error", err))
 		}
 	}
 }
 
 // deliver tries until the call is accepted.
-func (q *bootstrapQueue) deliver(ctx context.Context, call bootstrapCall) error {
+func (q *bootstrapQueue) deliver(ctx context.Context, call Bootstrap) error {
 	body, err := json.Marshal(call)
 	if err != nil {
 		return err

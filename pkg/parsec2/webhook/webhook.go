@@ -46,7 +46,14 @@ func (w *Webhooks) Sequester(ctx context.Context, organization parsec.Organizati
 // Bootstrapped implements rules.Webhooks.
 func (w *Webhooks) Bootstrapped(organization parsec.OrganizationID, device rules.Device, human parsec.HumanHandle) {
 	w.Client.Bootstrapped(webhook.Bootstrap{
-		Organization: organization.String(), Device: device.ID.String(), DeviceLabel: device.Label.String(),
-		HumanEmail: human.Email(), HumanLabel: human.Label(),
+		Organization: organization.String(), Device: device.ID.String(), DeviceLabel: nullable(device.Label.String()),
+		HumanEmail: nullable(human.Email()), HumanLabel: nullable(human.Label()),
 	})
+}
+
+func nullable(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
