@@ -1,20 +1,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"parsec-server/pkg/client/parsec2/bench"
 	"parsec-server/pkg/config"
-	"parsec-server/pkg/parsec"
 )
 
 func (p program) benchCommand() *cobra.Command {
@@ -25,10 +22,8 @@ func (p program) benchCommand() *cobra.Command {
 	}
 	var options bench.Options
 	flags := command.Flags()
-	flags.SortFlags = false
-	address := flags.String("addr", "", "Address of the server, parsec://<host>[:<port>][?no_ssl=true]; or PARSEC_ADDR.")
-	token := flags.String("administration-token", "", "What the administrator authenticates with; or PARSEC_ADMINISTRATION_TOKEN.")
-	flags.StringVar((*string)(&options.Workload), "workload", string(bench.Mix), "What the connections do: "+workloads()+".")
+	reach := p.reachOptions(command)
+	flags.StringVar((*string)(&options.Workload), "workload", string(bench.Mix), "What the connections do: "+bench.WorkloadNames()+".")
 	flags.IntVar(&options.Connections, "connections", 32, "Connections that work at the same time.")
 	flags.DurationVar(&options.Duration, "duration", 10*time.Second, "How long they work.")
 	flags.IntVar(&options.Size, "size", 0, "Bytes of a vlob or block (default 1 KiB or 512 KiB).")
@@ -38,68 +33,48 @@ func (p program) benchCommand() *cobra.Command {
 	sources := flags.StringSlice("source", nil, "Local addresses to connect from in turn; one has about 28000 ports.")
 	asJSON := flags.Bool("json", false, "Print JSON; times are in seconds.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		addressText, err := p.mandatory("addr", *address, config.AddressVariable)
-		if err != nil {
-			return err
-		}
-		if options.Address, err = parsec.ParseServerAddress(addressText); err != nil {
-			return invalidValue("--addr", err)
-		}
-		if options.AdministrationToken, err = p.mandatory("administration-token", *token, "PARSEC_ADMINISTRATION_TOKEN"); err != nil {
-			return err
-		}
-		for _, text := range *sources {
-			source, err := netip.ParseAddr(text)
-			if err != nil {
-				return invalidValue("--source", err)
+		return reach(func(a administration) error {
+			options.Address, options.AdministrationToken = a.server, a.token
+			for _, text := range *sources {
+				source, err := netip.ParseAddr(text)
+				if err != nil {
+					return invalidValue("--source", err)
+				}
+				options.Sources = append(options.Sources, source)
 			}
-			options.Sources = append(options.Sources, source)
-		}
-		if err := options.Check(); err != nil {
-			return &config.UsageError{Message: err.Error()}
-		}
-		if isTerminal(p.stderr) {
-			options.Progress = p.showProgress
-		}
-		report, err := bench.Run(command.Context(), options)
-		if options.Progress != nil {
-			_, _ = fmt.Fprintln(p.stderr) // after the line of the progress
-		}
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			err = json.NewEncoder(p.stdout).Encode(report)
-		} else {
-			err = report.WriteTable(p.stdout)
-		}
-		if err == nil && report.Operations == 0 && command.Context().Err() == nil {
-			err = errors.New("no operation succeeded")
-		}
-		return err
+			if err := options.Check(); err != nil {
+				return &config.UsageError{Message: err.Error()}
+			}
+			return p.bench(command.Context(), options, *asJSON)
+		})
 	}
 	return command
 }
 
-func workloads() string {
-	var names []string
-	for _, workload := range bench.Workloads() {
-		names = append(names, string(workload))
+func (p program) bench(ctx context.Context, options bench.Options, asJSON bool) error {
+	if isTerminal(p.stderr) {
+		options.Progress = p.showProgress
 	}
-	return strings.Join(names, ", ")
+	report, err := bench.Run(ctx, options)
+	if options.Progress != nil {
+		_, _ = fmt.Fprintln(p.stderr) // after the line of the progress
+	}
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = json.NewEncoder(p.stdout).Encode(report)
+	} else {
+		err = report.WriteTable(p.stdout)
+	}
+	if err == nil && report.Operations == 0 && ctx.Err() == nil {
+		err = errors.New("no operation succeeded")
+	}
+	return err
 }
 
 // showProgress writes over the line that it wrote before.
 func (p program) showProgress(progress bench.Progress) {
 	_, _ = fmt.Fprintf(p.stderr, "\r%s  %d connections  %d operations  %d errors\x1b[K",
 		progress.Elapsed.Round(time.Second), progress.Connections, progress.Operations, progress.Errors)
-}
-
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	information, err := file.Stat()
-	return err == nil && information.Mode()&os.ModeCharDevice != 0
 }

@@ -32,10 +32,15 @@ type progress struct {
 
 func newProgress(stdout, stderr io.Writer, total int64) *progress {
 	p := &progress{stdout: stdout, stderr: stderr, total: total, told: time.Now()}
-	if file, isFile := stderr.(*os.File); isFile && term.IsTerminal(int(file.Fd())) {
+	if isTerminal(stderr) {
 		p.showBar()
 	}
 	return p
+}
+
+func isTerminal(w io.Writer) bool {
+	file, isFile := w.(*os.File)
+	return isFile && term.IsTerminal(int(file.Fd()))
 }
 
 func (p *progress) showBar() {

@@ -68,11 +68,11 @@ type Progress struct {
 	Operations, Errors uint64
 }
 
-// Steady prepares the connections, one for each meter, has them repeat their
-// operation, and reports what was measured. When ctx ends during the work, the
+// Steady prepares a connection for each meter, has them repeat their operation,
+// and reports what was measured. When ctx ends during the work, the
 // report covers the part that was done.
-func (r *Run) Steady(ctx context.Context, connections []Connection) (*Report, error) {
-	err := r.Prepare(ctx, func(ctx context.Context, i int) error { return connections[i].Prepare(ctx) })
+func (r *Run) Steady(ctx context.Context, connection func(i int) Connection) (*Report, error) {
+	err := r.Prepare(ctx, func(ctx context.Context, i int) error { return connection(i).Prepare(ctx) })
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +80,8 @@ func (r *Run) Steady(ctx context.Context, connections []Connection) (*Report, er
 	defer end()
 	start := time.Now()
 	var working sync.WaitGroup
-	for i, connection := range connections {
-		working.Go(func() { r.repeat(running, operations, connection, r.Meters[i]) })
+	for i, meter := range r.Meters {
+		working.Go(func() { r.repeat(running, operations, connection(i), meter) })
 	}
 	working.Wait()
 	return r.Report(time.Since(start)), nil

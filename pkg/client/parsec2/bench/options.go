@@ -106,7 +106,7 @@ func (o *Options) Check() error {
 	case o.AdministrationToken == "":
 		return errors.New("the administration token is missing")
 	case !slices.Contains(Workloads(), o.Workload):
-		return fmt.Errorf("there is no workload %q, but %s", o.Workload, workloadNames())
+		return fmt.Errorf("there is no workload %q, but %s", o.Workload, WorkloadNames())
 	case o.Connections < 1 || o.Connections > MaxConnections:
 		return fmt.Errorf("the number of connections must be between 1 and %d", MaxConnections)
 	case o.Duration <= 0 || o.Duration > MaxDuration:
@@ -121,7 +121,8 @@ func (o *Options) Check() error {
 	return nil
 }
 
-func workloadNames() string {
+// WorkloadNames returns the names of all workloads, for people.
+func WorkloadNames() string {
 	names := make([]string, 0, len(Workloads()))
 	for _, workload := range Workloads() {
 		names = append(names, string(workload))

@@ -67,11 +67,7 @@ func (l *load) run(ctx context.Context) (*bench.Report, error) {
 	case Idle:
 		return l.idle(ctx)
 	default:
-		connections := make([]bench.Connection, len(l.workers))
-		for i, w := range l.workers {
-			connections[i] = w
-		}
-		return l.Steady(ctx, connections)
+		return l.Steady(ctx, func(i int) bench.Connection { return l.workers[i] })
 	}
 }
 
