@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -107,12 +108,10 @@ func (e *Export) blocks(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for len(blocks) > 0 {
-			some := blocks[:min(atOnce, len(blocks))]
+		for some := range slices.Chunk(blocks, atOnce) {
 			if err := e.copyBlocks(ctx, some); err != nil {
 				return err
 			}
-			blocks = blocks[len(some):]
 		}
 		if done {
 			return nil
