@@ -21,8 +21,7 @@ func (p program) backendBlockstoreCommand() *cobra.Command {
 		Short: "Create the bucket or container of each node. What exists stays as it is.",
 		Args:  noArguments,
 	}
-	options.defineOne(command.Flags(), "blockstore")
-	options.defineOne(command.Flags(), "db")
+	options.defineSome(command.Flags(), "blockstore", "db")
 	options.tolerateAll(command.Flags())
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		return p.initBlockStore(command.Context(), options)
@@ -36,9 +35,11 @@ func (p program) initBlockStore(ctx context.Context, options *settingsFlags) err
 	if err != nil {
 		return err
 	}
-	database, err := p.databaseOfBlocks(options, settings)
-	if err != nil {
-		return err
+	var database config.Database
+	if settings.Uses(config.BlockstorePostgreSQL) {
+		if database, err = p.database(options); err != nil {
+			return err
+		}
 	}
 	store, end, err := openBlockStore(settings, blockStoreOptions{database: database, logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -58,14 +59,6 @@ func (p program) initBlockStore(ctx context.Context, options *settingsFlags) err
 // operatorConnections is how many connections to the database a pool of the
 // commands of operators may open.
 const operatorConnections = 8
-
-// databaseOfBlocks returns the database of a block store that is in one.
-func (p program) databaseOfBlocks(options *settingsFlags, store config.Blockstore) (config.Database, error) {
-	if !store.Uses(config.BlockstorePostgreSQL) {
-		return config.Database{}, nil
-	}
-	return p.database(options)
-}
 
 func (p program) database(options *settingsFlags) (config.Database, error) {
 	dsn, err := config.LoadDSN(options.given, p.environment)

@@ -81,12 +81,11 @@ func (p program) copyBlockStore(ctx context.Context, options *blockstoreOptions,
 		counts.CopiedBytes += block.Size
 	}})
 	words := fmt.Sprintf("%d blocks, %s", s.counts.Blocks, byteCount(s.counts.Bytes))
-	copied := fmt.Sprintf("%d, %s", counts.CopiedBlocks, byteCount(counts.CopiedBytes))
+	what := "to be copied by --apply"
 	if apply {
-		words += "; copied: " + copied
-	} else {
-		words += "; to be copied by --apply: " + copied
+		what = "copied"
 	}
+	words += fmt.Sprintf("; %s: %d, %s", what, counts.CopiedBlocks, byteCount(counts.CopiedBytes))
 	if len(s.problems) > 0 {
 		words += "; " + s.problemList()
 	}

@@ -19,21 +19,20 @@ func (p program) backendMigrateCommand() *cobra.Command {
 		Short: "Bring the schema of the database to the version of this server. Several may run at once.",
 		Args:  noArguments,
 	}
-	options.defineOne(command.PersistentFlags(), "db")
+	options.defineSome(command.PersistentFlags(), "db")
 	options.tolerateAll(command.PersistentFlags())
 	command.Flags().BoolVar(&dryRun, "dry-run", false, "Print what would be applied, and change nothing.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		return p.migrate(command.Context(), options, dryRun)
 	}
-	status := &cobra.Command{
+	command.AddCommand(&cobra.Command{
 		Use:   "status",
 		Short: "Print every migration, and since when it is applied.",
 		Args:  noArguments,
-	}
-	status.RunE = func(command *cobra.Command, _ []string) error {
-		return p.migrationStatus(command.Context(), options)
-	}
-	command.AddCommand(status)
+		RunE: func(command *cobra.Command, _ []string) error {
+			return p.migrationStatus(command.Context(), options)
+		},
+	})
 	return command
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/database"
 )
 
 // bundleVariable names the file of the only authorities that S3 servers are
@@ -62,7 +63,7 @@ func openBlockStore(settings config.Blockstore, options blockStoreOptions) (stor
 }
 
 // openBlockNodes opens each node of a RAID, or the one store that there is.
-func openBlockNodes(settings config.Blockstore, database config.Database) (nodes []blockstore.Store, end func(), err error) {
+func openBlockNodes(settings config.Blockstore, inDatabase config.Database) (nodes []blockstore.Store, end func(), err error) {
 	var pool *pgxpool.Pool
 	end = func() {
 		if pool != nil {
@@ -70,7 +71,7 @@ func openBlockNodes(settings config.Blockstore, database config.Database) (nodes
 		}
 	}
 	if settings.Uses(config.BlockstorePostgreSQL) {
-		if pool, err = openPool(database, database.MaxConnections); err != nil {
+		if pool, err = database.NewPool(storeOptions(inDatabase, nil).Source, inDatabase.MaxConnections); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -93,16 +94,16 @@ func openBlockNodes(settings config.Blockstore, database config.Database) (nodes
 }
 
 // openSimpleBlockStore uses pool for POSTGRESQL.
-func openSimpleBlockStore(settings config.Blockstore, pool *pgxpool.Pool) (blockstore.Store, error) {
+func openSimpleBlockStore(settings config.Blockstore, pool *pgxpool.Pool) (store blockstore.Store, err error) {
 	switch settings.Kind {
 	case config.BlockstorePostgreSQL:
-		return blockstore.NewLimited(blockstore.NewPostgres(pool), blockstore.DefaultLimits()), nil
+		store = blockstore.NewPostgres(pool)
 	case config.BlockstoreS3:
-		roots, err := bundledRoots(os.Getenv(bundleVariable))
-		if err != nil {
+		var roots *x509.CertPool
+		if roots, err = bundledRoots(os.Getenv(bundleVariable)); err != nil {
 			return nil, err
 		}
-		store, err := blockstore.NewS3(blockstore.S3Options{
+		store, err = blockstore.NewS3(blockstore.S3Options{
 			Endpoint: settings.S3.Endpoint,
 			Region:   settings.S3.Region,
 			Bucket:   settings.S3.Bucket,
@@ -110,25 +111,21 @@ func openSimpleBlockStore(settings config.Blockstore, pool *pgxpool.Pool) (block
 			Secret:   settings.S3.Secret.Reveal(),
 			RootCAs:  roots,
 		})
-		if err != nil {
-			return nil, err
-		}
-		return blockstore.NewLimited(store, blockstore.DefaultLimits()), nil
 	case config.BlockstoreSwift:
-		store, err := blockstore.NewSwift(blockstore.SwiftOptions{
+		store, err = blockstore.NewSwift(blockstore.SwiftOptions{
 			AuthURL:   settings.Swift.AuthURL,
 			Tenant:    settings.Swift.Tenant,
 			Container: settings.Swift.Container,
 			User:      settings.Swift.User,
 			Password:  settings.Swift.Password.Reveal(),
 		})
-		if err != nil {
-			return nil, err
-		}
-		return blockstore.NewLimited(store, blockstore.DefaultLimits()), nil
 	default:
 		return blockstore.NewMemory(), nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	return blockstore.NewLimited(store, blockstore.DefaultLimits()), nil
 }
 
 // bundledRoots reads authorities in PEM; those of the system if there is no

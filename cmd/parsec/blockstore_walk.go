@@ -28,9 +28,7 @@ type blockstoreOptions struct {
 
 func (o *blockstoreOptions) define(command *cobra.Command, after string) {
 	flags := command.Flags()
-	flags.SortFlags = false
-	o.settings.defineOne(flags, "blockstore")
-	o.settings.defineOne(flags, "db")
+	o.settings.defineSome(flags, "blockstore", "db")
 	flags.StringVar(&o.after, afterOption, "", after)
 	flags.BoolVar(&o.json, "json", false, "Print a JSON object a line: the findings, then a summary.")
 }
@@ -237,9 +235,7 @@ func (s *session) finish(after string, failure error, counts any, words string) 
 		if failure != nil {
 			result.Error, result.After = failure.Error(), after
 		}
-		s.printJSON(struct {
-			Summary summary `json:"summary"`
-		}{result})
+		s.printJSON(map[string]summary{"summary": result})
 	} else {
 		if failure != nil {
 			words = "So far: " + words

@@ -7,6 +7,18 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
+// dateOption parses the value of an option, nil if it is empty.
+func dateOption(name, text string) (*parsec.DateTime, error) {
+	if text == "" {
+		return nil, nil
+	}
+	date, err := parseDate(text)
+	if err != nil {
+		return nil, invalidValue("--"+name, err)
+	}
+	return &date, nil
+}
+
 // parseDate reads a date with time, or without: then it begins, in UTC.
 func parseDate(text string) (parsec.DateTime, error) {
 	if day, err := time.Parse(time.DateOnly, text); err == nil {

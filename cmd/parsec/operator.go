@@ -19,11 +19,8 @@ import (
 // databaseOptions returns the options of commands that work on the database
 // itself, next to the servers that run on it.
 func databaseOptions(flags *pflag.FlagSet) *settingsFlags {
-	flags.SortFlags = false
 	options := &settingsFlags{}
-	for _, name := range []string{"db", "db-min-connections", "db-max-connections"} {
-		options.defineOne(flags, name)
-	}
+	options.defineSome(flags, "db", "db-min-connections", "db-max-connections")
 	return options
 }
 

@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/rpc"
 )
 
 // callTimeout bounds what a command waits for a server.
@@ -38,14 +39,14 @@ type administration struct {
 	organization parsec.OrganizationID
 }
 
-// overWebSocket runs call on a connection of API 1, for servers up to 2.4.
-func (a administration) overWebSocket(ctx context.Context, call func(*parsec2.Conn) error) error {
+// overWebSocket sends a command of API 1, for servers up to 2.4.
+func overWebSocket[Request, Reply any](ctx context.Context, a administration, command *rpc.Command[Request, Reply], request *Request) (*Reply, error) {
 	conn, err := a.client.DialAdministration(ctx, a.token)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.Close()
-	return call(conn)
+	return parsec2.Call(ctx, conn, command, request)
 }
 
 // administrationCommand makes a command whose argument is an organization,
@@ -93,7 +94,7 @@ func (p program) reachOptions(command *cobra.Command) func(call func(administrat
 	}
 }
 
-// webSocketOption asks for administration.overWebSocket.
+// webSocketOption asks for overWebSocket.
 func webSocketOption(command *cobra.Command, into *bool) {
 	command.Flags().BoolVar(into, "websocket", false, "Speak API 1 over WebSocket, for servers older than 2.5.")
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"parsec-server/pkg/client"
-	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -58,12 +58,7 @@ func newSettingOptions(command *cobra.Command, exists bool) *settingOptions {
 }
 
 func (o *settingOptions) changed(options ...string) bool {
-	for _, option := range options {
-		if o.flags.Changed(option) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(options, o.flags.Changed)
 }
 
 // check refuses options that do not go together.
@@ -110,18 +105,6 @@ func (o *settingOptions) settings() (client.OrganizationSettings, error) {
 	return settings, nil
 }
 
-// date is nil if none is given.
-func (o *settingOptions) date() (*parsec.DateTime, error) {
-	if o.expirationDate == "" {
-		return nil, nil
-	}
-	date, err := parseDate(o.expirationDate)
-	if err != nil {
-		return nil, invalidValue("--"+expirationDateOption, err)
-	}
-	return &date, nil
-}
-
 func (p program) organizationCreateCommand() *cobra.Command {
 	var options *settingOptions
 	var settings client.OrganizationSettings
@@ -151,24 +134,20 @@ func (p program) organizationCreateCommand() *cobra.Command {
 		if settings, err = options.settings(); err != nil {
 			return err
 		}
-		date, err = options.date()
+		date, err = dateOption(expirationDateOption, options.expirationDate)
 		return err
 	}
 	return command
 }
 
 func (a administration) createOverWebSocket(ctx context.Context, expiration *parsec.DateTime) (token string, err error) {
-	err = a.overWebSocket(ctx, func(conn *parsec2.Conn) error {
-		reply, err := parsec2.Call(ctx, conn, protocol.AdministrationCreate, &protocol.AdministrationCreateRequest{
-			OrganizationID: a.organization, ExpirationDate: expiration,
-		})
-		if err != nil {
-			return err
-		}
-		token = reply.BootstrapToken
-		return nil
+	reply, err := overWebSocket(ctx, a, protocol.AdministrationCreate, &protocol.AdministrationCreateRequest{
+		OrganizationID: a.organization, ExpirationDate: expiration,
 	})
-	return token, err
+	if err != nil {
+		return "", err
+	}
+	return reply.BootstrapToken, nil
 }
 
 func (p program) organizationUpdateCommand() *cobra.Command {
@@ -181,10 +160,8 @@ func (p program) organizationUpdateCommand() *cobra.Command {
 				return a.Update(ctx, a.organization, settings)
 			}
 			request.OrganizationID = a.organization
-			return a.overWebSocket(ctx, func(conn *parsec2.Conn) error {
-				_, err := parsec2.Call(ctx, conn, protocol.AdministrationUpdate, &request)
-				return err
-			})
+			_, err := overWebSocket(ctx, a, protocol.AdministrationUpdate, &request)
+			return err
 		})
 	options = newSettingOptions(command, true)
 	command.PreRunE = func(*cobra.Command, []string) (err error) {
@@ -205,7 +182,7 @@ func (p program) organizationUpdateCommand() *cobra.Command {
 
 // updateRequest returns what the options change over WebSocket.
 func (o *settingOptions) updateRequest() (protocol.AdministrationUpdateRequest, error) {
-	date, err := o.date()
+	date, err := dateOption(expirationDateOption, o.expirationDate)
 	if err == nil && date == nil && !o.noExpiration {
 		date = new(protocol.Unchanged)
 	}
@@ -221,7 +198,7 @@ func (p program) organizationStatusCommand() *cobra.Command {
 	command := p.administrationCommand("status", "Print the state of an organization.",
 		func(ctx context.Context, a administration) error {
 			if webSocket {
-				return a.overWebSocket(ctx, func(conn *parsec2.Conn) error { return p.printStatus(ctx, conn, a.organization) })
+				return p.printStatus(ctx, a)
 			}
 			state, err := a.Organization(ctx, a.organization)
 			if err != nil {
@@ -240,8 +217,8 @@ func (p program) organizationStatusCommand() *cobra.Command {
 	return command
 }
 
-func (p program) printStatus(ctx context.Context, conn *parsec2.Conn, organization parsec.OrganizationID) error {
-	reply, err := parsec2.Call(ctx, conn, protocol.AdministrationStatus, &protocol.AdministrationStatusRequest{OrganizationID: organization})
+func (p program) printStatus(ctx context.Context, a administration) error {
+	reply, err := overWebSocket(ctx, a, protocol.AdministrationStatus, &protocol.AdministrationStatusRequest{OrganizationID: a.organization})
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"parsec-server/pkg/client/parsec2"
-	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
@@ -20,7 +18,7 @@ func (p program) organizationStatsCommand() *cobra.Command {
 	command := p.administrationCommand("stats", "Print what an organization holds; sizes are in bytes.",
 		func(ctx context.Context, a administration) error {
 			if webSocket {
-				return a.overWebSocket(ctx, func(conn *parsec2.Conn) error { return p.printStats(ctx, conn, a.organization) })
+				return p.printStats(ctx, a)
 			}
 			statistics, err := a.Statistics(ctx, a.organization)
 			if err != nil {
@@ -37,8 +35,8 @@ func (p program) organizationStatsCommand() *cobra.Command {
 	return command
 }
 
-func (p program) printStats(ctx context.Context, conn *parsec2.Conn, organization parsec.OrganizationID) error {
-	reply, err := parsec2.Call(ctx, conn, protocol.AdministrationStats, &protocol.AdministrationStatsRequest{OrganizationID: organization})
+func (p program) printStats(ctx context.Context, a administration) error {
+	reply, err := overWebSocket(ctx, a, protocol.AdministrationStats, &protocol.AdministrationStatsRequest{OrganizationID: a.organization})
 	if err != nil {
 		return err
 	}
@@ -62,13 +60,9 @@ func (p program) serverStatsCommand() *cobra.Command {
 		if *format != "json" && *format != "csv" {
 			return invalidValue("--format", errors.New("neither json nor csv"))
 		}
-		var at *parsec.DateTime
-		if *instant != "" {
-			date, err := parseDate(*instant)
-			if err != nil {
-				return invalidValue("--at", err)
-			}
-			at = &date
+		at, err := dateOption("at", *instant)
+		if err != nil {
+			return err
 		}
 		// No time limit: the past may take long.
 		return reach(func(a administration) error {

@@ -32,7 +32,7 @@ func (p program) sequesterExportCommand() *cobra.Command {
 	service := flags.String("service", "", "Id of the service.")
 	output := flags.String("output", "", "File to write, or to go on with; in a directory, parsec-sequester-export-realm-<realm>.sqlite.")
 	options := databaseOptions(flags)
-	options.defineOne(flags, "blockstore")
+	options.defineSome(flags, "blockstore")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		id, err := organizationOption(*organization)
 		if err != nil {

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
@@ -17,11 +16,6 @@ import (
 
 // serviceKind is the type of a service, and where its webhook is.
 type serviceKind struct{ kind, webhookURL string }
-
-func (k *serviceKind) define(flags *pflag.FlagSet) {
-	flags.StringVar(&k.kind, "service-type", "storage", "storage keeps the copies in the database, webhook sends them.")
-	flags.StringVar(&k.webhookURL, "webhook-url", "", "Where the copies are sent, for --service-type webhook only.")
-}
 
 // parse returns the URL of the webhook, "" for storage.
 func (k *serviceKind) parse() (webhookURL string, err error) {
@@ -46,12 +40,20 @@ func (k *serviceKind) parse() (webhookURL string, err error) {
 
 func (p program) sequesterCreateCommand() *cobra.Command {
 	command := sequesterSubcommand("create-service", "create_service", "Certify a service and add it to an organization.")
-	flags := command.Flags()
 	var making certification
-	var kind serviceKind
-	making.define(flags)
+	making.define(command.Flags())
+	p.addsService(command, func() ([]byte, error) { return making.sign(systemClock()) })
+	return command
+}
+
+// addsService has a command add a service with the certificate that certify
+// returns.
+func (p program) addsService(command *cobra.Command, certify func() ([]byte, error)) {
+	flags := command.Flags()
 	organization := flags.String("organization", "", "The organization.")
-	kind.define(flags)
+	var kind serviceKind
+	flags.StringVar(&kind.kind, "service-type", "storage", "storage keeps the copies in the database, webhook sends them.")
+	flags.StringVar(&kind.webhookURL, "webhook-url", "", "Where the copies are sent, for --service-type webhook only.")
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		id, err := organizationOption(*organization)
@@ -62,26 +64,21 @@ func (p program) sequesterCreateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		signed, err := making.sign(systemClock())
+		signed, err := certify()
 		if err != nil {
 			return err
 		}
-		return p.addService(command, database, id, signed, webhookURL)
+		return p.operate(command.Context(), database, func(b *rules.Rules) error {
+			err := b.CreateSequesterService(command.Context(), id, signed, webhookURL)
+			if _, wrong := errors.AsType[certificate.Failure](err); wrong {
+				return fmt.Errorf("the authority of the organization has not signed this certificate: %w", err)
+			}
+			if err == nil {
+				fmt.Fprintln(p.stdout, "Service created")
+			}
+			return err
+		})
 	}
-	return command
-}
-
-func (p program) addService(command *cobra.Command, database *settingsFlags, organization parsec.OrganizationID, signed []byte, webhookURL string) error {
-	return p.operate(command.Context(), database, func(b *rules.Rules) error {
-		err := b.CreateSequesterService(command.Context(), organization, signed, webhookURL)
-		if _, wrong := errors.AsType[certificate.Failure](err); wrong {
-			return fmt.Errorf("the authority of the organization has not signed this certificate: %w", err)
-		}
-		if err == nil {
-			fmt.Fprintln(p.stdout, "Service created")
-		}
-		return err
-	})
 }
 
 func (p program) sequesterGenerateCommand() *cobra.Command {
@@ -110,30 +107,20 @@ func (p program) sequesterGenerateCommand() *cobra.Command {
 
 func (p program) sequesterImportCommand() *cobra.Command {
 	command := sequesterSubcommand("import-service-certificate", "import_service_certificate", "Add a certified service to an organization.")
-	flags := command.Flags()
-	file := flags.String("service-certificate", "", "File of generate-service-certificate.")
-	organization := flags.String("organization", "", "The organization.")
-	var kind serviceKind
-	kind.define(flags)
-	database := databaseOptions(flags)
-	command.RunE = func(command *cobra.Command, _ []string) error {
+	file := command.Flags().String("service-certificate", "", "File of generate-service-certificate.")
+	command.PreRunE = func(*cobra.Command, []string) error {
 		if *file == "" {
 			return missingOption("service-certificate")
 		}
-		id, err := organizationOption(*organization)
-		if err != nil {
-			return err
-		}
-		webhookURL, err := kind.parse()
-		if err != nil {
-			return err
-		}
+		return nil
+	}
+	p.addsService(command, func() ([]byte, error) {
 		signed, err := readServiceCertificate(*file)
 		if err != nil {
-			return invalidValue("--service-certificate", err)
+			return nil, invalidValue("--service-certificate", err)
 		}
-		return p.addService(command, database, id, signed, webhookURL)
-	}
+		return signed, nil
+	})
 	return command
 }
 

@@ -48,11 +48,14 @@ func (s *settingsFlags) defineAll(flags *pflag.FlagSet, setting config.Setting) 
 	}
 }
 
-// defineOne defines the option of one setting, without its aliases.
-func (s *settingsFlags) defineOne(flags *pflag.FlagSet, name string) {
-	for _, setting := range config.Settings() {
-		if setting.Name == name {
-			s.define(flags, setting, setting.Name, setting.Short, setting.Help, setting.Default)
+// defineSome defines the options of some settings, without their aliases.
+func (s *settingsFlags) defineSome(flags *pflag.FlagSet, names ...string) {
+	flags.SortFlags = false
+	for _, name := range names {
+		for _, setting := range config.Settings() {
+			if setting.Name == name {
+				s.define(flags, setting, setting.Name, setting.Short, setting.Help, setting.Default)
+			}
 		}
 	}
 }

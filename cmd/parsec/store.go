@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
@@ -26,12 +24,6 @@ func storeOptions(settings config.Database, logger *slog.Logger) postgres.Option
 		},
 		Now: systemClock,
 	}
-}
-
-// openPool opens a pool of at most size connections to the database that
-// settings describe. The caller closes it.
-func openPool(settings config.Database, size int32) (*pgxpool.Pool, error) {
-	return database.NewPool(storeOptions(settings, nil).Source, size)
 }
 
 // openStore opens the store that settings describe for a server, and migrates it

@@ -1,6 +1,9 @@
 package main
 
-import "runtime/debug"
+import (
+	"cmp"
+	"runtime/debug"
+)
 
 // version and commit are stamped with
 // -ldflags "-X main.version=<version> -X main.commit=<commit>".
@@ -27,16 +30,7 @@ func stampedBuild() build {
 }
 
 func buildOf(version, commit string, information *debug.BuildInfo) build {
-	if version == "" {
-		version = information.Main.Version
-	}
-	if version == "" {
-		version = "unknown"
-	}
-	if commit == "" {
-		commit = revision(information)
-	}
-	return build{version, commit}
+	return build{cmp.Or(version, information.Main.Version, "unknown"), cmp.Or(commit, revision(information))}
 }
 
 // revision returns the commit that the Go tool stamped, marked if files were
