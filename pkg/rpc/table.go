@@ -32,27 +32,33 @@ type Entry[Caller any] struct {
 	Decode func(message []byte, caller Caller) (Call, error)
 }
 
+// Binding returns the entry of a command in a table whose messages have their
+// dates in a profile.
+type Binding[Caller any] func(dates *wire.Profile) Entry[Caller]
+
 // Bind has rule answer command.
-func Bind[Caller, Request, Reply any](command *Command[Request, Reply], rule func(context.Context, Caller, *Request) (*Reply, error)) Entry[Caller] {
+func Bind[Caller, Request, Reply any](command *Command[Request, Reply], rule func(context.Context, Caller, *Request) (*Reply, error)) Binding[Caller] {
 	return BindEncoded(command, rule)
 }
 
 // BindEncoded is Bind for a rule whose result is not the reply itself: the
 // server knows how it is sent.
-func BindEncoded[Caller, Request, Reply, Result any](command *Command[Request, Reply], rule func(context.Context, Caller, *Request) (Result, error)) Entry[Caller] {
-	return Entry[Caller]{command.Form, func(message []byte, caller Caller) (Call, error) {
-		decoded := &call[Caller, Request, Result]{rule: rule, caller: caller}
-		command.setDefaults(&decoded.Request)
-		if err := wire.Unmarshal(message, &decoded.Request); err != nil {
-			return nil, err
-		}
-		if validator, ok := any(&decoded.Request).(Validator); ok {
-			if err := validator.Validate(); err != nil {
+func BindEncoded[Caller, Request, Reply, Result any](command *Command[Request, Reply], rule func(context.Context, Caller, *Request) (Result, error)) Binding[Caller] {
+	return func(dates *wire.Profile) Entry[Caller] {
+		return Entry[Caller]{command.Form, func(message []byte, caller Caller) (Call, error) {
+			decoded := &call[Caller, Request, Result]{rule: rule, caller: caller}
+			command.setDefaults(&decoded.Request)
+			if err := dates.Unmarshal(message, &decoded.Request); err != nil {
 				return nil, err
 			}
-		}
-		return decoded, nil
-	}}
+			if validator, ok := any(&decoded.Request).(Validator); ok {
+				if err := validator.Validate(); err != nil {
+					return nil, err
+				}
+			}
+			return decoded, nil
+		}}
+	}
 }
 
 // call is the only memory that decoding allocates.
@@ -71,14 +77,17 @@ func (c *call[Caller, Request, Result]) Run(ctx context.Context) (any, error) {
 	return result, nil
 }
 
-// Through returns the entries for callers from whom narrow makes those that the
-// entries are for.
-func Through[Wide, Narrow any](narrow func(Wide) Narrow, entries []Entry[Narrow]) []Entry[Wide] {
-	wide := make([]Entry[Wide], len(entries))
-	for i, entry := range entries {
-		wide[i] = Entry[Wide]{entry.Form, func(message []byte, caller Wide) (Call, error) {
-			return entry.Decode(message, narrow(caller))
-		}}
+// Through returns the bindings for callers from whom narrow makes those that the
+// bindings are for.
+func Through[Wide, Narrow any](narrow func(Wide) Narrow, bindings []Binding[Narrow]) []Binding[Wide] {
+	wide := make([]Binding[Wide], len(bindings))
+	for i, binding := range bindings {
+		wide[i] = func(dates *wire.Profile) Entry[Wide] {
+			entry := binding(dates)
+			return Entry[Wide]{entry.Form, func(message []byte, caller Wide) (Call, error) {
+				return entry.Decode(message, narrow(caller))
+			}}
+		}
 	}
 	return wide
 }
@@ -86,11 +95,13 @@ func Through[Wide, Narrow any](narrow func(Wide) Narrow, entries []Entry[Narrow]
 // Table holds what a server answers to callers of one type, by name.
 type Table[Caller any] map[string][]*Entry[Caller]
 
-// NewTable returns the table of entries.
-func NewTable[Caller any](entries ...Entry[Caller]) Table[Caller] {
+// NewTable returns the table of bindings for messages that write dates as the
+// profile says.
+func NewTable[Caller any](dates *wire.Profile, bindings ...Binding[Caller]) Table[Caller] {
 	table := Table[Caller]{}
-	for i := range entries {
-		table[entries[i].Name] = append(table[entries[i].Name], &entries[i])
+	for _, binding := range bindings {
+		entry := binding(dates)
+		table[entry.Name] = append(table[entry.Name], &entry)
 	}
 	return table
 }

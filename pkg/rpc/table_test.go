@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
 )
@@ -58,7 +59,7 @@ func message(t testing.TB, fields map[string]any) []byte {
 }
 
 func TestTableFindsTheFormOfTheMajor(t *testing.T) {
-	table := rpc.NewTable(rpc.Bind(add, addTo), rpc.Bind(addV1, addTo))
+	table := rpc.NewTable(wire.Seconds, rpc.Bind(add, addTo), rpc.Bind(addV1, addTo))
 	for major, want := range map[uint32]*rpc.Form{1: addV1.Form, 2: add.Form, 3: nil, 9: nil} {
 		entry, found := table.Find("add", major)
 		if found != (want != nil) || found && entry.Form != want {
@@ -74,7 +75,7 @@ func TestTableFindsTheFormOfTheMajor(t *testing.T) {
 }
 
 func TestEntryDecodesIntoACallOfItsRule(t *testing.T) {
-	entry := rpc.Bind(add, addTo)
+	entry := rpc.Bind(add, addTo)(wire.Seconds)
 	total := int64(40)
 	call, err := entry.Decode(message(t, map[string]any{"number": int64(2)}), &total)
 	if err != nil {
@@ -96,7 +97,7 @@ func TestEntryDecodesIntoACallOfItsRule(t *testing.T) {
 }
 
 func TestEntryRefusesWrongFields(t *testing.T) {
-	entry := rpc.Bind(add, addTo)
+	entry := rpc.Bind(add, addTo)(wire.Seconds)
 	var fields *wire.FieldError
 	if _, err := entry.Decode(message(t, map[string]any{"number": "x"}), nil); !errors.As(err, &fields) {
 		t.Errorf("error %v", err)
@@ -106,11 +107,36 @@ func TestEntryRefusesWrongFields(t *testing.T) {
 	}
 }
 
+func TestTableDecodesDatesOfItsProfile(t *testing.T) {
+	type dated struct {
+		Date parsec.DateTime `wire:"date"`
+	}
+	const date = parsec.DateTime(1_700_000_000_123_456)
+	command := rpc.Define[dated, dated]("date", v2, rpc.Kinds(1))
+	bindings := rpc.Through(func(caller *int64) int64 { return *caller }, []rpc.Binding[int64]{
+		rpc.Bind(command, func(_ context.Context, _ int64, request *dated) (*dated, error) { return request, nil }),
+	})
+	for _, profile := range []*wire.Profile{wire.Seconds, wire.Microseconds} {
+		encoded, err := profile.Append(nil, dated{date})
+		if err != nil {
+			t.Fatal(err)
+		}
+		entry, _ := rpc.NewTable(profile, bindings...).Find("date", 2)
+		call, err := entry.Decode(encoded, new(int64))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reply, err := call.Run(t.Context()); err != nil || reply.(*dated).Date != date {
+			t.Errorf("reply %v, error %v", reply, err)
+		}
+	}
+}
+
 func TestThroughNarrowsTheCaller(t *testing.T) {
 	type account struct{ total int64 }
-	entries := rpc.Through(func(a *account) *int64 { return &a.total }, []rpc.Entry[*int64]{rpc.Bind(add, addTo)})
+	bindings := rpc.Through(func(a *account) *int64 { return &a.total }, []rpc.Binding[*int64]{rpc.Bind(add, addTo)})
 	wide := account{total: 5}
-	call, err := entries[0].Decode(message(t, map[string]any{"number": int64(1)}), &wide)
+	call, err := bindings[0](wire.Seconds).Decode(message(t, map[string]any{"number": int64(1)}), &wide)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +147,7 @@ func TestThroughNarrowsTheCaller(t *testing.T) {
 
 // Decoding allocates the call, and nothing beside what the fields need.
 func TestDecodeAllocatesOnce(t *testing.T) {
-	table := rpc.NewTable(rpc.Bind(add, addTo))
+	table := rpc.NewTable(wire.Seconds, rpc.Bind(add, addTo))
 	body := message(t, map[string]any{"number": int64(1)})
 	total := int64(0)
 	allocations := testing.AllocsPerRun(100, func() {

@@ -26,13 +26,13 @@ type tables struct {
 // bind has each form of each command answered by its rule.
 func bind(r *rules.Rules, administration rules.Administration) tables {
 	return tables{
-		sessions: rpc.NewTable(append(
+		sessions: rpc.NewTable(wire.Seconds, append(
 			rpc.Through(func(session *rules.Session) *rules.Author { return &session.Author }, ofAuthors(r, reencryptionBytes)),
 			rpc.Bind(protocol.EventsSubscribe, r.EventsSubscribe),
 			rpc.BindEncoded(protocol.EventsListen, listen(r)),
 		)...),
-		authors: rpc.NewTable(ofAuthors(r, server.MaxBodyBytes)...),
-		invitees: rpc.NewTable(
+		authors: rpc.NewTable(wire.Seconds, ofAuthors(r, server.MaxBodyBytes)...),
+		invitees: rpc.NewTable(wire.Seconds,
 			rpc.Bind(protocol.Ping, pong[*rules.Invitee]),
 			rpc.Bind(protocol.InviteInfo, r.InviteInfo),
 			rpc.Bind(protocol.Invite1ClaimerWaitPeer, r.Invite1ClaimerWaitPeer),
@@ -43,7 +43,7 @@ func bind(r *rules.Rules, administration rules.Administration) tables {
 			rpc.Bind(protocol.Invite4ClaimerCommunicate, r.Invite4ClaimerCommunicate),
 			rpc.Bind(protocol.InviteShamirRecoveryReveal, r.InviteShamirRecoveryReveal),
 		),
-		anonymous: rpc.NewTable(
+		anonymous: rpc.NewTable(wire.Seconds,
 			rpc.Bind(protocol.Ping, pong[*rules.Anonymous]),
 			rpc.Bind(protocol.UserGetInvitationCreator, r.UserGetInvitationCreator),
 			rpc.Bind(protocol.UserClaim, r.UserClaim),
@@ -54,7 +54,7 @@ func bind(r *rules.Rules, administration rules.Administration) tables {
 			rpc.Bind(protocol.OrganizationBootstrap, r.OrganizationBootstrap),
 			rpc.Bind(protocol.OrganizationBootstrapV1, r.OrganizationBootstrapV1),
 		),
-		administrators: rpc.NewTable(
+		administrators: rpc.NewTable(wire.Seconds,
 			rpc.Bind(protocol.Ping, pong[organization.Administrator]),
 			rpc.Bind(protocol.AdministrationCreate, administration.AdministrationCreate),
 			rpc.Bind(protocol.AdministrationStatus, administration.AdministrationStatus),
@@ -66,8 +66,8 @@ func bind(r *rules.Rules, administration rules.Administration) tables {
 
 // ofAuthors returns the commands of authenticated devices. A batch of a
 // reencryption is given such that its save fits in saveBytes.
-func ofAuthors(r *rules.Rules, saveBytes uint64) []rpc.Entry[*rules.Author] {
-	return []rpc.Entry[*rules.Author]{
+func ofAuthors(r *rules.Rules, saveBytes uint64) []rpc.Binding[*rules.Author] {
+	return []rpc.Binding[*rules.Author]{
 		rpc.Bind(protocol.Ping, r.Ping),
 		rpc.Bind(protocol.MessageGet, r.MessageGet),
 		rpc.Bind(protocol.UserGet, r.UserGet),
