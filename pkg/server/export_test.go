@@ -1,6 +1,10 @@
 package server
 
-import "fmt"
+import (
+	"fmt"
+
+	"parsec-server/pkg/wire"
+)
 
 // MaxHeaderBytes is a limit that tests reach.
 const MaxHeaderBytes = maxHeaderBytes
@@ -17,7 +21,7 @@ func PoolIsClean(size int) error {
 
 // EncodeReply returns how a reply is encoded, with the capacity of its buffer.
 func EncodeReply(reply any) (encoded []byte, capacity int, err error) {
-	buffer, err := encodeReply(reply)
+	buffer, err := encodeReply(wire.Seconds, reply)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -18,6 +18,8 @@ type Caller interface {
 	// Kind names what the caller is, and API is the version that it announced.
 	Kind() string
 	API() parsec.APIVersion
+	// Dates is how messages to the caller write dates.
+	Dates() *wire.Profile
 	// Logger knows who calls.
 	Logger() *slog.Logger
 	// Told returns what the caller must be told, at the instant now, instead of
@@ -66,7 +68,7 @@ func (s *Server) Run(ctx context.Context, c Caller, t Task) (reply *[]byte, err 
 	if refusal, refused := errors.AsType[*rpc.Refusal](err); refused {
 		refusal = c.Told(t.Form, s.now(), refusal)
 		status = refusal.Status
-		return Encode(0, []wire.Field{
+		return Encode(c.Dates(), 0, []wire.Field{
 			{Key: "status", Value: string(refusal.Status)},
 			{Key: "reason", Value: refusal.Reason},
 		}, refusal.Details)
@@ -74,7 +76,7 @@ func (s *Server) Run(ctx context.Context, c Caller, t Task) (reply *[]byte, err 
 	if err != nil {
 		return nil, err
 	}
-	return encodeReply(result)
+	return encodeReply(c.Dates(), result)
 }
 
 // panicError is a panic that was kept from ending the process.
@@ -143,7 +145,7 @@ var StatusOK = wire.Field{Key: "status", Value: string(rpc.StatusOK)}
 
 // encodeReply encodes an ok reply in a pooled buffer that it fits in: its status,
 // then its fields, flat. A rule may have done so by Encode.
-func encodeReply(result any) (*[]byte, error) {
+func encodeReply(dates *wire.Profile, result any) (*[]byte, error) {
 	if encoded, done := result.(*[]byte); done {
 		return encoded, nil
 	}
@@ -151,14 +153,14 @@ func encodeReply(result any) (*[]byte, error) {
 	if reply, isSized := result.(rpc.Sized); isSized {
 		capacity += reply.Size()
 	}
-	return Encode(capacity, []wire.Field{StatusOK}, result)
+	return Encode(dates, capacity, []wire.Field{StatusOK}, result)
 }
 
 // Encode returns a pooled buffer, of at least capacity, with a map of head and of
 // the fields of a struct; nil has none.
-func Encode(capacity int, head []wire.Field, fields any) (*[]byte, error) {
+func Encode(dates *wire.Profile, capacity int, head []wire.Field, fields any) (*[]byte, error) {
 	buffer := getBuffer(capacity)
-	encoded, err := wire.AppendMap(*buffer, head, fields)
+	encoded, err := dates.AppendMap(*buffer, head, fields)
 	if err != nil {
 		PutBuffer(buffer)
 		return nil, err

@@ -50,6 +50,9 @@ func (c *caller) Kind() string { return c.kind.String() }
 // API implements server.Caller.
 func (c *caller) API() parsec.APIVersion { return c.api }
 
+// Dates implements server.Caller.
+func (c *caller) Dates() *wire.Profile { return wire.Seconds }
+
 // Logger implements server.Caller.
 func (c *caller) Logger() *slog.Logger { return c.logger }
 
@@ -115,5 +118,5 @@ func refuseBadMessage(err error) *protocol.Refusal {
 // encodeEvent encodes an event in a pooled buffer: its status, its name, then its
 // fields, flat.
 func encodeEvent(told protocol.Event) (*[]byte, error) {
-	return server.Encode(server.OtherFields, []wire.Field{server.StatusOK, {Key: "event", Value: told.EventName()}}, told)
+	return server.Encode(wire.Seconds, server.OtherFields, []wire.Field{server.StatusOK, {Key: "event", Value: told.EventName()}}, told)
 }

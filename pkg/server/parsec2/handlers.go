@@ -143,7 +143,7 @@ func readBlock(r *rules.Rules) func(context.Context, *rules.Author, *protocol.Bl
 		var reply *[]byte
 		err := r.BlockRead(ctx, author, request, func(size uint64) (block []byte, err error) {
 			head := []wire.Field{server.StatusOK, {Key: "block", Value: wire.Room(size)}}
-			reply, err = server.Encode(int(size)+server.OtherFields, head, nil)
+			reply, err = server.Encode(wire.Seconds, int(size)+server.OtherFields, head, nil)
 			if err != nil {
 				return nil, err
 			}
