@@ -40,8 +40,11 @@ type Organization struct {
 // Generation is a generation of the protocol, by the number of its product.
 type Generation uint8
 
-// Parsec2 is the generation of API 1 to 3.
-const Parsec2 Generation = 2
+// The generations: Parsec2 of API 1 to 3, Parsec3 of API 5.
+const (
+	Parsec2 Generation = 2
+	Parsec3 Generation = 3
+)
 
 // Bound returns the generation that the organization is bound to, 0 until its
 // bootstrap.

@@ -1,0 +1,37 @@
+package parsec3
+
+import (
+	"errors"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// maxDeviceLabelBytes bounds the UTF-8 form of a label after normalisation.
+const maxDeviceLabelBytes = 255
+
+// DeviceLabel is the text a person knows a device by: 1 to 255 bytes in NFC, any
+// characters (docs/protocol/v5/types.md §3). The zero value, nil on the wire, is
+// the label of a redacted certificate.
+type DeviceLabel struct{ text string }
+
+// ParseDeviceLabel normalises text and checks its form.
+func ParseDeviceLabel(text string) (DeviceLabel, error) {
+	if len(text) <= 4*maxDeviceLabelBytes { // NFC makes no text shorter than that
+		text = norm.NFC.String(text)
+	}
+	if text == "" || len(text) > maxDeviceLabelBytes {
+		return DeviceLabel{}, errors.New("must be 1 to 255 bytes")
+	}
+	return DeviceLabel{text}, nil
+}
+
+func (l DeviceLabel) String() string { return l.text }
+
+// MarshalText returns the wire form.
+func (l DeviceLabel) MarshalText() ([]byte, error) { return []byte(l.text), nil }
+
+// UnmarshalText parses the wire form.
+func (l *DeviceLabel) UnmarshalText(text []byte) (err error) {
+	*l, err = ParseDeviceLabel(string(text))
+	return err
+}

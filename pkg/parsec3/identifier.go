@@ -1,0 +1,32 @@
+package parsec3
+
+import "parsec-server/pkg/parsec"
+
+// UserID identifies a user inside its organization
+// (docs/protocol/v5/types.md §2). The zero value is no user.
+type UserID parsec.UUID
+
+// DeviceID identifies a device inside its organization. Only its certificate
+// says whose it is. The zero value, nil on the wire, is the root key as the
+// author of a certificate.
+type DeviceID parsec.UUID
+
+// ParseUserID reads the text forms of a UUID.
+func ParseUserID(text string) (UserID, error) {
+	id, err := parsec.ParseUUID(text)
+	return UserID(id), err
+}
+
+// ParseDeviceID reads the text forms of a UUID.
+func ParseDeviceID(text string) (DeviceID, error) {
+	id, err := parsec.ParseUUID(text)
+	return DeviceID(id), err
+}
+
+// String returns the form of tokens, REST and logs: 32 lower-case hexadecimal
+// digits.
+func (u UserID) String() string { return parsec.UUID(u).Hex() }
+
+// String returns the form of tokens, REST and logs: 32 lower-case hexadecimal
+// digits.
+func (d DeviceID) String() string { return parsec.UUID(d).Hex() }

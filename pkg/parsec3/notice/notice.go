@@ -1,0 +1,133 @@
+// Package notice has the events of Parsec 3: what they carry, and who hears of
+// them (docs/protocol/v5/events.md §2 and §7).
+package notice
+
+import (
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+)
+
+// ID identifies an event on every instance: clients name the last one that they
+// have seen. The zero value is no event.
+type ID parsec.UUID
+
+// NewID returns a random id.
+func NewID() ID { return ID(parsec.NewUUID()) }
+
+// Pinged reaches every stream of the organization.
+type Pinged struct {
+	ID   ID     `wire:"event_id"`
+	Ping string `wire:"ping"`
+}
+
+// Topics returns the organization.
+func (Pinged) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{event.OrganizationTopic(o)}
+}
+
+// CommonCertificate reaches every stream of the organization.
+type CommonCertificate struct {
+	ID        ID              `wire:"event_id"`
+	Timestamp parsec.DateTime `wire:"timestamp"`
+}
+
+// Topics returns the organization.
+func (CommonCertificate) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{event.OrganizationTopic(o)}
+}
+
+// SequesterCertificate reaches every stream of the organization.
+type SequesterCertificate struct {
+	ID        ID              `wire:"event_id"`
+	Timestamp parsec.DateTime `wire:"timestamp"`
+}
+
+// Topics returns the organization.
+func (SequesterCertificate) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{event.OrganizationTopic(o)}
+}
+
+// RealmCertificate reaches the members of the realm, and the user that the
+// certificate gives a role or takes it from.
+type RealmCertificate struct {
+	ID        ID              `wire:"event_id"`
+	Timestamp parsec.DateTime `wire:"timestamp"`
+	Realm     parsec.RealmID  `wire:"realm_id"`
+	// User is the target of a role certificate, the author of another.
+	User parsec3.UserID `wire:"user_id"`
+	// RoleRemoved is of a certificate that takes the role of the user.
+	RoleRemoved bool `wire:"role_removed"`
+}
+
+// Topics returns the realm and the user.
+func (b RealmCertificate) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{RealmTopic(o, b.Realm), UserTopic(o, b.User)}
+}
+
+// Vlob reaches the members of the realm, but for the device that wrote.
+type Vlob struct {
+	ID        ID               `wire:"event_id"`
+	Realm     parsec.RealmID   `wire:"realm_id"`
+	Vlob      parsec.VlobID    `wire:"vlob_id"`
+	Author    parsec3.DeviceID `wire:"author"`
+	Timestamp parsec.DateTime  `wire:"timestamp"`
+	Version   uint32           `wire:"version"`
+	// Blob is nil if it has MaxBlob bytes or more.
+	Blob            []byte          `wire:"blob,nullable"`
+	LastCommon      parsec.DateTime `wire:"last_common_certificate_timestamp"`
+	LastCertificate parsec.DateTime `wire:"last_realm_certificate_timestamp"`
+}
+
+// MaxBlob is the length, in bytes, from which the event leaves the blob of a vlob
+// out (docs/protocol/v5/events.md §2.2).
+const MaxBlob = 4096
+
+// Topics returns the realm.
+func (b Vlob) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{RealmTopic(o, b.Realm)}
+}
+
+// UserUpdated is for the streams of a user: it has another profile.
+type UserUpdated struct {
+	ID      ID                 `wire:"event_id"`
+	User    parsec3.UserID     `wire:"user_id"`
+	Profile parsec.UserProfile `wire:"new_profile"`
+}
+
+// Topics returns the user.
+func (b UserUpdated) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{UserTopic(o, b.User)}
+}
+
+// UserRevokedOrFrozen ends the streams of a user.
+type UserRevokedOrFrozen struct {
+	ID   ID             `wire:"event_id"`
+	User parsec3.UserID `wire:"user_id"`
+}
+
+// Topics returns the user.
+func (b UserRevokedOrFrozen) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{UserTopic(o, b.User)}
+}
+
+// UserUnfrozen lets a user in again.
+type UserUnfrozen struct {
+	ID   ID             `wire:"event_id"`
+	User parsec3.UserID `wire:"user_id"`
+}
+
+// Topics returns the user.
+func (b UserUnfrozen) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{UserTopic(o, b.User)}
+}
+
+// UserTopic has the events that concern a user.
+func UserTopic(organization parsec.OrganizationID, user parsec3.UserID) event.Topic {
+	return event.Topic{Organization: organization, Kind: "parsec3 user", ID: parsec.UUID(user)}
+}
+
+// RealmTopic has the events that concern the members of a realm.
+func RealmTopic(organization parsec.OrganizationID, realm parsec.RealmID) event.Topic {
+	return event.Topic{Organization: organization, Kind: "parsec3 realm", ID: parsec.UUID(realm)}
+}

@@ -1,0 +1,110 @@
+package rules
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+)
+
+// Abort is an answer to a command that is an HTTP status, not a reply
+// (docs/protocol/v5/commands.md §4).
+type Abort int
+
+// The aborts, by their HTTP status.
+const (
+	OrganizationNotFound Abort = 404
+	UnknownDevice        Abort = 403
+	OrganizationExpired  Abort = 460
+	UserRevoked          Abort = 461
+	UserFrozen           Abort = 462
+	MustAcceptTOS        Abort = 463
+)
+
+func (a Abort) Error() string { return fmt.Sprintf("aborted with status %d", int(a)) }
+
+// Options are the settings of the rules.
+type Options struct {
+	organization.Founding
+	// Debug has pings of authenticated devices reach the streams of their
+	// organization.
+	Debug bool
+}
+
+// Webhooks calls out of the server. No transaction is open meanwhile.
+type Webhooks interface {
+	// Bootstrapped announces a new organization, in the background.
+	Bootstrapped(organization parsec.OrganizationID, device parsec3.DeviceID, label parsec3.DeviceLabel, human parsec.HumanHandle)
+}
+
+// Rules runs the commands. Its methods are safe for concurrent use. A reply that
+// comes with an error means nothing.
+type Rules struct {
+	store    Store
+	blocks   blockstore.Store
+	bus      *event.Bus
+	webhooks Webhooks
+	now      func() parsec.DateTime
+	options  Options
+	logger   *slog.Logger
+}
+
+// New returns rules whose events come from bus, which the store publishes to, and
+// whose clock is now.
+func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
+	return &Rules{store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger}
+}
+
+// Author is an authenticated device.
+type Author struct {
+	Organization parsec.OrganizationID
+	Device       parsec3.DeviceID
+	User         parsec3.UserID
+	VerifyKey    parsec.VerifyKey
+	// API is the version that the client announced.
+	API parsec.APIVersion
+}
+
+// Anonymous is a client of an organization that may not exist yet.
+type Anonymous struct {
+	Organization parsec.OrganizationID
+	API          parsec.APIVersion
+}
+
+// checkStanding applies the checks that begin every command of a device
+// (docs/protocol/v5/commands.md §4). Whether the user is frozen, and has accepted
+// the terms of service, is checked once, before the command.
+func checkStanding(o *organization.Organization, user *User, now parsec.DateTime) error {
+	switch {
+	case o == nil || o.Bound() != organization.Parsec3:
+		return OrganizationNotFound
+	case o.Expired(now):
+		return OrganizationExpired
+	case user == nil:
+		return UnknownDevice
+	case user.RevokedOn != nil:
+		return UserRevoked
+	default:
+		return nil
+	}
+}
+
+// update runs rule in a transaction of the author, once the author is checked
+// under the locks of the transaction. Now is the instant at which the command
+// began.
+func (r *Rules) update(ctx context.Context, author *Author, now parsec.DateTime, scope Scope, rule func(tx Tx, user *User) error) error {
+	scope.Organization, scope.Author = author.Organization, author.Device
+	return r.store.Update(ctx, scope, func(tx Tx) error {
+		stored, _ := tx.Organization()
+		user, _ := tx.Author()
+		if err := checkStanding(stored, user, now); err != nil {
+			return err
+		}
+		return rule(tx, user)
+	})
+}
