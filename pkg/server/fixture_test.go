@@ -4,38 +4,163 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"parsec-server/internal/testkit"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/server"
 )
 
-// patience bounds how long a test waits for what must happen.
-const patience = 60 * time.Second
+const (
+	// patience bounds how long a test waits for what must happen.
+	patience = 60 * time.Second
+	// administrationToken opens the administration of every fixture.
+	administrationToken = "s3cr3t"
+)
 
-// fixture is an instance without organization.
+// reference is when fixtures begin.
+var reference = must(parsec.ParseDateTime("2024-01-02T03:04:05.678901Z"))
+
+var (
+	coolOrg  = must(parsec.ParseOrganizationID("CoolOrg"))
+	otherOrg = must(parsec.ParseOrganizationID("OtherOrg"))
+	emptyOrg = must(parsec.ParseOrganizationID("EmptyOrg"))
+)
+
+// fixture is a server of tiny wings on a real port, with a clock that stands.
 type fixture struct {
-	*testkit.Instance
+	Address       parsec.ServerAddress
+	Server        *server.Server
+	Organizations *organization.Administration
+
 	t     testing.TB
 	ctx   context.Context // ends when patience does
-	clock *testkit.Clock
+	clock *clock
+	logs  *logs
+	store organization.Store
+	// wings are those of the options, wing is the first of them.
+	wings []*tinyWing
+	wing  *tinyWing
 }
 
-// newEmptyFixture ends with the test.
-func newEmptyFixture(t testing.TB, changes ...func(*testkit.InstanceOptions)) *fixture {
+// options differ from the defaults of fixtures where set.
+type options struct {
+	server.Options
+	organizations organization.Options
+	// wings are of Parsec 2 alone if nil.
+	wings []*tinyWing
+	// listener is where clients come from; a free port if nil.
+	listener net.Listener
+}
+
+// newFixture has two organizations with the same people: alice (ADMIN), bob and
+// carol (STANDARD).
+func newFixture(t testing.TB, changes ...func(*options)) *fixture {
+	t.Helper()
+	f := newEmptyFixture(t, changes...)
+	for _, id := range []parsec.OrganizationID{coolOrg, otherOrg} {
+		f.organize(id, f.wing.generation)
+		f.wing.people[id] = []person{
+			f.person("alice", parsec.ProfileAdmin), f.person("bob", parsec.ProfileStandard), f.person("carol", parsec.ProfileStandard),
+		}
+	}
+	return f
+}
+
+// newEmptyFixture has no organization. It ends with the test.
+func newEmptyFixture(t testing.TB, changes ...func(*options)) *fixture {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	f := &fixture{t: t, ctx: ctx, clock: testkit.NewClock(must(parsec.ParseDateTime("2024-01-02T03:04:05.678901Z")))}
-	options := testkit.InstanceOptions{Now: f.clock.Now}
-	for _, change := range changes {
-		change(&options)
+	f := &fixture{t: t, ctx: ctx, clock: &clock{now: reference}, logs: &logs{}}
+	options := &options{}
+	options.Elapsed = func() time.Duration { return f.clock.Now().Sub(reference) }
+	options.organizations = organization.Options{
+		Founding: organization.Founding{InitialOutsiderAllowed: true}, Token: administrationToken, Elapsed: options.Elapsed,
 	}
-	f.Instance = testkit.Start(t, options)
+	for _, change := range changes {
+		change(options)
+	}
+	if options.wings == nil {
+		options.wings = []*tinyWing{newTinyWing(organization.Parsec2, parsec.APIVersion{Major: 3, Minor: 4})}
+	}
+	if options.listener == nil {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+		f.ok(err)
+		options.listener = listener
+	}
+	f.serve(options)
 	return f
+}
+
+func (f *fixture) serve(options *options) {
+	f.t.Helper()
+	f.Address = must(parsec.ParseServerAddress("parsec://" + options.listener.Addr().String() + "?no_ssl=true"))
+	options.Address = &f.Address
+	bus := event.NewBus()
+	f.t.Cleanup(bus.Close)
+	f.store = memory.New(bus)
+	f.wings, f.wing = options.wings, options.wings[0]
+	logger := slog.New(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	wings := organization.Wings{}
+	f.Organizations = organization.New(f.store, wings, f.clock.Now, logger, options.organizations)
+	var build []func(*server.Server) server.Wing
+	for _, wing := range f.wings {
+		wings[wing.generation] = wing
+		build = append(build, func(s *server.Server) server.Wing {
+			wing.server, wing.organizations = s, f.Organizations
+			return wing
+		})
+	}
+	f.Server = server.New(f.Organizations, f.clock.Now, logger, options.Options, build...)
+	served := make(chan error, 1)
+	go func() { served <- f.Server.Serve(options.listener) }()
+	f.t.Cleanup(func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), 5*time.Second)
+		defer cancel()
+		f.Server.Shutdown(grace)
+		if err := <-served; err != nil {
+			f.t.Errorf("serve: %v", err)
+		}
+	})
+}
+
+// organize founds an organization of a generation; 0 does not bootstrap it.
+func (f *fixture) organize(id parsec.OrganizationID, generation organization.Generation) {
+	f.t.Helper()
+	created := reference.Add(-24 * time.Hour)
+	founded := organization.Founding{InitialOutsiderAllowed: true}.New(id, created)
+	if generation != 0 {
+		founded.RootVerifyKey, founded.BootstrappedOn, founded.Generation = &parsec.VerifyKey{}, &created, generation
+	}
+	f.ok(f.store.ChangeOrganization(f.ctx, id, func(tx organization.Tx) error {
+		tx.PutOrganization(founded)
+		return nil
+	}))
+}
+
+// person is somebody who came with the organization.
+func (*fixture) person(name string, profile parsec.UserProfile) person {
+	return person{
+		User:    organization.User{ID: name, HumanHandle: must(parsec.ParseHumanHandle(name+"@example.com", name))},
+		profile: profile, createdOn: reference.Add(-24 * time.Hour),
+	}
+}
+
+func (f *fixture) await(done <-chan struct{}) {
+	f.t.Helper()
+	select {
+	case <-done:
+	case <-f.ctx.Done():
+		f.t.Fatal("it did not happen")
+	}
 }
 
 func (f *fixture) ok(err error) {
@@ -45,10 +170,15 @@ func (f *fixture) ok(err error) {
 	}
 }
 
-// get sends a request whose headers are "Name: value", and follows nothing.
 func (f *fixture) get(target string, headers ...string) *http.Response {
 	f.t.Helper()
-	request, err := http.NewRequestWithContext(f.ctx, http.MethodGet, f.Address.HTTPOrigin()+target, bytes.NewReader(nil))
+	return f.do(http.MethodGet, target, nil, headers...)
+}
+
+// do sends a request whose headers are "Name: value", and follows nothing.
+func (f *fixture) do(method, target string, body []byte, headers ...string) *http.Response {
+	f.t.Helper()
+	request, err := http.NewRequestWithContext(f.ctx, method, f.Address.HTTPOrigin()+target, bytes.NewReader(body))
 	f.ok(err)
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
@@ -58,6 +188,43 @@ func (f *fixture) get(target string, headers ...string) *http.Response {
 	f.ok(err)
 	f.t.Cleanup(func() { _ = response.Body.Close() })
 	return response
+}
+
+// clock is a clock that tests move.
+type clock struct {
+	mu  sync.Mutex
+	now parsec.DateTime
+}
+
+func (c *clock) Now() parsec.DateTime {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(duration time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(duration)
+}
+
+// logs keeps the log of a server.
+type logs struct {
+	mu      sync.Mutex
+	written bytes.Buffer
+}
+
+// Write implements io.Writer, for one record a call.
+func (l *logs) Write(record []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.written.Write(record)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.written.String()
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

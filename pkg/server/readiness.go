@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -84,14 +85,18 @@ func (s *Server) look() *look {
 	return l
 }
 
-// readyWings returns why a wing is not ready, the first one's reason.
+// readyWings returns why a wing is not ready: the first one's reason, but that
+// there is no room only if all can read.
 func (s *Server) readyWings(ctx context.Context) error {
+	var full error
 	for _, wing := range s.wings {
-		if err := wing.Ready(ctx); err != nil {
+		err := wing.Ready(ctx)
+		if err != nil && !errors.Is(err, outage.ErrNoRoom) {
 			return err
 		}
+		full = cmp.Or(full, err)
 	}
-	return nil
+	return full
 }
 
 // become has commands refused while there is an error, and logs when that

@@ -12,9 +12,7 @@ import (
 // (docs/protocol/transport.md §3, §7, §9 and §10).
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	for _, wing := range s.wings {
-		wing.Routes(mux)
-	}
+	s.wingRoutes(mux)
 	s.administrationRoutes(mux)
 	mux.HandleFunc("/{$}", readable(home))
 	mux.HandleFunc("/", notFound)

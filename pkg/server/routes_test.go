@@ -6,14 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/server"
 )
 
 func TestServerHeaderInDebugMode(t *testing.T) {
-	f := newEmptyFixture(t, func(options *testkit.InstanceOptions) { options.Server.Debug, options.Server.Version = true, "9.9" })
+	f := newEmptyFixture(t, func(options *options) { options.Debug, options.Version = true, "9.9" })
 	if server := f.get("/").Header.Get("Server"); server != "parsec/9.9" {
 		t.Errorf("Server: %s", server)
 	}

@@ -3,13 +3,23 @@ package server
 import (
 	"context"
 	"net/http"
+
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/parsec"
 )
 
 // Wing serves one generation of the protocol. Shutdown waits for the work that
 // it starts by Start and Go.
 type Wing interface {
-	// Routes adds the routes that the wing serves while commands can run.
-	Routes(mux *http.ServeMux)
+	// Generation returns that of the organizations that the wing serves.
+	Generation() organization.Generation
+	// Versions returns the versions of the API that the wing serves over HTTP, in
+	// order, one a major; there is one.
+	Versions() []parsec.APIVersion
+	// Routes returns the routes that the wing serves while commands can run, by
+	// their patterns of http.ServeMux. A pattern that another wing has too leads
+	// to the wing that the Api-Version of the request chooses.
+	Routes() map[string]http.HandlerFunc
 	// Ready returns why the wing cannot serve, nil if it can. It is
 	// outage.ErrNoRoom if the wing can read all the same.
 	Ready(ctx context.Context) error

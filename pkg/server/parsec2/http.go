@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +18,9 @@ import (
 )
 
 const messagePackType = "application/msgpack"
+
+// oldestMajorOverHTTP is the first API that HTTP carries.
+const oldestMajorOverHTTP = 2
 
 // emptyMap is a msgpack map without item.
 const emptyMap = "\x80"
@@ -47,8 +49,7 @@ func (w *Wing) serveRPC(answer http.ResponseWriter, r *http.Request, handle rpcH
 	if !ok {
 		// Which major would have answered is not known: the newest is named.
 		answer.Header().Set("Api-Version", parsec.SupportedAPIVersions[len(parsec.SupportedAPIVersions)-1].String())
-		answer.Header().Set("Supported-Api-Versions", supportedOverHTTP())
-		answer.WriteHeader(http.StatusUnprocessableEntity)
+		w.server.RefuseVersion(answer, 0)
 		return
 	}
 	answer.Header().Set("Api-Version", own.String())
@@ -375,7 +376,7 @@ func requestedAPI(header http.Header) (client, own parsec.APIVersion, ok bool) {
 		return client, own, false
 	}
 	own, ok = parsec.Negotiate(client)
-	return client, own, ok && client.Major >= 2
+	return client, own, ok && client.Major >= oldestMajorOverHTTP
 }
 
 func parseAPIVersion(text string) (parsec.APIVersion, bool) {
@@ -383,16 +384,4 @@ func parseAPIVersion(text string) (parsec.APIVersion, bool) {
 	major, majorErr := strconv.ParseUint(majorText, 10, 31)
 	minor, minorErr := strconv.ParseUint(minorText, 10, 31)
 	return parsec.APIVersion{Major: uint32(major), Minor: uint32(minor)}, found && majorErr == nil && minorErr == nil
-}
-
-// supportedOverHTTP returns the text of Supported-Api-Versions.
-func supportedOverHTTP() string {
-	var texts []string
-	for _, version := range parsec.SupportedAPIVersions {
-		if version.Major >= 2 {
-			texts = append(texts, version.String())
-		}
-	}
-	slices.Sort(texts)
-	return strings.Join(texts, ";")
 }

@@ -5,10 +5,12 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"parsec-server/pkg/organization"
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/server"
@@ -74,13 +76,25 @@ func New(s *server.Server, r *rules.Rules, organizations *organization.Administr
 	return w
 }
 
+// Generation implements server.Wing.
+func (*Wing) Generation() organization.Generation { return organization.Parsec2 }
+
+// Versions implements server.Wing: there is no API 1 over HTTP.
+func (*Wing) Versions() []parsec.APIVersion {
+	return slices.DeleteFunc(slices.Clone(parsec.SupportedAPIVersions[:]), func(version parsec.APIVersion) bool {
+		return version.Major < oldestMajorOverHTTP
+	})
+}
+
 // Routes implements server.Wing (docs/protocol/transport.md §3 and §7).
-func (w *Wing) Routes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /ws", w.webSocket)
-	mux.HandleFunc("/anonymous/{organization}", server.Only(w.anonymous, http.MethodPost, http.MethodGet))
-	mux.HandleFunc("/authenticated/{organization}", server.Only(w.authenticated, http.MethodPost))
-	mux.HandleFunc("/authenticated/{organization}/events", server.Only(w.events, http.MethodGet))
-	mux.HandleFunc("/invited/{organization}", server.Only(w.invited, http.MethodPost))
+func (w *Wing) Routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /ws":                              w.webSocket,
+		"/anonymous/{organization}":            server.Only(w.anonymous, http.MethodPost, http.MethodGet),
+		"/authenticated/{organization}":        server.Only(w.authenticated, http.MethodPost),
+		"/authenticated/{organization}/events": server.Only(w.events, http.MethodGet),
+		"/invited/{organization}":              server.Only(w.invited, http.MethodPost),
+	}
 }
 
 // Ready implements server.Wing.
