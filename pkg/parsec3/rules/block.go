@@ -58,7 +58,8 @@ type BlockTx interface {
 	// the store can know.
 	UploadIsDead() bool
 	// ReserveBlock reserves the block of the scope in the realm of the scope, in
-	// place of another upload of it.
+	// place of another upload of it. When another transaction reserves or creates
+	// it first, in any realm of the organization, the rule runs again.
 	ReserveBlock(upload BlockUpload)
 	// CreateBlock stores the metadata of the block of the scope in the realm of
 	// the scope, in place of its upload.

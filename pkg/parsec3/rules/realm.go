@@ -48,7 +48,8 @@ type KeyRotation struct {
 type RealmReader interface {
 	// KeysBundle reads the keys bundle of a rotation, and the author's user's
 	// latest access to it. The realm is nil if it is not found; the bundle is nil
-	// if there is no such rotation, the access if the user has none.
+	// if there is no such rotation, the access if the user has none; neither is
+	// nil for having no bytes.
 	KeysBundle(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, keyIndex uint64) (Standing, *Realm, KeysBundle, error)
 }
 

@@ -31,17 +31,18 @@ type VlobNumber struct {
 
 // VlobReader reads vlobs. They are read for users that have a role in their
 // realm, and nothing of them for others, whom the rules refuse. The dates of the
-// topics are of the same snapshot.
+// topics are of the same snapshot. When the blobs of a reading would have more
+// than limit bytes together, it has no versions, and is TooLong.
 type VlobReader interface {
 	// ReadVlobs reads the latest version of each vlob, or with at the highest one
 	// dated at or before. It leaves out what there is not, and repeats what is
 	// asked twice, in the order asked.
-	ReadVlobs(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, vlobs []parsec.VlobID, at *parsec.DateTime) (VlobReading, error)
+	ReadVlobs(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, vlobs []parsec.VlobID, at *parsec.DateTime, limit uint64) (VlobReading, error)
 	// ReadVersions reads versions in the order asked, and leaves out what there
 	// is not.
-	ReadVersions(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, items []VlobNumber) (VlobReading, error)
+	ReadVersions(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, items []VlobNumber, limit uint64) (VlobReading, error)
 	// Changes reads which vlobs have an entry after checkpoint in the realm's
-	// log.
+	// log. Realm.Checkpoint is of the same snapshot.
 	Changes(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, checkpoint uint64) (Standing, *Realm, []VlobChange, error)
 }
 
@@ -51,6 +52,7 @@ type VlobReading struct {
 	Topics   Topics
 	Realm    *Realm
 	Versions []VlobVersion
+	TooLong  bool
 }
 
 // VlobTx is for vlobs.
