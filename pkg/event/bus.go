@@ -21,6 +21,8 @@ type Bus struct {
 
 	mu     sync.RWMutex // guards topics and the places of every subscription
 	topics map[Topic][]*Subscription
+	// recorders get every event.
+	recorders []func(Event)
 }
 
 // Subscription receives the events of its topics until it is closed.
@@ -89,6 +91,14 @@ func (b *Bus) Subscribe(receive func(Event), topics ...Topic) *Subscription {
 	return s
 }
 
+// Record calls record for each event published from now on, whatever its topics,
+// before those who receive it, on the goroutine of the bus: record must not block.
+func (b *Bus) Record(record func(Event)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.recorders = append(b.recorders, record)
+}
+
 // Add starts the delivery of a topic. It may be called from receive.
 func (s *Subscription) Add(topic Topic) {
 	s.bus.mu.Lock()
@@ -109,6 +119,14 @@ func (s *Subscription) Remove(topic Topic) {
 		s.leave(s.places[i])
 		s.places = slices.Delete(s.places, i, i+1)
 	}
+}
+
+// Has reports whether the event is of a topic that is delivered.
+func (s *Subscription) Has(e Event) bool {
+	topics := e.Body.Topics(e.Organization)
+	s.bus.mu.RLock()
+	defer s.bus.mu.RUnlock()
+	return slices.ContainsFunc(topics, func(topic Topic) bool { return s.find(topic) >= 0 })
 }
 
 // Close stops every delivery.
@@ -149,6 +167,9 @@ func (b *Bus) run() {
 	var receivers []*Subscription // reused: receive may change the lists
 	for events := range b.queue {
 		for _, event := range events {
+			for _, record := range b.recording() {
+				record(event)
+			}
 			receivers = b.receivers(receivers[:0], event)
 			for _, s := range receivers {
 				s.receive(event)
@@ -156,6 +177,12 @@ func (b *Bus) run() {
 			clear(receivers)
 		}
 	}
+}
+
+func (b *Bus) recording() []func(Event) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.recorders
 }
 
 // receivers appends the subscriptions of the event's topics, each once.

@@ -43,3 +43,12 @@ type OrganizationExpiration struct {
 func (OrganizationExpiration) Topics(o parsec.OrganizationID) []Topic {
 	return []Topic{OrganizationTopic(o)}
 }
+
+// OrganizationTOSUpdated is when an organization gets, changes or drops its terms
+// of service.
+type OrganizationTOSUpdated struct{}
+
+// Topics returns the organization.
+func (OrganizationTOSUpdated) Topics(o parsec.OrganizationID) []Topic {
+	return []Topic{OrganizationTopic(o)}
+}

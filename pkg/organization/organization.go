@@ -26,6 +26,8 @@ type Organization struct {
 	ActiveUsersLimit *uint64
 	// MinimumArchivingPeriod is in seconds.
 	MinimumArchivingPeriod uint64
+	// TOS are nil where users need not accept any; those of Parsec 2 never do.
+	TOS *TOS
 	// SequesterAuthorityCertificate is nil when not sequestered, and
 	// SequesterVerifyKeyDER is the RSA key inside it.
 	SequesterAuthorityCertificate []byte
@@ -35,6 +37,13 @@ type Organization struct {
 	// Generation is what the bootstrap binds the organization to, 0 before. It is
 	// also 0 where a server that knows no generations bootstrapped: use Bound.
 	Generation Generation
+}
+
+// TOS are terms of service: the address of the text in each language, never none
+// (docs/protocol/v5/administration.md §1.2). Nobody changes them.
+type TOS struct {
+	PerLocaleURLs map[string]string
+	UpdatedOn     parsec.DateTime
 }
 
 // Generation is a generation of the protocol, by the number of its product.

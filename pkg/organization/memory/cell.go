@@ -31,6 +31,7 @@ func copyOrganization(o *organization.Organization) *organization.Organization {
 	value.ExpirationDate = CopyOf(value.ExpirationDate)
 	value.ActiveUsersLimit = CopyOf(value.ActiveUsersLimit)
 	value.BootstrappedOn = CopyOf(value.BootstrappedOn)
+	value.TOS = CopyOf(value.TOS)
 	return &value
 }
 

@@ -90,7 +90,6 @@ func (b Vlob) Topics(o parsec.OrganizationID) []event.Topic {
 
 // UserUpdated is for the streams of a user: it has another profile.
 type UserUpdated struct {
-	ID      ID                 `wire:"event_id"`
 	User    parsec3.UserID     `wire:"user_id"`
 	Profile parsec.UserProfile `wire:"new_profile"`
 }
@@ -102,7 +101,6 @@ func (b UserUpdated) Topics(o parsec.OrganizationID) []event.Topic {
 
 // UserRevokedOrFrozen ends the streams of a user.
 type UserRevokedOrFrozen struct {
-	ID   ID             `wire:"event_id"`
 	User parsec3.UserID `wire:"user_id"`
 }
 
@@ -113,7 +111,6 @@ func (b UserRevokedOrFrozen) Topics(o parsec.OrganizationID) []event.Topic {
 
 // UserUnfrozen lets a user in again.
 type UserUnfrozen struct {
-	ID   ID             `wire:"event_id"`
 	User parsec3.UserID `wire:"user_id"`
 }
 
@@ -131,3 +128,26 @@ func UserTopic(organization parsec.OrganizationID, user parsec3.UserID) event.To
 func RealmTopic(organization parsec.OrganizationID, realm parsec.RealmID) event.Topic {
 	return event.Topic{Organization: organization, Kind: "parsec3 realm", ID: parsec.UUID(realm)}
 }
+
+// ForClients is the body of an event that clients are told of. Streams resume
+// after one by its id.
+type ForClients interface {
+	event.Body
+	// EventID identifies the event.
+	EventID() ID
+}
+
+// EventID implements ForClients.
+func (b Pinged) EventID() ID { return b.ID }
+
+// EventID implements ForClients.
+func (b Vlob) EventID() ID { return b.ID }
+
+// EventID implements ForClients.
+func (b CommonCertificate) EventID() ID { return b.ID }
+
+// EventID implements ForClients.
+func (b SequesterCertificate) EventID() ID { return b.ID }
+
+// EventID implements ForClients.
+func (b RealmCertificate) EventID() ID { return b.ID }

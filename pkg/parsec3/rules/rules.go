@@ -52,12 +52,19 @@ type Rules struct {
 	now      func() parsec.DateTime
 	options  Options
 	logger   *slog.Logger
+	// history is what streams resume from.
+	history *history
 }
 
 // New returns rules whose events come from bus, which the store publishes to, and
 // whose clock is now.
 func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
-	return &Rules{store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger}
+	r := &Rules{
+		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
+		history: newHistory(),
+	}
+	bus.Record(r.history.record)
+	return r
 }
 
 // Author is an authenticated device.
@@ -74,24 +81,6 @@ type Author struct {
 type Anonymous struct {
 	Organization parsec.OrganizationID
 	API          parsec.APIVersion
-}
-
-// checkStanding applies the checks that begin every command of a device
-// (docs/protocol/v5/commands.md §4). Whether the user is frozen, and has accepted
-// the terms of service, is checked once, before the command.
-func checkStanding(o *organization.Organization, user *User, now parsec.DateTime) error {
-	switch {
-	case o == nil || o.Bound() != organization.Parsec3:
-		return OrganizationNotFound
-	case o.Expired(now):
-		return OrganizationExpired
-	case user == nil:
-		return UnknownDevice
-	case user.RevokedOn != nil:
-		return UserRevoked
-	default:
-		return nil
-	}
 }
 
 // update runs rule in a transaction of the author, once the author is checked
