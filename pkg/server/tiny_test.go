@@ -70,6 +70,7 @@ func (w *tinyWing) Versions() []parsec.APIVersion { return w.versions }
 // Routes implements server.Wing.
 func (w *tinyWing) Routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
+		"GET /ws":                                  w.upgrade,
 		"/anonymous/{organization}":                server.Only(w.serve(w.stranger), http.MethodPost, http.MethodGet),
 		"/invited/{organization}":                  server.Only(w.serve(w.stranger), http.MethodPost),
 		"/authenticated/{organization}":            server.Only(w.serve(w.user), http.MethodPost),
@@ -144,6 +145,15 @@ func (w *tinyWing) organization(answer http.ResponseWriter, r *http.Request) (bo
 		return false, nil
 	}
 	return true, nil
+}
+
+// upgrade ends the HTTP of a connection that asks for a WebSocket.
+func (*tinyWing) upgrade(answer http.ResponseWriter, r *http.Request) {
+	if !server.IsUpgrade(r) {
+		answer.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	answer.WriteHeader(http.StatusSwitchingProtocols)
 }
 
 // stranger answers who is not known.

@@ -1,4 +1,4 @@
-package parsec2_test
+package server_test
 
 import (
 	"io"

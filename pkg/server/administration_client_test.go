@@ -1,4 +1,4 @@
-package parsec2_test
+package server_test
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"testing"
 
-	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 )
@@ -15,7 +14,9 @@ import (
 // TestAdministrationByTheClient calls each route with the client's method.
 func TestAdministrationByTheClient(t *testing.T) {
 	f := newFixture(t)
-	administration := f.client.Administration(testkit.AdministrationToken)
+	dialled := client.New(f.Address, client.Options{Now: f.clock.Now})
+	defer dialled.Close()
+	administration := dialled.Administration(administrationToken)
 	limit, period := uint64(3), uint64(60)
 	token := f.mustText(administration.Create(f.ctx, emptyOrg, client.OrganizationSettings{
 		ActiveUsersLimit: &client.UsersLimit{Users: &limit}, MinimumArchivingPeriod: &period,
@@ -54,7 +55,7 @@ func TestAdministrationByTheClient(t *testing.T) {
 	}
 	_, err = administration.Organization(f.ctx, must(parsec.ParseOrganizationID("é-unknown")))
 	wantRefusal(t, err, http.StatusNotFound, "not_found")
-	_, err = f.client.Administration("wrong").Organization(f.ctx, coolOrg)
+	_, err = dialled.Administration("wrong").Organization(f.ctx, coolOrg)
 	wantRefusal(t, err, http.StatusForbidden, "not_allowed")
 	wantRefusal(t, administration.ServerStatistics(f.ctx, "xml", nil, &written), http.StatusBadRequest,
 		"bad_data: Missing/invalid mandatory query argument `format` (expected `csv` or `json`)")

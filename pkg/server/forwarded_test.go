@@ -1,4 +1,4 @@
-package parsec2_test
+package server_test
 
 import (
 	"io"
@@ -8,15 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"parsec-server/internal/testkit"
 	"parsec-server/pkg/server"
 )
 
 // TestClientAddressAsProxiesWriteIt asks the log whom a wrong administration
 // token is counted against.
 func TestClientAddressAsProxiesWriteIt(t *testing.T) {
-	f := newEmptyFixture(t, func(options *testkit.InstanceOptions) {
-		options.Server.TrustedProxies = []netip.Prefix{
+	f := newEmptyFixture(t, func(options *options) {
+		options.TrustedProxies = []netip.Prefix{
 			netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8:ffff::/48"),
 		}
 	})
@@ -75,8 +74,8 @@ func TestClientAddressAsProxiesWriteIt(t *testing.T) {
 }
 
 func TestEnforceHTTPS(t *testing.T) {
-	f := newFixture(t, func(options *testkit.InstanceOptions) {
-		options.Server.EnforceHTTPS = &server.ForwardedProto{Header: "X-Forwarded-Proto", Value: "https"}
+	f := newFixture(t, func(options *options) {
+		options.EnforceHTTPS = &server.ForwardedProto{Header: "X-Forwarded-Proto", Value: "https"}
 	})
 	for _, item := range []struct {
 		name, target string
@@ -109,8 +108,8 @@ func TestEnforceHTTPS(t *testing.T) {
 // sent round for ever.
 func TestEnforceHTTPSOnUpgrades(t *testing.T) {
 	for _, value := range []string{"https", "wss"} {
-		f := newFixture(t, func(options *testkit.InstanceOptions) {
-			options.Server.EnforceHTTPS = &server.ForwardedProto{Header: "X-Forwarded-Proto", Value: value}
+		f := newFixture(t, func(options *options) {
+			options.EnforceHTTPS = &server.ForwardedProto{Header: "X-Forwarded-Proto", Value: value}
 		})
 		f.upgradeRaw()
 		for _, told := range []string{"https", "wss", "WSS", "wss,ws", "https, http", "wss, https"} {
@@ -153,7 +152,7 @@ func TestStrictTransport(t *testing.T) {
 		{"off", server.Options{TrustedProxies: proxy}, []string{"X-Forwarded-Proto: https"}, false},
 	} {
 		t.Run(item.name, func(t *testing.T) {
-			f := newEmptyFixture(t, func(options *testkit.InstanceOptions) { options.Server = item.options })
+			f := newEmptyFixture(t, func(options *options) { options.Options = item.options })
 			for _, target := range []string{"/", "/nowhere", "/healthz"} {
 				got := f.get(target, item.headers...).Header.Get("Strict-Transport-Security")
 				if want := map[bool]string{true: "max-age=31536000"}[item.want]; got != want {
