@@ -7,6 +7,7 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
+	organizations "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec2/memory"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
@@ -30,7 +31,7 @@ func storeOptions(settings config.Database, logger *slog.Logger) postgres.Option
 // if they say so. The caller ends it with the function that it gets.
 func openStore(ctx context.Context, settings config.Database, bus *event.Bus, logger *slog.Logger) (store rules.Store, end func(), err error) {
 	if settings.Mocked() {
-		return memory.New(bus), func() {}, nil
+		return memory.New(organizations.New(bus)), func() {}, nil
 	}
 	opened, err := postgres.Open(ctx, storeOptions(settings, logger), bus)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
+	organizations "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/memory"
 	"parsec-server/pkg/parsec2/protocol"
@@ -26,7 +27,7 @@ func TestLargeRealm(t *testing.T) {
 	t.Parallel()
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
-		exerciseLargeRealm(t, func(_ testing.TB, bus *event.Bus) rules.Store { return memory.New(bus) }, fillByRules)
+		exerciseLargeRealm(t, func(_ testing.TB, bus *event.Bus) rules.Store { return memory.New(organizations.New(bus)) }, fillByRules)
 	})
 	t.Run("postgresql", func(t *testing.T) {
 		t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
+	organizations "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/memory"
 	"parsec-server/pkg/parsec2/notice"
@@ -26,7 +27,7 @@ func NewStore(t testing.TB, bus *event.Bus) rules.Store {
 	t.Helper()
 	switch kind := os.Getenv(storeVariable); kind {
 	case "", "MOCKED":
-		return memory.New(bus)
+		return memory.New(organizations.New(bus))
 	case "POSTGRESQL":
 		return &prompt{OpenPostgres(t, NewPostgres(t), bus), bus}
 	default:

@@ -7,6 +7,7 @@ import (
 
 	"parsec-server/pkg/event"
 	organizations "parsec-server/pkg/organization"
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/organization/organizationtest"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -15,11 +16,11 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	storetest.Exercise(t, func(_ *testing.T, bus *event.Bus) rules.Store { return New(bus) })
+	storetest.Exercise(t, func(_ *testing.T, bus *event.Bus) rules.Store { return New(organizationstore.New(bus)) })
 }
 
 func TestOrganizationStore(t *testing.T) {
-	organizationtest.Exercise(t, func(_ *testing.T, bus *event.Bus) organizations.Store { return New(bus) })
+	organizationtest.Exercise(t, func(_ *testing.T, bus *event.Bus) organizations.Store { return New(organizationstore.New(bus)) })
 }
 
 var (
@@ -34,7 +35,7 @@ func newStore(t *testing.T) (*Store, func(rules.Scope, func(rules.Tx)) error) {
 	t.Helper()
 	bus := event.NewBus()
 	t.Cleanup(bus.Close)
-	store := New(bus)
+	store := New(organizationstore.New(bus))
 	organization, err := parsec.ParseOrganizationID("Org")
 	if err != nil {
 		t.Fatal(err)

@@ -34,9 +34,9 @@ type Store struct {
 	*organizationstore.Store
 }
 
-// New returns an empty store that publishes to bus.
-func New(bus *event.Bus) *Store {
-	return &Store{organizationstore.New(bus)}
+// New returns a store on the organizations, which other generations may share.
+func New(organizations *organizationstore.Store) *Store {
+	return &Store{organizations}
 }
 
 // Update implements rules.Store. The rule runs once.

@@ -16,6 +16,7 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
+	organizations "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/memory"
@@ -95,7 +96,7 @@ func newFixture(t testing.TB, changes ...func(*setup)) *fixture {
 // inMemory is for synctest bubbles, where no time passes while a database
 // works.
 func inMemory(s *setup) {
-	s.store = func(_ testing.TB, bus *event.Bus) rules.Store { return memory.New(bus) }
+	s.store = func(_ testing.TB, bus *event.Bus) rules.Store { return memory.New(organizations.New(bus)) }
 }
 
 // withOptions changes the options of the rules.

@@ -20,7 +20,8 @@ type Realm struct {
 	Checkpoint uint64
 	// Named reports whether the realm has a name.
 	Named bool
-	// Archiving is the type of the last archiving certificate.
+	// Archiving is the type of the last archiving certificate, AVAILABLE before
+	// the first.
 	Archiving parsec.ArchivingType
 	Deleted   bool
 	// Role is that of who asks.

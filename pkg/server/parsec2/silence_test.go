@@ -17,6 +17,7 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
+	organizations "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec2/memory"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -126,7 +127,7 @@ func pipedFixture(t *testing.T, network *pipes, changes ...func(*testkit.Instanc
 	t.Helper()
 	f := newFixture(t, append(changes, func(options *testkit.InstanceOptions) {
 		options.Listener = lifecycle.NewSocket(network, slog.New(slog.DiscardHandler))
-		options.Store = func(_ testing.TB, bus *event.Bus) rules.Store { return memory.New(bus) }
+		options.Store = func(_ testing.TB, bus *event.Bus) rules.Store { return memory.New(organizations.New(bus)) }
 	})...)
 	f.ctx = t.Context() // time passes quickly here
 	f.client = parsec2.New(f.Address, client.Options{Now: f.clock.Now, DialContext: network.dial})

@@ -1,0 +1,87 @@
+// Package memory keeps the state of the organizations of Parsec 3 in the process,
+// for tests, for trials and for the rules' own suite. It is lost at exit.
+//
+// Each organization has one lock: transactions hold it alone from their first
+// fact to the publication of their events, so that events are published in
+// commit order; readers share it. Under the lock a transaction waits for
+// nothing but room in the queue of the bus, which never waits for the store.
+// Rules call their transaction, never the store that runs them.
+//
+// Byte slices and stored values are never changed once stored: readers get the
+// bytes without copy, and copies of everything else. What no method returns
+// is not kept: accesses of sequester services.
+//
+// Effects that the scope of their transaction does not allow, or that break a
+// sequence, fail the transaction: one lock for all would otherwise hide from
+// tests what breaks with a store that locks less.
+package memory
+
+import (
+	"context"
+
+	"parsec-server/pkg/event"
+	organizationstore "parsec-server/pkg/organization/memory"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+var _ rules.Store = (*Store)(nil)
+
+// Store implements rules.Store: what it keeps of an organization is the state of
+// its cell in the store of organizations. Its methods are safe for concurrent use.
+// They fail only when their context is done, and as rules do.
+type Store struct {
+	*organizationstore.Store
+}
+
+// New returns a store on the organizations, which other generations may share.
+func New(organizations *organizationstore.Store) *Store {
+	return &Store{organizations}
+}
+
+// Update implements rules.Store. The rule runs once.
+func (s *Store) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
+	return s.Store.Update(ctx, scope.Organization, func(under *organizationstore.Tx) error {
+		return rule(begin(under, scope))
+	})
+}
+
+// Publish implements rules.Store.
+func (s *Store) Publish(ctx context.Context, e event.Event) error {
+	return s.Store.Publish(ctx, ownEvent(e))
+}
+
+// Ready implements rules.Store: memory always is.
+func (s *Store) Ready(context.Context) error { return nil }
+
+// read locks the organization for reading, an empty one if there is none or ctx
+// is done. The caller unlocks it.
+func (s *Store) read(ctx context.Context, id parsec.OrganizationID) (*organization, error) {
+	cell, err := s.cell(ctx, id)
+	cell.RLock()
+	return stateOf(cell), err
+}
+
+// lock is read, but locks it alone.
+func (s *Store) lock(ctx context.Context, id parsec.OrganizationID) (*organization, error) {
+	cell, err := s.cell(ctx, id)
+	cell.Lock()
+	return stateOf(cell), err
+}
+
+func (s *Store) cell(ctx context.Context, id parsec.OrganizationID) (*organizationstore.Cell, error) {
+	if err := ctx.Err(); err != nil {
+		return &organizationstore.Cell{}, err
+	}
+	cell, _ := s.Cell(id)
+	return cell, nil
+}
+
+// stateOf returns the organization of a cell that is locked, to be read alone if
+// it is not of Parsec 3.
+func stateOf(cell *organizationstore.Cell) *organization {
+	if o, kept := cell.State.(*organization); kept {
+		return o
+	}
+	return &organization{Cell: cell}
+}
