@@ -82,7 +82,7 @@ func readPublicKey(path string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	_, err = certificate.ParseRSAPublicKey(der)
+	_, err = parsec.ParseRSAPublicKey(der)
 	return der, err
 }
 

@@ -35,3 +35,26 @@ func (l *DeviceLabel) UnmarshalText(text []byte) (err error) {
 	*l, err = ParseDeviceLabel(string(text))
 	return err
 }
+
+// DevicePurpose is what a device is for (docs/protocol/v5/types.md §4).
+type DevicePurpose string
+
+// The purposes. A device with the purpose of a recovery or registration is not one
+// that a person works on.
+const (
+	PurposeStandard           DevicePurpose = "STANDARD"
+	PurposeShamirRecovery     DevicePurpose = "SHAMIR_RECOVERY"
+	PurposePassphraseRecovery DevicePurpose = "PASSPHRASE_RECOVERY"
+	PurposeRegistration       DevicePurpose = "REGISTRATION"
+)
+
+// UnmarshalText refuses any other text.
+func (p *DevicePurpose) UnmarshalText(text []byte) error {
+	switch purpose := DevicePurpose(text); purpose {
+	case PurposeStandard, PurposeShamirRecovery, PurposePassphraseRecovery, PurposeRegistration:
+		*p = purpose
+		return nil
+	default:
+		return errors.New("must be the purpose of a device")
+	}
+}

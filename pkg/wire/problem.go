@@ -29,6 +29,7 @@ const (
 	textPair       = "Not a pair of strings."
 	textAPIVersion = "Not a valid API version."
 	textValue      = "Invalid value."
+	textTwice      = "Given twice."
 )
 
 const (

@@ -102,6 +102,43 @@ func TestProfilesAreApart(t *testing.T) {
 	}
 }
 
+// TestMicrosecondsRefuseFieldsTwice, at the root and below, whatever they hold; an
+// unknown key may come twice.
+func TestMicrosecondsRefuseFieldsTwice(t *testing.T) {
+	type nest struct {
+		Name string `wire:"n"`
+	}
+	type message struct {
+		Text  string `wire:"t"`
+		Inner *nest  `wire:"i,optional"`
+	}
+	const field, same, inner = "a174 a161", "a174 a161", "a169 82 a16e a161 a16e a161"
+	for name, item := range map[string]struct {
+		message string
+		refused bool
+	}{
+		"field":       {"82" + field + same, true},
+		"inner field": {"82" + field + inner, true},
+		"unknown key": {"83" + field + "a178 01 a178 02", false},
+	} {
+		var got message
+		err := wire.Microseconds.Unmarshal(raw(t, item.message), &got)
+		var fields *wire.FieldError
+		if errors.As(err, &fields) != item.refused {
+			t.Errorf("%s twice: got %v", name, err)
+		}
+		if err := wire.Unmarshal(raw(t, item.message), &message{}); err != nil {
+			t.Errorf("%s twice in the profile of seconds: got %v", name, err)
+		}
+	}
+	if text, ok := wire.Microseconds.LookupString(raw(t, "82"+field+same), "t"); ok {
+		t.Errorf("text twice: got %q", text)
+	}
+	if text, ok := wire.Microseconds.LookupString(raw(t, "82"+field+"a178 01"), "t"); !ok || text != "a" {
+		t.Errorf("text once: got %q, %t", text, ok)
+	}
+}
+
 func TestMicrosecondsBounds(t *testing.T) {
 	checkProfile(t, wire.Microseconds, parsec.MinDateTime, "d701 ff23400100d44000")
 	checkProfile(t, wire.Microseconds, parsec.MaxDateTime, "d701 0384440ccc735fff")

@@ -111,12 +111,18 @@ func IsMap(data []byte) bool {
 // is false if there is no such key or its value, the last one of duplicates,
 // is not a str.
 func LookupString(data []byte, key string) (text string, ok bool) {
+	return Seconds.LookupString(data, key)
+}
+
+// LookupString is wire.LookupString in this profile.
+func (p *Profile) LookupString(data []byte, key string) (text string, ok bool) {
 	c := cursor{data: data}
 	root, err := c.next()
 	if err != nil || root.kind != kindMap {
 		return "", false
 	}
 	var found []byte
+	seen := false
 	for range root.n {
 		t, err := c.next()
 		if err != nil {
@@ -128,6 +134,10 @@ func LookupString(data []byte, key string) (text string, ok bool) {
 			}
 			continue
 		}
+		if seen && p.fieldsOnce {
+			return "", false
+		}
+		seen = true
 		start := c.pos
 		if t, err = c.next(); err != nil {
 			return "", false

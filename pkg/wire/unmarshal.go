@@ -13,7 +13,8 @@ const maxPreallocated = 1024
 
 // Unmarshal decodes data, a map that Scan accepted, into the struct target
 // points to, as the package documentation says. Unknown keys are ignored; of
-// duplicate keys the last wins. Every []byte decoded aliases data.
+// duplicate keys the last wins, where the profile allows them. Every []byte decoded
+// aliases data.
 //
 // If fields do not decode, it returns a *FieldError; target is then partly set.
 // If the root is not a map, it returns an error that wraps ErrMalformed. Any other
@@ -318,6 +319,7 @@ func (p decoderPlan) structure(list []field) (decodeFunc, error) {
 		// ever at 0, where the root map is.
 		var buffer [24]int
 		starts := buffer[:]
+		var problems map[string]any
 		if len(list) > len(buffer) {
 			starts = make([]int, len(list))
 		}
@@ -328,13 +330,15 @@ func (p decoderPlan) structure(list []field) (decodeFunc, error) {
 			key := d.token()
 			if key.kind == kindString {
 				if i, ok := byName[string(d.body(key))]; ok {
+					if starts[i] != 0 && p.fieldsOnce {
+						problems = add(problems, list[i].name, d.problem(textTwice))
+					}
 					starts[i] = d.pos
 				}
 			}
 			d.skipAll()
 		}
 		end := d.pos
-		var problems map[string]any
 		for i := range list {
 			if d.stopped() {
 				break

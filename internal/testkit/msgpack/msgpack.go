@@ -13,19 +13,23 @@ import (
 // Decode scans data and returns its value: map[any]any, []any, string, []byte,
 // int64, uint64 (only above 2^63-1), float64, bool, nil, parsec.DateTime,
 // parsec.UUID or wire.Extension. Bytes alias data. Its errors wrap
-// wire.ErrMalformed.
-func Decode(data []byte) (any, error) {
-	if err := wire.Scan(data); err != nil {
+// wire.ErrMalformed. Dates are those of API 1 to 3.
+func Decode(data []byte) (any, error) { return DecodeProfile(wire.Seconds, data) }
+
+// DecodeProfile is Decode for messages of a profile.
+func DecodeProfile(profile *wire.Profile, data []byte) (any, error) {
+	if err := profile.Scan(data); err != nil {
 		return nil, err
 	}
-	d := decoder{data: data}
+	d := decoder{profile: profile, data: data}
 	return d.value(), nil
 }
 
-// decoder reads what wire.Scan accepted.
+// decoder reads what the profile's Scan accepted.
 type decoder struct {
-	data []byte
-	pos  int
+	profile *wire.Profile
+	data    []byte
+	pos     int
 }
 
 func (d *decoder) value() any {
@@ -115,20 +119,20 @@ func (d *decoder) extension(start int, size uint64) any {
 	body := d.take(size)
 	switch code {
 	case 1:
-		return unmarshal[parsec.DateTime](d.data[start:d.pos])
+		return unmarshal[parsec.DateTime](d.profile, d.data[start:d.pos])
 	case 2:
-		return unmarshal[parsec.UUID](d.data[start:d.pos])
+		return unmarshal[parsec.UUID](d.profile, d.data[start:d.pos])
 	default:
 		return wire.Extension{Code: code, Data: body}
 	}
 }
 
 // unmarshal decodes a value as the only field of a message.
-func unmarshal[T any](encoded []byte) T {
+func unmarshal[T any](profile *wire.Profile, encoded []byte) T {
 	var message struct {
 		Value T `wire:"v"`
 	}
-	if err := wire.Unmarshal(append([]byte{0x81, 0xa1, 'v'}, encoded...), &message); err != nil {
+	if err := profile.Unmarshal(append([]byte{0x81, 0xa1, 'v'}, encoded...), &message); err != nil {
 		panic(err) // Scan accepted it
 	}
 	return message.Value

@@ -298,12 +298,12 @@ func TestParseRSAPublicKeyRefuses(t *testing.T) {
 		"too short a key": modulus(1023),
 		"too long a key":  modulus(16385),
 	} {
-		if _, err := certificate.ParseRSAPublicKey(der); err == nil {
+		if _, err := parsec.ParseRSAPublicKey(der); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
 	for _, bits := range []int{1024, 16384} {
-		if _, err := certificate.ParseRSAPublicKey(modulus(bits)); err != nil {
+		if _, err := parsec.ParseRSAPublicKey(modulus(bits)); err != nil {
 			t.Errorf("%d bits: %v", bits, err)
 		}
 	}

@@ -1,16 +1,10 @@
 package certificate
 
 import (
-	"bytes"
-	"crypto"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 
 	"parsec-server/pkg/parsec"
 )
@@ -19,7 +13,7 @@ import (
 // signs.
 type SequesterAuthority struct {
 	Timestamp parsec.DateTime `wire:"timestamp"`
-	// VerifyKeyDER is what ParseRSAPublicKey reads.
+	// VerifyKeyDER is what parsec.ParseRSAPublicKey reads.
 	VerifyKeyDER []byte `wire:"verify_key_der"`
 }
 
@@ -29,35 +23,8 @@ type SequesterService struct {
 	Timestamp    parsec.DateTime           `wire:"timestamp"`
 	ServiceID    parsec.SequesterServiceID `wire:"service_id"`
 	ServiceLabel string                    `wire:"service_label"`
-	// EncryptionKeyDER is what ParseRSAPublicKey reads.
+	// EncryptionKeyDER is what parsec.ParseRSAPublicKey reads.
 	EncryptionKeyDER []byte `wire:"encryption_key_der"`
-}
-
-// Bounds of the modulus of RSA keys, in bits. Keys in use have 2048 or 4096;
-// a longer one costs whoever verifies with it.
-const (
-	minRSABits = 1024
-	maxRSABits = 16384
-)
-
-// pssPrefix names the only algorithm of sequester authorities.
-const pssPrefix = "RSASSA-PSS-SHA256:"
-
-// ParseRSAPublicKey reads a DER SubjectPublicKeyInfo of an rsaEncryption key
-// of 1024 to 16384 bits.
-func ParseRSAPublicKey(der []byte) (*rsa.PublicKey, error) {
-	parsed, err := x509.ParsePKIXPublicKey(der)
-	if err != nil {
-		return nil, fmt.Errorf("parse RSA public key: %w", err)
-	}
-	key, ok := parsed.(*rsa.PublicKey)
-	if !ok {
-		return nil, errors.New("parse RSA public key: another algorithm")
-	}
-	if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
-		return nil, fmt.Errorf("parse RSA public key: %d bits", bits)
-	}
-	return key, nil
 }
 
 // LoadSequesterAuthority reads a certificate signed with the root key. Errors
@@ -81,16 +48,11 @@ func LoadSequesterService(signed []byte, authority *rsa.PublicKey) (SequesterSer
 }
 
 func openSequesterService(signed []byte, authority *rsa.PublicKey, target *SequesterService) error {
-	rest, found := bytes.CutPrefix(signed, []byte(pssPrefix))
-	if !found {
+	compressed, err := parsec.OpenPSS(signed, authority)
+	switch {
+	case errors.Is(err, parsec.ErrPSSAlgorithm):
 		return FailureAlgorithm
-	}
-	if len(rest) < authority.Size() {
-		return FailureSignature.because(errors.New("too short"))
-	}
-	signature, compressed := rest[:authority.Size()], rest[authority.Size():]
-	digest := sha256.Sum256(compressed)
-	if err := rsa.VerifyPSS(authority, crypto.SHA256, digest[:], signature, &pssOptions); err != nil {
+	case err != nil:
 		return FailureSignature.because(err)
 	}
 	return unpack(compressed, target)
@@ -103,17 +65,12 @@ func (s SequesterService) Sign(authority *rsa.PrivateKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", s.name(), err)
 	}
-	digest := sha256.Sum256(compressed)
-	signature, err := rsa.SignPSS(rand.Reader, authority, crypto.SHA256, digest[:], &pssOptions)
+	signed, err := parsec.SignPSS(compressed, authority)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", s.name(), err)
 	}
-	return slices.Concat([]byte(pssPrefix), signature, compressed), nil
+	return signed, nil
 }
-
-// pssOptions take any length of salt when verifying, and the longest when
-// signing, as official tools do.
-var pssOptions = rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto}
 
 // sequesterAuthorityFields is a SequesterAuthority on the wire, where it has
 // an author, nil.
@@ -134,7 +91,7 @@ func (s *SequesterAuthority) decode(encoded []byte) error {
 	if err := unmarshal(encoded, &fields); err != nil {
 		return err
 	}
-	if _, err := ParseRSAPublicKey(fields.VerifyKeyDER); err != nil {
+	if _, err := parsec.ParseRSAPublicKey(fields.VerifyKeyDER); err != nil {
 		return FailureSchema.because(err)
 	}
 	if fields.Author != (parsec.DeviceID{}) {
@@ -151,7 +108,7 @@ func (s *SequesterService) decode(encoded []byte) error {
 	if err := unmarshal(encoded, s); err != nil {
 		return err
 	}
-	if _, err := ParseRSAPublicKey(s.EncryptionKeyDER); err != nil {
+	if _, err := parsec.ParseRSAPublicKey(s.EncryptionKeyDER); err != nil {
 		return FailureSchema.because(err)
 	}
 	return nil

@@ -186,7 +186,7 @@ func TestLoadSequesterServiceVectors(t *testing.T) {
 	keys := loadKeys(t)
 	for _, item := range vectors.Load[certificateVectors](t, "certificates.json").SequesterService {
 		t.Run(item.Name, func(t *testing.T) {
-			key, err := certificate.ParseRSAPublicKey(keys.RSA[item.VerifyKey].Public)
+			key, err := parsec.ParseRSAPublicKey(keys.RSA[item.VerifyKey].Public)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -263,7 +263,7 @@ func TestKeyVectors(t *testing.T) {
 		}
 	}
 	for name, key := range keys.RSA {
-		public, err := certificate.ParseRSAPublicKey(key.Public)
+		public, err := parsec.ParseRSAPublicKey(key.Public)
 		if err != nil {
 			t.Errorf("RSA key %s: %v", name, err)
 			continue

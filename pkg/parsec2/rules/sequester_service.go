@@ -41,7 +41,7 @@ func (r *Rules) SequesterServices(ctx context.Context, organization parsec.Organ
 func (r *Rules) CreateSequesterService(ctx context.Context, organization parsec.OrganizationID, signed []byte, webhookURL string) error {
 	now := r.now()
 	return r.updateServices(ctx, organization, func(authority *Organization, services []SequesterService) (*SequesterService, error) {
-		key, err := certificate.ParseRSAPublicKey(authority.SequesterVerifyKeyDER)
+		key, err := parsec.ParseRSAPublicKey(authority.SequesterVerifyKeyDER)
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,29 @@
+package parsec3
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"parsec-server/pkg/parsec"
+)
+
+// redactedDomain is that of the addresses which stand for the human handle of a
+// redacted certificate.
+const redactedDomain = "redacted.invalid"
+
+// ParseHumanHandle checks the form of a human handle, and normalises its label. The
+// e-mail address is ASCII, of at most 254 bytes, and not of the domain
+// redacted.invalid: the only ones that every release reads
+// (docs/protocol/v5/types.md §3).
+func ParseHumanHandle(email, label string) (parsec.HumanHandle, error) {
+	for i := range len(email) {
+		if email[i] >= utf8.RuneSelf {
+			return parsec.HumanHandle{}, errors.New("the e-mail address is not ASCII")
+		}
+	}
+	if _, domain, _ := strings.Cut(email, "@"); strings.EqualFold(domain, redactedDomain) {
+		return parsec.HumanHandle{}, errors.New("the domain of the e-mail address is reserved")
+	}
+	return parsec.ParseHumanHandle(email, label)
+}
