@@ -13,7 +13,7 @@ import (
 	"parsec-server/pkg/span"
 )
 
-// callLimit bounds one call, from the connection to the end of the answer
+// callLimit bounds every call, from the connection to the end of the answer
 // (docs/protocol/commands.md §8.1).
 const callLimit = 30 * time.Second
 
@@ -73,8 +73,8 @@ type answer struct {
 // accepted reports whether the status is one of success.
 func (a answer) accepted() bool { return a.status >= 200 && a.status < 300 }
 
-// post makes one call, within callLimit. Its errors do not hold the address,
-// whose query may hold a secret.
+// post makes one call, within callLimit; contentType is "" for none. Its errors do
+// not hold the address, whose query may hold a secret.
 func (c *Client) post(ctx context.Context, address, contentType string, body []byte) (_ answer, err error) {
 	end := span.Begin(ctx, "webhook")
 	defer func() { end(err) }()
@@ -84,7 +84,9 @@ func (c *Client) post(ctx context.Context, address, contentType string, body []b
 	if err != nil {
 		return answer{}, withoutAddress(err)
 	}
-	request.Header.Set("Content-Type", contentType)
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		return answer{}, withoutAddress(err)

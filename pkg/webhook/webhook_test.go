@@ -29,3 +29,25 @@ func TestErrorsHideAddress(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What the address has stays as it is written, and the parameters follow in their
+// order.
+func TestQuestionAddress(t *testing.T) {
+	parameters := []Parameter{{"type", "a b"}, {"service_id", "é&=+/"}}
+	const appended = "type=a+b&service_id=%C3%A9%26%3D%2B%2F"
+	for address, want := range map[string]string{
+		"http://localhost":                         "http://localhost?" + appended,
+		"http://localhost/hook?":                   "http://localhost/hook?" + appended,
+		"http://localhost/hook?token=a%26b&type=x": "http://localhost/hook?token=a%26b&type=x&" + appended,
+		"http://localhost/?z&a=1#here":             "http://localhost/?z&a=1&" + appended + "#here",
+	} {
+		question := Question{Address: address, Parameters: parameters}
+		if got, err := question.url(); err != nil || got != want {
+			t.Errorf("%s: got %s, want %s, error %v", address, got, want, err)
+		}
+	}
+	question := Question{Address: "http://localhost/\x7f?token=s3cr3t"}
+	if _, err := question.url(); err == nil || strings.Contains(err.Error(), "s3cr3t") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -33,7 +33,7 @@ func (w *Webhooks) Sequester(ctx context.Context, organization parsec.Organizati
 	if rejection, rejected := errors.AsType[*webhook.RejectionError](err); rejected {
 		return &protocol.Refusal{
 			Status:  protocol.StatusRejectedBySequester,
-			Reason:  rejection.Reason,
+			Reason:  reason(rejection),
 			Details: &protocol.RejectedBySequesterDetails{ServiceID: service.ID, ServiceLabel: service.Label},
 		}
 	}
@@ -41,6 +41,14 @@ func (w *Webhooks) Sequester(ctx context.Context, organization parsec.Organizati
 		return ctx.Err()
 	}
 	return protocol.Refuse(protocol.StatusTimeout, "The sequester service "+service.Label+" is not available.")
+}
+
+// reason is never empty (docs/protocol/administration.md §6).
+func reason(rejection *webhook.RejectionError) string {
+	if rejection.Reason == nil || *rejection.Reason == "" {
+		return "File rejected (no reason)"
+	}
+	return *rejection.Reason
 }
 
 // Bootstrapped implements rules.Webhooks.
