@@ -9,6 +9,8 @@
 // around each of them: it bounds a try, a call and the calls at once, and
 // repeats what may succeed later. RAID goes around the limited nodes.
 //
+// Above all of them, Gate is what the commands of clients go through.
+//
 // # What all stores keep to
 //
 //   - Read says ErrNotFound only if the store, or each of its

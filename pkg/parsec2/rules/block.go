@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
-	"time"
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
@@ -34,35 +32,8 @@ type BlockReservation struct {
 	Reserved bool
 }
 
-// BlockUpload reserves the id of a block for the one command that uploads its
-// bytes: a block store keeps the last bytes that it was given. It is not
-// visible to readers.
-type BlockUpload struct {
-	ID parsec.BlockID
-	// Token is that of the command, of Store.NewUploadToken.
-	Token parsec.UUID
-	// Until is when the command has surely ended.
-	Until parsec.DateTime
-}
-
-// YieldsTo reports whether the upload, whose process may be known to be dead,
-// may be taken over by another one of its block.
-func (b *BlockUpload) YieldsTo(other BlockUpload, now parsec.DateTime, dead bool) bool {
-	return dead || b.Until <= now || b.Token == other.Token
-}
-
-const (
-	// blockUploadLimit bounds the upload of a block, together with the wait
-	// for another upload of the same one.
-	blockUploadLimit = time.Minute
-	// blockUploadLease is how long an upload keeps its block: longer than
-	// blockUploadLimit by more than the clocks of two instances may differ.
-	blockUploadLease = 2 * time.Minute
-	// blockUploadPoll is the time between two looks at another upload.
-	blockUploadPoll = 50 * time.Millisecond
-	// blockReleaseLimit bounds the clean-up after a failed upload.
-	blockReleaseLimit = 10 * time.Second
-)
+// BlockUpload reserves the id of a block for the one command that uploads it.
+type BlockUpload = blockstore.Upload
 
 var (
 	errBlockNotFound    = protocol.Refuse(protocol.StatusNotFound, "No such block.")
@@ -71,43 +42,21 @@ var (
 )
 
 // BlockCreate stores an immutable block (docs/protocol/commands.md §7).
-//
-// The block store keeps the last bytes that it was given, whoever wins. So the
-// command first reserves the id in the store of facts, on which all instances
-// agree, then uploads, then turns the reservation into metadata: nobody else
-// uploads meanwhile, nor after. Whoever meets a reservation waits for its
-// outcome, because the client takes already_exists for a success. The
-// reservation of an instance that died ends at once where the store can know,
-// and by its date.
 func (r *Rules) BlockCreate(ctx context.Context, author *Author, request *protocol.BlockCreateRequest) (*protocol.BlockCreateReply, error) {
-	creation := &blockCreation{author: author, request: request, now: r.now(), token: r.store.NewUploadToken()}
-	limited, cancel := context.WithTimeout(ctx, blockUploadLimit)
-	defer cancel()
-	err := r.reserveBlock(limited, creation)
-	if err == nil {
-		err = r.uploadBlock(limited, creation)
-	}
-	if err == nil {
-		err = r.confirmBlock(ctx, creation)
-	}
+	creation := &blockCreation{rules: r, author: author, request: request, now: r.now()}
+	err := r.blocks.Create(ctx, author.Organization, request.BlockID, r.store.NewUploadToken(), request.Block, creation)
 	if err != nil {
-		r.releaseBlock(ctx, creation)
-		return nil, err
+		return nil, refuseBlock(err)
 	}
 	return &protocol.BlockCreateReply{}, nil
 }
 
 // blockCreation is one block_create on its way.
 type blockCreation struct {
+	rules   *Rules
 	author  *Author
 	request *protocol.BlockCreateRequest
 	now     parsec.DateTime
-	// token is that of the reservation.
-	token parsec.UUID
-	// reserved reports whether the reservation may be there to release.
-	reserved bool
-	// checksum is that to keep of the block once it is uploaded, nil for none.
-	checksum *blockstore.Checksum
 }
 
 // check applies the table of block_create but for its last row; realm is nil if
@@ -130,94 +79,44 @@ func (c *blockCreation) check(realm *Realm, exists bool) error {
 	return nil
 }
 
-// reserveBlock waits while another command uploads the block. The author is
-// checked again when the block is confirmed.
-func (r *Rules) reserveBlock(ctx context.Context, creation *blockCreation) error {
-	ticker := time.NewTicker(blockUploadPoll)
-	defer ticker.Stop()
-	for {
-		now := r.now() // The wait may have been long.
-		upload := BlockUpload{ID: creation.request.BlockID, Token: creation.token, Until: now.Add(blockUploadLease)}
-		facts, err := r.store.ReserveBlock(ctx, creation.author.Organization, creation.author.User(), creation.request.RealmID, upload, now)
-		creation.reserved = err != nil || facts.Reserved
-		if errors.Is(err, context.DeadlineExceeded) {
-			return errBlockUnavailable
-		}
-		if err != nil {
-			return err
-		}
-		if err := creation.check(facts.Realm, facts.Exists); err != nil {
-			return err
-		}
-		if facts.Reserved {
-			return nil
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return blockFailure(ctx)
-		}
+// Reserve implements blockstore.Creation. The author is checked again when the
+// block is confirmed.
+func (c *blockCreation) Reserve(ctx context.Context, upload BlockUpload, now parsec.DateTime) (reserved bool, err error) {
+	facts, err := c.rules.store.ReserveBlock(ctx, c.author.Organization, c.author.User(), c.request.RealmID, upload, now)
+	if err != nil {
+		return true, err
 	}
+	return facts.Reserved, c.check(facts.Realm, facts.Exists)
 }
 
-// uploadBlock hands the bytes to the block store.
-func (r *Rules) uploadBlock(ctx context.Context, creation *blockCreation) (err error) {
-	creation.checksum, err = blockstore.Create(ctx, r.blocks, creation.author.Organization, creation.request.BlockID, creation.request.Block)
-	if err == nil {
-		return nil
-	}
-	r.logBlock(ctx, "block not stored", creation.author, creation.request.BlockID, err)
-	return blockFailure(ctx)
-}
-
-// confirmBlock makes the block visible to readers, unless what allowed the
-// upload has changed since.
-func (r *Rules) confirmBlock(ctx context.Context, creation *blockCreation) error {
-	request := creation.request
-	scope := Scope{Realm: request.RealmID, Block: request.BlockID, By: RealmData}
-	return r.updateAt(ctx, creation.author, creation.now, scope, func(tx Tx) error {
+// Confirm implements blockstore.Creation, unless what allowed the upload has
+// changed since.
+func (c *blockCreation) Confirm(ctx context.Context, confirmed BlockUpload, checksum *blockstore.Checksum) error {
+	scope := Scope{Realm: c.request.RealmID, Block: c.request.BlockID, By: RealmData}
+	return c.rules.updateAt(ctx, c.author, c.now, scope, func(tx Tx) error {
 		realm, _ := tx.Realm()
 		exists, upload := tx.Block()
-		if err := creation.check(realm, exists); err != nil {
+		if err := c.check(realm, exists); err != nil {
 			return err
 		}
-		if upload == nil || upload.Token != creation.token {
+		if upload == nil || upload.Token != confirmed.Token {
 			return errBlockUnavailable
 		}
 		tx.CreateBlock(Block{
-			ID:        request.BlockID,
-			Realm:     request.RealmID,
-			Author:    creation.author.Device,
-			Size:      uint64(len(request.Block)),
-			CreatedOn: creation.now,
-			Checksum:  creation.checksum,
+			ID:        c.request.BlockID,
+			Realm:     c.request.RealmID,
+			Author:    c.author.Device,
+			Size:      uint64(len(c.request.Block)),
+			CreatedOn: c.now,
+			Checksum:  checksum,
 		})
 		return nil
 	})
 }
 
-// releaseBlock ends a reservation early, so that the client may try again at
-// once. The author may not act any more, and the command may be abandoned.
-func (r *Rules) releaseBlock(ctx context.Context, creation *blockCreation) {
-	if !creation.reserved {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), blockReleaseLimit)
-	defer cancel()
-	ticker := time.NewTicker(blockUploadPoll)
-	defer ticker.Stop()
-	for {
-		err := r.store.ReleaseBlock(ctx, creation.author.Organization, creation.request.BlockID, creation.token)
-		if err == nil {
-			return
-		}
-		select {
-		case <-ticker.C: // A database that restarts is soon back.
-		case <-ctx.Done():
-			r.logBlock(ctx, "block reserved until its upload expires", creation.author, creation.request.BlockID, err)
-			return
-		}
-	}
+// Release implements blockstore.Creation.
+func (c *blockCreation) Release(ctx context.Context, upload BlockUpload) error {
+	return c.rules.store.ReleaseBlock(ctx, c.author.Organization, upload.ID, upload.Token)
 }
 
 // BlockRead reads a block (docs/protocol/commands.md §7) into what room returns
@@ -237,31 +136,19 @@ func (r *Rules) BlockRead(ctx context.Context, author *Author, request *protocol
 	if err != nil {
 		return err
 	}
-	err = r.blocks.Read(ctx, author.Organization, block.ID, block.Checksum, into)
-	if err == nil {
-		return nil
-	}
-	r.logBlock(ctx, "block not read", author, request.BlockID, err)
-	if errors.Is(err, blockstore.ErrNotFound) {
+	return refuseBlock(r.blocks.Read(ctx, author.Organization, block.ID, block.Checksum, into))
+}
+
+// refuseBlock has the refusal of what the block store has failed.
+func refuseBlock(err error) error {
+	switch {
+	case errors.Is(err, blockstore.ErrNotFound):
 		return errBlockNotFound
+	case errors.Is(err, blockstore.ErrUnavailable):
+		return errBlockUnavailable
+	default:
+		return err
 	}
-	return blockFailure(ctx)
-}
-
-// blockFailure returns what becomes of a command that the block store, or
-// another upload, has failed: nothing when nobody waits for it any more.
-func blockFailure(ctx context.Context) error {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return ctx.Err()
-	}
-	return errBlockUnavailable
-}
-
-func (r *Rules) logBlock(ctx context.Context, message string, author *Author, id parsec.BlockID, err error) {
-	r.logger.WarnContext(ctx, message,
-		slog.String("organization", author.Organization.String()),
-		slog.String("block", id.String()),
-		slog.Any("error", err))
 }
 
 // BlockReader reads what the store knows of blocks, with their realm.

@@ -225,25 +225,6 @@ func TestInvariant49BlockRetry(t *testing.T) {
 	}
 }
 
-func TestUploadYields(t *testing.T) {
-	present := rules.BlockUpload{Token: testUUID(1), Until: 10}
-	for _, test := range []struct {
-		token uint16
-		now   parsec.DateTime
-		dead  bool
-		want  bool
-	}{
-		{2, 9, false, false},
-		{2, 10, false, true},
-		{2, 9, true, true},
-		{1, 9, false, true},
-	} {
-		if got := present.YieldsTo(rules.BlockUpload{Token: testUUID(test.token), Until: 20}, test.now, test.dead); got != test.want {
-			t.Errorf("%+v: yields %t", test, got)
-		}
-	}
-}
-
 // TestBlockAbandoned leaves no reservation behind when the client goes away.
 func TestBlockAbandoned(t *testing.T) {
 	s, store := newBlockScenario(t)

@@ -43,7 +43,7 @@ type Webhooks interface {
 // comes with an error means nothing.
 type Rules struct {
 	store    Store
-	blocks   blockstore.Store
+	blocks   blockstore.Gate
 	bus      *event.Bus
 	webhooks Webhooks
 	now      func() parsec.DateTime
@@ -67,7 +67,8 @@ type Rules struct {
 // to, and whose clock is now.
 func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
 	return &Rules{
-		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
+		store: store, blocks: blockstore.Gate{Store: blocks, Now: now, Logger: logger},
+		bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
 		pings:     throttle.NewKeyed[pinger](toldPings, pingInterval, maxPingers, options.Elapsed),
 		reveals:   throttle.NewKeyed[revealKey](freeReveals, revealPause, maxReveals, options.Elapsed),
 		presences: map[parsec.UUID]struct{}{},

@@ -21,16 +21,9 @@ type Block struct {
 	Checksum *blockstore.Checksum
 }
 
-// BlockUpload reserves the id of a block for the one command that uploads its
-// bytes: a block store keeps the last bytes that it was given. It is not visible
-// to readers.
-type BlockUpload struct {
-	ID parsec.BlockID
-	// Token is that of the command, of Store.NewUploadToken.
-	Token parsec.UUID
-	// Until is when the command has surely ended.
-	Until parsec.DateTime
-}
+// BlockUpload reserves the id of a block for the one command that uploads it, with a
+// token of Store.NewUploadToken.
+type BlockUpload = blockstore.Upload
 
 // BlockReader reads the metadata of blocks.
 type BlockReader interface {
