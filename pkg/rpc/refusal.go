@@ -12,13 +12,19 @@ const StatusOK Status = "ok"
 // for people, and the fields that clients expect with that status.
 type Refusal struct {
 	Status Status
-	// Reason is never empty on the wire.
+	// Reason is empty for a generation whose replies have none: it is not written
+	// then.
 	Reason string
 	// Details is nil or a struct; its fields are flat in the reply.
 	Details any
 }
 
-func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Status, r.Reason) }
+func (r *Refusal) Error() string {
+	if r.Reason == "" {
+		return string(r.Status)
+	}
+	return fmt.Sprintf("%s: %s", r.Status, r.Reason)
+}
 
 // Is matches any refusal of the same status.
 func (r *Refusal) Is(target error) bool {

@@ -68,10 +68,11 @@ func (s *Server) Run(ctx context.Context, c Caller, t Task) (reply *[]byte, err 
 	if refusal, refused := errors.AsType[*rpc.Refusal](err); refused {
 		refusal = c.Told(t.Form, s.now(), refusal)
 		status = refusal.Status
-		return Encode(c.Dates(), 0, []wire.Field{
-			{Key: "status", Value: string(refusal.Status)},
-			{Key: "reason", Value: refusal.Reason},
-		}, refusal.Details)
+		head := []wire.Field{{Key: "status", Value: string(refusal.Status)}, {Key: "reason", Value: refusal.Reason}}
+		if refusal.Reason == "" {
+			head = head[:1]
+		}
+		return Encode(c.Dates(), 0, head, refusal.Details)
 	}
 	if err != nil {
 		return nil, err

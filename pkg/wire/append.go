@@ -176,6 +176,10 @@ func (p encoderPlan) of(t reflect.Type) (encodeFunc, error) {
 		if t.Kind() == reflect.String {
 			return encodeString, nil
 		}
+	case shapeBinary:
+		if reflect.PointerTo(t).Implements(binMarshalerType) {
+			return encodeBinary, nil
+		}
 	case shapeString:
 		return encodeString, nil
 	case shapeBytes:

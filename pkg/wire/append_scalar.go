@@ -166,6 +166,14 @@ func encodeText(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 	return appendText(dst, string(text))
 }
 
+func encodeBinary(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+	data, err := v.Addr().Interface().(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	return appendBinary(dst, data)
+}
+
 func encodePair(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 	if depth == maxDepth {
 		return nil, errTooDeep

@@ -41,6 +41,7 @@
 //
 //	string                                    str
 //	encoding.TextMarshaler, TextUnmarshaler   str
+//	encoding.BinaryMarshaler, …Unmarshaler    bin, unless the type has a text or is an array
 //	[]byte                                    bin; decoded, it aliases the message
 //	[16]byte and types made of it             extension 2 (UUID)
 //	other arrays of bytes                     bin of exactly that size

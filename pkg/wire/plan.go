@@ -28,6 +28,8 @@ var (
 
 	textMarshalerType   = reflect.TypeFor[encoding.TextMarshaler]()
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
+	binMarshalerType    = reflect.TypeFor[encoding.BinaryMarshaler]()
+	binUnmarshalerType  = reflect.TypeFor[encoding.BinaryUnmarshaler]()
 	pairMarshalerType   = reflect.TypeFor[pairMarshaler]()
 	pairUnmarshalerType = reflect.TypeFor[pairUnmarshaler]()
 )
@@ -44,6 +46,7 @@ const (
 	shapeByteArray
 	shapePair
 	shapeText
+	shapeBinary
 	shapeString
 	shapeBytes
 	shapeBool
@@ -89,6 +92,8 @@ func shapeOf(t reflect.Type) shape {
 		return shapePair
 	case pointer.Implements(textMarshalerType), pointer.Implements(textUnmarshalerType):
 		return shapeText
+	case pointer.Implements(binMarshalerType), pointer.Implements(binUnmarshalerType):
+		return shapeBinary
 	}
 	switch t.Kind() {
 	case reflect.String:

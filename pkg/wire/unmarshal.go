@@ -156,6 +156,10 @@ func (p decoderPlan) of(t reflect.Type) (decodeFunc, error) {
 		if reflect.PointerTo(t).Implements(textUnmarshalerType) {
 			return decodeText, nil
 		}
+	case shapeBinary:
+		if reflect.PointerTo(t).Implements(binUnmarshalerType) {
+			return decodeBinary, nil
+		}
 	case shapeString:
 		return decodeString, nil
 	case shapeBytes:

@@ -26,6 +26,16 @@ func decodeText(d *decoder, t token, v reflect.Value) problem {
 	return nil
 }
 
+func decodeBinary(d *decoder, t token, v reflect.Value) problem {
+	if t.kind != kindBinary {
+		return d.problem(textBytes)
+	}
+	if err := v.Addr().Interface().(encoding.BinaryUnmarshaler).UnmarshalBinary(d.body(t)); err != nil {
+		return d.problem(textValue)
+	}
+	return nil
+}
+
 func decodePair(d *decoder, t token, v reflect.Value) problem {
 	if t.kind != kindArray || t.n != 2 {
 		return d.problem(textPair)

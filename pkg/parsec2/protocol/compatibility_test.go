@@ -128,26 +128,6 @@ func TestReleaseOf(t *testing.T) {
 	}
 }
 
-func TestInBallpark(t *testing.T) {
-	const now parsec.DateTime = 1_000_000_000_000
-	for _, test := range []struct {
-		date parsec.DateTime
-		want bool
-	}{
-		{now, true},
-		{now + 300_000_000 - 1, true},
-		{now + 300_000_000, false},
-		{now - 320_000_000 + 1, true},
-		{now - 320_000_000, false},
-		{parsec.MinDateTime, false},
-		{parsec.MaxDateTime, false},
-	} {
-		if got := protocol.InBallpark(now, test.date); got != test.want {
-			t.Errorf("%s: got %v, want %v", test.date, got, test.want)
-		}
-	}
-}
-
 // Every command has who may call it, and every form has a request of its own.
 func TestCommandTable(t *testing.T) {
 	for _, command := range commands.All() {

@@ -37,8 +37,8 @@ func NewChallenge(challenge []byte, now parsec.DateTime) ChallengeFrame {
 		Handshake:                 "challenge",
 		Challenge:                 challenge,
 		SupportedAPIVersions:      parsec.SupportedAPIVersions[:],
-		BallparkClientEarlyOffset: BallparkEarlyOffset,
-		BallparkClientLateOffset:  BallparkLateOffset,
+		BallparkClientEarlyOffset: parsec.BallparkEarlyOffset,
+		BallparkClientLateOffset:  parsec.BallparkLateOffset,
 		BackendTimestamp:          &now,
 	}
 }

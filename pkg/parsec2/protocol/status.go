@@ -95,28 +95,14 @@ type RejectedBySequesterDetails struct {
 	ServiceLabel string                    `wire:"service_label"`
 }
 
-// The ballpark of client dates, in seconds (docs/protocol/certificates.md §5).
-const (
-	BallparkEarlyOffset = 300.0
-	BallparkLateOffset  = 320.0
-)
-
-// InBallpark reports whether a client's date is close enough to the server's,
-// strictly on both sides.
-func InBallpark(now, date parsec.DateTime) bool {
-	const second = 1_000_000
-	elapsed := int64(now) - int64(date)
-	return -BallparkEarlyOffset*second < elapsed && elapsed < BallparkLateOffset*second
-}
-
 // RefuseBadTimestamp returns the bad_timestamp refusal of date.
 func RefuseBadTimestamp(now, date parsec.DateTime) *Refusal {
 	return &Refusal{
 		Status: StatusBadTimestamp,
 		Reason: "The timestamp is too far from the server's clock.",
 		Details: &BadTimestampDetails{
-			BallparkClientEarlyOffset: BallparkEarlyOffset,
-			BallparkClientLateOffset:  BallparkLateOffset,
+			BallparkClientEarlyOffset: parsec.BallparkEarlyOffset,
+			BallparkClientLateOffset:  parsec.BallparkLateOffset,
 			BackendTimestamp:          now,
 			ClientTimestamp:           date,
 		},

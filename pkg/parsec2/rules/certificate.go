@@ -11,7 +11,7 @@ import (
 // checkCertificateDate applies the time window of the commands that have no
 // bad_timestamp.
 func checkCertificateDate(now, date parsec.DateTime) error {
-	if !protocol.InBallpark(now, date) {
+	if !parsec.InBallpark(now, date) {
 		return protocol.Refuse(protocol.StatusInvalidCertification, "Invalid timestamp in certificate.")
 	}
 	return nil

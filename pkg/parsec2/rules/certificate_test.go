@@ -206,16 +206,16 @@ func checkRefusal(t *testing.T, command *rpc.Form, api parsec.APIVersion, err er
 
 func TestTimeWindow(t *testing.T) {
 	window := vectors.Load[certificateSets](t, "certificate_sets.json").TimeWindow
-	if window.EarlyOffset != protocol.BallparkEarlyOffset || window.LateOffset != protocol.BallparkLateOffset {
+	if window.EarlyOffset != parsec.BallparkEarlyOffset || window.LateOffset != parsec.BallparkLateOffset {
 		t.Errorf("got offsets %v and %v, want %v and %v",
-			protocol.BallparkEarlyOffset, protocol.BallparkLateOffset, window.EarlyOffset, window.LateOffset)
+			parsec.BallparkEarlyOffset, parsec.BallparkLateOffset, window.EarlyOffset, window.LateOffset)
 	}
 	if len(window.Cases) == 0 {
 		t.Fatal("no case")
 	}
 	for _, item := range window.Cases {
 		now, date := parsec.DateTimeOf(item.Server), parsec.DateTimeOf(item.Client)
-		if got := protocol.InBallpark(now, date); got != item.InWindow {
+		if got := parsec.InBallpark(now, date); got != item.InWindow {
 			t.Errorf("client %s, server %s: got %t, want %t", date, now, got, item.InWindow)
 		}
 	}

@@ -33,7 +33,7 @@ func checkBootstrap(now parsec.DateTime, request *protocol.OrganizationBootstrap
 	if err != nil {
 		return bootstrap{}, refuseLoading(protocol.StatusInvalidData, err)
 	}
-	if !protocol.InBallpark(now, authority.Timestamp) {
+	if !parsec.InBallpark(now, authority.Timestamp) {
 		return bootstrap{}, protocol.RefuseBadTimestamp(now, authority.Timestamp)
 	}
 	if authority.Timestamp != result.User.CreatedOn {
@@ -75,7 +75,7 @@ func checkFirstUser(now parsec.DateTime, root parsec.VerifyKey, full signedPair,
 	if err := n.checkOwner(); err != nil {
 		return bootstrap{}, err
 	}
-	if date := n.loaded.user.Timestamp; !protocol.InBallpark(now, date) {
+	if date := n.loaded.user.Timestamp; !parsec.InBallpark(now, date) {
 		return bootstrap{}, protocol.RefuseBadTimestamp(now, date)
 	}
 	if err := n.checkRedacted(); err != nil {

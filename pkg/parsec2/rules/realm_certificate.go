@@ -41,7 +41,7 @@ func checkRole(author *Author, now parsec.DateTime, signed []byte) (RoleCertific
 	if err != nil {
 		return RoleCertificate{}, refuseLoading(protocol.StatusInvalidCertification, err)
 	}
-	if !protocol.InBallpark(now, role.Timestamp) {
+	if !parsec.InBallpark(now, role.Timestamp) {
 		return RoleCertificate{}, protocol.RefuseBadTimestamp(now, role.Timestamp)
 	}
 	return RoleCertificate{
@@ -62,7 +62,7 @@ func checkRealmUpdateArchiving(author *Author, now parsec.DateTime, request *pro
 	if err != nil {
 		return parsec.RealmID{}, Archiving{}, refuseLoading(protocol.StatusInvalidCertification, err)
 	}
-	if !protocol.InBallpark(now, archiving.Timestamp) {
+	if !parsec.InBallpark(now, archiving.Timestamp) {
 		return parsec.RealmID{}, Archiving{}, protocol.RefuseBadTimestamp(now, archiving.Timestamp)
 	}
 	return archiving.RealmID, Archiving{

@@ -32,7 +32,7 @@ const (
 // sends its key to every participant (docs/protocol/commands.md §6).
 func (r *Rules) RealmStartReencryption(ctx context.Context, author *Author, request *protocol.RealmStartReencryptionRequest) (*protocol.RealmStartReencryptionReply, error) {
 	err := r.update(ctx, author, Scope{Realm: request.RealmID, By: RealmExclusive}, func(tx Tx, now parsec.DateTime) error {
-		if !protocol.InBallpark(now, request.Timestamp) {
+		if !parsec.InBallpark(now, request.Timestamp) {
 			return protocol.RefuseBadTimestamp(now, request.Timestamp)
 		}
 		realm, found := tx.Realm()

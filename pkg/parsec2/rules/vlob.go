@@ -92,7 +92,7 @@ func (r *Rules) VlobUpdate(ctx context.Context, author *Author, request *protoco
 func (r *Rules) writeVlob(ctx context.Context, author *Author, write *vlobWrite) error {
 	now := r.now()
 	return r.updateWithWebhooks(ctx, author, now, write.scope, write.sequesterBlob, func(tx Tx, accepted acceptance) error {
-		if !protocol.InBallpark(now, write.version.Timestamp) {
+		if !parsec.InBallpark(now, write.version.Timestamp) {
 			return protocol.RefuseBadTimestamp(now, write.version.Timestamp)
 		}
 		realm, found := tx.Realm()

@@ -5,6 +5,12 @@ import (
 	"parsec-server/pkg/parsec3"
 )
 
+// EventsListenRequest has no field.
+type EventsListenRequest struct{}
+
+// EventsListenReply is never sent: each Event of a stream has the form of a reply.
+type EventsListenReply struct{}
+
 // Event is what a stream tells its client (docs/protocol/v5/events.md §2): the
 // fields of an ok reply to events_listen, beside its name.
 type Event interface {

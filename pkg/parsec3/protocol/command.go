@@ -1,0 +1,80 @@
+package protocol
+
+import "parsec-server/pkg/rpc"
+
+// Kind is a set of families of commands, each of which has a route of its own
+// (docs/protocol/v5/transport.md §2).
+type Kind uint8
+
+// The families.
+const (
+	Authenticated Kind = 1 << iota
+	TOS
+	Anonymous
+	AnonymousServer
+	Invited
+	AuthenticatedAccount
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Authenticated:
+		return "authenticated"
+	case TOS:
+		return "tos"
+	case Anonymous:
+		return "anonymous"
+	case AnonymousServer:
+		return "anonymous server"
+	case Invited:
+		return "invited"
+	case AuthenticatedAccount:
+		return "authenticated account"
+	default:
+		return "several"
+	}
+}
+
+// V5 is the one API major of these commands.
+const V5 rpc.Majors = 1 << 5
+
+// The commands, by family of docs/protocol/v5/commands.md.
+var (
+	Ping = rpc.Define[PingRequest, PingReply]("ping", V5, Authenticated|Anonymous|AnonymousServer|Invited|AuthenticatedAccount)
+
+	// Events come by a stream; sent as a command it is refused.
+	EventsListen = rpc.Define[EventsListenRequest, EventsListenReply]("events_listen", V5, Authenticated)
+
+	CertificateGet = rpc.Define[CertificateGetRequest, CertificateGetReply]("certificate_get", V5, Authenticated)
+
+	UserCreate      = rpc.Define[UserCreateRequest, UserCreateReply]("user_create", V5, Authenticated)
+	UserUpdate      = rpc.Define[UserUpdateRequest, UserUpdateReply]("user_update", V5, Authenticated)
+	UserRevoke      = rpc.Define[UserRevokeRequest, UserRevokeReply]("user_revoke", V5, Authenticated)
+	ListFrozenUsers = rpc.Define[ListFrozenUsersRequest, ListFrozenUsersReply]("list_frozen_users", V5, Authenticated)
+	DeviceCreate    = rpc.Define[DeviceCreateRequest, DeviceCreateReply]("device_create", V5, Authenticated)
+
+	TOSGet    = rpc.Define[TOSGetRequest, TOSGetReply]("tos_get", V5, TOS)
+	TOSAccept = rpc.Define[TOSAcceptRequest, TOSAcceptReply]("tos_accept", V5, TOS)
+
+	OrganizationBootstrap = rpc.Define[OrganizationBootstrapRequest, OrganizationBootstrapReply]("organization_bootstrap", V5, Anonymous, rpc.LimitedIfSpontaneous)
+	OrganizationInfo      = rpc.Define[OrganizationInfoRequest, OrganizationInfoReply]("organization_info", V5, Authenticated)
+	ServerConfig          = rpc.Define[ServerConfigRequest, ServerConfigReply]("server_config", V5, AnonymousServer)
+
+	RealmCreate             = rpc.Define[RealmCreateRequest, RealmCreateReply]("realm_create", V5, Authenticated)
+	RealmShare              = rpc.Define[RealmShareRequest, RealmShareReply]("realm_share", V5, Authenticated)
+	RealmUnshare            = rpc.Define[RealmUnshareRequest, RealmUnshareReply]("realm_unshare", V5, Authenticated)
+	RealmSelfPromoteToOwner = rpc.Define[RealmSelfPromoteToOwnerRequest, RealmSelfPromoteToOwnerReply]("realm_self_promote_to_owner", V5, Authenticated)
+	RealmRename             = rpc.Define[RealmRenameRequest, RealmRenameReply]("realm_rename", V5, Authenticated)
+	RealmRotateKey          = rpc.Define[RealmRotateKeyRequest, RealmRotateKeyReply]("realm_rotate_key", V5, Authenticated)
+	RealmUpdateArchiving    = rpc.Define[RealmUpdateArchivingRequest, RealmUpdateArchivingReply]("realm_update_archiving", V5, Authenticated)
+	RealmGetKeysBundle      = rpc.Define[RealmGetKeysBundleRequest, RealmGetKeysBundleReply]("realm_get_keys_bundle", V5, Authenticated)
+
+	VlobCreate       = rpc.Define[VlobCreateRequest, VlobCreateReply]("vlob_create", V5, Authenticated)
+	VlobUpdate       = rpc.Define[VlobUpdateRequest, VlobUpdateReply]("vlob_update", V5, Authenticated)
+	VlobReadBatch    = rpc.Define[VlobReadBatchRequest, VlobReadBatchReply]("vlob_read_batch", V5, Authenticated)
+	VlobReadVersions = rpc.Define[VlobReadVersionsRequest, VlobReadVersionsReply]("vlob_read_versions", V5, Authenticated)
+	VlobPollChanges  = rpc.Define[VlobPollChangesRequest, VlobPollChangesReply]("vlob_poll_changes", V5, Authenticated)
+
+	BlockCreate = rpc.Define[BlockCreateRequest, BlockCreateReply]("block_create", V5, Authenticated)
+	BlockRead   = rpc.Define[BlockReadRequest, BlockReadReply]("block_read", V5, Authenticated)
+)

@@ -1,0 +1,165 @@
+package protocol
+
+import (
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/rpc"
+)
+
+// Status is the outcome of a command on the wire.
+type Status = rpc.Status
+
+// The statuses. Each command's table is in docs/protocol/v5/commands.md.
+const (
+	StatusOK Status = rpc.StatusOK
+
+	StatusAccessNotAvailableForAuthor     Status = "access_not_available_for_author"
+	StatusActiveOwnerAlreadyExists        Status = "active_owner_already_exists"
+	StatusActiveUsersLimitReached         Status = "active_users_limit_reached"
+	StatusArchivingPeriodTooShort         Status = "archiving_period_too_short"
+	StatusAuthorIsOutsider                Status = "author_is_outsider"
+	StatusAuthorNotAllowed                Status = "author_not_allowed"
+	StatusBadKeyIndex                     Status = "bad_key_index"
+	StatusBadVlobVersion                  Status = "bad_vlob_version"
+	StatusBlockAlreadyExists              Status = "block_already_exists"
+	StatusBlockNotFound                   Status = "block_not_found"
+	StatusDeviceAlreadyExists             Status = "device_already_exists"
+	StatusHumanHandleAlreadyTaken         Status = "human_handle_already_taken"
+	StatusInitialNameAlreadyExists        Status = "initial_name_already_exists"
+	StatusInvalidBootstrapToken           Status = "invalid_bootstrap_token"
+	StatusInvalidCertificate              Status = "invalid_certificate"
+	StatusNoTOS                           Status = "no_tos"
+	StatusNotAvailable                    Status = "not_available"
+	StatusOrganizationAlreadyBootstrapped Status = "organization_already_bootstrapped"
+	StatusOrganizationNotSequestered      Status = "organization_not_sequestered"
+	StatusParticipantMismatch             Status = "participant_mismatch"
+	StatusRealmAlreadyExists              Status = "realm_already_exists"
+	StatusRealmArchived                   Status = "realm_archived"
+	StatusRealmDeleted                    Status = "realm_deleted"
+	StatusRealmNotFound                   Status = "realm_not_found"
+	StatusRecipientAlreadyUnshared        Status = "recipient_already_unshared"
+	StatusRecipientNotFound               Status = "recipient_not_found"
+	StatusRecipientRevoked                Status = "recipient_revoked"
+	StatusRejectedBySequesterService      Status = "rejected_by_sequester_service"
+	StatusRequireGreaterTimestamp         Status = "require_greater_timestamp"
+	StatusRoleAlreadyGranted              Status = "role_already_granted"
+	StatusRoleIncompatibleWithOutsider    Status = "role_incompatible_with_outsider"
+	StatusSequesterServiceMismatch        Status = "sequester_service_mismatch"
+	StatusSequesterServiceUnavailable     Status = "sequester_service_unavailable"
+	StatusStoreUnavailable                Status = "store_unavailable"
+	StatusTimestampOutOfBallpark          Status = "timestamp_out_of_ballpark"
+	StatusTooManyElements                 Status = "too_many_elements"
+	StatusTOSMismatch                     Status = "tos_mismatch"
+	StatusUserAlreadyExists               Status = "user_already_exists"
+	StatusUserAlreadyRevoked              Status = "user_already_revoked"
+	StatusUserNoChanges                   Status = "user_no_changes"
+	StatusUserNotFound                    Status = "user_not_found"
+	StatusUserRevoked                     Status = "user_revoked"
+	StatusVlobAlreadyExists               Status = "vlob_already_exists"
+	StatusVlobNotFound                    Status = "vlob_not_found"
+)
+
+// Refusal is the error of a command that its rules refuse. Its details are nil or
+// one of the …Details structs; clients cannot read a reply that lacks one of their
+// fields. It has no reason.
+type Refusal = rpc.Refusal
+
+// Refuse returns a refusal without details.
+func Refuse(status Status) *Refusal { return &Refusal{Status: status} }
+
+// OutOfBallparkDetails are the fields of timestamp_out_of_ballpark.
+type OutOfBallparkDetails struct {
+	BallparkClientEarlyOffset float64         `wire:"ballpark_client_early_offset"`
+	BallparkClientLateOffset  float64         `wire:"ballpark_client_late_offset"`
+	ServerTimestamp           parsec.DateTime `wire:"server_timestamp"`
+	ClientTimestamp           parsec.DateTime `wire:"client_timestamp"`
+}
+
+// RequireGreaterTimestampDetails is the field of require_greater_timestamp.
+type RequireGreaterTimestampDetails struct {
+	StrictlyGreaterThan parsec.DateTime `wire:"strictly_greater_than"`
+}
+
+// LastCommonDetails is the field of user_already_revoked.
+type LastCommonDetails struct {
+	Timestamp parsec.DateTime `wire:"last_common_certificate_timestamp"`
+}
+
+// LastRealmDetails is the field of bad_key_index, but of that of
+// realm_get_keys_bundle, and of whatever else a member may know already.
+type LastRealmDetails struct {
+	Timestamp parsec.DateTime `wire:"last_realm_certificate_timestamp"`
+}
+
+// LastShamirDetails is the field of what the owner of a Shamir recovery may know
+// already.
+type LastShamirDetails struct {
+	Timestamp parsec.DateTime `wire:"last_shamir_certificate_timestamp"`
+}
+
+// LastSequesterDetails is the field of sequester_service_mismatch.
+type LastSequesterDetails struct {
+	Timestamp parsec.DateTime `wire:"last_sequester_certificate_timestamp"`
+}
+
+// RejectedBySequesterDetails are the fields of rejected_by_sequester_service.
+type RejectedBySequesterDetails struct {
+	ServiceID parsec.SequesterServiceID `wire:"service_id"`
+	// Reason is the service's, nil if it gives none.
+	Reason *string `wire:"reason"`
+}
+
+// SequesterUnavailableDetails is the field of sequester_service_unavailable.
+type SequesterUnavailableDetails struct {
+	ServiceID parsec.SequesterServiceID `wire:"service_id"`
+}
+
+// RefuseOutOfBallpark returns the timestamp_out_of_ballpark refusal of date.
+func RefuseOutOfBallpark(now, date parsec.DateTime) *Refusal {
+	return &Refusal{Status: StatusTimestampOutOfBallpark, Details: &OutOfBallparkDetails{
+		BallparkClientEarlyOffset: parsec.BallparkEarlyOffset,
+		BallparkClientLateOffset:  parsec.BallparkLateOffset,
+		ServerTimestamp:           now,
+		ClientTimestamp:           date,
+	}}
+}
+
+// RefuseRequireGreaterTimestamp asks for a date strictly after last.
+func RefuseRequireGreaterTimestamp(last parsec.DateTime) *Refusal {
+	return &Refusal{Status: StatusRequireGreaterTimestamp, Details: &RequireGreaterTimestampDetails{last}}
+}
+
+// RefuseAsOfCommon returns a refusal with the date up to which the client must read
+// the common topic.
+func RefuseAsOfCommon(status Status, last parsec.DateTime) *Refusal {
+	return &Refusal{Status: status, Details: &LastCommonDetails{last}}
+}
+
+// RefuseAsOfRealm returns a refusal with the date up to which the client must read
+// the topic of the realm.
+func RefuseAsOfRealm(status Status, last parsec.DateTime) *Refusal {
+	return &Refusal{Status: status, Details: &LastRealmDetails{last}}
+}
+
+// RefuseAsOfShamir returns a refusal with the date up to which the client must read
+// the topic of Shamir recovery.
+func RefuseAsOfShamir(status Status, last parsec.DateTime) *Refusal {
+	return &Refusal{Status: status, Details: &LastShamirDetails{last}}
+}
+
+// RefuseAsOfSequester returns a refusal with the date up to which the client must
+// read the sequester topic.
+func RefuseAsOfSequester(status Status, last parsec.DateTime) *Refusal {
+	return &Refusal{Status: status, Details: &LastSequesterDetails{last}}
+}
+
+// RefuseForSequester returns the refusal of a sequester service, with its reason, nil
+// for none.
+func RefuseForSequester(service parsec.SequesterServiceID, reason *string) *Refusal {
+	return &Refusal{Status: StatusRejectedBySequesterService, Details: &RejectedBySequesterDetails{service, reason}}
+}
+
+// RefuseWithoutSequester returns the refusal of what a sequester service could not be
+// asked about.
+func RefuseWithoutSequester(service parsec.SequesterServiceID) *Refusal {
+	return &Refusal{Status: StatusSequesterServiceUnavailable, Details: &SequesterUnavailableDetails{service}}
+}
