@@ -82,6 +82,18 @@ func (w *Wing) Look(now time.Time) {
 	w.sweep(now)
 }
 
+// Running returns how many WebSockets have a command that has not ended.
+func (w *Wing) Running() (count int) {
+	w.each(func(c *connection) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.cancel != nil {
+			count++
+		}
+	})
+	return count
+}
+
 // JudgeAnswer returns what the handshake makes of an answer.
 func (w *Wing) JudgeAnswer(ctx context.Context, message, challenge []byte) (kind protocol.Kind, api parsec.APIVersion, err error) {
 	c := &connection{wing: w, caller: caller{logger: w.server.Logger()}}
