@@ -3,11 +3,13 @@
 package cluster_test
 
 import (
+	"context"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"parsec-server/internal/testkit"
 )
@@ -18,13 +20,20 @@ import (
 func TestStopWhileTheDatabaseHangs(t *testing.T) {
 	t.Parallel()
 	const grace, most = 2 * time.Second, 9 * time.Second
-	ctx := limited(t)
+	c := &cluster{t: t, ctx: limited(t)}
 	database := testkit.StartBreakablePostgres(t)
 	server := testkit.StartParsec(t, program, "--db", database.DSN, "--migrate", "--shutdown-grace-period", "2")
-	database.Freeze()
-	asked := make(chan struct{})
-	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(asked) }}
-	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, server.Address.HTTPOrigin()+"/anonymous/CoolOrg", nil)
+	blocker, watcher := must(pgx.Connect(c.ctx, database.DSN)), must(pgx.Connect(c.ctx, database.DSN))
+	t.Cleanup(func() { // the database is no longer frozen
+		ctx := context.WithoutCancel(c.ctx)
+		_, _ = blocker.Close(ctx), watcher.Close(ctx)
+	})
+	for _, statement := range []string{"BEGIN", "LOCK TABLE organization IN ACCESS EXCLUSIVE MODE"} {
+		if _, err := blocker.Exec(c.ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request, err := http.NewRequestWithContext(c.ctx, http.MethodGet, server.Address.HTTPOrigin()+"/anonymous/CoolOrg", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +46,13 @@ func TestStopWhileTheDatabaseHangs(t *testing.T) {
 			answered <- answer.StatusCode
 		}
 	}()
-	<-asked
+	c.await("the command waits for the database", func() bool {
+		var waiting int
+		err := watcher.QueryRow(c.ctx, `SELECT count(*) FROM pg_stat_activity
+			WHERE wait_event_type = 'Lock' AND query LIKE '%FROM organization%'`).Scan(&waiting)
+		return err == nil && waiting == 1
+	})
+	database.Freeze()
 	begun := time.Now()
 	if err := server.Stop(); err != nil {
 		t.Error(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -86,19 +87,38 @@ func (p *BreakablePostgres) Terminate() {
 // them, until the test does: nothing answers any more, and nothing is lost.
 func (p *BreakablePostgres) Freeze() {
 	p.t.Helper()
+	// The first process is stopped before the others are counted: it begins no
+	// more of them, and those that end meanwhile keep their numbers.
 	main := p.process.command.Process.Pid
+	p.stop(main)
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", main, main))
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	for _, text := range append(strings.Fields(string(children)), strconv.Itoa(main)) {
+	for _, text := range strings.Fields(string(children)) {
 		pid, err := strconv.Atoi(text)
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			p.t.Fatal(err)
-		}
-		p.t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) }) // it may have ended
+		p.stop(pid)
 	}
 }
+
+// stop stops one process, and returns once it does nothing any more.
+func (p *BreakablePostgres) stop(pid int) {
+	p.t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) }) // it may have ended
+	p.process.Await(p.t, func(context.Context) error {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err == nil && !stopped.Match(status) {
+			err = fmt.Errorf("process %d runs", pid)
+		}
+		return err
+	})
+}
+
+// stopped is how Linux tells of a process that is stopped, or has ended.
+var stopped = regexp.MustCompile(`(?m)^State:\s+[TZ]`)
