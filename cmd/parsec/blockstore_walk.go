@@ -13,7 +13,6 @@ import (
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 )
 
@@ -87,7 +86,7 @@ func (p program) openSession(ctx context.Context, options *blockstoreOptions) (*
 	}
 	access := storeOptions(database, nil)
 	access.ReadOnly = true
-	store, err := postgres.Open(ctx, access, nil)
+	opened, err := openDatabase(ctx, access, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -95,8 +94,8 @@ func (p program) openSession(ctx context.Context, options *blockstoreOptions) (*
 		program:  p,
 		options:  options,
 		database: database,
-		store:    store,
-		close:    store.Close,
+		store:    opened.parsec2,
+		close:    opened.close,
 		problems: make(map[scrub.Problem]int64),
 	}, nil
 }

@@ -12,7 +12,6 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/metrics"
-	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/traces"
@@ -67,14 +66,10 @@ func (o *observation) observer() server.Observer {
 	return o.traces.Observer(o.metrics)
 }
 
-// serve answers until the caller calls end.
-func (o *observation) serve(ctx context.Context, front *server.Server, parsec2 *rules.Rules, bus *event.Bus, store rules.Store, watch *blockstore.Watch) (end func()) {
+// serve answers until the caller calls end. The database is nil in memory.
+func (o *observation) serve(ctx context.Context, front *server.Server, parsec2 *rules.Rules, bus *event.Bus, stored *database.Database, watch *blockstore.Watch) (end func()) {
 	if o.metrics == nil {
 		return func() {}
-	}
-	var stored *database.Database // nil in memory
-	if opened, ok := store.(*postgres.Store); ok {
-		stored = opened.Database
 	}
 	o.metrics.ObserveState(metrics.State{
 		Serving: front.Serving, BlocksReady: func() bool { return watch.Problem() == nil },

@@ -11,7 +11,6 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -33,12 +32,12 @@ func (p program) operate(ctx context.Context, options *settingsFlags, call func(
 	logger := slog.New(slog.DiscardHandler)
 	bus := event.NewBus()
 	defer bus.Close()
-	store, err := postgres.Open(ctx, storeOptions(settings, logger), nil)
+	opened, err := openDatabase(ctx, storeOptions(settings, logger), nil)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	err = call(rules.New(store, nil, bus, nil, systemClock, logger, rules.Options{}))
+	defer opened.close()
+	err = call(rules.New(opened.parsec2, nil, bus, nil, systemClock, logger, rules.Options{}))
 	if refusal, ok := errors.AsType[*protocol.Refusal](err); ok && refusal.Status == protocol.StatusNotFound {
 		return errors.New("no such organization")
 	}

@@ -35,11 +35,11 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	}
 	bus := event.NewBus()
 	onEnd(process, "events", bus.Close)
-	store, endStore, err := openStore(ctx, settings.Database, bus, logger)
+	stored, err := openStores(ctx, settings.Database, bus, logger)
 	if err != nil {
 		return err
 	}
-	onEnd(process, "database", endStore)
+	onEnd(process, "database", stored.close)
 	blocks, endBlocks, err := openBlockStore(settings.Blockstore, blockStoreOptions{
 		database: settings.Database, degradedWrites: settings.BlockstoreDegradedWrites, logger: logger, wrap: observed.blocks,
 	})
@@ -61,10 +61,10 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 		InitialActiveUsersLimit: settings.Organization.InitialActiveUsersLimit,
 		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,
 	}
-	commands := rules.New(store, blocks, bus, webhooks, systemClock, logger, rules.Options{
+	commands := rules.New(stored.parsec2, blocks, bus, webhooks, systemClock, logger, rules.Options{
 		Founding: founding, Mailer: mailer(settings.Email, address, logger),
 	})
-	organizations := organization.New(store, organization.Wings{organization.Parsec2: commands}, systemClock, logger, organization.Options{
+	organizations := organization.New(stored.organizations, organization.Wings{organization.Parsec2: commands}, systemClock, logger, organization.Options{
 		Founding: founding, Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken,
 	})
 	front := server.New(organizations, systemClock, logger, serverOptions(settings, address, build.version, observed.observer(), watch),
@@ -73,7 +73,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 				MaxUnauthenticatedPerAddress: settings.MaxUnauthenticatedConnectionsPerAddress,
 			})
 		})
-	onEnd(process, "metrics", observed.serve(ctx, front, commands, bus, store, watch))
+	onEnd(process, "metrics", observed.serve(ctx, front, commands, bus, stored.database, watch))
 	process.OnEnd("webhooks", func(ctx context.Context) {
 		if err := webhooks.Close(ctx); err != nil {
 			logger.Warn("webhooks not delivered", "error", err)

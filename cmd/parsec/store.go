@@ -7,35 +7,63 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
-	organizations "parsec-server/pkg/organization/memory"
+	"parsec-server/pkg/organization"
+	organizationmemory "parsec-server/pkg/organization/memory"
+	organizationpostgres "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec2/memory"
+	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 )
 
+// stores are what a process keeps state in: that of the organizations, and that
+// of each generation.
+type stores struct {
+	organizations organization.Store
+	parsec2       rules.Store
+	// database is what all of them stand on, nil in memory.
+	database *database.Database
+}
+
+// openStores opens the stores that settings describe for a server, and migrates
+// their database if they say so. The caller closes them.
+func openStores(ctx context.Context, settings config.Database, bus *event.Bus, logger *slog.Logger) (stores, error) {
+	if settings.Mocked() {
+		organizations := organizationmemory.New(bus)
+		return stores{organizations: organizations, parsec2: memory.New(organizations)}, nil
+	}
+	return openDatabase(ctx, storeOptions(settings, logger), bus)
+}
+
 // storeOptions returns the options of the database that settings describe.
-func storeOptions(settings config.Database, logger *slog.Logger) postgres.Options {
-	return postgres.Options{
-		Options: database.Options{
-			Source:         database.Source{DSN: settings.DSN.Reveal(), Reread: settings.CurrentDSN, Logger: logger},
-			MinConnections: settings.MinConnections,
-			MaxConnections: settings.MaxConnections,
-			Migrate:        settings.Migrate,
-			Retry:          database.Retry{Attempts: settings.ConnectionAttempts, Pause: settings.ConnectionPause},
-		},
-		Now: systemClock,
+func storeOptions(settings config.Database, logger *slog.Logger) database.Options {
+	return database.Options{
+		Source:         database.Source{DSN: settings.DSN.Reveal(), Reread: settings.CurrentDSN, Logger: logger},
+		MinConnections: settings.MinConnections,
+		MaxConnections: settings.MaxConnections,
+		Migrate:        settings.Migrate,
+		Retry:          database.Retry{Attempts: settings.ConnectionAttempts, Pause: settings.ConnectionPause},
+		Codec:          notice.Codec{},
 	}
 }
 
-// openStore opens the store that settings describe for a server, and migrates it
-// if they say so. The caller ends it with the function that it gets.
-func openStore(ctx context.Context, settings config.Database, bus *event.Bus, logger *slog.Logger) (store rules.Store, end func(), err error) {
-	if settings.Mocked() {
-		return memory.New(organizations.New(bus)), func() {}, nil
-	}
-	opened, err := postgres.Open(ctx, storeOptions(settings, logger), bus)
+// openDatabase opens the stores on a database, for a server or, without bus, for
+// the command of an operator. The caller closes them.
+func openDatabase(ctx context.Context, options database.Options, bus *event.Bus) (stores, error) {
+	opened, err := database.Open(ctx, options, bus)
 	if err != nil {
-		return nil, nil, err
+		return stores{}, err
 	}
-	return opened, opened.Close, nil
+	organizations := organizationpostgres.New(opened)
+	return stores{
+		organizations: organizations,
+		parsec2:       postgres.New(opened, organizations, systemClock),
+		database:      opened,
+	}, nil
+}
+
+func (s stores) close() {
+	if s.database != nil {
+		s.database.Close()
+	}
 }

@@ -9,7 +9,8 @@ import (
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
-	organizations "parsec-server/pkg/organization/memory"
+	organizationmemory "parsec-server/pkg/organization/memory"
+	organizationpostgres "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/memory"
 	"parsec-server/pkg/parsec2/notice"
@@ -27,7 +28,7 @@ func NewStore(t testing.TB, bus *event.Bus) rules.Store {
 	t.Helper()
 	switch kind := os.Getenv(storeVariable); kind {
 	case "", "MOCKED":
-		return memory.New(organizations.New(bus))
+		return memory.New(organizationmemory.New(bus))
 	case "POSTGRESQL":
 		return &prompt{OpenPostgres(t, NewPostgres(t), bus), bus}
 	default:
@@ -105,13 +106,22 @@ func (e *emitter) Emit(emitted event.Event) {
 // share one.
 func OpenPostgres(t testing.TB, dsn string, bus *event.Bus) *postgres.Store {
 	t.Helper()
-	store, err := postgres.Open(t.Context(), postgres.Options{
-		Options: database.Options{Source: database.Source{DSN: dsn}, MaxConnections: 7},
-		Now:     func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) },
+	opened := OpenDatabase(t, dsn, bus)
+	return postgres.New(opened, organizationpostgres.New(opened), now)
+}
+
+// OpenDatabase connects to a database, with the events of every generation, until
+// the test ends.
+func OpenDatabase(t testing.TB, dsn string, bus *event.Bus) *database.Database {
+	t.Helper()
+	opened, err := database.Open(t.Context(), database.Options{
+		Source: database.Source{DSN: dsn}, MaxConnections: 7, Codec: notice.Codec{},
 	}, bus)
 	if err != nil {
-		t.Fatalf("open the store: %v", err)
+		t.Fatalf("open the database: %v", err)
 	}
-	t.Cleanup(store.Close)
-	return store
+	t.Cleanup(opened.Close)
+	return opened
 }
+
+func now() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -15,6 +16,32 @@ type Codec interface {
 	Encode(body event.Body) (kind string, data []byte, err error)
 	// Decode returns the body, nil for a kind that only a later server knows.
 	Decode(kind string, data []byte) (event.Body, error)
+}
+
+// Codecs is the Codec of several who share a database. Their kinds have names that
+// differ, and a body is of one of them.
+type Codecs []Codec
+
+// Encode implements Codec.
+func (c Codecs) Encode(body event.Body) (kind string, data []byte, err error) {
+	var problems []error
+	for _, codec := range c {
+		if kind, data, err = codec.Encode(body); err == nil {
+			return kind, data, nil
+		}
+		problems = append(problems, err)
+	}
+	return "", nil, errors.Join(problems...)
+}
+
+// Decode implements Codec.
+func (c Codecs) Decode(kind string, data []byte) (event.Body, error) {
+	for _, codec := range c {
+		if body, err := codec.Decode(kind, data); body != nil || err != nil {
+			return body, err
+		}
+	}
+	return nil, nil
 }
 
 // unknownKind is the error of reading an event that only a later server knows.

@@ -82,6 +82,49 @@ func TestOutboxRows(t *testing.T) {
 	}
 }
 
+// otherCodec knows organizations that expire, by one name.
+type otherCodec struct{}
+
+func (otherCodec) Encode(body event.Body) (kind string, data []byte, err error) {
+	if _, known := body.(event.OrganizationExpiration); !known {
+		return "", nil, fmt.Errorf("no expiration: %T", body)
+	}
+	data, err = wire.Marshal(body)
+	return "other.expiration", data, err
+}
+
+func (otherCodec) Decode(kind string, data []byte) (event.Body, error) {
+	if kind != "other.expiration" {
+		return nil, nil
+	}
+	var body event.OrganizationExpiration
+	err := wire.Unmarshal(data, &body)
+	return body, err
+}
+
+// TestCodecs has events of two in one outbox.
+func TestCodecs(t *testing.T) {
+	both := Codecs{PingedCodec{}, otherCodec{}}
+	for kind, body := range map[string]event.Body{"pinged": Pinged{Ping: "x"}, "other.expiration": event.OrganizationExpiration{}} {
+		named, data, err := both.Encode(body)
+		if err != nil || named != kind {
+			t.Errorf("%T is %q, %v", body, named, err)
+		}
+		if read, err := both.Decode(named, data); err != nil || read != body {
+			t.Errorf("%s is read as %v, %v", kind, read, err)
+		}
+		if _, err := both.Decode(kind, []byte{0xc1}); err == nil {
+			t.Errorf("bytes that are no %s are read", kind)
+		}
+	}
+	if read, err := both.Decode("pki.future", nil); read != nil || err != nil {
+		t.Errorf("an unknown kind is %v, %v", read, err)
+	}
+	if kind, _, err := both.Encode(event.Lost{}); err == nil || !strings.Contains(err.Error(), "no expiration") {
+		t.Errorf("a body of neither is %q, %v", kind, err)
+	}
+}
+
 // TestOtherVersions reads what a later server may write.
 func TestOtherVersions(t *testing.T) {
 	fine := must(wire.Marshal(Pinged{Ping: "fine"}))

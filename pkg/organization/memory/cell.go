@@ -10,7 +10,8 @@ import (
 // are called. Its zero value is valid.
 type Cell struct {
 	sync.RWMutex
-	// State is what the wing of its generation keeps, nil for nothing.
+	// State is what the wing of its generation keeps, nil for nothing. Until the
+	// bootstrap, whichever wing needs one may put its own there.
 	State any
 
 	stored *organization.Organization

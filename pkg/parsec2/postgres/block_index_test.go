@@ -11,7 +11,6 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/postgres"
 )
 
 func storedBlock(t testing.TB, organization string, size int64) blockstore.Block {
@@ -86,11 +85,11 @@ func TestBlockIndexRefusesChecksums(t *testing.T) {
 // whose schema is old.
 func TestOpenReadOnly(t *testing.T) {
 	replica := options(testkit.NewPostgres(t) + " default_transaction_read_only=on")
-	if _, err := postgres.Open(t.Context(), replica, nil); err == nil || !strings.Contains(err.Error(), "the database is read-only") {
+	if _, err := tryOpen(t.Context(), replica, nil); err == nil || !strings.Contains(err.Error(), "the database is read-only") {
 		t.Errorf("a replica: %v", err)
 	}
 	replica.ReadOnly = true
-	store, err := postgres.Open(t.Context(), replica, nil)
+	store, err := tryOpen(t.Context(), replica, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +102,7 @@ func TestOpenReadOnly(t *testing.T) {
 	}
 	blank := options(testkit.NewBlankPostgres(t))
 	blank.ReadOnly = true
-	if _, err := postgres.Open(t.Context(), blank, nil); err == nil || !strings.Contains(err.Error(), "run `parsec backend migrate`") {
+	if _, err := tryOpen(t.Context(), blank, nil); err == nil || !strings.Contains(err.Error(), "run `parsec backend migrate`") {
 		t.Errorf("without schema: %v", err)
 	}
 }

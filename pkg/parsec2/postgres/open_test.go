@@ -15,7 +15,6 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
-	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 )
 
@@ -38,7 +37,7 @@ func TestConnectionAttempts(t *testing.T) {
 		settings := options(p.dsn)
 		settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
 		settings.Retry.Attempts = test.attempts
-		store, err := postgres.Open(t.Context(), settings, newBus(t))
+		store, err := tryOpen(t.Context(), settings, newBus(t))
 		if (err != nil) != test.fails || strings.Count(lines.String(), warning) != test.warnings {
 			t.Errorf("%+v: %v after %d warnings", test, err, strings.Count(lines.String(), warning))
 		}
@@ -65,7 +64,7 @@ func TestConnectionAttempts(t *testing.T) {
 				cancel()
 			}
 		}), nil))
-		if _, err := postgres.Open(ctx, settings, newBus(t)); err == nil || attempts != 5 {
+		if _, err := tryOpen(ctx, settings, newBus(t)); err == nil || attempts != 5 {
 			t.Errorf("%s: %v after %d attempts", dsn, err, attempts)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/organization/organizationtest"
+	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/postgres"
@@ -109,21 +110,37 @@ func newBus(t testing.TB) *event.Bus {
 	return bus
 }
 
+// storeOptions are those of the database of a store, and its clock.
+type storeOptions struct {
+	database.Options
+	Now func() parsec.DateTime
+}
+
 // options returns the options of a store with one connection, which is tried
 // once.
-func options(dsn string) postgres.Options {
-	return postgres.Options{
+func options(dsn string) storeOptions {
+	return storeOptions{
 		Options: database.Options{
 			Source:         database.Source{DSN: dsn, Logger: slog.New(slog.DiscardHandler)},
 			MaxConnections: 1,
+			Codec:          notice.Codec{},
 		},
 		Now: func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) },
 	}
 }
 
-func open(t testing.TB, options postgres.Options, bus *event.Bus) *postgres.Store {
+// tryOpen opens a store, which the caller closes.
+func tryOpen(ctx context.Context, options storeOptions, bus *event.Bus) (*postgres.Store, error) {
+	opened, err := database.Open(ctx, options.Options, bus)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.New(opened, organizationstore.New(opened), options.Now), nil
+}
+
+func open(t testing.TB, options storeOptions, bus *event.Bus) *postgres.Store {
 	t.Helper()
-	store, err := postgres.Open(t.Context(), options, bus)
+	store, err := tryOpen(t.Context(), options, bus)
 	if err != nil {
 		t.Fatal(err)
 	}
