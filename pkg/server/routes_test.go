@@ -60,3 +60,45 @@ func TestRedirectVectors(t *testing.T) {
 		}
 	}
 }
+
+func TestRoutes(t *testing.T) {
+	f := newFixture(t)
+	for _, item := range []struct {
+		method, target string
+		status         int
+		allow          string
+	}{
+		{http.MethodGet, "/", http.StatusOK, ""},
+		{http.MethodHead, "/", http.StatusOK, ""},
+		{http.MethodPost, "/", http.StatusMethodNotAllowed, "GET, HEAD, OPTIONS"},
+		{http.MethodOptions, "/", http.StatusOK, "GET, HEAD, OPTIONS"},
+		{http.MethodOptions, "/healthz", http.StatusOK, "GET, HEAD, OPTIONS"},
+		{http.MethodOptions, "/readyz", http.StatusOK, "GET, HEAD, OPTIONS"},
+		{http.MethodHead, "/healthz", http.StatusOK, ""},
+		{http.MethodHead, "/readyz", http.StatusOK, ""},
+		{http.MethodPost, "/readyz", http.StatusMethodNotAllowed, "GET, HEAD, OPTIONS"},
+		{http.MethodOptions, "/anonymous/CoolOrg", http.StatusMethodNotAllowed, "POST, GET"},
+		{http.MethodGet, "/static/icon.svg", http.StatusOK, ""},
+		{http.MethodHead, "/static/icon.svg", http.StatusOK, ""},
+		{http.MethodHead, "/dummy", http.StatusNotFound, ""},
+		{http.MethodHead, "/redirect/CoolOrg", http.StatusFound, ""},
+		{http.MethodPost, "/redirect/CoolOrg", http.StatusNotFound, ""},
+		{http.MethodGet, "/static/dummy", http.StatusNotFound, ""},
+		{http.MethodGet, "/static/", http.StatusNotFound, ""},
+		{http.MethodGet, "/favicon.ico", http.StatusOK, ""},
+		{http.MethodHead, "/favicon.ico", http.StatusOK, ""},
+		{http.MethodGet, "/dummy", http.StatusNotFound, ""},
+		{http.MethodPost, "/dummy", http.StatusNotFound, ""},
+		{http.MethodPut, "/anonymous/CoolOrg", http.StatusMethodNotAllowed, "POST, GET"},
+		{http.MethodGet, "/healthz", http.StatusOK, ""},
+		{http.MethodGet, "/readyz", http.StatusOK, ""},
+	} {
+		response := f.do(item.method, item.target, nil)
+		if response.StatusCode != item.status || response.Header.Get("Allow") != item.allow {
+			t.Errorf("%s %s: HTTP %d, Allow %q", item.method, item.target, response.StatusCode, response.Header.Get("Allow"))
+		}
+		if server := response.Header.Get("Server"); server != "parsec" {
+			t.Errorf("%s %s: Server: %s", item.method, item.target, server)
+		}
+	}
+}

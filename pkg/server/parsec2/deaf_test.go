@@ -3,7 +3,6 @@ package parsec2_test
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -102,8 +101,6 @@ func TestSlowReaderGetsItsReply(t *testing.T) {
 func TestStoppingWaitsForNobodyWhoDoesNothing(t *testing.T) {
 	t.Parallel()
 	for name, connect := range map[string]func(f *fixture){
-		"before a request":     func(f *fixture) { f.dialTCP() },
-		"inside a request":     func(f *fixture) { f.must(io.WriteString(f.dialTCP().conn, "GET / HTTP/1.1\r\nHost: ")) },
 		"before the handshake": func(f *fixture) { f.upgradeRaw() },
 		"handshaken":           func(f *fixture) { f.dialRaw("alice@dev1", api3) },
 		"waiting for events": func(f *fixture) {
@@ -147,28 +144,19 @@ func (w *blockedWriter) SetWriteDeadline(deadline time.Time) error {
 
 // A stream that is over waits no longer for a client that does not read it.
 func TestUnreadStreamIsCut(t *testing.T) {
-	for name, cause := range map[string]func(f *fixture){
-		"stopping": func(f *fixture) { f.shutdown() },
-		"frozen": func(f *fixture) {
-			f.must(f.Organizations.FreezeUser(f.ctx, organization.Administrator{}, coolOrg, organization.UserChoice{ID: userID("bob").String()}, true))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t)
-			writer := &blockedWriter{httptest.NewRecorder(), make(chan struct{}, 1), make(chan struct{})}
-			request := httptest.NewRequestWithContext(f.ctx, http.MethodGet, "/authenticated/CoolOrg/events", nil)
-			for _, header := range f.streamHeaders() {
-				name, value, _ := strings.Cut(header, ": ")
-				request.Header.Set(name, value)
-			}
-			served := make(chan struct{})
-			go func() {
-				defer close(served)
-				f.Server.Handler().ServeHTTP(writer, request)
-			}()
-			f.await(writer.writing)
-			cause(f)
-			f.await(served)
-		})
+	f := newFixture(t)
+	writer := &blockedWriter{httptest.NewRecorder(), make(chan struct{}, 1), make(chan struct{})}
+	request := httptest.NewRequestWithContext(f.ctx, http.MethodGet, "/authenticated/CoolOrg/events", nil)
+	for _, header := range f.streamHeaders() {
+		name, value, _ := strings.Cut(header, ": ")
+		request.Header.Set(name, value)
 	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		f.Server.Handler().ServeHTTP(writer, request)
+	}()
+	f.await(writer.writing)
+	f.must(f.Organizations.FreezeUser(f.ctx, organization.Administrator{}, coolOrg, organization.UserChoice{ID: userID("bob").String()}, true))
+	f.await(served)
 }

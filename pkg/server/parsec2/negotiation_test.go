@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"net/http"
-	"strings"
 	"testing"
 
 	"parsec-server/pkg/wire"
@@ -63,23 +62,6 @@ func TestHeadersAreComparedAsTheRFCsSay(t *testing.T) {
 		headers := append(signed(ping), "Content-Type: application/msgpack", "Authorization: "+scheme)
 		if response := f.do(http.MethodPost, "/authenticated/CoolOrg", ping, headers...); response.StatusCode != http.StatusOK {
 			t.Errorf("Authorization %s: HTTP %d", scheme, response.StatusCode)
-		}
-	}
-}
-
-// OPTIONS tells what GET would: a balancer that looks with it shall not send
-// people to a server that is not ready.
-func TestOptionsOfAServerThatIsNotReady(t *testing.T) {
-	f := newEmptyFixture(t, withLostStore)
-	for target, want := range map[string]int{
-		"/": http.StatusServiceUnavailable, "/readyz": http.StatusServiceUnavailable, "/healthz": http.StatusOK,
-	} {
-		response := f.do(http.MethodOptions, target, nil)
-		if response.StatusCode != want {
-			t.Errorf("%s: HTTP %d, want %d", target, response.StatusCode, want)
-		}
-		if allow := response.Header.Get("Allow"); target != "/" && !strings.Contains(allow, "OPTIONS") {
-			t.Errorf("%s: Allow %s", target, allow)
 		}
 	}
 }

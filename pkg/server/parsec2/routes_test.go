@@ -2,7 +2,6 @@ package parsec2_test
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -71,27 +70,7 @@ func TestRoutes(t *testing.T) {
 		status         int
 		allow          string
 	}{
-		{http.MethodGet, "/", http.StatusOK, ""},
-		{http.MethodHead, "/", http.StatusOK, ""},
-		{http.MethodPost, "/", http.StatusMethodNotAllowed, "GET, HEAD, OPTIONS"},
-		{http.MethodOptions, "/", http.StatusOK, "GET, HEAD, OPTIONS"},
-		{http.MethodOptions, "/healthz", http.StatusOK, "GET, HEAD, OPTIONS"},
-		{http.MethodOptions, "/readyz", http.StatusOK, "GET, HEAD, OPTIONS"},
-		{http.MethodHead, "/healthz", http.StatusOK, ""},
-		{http.MethodHead, "/readyz", http.StatusOK, ""},
-		{http.MethodPost, "/readyz", http.StatusMethodNotAllowed, "GET, HEAD, OPTIONS"},
 		{http.MethodOptions, "/anonymous/CoolOrg", http.StatusMethodNotAllowed, "POST, GET"},
-		{http.MethodGet, "/static/icon.svg", http.StatusOK, ""},
-		{http.MethodHead, "/static/icon.svg", http.StatusOK, ""},
-		{http.MethodHead, "/dummy", http.StatusNotFound, ""},
-		{http.MethodHead, "/redirect/CoolOrg", http.StatusFound, ""},
-		{http.MethodPost, "/redirect/CoolOrg", http.StatusNotFound, ""},
-		{http.MethodGet, "/static/dummy", http.StatusNotFound, ""},
-		{http.MethodGet, "/static/", http.StatusNotFound, ""},
-		{http.MethodGet, "/favicon.ico", http.StatusOK, ""},
-		{http.MethodHead, "/favicon.ico", http.StatusOK, ""},
-		{http.MethodGet, "/dummy", http.StatusNotFound, ""},
-		{http.MethodPost, "/dummy", http.StatusNotFound, ""},
 		{http.MethodGet, "/anonymous", http.StatusNotFound, ""},
 		{http.MethodGet, "/anonymous/", http.StatusNotFound, ""},
 		{http.MethodGet, "/anonymous/CoolOrg/x", http.StatusNotFound, ""},
@@ -103,8 +82,6 @@ func TestRoutes(t *testing.T) {
 		{http.MethodHead, "/invited/CoolOrg", http.StatusMethodNotAllowed, "POST"},
 		{http.MethodGet, "/invited/CoolOrg", http.StatusMethodNotAllowed, "POST"},
 		{http.MethodPost, "/authenticated/CoolOrg/events", http.StatusMethodNotAllowed, "GET"},
-		{http.MethodGet, "/healthz", http.StatusOK, ""},
-		{http.MethodGet, "/readyz", http.StatusOK, ""},
 	} {
 		response := f.do(item.method, item.target, nil)
 		if response.StatusCode != item.status || response.Header.Get("Allow") != item.allow {
@@ -128,15 +105,8 @@ func TestReadiness(t *testing.T) {
 	if response.StatusCode != http.StatusServiceUnavailable || !bytes.Contains(body, []byte(errBroken.Error())) {
 		t.Errorf("readyz: HTTP %d %s", response.StatusCode, body)
 	}
-	if response := f.get("/healthz"); response.StatusCode != http.StatusOK {
-		t.Errorf("healthz: HTTP %d", response.StatusCode)
-	}
-	// A link needs no database: the client tries again by itself.
-	if response := f.get("/redirect/CoolOrg"); response.StatusCode != http.StatusFound {
-		t.Errorf("redirect: HTTP %d", response.StatusCode)
-	}
 	// Never a refused handshake: clients would take it as final.
-	for _, target := range []string{"/", "/ws", "/anonymous/CoolOrg", "/dummy"} {
+	for _, target := range []string{"/ws", "/anonymous/CoolOrg"} {
 		_, response := f.tryUpgrade(target, upgradeHeaders()...)
 		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: HTTP %d, Retry-After %q", target, response.StatusCode, response.Header.Get("Retry-After"))
@@ -155,16 +125,12 @@ func TestDrainingServerRefuses(t *testing.T) {
 		name, value, _ := strings.Cut(header, ": ")
 		upgrade.Header.Set(name, value)
 	}
-	for target, request := range map[string]*http.Request{
-		"/ws": upgrade, "/readyz": httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/readyz", nil),
-	} {
-		answer := httptest.NewRecorder()
-		front.Handler().ServeHTTP(answer, request)
-		if answer.Code != http.StatusServiceUnavailable {
-			t.Errorf("%s: HTTP %d", target, answer.Code)
-		}
-		if target == "/ws" && answer.Header().Get("Retry-After") == "" {
-			t.Error("no Retry-After")
-		}
+	answer := httptest.NewRecorder()
+	front.Handler().ServeHTTP(answer, upgrade)
+	if answer.Code != http.StatusServiceUnavailable {
+		t.Errorf("HTTP %d", answer.Code)
+	}
+	if answer.Header().Get("Retry-After") == "" {
+		t.Error("no Retry-After")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"testing"
 	"time"
 
@@ -136,15 +135,5 @@ func TestShutdownRacesWithConnections(t *testing.T) {
 		}
 		cancel()
 		<-dialled
-	}
-}
-
-func TestShutdownTwice(t *testing.T) {
-	f := newFixture(t)
-	f.Server.Shutdown(f.ctx)
-	f.Server.Shutdown(f.ctx)
-	if response, err := http.Get(f.Address.HTTPOrigin() + "/"); err == nil {
-		_ = response.Body.Close()
-		t.Error("the port is still open")
 	}
 }
