@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"context"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -53,4 +54,18 @@ func Execute(t testing.TB, dsn, statement string) {
 	if _, err := connection.Exec(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// StoredBlock returns what a memory has of a block, of whatever length, or
+// blockstore.ErrNotFound.
+func StoredBlock(ctx context.Context, memory *blockstore.Memory, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
+	objects, err := memory.List(ctx, organization.String()+"/"+id.String(), "")
+	if err != nil {
+		return nil, err
+	}
+	if len(objects) == 0 {
+		return nil, blockstore.ErrNotFound
+	}
+	data := make([]byte, objects[0].Size)
+	return data, memory.Read(ctx, organization, id, nil, data)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"maps"
@@ -159,6 +160,13 @@ func hangUp(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "half")
 	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
+}
+
+// remoteStore is what S3 and Swift are.
+type remoteStore interface {
+	blockstore.Store
+	blockstore.Initializer
+	fmt.Stringer
 }
 
 // remoteStores opens both kinds of store on the server at an address.

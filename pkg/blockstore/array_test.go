@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/parsec"
 )
 
@@ -170,7 +170,7 @@ func exerciseExamination(t *testing.T, level, count int, damage map[int]string, 
 // spoil does something to a node's copy or chunk.
 func spoil(t *testing.T, node *fakeNode, id parsec.BlockID, damage string) {
 	t.Helper()
-	piece, err := blockstoretest.Stored(t.Context(), node.Memory, organization(t), id)
+	piece, err := testkit.StoredBlock(t.Context(), node.Memory, organization(t), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,11 +203,11 @@ func wantPieces(t *testing.T, nodes []*fakeNode, level int, id parsec.BlockID, b
 	fresh, stores := newFakeNodes(len(nodes))
 	writeThrough(t, level, stores, id, block)
 	for i, node := range fresh {
-		want, err := blockstoretest.Stored(t.Context(), node.Memory, organization(t), id)
+		want, err := testkit.StoredBlock(t.Context(), node.Memory, organization(t), id)
 		if errors.Is(err, blockstore.ErrNotFound) {
 			continue
 		}
-		got, err := blockstoretest.Stored(t.Context(), nodes[i].Memory, organization(t), id)
+		got, err := testkit.StoredBlock(t.Context(), nodes[i].Memory, organization(t), id)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("node %d is not as written afresh: %v", i, err)
 		}
@@ -230,7 +230,7 @@ func TestSurvey(t *testing.T) {
 			}
 			holder := func(id parsec.BlockID) *fakeNode {
 				for _, node := range nodes {
-					if _, err := blockstoretest.Stored(t.Context(), node.Memory, organization(t), id); err == nil {
+					if _, err := testkit.StoredBlock(t.Context(), node.Memory, organization(t), id); err == nil {
 						return node
 					}
 				}

@@ -1,7 +1,7 @@
 // Package blockstore keeps the bytes of blocks (docs/protocol/blockstore.md):
 // in memory, in S3 or in Swift, on one node or on several by RAID 0, 1 or 5.
 // docs/blockstore.md is its operators' side. Every store implements
-// Store and passes blockstoretest.
+// Store and passes the suite of exercise_test.go.
 //
 // # How a store is put together
 //

@@ -13,11 +13,10 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/blockstore/blockstoretest"
 )
 
 func TestLimitedConformance(t *testing.T) {
-	blockstoretest.Exercise(t, func(*testing.T) blockstore.Store {
+	exerciseStore(t, func(*testing.T) blockstore.Store {
 		return blockstore.NewLimited(blockstore.NewMemory(), blockstore.DefaultLimits())
 	})
 }

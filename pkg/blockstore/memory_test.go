@@ -4,10 +4,9 @@ import (
 	"testing"
 
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/blockstore/blockstoretest"
 )
 
 func TestMemory(t *testing.T) {
-	blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return blockstore.NewMemory() })
-	blockstoretest.ExerciseInventory(t, func(*testing.T) blockstore.Inventory { return blockstore.NewMemory() })
+	exerciseStore(t, func(*testing.T) blockstore.Store { return blockstore.NewMemory() })
+	exerciseInventory(t, func(*testing.T) blockstore.Inventory { return blockstore.NewMemory() })
 }

@@ -11,7 +11,6 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/database"
 )
 
@@ -29,10 +28,10 @@ func openPostgres(t testing.TB, dsn string) *blockstore.Limited {
 }
 
 func TestPostgres(t *testing.T) {
-	blockstoretest.Exercise(t, func(t *testing.T) blockstore.Store {
+	exerciseStore(t, func(t *testing.T) blockstore.Store {
 		return openPostgres(t, testkit.NewPostgres(t))
 	})
-	blockstoretest.ExerciseInventory(t, func(t *testing.T) blockstore.Inventory {
+	exerciseInventory(t, func(t *testing.T) blockstore.Inventory {
 		return openPostgres(t, testkit.NewPostgres(t))
 	})
 }
@@ -52,7 +51,7 @@ func TestPostgresInRAID(t *testing.T) {
 		t.Run(fmt.Sprintf("RAID%d", level), func(t *testing.T) {
 			raid := openRAID(t, level, nodes, false, nil)
 			t.Cleanup(raid.Close)
-			blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return raid })
+			exerciseStore(t, func(*testing.T) blockstore.Store { return raid })
 		})
 	}
 }

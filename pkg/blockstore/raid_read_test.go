@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/parsec"
 )
 
@@ -19,7 +19,7 @@ func TestRAIDConformance(t *testing.T) {
 	for _, nodes := range []int{1, 2, 3, 5} {
 		_, stores := newFakeNodes(nodes)
 		t.Run(fmt.Sprintf("RAID0 of %d", nodes), func(t *testing.T) {
-			blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return blockstore.NewRAID0(stores) })
+			exerciseStore(t, func(*testing.T) blockstore.Store { return blockstore.NewRAID0(stores) })
 		})
 		for _, level := range []int{1, 5} {
 			if level == 5 && nodes < 3 {
@@ -30,7 +30,7 @@ func TestRAIDConformance(t *testing.T) {
 					_, stores := newFakeNodes(nodes)
 					raid := openRAID(t, level, stores, degraded, nil)
 					t.Cleanup(raid.Close)
-					blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return raid })
+					exerciseStore(t, func(*testing.T) blockstore.Store { return raid })
 				})
 			}
 		}
@@ -119,7 +119,7 @@ func TestRAIDRepairs(t *testing.T) {
 	type damage func(t *testing.T, node *fakeNode, id parsec.BlockID)
 	replace := func(change func(stored []byte) []byte) damage {
 		return func(t *testing.T, node *fakeNode, id parsec.BlockID) {
-			stored, err := blockstoretest.Stored(t.Context(), node.Memory, organization(t), id)
+			stored, err := testkit.StoredBlock(t.Context(), node.Memory, organization(t), id)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +158,7 @@ func TestRAIDRepairs(t *testing.T) {
 					var id parsec.BlockID // RAID1 asks node 0 first.
 					block := blockOf(1000)
 					mustCreate(t, raid, id, block)
-					want, err := blockstoretest.Stored(t.Context(), nodes[test.node].Memory, organization(t), id)
+					want, err := testkit.StoredBlock(t.Context(), nodes[test.node].Memory, organization(t), id)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"parsec-server/pkg/blockstore/blockstoretest"
+	"parsec-server/internal/testkit"
 )
 
 // slowToEnd goes on for a moment after it has been cut.
@@ -146,7 +146,7 @@ func TestRAIDRefusedWriteEnds(t *testing.T) {
 				t.Errorf("RAID%d: created", level)
 			}
 			for _, node := range nodes[1:] {
-				if _, err := blockstoretest.Stored(t.Context(), node.Memory, organization(t), id); err != nil {
+				if _, err := testkit.StoredBlock(t.Context(), node.Memory, organization(t), id); err != nil {
 					t.Errorf("RAID%d: a node that answers: %v", level, err)
 				}
 			}

@@ -13,17 +13,9 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 )
-
-// remoteStore is what S3 and Swift are.
-type remoteStore interface {
-	blockstore.Store
-	blockstore.Initializer
-	fmt.Stringer
-}
 
 // place is a bucket or a container that tests open stores on.
 type place struct {
@@ -87,8 +79,8 @@ func (p place) initialized(t testing.TB) *blockstore.Limited {
 func exerciseRemoteStore(t *testing.T, place place) {
 	store := place.initialized(t)
 	t.Run("conformance", func(t *testing.T) {
-		blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return store })
-		blockstoretest.ExerciseInventory(t, func(*testing.T) blockstore.Inventory { return store })
+		exerciseStore(t, func(*testing.T) blockstore.Store { return store })
+		exerciseInventory(t, func(*testing.T) blockstore.Inventory { return store })
 	})
 	t.Run("init", func(t *testing.T) { missingPlace(t, place) })
 	t.Run("wrong secret", func(t *testing.T) { wrongSecret(t, place) })
@@ -239,7 +231,7 @@ func exerciseRemoteRAID(t *testing.T, s3, swift place) {
 			t.Fatal(err)
 		}
 		t.Run(fmt.Sprintf("RAID%d", level), func(t *testing.T) {
-			blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return raid })
+			exerciseStore(t, func(*testing.T) blockstore.Store { return raid })
 		})
 		for name, fault := range map[string]testkit.Fault{"reset": {Reset: true}, "half-open": {Silent: true}} {
 			t.Run(fmt.Sprintf("RAID%d with a node that is %s", level, name), func(t *testing.T) {

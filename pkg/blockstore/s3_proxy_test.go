@@ -7,7 +7,6 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/config"
 )
 
@@ -30,8 +29,8 @@ func TestS3BehindNginx(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			settings.Endpoint = testkit.NginxBefore(t, settings.Endpoint, rewriting)
 			store := s3Place(settings).initialized(t)
-			blockstoretest.Exercise(t, func(*testing.T) blockstore.Store { return store })
-			blockstoretest.ExerciseInventory(t, func(*testing.T) blockstore.Inventory { return store })
+			exerciseStore(t, func(*testing.T) blockstore.Store { return store })
+			exerciseInventory(t, func(*testing.T) blockstore.Inventory { return store })
 		})
 	}
 }

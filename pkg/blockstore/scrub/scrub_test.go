@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/blockstore/blockstoretest"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/parsec"
 )
@@ -201,7 +201,7 @@ func TestCheckAndRepair(t *testing.T) {
 
 			// One wrong byte in the first piece.
 			block := x.blocks[1240]
-			wrong, err := blockstoretest.Stored(t.Context(), memories[0], block.Organization, block.ID)
+			wrong, err := testkit.StoredBlock(t.Context(), memories[0], block.Organization, block.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -334,7 +334,7 @@ func TestCopy(t *testing.T) {
 				}
 			}
 			run(false).want(t, count, map[scrub.Problem]int{scrub.Contradicted: 1}, 0)
-			if data, err := blockstoretest.Stored(t.Context(), memories[0], block.Organization, block.ID); err != nil || len(data) != 5000 {
+			if data, err := testkit.StoredBlock(t.Context(), memories[0], block.Organization, block.ID); err != nil || len(data) != 5000 {
 				t.Errorf("it was overwritten: %d bytes, %v", len(data), err)
 			}
 		})

@@ -6,22 +6,11 @@ import (
 	"testing"
 
 	"parsec-server/pkg/event"
-	organizations "parsec-server/pkg/organization"
 	organizationstore "parsec-server/pkg/organization/memory"
-	"parsec-server/pkg/organization/organizationtest"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
-	"parsec-server/pkg/parsec2/storetest"
 )
-
-func TestStore(t *testing.T) {
-	storetest.Exercise(t, func(_ *testing.T, bus *event.Bus) rules.Store { return New(organizationstore.New(bus)) })
-}
-
-func TestOrganizationStore(t *testing.T) {
-	organizationtest.Exercise(t, func(_ *testing.T, bus *event.Bus) organizations.Store { return New(organizationstore.New(bus)) })
-}
 
 var (
 	realmID = parsec.RealmID{1}

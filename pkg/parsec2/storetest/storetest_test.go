@@ -1,5 +1,5 @@
-// Package storetest is the suite that every store of state passes: the
-// contract of rules.Store, checked.
+// Package storetest has every store of state pass one suite: the contract of
+// rules.Store, checked.
 package storetest
 
 import (
@@ -18,10 +18,10 @@ type check struct {
 	run  func(f *fixture)
 }
 
-// Exercise checks the store that open returns, which publishes to bus. The
+// exercise checks the store that open returns, which publishes to bus. The
 // checks run in parallel on that one store, each on organizations of its own;
 // open may register its end with t.Cleanup.
-func Exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store) {
+func exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store) {
 	bus := event.NewBus()
 	t.Cleanup(bus.Close)
 	store := open(t, bus)

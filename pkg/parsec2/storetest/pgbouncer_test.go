@@ -1,6 +1,6 @@
 //go:build !without_postgresql && !without_pgbouncer
 
-package postgres_test
+package storetest
 
 import (
 	"testing"
@@ -8,14 +8,13 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec2/rules"
-	"parsec-server/pkg/parsec2/storetest"
 )
 
 // TestPgBouncer has all that the store does go through PgBouncer with its own
 // defaults, where each transaction may get another session.
 func TestPgBouncer(t *testing.T) {
 	between := testkit.StartPgBouncer(t, "transaction")
-	storetest.Exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
+	exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
 		return testkit.OpenPostgres(t, between.DSN(testkit.NewPostgres(t))+" default_query_exec_mode=exec", bus)
 	})
 }

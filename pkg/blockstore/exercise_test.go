@@ -1,6 +1,4 @@
-// Package blockstoretest is the suite that every block store passes
-// (docs/protocol/blockstore.md).
-package blockstoretest
+package blockstore_test
 
 import (
 	"bytes"
@@ -14,28 +12,29 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// Exercise checks the block store that open returns, which is ready and may
-// hold blocks already. The checks run in parallel on that one store; open may
+// exerciseStore has a block store pass what every one does
+// (docs/protocol/blockstore.md): the one that open returns, which is ready and
+// may hold blocks already. The checks run in parallel on that one store; open may
 // register its end with t.Cleanup.
-func Exercise(t *testing.T, open func(t *testing.T) blockstore.Store) {
+func exerciseStore(t *testing.T, open func(t *testing.T) blockstore.Store) {
 	store := open(t)
 	t.Run("checks", func(t *testing.T) {
 		for _, check := range []struct {
 			name string
 			run  func(fixture)
 		}{
-			{"round trip", roundTrip},
-			{"parts", parts},
-			{"other length", otherLength},
-			{"checksum", checksum},
-			{"not found", notFound},
-			{"overwrite", overwrite},
-			{"organizations", organizations},
-			{"caller's buffer", callersBuffer},
-			{"concurrent blocks", concurrentBlocks},
-			{"concurrent creates of one block", concurrentCreates},
-			{"cancelled context", cancelledContext},
-			{"ready", ready},
+			{"round trip", fixture.roundTrip},
+			{"parts", fixture.parts},
+			{"other length", fixture.otherLength},
+			{"checksum", fixture.checksum},
+			{"not found", fixture.notFound},
+			{"overwrite", fixture.overwrite},
+			{"organizations", fixture.organizations},
+			{"caller's buffer", fixture.callersBuffer},
+			{"concurrent blocks", fixture.concurrentBlocks},
+			{"concurrent creates of one block", fixture.concurrentCreates},
+			{"cancelled context", fixture.cancelledContext},
+			{"ready", fixture.ready},
 		} {
 			t.Run(check.name, func(t *testing.T) {
 				t.Parallel()
@@ -61,8 +60,6 @@ func newOrganization(t *testing.T, prefix string) parsec.OrganizationID {
 	}
 	return id
 }
-
-func newBlockID() parsec.BlockID { return parsec.BlockID(parsec.NewUUID()) }
 
 // content is not periodic within any power of two, so that chunks cannot be
 // exchanged unnoticed.
@@ -99,7 +96,7 @@ func (f fixture) wantNone(organization parsec.OrganizationID, id parsec.BlockID)
 	}
 }
 
-func roundTrip(f fixture) {
+func (f fixture) roundTrip() {
 	for _, size := range []int{0, 1, 2, 3, 4, 5, 512<<10 + 40, 1 << 20} {
 		id := newBlockID()
 		f.create(f.organization, id, content(size, 7))
@@ -113,7 +110,7 @@ func roundTrip(f fixture) {
 }
 
 // parts has a block be read into several places.
-func parts(f fixture) {
+func (f fixture) parts() {
 	id := newBlockID()
 	want := content(1000, 3)
 	f.create(f.organization, id, want)
@@ -136,7 +133,7 @@ func parts(f fixture) {
 
 // otherLength has a block not be taken for one of another length, of which
 // there is more or less.
-func otherLength(f fixture) {
+func (f fixture) otherLength() {
 	id := newBlockID()
 	f.create(f.organization, id, content(1000, 1))
 	for _, length := range []int{0, 1, 997, 999, 1001, 1002, 1003, 2000} {
@@ -149,7 +146,7 @@ func otherLength(f fixture) {
 }
 
 // checksum has bytes of good length not be taken for those of another checksum.
-func checksum(f fixture) {
+func (f fixture) checksum() {
 	for _, size := range []int{0, 1, 1000, 512<<10 + 40} {
 		id, block := newBlockID(), content(size, 1)
 		f.create(f.organization, id, block)
@@ -170,13 +167,13 @@ func checksum(f fixture) {
 	}
 }
 
-func notFound(f fixture) {
+func (f fixture) notFound() {
 	f.wantNone(f.organization, newBlockID())
 	f.create(f.organization, newBlockID(), content(10, 1))
 	f.wantNone(f.organization, newBlockID())
 }
 
-func overwrite(f fixture) {
+func (f fixture) overwrite() {
 	id := newBlockID()
 	for _, block := range [][]byte{content(1000, 1), content(1000, 2), content(10, 3), {}, content(2000, 4)} {
 		f.create(f.organization, id, block)
@@ -184,7 +181,7 @@ func overwrite(f fixture) {
 	}
 }
 
-func organizations(f fixture) {
+func (f fixture) organizations() {
 	id := newBlockID()
 	other, accented := newOrganization(f.t, "Other_"), newOrganization(f.t, "Équipe_")
 	f.create(f.organization, id, content(10, 1))
@@ -203,7 +200,7 @@ func organizations(f fixture) {
 	f.wantNone(upper, id)
 }
 
-func callersBuffer(f fixture) {
+func (f fixture) callersBuffer() {
 	first, second := newBlockID(), newBlockID()
 	buffer := content(1000, 1)
 	f.create(f.organization, first, buffer)
@@ -214,7 +211,7 @@ func callersBuffer(f fixture) {
 	f.wantBlock(f.organization, second, content(1000, 2))
 }
 
-func concurrentBlocks(f fixture) {
+func (f fixture) concurrentBlocks() {
 	ids := make([]parsec.BlockID, 16)
 	var group sync.WaitGroup
 	for i := range ids {
@@ -237,7 +234,7 @@ func concurrentBlocks(f fixture) {
 // concurrentCreates wants the bytes of one of the writers, whole. Different
 // bytes are never written at once by the rules, so that a store that spreads a
 // block over several nodes need not order them: all write the same here.
-func concurrentCreates(f fixture) {
+func (f fixture) concurrentCreates() {
 	id := newBlockID()
 	var group sync.WaitGroup
 	for range 8 {
@@ -251,7 +248,7 @@ func concurrentCreates(f fixture) {
 	f.wantBlock(f.organization, id, content(5000, 9))
 }
 
-func cancelledContext(f fixture) {
+func (f fixture) cancelledContext() {
 	id := newBlockID()
 	f.create(f.organization, id, content(10, 1))
 	cancelled, cancel := context.WithCancel(f.t.Context())
@@ -265,7 +262,7 @@ func cancelledContext(f fixture) {
 	f.wantBlock(f.organization, id, content(10, 1))
 }
 
-func ready(f fixture) {
+func (f fixture) ready() {
 	if err := f.store.Ready(f.t.Context()); err != nil {
 		f.t.Error(err)
 	}

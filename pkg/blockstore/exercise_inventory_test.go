@@ -1,4 +1,4 @@
-package blockstoretest
+package blockstore_test
 
 import (
 	"context"
@@ -12,16 +12,16 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// ExerciseInventory checks what a store, which may hold blocks already, tells
+// exerciseInventory checks what a store, which may hold blocks already, tells
 // of its objects. The checks run in parallel.
-func ExerciseInventory(t *testing.T, open func(t *testing.T) blockstore.Inventory) {
+func exerciseInventory(t *testing.T, open func(t *testing.T) blockstore.Inventory) {
 	store := open(t)
 	t.Run("inventory", func(t *testing.T) {
 		for name, check := range map[string]func(fixture, blockstore.Inventory){
-			"listing":               listing,
-			"listing of all":        listingOfAll,
-			"delete":                deletion,
-			"cancelled inventories": cancelledInventory,
+			"listing":               fixture.listing,
+			"listing of all":        fixture.listingOfAll,
+			"delete":                fixture.deletion,
+			"cancelled inventories": fixture.cancelledInventory,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -29,20 +29,6 @@ func ExerciseInventory(t *testing.T, open func(t *testing.T) blockstore.Inventor
 			})
 		}
 	})
-}
-
-// Stored returns what a memory has of a block, of whatever length, or
-// blockstore.ErrNotFound.
-func Stored(ctx context.Context, memory *blockstore.Memory, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {
-	objects, err := memory.List(ctx, organization.String()+"/"+id.String(), "")
-	if err != nil {
-		return nil, err
-	}
-	if len(objects) == 0 {
-		return nil, blockstore.ErrNotFound
-	}
-	data := make([]byte, objects[0].Size)
-	return data, memory.Read(ctx, organization, id, nil, data)
 }
 
 // listed walks through a list from after a name, as callers do.
@@ -64,7 +50,7 @@ func (f fixture) listed(store blockstore.Inventory, prefix, after string) []bloc
 
 // listing wants the blocks of an organization, in order, and of no other whose
 // id begins alike.
-func listing(f fixture, store blockstore.Inventory) {
+func (f fixture) listing(store blockstore.Inventory) {
 	begin := time.Now().Add(-time.Hour) // Clocks differ.
 	prefix := f.organization.String() + "/"
 	if objects := f.listed(store, prefix, ""); len(objects) != 0 {
@@ -121,7 +107,7 @@ func listing(f fixture, store blockstore.Inventory) {
 }
 
 // listingOfAll wants each object once, whatever is before and after it.
-func listingOfAll(f fixture, store blockstore.Inventory) {
+func (f fixture) listingOfAll(store blockstore.Inventory) {
 	want := make(map[string]int)
 	for _, prefix := range []string{"All", "All-", "Zoo", "Éléphant", "all"} {
 		organization := newOrganization(f.t, prefix)
@@ -143,7 +129,7 @@ func listingOfAll(f fixture, store blockstore.Inventory) {
 	}
 }
 
-func deletion(f fixture, store blockstore.Inventory) {
+func (f fixture) deletion(store blockstore.Inventory) {
 	kept, deleted := newBlockID(), newBlockID()
 	prefix := f.organization.String() + "/"
 	f.create(f.organization, kept, content(10, 1))
@@ -165,7 +151,7 @@ func deletion(f fixture, store blockstore.Inventory) {
 	}
 }
 
-func cancelledInventory(f fixture, store blockstore.Inventory) {
+func (f fixture) cancelledInventory(store blockstore.Inventory) {
 	id := newBlockID()
 	f.create(f.organization, id, content(10, 1))
 	cancelled, cancel := context.WithCancel(f.t.Context())
