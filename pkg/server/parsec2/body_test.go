@@ -67,19 +67,11 @@ func withTrustedLoopback(options *testkit.InstanceOptions) {
 // route does not read it, and whatever is missing.
 func TestBodyThatNeverComes(t *testing.T) {
 	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.BodyTimeout = 50 * time.Millisecond })
-	administrator := []string{"Authorization: Bearer " + testkit.AdministrationToken}
 	for _, item := range []struct {
 		method, target string
 		status         int
 		headers        []string
 	}{
-		{"GET", "/healthz", 200, nil},
-		{"GET", "/readyz", 200, nil},
-		{"GET", "/", 200, nil},
-		{"POST", "/", 405, nil},
-		{"GET", "/nothing/here", 404, nil},
-		{"GET", "/static/icon.svg", 200, nil},
-		{"GET", "/redirect/CoolOrg", 302, nil},
 		{"GET", "/ws", 400, upgradeHeaders()},
 		{"GET", "/anonymous/CoolOrg", 200, nil},
 		{"POST", "/anonymous/CoolOrg", 408, nil},
@@ -88,9 +80,6 @@ func TestBodyThatNeverComes(t *testing.T) {
 		{"POST", "/invited/CoolOrg", 408, []string{"Invitation-Token: " + pendingToken.String()}},
 		{"POST", "/invited/CoolOrg", 415, nil},
 		{"GET", "/authenticated/CoolOrg/events", 406, nil},
-		{"POST", "/administration/organizations", 408, administrator},
-		{"POST", "/administration/organizations", 403, nil},
-		{"GET", "/administration/organizations/CoolOrg", 200, administrator},
 	} {
 		for name, body := range map[string]struct {
 			size  int
@@ -108,19 +97,6 @@ func TestBodyThatNeverComes(t *testing.T) {
 					t.Errorf("the connection goes on: %v", err)
 				}
 			})
-		}
-	}
-}
-
-// So does a head that does not end.
-func TestHeadThatNeverEnds(t *testing.T) {
-	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.HeaderTimeout = 50 * time.Millisecond })
-	for _, begun := range []string{"", "G", "GET / HTTP/1.1\r\nHost: localhost\r\n"} {
-		raw := f.dialTCP()
-		_, err := io.WriteString(raw.conn, begun)
-		f.ok(err)
-		if _, err := io.Copy(io.Discard, raw.read); err != nil {
-			t.Errorf("after %q: %v", begun, err)
 		}
 	}
 }
@@ -154,40 +130,6 @@ func TestHeadIsCheckedBeforeTheBody(t *testing.T) {
 			t.Errorf("%s %q: HTTP %d, want %d", item.target, item.headers, response.StatusCode, item.status)
 		}
 	}
-}
-
-// A client that sends its whole body at once reads the answer, and uses the
-// connection again.
-func TestUnreadBodyIsDrained(t *testing.T) {
-	f := newFixture(t)
-	raw := f.unfinished("POST", "/authenticated/Unknown", 1<<20, make([]byte, 1<<20))
-	if response := raw.answer(); response.StatusCode != http.StatusNotFound {
-		t.Errorf("HTTP %d", response.StatusCode)
-	}
-	_, err := io.WriteString(raw.conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	f.ok(err)
-	if response := raw.answer(); response.StatusCode != http.StatusOK {
-		t.Errorf("HTTP %d", response.StatusCode)
-	}
-}
-
-// The time of a body is not that of its command.
-func TestCommandMayOutlastTheBody(t *testing.T) {
-	const limit = 50 * time.Millisecond
-	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.BodyTimeout = limit })
-	g := newGate()
-	f.Parsec2.SetHandler(protocol.OrganizationStats.Form, g.rule)
-	outcome := make(chan error, 1)
-	go func() {
-		_, err := parsec2.Call(f.ctx, f.client.AuthenticatedRPC(f.device("alice@dev1"), api3), protocol.OrganizationStats, nil)
-		outcome <- err
-	}()
-	f.await(g.entered)
-	if got := f.unfinished("POST", "/anonymous/CoolOrg", 10, nil).answer().StatusCode; got != http.StatusRequestTimeout { // began later, and is at its limit
-		t.Errorf("HTTP %d", got)
-	}
-	close(g.opened)
-	f.ok(<-outcome)
 }
 
 // TestStrangersShareABudget fills the budget by bodies that do not end: of each

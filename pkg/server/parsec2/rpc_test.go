@@ -5,18 +5,14 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
-	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/server"
@@ -205,69 +201,4 @@ func TestBodyLimit(t *testing.T) {
 	f.ok(err)
 	_, err = rpc.RoundTrip(f.ctx, make([]byte, server.MaxBodyBytes+1))
 	f.wantStatus(err, http.StatusRequestEntityTooLarge)
-}
-
-// A body that ends early is the client's mistake.
-func TestBodyCutShort(t *testing.T) {
-	f := newFixture(t)
-	raw := f.dialTCP()
-	_, err := io.WriteString(raw.conn, "POST /anonymous/CoolOrg HTTP/1.1\r\nHost: localhost\r\n"+
-		"Content-Type: application/msgpack\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
-	f.ok(err)
-	response, err := http.ReadResponse(raw.read, nil)
-	f.ok(err)
-	if response.StatusCode != http.StatusBadRequest {
-		t.Errorf("HTTP %d", response.StatusCode)
-	}
-	if strings.Contains(f.logs.String(), `"level":"ERROR"`) {
-		t.Error("the log holds an error")
-	}
-}
-
-// TestHTTP2 is what a client that negotiates HTTP/2 gets.
-func TestHTTP2(t *testing.T) {
-	f := newFixture(t)
-	over := httptest.NewUnstartedServer(f.Server.Handler())
-	over.EnableHTTP2 = true
-	over.StartTLS()
-	defer over.Close()
-	header := func(request *http.Request) {
-		device := f.device("alice@dev1")
-		request.Header.Set("Authorization", "PARSEC-SIGN-ED25519")
-		request.Header.Set("Author", base64.StdEncoding.EncodeToString([]byte(device.ID.String())))
-		request.Header.Set("Accept", "text/event-stream")
-		request.Header.Set("Signature", base64.StdEncoding.EncodeToString(ed25519.Sign(device.SigningKey, nil)))
-	}
-	request, err := http.NewRequestWithContext(f.ctx, http.MethodGet, over.URL+"/authenticated/CoolOrg/events", nil)
-	f.ok(err)
-	header(request)
-	stream, err := over.Client().Do(request)
-	f.ok(err)
-	defer stream.Body.Close()
-	if stream.StatusCode != http.StatusOK || stream.ProtoMajor != 2 {
-		t.Fatalf("%s %d", stream.Proto, stream.StatusCode)
-	}
-	lines := bufio.NewScanner(stream.Body)
-	for i := range 3 {
-		_, err = parsec2.Call(f.ctx, f.client.AuthenticatedRPC(f.device("alice@dev2"), api3), protocol.Ping, &protocol.PingRequest{Ping: fmt.Sprint(i)})
-		f.ok(err)
-	}
-	var found []string
-	for len(found) < 4 && lines.Scan() {
-		if text := lines.Text(); text != "" {
-			found = append(found, strings.SplitAfter(text, ":")[0])
-		}
-	}
-	if !slices.Equal(found, []string{":", "data:", "data:", "data:"}) {
-		t.Errorf("stream of %q, %v", found, lines.Err())
-	}
-	big, err := http.NewRequestWithContext(f.ctx, http.MethodPost, over.URL+"/anonymous/CoolOrg", strings.NewReader(strings.Repeat("x", server.MaxBodyBytes+1)))
-	f.ok(err)
-	big.Header.Set("Content-Type", "application/msgpack")
-	answer, err := over.Client().Do(big)
-	f.ok(err)
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusRequestEntityTooLarge {
-		t.Errorf("HTTP %d", answer.StatusCode)
-	}
 }
