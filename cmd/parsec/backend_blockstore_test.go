@@ -158,7 +158,7 @@ func TestBlockstoreChecksums(t *testing.T) {
 	d := newDeployment(t)
 	d.variables["PARSEC_BLOCKSTORE"] = "POSTGRESQL"
 	harm := func(block blockstore.Block, change string) {
-		testkit.Execute(t, d.variables["PARSEC_DB"], fmt.Sprintf(
+		testkit.Execute(t, testkit.Connect(t, d.variables["PARSEC_DB"]), fmt.Sprintf(
 			"UPDATE block_data SET data = %s WHERE block_id = '%s'", change, block.ID))
 	}
 	const otherByte = `set_byte(data, 500, get_byte(data, 500) # 1)`
@@ -255,7 +255,7 @@ func TestBlockstoreUsage(t *testing.T) {
 // age makes everything in the database older.
 func (d *deployment) age(by time.Duration) {
 	d.t.Helper()
-	testkit.Execute(d.t, d.variables["PARSEC_DB"], fmt.Sprintf("UPDATE block_data SET written_on = written_on - interval '%d seconds'", int(by.Seconds())))
+	testkit.Execute(d.t, testkit.Connect(d.t, d.variables["PARSEC_DB"]), fmt.Sprintf("UPDATE block_data SET written_on = written_on - interval '%d seconds'", int(by.Seconds())))
 }
 
 // Where there is no terminal a line is printed from time to time.

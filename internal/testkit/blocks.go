@@ -43,19 +43,6 @@ SELECT organization, $2, id, 1, $3, 0 FROM realm`,
 	}
 }
 
-// Execute runs a statement on a database.
-func Execute(t testing.TB, dsn, statement string) {
-	t.Helper()
-	connection, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = connection.Close(t.Context()) }() // It has done its work.
-	if _, err := connection.Exec(t.Context(), statement); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // StoredBlock returns what a memory has of a block, of whatever length, or
 // blockstore.ErrNotFound.
 func StoredBlock(ctx context.Context, memory *blockstore.Memory, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {

@@ -80,7 +80,9 @@ func (p *BreakablePostgres) Stop(signal syscall.Signal) {
 // Terminate ends every connection.
 func (p *BreakablePostgres) Terminate() {
 	p.t.Helper()
-	Execute(p.t, p.DSN, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
+	connection := Connect(p.t, p.DSN)
+	Execute(p.t, connection, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
+	_ = connection.Close(p.t.Context()) // It has done its work.
 }
 
 // Freeze stops the server and the processes of its connections without ending

@@ -20,12 +20,12 @@ const outboxWaits = `SELECT count(*) FROM pg_locks
 // and not committed, and a later one has: the store does not begin after both.
 func TestStartUnderLoad(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	watcher, late := direct(t, dsn), direct(t, dsn)
-	execute(t, late, "BEGIN")
-	execute(t, late, insertPing, pingBytes("late"))
-	execute(t, watcher, insertPing, pingBytes("first"))
-	bus := newBus(t)
-	events := record(t, bus, event.OrganizationTopic(acme))
+	watcher, late := testkit.Connect(t, dsn), testkit.Connect(t, dsn)
+	testkit.Execute(t, late, "BEGIN")
+	testkit.Execute(t, late, insertPing, pingBytes("late"))
+	testkit.Execute(t, watcher, insertPing, pingBytes("first"))
+	bus := testkit.NewBus(t)
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	type result struct {
 		store *database.Database
 		err   error
@@ -35,19 +35,19 @@ func TestStartUnderLoad(t *testing.T) {
 		store, err := database.Open(t.Context(), options(dsn), bus)
 		opened <- result{store, err}
 	}()
-	await(t, "the store opens, or waits for the transaction", func() bool {
-		return len(opened) > 0 || number(t, watcher, outboxWaits) == 1
+	testkit.Await(t, "the store opens, or waits for the transaction", func() bool {
+		return len(opened) > 0 || testkit.Number(t, watcher, outboxWaits) == 1
 	})
 	// What commits while the store is open comes to those who listen.
 	missed := len(opened) > 0
-	execute(t, late, "COMMIT")
+	testkit.Execute(t, late, "COMMIT")
 	got := <-opened
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
 	t.Cleanup(got.store.Close)
 	publish(t, got.store, "after")
-	events.want(ping("after"))
+	events.Want(ping("after"))
 	if missed {
 		t.Error("the store was open before an event that it does not tell")
 	}
@@ -61,22 +61,22 @@ func TestLongWriter(t *testing.T) {
 	var lines testkit.Output
 	settings := options(dsn)
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
-	bus := newBus(t)
+	bus := testkit.NewBus(t)
 	store := open(t, settings, bus)
-	events := record(t, bus, event.OrganizationTopic(acme))
-	watcher, long := direct(t, dsn), direct(t, dsn)
-	execute(t, long, "BEGIN")
-	execute(t, long, insertPing, pingBytes("long"))
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
+	watcher, long := testkit.Connect(t, dsn), testkit.Connect(t, dsn)
+	testkit.Execute(t, long, "BEGIN")
+	testkit.Execute(t, long, insertPing, pingBytes("long"))
 	publish(t, store, "first")
 	for range tries {
-		await(t, "the delivery waits for the transaction", func() bool { return number(t, watcher, outboxWaits) == 1 })
-		await(t, "it gives up", func() bool { return number(t, watcher, outboxWaits) == 0 })
+		testkit.Await(t, "the delivery waits for the transaction", func() bool { return testkit.Number(t, watcher, outboxWaits) == 1 })
+		testkit.Await(t, "it gives up", func() bool { return testkit.Number(t, watcher, outboxWaits) == 0 })
 		if err := store.Ready(t.Context()); err != nil {
 			t.Errorf("not ready: %v", err)
 		}
 	}
-	execute(t, long, "COMMIT")
-	events.want(ping("long"), ping("first"))
+	testkit.Execute(t, long, "COMMIT")
+	events.Want(ping("long"), ping("first"))
 	if strings.Contains(lines.String(), "events are not delivered") {
 		t.Errorf("logged %s", lines.String())
 	}

@@ -20,14 +20,14 @@ func TestDeliveryThroughLosses(t *testing.T) {
 	const writers, writes, losses = 4, 100, 3
 	dsn := testkit.NewPostgres(t)
 	var stores []*database.Database
-	var recorders []*recorder
+	var recorders []*testkit.Recorder
 	for range 2 {
-		bus := newBus(t)
+		bus := testkit.NewBus(t)
 		stores = append(stores, openWide(t, dsn, bus))
-		recorders = append(recorders, record(t, bus, event.OrganizationTopic(bank), event.OrganizationTopic(acme)))
+		recorders = append(recorders, testkit.Record(t, bus, event.OrganizationTopic(bank), event.OrganizationTopic(acme)))
 	}
 	populate(t, stores[0])
-	killer := direct(t, dsn)
+	killer := testkit.Connect(t, dsn)
 	var group sync.WaitGroup
 	for writer := range writers {
 		group.Go(func() {
@@ -39,26 +39,26 @@ func TestDeliveryThroughLosses(t *testing.T) {
 		})
 	}
 	for range losses {
-		await(t, "every store delivers", func() bool { return number(t, killer, "SELECT count(*) "+deliveries) == 2 })
+		testkit.Await(t, "every store delivers", func() bool { return testkit.Number(t, killer, "SELECT count(*) "+deliveries) == 2 })
 		var lost []int32
 		if err := killer.QueryRow(t.Context(), "SELECT array_agg(pid) "+deliveries).Scan(&lost); err != nil {
 			t.Fatal(err)
 		}
-		execute(t, killer, "SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) pid", lost)
-		await(t, "the connections end", func() bool {
-			return number(t, killer, "SELECT count(*) "+deliveries+" AND pid = ANY ($1)", lost) == 0
+		testkit.Execute(t, killer, "SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) pid", lost)
+		testkit.Await(t, "the connections end", func() bool {
+			return testkit.Number(t, killer, "SELECT count(*) "+deliveries+" AND pid = ANY ($1)", lost) == 0
 		})
 	}
 	group.Wait()
 	publish(t, stores[0], "the end")
 	for i, r := range recorders {
 		for want := uint64(2); want <= 1+writers*writes; want++ {
-			if body := r.next(); body != ping(fmt.Sprint(want)) {
+			if body := r.Next(); body != ping(fmt.Sprint(want)) {
 				t.Fatalf("server %d: %+v, want that of %d", i, body, want)
 			}
 		}
-		r.want(ping("the end"))
-		await(t, "ready", func() bool { return stores[i].Ready(t.Context()) == nil })
+		r.Want(ping("the end"))
+		testkit.Await(t, "ready", func() bool { return stores[i].Ready(t.Context()) == nil })
 	}
 }
 
@@ -67,76 +67,76 @@ func TestDeliveryThroughLosses(t *testing.T) {
 // the delivery suspects that it is rolled back.
 func TestLateCommit(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	bus := newBus(t)
+	bus := testkit.NewBus(t)
 	store := openWide(t, dsn, bus)
-	events := record(t, bus, event.OrganizationTopic(acme))
-	watcher, late := direct(t, dsn), direct(t, dsn)
-	execute(t, late, "BEGIN")
-	execute(t, late, insertPing, pingBytes("late"))
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
+	watcher, late := testkit.Connect(t, dsn), testkit.Connect(t, dsn)
+	testkit.Execute(t, late, "BEGIN")
+	testkit.Execute(t, late, insertPing, pingBytes("late"))
 	publish(t, store, "first")
-	await(t, "the delivery waits for the transaction", func() bool {
-		return number(t, watcher, `SELECT count(*) FROM pg_locks
+	testkit.Await(t, "the delivery waits for the transaction", func() bool {
+		return testkit.Number(t, watcher, `SELECT count(*) FROM pg_locks
 			WHERE relation = 'event_outbox'::regclass AND mode = 'ShareLock' AND NOT granted`) == 1
 	})
-	execute(t, late, "COMMIT")
-	events.want(ping("late"), ping("first"))
+	testkit.Execute(t, late, "COMMIT")
+	events.Want(ping("late"), ping("first"))
 }
 
 // TestRolledBackEvents leave gaps, that do not hold up for ever what comes
 // later.
 func TestRolledBackEvents(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	bus := newBus(t)
+	bus := testkit.NewBus(t)
 	store := openWide(t, dsn, bus)
-	events := record(t, bus, event.OrganizationTopic(acme))
-	other := direct(t, dsn)
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
+	other := testkit.Connect(t, dsn)
 	for _, text := range []string{"one", "two"} {
 		for range 3 {
-			execute(t, other, "BEGIN")
-			execute(t, other, insertPing, pingBytes("rolled back"))
-			execute(t, other, "ROLLBACK")
+			testkit.Execute(t, other, "BEGIN")
+			testkit.Execute(t, other, insertPing, pingBytes("rolled back"))
+			testkit.Execute(t, other, "ROLLBACK")
 		}
 		publish(t, store, text)
 		publish(t, store, "after "+text)
-		events.want(ping(text), ping("after "+text))
+		events.Want(ping(text), ping("after "+text))
 	}
 }
 
 // TestManyRows has more than is read at once.
 func TestManyRows(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	bus := newBus(t)
-	events := record(t, bus, event.OrganizationTopic(acme))
+	bus := testkit.NewBus(t)
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	store := openWide(t, dsn, bus)
-	execute(t, direct(t, dsn), `INSERT INTO event_outbox (organizations, authors, kinds, bodies)
+	testkit.Execute(t, testkit.Connect(t, dsn), `INSERT INTO event_outbox (organizations, authors, kinds, bodies)
 		SELECT '{Acme}', '{""}', '{pinged}', ARRAY[$1::bytea] FROM generate_series(1, 1000)`, pingBytes("many"))
 	publish(t, store, "last")
 	for range 1000 {
-		events.want(ping("many"))
+		events.Want(ping("many"))
 	}
-	events.want(ping("last"))
+	events.Want(ping("last"))
 }
 
 // TestWakeUps has a store told by another one, or by its own clock when nobody
 // tells it.
 func TestWakeUps(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	bus := newBus(t)
-	events := record(t, bus, event.OrganizationTopic(acme))
+	bus := testkit.NewBus(t)
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	_ = openWide(t, dsn, bus)
-	publish(t, openWide(t, dsn, newBus(t)), "notified")
-	events.want(ping("notified"))
-	execute(t, direct(t, dsn), insertPing, pingBytes("found"))
-	events.want(ping("found"))
+	publish(t, openWide(t, dsn, testkit.NewBus(t)), "notified")
+	events.Want(ping("notified"))
+	testkit.Execute(t, testkit.Connect(t, dsn), insertPing, pingBytes("found"))
+	events.Want(ping("found"))
 }
 
 // TestNotifications are empty, and fewer than the commits of a busy store.
 func TestNotifications(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := openWide(t, dsn, newBus(t))
+	store := openWide(t, dsn, testkit.NewBus(t))
 	populate(t, store)
-	listener := direct(t, dsn)
-	execute(t, listener, "LISTEN parsec_events")
+	listener := testkit.Connect(t, dsn)
+	testkit.Execute(t, listener, "LISTEN parsec_events")
 	const writers, writes = 8, 100
 	begin := time.Now()
 	var group sync.WaitGroup
@@ -162,7 +162,7 @@ func TestNotifications(t *testing.T) {
 	if text := notified(); text != "" {
 		t.Errorf("a notification says %q", text)
 	}
-	execute(t, listener, "NOTIFY parsec_events, 'the end'")
+	testkit.Execute(t, listener, "NOTIFY parsec_events, 'the end'")
 	for notified() != "the end" {
 		count++
 	}
@@ -175,18 +175,18 @@ func TestNotifications(t *testing.T) {
 // TestLostEvents prunes what a store has not read.
 func TestLostEvents(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	bus := newBus(t)
-	events := record(t, bus, event.OrganizationTopic(acme))
+	bus := testkit.NewBus(t)
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	store := openWide(t, dsn, bus)
 	publish(t, store, "before")
-	events.want(ping("before"))
-	other := direct(t, dsn)
-	execute(t, other, "BEGIN")
-	execute(t, other, insertPing, pingBytes("lost"))
-	execute(t, other, insertPing, pingBytes("last"))
-	execute(t, other, "DELETE FROM event_outbox WHERE id < (SELECT max(id) FROM event_outbox)")
-	execute(t, other, "COMMIT")
-	events.want(event.Lost{})
+	events.Want(ping("before"))
+	other := testkit.Connect(t, dsn)
+	testkit.Execute(t, other, "BEGIN")
+	testkit.Execute(t, other, insertPing, pingBytes("lost"))
+	testkit.Execute(t, other, insertPing, pingBytes("last"))
+	testkit.Execute(t, other, "DELETE FROM event_outbox WHERE id < (SELECT max(id) FROM event_outbox)")
+	testkit.Execute(t, other, "COMMIT")
+	events.Want(event.Lost{})
 	publish(t, store, "after")
-	events.want(ping("after"))
+	events.Want(ping("after"))
 }

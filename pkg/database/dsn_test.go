@@ -43,7 +43,7 @@ func TestDSNRefused(t *testing.T) {
 		"postgresql://u:s3cr3t@h/d?connect_timeout=10s":                     {"connect_timeout"},
 		"postgresql://u:s3cr3t@h/d?service=nothing":                         {"service"},
 	} {
-		_, err := database.Open(t.Context(), options(dsn), newBus(t))
+		_, err := database.Open(t.Context(), options(dsn), testkit.NewBus(t))
 		if err == nil {
 			t.Errorf("%s is taken", dsn)
 			continue
@@ -75,7 +75,7 @@ func TestDSNOfProviders(t *testing.T) {
 	settings := options(dsn + " " + strings.Join(foreign, " ") + " search_path=public work_mem=8MB lock_timeout=3s")
 	settings.MinConnections, settings.MaxConnections = 2, 2
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
-	populate(t, open(t, settings, newBus(t)))
+	populate(t, open(t, settings, testkit.NewBus(t)))
 	for _, parameter := range foreign {
 		name, _, _ := strings.Cut(parameter, "=")
 		if told := strings.Count(lines.String(), "parameter="+strings.ToLower(name)+"\n"); told != 1 {
@@ -102,7 +102,7 @@ func TestDSNOfProviders(t *testing.T) {
 // TestDSNInCapitals has a scheme that is written so.
 func TestDSNInCapitals(t *testing.T) {
 	for _, dsn := range []string{"POSTGRES://127.0.0.1:1/d", "PostgreSQL://127.0.0.1:1/d"} {
-		if _, err := database.Open(t.Context(), options(dsn), newBus(t)); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		if _, err := database.Open(t.Context(), options(dsn), testkit.NewBus(t)); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
 			t.Errorf("%s: %v", dsn, err)
 		}
 	}

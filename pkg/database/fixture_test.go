@@ -8,22 +8,12 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/wire"
 )
-
-func newBus(t testing.TB) *event.Bus {
-	t.Helper()
-	bus := event.NewBus()
-	t.Cleanup(bus.Close)
-	return bus
-}
 
 // options returns the options for one connection, which is tried once.
 func options(dsn string) database.Options {
@@ -55,85 +45,6 @@ var (
 	acme = must(parsec.ParseOrganizationID("Acme"))
 	bank = must(parsec.ParseOrganizationID("Bank"))
 )
-
-// direct returns a connection of the test's own to a database.
-func direct(t testing.TB, dsn string) *pgx.Conn {
-	t.Helper()
-	connection, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = connection.Close(context.WithoutCancel(t.Context())) })
-	return connection
-}
-
-func execute(t testing.TB, connection *pgx.Conn, sql string, args ...any) {
-	t.Helper()
-	if _, err := connection.Exec(t.Context(), sql, args...); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-}
-
-// number reads one number.
-func number(t testing.TB, connection *pgx.Conn, sql string, args ...any) (value int64) {
-	t.Helper()
-	if err := connection.QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return value
-}
-
-// await waits until a condition holds.
-func await(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for !holds() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not within a minute", what)
-		}
-	}
-}
-
-// recorder gets the events of a bus, in order.
-type recorder struct {
-	t      testing.TB
-	events chan event.Event
-}
-
-func record(t testing.TB, bus *event.Bus, topics ...event.Topic) *recorder {
-	t.Helper()
-	const most = 10_000 // more than any test has: receivers must not block
-	r := &recorder{t, make(chan event.Event, most)}
-	subscription := bus.Subscribe(func(e event.Event) { r.events <- e }, topics...)
-	t.Cleanup(subscription.Close)
-	return r
-}
-
-// next waits for one.
-func (r *recorder) next() event.Body {
-	r.t.Helper()
-	select {
-	case e := <-r.events:
-		return e.Body
-	case <-time.After(time.Minute):
-		r.t.Fatal("no event within a minute")
-		return nil
-	}
-}
-
-func (r *recorder) want(bodies ...event.Body) {
-	r.t.Helper()
-	for _, want := range bodies {
-		if got := r.next(); got != want {
-			r.t.Errorf("event %+v, want %+v", got, want)
-		}
-	}
-}
 
 func ping(text string) event.Body { return database.Pinged{Ping: text} }
 

@@ -24,7 +24,7 @@ func TestMigrateAtStart(t *testing.T) {
 	}
 	settings.Migrate = true
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
-	populate(t, open(t, settings, newBus(t)))
+	populate(t, open(t, settings, testkit.NewBus(t)))
 	if applied := strings.Count(lines.String(), "migration applied"); applied != len(steps) || strings.Contains(lines.String(), "WARN") {
 		t.Errorf("logged %s", lines.String())
 	}
@@ -36,8 +36,8 @@ func TestNewerSchema(t *testing.T) {
 	if _, err := database.Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
-	store := open(t, options(dsn), newBus(t))
-	execute(t, direct(t, dsn), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
+	store := open(t, options(dsn), testkit.NewBus(t))
+	testkit.Execute(t, testkit.Connect(t, dsn), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
 	if err := store.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -86,7 +86,7 @@ func TestMigrate(t *testing.T) {
 		t.Errorf("again: %+v, %v", again, err)
 	}
 	occupied := testkit.NewBlankPostgres(t)
-	execute(t, direct(t, occupied), "CREATE TABLE organization ()")
+	testkit.Execute(t, testkit.Connect(t, occupied), "CREATE TABLE organization ()")
 	if _, err := database.Migrate(t.Context(), occupied); err == nil || !strings.Contains(err.Error(), "version 1") {
 		t.Errorf("over a table of others: %v", err)
 	}

@@ -46,7 +46,7 @@ func TestOpenRefuses(t *testing.T) {
 		if test.change != nil {
 			test.change(&settings)
 		}
-		_, err := database.Open(t.Context(), settings, newBus(t))
+		_, err := database.Open(t.Context(), settings, testkit.NewBus(t))
 		if err == nil || !strings.Contains(err.Error(), test.message) || strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -57,10 +57,10 @@ func TestOpenRefuses(t *testing.T) {
 func createLatin(t testing.TB) string {
 	t.Helper()
 	blank := testkit.NewBlankPostgres(t)
-	server := direct(t, blank)
+	server := testkit.Connect(t, blank)
 	config := server.Config()
 	name := config.Database + "_latin"
-	execute(t, server, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
+	testkit.Execute(t, server, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
 	t.Cleanup(func() { cleanUp(t, blank, "DROP DATABASE "+name) })
 	return strings.Replace(blank, "dbname="+config.Database, "dbname="+name, 1)
 }
@@ -69,9 +69,9 @@ func createLatin(t testing.TB) string {
 func createRole(t testing.TB, dsn, attributes string) string {
 	t.Helper()
 	name := "parsec_test_" + parsec.NewUUID().Hex()
-	server := direct(t, dsn)
-	execute(t, server, "CREATE ROLE "+name+" "+attributes)
-	execute(t, server, "GRANT ALL ON ALL TABLES IN SCHEMA public TO "+name)
+	server := testkit.Connect(t, dsn)
+	testkit.Execute(t, server, "CREATE ROLE "+name+" "+attributes)
+	testkit.Execute(t, server, "GRANT ALL ON ALL TABLES IN SCHEMA public TO "+name)
 	t.Cleanup(func() { cleanUp(t, dsn, "DROP OWNED BY "+name, "DROP ROLE "+name) })
 	return name
 }
@@ -97,29 +97,29 @@ func cleanUp(t testing.TB, dsn string, statements ...string) {
 // and in the course of work.
 func TestReadOnly(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	administrator := direct(t, dsn)
+	administrator := testkit.Connect(t, dsn)
 	setReadOnly := func(value string) {
 		t.Helper()
-		execute(t, administrator, "SET default_transaction_read_only = off")
-		execute(t, administrator, "ALTER DATABASE "+administrator.Config().Database+" SET default_transaction_read_only = "+value)
-		execute(t, administrator, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+		testkit.Execute(t, administrator, "SET default_transaction_read_only = off")
+		testkit.Execute(t, administrator, "ALTER DATABASE "+administrator.Config().Database+" SET default_transaction_read_only = "+value)
+		testkit.Execute(t, administrator, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
 	}
 	// The database is used again by other tests.
-	defer execute(t, administrator, "ALTER DATABASE "+administrator.Config().Database+" RESET default_transaction_read_only")
+	defer testkit.Execute(t, administrator, "ALTER DATABASE "+administrator.Config().Database+" RESET default_transaction_read_only")
 	setReadOnly("on")
 	var lines testkit.Output
 	settings := options(dsn)
 	settings.Retry.Attempts = 2
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
-	_, err := database.Open(t.Context(), settings, newBus(t))
+	_, err := database.Open(t.Context(), settings, testkit.NewBus(t))
 	if err == nil || !strings.Contains(err.Error(), "the database is read-only") || strings.Count(lines.String(), "not reached yet") != 1 {
 		t.Errorf("%v after %d warnings", err, strings.Count(lines.String(), "not reached yet"))
 	}
 	setReadOnly("off")
-	store := open(t, options(dsn), newBus(t))
+	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
 	setReadOnly("on")
-	await(t, "not ready", func() bool {
+	testkit.Await(t, "not ready", func() bool {
 		err := store.Ready(t.Context())
 		return err != nil && err.Error() == "the database is read-only"
 	})
@@ -128,7 +128,7 @@ func TestReadOnly(t *testing.T) {
 		t.Error("written to a database that is read-only")
 	}
 	setReadOnly("off")
-	await(t, "ready again", func() bool { return store.Ready(t.Context()) == nil })
+	testkit.Await(t, "ready again", func() bool { return store.Ready(t.Context()) == nil })
 	if err := deposit(t.Context(), store); err != nil || balance(t, store) != before+1 {
 		t.Errorf("balance %d after %d: %v", balance(t, store), before, err)
 	}
@@ -139,13 +139,13 @@ func TestReadOnly(t *testing.T) {
 func TestConnectionLimit(t *testing.T) {
 	const writers, writes = 10, 20
 	dsn := testkit.NewPostgres(t)
-	populate(t, open(t, options(dsn), newBus(t)))
+	populate(t, open(t, options(dsn), testkit.NewBus(t)))
 	limited := createRole(t, dsn, "LOGIN CONNECTION LIMIT 3")
 	var lines testkit.Output
-	settings := options(strings.Replace(dsn, "user="+direct(t, dsn).Config().User, "user="+limited, 1))
+	settings := options(strings.Replace(dsn, "user="+testkit.Connect(t, dsn).Config().User, "user="+limited, 1))
 	settings.MaxConnections = 7
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
-	store := open(t, settings, newBus(t))
+	store := open(t, settings, testkit.NewBus(t))
 	if strings.Count(lines.String(), "allows fewer connections") != 1 || strings.Count(lines.String(), "allowed=3 wanted=8") != 1 {
 		t.Errorf("logged %q", lines.String())
 	}
@@ -168,13 +168,13 @@ func TestConnectionLimit(t *testing.T) {
 // TestFullDisk has the database answer as it does when its disk is full.
 func TestFullDisk(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := open(t, options(dsn), newBus(t))
+	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
-	administrator := direct(t, dsn)
+	administrator := testkit.Connect(t, dsn)
 	for _, table := range []string{"entry", "event_outbox"} {
-		execute(t, administrator, `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+		testkit.Execute(t, administrator, `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
 			BEGIN RAISE disk_full USING MESSAGE = 'could not extend file'; END $$`)
-		execute(t, administrator, "CREATE TRIGGER full_disk BEFORE INSERT ON "+table+" EXECUTE FUNCTION full_disk()")
+		testkit.Execute(t, administrator, "CREATE TRIGGER full_disk BEFORE INSERT ON "+table+" EXECUTE FUNCTION full_disk()")
 		before := balance(t, store)
 		if err := deposit(t.Context(), store); err == nil || !strings.Contains(err.Error(), "could not extend file") {
 			t.Errorf("%s: %v", table, err)
@@ -182,7 +182,7 @@ func TestFullDisk(t *testing.T) {
 		if after := balance(t, store); after != before {
 			t.Errorf("%s: balance %d after %d", table, after, before)
 		}
-		execute(t, administrator, "DROP FUNCTION full_disk CASCADE")
+		testkit.Execute(t, administrator, "DROP FUNCTION full_disk CASCADE")
 		if err := deposit(t.Context(), store); err != nil || balance(t, store) != before+1 {
 			t.Errorf("%s: after it %v", table, err)
 		}
@@ -192,8 +192,8 @@ func TestFullDisk(t *testing.T) {
 // TestOldSchema opens before the migration, and serves after it.
 func TestOldSchema(t *testing.T) {
 	dsn := testkit.NewBlankPostgres(t)
-	bus := newBus(t)
-	events := record(t, bus, event.OrganizationTopic(acme))
+	bus := testkit.NewBus(t)
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	store := open(t, options(dsn), bus)
 	want := fmt.Sprintf("the schema of the database is version 0, this server needs version %d: run `parsec backend migrate`", migrations.Latest())
 	if err := store.Ready(t.Context()); err == nil || err.Error() != want {
@@ -205,16 +205,16 @@ func TestOldSchema(t *testing.T) {
 	if _, err := database.Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "ready", func() bool { return store.Ready(t.Context()) == nil })
+	testkit.Await(t, "ready", func() bool { return store.Ready(t.Context()) == nil })
 	populate(t, store)
 	publish(t, store, "works")
-	events.want(ping("works"))
+	events.Want(ping("works"))
 }
 
 // TestClose opens and closes again and again, with commands under way.
 func TestClose(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	populate(t, open(t, options(dsn), newBus(t)))
+	populate(t, open(t, options(dsn), testkit.NewBus(t)))
 	for range 10 {
 		bus := event.NewBus()
 		store, err := database.Open(t.Context(), options(dsn), bus)
@@ -232,8 +232,8 @@ func TestClose(t *testing.T) {
 			t.Error("ready after its end")
 		}
 	}
-	watcher := direct(t, dsn)
-	await(t, "no connection is left", func() bool {
-		return number(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") <= 2
+	watcher := testkit.Connect(t, dsn)
+	testkit.Await(t, "no connection is left", func() bool {
+		return testkit.Number(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") <= 2
 	})
 }

@@ -40,11 +40,11 @@ func TestPgBouncerMigrates(t *testing.T) {
 			if total := len(applied[0]) + len(applied[1]); total != len(steps) {
 				t.Errorf("%d migrations are applied, want %d", total, len(steps))
 			}
-			bus := newBus(t)
-			events := record(t, bus, event.OrganizationTopic(acme))
+			bus := testkit.NewBus(t)
+			events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 			open(t, options(dsn), bus)
-			publish(t, open(t, options(dsn), newBus(t)), "from the other one")
-			events.want(ping("from the other one"))
+			publish(t, open(t, options(dsn), testkit.NewBus(t)), "from the other one")
+			events.Want(ping("from the other one"))
 		})
 	}
 }
@@ -56,20 +56,20 @@ func TestPgBouncerLimits(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			within := testkit.NewPostgres(t)
 			dsn := testkit.StartPgBouncer(t, mode).DSN(within) + recipe
-			store := open(t, options(dsn+" lock_timeout=100ms"), newBus(t))
+			store := open(t, options(dsn+" lock_timeout=100ms"), testkit.NewBus(t))
 			populate(t, store)
-			other := direct(t, within)
-			execute(t, other, "BEGIN")
-			execute(t, other, "LOCK TABLE entry IN ACCESS EXCLUSIVE MODE")
+			other := testkit.Connect(t, within)
+			testkit.Execute(t, other, "BEGIN")
+			testkit.Execute(t, other, "LOCK TABLE entry IN ACCESS EXCLUSIVE MODE")
 			if err := deposit(t.Context(), store); err == nil {
 				t.Error("an entry is written without its table")
 			}
-			execute(t, other, "ROLLBACK")
+			testkit.Execute(t, other, "ROLLBACK")
 			if err := deposit(t.Context(), store); err != nil {
 				t.Error(err)
 			}
 			if mode == "transaction" {
-				stranger := direct(t, dsn)
+				stranger := testkit.Connect(t, dsn)
 				var left string
 				if err := stranger.QueryRow(t.Context(), "SELECT current_setting('lock_timeout') || current_setting('enable_seqscan')").Scan(&left); err != nil || left != "0on" {
 					t.Errorf("a stranger gets %q, %v", left, err)
@@ -86,7 +86,7 @@ func TestPgBouncerWithoutRecipe(t *testing.T) {
 	var err error
 	for i := 0; i < 20 && err == nil; i++ {
 		var store *database.Database
-		if store, err = database.Open(t.Context(), options(dsn), newBus(t)); err == nil {
+		if store, err = database.Open(t.Context(), options(dsn), testkit.NewBus(t)); err == nil {
 			var found bool
 			err = store.One(t.Context(), database.Row(&found, "SELECT FROM organization WHERE organization_id = $1", []any{acme.String()}))
 			store.Close()

@@ -12,27 +12,27 @@ import (
 // never the last one.
 func TestPruneEvents(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := open(t, options(dsn), newBus(t))
-	other := direct(t, dsn)
+	store := open(t, options(dsn), testkit.NewBus(t))
+	other := testkit.Connect(t, dsn)
 	want := func(rows int64) {
 		t.Helper()
 		if err := store.Prune(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := number(t, other, "SELECT count(*) FROM event_outbox"); got != rows {
+		if got := testkit.Number(t, other, "SELECT count(*) FROM event_outbox"); got != rows {
 			t.Errorf("%d rows, want %d", got, rows)
 		}
 	}
-	execute(t, other, `INSERT INTO event_outbox (organizations, authors, kinds, bodies)
+	testkit.Execute(t, other, `INSERT INTO event_outbox (organizations, authors, kinds, bodies)
 		SELECT '{}', '{}', '{}', '{}' FROM generate_series(1, 2500)`)
 	want(2501)
-	execute(t, other, "UPDATE event_outbox SET written_on = now() - interval '1 day' WHERE id <= 2400")
+	testkit.Execute(t, other, "UPDATE event_outbox SET written_on = now() - interval '1 day' WHERE id <= 2400")
 	want(101)
-	execute(t, other, "UPDATE event_outbox SET written_on = now() - interval '1 day' WHERE id = 2450")
+	testkit.Execute(t, other, "UPDATE event_outbox SET written_on = now() - interval '1 day' WHERE id = 2450")
 	want(51)
-	execute(t, other, "UPDATE event_outbox SET written_on = now() - interval '1 day'")
+	testkit.Execute(t, other, "UPDATE event_outbox SET written_on = now() - interval '1 day'")
 	want(1)
-	if last := number(t, other, "SELECT id FROM event_outbox"); last != 2501 {
+	if last := testkit.Number(t, other, "SELECT id FROM event_outbox"); last != 2501 {
 		t.Errorf("row %d is left", last)
 	}
 }

@@ -21,13 +21,13 @@ func TestRefusedDatabases(t *testing.T) {
 	if _, err := database.Migrate(t.Context(), newer); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, direct(t, newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
+	testkit.Execute(t, testkit.Connect(t, newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
 	before113 := createOfficial(t, "1.13")
-	execute(t, direct(t, before113), "DROP TABLE migration")
+	testkit.Execute(t, testkit.Connect(t, before113), "DROP TABLE migration")
 	// What an earlier server made there.
 	asked := createOfficial(t, "2.17")
-	execute(t, direct(t, asked), "CREATE TABLE goose_db_version (id serial, version_id bigint, is_applied boolean, tstamp timestamp DEFAULT now())")
-	execute(t, direct(t, asked), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true)")
+	testkit.Execute(t, testkit.Connect(t, asked), "CREATE TABLE goose_db_version (id serial, version_id bigint, is_applied boolean, tstamp timestamp DEFAULT now())")
+	testkit.Execute(t, testkit.Connect(t, asked), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true)")
 	for name, test := range map[string]struct{ dsn, message string }{
 		"schema of later":         {newer, "version 99999, newer than version"},
 		"encoding":                {createLatin(t), "encoding of the database is LATIN1"},
@@ -39,7 +39,7 @@ func TestRefusedDatabases(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := contents(t, test.dsn)
-			store, err := database.Open(t.Context(), options(test.dsn), newBus(t))
+			store, err := database.Open(t.Context(), options(test.dsn), testkit.NewBus(t))
 			if err == nil {
 				store.Close()
 			}
@@ -60,7 +60,7 @@ func TestRefusedDatabases(t *testing.T) {
 // contents returns which relations a database has, and which migrations.
 func contents(t testing.TB, dsn string) (list string) {
 	t.Helper()
-	connection := direct(t, dsn)
+	connection := testkit.Connect(t, dsn)
 	const relations = `SELECT coalesce(string_agg(relname, ' ' ORDER BY relname), '') FROM pg_class
 		WHERE relnamespace = 'public'::regnamespace`
 	if err := connection.QueryRow(t.Context(), relations).Scan(&list); err != nil {
@@ -68,7 +68,7 @@ func contents(t testing.TB, dsn string) (list string) {
 	}
 	for _, table := range []string{"migration", "goose_db_version"} {
 		if slices.Contains(strings.Fields(list), table) {
-			list += fmt.Sprintf(" %s:%d", table, number(t, connection, "SELECT count(*) FROM "+table))
+			list += fmt.Sprintf(" %s:%d", table, testkit.Number(t, connection, "SELECT count(*) FROM "+table))
 		}
 	}
 	return list
@@ -111,9 +111,9 @@ func createOfficial(t testing.TB, release string) string {
 		statements = append(statements, fmt.Sprintf("INSERT INTO migration VALUES (%s, '%s', '%s')", row["_id"], row["name"], row["applied"]))
 	}
 	dsn := testkit.NewBlankPostgres(t)
-	connection := direct(t, dsn)
+	connection := testkit.Connect(t, dsn)
 	for _, statement := range statements {
-		execute(t, connection, statement)
+		testkit.Execute(t, connection, statement)
 	}
 	return dsn
 }

@@ -22,19 +22,19 @@ func TestPasswordRotates(t *testing.T) {
 	if _, err := database.Migrate(t.Context(), server.DSN); err != nil {
 		t.Fatal(err)
 	}
-	administrator := direct(t, server.DSN)
-	execute(t, administrator, "CREATE ROLE rotated LOGIN SUPERUSER PASSWORD 'first'")
+	administrator := testkit.Connect(t, server.DSN)
+	testkit.Execute(t, administrator, "CREATE ROLE rotated LOGIN SUPERUSER PASSWORD 'first'")
 	var access string
 	if err := administrator.QueryRow(t.Context(), "SHOW hba_file").Scan(&access); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, administrator, `COPY (SELECT unnest(ARRAY['local all rotated scram-sha-256', 'local all all trust'])) TO '`+access+`'`)
-	execute(t, administrator, "SELECT pg_reload_conf()")
+	testkit.Execute(t, administrator, `COPY (SELECT unnest(ARRAY['local all rotated scram-sha-256', 'local all all trust'])) TO '`+access+`'`)
+	testkit.Execute(t, administrator, "SELECT pg_reload_conf()")
 	dsnWith := func(password string) string {
 		return strings.Replace(server.DSN, "user=postgres", "user=rotated password="+password, 1)
 	}
-	await(t, "passwords are asked for", func() bool {
-		_, err := database.Open(t.Context(), options(dsnWith("wrong")), newBus(t))
+	testkit.Await(t, "passwords are asked for", func() bool {
+		_, err := database.Open(t.Context(), options(dsnWith("wrong")), testkit.NewBus(t))
 		return err != nil && strings.Contains(err.Error(), "password authentication failed")
 	})
 
@@ -50,8 +50,8 @@ func TestPasswordRotates(t *testing.T) {
 		}
 		return "", errors.New("replaced at this moment")
 	}
-	bus := newBus(t)
-	events := record(t, bus, event.OrganizationTopic(acme))
+	bus := testkit.NewBus(t)
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	store := open(t, settings, bus)
 	pool, err := database.NewPool(database.Source{DSN: settings.DSN, Reread: settings.Reread}, 1)
 	if err != nil {
@@ -62,19 +62,19 @@ func TestPasswordRotates(t *testing.T) {
 
 	become("")
 	server.Terminate()
-	await(t, "the DSN of before serves", func() bool { return store.Ready(t.Context()) == nil })
+	testkit.Await(t, "the DSN of before serves", func() bool { return store.Ready(t.Context()) == nil })
 	if strings.Count(lines.String(), "replaced at this moment") != 1 {
 		t.Errorf("logged %s", lines.String())
 	}
-	execute(t, direct(t, server.DSN), "ALTER ROLE rotated PASSWORD 'second'")
+	testkit.Execute(t, testkit.Connect(t, server.DSN), "ALTER ROLE rotated PASSWORD 'second'")
 	become(dsnWith("second"))
 	if err := deposit(t.Context(), store); err != nil {
 		t.Errorf("an open connection: %v", err)
 	}
 	server.Terminate()
-	await(t, "ready with the new password", func() bool { return store.Ready(t.Context()) == nil })
+	testkit.Await(t, "ready with the new password", func() bool { return store.Ready(t.Context()) == nil })
 	publish(t, store, "rotated")
-	events.want(ping("rotated"))
+	events.Want(ping("rotated"))
 	if err := pool.Ping(t.Context()); err != nil {
 		t.Errorf("another pool: %v", err)
 	}

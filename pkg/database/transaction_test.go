@@ -28,7 +28,7 @@ import (
 func newAccounts(t *testing.T) (dsn string) {
 	t.Helper()
 	dsn = testkit.NewPostgres(t)
-	execute(t, direct(t, dsn), createAccounts+"; INSERT INTO account VALUES (1, 10)")
+	testkit.Execute(t, testkit.Connect(t, dsn), createAccounts+"; INSERT INTO account VALUES (1, 10)")
 	return dsn
 }
 
@@ -86,10 +86,10 @@ func wantErrors(t testing.TB, got []error, want ...error) {
 // trace, the others stand, and their events come in order.
 func TestDecisions(t *testing.T) {
 	dsn := newAccounts(t)
-	bus := newBus(t)
-	events := record(t, bus, event.OrganizationTopic(acme))
-	on, reader := open(t, options(dsn), bus), direct(t, dsn)
-	rows := func() int64 { return number(t, reader, "SELECT count(*) FROM event_outbox") }
+	bus := testkit.NewBus(t)
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
+	on, reader := open(t, options(dsn), bus), testkit.Connect(t, dsn)
+	rows := func() int64 { return testkit.Number(t, reader, "SELECT count(*) FROM event_outbox") }
 	before := rows()
 	wantErrors(t, on.Update(t.Context(), func() database.Transaction {
 		var a account
@@ -114,17 +114,17 @@ func TestDecisions(t *testing.T) {
 		t.Errorf("refused decisions have written events: %d rows", got)
 	}
 	publish(t, on, "the end")
-	events.want(ping("one"), ping("two"), ping("the end"))
+	events.Want(ping("one"), ping("two"), ping("the end"))
 }
 
 // TestDecisionsAsk has decisions read while they are taken: they see what those
 // before them have queued. What a refused one wrote and locked is undone.
 func TestDecisionsAsk(t *testing.T) {
 	dsn := newAccounts(t)
-	execute(t, direct(t, dsn), "INSERT INTO account VALUES (2, 0), (3, 0)")
-	on, reader := open(t, options(dsn), newBus(t)), direct(t, dsn)
+	testkit.Execute(t, testkit.Connect(t, dsn), "INSERT INTO account VALUES (2, 0), (3, 0)")
+	on, reader := open(t, options(dsn), testkit.NewBus(t)), testkit.Connect(t, dsn)
 	locked := func(id int) bool {
-		return number(t, reader, "SELECT count(*) FROM (SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED) free", id) == 0
+		return testkit.Number(t, reader, "SELECT count(*) FROM (SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED) free", id) == 0
 	}
 	ask := func(tx *database.Tx, want int) {
 		t.Helper()
@@ -177,7 +177,7 @@ func TestDecisionsAsk(t *testing.T) {
 		}
 	}), nil, errRefused, nil, nil, errRefused)
 	for id, want := range map[int]int64{1: 25, 2: 0, 3: 105} {
-		if got := number(t, reader, "SELECT balance FROM account WHERE id = $1", id); got != want {
+		if got := testkit.Number(t, reader, "SELECT balance FROM account WHERE id = $1", id); got != want {
 			t.Errorf("account %d has %d, want %d", id, got, want)
 		}
 	}
@@ -188,25 +188,25 @@ func TestDecisionsAsk(t *testing.T) {
 func TestDecisionsRunAgain(t *testing.T) {
 	for name, meet := range map[string]func(t *testing.T, dsn string, tx *database.Tx) error{
 		"unique": func(t *testing.T, dsn string, _ *database.Tx) error {
-			execute(t, direct(t, dsn), "INSERT INTO entry VALUES (1, 'of another')")
+			testkit.Execute(t, testkit.Connect(t, dsn), "INSERT INTO entry VALUES (1, 'of another')")
 			return nil
 		},
 		"raced": func(t *testing.T, dsn string, _ *database.Tx) error {
-			execute(t, direct(t, dsn), "INSERT INTO entry VALUES (1, 'of another')")
+			testkit.Execute(t, testkit.Connect(t, dsn), "INSERT INTO entry VALUES (1, 'of another')")
 			return fmt.Errorf("%w: the facts are old", database.ErrRaced)
 		},
 		"lost": func(t *testing.T, dsn string, tx *database.Tx) error {
-			other := direct(t, dsn)
-			execute(t, other, "INSERT INTO entry VALUES (1, 'of another')")
-			execute(t, other, `SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+			other := testkit.Connect(t, dsn)
+			testkit.Execute(t, other, "INSERT INTO entry VALUES (1, 'of another')")
+			testkit.Execute(t, other, `SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
 				WHERE datname = current_database() AND state = 'idle in transaction'`)
 			return tx.Ask(database.Statement{SQL: "SELECT 1"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dsn := newAccounts(t)
-			bus := newBus(t)
-			events := record(t, bus, event.OrganizationTopic(acme))
+			bus := testkit.NewBus(t)
+			events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 			on := open(t, options(dsn), bus)
 			losses, runs := 0, 0
 			on.OnLost(func() { losses++ })
@@ -223,14 +223,14 @@ func TestDecisionsRunAgain(t *testing.T) {
 					a.take(1, "one"), a.take(10, "refused"), met, a.take(2, "two"),
 				}}
 			}), nil, errTooLittle, nil, nil)
-			if got := state(t, direct(t, dsn)); got != "7 1:of another 2:one 3:two" || runs != 2 {
+			if got := state(t, testkit.Connect(t, dsn)); got != "7 1:of another 2:one 3:two" || runs != 2 {
 				t.Errorf("after %d runs the account is %s", runs, got)
 			}
 			if lost := name == "lost"; lost != (losses > 0) {
 				t.Errorf("%d losses are told", losses)
 			}
 			publish(t, on, "the end")
-			events.want(ping("one"), ping("two"), ping("the end"))
+			events.Want(ping("one"), ping("two"), ping("the end"))
 		})
 	}
 }
@@ -238,7 +238,7 @@ func TestDecisionsRunAgain(t *testing.T) {
 // TestDecisionsFail has a transaction fail for all of them: nothing is left.
 func TestDecisionsFail(t *testing.T) {
 	dsn := newAccounts(t)
-	on, reader := open(t, options(dsn), newBus(t)), direct(t, dsn)
+	on, reader := open(t, options(dsn), testkit.NewBus(t)), testkit.Connect(t, dsn)
 	for name, test := range map[string]struct {
 		decide database.Decision
 		code   string
@@ -301,10 +301,10 @@ func TestDecisionsFail(t *testing.T) {
 func TestDecisionsOfManyAtOnce(t *testing.T) {
 	const writers, together = 8, 5
 	dsn := newAccounts(t)
-	execute(t, direct(t, dsn), "UPDATE account SET balance = 1000")
+	testkit.Execute(t, testkit.Connect(t, dsn), "UPDATE account SET balance = 1000")
 	settings := options(dsn)
 	settings.MaxConnections = 4
-	on := open(t, settings, newBus(t))
+	on := open(t, settings, testkit.NewBus(t))
 	var group sync.WaitGroup
 	for range writers {
 		group.Go(func() {
@@ -320,11 +320,11 @@ func TestDecisionsOfManyAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	reader := direct(t, dsn)
-	if got := number(t, reader, "SELECT balance FROM account"); got != 1000-writers*together {
+	reader := testkit.Connect(t, dsn)
+	if got := testkit.Number(t, reader, "SELECT balance FROM account"); got != 1000-writers*together {
 		t.Errorf("the account has %d", got)
 	}
-	if got := number(t, reader, "SELECT count(*) FROM entry"); got != writers*together {
+	if got := testkit.Number(t, reader, "SELECT count(*) FROM entry"); got != writers*together {
 		t.Errorf("%d entries", got)
 	}
 }
@@ -333,8 +333,8 @@ func TestDecisionsOfManyAtOnce(t *testing.T) {
 // prunes, servers hear of what it commits, and an old schema is refused.
 func TestOpenForCommand(t *testing.T) {
 	dsn := newAccounts(t)
-	listener, watcher := direct(t, dsn), direct(t, dsn)
-	execute(t, listener, "LISTEN parsec_events")
+	listener, watcher := testkit.Connect(t, dsn), testkit.Connect(t, dsn)
+	testkit.Execute(t, listener, "LISTEN parsec_events")
 	on, err := database.Open(t.Context(), options(dsn), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -354,13 +354,13 @@ func TestOpenForCommand(t *testing.T) {
 	if _, err := listener.WaitForNotification(ctx); err != nil {
 		t.Errorf("servers are not notified: %v", err)
 	}
-	if got := number(t, watcher, "SELECT count(*) "+deliveries); got != 0 {
+	if got := testkit.Number(t, watcher, "SELECT count(*) "+deliveries); got != 0 {
 		t.Errorf("%d connections deliver events", got)
 	}
-	if got := number(t, watcher, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"); got != 0 {
+	if got := testkit.Number(t, watcher, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"); got != 0 {
 		t.Errorf("%d locks tell that a server lives", got)
 	}
-	if got := number(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'parsec-server'"); got > 1 {
+	if got := testkit.Number(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'parsec-server'"); got > 1 {
 		t.Errorf("%d connections, of at most one", got)
 	}
 	if got := on.Statistics(); got.OutboxLag != 0 || got.Maximum != 1 {

@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
@@ -114,7 +113,7 @@ func TestServer(t *testing.T) {
 		`parsec_event_queue_overflows_total 0`,
 	)
 	conn.Close()
-	await(t, "the connection is counted out", func() bool {
+	testkit.Await(t, "the connection is counted out", func() bool {
 		return strings.Contains(scrape(t, m, "/metrics"), `parsec_connections{api="1",kind="administration",transport="websocket"} 0`)
 	})
 	text := scrape(t, m, "/metrics")
@@ -132,21 +131,6 @@ func goVersion(t *testing.T, m *metrics.Metrics) string {
 		t.Fatal("the version of Go is not told")
 	}
 	return found[1]
-}
-
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for !holds() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not within a minute", what)
-		}
-	}
 }
 
 // failing is a block store out of order.

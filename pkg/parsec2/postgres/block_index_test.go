@@ -26,7 +26,7 @@ func storedBlock(t testing.TB, organization string, size int64) blockstore.Block
 // organization in the order of their creation, and no upload.
 func TestBlockIndexPages(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	index := testkit.OpenPostgres(t, dsn, newBus(t))
+	index := testkit.OpenPostgres(t, dsn, testkit.NewBus(t))
 	if blocks, err := index.Blocks(t.Context(), nil, 10); err != nil || len(blocks) != 0 {
 		t.Fatalf("an empty database has %v: %v", blocks, err)
 	}
@@ -73,9 +73,9 @@ func TestBlockIndexPages(t *testing.T) {
 // A checksum that no row of the database may have is an error.
 func TestBlockIndexRefusesChecksums(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := testkit.OpenPostgres(t, dsn, newBus(t))
+	store := testkit.OpenPostgres(t, dsn, testkit.NewBus(t))
 	testkit.InsertBlocks(t, dsn, storedBlock(t, "Acme", 3))
-	testkit.Execute(t, dsn, "UPDATE block SET checksum = '\\x01'")
+	testkit.Execute(t, testkit.Connect(t, dsn), "UPDATE block SET checksum = '\\x01'")
 	if _, err := store.Blocks(t.Context(), nil, 10); err == nil || !strings.Contains(err.Error(), "a checksum of 1 bytes in the database") {
 		t.Errorf("a checksum that is none: %v", err)
 	}

@@ -14,42 +14,6 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// recorder gets the events of a bus, in order.
-type recorder struct {
-	t      testing.TB
-	events chan event.Event
-}
-
-func record(t testing.TB, bus *event.Bus, topics ...event.Topic) *recorder {
-	t.Helper()
-	const most = 10_000 // more than any test has: receivers must not block
-	r := &recorder{t, make(chan event.Event, most)}
-	subscription := bus.Subscribe(func(e event.Event) { r.events <- e }, topics...)
-	t.Cleanup(subscription.Close)
-	return r
-}
-
-// next waits for one.
-func (r *recorder) next() event.Body {
-	r.t.Helper()
-	select {
-	case e := <-r.events:
-		return e.Body
-	case <-time.After(time.Minute):
-		r.t.Fatal("no event within a minute")
-		return nil
-	}
-}
-
-func (r *recorder) want(bodies ...event.Body) {
-	r.t.Helper()
-	for _, want := range bodies {
-		if got := r.next(); got != want {
-			r.t.Errorf("event %+v, want %+v", got, want)
-		}
-	}
-}
-
 func ping(text string) event.Body { return notice.Pinged{Ping: text} }
 
 func publish(t testing.TB, store rules.Store, text string) {
@@ -65,13 +29,13 @@ func TestStoreAtRest(t *testing.T) {
 	const poll, watched = time.Second, 3 * time.Second
 	dsn := testkit.NewPostgres(t)
 	p := newProxy(t, dsn)
-	listener := direct(t, dsn)
-	execute(t, listener, "LISTEN parsec_events")
-	bus := newBus(t)
-	events := record(t, bus, event.OrganizationTopic(acme))
+	listener := testkit.Connect(t, dsn)
+	testkit.Execute(t, listener, "LISTEN parsec_events")
+	bus := testkit.NewBus(t)
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	store := open(t, options(p.dsn), bus)
 	publish(t, store, "before the rest")
-	events.want(ping("before the rest"))
+	events.Want(ping("before the rest"))
 	if _, err := listener.WaitForNotification(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 func TestRestoredDatabase(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
 	p := newProxy(t, dsn)
-	store := open(t, options(p.dsn), newBus(t))
+	store := open(t, options(p.dsn), testkit.NewBus(t))
 	populate(t, store)
 	role := func() parsec.RealmRole {
 		t.Helper()
@@ -31,9 +31,9 @@ func TestRestoredDatabase(t *testing.T) {
 	if got := role(); got != parsec.RoleOwner {
 		t.Fatalf("the role is %q", got)
 	}
-	other := direct(t, dsn)
-	execute(t, other, "UPDATE user_ SET user_id = 'former'")
-	execute(t, other, `INSERT INTO user_ (organization, user_id, profile, certificate, redacted_certificate, certifier, created_on, frozen)
+	other := testkit.Connect(t, dsn)
+	testkit.Execute(t, other, "UPDATE user_ SET user_id = 'former'")
+	testkit.Execute(t, other, `INSERT INTO user_ (organization, user_id, profile, certificate, redacted_certificate, certifier, created_on, frozen)
 		SELECT organization, 'alice', profile, certificate, redacted_certificate, certifier, created_on, frozen FROM user_`)
 	p.cut()
 	if got := role(); got != parsec.RoleNone {
@@ -45,19 +45,19 @@ func TestRestoredDatabase(t *testing.T) {
 // was read-only: it does not stay there once it is refused.
 func TestSessionStaysReadOnly(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := open(t, options(dsn), newBus(t))
+	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
-	administrator := direct(t, dsn)
+	administrator := testkit.Connect(t, dsn)
 	alter := "ALTER DATABASE " + administrator.Config().Database
-	defer execute(t, administrator, alter+" RESET default_transaction_read_only")
-	execute(t, administrator, alter+" SET default_transaction_read_only = on")
-	execute(t, administrator, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
-	await(t, "a connection that is read-only", func() bool {
+	defer testkit.Execute(t, administrator, alter+" RESET default_transaction_read_only")
+	testkit.Execute(t, administrator, alter+" SET default_transaction_read_only = on")
+	testkit.Execute(t, administrator, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+	testkit.Await(t, "a connection that is read-only", func() bool {
 		err := store.Ready(t.Context())
 		return err != nil && err.Error() == "the database is read-only"
 	})
 	checkpoint(t, store) // The pool has one.
-	execute(t, administrator, alter+" RESET default_transaction_read_only")
+	testkit.Execute(t, administrator, alter+" RESET default_transaction_read_only")
 	if err := updateVlob(t.Context(), store); err == nil {
 		t.Fatal("no connection was left that is read-only")
 	}
@@ -72,7 +72,7 @@ func TestPruneMeetsARenewal(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
 	settings := options(dsn)
 	settings.Now = func() parsec.DateTime { return 1000 }
-	store := open(t, settings, newBus(t))
+	store := open(t, settings, testkit.NewBus(t))
 	populate(t, store)
 	for i := range 2 {
 		upload := rules.BlockUpload{ID: parsec.BlockID{byte(i)}, Token: parsec.NewUUID(), Until: 10}
@@ -80,22 +80,22 @@ func TestPruneMeetsARenewal(t *testing.T) {
 			t.Fatalf("%+v, %v", facts, err)
 		}
 	}
-	other, watcher := direct(t, dsn), direct(t, dsn)
-	execute(t, other, "BEGIN")
-	execute(t, other, "UPDATE block SET upload_until = 2000 WHERE block_id = $1", parsec.UUID{}.String())
+	other, watcher := testkit.Connect(t, dsn), testkit.Connect(t, dsn)
+	testkit.Execute(t, other, "BEGIN")
+	testkit.Execute(t, other, "UPDATE block SET upload_until = 2000 WHERE block_id = $1", parsec.UUID{}.String())
 	pruned := make(chan error, 1)
 	go func() { pruned <- store.Prune(t.Context()) }()
-	await(t, "the pruning waits", func() bool {
-		return number(t, watcher, "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) OR NOT granted AND locktype = 'transactionid'") > 0
+	testkit.Await(t, "the pruning waits", func() bool {
+		return testkit.Number(t, watcher, "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) OR NOT granted AND locktype = 'transactionid'") > 0
 	})
-	execute(t, other, "COMMIT")
+	testkit.Execute(t, other, "COMMIT")
 	if err := <-pruned; err != nil {
 		t.Fatal(err)
 	}
-	if left := number(t, watcher, "SELECT count(*) FROM block WHERE upload_until = 2000"); left != 1 {
+	if left := testkit.Number(t, watcher, "SELECT count(*) FROM block WHERE upload_until = 2000"); left != 1 {
 		t.Error("the reservation that was taken over is deleted")
 	}
-	if left := number(t, watcher, "SELECT count(*) FROM block"); left != 1 {
+	if left := testkit.Number(t, watcher, "SELECT count(*) FROM block"); left != 1 {
 		t.Errorf("%d reservations are left", left)
 	}
 }
@@ -104,13 +104,13 @@ func TestPruneMeetsARenewal(t *testing.T) {
 // another one wait for each other: it runs again.
 func TestDeadlock(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := open(t, options(dsn), newBus(t))
+	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
-	other, watcher := direct(t, dsn), direct(t, dsn)
+	other, watcher := testkit.Connect(t, dsn), testkit.Connect(t, dsn)
 	// The store finds the deadlock, and is who gives way.
-	execute(t, other, "SET deadlock_timeout = '10min'")
-	execute(t, other, "BEGIN")
-	execute(t, other, "SELECT FROM user_ FOR UPDATE")
+	testkit.Execute(t, other, "SET deadlock_timeout = '10min'")
+	testkit.Execute(t, other, "BEGIN")
+	testkit.Execute(t, other, "SELECT FROM user_ FOR UPDATE")
 	done, runs := make(chan error, 1), 0
 	scope := rules.Scope{Organization: acme, Author: aliceOne, Realm: theRealm, By: rules.RealmExclusive}
 	err := store.Update(t.Context(), scope, func(tx rules.Tx) error {
@@ -123,8 +123,8 @@ func TestDeadlock(t *testing.T) {
 				}
 				done <- err
 			}()
-			await(t, "the other one waits", func() bool {
-				return number(t, watcher, fmt.Sprintf("SELECT count(*) FROM pg_locks WHERE pid = %d AND NOT granted", other.PgConn().PID())) == 1
+			testkit.Await(t, "the other one waits", func() bool {
+				return testkit.Number(t, watcher, fmt.Sprintf("SELECT count(*) FROM pg_locks WHERE pid = %d AND NOT granted", other.PgConn().PID())) == 1
 			})
 		}
 		_, err := tx.MessageCounts(t.Context(), []parsec.UserID{alice})
@@ -143,10 +143,10 @@ func TestDeadlock(t *testing.T) {
 // events that are published alone.
 func TestCommitsNotify(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := open(t, options(dsn), newBus(t))
+	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
-	listener := direct(t, dsn)
-	execute(t, listener, "LISTEN parsec_events")
+	listener := testkit.Connect(t, dsn)
+	testkit.Execute(t, listener, "LISTEN parsec_events")
 	if err := updateVlob(t.Context(), store); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestCommitsNotify(t *testing.T) {
 // is for that of its own.
 func TestCopiesOfOneService(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := open(t, options(dsn), newBus(t))
+	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
 	service := rules.SequesterService{ID: parsec.SequesterServiceID{1}, Label: "the same"}
 	change(t, store, rules.Scope{LockOrganization: true}, func(tx rules.Tx) { tx.PutSequesterService(service) })
@@ -177,7 +177,7 @@ func TestCopiesOfOneService(t *testing.T) {
 	change(t, store, rules.Scope{Vlob: theVlob, By: rules.RealmVlobUpdate}, func(tx rules.Tx) {
 		tx.WriteVlob(rules.VlobVersion{Version: 2, Author: aliceOne}, 2, map[parsec.SequesterServiceID][]byte{service.ID: []byte("copy")})
 	})
-	if copies := number(t, direct(t, dsn), "SELECT count(*) FROM sequester_copy"); copies != 1 {
+	if copies := testkit.Number(t, testkit.Connect(t, dsn), "SELECT count(*) FROM sequester_copy"); copies != 1 {
 		t.Errorf("%d copies, want 1", copies)
 	}
 }

@@ -15,11 +15,11 @@ import (
 func TestUploadsOfDeadServers(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
 	p := newProxy(t, dsn)
-	mortal, other := open(t, options(p.dsn), newBus(t)), open(t, options(dsn), newBus(t))
+	mortal, other := open(t, options(p.dsn), testkit.NewBus(t)), open(t, options(dsn), testkit.NewBus(t))
 	populate(t, other)
-	watcher := direct(t, dsn)
-	await(t, "both tell that they live", func() bool {
-		return number(t, watcher, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == 2
+	watcher := testkit.Connect(t, dsn)
+	testkit.Await(t, "both tell that they live", func() bool {
+		return testkit.Number(t, watcher, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == 2
 	})
 	reserve := func(store rules.Store, block byte, token parsec.UUID) bool {
 		t.Helper()
@@ -42,7 +42,7 @@ func TestUploadsOfDeadServers(t *testing.T) {
 	}
 	// A server that is away for a moment is known again by its number.
 	p.cut()
-	await(t, "it lives again", func() bool {
+	testkit.Await(t, "it lives again", func() bool {
 		again := mortal.NewUploadToken()
 		return [6]byte(again[:6]) == [6]byte(token[:6])
 	})
@@ -50,8 +50,8 @@ func TestUploadsOfDeadServers(t *testing.T) {
 	const forEver = 1 << 40
 	p.refusals.Store(forEver)
 	p.cut()
-	await(t, "the reservation of the dead server ends", func() bool { return reserve(other, known, other.NewUploadToken()) })
-	await(t, "the dead server knows that it is away", func() bool {
+	testkit.Await(t, "the reservation of the dead server ends", func() bool { return reserve(other, known, other.NewUploadToken()) })
+	testkit.Await(t, "the dead server knows that it is away", func() bool {
 		const versionByte, version4 = 6, 0x40
 		return mortal.NewUploadToken()[versionByte]&0xf0 == version4
 	})

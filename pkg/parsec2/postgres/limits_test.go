@@ -14,19 +14,19 @@ import (
 // that grow.
 func TestStatisticsReadNoData(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := open(t, options(dsn+" lock_timeout=100ms"), newBus(t))
+	store := open(t, options(dsn+" lock_timeout=100ms"), testkit.NewBus(t))
 	populate(t, store)
-	other := direct(t, dsn)
+	other := testkit.Connect(t, dsn)
 	block := func(tables string) {
 		t.Helper()
-		execute(t, other, "BEGIN")
-		execute(t, other, "LOCK TABLE "+tables+" IN ACCESS EXCLUSIVE MODE")
+		testkit.Execute(t, other, "BEGIN")
+		testkit.Execute(t, other, "LOCK TABLE "+tables+" IN ACCESS EXCLUSIVE MODE")
 	}
 	block("vlob, vlob_atom, block, realm_role_certificate, message, device")
 	if _, blocks, vlobs, found, err := store.RealmStatistics(t.Context(), acme, theRealm, alice); err != nil || !found || blocks != 0 || vlobs != 3 {
 		t.Errorf("statistics of the realm: %d and %d bytes, found %t, error %v", blocks, vlobs, found, err)
 	}
-	execute(t, other, "ROLLBACK")
+	testkit.Execute(t, other, "ROLLBACK")
 	block("vlob, vlob_atom, block, realm_role_certificate, message, device, realm_member, user_")
 	statistics, err := store.OrganizationStatistics(t.Context(), []parsec.OrganizationID{acme}, nil)
 	if err != nil || statistics[0].Active[parsec.ProfileAdmin] != 1 {
@@ -37,5 +37,5 @@ func TestStatisticsReadNoData(t *testing.T) {
 	if err == nil {
 		t.Error("a vlob is read without its table")
 	}
-	execute(t, other, "ROLLBACK")
+	testkit.Execute(t, other, "ROLLBACK")
 }

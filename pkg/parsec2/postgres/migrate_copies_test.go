@@ -40,8 +40,8 @@ func TestMigrationOfSequesterCopies(t *testing.T) {
 	migrateTo(t, dsn, 6)
 
 	// Realm 2 is reencrypted: what its first revision has left does not count.
-	connection := direct(t, dsn)
-	execute(t, connection, `
+	connection := testkit.Connect(t, dsn)
+	testkit.Execute(t, connection, `
 INSERT INTO organization (organization_id, bootstrap_token, user_profile_outsider_allowed, minimum_archiving_period, created_on)
     VALUES ('Acme', '', true, 0, 0);
 INSERT INTO realm (organization, realm_id, created_on, encryption_revision, checkpoint)

@@ -14,8 +14,8 @@ import (
 func TestMigrationOfEndedEnrollments(t *testing.T) {
 	dsn := testkit.NewBlankPostgres(t)
 	migrateTo(t, dsn, 9)
-	connection := direct(t, dsn)
-	execute(t, connection, `
+	connection := testkit.Connect(t, dsn)
+	testkit.Execute(t, connection, `
 INSERT INTO organization (organization_id, bootstrap_token, user_profile_outsider_allowed, minimum_archiving_period, created_on)
     VALUES ('Acme', '', true, 0, 0);
 INSERT INTO pki_enrollment (organization, enrollment_id, submitter_certificate, submit_payload, submit_payload_signature,
@@ -28,7 +28,7 @@ INSERT INTO pki_enrollment (organization, enrollment_id, submitter_certificate, 
 		t.Fatal(err)
 	}
 	for status, want := range map[string]int64{"SUBMITTED": 9, "ACCEPTED": 9, "REJECTED": 0, "CANCELLED": 0} {
-		got := number(t, connection, `
+		got := testkit.Number(t, connection, `
 SELECT sum(length(submitter_certificate) + length(submit_payload) + length(submit_payload_signature)) FROM pki_enrollment WHERE status = $1`, status)
 		if got != want {
 			t.Errorf("%s: %d bytes, want %d", status, got, want)

@@ -37,7 +37,7 @@ func TestConnectionAttempts(t *testing.T) {
 		settings := options(p.dsn)
 		settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
 		settings.Retry.Attempts = test.attempts
-		store, err := tryOpen(t.Context(), settings, newBus(t))
+		store, err := tryOpen(t.Context(), settings, testkit.NewBus(t))
 		if (err != nil) != test.fails || strings.Count(lines.String(), warning) != test.warnings {
 			t.Errorf("%+v: %v after %d warnings", test, err, strings.Count(lines.String(), warning))
 		}
@@ -64,7 +64,7 @@ func TestConnectionAttempts(t *testing.T) {
 				cancel()
 			}
 		}), nil))
-		if _, err := tryOpen(ctx, settings, newBus(t)); err == nil || attempts != 5 {
+		if _, err := tryOpen(ctx, settings, testkit.NewBus(t)); err == nil || attempts != 5 {
 			t.Errorf("%s: %v after %d attempts", dsn, err, attempts)
 		}
 	}
@@ -84,8 +84,8 @@ func TestOutage(t *testing.T) {
 	var lines testkit.Output
 	settings := options(p.dsn)
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
-	bus := newBus(t)
-	events := record(t, bus, event.OrganizationTopic(acme))
+	bus := testkit.NewBus(t)
+	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	store := open(t, settings, bus)
 	populate(t, store)
 	const outage = 1 << 40
@@ -94,21 +94,21 @@ func TestOutage(t *testing.T) {
 	if err := updateVlob(t.Context(), store); err == nil {
 		t.Error("written without database")
 	}
-	await(t, "not ready", func() bool { return store.Ready(t.Context()) != nil })
-	await(t, "the delivery says so", func() bool { return strings.Count(lines.String(), "events are not delivered") > 0 })
+	testkit.Await(t, "not ready", func() bool { return store.Ready(t.Context()) != nil })
+	testkit.Await(t, "the delivery says so", func() bool { return strings.Count(lines.String(), "events are not delivered") > 0 })
 	p.refusals.Store(0)
-	await(t, "ready again", func() bool { return store.Ready(t.Context()) == nil })
+	testkit.Await(t, "ready again", func() bool { return store.Ready(t.Context()) == nil })
 	if err := updateVlob(t.Context(), store); err != nil {
 		t.Error(err)
 	}
 	publish(t, store, "back")
-	events.want(ping("back"))
-	await(t, "the delivery says so", func() bool { return strings.Count(lines.String(), "events are delivered again") == 1 })
+	events.Want(ping("back"))
+	testkit.Await(t, "the delivery says so", func() bool { return strings.Count(lines.String(), "events are delivered again") == 1 })
 }
 
 // TestBusyPool has no connection left for a command that is abandoned.
 func TestBusyPool(t *testing.T) {
-	store := open(t, options(testkit.NewPostgres(t)), newBus(t))
+	store := open(t, options(testkit.NewPostgres(t)), testkit.NewBus(t))
 	populate(t, store)
 	change(t, store, rules.Scope{}, func(rules.Tx) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -17,9 +17,9 @@ import (
 func TestPruneRevisions(t *testing.T) {
 	const vlobs = 250 // more than are pruned at once
 	dsn := testkit.NewPostgres(t)
-	store := open(t, options(dsn), newBus(t))
+	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
-	reader := direct(t, dsn)
+	reader := testkit.Connect(t, dsn)
 	items := []protocol.ReencryptionItem{{VlobID: theVlob, Version: 1}}
 	for i := range vlobs - 1 {
 		id := parsec.VlobID{3, byte(i)}
@@ -34,11 +34,11 @@ func TestPruneRevisions(t *testing.T) {
 		if err := store.Prune(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if all := number(t, reader, "SELECT count(*) FROM vlob_atom"); all != int64(len(revisions)*vlobs) {
+		if all := testkit.Number(t, reader, "SELECT count(*) FROM vlob_atom"); all != int64(len(revisions)*vlobs) {
 			t.Errorf("%d versions, want those of %v", all, revisions)
 		}
 		for _, revision := range revisions {
-			if got := number(t, reader, "SELECT count(*) FROM vlob_atom WHERE revision = $1", revision); got != vlobs {
+			if got := testkit.Number(t, reader, "SELECT count(*) FROM vlob_atom WHERE revision = $1", revision); got != vlobs {
 				t.Errorf("%d versions under revision %d", got, revision)
 			}
 		}
@@ -59,7 +59,7 @@ func TestPruneRevisions(t *testing.T) {
 		want(revision-1, revision)
 		change(t, store, onRealm, rules.Tx.FinishMaintenance)
 		want(revision)
-		if kept := number(t, reader, "SELECT kept_revision FROM realm"); kept != revision {
+		if kept := testkit.Number(t, reader, "SELECT kept_revision FROM realm"); kept != revision {
 			t.Errorf("revision %d is kept, want %d", kept, revision)
 		}
 		_, version, _, err := store.ReadVlob(t.Context(), acme, alice, rules.VlobSelection{Vlob: theVlob, EncryptionRevision: uint64(revision)})
@@ -74,7 +74,7 @@ func TestPruneReservations(t *testing.T) {
 	now := parsec.DateTime(1000)
 	settings := options(dsn)
 	settings.Now = func() parsec.DateTime { return now }
-	store := open(t, settings, newBus(t))
+	store := open(t, settings, testkit.NewBus(t))
 	populate(t, store)
 	created := parsec.BlockID{9}
 	change(t, store, rules.Scope{Realm: theRealm, Block: created, By: rules.RealmData}, func(tx rules.Tx) {
@@ -86,7 +86,7 @@ func TestPruneReservations(t *testing.T) {
 			t.Fatalf("%+v, %v", facts, err)
 		}
 	}
-	reader := direct(t, dsn)
+	reader := testkit.Connect(t, dsn)
 	for _, step := range []struct {
 		now  parsec.DateTime
 		want int64
@@ -95,7 +95,7 @@ func TestPruneReservations(t *testing.T) {
 		if err := store.Prune(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := number(t, reader, "SELECT count(*) FROM block"); got != step.want {
+		if got := testkit.Number(t, reader, "SELECT count(*) FROM block"); got != step.want {
 			t.Errorf("%d blocks and reservations at %d, want %d", got, step.now, step.want)
 		}
 	}

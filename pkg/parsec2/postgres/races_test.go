@@ -20,11 +20,11 @@ func TestPooledConnectionsCut(t *testing.T) {
 	p := newProxy(t, dsn)
 	settings := options(p.dsn)
 	settings.MaxConnections = connections
-	store := open(t, settings, newBus(t))
+	store := open(t, settings, testkit.NewBus(t))
 	populate(t, store)
-	watcher := direct(t, dsn)
+	watcher := testkit.Connect(t, dsn)
 	idle := func() int64 {
-		return number(t, watcher, `SELECT count(*) FROM pg_stat_activity
+		return testkit.Number(t, watcher, `SELECT count(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND application_name = 'parsec-server' AND state = 'idle'`)
 	}
 	for range 3 {
@@ -43,7 +43,7 @@ func TestPooledConnectionsCut(t *testing.T) {
 			})
 		}
 		done.Wait()
-		await(t, "all are in the pool", func() bool { return idle() == connections })
+		testkit.Await(t, "all are in the pool", func() bool { return idle() == connections })
 		p.cut()
 		if _, _, err := store.Realm(t.Context(), acme, theRealm, alice); err != nil {
 			t.Errorf("read: %v", err)
@@ -55,9 +55,9 @@ func TestPooledConnectionsCut(t *testing.T) {
 // and the one that reads it: the rule sees it with its lock only.
 func TestRealmCreatedMeanwhile(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := open(t, options(dsn), newBus(t))
+	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
-	other, watcher := direct(t, dsn), direct(t, dsn)
+	other, watcher := testkit.Connect(t, dsn), testkit.Connect(t, dsn)
 	id := parsec.RealmID{7}
 	scope := rules.Scope{Organization: acme, Author: aliceOne, Realm: id, By: rules.RealmExclusive}
 	run := func() (found bool) {
@@ -66,7 +66,7 @@ func TestRealmCreatedMeanwhile(t *testing.T) {
 			if !found {
 				return nil
 			}
-			if free := number(t, watcher, `SELECT count(*) FROM (
+			if free := testkit.Number(t, watcher, `SELECT count(*) FROM (
 				SELECT FROM realm WHERE realm_id = $1 FOR NO KEY UPDATE SKIP LOCKED) free`, parsec.UUID(id).String()); free != 0 {
 				t.Error("the rule works on a realm without its lock")
 			}
@@ -81,16 +81,16 @@ func TestRealmCreatedMeanwhile(t *testing.T) {
 		t.Fatal("the realm is there already")
 	}
 	// The facts of the author come between the lock and the facts of the realm.
-	execute(t, other, "BEGIN")
-	execute(t, other, "LOCK TABLE device IN ACCESS EXCLUSIVE MODE")
+	testkit.Execute(t, other, "BEGIN")
+	testkit.Execute(t, other, "LOCK TABLE device IN ACCESS EXCLUSIVE MODE")
 	finished := make(chan bool, 1)
 	go func() { finished <- run() }()
-	await(t, "the transaction waits for the facts of its author", func() bool {
-		return number(t, watcher, "SELECT count(*) FROM pg_locks WHERE relation = 'device'::regclass AND NOT granted") == 1
+	testkit.Await(t, "the transaction waits for the facts of its author", func() bool {
+		return testkit.Number(t, watcher, "SELECT count(*) FROM pg_locks WHERE relation = 'device'::regclass AND NOT granted") == 1
 	})
-	execute(t, watcher, "INSERT INTO realm (organization, realm_id, created_on) SELECT organization, $1, created_on FROM realm",
+	testkit.Execute(t, watcher, "INSERT INTO realm (organization, realm_id, created_on) SELECT organization, $1, created_on FROM realm",
 		parsec.UUID(id).String())
-	execute(t, other, "ROLLBACK")
+	testkit.Execute(t, other, "ROLLBACK")
 	if !<-finished {
 		t.Error("the realm is not seen")
 	}
@@ -101,7 +101,7 @@ func TestRealmCreatedMeanwhile(t *testing.T) {
 func TestReservationMeanwhile(t *testing.T) {
 	settings := options(testkit.NewPostgres(t))
 	settings.MaxConnections = 2
-	store := open(t, settings, newBus(t))
+	store := open(t, settings, testkit.NewBus(t))
 	populate(t, store)
 	block := parsec.BlockID{7}
 	newer := rules.BlockUpload{ID: block, Token: parsec.NewUUID(), Until: 1000}

@@ -18,7 +18,7 @@ import (
 func TestRoundTrips(t *testing.T) {
 	p := newProxy(t, testkit.NewPostgres(t))
 	settings := options(p.dsn)
-	bus := newBus(t)
+	bus := testkit.NewBus(t)
 	store := open(t, settings, bus)
 	populate(t, store)
 	change(t, store, rules.Scope{LockOrganization: true}, func(tx rules.Tx) {

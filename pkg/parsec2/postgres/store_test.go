@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	organizationstore "parsec-server/pkg/organization/postgres"
@@ -18,13 +16,6 @@ import (
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 )
-
-func newBus(t testing.TB) *event.Bus {
-	t.Helper()
-	bus := event.NewBus()
-	t.Cleanup(bus.Close)
-	return bus
-}
 
 // storeOptions are those of the database of a store, and its clock.
 type storeOptions struct {
@@ -133,47 +124,4 @@ func checkpoint(t testing.TB, store rules.Store) uint64 {
 		t.Fatal(err)
 	}
 	return realm.Checkpoint
-}
-
-// direct returns a connection of the test's own to a database.
-func direct(t testing.TB, dsn string) *pgx.Conn {
-	t.Helper()
-	connection, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = connection.Close(context.WithoutCancel(t.Context())) })
-	return connection
-}
-
-func execute(t testing.TB, connection *pgx.Conn, sql string, args ...any) {
-	t.Helper()
-	if _, err := connection.Exec(t.Context(), sql, args...); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-}
-
-// number reads one number.
-func number(t testing.TB, connection *pgx.Conn, sql string, args ...any) (value int64) {
-	t.Helper()
-	if err := connection.QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return value
-}
-
-// await waits until a condition holds.
-func await(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for !holds() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not within a minute", what)
-		}
-	}
 }

@@ -17,7 +17,7 @@ import (
 func TestStrangersReadNoRow(t *testing.T) {
 	const many = 300 // vlobs, versions of one, and role certificates
 	dsn := testkit.NewPostgres(t)
-	filling := open(t, options(dsn), newBus(t))
+	filling := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, filling)
 	bobOne := must(parsec.ParseDeviceID("bob@one"))
 	change(t, filling, rules.Scope{LockOrganization: true}, func(tx rules.Tx) {
@@ -40,8 +40,8 @@ func TestStrangersReadNoRow(t *testing.T) {
 		tx.StartMaintenance(rules.Maintenance{Type: parsec.MaintenanceReencryption, StartedBy: aliceOne})
 	})
 	filling.Close()
-	reader := direct(t, dsn)
-	execute(t, reader, "ANALYZE")
+	reader := testkit.Connect(t, dsn)
+	testkit.Execute(t, reader, "ANALYZE")
 
 	// read returns how many rows of vlobs, versions and role certificates were
 	// looked at, which sessions report when they end.
@@ -51,21 +51,21 @@ func TestStrangersReadNoRow(t *testing.T) {
 			WHERE relname IN ('vlob', 'vlob_atom', 'realm_role_certificate')`
 		alone := func() {
 			t.Helper()
-			await(t, "the sessions end", func() bool {
-				return number(t, reader, `SELECT count(*) FROM pg_stat_activity
+			testkit.Await(t, "the sessions end", func() bool {
+				return testkit.Number(t, reader, `SELECT count(*) FROM pg_stat_activity
 					WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`) == 0
 			})
 		}
 		alone()
-		before := number(t, reader, looked)
-		store := open(t, options(dsn), newBus(t))
+		before := testkit.Number(t, reader, looked)
+		store := open(t, options(dsn), testkit.NewBus(t))
 		err := with(store, user)
 		store.Close()
 		if err != nil {
 			t.Fatal(err)
 		}
 		alone()
-		return number(t, reader, looked) - before
+		return testkit.Number(t, reader, looked) - before
 	}
 	ctx := t.Context()
 	for name, with := range map[string]func(store rules.Store, user parsec.UserID) error{

@@ -19,7 +19,7 @@ import (
 // TestConnectionLost loses the connection of a transaction, or of a read.
 func TestConnectionLost(t *testing.T) {
 	p := newProxy(t, testkit.NewPostgres(t))
-	store := open(t, options(p.dsn+" default_query_exec_mode=exec"), newBus(t))
+	store := open(t, options(p.dsn+" default_query_exec_mode=exec"), testkit.NewBus(t))
 	populate(t, store)
 	for _, test := range []struct {
 		name    string
@@ -60,7 +60,7 @@ func TestConnectionLost(t *testing.T) {
 // TestDatabaseRestarts has all connections of the pool die while idle.
 func TestDatabaseRestarts(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := testkit.OpenPostgres(t, dsn, newBus(t))
+	store := testkit.OpenPostgres(t, dsn, testkit.NewBus(t))
 	populate(t, store)
 	var group sync.WaitGroup
 	for range 7 { // Several connections are open then.
@@ -71,8 +71,8 @@ func TestDatabaseRestarts(t *testing.T) {
 		})
 	}
 	group.Wait()
-	killer := direct(t, dsn)
-	execute(t, killer, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	killer := testkit.Connect(t, dsn)
+	testkit.Execute(t, killer, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 	for range 7 {
 		group.Go(func() {
 			if err := updateVlob(t.Context(), store); err != nil {
@@ -84,12 +84,12 @@ func TestDatabaseRestarts(t *testing.T) {
 	if got := checkpoint(t, store); got != 15 {
 		t.Errorf("checkpoint %d", got)
 	}
-	await(t, "ready", func() bool { return store.Ready(t.Context()) == nil })
+	testkit.Await(t, "ready", func() bool { return store.Ready(t.Context()) == nil })
 }
 
 // TestRulesThatFail leaves the only connection usable.
 func TestRulesThatFail(t *testing.T) {
-	store := open(t, options(testkit.NewPostgres(t)), newBus(t))
+	store := open(t, options(testkit.NewPostgres(t)), testkit.NewBus(t))
 	populate(t, store)
 	scope := rules.Scope{Organization: acme, Author: aliceOne, Vlob: theVlob, By: rules.RealmVlobUpdate}
 	func() {
@@ -116,7 +116,7 @@ func TestRulesThatFail(t *testing.T) {
 
 // TestRunsAreBounded has a rule that never gets what it wants.
 func TestRunsAreBounded(t *testing.T) {
-	store := open(t, options(testkit.NewPostgres(t)), newBus(t))
+	store := open(t, options(testkit.NewPostgres(t)), testkit.NewBus(t))
 	populate(t, store)
 	runs := 0
 	err := store.Update(t.Context(), rules.Scope{Organization: acme, LockOrganization: true}, func(tx rules.Tx) error {
@@ -142,11 +142,11 @@ func TestRunsAreBounded(t *testing.T) {
 // the connection.
 func TestAbandonedCommands(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := open(t, options(dsn), newBus(t))
+	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
-	watcher := direct(t, dsn)
+	watcher := testkit.Connect(t, dsn)
 	pid := func() int64 {
-		return number(t, watcher, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'parsec-server'")
+		return testkit.Number(t, watcher, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'parsec-server'")
 	}
 	before := pid()
 	for range 10 {
@@ -167,7 +167,7 @@ func TestAbandonedCommands(t *testing.T) {
 
 // TestTexts has characters that columns of text do not take.
 func TestTexts(t *testing.T) {
-	store := open(t, options(testkit.NewPostgres(t)), newBus(t))
+	store := open(t, options(testkit.NewPostgres(t)), testkit.NewBus(t))
 	populate(t, store)
 	bob := must(parsec.ParseUserID("bob"))
 	user := rules.User{
@@ -202,7 +202,7 @@ func TestTexts(t *testing.T) {
 func TestInvitationsApart(t *testing.T) {
 	settings := options(testkit.NewPostgres(t))
 	settings.MaxConnections = 4
-	store := open(t, settings, newBus(t))
+	store := open(t, settings, testkit.NewBus(t))
 	populate(t, store)
 	tokens := []parsec.InvitationToken{{1}, {2}}
 	for _, token := range tokens {
@@ -241,9 +241,9 @@ func TestInvitationsApart(t *testing.T) {
 				t.Errorf("the same invitation: %v", err)
 			}
 		})
-		watcher := direct(t, settings.DSN)
-		await(t, "the second waits", func() bool {
-			return number(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == 1
+		watcher := testkit.Connect(t, settings.DSN)
+		testkit.Await(t, "the second waits", func() bool {
+			return testkit.Number(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == 1
 		})
 		committing.Store(true)
 	})

@@ -20,7 +20,7 @@ func TestUnavailable(t *testing.T) {
 	setUp := func(t *testing.T, parameters string) (store *postgres.Store, p *proxy, database string) {
 		database = testkit.NewPostgres(t)
 		p = newProxy(t, database)
-		store = open(t, options(p.dsn+" default_query_exec_mode=exec"+parameters), newBus(t))
+		store = open(t, options(p.dsn+" default_query_exec_mode=exec"+parameters), testkit.NewBus(t))
 		populate(t, store)
 		return store, p, database
 	}
@@ -35,7 +35,7 @@ func TestUnavailable(t *testing.T) {
 		return err
 	}
 	t.Run("schema", func(t *testing.T) {
-		store := open(t, options(testkit.NewBlankPostgres(t)), newBus(t))
+		store := open(t, options(testkit.NewBlankPostgres(t)), testkit.NewBus(t))
 		want(t, "read", read(t, store))
 		want(t, "write", updateVlob(t.Context(), store))
 	})
@@ -54,9 +54,9 @@ func TestUnavailable(t *testing.T) {
 	for name, limit := range map[string]string{"locked": "lock_timeout", "slow": "statement_timeout"} {
 		t.Run(name, func(t *testing.T) {
 			store, _, database := setUp(t, " "+limit+"=50ms")
-			other := direct(t, database)
-			execute(t, other, "BEGIN")
-			execute(t, other, "LOCK TABLE organization, vlob_atom IN ACCESS EXCLUSIVE MODE")
+			other := testkit.Connect(t, database)
+			testkit.Execute(t, other, "BEGIN")
+			testkit.Execute(t, other, "LOCK TABLE organization, vlob_atom IN ACCESS EXCLUSIVE MODE")
 			want(t, "read", read(t, store))
 			want(t, "write", updateVlob(t.Context(), store))
 		})
@@ -67,13 +67,13 @@ func TestUnavailable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			store, _, database := setUp(t, "")
-			refuseWrites(t, direct(t, database), condition)
+			refuseWrites(t, testkit.Connect(t, database), condition)
 			want(t, "write", updateVlob(t.Context(), store))
 		})
 	}
 	t.Run("wrong", func(t *testing.T) {
 		store, _, database := setUp(t, "")
-		refuseWrites(t, direct(t, database), "check_violation")
+		refuseWrites(t, testkit.Connect(t, database), "check_violation")
 		broken := errors.New("the rule says no")
 		for _, err := range []error{
 			updateVlob(t.Context(), store),
@@ -90,9 +90,9 @@ func TestUnavailable(t *testing.T) {
 // until the test ends.
 func refuseWrites(t *testing.T, administrator *pgx.Conn, condition string) {
 	t.Helper()
-	execute(t, administrator, `CREATE FUNCTION refuse_writes() RETURNS trigger LANGUAGE plpgsql AS $$
+	testkit.Execute(t, administrator, `CREATE FUNCTION refuse_writes() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN RAISE `+condition+` USING MESSAGE = 'refused by the test'; END $$`)
-	execute(t, administrator, "CREATE TRIGGER refuse_writes BEFORE INSERT ON vlob_atom EXECUTE FUNCTION refuse_writes()")
+	testkit.Execute(t, administrator, "CREATE TRIGGER refuse_writes BEFORE INSERT ON vlob_atom EXECUTE FUNCTION refuse_writes()")
 	t.Cleanup(func() {
 		_, _ = administrator.Exec(context.WithoutCancel(t.Context()), "DROP FUNCTION refuse_writes CASCADE")
 	})
@@ -103,25 +103,25 @@ func refuseWrites(t *testing.T, administrator *pgx.Conn, condition string) {
 // where no client sends one.
 func TestNoRoom(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	store := open(t, options(dsn), newBus(t))
+	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
-	administrator := direct(t, dsn)
+	administrator := testkit.Connect(t, dsn)
 	fill := func() {
 		t.Helper()
-		execute(t, administrator, "CREATE FUNCTION full_disk() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE disk_full; END $$")
-		execute(t, administrator, "CREATE EVENT TRIGGER full_disk ON ddl_command_start WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS') EXECUTE FUNCTION full_disk()")
-		execute(t, administrator, "CREATE FUNCTION full_table() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE disk_full; END $$")
-		execute(t, administrator, "CREATE TRIGGER full_table BEFORE INSERT ON vlob_atom EXECUTE FUNCTION full_table()")
+		testkit.Execute(t, administrator, "CREATE FUNCTION full_disk() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE disk_full; END $$")
+		testkit.Execute(t, administrator, "CREATE EVENT TRIGGER full_disk ON ddl_command_start WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS') EXECUTE FUNCTION full_disk()")
+		testkit.Execute(t, administrator, "CREATE FUNCTION full_table() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE disk_full; END $$")
+		testkit.Execute(t, administrator, "CREATE TRIGGER full_table BEFORE INSERT ON vlob_atom EXECUTE FUNCTION full_table()")
 	}
 	makeRoom := func() {
 		t.Helper()
-		execute(t, administrator, "DROP EVENT TRIGGER IF EXISTS full_disk")
-		execute(t, administrator, "DROP FUNCTION IF EXISTS full_disk, full_table CASCADE")
+		testkit.Execute(t, administrator, "DROP EVENT TRIGGER IF EXISTS full_disk")
+		testkit.Execute(t, administrator, "DROP FUNCTION IF EXISTS full_disk, full_table CASCADE")
 	}
 	defer makeRoom() // The database is used again by other tests.
 	for name, mend := range map[string]func(){
 		"by a write": func() {
-			execute(t, administrator, "DROP FUNCTION full_table CASCADE")
+			testkit.Execute(t, administrator, "DROP FUNCTION full_table CASCADE")
 			if err := updateVlob(t.Context(), store); err != nil {
 				t.Error(err)
 			}

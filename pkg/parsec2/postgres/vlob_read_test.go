@@ -18,7 +18,7 @@ import (
 // abandoned, and when their connection is lost.
 func TestGatheredReads(t *testing.T) {
 	p := newProxy(t, testkit.NewPostgres(t))
-	store := open(t, options(p.dsn+" default_query_exec_mode=exec"), newBus(t))
+	store := open(t, options(p.dsn+" default_query_exec_mode=exec"), testkit.NewBus(t))
 	populate(t, store)
 	read := func(ctx context.Context) error {
 		_, version, _, err := store.ReadVlob(ctx, acme, alice, rules.VlobSelection{Vlob: theVlob, EncryptionRevision: 1})
@@ -66,7 +66,7 @@ func TestGatheredReads(t *testing.T) {
 	p.refusals.Store(0)
 	together(succeeds)
 
-	await(t, "no goroutine is left", func() bool {
+	testkit.Await(t, "no goroutine is left", func() bool {
 		var stacks strings.Builder
 		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
 			t.Fatal(err)

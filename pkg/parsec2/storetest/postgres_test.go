@@ -44,10 +44,8 @@ func TestModes(t *testing.T) {
 func TestTwoStores(t *testing.T) {
 	exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
 		dsn := testkit.NewPostgres(t)
-		other := event.NewBus()
-		t.Cleanup(other.Close)
 		first := testkit.OpenPostgres(t, dsn, bus)
-		return &alternating{Store: first, writers: [2]rules.Store{first, testkit.OpenPostgres(t, dsn, other)}}
+		return &alternating{Store: first, writers: [2]rules.Store{first, testkit.OpenPostgres(t, dsn, testkit.NewBus(t))}}
 	})
 }
 
