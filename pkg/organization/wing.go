@@ -14,13 +14,15 @@ type Wing interface {
 	// created until that instant, and of the users those revoked until then; it
 	// may scan the data. Without, it does not.
 	StatisticsOf(ctx context.Context, organizations []parsec.OrganizationID, at *parsec.DateTime) ([]Statistics, error)
-	// People lists the users that have a human handle, revoked ones included,
-	// in order of creation.
+	// People lists the users that administrators see, in order of creation: of API
+	// 1 to 3 those that have a human handle, revoked ones included; of API 5 those
+	// that are not revoked.
 	People(ctx context.Context, organization parsec.OrganizationID) ([]User, error)
 	// SetFrozen keeps a user out, or lets it in again; a user that is so
-	// already is fine. Either way the connections that the user has are closed.
-	// It returns the user as it was before, or ErrUserNotFound for one that may
-	// not be frozen.
+	// already is fine. The connections that the user has are closed, of API 1 to 3
+	// either way. It returns the user as it was before, or ErrUserNotFound for one
+	// that may not be frozen; of API 5 ErrUserRevoked for one that is chosen by its
+	// id and revoked.
 	SetFrozen(ctx context.Context, organization parsec.OrganizationID, choice UserChoice, frozen bool) (before User, err error)
 }
 
@@ -30,6 +32,10 @@ type Wings map[Generation]Wing
 // ErrUserNotFound is returned when no user can be frozen under that id or
 // e-mail.
 var ErrUserNotFound = errors.New("no such user, or it is revoked, or it has no human handle")
+
+// ErrUserRevoked is returned when a user cannot be frozen because it is revoked,
+// where that is told (docs/protocol/v5/administration.md §1.4).
+var ErrUserRevoked = errors.New("the user is revoked")
 
 // User is a user as an administrator sees it.
 type User struct {

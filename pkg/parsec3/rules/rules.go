@@ -12,18 +12,24 @@ import (
 	"parsec-server/pkg/parsec3"
 )
 
+// generation is what these rules bind organizations to.
+const generation = organization.Parsec3
+
 // Abort is an answer to a command that is an HTTP status, not a reply
-// (docs/protocol/v5/commands.md §4).
+// (docs/protocol/v5/commands.md §3 and §4).
 type Abort int
 
 // The aborts, by their HTTP status.
 const (
 	OrganizationNotFound Abort = 404
-	UnknownDevice        Abort = 403
+	WrongGeneration      Abort = 422 // the organization is of API 1 to 3
 	OrganizationExpired  Abort = 460
+	UnknownDevice        Abort = 403
+	BadSignature         Abort = UnknownDevice // they must look alike
 	UserRevoked          Abort = 461
 	UserFrozen           Abort = 462
 	MustAcceptTOS        Abort = 463
+	TokenExpired         Abort = 498
 )
 
 func (a Abort) Error() string { return fmt.Sprintf("aborted with status %d", int(a)) }

@@ -70,7 +70,7 @@ func (r *Rules) OpenSession(ctx context.Context, author *Author, lastEventID str
 		event.OrganizationTopic(author.Organization), notice.UserTopic(author.Organization, author.User))
 	standing, realms, err := r.store.Registration(ctx, author.Organization, author.Device)
 	if err == nil {
-		err = checkAccess(standing, r.now())
+		err = checkAccess(&standing, r.now())
 	}
 	if err != nil {
 		s.Close()

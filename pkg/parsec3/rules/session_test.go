@@ -405,7 +405,7 @@ func TestOpenSessionRefused(t *testing.T) {
 		want   error
 	}{
 		"no organization":      {func(s *Standing) { s.Organization = nil }, OrganizationNotFound},
-		"another generation":   {func(s *Standing) { s.Organization.Generation = organization.Parsec2 }, OrganizationNotFound},
+		"another generation":   {func(s *Standing) { s.Organization.Generation = organization.Parsec2 }, WrongGeneration},
 		"expired":              {func(s *Standing) { s.Organization.ExpirationDate = &past }, OrganizationExpired},
 		"unknown":              {func(s *Standing) { s.User, s.Device = nil, nil }, UnknownDevice},
 		"revoked":              {func(s *Standing) { s.User.RevokedOn = &past }, UserRevoked},
