@@ -81,7 +81,7 @@ func (p *Profile) appendMap(dst []byte, head []Field, tail any) ([]byte, error) 
 		if last != nil && last.has(f.Key) {
 			return nil, fmt.Errorf("key %q comes twice", f.Key)
 		}
-		if dst, err = appendText(dst, f.Key); err != nil {
+		if dst, err = p.appendText(dst, f.Key); err != nil {
 			return nil, err
 		}
 		if dst, err = p.appendAny(dst, f.Value, 1); err != nil {
@@ -104,13 +104,13 @@ func (p *Profile) appendAny(dst []byte, value any, depth int) ([]byte, error) {
 	case nil:
 		return append(dst, codeNil), nil
 	case string:
-		return appendText(dst, value)
+		return p.appendText(dst, value)
 	case []byte:
-		return appendBinary(dst, value)
+		return p.appendBinary(dst, value)
 	case bool:
 		return appendBool(dst, value), nil
 	case Room:
-		return appendRoom(dst, value)
+		return p.appendRoom(dst, value)
 	}
 	v := reflect.ValueOf(value)
 	encode, err := p.encoderOf(v.Type())
@@ -164,26 +164,26 @@ func (p encoderPlan) of(t reflect.Type) (encodeFunc, error) {
 	case shapeUUID:
 		return encodeUUID, nil
 	case shapeByteArray:
-		return encodeBytes, nil
+		return p.encodeBytes, nil
 	case shapePair:
 		if reflect.PointerTo(t).Implements(pairMarshalerType) {
-			return encodePair, nil
+			return p.encodePair, nil
 		}
 	case shapeText:
 		if reflect.PointerTo(t).Implements(textMarshalerType) {
-			return encodeText, nil
+			return p.encodeText, nil
 		}
 		if t.Kind() == reflect.String {
-			return encodeString, nil
+			return p.encodeString, nil
 		}
 	case shapeBinary:
 		if reflect.PointerTo(t).Implements(binMarshalerType) {
-			return encodeBinary, nil
+			return p.encodeBinary, nil
 		}
 	case shapeString:
-		return encodeString, nil
+		return p.encodeString, nil
 	case shapeBytes:
-		return encodeBytes, nil
+		return p.encodeBytes, nil
 	case shapeBool:
 		return encodeBool, nil
 	case shapeInt:

@@ -86,9 +86,9 @@ func appendMapHead(dst []byte, count int) []byte {
 	return appendHead(dst, count, 0, codeMap16, codeMap32)
 }
 
-func appendText(dst []byte, text string) ([]byte, error) {
+func (p *Profile) appendText(dst []byte, text string) ([]byte, error) {
 	switch {
-	case len(text) > maxBytes:
+	case uint64(len(text)) > p.maxBytes:
 		return nil, errTooLong
 	case !utf8.ValidString(text):
 		return nil, errText
@@ -100,15 +100,15 @@ func appendText(dst []byte, text string) ([]byte, error) {
 	return append(dst, text...), nil
 }
 
-func appendBinary(dst, data []byte) ([]byte, error) {
-	if len(data) > maxBytes {
+func (p *Profile) appendBinary(dst, data []byte) ([]byte, error) {
+	if uint64(len(data)) > p.maxBytes {
 		return nil, errTooLong
 	}
 	return append(appendHead(dst, len(data), codeBin8, codeBin16, codeBin32), data...), nil
 }
 
-func appendRoom(dst []byte, room Room) ([]byte, error) {
-	if room > maxBytes {
+func (p *Profile) appendRoom(dst []byte, room Room) ([]byte, error) {
+	if uint64(room) > p.maxBytes {
 		return nil, errTooLong
 	}
 	dst = appendHead(dst, int(room), codeBin8, codeBin16, codeBin32)
@@ -154,40 +154,40 @@ func appendInt(dst []byte, value int64) []byte {
 	}
 }
 
-func encodeString(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-	return appendText(dst, v.String())
+func (p *Profile) encodeString(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+	return p.appendText(dst, v.String())
 }
 
-func encodeText(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+func (p *Profile) encodeText(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 	text, err := v.Addr().Interface().(encoding.TextMarshaler).MarshalText()
 	if err != nil {
 		return nil, fmt.Errorf("text of %s: %w", v.Type(), err)
 	}
-	return appendText(dst, string(text))
+	return p.appendText(dst, string(text))
 }
 
-func encodeBinary(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+func (p *Profile) encodeBinary(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 	data, err := v.Addr().Interface().(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
 		return nil, err
 	}
-	return appendBinary(dst, data)
+	return p.appendBinary(dst, data)
 }
 
-func encodePair(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+func (p *Profile) encodePair(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 	if depth == maxDepth {
 		return nil, errTooDeep
 	}
 	first, second := v.Addr().Interface().(pairMarshaler).MarshalPair()
-	dst, err := appendText(appendArrayHead(dst, 2), first)
+	dst, err := p.appendText(appendArrayHead(dst, 2), first)
 	if err != nil {
 		return nil, err
 	}
-	return appendText(dst, second)
+	return p.appendText(dst, second)
 }
 
-func encodeBytes(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-	return appendBinary(dst, v.Bytes())
+func (p *Profile) encodeBytes(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+	return p.appendBinary(dst, v.Bytes())
 }
 
 func encodeUUID(dst []byte, v reflect.Value, _ int) ([]byte, error) {

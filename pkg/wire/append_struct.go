@@ -38,7 +38,7 @@ func (p encoderPlan) structure(list []field) (*structEncoder, error) {
 	}
 	encoder := &structEncoder{list: list, encodes: encodes, keys: make([][]byte, len(list))}
 	for i, f := range list {
-		if encoder.keys[i], err = appendText(nil, f.name); err != nil {
+		if encoder.keys[i], err = p.appendText(nil, f.name); err != nil {
 			return nil, err
 		}
 	}

@@ -7,13 +7,10 @@ import (
 	"math"
 )
 
-// Limits of one value (docs/protocol/transport.md §5.2). Those of items are for
-// what a server is sent, and not for what it says.
-const (
-	maxBytes      = 1 << 20 // of a bin or str
-	maxArrayItems = 131072
-	maxMapItems   = 32768
-)
+// maxArrayItems bounds an array that a server is sent
+// (docs/protocol/transport.md §5.2): each item of it may take more memory than the
+// message. What a server says is not bounded.
+const maxArrayItems = 131072
 
 // maxDepth is how many arrays and maps may enclose each other. Legal messages
 // stay below 10; the specification wants a refusal above 512.
@@ -35,8 +32,8 @@ var ErrMalformed = errors.New("malformed msgpack")
 var (
 	errTruncated    = fmt.Errorf("%w: truncated", ErrMalformed)
 	errNeverUsed    = fmt.Errorf("%w: byte 0xc1", ErrMalformed)
-	errTooLong      = fmt.Errorf("%w: more than %d bytes of bin or str", ErrMalformed, maxBytes)
-	errTooManyItems = fmt.Errorf("%w: more than %d items of array or %d of map", ErrMalformed, maxArrayItems, maxMapItems)
+	errTooLong      = fmt.Errorf("%w: too many bytes of bin or str", ErrMalformed)
+	errTooManyItems = fmt.Errorf("%w: too many items of array or map", ErrMalformed)
 	errTooDeep      = fmt.Errorf("%w: nested more than %d times", ErrMalformed, maxDepth)
 	errText         = fmt.Errorf("%w: str is not UTF-8", ErrMalformed)
 	errKey          = fmt.Errorf("%w: map key is not a str, UUID or int", ErrMalformed)
@@ -138,15 +135,7 @@ func (c *cursor) next() (token, error) {
 	}
 	left := uint64(len(c.data) - c.pos)
 	switch t.kind {
-	case kindString, kindBinary:
-		if t.n > maxBytes {
-			return token{}, errTooLong
-		}
-		if t.n > left {
-			return token{}, errTruncated
-		}
-		c.pos += int(t.n)
-	case kindExtension:
+	case kindString, kindBinary, kindExtension:
 		if t.n > left {
 			return token{}, errTruncated
 		}

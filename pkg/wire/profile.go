@@ -10,17 +10,22 @@ import (
 )
 
 // Profile is how a generation of the protocol writes dates, in the 8 bytes of
-// extension 1, and whether a map may have a field twice. Nothing in the bytes says
-// which: whoever reads a message knows whom it is from. Scan, Append, Unmarshal and
-// the like are those of Seconds.
+// extension 1, how long a value may be, and what is too lax. Nothing in the bytes
+// says which: whoever reads a message knows whom it is from. Scan, Append, Unmarshal
+// and the like are those of Seconds.
 type Profile struct {
 	// dateOf returns false for what is outside of years 1 to 9999; bitsOf gets no
 	// such date.
 	dateOf func(bits uint64) (parsec.DateTime, bool)
 	bitsOf func(date parsec.DateTime) uint64
+	// maxBytes bounds a bin or str, maxMapItems a map that a server is sent.
+	maxBytes, maxMapItems uint64
 	// fieldsOnce is set when a field that a map has twice is refused; otherwise
 	// the last one counts.
 	fieldsOnce bool
+	// storable is set when a text with U+0000, which PostgreSQL has none of, is
+	// refused.
+	storable bool
 
 	// What is known of a reflect.Type: an encodeFunc, a *structEncoder, a
 	// decodeFunc.
@@ -30,10 +35,13 @@ type Profile struct {
 var (
 	// Seconds is the profile of API 1 to 3: float64
 	// (docs/protocol/transport.md §5.1).
-	Seconds = &Profile{dateOf: dateOfSeconds, bitsOf: secondsOf}
-	// Microseconds is the profile of API 4 and 5: int64, and no known field twice
-	// in a map (docs/protocol/v5/types.md §1).
-	Microseconds = &Profile{dateOf: dateOfMicroseconds, bitsOf: microsecondsOf, fieldsOnce: true}
+	Seconds = &Profile{dateOf: dateOfSeconds, bitsOf: secondsOf, maxBytes: 1 << 20, maxMapItems: 32768}
+	// Microseconds is the profile of API 4 and 5: int64, values as long as the
+	// longest body, and no known field twice in a map (docs/protocol/v5/types.md §1).
+	Microseconds = &Profile{
+		dateOf: dateOfMicroseconds, bitsOf: microsecondsOf,
+		maxBytes: 16 << 20, maxMapItems: maxArrayItems, fieldsOnce: true, storable: true,
+	}
 )
 
 // Scan is wire.Scan in this profile.

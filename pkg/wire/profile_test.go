@@ -158,3 +158,94 @@ func TestMicrosecondsBounds(t *testing.T) {
 		}
 	}
 }
+
+// PostgreSQL has no text with U+0000. That of unknown keys is nobody's.
+func TestMicrosecondsRefuseTextWithZero(t *testing.T) {
+	type message struct {
+		Text string               `wire:"t,optional"`
+		Name parsec.DeviceLabel   `wire:"n,optional"`
+		Pair parsec.HumanHandle   `wire:"p,optional"`
+		Map  map[string]bool      `wire:"m,optional"`
+		List []parsec.UserProfile `wire:"l,optional"`
+	}
+	for name, item := range map[string]struct {
+		message string
+		refused bool
+	}{
+		"text":        {"81 a174 a3610062", true},
+		"parsed text": {"81 a16e a3610062", true},
+		"pair":        {"81 a170 92 a3614062 a3610062", true},
+		"key":         {"81 a16d 81 a100 c3", true},
+		"unknown key": {"82 a178 a3610062 a174 a161", false},
+	} {
+		var fields *wire.FieldError
+		if err := wire.Microseconds.Unmarshal(raw(t, item.message), &message{}); errors.As(err, &fields) != item.refused {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if err := wire.Seconds.Unmarshal(raw(t, "81 a174 a3610062"), &message{}); err != nil {
+		t.Errorf("in the profile of seconds: got %v", err)
+	}
+}
+
+// A value of API 5 may be as long as the longest body.
+func TestMicrosecondsLengths(t *testing.T) {
+	const most = 16 << 20
+	for size, legal := range map[int]bool{1<<20 + 1: true, most: true, most + 1: false} {
+		for head, value := range map[string]any{"c6": make([]byte, size), "db": strings.Repeat("a", size)} {
+			message := append(raw(t, head+fmt.Sprintf("%08x", size)), bytes.Repeat([]byte("a"), size)...)
+			if err := wire.Microseconds.Scan(message); (err == nil) != legal {
+				t.Errorf("%s of %d: %v", head, size, err)
+			}
+			if _, err := wire.Microseconds.Append(nil, value); (err == nil) != legal {
+				t.Errorf("%T of %d: %v", value, size, err)
+			}
+			if err := wire.Seconds.Scan(message); !errors.Is(err, wire.ErrMalformed) {
+				t.Errorf("%s of %d in the profile of seconds: %v", head, size, err)
+			}
+		}
+	}
+	for items, legal := range map[int]bool{32769: true, 131072: true, 131073: false} {
+		message := raw(t, "df"+fmt.Sprintf("%08x", items))
+		for i := range items {
+			message = append(message, 0xce, byte(i>>24), byte(i>>16), byte(i>>8), byte(i), 0xc0)
+		}
+		if err := wire.Microseconds.Scan(message); (err == nil) != legal {
+			t.Errorf("map of %d: %v", items, err)
+		}
+	}
+}
+
+// token is a bin that its type parses.
+type token struct{ bytes [2]byte }
+
+func (t token) MarshalBinary() ([]byte, error) { return t.bytes[:], nil }
+
+func (t *token) UnmarshalBinary(data []byte) error {
+	if len(data) != len(t.bytes) {
+		return errors.New("not 2 bytes")
+	}
+	copy(t.bytes[:], data)
+	return nil
+}
+
+func TestBinaryMarshaler(t *testing.T) {
+	type message struct {
+		Token token `wire:"t"`
+	}
+	want := message{token{[2]byte{1, 2}}}
+	encoded := raw(t, "81 a174 c402 0102")
+	if got, err := wire.Marshal(want); err != nil || !bytes.Equal(got, encoded) {
+		t.Errorf("written as %x, %v", got, err)
+	}
+	var got message
+	if err := wire.Unmarshal(encoded, &got); err != nil || got != want {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, other := range []string{"81 a174 c401 01", "81 a174 a2 6162", "81 a174 c0"} {
+		var fields *wire.FieldError
+		if err := wire.Unmarshal(raw(t, other), &got); !errors.As(err, &fields) {
+			t.Errorf("%s: got %v", other, err)
+		}
+	}
+}

@@ -40,7 +40,7 @@ func (c *scanner) scan(depth int) error {
 		return err
 	}
 	switch t.kind {
-	case kindString, kindExtension:
+	case kindString, kindBinary, kindExtension:
 		return c.check(t)
 	case kindArray:
 		if depth == maxDepth {
@@ -58,7 +58,7 @@ func (c *scanner) scan(depth int) error {
 		if depth == maxDepth {
 			return errTooDeep
 		}
-		if c.limited && t.n > maxMapItems {
+		if c.limited && t.n > c.profile.maxMapItems {
 			return errTooManyItems
 		}
 		for range t.n {
@@ -84,8 +84,15 @@ func (c *scanner) scan(depth int) error {
 func (c *scanner) check(t token) error {
 	switch t.kind {
 	case kindString:
+		if t.n > c.profile.maxBytes {
+			return errTooLong
+		}
 		if !utf8.Valid(c.body(t)) {
 			return errText
+		}
+	case kindBinary:
+		if t.n > c.profile.maxBytes {
+			return errTooLong
 		}
 	case kindExtension:
 		if t.code == uuidCode && t.n != uuidSize {

@@ -150,18 +150,18 @@ func (p decoderPlan) of(t reflect.Type) (decodeFunc, error) {
 		return decodeByteArray, nil
 	case shapePair:
 		if reflect.PointerTo(t).Implements(pairUnmarshalerType) {
-			return decodePair, nil
+			return p.decodePair, nil
 		}
 	case shapeText:
 		if reflect.PointerTo(t).Implements(textUnmarshalerType) {
-			return decodeText, nil
+			return p.decodeText, nil
 		}
 	case shapeBinary:
 		if reflect.PointerTo(t).Implements(binUnmarshalerType) {
 			return decodeBinary, nil
 		}
 	case shapeString:
-		return decodeString, nil
+		return p.decodeString, nil
 	case shapeBytes:
 		return decodeBytes, nil
 	case shapeBool:

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding"
 	"math"
 	"reflect"
@@ -8,17 +9,26 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-func decodeString(d *decoder, t token, v reflect.Value) problem {
+func (p *Profile) decodeString(d *decoder, t token, v reflect.Value) problem {
 	if t.kind != kindString {
 		return d.problem(textString)
+	}
+	if !p.mayStore(d.body(t)) {
+		return d.problem(textValue)
 	}
 	v.SetString(string(d.body(t)))
 	return nil
 }
 
-func decodeText(d *decoder, t token, v reflect.Value) problem {
+// mayStore reports whether the profile takes the text.
+func (p *Profile) mayStore(text []byte) bool { return !p.storable || bytes.IndexByte(text, 0) < 0 }
+
+func (p *Profile) decodeText(d *decoder, t token, v reflect.Value) problem {
 	if t.kind != kindString {
 		return d.problem(textString)
+	}
+	if !p.mayStore(d.body(t)) {
+		return d.problem(textValue)
 	}
 	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(d.body(t)); err != nil {
 		return d.problem(textValue)
@@ -36,7 +46,7 @@ func decodeBinary(d *decoder, t token, v reflect.Value) problem {
 	return nil
 }
 
-func decodePair(d *decoder, t token, v reflect.Value) problem {
+func (p *Profile) decodePair(d *decoder, t token, v reflect.Value) problem {
 	if t.kind != kindArray || t.n != 2 {
 		return d.problem(textPair)
 	}
@@ -45,6 +55,9 @@ func decodePair(d *decoder, t token, v reflect.Value) problem {
 		part := d.token()
 		if part.kind != kindString {
 			return d.problem(textPair)
+		}
+		if !p.mayStore(d.body(part)) {
+			return d.problem(textValue)
 		}
 		parts[i] = string(d.body(part))
 	}

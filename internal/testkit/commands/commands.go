@@ -1,4 +1,4 @@
-// Package commands lists the commands of API 1 to 3, for tests of each of them.
+// Package commands lists the commands, for tests of each of them.
 package commands
 
 import (
@@ -6,7 +6,7 @@ import (
 	"parsec-server/pkg/rpc"
 )
 
-// All returns every form of every command.
+// All returns every form of every command of API 1 to 3.
 func All() []*rpc.Form {
 	return []*rpc.Form{
 		protocol.Ping.Form,

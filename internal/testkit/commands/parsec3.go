@@ -1,0 +1,23 @@
+package commands
+
+import (
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/rpc"
+)
+
+// Parsec3 returns the form of every command of API 5.
+func Parsec3() []*rpc.Form {
+	return []*rpc.Form{
+		protocol.Ping.Form, protocol.EventsListen.Form, protocol.CertificateGet.Form,
+		protocol.UserCreate.Form, protocol.UserUpdate.Form, protocol.UserRevoke.Form, protocol.ListFrozenUsers.Form,
+		protocol.DeviceCreate.Form,
+		protocol.TOSGet.Form, protocol.TOSAccept.Form,
+		protocol.OrganizationBootstrap.Form, protocol.OrganizationInfo.Form, protocol.ServerConfig.Form,
+		protocol.RealmCreate.Form, protocol.RealmShare.Form, protocol.RealmUnshare.Form,
+		protocol.RealmSelfPromoteToOwner.Form, protocol.RealmRename.Form, protocol.RealmRotateKey.Form,
+		protocol.RealmUpdateArchiving.Form, protocol.RealmGetKeysBundle.Form,
+		protocol.VlobCreate.Form, protocol.VlobUpdate.Form, protocol.VlobReadBatch.Form, protocol.VlobReadVersions.Form,
+		protocol.VlobPollChanges.Form,
+		protocol.BlockCreate.Form, protocol.BlockRead.Form,
+	}
+}

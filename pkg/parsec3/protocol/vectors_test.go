@@ -1,0 +1,310 @@
+package protocol_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+
+	"parsec-server/internal/testkit/commands"
+	"parsec-server/internal/testkit/msgpack"
+	"parsec-server/internal/testkit/vectors"
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/rpc"
+	"parsec-server/pkg/wire"
+)
+
+// commandVector is an entry of commands.json (docs/protocol/v5/vectors.md).
+type commandVector struct {
+	Family   string            `json:"family"`
+	Major    int               `json:"api_major"`
+	Command  string            `json:"cmd"`
+	Statuses []protocol.Status `json:"statuses"`
+	Requests []messageVector   `json:"requests"`
+	Replies  []messageVector   `json:"replies"`
+}
+
+type messageVector struct {
+	Test    string          `json:"test"`
+	Raw     []byte          `json:"raw"`
+	Decoded json.RawMessage `json:"decoded"` // some, of other commands, are no value of the profile
+	Status  protocol.Status `json:"status"`
+	Ignored []string        `json:"ignored_keys"`
+	Invalid string          `json:"invalid"`
+	Unknown bool            `json:"unknown_status"`
+}
+
+func loadCommands(t testing.TB) []commandVector {
+	t.Helper()
+	loaded := vectors.Load[struct{ Current, Older []commandVector }](t, "v5/commands.json")
+	if len(loaded.Current) == 0 || len(loaded.Older) == 0 {
+		t.Fatal("no vectors")
+	}
+	served := slices.DeleteFunc(loaded.Older, func(v commandVector) bool { return v.Major != 5 })
+	return append(loaded.Current, served...)
+}
+
+var families = map[string]protocol.Kind{
+	"authenticated": protocol.Authenticated, "tos": protocol.TOS, "anonymous": protocol.Anonymous,
+	"anonymous_server": protocol.AnonymousServer, "anonymous_account": protocol.AnonymousServer,
+	"invited": protocol.Invited, "authenticated_account": protocol.AuthenticatedAccount,
+}
+
+// formOf returns the command of a vector, nil for one that is not built.
+func formOf(t testing.TB, v commandVector) *rpc.Form {
+	t.Helper()
+	kind, known := families[v.Family]
+	if !known {
+		t.Fatalf("unknown family %q", v.Family)
+	}
+	for _, form := range commands.Parsec3() {
+		if form.Name == v.Command && form.Kinds&rpc.Kinds(kind) != 0 {
+			return form
+		}
+	}
+	return nil
+}
+
+// Every command is that of a vector, in its family.
+func TestCommandsHaveVectors(t *testing.T) {
+	tested := map[*rpc.Form]rpc.Kinds{}
+	for _, v := range loadCommands(t) {
+		if form := formOf(t, v); form != nil {
+			tested[form] |= rpc.Kinds(families[v.Family])
+		}
+	}
+	for _, form := range commands.Parsec3() {
+		if tested[form] != form.Kinds || !form.Majors.Has(5) {
+			t.Errorf("%s: families %b, those of the vectors %b", form.Name, form.Kinds, tested[form])
+		}
+	}
+}
+
+func TestRequestVectors(t *testing.T) {
+	for _, v := range loadCommands(t) {
+		form := formOf(t, v)
+		if form == nil {
+			continue
+		}
+		for i, item := range v.Requests {
+			t.Run(fmt.Sprintf("%s/%s/%s/%d", v.Family, v.Command, item.Test, i), func(t *testing.T) {
+				scan(t, item.Raw)
+				request := form.NewRequest()
+				err := wire.Microseconds.Unmarshal(item.Raw, request)
+				if item.Invalid != "" {
+					if err == nil {
+						t.Errorf("it decodes, although %s", item.Invalid)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if name, _ := wire.Microseconds.LookupString(item.Raw, "cmd"); name != v.Command {
+					t.Errorf("command %q", name)
+				}
+				got := encode(t, []wire.Field{{Key: "cmd", Value: v.Command}}, request)
+				if want := item.fields(t); !reflect.DeepEqual(got, want) {
+					t.Errorf("got %v, want %v", got, want)
+				}
+			})
+		}
+	}
+}
+
+// fields returns the decoded map without what is ignored.
+func (v *messageVector) fields(t testing.TB) map[any]any {
+	t.Helper()
+	var decoded vectors.Decoded
+	if err := json.Unmarshal(v.Decoded, &decoded); err != nil {
+		t.Fatal(err)
+	}
+	fields := decoded.Value.(map[any]any)
+	for _, key := range v.Ignored {
+		delete(fields, key)
+	}
+	return fields
+}
+
+func scan(t testing.TB, raw []byte) {
+	t.Helper()
+	if err := wire.Microseconds.Scan(raw); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// encode returns what a message holds.
+func encode(t testing.TB, head []wire.Field, fields any) map[any]any {
+	t.Helper()
+	encoded, err := wire.Microseconds.AppendMap(nil, head, fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoded, err := msgpack.DecodeProfile(wire.Microseconds, encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decoded.(map[any]any)
+}
+
+func TestReplyVectors(t *testing.T) {
+	for _, v := range loadCommands(t) {
+		if formOf(t, v) == nil {
+			continue
+		}
+		for _, status := range v.Statuses {
+			if _, known := details[status]; !known && status != protocol.StatusOK {
+				t.Errorf("%s: no status %s", v.Command, status)
+			}
+		}
+		for i, item := range v.Replies {
+			if item.Invalid != "" || item.Unknown || !isBuilt(t, v.Command, item) {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/%s/%s/%d", v.Family, v.Command, item.Test, i), func(t *testing.T) {
+				checkReply(t, v.Command, item)
+			})
+		}
+	}
+}
+
+// checkReply wants a reply to decode, and to be encoded with the same keys and
+// values again.
+func checkReply(t *testing.T, command string, item messageVector) {
+	scan(t, item.Raw)
+	want := item.fields(t)
+	var reply any
+	switch {
+	case command == "events_listen" && item.Status == protocol.StatusOK:
+		reply = events[want["event"].(string)]()
+		delete(want, "event")
+	case item.Status == protocol.StatusOK:
+		reply = replies[command]()
+	case command == "realm_get_keys_bundle":
+		// The same status has no field here.
+	default:
+		reply = details[item.Status]()
+	}
+	if reply != nil {
+		if err := wire.Microseconds.Unmarshal(item.Raw, reply); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := encode(t, []wire.Field{{Key: "status", Value: string(item.Status)}}, reply)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// isBuilt reports whether the server may send the reply: it has not all features and
+// events, and leaves out no field as older servers do.
+func isBuilt(t testing.TB, command string, item messageVector) bool {
+	fields := item.fields(t)
+	switch {
+	case command == "events_listen" && item.Status == protocol.StatusOK:
+		name := fields["event"].(string)
+		_, hasPeriod := fields["realm_minimum_archiving_period_before_deletion"]
+		return events[name] != nil && (name != "ORGANIZATION_CONFIG" || hasPeriod)
+	case command == "server_config":
+		_, hasAdvice := fields["advisory_device_file_protection"]
+		return fields["account"] == "DISABLED" && hasAdvice
+	default:
+		return true
+	}
+}
+
+func none() any { return &struct{}{} }
+
+// details has the fields beside each status.
+var details = map[protocol.Status]func() any{
+	protocol.StatusAccessNotAvailableForAuthor:     none,
+	protocol.StatusActiveOwnerAlreadyExists:        lastRealm,
+	protocol.StatusActiveUsersLimitReached:         none,
+	protocol.StatusArchivingPeriodTooShort:         none,
+	protocol.StatusAuthorIsOutsider:                none,
+	protocol.StatusAuthorNotAllowed:                none,
+	protocol.StatusBadKeyIndex:                     lastRealm,
+	protocol.StatusBadVlobVersion:                  none,
+	protocol.StatusBlockAlreadyExists:              none,
+	protocol.StatusBlockNotFound:                   none,
+	protocol.StatusDeviceAlreadyExists:             none,
+	protocol.StatusHumanHandleAlreadyTaken:         none,
+	protocol.StatusInitialNameAlreadyExists:        lastRealm,
+	protocol.StatusInvalidBootstrapToken:           none,
+	protocol.StatusInvalidCertificate:              none,
+	protocol.StatusNoTOS:                           none,
+	protocol.StatusNotAvailable:                    none,
+	protocol.StatusOrganizationAlreadyBootstrapped: none,
+	protocol.StatusOrganizationNotSequestered:      none,
+	protocol.StatusParticipantMismatch:             lastRealm,
+	protocol.StatusRealmAlreadyExists:              lastRealm,
+	protocol.StatusRealmArchived:                   none,
+	protocol.StatusRealmDeleted:                    none,
+	protocol.StatusRealmNotFound:                   none,
+	protocol.StatusRecipientAlreadyUnshared:        lastRealm,
+	protocol.StatusRecipientNotFound:               none,
+	protocol.StatusRecipientRevoked:                none,
+	protocol.StatusRejectedBySequesterService:      func() any { return new(protocol.RejectedBySequesterDetails) },
+	protocol.StatusRequireGreaterTimestamp:         func() any { return new(protocol.RequireGreaterTimestampDetails) },
+	protocol.StatusRoleAlreadyGranted:              lastRealm,
+	protocol.StatusRoleIncompatibleWithOutsider:    none,
+	protocol.StatusSequesterServiceMismatch:        func() any { return new(protocol.LastSequesterDetails) },
+	protocol.StatusSequesterServiceUnavailable:     func() any { return new(protocol.SequesterUnavailableDetails) },
+	protocol.StatusStoreUnavailable:                none,
+	protocol.StatusTimestampOutOfBallpark:          func() any { return new(protocol.OutOfBallparkDetails) },
+	protocol.StatusTooManyElements:                 none,
+	protocol.StatusTOSMismatch:                     none,
+	protocol.StatusUserAlreadyExists:               none,
+	protocol.StatusUserAlreadyRevoked:              func() any { return new(protocol.LastCommonDetails) },
+	protocol.StatusUserNoChanges:                   none,
+	protocol.StatusUserNotFound:                    none,
+	protocol.StatusUserRevoked:                     none,
+	protocol.StatusVlobAlreadyExists:               none,
+	protocol.StatusVlobNotFound:                    none,
+}
+
+func lastRealm() any { return new(protocol.LastRealmDetails) }
+
+func reply[Reply any]() any { return new(Reply) }
+
+// replies has the fields of the ok reply of each command.
+var replies = map[string]func() any{
+	"ping":                        reply[protocol.PingReply],
+	"certificate_get":             reply[protocol.CertificateGetReply],
+	"user_create":                 reply[protocol.UserCreateReply],
+	"user_update":                 reply[protocol.UserUpdateReply],
+	"user_revoke":                 reply[protocol.UserRevokeReply],
+	"list_frozen_users":           reply[protocol.ListFrozenUsersReply],
+	"device_create":               reply[protocol.DeviceCreateReply],
+	"tos_get":                     reply[protocol.TOSGetReply],
+	"tos_accept":                  reply[protocol.TOSAcceptReply],
+	"organization_bootstrap":      reply[protocol.OrganizationBootstrapReply],
+	"organization_info":           reply[protocol.OrganizationInfoReply],
+	"server_config":               reply[protocol.ServerConfigReply],
+	"realm_create":                reply[protocol.RealmCreateReply],
+	"realm_share":                 reply[protocol.RealmShareReply],
+	"realm_unshare":               reply[protocol.RealmUnshareReply],
+	"realm_self_promote_to_owner": reply[protocol.RealmSelfPromoteToOwnerReply],
+	"realm_rename":                reply[protocol.RealmRenameReply],
+	"realm_rotate_key":            reply[protocol.RealmRotateKeyReply],
+	"realm_update_archiving":      reply[protocol.RealmUpdateArchivingReply],
+	"realm_get_keys_bundle":       reply[protocol.RealmGetKeysBundleReply],
+	"vlob_create":                 reply[protocol.VlobCreateReply],
+	"vlob_update":                 reply[protocol.VlobUpdateReply],
+	"vlob_read_batch":             reply[protocol.VlobReadBatchReply],
+	"vlob_read_versions":          reply[protocol.VlobReadVersionsReply],
+	"vlob_poll_changes":           reply[protocol.VlobPollChangesReply],
+	"block_create":                reply[protocol.BlockCreateReply],
+	"block_read":                  reply[protocol.BlockReadReply],
+}
+
+// events has the fields of the events that are sent.
+var events = map[string]func() any{
+	"PINGED":                reply[protocol.PingedEvent],
+	"ORGANIZATION_CONFIG":   reply[protocol.OrganizationConfigEvent],
+	"COMMON_CERTIFICATE":    reply[protocol.CommonCertificateEvent],
+	"SEQUESTER_CERTIFICATE": reply[protocol.SequesterCertificateEvent],
+	"REALM_CERTIFICATE":     reply[protocol.RealmCertificateEvent],
+	"VLOB":                  reply[protocol.VlobEvent],
+}
