@@ -108,3 +108,24 @@ func TestWingsAreApart(t *testing.T) {
 		t.Error("no package is known")
 	}
 }
+
+// TestServerIsTestedWithoutAWing wants the tests of what is general in the server
+// to outlive every wing.
+func TestServerIsTestedWithoutAWing(t *testing.T) {
+	const module = "parsec-server/"
+	command := exec.CommandContext(t.Context(), "go", "list", "-deps", "-test", "./pkg/server")
+	command.Dir = root
+	output, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.Fields(string(output))
+	if !slices.Contains(names, module+"pkg/server") {
+		t.Error("the server is not known")
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, module) && strings.Contains(name+"/", "/parsec2/") {
+			t.Errorf("the tests of pkg/server need %s", name)
+		}
+	}
+}

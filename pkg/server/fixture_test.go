@@ -56,6 +56,8 @@ type options struct {
 	organizations organization.Options
 	// wings are of Parsec 2 alone if nil.
 	wings []*tinyWing
+	// wrapStore stands between the organizations and their store; nil for nothing.
+	wrapStore func(organization.Store) organization.Store
 	// listener is where clients come from; a free port if nil.
 	listener net.Listener
 }
@@ -107,6 +109,9 @@ func (f *fixture) serve(options *options) {
 	bus := event.NewBus()
 	f.t.Cleanup(bus.Close)
 	f.store = memory.New(bus)
+	if options.wrapStore != nil {
+		f.store = options.wrapStore(f.store)
+	}
 	f.wings, f.wing = options.wings, options.wings[0]
 	logger := slog.New(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	wings := organization.Wings{}
@@ -212,13 +217,35 @@ func (c *clock) Advance(duration time.Duration) {
 type logs struct {
 	mu      sync.Mutex
 	written bytes.Buffer
+	waiting []wait
+}
+
+type wait struct {
+	text string
+	seen chan struct{}
 }
 
 // Write implements io.Writer, for one record a call.
 func (l *logs) Write(record []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.written.Write(record)
+	l.written.Write(record)
+	for i, wait := range l.waiting {
+		if wait.seen != nil && bytes.Contains(record, []byte(wait.text)) {
+			close(wait.seen)
+			l.waiting[i].seen = nil
+		}
+	}
+	return len(record), nil
+}
+
+// next is closed by the next record that holds a text.
+func (l *logs) next(text string) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen := make(chan struct{})
+	l.waiting = append(l.waiting, wait{text, seen})
+	return seen
 }
 
 func (l *logs) String() string {

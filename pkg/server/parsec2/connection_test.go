@@ -163,24 +163,6 @@ func TestSlowReaderOfHTTPIsCut(t *testing.T) {
 	}
 }
 
-// What the write timeout leaves behind does not harm the next request of the
-// same connection.
-func TestWriteTimeoutIsOfOneAnswer(t *testing.T) {
-	f := newFixture(t, shortWrites)
-	passed := make(chan struct{})
-	timer := time.AfterFunc(200*time.Millisecond, func() { close(passed) })
-	defer timer.Stop()
-	f.Parsec2.SetHandler(protocol.Ping.Form, func(context.Context) (any, error) {
-		<-passed // longer than the time for a write
-		return &protocol.PingReply{}, nil
-	})
-	rpc := f.client.AnonymousRPC(coolOrg, api3)
-	for range 2 {
-		_, err := parsec2.Call(f.ctx, rpc, protocol.Ping, &protocol.PingRequest{})
-		f.ok(err)
-	}
-}
-
 func TestSilentPeerIsPinged(t *testing.T) {
 	f := newFixture(t)
 	raw := f.dialRaw("alice@dev1", api3)

@@ -73,18 +73,6 @@ func TestStreamForm(t *testing.T) {
 	}
 }
 
-func TestStreamKeepAlive(t *testing.T) {
-	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.EventStreamKeepAlive = 10 * time.Millisecond })
-	response := f.get("/authenticated/CoolOrg/events", f.streamHeaders()...)
-	lines := bufio.NewScanner(response.Body)
-	for keepAlives := 0; keepAlives < 5 && lines.Scan(); keepAlives++ {
-		if lines.Text() != ":keepalive" || !lines.Scan() || lines.Text() != "" {
-			t.Fatalf("line %q", lines.Text())
-		}
-	}
-	f.ok(lines.Err())
-}
-
 // No event is lost around keep-alives, however many.
 func TestStreamKeepAliveLosesNothing(t *testing.T) {
 	f := newFixture(t, func(options *testkit.InstanceOptions) { options.Server.EventStreamKeepAlive = 100 * time.Microsecond })
