@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // HTTPError is an HTTP answer other than the one wanted
@@ -103,7 +104,8 @@ func (c *Client) request(ctx context.Context, method, path string, header http.H
 		response.Body.Close()
 		return nil, NewHTTPError(response)
 	}
-	if found := response.Header.Get("Content-Type"); found != wanted {
+	// Types may have parameters, such as charset.
+	if found, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";"); found != wanted {
 		response.Body.Close()
 		return nil, fmt.Errorf("%w: answer of type %q", ErrProtocol, found)
 	}

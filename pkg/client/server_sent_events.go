@@ -27,32 +27,54 @@ func NewServerSentEvents(body io.ReadCloser) *ServerSentEvents {
 	return &ServerSentEvents{body: body, lines: lines}
 }
 
-// Next waits for the next event and returns its message. io.EOF is a stream that
-// the server ended: the caller reconnects and resynchronises.
-func (s *ServerSentEvents) Next() ([]byte, error) {
+// ServerSentEvent is one message of an event stream.
+type ServerSentEvent struct {
+	// Name is that of the event, "" for one without.
+	Name string
+	// ID is what resumes the stream after the event, "" for an event without.
+	ID string
+	// Data is what its data is the base64 of; nil for an event without data.
+	Data []byte
+}
+
+// Next waits for the next event. Comments are skipped. io.EOF is a stream that the
+// server ended: the caller reconnects.
+func (s *ServerSentEvents) Next() (ServerSentEvent, error) {
+	var event ServerSentEvent
+	begun := false
 	// This server has one data line in each event.
 	for s.lines.Scan() {
 		line := s.lines.Bytes()
+		if len(line) == 0 && begun {
+			return event, nil
+		}
 		if len(line) == 0 || line[0] == ':' {
-			continue // end of an event, or keepalive
+			continue
 		}
-		data, found := bytes.CutPrefix(line, []byte("data:"))
-		if !found {
-			return nil, fmt.Errorf("%w: event stream line %q", ErrProtocol, line)
+		begun = true
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch string(name) {
+		case "event":
+			event.Name = string(value)
+		case "id":
+			event.ID = string(value)
+		case "data":
+			data, err := base64.StdEncoding.AppendDecode(nil, value)
+			if err != nil {
+				return event, fmt.Errorf("%w: event stream: %w", ErrProtocol, err)
+			}
+			event.Data = data
+		default:
+			return event, fmt.Errorf("%w: event stream line %q", ErrProtocol, line)
 		}
-		message, err := base64.StdEncoding.AppendDecode(nil, data)
-		if err != nil {
-			return nil, fmt.Errorf("%w: event stream: %w", ErrProtocol, err)
-		}
-		return message, nil
 	}
 	if err := s.lines.Err(); err != nil {
 		if errors.Is(err, bufio.ErrTooLong) {
-			return nil, fmt.Errorf("%w: event stream: %w", ErrProtocol, err)
+			return event, fmt.Errorf("%w: event stream: %w", ErrProtocol, err)
 		}
-		return nil, err
+		return event, err
 	}
-	return nil, io.EOF
+	return event, io.EOF
 }
 
 // Close ends the stream.

@@ -90,10 +90,10 @@ func (s *ServerSentEvents) Next() (protocol.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkReply(message); err != nil {
+	if err := checkReply(message.Data); err != nil {
 		return nil, fmt.Errorf("%w: event stream: %w", client.ErrProtocol, err)
 	}
-	return decodeEvent(message)
+	return decodeEvent(message.Data)
 }
 
 // decodeEvent reads an ok reply of events_listen. An event that the client

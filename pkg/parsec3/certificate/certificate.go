@@ -90,23 +90,32 @@ func sign(source certificate, key ed25519.PrivateKey) ([]byte, error) {
 
 // unpack reads 0x00 || zstd(msgpack(map)).
 func unpack(packed []byte, target payload) error {
-	if len(packed) == 0 || packed[0] != formatVersion {
-		return FailureFormat.because(errors.New("not of version 0"))
-	}
-	encoded, err := decompress(packed[1:])
+	encoded, err := unpackMap(packed)
 	if err != nil {
-		return FailureZstd.because(err)
-	}
-	if err := wire.Microseconds.Scan(encoded); err != nil {
-		return FailureMsgpack.because(err)
-	}
-	if !wire.IsMap(encoded) {
-		return FailureSchema.because(errors.New("the root is not a map"))
+		return err
 	}
 	if name, ok := wire.Microseconds.LookupString(encoded, "type"); !ok || name != target.name() {
 		return FailureSchema.because(errors.New("another type"))
 	}
 	return target.decode(encoded)
+}
+
+// unpackMap returns the map of 0x00 || zstd(msgpack(map)).
+func unpackMap(packed []byte) ([]byte, error) {
+	if len(packed) == 0 || packed[0] != formatVersion {
+		return nil, FailureFormat.because(errors.New("not of version 0"))
+	}
+	encoded, err := decompress(packed[1:])
+	if err != nil {
+		return nil, FailureZstd.because(err)
+	}
+	if err := wire.Microseconds.Scan(encoded); err != nil {
+		return nil, FailureMsgpack.because(err)
+	}
+	if !wire.IsMap(encoded) {
+		return nil, FailureSchema.because(errors.New("the root is not a map"))
+	}
+	return encoded, nil
 }
 
 // pack makes 0x00 || zstd(msgpack(map)). It overwrites source with what its reader

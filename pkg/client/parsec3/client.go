@@ -1,0 +1,160 @@
+package parsec3
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/rpc"
+	"parsec-server/pkg/wire"
+)
+
+// LatestVersion is what the newest official clients announce.
+var LatestVersion = parsec.APIVersion{Major: 5, Minor: 5}
+
+// Client reaches one server. It may be used by several goroutines.
+type Client struct {
+	*client.Client
+	version parsec.APIVersion
+}
+
+// New returns a client of the server at address that announces version. It sends
+// nothing yet.
+func New(address parsec.ServerAddress, version parsec.APIVersion, options client.Options) *Client {
+	return &Client{client.New(address, options), version}
+}
+
+// RPC sends each command in an HTTP request of its own. It may be used by several
+// goroutines, whose requests run in parallel.
+type RPC struct {
+	client *Client
+	path   string
+	// device signs the tokens; nil for a family without.
+	device *Device
+}
+
+// Anonymous calls the commands without identity of an organization.
+func (c *Client) Anonymous(organization parsec.OrganizationID) *RPC {
+	return &RPC{client: c, path: "/anonymous/" + url.PathEscape(organization.String())}
+}
+
+// Server calls the commands that need no organization.
+func (c *Client) Server() *RPC { return &RPC{client: c, path: "/anonymous_server"} }
+
+// Authenticated calls commands as device.
+func (c *Client) Authenticated(device *Device) *RPC {
+	return &RPC{client: c, path: "/authenticated/" + url.PathEscape(device.Organization.String()), device: device}
+}
+
+// TOS calls the commands about terms of service as device.
+func (c *Client) TOS(device *Device) *RPC {
+	authenticated := c.Authenticated(device)
+	authenticated.path += "/tos"
+	return authenticated
+}
+
+// Token returns the token of a device at an instant, in the form of the
+// Authorization header (docs/protocol/v5/transport.md §4.2).
+func (d *Device) Token(now parsec.DateTime) string {
+	signed := "PARSEC-SIGN-ED25519." + d.ID.String() + "." + strconv.FormatInt(now.Time().Unix(), 10)
+	signature := ed25519.Sign(d.SigningKey, []byte(signed))
+	return "Bearer " + signed + "." + base64.URLEncoding.EncodeToString(signature)
+}
+
+func (r *RPC) header() http.Header {
+	header := http.Header{}
+	header.Set("Api-Version", r.client.version.String())
+	if r.device != nil {
+		header.Set("Authorization", r.device.Token(r.client.Now()))
+	}
+	return header
+}
+
+// RoundTrip posts request, a msgpack map, and returns the reply. A status other
+// than 200 is a *client.HTTPError.
+func (r *RPC) RoundTrip(ctx context.Context, request []byte) ([]byte, error) {
+	return r.client.PostMessage(ctx, r.path, r.header(), request)
+}
+
+// Call sends command with the fields of request and returns the ok reply. Any other
+// status is a *protocol.Refusal.
+func Call[Request, Reply any](ctx context.Context, to *RPC, command *rpc.Command[Request, Reply], request *Request) (*Reply, error) {
+	message, err := wire.Microseconds.AppendMap(nil, []wire.Field{{Key: "cmd", Value: command.Name}}, request)
+	if err != nil {
+		return nil, err
+	}
+	message, err = to.RoundTrip(ctx, message)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", command.Name, err)
+	}
+	if err := checkReply(command.Name, message); err != nil {
+		if _, refused := errors.AsType[*protocol.Refusal](err); refused {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %s: %w", client.ErrProtocol, command.Name, err)
+	}
+	reply := new(Reply)
+	if err := wire.Microseconds.Unmarshal(message, reply); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", client.ErrProtocol, command.Name, err)
+	}
+	return reply, nil
+}
+
+// checkReply returns nil for an ok reply, a *protocol.Refusal for another status,
+// and any other error for what is no reply, or lacks a field of its status.
+func checkReply(command string, reply []byte) error {
+	if err := wire.Microseconds.ScanReply(reply); err != nil {
+		return err
+	}
+	status, found := wire.LookupString(reply, "status")
+	if !found {
+		return errors.New("the reply has no status")
+	}
+	if protocol.Status(status) == protocol.StatusOK {
+		return nil
+	}
+	refusal := &protocol.Refusal{Status: protocol.Status(status), Details: detailsOf(command, protocol.Status(status))}
+	if refusal.Details == nil {
+		return refusal
+	}
+	if err := wire.Microseconds.Unmarshal(reply, refusal.Details); err != nil {
+		return fmt.Errorf("status %s: %w", status, err)
+	}
+	return refusal
+}
+
+// detailsOf allocates the fields that a status comes with, nil for none.
+func detailsOf(command string, status protocol.Status) any {
+	switch status {
+	case protocol.StatusTimestampOutOfBallpark:
+		return new(protocol.OutOfBallparkDetails)
+	case protocol.StatusRequireGreaterTimestamp:
+		return new(protocol.RequireGreaterTimestampDetails)
+	case protocol.StatusUserAlreadyRevoked:
+		return new(protocol.LastCommonDetails)
+	case protocol.StatusBadKeyIndex:
+		if command == protocol.RealmGetKeysBundle.Name {
+			return nil
+		}
+		return new(protocol.LastRealmDetails)
+	case protocol.StatusRealmAlreadyExists, protocol.StatusRoleAlreadyGranted, protocol.StatusRecipientAlreadyUnshared,
+		protocol.StatusActiveOwnerAlreadyExists, protocol.StatusInitialNameAlreadyExists, protocol.StatusParticipantMismatch:
+		return new(protocol.LastRealmDetails)
+	case protocol.StatusSequesterServiceMismatch:
+		return new(protocol.LastSequesterDetails)
+	case protocol.StatusRejectedBySequesterService:
+		return new(protocol.RejectedBySequesterDetails)
+	case protocol.StatusSequesterServiceUnavailable:
+		return new(protocol.SequesterUnavailableDetails)
+	default:
+		return nil
+	}
+}
