@@ -34,6 +34,19 @@ func (d DateTime) Sub(other DateTime) time.Duration { return d.Time().Sub(other.
 // String returns the RFC 3339 text with six decimals.
 func (d DateTime) String() string { return d.Time().Format("2006-01-02T15:04:05.000000Z07:00") }
 
+// Short returns the RFC 3339 text with no more decimals than the instant needs: none,
+// three or six (docs/protocol/v5/types.md §8).
+func (d DateTime) Short() string {
+	switch {
+	case d%1_000_000 == 0:
+		return d.Time().Format(time.RFC3339)
+	case d%1_000 == 0:
+		return d.Time().Format("2006-01-02T15:04:05.000Z07:00")
+	default:
+		return d.String()
+	}
+}
+
 // ParseDateTime reads RFC 3339 text; digits beyond the microsecond are cut.
 func ParseDateTime(text string) (DateTime, error) {
 	t, err := time.Parse(time.RFC3339Nano, text)

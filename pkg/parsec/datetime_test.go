@@ -106,3 +106,22 @@ func TestDateTimeArithmetic(t *testing.T) {
 		}
 	}
 }
+
+func TestDateTimeShort(t *testing.T) {
+	for date, want := range map[parsec.DateTime]string{
+		946_684_800_000_000:  "2000-01-01T00:00:00Z",
+		946_684_800_123_000:  "2000-01-01T00:00:00.123Z",
+		946_684_800_120_000:  "2000-01-01T00:00:00.120Z",
+		946_684_800_123_456:  "2000-01-01T00:00:00.123456Z",
+		946_684_800_000_001:  "2000-01-01T00:00:00.000001Z",
+		-1_000:               "1969-12-31T23:59:59.999Z",
+		parsec.MaxDateTime:   "9999-12-31T23:59:59.999999Z",
+		parsec.MinDateTime:   "0001-01-01T00:00:00Z",
+		0:                    "1970-01-01T00:00:00Z",
+		parsec.DateTime(999): "1970-01-01T00:00:00.000999Z",
+	} {
+		if got := date.Short(); got != want {
+			t.Errorf("%d: got %s, want %s", date, got, want)
+		}
+	}
+}

@@ -12,10 +12,11 @@ type (
 )
 
 const (
-	ed25519Algorithm   = "ED25519"
-	x25519Algorithm    = "X25519_XSALSA20_POLY1305"
-	secretBoxAlgorithm = "BLAKE2_XSALSA20_POLY1305"
-	sha256Algorithm    = "SHA256"
+	ed25519Algorithm = "ED25519"
+	x25519Algorithm  = "X25519_XSALSA20_POLY1305"
+	// EncryptionAlgorithm and HashAlgorithm are those of the keys of realms.
+	EncryptionAlgorithm = "BLAKE2_XSALSA20_POLY1305"
+	HashAlgorithm       = "SHA256"
 )
 
 // MarshalText returns the wire form.
@@ -25,10 +26,10 @@ func (signingKeyAlgorithm) MarshalText() ([]byte, error) { return []byte(ed25519
 func (privateKeyAlgorithm) MarshalText() ([]byte, error) { return []byte(x25519Algorithm), nil }
 
 // MarshalText returns the wire form.
-func (secretKeyAlgorithm) MarshalText() ([]byte, error) { return []byte(secretBoxAlgorithm), nil }
+func (secretKeyAlgorithm) MarshalText() ([]byte, error) { return []byte(EncryptionAlgorithm), nil }
 
 // MarshalText returns the wire form.
-func (hashAlgorithm) MarshalText() ([]byte, error) { return []byte(sha256Algorithm), nil }
+func (hashAlgorithm) MarshalText() ([]byte, error) { return []byte(HashAlgorithm), nil }
 
 // UnmarshalText refuses any other text.
 func (*signingKeyAlgorithm) UnmarshalText(text []byte) error { return only(ed25519Algorithm, text) }
@@ -37,10 +38,10 @@ func (*signingKeyAlgorithm) UnmarshalText(text []byte) error { return only(ed255
 func (*privateKeyAlgorithm) UnmarshalText(text []byte) error { return only(x25519Algorithm, text) }
 
 // UnmarshalText refuses any other text.
-func (*secretKeyAlgorithm) UnmarshalText(text []byte) error { return only(secretBoxAlgorithm, text) }
+func (*secretKeyAlgorithm) UnmarshalText(text []byte) error { return only(EncryptionAlgorithm, text) }
 
 // UnmarshalText refuses any other text.
-func (*hashAlgorithm) UnmarshalText(text []byte) error { return only(sha256Algorithm, text) }
+func (*hashAlgorithm) UnmarshalText(text []byte) error { return only(HashAlgorithm, text) }
 
 func only(algorithm string, text []byte) error {
 	if string(text) != algorithm {

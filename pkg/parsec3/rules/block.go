@@ -2,10 +2,12 @@ package rules
 
 import (
 	"context"
+	"errors"
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
 )
 
 // Block is the metadata of a block.
@@ -24,6 +26,121 @@ type Block struct {
 // BlockUpload reserves the id of a block for the one command that uploads it, with a
 // token of Store.NewUploadToken.
 type BlockUpload = blockstore.Upload
+
+var (
+	errBlockExists      = protocol.Refuse(protocol.StatusBlockAlreadyExists)
+	errBlockNotFound    = protocol.Refuse(protocol.StatusBlockNotFound)
+	errStoreUnavailable = protocol.Refuse(protocol.StatusStoreUnavailable)
+)
+
+// BlockCreate stores an immutable block (docs/protocol/v5/commands.md §11.6).
+func (r *Rules) BlockCreate(ctx context.Context, author *Author, request *protocol.BlockCreateRequest) (*protocol.BlockCreateReply, error) {
+	creation := &blockCreation{rules: r, author: author, request: request, now: r.now()}
+	err := r.blocks.Create(ctx, author.Organization, request.BlockID, r.store.NewUploadToken(), request.Block, creation)
+	if err != nil {
+		return nil, refuseBlock(err)
+	}
+	return &protocol.BlockCreateReply{}, nil
+}
+
+// blockCreation is one block_create on its way.
+type blockCreation struct {
+	rules   *Rules
+	author  *Author
+	request *protocol.BlockCreateRequest
+	now     parsec.DateTime
+}
+
+func (c *blockCreation) update(ctx context.Context, rule func(tx Tx) error) error {
+	scope := Scope{Common: Shared, Realm: c.request.RealmID, RealmLock: Shared, Block: c.request.BlockID}
+	return c.rules.update(ctx, c.author, c.now, scope, func(tx Tx, _ *User) error { return rule(tx) })
+}
+
+// Reserve implements blockstore.Creation. It applies the table but for its last row.
+func (c *blockCreation) Reserve(ctx context.Context, upload BlockUpload, now parsec.DateTime) (reserved bool, err error) {
+	err = c.update(ctx, func(tx Tx) error {
+		reserved = false
+		realm, err := writableRealm(tx)
+		if err != nil {
+			return err
+		}
+		if err := realm.checkKeyIndex(c.request.KeyIndex); err != nil {
+			return err
+		}
+		exists, present := tx.Block()
+		if exists {
+			return errBlockExists
+		}
+		if present == nil || present.YieldsTo(upload, now, tx.UploadIsDead()) {
+			tx.ReserveBlock(upload)
+			reserved = true
+		}
+		return nil
+	})
+	return reserved, err
+}
+
+// Confirm implements blockstore.Creation. The author may have lost the right to write
+// since, or the key changed: a block means nothing before a vlob names it.
+func (c *blockCreation) Confirm(ctx context.Context, confirmed BlockUpload, checksum *blockstore.Checksum) error {
+	return c.update(ctx, func(tx Tx) error {
+		if _, err := existingRealm(tx); err != nil {
+			return err
+		}
+		exists, upload := tx.Block()
+		if exists {
+			return errBlockExists
+		}
+		if upload == nil || upload.Token != confirmed.Token {
+			return errStoreUnavailable
+		}
+		tx.CreateBlock(Block{
+			ID:        c.request.BlockID,
+			Realm:     c.request.RealmID,
+			KeyIndex:  c.request.KeyIndex,
+			Author:    c.author.Device,
+			Size:      uint64(len(c.request.Block)),
+			CreatedOn: c.now,
+			Checksum:  checksum,
+		})
+		return nil
+	})
+}
+
+// Release implements blockstore.Creation.
+func (c *blockCreation) Release(ctx context.Context, upload BlockUpload) error {
+	return c.rules.store.ReleaseBlock(ctx, c.author.Organization, upload)
+}
+
+// BlockRead reads a block (docs/protocol/v5/commands.md §11.6) into what room returns
+// for its size in bytes, such as the place for it in a reply that has the other fields
+// of head.
+func (r *Rules) BlockRead(ctx context.Context, author *Author, request *protocol.BlockReadRequest, room func(head *protocol.BlockReadReply, size uint64) ([]byte, error)) error {
+	standing, realm, block, err := r.store.ReadBlock(ctx, author.Organization, author.Device, request.RealmID, request.BlockID)
+	if err != nil {
+		return err
+	}
+	if err := r.checkReading(standing, realm); err != nil {
+		return err
+	}
+	if block == nil {
+		return errBlockNotFound
+	}
+	head := &protocol.BlockReadReply{KeyIndex: block.KeyIndex, NeededRealmCertificateTimestamp: realm.Timestamp}
+	into, err := room(head, block.Size)
+	if err != nil {
+		return err
+	}
+	return refuseBlock(r.blocks.Read(ctx, author.Organization, block.ID, block.Checksum, into))
+}
+
+// refuseBlock has the refusal of what the block store has failed, or lost.
+func refuseBlock(err error) error {
+	if errors.Is(err, blockstore.ErrUnavailable) || errors.Is(err, blockstore.ErrNotFound) {
+		return errStoreUnavailable
+	}
+	return err
+}
 
 // BlockReader reads the metadata of blocks.
 type BlockReader interface {

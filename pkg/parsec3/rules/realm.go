@@ -1,10 +1,15 @@
 package rules
 
 import (
+	"cmp"
 	"context"
 
+	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/certificate"
+	"parsec-server/pkg/parsec3/notice"
+	"parsec-server/pkg/parsec3/protocol"
 )
 
 // Realm is a realm as it is now (docs/protocol/v5/commands.md §7).
@@ -28,21 +33,174 @@ type Realm struct {
 	Role parsec.RealmRole
 }
 
-// Member is a user that has a role in a realm now.
-type Member struct {
-	User    parsec3.UserID
-	Role    parsec.RealmRole
-	Profile parsec.UserProfile
-	Revoked bool
+var (
+	errRealmNotFound    = protocol.Refuse(protocol.StatusRealmNotFound)
+	errRealmDeleted     = protocol.Refuse(protocol.StatusRealmDeleted)
+	errRealmArchived    = protocol.Refuse(protocol.StatusRealmArchived)
+	errAuthorNotAllowed = protocol.Refuse(protocol.StatusAuthorNotAllowed)
+)
+
+// RealmCreate creates the realm of a certificate by which its author becomes OWNER
+// (docs/protocol/v5/commands.md §9.2).
+func (r *Rules) RealmCreate(ctx context.Context, author *Author, request *protocol.RealmCreateRequest) (*protocol.RealmCreateReply, error) {
+	now := r.now()
+	role, invalid := checkRole(author, now, request.RealmRoleCertificate)
+	if invalid == nil && (role.UserID != author.User || role.Role != parsec.RoleOwner) {
+		invalid = errInvalidCertificate
+	}
+	err := r.update(ctx, author, now, realmScope(role.RealmID, invalid), func(tx Tx, user *User) error {
+		if user.Profile == parsec.ProfileOutsider {
+			return errAuthorNotAllowed
+		}
+		if invalid != nil {
+			return invalid
+		}
+		if realm, exists := tx.Realm(); exists {
+			return realm.refuse(protocol.StatusRealmAlreadyExists)
+		}
+		if err := checkGreater(role.Timestamp, tx.Topics().Common); err != nil {
+			return err
+		}
+		tx.CreateRealm(author.User, signedBy(author, role.Timestamp, request.RealmRoleCertificate))
+		emitRole(tx, author, role)
+		return nil
+	})
+	return &protocol.RealmCreateReply{}, err
 }
 
-// KeyRotation is a new key of a realm.
-type KeyRotation struct {
-	KeyIndex   uint64
-	KeysBundle []byte
-	// Participants and Services have the access to the bundle of each.
-	Participants map[parsec3.UserID][]byte
-	Services     map[parsec.SequesterServiceID][]byte
+// RealmRename names a realm (docs/protocol/v5/commands.md §9.6).
+func (r *Rules) RealmRename(ctx context.Context, author *Author, request *protocol.RealmRenameRequest) (*protocol.RealmRenameReply, error) {
+	now := r.now()
+	name, err := certificate.LoadRealmName(request.RealmNameCertificate, author.VerifyKey, author.Device)
+	invalid := checkCertificate(now, name.Timestamp, err)
+	err = r.update(ctx, author, now, realmScope(name.RealmID, invalid), func(tx Tx, _ *User) error {
+		if invalid != nil {
+			return invalid
+		}
+		realm, err := ownedRealm(tx)
+		if err != nil {
+			return err
+		}
+		if err := realm.checkKeyIndex(name.KeyIndex); err != nil {
+			return err
+		}
+		if request.InitialNameOrFail && realm.Named {
+			return realm.refuse(protocol.StatusInitialNameAlreadyExists)
+		}
+		if err := checkGreater(name.Timestamp, tx.Topics().Common, realm.Timestamp); err != nil {
+			return err
+		}
+		tx.NameRealm(signedBy(author, name.Timestamp, request.RealmNameCertificate))
+		emitRealmCertificate(tx, author, realm.ID, name.Timestamp)
+		return nil
+	})
+	return &protocol.RealmRenameReply{}, err
+}
+
+// checkCertificate refuses a certificate that did not load, or whose date is out of the
+// window.
+func checkCertificate(now, date parsec.DateTime, failure error) error {
+	if failure != nil {
+		return errInvalidCertificate
+	}
+	return checkBallpark(now, date)
+}
+
+// realmScope is for what may grow the topic of a realm. Invalid is why its certificate is
+// refused, nil if it is good: nothing is locked for a bad one.
+func realmScope(realm parsec.RealmID, invalid error) Scope {
+	if invalid != nil {
+		return Scope{}
+	}
+	return Scope{Common: Shared, Realm: realm, RealmLock: Exclusive}
+}
+
+// existingRealm returns the realm of the scope, unless it is not there or deleted.
+func existingRealm(tx Tx) (*Realm, error) {
+	realm, found := tx.Realm()
+	if !found {
+		return nil, errRealmNotFound
+	}
+	return realm, realm.checkNotDeleted()
+}
+
+// ownedRealm is existingRealm for what only an OWNER may do.
+func ownedRealm(tx Tx) (*Realm, error) {
+	realm, err := existingRealm(tx)
+	if err == nil && realm.Role != parsec.RoleOwner {
+		err = errAuthorNotAllowed
+	}
+	return realm, err
+}
+
+// writableRealm is existingRealm for whoever writes data.
+func writableRealm(tx Tx) (*Realm, error) {
+	realm, err := existingRealm(tx)
+	if err != nil {
+		return nil, err
+	}
+	if realm.archived() {
+		return nil, errRealmArchived
+	}
+	switch realm.Role {
+	case parsec.RoleOwner, parsec.RoleManager, parsec.RoleContributor:
+		return realm, nil
+	default:
+		return nil, errAuthorNotAllowed
+	}
+}
+
+// checkReading applies the rows that the tables of reads of data begin with; realm is
+// nil if it is not found.
+func (r *Rules) checkReading(standing Standing, realm *Realm) error {
+	if err := checkStanding(standing.Organization, standing.User, r.now()); err != nil {
+		return err
+	}
+	if realm == nil {
+		return errRealmNotFound
+	}
+	return cmp.Or(realm.checkNotDeleted(), realm.checkMember())
+}
+
+func (r *Realm) checkNotDeleted() error {
+	if r.Deleted {
+		return errRealmDeleted
+	}
+	return nil
+}
+
+// checkMember wants the user who asks to have a role.
+func (r *Realm) checkMember() error {
+	if r.Role == parsec.RoleNone {
+		return errAuthorNotAllowed
+	}
+	return nil
+}
+
+// checkKeyIndex wants the index of the current key; that of a realm without
+// rotation is 0.
+func (r *Realm) checkKeyIndex(index uint64) error {
+	if index != r.KeyIndex {
+		return r.refuse(protocol.StatusBadKeyIndex)
+	}
+	return nil
+}
+
+// archived reports whether no data may be written.
+func (r *Realm) archived() bool {
+	return r.Archiving == parsec.ArchivingArchived || r.Archiving == parsec.ArchivingDeletionPlanned
+}
+
+// refuse returns a refusal with the date of the realm's topic.
+func (r *Realm) refuse(status protocol.Status) error {
+	return protocol.RefuseAsOfRealm(status, r.Timestamp)
+}
+
+// emitRealmCertificate tells of a certificate that gives and takes no role.
+func emitRealmCertificate(tx Tx, author *Author, realm parsec.RealmID, timestamp parsec.DateTime) {
+	tx.Emit(event.Event{Organization: author.Organization, Body: notice.RealmCertificate{
+		ID: notice.NewID(), Timestamp: timestamp, Realm: realm, User: author.User,
+	}})
 }
 
 // RealmReader reads realms.
@@ -53,9 +211,6 @@ type RealmReader interface {
 	// nil for having no bytes.
 	KeysBundle(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, keyIndex uint64) (Standing, *Realm, KeysBundle, error)
 }
-
-// KeysBundle is a keys bundle and one access to it.
-type KeysBundle struct{ Bundle, Access []byte }
 
 // RealmTx is for realms.
 type RealmTx interface {

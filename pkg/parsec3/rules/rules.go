@@ -44,6 +44,11 @@ type Options struct {
 
 // Webhooks calls out of the server. No transaction is open meanwhile.
 type Webhooks interface {
+	// AskVlob and AskKeyRotation ask a sequester service once whether something may
+	// be written: nil once accepted, a *protocol.Refusal when the service refuses it,
+	// or does not answer.
+	AskVlob(ctx context.Context, service SequesterService, question *VlobQuestion) error
+	AskKeyRotation(ctx context.Context, service SequesterService, question *KeyRotationQuestion) error
 	// Bootstrapped announces a new organization, in the background.
 	Bootstrapped(organization parsec.OrganizationID, device parsec3.DeviceID, label parsec3.DeviceLabel, human parsec.HumanHandle)
 }
@@ -52,7 +57,7 @@ type Webhooks interface {
 // comes with an error means nothing.
 type Rules struct {
 	store    Store
-	blocks   blockstore.Store
+	blocks   blockstore.Gate
 	bus      *event.Bus
 	webhooks Webhooks
 	now      func() parsec.DateTime
@@ -66,7 +71,8 @@ type Rules struct {
 // whose clock is now.
 func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
 	r := &Rules{
-		store: store, blocks: blocks, bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
+		store: store, blocks: blockstore.Gate{Store: blocks, Now: now, Logger: logger},
+		bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
 		history: newHistory(),
 	}
 	bus.Record(r.history.record)

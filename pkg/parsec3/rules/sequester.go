@@ -2,8 +2,11 @@ package rules
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3/certificate"
 )
 
 // SequesterService is a service as stored; WebhookURL is "" for one of type
@@ -15,6 +18,77 @@ type SequesterService struct {
 	CreatedOn  parsec.DateTime
 	// RevokedOn is nil for an active service.
 	RevokedOn *parsec.DateTime
+}
+
+// VlobQuestion is what webhooks are asked about a version of a vlob.
+type VlobQuestion struct {
+	Organization parsec.OrganizationID
+	Realm        parsec.RealmID
+	Version      *VlobVersion
+}
+
+// KeyRotationQuestion is what a webhook is asked about a key rotation.
+type KeyRotationQuestion struct {
+	Organization parsec.OrganizationID
+	Rotation     certificate.RealmKeyRotation
+	KeysBundle   []byte
+	// Access is that of the service.
+	Access []byte
+}
+
+// consent is the webhook services that have accepted what one command writes.
+type consent map[parsec.SequesterServiceID]bool
+
+// consentAwaitedError is that of a rule that is content but for webhooks that have not
+// accepted yet.
+type consentAwaitedError struct{ services []SequesterService }
+
+func (*consentAwaitedError) Error() string { return "webhooks have not accepted yet" }
+
+// check wants the webhooks that are active now to have accepted. It is the last row of
+// the tables.
+func (c consent) check(ctx context.Context, tx Tx) error {
+	if organization, _ := tx.Organization(); !organization.Sequestered() {
+		return nil
+	}
+	services, err := activeServices(ctx, tx)
+	if err != nil {
+		return err
+	}
+	awaited := slices.DeleteFunc(services, func(service SequesterService) bool {
+		return service.WebhookURL == "" || c[service.ID]
+	})
+	if len(awaited) > 0 {
+		return &consentAwaitedError{awaited}
+	}
+	return nil
+}
+
+// activeServices lists the services that are not revoked, by date of creation.
+func activeServices(ctx context.Context, tx Tx) ([]SequesterService, error) {
+	services, err := tx.Services(ctx)
+	return slices.DeleteFunc(slices.Clone(services), func(service SequesterService) bool { return service.RevokedOn != nil }), err
+}
+
+// updateWithConsent is update for a rule that webhooks must accept
+// (docs/protocol/v5/commands.md §11.8): they are asked outside of the transaction, each
+// once, one after the other, and the rule runs again. It ends, since each turn adds a
+// service to those that have accepted.
+func (r *Rules) updateWithConsent(ctx context.Context, author *Author, now parsec.DateTime, scope Scope, ask func(context.Context, SequesterService) error, rule func(tx Tx, given consent) error) error {
+	given := consent{}
+	for {
+		err := r.update(ctx, author, now, scope, func(tx Tx, _ *User) error { return rule(tx, given) })
+		awaited, found := errors.AsType[*consentAwaitedError](err)
+		if !found {
+			return err
+		}
+		for _, service := range awaited.services {
+			if err := ask(ctx, service); err != nil {
+				return err
+			}
+			given[service.ID] = true
+		}
+	}
 }
 
 // SequesterReader reads sequester services.

@@ -1,10 +1,14 @@
 package rules
 
 import (
+	"cmp"
 	"context"
 
+	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/notice"
+	"parsec-server/pkg/parsec3/protocol"
 )
 
 // VlobVersion is one stored version of a vlob, an atom.
@@ -27,6 +31,180 @@ type VlobChange struct {
 type VlobNumber struct {
 	Vlob    parsec.VlobID
 	Version uint32
+}
+
+var (
+	errVlobExists   = protocol.Refuse(protocol.StatusVlobAlreadyExists)
+	errVlobNotFound = protocol.Refuse(protocol.StatusVlobNotFound)
+	errBadVersion   = protocol.Refuse(protocol.StatusBadVlobVersion)
+	errTooMany      = protocol.Refuse(protocol.StatusTooManyElements)
+)
+
+// VlobCreate stores version 1 of a new vlob (docs/protocol/v5/commands.md §11.1).
+func (r *Rules) VlobCreate(ctx context.Context, author *Author, request *protocol.VlobCreateRequest) (*protocol.VlobCreateReply, error) {
+	err := r.writeVlob(ctx, author, request.RealmID, &VlobVersion{
+		Vlob: request.VlobID, Version: 1, KeyIndex: request.KeyIndex,
+		Author: author.Device, Timestamp: request.Timestamp, Blob: request.Blob,
+	}, func(latest uint32) error {
+		if latest != 0 {
+			return errVlobExists
+		}
+		return nil
+	})
+	return &protocol.VlobCreateReply{}, err
+}
+
+// VlobUpdate stores the next version of a vlob (docs/protocol/v5/commands.md §11.2).
+// Its date may be before that of the one before it.
+func (r *Rules) VlobUpdate(ctx context.Context, author *Author, request *protocol.VlobUpdateRequest) (*protocol.VlobUpdateReply, error) {
+	err := r.writeVlob(ctx, author, request.RealmID, &VlobVersion{
+		Vlob: request.VlobID, Version: request.Version, KeyIndex: request.KeyIndex,
+		Author: author.Device, Timestamp: request.Timestamp, Blob: request.Blob,
+	}, func(latest uint32) error {
+		switch {
+		case latest == 0:
+			return errVlobNotFound
+		case request.Version != latest+1:
+			return errBadVersion
+		default:
+			return nil
+		}
+	})
+	return &protocol.VlobUpdateReply{}, err
+}
+
+// writeVlob applies the table of both writes; checkLatest is what looks at the latest
+// version of the vlob, 0 for none. Webhooks come last, so that no third party hears of
+// a version that loses.
+func (r *Rules) writeVlob(ctx context.Context, author *Author, in parsec.RealmID, version *VlobVersion, checkLatest func(latest uint32) error) error {
+	now := r.now()
+	scope := Scope{Common: Shared, Realm: in, RealmLock: Shared, Vlob: version.Vlob}
+	return r.updateWithConsent(ctx, author, now, scope, func(ctx context.Context, service SequesterService) error {
+		return r.webhooks.AskVlob(ctx, service, &VlobQuestion{Organization: author.Organization, Realm: in, Version: version})
+	}, func(tx Tx, given consent) error {
+		realm, err := writableRealm(tx)
+		if err != nil {
+			return err
+		}
+		if err := realm.checkKeyIndex(version.KeyIndex); err != nil {
+			return err
+		}
+		common := tx.Topics().Common
+		if err := cmp.Or(
+			checkLatest(tx.Vlob()),
+			checkBallpark(now, version.Timestamp),
+			checkGreater(version.Timestamp, common, realm.Timestamp),
+		); err != nil {
+			return err
+		}
+		if err := given.check(ctx, tx); err != nil {
+			return err
+		}
+		tx.WriteVlob(*version)
+		body := notice.Vlob{
+			ID: notice.NewID(), Realm: in, Vlob: version.Vlob, Author: author.Device,
+			Timestamp: version.Timestamp, Version: version.Version,
+			LastCommon: common, LastCertificate: realm.Timestamp,
+		}
+		if len(version.Blob) < notice.MaxBlob {
+			body.Blob = version.Blob
+		}
+		tx.Emit(event.Event{Organization: author.Organization, Body: body})
+		return nil
+	})
+}
+
+const (
+	// maxBatchBytes bounds the blobs of a reply, in bytes, where a client may ask for
+	// one again and again.
+	maxBatchBytes = 64 << 20
+	// maxVersionsBytes bounds a reply with more than protocol.MaxVlobs versions, in
+	// bytes (docs/protocol/v5/quirks.md §5).
+	maxVersionsBytes = 32 << 20
+)
+
+// VlobReadBatch returns the latest version of vlobs, or that of a date
+// (docs/protocol/v5/commands.md §11.3).
+func (r *Rules) VlobReadBatch(ctx context.Context, author *Author, request *protocol.VlobReadBatchRequest) (*protocol.VlobReadBatchReply, error) {
+	if len(request.Vlobs) > protocol.MaxVlobs {
+		return nil, errTooMany
+	}
+	reading, err := r.store.ReadVlobs(ctx, author.Organization, author.Device, request.RealmID, request.Vlobs, request.At, maxBatchBytes)
+	if err != nil {
+		return nil, err
+	}
+	items, err := r.vlobItems(&reading)
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.VlobReadBatchReply{VlobItems: items}, nil
+}
+
+// VlobReadVersions returns versions of vlobs (docs/protocol/v5/commands.md §11.4).
+func (r *Rules) VlobReadVersions(ctx context.Context, author *Author, request *protocol.VlobReadVersionsRequest) (*protocol.VlobReadVersionsReply, error) {
+	limit := uint64(maxBatchBytes)
+	if len(request.Items) > protocol.MaxVlobs {
+		limit = maxVersionsBytes
+	}
+	versions := make([]VlobNumber, len(request.Items))
+	for i, item := range request.Items {
+		versions[i] = VlobNumber{Vlob: item.Vlob, Version: item.Version}
+	}
+	reading, err := r.store.ReadVersions(ctx, author.Organization, author.Device, request.RealmID, versions, limit)
+	if err != nil {
+		return nil, err
+	}
+	items, err := r.vlobItems(&reading)
+	if err != nil {
+		return nil, err
+	}
+	if len(request.Items) > protocol.MaxVlobs && items.Size() > maxVersionsBytes {
+		return nil, errTooMany
+	}
+	return &protocol.VlobReadVersionsReply{VlobItems: items}, nil
+}
+
+// vlobItems returns what is read, if the author may.
+func (r *Rules) vlobItems(reading *VlobReading) (protocol.VlobItems, error) {
+	if err := r.checkReading(reading.Standing, reading.Realm); err != nil {
+		return protocol.VlobItems{}, err
+	}
+	if reading.TooLong {
+		return protocol.VlobItems{}, errTooMany
+	}
+	items := protocol.VlobItems{
+		Items:                            make([]protocol.VlobItem, len(reading.Versions)),
+		NeededCommonCertificateTimestamp: reading.Topics.Common,
+		NeededRealmCertificateTimestamp:  reading.Realm.Timestamp,
+	}
+	for i := range reading.Versions {
+		version := &reading.Versions[i]
+		items.Items[i] = protocol.VlobItem{
+			Vlob: version.Vlob, KeyIndex: version.KeyIndex, Author: version.Author,
+			Version: version.Version, CreatedOn: version.Timestamp, Blob: version.Blob,
+		}
+	}
+	return items, nil
+}
+
+// VlobPollChanges returns what changed in a realm since a checkpoint
+// (docs/protocol/v5/commands.md §11.5). A client that is ahead is told its own.
+func (r *Rules) VlobPollChanges(ctx context.Context, author *Author, request *protocol.VlobPollChangesRequest) (*protocol.VlobPollChangesReply, error) {
+	standing, realm, changes, err := r.store.Changes(ctx, author.Organization, author.Device, request.RealmID, request.LastCheckpoint)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkReading(standing, realm); err != nil {
+		return nil, err
+	}
+	reply := &protocol.VlobPollChangesReply{
+		Changes:           make([]protocol.VlobNumber, len(changes)),
+		CurrentCheckpoint: max(realm.Checkpoint, request.LastCheckpoint),
+	}
+	for i, change := range changes {
+		reply.Changes[i] = protocol.VlobNumber{Vlob: change.Vlob, Version: change.Version}
+	}
+	return reply, nil
 }
 
 // VlobReader reads vlobs. They are read for users that have a role in their
