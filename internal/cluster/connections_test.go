@@ -111,7 +111,7 @@ func invariant53EventsReachTheWaiters(c *cluster) {
 		user, creation := c.newUser(parsec2.Person{ID: deviceID(name + "@laptop")}, parsec.ProfileStandard)
 		got := c.race(
 			func(ctx context.Context) error {
-				invited, err := parsec2.Call(ctx, administrator, protocol.UserInvite, &protocol.UserInviteRequest{UserID: user.id()})
+				invited, err := parsec2.Call(ctx, administrator, protocol.UserInvite, &protocol.InvitedUserRequest{UserID: user.id()})
 				if err != nil {
 					return err
 				}
@@ -119,7 +119,7 @@ func invariant53EventsReachTheWaiters(c *cluster) {
 					return fmt.Errorf("the inviter hears %q", invited.EncryptedClaim)
 				}
 				if name == cancelled {
-					return send(administrator, protocol.UserCancelInvitation, &protocol.UserCancelInvitationRequest{UserID: user.id()})(ctx)
+					return send(administrator, protocol.UserCancelInvitation, &protocol.InvitedUserRequest{UserID: user.id()})(ctx)
 				}
 				return send(administrator, protocol.UserCreateV1, testclient.UserCreateV1(creation))(ctx)
 			},

@@ -164,7 +164,7 @@ func createDevice(w *world, g generation, author *peer, name parsec.DeviceName) 
 func claimUser(w *world, g generation, author *peer, person parsec2.Person, profile parsec.UserProfile) *parsec2.Device {
 	w.t.Helper()
 	id := person.ID.User()
-	invited := async(w, author, protocol.UserInvite, &protocol.UserInviteRequest{UserID: id})
+	invited := async(w, author, protocol.UserInvite, &protocol.InvitedUserRequest{UserID: id})
 	claimer := connectClaimer(w, g, author)
 	checkCreator(w, author, claimer, protocol.UserGetInvitationCreator, &protocol.UserGetInvitationCreatorRequest{InvitedUserID: id})
 	claim := content("claim of "+id.String(), 300)
@@ -188,7 +188,7 @@ func claimUser(w *world, g generation, author *peer, person parsec2.Person, prof
 func claimDevice(w *world, g generation, author *peer, name parsec.DeviceName) *parsec2.Device {
 	w.t.Helper()
 	id := author.user().Device(name)
-	invited := async(w, author, protocol.DeviceInvite, &protocol.DeviceInviteRequest{InvitedDeviceName: name})
+	invited := async(w, author, protocol.DeviceInvite, &protocol.InvitedDeviceRequest{InvitedDeviceName: name})
 	claimer := connectClaimer(w, g, author)
 	checkCreator(w, author, claimer, protocol.DeviceGetInvitationCreator, &protocol.DeviceGetInvitationCreatorRequest{InvitedDeviceID: id})
 	claim, answer := content("claim of "+id.String(), 300), content("answer to "+id.String(), 300)

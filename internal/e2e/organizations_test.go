@@ -128,14 +128,14 @@ func cancelInOne(w *world, cancelled, kept *twin) {
 	var inviters []*peer
 	for _, o := range []*twin{cancelled, kept} {
 		inviter := inAPI1.connect(w, o.alice.device)
-		invited := async(w, inviter, protocol.UserInvite, &protocol.UserInviteRequest{UserID: id})
+		invited := async(w, inviter, protocol.UserInvite, &protocol.InvitedUserRequest{UserID: id})
 		claimer := connectClaimer(w, inAPI1, inviter)
 		checkCreator(w, inviter, claimer, protocol.UserGetInvitationCreator, &protocol.UserGetInvitationCreatorRequest{InvitedUserID: id})
 		claims = append(claims, async(w, claimer, protocol.UserClaim, claim))
 		wait(w, invited)
 		inviters = append(inviters, inviter)
 	}
-	ok(w, inviters[0], protocol.UserCancelInvitation, &protocol.UserCancelInvitationRequest{UserID: id})
+	ok(w, inviters[0], protocol.UserCancelInvitation, &protocol.InvitedUserRequest{UserID: id})
 	if result := <-claims[0]; !errors.Is(result.err, protocol.Refuse(protocol.StatusDenied, "")) {
 		w.t.Errorf("%s: claim %v, %v", cancelled.name, result.reply, result.err)
 	}

@@ -22,8 +22,6 @@ type Form struct {
 	// Abandoned commands wait. A new message on their connection abandons
 	// them, without reply.
 	Abandoned bool
-	// WebSocketOnly commands need a connection that lasts.
-	WebSocketOnly bool
 	// Limited commands let strangers write: the server bounds how often one
 	// address may send them. SpontaneousOnly ones do so only where anybody may
 	// bootstrap an organization.
@@ -67,9 +65,6 @@ func (c *Command[Request, Reply]) WithDefaults(set func(*Request)) *Command[Requ
 
 // Abandoned marks a command that waits.
 func Abandoned(form *Form) { form.Abandoned = true }
-
-// WebSocketOnly marks a command that needs a connection that lasts.
-func WebSocketOnly(form *Form) { form.WebSocketOnly = true }
 
 // Limited marks a command by which strangers write.
 func Limited(form *Form) { form.Limited = true }

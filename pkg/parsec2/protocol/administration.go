@@ -47,6 +47,3 @@ type AdministrationUpdateRequest struct {
 	ExpirationDate             *parsec.DateTime      `wire:"expiration_date,nullable,optional"`
 	UserProfileOutsiderAllowed *bool                 `wire:"user_profile_outsider_allowed,optional"`
 }
-
-// AdministrationUpdateReply has no field.
-type AdministrationUpdateReply struct{}

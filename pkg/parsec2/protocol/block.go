@@ -9,9 +9,6 @@ type BlockCreateRequest struct {
 	Block   []byte         `wire:"block"`
 }
 
-// BlockCreateReply has no field.
-type BlockCreateReply struct{}
-
 // BlockReadRequest names a block.
 type BlockReadRequest struct {
 	BlockID parsec.BlockID `wire:"block_id"`

@@ -58,9 +58,6 @@ type InviteCommunicateReply struct {
 	Payload []byte `wire:"payload"`
 }
 
-// InviteTrustReply has no field.
-type InviteTrustReply struct{}
-
 // ClaimerRequest is what claimers since API 2.9 and 3.3 send: which greeter
 // they talk to. Zero is the only one.
 type ClaimerRequest struct {

@@ -11,6 +11,3 @@ type DeviceCreateV1Request struct {
 	DeviceCertificate []byte `wire:"device_certificate"`
 	EncryptedAnswer   []byte `wire:"encrypted_answer"`
 }
-
-// DeviceCreateReply has no field.
-type DeviceCreateReply struct{}

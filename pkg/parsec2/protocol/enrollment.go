@@ -99,9 +99,6 @@ type PKIEnrollmentRejectRequest struct {
 	EnrollmentID parsec.EnrollmentID `wire:"enrollment_id"`
 }
 
-// PKIEnrollmentRejectReply has no field.
-type PKIEnrollmentRejectReply struct{}
-
 // PKIEnrollmentAcceptRequest creates the user of an enrollment, as user_create
 // does.
 type PKIEnrollmentAcceptRequest struct {
@@ -120,9 +117,6 @@ func (r *PKIEnrollmentAcceptRequest) Validate() error {
 		"accept_payload":                r.AcceptPayload,
 	})
 }
-
-// PKIEnrollmentAcceptReply has no field.
-type PKIEnrollmentAcceptReply struct{}
 
 // Size implements rpc.Sized.
 func (r *PKIEnrollmentListReply) Size() int {

@@ -5,9 +5,6 @@ import "parsec-server/pkg/parsec"
 // EventsSubscribeRequest starts the delivery of events.
 type EventsSubscribeRequest struct{}
 
-// EventsSubscribeReply has no field.
-type EventsSubscribeReply struct{}
-
 // EventsListenRequest takes the oldest event, waiting for it if asked to.
 type EventsListenRequest struct {
 	Wait bool `wire:"wait,optional"`

@@ -77,9 +77,6 @@ type InviteDeleteRequest struct {
 	Reason InvitationDeletedReason `wire:"reason"`
 }
 
-// InviteDeleteReply has no field.
-type InviteDeleteReply struct{}
-
 // InviteListRequest has no field.
 type InviteListRequest struct{}
 

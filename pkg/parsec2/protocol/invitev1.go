@@ -4,23 +4,16 @@ import "parsec-server/pkg/parsec"
 
 // The invitation commands of API 1 (docs/protocol/commands.md §9).
 
-// UserInviteRequest invites a user and waits for its claim.
-type UserInviteRequest struct {
+// InvitedUserRequest names a user that is invited: user_invite waits for its
+// claim, user_cancel_invitation ends the invitation.
+type InvitedUserRequest struct {
 	UserID parsec.UserID `wire:"user_id"`
 }
 
-// UserInviteReply is what the claimer sent.
-type UserInviteReply struct {
+// InvitationClaimReply is what the claimer sent.
+type InvitationClaimReply struct {
 	EncryptedClaim []byte `wire:"encrypted_claim"`
 }
-
-// UserCancelInvitationRequest names the invited user.
-type UserCancelInvitationRequest struct {
-	UserID parsec.UserID `wire:"user_id"`
-}
-
-// UserCancelInvitationReply has no field.
-type UserCancelInvitationReply struct{}
 
 // UserGetInvitationCreatorRequest names the invited user.
 type UserGetInvitationCreatorRequest struct {
@@ -46,24 +39,11 @@ type UserClaimReply struct {
 	DeviceCertificate []byte `wire:"device_certificate"`
 }
 
-// DeviceInviteRequest invites a device of the author's user and waits for its
-// claim.
-type DeviceInviteRequest struct {
+// InvitedDeviceRequest names a device of the author's user that is invited:
+// device_invite waits for its claim, device_cancel_invitation ends the invitation.
+type InvitedDeviceRequest struct {
 	InvitedDeviceName parsec.DeviceName `wire:"invited_device_name"`
 }
-
-// DeviceInviteReply is what the claimer sent.
-type DeviceInviteReply struct {
-	EncryptedClaim []byte `wire:"encrypted_claim"`
-}
-
-// DeviceCancelInvitationRequest names the invited device of the author's user.
-type DeviceCancelInvitationRequest struct {
-	InvitedDeviceName parsec.DeviceName `wire:"invited_device_name"`
-}
-
-// DeviceCancelInvitationReply has no field.
-type DeviceCancelInvitationReply struct{}
 
 // DeviceGetInvitationCreatorRequest names the invited device.
 type DeviceGetInvitationCreatorRequest struct {

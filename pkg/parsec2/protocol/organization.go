@@ -25,9 +25,6 @@ type OrganizationBootstrapV1Request struct {
 	RedactedDeviceCertificate []byte           `wire:"redacted_device_certificate,nullable,optional"`
 }
 
-// OrganizationBootstrapReply has no field.
-type OrganizationBootstrapReply struct{}
-
 // OrganizationStatsRequest has no field.
 type OrganizationStatsRequest struct{}
 

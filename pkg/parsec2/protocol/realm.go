@@ -19,9 +19,6 @@ type RealmCreateRequest struct {
 	RoleCertificate []byte `wire:"role_certificate"`
 }
 
-// RealmCreateReply has no field.
-type RealmCreateReply struct{}
-
 // RealmStatusRequest names a realm.
 type RealmStatusRequest struct {
 	RealmID parsec.RealmID `wire:"realm_id"`
@@ -75,16 +72,10 @@ func (r *RealmUpdateRolesRequest) Validate() error {
 	return nil
 }
 
-// RealmUpdateRolesReply has no field.
-type RealmUpdateRolesReply struct{}
-
 // RealmUpdateArchivingRequest changes the archiving of a realm.
 type RealmUpdateArchivingRequest struct {
 	ArchivingCertificate []byte `wire:"archiving_certificate"`
 }
-
-// RealmUpdateArchivingReply has no field.
-type RealmUpdateArchivingReply struct{}
 
 // ReencryptionItemBytes is more than what an item takes in a message beside its
 // blob, in bytes.

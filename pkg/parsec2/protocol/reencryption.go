@@ -24,17 +24,11 @@ func (r *RealmStartReencryptionRequest) Validate() error {
 	return nil
 }
 
-// RealmStartReencryptionReply has no field.
-type RealmStartReencryptionReply struct{}
-
 // RealmFinishReencryptionRequest closes the reencryption.
 type RealmFinishReencryptionRequest struct {
 	RealmID            parsec.RealmID `wire:"realm_id"`
 	EncryptionRevision uint64         `wire:"encryption_revision"`
 }
-
-// RealmFinishReencryptionReply has no field.
-type RealmFinishReencryptionReply struct{}
 
 // VlobGetReencryptionBatchRequest asks for at most Size items left.
 type VlobGetReencryptionBatchRequest struct {

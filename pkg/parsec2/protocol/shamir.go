@@ -24,9 +24,6 @@ type ShamirRecoverySetupData struct {
 	Shares       [][]byte    `wire:"shares"`
 }
 
-// ShamirRecoverySetupReply has no field.
-type ShamirRecoverySetupReply struct{}
-
 // ShamirRecoverySelfInfoRequest has no field.
 type ShamirRecoverySelfInfoRequest struct{}
 

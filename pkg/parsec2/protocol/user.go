@@ -36,16 +36,10 @@ type UserCreateV1Request struct {
 	DeviceCertificate []byte `wire:"device_certificate"`
 }
 
-// UserCreateReply has no field.
-type UserCreateReply struct{}
-
 // UserRevokeRequest revokes a user for ever.
 type UserRevokeRequest struct {
 	RevokedUserCertificate []byte `wire:"revoked_user_certificate"`
 }
-
-// UserRevokeReply has no field.
-type UserRevokeReply struct{}
 
 // MessageBytes is more than what a message takes in a reply beside its body, in
 // bytes.

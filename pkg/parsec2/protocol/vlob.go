@@ -12,9 +12,6 @@ type VlobCreateRequest struct {
 	SequesterBlob      map[parsec.SequesterServiceID][]byte `wire:"sequester_blob,nullable,optional"`
 }
 
-// VlobCreateReply has no field.
-type VlobCreateReply struct{}
-
 // VlobUpdateRequest stores the next version of a vlob.
 type VlobUpdateRequest struct {
 	EncryptionRevision uint64                               `wire:"encryption_revision"`
@@ -24,9 +21,6 @@ type VlobUpdateRequest struct {
 	Blob               []byte                               `wire:"blob"`
 	SequesterBlob      map[parsec.SequesterServiceID][]byte `wire:"sequester_blob,nullable,optional"`
 }
-
-// VlobUpdateReply has no field.
-type VlobUpdateReply struct{}
 
 // VlobReadRequest selects a version by number, else by date, else the latest.
 type VlobReadRequest struct {

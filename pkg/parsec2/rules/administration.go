@@ -24,7 +24,7 @@ func (a Administration) AdministrationCreate(ctx context.Context, by organizatio
 
 // AdministrationUpdate changes an organization
 // (docs/protocol/administration.md §2).
-func (a Administration) AdministrationUpdate(ctx context.Context, by organization.Administrator, request *protocol.AdministrationUpdateRequest) (*protocol.AdministrationUpdateReply, error) {
+func (a Administration) AdministrationUpdate(ctx context.Context, by organization.Administrator, request *protocol.AdministrationUpdateRequest) (*protocol.EmptyReply, error) {
 	given := organization.Change{UserProfileOutsiderAllowed: request.UserProfileOutsiderAllowed}
 	if date := request.ExpirationDate; date == nil || *date != protocol.Unchanged {
 		given.Expiration = &organization.Expiration{Date: date}
@@ -32,7 +32,7 @@ func (a Administration) AdministrationUpdate(ctx context.Context, by organizatio
 	if err := a.Update(ctx, by, request.OrganizationID, given); err != nil {
 		return nil, administrationRefusal(err)
 	}
-	return &protocol.AdministrationUpdateReply{}, nil
+	return &protocol.EmptyReply{}, nil
 }
 
 // AdministrationStatus returns the state of an organization

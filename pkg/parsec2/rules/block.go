@@ -42,13 +42,13 @@ var (
 )
 
 // BlockCreate stores an immutable block (docs/protocol/commands.md §7).
-func (r *Rules) BlockCreate(ctx context.Context, author *Author, request *protocol.BlockCreateRequest) (*protocol.BlockCreateReply, error) {
+func (r *Rules) BlockCreate(ctx context.Context, author *Author, request *protocol.BlockCreateRequest) (*protocol.EmptyReply, error) {
 	creation := &blockCreation{rules: r, author: author, request: request, now: r.now()}
 	err := r.blocks.Create(ctx, author.Organization, request.BlockID, r.store.NewUploadToken(), request.Block, creation)
 	if err != nil {
 		return nil, refuseBlock(err)
 	}
-	return &protocol.BlockCreateReply{}, nil
+	return &protocol.EmptyReply{}, nil
 }
 
 // blockCreation is one block_create on its way.

@@ -242,33 +242,33 @@ func (r *Rules) Invite2bGreeterSendNonce(ctx context.Context, author *Author, re
 }
 
 // Invite2bClaimerSendNonce reveals the nonce.
-func (r *Rules) Invite2bClaimerSendNonce(ctx context.Context, invitee *Invitee, request *protocol.Invite2bClaimerSendNonceRequest) (*protocol.InviteTrustReply, error) {
+func (r *Rules) Invite2bClaimerSendNonce(ctx context.Context, invitee *Invitee, request *protocol.Invite2bClaimerSendNonceRequest) (*protocol.EmptyReply, error) {
 	_, err := r.exchange(ctx, claimer(invitee, request.ClaimerRequest), ConduitClaimerNonce, request.ClaimerNonce)
-	return &protocol.InviteTrustReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // Invite3aGreeterWaitPeerTrust waits until the claimer trusts.
-func (r *Rules) Invite3aGreeterWaitPeerTrust(ctx context.Context, author *Author, request *protocol.Invite3aGreeterWaitPeerTrustRequest) (*protocol.InviteTrustReply, error) {
+func (r *Rules) Invite3aGreeterWaitPeerTrust(ctx context.Context, author *Author, request *protocol.Invite3aGreeterWaitPeerTrustRequest) (*protocol.EmptyReply, error) {
 	_, err := r.exchange(ctx, greeter(author, request.Token), ConduitClaimerTrust, nil)
-	return &protocol.InviteTrustReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // Invite3aClaimerSignifyTrust trusts the greeter.
-func (r *Rules) Invite3aClaimerSignifyTrust(ctx context.Context, invitee *Invitee, request *protocol.Invite3aClaimerSignifyTrustRequest) (*protocol.InviteTrustReply, error) {
+func (r *Rules) Invite3aClaimerSignifyTrust(ctx context.Context, invitee *Invitee, request *protocol.Invite3aClaimerSignifyTrustRequest) (*protocol.EmptyReply, error) {
 	_, err := r.exchange(ctx, claimer(invitee, request.ClaimerRequest), ConduitClaimerTrust, nil)
-	return &protocol.InviteTrustReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // Invite3bGreeterSignifyTrust trusts the claimer.
-func (r *Rules) Invite3bGreeterSignifyTrust(ctx context.Context, author *Author, request *protocol.Invite3bGreeterSignifyTrustRequest) (*protocol.InviteTrustReply, error) {
+func (r *Rules) Invite3bGreeterSignifyTrust(ctx context.Context, author *Author, request *protocol.Invite3bGreeterSignifyTrustRequest) (*protocol.EmptyReply, error) {
 	_, err := r.exchange(ctx, greeter(author, request.Token), ConduitGreeterTrust, nil)
-	return &protocol.InviteTrustReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // Invite3bClaimerWaitPeerTrust waits until the greeter trusts.
-func (r *Rules) Invite3bClaimerWaitPeerTrust(ctx context.Context, invitee *Invitee, request *protocol.Invite3bClaimerWaitPeerTrustRequest) (*protocol.InviteTrustReply, error) {
+func (r *Rules) Invite3bClaimerWaitPeerTrust(ctx context.Context, invitee *Invitee, request *protocol.Invite3bClaimerWaitPeerTrustRequest) (*protocol.EmptyReply, error) {
 	_, err := r.exchange(ctx, claimer(invitee, request.ClaimerRequest), ConduitGreeterTrust, nil)
-	return &protocol.InviteTrustReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // Invite4GreeterCommunicate exchanges payloads, as often as wanted.

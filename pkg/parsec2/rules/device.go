@@ -26,7 +26,7 @@ type Device struct {
 
 // DeviceCreate adds a device to the author's user
 // (docs/protocol/commands.md §4).
-func (r *Rules) DeviceCreate(ctx context.Context, author *Author, request *protocol.DeviceCreateRequest) (*protocol.DeviceCreateReply, error) {
+func (r *Rules) DeviceCreate(ctx context.Context, author *Author, request *protocol.DeviceCreateRequest) (*protocol.EmptyReply, error) {
 	now := r.now()
 	device, err := checkDeviceCreate(author, now, request)
 	if err != nil {
@@ -37,7 +37,7 @@ func (r *Rules) DeviceCreate(ctx context.Context, author *Author, request *proto
 
 // DeviceCreateV1 is DeviceCreate in the form of API 1: the answer goes to who
 // claims the device.
-func (r *Rules) DeviceCreateV1(ctx context.Context, author *Author, request *protocol.DeviceCreateV1Request) (*protocol.DeviceCreateReply, error) {
+func (r *Rules) DeviceCreateV1(ctx context.Context, author *Author, request *protocol.DeviceCreateV1Request) (*protocol.EmptyReply, error) {
 	now := r.now()
 	device, err := checkDeviceCreateV1(author, now, request)
 	if err != nil {
@@ -46,7 +46,7 @@ func (r *Rules) DeviceCreateV1(ctx context.Context, author *Author, request *pro
 	return r.createDevice(ctx, author, now, device, request.EncryptedAnswer)
 }
 
-func (r *Rules) createDevice(ctx context.Context, author *Author, now parsec.DateTime, device Device, encryptedAnswer []byte) (*protocol.DeviceCreateReply, error) {
+func (r *Rules) createDevice(ctx context.Context, author *Author, now parsec.DateTime, device Device, encryptedAnswer []byte) (*protocol.EmptyReply, error) {
 	err := r.updateAt(ctx, author, now, Scope{LockOrganization: true}, func(tx Tx) error {
 		if stored, exists, err := tx.Device(ctx, device.ID); err != nil {
 			return err
@@ -61,7 +61,7 @@ func (r *Rules) createDevice(ctx context.Context, author *Author, now parsec.Dat
 		}})
 		return nil
 	})
-	return &protocol.DeviceCreateReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // DeviceTx is for devices; its effects need LockOrganization.

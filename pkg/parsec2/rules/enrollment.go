@@ -205,7 +205,7 @@ func (r *Rules) PKIEnrollmentList(ctx context.Context, author *Author, _ *protoc
 }
 
 // PKIEnrollmentReject ends a pending enrollment (docs/protocol/invite.md §7).
-func (r *Rules) PKIEnrollmentReject(ctx context.Context, author *Author, request *protocol.PKIEnrollmentRejectRequest) (*protocol.PKIEnrollmentRejectReply, error) {
+func (r *Rules) PKIEnrollmentReject(ctx context.Context, author *Author, request *protocol.PKIEnrollmentRejectRequest) (*protocol.EmptyReply, error) {
 	if err := checkAdministrator(author); err != nil {
 		return nil, err
 	}
@@ -220,12 +220,12 @@ func (r *Rules) PKIEnrollmentReject(ctx context.Context, author *Author, request
 		decide(tx, author.Organization, author.Device, request.EnrollmentID, PKIDecision{Status: parsec.PKIEnrollmentRejected, On: now})
 		return nil
 	})
-	return &protocol.PKIEnrollmentRejectReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // PKIEnrollmentAccept creates the user of a pending enrollment, in the same
 // transaction (docs/protocol/invite.md §7).
-func (r *Rules) PKIEnrollmentAccept(ctx context.Context, author *Author, request *protocol.PKIEnrollmentAcceptRequest) (*protocol.PKIEnrollmentAcceptReply, error) {
+func (r *Rules) PKIEnrollmentAccept(ctx context.Context, author *Author, request *protocol.PKIEnrollmentAcceptRequest) (*protocol.EmptyReply, error) {
 	now := r.now()
 	user, device, err := checkPKIEnrollmentAccept(author, now, request)
 	if err != nil {
@@ -265,7 +265,7 @@ func (r *Rules) PKIEnrollmentAccept(ctx context.Context, author *Author, request
 		})
 		return nil
 	})
-	return &protocol.PKIEnrollmentAcceptReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // checkPKIEnrollmentAccept makes the checks that need no state, those of

@@ -20,11 +20,11 @@ const (
 
 // EventsSubscribe starts the delivery of events. A second call changes nothing
 // (docs/protocol/events.md §1).
-func (r *Rules) EventsSubscribe(ctx context.Context, session *Session, _ *protocol.EventsSubscribeRequest) (*protocol.EventsSubscribeReply, error) {
+func (r *Rules) EventsSubscribe(ctx context.Context, session *Session, _ *protocol.EventsSubscribeRequest) (*protocol.EmptyReply, error) {
 	session.mu.Lock()
 	if session.subscribed {
 		session.mu.Unlock()
-		return &protocol.EventsSubscribeReply{}, nil
+		return &protocol.EmptyReply{}, nil
 	}
 	session.subscribed, session.loading = true, true
 	session.mu.Unlock()
@@ -48,7 +48,7 @@ func (r *Rules) EventsSubscribe(ctx context.Context, session *Session, _ *protoc
 	for _, change := range changes {
 		session.follow(change)
 	}
-	return &protocol.EventsSubscribeReply{}, nil
+	return &protocol.EmptyReply{}, nil
 }
 
 // EventsListen returns the oldest event, and waits for one if the request says

@@ -27,15 +27,15 @@ func call[Request, Reply any](s *realmScenario, command func(*realmScenario, *ru
 	}
 }
 
-func updateRoles(s *realmScenario, author *rules.Author, change *roleChange) (*protocol.RealmUpdateRolesReply, error) {
+func updateRoles(s *realmScenario, author *rules.Author, change *roleChange) (*protocol.EmptyReply, error) {
 	return s.RealmUpdateRoles(s.t.Context(), author, change.update())
 }
 
-func updateArchiving(s *realmScenario, author *rules.Author, change *archivingChange) (*protocol.RealmUpdateArchivingReply, error) {
+func updateArchiving(s *realmScenario, author *rules.Author, change *archivingChange) (*protocol.EmptyReply, error) {
 	return s.RealmUpdateArchiving(s.t.Context(), author, change.request())
 }
 
-func createVlob(s *realmScenario, author *rules.Author, request *protocol.VlobCreateRequest) (*protocol.VlobCreateReply, error) {
+func createVlob(s *realmScenario, author *rules.Author, request *protocol.VlobCreateRequest) (*protocol.EmptyReply, error) {
 	return s.VlobCreate(s.t.Context(), author, request)
 }
 

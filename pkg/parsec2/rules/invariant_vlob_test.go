@@ -16,11 +16,11 @@ import (
 // The invariants of docs/protocol/commands.md §10 on maintenance, vlobs and
 // messages.
 
-func startReencryption(s *realmScenario, author *rules.Author, request *protocol.RealmStartReencryptionRequest) (*protocol.RealmStartReencryptionReply, error) {
+func startReencryption(s *realmScenario, author *rules.Author, request *protocol.RealmStartReencryptionRequest) (*protocol.EmptyReply, error) {
 	return s.RealmStartReencryption(s.t.Context(), author, request)
 }
 
-func finishReencryption(s *realmScenario, author *rules.Author, revision uint64) (*protocol.RealmFinishReencryptionReply, error) {
+func finishReencryption(s *realmScenario, author *rules.Author, revision uint64) (*protocol.EmptyReply, error) {
 	return s.RealmFinishReencryption(s.t.Context(), author, &protocol.RealmFinishReencryptionRequest{
 		RealmID: s.realm, EncryptionRevision: revision,
 	})

@@ -171,7 +171,7 @@ func (i *Invitation) greeter(user parsec.UserID) *InvitationGreeter {
 
 // InviteDelete ends an invitation; its connections close and its waiters wake
 // (docs/protocol/invite.md §2).
-func (r *Rules) InviteDelete(ctx context.Context, author *Author, request *protocol.InviteDeleteRequest) (*protocol.InviteDeleteReply, error) {
+func (r *Rules) InviteDelete(ctx context.Context, author *Author, request *protocol.InviteDeleteRequest) (*protocol.EmptyReply, error) {
 	err := r.update(ctx, author, Scope{Invitation: request.Token}, func(tx Tx, now parsec.DateTime) error {
 		invitation, found := tx.Invitation()
 		if !found || invitation.greeter(author.User()) == nil && invitation.Claimer != author.User() {
@@ -183,7 +183,7 @@ func (r *Rules) InviteDelete(ctx context.Context, author *Author, request *proto
 		endInvitation(tx, author.Organization, invitation, request.Reason, now)
 		return nil
 	})
-	return &protocol.InviteDeleteReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 func endInvitation(tx Tx, organization parsec.OrganizationID, invitation *Invitation, reason protocol.InvitationDeletedReason, now parsec.DateTime) {

@@ -40,20 +40,20 @@ const (
 
 // UserInvite invites a user, then waits for its claim
 // (docs/protocol/commands.md §9).
-func (r *Rules) UserInvite(ctx context.Context, author *Author, request *protocol.UserInviteRequest) (*protocol.UserInviteReply, error) {
+func (r *Rules) UserInvite(ctx context.Context, author *Author, request *protocol.InvitedUserRequest) (*protocol.InvitationClaimReply, error) {
 	if err := checkAdministrator(author); err != nil {
 		return nil, err
 	}
 	claimed, err := inviteV1[notice.UserClaimed](ctx, r, author, InviteeV1{User: request.UserID})
-	return &protocol.UserInviteReply{EncryptedClaim: claimed.EncryptedClaim}, err
+	return &protocol.InvitationClaimReply{EncryptedClaim: claimed.EncryptedClaim}, err
 }
 
 // DeviceInvite invites a device of the author's user, then waits for its claim
 // (docs/protocol/commands.md §9).
-func (r *Rules) DeviceInvite(ctx context.Context, author *Author, request *protocol.DeviceInviteRequest) (*protocol.DeviceInviteReply, error) {
+func (r *Rules) DeviceInvite(ctx context.Context, author *Author, request *protocol.InvitedDeviceRequest) (*protocol.InvitationClaimReply, error) {
 	device := author.User().Device(request.InvitedDeviceName)
 	claimed, err := inviteV1[notice.DeviceClaimed](ctx, r, author, InviteeV1{Device: device})
-	return &protocol.DeviceInviteReply{EncryptedClaim: claimed.EncryptedClaim}, err
+	return &protocol.InvitationClaimReply{EncryptedClaim: claimed.EncryptedClaim}, err
 }
 
 // inviteV1 creates or replaces an invitation, then waits for its claim. The
@@ -89,20 +89,20 @@ func inviteeExists(ctx context.Context, tx Tx, invitee InviteeV1) (exists bool, 
 
 // UserCancelInvitation ends an invitation, if there is one
 // (docs/protocol/commands.md §9).
-func (r *Rules) UserCancelInvitation(ctx context.Context, author *Author, request *protocol.UserCancelInvitationRequest) (*protocol.UserCancelInvitationReply, error) {
+func (r *Rules) UserCancelInvitation(ctx context.Context, author *Author, request *protocol.InvitedUserRequest) (*protocol.EmptyReply, error) {
 	if err := checkAdministrator(author); err != nil {
 		return nil, err
 	}
 	err := r.cancelV1(ctx, author, InviteeV1{User: request.UserID}, notice.UserInvitationCancelled{User: request.UserID})
-	return &protocol.UserCancelInvitationReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // DeviceCancelInvitation ends an invitation, if there is one
 // (docs/protocol/commands.md §9).
-func (r *Rules) DeviceCancelInvitation(ctx context.Context, author *Author, request *protocol.DeviceCancelInvitationRequest) (*protocol.DeviceCancelInvitationReply, error) {
+func (r *Rules) DeviceCancelInvitation(ctx context.Context, author *Author, request *protocol.InvitedDeviceRequest) (*protocol.EmptyReply, error) {
 	device := author.User().Device(request.InvitedDeviceName)
 	err := r.cancelV1(ctx, author, InviteeV1{Device: device}, notice.DeviceInvitationCancelled{Device: device})
-	return &protocol.DeviceCancelInvitationReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 func (r *Rules) cancelV1(ctx context.Context, author *Author, invitee InviteeV1, cancelled event.Body) error {

@@ -37,14 +37,14 @@ var invitationsV1 = map[string]invitationV1{
 		topic:   func(o parsec.OrganizationID) event.Topic { return notice.UserInviteTopic(o, carolID.User()) },
 		claimed: func(claim []byte) event.Body { return notice.UserClaimed{User: carolID.User(), EncryptedClaim: claim} },
 		invite: func(ctx context.Context, f *fixture, author *rules.Author) ([]byte, error) {
-			reply, err := f.UserInvite(ctx, author, &protocol.UserInviteRequest{UserID: carolID.User()})
+			reply, err := f.UserInvite(ctx, author, &protocol.InvitedUserRequest{UserID: carolID.User()})
 			if err != nil {
 				return nil, err
 			}
 			return reply.EncryptedClaim, nil
 		},
 		cancel: func(ctx context.Context, f *fixture, author *rules.Author) error {
-			_, err := f.UserCancelInvitation(ctx, author, &protocol.UserCancelInvitationRequest{UserID: carolID.User()})
+			_, err := f.UserCancelInvitation(ctx, author, &protocol.InvitedUserRequest{UserID: carolID.User()})
 			return err
 		},
 		creator: func(ctx context.Context, f *fixture, anonymous *rules.Anonymous) (*protocol.InvitationCreatorReply, error) {
@@ -68,14 +68,14 @@ var invitationsV1 = map[string]invitationV1{
 		topic:   func(o parsec.OrganizationID) event.Topic { return notice.DeviceInviteTopic(o, bob2ID) },
 		claimed: func(claim []byte) event.Body { return notice.DeviceClaimed{Device: bob2ID, EncryptedClaim: claim} },
 		invite: func(ctx context.Context, f *fixture, author *rules.Author) ([]byte, error) {
-			reply, err := f.DeviceInvite(ctx, author, &protocol.DeviceInviteRequest{InvitedDeviceName: bob2ID.Name()})
+			reply, err := f.DeviceInvite(ctx, author, &protocol.InvitedDeviceRequest{InvitedDeviceName: bob2ID.Name()})
 			if err != nil {
 				return nil, err
 			}
 			return reply.EncryptedClaim, nil
 		},
 		cancel: func(ctx context.Context, f *fixture, author *rules.Author) error {
-			_, err := f.DeviceCancelInvitation(ctx, author, &protocol.DeviceCancelInvitationRequest{InvitedDeviceName: bob2ID.Name()})
+			_, err := f.DeviceCancelInvitation(ctx, author, &protocol.InvitedDeviceRequest{InvitedDeviceName: bob2ID.Name()})
 			return err
 		},
 		creator: func(ctx context.Context, f *fixture, anonymous *rules.Anonymous) (*protocol.InvitationCreatorReply, error) {
@@ -276,10 +276,10 @@ func TestInvitationV1Timeouts(t *testing.T) {
 
 func TestInvitationV1Refused(t *testing.T) {
 	userInvite := func(f *fixture, author *rules.Author, id parsec.UserID) protocol.Status {
-		return status(f.UserInvite(f.t.Context(), author, &protocol.UserInviteRequest{UserID: id}))
+		return status(f.UserInvite(f.t.Context(), author, &protocol.InvitedUserRequest{UserID: id}))
 	}
 	userCancel := func(f *fixture, author *rules.Author) protocol.Status {
-		return status(f.UserCancelInvitation(f.t.Context(), author, &protocol.UserCancelInvitationRequest{UserID: carolID.User()}))
+		return status(f.UserCancelInvitation(f.t.Context(), author, &protocol.InvitedUserRequest{UserID: carolID.User()}))
 	}
 	cases := map[string]struct {
 		got  func(*fixture) protocol.Status
@@ -308,13 +308,13 @@ func TestInvitationV1Refused(t *testing.T) {
 		},
 		"device_invite exists": {
 			func(f *fixture) protocol.Status {
-				return status(f.DeviceInvite(f.t.Context(), f.alice(), &protocol.DeviceInviteRequest{InvitedDeviceName: alice2ID.Name()}))
+				return status(f.DeviceInvite(f.t.Context(), f.alice(), &protocol.InvitedDeviceRequest{InvitedDeviceName: alice2ID.Name()}))
 			}, protocol.StatusAlreadyExists,
 		},
 		"device_invite by a revoked user": {
 			func(f *fixture) protocol.Status {
 				f.revoke(bobID.User())
-				return status(f.DeviceInvite(f.t.Context(), f.bob(), &protocol.DeviceInviteRequest{InvitedDeviceName: bob2ID.Name()}))
+				return status(f.DeviceInvite(f.t.Context(), f.bob(), &protocol.InvitedDeviceRequest{InvitedDeviceName: bob2ID.Name()}))
 			}, sessionOver,
 		},
 	}

@@ -86,7 +86,7 @@ func (r *Rules) OrganizationConfig(ctx context.Context, author *Author, _ *proto
 
 // OrganizationBootstrap creates the first user of an organization and binds
 // its root key (docs/protocol/administration.md §3).
-func (r *Rules) OrganizationBootstrap(ctx context.Context, anonymous *Anonymous, request *protocol.OrganizationBootstrapRequest) (*protocol.OrganizationBootstrapReply, error) {
+func (r *Rules) OrganizationBootstrap(ctx context.Context, anonymous *Anonymous, request *protocol.OrganizationBootstrapRequest) (*protocol.EmptyReply, error) {
 	now := r.now()
 	first, err := checkBootstrap(now, request)
 	if err != nil {
@@ -96,7 +96,7 @@ func (r *Rules) OrganizationBootstrap(ctx context.Context, anonymous *Anonymous,
 }
 
 // OrganizationBootstrapV1 is OrganizationBootstrap in the form of API 1.
-func (r *Rules) OrganizationBootstrapV1(ctx context.Context, anonymous *Anonymous, request *protocol.OrganizationBootstrapV1Request) (*protocol.OrganizationBootstrapReply, error) {
+func (r *Rules) OrganizationBootstrapV1(ctx context.Context, anonymous *Anonymous, request *protocol.OrganizationBootstrapV1Request) (*protocol.EmptyReply, error) {
 	now := r.now()
 	first, err := checkBootstrapV1(now, request)
 	if err != nil {
@@ -107,7 +107,7 @@ func (r *Rules) OrganizationBootstrapV1(ctx context.Context, anonymous *Anonymou
 
 // bootstrap tests and sets in one transaction. The active users limit does not
 // count for the first user.
-func (r *Rules) bootstrap(ctx context.Context, id parsec.OrganizationID, now parsec.DateTime, token string, first bootstrap) (*protocol.OrganizationBootstrapReply, error) {
+func (r *Rules) bootstrap(ctx context.Context, id parsec.OrganizationID, now parsec.DateTime, token string, first bootstrap) (*protocol.EmptyReply, error) {
 	var again bool
 	err := r.store.Update(ctx, Scope{Organization: id, LockOrganization: true}, func(tx Tx) (err error) {
 		again = false // the rule may run more than once
@@ -145,10 +145,10 @@ func (r *Rules) bootstrap(ctx context.Context, id parsec.OrganizationID, now par
 		return nil, err
 	}
 	if again {
-		return &protocol.OrganizationBootstrapReply{}, nil
+		return &protocol.EmptyReply{}, nil
 	}
 	r.webhooks.Bootstrapped(id, first.Device, first.User.HumanHandle)
-	return &protocol.OrganizationBootstrapReply{}, nil
+	return &protocol.EmptyReply{}, nil
 }
 
 // sameBootstrap compares the bootstrap of an organization, whose first user is

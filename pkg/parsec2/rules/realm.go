@@ -41,7 +41,7 @@ type Member struct {
 
 // RealmCreate creates the realm of a certificate by which its author becomes
 // OWNER (docs/protocol/commands.md §6).
-func (r *Rules) RealmCreate(ctx context.Context, author *Author, request *protocol.RealmCreateRequest) (*protocol.RealmCreateReply, error) {
+func (r *Rules) RealmCreate(ctx context.Context, author *Author, request *protocol.RealmCreateRequest) (*protocol.EmptyReply, error) {
 	now := r.now()
 	role, err := checkRealmCreate(author, now, request)
 	if err != nil {
@@ -58,7 +58,7 @@ func (r *Rules) RealmCreate(ctx context.Context, author *Author, request *protoc
 		}})
 		return nil
 	})
-	return &protocol.RealmCreateReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // RealmStatus returns the maintenance of a realm (docs/protocol/commands.md

@@ -21,7 +21,7 @@ type Archiving struct {
 
 // RealmUpdateArchiving archives a realm, plans its deletion, or makes it
 // available again (docs/protocol/commands.md §6).
-func (r *Rules) RealmUpdateArchiving(ctx context.Context, author *Author, request *protocol.RealmUpdateArchivingRequest) (*protocol.RealmUpdateArchivingReply, error) {
+func (r *Rules) RealmUpdateArchiving(ctx context.Context, author *Author, request *protocol.RealmUpdateArchivingRequest) (*protocol.EmptyReply, error) {
 	now := r.now()
 	id, archiving, err := checkRealmUpdateArchiving(author, now, request)
 	if err != nil {
@@ -49,7 +49,7 @@ func (r *Rules) RealmUpdateArchiving(ctx context.Context, author *Author, reques
 		}})
 		return nil
 	})
-	return &protocol.RealmUpdateArchivingReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // ArchivingConfig returns the archiving of the realms where the author has a

@@ -26,7 +26,7 @@ type RoleCertificate struct {
 // A realm keeps an OWNER: nobody changes its own role, and the author of a
 // demotion is an OWNER still inside the transaction that excludes every other
 // on the realm.
-func (r *Rules) RealmUpdateRoles(ctx context.Context, author *Author, request *protocol.RealmUpdateRolesRequest) (*protocol.RealmUpdateRolesReply, error) {
+func (r *Rules) RealmUpdateRoles(ctx context.Context, author *Author, request *protocol.RealmUpdateRolesRequest) (*protocol.EmptyReply, error) {
 	now := r.now()
 	role, err := checkRealmUpdateRoles(author, now, request)
 	if err != nil {
@@ -48,7 +48,7 @@ func (r *Rules) RealmUpdateRoles(ctx context.Context, author *Author, request *p
 			return request.RecipientMessage
 		})
 	})
-	return &protocol.RealmUpdateRolesReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // checkRoleUpdate applies the part of the table that needs the state, from row

@@ -30,7 +30,7 @@ const (
 
 // RealmStartReencryption opens the next encryption revision of a realm and
 // sends its key to every participant (docs/protocol/commands.md §6).
-func (r *Rules) RealmStartReencryption(ctx context.Context, author *Author, request *protocol.RealmStartReencryptionRequest) (*protocol.RealmStartReencryptionReply, error) {
+func (r *Rules) RealmStartReencryption(ctx context.Context, author *Author, request *protocol.RealmStartReencryptionRequest) (*protocol.EmptyReply, error) {
 	err := r.update(ctx, author, Scope{Realm: request.RealmID, By: RealmExclusive}, func(tx Tx, now parsec.DateTime) error {
 		if !parsec.InBallpark(now, request.Timestamp) {
 			return protocol.RefuseBadTimestamp(now, request.Timestamp)
@@ -67,7 +67,7 @@ func (r *Rules) RealmStartReencryption(ctx context.Context, author *Author, requ
 			return request.PerParticipantMessage[participant]
 		})
 	})
-	return &protocol.RealmStartReencryptionReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // checkParticipants wants one message for each participant, and no other.
@@ -84,7 +84,7 @@ func checkParticipants(participants []parsec.UserID, messages map[parsec.UserID]
 
 // RealmFinishReencryption closes a reencryption that has saved every version
 // (docs/protocol/commands.md §6). A realm without vlob has nothing to save.
-func (r *Rules) RealmFinishReencryption(ctx context.Context, author *Author, request *protocol.RealmFinishReencryptionRequest) (*protocol.RealmFinishReencryptionReply, error) {
+func (r *Rules) RealmFinishReencryption(ctx context.Context, author *Author, request *protocol.RealmFinishReencryptionRequest) (*protocol.EmptyReply, error) {
 	err := r.update(ctx, author, Scope{Realm: request.RealmID, By: RealmExclusive}, func(tx Tx, now parsec.DateTime) error {
 		realm, found := tx.Realm()
 		if !found {
@@ -111,7 +111,7 @@ func (r *Rules) RealmFinishReencryption(ctx context.Context, author *Author, req
 		}})
 		return nil
 	})
-	return &protocol.RealmFinishReencryptionReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // checkBatch applies the table of both batch commands after the realm's

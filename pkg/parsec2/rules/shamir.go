@@ -42,7 +42,7 @@ type ShamirHeld struct {
 // (docs/protocol/invite.md §8), which ends the invitation to recover by the
 // one before. It locks the organization, so that no recipient is revoked
 // meanwhile.
-func (r *Rules) ShamirRecoverySetup(ctx context.Context, author *Author, request *protocol.ShamirRecoverySetupRequest) (*protocol.ShamirRecoverySetupReply, error) {
+func (r *Rules) ShamirRecoverySetup(ctx context.Context, author *Author, request *protocol.ShamirRecoverySetupRequest) (*protocol.EmptyReply, error) {
 	now := r.now()
 	var setup *ShamirSetup
 	if request.Setup != nil {
@@ -73,7 +73,7 @@ func (r *Rules) ShamirRecoverySetup(ctx context.Context, author *Author, request
 		}
 		return nil
 	})
-	return &protocol.ShamirRecoverySetupReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // checkShamirFacts makes the checks that need state.

@@ -62,7 +62,7 @@ func (r *Rules) UserGet(ctx context.Context, author *Author, request *protocol.U
 
 // UserCreate creates a user with its first device
 // (docs/protocol/commands.md §4).
-func (r *Rules) UserCreate(ctx context.Context, author *Author, request *protocol.UserCreateRequest) (*protocol.UserCreateReply, error) {
+func (r *Rules) UserCreate(ctx context.Context, author *Author, request *protocol.UserCreateRequest) (*protocol.EmptyReply, error) {
 	now := r.now()
 	user, device, err := checkUserCreate(author, now, request)
 	if err != nil {
@@ -72,7 +72,7 @@ func (r *Rules) UserCreate(ctx context.Context, author *Author, request *protoco
 }
 
 // UserCreateV1 is UserCreate in the form of API 1.
-func (r *Rules) UserCreateV1(ctx context.Context, author *Author, request *protocol.UserCreateV1Request) (*protocol.UserCreateReply, error) {
+func (r *Rules) UserCreateV1(ctx context.Context, author *Author, request *protocol.UserCreateV1Request) (*protocol.EmptyReply, error) {
 	now := r.now()
 	user, device, err := checkUserCreateV1(author, now, request)
 	if err != nil {
@@ -81,11 +81,11 @@ func (r *Rules) UserCreateV1(ctx context.Context, author *Author, request *proto
 	return r.createUser(ctx, author, now, user, device)
 }
 
-func (r *Rules) createUser(ctx context.Context, author *Author, now parsec.DateTime, user User, device Device) (*protocol.UserCreateReply, error) {
+func (r *Rules) createUser(ctx context.Context, author *Author, now parsec.DateTime, user User, device Device) (*protocol.EmptyReply, error) {
 	err := r.updateAt(ctx, author, now, Scope{LockOrganization: true}, func(tx Tx) error {
 		return addUser(ctx, tx, author, user, device)
 	})
-	return &protocol.UserCreateReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // addUser adds a user to an organization once, as user_create does. The
@@ -158,7 +158,7 @@ func createUser(tx Tx, author *Author, user User, device Device) {
 //
 // The date is not compared with what the target signed (§1.8, last Improve):
 // with dates ahead of the clock a user could hold off its own revocation.
-func (r *Rules) UserRevoke(ctx context.Context, author *Author, request *protocol.UserRevokeRequest) (*protocol.UserRevokeReply, error) {
+func (r *Rules) UserRevoke(ctx context.Context, author *Author, request *protocol.UserRevokeRequest) (*protocol.EmptyReply, error) {
 	now := r.now()
 	id, revocation, err := checkUserRevoke(author, now, request)
 	if err != nil {
@@ -182,7 +182,7 @@ func (r *Rules) UserRevoke(ctx context.Context, author *Author, request *protoco
 		tx.Emit(event.Event{Organization: author.Organization, Author: author.Device, Body: notice.UserRevoked{User: id}})
 		return nil
 	})
-	return &protocol.UserRevokeReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // UserFacts is a user with what verifies it.

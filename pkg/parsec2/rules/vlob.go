@@ -49,7 +49,7 @@ type vlobWrite struct {
 }
 
 // VlobCreate stores version 1 of a new vlob (docs/protocol/commands.md §8).
-func (r *Rules) VlobCreate(ctx context.Context, author *Author, request *protocol.VlobCreateRequest) (*protocol.VlobCreateReply, error) {
+func (r *Rules) VlobCreate(ctx context.Context, author *Author, request *protocol.VlobCreateRequest) (*protocol.EmptyReply, error) {
 	err := r.writeVlob(ctx, author, &vlobWrite{
 		scope:              Scope{Realm: request.RealmID, Vlob: request.VlobID, By: RealmVlobCreate},
 		encryptionRevision: request.EncryptionRevision,
@@ -63,11 +63,11 @@ func (r *Rules) VlobCreate(ctx context.Context, author *Author, request *protoco
 			return nil
 		},
 	})
-	return &protocol.VlobCreateReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // VlobUpdate stores the next version of a vlob (docs/protocol/commands.md §8).
-func (r *Rules) VlobUpdate(ctx context.Context, author *Author, request *protocol.VlobUpdateRequest) (*protocol.VlobUpdateReply, error) {
+func (r *Rules) VlobUpdate(ctx context.Context, author *Author, request *protocol.VlobUpdateRequest) (*protocol.EmptyReply, error) {
 	err := r.writeVlob(ctx, author, &vlobWrite{
 		scope:              Scope{Vlob: request.VlobID, By: RealmVlobUpdate},
 		encryptionRevision: request.EncryptionRevision,
@@ -84,7 +84,7 @@ func (r *Rules) VlobUpdate(ctx context.Context, author *Author, request *protoco
 			return checkNotBefore(request.Timestamp, head.Timestamp) // C2
 		},
 	})
-	return &protocol.VlobUpdateReply{}, err
+	return &protocol.EmptyReply{}, err
 }
 
 // writeVlob applies the table of both writes. The webhooks come after every

@@ -59,8 +59,9 @@ func (s stub) Run(ctx context.Context) (any, error) { return s(ctx) }
 // kind of callers that it has.
 func HasHandler(command *rpc.Form) bool {
 	bound := bind(nil, rules.Administration{})
+	needsConnection := command == protocol.EventsSubscribe.Form || command == protocol.EventsListen.Form
 	return has(bound.sessions, command, protocol.Authenticated) &&
-		(command.WebSocketOnly || has(bound.authors, command, protocol.Authenticated)) &&
+		(needsConnection || has(bound.authors, command, protocol.Authenticated)) &&
 		has(bound.invitees, command, protocol.Invited) &&
 		has(bound.anonymous, command, protocol.Anonymous) &&
 		has(bound.administrators, command, protocol.Administration)

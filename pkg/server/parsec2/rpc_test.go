@@ -193,7 +193,7 @@ func TestSpontaneousBootstrapOverHTTP(t *testing.T) {
 
 func TestBodyLimit(t *testing.T) {
 	f := newFixture(t)
-	f.Parsec2.SetHandler(protocol.BlockCreate.Form, func(context.Context) (any, error) { return &protocol.BlockCreateReply{}, nil })
+	f.Parsec2.SetHandler(protocol.BlockCreate.Form, func(context.Context) (any, error) { return &protocol.EmptyReply{}, nil })
 	rpc := f.client.AuthenticatedRPC(f.device("alice@dev1"), api3)
 	_, err := rpc.RoundTrip(f.ctx, message("block_create",
 		wire.Field{Key: "block_id", Value: parsec.BlockID{}}, wire.Field{Key: "realm_id", Value: parsec.RealmID{}},

@@ -233,7 +233,7 @@ func TestStrangersAreLimited(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, func(options *testkit.InstanceOptions) { options.Rules.SpontaneousBootstrap = item.spontaneous })
-			answer := func(context.Context) (any, error) { return &protocol.OrganizationBootstrapReply{}, nil }
+			answer := func(context.Context) (any, error) { return &protocol.EmptyReply{}, nil }
 			for _, command := range []*rpc.Form{protocol.UserClaim.Form, protocol.DeviceClaim.Form, protocol.OrganizationBootstrapV1.Form} {
 				f.Parsec2.SetHandler(command, answer)
 			}
