@@ -1,0 +1,117 @@
+package rules_test
+
+import (
+	"reflect"
+	"testing"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+// command is a command that would be answered ok, until a test spoils it, its
+// author or the state.
+type command struct {
+	*fixture
+	author *rules.Author
+}
+
+func (c *command) base() *command { return c }
+
+// scenario is a command, with the content of its request.
+type scenario interface {
+	base() *command
+	run() error
+}
+
+// row is a row of the table of a command, with a way to be answered by it.
+type row[S scenario] struct {
+	name    string
+	violate func(s S)
+	want    protocol.Status
+}
+
+// checkTable wants a command to be answered ok, by each of its rows, which are in
+// the order of its table, and by the first of two rows that are violated together.
+// These are each row and the next one that is not apart: pairs that nothing violates
+// at once. What is refused changes nothing, and nobody is told.
+func checkTable[S scenario](t *testing.T, begin func(t *testing.T) S, rows []row[S], apart ...[2]string) {
+	t.Helper()
+	t.Run("ok", func(t *testing.T) {
+		if got := status(nil, begin(t).run()); got != protocol.StatusOK {
+			t.Errorf("got %s", got)
+		}
+	})
+	pairs := map[[2]string]bool{}
+	for _, pair := range apart {
+		pairs[pair] = true
+	}
+	for i, violated := range rows {
+		t.Run(violated.name, func(t *testing.T) { checkRow(t, begin(t), violated) })
+		for _, next := range rows[i+1:] {
+			if pairs[[2]string{violated.name, next.name}] {
+				continue
+			}
+			t.Run(violated.name+" before "+next.name, func(t *testing.T) {
+				s := begin(t)
+				next.violate(s)
+				checkRow(t, s, violated)
+			})
+			break
+		}
+	}
+}
+
+func checkRow[S scenario](t *testing.T, s S, violated row[S]) {
+	t.Helper()
+	violated.violate(s)
+	f := s.base().fixture
+	f.events.take()
+	before := f.stored(t.Context())
+	if got := status(nil, s.run()); got != violated.want {
+		t.Errorf("got %s, want %s", got, violated.want)
+	}
+	if after := f.stored(t.Context()); !reflect.DeepEqual(before, after) {
+		t.Errorf("what is refused has changed\n%+v to\n%+v", before, after)
+	}
+	if told := f.events.bodies(); len(told) > 0 {
+		t.Errorf("told %v of what is refused", told)
+	}
+}
+
+// standingRows are those that begin every table (docs/protocol/v5/commands.md §4).
+func standingRows[S scenario]() []row[S] {
+	return []row[S]{
+		{"organization unknown", func(s S) { s.base().spoilAuthor(func(a *rules.Author) { a.Organization = other }) }, aborted(rules.OrganizationNotFound)},
+		{"organization expired", func(s S) { s.base().expire() }, aborted(rules.OrganizationExpired)},
+		{"device unknown", func(s S) {
+			s.base().spoilAuthor(func(a *rules.Author) { a.Device = deviceID("nobody@nothing") })
+		}, aborted(rules.UnknownDevice)},
+		{"user revoked", func(s S) { s.base().revokeAuthor() }, aborted(rules.UserRevoked)},
+	}
+}
+
+// standingApart are the pairs of standingRows that nothing violates at once: who is
+// unknown is not revoked, and what does not exist has not expired.
+var standingApart = [][2]string{
+	{"organization unknown", "organization expired"},
+	{"device unknown", "user revoked"},
+}
+
+// spoilAuthor changes who sends the command.
+func (c *command) spoilAuthor(change func(*rules.Author)) {
+	spoiled := *c.author
+	change(&spoiled)
+	c.author = &spoiled
+}
+
+// revokeAuthor has another ADMIN revoke the user of the command.
+func (c *command) revokeAuthor() {
+	c.t.Helper()
+	by := c.alice()
+	if c.author.User == aliceID {
+		c.setProfile(bobID, parsec.ProfileAdmin)
+		by = c.bob()
+	}
+	c.ok(c.UserRevoke(c.t.Context(), by, c.revocation(by, c.author.User).request()))
+}
