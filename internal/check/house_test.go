@@ -124,7 +124,7 @@ func TestServerIsTestedWithoutAWing(t *testing.T) {
 		t.Error("the server is not known")
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, module) && strings.Contains(name+"/", "/parsec2/") {
+		if strings.HasPrefix(name, module) && (strings.Contains(name+"/", "/parsec2/") || strings.Contains(name+"/", "/parsec3/")) {
 			t.Errorf("the tests of pkg/server need %s", name)
 		}
 	}

@@ -168,6 +168,11 @@ func (w *tinyWing) stranger(answer http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer server.PutBuffer(body)
+	if r.Header.Get("Limited") != "" {
+		if err := w.server.Limit(w.server.ClientAddress(r)); err != nil {
+			return err
+		}
+	}
 	return w.run(answer, r, nil)
 }
 
