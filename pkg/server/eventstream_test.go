@@ -65,8 +65,8 @@ func TestStreamKeepAliveLosesNothing(t *testing.T) {
 		f.wing.told <- fmt.Sprintf("%03d", i)
 		told, err := stream.Next()
 		f.ok(err)
-		if want := fmt.Sprintf("\x81\xa4told\xa3%03d", i); string(told) != want {
-			t.Fatalf("event %q, want %q", told, want)
+		if want := fmt.Sprintf("\x81\xa4told\xa3%03d", i); string(told.Data) != want {
+			t.Fatalf("event %q, want %q", told.Data, want)
 		}
 	}
 }
