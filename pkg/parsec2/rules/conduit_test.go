@@ -124,7 +124,7 @@ func (p *pair) run(ctx context.Context, s step, said string) (string, error) {
 
 // patience is how long a test waits for what comes in milliseconds, before it
 // fails.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func (p *pair) wait(done <-chan outcome) outcome {
 	p.t.Helper()

@@ -84,13 +84,28 @@ func conduit(name string, side rules.Side) func(*testing.T) retried {
 	}
 }
 
-// invitedV1 returns a command of an API 1 invitation that is there.
-func invitedV1(kind string, request func(i invitationV1, f *fixture) func(context.Context) error) func(*testing.T) retried {
-	return waiting(func(s *realmScenario) func(context.Context) error {
+// invitedV1 returns a command of an API 1 invitation that is there, which waits
+// or not.
+func invitedV1(kind string, made func(func(s *realmScenario) func(context.Context) error) func(*testing.T) retried, request func(i invitationV1, f *fixture) func(context.Context) error) func(*testing.T) retried {
+	return made(func(s *realmScenario) func(context.Context) error {
+		s.t.Helper()
 		i := invitationsV1[kind]
-		brief, cancel := context.WithTimeout(s.t.Context(), briefly)
+		limited, cancel := context.WithTimeout(s.t.Context(), patience)
 		defer cancel()
-		_, _ = i.invite(brief, s.fixture, i.inviter(s.fixture))
+		inviting, stop := context.WithCancel(limited)
+		inviter, invited := i.inviter(s.fixture), make(chan struct{})
+		go func() {
+			defer close(invited)
+			_, _ = i.invite(inviting, s.fixture, inviter)
+		}()
+		there := creatorV1(i, s.fixture)
+		for err := there(limited); err != nil; err = there(limited) {
+			if limited.Err() != nil {
+				s.t.Fatalf("the invitation does not come: %v", err)
+			}
+		}
+		stop()
+		<-invited
 		return request(i, s.fixture)
 	})
 }
@@ -178,14 +193,14 @@ var retries = map[string][]func(*testing.T) retried{
 		}),
 	},
 
-	"user_invite":                   {invitedV1("user", inviteV1)},
-	"user_cancel_invitation":        {invitedV1("user", cancelV1)},
-	"user_get_invitation_creator":   {invitedV1("user", creatorV1)},
-	"user_claim":                    {invitedV1("user", claimV1)},
-	"device_invite":                 {invitedV1("device", inviteV1)},
-	"device_cancel_invitation":      {invitedV1("device", cancelV1)},
-	"device_get_invitation_creator": {invitedV1("device", creatorV1)},
-	"device_claim":                  {invitedV1("device", claimV1)},
+	"user_invite":                   {invitedV1("user", waiting, inviteV1)},
+	"user_cancel_invitation":        {invitedV1("user", inRealm, cancelV1)},
+	"user_get_invitation_creator":   {invitedV1("user", inRealm, creatorV1)},
+	"user_claim":                    {invitedV1("user", waiting, claimV1)},
+	"device_invite":                 {invitedV1("device", waiting, inviteV1)},
+	"device_cancel_invitation":      {invitedV1("device", inRealm, cancelV1)},
+	"device_get_invitation_creator": {invitedV1("device", inRealm, creatorV1)},
+	"device_claim":                  {invitedV1("device", waiting, claimV1)},
 
 	"invite_new": {inRealm(func(s *realmScenario) func(context.Context) error {
 		return sent(s.InviteNew, s.alice(), forUser("zack@example.com"))
