@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -96,13 +95,19 @@ func TestShutdownGraceIsBounded(t *testing.T) {
 		overHTTP <- err
 	}()
 	f.await(entered)
-	grace, cancel := context.WithTimeout(f.ctx, 20*time.Millisecond)
-	defer cancel()
-	f.Server.Shutdown(grace)
+	grace, endOfGrace := context.WithCancel(f.ctx)
+	defer endOfGrace()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		f.Server.Shutdown(grace)
+	}()
+	deaf.wantClose(uint16(websocket.StatusGoingAway)) // before the end of the grace, however short
+	endOfGrace()
+	f.await(over)
 	if _, err := busy.Receive(f.ctx); err == nil {
 		t.Error("a reply came")
 	}
-	deaf.wantClose(uint16(websocket.StatusGoingAway))
 	if err := <-overHTTP; err == nil {
 		t.Error("a reply came over HTTP")
 	}
