@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"go/build"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -44,14 +44,25 @@ func FindProgram(t testing.TB, name, install string) string {
 
 // Ports of servers are below those that connections take by themselves (32768
 // and up on Linux), which thousands of clients of other tests use meanwhile.
-const firstPort, lastPort = 20000, 32767
+const (
+	firstPort = 20000
+	ports     = 12768
+	// portsOfProcess is how far the processes of tests, which run at once, begin
+	// from each other.
+	portsOfProcess = 64
+)
 
-// FreePort returns a port that nothing listened on just now, on any address.
+// portsTaken counts the ports that FreePort has tried.
+var portsTaken atomic.Int64
+
+// FreePort returns a port that nothing listened on just now, on any address,
+// and that it returns to nobody else for long.
 func FreePort(t testing.TB) string {
 	t.Helper()
 	var err error
 	for range 100 {
-		port := strconv.Itoa(firstPort + rand.IntN(lastPort-firstPort+1))
+		place := int64(os.Getpid())*portsOfProcess + portsTaken.Add(1)
+		port := strconv.FormatInt(firstPort+place%ports, 10)
 		var listener net.Listener
 		if listener, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", ":"+port); err == nil {
 			listener.Close()

@@ -88,7 +88,7 @@ func StartParsecIn(t testing.TB, program string, environment []string, arguments
 		t: t, program: program, arguments: append(token, arguments...),
 		environment: append([]string{"HOME=/nonexistent"}, environment...), // No setting of this machine counts.
 	}
-	p.run("0")
+	p.run(FreePort(t)) // which connections do not take while it is stopped
 	return p
 }
 
