@@ -7,10 +7,18 @@ import (
 	"strings"
 )
 
-const (
-	addressPrefix = "parsec://"
-	parsec3Prefix = "parsec3://"
+// Scheme is the scheme of the addresses of a generation of clients.
+type Scheme string
 
+// The schemes of API 1 to 3, and of API 4 and 5.
+const (
+	Parsec2Scheme Scheme = "parsec"
+	Parsec3Scheme Scheme = "parsec3"
+)
+
+func (s Scheme) prefix() string { return string(s) + "://" }
+
+const (
 	defaultTLSPort   = 443
 	defaultClearPort = 80
 
@@ -19,8 +27,9 @@ const (
 )
 
 // ServerAddress is where a server is reached: parsec://<host>[:<port>]
-// (docs/protocol/transport.md §11). Values compare with the ordinary
-// operators; the zero value is no address.
+// (docs/protocol/transport.md §11), or parsec3:// to clients of Parsec 3
+// (docs/protocol/v5/transport.md §9). Values compare with the ordinary operators;
+// the zero value is no address.
 type ServerAddress struct {
 	hostname string
 	port     uint16
@@ -31,7 +40,12 @@ type ServerAddress struct {
 // without path, whose only known parameter is no_ssl. Errors are one line for
 // people, without the text itself.
 func ParseServerAddress(text string) (ServerAddress, error) {
-	server, path, _, err := splitAddress(text)
+	return Parsec2Scheme.ParseServerAddress(text)
+}
+
+// ParseServerAddress is parsec.ParseServerAddress for a URL of this scheme.
+func (s Scheme) ParseServerAddress(text string) (ServerAddress, error) {
+	server, path, _, err := s.split(text)
 	if err != nil {
 		return ServerAddress{}, err
 	}
@@ -51,12 +65,15 @@ func (a ServerAddress) Port() uint16 { return a.port }
 // TLS reports whether the address is without no_ssl=true.
 func (a ServerAddress) TLS() bool { return !a.clear }
 
-// String returns the canonical form.
-func (a ServerAddress) String() string {
+// String returns the canonical form, of Parsec2Scheme.
+func (a ServerAddress) String() string { return Parsec2Scheme.PrintServerAddress(a) }
+
+// PrintServerAddress returns the canonical form, "" for no address.
+func (s Scheme) PrintServerAddress(a ServerAddress) string {
 	if a == (ServerAddress{}) {
 		return ""
 	}
-	return a.print("", nil)
+	return a.print(s, "", nil)
 }
 
 // HTTPRedirection returns the form for e-mails, which the redirect route of the
@@ -81,12 +98,12 @@ func (a *ServerAddress) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// print returns the parsec:// URL of an escaped path on this server.
-func (a ServerAddress) print(path string, parameters Parameters) string {
+// print returns the URL of an escaped path on this server.
+func (a ServerAddress) print(scheme Scheme, path string, parameters Parameters) string {
 	if a.clear {
 		parameters = append(Parameters{{"no_ssl", "true"}}, parameters...)
 	}
-	return addressPrefix + a.hostAndPort() + path + parameters.String()
+	return scheme.prefix() + a.hostAndPort() + path + parameters.String()
 }
 
 func (a ServerAddress) printHTTP(path string, parameters Parameters) string {
@@ -107,16 +124,38 @@ func (a ServerAddress) defaultPort() uint16 {
 	return defaultTLSPort
 }
 
-// splitAddress reads what all addresses have in common. The path is still
-// escaped. User information and fragment are ignored.
-func splitAddress(text string) (server ServerAddress, path string, parameters Parameters, err error) {
-	text = strings.TrimSpace(text)
-	if strings.HasPrefix(text, parsec3Prefix) {
-		return ServerAddress{}, "", nil, errors.New("is an address of Parsec 3, another protocol; must start with `" + addressPrefix + "`")
+// cut returns what follows the scheme.
+func (s Scheme) cut(text string) (string, error) {
+	mustStart := "must start with `" + s.prefix() + "`"
+	if s == Parsec2Scheme {
+		text = strings.TrimSpace(text)
+		if strings.HasPrefix(text, Parsec3Scheme.prefix()) {
+			return "", errors.New("is an address of Parsec 3, another protocol; " + mustStart)
+		}
+		rest, found := strings.CutPrefix(text, s.prefix())
+		if !found {
+			return "", errors.New(mustStart)
+		}
+		return rest, nil
 	}
-	rest, found := strings.CutPrefix(text, addressPrefix)
-	if !found {
-		return ServerAddress{}, "", nil, errors.New("must start with `" + addressPrefix + "`")
+	// As browsers read a URL: blanks and control characters around it, and some
+	// inside, are nothing.
+	text = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(strings.TrimFunc(text, func(r rune) bool { return r <= ' ' }))
+	if length := len(s.prefix()); len(text) >= length && strings.EqualFold(text[:length], s.prefix()) {
+		return text[length:], nil
+	}
+	if strings.HasPrefix(text, Parsec2Scheme.prefix()) {
+		return "", errors.New("is an address of Parsec 1 or 2, another protocol; " + mustStart)
+	}
+	return "", errors.New(mustStart)
+}
+
+// split reads what all addresses have in common. The path is still escaped. User
+// information and fragment are ignored.
+func (s Scheme) split(text string) (server ServerAddress, path string, parameters Parameters, err error) {
+	rest, err := s.cut(text)
+	if err != nil {
+		return ServerAddress{}, "", nil, err
 	}
 	rest, _, _ = strings.Cut(rest, "#")
 	rest, rawQuery, _ := strings.Cut(rest, "?")

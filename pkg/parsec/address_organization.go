@@ -23,9 +23,17 @@ func (l Location) Server() ServerAddress { return l.server }
 // Organization returns the organization designated.
 func (l Location) Organization() OrganizationID { return l.organization }
 
+// LocationOf returns the location of an organization of this server.
+func (a ServerAddress) LocationOf(organization OrganizationID) Location {
+	return Location{a, organization}
+}
+
 // Print returns the parsec:// URL with these parameters.
-func (l Location) Print(parameters Parameters) string {
-	return l.server.print(l.path(), parameters)
+func (l Location) Print(parameters Parameters) string { return Parsec2Scheme.Print(l, parameters) }
+
+// Print returns the URL of this scheme with these parameters.
+func (s Scheme) Print(l Location, parameters Parameters) string {
+	return l.server.print(s, l.path(), parameters)
 }
 
 // PrintHTTP returns the form of Print for e-mails.
@@ -38,7 +46,12 @@ func (l Location) path() string { return "/" + escapePath(l.organization.name) }
 // ParseLocation reads a parsec:// URL whose path is an organization, and
 // returns its parameters, which are not judged.
 func ParseLocation(text string) (Location, Parameters, error) {
-	server, path, parameters, err := splitAddress(text)
+	return Parsec2Scheme.ParseLocation(text)
+}
+
+// ParseLocation is parsec.ParseLocation for a URL of this scheme.
+func (s Scheme) ParseLocation(text string) (Location, Parameters, error) {
+	server, path, parameters, err := s.split(text)
 	if err != nil {
 		return Location{}, nil, err
 	}

@@ -164,7 +164,7 @@ func checkAddress(t *testing.T, kind string, value address) {
 		t.Errorf("HTTP form: %v", err)
 		return
 	}
-	target, ok := located.Server().RedirectTarget(request.Path, request.RawQuery)
+	target, ok := located.Server().RedirectTarget(parsec.Parsec2Scheme, request.Path, request.RawQuery)
 	if again, err := addressParsers[kind](target); !ok || err != nil || again != value {
 		t.Errorf("%s leads to %s, read as %v with error %v", request, target, again, err)
 	}

@@ -2,6 +2,7 @@ package parsec
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -9,41 +10,73 @@ import (
 // has an http(s):// form.
 const redirectRoute = "/redirect"
 
-// RedirectTarget returns the parsec:// URL to which the server at address a sends
-// the browser that asked for requestPath and rawQuery
-// (docs/protocol/transport.md §9.1). requestPath is decoded, like the Path of
-// an url.URL, and begins with "/redirect". ok is false when nothing follows.
+// RedirectTarget returns the URL to which the server at address a sends the browser
+// that asked for requestPath and rawQuery (docs/protocol/transport.md §9.1 and
+// docs/protocol/v5/transport.md §7): of the generation that its parameters are of, or
+// else of the other scheme. requestPath is decoded, like the Path of an url.URL, and
+// begins with "/redirect". ok is false when nothing follows, but to Parsec 3, where
+// that is the server itself.
 //
 // The URL designates this server whatever the request says, and is pure ASCII
 // without control characters; its path and parameters are not validated.
-func (a ServerAddress) RedirectTarget(requestPath, rawQuery string) (location string, ok bool) {
+func (a ServerAddress) RedirectTarget(otherwise Scheme, requestPath, rawQuery string) (location string, ok bool) {
 	path, found := strings.CutPrefix(requestPath, redirectRoute+"/")
-	if !found || path == "" {
+	asked := parseParameters(rawQuery)
+	scheme := schemeOf(asked, otherwise)
+	if !found || path == "" && scheme == Parsec2Scheme {
 		return "", false
 	}
-	parameters := groupByName(parseParameters(rawQuery))
+	parameters := groupByName(asked)
 	if a.clear {
 		parameters = parameters.With("no_ssl", "true")
 	}
-	path = "/" + strings.ToValidUTF8(path, "\uFFFD")
-	return addressPrefix + a.hostAndPort() + escapePath(path) + parameters.String(), true
+	if path != "" {
+		path = "/" + strings.ToValidUTF8(path, "\uFFFD")
+	}
+	return scheme.prefix() + a.hostAndPort() + escapePath(path) + parameters.String(), true
+}
+
+// schemeOf returns the scheme of the addresses that have such parameters.
+func schemeOf(parameters Parameters, otherwise Scheme) Scheme {
+	for _, parameter := range parameters {
+		switch {
+		case parameter.Name == "action":
+			return Parsec2Scheme
+		case parameter.Name == "p", parameter.Name == "a" && slices.Contains(parsec3Actions, parameter.Value):
+			return Parsec3Scheme
+		}
+	}
+	return otherwise
+}
+
+// parsec3Actions are the kinds of addresses of Parsec 3 that are named.
+var parsec3Actions = []string{
+	"bootstrap_organization", "path", "claim_user", "claim_device", "claim_shamir_recovery",
+	"pki_enrollment", "async_enrollment", "totp_reset",
 }
 
 // FromRedirection returns the parsec:// form of an address that is in the HTTP
 // form of e-mails (docs/protocol/transport.md §11), and any other text as it is.
-func FromRedirection(text string) string {
+func FromRedirection(text string) string { return Parsec2Scheme.FromRedirection(text) }
+
+// FromRedirection returns the form of this scheme of an address that is in the HTTP
+// form of e-mails, and any other text as it is.
+func (s Scheme) FromRedirection(text string) string {
 	text = strings.TrimSpace(text)
 	scheme, rest, _ := strings.Cut(text, "://")
-	host, target, found := strings.Cut(rest, redirectRoute+"/")
+	rest, query, _ := strings.Cut(rest, "?")
+	host, path, found := strings.Cut(rest, redirectRoute+"/")
+	if !found && s == Parsec3Scheme { // the server itself
+		host, found = strings.CutSuffix(rest, redirectRoute)
+	}
 	if !found || scheme != "http" && scheme != "https" || strings.Contains(host, "/") {
 		return text
 	}
-	path, query, _ := strings.Cut(target, "?")
 	parameters := groupByName(parseParameters(query))
 	if scheme == "http" {
 		parameters = append(Parameters{{"no_ssl", "true"}}, parameters...)
 	}
-	return addressPrefix + host + "/" + path + parameters.String()
+	return s.prefix() + host + "/" + path + parameters.String()
 }
 
 // groupByName brings repeated parameters together, in order of first

@@ -23,7 +23,7 @@ func TestRedirectTarget(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			location, ok := server.RedirectTarget(request.Path, request.RawQuery)
+			location, ok := server.RedirectTarget(parsec.Parsec2Scheme, request.Path, request.RawQuery)
 			if want := item.Status == http.StatusFound; ok != want {
 				t.Fatalf("redirects = %t, want %t", ok, want)
 			}
@@ -61,7 +61,7 @@ func TestRedirectTargetEscapes(t *testing.T) {
 		{"/redirection/a", "", ""},
 		{"/", "", ""},
 	} {
-		if location, ok := server.RedirectTarget(item.path, item.query); location != item.want || ok != (item.want != "") {
+		if location, ok := server.RedirectTarget(parsec.Parsec2Scheme, item.path, item.query); location != item.want || ok != (item.want != "") {
 			t.Errorf("%q %q leads to %q (%t), want %q", item.path, item.query, location, ok, item.want)
 		}
 	}
@@ -77,7 +77,7 @@ func FuzzRedirectTarget(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, path, query string) {
-		location, ok := server.RedirectTarget(path, query)
+		location, ok := server.RedirectTarget(parsec.Parsec2Scheme, path, query)
 		if !ok {
 			return
 		}
@@ -92,8 +92,40 @@ func FuzzRedirectTarget(f *testing.F) {
 			t.Errorf("%q leads to another server", location)
 		}
 		// What the client reads is a fixed point of the route.
-		if again, ok := server.RedirectTarget("/redirect"+target.Path, target.RawQuery); !ok || again != location {
+		if again, ok := server.RedirectTarget(parsec.Parsec2Scheme, "/redirect"+target.Path, target.RawQuery); !ok || again != location {
 			t.Errorf("%q leads to %q the second time", location, again)
 		}
 	})
+}
+
+// docs/protocol/v5/transport.md §7.
+func TestRedirectTargetOfGenerations(t *testing.T) {
+	for _, item := range []struct {
+		server, path, query string
+		otherwise           parsec.Scheme
+		want                string
+	}{
+		{"parsec3://parsec.invalid?no_ssl=true", "/redirect/foo/bar", "a=1&b=2", parsec.Parsec3Scheme, "parsec3://parsec.invalid/foo/bar?a=1&b=2&no_ssl=true"},
+		{"parsec3://parsec.invalid?no_ssl=true", "/redirect/spam", "no_ssl=false&a=1&b=2", parsec.Parsec3Scheme, "parsec3://parsec.invalid/spam?a=1&b=2&no_ssl=true"},
+		{"parsec3://parsec.invalid", "/redirect/spam", "a=1&b=2&no_ssl=true", parsec.Parsec3Scheme, "parsec3://parsec.invalid/spam?a=1&b=2"},
+		{"parsec3://parsec.invalid", "/redirect/spam", "b", parsec.Parsec3Scheme, "parsec3://parsec.invalid/spam?b="},
+		{"parsec3://parsec.invalid", "/redirect/a b", "", parsec.Parsec3Scheme, "parsec3://parsec.invalid/a%20b"},
+		{"parsec3://parsec.invalid?no_ssl=true", "/redirect/", "", parsec.Parsec3Scheme, "parsec3://parsec.invalid?no_ssl=true"},
+		{"parsec3://parsec.invalid", "/redirect/", "", parsec.Parsec2Scheme, ""},
+		{"parsec3://parsec.invalid", "/redirect/MyOrg", "p=xBA", parsec.Parsec2Scheme, "parsec3://parsec.invalid/MyOrg?p=xBA"},
+		{"parsec3://parsec.invalid", "/redirect/MyOrg", "a=claim_user&p=xBA", parsec.Parsec2Scheme, "parsec3://parsec.invalid/MyOrg?a=claim_user&p=xBA"},
+		{"parsec3://parsec.invalid", "/redirect/MyOrg", "a=async_enrollment", parsec.Parsec2Scheme, "parsec3://parsec.invalid/MyOrg?a=async_enrollment"},
+		{"parsec3://parsec.invalid", "/redirect/MyOrg", "a=1", parsec.Parsec2Scheme, "parsec://parsec.invalid/MyOrg?a=1"},
+		{"parsec3://parsec.invalid", "/redirect/MyOrg", "action=claim_user&token=1", parsec.Parsec3Scheme, "parsec://parsec.invalid/MyOrg?action=claim_user&token=1"},
+		{"parsec3://parsec.invalid", "/redirect/MyOrg", "", parsec.Parsec2Scheme, "parsec://parsec.invalid/MyOrg"},
+	} {
+		server, err := parsec.Parsec3Scheme.ParseServerAddress(item.server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		location, ok := server.RedirectTarget(item.otherwise, item.path, item.query)
+		if location != item.want || ok != (item.want != "") {
+			t.Errorf("%s?%s, otherwise %s: %s, %t; want %s", item.path, item.query, item.otherwise, location, ok, item.want)
+		}
+	}
 }

@@ -80,14 +80,14 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 }
 
 // redirect sends the browser to the application
-// (docs/protocol/transport.md §9.1). The page is for what does not follow.
+// (docs/protocol/transport.md §9.1 and docs/protocol/v5/transport.md §7). The page is for what does not follow.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
 	words := languageFor(r)
 	if s.options.Address == nil {
 		servePage(w, words, http.StatusNotImplemented, words.noAddress, "")
 		return
 	}
-	target, ok := s.options.Address.RedirectTarget(r.URL.Path, r.URL.RawQuery)
+	target, ok := s.options.Address.RedirectTarget(s.options.Scheme, r.URL.Path, r.URL.RawQuery)
 	if !ok {
 		notFound(w, r)
 		return

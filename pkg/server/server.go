@@ -42,6 +42,9 @@ type Options struct {
 	Debug   bool
 	// Address is what /redirect announces; nil answers 501.
 	Address *parsec.ServerAddress
+	// Scheme is that of the addresses to which /redirect leads when they are of no
+	// generation; "" is that of API 1 to 3.
+	Scheme parsec.Scheme
 	// EnforceHTTPS redirects requests that carry this header with another
 	// value; nil lets every request pass (docs/protocol/transport.md §10).
 	EnforceHTTPS *ForwardedProto
@@ -124,6 +127,7 @@ func New(organizations *organization.Administration, now func() parsec.DateTime,
 	options.BodyTimeout = cmp.Or(options.BodyTimeout, 60*time.Second)
 	options.WriteTimeout = cmp.Or(options.WriteTimeout, 45*time.Second)
 	options.IdleTimeout = cmp.Or(options.IdleTimeout, 150*time.Second)
+	options.Scheme = cmp.Or(options.Scheme, parsec.Parsec2Scheme)
 	options.Observer = cmp.Or[Observer](options.Observer, Unobserved{})
 	memory := memoryOf(options.Memory)
 	s := &Server{
