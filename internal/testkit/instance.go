@@ -1,12 +1,9 @@
-// Package testkit starts what tests need: servers, and the real components
-// that they depend on.
 package testkit
 
 import (
 	"context"
 	"log/slog"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,34 +18,8 @@ import (
 	"parsec-server/pkg/server/parsec2"
 )
 
-// AdministrationToken opens the administration of every test instance.
-const AdministrationToken = "s3cr3t"
-
 // instanceGrace is what test instances give to what runs when the test ends.
 const instanceGrace = 5 * time.Second
-
-// Clock is a clock that tests move. Its zero value is not usable.
-type Clock struct {
-	mu  sync.Mutex
-	now parsec.DateTime
-}
-
-// NewClock returns a clock that stands at now.
-func NewClock(now parsec.DateTime) *Clock { return &Clock{now: now} }
-
-// Now returns the time of the clock.
-func (c *Clock) Now() parsec.DateTime {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-// Advance moves the clock.
-func (c *Clock) Advance(duration time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(duration)
-}
 
 // Instance is a whole server on a real port.
 type Instance struct {

@@ -18,10 +18,6 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// storeVariable, set to POSTGRESQL, has every test that gets its store from
-// NewStore run on PostgreSQL.
-const storeVariable = "PARSEC_TEST_STORE"
-
 // NewStore returns a store of its own to the test, in memory unless the
 // environment says otherwise.
 func NewStore(t testing.TB, bus *event.Bus) rules.Store {
