@@ -69,8 +69,32 @@ func (d *Database) NewToken() parsec.UUID {
 	return token
 }
 
-// LockOfToken returns the key of the advisory lock that the server of a token
-// holds as long as it lives, and whether the token has one.
-func LockOfToken(token parsec.UUID) (key int64, known bool) {
-	return numberOf(token).lock(), token[versionByte]&versionMask == versionOfToken
+// HasDied reports whether the server of a token is known to be dead.
+func (d *Database) HasDied(ctx context.Context, token parsec.UUID) (dead bool, err error) {
+	statement, known := asksWhetherDied(token, &dead)
+	if !known {
+		return false, nil
+	}
+	err = d.One(ctx, statement)
+	return dead, err
+}
+
+// HasDied is that of Database, in one round trip.
+func (t *Tx) HasDied(token parsec.UUID) (dead bool, err error) {
+	statement, known := asksWhetherDied(token, &dead)
+	if !known {
+		return false, nil
+	}
+	err = t.Ask(statement)
+	return dead, err
+}
+
+// asksWhetherDied returns the statement that sets dead; known is false for the
+// token of nobody knows whom. The server of a token holds a lock as long as it
+// lives.
+func asksWhetherDied(token parsec.UUID, dead *bool) (statement Statement, known bool) {
+	if token[versionByte]&versionMask != versionOfToken {
+		return Statement{}, false
+	}
+	return Only("SELECT pg_try_advisory_xact_lock_shared($1)", []any{numberOf(token).lock()}, dead), true
 }

@@ -25,6 +25,8 @@ type (
 	Text string
 	// UUID is a uuid.
 	UUID [16]byte
+	// VerifyKey is the bytea of one.
+	VerifyKey parsec.VerifyKey
 )
 
 // ScanInt64 implements pgtype.Int64Scanner.
@@ -66,6 +68,16 @@ func (t *Text) ScanBytes(value []byte) error {
 // ScanUUID implements pgtype.UUIDScanner.
 func (u *UUID) ScanUUID(value pgtype.UUID) error {
 	*u = value.Bytes
+	return nil
+}
+
+// ScanBytes implements pgtype.BytesScanner.
+func (k *VerifyKey) ScanBytes(value []byte) error {
+	*k = VerifyKey{}
+	if value != nil && len(value) != len(k) {
+		return fmt.Errorf("a verify key of %d bytes in the database", len(value))
+	}
+	copy(k[:], value)
 	return nil
 }
 
@@ -119,6 +131,26 @@ func (o optionalDate) ScanInt64(value pgtype.Int8) error {
 		*o.target = new(parsec.DateTime(value.Int64))
 	}
 	return nil
+}
+
+// Key returns the parameter of a uuid column.
+func Key[T ~[16]byte](id T) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
+
+// Bytes returns the parameter of a bytea column of 32 bytes, NULL for nil.
+func Bytes[T ~[32]byte](value *T) []byte {
+	if value == nil {
+		return nil
+	}
+	bytes := [32]byte(*value)
+	return bytes[:]
+}
+
+// NotNull returns an empty value where nil would be NULL.
+func NotNull(value []byte) []byte {
+	if value == nil {
+		return []byte{}
+	}
+	return value
 }
 
 // Bounded returns the parameter of a bigint column: numbers of clients may be

@@ -38,7 +38,7 @@ func (s *Store) ReserveBlock(ctx context.Context, organization parsec.Organizati
 		}
 		yields := present.YieldsTo(upload, now, false)
 		if !yields {
-			dead, err := s.hasDied(ctx, present.Token)
+			dead, err := s.HasDied(ctx, present.Token)
 			if err != nil {
 				return facts, err
 			}
@@ -60,7 +60,7 @@ func (s *Store) reserveBlock(ctx context.Context, organization parsec.Organizati
 	var realm realmRow
 	state := blockState{upload: rules.BlockUpload{ID: upload.ID}}
 	err = s.One(ctx, database.Row(&found, reserveBlock,
-		append(realmArgs(organization, id, user), key(upload.ID), key(upload.Token), int64(upload.Until)),
+		append(realmArgs(organization, id, user), database.Key(upload.ID), database.Key(upload.Token), int64(upload.Until)),
 		append(realm.targets(), &facts.Reserved, &state.found, (*database.UUID)(&state.upload.Token), (*database.Integer)(&state.upload.Until))...))
 	if err != nil || !found {
 		return rules.BlockReservation{}, nil, err
@@ -72,16 +72,6 @@ func (s *Store) reserveBlock(ctx context.Context, organization parsec.Organizati
 	return facts, present, nil
 }
 
-// hasDied reports whether the process of an upload is known to be dead.
-func (s *Store) hasDied(ctx context.Context, token parsec.UUID) (dead bool, err error) {
-	holder, known := database.LockOfToken(token)
-	if !known {
-		return false, nil
-	}
-	err = s.One(ctx, database.Only("SELECT pg_try_advisory_xact_lock_shared($1)", []any{holder}, &dead))
-	return dead, err
-}
-
 // takeOver reserves the block for upload in place of present, unless that is no
 // longer there. It waits for who turns present into a block.
 func (s *Store) takeOver(ctx context.Context, organization parsec.OrganizationID, realm parsec.RealmID, present, upload rules.BlockUpload) (reserved bool, err error) {
@@ -90,7 +80,7 @@ UPDATE block b SET realm = r.id, upload_token = $4, upload_until = $5
 FROM organization o JOIN realm r ON r.organization = o.id AND r.realm_id = $2
 WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $3 AND b.upload_token = $6 AND b.upload_until = $7
 RETURNING 1`,
-		[]any{organization.String(), key(realm), key(upload.ID), key(upload.Token), int64(upload.Until), key(present.Token), int64(present.Until)}, new(int64)))
+		[]any{organization.String(), database.Key(realm), database.Key(upload.ID), database.Key(upload.Token), int64(upload.Until), database.Key(present.Token), int64(present.Until)}, new(int64)))
 	return reserved, err
 }
 
@@ -100,7 +90,7 @@ func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.Organizati
 		SQL: `
 DELETE FROM block b USING organization o
 WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b.upload_token = $3`,
-		Args: []any{organization.String(), key(block), key(token)},
+		Args: []any{organization.String(), database.Key(block), database.Key(token)},
 	})
 }
 
@@ -116,7 +106,7 @@ JOIN realm r ON r.id = b.realm
 JOIN device author ON author.id = b.author
 JOIN user_ author_user ON author_user.id = author.user_`+joinMember+`
 WHERE o.organization_id = $1`,
-		[]any{organization.String(), user.String(), key(id)},
+		[]any{organization.String(), user.String(), database.Key(id)},
 		append(realm.targets(), database.Parsed(&block.Author), (*database.Unsigned)(&block.Size), (*database.Integer)(&block.CreatedOn), checksum(&block.Checksum))...))
 	if err != nil || !found {
 		return nil, nil, false, err
@@ -176,5 +166,5 @@ WITH created AS (
     RETURNING b.size
 )
 UPDATE realm SET blocks_size = blocks_size + created.size FROM created WHERE realm.id = $1`,
-		realm, key(block.ID), block.Author.User().String(), block.Author.Name().String(), database.Bounded(block.Size), int64(block.CreatedOn), checksumBytes(block.Checksum), key(t.block.upload.Token))
+		realm, database.Key(block.ID), block.Author.User().String(), block.Author.Name().String(), database.Bounded(block.Size), int64(block.CreatedOn), database.Bytes(block.Checksum), database.Key(t.block.upload.Token))
 }

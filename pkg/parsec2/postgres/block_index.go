@@ -16,7 +16,7 @@ func (s *Store) Blocks(ctx context.Context, after *blockstore.Block, most int) (
 	condition, args := "", []any{most}
 	if after != nil {
 		condition = " AND (organization, block_id) > ((SELECT id FROM organization WHERE organization_id = $2), $3)"
-		args = append(args, after.Organization.String(), key(after.ID))
+		args = append(args, after.Organization.String(), database.Key(after.ID))
 	}
 	err = s.One(ctx, database.List(&blocks, `
 SELECT o.organization_id, page.block_id, page.size, page.checksum FROM (
@@ -50,7 +50,7 @@ func (s *Store) AddChecksum(ctx context.Context, block blockstore.Block) error {
 		SQL: `
 UPDATE block b SET checksum = $3 FROM organization o
 WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b.upload_token IS NULL AND b.checksum IS NULL`,
-		Args: []any{block.Organization.String(), key(block.ID), checksumBytes(block.Checksum)},
+		Args: []any{block.Organization.String(), database.Key(block.ID), database.Bytes(block.Checksum)},
 	}))
 }
 
@@ -88,7 +88,7 @@ func (s *Store) HoldBlock(ctx context.Context, block blockstore.Block, token par
 INSERT INTO block (organization, block_id, realm, upload_token, upload_until)
 SELECT id, $2, 0, $3, $4 FROM organization WHERE organization_id = $1
 ON CONFLICT (organization, block_id) DO NOTHING RETURNING 1`,
-			[]any{block.Organization.String(), key(block.ID), key(token), int64(until)}, new(int64))
+			[]any{block.Organization.String(), database.Key(block.ID), database.Key(token), int64(until)}, new(int64))
 	})
 	return held, indexError("hold a block", err)
 }

@@ -68,10 +68,10 @@ func (t *tx) PutConduit(conduit rules.Conduit) {
 UPDATE conduit n SET state = $4, exchange = $5, last_state = $6, last_exchange = $7,
     received = $8, greeter_said = $9, greeter_heard = $10, greeter_taken = $11, greeter_speaker = $12,
     claimer_said = $13, claimer_heard = $14, claimer_taken = $15, claimer_speaker = $16`+conduitOf,
-		t.organizationName(), key(t.scope.Invitation), t.scope.Greeter.String(), string(conduit.State), database.Bounded(conduit.Exchange),
+		t.organizationName(), database.Key(t.scope.Invitation), t.scope.Greeter.String(), string(conduit.State), database.Bounded(conduit.Exchange),
 		string(conduit.Last.State), database.Bounded(conduit.Last.Number), conduit.Received,
-		greeter.Said, greeter.Heard, greeter.Taken, key(greeter.Speaker),
-		claimer.Said, claimer.Heard, claimer.Taken, key(claimer.Speaker))
+		greeter.Said, greeter.Heard, greeter.Taken, database.Key(greeter.Speaker),
+		claimer.Said, claimer.Heard, claimer.Taken, database.Key(claimer.Speaker))
 }
 
 // MarkReceived implements rules.ConduitTx.
@@ -80,7 +80,7 @@ func (t *tx) MarkReceived(connection parsec.UUID) {
 UPDATE conduit n SET received = true FROM organization o, invitation i
 WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND n.invitation = i.id
     AND n.claimer_speaker = $3`,
-		t.organizationName(), key(t.scope.Invitation), key(connection))
+		t.organizationName(), database.Key(t.scope.Invitation), database.Key(connection))
 }
 
 // holdsWords is the condition of the index conduit_forgotten.
@@ -106,7 +106,7 @@ func (s *Store) TakeHeard(ctx context.Context, organization parsec.OrganizationI
 	var inOrganization rules.Organization
 	var invitation invitationRow
 	var conduit rules.Conduit
-	args := []any{organization.String(), key(of.Token), of.Greeter.String()}
+	args := []any{organization.String(), database.Key(of.Token), of.Greeter.String()}
 	err := s.Together(ctx,
 		database.Statement{SQL: lockInvitation, Args: args[:2]},
 		organizationstore.Select(&organizationFound, &inOrganization, organization),

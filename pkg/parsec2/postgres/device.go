@@ -10,7 +10,7 @@ import (
 
 func deviceTargets(d *rules.Device) []any {
 	return []any{
-		database.Parsed(&d.ID), database.Parsed(&d.Label), (*verifyKey)(&d.VerifyKey), &d.Certificate, &d.RedactedCertificate,
+		database.Parsed(&d.ID), database.Parsed(&d.Label), (*database.VerifyKey)(&d.VerifyKey), &d.Certificate, &d.RedactedCertificate,
 		database.Parsed(&d.Certifier), (*database.Integer)(&d.CreatedOn),
 	}
 }
@@ -40,5 +40,5 @@ INSERT INTO device (user_, name, label, verify_key, certificate, redacted_certif
 SELECT u.id, $3, $4, $5, $6, $7, $8, $9 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = $2`,
 		t.organizationName(), device.ID.User().String(), device.ID.Name().String(), label, device.VerifyKey[:],
-		notNull(device.Certificate), notNull(device.RedactedCertificate), device.Certifier.String(), int64(device.CreatedOn))
+		database.NotNull(device.Certificate), database.NotNull(device.RedactedCertificate), device.Certifier.String(), int64(device.CreatedOn))
 }

@@ -41,7 +41,7 @@ func (r *enrollmentRow) targets() []any {
 
 // PKIEnrollment implements rules.EnrollmentReader.
 func (s *Store) PKIEnrollment(ctx context.Context, organization parsec.OrganizationID, id parsec.EnrollmentID) (*rules.PKIEnrollment, bool, error) {
-	return oneEnrollment(func(reads ...database.Statement) error { return s.One(ctx, reads[0]) }, selectEnrollment, organization.String(), key(id))
+	return oneEnrollment(func(reads ...database.Statement) error { return s.One(ctx, reads[0]) }, selectEnrollment, organization.String(), database.Key(id))
 }
 
 // SubmittedPKIEnrollments implements rules.EnrollmentReader.
@@ -69,12 +69,12 @@ func oneEnrollment(ask func(...database.Statement) error, sql string, args ...an
 
 // PKIEnrollment implements rules.EnrollmentTx.
 func (t *tx) PKIEnrollment(_ context.Context, id parsec.EnrollmentID) (*rules.PKIEnrollment, bool, error) {
-	return oneEnrollment(t.Ask, selectEnrollment, t.organizationName(), key(id))
+	return oneEnrollment(t.Ask, selectEnrollment, t.organizationName(), database.Key(id))
 }
 
 // LatestPKIEnrollment implements rules.EnrollmentTx.
 func (t *tx) LatestPKIEnrollment(_ context.Context, certificate []byte) (*rules.PKIEnrollment, bool, error) {
-	return oneEnrollment(t.Ask, selectLatestEnrollment, t.organizationName(), notNull(certificate))
+	return oneEnrollment(t.Ask, selectLatestEnrollment, t.organizationName(), database.NotNull(certificate))
 }
 
 // SubmittedPKIBytes implements rules.EnrollmentTx.
@@ -91,8 +91,8 @@ func (t *tx) SubmitPKIEnrollment(enrollment rules.PKIEnrollment) {
 	t.QueueOne(`
 INSERT INTO pki_enrollment (organization, enrollment_id, submitter_certificate, submit_payload, submit_payload_signature, submitted_on, status)
 SELECT o.id, $2, $3, $4, $5, $6, $7 FROM organization o WHERE o.organization_id = $1`,
-		t.organizationName(), key(enrollment.ID), notNull(enrollment.SubmitterCertificate), notNull(enrollment.Payload),
-		notNull(enrollment.PayloadSignature), int64(enrollment.SubmittedOn), string(enrollment.Status))
+		t.organizationName(), database.Key(enrollment.ID), database.NotNull(enrollment.SubmitterCertificate), database.NotNull(enrollment.Payload),
+		database.NotNull(enrollment.PayloadSignature), int64(enrollment.SubmittedOn), string(enrollment.Status))
 }
 
 // DecidePKIEnrollment implements rules.EnrollmentTx.
@@ -101,7 +101,7 @@ func (t *tx) DecidePKIEnrollment(id parsec.EnrollmentID, decision rules.PKIDecis
 	var certificate, payload, signature []byte
 	if a := decision.Acceptance; a != nil {
 		accepter, device = new(a.Accepter.String()), new(a.Device.String())
-		certificate, payload, signature = notNull(a.AccepterCertificate), notNull(a.Payload), notNull(a.PayloadSignature)
+		certificate, payload, signature = database.NotNull(a.AccepterCertificate), database.NotNull(a.Payload), database.NotNull(a.PayloadSignature)
 	}
 	dropped := ""
 	if !decision.KeepsSubmission() {
@@ -112,5 +112,5 @@ UPDATE pki_enrollment SET status = $3, decided_on = $4, accepter = $5, accepted_
     accepter_certificate = $7, accept_payload = $8, accept_payload_signature = $9`+dropped+`
 FROM organization o
 WHERE o.organization_id = $1 AND organization = o.id AND enrollment_id = $2 AND status = 'SUBMITTED'`,
-		t.organizationName(), key(id), string(decision.Status), int64(decision.On), accepter, device, certificate, payload, signature)
+		t.organizationName(), database.Key(id), string(decision.Status), int64(decision.On), accepter, device, certificate, payload, signature)
 }

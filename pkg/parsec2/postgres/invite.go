@@ -51,7 +51,7 @@ func (s *Store) Invitation(ctx context.Context, organization parsec.Organization
 	var greeter rules.User
 	var threshold uint64
 	var recipients []rules.RecoveryRecipient
-	args := []any{organization.String(), key(token)}
+	args := []any{organization.String(), database.Key(token)}
 	err := s.Snapshot(ctx, database.Row(&found, "SELECT "+organizationstore.Columns+", "+invitationColumns+", "+userColumns+`, s.threshold
 FROM organization o
 LEFT JOIN invitation i ON i.organization = o.id AND i.token = $2
@@ -112,7 +112,7 @@ WHERE o.organization_id = $1 AND u.user_id = $3
 ON CONFLICT (organization, token) DO UPDATE SET type = excluded.type, greeter = excluded.greeter,
     claimer_email = excluded.claimer_email, created_on = excluded.created_on, deleted_on = excluded.deleted_on,
     deleted_reason = excluded.deleted_reason, claimer = excluded.claimer`,
-		t.organizationName(), key(invitation.Token), invitation.Greeter.String(), string(invitation.Type),
+		t.organizationName(), database.Key(invitation.Token), invitation.Greeter.String(), string(invitation.Type),
 		[]byte(invitation.ClaimerEmail), int64(invitation.CreatedOn), database.Date(invitation.DeletedOn), orNull(string(invitation.DeletedReason)),
 		invitation.Claimer.String())
 	greeters := make([]string, len(invitation.Greeters))
@@ -127,7 +127,7 @@ JOIN invitation i ON i.organization = o.id AND i.token = $2
 JOIN user_ u ON u.organization = o.id AND u.user_id = ANY ($3::text[])
 WHERE o.organization_id = $1
 ON CONFLICT (invitation, greeter) DO UPDATE SET pending = excluded.pending`,
-		t.organizationName(), key(invitation.Token), greeters)
+		t.organizationName(), database.Key(invitation.Token), greeters)
 }
 
 // Invitations implements rules.InviteReader.
@@ -162,7 +162,7 @@ SELECT count(*) FROM organization o
 JOIN invitation i ON i.organization = o.id
 JOIN claimer_presence p ON p.invitation = i.id
 WHERE o.organization_id = $1 AND i.token = $2 AND p.until > $3 AND p.connection <> $4`,
-		[]any{t.organizationName(), key(t.scope.Invitation), int64(now), key(but)}, (*database.Unsigned)(&count)))
+		[]any{t.organizationName(), database.Key(t.scope.Invitation), int64(now), database.Key(but)}, (*database.Unsigned)(&count)))
 	return count, err
 }
 
@@ -172,12 +172,12 @@ func (t *tx) AddPresence(connection parsec.UUID, until parsec.DateTime) {
 INSERT INTO claimer_presence (connection, invitation, until)
 SELECT $3, i.id, $4 FROM organization o JOIN invitation i ON i.organization = o.id
 WHERE o.organization_id = $1 AND i.token = $2`,
-		t.organizationName(), key(t.scope.Invitation), key(connection), int64(until))
+		t.organizationName(), database.Key(t.scope.Invitation), database.Key(connection), int64(until))
 }
 
 // RemovePresence implements rules.InviteTx.
 func (t *tx) RemovePresence(connection parsec.UUID) {
-	t.Queue("DELETE FROM claimer_presence WHERE connection = $1", key(connection))
+	t.Queue("DELETE FROM claimer_presence WHERE connection = $1", database.Key(connection))
 }
 
 // DropPresences implements rules.InviteTx.
@@ -185,14 +185,14 @@ func (t *tx) DropPresences(now parsec.DateTime) {
 	t.Queue(`
 DELETE FROM claimer_presence p USING organization o, invitation i
 WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND p.invitation = i.id AND p.until <= $3`,
-		t.organizationName(), key(t.scope.Invitation), int64(now))
+		t.organizationName(), database.Key(t.scope.Invitation), int64(now))
 }
 
 // RenewPresences implements rules.Presences.
 func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error {
 	keys := make([]pgtype.UUID, len(connections))
 	for i, connection := range connections {
-		keys[i] = key(connection)
+		keys[i] = database.Key(connection)
 	}
 	return s.One(ctx, database.Statement{
 		SQL:  "UPDATE claimer_presence SET until = $2 WHERE connection = ANY ($1::uuid[])",

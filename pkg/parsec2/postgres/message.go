@@ -90,5 +90,5 @@ FROM recipient
 JOIN user_ u ON u.organization = recipient.organization AND u.user_id = $4
 JOIN device d ON d.user_ = u.id AND d.name = $5`,
 		t.organizationName(), message.Recipient.String(), database.Bounded(message.Index), message.Sender.User().String(),
-		message.Sender.Name().String(), int64(message.Timestamp), notNull(message.Body))
+		message.Sender.Name().String(), int64(message.Timestamp), database.NotNull(message.Body))
 }

@@ -70,7 +70,7 @@ func (r *realmRow) facts() *rules.Realm { return new(r.value) }
 
 // realmArgs returns the arguments of fromRealm.
 func realmArgs(organization parsec.OrganizationID, id parsec.RealmID, user parsec.UserID) []any {
-	return []any{organization.String(), user.String(), key(id)}
+	return []any{organization.String(), user.String(), database.Key(id)}
 }
 
 // Realm implements rules.RealmReader.
@@ -168,7 +168,7 @@ FROM organization o JOIN realm r ON r.organization = o.id
 JOIN realm_member m ON m.realm = r.id AND m.role IS NOT NULL
 JOIN user_ u ON u.id = m.user_ AND u.revoked_on IS NULL
 WHERE o.organization_id = $1 AND r.realm_id = $2`,
-		[]any{t.organizationName(), key(t.realmID())}, func(user *parsec.UserID) []any { return []any{database.Parsed(user)} }))
+		[]any{t.organizationName(), database.Key(t.realmID())}, func(user *parsec.UserID) []any { return []any{database.Parsed(user)} }))
 	return participants, err
 }
 
@@ -186,7 +186,7 @@ func (t *tx) CreateRealm(createdOn parsec.DateTime) {
 	t.QueueOne(`
 INSERT INTO realm (organization, realm_id, created_on)
 SELECT o.id, $2, $3 FROM organization o WHERE o.organization_id = $1`,
-		t.organizationName(), key(t.scope.Realm), int64(createdOn))
+		t.organizationName(), database.Key(t.scope.Realm), int64(createdOn))
 }
 
 // AddRole implements rules.RealmTx.
@@ -195,13 +195,13 @@ func (t *tx) AddRole(role rules.RoleCertificate) {
 	t.QueueOne(`
 INSERT INTO realm_role_certificate (realm, user_, role, certificate, author, certified_on)
 VALUES (`+theRealm+", "+theUser+", $4, $5, $6, $7)",
-		t.organizationName(), key(role.Realm), role.User.String(), granted,
-		notNull(role.Certificate), role.Author.String(), int64(role.CertifiedOn))
+		t.organizationName(), database.Key(role.Realm), role.User.String(), granted,
+		database.NotNull(role.Certificate), role.Author.String(), int64(role.CertifiedOn))
 	t.QueueOne(`
 INSERT INTO realm_member (realm, user_, role, role_certified_on)
 VALUES (`+theRealm+", "+theUser+`, $4, $5)
 ON CONFLICT (realm, user_) DO UPDATE SET role = excluded.role, role_certified_on = excluded.role_certified_on`,
-		t.organizationName(), key(role.Realm), role.User.String(), granted, int64(role.CertifiedOn))
+		t.organizationName(), database.Key(role.Realm), role.User.String(), granted, int64(role.CertifiedOn))
 }
 
 // TouchRoleChange implements rules.RealmTx.
@@ -209,7 +209,7 @@ func (t *tx) TouchRoleChange(user parsec.UserID, on parsec.DateTime) {
 	t.QueueOne(`
 INSERT INTO realm_member AS m (realm, user_, last_role_change) VALUES (`+theRealm+", "+theUser+`, $4)
 ON CONFLICT (realm, user_) DO UPDATE SET last_role_change = greatest(m.last_role_change, excluded.last_role_change)`,
-		t.organizationName(), key(t.realmID()), user.String(), int64(on))
+		t.organizationName(), database.Key(t.realmID()), user.String(), int64(on))
 }
 
 // TouchArchivingChange implements rules.RealmTx.
@@ -218,7 +218,7 @@ func (t *tx) TouchArchivingChange(user parsec.UserID, on parsec.DateTime) {
 INSERT INTO realm_member AS m (realm, user_, last_archiving_change) VALUES (`+theRealm+", "+theUser+`, $4)
 ON CONFLICT (realm, user_) DO UPDATE
 SET last_archiving_change = greatest(m.last_archiving_change, excluded.last_archiving_change)`,
-		t.organizationName(), key(t.realmID()), user.String(), int64(on))
+		t.organizationName(), database.Key(t.realmID()), user.String(), int64(on))
 }
 
 // AddArchiving implements rules.RealmTx.
@@ -226,12 +226,12 @@ func (t *tx) AddArchiving(archiving rules.Archiving, certificate []byte) {
 	t.QueueOne(`
 INSERT INTO realm_archiving_certificate (realm, certificate, author, certified_on)
 VALUES (`+theRealm+", $3, $4, $5)",
-		t.organizationName(), key(t.realmID()), notNull(certificate),
+		t.organizationName(), database.Key(t.realmID()), database.NotNull(certificate),
 		archiving.ConfiguredBy.String(), int64(archiving.ConfiguredOn))
 	t.QueueOne(`
 UPDATE realm SET archiving_type = $3, archiving_deletion_date = $4, archiving_configured_on = $5,
     archiving_configured_by = $6
 WHERE id = `+theRealm,
-		t.organizationName(), key(t.realmID()), string(archiving.Type), database.Date(archiving.DeletionDate),
+		t.organizationName(), database.Key(t.realmID()), string(archiving.Type), database.Date(archiving.DeletionDate),
 		int64(archiving.ConfiguredOn), archiving.ConfiguredBy.String())
 }

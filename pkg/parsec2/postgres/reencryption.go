@@ -17,7 +17,7 @@ func (t *tx) StartMaintenance(maintenance rules.Maintenance) {
 UPDATE realm SET maintenance_type = $3, maintenance_started_on = $4, maintenance_started_by = $5,
     encryption_revision = encryption_revision + 1, reencrypted = 0, reencrypted_through = 0
 WHERE id = `+theRealm,
-		t.organizationName(), key(t.realmID()), string(maintenance.Type), int64(maintenance.StartedOn),
+		t.organizationName(), database.Key(t.realmID()), string(maintenance.Type), int64(maintenance.StartedOn),
 		maintenance.StartedBy.String())
 }
 
@@ -27,7 +27,7 @@ func (t *tx) FinishMaintenance() {
 	t.QueueOne(`
 UPDATE realm SET maintenance_type = NULL, maintenance_started_on = NULL, maintenance_started_by = NULL
 WHERE id = `+theRealm,
-		t.organizationName(), key(t.realmID()))
+		t.organizationName(), database.Key(t.realmID()))
 }
 
 // ReencryptionProgress implements rules.ReencryptionTx. Every version has one
@@ -100,7 +100,7 @@ func (t *tx) SaveReencrypted(ctx context.Context, items []protocol.ReencryptionI
 	}
 	vlobs, versions, blobs := make([]pgtype.UUID, len(items)), make([]int64, len(items)), make([][]byte, len(items))
 	for i := range items {
-		vlobs[i], versions[i], blobs[i] = key(items[i].VlobID), int64(items[i].Version), notNull(items[i].Blob)
+		vlobs[i], versions[i], blobs[i] = database.Key(items[i].VlobID), int64(items[i].Version), database.NotNull(items[i].Blob)
 	}
 	err = t.Ask(
 		database.Only(saveReencrypted, []any{t.realm.key, vlobs, versions, blobs}, (*database.Unsigned)(&t.realm.reencrypted)),

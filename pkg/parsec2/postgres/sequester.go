@@ -40,6 +40,6 @@ INSERT INTO sequester_service (organization, service_id, label, certificate, web
 SELECT o.id, $2, $3, $4, $5, $6, $7 FROM organization o WHERE o.organization_id = $1
 ON CONFLICT (organization, service_id) DO UPDATE SET label = excluded.label, certificate = excluded.certificate,
     webhook_url = excluded.webhook_url, created_on = excluded.created_on, disabled_on = excluded.disabled_on`,
-		t.organizationName(), key(service.ID), []byte(service.Label), notNull(service.Certificate), service.WebhookURL,
+		t.organizationName(), database.Key(service.ID), []byte(service.Label), database.NotNull(service.Certificate), service.WebhookURL,
 		int64(service.CreatedOn), database.Date(service.DisabledOn))
 }

@@ -17,7 +17,7 @@ JOIN realm r ON r.organization = o.id AND r.realm_id = $2
 JOIN sequester_service s ON s.organization = o.id AND s.service_id = $3`
 
 func exportArgs(of rules.ExportKey) []any {
-	return []any{of.Organization.String(), key(of.Realm), key(of.Service)}
+	return []any{of.Organization.String(), database.Key(of.Realm), database.Key(of.Service)}
 }
 
 // ExportedSize implements rules.SequesterExportReader.
@@ -61,7 +61,7 @@ CROSS JOIN LATERAL (
     ORDER BY block_id LIMIT $5
 ) b
 WHERE o.organization_id = $1
-ORDER BY b.block_id`, Args: append(exportArgs(of), key(after), blocksAtOnce),
+ORDER BY b.block_id`, Args: append(exportArgs(of), database.Key(after), blocksAtOnce),
 		Rows: func(rows pgx.Rows) error {
 			blocks, looked = nil, 0
 			for rows.Next() {

@@ -86,7 +86,7 @@ func (t *tx) ShamirRevealTokenUsed(_ context.Context, token parsec.UUID) (bool, 
 	err := t.Ask(database.Row(&used, `
 SELECT 1 FROM organization o JOIN shamir_recovery s ON s.organization = o.id
 WHERE o.organization_id = $1 AND s.reveal_token = $2`,
-		[]any{t.organizationName(), key(token)}, new(database.Integer)))
+		[]any{t.organizationName(), database.Key(token)}, new(database.Integer)))
 	return used, err
 }
 
@@ -106,8 +106,8 @@ INSERT INTO shamir_recovery (organization, owner, current, reveal_token, ciphere
 SELECT o.id, u.id, true, $3, $4, $5, $6, $7
 FROM organization o JOIN user_ u ON u.organization = o.id
 WHERE o.organization_id = $1 AND u.user_id = $2`,
-		t.organizationName(), setup.Owner.String(), key(setup.RevealToken), notNull(setup.CipheredData),
-		notNull(setup.BriefCertificate), database.Bounded(setup.Threshold), int64(setup.CreatedOn))
+		t.organizationName(), setup.Owner.String(), database.Key(setup.RevealToken), database.NotNull(setup.CipheredData),
+		database.NotNull(setup.BriefCertificate), database.Bounded(setup.Threshold), int64(setup.CreatedOn))
 	for _, share := range setup.Shares {
 		t.QueueOne(`
 INSERT INTO shamir_recovery_share (setup, recipient, shares, certificate)
@@ -116,7 +116,7 @@ FROM organization o
 JOIN shamir_recovery s ON s.organization = o.id AND s.reveal_token = $2
 JOIN user_ u ON u.organization = o.id AND u.user_id = $3
 WHERE o.organization_id = $1`,
-			t.organizationName(), key(setup.RevealToken), share.Recipient.String(), database.Bounded(share.Shares), notNull(share.Certificate))
+			t.organizationName(), database.Key(setup.RevealToken), share.Recipient.String(), database.Bounded(share.Shares), database.NotNull(share.Certificate))
 	}
 }
 

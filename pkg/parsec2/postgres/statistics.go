@@ -3,8 +3,7 @@ package postgres
 import (
 	"context"
 
-	"parsec-server/pkg/database"
-	"parsec-server/pkg/organization"
+	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -47,58 +46,12 @@ WHERE o.organization_id = ANY($1) AND u.created_on <= $2
 GROUP BY o.organization_id, u.profile, revoked`
 )
 
-// organizationSums are of the realms of an organization.
-type organizationSums struct {
-	organization                   parsec.OrganizationID
-	realms, dataSize, metadataSize uint64
-}
-
-func (s *organizationSums) targets() []any {
-	return []any{database.Parsed(&s.organization), (*database.Unsigned)(&s.realms), (*database.Unsigned)(&s.dataSize), (*database.Unsigned)(&s.metadataSize)}
-}
-
-// organizationCount is the users of an organization that are alike.
-type organizationCount struct {
-	organization parsec.OrganizationID
-	profile      parsec.UserProfile
-	revoked      bool
-	users        uint64
-}
-
-func (c *organizationCount) targets() []any {
-	return []any{database.Parsed(&c.organization), database.Parsed(&c.profile), &c.revoked, (*database.Unsigned)(&c.users)}
-}
-
 // OrganizationStatistics implements rules.StatisticsReader. Without instant it
 // sums up the realms, and the counts of users; with one it passes over versions,
 // blocks and users.
 func (s *Store) OrganizationStatistics(ctx context.Context, ids []parsec.OrganizationID, at *parsec.DateTime) ([]rules.Statistics, error) {
-	all := make([]rules.Statistics, len(ids))
-	names := make([]string, len(ids))
-	of := make(map[parsec.OrganizationID]*rules.Statistics, len(ids))
-	for i, id := range ids {
-		all[i], names[i] = organization.NewStatistics(), id.String()
-		of[id] = &all[i]
+	if at == nil {
+		return organizationstore.Statistics(ctx, s.Database, ids, selectSums, selectCounts)
 	}
-	sumsOf, countsOf, args := selectSums, selectCounts, []any{names}
-	if at != nil {
-		sumsOf, countsOf, args = selectPastSums, selectPastCounts, append(args, int64(*at))
-	}
-	var sums []organizationSums
-	var counts []organizationCount
-	err := s.Snapshot(ctx,
-		database.List(&sums, sumsOf, args, (*organizationSums).targets),
-		database.List(&counts, countsOf, args, (*organizationCount).targets))
-	for _, sum := range sums {
-		total := of[sum.organization]
-		total.Realms, total.DataSize, total.MetadataSize = sum.realms, sum.dataSize, sum.metadataSize
-	}
-	for _, count := range counts {
-		users := of[count.organization].Active
-		if count.revoked {
-			users = of[count.organization].Revoked
-		}
-		users[count.profile] += count.users
-	}
-	return all, err
+	return organizationstore.Statistics(ctx, s.Database, ids, selectPastSums, selectPastCounts, int64(*at))
 }

@@ -77,23 +77,23 @@ func (t *tx) reads() (reads []database.Statement, facts func() error) {
 		[]any{name, user, t.scope.Author.Name().String()},
 		append(append(organizationstore.Targets(&organization), userTargets(&author)...), (*database.Integer)(&device))...)}
 
-	readVlob := database.Row(&vlobFound, selectVlob, []any{name, key(t.scope.Vlob)}, vlob.targets()...)
+	readVlob := database.Row(&vlobFound, selectVlob, []any{name, database.Key(t.scope.Vlob)}, vlob.targets()...)
 	if t.scope.By == rules.RealmVlobUpdate {
-		locks = append(locks, database.Row(&lockedFound, lockRealmOfVlob, []any{name, key(t.scope.Vlob)}, &locked))
-		asked = append(asked, database.Row(&realmFound, selectRealmOfVlob, []any{name, user, key(t.scope.Vlob)}, realm.targets()...), readVlob)
+		locks = append(locks, database.Row(&lockedFound, lockRealmOfVlob, []any{name, database.Key(t.scope.Vlob)}, &locked))
+		asked = append(asked, database.Row(&realmFound, selectRealmOfVlob, []any{name, user, database.Key(t.scope.Vlob)}, realm.targets()...), readVlob)
 	} else if t.scope.By != rules.NoRealm {
-		locks = append(locks, database.Row(&lockedFound, lockRealm, []any{name, key(t.scope.Realm)}, &locked))
-		asked = append(asked, database.Row(&realmFound, selectRealm, []any{name, user, key(t.scope.Realm)}, realm.targets()...))
+		locks = append(locks, database.Row(&lockedFound, lockRealm, []any{name, database.Key(t.scope.Realm)}, &locked))
+		asked = append(asked, database.Row(&realmFound, selectRealm, []any{name, user, database.Key(t.scope.Realm)}, realm.targets()...))
 	}
 	switch t.scope.By {
 	case rules.RealmVlobCreate:
 		asked = append(asked, readVlob)
 	case rules.RealmData:
-		locks = append(locks, database.Statement{SQL: lockBlock, Args: []any{name, key(t.scope.Block)}})
-		asked = append(asked, database.Row(&t.block.found, selectBlockState, []any{name, key(t.scope.Block)}, t.block.targets()...))
+		locks = append(locks, database.Statement{SQL: lockBlock, Args: []any{name, database.Key(t.scope.Block)}})
+		asked = append(asked, database.Row(&t.block.found, selectBlockState, []any{name, database.Key(t.scope.Block)}, t.block.targets()...))
 	}
 	if t.scope.Invitation != (parsec.InvitationToken{}) {
-		args := []any{name, key(t.scope.Invitation), t.scope.Greeter.String()}
+		args := []any{name, database.Key(t.scope.Invitation), t.scope.Greeter.String()}
 		locks = append(locks, database.Statement{SQL: lockInvitation, Args: args[:2]})
 		asked = append(asked, database.Row(&invitationFound, selectInvitation, args, append(invitation.targets(), conduitTargets(&t.conduit)...)...))
 	}

@@ -195,8 +195,8 @@ WITH created AS (
 )
 INSERT INTO user_count AS c (organization, profile, revoked, frozen, users)
 SELECT organization, profile, false, false, 1 FROM created`+countUsers,
-		t.organizationName(), user.ID.String(), string(user.Profile), email, label, notNull(user.Certificate),
-		notNull(user.RedactedCertificate), user.Certifier.String(), int64(user.CreatedOn))
+		t.organizationName(), user.ID.String(), string(user.Profile), email, label, database.NotNull(user.Certificate),
+		database.NotNull(user.RedactedCertificate), user.Certifier.String(), int64(user.CreatedOn))
 }
 
 // RevokeUser implements rules.UserTx.
@@ -213,7 +213,7 @@ WITH before AS (
 INSERT INTO user_count AS c (organization, profile, revoked, frozen, users)
 SELECT organization, profile, change.revoked, frozen, change.users
 FROM before, (VALUES (false, -1), (true, 1)) change(revoked, users)`+countUsers,
-		t.organizationName(), id.String(), notNull(revocation.Certificate), revocation.Certifier.String(), int64(revocation.On))
+		t.organizationName(), id.String(), database.NotNull(revocation.Certificate), revocation.Certifier.String(), int64(revocation.On))
 }
 
 // FreezeUser implements rules.UserTx.

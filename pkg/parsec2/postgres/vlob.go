@@ -58,7 +58,7 @@ func (s *Store) VlobVersions(ctx context.Context, organization parsec.Organizati
 	var found bool
 	var realm realmRow
 	var versions []rules.VlobVersion
-	args := []any{organization.String(), user.String(), key(vlob)}
+	args := []any{organization.String(), user.String(), database.Key(vlob)}
 	err := s.Snapshot(ctx,
 		database.Row(&found, selectRealmOfVlob, args, realm.targets()...),
 		database.List(&versions, selectVersions, args, versionTargets))
@@ -158,11 +158,11 @@ func (t *tx) WriteVlob(version rules.VlobVersion, checkpoint uint64, sequester m
 		realm = t.realm.key
 	}
 	args := []any{
-		realm, database.Bounded(checkpoint), int64(version.Version), int64(version.Timestamp), notNull(version.Blob),
+		realm, database.Bounded(checkpoint), int64(version.Version), int64(version.Timestamp), database.NotNull(version.Blob),
 		version.Author.User().String(), version.Author.Name().String(),
 	}
 	if t.vlob == nil {
-		t.QueueOne(insertHead, append(args, key(t.scope.Vlob))...)
+		t.QueueOne(insertHead, append(args, database.Key(t.scope.Vlob))...)
 	} else {
 		t.QueueOne(updateHead, append(args, t.vlob.key)...)
 	}
@@ -171,7 +171,7 @@ func (t *tx) WriteVlob(version rules.VlobVersion, checkpoint uint64, sequester m
 	}
 	services, blobs := make([]pgtype.UUID, 0, len(sequester)), make([][]byte, 0, len(sequester))
 	for service, blob := range sequester {
-		services, blobs = append(services, key(service)), append(blobs, notNull(blob))
+		services, blobs = append(services, database.Key(service)), append(blobs, database.NotNull(blob))
 	}
-	t.Queue(insertCopies, t.organizationName(), key(t.scope.Vlob), int64(version.Version), services, blobs)
+	t.Queue(insertCopies, t.organizationName(), database.Key(t.scope.Vlob), int64(version.Version), services, blobs)
 }

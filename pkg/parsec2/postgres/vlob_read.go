@@ -125,7 +125,7 @@ func vlobReadsStatement(reads []*vlobRead) database.Statement {
 		}
 		wanted = append(wanted, read)
 		organizations, users = append(organizations, read.reader.organization), append(users, read.reader.user)
-		vlobs = append(vlobs, key(read.selection.Vlob))
+		vlobs = append(vlobs, database.Key(read.selection.Vlob))
 		revisions = append(revisions, new(database.Bounded(read.selection.EncryptionRevision)))
 		var number, date *int64
 		switch {
