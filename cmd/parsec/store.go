@@ -14,6 +14,10 @@ import (
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
+	parsec3memory "parsec-server/pkg/parsec3/memory"
+	parsec3notice "parsec-server/pkg/parsec3/notice"
+	parsec3postgres "parsec-server/pkg/parsec3/postgres"
+	parsec3rules "parsec-server/pkg/parsec3/rules"
 )
 
 // stores are what a process keeps state in: that of the organizations, and that
@@ -21,6 +25,7 @@ import (
 type stores struct {
 	organizations organization.Store
 	parsec2       rules.Store
+	parsec3       parsec3rules.Store
 	// database is what all of them stand on, nil in memory.
 	database *database.Database
 }
@@ -30,7 +35,7 @@ type stores struct {
 func openStores(ctx context.Context, settings config.Database, bus *event.Bus, logger *slog.Logger) (stores, error) {
 	if settings.Mocked() {
 		organizations := organizationmemory.New(bus)
-		return stores{organizations: organizations, parsec2: memory.New(organizations)}, nil
+		return stores{organizations: organizations, parsec2: memory.New(organizations), parsec3: parsec3memory.New(organizations)}, nil
 	}
 	return openDatabase(ctx, storeOptions(settings, logger), bus)
 }
@@ -43,7 +48,7 @@ func storeOptions(settings config.Database, logger *slog.Logger) database.Option
 		MaxConnections: settings.MaxConnections,
 		Migrate:        settings.Migrate,
 		Retry:          database.Retry{Attempts: settings.ConnectionAttempts, Pause: settings.ConnectionPause},
-		Codec:          notice.Codec{},
+		Codec:          database.Codecs{notice.Codec{}, parsec3notice.Codec{}},
 	}
 }
 
@@ -58,6 +63,7 @@ func openDatabase(ctx context.Context, options database.Options, bus *event.Bus)
 	return stores{
 		organizations: organizations,
 		parsec2:       postgres.New(opened, organizations, systemClock),
+		parsec3:       parsec3postgres.New(opened, organizations, systemClock),
 		database:      opened,
 	}, nil
 }

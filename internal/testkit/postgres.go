@@ -109,12 +109,14 @@ func (s *postgresServer) clean(ctx context.Context, name string) error {
 	err := s.execute(ctx, s.dsn(name), disconnect(name), `
 DO $$
 DECLARE
-    name text;
+    name regclass;
 BEGIN
     -- To truncate makes new files of every table and index, used or not.
     SET LOCAL session_replication_role = replica;
-    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'goose_db_version' LOOP
-        EXECUTE format('DELETE FROM %I', name);
+    FOR name IN SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+        WHERE schemaname IN ('public', 'parsec3') AND tablename <> 'goose_db_version'
+    LOOP
+        EXECUTE format('DELETE FROM %s', name);
     END LOOP;
     PERFORM setval(format('%I', sequencename)::regclass, 1, false)
         FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL AND sequencename NOT LIKE 'goose%';

@@ -16,6 +16,7 @@ import (
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
+	parsec3notice "parsec-server/pkg/parsec3/notice"
 )
 
 // NewStore returns a store of its own to the test, in memory unless the
@@ -39,6 +40,31 @@ func NewStore(t testing.TB, bus *event.Bus) rules.Store {
 type prompt struct {
 	rules.Store
 	bus *event.Bus
+}
+
+func (p *prompt) catchUp(ctx context.Context) error { return catchUp(ctx, p.Store, p.bus) }
+
+// catchUp waits for an event of its own, that comes after those that were published
+// before.
+func catchUp(ctx context.Context, store interface {
+	Publish(context.Context, event.Event) error
+}, bus *event.Bus) error {
+	nobody, err := parsec.ParseOrganizationID(parsec.NewUUID().Hex())
+	if err != nil {
+		return err
+	}
+	delivered := make(chan struct{})
+	subscription := bus.Subscribe(func(event.Event) { close(delivered) }, event.OrganizationTopic(nobody))
+	defer subscription.Close()
+	if err := store.Publish(ctx, event.Event{Organization: nobody, Body: notice.Pinged{}}); err != nil {
+		return err
+	}
+	select {
+	case <-delivered:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (p *prompt) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
@@ -67,26 +93,6 @@ func (p *prompt) Publish(ctx context.Context, e event.Event) error {
 	return p.catchUp(ctx)
 }
 
-// catchUp waits for an event of its own, that comes after those of before.
-func (p *prompt) catchUp(ctx context.Context) error {
-	nobody, err := parsec.ParseOrganizationID(parsec.NewUUID().Hex())
-	if err != nil {
-		return err
-	}
-	delivered := make(chan struct{})
-	subscription := p.bus.Subscribe(func(event.Event) { close(delivered) }, event.OrganizationTopic(nobody))
-	defer subscription.Close()
-	if err := p.Store.Publish(ctx, event.Event{Organization: nobody, Body: notice.Pinged{}}); err != nil {
-		return err
-	}
-	select {
-	case <-delivered:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // emitter reports whether its transaction has events.
 type emitter struct {
 	rules.Tx
@@ -111,7 +117,7 @@ func OpenPostgres(t testing.TB, dsn string, bus *event.Bus) *postgres.Store {
 func OpenDatabase(t testing.TB, dsn string, bus *event.Bus) *database.Database {
 	t.Helper()
 	opened, err := database.Open(t.Context(), database.Options{
-		Source: database.Source{DSN: dsn}, MaxConnections: 7, Codec: notice.Codec{},
+		Source: database.Source{DSN: dsn}, MaxConnections: 7, Codec: Codec,
 	}, bus)
 	if err != nil {
 		t.Fatalf("open the database: %v", err)
@@ -119,5 +125,8 @@ func OpenDatabase(t testing.TB, dsn string, bus *event.Bus) *database.Database {
 	t.Cleanup(opened.Close)
 	return opened
 }
+
+// Codec knows the events of every generation.
+var Codec = database.Codecs{notice.Codec{}, parsec3notice.Codec{}}
 
 func now() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }

@@ -1,12 +1,17 @@
 package testkit
 
 import (
+	"context"
 	"os"
 	"testing"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	organizationmemory "parsec-server/pkg/organization/memory"
+	organizationpostgres "parsec-server/pkg/organization/postgres"
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/memory"
+	"parsec-server/pkg/parsec3/postgres"
 	"parsec-server/pkg/parsec3/rules"
 )
 
@@ -16,8 +21,45 @@ func NewParsec3Store(t testing.TB, bus *event.Bus) rules.Store {
 	switch kind := os.Getenv(storeVariable); kind {
 	case "", "MOCKED":
 		return memory.New(organizationmemory.New(bus))
+	case "POSTGRESQL":
+		return &promptParsec3{OpenParsec3Postgres(t, NewPostgres(t), bus), bus}
 	default:
-		t.Fatalf("%s is %q, not MOCKED", storeVariable, kind)
+		t.Fatalf("%s is %q, not MOCKED or POSTGRESQL", storeVariable, kind)
 		return nil
 	}
+}
+
+// OpenParsec3Postgres opens a store of Parsec 3 on a database until the test ends.
+// Several may share one.
+func OpenParsec3Postgres(t testing.TB, dsn string, bus *event.Bus) *postgres.Store {
+	t.Helper()
+	opened := OpenDatabase(t, dsn, bus)
+	return postgres.New(opened, organizationpostgres.New(opened), now)
+}
+
+// promptParsec3 is prompt for Parsec 3.
+type promptParsec3 struct {
+	rules.Store
+	bus *event.Bus
+}
+
+func (p *promptParsec3) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
+	if err := p.Store.Update(ctx, scope, rule); err != nil {
+		return err
+	}
+	return catchUp(ctx, p.Store, p.bus)
+}
+
+func (p *promptParsec3) ChangeOrganization(ctx context.Context, id parsec.OrganizationID, rule func(organization.Tx) error) error {
+	if err := p.Store.ChangeOrganization(ctx, id, rule); err != nil {
+		return err
+	}
+	return catchUp(ctx, p.Store, p.bus)
+}
+
+func (p *promptParsec3) Publish(ctx context.Context, e event.Event) error {
+	if err := p.Store.Publish(ctx, e); err != nil {
+		return err
+	}
+	return catchUp(ctx, p.Store, p.bus)
 }

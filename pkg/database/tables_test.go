@@ -35,7 +35,7 @@ func TestNoTableOfOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, created := range regexp.MustCompile(`CREATE TABLE (\w+)`).FindAllSubmatch(step, -1) {
+		for _, created := range regexp.MustCompile(`CREATE TABLE ([\w.]+)`).FindAllSubmatch(step, -1) {
 			table := string(created[1])
 			tables++
 			named := regexp.MustCompile(`(FROM|JOIN|INTO|UPDATE|TABLE) ` + table + `\b`).MatchString(statements.String())

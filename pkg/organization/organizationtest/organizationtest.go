@@ -44,13 +44,17 @@ func Exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) organization
 // Full returns an organization that has a value in every field.
 func Full(id parsec.OrganizationID) organization.Organization {
 	return organization.Organization{
-		ID:                            id,
-		BootstrapToken:                "token",
-		RootVerifyKey:                 &parsec.VerifyKey{1, 2, 3},
-		ExpirationDate:                new(at(100)),
-		UserProfileOutsiderAllowed:    true,
-		ActiveUsersLimit:              new(uint64(10)),
-		MinimumArchivingPeriod:        2592000,
+		ID:                         id,
+		BootstrapToken:             "token",
+		RootVerifyKey:              &parsec.VerifyKey{1, 2, 3},
+		ExpirationDate:             new(at(100)),
+		UserProfileOutsiderAllowed: true,
+		ActiveUsersLimit:           new(uint64(10)),
+		MinimumArchivingPeriod:     2592000,
+		TOS: &organization.TOS{
+			PerLocaleURLs: map[string]string{"en_US": "https://example.com/en?a=\"b\"", "fr_FR": "https://example.com/fr\x00é"},
+			UpdatedOn:     at(3),
+		},
 		SequesterAuthorityCertificate: []byte("authority"),
 		SequesterVerifyKeyDER:         []byte("key"),
 		CreatedOn:                     at(1),
@@ -65,6 +69,7 @@ func Spoil(organization *organization.Organization) {
 	organization.RootVerifyKey[0]++
 	*organization.ExpirationDate++
 	*organization.ActiveUsersLimit++
+	organization.TOS.UpdatedOn++
 	*organization.BootstrappedOn++
 }
 

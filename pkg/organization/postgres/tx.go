@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"encoding/json"
+
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
@@ -30,12 +32,18 @@ func (t *Tx) PutOrganization(o organization.Organization) {
 	if o.ActiveUsersLimit != nil {
 		limit = new(database.Bounded(*o.ActiveUsersLimit))
 	}
+	var urls *string
+	var updatedOn *int64
+	if o.TOS != nil {
+		written, _ := json.Marshal(o.TOS.PerLocaleURLs) // Texts can always be written.
+		urls, updatedOn = new(string(written)), database.Date(&o.TOS.UpdatedOn)
+	}
 	t.QueueOne(`
 INSERT INTO organization (organization_id, bootstrap_token, root_verify_key, expiration_date,
     user_profile_outsider_allowed, active_users_limit, minimum_archiving_period,
     sequester_authority_certificate, sequester_verify_key_der, created_on, bootstrapped_on,
-    generation)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, nullif($12::smallint, 0))
+    generation, tos_urls, tos_updated_on)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, nullif($12::smallint, 0), $13, $14)
 ON CONFLICT (organization_id) DO UPDATE SET bootstrap_token = excluded.bootstrap_token,
     root_verify_key = excluded.root_verify_key, expiration_date = excluded.expiration_date,
     user_profile_outsider_allowed = excluded.user_profile_outsider_allowed,
@@ -44,9 +52,9 @@ ON CONFLICT (organization_id) DO UPDATE SET bootstrap_token = excluded.bootstrap
     sequester_authority_certificate = excluded.sequester_authority_certificate,
     sequester_verify_key_der = excluded.sequester_verify_key_der,
     created_on = excluded.created_on, bootstrapped_on = excluded.bootstrapped_on,
-    generation = excluded.generation`,
+    generation = excluded.generation, tos_urls = excluded.tos_urls, tos_updated_on = excluded.tos_updated_on`,
 		t.ID.String(), o.BootstrapToken, rootVerifyKey, database.Date(o.ExpirationDate),
 		o.UserProfileOutsiderAllowed, limit, database.Bounded(o.MinimumArchivingPeriod),
 		o.SequesterAuthorityCertificate, o.SequesterVerifyKeyDER, int64(o.CreatedOn), database.Date(o.BootstrappedOn),
-		int16(o.Generation))
+		int16(o.Generation), urls, updatedOn)
 }

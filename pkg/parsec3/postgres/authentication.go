@@ -1,0 +1,68 @@
+package postgres
+
+import (
+	"context"
+
+	"parsec-server/pkg/database"
+	"parsec-server/pkg/organization"
+	organizationstore "parsec-server/pkg/organization/postgres"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+const (
+	// selectStanding reads the device $2 of the organization $1, its user d.user_id,
+	// and the organization. Users and devices may be missing.
+	selectStanding = "SELECT " + standingColumns
+
+	standingColumns = organizationstore.Columns + ", " + userColumns + ", d.device_id, d.verify_key, d.created_on"
+
+	fromStanding = `
+FROM organization o
+LEFT JOIN parsec3.device d ON d.organization = $1 AND d.device_id = $2
+LEFT JOIN parsec3.user_ u ON u.organization = $1 AND u.user_id = d.user_id
+WHERE o.organization_id = $1`
+)
+
+// standingRow is who asks, if found.
+type standingRow struct {
+	found        bool
+	organization organization.Organization
+	user         rules.User
+	device       rules.Device
+}
+
+func (s *standingRow) targets() []any {
+	return append(append(organizationstore.Targets(&s.organization), userTargets(&s.user)...),
+		(*database.UUID)(&s.device.ID), (*database.VerifyKey)(&s.device.VerifyKey), (*database.Integer)(&s.device.CreatedOn))
+}
+
+// facts returns values that the caller may change.
+func (s *standingRow) facts() (standing rules.Standing) {
+	if !s.found {
+		return standing
+	}
+	standing.Organization = new(s.organization)
+	if s.device.ID != (parsec3.DeviceID{}) {
+		s.device.User = s.user.ID
+		standing.User, standing.Device = new(s.user), new(s.device)
+	}
+	return standing
+}
+
+// Authentication implements rules.AuthenticationReader.
+func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec3.DeviceID) (rules.Standing, error) {
+	var standing standingRow
+	err := s.One(ctx, readStanding(&standing, organization, device))
+	return standing.facts(), err
+}
+
+func readStanding(into *standingRow, organization parsec.OrganizationID, device parsec3.DeviceID) database.Statement {
+	return database.Row(&into.found, selectStanding+fromStanding, args(organization, device), into.targets()...)
+}
+
+// args returns the first arguments of what a device reads.
+func args(organization parsec.OrganizationID, device parsec3.DeviceID, more ...any) []any {
+	return append([]any{organization.String(), database.Key(device)}, more...)
+}

@@ -1,0 +1,126 @@
+package postgres
+
+import (
+	"context"
+
+	"parsec-server/pkg/database"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+// ReadBlock implements rules.BlockReader.
+func (s *Store) ReadBlock(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, id parsec.BlockID) (rules.Standing, *rules.Realm, *rules.Block, error) {
+	var r reading
+	block := rules.Block{ID: id, Realm: realm}
+	var found bool
+	err := s.One(ctx, database.Row(&r.standing.found, "SELECT "+readingColumns+`,
+    b.block_id IS NOT NULL, b.key_index, b.author, b.size, b.created_on, b.checksum
+FROM organization o
+LEFT JOIN parsec3.device d ON d.organization = $1 AND d.device_id = $2
+LEFT JOIN parsec3.user_ u ON u.organization = $1 AND u.user_id = d.user_id`+joinRealm+`
+LEFT JOIN parsec3.block b ON b.organization = $1 AND b.block_id = $4 AND b.realm_id = r.realm_id AND b.upload_token IS NULL
+WHERE o.organization_id = $1`, args(organization, author, database.Key(realm), database.Key(id)),
+		append(r.targets(), (*database.Flag)(&found), (*database.Unsigned)(&block.KeyIndex), (*database.UUID)(&block.Author),
+			(*database.Unsigned)(&block.Size), (*database.Integer)(&block.CreatedOn), database.Fixed("checksum", &block.Checksum))...))
+	if !found {
+		return r.standing.facts(), r.foundRealm(), nil, err
+	}
+	return r.standing.facts(), r.foundRealm(), &block, err
+}
+
+// NewUploadToken implements rules.BlockUploads.
+func (s *Store) NewUploadToken() parsec.UUID { return s.NewToken() }
+
+// ReleaseBlock implements rules.BlockUploads.
+func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, upload rules.BlockUpload) error {
+	return s.One(ctx, database.Statement{
+		SQL:  "DELETE FROM parsec3.block b WHERE b.organization = $1 AND b.block_id = $2 AND b.upload_token = $3",
+		Args: []any{organization.String(), database.Key(upload.ID), database.Key(upload.Token)},
+	})
+}
+
+// pruneReservations deletes the reservations of blocks that have expired, of every
+// organization.
+func (s *Store) pruneReservations(ctx context.Context) error {
+	return s.Repeat(ctx, `
+DELETE FROM parsec3.block WHERE (organization, block_id) IN (
+    SELECT organization, block_id FROM parsec3.block
+    WHERE upload_token IS NOT NULL AND upload_until <= $2 LIMIT $1
+) AND upload_token IS NOT NULL AND upload_until <= $2`, int64(s.now()))
+}
+
+const selectBlockState = `
+SELECT b.block_id, b.upload_token, b.upload_until FROM parsec3.block b
+WHERE b.organization = $1 AND b.block_id = $2`
+
+// blockState is a block, or its upload; the zero value is neither.
+type blockState struct {
+	found  bool
+	upload rules.BlockUpload
+}
+
+func (b *blockState) targets() []any {
+	return []any{(*database.UUID)(&b.upload.ID), (*database.UUID)(&b.upload.Token), (*database.Integer)(&b.upload.Until)}
+}
+
+// Block implements rules.BlockTx.
+func (t *tx) Block() (exists bool, upload *rules.BlockUpload) {
+	switch {
+	case !t.block.found:
+		return false, nil
+	case t.block.upload.Token == (parsec.UUID{}):
+		return true, nil
+	default:
+		return false, new(t.block.upload)
+	}
+}
+
+// UploadIsDead implements rules.BlockTx.
+func (t *tx) UploadIsDead() bool {
+	if _, upload := t.Block(); upload == nil {
+		return false
+	}
+	dead, err := t.HasDied(t.block.upload.Token)
+	if err != nil && t.failure == nil {
+		t.failure = err
+	}
+	return dead
+}
+
+const (
+	// reserveBlock takes the place of the reservation by the token $6, and of no
+	// other: a newer one has the rule run again.
+	reserveBlock = `
+INSERT INTO parsec3.block AS b (organization, realm_id, block_id, upload_token, upload_until)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (organization, block_id) DO UPDATE
+SET realm_id = excluded.realm_id, upload_token = excluded.upload_token, upload_until = excluded.upload_until
+WHERE b.upload_token = $6`
+
+	// createBlock takes the place of the reservation by the token $9, likewise.
+	createBlock = `
+WITH created AS (
+    INSERT INTO parsec3.block AS b (organization, realm_id, block_id, key_index, author, size, created_on, checksum)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (organization, block_id) DO UPDATE SET realm_id = excluded.realm_id, key_index = excluded.key_index,
+        author = excluded.author, size = excluded.size, created_on = excluded.created_on, checksum = excluded.checksum,
+        upload_token = NULL, upload_until = NULL
+    WHERE b.upload_token = $9
+    RETURNING b.size
+)
+UPDATE parsec3.realm_counter c SET blocks_size = c.blocks_size + created.size FROM created
+WHERE c.organization = $1 AND c.realm_id = $2`
+)
+
+// ReserveBlock implements rules.BlockTx.
+func (t *tx) ReserveBlock(upload rules.BlockUpload) {
+	t.QueueOne(reserveBlock, t.realmArgs(database.Key(upload.ID), database.Key(upload.Token), int64(upload.Until),
+		database.Key(t.block.upload.Token))...)
+}
+
+// CreateBlock implements rules.BlockTx.
+func (t *tx) CreateBlock(block rules.Block) {
+	t.QueueOne(createBlock, t.realmArgs(database.Key(block.ID), database.Bounded(block.KeyIndex), database.Key(block.Author),
+		database.Bounded(block.Size), int64(block.CreatedOn), database.Bytes(block.Checksum), database.Key(t.block.upload.Token))...)
+}

@@ -1,0 +1,17 @@
+// Package postgres keeps the state of every organization of Parsec 3 in a
+// PostgreSQL database, by the engine of the package database.
+// docs/database.md explains the schema, parsec3, and what each command costs.
+//
+// Every key begins with the organization, and every statement of a command names
+// it for each of its tables, as $1: so the tables can be distributed by it.
+//
+// Update costs two round trips, and each method of its transaction that asks for
+// more facts costs one more. The reads of one command are one round trip: one
+// statement, or several in one snapshot.
+//
+// Every lock is a row, but that of the organization itself, which both generations
+// share. A lock is taken by a statement of its own, before those that read facts.
+// A topic that is shared is locked FOR SHARE, one that grows FOR NO KEY UPDATE.
+// Writers of vlobs and blocks share the topic of their realm: what orders them is
+// the row of its counters, which is the last that their transaction takes.
+package postgres

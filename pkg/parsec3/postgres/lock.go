@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"parsec-server/pkg/database"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+// topic is the name of a list of certificates in the columns of that name.
+type topic string
+
+const (
+	common    topic = "common"
+	realms    topic = "realm"
+	sequester topic = "sequester"
+	shamir    topic = "shamir_recovery"
+	// Enrollments and invitations have no certificates: their rows are locks.
+	enrollment topic = "enrollment"
+	invitation topic = "invitation"
+)
+
+// lock is one that a scope names: a row, and whether it was there to be locked.
+type lock struct {
+	// name is that of docs/protocol/v5/commands.md §6, such as C:x.
+	name string
+	sql  string
+	args []any
+	held bool
+}
+
+// What ends a statement that locks a row.
+const (
+	forShare  = " FOR SHARE"
+	forUpdate = " FOR NO KEY UPDATE"
+)
+
+// newLock returns a lock on the row that sql selects; nil for Unlocked, or if this
+// build leaves that lock out.
+func newLock(letter string, how rules.Lock, sql string, args ...any) *lock {
+	l := &lock{name: letter + ":s", sql: sql + forShare, args: args}
+	if how == rules.Exclusive {
+		l.name, l.sql = letter+":x", sql+forUpdate
+	}
+	if how == rules.Unlocked || isLeftOut(l.name) {
+		return nil
+	}
+	return l
+}
+
+const (
+	selectTopic = "SELECT 1 FROM parsec3.topic t WHERE t.organization = $1 AND t.topic = $2"
+	selectRow   = "SELECT 1 FROM parsec3.realm r WHERE r.organization = $1 AND r.realm_id = $2"
+
+	lockBlock = "SELECT 1 FROM parsec3.block b WHERE b.organization = $1 AND b.block_id = $2" + forUpdate
+)
+
+// statement returns what locks.
+func (l *lock) statement() database.Statement {
+	return database.Row(&l.held, l.sql, l.args, new(database.Integer))
+}
+
+// holds reports whether the lock is on its row, or there is none: one that was made
+// since then is not locked.
+func (l *lock) holds(exists bool) bool { return l == nil || l.held || !exists }

@@ -1,0 +1,172 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"parsec-server/pkg/database"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+const (
+	// selectVlobs and selectVersions take the realm $3, the most bytes of all blobs
+	// together $4, and what is asked for from $5 on. Each row has the reading again;
+	// there is one even if no version is found. No version is looked for when the
+	// user has no role.
+	selectVlobs = selectReading + `
+        FROM unnest($5::uuid[]) WITH ORDINALITY q (vlob_id, number)
+        CROSS JOIN LATERAL (
+            SELECT a.* FROM parsec3.vlob_atom a
+            WHERE a.organization = $1 AND a.realm_id = $3 AND a.vlob_id = q.vlob_id
+                AND ($6::bigint IS NULL OR a.written_on <= $6)
+            ORDER BY a.version DESC LIMIT 1
+        ) a` + endReading
+
+	selectVersions = selectReading + `
+        FROM unnest($5::uuid[], $6::bigint[]) WITH ORDINALITY q (vlob_id, version, number)
+        CROSS JOIN LATERAL (
+            SELECT a.* FROM parsec3.vlob_atom a
+            WHERE a.organization = $1 AND a.realm_id = $3 AND a.vlob_id = q.vlob_id AND a.version = q.version
+            LIMIT 1
+        ) a` + endReading
+
+	selectReading = "SELECT " + readingColumns + ", " + topicColumns + `,
+    found.number, found.total > $4, found.vlob_id, found.version, found.key_index, found.author, found.written_on,
+    CASE WHEN found.total <= $4 THEN found.blob END
+FROM organization o
+LEFT JOIN parsec3.device d ON d.organization = $1 AND d.device_id = $2
+LEFT JOIN parsec3.user_ u ON u.organization = $1 AND u.user_id = d.user_id` + joinRealm + `
+LEFT JOIN LATERAL (
+    SELECT q.number, sum(octet_length(a.blob)) OVER () AS total,
+        a.vlob_id, a.version, a.key_index, a.author, a.written_on, a.blob`
+
+	endReading = `
+    WHERE ` + roleInRealm + ` IS NOT NULL
+) found ON true
+WHERE o.organization_id = $1
+ORDER BY found.number`
+
+	// selectChanges takes the realm $3 and a checkpoint $4. A vlob has an entry
+	// after a checkpoint if its last one is.
+	selectChanges = `
+SELECT v.vlob_id, v.version FROM parsec3.vlob v
+WHERE v.organization = $1 AND v.realm_id = $3 AND v.checkpoint > $4 AND ` + roleInRealm + ` IS NOT NULL
+ORDER BY v.checkpoint`
+)
+
+// ReadVlobs implements rules.VlobReader.
+func (s *Store) ReadVlobs(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, vlobs []parsec.VlobID, at *parsec.DateTime, limit uint64) (rules.VlobReading, error) {
+	ids := make([]pgtype.UUID, len(vlobs))
+	for i, vlob := range vlobs {
+		ids[i] = database.Key(vlob)
+	}
+	return s.readVersions(ctx, selectVlobs, args(organization, author, database.Key(realm), database.Bounded(limit), ids, database.Date(at)))
+}
+
+// ReadVersions implements rules.VlobReader.
+func (s *Store) ReadVersions(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, items []rules.VlobNumber, limit uint64) (rules.VlobReading, error) {
+	ids, versions := make([]pgtype.UUID, len(items)), make([]int64, len(items))
+	for i, item := range items {
+		ids[i], versions[i] = database.Key(item.Vlob), int64(item.Version)
+	}
+	return s.readVersions(ctx, selectVersions, args(organization, author, database.Key(realm), database.Bounded(limit), ids, versions))
+}
+
+// readVersions runs selectVlobs or selectVersions.
+func (s *Store) readVersions(ctx context.Context, sql string, args []any) (rules.VlobReading, error) {
+	var r reading
+	var found rules.VlobReading
+	err := s.One(ctx, database.Statement{SQL: sql, Args: args, Rows: func(rows pgx.Rows) error {
+		r, found = reading{}, rules.VlobReading{}
+		return scanVersions(rows, &r, &found)
+	}})
+	found.Standing, found.Realm = r.standing.facts(), r.foundRealm()
+	return found, err
+}
+
+// scanVersions scans the reading of the first row, and the version of each.
+func scanVersions(rows pgx.Rows, r *reading, found *rules.VlobReading) error {
+	var number int64
+	var version rules.VlobVersion
+	first := append(r.targets(), topicTargets(&found.Topics)...)
+	targets := append(first, (*database.Integer)(&number), (*database.Flag)(&found.TooLong),
+		(*database.UUID)(&version.Vlob), (*database.Number)(&version.Version), (*database.Unsigned)(&version.KeyIndex),
+		(*database.UUID)(&version.Author), (*database.Integer)(&version.Timestamp), &version.Blob)
+	for rows.Next() {
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		if !r.standing.found {
+			r.standing.found = true
+			clear(targets[:len(first)]) // They are the same in each row.
+		}
+		if number != 0 && !found.TooLong {
+			found.Versions = append(found.Versions, version)
+		}
+	}
+	return rows.Err()
+}
+
+// Changes implements rules.VlobReader.
+func (s *Store) Changes(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, checkpoint uint64) (rules.Standing, *rules.Realm, []rules.VlobChange, error) {
+	var r reading
+	var changes []rules.VlobChange
+	err := s.Snapshot(ctx,
+		database.Row(&r.standing.found, "SELECT "+readingColumns+fromRealm, args(organization, author, database.Key(realm)), r.targets()...),
+		database.List(&changes, selectChanges, args(organization, author, database.Key(realm), database.Bounded(checkpoint)),
+			func(c *rules.VlobChange) []any {
+				return []any{(*database.UUID)(&c.Vlob), (*database.Number)(&c.Version)}
+			}))
+	return r.standing.facts(), r.foundRealm(), changes, err
+}
+
+// Vlob implements rules.VlobTx.
+func (t *tx) Vlob() uint32 { return t.vlob }
+
+const (
+	// insertAtom writes the version $4 of the vlob $3, with the key $5, by the device
+	// $6 at $7, with the blob $8, and follows what the user of the device has signed.
+	// It waits for who writes the same version, and then fails by its key.
+	insertAtom = `
+WITH atom AS (
+    INSERT INTO parsec3.vlob_atom (organization, realm_id, vlob_id, version, key_index, author, written_on, blob)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+)
+INSERT INTO parsec3.last_signed AS l (organization, user_id, realm_id, last_date)
+SELECT $1, d.user_id, $2, $7 FROM parsec3.device d WHERE d.organization = $1 AND d.device_id = $6
+ON CONFLICT (organization, user_id, realm_id) DO UPDATE SET last_date = greatest(l.last_date, excluded.last_date)`
+
+	// count takes the next checkpoint of the realm $2 for the version $4 of the vlob
+	// $3, dated $5, of $6 bytes. From here on the writers of the realm wait for one
+	// another.
+	count = `
+WITH counted AS (
+    UPDATE parsec3.realm_counter c
+    SET checkpoint = c.checkpoint + 1, last_vlob = greatest(c.last_vlob, $5), vlobs_size = c.vlobs_size + $6
+    WHERE c.organization = $1 AND c.realm_id = $2
+    RETURNING c.checkpoint
+)`
+
+	insertVlob = count + `
+INSERT INTO parsec3.vlob (organization, realm_id, vlob_id, version, checkpoint)
+SELECT $1, $2, $3, $4, counted.checkpoint FROM counted`
+
+	updateVlob = count + `
+UPDATE parsec3.vlob v SET version = $4, checkpoint = counted.checkpoint FROM counted
+WHERE v.organization = $1 AND v.realm_id = $2 AND v.vlob_id = $3 AND v.version = $4 - 1`
+)
+
+// WriteVlob implements rules.VlobTx.
+func (t *tx) WriteVlob(version rules.VlobVersion) {
+	t.QueueOne(insertAtom, t.realmArgs(database.Key(version.Vlob), int64(version.Version), database.Bounded(version.KeyIndex),
+		database.Key(version.Author), int64(version.Timestamp), database.NotNull(version.Blob))...)
+	sql := updateVlob
+	if t.vlob == 0 {
+		sql = insertVlob
+	}
+	t.QueueOne(sql, t.realmArgs(database.Key(version.Vlob), int64(version.Version), int64(version.Timestamp), int64(len(version.Blob)))...)
+}
