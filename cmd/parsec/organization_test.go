@@ -86,7 +86,7 @@ func TestOrganizationFromNothing(t *testing.T) {
 	s := newShell(t)
 	keys := filepath.Join(t.TempDir(), "keys")
 	url := s.create("CoolOrg")
-	if !regexp.MustCompile(`^parsec://127\.0\.0\.1:\d+/CoolOrg\?no_ssl=true&action=bootstrap_organization&token=[0-9a-f]{64}$`).MatchString(url) {
+	if !regexp.MustCompile(`^parsec://127\.0\.0\.1:\d+/CoolOrg\?no_ssl=true&action=bootstrap_organization&token=[0-9a-f]{32}$`).MatchString(url) {
 		t.Errorf("url %s", url)
 	}
 	parsed, err := parsec.ParseBootstrapAddress(url)

@@ -22,8 +22,8 @@ var (
 )
 
 // bootstrapTokenBytes is the size of a bootstrap token before its hexadecimal
-// form (docs/protocol/types.md §1).
-const bootstrapTokenBytes = 32
+// form, which both generations read (docs/protocol/v5/overview.md, end).
+const bootstrapTokenBytes = 16
 
 // Options are the settings of an administration.
 type Options struct {

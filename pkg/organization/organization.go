@@ -87,16 +87,26 @@ type Founding struct {
 	// organizations; a nil limit is none.
 	InitialActiveUsersLimit *uint64
 	InitialOutsiderAllowed  bool
+	// InitialMinimumArchivingPeriod is in seconds; nil is 30 days.
+	InitialMinimumArchivingPeriod *uint64
+	// InitialTOS has the address of the terms of service in each language; empty is
+	// none.
+	InitialTOS map[string]string
 }
 
 // New returns an organization without bootstrap token, with the settings of
 // new organizations.
 func (f Founding) New(id parsec.OrganizationID, now parsec.DateTime) Organization {
+	period := uint64(defaultMinimumArchivingPeriod)
+	if f.InitialMinimumArchivingPeriod != nil {
+		period = *f.InitialMinimumArchivingPeriod
+	}
 	return Organization{
 		ID:                         id,
 		UserProfileOutsiderAllowed: f.InitialOutsiderAllowed,
 		ActiveUsersLimit:           f.InitialActiveUsersLimit,
-		MinimumArchivingPeriod:     defaultMinimumArchivingPeriod,
+		MinimumArchivingPeriod:     period,
+		TOS:                        newTOS(f.InitialTOS, now),
 		CreatedOn:                  now,
 	}
 }
@@ -118,6 +128,9 @@ type Change struct {
 	UserProfileOutsiderAllowed *bool
 	ActiveUsersLimit           *UsersLimit
 	MinimumArchivingPeriod     *uint64
+	// TOS replaces the terms of service, or removes them. It means nothing to an
+	// organization of Parsec 2.
+	TOS *TOSChange
 }
 
 // Expiration is a date, nil for never.
@@ -125,6 +138,17 @@ type Expiration struct{ Date *parsec.DateTime }
 
 // UsersLimit is a number, nil for no limit.
 type UsersLimit struct{ Users *uint64 }
+
+// TOSChange is the address of the text in each language; empty is no terms: a client
+// would show nothing to accept (docs/protocol/v5/administration.md §1.2).
+type TOSChange struct{ PerLocaleURLs map[string]string }
+
+func newTOS(perLocaleURLs map[string]string, now parsec.DateTime) *TOS {
+	if len(perLocaleURLs) == 0 {
+		return nil
+	}
+	return &TOS{PerLocaleURLs: perLocaleURLs, UpdatedOn: now}
+}
 
 func (c *Change) apply(organization *Organization, now parsec.DateTime) {
 	if c.Expiration != nil {
@@ -145,15 +169,21 @@ func (c *Change) apply(organization *Organization, now parsec.DateTime) {
 	if c.MinimumArchivingPeriod != nil {
 		organization.MinimumArchivingPeriod = *c.MinimumArchivingPeriod
 	}
+	if c.TOS != nil && organization.Bound() != Parsec2 {
+		organization.TOS = newTOS(c.TOS.PerLocaleURLs, now)
+	}
 }
 
-// put stores the organization, and emits its expiration when that changes.
+// put stores the organization, and emits what of it changes for who is connected.
 func put(tx Tx, stored *Organization, changed Organization) {
 	tx.PutOrganization(changed)
 	if !sameDate(stored.ExpirationDate, changed.ExpirationDate) {
 		tx.Emit(event.Event{
 			Organization: changed.ID, Body: event.OrganizationExpiration{Date: changed.ExpirationDate},
 		})
+	}
+	if stored.TOS != changed.TOS {
+		tx.Emit(event.Event{Organization: changed.ID, Body: event.OrganizationTOSUpdated{}})
 	}
 }
 

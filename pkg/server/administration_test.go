@@ -181,7 +181,7 @@ func TestAdministrationCreate(t *testing.T) {
 		t.Helper()
 		status, answer := f.administrate("POST", "organizations", body)
 		var reply map[string]string
-		if err := json.Unmarshal([]byte(answer), &reply); status != http.StatusOK || err != nil || len(reply) != 1 || len(reply["bootstrap_token"]) != 64 {
+		if err := json.Unmarshal([]byte(answer), &reply); status != http.StatusOK || err != nil || len(reply) != 1 || len(reply["bootstrap_token"]) != 32 {
 			t.Errorf("%s: HTTP %d %s", body, status, answer)
 		}
 		f.play([]administrationStep{{"GET", "organizations/New", "", 200, organization}})

@@ -24,7 +24,7 @@ func TestAdministrationCreate(t *testing.T) {
 	if err != nil || first.ExpirationDate == nil || *first.ExpirationDate != date {
 		t.Fatalf("got %+v (%v)", first, err)
 	}
-	if !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(first.BootstrapToken) {
+	if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(first.BootstrapToken) {
 		t.Errorf("bootstrap token %q", first.BootstrapToken)
 	}
 	want := &rules.Organization{
