@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -9,7 +10,6 @@ import (
 )
 
 const (
-	keepAliveComment = ":keepalive\n\n"
 	// keepAliveMargin is the part of the silence by which a keep-alive comes
 	// early, so that there is never more of it.
 	keepAliveMargin = 6
@@ -17,46 +17,78 @@ const (
 	EventStreamType = "text/event-stream"
 )
 
-// StreamEvents sends what next returns in pooled buffers, each as one event, and a
-// comment in between after a silence. It returns once next fails, its ctx is done, the
-// client is gone or slow, or the server ends: the status of the answer is sent by
-// then.
-func (s *Server) StreamEvents(ctx context.Context, w http.ResponseWriter, next func(ctx context.Context) (*[]byte, error)) {
+// Stream is what a stream of events holds.
+type Stream struct {
+	// Type is that of the answer; "" is EventStreamType.
+	Type string
+	// Opening is sent at once, "" for nothing, and KeepAlive after a silence.
+	Opening, KeepAlive string
+	// Next returns the next event, and waits for it until ctx is done.
+	Next func(ctx context.Context) (StreamedEvent, error)
+}
+
+// StreamedEvent is one event of a stream.
+type StreamedEvent struct {
+	// Reply is what the event tells, in a pooled buffer, nil for nothing.
+	Reply *[]byte
+	// Name is that of the event, and ID what the client sends to resume after it, ""
+	// for none.
+	Name, ID string
+}
+
+// StreamEvents sends events, and what keeps the stream alive in between. It returns
+// once there is no next one, ctx is done, the client is gone or slow, or the server
+// ends: the status of the answer is sent by then.
+func (s *Server) StreamEvents(ctx context.Context, w http.ResponseWriter, stream Stream) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(s.lasting, cancel)
 	defer stop()
-	w.Header().Set("Content-Type", EventStreamType)
+	w.Header().Set("Content-Type", cmp.Or(stream.Type, EventStreamType))
 	w.Header().Set("Cache-Control", "no-cache, no-transform")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx buffers unless told otherwise
 	defer cutUnread(ctx, w)()
-	chunk := []byte(keepAliveComment)
+	chunk := []byte(stream.Opening)
 	for {
 		if err := sendChunk(w, chunk); err != nil {
 			return
 		}
-		told, err := s.nextEvent(ctx, next)
+		told, err := s.nextEvent(ctx, stream.Next)
 		switch {
 		case errors.Is(err, errKeepAlive):
-			chunk = append(chunk[:0], keepAliveComment...)
+			chunk = append(chunk[:0], stream.KeepAlive...)
 		case err != nil:
 			return
 		default:
-			chunk = append(chunk[:0], "data:"...)
-			chunk = base64.StdEncoding.AppendEncode(chunk, *told)
-			chunk = append(chunk, "\n\n"...)
-			PutBuffer(told)
+			chunk = told.append(chunk[:0])
 		}
 	}
+}
+
+// append writes the event after dst, and gives its buffer back.
+func (e StreamedEvent) append(dst []byte) []byte {
+	if e.Name != "" {
+		dst = append(append(append(dst, "event:"...), e.Name...), '\n')
+	}
+	dst = append(dst, "data:"...)
+	if e.Reply != nil {
+		dst = base64.StdEncoding.AppendEncode(dst, *e.Reply)
+		PutBuffer(e.Reply)
+	}
+	dst = append(dst, '\n')
+	if e.ID != "" {
+		dst = append(append(append(dst, "id:"...), e.ID...), '\n')
+	}
+	return append(dst, '\n')
 }
 
 var errKeepAlive = errors.New("no event for a while")
 
 // nextEvent waits for an event, or for the time of a keep-alive. It returns none
 // once ctx is done, even if there are some.
-func (s *Server) nextEvent(ctx context.Context, next func(ctx context.Context) (*[]byte, error)) (*[]byte, error) {
+func (s *Server) nextEvent(ctx context.Context, next func(ctx context.Context) (StreamedEvent, error)) (StreamedEvent, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return StreamedEvent{}, err
 	}
 	silence := s.options.EventStreamKeepAlive
 	if silence <= 0 {
@@ -66,12 +98,19 @@ func (s *Server) nextEvent(ctx context.Context, next func(ctx context.Context) (
 	defer cancel()
 	told, err := next(waiting)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return nil, errKeepAlive
+		return StreamedEvent{}, errKeepAlive
 	}
 	return told, err
 }
 
+// EventStreamKeepAlive returns the longest silence of an event stream, 0 or less for
+// any.
+func (s *Server) EventStreamKeepAlive() time.Duration { return s.options.EventStreamKeepAlive }
+
 func sendChunk(w http.ResponseWriter, chunk []byte) error {
+	if len(chunk) == 0 {
+		return nil
+	}
 	if _, err := w.Write(chunk); err != nil {
 		return err
 	}

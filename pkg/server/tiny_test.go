@@ -227,17 +227,21 @@ func (w *tinyWing) events(answer http.ResponseWriter, r *http.Request) error {
 		return server.StatusError(http.StatusNotAcceptable)
 	}
 	defer w.server.Logger().Debug("event stream ended")
-	w.server.StreamEvents(r.Context(), answer, func(ctx context.Context) (*[]byte, error) {
-		select {
-		case text := <-w.told:
-			return server.Encode(wire.Microseconds, 0, nil, &struct {
-				Told string `wire:"told"`
-			}{text})
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	})
+	const keepAlive = ":keepalive\n\n"
+	w.server.StreamEvents(r.Context(), answer, server.Stream{Opening: keepAlive, KeepAlive: keepAlive, Next: w.next})
 	return nil
+}
+
+func (w *tinyWing) next(ctx context.Context) (server.StreamedEvent, error) {
+	select {
+	case text := <-w.told:
+		reply, err := server.Encode(wire.Microseconds, 0, nil, &struct {
+			Told string `wire:"told"`
+		}{text})
+		return server.StreamedEvent{Reply: reply}, err
+	case <-ctx.Done():
+		return server.StreamedEvent{}, ctx.Err()
+	}
 }
 
 var tinyForm = &rpc.Form{Name: "tiny"}

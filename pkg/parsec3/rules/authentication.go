@@ -65,24 +65,56 @@ func (r *Rules) admit(standing *Standing, token *Token, api parsec.APIVersion, c
 	}, nil
 }
 
+// AdmitProbe is AdmitAnonymous for who asks only whether an organization exists.
+func (r *Rules) AdmitProbe(ctx context.Context, id parsec.OrganizationID) error {
+	stored, err := r.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	return checkExisting(stored, r.now())
+}
+
+// AdmitInvited returns the Abort that keeps out who comes by an invitation: nobody may
+// come to an organization before its bootstrap.
+func (r *Rules) AdmitInvited(ctx context.Context, id parsec.OrganizationID) error {
+	stored, err := r.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	return checkOpen(stored, r.now())
+}
+
 // AdmitAnonymous returns the Abort that keeps out who asks for an organization
 // without being known there, nil for none. With spontaneous bootstraps that is also
 // an organization that does not exist.
 func (r *Rules) AdmitAnonymous(ctx context.Context, id parsec.OrganizationID) error {
-	stored, found, err := r.store.Organization(ctx, id)
+	stored, err := r.find(ctx, id)
 	if err != nil {
 		return err
-	}
-	if !found {
-		stored = nil
 	}
 	return r.checkAnonymous(stored, r.now())
 }
 
+// find returns an organization, nil if there is none.
+func (r *Rules) find(ctx context.Context, id parsec.OrganizationID) (*organization.Organization, error) {
+	stored, found, err := r.store.Organization(ctx, id)
+	if err != nil || !found {
+		return nil, err
+	}
+	return stored, nil
+}
+
 func (r *Rules) checkAnonymous(o *organization.Organization, now parsec.DateTime) error {
-	switch {
-	case r.options.Spontaneous(o):
+	if r.options.Spontaneous(o) {
 		return nil
+	}
+	return checkExisting(o, now)
+}
+
+// checkExisting refuses an organization that nobody can ask for; nil is one that does
+// not exist.
+func checkExisting(o *organization.Organization, now parsec.DateTime) error {
+	switch {
 	case o == nil:
 		return OrganizationNotFound
 	case o.Bound() != 0 && o.Bound() != generation:

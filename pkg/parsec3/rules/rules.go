@@ -79,6 +79,13 @@ func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks
 	return r
 }
 
+// Founding returns how organizations come into being.
+func (r *Rules) Founding() organization.Founding { return r.options.Founding }
+
+// Ready returns why commands cannot run, in words that anybody may read, nil if they
+// can.
+func (r *Rules) Ready(ctx context.Context) error { return r.store.Ready(ctx) }
+
 // Author is an authenticated device.
 type Author struct {
 	Organization parsec.OrganizationID

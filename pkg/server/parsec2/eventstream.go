@@ -47,16 +47,22 @@ func (call *httpCall) streamEvents() error {
 	}
 	defer call.wing.server.Observer().ConnectionBegun(server.EventStream, call.caller.Kind(), call.caller.serverAPI())()
 	defer call.caller.logger.Debug("event stream ended")
-	call.wing.server.StreamEvents(ctx, call.w, func(ctx context.Context) (*[]byte, error) {
-		told, err := call.wing.rules.EventsListen(ctx, session, &protocol.EventsListenRequest{Wait: true})
-		if err != nil {
-			return nil, err
-		}
-		encoded, err := encodeEvent(told)
-		if err != nil {
-			call.caller.logger.Error("event not encoded", "error", err)
-		}
-		return encoded, err
+	call.wing.server.StreamEvents(ctx, call.w, server.Stream{
+		Opening: keepAliveComment, KeepAlive: keepAliveComment,
+		Next: func(ctx context.Context) (server.StreamedEvent, error) {
+			told, err := call.wing.rules.EventsListen(ctx, session, &protocol.EventsListenRequest{Wait: true})
+			if err != nil {
+				return server.StreamedEvent{}, err
+			}
+			encoded, err := encodeEvent(told)
+			if err != nil {
+				call.caller.logger.Error("event not encoded", "error", err)
+			}
+			return server.StreamedEvent{Reply: encoded}, err
+		},
 	})
 	return nil
 }
+
+// keepAliveComment is what clients skip.
+const keepAliveComment = ":keepalive\n\n"

@@ -1,0 +1,66 @@
+package parsec3
+
+import (
+	"errors"
+	"log/slog"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
+	"parsec-server/pkg/rpc"
+	"parsec-server/pkg/server"
+	"parsec-server/pkg/wire"
+)
+
+// caller is who sends a request.
+type caller struct {
+	kind protocol.Kind
+	// api is the version that the client announced.
+	api    parsec.APIVersion
+	logger *slog.Logger
+}
+
+// Kind implements server.Caller.
+func (c *caller) Kind() string { return c.kind.String() }
+
+// API implements server.Caller.
+func (c *caller) API() parsec.APIVersion { return c.api }
+
+// Dates implements server.Caller.
+func (c *caller) Dates() *wire.Profile { return wire.Microseconds }
+
+// Logger implements server.Caller.
+func (c *caller) Logger() *slog.Logger { return c.logger }
+
+// IsOver implements server.Caller.
+func (c *caller) IsOver(err error) bool {
+	_, aborted := errors.AsType[rules.Abort](err)
+	return aborted
+}
+
+// Told implements server.Caller: older clients do not know every status.
+func (c *caller) Told(_ *rpc.Form, _ parsec.DateTime, refusal *protocol.Refusal) *protocol.Refusal {
+	return protocol.ForClient(c.api, refusal)
+}
+
+// decoder finds the command of a message, and decodes its fields. The task aliases
+// the message, and has an Err for one that is no valid request of the family.
+type decoder func(message []byte) server.Task
+
+// decoderOf returns the decoder for a caller of the commands in table.
+func decoderOf[Caller any](table rpc.Table[Caller], caller Caller) decoder {
+	return func(message []byte) server.Task {
+		if err := wire.Microseconds.Scan(message); err != nil {
+			return server.Task{Err: err}
+		}
+		name, _ := wire.Microseconds.LookupString(message, "cmd")
+		entry, known := table.Find(name, apiVersion.Major)
+		if !known {
+			return server.Task{Err: errUnknownCommand}
+		}
+		call, err := entry.Decode(message, caller)
+		return server.Task{Form: entry.Form, Call: call, Err: err}
+	}
+}
+
+var errUnknownCommand = errors.New("no command of the family")

@@ -1,0 +1,126 @@
+package parsec3
+
+import (
+	"net/http"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
+	"parsec-server/pkg/server"
+)
+
+func (w *Wing) anonymous(answer http.ResponseWriter, r *http.Request) {
+	w.serve(answer, r, protocol.Anonymous, func(call *httpCall) error {
+		if err := call.checkOrganization(); err != nil {
+			return err
+		}
+		if err := call.checkContentType(); err != nil {
+			return err
+		}
+		if r.Method == http.MethodGet {
+			if err := w.rules.AdmitProbe(r.Context(), call.organization); err != nil {
+				return err
+			}
+			return call.reply(nil)
+		}
+		if err := w.rules.AdmitAnonymous(r.Context(), call.organization); err != nil {
+			return err
+		}
+		anonymous := &rules.Anonymous{Organization: call.organization, API: call.caller.api}
+		return call.executeOfStranger(decoderOf(w.tables.anonymous, anonymous))
+	})
+}
+
+func (w *Wing) anonymousServer(answer http.ResponseWriter, r *http.Request) {
+	w.serve(answer, r, protocol.AnonymousServer, func(call *httpCall) error {
+		if err := call.checkContentType(); err != nil {
+			return err
+		}
+		return call.executeOfStranger(decoderOf(w.tables.anonymousServer, stranger{}))
+	})
+}
+
+func (w *Wing) authenticated(answer http.ResponseWriter, r *http.Request) {
+	w.serve(answer, r, protocol.Authenticated, func(call *httpCall) error {
+		author, err := call.authenticate((*httpCall).checkContentType, maxAuthenticatedBytes, w.rules.Admit)
+		if err != nil {
+			return err
+		}
+		return call.executeOfUser(author, maxAuthenticatedBytes, decoderOf(w.tables.authenticated, author))
+	})
+}
+
+func (w *Wing) tos(answer http.ResponseWriter, r *http.Request) {
+	w.serve(answer, r, protocol.TOS, func(call *httpCall) error {
+		author, err := call.authenticate((*httpCall).checkContentType, maxStrangerBytes, w.rules.AdmitToTOS)
+		if err != nil {
+			return err
+		}
+		return call.executeOfUser(author, maxStrangerBytes, decoderOf(w.tables.tos, author))
+	})
+}
+
+// authenticate applies the checks up to 14 of docs/protocol/v5/transport.md §5, of
+// which checkForm is the third or the fourth, and admit those from the seventh on.
+func (call *httpCall) authenticate(
+	checkForm func(*httpCall) error, most int64, admit func(*rules.Standing, *rules.Token, parsec.APIVersion) (*rules.Author, error),
+) (*rules.Author, error) {
+	if err := call.checkOrganization(); err != nil {
+		return nil, err
+	}
+	if err := checkForm(call); err != nil {
+		return nil, err
+	}
+	token, ok := parseDeviceToken(call.r.Header)
+	if !ok {
+		return nil, server.StatusError(http.StatusUnauthorized)
+	}
+	if err := call.checkLength(most); err != nil {
+		return nil, err
+	}
+	standing, err := call.wing.rules.Standing(call.r.Context(), call.organization, token.Device)
+	if err != nil {
+		return nil, err
+	}
+	author, err := admit(&standing, &token, call.caller.api)
+	if err != nil {
+		return nil, err
+	}
+	call.caller.logger = call.caller.logger.With("device", author.Device.String())
+	return author, nil
+}
+
+// invited refuses everybody: there are no invitations.
+func (w *Wing) invited(answer http.ResponseWriter, r *http.Request) {
+	w.serve(answer, r, protocol.Invited, func(call *httpCall) error {
+		if err := call.checkOrganization(); err != nil {
+			return err
+		}
+		if err := call.checkContentType(); err != nil {
+			return err
+		}
+		if _, ok := parseInvitationToken(r.Header); !ok {
+			return server.StatusError(http.StatusUnauthorized)
+		}
+		if err := w.rules.AdmitInvited(r.Context(), call.organization); err != nil {
+			return err
+		}
+		return server.StatusError(http.StatusForbidden)
+	})
+}
+
+// authenticatedAccount refuses everybody: there are no accounts.
+func (w *Wing) authenticatedAccount(answer http.ResponseWriter, r *http.Request) {
+	w.serve(answer, r, protocol.AuthenticatedAccount, func(call *httpCall) error {
+		if err := call.checkContentType(); err != nil {
+			return err
+		}
+		if _, ok := parseAccountToken(r.Header); !ok {
+			return server.StatusError(http.StatusUnauthorized)
+		}
+		if err := call.checkLength(maxAccountBytes); err != nil {
+			return err
+		}
+		return server.StatusError(http.StatusForbidden)
+	})
+}

@@ -1,0 +1,120 @@
+package parsec3
+
+import (
+	"context"
+
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
+	"parsec-server/pkg/rpc"
+	"parsec-server/pkg/server"
+	"parsec-server/pkg/wire"
+)
+
+// stranger is who asks for no organization.
+type stranger struct{}
+
+// tables are the commands that the server answers, by family.
+type tables struct {
+	authenticated   rpc.Table[*rules.Author]
+	tos             rpc.Table[*rules.Author]
+	anonymous       rpc.Table[*rules.Anonymous]
+	anonymousServer rpc.Table[stranger]
+}
+
+// bind has each command answered by its rule.
+func bind(r *rules.Rules) tables {
+	return tables{
+		authenticated: rpc.NewTable(wire.Microseconds,
+			rpc.Bind(protocol.Ping, r.Ping),
+			rpc.Bind(protocol.EventsListen, refuseEventsListen),
+			rpc.Bind(protocol.CertificateGet, r.CertificateGet),
+			rpc.Bind(protocol.UserCreate, r.UserCreate),
+			rpc.Bind(protocol.UserUpdate, r.UserUpdate),
+			rpc.Bind(protocol.UserRevoke, r.UserRevoke),
+			rpc.Bind(protocol.ListFrozenUsers, r.ListFrozenUsers),
+			rpc.Bind(protocol.DeviceCreate, r.DeviceCreate),
+			rpc.Bind(protocol.OrganizationInfo, r.OrganizationInfo),
+			rpc.Bind(protocol.RealmCreate, r.RealmCreate),
+			rpc.Bind(protocol.RealmShare, r.RealmShare),
+			rpc.Bind(protocol.RealmUnshare, r.RealmUnshare),
+			rpc.Bind(protocol.RealmSelfPromoteToOwner, r.RealmSelfPromoteToOwner),
+			rpc.Bind(protocol.RealmRename, r.RealmRename),
+			rpc.Bind(protocol.RealmRotateKey, r.RealmRotateKey),
+			rpc.Bind(protocol.RealmUpdateArchiving, r.RealmUpdateArchiving),
+			rpc.Bind(protocol.RealmGetKeysBundle, r.RealmGetKeysBundle),
+			rpc.Bind(protocol.VlobCreate, r.VlobCreate),
+			rpc.Bind(protocol.VlobUpdate, r.VlobUpdate),
+			rpc.Bind(protocol.VlobReadBatch, r.VlobReadBatch),
+			rpc.Bind(protocol.VlobReadVersions, r.VlobReadVersions),
+			rpc.Bind(protocol.VlobPollChanges, r.VlobPollChanges),
+			rpc.Bind(protocol.BlockCreate, r.BlockCreate),
+			rpc.BindEncoded(protocol.BlockRead, readBlock(r)),
+		),
+		tos: rpc.NewTable(wire.Microseconds,
+			rpc.Bind(protocol.TOSGet, r.TOSGet),
+			rpc.Bind(protocol.TOSAccept, r.TOSAccept),
+		),
+		anonymous: rpc.NewTable(wire.Microseconds,
+			rpc.Bind(protocol.Ping, r.PingAnonymous),
+			rpc.Bind(protocol.OrganizationBootstrap, r.OrganizationBootstrap),
+		),
+		anonymousServer: rpc.NewTable(wire.Microseconds,
+			rpc.Bind(protocol.Ping, pong),
+			rpc.Bind(protocol.ServerConfig, serverConfig(r)),
+		),
+	}
+}
+
+// refuseEventsListen answers a client that does not open a stream
+// (docs/protocol/v5/events.md §1).
+func refuseEventsListen(context.Context, *rules.Author, *protocol.EventsListenRequest) (*protocol.EventsListenReply, error) {
+	return nil, protocol.Refuse(protocol.StatusNotAvailable)
+}
+
+// pong answers who asks for no organization: nobody hears of its ping.
+func pong(_ context.Context, _ stranger, request *protocol.PingRequest) (*protocol.PingReply, error) {
+	return &protocol.PingReply{Pong: request.Ping}, nil
+}
+
+// serverConfig says what the server offers: none of the features that it names.
+func serverConfig(r *rules.Rules) func(context.Context, stranger, *protocol.ServerConfigRequest) (*protocol.ServerConfigReply, error) {
+	reply := &protocol.ServerConfigReply{
+		Account:               protocol.AccountDisabled,
+		OrganizationBootstrap: protocol.BootstrapWithToken,
+		OpenBao:               protocol.FeatureConfig{Type: protocol.FeatureDisabled},
+		Cryptpad:              protocol.FeatureConfig{Type: protocol.FeatureDisabled},
+	}
+	if r.Founding().SpontaneousBootstrap {
+		reply.OrganizationBootstrap = protocol.BootstrapSpontaneous
+	}
+	return func(context.Context, stranger, *protocol.ServerConfigRequest) (*protocol.ServerConfigReply, error) {
+		return reply, nil
+	}
+}
+
+// readBlock has the block read to where it is in the reply.
+func readBlock(r *rules.Rules) func(context.Context, *rules.Author, *protocol.BlockReadRequest) (*[]byte, error) {
+	return func(ctx context.Context, author *rules.Author, request *protocol.BlockReadRequest) (*[]byte, error) {
+		var reply *[]byte
+		err := r.BlockRead(ctx, author, request, func(of *protocol.BlockReadReply, size uint64) (block []byte, err error) {
+			head := []wire.Field{
+				server.StatusOK,
+				{Key: "key_index", Value: of.KeyIndex},
+				{Key: "needed_realm_certificate_timestamp", Value: of.NeededRealmCertificateTimestamp},
+				{Key: "block", Value: wire.Room(size)}, // the last one ends the message
+			}
+			reply, err = server.Encode(wire.Microseconds, int(size)+server.OtherFields, head, nil)
+			if err != nil {
+				return nil, err
+			}
+			return (*reply)[len(*reply)-int(size):], nil
+		})
+		if err == nil {
+			return reply, nil
+		}
+		if reply != nil {
+			server.PutBuffer(reply)
+		}
+		return nil, err
+	}
+}

@@ -1,0 +1,253 @@
+package parsec3
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/outage"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
+	"parsec-server/pkg/server"
+)
+
+const (
+	messagePackType = "application/msgpack"
+
+	// What a body may have, in bytes (docs/protocol/v5/transport.md §5): strangers
+	// reach the other families too.
+	maxStrangerBytes      = server.MaxBodyBytes
+	maxAuthenticatedBytes = 8 << 20
+	maxAccountBytes       = 16 << 20
+)
+
+// httpCall is one HTTP request on its way through the checks of
+// docs/protocol/v5/transport.md §5, in order.
+type httpCall struct {
+	wing *Wing
+	w    http.ResponseWriter
+	r    *http.Request
+	// address is the client's.
+	address netip.Addr
+	// organization is that of the path, zero for a route without.
+	organization parsec.OrganizationID
+	caller       caller
+	// account is that of a user, nil for a stranger.
+	account *account
+}
+
+// serve has handle answer a request of a family whose version is settled.
+func (w *Wing) serve(answer http.ResponseWriter, r *http.Request, kind protocol.Kind, handle func(call *httpCall) error) {
+	client, ok := requestedAPI(r.Header)
+	if !ok {
+		w.refuseVersion(answer, 0)
+		return
+	}
+	answer.Header().Set("Api-Version", apiVersion.String())
+	address := w.server.ClientAddress(r)
+	call := &httpCall{wing: w, w: answer, r: r, address: address, caller: caller{
+		kind: kind, api: client,
+		logger: w.server.Logger().With("api", client.String(), "address", address.String(), "transport", "http", "kind", kind.String()),
+	}}
+	if err := handle(call); err != nil {
+		call.fail(err)
+	}
+}
+
+// requestedAPI returns the version of the client, false unless it is of API 5.
+func requestedAPI(header http.Header) (parsec.APIVersion, bool) {
+	majorText, minorText, _ := strings.Cut(header.Get("Api-Version"), ".")
+	major, majorErr := parseVersionPart(majorText)
+	minor, minorErr := parseVersionPart(minorText)
+	return parsec.APIVersion{Major: major, Minor: minor}, majorErr == nil && minorErr == nil && major == apiVersion.Major
+}
+
+func parseVersionPart(text string) (uint32, error) {
+	part, err := strconv.ParseUint(strings.TrimPrefix(text, "+"), 10, 32)
+	return uint32(part), err
+}
+
+// refuseVersion answers 422 with the versions of a generation, 0 for all.
+func (w *Wing) refuseVersion(answer http.ResponseWriter, generation organization.Generation) {
+	answer.Header().Del("Api-Version")
+	setDetailType(answer)
+	w.server.RefuseVersion(answer, generation)
+	writeDetail(answer, http.StatusUnprocessableEntity)
+}
+
+// details are the texts of answers, which no client reads. The other ones have that
+// of HTTP.
+var details = map[int]string{
+	http.StatusUnauthorized:         "Missing authentication info",
+	http.StatusForbidden:            "Bad authentication info",
+	http.StatusNotFound:             "Organization not found",
+	http.StatusNotAcceptable:        "Bad accept type",
+	http.StatusUnsupportedMediaType: "Bad content type or invalid body or unknown command",
+
+	int(rules.OrganizationExpired): "Organization expired",
+	int(rules.UserRevoked):         "User revoked",
+	int(rules.UserFrozen):          "User frozen",
+	int(rules.MustAcceptTOS):       "User must accept tos",
+	int(rules.TokenExpired):        "Token expired",
+}
+
+func setDetailType(w http.ResponseWriter) { w.Header().Set("Content-Type", "application/json") }
+
+func writeDetail(w http.ResponseWriter, status int) {
+	text, known := details[status]
+	if !known {
+		text = http.StatusText(status)
+	}
+	body, err := json.Marshal(map[string]string{"detail": text})
+	if err == nil {
+		_, _ = w.Write(body) // the client may be gone
+	}
+}
+
+// refuse answers with a status, and a small body that says why.
+func (call *httpCall) refuse(status int) {
+	setDetailType(call.w)
+	call.w.WriteHeader(status)
+	writeDetail(call.w, status)
+}
+
+// busy tells the client to try again soon: it shows that it is offline meanwhile.
+func (call *httpCall) busy() {
+	call.w.Header().Set("Retry-After", "1")
+	call.refuse(http.StatusServiceUnavailable)
+}
+
+// fail answers with the status of an error.
+func (call *httpCall) fail(err error) {
+	status, hasStatus := errors.AsType[server.StatusError](err)
+	abort, aborted := errors.AsType[rules.Abort](err)
+	_, isHasty := errors.AsType[*server.HastyError](err)
+	switch {
+	case hasStatus:
+		call.refuse(int(status))
+	case aborted && abort == rules.WrongGeneration:
+		call.wing.refuseVersion(call.w, organization.Parsec2)
+	case aborted:
+		call.refuse(int(abort))
+	case call.r.Context().Err() != nil:
+		call.caller.logger.Debug("request abandoned", "error", err)
+	case isHasty, errors.Is(err, server.ErrNoRoom), call.wing.server.Commands().Err() != nil:
+		call.busy()
+	case errors.Is(err, outage.ErrUnavailable):
+		call.caller.logger.Warn("request refused", "error", err)
+		call.busy()
+	default:
+		call.caller.logger.Error("request failed", "error", err)
+		call.refuse(http.StatusInternalServerError)
+	}
+}
+
+// checkOrganization wants a valid organization in the path.
+func (call *httpCall) checkOrganization() error {
+	id, valid := server.PathOrganization(call.r)
+	if !valid {
+		return rules.OrganizationNotFound
+	}
+	call.organization = id
+	call.caller.logger = call.caller.logger.With("organization", id.String())
+	return nil
+}
+
+// checkContentType ignores parameters and case.
+func (call *httpCall) checkContentType() error {
+	if server.MediaType(call.r.Header.Get("Content-Type")) != messagePackType {
+		return server.StatusError(http.StatusUnsupportedMediaType)
+	}
+	return nil
+}
+
+// checkLength refuses a body that is said to be too long before it is read.
+func (call *httpCall) checkLength(most int64) error {
+	if call.r.ContentLength > most {
+		return server.StatusError(http.StatusRequestEntityTooLarge)
+	}
+	return nil
+}
+
+// executeOfStranger runs the command of a body of someone who is not known.
+func (call *httpCall) executeOfStranger(decode decoder) error {
+	held := call.wing.server.StrangersShare(call.address)
+	defer held.Release()
+	return call.executeBody(maxStrangerBytes, held, decode)
+}
+
+// executeOfUser runs the command of a body of a device that is known.
+func (call *httpCall) executeOfUser(author *rules.Author, most int64, decode decoder) error {
+	of := accountOf(author)
+	call.account = &of
+	held := call.wing.server.UsersShare(of)
+	defer held.Release()
+	if call.r.ContentLength > 0 { // else it grows, or is refused
+		if err := held.Await(call.r.Context(), int(min(call.r.ContentLength, most))); err != nil {
+			return err
+		}
+	}
+	return call.executeBody(most, held, decode)
+}
+
+func (call *httpCall) executeBody(most int64, held *server.Share, decode decoder) error {
+	body, err := server.ReadBody(call.w, call.r, most, held)
+	if err != nil {
+		return err
+	}
+	defer server.PutBuffer(body)
+	t := decode(*body)
+	if t.Err != nil {
+		call.caller.logger.Debug("request not understood", "error", t.Err)
+		return server.StatusError(http.StatusUnsupportedMediaType)
+	}
+	if err := call.wing.limit(t.Form, call.address); err != nil {
+		return err
+	}
+	return call.execute(t)
+}
+
+// execute runs a command and answers it.
+func (call *httpCall) execute(t server.Task) error {
+	ctx, cancel := context.WithCancel(call.r.Context())
+	defer cancel()
+	stop := context.AfterFunc(call.wing.server.Commands(), cancel)
+	defer stop()
+	var room *server.Share
+	if call.account != nil {
+		var err error
+		if room, err = call.wing.admit(ctx, *call.account, t.Form); err != nil {
+			return err
+		}
+		defer room.Release()
+	}
+	reply, err := call.wing.server.Run(ctx, &call.caller, t)
+	switch {
+	case err == nil:
+		defer server.PutBuffer(reply)
+		room.Settle(cap(*reply))
+		return call.reply(*reply)
+	case server.OutcomeOf(ctx, &call.caller, err) != server.Failed: // else Run has logged it
+		return err
+	case errors.Is(err, outage.ErrUnavailable):
+		call.busy()
+		return nil
+	default:
+		return server.StatusError(http.StatusInternalServerError)
+	}
+}
+
+func (call *httpCall) reply(body []byte) error {
+	call.w.Header().Set("Content-Type", messagePackType)
+	call.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if _, err := call.w.Write(body); err != nil {
+		call.caller.logger.Debug("reply not delivered", "error", err)
+	}
+	return nil
+}
