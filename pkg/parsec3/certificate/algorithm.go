@@ -14,9 +14,10 @@ type (
 const (
 	ed25519Algorithm = "ED25519"
 	x25519Algorithm  = "X25519_XSALSA20_POLY1305"
-	// EncryptionAlgorithm and HashAlgorithm are those of the keys of realms.
+	// EncryptionAlgorithm is that of the keys of realms.
 	EncryptionAlgorithm = "BLAKE2_XSALSA20_POLY1305"
-	HashAlgorithm       = "SHA256"
+	// HashAlgorithm is that by which they are derived.
+	HashAlgorithm = "SHA256"
 )
 
 // MarshalText returns the wire form.
