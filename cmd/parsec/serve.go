@@ -21,9 +21,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/mail"
 	"parsec-server/pkg/parsec2/rules"
-	"parsec-server/pkg/parsec2/webhook"
 	"parsec-server/pkg/server"
-	"parsec-server/pkg/server/parsec2"
 	"parsec-server/pkg/tlsfile"
 )
 
@@ -53,32 +51,17 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	}
 	watch := blockstore.NewWatch(blocks, logger)
 	onEnd(process, "look at the block store", inBackground(ctx, watch.Run))
-	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
-	founding := organization.Founding{
-		SpontaneousBootstrap:    settings.Organization.SpontaneousBootstrap,
-		InitialActiveUsersLimit: settings.Organization.InitialActiveUsersLimit,
-		InitialOutsiderAllowed:  settings.Organization.InitialOutsiderAllowed,
-	}
-	commands := rules.New(stored.parsec2, blocks, bus, webhooks, systemClock, logger, rules.Options{
-		Founding: founding, Mailer: mailer(settings.Email, address, logger),
-	})
-	organizations := organization.New(stored.organizations, organization.Wings{organization.Parsec2: commands}, systemClock, logger, organization.Options{
-		Founding: founding, Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken,
-	})
-	front := server.New(organizations, systemClock, logger, serverOptions(settings, address, build.version, observed.observer(), watch),
-		func(s *server.Server) server.Wing {
-			return parsec2.New(s, commands, organizations, parsec2.Options{
-				MaxUnauthenticatedPerAddress: settings.MaxUnauthenticatedConnectionsPerAddress,
-			})
+	commands := newGenerations(process, settings, stored, blocks, bus, address, logger)
+	organizations := organization.New(stored.organizations,
+		organization.Wings{organization.Parsec2: commands.parsec2, organization.Parsec3: commands.parsec3},
+		systemClock, logger, organization.Options{
+			Founding: foundingOf(settings.Organization), Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken,
 		})
-	onEnd(process, "metrics", observed.serve(ctx, front, commands, bus, stored.database, watch))
-	process.OnEnd("webhooks", func(ctx context.Context) {
-		if err := webhooks.Close(ctx); err != nil {
-			logger.Warn("webhooks not delivered", "error", err)
-		}
-	})
+	front := server.New(organizations, systemClock, logger, serverOptions(settings, address, build.version, observed.observer(), watch),
+		commands.wings(organizations, settings)...)
+	onEnd(process, "metrics", observed.serve(ctx, front, commands.parsec2, bus, stored.database, watch))
 
 	announce(stdout, settings, port, address)
 	notifyManager(logger, daemon.SdNotifyReady)

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/lifecycle"
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/parsec2/webhook"
+	parsec3rules "parsec-server/pkg/parsec3/rules"
+	parsec3webhook "parsec-server/pkg/parsec3/webhook"
+	"parsec-server/pkg/server"
+	"parsec-server/pkg/server/parsec2"
+	"parsec-server/pkg/server/parsec3"
+)
+
+// generations are the rules of each generation of the protocol, on what they share.
+type generations struct {
+	parsec2 *rules.Rules
+	parsec3 *parsec3rules.Rules
+}
+
+// newGenerations returns the rules that settings describe. What they begin ends with
+// the process.
+func newGenerations(process *lifecycle.Process, settings config.Config, stored stores, blocks blockstore.Store, bus *event.Bus, address parsec.ServerAddress, logger *slog.Logger) generations {
+	founding := foundingOf(settings.Organization)
+	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
+	endWebhooks(process, "webhooks", webhooks.Close, logger)
+	parsec3webhooks := parsec3webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
+	endWebhooks(process, "webhooks of Parsec 3", parsec3webhooks.Close, logger)
+	return generations{
+		parsec2: rules.New(stored.parsec2, blocks, bus, webhooks, systemClock, logger, rules.Options{
+			Founding: founding, Mailer: mailer(settings.Email, address, logger),
+		}),
+		parsec3: parsec3rules.New(stored.parsec3, blocks, bus, parsec3webhooks, systemClock, logger, parsec3rules.Options{
+			Founding: founding, Debug: settings.Debug,
+		}),
+	}
+}
+
+func endWebhooks(process *lifecycle.Process, name string, end func(context.Context) error, logger *slog.Logger) {
+	process.OnEnd(name, func(ctx context.Context) {
+		if err := end(ctx); err != nil {
+			logger.Warn("webhooks not delivered", "error", err)
+		}
+	})
+}
+
+// foundingOf returns how organizations of either generation come into being.
+func foundingOf(settings config.Organization) organization.Founding {
+	return organization.Founding{
+		SpontaneousBootstrap:    settings.SpontaneousBootstrap,
+		InitialActiveUsersLimit: settings.InitialActiveUsersLimit,
+		InitialOutsiderAllowed:  settings.InitialOutsiderAllowed,
+	}
+}
+
+// wings returns what serves the generations, for organizations that an administrator
+// keeps.
+func (g generations) wings(organizations *organization.Administration, settings config.Config) []func(*server.Server) server.Wing {
+	return []func(*server.Server) server.Wing{
+		func(s *server.Server) server.Wing {
+			return parsec2.New(s, g.parsec2, organizations, parsec2.Options{
+				MaxUnauthenticatedPerAddress: settings.MaxUnauthenticatedConnectionsPerAddress,
+			})
+		},
+		func(s *server.Server) server.Wing { return parsec3.New(s, g.parsec3) },
+	}
+}
