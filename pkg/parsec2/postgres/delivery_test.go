@@ -28,27 +28,27 @@ func publish(t testing.TB, store rules.Store, text string) {
 func TestStoreAtRest(t *testing.T) {
 	const poll, watched = time.Second, 3 * time.Second
 	dsn := testkit.NewPostgres(t)
-	p := newProxy(t, dsn)
+	p := testkit.StartPostgresProxy(t, dsn)
 	listener := testkit.Connect(t, dsn)
 	testkit.Execute(t, listener, "LISTEN parsec_events")
 	bus := testkit.NewBus(t)
 	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
-	store := open(t, options(p.dsn), bus)
+	store := open(t, options(p.DSN), bus)
 	publish(t, store, "before the rest")
 	events.Want(ping("before the rest"))
 	if _, err := listener.WaitForNotification(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	commands, statements := p.waits.Load(), p.listening.Load()
+	commands, statements := p.Waits.Load(), p.Listening.Load()
 	resting, cancel := context.WithTimeout(t.Context(), watched)
 	defer cancel()
 	if notification, err := listener.WaitForNotification(resting); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a store at rest notifies: %+v, %v", notification, err)
 	}
-	if sent := p.waits.Load() - commands; sent != 0 {
+	if sent := p.Waits.Load() - commands; sent != 0 {
 		t.Errorf("%d statements of no command", sent)
 	}
-	if sent := p.listening.Load() - statements; sent < 1 || sent > int64(3*watched/poll) {
+	if sent := p.Listening.Load() - statements; sent < 1 || sent > int64(3*watched/poll) {
 		t.Errorf("%d statements in %v at rest", sent, watched)
 	}
 }

@@ -17,8 +17,8 @@ import (
 // lost, as after a restore: the first read already is that of the new one.
 func TestRestoredDatabase(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	p := newProxy(t, dsn)
-	store := open(t, options(p.dsn), testkit.NewBus(t))
+	p := testkit.StartPostgresProxy(t, dsn)
+	store := open(t, options(p.DSN), testkit.NewBus(t))
 	populate(t, store)
 	role := func() parsec.RealmRole {
 		t.Helper()
@@ -35,7 +35,7 @@ func TestRestoredDatabase(t *testing.T) {
 	testkit.Execute(t, other, "UPDATE user_ SET user_id = 'former'")
 	testkit.Execute(t, other, `INSERT INTO user_ (organization, user_id, profile, certificate, redacted_certificate, certifier, created_on, frozen)
 		SELECT organization, 'alice', profile, certificate, redacted_certificate, certifier, created_on, frozen FROM user_`)
-	p.cut()
+	p.Cut()
 	if got := role(); got != parsec.RoleNone {
 		t.Errorf("the new row has the role %q of the old one", got)
 	}

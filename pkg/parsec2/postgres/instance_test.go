@@ -14,8 +14,8 @@ import (
 // it lives, and others end by their date alone.
 func TestUploadsOfDeadServers(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
-	p := newProxy(t, dsn)
-	mortal, other := open(t, options(p.dsn), testkit.NewBus(t)), open(t, options(dsn), testkit.NewBus(t))
+	p := testkit.StartPostgresProxy(t, dsn)
+	mortal, other := open(t, options(p.DSN), testkit.NewBus(t)), open(t, options(dsn), testkit.NewBus(t))
 	populate(t, other)
 	watcher := testkit.Connect(t, dsn)
 	testkit.Await(t, "both tell that they live", func() bool {
@@ -41,15 +41,15 @@ func TestUploadsOfDeadServers(t *testing.T) {
 		}
 	}
 	// A server that is away for a moment is known again by its number.
-	p.cut()
+	p.Cut()
 	testkit.Await(t, "it lives again", func() bool {
 		again := mortal.NewUploadToken()
 		return [6]byte(again[:6]) == [6]byte(token[:6])
 	})
 
 	const forEver = 1 << 40
-	p.refusals.Store(forEver)
-	p.cut()
+	p.Refusals.Store(forEver)
+	p.Cut()
 	testkit.Await(t, "the reservation of the dead server ends", func() bool { return reserve(other, known, other.NewUploadToken()) })
 	testkit.Await(t, "the dead server knows that it is away", func() bool {
 		const versionByte, version4 = 6, 0x40

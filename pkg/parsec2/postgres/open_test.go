@@ -31,10 +31,10 @@ func TestConnectionAttempts(t *testing.T) {
 		{3, 3, 2, true},
 		{0, 1, 0, true},
 	} {
-		p := newProxy(t, dsn)
-		p.refusals.Store(int64(test.refusals))
+		p := testkit.StartPostgresProxy(t, dsn)
+		p.Refusals.Store(int64(test.refusals))
 		var lines testkit.Output
-		settings := options(p.dsn)
+		settings := options(p.DSN)
 		settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
 		settings.Retry.Attempts = test.attempts
 		store, err := tryOpen(t.Context(), settings, testkit.NewBus(t))
@@ -80,23 +80,23 @@ func (w writer) Write(line []byte) (int, error) {
 
 // TestOutage has a database out of reach for a while.
 func TestOutage(t *testing.T) {
-	p := newProxy(t, testkit.NewPostgres(t))
+	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
 	var lines testkit.Output
-	settings := options(p.dsn)
+	settings := options(p.DSN)
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
 	bus := testkit.NewBus(t)
 	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	store := open(t, settings, bus)
 	populate(t, store)
 	const outage = 1 << 40
-	p.refusals.Store(outage)
-	p.cut()
+	p.Refusals.Store(outage)
+	p.Cut()
 	if err := updateVlob(t.Context(), store); err == nil {
 		t.Error("written without database")
 	}
 	testkit.Await(t, "not ready", func() bool { return store.Ready(t.Context()) != nil })
 	testkit.Await(t, "the delivery says so", func() bool { return strings.Count(lines.String(), "events are not delivered") > 0 })
-	p.refusals.Store(0)
+	p.Refusals.Store(0)
 	testkit.Await(t, "ready again", func() bool { return store.Ready(t.Context()) == nil })
 	if err := updateVlob(t.Context(), store); err != nil {
 		t.Error(err)

@@ -17,8 +17,8 @@ import (
 func TestPooledConnectionsCut(t *testing.T) {
 	const connections = 5
 	dsn := testkit.NewPostgres(t)
-	p := newProxy(t, dsn)
-	settings := options(p.dsn)
+	p := testkit.StartPostgresProxy(t, dsn)
+	settings := options(p.DSN)
 	settings.MaxConnections = connections
 	store := open(t, settings, testkit.NewBus(t))
 	populate(t, store)
@@ -44,7 +44,7 @@ func TestPooledConnectionsCut(t *testing.T) {
 		}
 		done.Wait()
 		testkit.Await(t, "all are in the pool", func() bool { return idle() == connections })
-		p.cut()
+		p.Cut()
 		if _, _, err := store.Realm(t.Context(), acme, theRealm, alice); err != nil {
 			t.Errorf("read: %v", err)
 		}

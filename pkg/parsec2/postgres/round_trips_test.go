@@ -16,8 +16,8 @@ import (
 
 // TestRoundTrips counts how often the hot commands wait for the database.
 func TestRoundTrips(t *testing.T) {
-	p := newProxy(t, testkit.NewPostgres(t))
-	settings := options(p.dsn)
+	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
+	settings := options(p.DSN)
 	bus := testkit.NewBus(t)
 	store := open(t, settings, bus)
 	populate(t, store)
@@ -103,11 +103,11 @@ func TestRoundTrips(t *testing.T) {
 	} {
 		// The first time prepares the statements of the only connection.
 		for _, prepared := range []bool{false, true} {
-			before := p.waits.Load()
+			before := p.Waits.Load()
 			if err := command.run(); err != nil {
 				t.Fatalf("%s: %v", command.name, err)
 			}
-			if trips := p.waits.Load() - before; prepared && trips != command.want {
+			if trips := p.Waits.Load() - before; prepared && trips != command.want {
 				t.Errorf("%s takes %d round trips, want %d", command.name, trips, command.want)
 			}
 		}

@@ -18,23 +18,23 @@ import (
 
 // TestConnectionLost loses the connection of a transaction, or of a read.
 func TestConnectionLost(t *testing.T) {
-	p := newProxy(t, testkit.NewPostgres(t))
-	store := open(t, options(p.dsn+" default_query_exec_mode=exec"), testkit.NewBus(t))
+	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
+	store := open(t, options(p.DSN+" default_query_exec_mode=exec"), testkit.NewBus(t))
 	populate(t, store)
 	for _, test := range []struct {
 		name    string
-		fault   fault
+		fault   testkit.PostgresFault
 		fails   bool
 		written uint64
 	}{
-		{"before the facts", fault{statement: "pg_advisory_xact_lock"}, false, 1},
-		{"after the facts", fault{statement: "pg_advisory_xact_lock", executed: true}, false, 1},
+		{"before the facts", testkit.PostgresFault{Statement: "pg_advisory_xact_lock"}, false, 1},
+		{"after the facts", testkit.PostgresFault{Statement: "pg_advisory_xact_lock", Executed: true}, false, 1},
 		// Nobody knows whether COMMIT was executed: it must not be repeated.
-		{"before COMMIT", fault{statement: "COMMIT\x00"}, true, 0},
-		{"after COMMIT", fault{statement: "COMMIT\x00", executed: true}, true, 1},
+		{"before COMMIT", testkit.PostgresFault{Statement: "COMMIT\x00"}, true, 0},
+		{"after COMMIT", testkit.PostgresFault{Statement: "COMMIT\x00", Executed: true}, true, 1},
 	} {
 		before := checkpoint(t, store)
-		p.lose(test.fault)
+		p.Lose(test.fault)
 		if err := updateVlob(t.Context(), store); (err != nil) != test.fails {
 			t.Errorf("%s: error %v", test.name, err)
 		}
@@ -43,10 +43,10 @@ func TestConnectionLost(t *testing.T) {
 		}
 	}
 	for _, executed := range []bool{false, true} {
-		p.lose(fault{statement: "encryption_revision", executed: executed})
+		p.Lose(testkit.PostgresFault{Statement: "encryption_revision", Executed: executed})
 		checkpoint(t, store)
 		upload := rules.BlockUpload{ID: parsec.BlockID{byte(1)}, Token: parsec.NewUUID(), Until: 1}
-		p.lose(fault{statement: "INSERT INTO block", executed: executed})
+		p.Lose(testkit.PostgresFault{Statement: "INSERT INTO block", Executed: executed})
 		facts, err := store.ReserveBlock(t.Context(), acme, alice, theRealm, upload, 0)
 		if err != nil || !facts.Reserved {
 			t.Errorf("reservation: %+v, %v", facts, err)

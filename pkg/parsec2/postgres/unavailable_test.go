@@ -17,10 +17,10 @@ import (
 
 // TestUnavailable has what fails for now told from what is wrong.
 func TestUnavailable(t *testing.T) {
-	setUp := func(t *testing.T, parameters string) (store *postgres.Store, p *proxy, database string) {
+	setUp := func(t *testing.T, parameters string) (store *postgres.Store, p *testkit.PostgresProxy, database string) {
 		database = testkit.NewPostgres(t)
-		p = newProxy(t, database)
-		store = open(t, options(p.dsn+" default_query_exec_mode=exec"+parameters), testkit.NewBus(t))
+		p = testkit.StartPostgresProxy(t, database)
+		store = open(t, options(p.DSN+" default_query_exec_mode=exec"+parameters), testkit.NewBus(t))
 		populate(t, store)
 		return store, p, database
 	}
@@ -41,14 +41,14 @@ func TestUnavailable(t *testing.T) {
 	})
 	t.Run("no database", func(t *testing.T) {
 		store, p, _ := setUp(t, "")
-		p.refusals.Store(1 << 40)
-		p.cut()
+		p.Refusals.Store(1 << 40)
+		p.Cut()
 		want(t, "read", read(t, store))
 		want(t, "write", updateVlob(t.Context(), store))
 	})
 	t.Run("lost while it commits", func(t *testing.T) {
 		store, p, _ := setUp(t, "")
-		p.lose(fault{statement: "COMMIT\x00", executed: true})
+		p.Lose(testkit.PostgresFault{Statement: "COMMIT\x00", Executed: true})
 		want(t, "write", updateVlob(t.Context(), store))
 	})
 	for name, limit := range map[string]string{"locked": "lock_timeout", "slow": "statement_timeout"} {

@@ -17,8 +17,8 @@ import (
 // TestGatheredReads has reads that are answered together, when one of them is
 // abandoned, and when their connection is lost.
 func TestGatheredReads(t *testing.T) {
-	p := newProxy(t, testkit.NewPostgres(t))
-	store := open(t, options(p.dsn+" default_query_exec_mode=exec"), testkit.NewBus(t))
+	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
+	store := open(t, options(p.DSN+" default_query_exec_mode=exec"), testkit.NewBus(t))
 	populate(t, store)
 	read := func(ctx context.Context) error {
 		_, version, _, err := store.ReadVlob(ctx, acme, alice, rules.VlobSelection{Vlob: theVlob, EncryptionRevision: 1})
@@ -56,14 +56,14 @@ func TestGatheredReads(t *testing.T) {
 	others.Wait()
 
 	for _, executed := range []bool{false, true} {
-		p.lose(fault{statement: "unnest", executed: executed})
+		p.Lose(testkit.PostgresFault{Statement: "unnest", Executed: executed})
 		together(succeeds) // again, on another connection
 	}
 
-	p.refusals.Store(1 << 30)
-	p.cut()
+	p.Refusals.Store(1 << 30)
+	p.Cut()
 	together(func(err error) bool { return err != nil })
-	p.refusals.Store(0)
+	p.Refusals.Store(0)
 	together(succeeds)
 
 	testkit.Await(t, "no goroutine is left", func() bool {

@@ -1,12 +1,11 @@
-//go:build !without_postgresql
-
-package postgres_test
+package testkit
 
 import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -17,36 +16,40 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// proxy stands between a store and its database, and knows the messages that
-// the store sends.
-type proxy struct {
-	// dsn names the database through the proxy.
-	dsn string
-	// waits counts the messages after which a client waits for the answer, on
+// PostgresProxy stands between a store and its database, and knows the messages
+// that the store sends.
+type PostgresProxy struct {
+	// DSN names the database through the proxy.
+	DSN string
+	// Waits counts the messages after which a client waits for the answer, on
 	// connections that do not listen to notifications.
-	waits atomic.Int64
-	// listening counts those on connections that do, once they do.
-	listening atomic.Int64
-	// refusals is how many connections are refused first.
-	refusals atomic.Int64
+	Waits atomic.Int64
+	// Listening counts those on connections that do, once they do.
+	Listening atomic.Int64
+	// Refusals is how many connections are refused first.
+	Refusals atomic.Int64
 
 	mu sync.Mutex
 	// fault is what happens when a statement is sent that contains its text,
 	// once.
-	fault *fault
+	fault *PostgresFault
 	open  map[net.Conn]struct{}
+	// statements are those that were prepared or sent as text, each once.
+	statements map[string]bool
 }
 
-type fault struct {
-	statement string
-	// executed has the statement reach the database before the connection is
+// PostgresFault loses the connection that a statement comes on.
+type PostgresFault struct {
+	// Statement is a text in it.
+	Statement string
+	// Executed has the statement reach the database before the connection is
 	// lost.
-	executed bool
+	Executed bool
 }
 
-// newProxy listens until the test ends. Only DSNs that send statements as text
+// StartPostgresProxy listens until the test ends. Only DSNs that send statements as text
 // have faults.
-func newProxy(t testing.TB, dsn string) *proxy {
+func StartPostgresProxy(t testing.TB, dsn string) *PostgresProxy {
 	t.Helper()
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -56,8 +59,8 @@ func newProxy(t testing.TB, dsn string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{open: map[net.Conn]struct{}{}}
-	p.dsn = fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s sslmode=disable",
+	p := &PostgresProxy{open: map[net.Conn]struct{}{}, statements: map[string]bool{}}
+	p.DSN = fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s sslmode=disable",
 		listener.Addr().(*net.TCPAddr).Port, config.User, config.Database)
 	network, address := pgconn.NetworkAddress(config.Host, config.Port)
 	var connections sync.WaitGroup
@@ -72,7 +75,7 @@ func newProxy(t testing.TB, dsn string) *proxy {
 				defer p.drop(client)
 				l := &line{proxy: p, client: client}
 				first, err := l.message(0)
-				if err != nil || isCancellation(first) || p.refusals.Add(-1) >= 0 {
+				if err != nil || isCancellation(first) || p.Refusals.Add(-1) >= 0 {
 					return
 				}
 				if l.server, err = (&net.Dialer{}).Dial(network, address); err != nil {
@@ -86,13 +89,13 @@ func newProxy(t testing.TB, dsn string) *proxy {
 	})
 	t.Cleanup(func() {
 		listener.Close()
-		p.cut()
+		p.Cut()
 		connections.Wait()
 	})
 	return p
 }
 
-func (p *proxy) hold(connections ...net.Conn) {
+func (p *PostgresProxy) hold(connections ...net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range connections {
@@ -100,7 +103,7 @@ func (p *proxy) hold(connections ...net.Conn) {
 	}
 }
 
-func (p *proxy) drop(connections ...net.Conn) {
+func (p *PostgresProxy) drop(connections ...net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range connections {
@@ -109,8 +112,8 @@ func (p *proxy) drop(connections ...net.Conn) {
 	}
 }
 
-// cut loses every connection.
-func (p *proxy) cut() {
+// Cut loses every connection.
+func (p *PostgresProxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.open {
@@ -119,18 +122,43 @@ func (p *proxy) cut() {
 	clear(p.open)
 }
 
-// lose sets the fault.
-func (p *proxy) lose(f fault) {
+// Lose sets the fault.
+func (p *PostgresProxy) Lose(f PostgresFault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fault = &f
 }
 
-// takeFault returns the fault of a message.
-func (p *proxy) takeFault(message []byte) *fault {
+// Statements lists what was prepared, or sent as text, on any connection.
+func (p *PostgresProxy) Statements() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fault == nil || !bytes.Contains(message, []byte(p.fault.statement)) {
+	return slices.Sorted(maps.Keys(p.statements))
+}
+
+// note keeps the statement of a message, if it has one.
+func (p *PostgresProxy) note(message []byte) {
+	const header, parse, query = 5, 'P', 'Q'
+	var text []byte
+	switch message[0] {
+	case parse:
+		_, text, _ = bytes.Cut(message[header:], []byte{0}) // what it is called comes first
+	case query:
+		text = message[header:]
+	default:
+		return
+	}
+	text, _, _ = bytes.Cut(text, []byte{0})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.statements[string(text)] = true
+}
+
+// takeFault returns the fault of a message.
+func (p *PostgresProxy) takeFault(message []byte) *PostgresFault {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fault == nil || !bytes.Contains(message, []byte(p.fault.Statement)) {
 		return nil
 	}
 	f := p.fault
@@ -140,7 +168,7 @@ func (p *proxy) takeFault(message []byte) *fault {
 
 // line is one connection through the proxy.
 type line struct {
-	proxy          *proxy
+	proxy          *PostgresProxy
 	client, server net.Conn
 	// deaf means that the next answer does not reach the client.
 	deaf atomic.Bool
@@ -168,18 +196,19 @@ func (l *line) forward(message []byte) {
 	listens := false
 	for {
 		if f := l.proxy.takeFault(message); f != nil {
-			if !f.executed {
+			if !f.Executed {
 				return
 			}
 			l.deaf.Store(true)
 		}
+		l.proxy.note(message)
 		listens = listens || bytes.Contains(message, []byte("LISTEN"))
 		const query, sync = 'Q', 'S'
 		if message[0] == query || message[0] == sync {
 			if listens {
-				l.proxy.listening.Add(1)
+				l.proxy.Listening.Add(1)
 			} else {
-				l.proxy.waits.Add(1)
+				l.proxy.Waits.Add(1)
 			}
 		}
 		if _, err := l.server.Write(message); err != nil {
