@@ -3,14 +3,8 @@ package certificate_test
 import (
 	"bytes"
 	"compress/zlib"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"errors"
-	"math/big"
 	"reflect"
 	"strings"
 	"testing"
@@ -270,42 +264,6 @@ func TestPKIPackThenLoad(t *testing.T) {
 	}
 	if got, err := certificate.LoadPKIAnswer(packed); err != nil || got != answer {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, answer)
-	}
-}
-
-func TestParseRSAPublicKeyRefuses(t *testing.T) {
-	encode := func(key any) []byte {
-		der, err := x509.MarshalPKIXPublicKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return der
-	}
-	modulus := func(bits int) []byte {
-		n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
-		return encode(&rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537})
-	}
-	elliptic, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public := loadKeys(t).RSA["sequester_service"].Public
-	for name, der := range map[string][]byte{
-		"nothing":         nil,
-		"trailing byte":   append(bytes.Clone(public), 0),
-		"truncated":       public[:len(public)-1],
-		"elliptic curve":  encode(&elliptic.PublicKey),
-		"too short a key": modulus(1023),
-		"too long a key":  modulus(16385),
-	} {
-		if _, err := parsec.ParseRSAPublicKey(der); err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-	for _, bits := range []int{1024, 16384} {
-		if _, err := parsec.ParseRSAPublicKey(modulus(bits)); err != nil {
-			t.Errorf("%d bits: %v", bits, err)
-		}
 	}
 }
 

@@ -64,7 +64,7 @@ var admissionRows = []row[*admission]{
 	{"device unknown", func(s *admission) { s.Device = deviceID("nobody@nothing") }, aborted(rules.UnknownDevice)},
 	{"signature", func(s *admission) { s.Signature[0]++ }, aborted(rules.BadSignature)},
 	{"user revoked", func(s *admission) { s.revokeAuthor() }, aborted(rules.UserRevoked)},
-	{"user frozen", func(s *admission) { s.fixture.freeze(bobID) }, aborted(rules.UserFrozen)},
+	{"user frozen", func(s *admission) { s.freeze(bobID) }, aborted(rules.UserFrozen)},
 	{"terms not accepted", func(s *admission) { s.setTOS() }, aborted(rules.MustAcceptTOS)},
 	{"out of the ballpark", func(s *admission) { s.Date = s.clock.now().Add(outOfBallpark) }, aborted(rules.TokenExpired)},
 }

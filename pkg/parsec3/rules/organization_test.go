@@ -37,12 +37,6 @@ func (s *founding) run() error {
 	return err
 }
 
-// at dates all the certificates.
-func (s *founding) at(date parsec.DateTime) {
-	s.userCreation.at(date)
-	s.authority.Timestamp = date
-}
-
 func TestOrganizationBootstrapTable(t *testing.T) {
 	checkTable(t, newFounding, []row[*founding]{
 		{"another root key", func(s *founding) { s.root = verifyKey(signingKey(aliceLaptop)) }, protocol.StatusInvalidCertificate},

@@ -253,7 +253,7 @@ func TestUserUpdateTable(t *testing.T) {
 		row[*userUpdating]{"out of the ballpark", func(s *userUpdating) { s.update.Timestamp = s.clock.now().Add(outOfBallpark) }, protocol.StatusTimestampOutOfBallpark},
 		row[*userUpdating]{"oneself", func(s *userUpdating) { s.update.UserID = aliceID }, protocol.StatusInvalidCertificate},
 		row[*userUpdating]{"unknown", func(s *userUpdating) { s.update.UserID = userID("nobody") }, protocol.StatusUserNotFound},
-		row[*userUpdating]{"revoked", func(s *userUpdating) { s.fixture.revoke(bobID) }, protocol.StatusUserRevoked},
+		row[*userUpdating]{"revoked", func(s *userUpdating) { s.revoke(bobID) }, protocol.StatusUserRevoked},
 		row[*userUpdating]{"no changes", func(s *userUpdating) { s.update.NewProfile = parsec.ProfileStandard }, protocol.StatusUserNoChanges},
 		row[*userUpdating]{"not later than the topic", func(s *userUpdating) { s.update.Timestamp = s.lastCommon() }, protocol.StatusRequireGreaterTimestamp},
 	), append(standingApart,
@@ -304,7 +304,7 @@ func TestUserRevokeTable(t *testing.T) {
 		row[*userRevoking]{"out of the ballpark", func(s *userRevoking) { s.revoked.Timestamp = s.clock.now().Add(outOfBallpark) }, protocol.StatusTimestampOutOfBallpark},
 		row[*userRevoking]{"oneself", func(s *userRevoking) { s.revoked.UserID = aliceID }, protocol.StatusInvalidCertificate},
 		row[*userRevoking]{"unknown", func(s *userRevoking) { s.revoked.UserID = userID("nobody") }, protocol.StatusUserNotFound},
-		row[*userRevoking]{"revoked", func(s *userRevoking) { s.fixture.revoke(bobID) }, protocol.StatusUserAlreadyRevoked},
+		row[*userRevoking]{"revoked", func(s *userRevoking) { s.revoke(bobID) }, protocol.StatusUserAlreadyRevoked},
 		row[*userRevoking]{"not later than the topic", func(s *userRevoking) { s.revoked.Timestamp = s.lastCommon() }, protocol.StatusRequireGreaterTimestamp},
 	), append(standingApart,
 		// The user is oneself, or unknown, or another.
