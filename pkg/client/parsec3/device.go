@@ -113,40 +113,12 @@ func (d *Device) NewDevice(label parsec3.DeviceLabel, now parsec.DateTime) (*Dev
 	return &device, &protocol.DeviceCreateRequest{DeviceCertificate: full, RedactedDeviceCertificate: redacted}, nil
 }
 
-// UpdateProfile returns the request by which d, of an ADMIN, changes the profile of
-// another user.
-func (d *Device) UpdateProfile(user parsec3.UserID, profile parsec.UserProfile, now parsec.DateTime) (*protocol.UserUpdateRequest, error) {
-	signed, err := certificate.UserUpdate{Author: d.ID, Timestamp: now, UserID: user, NewProfile: profile}.Sign(d.SigningKey)
-	return &protocol.UserUpdateRequest{UserUpdateCertificate: signed}, err
-}
-
-// RevokeUser returns the request by which d, of an ADMIN, revokes another user.
-func (d *Device) RevokeUser(user parsec3.UserID, now parsec.DateTime) (*protocol.UserRevokeRequest, error) {
-	signed, err := certificate.RevokedUser{Author: d.ID, Timestamp: now, UserID: user}.Sign(d.SigningKey)
-	return &protocol.UserRevokeRequest{RevokedUserCertificate: signed}, err
-}
-
-// CertifyRole signs the role of a user in a realm, parsec.RoleNone for none.
-func (d *Device) CertifyRole(realm parsec.RealmID, user parsec3.UserID, role parsec.RealmRole, now parsec.DateTime) ([]byte, error) {
-	return certificate.RealmRole{Author: d.ID, Timestamp: now, RealmID: realm, UserID: user, Role: role}.Sign(d.SigningKey)
-}
-
-// NameRealm returns the request by which d names a realm. The name is encrypted
-// with the key of keys.
-func (d *Device) NameRealm(realm parsec.RealmID, name string, keys *Keys, initial bool, now parsec.DateTime) (*protocol.RealmRenameRequest, error) {
-	signed, err := certificate.RealmName{
-		Author: d.ID, Timestamp: now, RealmID: realm, KeyIndex: keys.Index(), EncryptedName: keys.Encrypt([]byte(name)),
+// NewRealm returns the request by which d creates a realm, whose OWNER its user is.
+func (d *Device) NewRealm(realm parsec.RealmID, now parsec.DateTime) (*protocol.RealmCreateRequest, error) {
+	signed, err := certificate.RealmRole{
+		Author: d.ID, Timestamp: now, RealmID: realm, UserID: d.User, Role: parsec.RoleOwner,
 	}.Sign(d.SigningKey)
-	return &protocol.RealmRenameRequest{RealmNameCertificate: signed, InitialNameOrFail: initial}, err
-}
-
-// ArchiveRealm returns the request by which d changes the archiving of a realm. The
-// date is of a deletion that is planned, nil for none.
-func (d *Device) ArchiveRealm(realm parsec.RealmID, archiving parsec.ArchivingType, deletion *parsec.DateTime, now parsec.DateTime) (*protocol.RealmUpdateArchivingRequest, error) {
-	signed, err := certificate.RealmArchiving{
-		Author: d.ID, Timestamp: now, RealmID: realm, Type: archiving, DeletionDate: deletion,
-	}.Sign(d.SigningKey)
-	return &protocol.RealmUpdateArchivingRequest{ArchivingCertificate: signed}, err
+	return &protocol.RealmCreateRequest{RealmRoleCertificate: signed}, err
 }
 
 func newUser(organization parsec.OrganizationID, root parsec.VerifyKey, person Person, profile parsec.UserProfile) (*Device, error) {

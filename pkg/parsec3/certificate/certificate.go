@@ -90,7 +90,7 @@ func sign(source certificate, key ed25519.PrivateKey) ([]byte, error) {
 
 // unpack reads 0x00 || zstd(msgpack(map)).
 func unpack(packed []byte, target payload) error {
-	encoded, err := unpackMap(packed)
+	encoded, err := Unpack(packed)
 	if err != nil {
 		return err
 	}
@@ -100,8 +100,10 @@ func unpack(packed []byte, target payload) error {
 	return target.decode(encoded)
 }
 
-// unpackMap returns the map of 0x00 || zstd(msgpack(map)).
-func unpackMap(packed []byte) ([]byte, error) {
+// Unpack returns the map of 0x00 || zstd(msgpack(map)), the form of certificates and
+// of what clients keep from the server (docs/protocol/v5/certificates.md §2). Errors
+// wrap a Failure.
+func Unpack(packed []byte) ([]byte, error) {
 	if len(packed) == 0 || packed[0] != formatVersion {
 		return nil, FailureFormat.because(errors.New("not of version 0"))
 	}
@@ -126,11 +128,16 @@ func pack(source payload) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(encoded) > maxPayload {
-		return nil, fmt.Errorf("more than %d bytes", maxPayload)
-	}
 	if err := source.decode(encoded); err != nil {
 		return nil, err
+	}
+	return Pack(encoded)
+}
+
+// Pack makes what Unpack reads of a map. It fails on a map above 1 MiB.
+func Pack(encoded []byte) ([]byte, error) {
+	if len(encoded) > maxPayload {
+		return nil, fmt.Errorf("more than %d bytes", maxPayload)
 	}
 	return compress([]byte{formatVersion}, encoded)
 }

@@ -1,4 +1,4 @@
-package parsec3
+package testclient3
 
 import (
 	"crypto/rsa"
@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/certificate"
@@ -88,7 +89,7 @@ type KnownRealm struct {
 }
 
 // NewKnowledge returns the knowledge of a device that has read nothing yet.
-func NewKnowledge(d *Device) *Knowledge {
+func NewKnowledge(d *client3.Device) *Knowledge {
 	return &Knowledge{
 		root: d.RootVerifyKey, self: d.User,
 		users:    map[parsec3.UserID]*KnownUser{},
@@ -204,7 +205,7 @@ func (k *Knowledge) learnSequester(signed []byte) error {
 
 func (k *Knowledge) learnCommon(list [][]byte) error {
 	for len(list) > 0 {
-		claim, err := certificate.Claims(list[0])
+		claim, err := claims(list[0])
 		if err != nil {
 			return incoherent("a common certificate: %w", err)
 		}
@@ -241,7 +242,7 @@ func (k *Knowledge) learnCommon(list [][]byte) error {
 
 // signerOf returns who must have signed a certificate: the root key only where it
 // may, else a device that is older, of a user that is not revoked then.
-func (k *Knowledge) signerOf(claim certificate.Claim, rootMay bool) (parsec3.DeviceID, parsec.VerifyKey, error) {
+func (k *Knowledge) signerOf(claim claim, rootMay bool) (parsec3.DeviceID, parsec.VerifyKey, error) {
 	if claim.Author == nil {
 		if !rootMay {
 			return parsec3.DeviceID{}, parsec.VerifyKey{}, incoherent("%s by the root key", claim.Type)

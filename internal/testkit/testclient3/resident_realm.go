@@ -1,9 +1,10 @@
-package parsec3
+package testclient3
 
 import (
 	"context"
 	"fmt"
 
+	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -14,7 +15,7 @@ import (
 func (r *Resident) NewWorkspace(ctx context.Context, name string) (parsec.RealmID, error) {
 	realm := parsec.RealmID(parsec.NewUUID())
 	err := certify(ctx, r, protocol.RealmCreate, aheadRealm, func(now parsec.DateTime) (*protocol.RealmCreateRequest, error) {
-		signed, err := r.Device.CertifyRole(realm, r.Device.User, parsec.RoleOwner, now)
+		signed, err := CertifyRole(r.Device, realm, r.Device.User, parsec.RoleOwner, now)
 		return &protocol.RealmCreateRequest{RealmRoleCertificate: signed}, err
 	})
 	if isRefused(err, protocol.StatusRealmAlreadyExists) {
@@ -33,7 +34,7 @@ func (r *Resident) NewWorkspace(ctx context.Context, name string) (parsec.RealmI
 func (r *Resident) NewUserRealm(ctx context.Context) (parsec.RealmID, error) {
 	realm := parsec.RealmID(parsec.NewUUID())
 	err := certify(ctx, r, protocol.RealmCreate, aheadRealm, func(now parsec.DateTime) (*protocol.RealmCreateRequest, error) {
-		signed, err := r.Device.CertifyRole(realm, r.Device.User, parsec.RoleOwner, now)
+		signed, err := CertifyRole(r.Device, realm, r.Device.User, parsec.RoleOwner, now)
 		return &protocol.RealmCreateRequest{RealmRoleCertificate: signed}, err
 	})
 	return realm, r.polledAfter(ctx, err)
@@ -49,7 +50,7 @@ func (r *Resident) RotateKey(ctx context.Context, realm parsec.RealmID) error {
 		}
 		known := r.Knowledge()
 		err = certify(ctx, r, protocol.RealmRotateKey, aheadRealm, func(now parsec.DateTime) (*protocol.RealmRotateKeyRequest, error) {
-			_, request, err := r.Device.RotateKey(realm, keys, known.Participants(realm), now)
+			_, request, err := RotateKey(r.Device, realm, keys, known.Participants(realm), now)
 			return request, err
 		})
 		if !isRefused(err, protocol.StatusBadKeyIndex, protocol.StatusParticipantMismatch, protocol.StatusSequesterServiceMismatch) {
@@ -67,7 +68,7 @@ func (r *Resident) Keys(ctx context.Context, realm parsec.RealmID) (*Keys, Acces
 	known := r.Knowledge()
 	of := known.Realm(realm)
 	if of == nil || of.KeyIndex == 0 {
-		return r.Device.UserKeys(), Access{}, nil
+		return UserKeys(r.Device), Access{}, nil
 	}
 	r.mu.Lock()
 	keys, access := r.keys[realm], r.access[realm]
@@ -75,7 +76,7 @@ func (r *Resident) Keys(ctx context.Context, realm parsec.RealmID) (*Keys, Acces
 	if keys != nil && keys.Index() == of.KeyIndex {
 		return keys, access, nil
 	}
-	reply, err := Call(ctx, r.rpc, protocol.RealmGetKeysBundle, &protocol.RealmGetKeysBundleRequest{RealmID: realm, KeyIndex: of.KeyIndex})
+	reply, err := client3.Call(ctx, r.rpc, protocol.RealmGetKeysBundle, &protocol.RealmGetKeysBundleRequest{RealmID: realm, KeyIndex: of.KeyIndex})
 	if err != nil {
 		return nil, Access{}, err
 	}
@@ -84,7 +85,7 @@ func (r *Resident) Keys(ctx context.Context, realm parsec.RealmID) (*Keys, Acces
 	if !found {
 		return nil, Access{}, r.stop(incoherent("a key rotation by %s, who is unknown", author))
 	}
-	keys, access, err = r.Device.OpenKeysBundle(reply, realm, of.KeyIndex, author, key)
+	keys, access, err = OpenKeysBundle(r.Device, reply, realm, of.KeyIndex, author, key)
 	if err != nil {
 		return nil, Access{}, r.stop(fmt.Errorf("keys bundle %d of realm %s: %w", of.KeyIndex, realm, err))
 	}
@@ -103,7 +104,7 @@ func (r *Resident) Rename(ctx context.Context, realm parsec.RealmID, name string
 			return err
 		}
 		err = certify(ctx, r, protocol.RealmRename, aheadRealm, func(now parsec.DateTime) (*protocol.RealmRenameRequest, error) {
-			return r.Device.NameRealm(realm, name, keys, initial, now)
+			return NameRealm(r.Device, realm, name, keys, initial, now)
 		})
 		if !isRefused(err, protocol.StatusBadKeyIndex) {
 			if isRefused(err, protocol.StatusInitialNameAlreadyExists) {
@@ -134,7 +135,7 @@ func (r *Resident) Share(ctx context.Context, realm parsec.RealmID, user parsec3
 			return err
 		}
 		err = certify(ctx, r, protocol.RealmShare, aheadRealm, func(now parsec.DateTime) (*protocol.RealmShareRequest, error) {
-			signed, err := r.Device.CertifyRole(realm, user, role, now)
+			signed, err := CertifyRole(r.Device, realm, user, role, now)
 			return &protocol.RealmShareRequest{RealmRoleCertificate: signed, RecipientKeysBundleAccess: sealed, KeyIndex: keys.Index()}, err
 		})
 		if !isRefused(err, protocol.StatusBadKeyIndex) {
@@ -153,7 +154,7 @@ func (r *Resident) Share(ctx context.Context, realm parsec.RealmID, user parsec3
 // official client does when it meets the certificate.
 func (r *Resident) Unshare(ctx context.Context, realm parsec.RealmID, user parsec3.UserID) error {
 	err := certify(ctx, r, protocol.RealmUnshare, aheadRealm, func(now parsec.DateTime) (*protocol.RealmUnshareRequest, error) {
-		signed, err := r.Device.CertifyRole(realm, user, parsec.RoleNone, now)
+		signed, err := CertifyRole(r.Device, realm, user, parsec.RoleNone, now)
 		return &protocol.RealmUnshareRequest{RealmRoleCertificate: signed}, err
 	})
 	if isRefused(err, protocol.StatusRecipientAlreadyUnshared) {
@@ -165,7 +166,7 @@ func (r *Resident) Unshare(ctx context.Context, realm parsec.RealmID, user parse
 // SelfPromote makes the user OWNER of a realm that has no active one.
 func (r *Resident) SelfPromote(ctx context.Context, realm parsec.RealmID) error {
 	err := certify(ctx, r, protocol.RealmSelfPromoteToOwner, aheadRealm, func(now parsec.DateTime) (*protocol.RealmSelfPromoteToOwnerRequest, error) {
-		signed, err := r.Device.CertifyRole(realm, r.Device.User, parsec.RoleOwner, now)
+		signed, err := CertifyRole(r.Device, realm, r.Device.User, parsec.RoleOwner, now)
 		return &protocol.RealmSelfPromoteToOwnerRequest{RealmRoleCertificate: signed}, err
 	})
 	return r.polledAfter(ctx, err)
@@ -175,7 +176,7 @@ func (r *Resident) SelfPromote(ctx context.Context, realm parsec.RealmID) error 
 // planned, nil for none.
 func (r *Resident) Archive(ctx context.Context, realm parsec.RealmID, archiving parsec.ArchivingType, deletion *parsec.DateTime) error {
 	err := certify(ctx, r, protocol.RealmUpdateArchiving, aheadArchiving, func(now parsec.DateTime) (*protocol.RealmUpdateArchivingRequest, error) {
-		return r.Device.ArchiveRealm(realm, archiving, deletion, now)
+		return ArchiveRealm(r.Device, realm, archiving, deletion, now)
 	})
 	return r.polledAfter(ctx, err)
 }

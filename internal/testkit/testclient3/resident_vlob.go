@@ -1,4 +1,4 @@
-package parsec3
+package testclient3
 
 import (
 	"context"
@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"parsec-server/pkg/client"
+	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec3/certificate"
 	"parsec-server/pkg/parsec3/protocol"
 )
 
@@ -31,7 +31,7 @@ func (r *Resident) Upload(ctx context.Context, realm parsec.RealmID, vlob parsec
 func (r *Resident) UploadBlock(ctx context.Context, realm parsec.RealmID, vlob parsec.VlobID, block parsec.BlockID, data []byte) error {
 	return r.survive(ctx, realm, vlob, func() error {
 		return r.withKeys(ctx, realm, func(keys *Keys) error {
-			_, err := Call(ctx, r.rpc, protocol.BlockCreate, &protocol.BlockCreateRequest{
+			_, err := client3.Call(ctx, r.rpc, protocol.BlockCreate, &protocol.BlockCreateRequest{
 				RealmID: realm, BlockID: block, KeyIndex: keys.Index(), Block: keys.Encrypt(data),
 			})
 			if isRefused(err, protocol.StatusBlockAlreadyExists) {
@@ -120,9 +120,9 @@ func mustRefusal(err error) *protocol.Refusal {
 
 // seal signs and encrypts a version.
 func (r *Resident) seal(keys *Keys, vlob parsec.VlobID, version uint32, content []byte, now parsec.DateTime) ([]byte, error) {
-	manifest, err := certificate.Manifest{
+	manifest, err := manifest{
 		Author: r.Device.ID, Timestamp: now, ID: vlob, Version: version, Content: content,
-	}.Sign(r.Device.SigningKey)
+	}.sign(r.Device.SigningKey)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (r *Resident) seal(keys *Keys, vlob parsec.VlobID, version uint32, content 
 // Read returns the latest versions of vlobs, or those at a date, verified as official
 // clients verify them. It leaves out what there is not.
 func (r *Resident) Read(ctx context.Context, realm parsec.RealmID, at *parsec.DateTime, vlobs ...parsec.VlobID) (map[parsec.VlobID]Version, error) {
-	reply, err := Call(ctx, r.rpc, protocol.VlobReadBatch, &protocol.VlobReadBatchRequest{RealmID: realm, Vlobs: vlobs, At: at})
+	reply, err := client3.Call(ctx, r.rpc, protocol.VlobReadBatch, &protocol.VlobReadBatchRequest{RealmID: realm, Vlobs: vlobs, At: at})
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (r *Resident) open(keys *Keys, realm parsec.RealmID, item *protocol.VlobIte
 	if err != nil {
 		return nil, err
 	}
-	manifest, err := certificate.LoadManifest(signed, key, item.Author)
+	manifest, err := loadManifest(signed, key, item.Author)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ func (r *Resident) open(keys *Keys, realm parsec.RealmID, item *protocol.VlobIte
 
 // ReadBlock returns the data of a block.
 func (r *Resident) ReadBlock(ctx context.Context, realm parsec.RealmID, block parsec.BlockID) ([]byte, error) {
-	reply, err := Call(ctx, r.rpc, protocol.BlockRead, &protocol.BlockReadRequest{RealmID: realm, BlockID: block})
+	reply, err := client3.Call(ctx, r.rpc, protocol.BlockRead, &protocol.BlockReadRequest{RealmID: realm, BlockID: block})
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func (r *Resident) ReadBlock(ctx context.Context, realm parsec.RealmID, block pa
 // Changes returns the last version of each vlob that changed since a checkpoint, and
 // the present one.
 func (r *Resident) Changes(ctx context.Context, realm parsec.RealmID, checkpoint uint64) (map[parsec.VlobID]uint32, uint64, error) {
-	reply, err := Call(ctx, r.rpc, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm, LastCheckpoint: checkpoint})
+	reply, err := client3.Call(ctx, r.rpc, protocol.VlobPollChanges, &protocol.VlobPollChangesRequest{RealmID: realm, LastCheckpoint: checkpoint})
 	if err != nil {
 		return nil, 0, err
 	}

@@ -1,4 +1,4 @@
-package parsec3
+package testclient3
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/client"
+	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -39,8 +40,9 @@ const retryPause = 3 * time.Second
 // of its kind: it verifies whatever it is told, and ends where that ends. It may be
 // used by several goroutines.
 type Resident struct {
-	Device *Device
-	rpc    *RPC
+	Device *client3.Device
+	client *client3.Client
+	rpc    *client3.RPC
 	pause  func(context.Context, time.Duration) error
 
 	mu        sync.Mutex
@@ -57,9 +59,9 @@ type Resident struct {
 }
 
 // NewResident returns a device that has not asked the server for anything yet.
-func (c *Client) NewResident(d *Device) *Resident {
+func NewResident(c *client3.Client, d *client3.Device) *Resident {
 	return &Resident{
-		Device: d, rpc: c.Authenticated(d), pause: pause,
+		Device: d, client: c, rpc: c.Authenticated(d), pause: pause,
 		knowledge: NewKnowledge(d),
 		keys:      map[parsec.RealmID]*Keys{},
 		access:    map[parsec.RealmID]Access{},
@@ -79,7 +81,7 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // RPC returns what sends the commands of the device.
-func (r *Resident) RPC() *RPC { return r.rpc }
+func (r *Resident) RPC() *client3.RPC { return r.rpc }
 
 // Knowledge returns what is verified so far. Nobody changes it.
 func (r *Resident) Knowledge() *Knowledge {
@@ -120,7 +122,7 @@ func (r *Resident) Poll(ctx context.Context) error {
 
 func (r *Resident) poll(ctx context.Context) error {
 	known := r.Knowledge()
-	reply, err := Call(ctx, r.rpc, protocol.CertificateGet, known.After())
+	reply, err := client3.Call(ctx, r.rpc, protocol.CertificateGet, known.After())
 	if err != nil {
 		return err
 	}
@@ -156,10 +158,10 @@ func (r *Resident) reach(ctx context.Context, realm parsec.RealmID, common, ofRe
 // Listen follows the stream of events until ctx is done, or until an official
 // client would stop: then that is why the resident stops. It calls heard with each
 // message, once what the message tells of is read.
-func (r *Resident) Listen(ctx context.Context, heard func(Message)) error {
+func (r *Resident) Listen(ctx context.Context, heard func(client3.Message)) error {
 	last := ""
 	for attempt := 0; ; attempt++ {
-		err := r.follow(ctx, &last, func(message Message) {
+		err := r.follow(ctx, &last, func(message client3.Message) {
 			attempt = 0
 			heard(message)
 		})
@@ -204,7 +206,7 @@ func isPassing(err error) bool {
 const statusMustAcceptTOS = 463
 
 // follow opens one stream and reads it to its end.
-func (r *Resident) follow(ctx context.Context, last *string, heard func(Message)) error {
+func (r *Resident) follow(ctx context.Context, last *string, heard func(client3.Message)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := r.rpc.Events(ctx, *last)
@@ -231,7 +233,7 @@ func (r *Resident) follow(ctx context.Context, last *string, heard func(Message)
 }
 
 // hear reads what a message tells of.
-func (r *Resident) hear(ctx context.Context, message Message) error {
+func (r *Resident) hear(ctx context.Context, message client3.Message) error {
 	var realm parsec.RealmID
 	var common, ofRealm parsec.DateTime
 	switch told := message.Event.(type) {
@@ -254,19 +256,19 @@ func (r *Resident) hear(ctx context.Context, message Message) error {
 // certify sends what sign makes for a date, and again with a later one when the
 // server asks for it, as official clients do: at once, and without limit.
 func certify[Request, Reply any](ctx context.Context, r *Resident, command *rpc.Command[Request, Reply], ahead time.Duration, sign func(now parsec.DateTime) (*Request, error)) error {
-	date := r.rpc.client.Now()
+	date := r.client.Now()
 	for {
 		request, err := sign(date)
 		if err != nil {
 			return err
 		}
-		_, err = Call(ctx, r.rpc, command, request)
+		_, err = client3.Call(ctx, r.rpc, command, request)
 		refusal, refused := errors.AsType[*protocol.Refusal](err)
 		if !refused || refusal.Status != protocol.StatusRequireGreaterTimestamp {
 			return err
 		}
 		asked := refusal.Details.(*protocol.RequireGreaterTimestampDetails).StrictlyGreaterThan
-		date = max(r.rpc.client.Now(), asked.Add(ahead))
+		date = max(r.client.Now(), asked.Add(ahead))
 	}
 }
 
@@ -277,7 +279,7 @@ func isRefused(err error, statuses ...protocol.Status) bool {
 }
 
 // AddUser creates a user, and returns its first device.
-func (r *Resident) AddUser(ctx context.Context, person Person, profile parsec.UserProfile) (device *Device, err error) {
+func (r *Resident) AddUser(ctx context.Context, person client3.Person, profile parsec.UserProfile) (device *client3.Device, err error) {
 	err = certify(ctx, r, protocol.UserCreate, aheadCommon, func(now parsec.DateTime) (request *protocol.UserCreateRequest, err error) {
 		device, request, err = r.Device.NewUser(person, profile, now)
 		return request, err
@@ -286,7 +288,7 @@ func (r *Resident) AddUser(ctx context.Context, person Person, profile parsec.Us
 }
 
 // AddDevice creates another device of the user.
-func (r *Resident) AddDevice(ctx context.Context, label parsec3.DeviceLabel) (device *Device, err error) {
+func (r *Resident) AddDevice(ctx context.Context, label parsec3.DeviceLabel) (device *client3.Device, err error) {
 	err = certify(ctx, r, protocol.DeviceCreate, aheadCommon, func(now parsec.DateTime) (request *protocol.DeviceCreateRequest, err error) {
 		device, request, err = r.Device.NewDevice(label, now)
 		return request, err
@@ -298,7 +300,7 @@ func (r *Resident) AddDevice(ctx context.Context, label parsec3.DeviceLabel) (de
 // fine.
 func (r *Resident) SetProfile(ctx context.Context, user parsec3.UserID, profile parsec.UserProfile) error {
 	err := certify(ctx, r, protocol.UserUpdate, aheadCommon, func(now parsec.DateTime) (*protocol.UserUpdateRequest, error) {
-		return r.Device.UpdateProfile(user, profile, now)
+		return UpdateProfile(r.Device, user, profile, now)
 	})
 	if isRefused(err, protocol.StatusUserNoChanges) {
 		err = nil
@@ -309,7 +311,7 @@ func (r *Resident) SetProfile(ctx context.Context, user parsec3.UserID, profile 
 // Revoke revokes another user. One that is revoked already is fine.
 func (r *Resident) Revoke(ctx context.Context, user parsec3.UserID) error {
 	err := certify(ctx, r, protocol.UserRevoke, aheadCommon, func(now parsec.DateTime) (*protocol.UserRevokeRequest, error) {
-		return r.Device.RevokeUser(user, now)
+		return RevokeUser(r.Device, user, now)
 	})
 	if isRefused(err, protocol.StatusUserAlreadyRevoked) {
 		err = nil

@@ -1,4 +1,4 @@
-package parsec3
+package testclient3
 
 import (
 	"crypto/rsa"
@@ -10,7 +10,7 @@ import (
 )
 
 func (k *Knowledge) learnRealm(id parsec.RealmID, signed []byte) error {
-	claim, err := certificate.Claims(signed)
+	claim, err := claims(signed)
 	if err != nil {
 		return incoherent("a certificate: %w", err)
 	}

@@ -1,4 +1,4 @@
-package parsec3
+package testclient3
 
 import (
 	"crypto/rand"
@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/nacl/box"
 	"golang.org/x/crypto/nacl/secretbox"
 
+	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/certificate"
@@ -24,7 +25,7 @@ type Keys struct {
 }
 
 // UserKeys returns the keys of the realm of the user of d: one of index 0.
-func (d *Device) UserKeys() *Keys { return &Keys{own: sha256.Sum256(d.PrivateKey.Bytes())} }
+func UserKeys(d *client3.Device) *Keys { return &Keys{own: sha256.Sum256(d.PrivateKey.Bytes())} }
 
 // Index returns that of the last key.
 func (k *Keys) Index() uint64 { return uint64(len(k.list)) }
@@ -83,7 +84,7 @@ type Access [32]byte
 
 // For seals the access for a user.
 func (a Access) For(key parsec.PublicKey) ([]byte, error) {
-	packed, err := certificate.KeysBundleAccess{Key: a}.Pack()
+	packed, err := keysBundleAccess{Key: a}.pack()
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ const serviceAccessPrefix = "RSAES-OAEP-SHA256-XSALSA20-POLY1305:"
 
 // ForService seals the access for a sequester service.
 func (a Access) ForService(key *rsa.PublicKey) ([]byte, error) {
-	packed, err := certificate.KeysBundleAccess{Key: a}.Pack()
+	packed, err := keysBundleAccess{Key: a}.pack()
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +117,7 @@ type Participants struct {
 
 // RotateKey returns the keys of a realm with one more, and the request by which d
 // adds it.
-func (d *Device) RotateKey(realm parsec.RealmID, keys *Keys, to Participants, now parsec.DateTime) (*Keys, *protocol.RealmRotateKeyRequest, error) {
+func RotateKey(d *client3.Device, realm parsec.RealmID, keys *Keys, to Participants, now parsec.DateTime) (*Keys, *protocol.RealmRotateKeyRequest, error) {
 	var key [32]byte
 	rand.Read(key[:]) // never fails
 	rotated := &Keys{own: keys.own, list: append(append([][32]byte(nil), keys.list...), key)}
@@ -126,7 +127,7 @@ func (d *Device) RotateKey(realm parsec.RealmID, keys *Keys, to Participants, no
 	if err != nil {
 		return nil, nil, err
 	}
-	bundle, err := certificate.KeysBundle{Author: d.ID, Timestamp: now, RealmID: realm, Keys: rotated.list}.Sign(d.SigningKey)
+	bundle, err := keysBundle{Author: d.ID, Timestamp: now, RealmID: realm, Keys: rotated.list}.sign(d.SigningKey)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -156,13 +157,13 @@ func (d *Device) RotateKey(realm parsec.RealmID, keys *Keys, to Participants, no
 // OpenKeysBundle returns the keys that a reply to realm_get_keys_bundle holds for
 // the user of d, and the access, for others. The bundle must be what author, known
 // by key, has signed for the rotation of the realm to an index.
-func (d *Device) OpenKeysBundle(reply *protocol.RealmGetKeysBundleReply, realm parsec.RealmID, index uint64, author parsec3.DeviceID, key parsec.VerifyKey) (*Keys, Access, error) {
+func OpenKeysBundle(d *client3.Device, reply *protocol.RealmGetKeysBundleReply, realm parsec.RealmID, index uint64, author parsec3.DeviceID, key parsec.VerifyKey) (*Keys, Access, error) {
 	public, private := [32]byte(d.PublicKey()), [32]byte(d.PrivateKey.Bytes())
 	packed, ok := box.OpenAnonymous(nil, reply.KeysBundleAccess, &public, &private)
 	if !ok {
 		return nil, Access{}, errors.New("the access to the keys bundle is not for this user")
 	}
-	access, err := certificate.LoadKeysBundleAccess(packed)
+	access, err := loadKeysBundleAccess(packed)
 	if err != nil {
 		return nil, Access{}, err
 	}
@@ -170,12 +171,12 @@ func (d *Device) OpenKeysBundle(reply *protocol.RealmGetKeysBundleReply, realm p
 	if err != nil {
 		return nil, Access{}, fmt.Errorf("open the keys bundle: %w", err)
 	}
-	bundle, err := certificate.LoadKeysBundle(signed, key, author)
+	bundle, err := loadKeysBundle(signed, key, author)
 	if err != nil {
 		return nil, Access{}, err
 	}
 	if bundle.RealmID != realm || uint64(len(bundle.Keys)) != index {
 		return nil, Access{}, fmt.Errorf("the keys bundle is of realm %s with %d keys", bundle.RealmID, len(bundle.Keys))
 	}
-	return &Keys{own: d.UserKeys().own, list: bundle.Keys}, Access(access.Key), nil
+	return &Keys{own: UserKeys(d).own, list: bundle.Keys}, Access(access.Key), nil
 }
