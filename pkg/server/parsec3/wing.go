@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
@@ -53,9 +55,15 @@ func (w *Wing) Routes() map[string]http.HandlerFunc {
 
 // named answers as this generation does, and 405 to other methods.
 func named(handle http.HandlerFunc, methods ...string) http.HandlerFunc {
-	handle = server.Only(handle, methods...)
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Server", serverName)
+		if !slices.Contains(methods, r.Method) {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			setDetailType(w)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			writeDetail(w, http.StatusMethodNotAllowed)
+			return
+		}
 		handle(w, r)
 	}
 }
