@@ -45,7 +45,7 @@ var onMemory = []string{"./cmd/parsec", "./deploy", "./pkg/client/parsec2/bench"
 // TestEveryStore keeps a suite that moves from falling out of the round on
 // PostgreSQL.
 func TestEveryStore(t *testing.T) {
-	getsStore := regexp.MustCompile(`\btestkit\.(NewStore\b|Start\()`)
+	getsStore := regexp.MustCompile(`\btestkit\.(New(Parsec3)?Store\b|Start\()`)
 	var found []string
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") || filepath.Dir(path) == filepath.Join(root, "internal/check") {

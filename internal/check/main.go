@@ -91,7 +91,7 @@ func check(ctx context.Context, out io.Writer, long bool) error {
 }
 
 // onEveryStore are the packages whose tests run on PostgreSQL, too.
-var onEveryStore = []string{"./pkg/parsec2/rules", "./internal/e2e"}
+var onEveryStore = []string{"./pkg/parsec2/rules", "./pkg/parsec3/rules", "./internal/e2e"}
 
 // checkReached fails when the module in folder has functions that the command
 // does not reach: what only tests need is in internal/testkit.

@@ -36,8 +36,11 @@ func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.Organizati
 
 // Block implements rules.BlockTx.
 func (t *tx) Block() (exists bool, upload *rules.BlockUpload) {
-	_, exists = t.organization.blocks[t.scope.Block]
-	if under, found := t.organization.uploads[t.scope.Block]; found {
+	if t.scope.Block == nil {
+		return false, nil
+	}
+	_, exists = t.organization.blocks[*t.scope.Block]
+	if under, found := t.organization.uploads[*t.scope.Block]; found {
 		upload = &under
 	}
 	return exists, upload
@@ -66,5 +69,5 @@ func (t *tx) CreateBlock(block rules.Block) {
 // created.
 func (t *tx) mayCreateBlock(id parsec.BlockID) bool {
 	_, exists := t.organization.blocks[id]
-	return t.holdsRealm() && !t.realm.facts.Deleted && id == t.scope.Block && !exists
+	return t.holdsRealm() && !t.realm.facts.Deleted && t.scope.Block != nil && id == *t.scope.Block && !exists
 }

@@ -121,7 +121,7 @@ var (
 	shared   = rules.Scope{Common: rules.Shared}
 	onRealm  = rules.Scope{Common: rules.Shared, Realm: realmID, RealmLock: rules.Exclusive, Sequester: rules.Shared}
 	onOther  = rules.Scope{Common: rules.Shared, Realm: other, RealmLock: rules.Exclusive}
-	onVlob   = rules.Scope{Common: rules.Shared, Realm: realmID, RealmLock: rules.Shared, Vlob: vlobID, Block: blockID}
+	onVlob   = rules.Scope{Common: rules.Shared, Realm: realmID, RealmLock: rules.Shared, Vlob: vlobID, Block: &blockID}
 	onList   = rules.Scope{Sequester: rules.Exclusive}
 )
 

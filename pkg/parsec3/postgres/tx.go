@@ -65,8 +65,8 @@ func (t *tx) reads() (reads []database.Statement, facts func() error) {
 			reads = append(reads, l.statement())
 		}
 	}
-	if t.scope.Block != (parsec.BlockID{}) {
-		args := []any{name, database.Key(t.scope.Block)}
+	if t.scope.Block != nil {
+		args := []any{name, database.Key(*t.scope.Block)}
 		reads = append(reads, database.Statement{SQL: lockBlock, Args: args},
 			database.Row(&t.block.found, selectBlockState, args, t.block.targets()...))
 	}

@@ -52,7 +52,7 @@ type blockCreation struct {
 }
 
 func (c *blockCreation) update(ctx context.Context, rule func(tx Tx) error) error {
-	scope := Scope{Common: Shared, Realm: c.request.RealmID, RealmLock: Shared, Block: c.request.BlockID}
+	scope := Scope{Common: Shared, Realm: c.request.RealmID, RealmLock: Shared, Block: &c.request.BlockID}
 	return c.rules.update(ctx, c.author, c.now, scope, func(tx Tx, _ *User) error { return rule(tx) })
 }
 

@@ -95,7 +95,7 @@ func (c *realmCommand) readBlockAs(ctx context.Context, author *rules.Author, re
 func (c *realmCommand) changeBlock(name string, change func(tx rules.Tx)) {
 	c.t.Helper()
 	scope := rules.Scope{
-		Organization: acme, Common: rules.Shared, Realm: c.realm, RealmLock: rules.Shared, Block: blockID(name),
+		Organization: acme, Common: rules.Shared, Realm: c.realm, RealmLock: rules.Shared, Block: new(blockID(name)),
 	}
 	c.ok(nil, c.store.Update(c.t.Context(), scope, func(tx rules.Tx) error { change(tx); return nil }))
 }

@@ -86,9 +86,9 @@ type Scope struct {
 	Author parsec3.DeviceID
 	// Vlob is for Tx.Vlob, in Realm; none if zero.
 	Vlob parsec.VlobID
-	// Block is for Tx.Block, in the organization; none if zero. Once it is
+	// Block is for Tx.Block, in the organization; nil for none. Once it is
 	// reserved, it excludes other transactions on it.
-	Block parsec.BlockID
+	Block *parsec.BlockID
 }
 
 // Tx is a transaction: facts under lock, then effects that are queued until the

@@ -110,7 +110,7 @@ func onVlob(realm parsec.RealmID, vlob parsec.VlobID) rules.Scope {
 }
 
 func onBlock(realm parsec.RealmID, block parsec.BlockID) rules.Scope {
-	return rules.Scope{Author: aliceOne, Common: rules.Shared, Realm: realm, RealmLock: rules.Shared, Block: block}
+	return rules.Scope{Author: aliceOne, Common: rules.Shared, Realm: realm, RealmLock: rules.Shared, Block: &block}
 }
 
 func onSequester() rules.Scope { return rules.Scope{Sequester: rules.Exclusive} }
