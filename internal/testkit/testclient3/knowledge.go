@@ -29,12 +29,16 @@ type Knowledge struct {
 	root parsec.VerifyKey
 	self parsec3.UserID
 
+	// founded is the date of the first user.
+	founded           parsec.DateTime
 	common, sequester parsec.DateTime
 	users             map[parsec3.UserID]*KnownUser
 	devices           map[parsec3.DeviceID]*knownDevice
 	authority         *rsa.PublicKey
-	services          map[parsec.SequesterServiceID]*knownService
-	realms            map[parsec.RealmID]*KnownRealm
+	// authorized is the date of the authority.
+	authorized parsec.DateTime
+	services   map[parsec.SequesterServiceID]*knownService
+	realms     map[parsec.RealmID]*KnownRealm
 }
 
 // KnownUser is a user whose certificate is verified.
@@ -126,6 +130,9 @@ func (k *Knowledge) Learn(reply *protocol.CertificateGetReply) (*Knowledge, erro
 	if err := next.learnCommon(reply.CommonCertificates); err != nil {
 		return nil, err
 	}
+	if next.authority != nil && next.authorized != next.founded {
+		return nil, incoherent("a sequester authority of %s, and a foundation of %s", next.authorized, next.founded)
+	}
 	for _, id := range slices.SortedFunc(maps.Keys(reply.RealmCertificates), func(a, b parsec.RealmID) int { return slices.Compare(a[:], b[:]) }) {
 		for _, signed := range reply.RealmCertificates[id] {
 			if err := next.learnRealm(id, signed); err != nil {
@@ -177,7 +184,7 @@ func (k *Knowledge) learnSequester(signed []byte) error {
 		if k.authority, err = parsec.ParseRSAPublicKey(authority.VerifyKeyDER); err != nil {
 			return incoherent("the sequester authority: %w", err)
 		}
-		k.sequester = authority.Timestamp
+		k.sequester, k.authorized = authority.Timestamp, authority.Timestamp
 		return nil
 	}
 	if service, err := certificate.LoadSequesterService(signed, k.authority); err == nil {
@@ -298,6 +305,9 @@ func (k *Knowledge) learnUser(signed, signedDevice []byte, author parsec3.Device
 	}
 	if device.Timestamp != user.Timestamp || device.UserID != user.UserID || k.users[user.UserID] != nil || k.devices[device.DeviceID] != nil {
 		return incoherent("user %s with device %s", user.UserID, device.DeviceID)
+	}
+	if len(k.users) == 0 {
+		k.founded = user.Timestamp
 	}
 	k.users[user.UserID] = &KnownUser{
 		ID: user.UserID, HumanHandle: user.HumanHandle, PublicKey: user.PublicKey, CreatedOn: user.Timestamp,

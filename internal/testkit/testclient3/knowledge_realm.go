@@ -204,6 +204,13 @@ func (k *Knowledge) Realm(id parsec.RealmID) *KnownRealm { return k.realms[id] }
 // User returns what is known of a user, nil for nothing.
 func (k *Knowledge) User(id parsec3.UserID) *KnownUser { return k.users[id] }
 
+// forgets reports whether who knows next, and knew k, must ask for everything again:
+// OUTSIDERs are not told what others are called.
+func (k *Knowledge) forgets(next *Knowledge) bool {
+	before, now := k.users[k.self], next.users[k.self]
+	return before != nil && (before.Profile() == parsec.ProfileOutsider) != (now.Profile() == parsec.ProfileOutsider)
+}
+
 // Dates returns the dates up to which the common topic and that of a realm are
 // known, zero for nothing.
 func (k *Knowledge) Dates(realm parsec.RealmID) (common, ofRealm parsec.DateTime) {

@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
 
-	"parsec-server/pkg/client"
 	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/rpc"
 )
@@ -32,9 +28,14 @@ const (
 	aheadArchiving = time.Millisecond
 )
 
-// retryPause is between two tries of what failed by HTTP
-// (docs/protocol/v5/quirks.md §1).
-const retryPause = 3 * time.Second
+const (
+	// retryPause is between two tries of what failed by HTTP
+	// (docs/protocol/v5/quirks.md §1).
+	retryPause = 3 * time.Second
+	// storePause comes before an upload is tried again that the block store could
+	// not take (docs/protocol/v5/quirks.md §5).
+	storePause = time.Minute
+)
 
 // Resident is a device whose owner is logged in. It behaves as an official client
 // of its kind: it verifies whatever it is told, and ends where that ends. It may be
@@ -50,6 +51,8 @@ type Resident struct {
 	keys      map[parsec.RealmID]*Keys
 	// access is that to the last keys bundle of each realm, for who gets a role.
 	access map[parsec.RealmID]Access
+	// ended has the realms that nothing is sent to any more.
+	ended map[parsec.RealmID]error
 	// polling is held by the one poll of certificates at a time.
 	polling sync.Mutex
 
@@ -65,6 +68,7 @@ func NewResident(c *client3.Client, d *client3.Device) *Resident {
 		knowledge: NewKnowledge(d),
 		keys:      map[parsec.RealmID]*Keys{},
 		access:    map[parsec.RealmID]Access{},
+		ended:     map[parsec.RealmID]error{},
 		stopped:   make(chan struct{}),
 	}
 }
@@ -104,10 +108,11 @@ func (r *Resident) Err() error {
 	}
 }
 
-// stop records the first reason to end, and returns err.
+// stop records the first reason to end, and returns err as one.
 func (r *Resident) stop(err error) error {
+	err = fmt.Errorf("%w: %w", ErrStopped, err)
 	r.stopping.Do(func() {
-		r.err = fmt.Errorf("%w: %w", ErrStopped, err)
+		r.err = err
 		close(r.stopped)
 	})
 	return err
@@ -117,23 +122,33 @@ func (r *Resident) stop(err error) error {
 func (r *Resident) Poll(ctx context.Context) error {
 	r.polling.Lock()
 	defer r.polling.Unlock()
-	return r.poll(ctx)
-}
-
-func (r *Resident) poll(ctx context.Context) error {
 	known := r.Knowledge()
-	reply, err := client3.Call(ctx, r.rpc, protocol.CertificateGet, known.After())
+	next, err := r.learn(ctx, known)
 	if err != nil {
 		return err
 	}
-	next, err := known.Learn(reply)
-	if err != nil {
-		return r.stop(err)
+	if known.forgets(next) {
+		if next, err = r.learn(ctx, NewKnowledge(r.Device)); err != nil {
+			return err
+		}
 	}
 	r.mu.Lock()
 	r.knowledge = next
 	r.mu.Unlock()
 	return nil
+}
+
+// learn returns known with what is newer.
+func (r *Resident) learn(ctx context.Context, known *Knowledge) (*Knowledge, error) {
+	reply, err := client3.Call(ctx, r.rpc, protocol.CertificateGet, known.After())
+	if err != nil {
+		return nil, err
+	}
+	next, err := known.Learn(reply)
+	if err != nil {
+		return nil, r.stop(err)
+	}
+	return next, nil
 }
 
 // reach polls once if the certificates do not reach dates that a reply names. If
@@ -155,102 +170,14 @@ func (r *Resident) reach(ctx context.Context, realm parsec.RealmID, common, ofRe
 	return nil
 }
 
-// Listen follows the stream of events until ctx is done, or until an official
-// client would stop: then that is why the resident stops. It calls heard with each
-// message, once what the message tells of is read.
-func (r *Resident) Listen(ctx context.Context, heard func(client3.Message)) error {
-	last := ""
-	for attempt := 0; ; attempt++ {
-		err := r.follow(ctx, &last, func(message client3.Message) {
-			attempt = 0
-			heard(message)
-		})
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case r.Err() != nil:
-			return r.Err()
-		case errors.Is(err, io.EOF): // A clean end: at once, on the same connection.
-			continue
-		case !isPassing(err):
-			return r.stop(fmt.Errorf("stream of events: %w", err))
-		}
-		if err := r.pause(ctx, reconnection(attempt)); err != nil {
-			return err
-		}
-	}
-}
-
-// reconnection is the wait before another try to open a stream.
-func reconnection(attempt int) time.Duration {
-	waits := [...]time.Duration{0, time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute}
-	return waits[min(attempt, len(waits)-1)]
-}
-
-// isPassing reports whether a client takes an error for one that passes: it is
-// "offline", and tries again.
-func isPassing(err error) bool {
-	failure, answered := errors.AsType[*client.HTTPError](err)
-	if !answered {
-		_, refused := errors.AsType[*protocol.Refusal](err)
-		return !refused && !errors.Is(err, client.ErrProtocol) && !errors.Is(err, ErrIncoherent)
-	}
-	switch failure.Status {
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, statusMustAcceptTOS:
-		return true
-	default:
-		return false
-	}
-}
-
-const statusMustAcceptTOS = 463
-
-// follow opens one stream and reads it to its end.
-func (r *Resident) follow(ctx context.Context, last *string, heard func(client3.Message)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := r.rpc.Events(ctx, *last)
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
-	for first := true; ; first = false {
-		message, err := stream.Next()
-		if err != nil {
-			return err
-		}
-		if _, config := message.Event.(*protocol.OrganizationConfigEvent); config != first {
-			return fmt.Errorf("%w: the first event of a stream is %T", client.ErrProtocol, message.Event)
-		}
-		if message.ID != "" {
-			*last = message.ID
-		}
-		if err := r.hear(ctx, message); err != nil && !isPassing(err) {
-			return err
-		}
-		heard(message)
-	}
-}
-
-// hear reads what a message tells of.
-func (r *Resident) hear(ctx context.Context, message client3.Message) error {
-	var realm parsec.RealmID
-	var common, ofRealm parsec.DateTime
-	switch told := message.Event.(type) {
-	case nil:
+// catchUp reads what a refusal says that the client does not know yet.
+func (r *Resident) catchUp(ctx context.Context, realm parsec.RealmID, err error) error {
+	refusal, _ := errors.AsType[*protocol.Refusal](err)
+	last, ofRealm := refusal.Details.(*protocol.LastRealmDetails)
+	if !ofRealm {
 		return r.Poll(ctx)
-	case *protocol.CommonCertificateEvent:
-		common = told.Timestamp
-	case *protocol.RealmCertificateEvent:
-		realm, ofRealm = told.RealmID, told.Timestamp
-	case *protocol.SequesterCertificateEvent:
-		return r.Poll(ctx)
-	case *protocol.VlobEvent:
-		realm, common, ofRealm = told.RealmID, told.LastCommonCertificateTimestamp, told.LastRealmCertificateTimestamp
-	default:
-		return nil
 	}
-	return r.reach(ctx, realm, common, ofRealm)
+	return r.reach(ctx, realm, 0, last.Timestamp)
 }
 
 // certify sends what sign makes for a date, and again with a later one when the
@@ -276,54 +203,4 @@ func certify[Request, Reply any](ctx context.Context, r *Resident, command *rpc.
 func isRefused(err error, statuses ...protocol.Status) bool {
 	refusal, refused := errors.AsType[*protocol.Refusal](err)
 	return refused && slices.Contains(statuses, refusal.Status)
-}
-
-// AddUser creates a user, and returns its first device.
-func (r *Resident) AddUser(ctx context.Context, person client3.Person, profile parsec.UserProfile) (device *client3.Device, err error) {
-	err = certify(ctx, r, protocol.UserCreate, aheadCommon, func(now parsec.DateTime) (request *protocol.UserCreateRequest, err error) {
-		device, request, err = r.Device.NewUser(person, profile, now)
-		return request, err
-	})
-	return device, err
-}
-
-// AddDevice creates another device of the user.
-func (r *Resident) AddDevice(ctx context.Context, label parsec3.DeviceLabel) (device *client3.Device, err error) {
-	err = certify(ctx, r, protocol.DeviceCreate, aheadCommon, func(now parsec.DateTime) (request *protocol.DeviceCreateRequest, err error) {
-		device, request, err = r.Device.NewDevice(label, now)
-		return request, err
-	})
-	return device, err
-}
-
-// SetProfile changes the profile of another user. One that the user has already is
-// fine.
-func (r *Resident) SetProfile(ctx context.Context, user parsec3.UserID, profile parsec.UserProfile) error {
-	err := certify(ctx, r, protocol.UserUpdate, aheadCommon, func(now parsec.DateTime) (*protocol.UserUpdateRequest, error) {
-		return UpdateProfile(r.Device, user, profile, now)
-	})
-	if isRefused(err, protocol.StatusUserNoChanges) {
-		err = nil
-	}
-	return r.polledAfter(ctx, err)
-}
-
-// Revoke revokes another user. One that is revoked already is fine.
-func (r *Resident) Revoke(ctx context.Context, user parsec3.UserID) error {
-	err := certify(ctx, r, protocol.UserRevoke, aheadCommon, func(now parsec.DateTime) (*protocol.UserRevokeRequest, error) {
-		return RevokeUser(r.Device, user, now)
-	})
-	if isRefused(err, protocol.StatusUserAlreadyRevoked) {
-		err = nil
-	}
-	return r.polledAfter(ctx, err)
-}
-
-// polledAfter polls once something has succeeded: an author learns of its own
-// certificates that way.
-func (r *Resident) polledAfter(ctx context.Context, err error) error {
-	if err != nil {
-		return err
-	}
-	return r.Poll(ctx)
 }

@@ -13,15 +13,8 @@ import (
 // NewWorkspace creates a workspace with a first key and a name, as official clients
 // do: each step may be done already.
 func (r *Resident) NewWorkspace(ctx context.Context, name string) (parsec.RealmID, error) {
-	realm := parsec.RealmID(parsec.NewUUID())
-	err := certify(ctx, r, protocol.RealmCreate, aheadRealm, func(now parsec.DateTime) (*protocol.RealmCreateRequest, error) {
-		signed, err := CertifyRole(r.Device, realm, r.Device.User, parsec.RoleOwner, now)
-		return &protocol.RealmCreateRequest{RealmRoleCertificate: signed}, err
-	})
-	if isRefused(err, protocol.StatusRealmAlreadyExists) {
-		err = nil
-	}
-	if err := r.polledAfter(ctx, err); err != nil {
+	realm, err := r.NewUserRealm(ctx)
+	if err != nil {
 		return realm, err
 	}
 	if err := r.RotateKey(ctx, realm); err != nil {
@@ -30,13 +23,15 @@ func (r *Resident) NewWorkspace(ctx context.Context, name string) (parsec.RealmI
 	return realm, r.Rename(ctx, realm, name, true)
 }
 
-// NewUserRealm creates the realm of the user, which never gets a key rotation.
+// NewUserRealm creates a realm without key rotation, as that of the user is for ever.
 func (r *Resident) NewUserRealm(ctx context.Context) (parsec.RealmID, error) {
 	realm := parsec.RealmID(parsec.NewUUID())
 	err := certify(ctx, r, protocol.RealmCreate, aheadRealm, func(now parsec.DateTime) (*protocol.RealmCreateRequest, error) {
-		signed, err := CertifyRole(r.Device, realm, r.Device.User, parsec.RoleOwner, now)
-		return &protocol.RealmCreateRequest{RealmRoleCertificate: signed}, err
+		return r.Device.NewRealm(realm, now)
 	})
+	if isRefused(err, protocol.StatusRealmAlreadyExists) {
+		err = nil
+	}
 	return realm, r.polledAfter(ctx, err)
 }
 
@@ -56,7 +51,7 @@ func (r *Resident) RotateKey(ctx context.Context, realm parsec.RealmID) error {
 		if !isRefused(err, protocol.StatusBadKeyIndex, protocol.StatusParticipantMismatch, protocol.StatusSequesterServiceMismatch) {
 			return r.polledAfter(ctx, err)
 		}
-		if err := r.Poll(ctx); err != nil {
+		if err := r.catchUp(ctx, realm, err); err != nil {
 			return err
 		}
 	}
@@ -112,7 +107,7 @@ func (r *Resident) Rename(ctx context.Context, realm parsec.RealmID, name string
 			}
 			return r.polledAfter(ctx, err)
 		}
-		if err := r.Poll(ctx); err != nil {
+		if err := r.catchUp(ctx, realm, err); err != nil {
 			return err
 		}
 	}
@@ -144,7 +139,7 @@ func (r *Resident) Share(ctx context.Context, realm parsec.RealmID, user parsec3
 			}
 			return r.polledAfter(ctx, err)
 		}
-		if err := r.Poll(ctx); err != nil {
+		if err := r.catchUp(ctx, realm, err); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"parsec-server/pkg/client"
 	client3 "parsec-server/pkg/client/parsec3"
@@ -18,18 +19,25 @@ type Version struct {
 	Content   []byte
 }
 
+// ErrNotSent is wrapped by the errors of what is not sent to a realm: something sent
+// before was refused there, and an official client tries no more until it is started
+// again (docs/protocol/v5/quirks.md §5).
+var ErrNotSent = errors.New("an official client sends nothing here any more")
+
 // Upload stores a new vlob of a realm with its content. It is what an official client
 // does with a file that the server has not: what fails by HTTP is tried again after a
 // look at the server, and if the vlob is not there then, the client stops
 // (docs/protocol/v5/quirks.md §11).
 func (r *Resident) Upload(ctx context.Context, realm parsec.RealmID, vlob parsec.VlobID, content []byte) error {
-	return r.survive(ctx, realm, vlob, func() error { return r.write(ctx, realm, vlob, 1, content) })
+	return r.send(ctx, realm, vlob, func(Version) bool { return true }, func() error {
+		return r.write(ctx, realm, vlob, 1, content)
+	})
 }
 
-// UploadBlock stores a new block of a file that the server has not yet: its vlob
-// comes after its blocks.
+// UploadBlock stores a new block of a file, before the version of its vlob that names
+// the block.
 func (r *Resident) UploadBlock(ctx context.Context, realm parsec.RealmID, vlob parsec.VlobID, block parsec.BlockID, data []byte) error {
-	return r.survive(ctx, realm, vlob, func() error {
+	return r.send(ctx, realm, vlob, func(Version) bool { return false }, func() error {
 		return r.withKeys(ctx, realm, func(keys *Keys) error {
 			_, err := client3.Call(ctx, r.rpc, protocol.BlockCreate, &protocol.BlockCreateRequest{
 				RealmID: realm, BlockID: block, KeyIndex: keys.Index(), Block: keys.Encrypt(data),
@@ -42,41 +50,76 @@ func (r *Resident) UploadBlock(ctx context.Context, realm parsec.RealmID, vlob p
 	})
 }
 
-// survive has upload done for a new vlob, as often as an official client would.
-func (r *Resident) survive(ctx context.Context, realm parsec.RealmID, vlob parsec.VlobID, upload func() error) error {
+// Update stores the next version of a vlob.
+func (r *Resident) Update(ctx context.Context, realm parsec.RealmID, vlob parsec.VlobID, version uint32, content []byte) error {
+	return r.send(ctx, realm, vlob, func(there Version) bool { return there.Number >= version }, func() error {
+		return r.write(ctx, realm, vlob, version, content)
+	})
+}
+
+// send has upload done for a vlob, as often as an official client would. After a
+// failure sent says whether the version that is found there is that of the upload.
+func (r *Resident) send(ctx context.Context, realm parsec.RealmID, vlob parsec.VlobID, sent func(there Version) bool, upload func() error) error {
+	r.mu.Lock()
+	ended := r.ended[realm]
+	r.mu.Unlock()
+	if ended != nil {
+		return fmt.Errorf("%w: %w", ErrNotSent, ended)
+	}
 	for {
 		err := upload()
-		if err == nil || !isFailure(err) {
+		switch {
+		case isRefused(err, protocol.StatusStoreUnavailable):
+			if err := r.pause(ctx, storePause); err != nil {
+				return err
+			}
+			continue
+		case err == nil, !isFailure(err):
+			return r.sent(realm, err)
+		}
+		if err := r.pause(ctx, retryPause); err != nil {
 			return err
 		}
-		for {
+		versions, readErr := r.Read(ctx, realm, nil, vlob)
+		there, found := versions[vlob]
+		switch {
+		case readErr != nil && isFailure(readErr):
 			if err := r.pause(ctx, retryPause); err != nil {
 				return err
 			}
-			versions, readErr := r.Read(ctx, realm, nil, vlob)
-			if readErr != nil && isFailure(readErr) {
-				continue
-			}
-			if readErr != nil {
-				return readErr
-			}
-			if len(versions) == 0 {
-				return r.stop(fmt.Errorf("the upload of a new entry failed: %w", err))
-			}
+		case readErr != nil:
+			return r.sent(realm, readErr)
+		case !found:
+			return r.stop(fmt.Errorf("the upload of a new entry failed: %w", err))
+		case sent(there):
 			return nil
 		}
+	}
+}
+
+// sent records what the answer to an upload does to the uploads to its realm, and
+// returns err. A conflict is for the caller to merge.
+func (r *Resident) sent(realm parsec.RealmID, err error) error {
+	_, refused := errors.AsType[*protocol.Refusal](err)
+	switch {
+	case !refused, isRefused(err, protocol.StatusVlobAlreadyExists, protocol.StatusBadVlobVersion):
+		return err
+	case isRefused(err, protocol.StatusAuthorNotAllowed, protocol.StatusRealmArchived, protocol.StatusRealmDeleted,
+		protocol.StatusTimestampOutOfBallpark):
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.ended[realm] = err
+		return err
+	default:
+		return r.stop(err)
 	}
 }
 
 // isFailure reports whether a command was not answered by a reply.
 func isFailure(err error) bool {
 	_, refused := errors.AsType[*protocol.Refusal](err)
-	return !refused && !errors.Is(err, context.Canceled) && !errors.Is(err, ErrIncoherent) && !errors.Is(err, client.ErrProtocol)
-}
-
-// Update stores the next version of a vlob.
-func (r *Resident) Update(ctx context.Context, realm parsec.RealmID, vlob parsec.VlobID, version uint32, content []byte) error {
-	return r.write(ctx, realm, vlob, version, content)
+	return !refused && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) &&
+		!errors.Is(err, ErrStopped) && !errors.Is(err, client.ErrProtocol)
 }
 
 func (r *Resident) write(ctx context.Context, realm parsec.RealmID, vlob parsec.VlobID, version uint32, content []byte) error {
@@ -106,16 +149,10 @@ func (r *Resident) withKeys(ctx context.Context, realm parsec.RealmID, write fun
 		if !isRefused(err, protocol.StatusBadKeyIndex) {
 			return err
 		}
-		last := mustRefusal(err).Details.(*protocol.LastRealmDetails).Timestamp
-		if err := r.reach(ctx, realm, 0, last); err != nil {
+		if err := r.catchUp(ctx, realm, err); err != nil {
 			return err
 		}
 	}
-}
-
-func mustRefusal(err error) *protocol.Refusal {
-	refusal, _ := errors.AsType[*protocol.Refusal](err)
-	return refusal
 }
 
 // seal signs and encrypts a version.
@@ -146,6 +183,9 @@ func (r *Resident) Read(ctx context.Context, realm parsec.RealmID, at *parsec.Da
 	versions := make(map[parsec.VlobID]Version, len(reply.Items))
 	for i := range reply.Items {
 		item := &reply.Items[i]
+		if _, again := versions[item.Vlob]; again || !slices.Contains(vlobs, item.Vlob) {
+			return nil, r.stop(incoherent("vlob %s, which is not asked for, or twice", item.Vlob))
+		}
 		content, err := r.open(keys, realm, item)
 		if err != nil {
 			return nil, r.stop(fmt.Errorf("%w: vlob %s version %d: %w", ErrIncoherent, item.Vlob, item.Version, err))
