@@ -168,7 +168,7 @@ CREATE TABLE parsec3.vlob (
     PRIMARY KEY (organization, realm_id, vlob_id)
 ) WITH (fillfactor = 90);
 
-CREATE UNIQUE INDEX vlob_changed ON parsec3.vlob (organization, realm_id, checkpoint);
+CREATE UNIQUE INDEX vlob_changed ON parsec3.vlob (organization, realm_id, checkpoint) WHERE checkpoint > 0;
 
 CREATE TABLE parsec3.vlob_atom (
     organization text COLLATE "C" NOT NULL,

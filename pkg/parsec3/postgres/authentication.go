@@ -12,17 +12,24 @@ import (
 )
 
 const (
-	// selectStanding reads the device $2 of the organization $1, its user d.user_id,
-	// and the organization. Users and devices may be missing.
-	selectStanding = "SELECT " + standingColumns
-
+	// standingColumns are of the organization $1, of the device $2, and of its user;
+	// both may be missing.
 	standingColumns = organizationstore.Columns + ", " + userColumns + ", d.device_id, d.verify_key, d.created_on"
 
-	fromStanding = `
+	fromStanding = standingTables + ofOrganization
+
+	standingTables = `
 FROM organization o
 LEFT JOIN parsec3.device d ON d.organization = $1 AND d.device_id = $2
-LEFT JOIN parsec3.user_ u ON u.organization = $1 AND u.user_id = d.user_id
+LEFT JOIN parsec3.user_ u ON u.organization = $1 AND u.user_id = ` + theUser
+
+	ofOrganization = `
 WHERE o.organization_id = $1`
+
+	// theUser is the user of the device $2. What is joined by it, and not by a
+	// column, is found by its whole key, however small its table was when the
+	// statement was planned.
+	theUser = "(SELECT d.user_id FROM parsec3.device d WHERE d.organization = $1 AND d.device_id = $2)"
 )
 
 // standingRow is who asks, if found.
@@ -59,7 +66,7 @@ func (s *Store) Authentication(ctx context.Context, organization parsec.Organiza
 }
 
 func readStanding(into *standingRow, organization parsec.OrganizationID, device parsec3.DeviceID) database.Statement {
-	return database.Row(&into.found, selectStanding+fromStanding, args(organization, device), into.targets()...)
+	return database.Row(&into.found, "SELECT "+standingColumns+fromStanding, args(organization, device), into.targets()...)
 }
 
 // args returns the first arguments of what a device reads.

@@ -15,12 +15,8 @@ func (s *Store) ReadBlock(ctx context.Context, organization parsec.OrganizationI
 	block := rules.Block{ID: id, Realm: realm}
 	var found bool
 	err := s.One(ctx, database.Row(&r.standing.found, "SELECT "+readingColumns+`,
-    b.block_id IS NOT NULL, b.key_index, b.author, b.size, b.created_on, b.checksum
-FROM organization o
-LEFT JOIN parsec3.device d ON d.organization = $1 AND d.device_id = $2
-LEFT JOIN parsec3.user_ u ON u.organization = $1 AND u.user_id = d.user_id`+joinRealm+`
-LEFT JOIN parsec3.block b ON b.organization = $1 AND b.block_id = $4 AND b.realm_id = r.realm_id AND b.upload_token IS NULL
-WHERE o.organization_id = $1`, args(organization, author, database.Key(realm), database.Key(id)),
+    b.realm_id = $3, b.key_index, b.author, b.size, b.created_on, b.checksum`+standingTables+joinRealm+`
+LEFT JOIN parsec3.block b ON b.organization = $1 AND b.block_id = $4 AND b.upload_token IS NULL`+ofOrganization, args(organization, author, database.Key(realm), database.Key(id)),
 		append(r.targets(), (*database.Flag)(&found), (*database.Unsigned)(&block.KeyIndex), (*database.UUID)(&block.Author),
 			(*database.Unsigned)(&block.Size), (*database.Integer)(&block.CreatedOn), database.Fixed("checksum", &block.Checksum))...))
 	if !found {

@@ -15,26 +15,22 @@ const (
 	// realmColumns are of a row that may be missing.
 	realmColumns = `r.realm_id, r.key_index, r.last_date, counter.last_vlob, counter.checkpoint, r.named, r.archiving, r.deleted, m.role`
 
-	// joinRealm adds the realm $3, and the role there of the user d.user_id.
+	// joinRealm adds the realm $3, and the role there of the user.
 	joinRealm = `
-LEFT JOIN parsec3.realm r ON r.organization = $1 AND r.realm_id = $3
-LEFT JOIN parsec3.realm_counter counter ON counter.organization = $1 AND counter.realm_id = r.realm_id
-LEFT JOIN parsec3.realm_member m ON m.organization = $1 AND m.realm_id = r.realm_id AND m.user_id = d.user_id`
+LEFT JOIN parsec3.realm r ON r.organization = $1 AND r.realm_id = $3` + joinMember
+
+	joinMember = `
+LEFT JOIN parsec3.realm_counter counter ON counter.organization = $1 AND counter.realm_id = $3
+LEFT JOIN parsec3.realm_member m ON m.organization = $1 AND m.realm_id = $3 AND m.user_id = ` + theUser
 
 	// fromRealm is fromStanding with the realm $3.
-	fromRealm = `
-FROM organization o
-LEFT JOIN parsec3.device d ON d.organization = $1 AND d.device_id = $2
-LEFT JOIN parsec3.user_ u ON u.organization = $1 AND u.user_id = d.user_id` + joinRealm + `
-WHERE o.organization_id = $1`
+	fromRealm = standingTables + joinRealm + ofOrganization
 
 	// selectRealmAndVlob reads the realm $3 for the user of the device $2, and the
 	// version of the vlob $4.
 	selectRealmAndVlob = "SELECT " + realmColumns + `,
     (SELECT v.version FROM parsec3.vlob v WHERE v.organization = $1 AND v.realm_id = $3 AND v.vlob_id = $4)
-FROM parsec3.realm r
-LEFT JOIN parsec3.realm_counter counter ON counter.organization = $1 AND counter.realm_id = r.realm_id
-LEFT JOIN parsec3.realm_member m ON m.organization = $1 AND m.realm_id = r.realm_id AND m.user_id = ` + theUser + `
+FROM parsec3.realm r` + joinMember + `
 WHERE r.organization = $1 AND r.realm_id = $3`
 
 	// roleInRealm is the role of the user of the device $2 in the realm $3.
@@ -78,9 +74,9 @@ func (s *Store) KeysBundle(ctx context.Context, organization parsec.Organization
 	var r reading
 	var keys rules.KeysBundle
 	err := s.One(ctx, database.Row(&r.standing.found, "SELECT "+readingColumns+`,
-    (SELECT b.bundle FROM parsec3.keys_bundle b WHERE b.organization = $1 AND b.realm_id = r.realm_id AND b.key_index = $4),
+    (SELECT b.bundle FROM parsec3.keys_bundle b WHERE b.organization = $1 AND b.realm_id = $3 AND b.key_index = $4),
     (SELECT a.access FROM parsec3.keys_bundle_access a
-     WHERE a.organization = $1 AND a.realm_id = r.realm_id AND a.user_id = u.user_id AND a.key_index = $4
+     WHERE a.organization = $1 AND a.realm_id = $3 AND a.user_id = `+theUser+` AND a.key_index = $4
      ORDER BY a.dated DESC LIMIT 1)`+fromRealm,
 		args(organization, author, database.Key(realm), database.Bounded(keyIndex)), append(r.targets(), &keys.Bundle, &keys.Access)...))
 	return r.standing.facts(), r.foundRealm(), keys, err
@@ -111,9 +107,12 @@ func (t *tx) realmArgs(more ...any) []any {
 // Members implements rules.RealmTx.
 func (t *tx) Members(context.Context) (members []rules.Member, err error) {
 	err = t.Ask(database.List(&members, `
-SELECT m.user_id, m.role, u.profile, u.revoked_on IS NOT NULL
+SELECT m.user_id, m.role, u.profile, u.revoked
 FROM parsec3.realm_member m
-JOIN parsec3.user_ u ON u.organization = $1 AND u.user_id = m.user_id
+CROSS JOIN LATERAL (
+    SELECT u.profile, u.revoked_on IS NOT NULL AS revoked FROM parsec3.user_ u
+    WHERE u.organization = $1 AND u.user_id = m.user_id LIMIT 1
+) u
 WHERE m.organization = $1 AND m.realm_id = $2 AND m.role IS NOT NULL`, t.realmArgs(), func(m *rules.Member) []any {
 		return []any{(*database.UUID)(&m.User), database.Parsed(&m.Role), database.Parsed(&m.Profile), &m.Revoked}
 	}))

@@ -9,9 +9,6 @@ import (
 	"parsec-server/pkg/parsec3/rules"
 )
 
-// theUser is the user of the device $2.
-const theUser = "(SELECT d.user_id FROM parsec3.device d WHERE d.organization = $1 AND d.device_id = $2)"
-
 // Registration implements rules.SessionReader.
 func (s *Store) Registration(ctx context.Context, organization parsec.OrganizationID, device parsec3.DeviceID) (rules.Standing, []parsec.RealmID, error) {
 	var standing standingRow

@@ -72,7 +72,7 @@ func (t *tx) reads() (reads []database.Statement, facts func() error) {
 	}
 
 	var organizationFound, realmFound bool
-	reads = append(reads, database.Row(&organizationFound, selectStanding+", "+topicColumns+fromStanding,
+	reads = append(reads, database.Row(&organizationFound, "SELECT "+standingColumns+", "+topicColumns+fromStanding,
 		[]any{name, database.Key(t.scope.Author)}, slices.Concat(t.standing.targets(), topicTargets(&t.topics))...))
 	var realm rules.Realm
 	if t.scope.RealmLock != rules.Unlocked {

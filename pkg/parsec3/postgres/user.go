@@ -100,11 +100,14 @@ WHERE c.organization = $1 AND NOT c.revoked`, []any{t.organizationName()}, (*dat
 
 // selectTraces goes through the realms where the user $2 has, or had, a role.
 const selectTraces = `
-SELECT max(greatest(r.last_date, c.last_vlob)) FILTER (WHERE m.role IS NOT NULL), max(m.managing_date),
+SELECT max(r.last) FILTER (WHERE m.role IS NOT NULL), max(m.managing_date),
     (SELECT max(l.last_date) FROM parsec3.last_signed l WHERE l.organization = $1 AND l.user_id = $2)
 FROM parsec3.realm_member m
-JOIN parsec3.realm r ON r.organization = $1 AND r.realm_id = m.realm_id
-JOIN parsec3.realm_counter c ON c.organization = $1 AND c.realm_id = m.realm_id
+CROSS JOIN LATERAL (
+    SELECT greatest(
+        (SELECT r.last_date FROM parsec3.realm r WHERE r.organization = $1 AND r.realm_id = m.realm_id),
+        (SELECT c.last_vlob FROM parsec3.realm_counter c WHERE c.organization = $1 AND c.realm_id = m.realm_id)) AS last
+) r
 WHERE m.organization = $1 AND m.user_id = $2`
 
 // Traces implements rules.UserTx.
@@ -131,8 +134,7 @@ WITH changed AS (
 UPDATE parsec3.user_ u SET profile = $3 WHERE u.organization = $1 AND u.user_id = $2`
 
 	revokeUser = `
-UPDATE parsec3.user_ u SET revoked_on = $3
-WHERE u.organization = $1 AND u.user_id = $2 AND u.revoked_on IS NULL`
+UPDATE parsec3.user_ u SET revoked_on = $3 WHERE u.organization = $1 AND u.user_id = $2`
 
 	countUser = `
 INSERT INTO parsec3.user_count AS c (organization, profile, revoked, users) VALUES ($1, $2, false, 1)

@@ -36,10 +36,7 @@ const (
 
 	selectReading = "SELECT " + readingColumns + ", " + topicColumns + `,
     found.number, found.total > $4, found.vlob_id, found.version, found.key_index, found.author, found.written_on,
-    CASE WHEN found.total <= $4 THEN found.blob END
-FROM organization o
-LEFT JOIN parsec3.device d ON d.organization = $1 AND d.device_id = $2
-LEFT JOIN parsec3.user_ u ON u.organization = $1 AND u.user_id = d.user_id` + joinRealm + `
+    CASE WHEN found.total <= $4 THEN found.blob END` + standingTables + joinRealm + `
 LEFT JOIN LATERAL (
     SELECT q.number, sum(octet_length(a.blob)) OVER () AS total,
         a.vlob_id, a.version, a.key_index, a.author, a.written_on, a.blob`
@@ -54,7 +51,7 @@ ORDER BY found.number`
 	// after a checkpoint if its last one is.
 	selectChanges = `
 SELECT v.vlob_id, v.version FROM parsec3.vlob v
-WHERE v.organization = $1 AND v.realm_id = $3 AND v.checkpoint > $4 AND ` + roleInRealm + ` IS NOT NULL
+WHERE v.organization = $1 AND v.realm_id = $3 AND v.checkpoint > $4 AND v.checkpoint > 0 AND ` + roleInRealm + ` IS NOT NULL
 ORDER BY v.checkpoint`
 )
 

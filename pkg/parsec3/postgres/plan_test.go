@@ -1,0 +1,300 @@
+//go:build !without_postgresql
+
+package postgres_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/notice"
+	"parsec-server/pkg/parsec3/postgres"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+// aRealm is one that the tour makes.
+var aRealm = parsec.RealmID{7}
+
+// tour sends every statement that a command may send, but for those of sequester
+// services, which have few rows.
+func tour(t *testing.T, store *postgres.Store) {
+	t.Helper()
+	tourReads(t, store)
+	date := parsec.DateTime(1000)
+	dated := func() rules.Certificate {
+		date++
+		return rules.Certificate{Timestamp: date, Author: aliceOne}
+	}
+	bob, bobOne := parsec3.UserID{0xb0}, parsec3.DeviceID{0xb0, 1}
+	scope := rules.Scope{Common: rules.Shared, Realm: aRealm, RealmLock: rules.Exclusive, Sequester: rules.Shared, Shamir: rules.Shared}
+	for _, step := range []struct {
+		scope rules.Scope
+		run   func(tx rules.Tx)
+	}{
+		{rules.Scope{Common: rules.Exclusive, Shamir: rules.Exclusive}, func(tx rules.Tx) {
+			both := dated()
+			tx.CreateUser(rules.User{ID: bob, Profile: parsec.ProfileStandard, HumanHandle: must(parsec.ParseHumanHandle("bob@example.com", "Bob"))},
+				both, rules.Device{ID: bobOne, User: bob}, both)
+			tx.CreateDevice(rules.Device{ID: parsec3.DeviceID{0xb0, 2}, User: bob}, dated())
+			tx.UpdateProfile(bob, parsec.ProfileOutsider, dated())
+			tx.FreezeUser(bob, true)
+			tx.AcceptTOS(bob, 1)
+			tx.RevokeUser(bob, dated())
+		}},
+		{scope, func(tx rules.Tx) {
+			tx.CreateRealm(alice, dated())
+			tx.NameRealm(dated())
+			tx.RotateKey(rules.KeyRotation{KeyIndex: 1, Participants: map[parsec3.UserID][]byte{alice: nil}}, dated())
+			tx.SetRole(bob, parsec.RoleReader, []byte("access"), dated())
+			tx.ArchiveRealm(parsec.ArchivingArchived, nil, dated())
+			tx.Emit(event.Event{Organization: acme, Body: notice.CommonCertificate{}})
+		}},
+		{scope, func(tx rules.Tx) { tx.MarkRealmDeleted() }},
+		{onVlob(), func(tx rules.Tx) {
+			tx.WriteVlob(rules.VlobVersion{Vlob: theVlob, Version: tx.Vlob() + 1, Author: aliceOne})
+		}},
+		{rules.Scope{Common: rules.Shared, Realm: theRealm, RealmLock: rules.Shared, Vlob: parsec.VlobID{7}}, func(tx rules.Tx) {
+			tx.WriteVlob(rules.VlobVersion{Vlob: parsec.VlobID{7}, Version: 1, Author: aliceOne})
+		}},
+		{onBlock(), func(tx rules.Tx) {
+			tx.ReserveBlock(rules.BlockUpload{ID: theBlock, Token: store.NewUploadToken(), Until: 1})
+		}},
+		{onBlock(), func(tx rules.Tx) {
+			_ = tx.UploadIsDead()
+			tx.CreateBlock(rules.Block{ID: theBlock, Author: aliceOne})
+		}},
+		{rules.Scope{Common: rules.Exclusive, Realm: theRealm, RealmLock: rules.Exclusive}, func(tx rules.Tx) {
+			_, _, err1 := tx.User(t.Context(), alice)
+			_, _, err2 := tx.UserByEmail(t.Context(), "alice@example.com")
+			_, err3 := tx.ActiveUsers(t.Context())
+			_, err4 := tx.Traces(t.Context(), alice)
+			_, err5 := tx.DeviceExists(t.Context(), aliceOne)
+			_, err6 := tx.RealmRole(t.Context(), alice)
+			_, err7 := tx.Members(t.Context())
+			_, err8 := tx.Services(t.Context())
+			noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8)
+		}},
+	} {
+		change(t, store, step.scope, step.run)
+	}
+}
+
+func tourReads(t *testing.T, store *postgres.Store) {
+	t.Helper()
+	ctx := t.Context()
+	_, err1 := store.Authentication(ctx, acme, aliceOne)
+	_, _, err2 := store.Registration(ctx, acme, aliceOne)
+	_, _, err3 := store.Certificates(ctx, acme, aliceOne, rules.CertificatesAfter{})
+	_, _, err4 := store.FrozenUsers(ctx, acme, aliceOne)
+	_, _, _, err5 := store.KeysBundle(ctx, acme, aliceOne, theRealm, 1)
+	_, err6 := store.ReadVlobs(ctx, acme, aliceOne, theRealm, []parsec.VlobID{theVlob}, nil, 1)
+	_, err7 := store.ReadVersions(ctx, acme, aliceOne, theRealm, []rules.VlobNumber{{Vlob: theVlob, Version: 1}}, 1)
+	_, _, _, err8 := store.Changes(ctx, acme, aliceOne, theRealm, 0)
+	_, _, _, err9 := store.ReadBlock(ctx, acme, aliceOne, theRealm, theBlock)
+	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
+}
+
+func noErrors(t *testing.T, problems ...error) {
+	t.Helper()
+	for i, err := range problems {
+		if err != nil {
+			t.Fatalf("call %d: %v", i, err)
+		}
+	}
+}
+
+// wholeOrganization are the statements that may read all rows of a kind that an
+// organization has, by a text in each.
+var wholeOrganization = map[string]string{
+	"those of the profiles":            "FROM parsec3.user_count c",
+	"the frozen users":                 "u.frozen",
+	"sequester services":               "FROM parsec3.sequester_service s",
+	"what goes when a realm is erased": "DELETE FROM parsec3.",
+}
+
+// plan is a node of what EXPLAIN answers.
+type plan struct {
+	Type      string `json:"Node Type"`
+	Relation  string `json:"Relation Name"`
+	Index     string `json:"Index Name"`
+	Condition string `json:"Index Cond"`
+	Plans     []plan
+}
+
+// checkPlan reports what grows with the organization, or with all of them.
+func checkPlan(t *testing.T, when, statement string, p plan) {
+	t.Helper()
+	switch {
+	case p.Type == "Seq Scan" && p.Relation != "":
+		t.Errorf("%s, %s is scanned by%s", when, p.Relation, statement)
+	case p.Index != "" && !strings.Contains(p.Condition, "organization"):
+		t.Errorf("%s, %s is read for all organizations by%s", when, p.Index, statement)
+	case p.Index != "" && !strings.HasPrefix(p.Index, "organization_") && !strings.Contains(p.Condition, " AND "):
+		t.Errorf("%s, %s is read for the whole organization by%s", when, p.Index, statement)
+	case strings.HasPrefix(p.Index, "vlob_atom") && !strings.Contains(p.Condition, "vlob_id"):
+		t.Errorf("%s, %s is read for the whole realm by%s", when, p.Index, statement)
+	case strings.HasPrefix(p.Index, "vlob_pkey") && !strings.Contains(p.Condition, "vlob_id"),
+		strings.HasPrefix(p.Index, "vlob_changed") && !strings.Contains(p.Condition, "checkpoint"):
+		t.Errorf("%s, %s is read for the whole realm by%s", when, p.Index, statement)
+	case strings.HasPrefix(p.Index, "certificate") && !strings.Contains(p.Condition, "dated"):
+		t.Errorf("%s, %s is read from its beginning by%s", when, p.Index, statement)
+	}
+	for _, below := range p.Plans {
+		checkPlan(t, when, statement, below)
+	}
+}
+
+// explain returns how a prepared statement runs, whatever its arguments.
+func explain(t *testing.T, connection *pgx.Conn, statement string) plan {
+	t.Helper()
+	prepare(t, connection, statement)
+	arguments := testkit.Number(t, connection, "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'explained'")
+	execute := "EXECUTE explained"
+	if arguments > 0 {
+		execute += "(" + strings.Join(slices.Repeat([]string{"NULL"}, int(arguments)), ", ") + ")"
+	}
+	var answer []struct{ Plan plan }
+	text := strings.Join(texts(t, connection, "EXPLAIN (FORMAT JSON) "+execute), "\n")
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || len(answer) != 1 {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return answer[0].Plan
+}
+
+// TestPlans has no command read more in a large organization, or beside large ones:
+// with statements planned while there is nothing yet, later but before PostgreSQL
+// has looked at the tables, and after.
+func TestPlans(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	proxy := testkit.StartPostgresProxy(t, dsn)
+	store := open(t, proxy.DSN, 1, now)
+	populate(t, store)
+	tour(t, store)
+	var statements []string
+	for _, statement := range proxy.Statements() {
+		if strings.Contains(statement, "parsec3.") && !readsWhole(statement) {
+			statements = append(statements, statement)
+		}
+	}
+	const least = 40
+	if len(statements) < least {
+		t.Fatalf("only %d statements are found", len(statements))
+	}
+	// The settings of a store's connections, which keep plans.
+	connection := testkit.Connect(t, dsn+" plan_cache_mode=force_generic_plan enable_seqscan=off jit=off")
+	check := func(when string) {
+		for _, statement := range statements {
+			checkPlan(t, when, statement, explain(t, connection, statement))
+		}
+	}
+	check("empty")
+	grow(t, connection)
+	check("grown")
+	testkit.Execute(t, connection, "ANALYZE")
+	check("analyzed")
+	checkCosts(t, dsn, connection, proxy.Statements())
+}
+
+func readsWhole(statement string) bool {
+	for text := range maps.Values(wholeOrganization) {
+		if strings.Contains(statement, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// grow adds 10,000 users to Acme, each with a device and a realm, 100,000 vlobs to
+// its first realm, as many blocks, and 60,000 certificates to other organizations.
+func grow(t *testing.T, connection *pgx.Conn) {
+	t.Helper()
+	for _, sql := range []string{
+		"SET session_replication_role = replica", // foreign keys take their time
+		`INSERT INTO organization (organization_id, bootstrap_token, user_profile_outsider_allowed, minimum_archiving_period, created_on)
+		SELECT 'Other' || i, '', false, 0, 0 FROM generate_series(1, 50) i`,
+		`INSERT INTO parsec3.user_ (organization, user_id, profile, human_email, human_label, created_on, frozen)
+		SELECT 'Acme', md5('user' || i)::uuid, 'STANDARD', i || '@example.com', 'Somebody', i, false FROM generate_series(1, 10000) i`,
+		`INSERT INTO parsec3.device (organization, device_id, user_id, verify_key, created_on)
+		SELECT 'Acme', md5('device' || i)::uuid, md5('user' || i)::uuid, sha256(''), i FROM generate_series(1, 10000) i`,
+		`INSERT INTO parsec3.certificate (organization, topic, realm_id, dated, sequence, certificate)
+		SELECT 'Acme', 'common', '00000000-0000-0000-0000-000000000000', 2000 + i, s, 'certificate' FROM generate_series(1, 10000) i, generate_series(0, 1) s`,
+		`INSERT INTO parsec3.certificate (organization, topic, realm_id, dated, sequence, certificate)
+		SELECT 'Other' || i % 50 + 1, 'realm', md5('realm' || i % 6000)::uuid, i, 0, 'certificate' FROM generate_series(1, 60000) i`,
+		`INSERT INTO parsec3.realm (organization, realm_id, created_on, last_date, key_index, named, archiving, deleted)
+		SELECT 'Acme', md5('realm' || i)::uuid, i, i, 0, false, 'AVAILABLE', false FROM generate_series(1, 10000) i`,
+		`INSERT INTO parsec3.realm_counter (organization, realm_id, checkpoint, last_vlob, vlobs_size, blocks_size)
+		SELECT 'Acme', md5('realm' || i)::uuid, 0, 0, 0, 0 FROM generate_series(1, 10000) i`,
+		`INSERT INTO parsec3.realm_member (organization, realm_id, user_id, role, role_date, managing_date)
+		SELECT 'Acme', md5('realm' || i)::uuid, md5('user' || i)::uuid, 'OWNER', i, i FROM generate_series(1, 10000) i`,
+		fmt.Sprintf(`INSERT INTO parsec3.vlob (organization, realm_id, vlob_id, version, checkpoint)
+		SELECT 'Acme', '%[1]s', md5('vlob' || i)::uuid, 1, 1000 + i FROM generate_series(1, 100000) i`, parsec.UUID(theRealm)),
+		fmt.Sprintf(`INSERT INTO parsec3.vlob_atom (organization, realm_id, vlob_id, version, key_index, author, written_on, blob)
+		SELECT 'Acme', '%[1]s', md5('vlob' || i)::uuid, 1, 1, '%[2]s', i, 'blob' FROM generate_series(1, 100000) i`, parsec.UUID(theRealm), parsec.UUID(aliceOne)),
+		fmt.Sprintf(`INSERT INTO parsec3.block (organization, block_id, realm_id, key_index, author, size, created_on)
+		SELECT 'Acme', md5('block' || i)::uuid, '%[1]s', 1, '%[2]s', 1, i FROM generate_series(1, 100000) i`, parsec.UUID(theRealm), parsec.UUID(aliceOne)),
+		fmt.Sprintf("UPDATE parsec3.realm_counter SET checkpoint = 200000 WHERE realm_id = '%s'", parsec.UUID(theRealm)),
+	} {
+		testkit.Execute(t, connection, sql)
+	}
+}
+
+// checkCosts has certificate_get with nothing new read as few pages as it does
+// where there is nothing else.
+func checkCosts(t *testing.T, dsn string, connection *pgx.Conn, statements []string) {
+	t.Helper()
+	empty := testkit.Connect(t, testkit.NewPostgres(t)+" plan_cache_mode=force_generic_plan enable_seqscan=off jit=off")
+	small := open(t, empty.Config().ConnString(), 1, now)
+	populate(t, small)
+	tour(t, small)
+	for _, statement := range statements {
+		if !strings.Contains(statement, "FROM parsec3.certificate c") {
+			continue
+		}
+		const last = "20000" // after the 10,000 users, and what alice did
+		arguments := fmt.Sprintf("('Acme', '%s', %s)", parsec.UUID(aliceOne), last)
+		if strings.Contains(statement, "$4") {
+			arguments = fmt.Sprintf("('Acme', '%s', '{%s, %s}', '{%[4]s, %[4]s}')",
+				parsec.UUID(aliceOne), parsec.UUID(theRealm), parsec.UUID(aRealm), last)
+		}
+		const more = 8 // four look-ups in indexes that are up to two levels deeper
+		if large, alone := pages(t, connection, statement, arguments), pages(t, empty, statement, arguments); large > alone+more {
+			t.Errorf("%d pages instead of %d are read by%s", large, alone, statement)
+		}
+	}
+}
+
+// prepare calls a statement explained.
+func prepare(t *testing.T, connection *pgx.Conn, statement string) {
+	t.Helper()
+	_, _ = connection.Exec(t.Context(), "DEALLOCATE explained") // There is none at first.
+	testkit.Execute(t, connection, "PREPARE explained AS "+statement)
+}
+
+// pages counts those that a statement reads, from the disk or not.
+func pages(t *testing.T, connection *pgx.Conn, statement, arguments string) int {
+	t.Helper()
+	prepare(t, connection, statement)
+	var answer []struct {
+		Plan struct {
+			Hit  int `json:"Shared Hit Blocks"`
+			Read int `json:"Shared Read Blocks"`
+		}
+	}
+	// The first time also reads the catalogue.
+	for range 2 {
+		text := strings.Join(texts(t, connection, "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained"+arguments), "\n")
+		if err := json.Unmarshal([]byte(text), &answer); err != nil || len(answer) != 1 {
+			t.Fatalf("%v: %s", err, text)
+		}
+	}
+	return answer[0].Plan.Hit + answer[0].Plan.Read
+}

@@ -1,0 +1,176 @@
+//go:build !without_postgresql
+
+package postgres_test
+
+import (
+	"context"
+	"testing"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+// command is one of a client.
+type command struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// writes and reads return the hot commands of alice.
+func writes(parsec3 *rules.Rules, author *rules.Author) []command {
+	version := uint32(1)
+	return []command{
+		{"vlob_create", func(ctx context.Context) error {
+			_, err := parsec3.VlobCreate(ctx, author, &protocol.VlobCreateRequest{
+				RealmID: theRealm, VlobID: parsec.VlobID(parsec.NewUUID()), KeyIndex: 1, Timestamp: now(), Blob: make([]byte, 1<<10),
+			})
+			return err
+		}},
+		{"vlob_update", func(ctx context.Context) error {
+			version++
+			_, err := parsec3.VlobUpdate(ctx, author, &protocol.VlobUpdateRequest{
+				RealmID: theRealm, VlobID: theVlob, KeyIndex: 1, Version: version, Timestamp: now(), Blob: make([]byte, 1<<10),
+			})
+			return err
+		}},
+		{"block_create", func(ctx context.Context) error {
+			_, err := parsec3.BlockCreate(ctx, author, &protocol.BlockCreateRequest{
+				RealmID: theRealm, BlockID: parsec.BlockID(parsec.NewUUID()), KeyIndex: 1, Block: make([]byte, 1<<10),
+			})
+			return err
+		}},
+	}
+}
+
+func reads(parsec3 *rules.Rules, author *rules.Author, vlobs []parsec.VlobID) []command {
+	last := parsec.DateTime(3)
+	return []command{
+		{"authentication", func(ctx context.Context) error {
+			_, err := parsec3.Standing(ctx, acme, aliceOne)
+			return err
+		}},
+		{"vlob_read_batch", func(ctx context.Context) error {
+			_, err := parsec3.VlobReadBatch(ctx, author, &protocol.VlobReadBatchRequest{RealmID: theRealm, Vlobs: vlobs[:1]})
+			return err
+		}},
+		{"vlob_read_batch of 100", func(ctx context.Context) error {
+			_, err := parsec3.VlobReadBatch(ctx, author, &protocol.VlobReadBatchRequest{RealmID: theRealm, Vlobs: vlobs})
+			return err
+		}},
+		{"vlob_read_batch of nothing", func(ctx context.Context) error {
+			_, err := parsec3.VlobReadBatch(ctx, author, &protocol.VlobReadBatchRequest{RealmID: theRealm, Vlobs: []parsec.VlobID{{9}}})
+			return err
+		}},
+		{"vlob_read_versions", func(ctx context.Context) error {
+			_, err := parsec3.VlobReadVersions(ctx, author, &protocol.VlobReadVersionsRequest{
+				RealmID: theRealm, Items: []protocol.VlobNumber{{Vlob: theVlob, Version: 1}},
+			})
+			return err
+		}},
+		{"vlob_poll_changes", func(ctx context.Context) error {
+			_, err := parsec3.VlobPollChanges(ctx, author, &protocol.VlobPollChangesRequest{RealmID: theRealm, LastCheckpoint: 1})
+			return err
+		}},
+		{"block_read", func(ctx context.Context) error {
+			return parsec3.BlockRead(ctx, author, &protocol.BlockReadRequest{BlockID: theBlock, RealmID: theRealm},
+				func(_ *protocol.BlockReadReply, size uint64) ([]byte, error) { return make([]byte, size), nil })
+		}},
+		{"realm_get_keys_bundle", func(ctx context.Context) error {
+			_, err := parsec3.RealmGetKeysBundle(ctx, author, &protocol.RealmGetKeysBundleRequest{RealmID: theRealm, KeyIndex: 1})
+			return err
+		}},
+		{"certificate_get", func(ctx context.Context) error {
+			_, err := parsec3.CertificateGet(ctx, author, &protocol.CertificateGetRequest{})
+			return err
+		}},
+		{"certificate_get with nothing new", func(ctx context.Context) error {
+			_, err := parsec3.CertificateGet(ctx, author, &protocol.CertificateGetRequest{
+				CommonAfter: &last, RealmAfter: map[parsec.RealmID]parsec.DateTime{theRealm: last},
+			})
+			return err
+		}},
+		{"list_frozen_users", func(ctx context.Context) error {
+			_, err := parsec3.ListFrozenUsers(ctx, author, &protocol.ListFrozenUsersRequest{})
+			return err
+		}},
+		{"organization_info", func(ctx context.Context) error {
+			_, err := parsec3.OrganizationInfo(ctx, author, &protocol.OrganizationInfoRequest{})
+			return err
+		}},
+		{"tos_get", func(ctx context.Context) error {
+			_, err := parsec3.TOSGet(ctx, author, &protocol.TOSGetRequest{})
+			_ = err // There are none.
+			return nil
+		}},
+	}
+}
+
+// furnish adds the block, and vlobs, that reads ask for.
+func furnish(t testing.TB, parsec3 *rules.Rules, author *rules.Author) (vlobs []parsec.VlobID) {
+	t.Helper()
+	_, err := parsec3.BlockCreate(t.Context(), author, &protocol.BlockCreateRequest{
+		RealmID: theRealm, BlockID: theBlock, KeyIndex: 1, Block: make([]byte, 1<<10),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		vlob := parsec.VlobID{8, byte(i)}
+		_, err := parsec3.VlobCreate(t.Context(), author, &protocol.VlobCreateRequest{
+			RealmID: theRealm, VlobID: vlob, KeyIndex: 1, Timestamp: now(), Blob: make([]byte, 1<<10),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		vlobs = append(vlobs, vlob)
+	}
+	return vlobs
+}
+
+// TestRoundTrips counts how often the commands wait for the database.
+func TestRoundTrips(t *testing.T) {
+	proxy := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
+	store := open(t, proxy.DSN, 1, now)
+	populate(t, store)
+	parsec3, author := newRules(t, store, blockstore.NewMemory())
+	vlobs := furnish(t, parsec3, author)
+	// To reserve a block, and to confirm it, are writes.
+	want := map[string]int64{"vlob_create": 2, "vlob_update": 2, "block_create": 4}
+	commands := append(writes(parsec3, author), reads(parsec3, author, vlobs)...)
+	for _, command := range commands {
+		wanted, writes := want[command.name]
+		if !writes {
+			wanted = 1
+		}
+		// The first time prepares the statements of the only connection.
+		for _, prepared := range []bool{false, true} {
+			before := proxy.Waits.Load()
+			if err := command.run(t.Context()); err != nil {
+				t.Fatalf("%s: %v", command.name, err)
+			}
+			if trips := proxy.Waits.Load() - before; prepared && trips != wanted {
+				t.Errorf("%s takes %d round trips, want %d", command.name, trips, wanted)
+			}
+		}
+	}
+}
+
+// BenchmarkCommands has each hot command wait for PostgreSQL alone.
+func BenchmarkCommands(b *testing.B) {
+	store := open(b, testkit.NewPostgres(b), 1, now)
+	populate(b, store)
+	parsec3, author := newRules(b, store, blockstore.NewMemory())
+	vlobs := furnish(b, parsec3, author)
+	for _, command := range append(writes(parsec3, author), reads(parsec3, author, vlobs)...) {
+		b.Run(command.name, func(b *testing.B) {
+			for b.Loop() {
+				if err := command.run(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
