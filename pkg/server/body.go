@@ -15,7 +15,7 @@ const (
 	// at once reads the answer, which a connection cut meanwhile would take from
 	// it.
 	drainPart  = 12
-	drainBytes = 2 * MaxBodyBytes
+	drainBytes = 18 << 20 // the longest body of any route, and more
 )
 
 // timedBody is the body of a request, which must come within the time limit.
