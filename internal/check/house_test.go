@@ -40,7 +40,9 @@ func TestUnreachedFunctionsAreFound(t *testing.T) {
 
 // onMemory are the packages whose tests get their store from the environment
 // and never run on PostgreSQL: they are about sockets, commands and load.
-var onMemory = []string{"./cmd/parsec", "./deploy", "./pkg/client/parsec2/bench", "./pkg/metrics", "./pkg/server/parsec2"}
+var onMemory = []string{
+	"./cmd/parsec", "./deploy", "./pkg/client/parsec2/bench", "./pkg/metrics", "./pkg/server/parsec2", "./pkg/server/parsec3",
+}
 
 // TestEveryStore keeps a suite that moves from falling out of the round on
 // PostgreSQL.
@@ -78,10 +80,7 @@ func TestEveryStore(t *testing.T) {
 // TestWingsAreApart wants nothing but its own server and client, the commands
 // and what is not the product to see a wing: to remove it is a deletion.
 func TestWingsAreApart(t *testing.T) {
-	const (
-		module = "parsec-server/"
-		wing   = module + "pkg/parsec2"
-	)
+	const module = "parsec-server/"
 	command := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")
 	command.Dir = root
 	output, err := command.Output()
@@ -89,23 +88,29 @@ func TestWingsAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	within := func(path, room string) bool { return path == room || strings.HasPrefix(path, room+"/") }
-	sees := 0
-	for line := range strings.Lines(string(output)) {
-		names := strings.Fields(line)
-		if slices.ContainsFunc([]string{"cmd", "internal", "pkg/parsec2", "pkg/server/parsec2", "pkg/client/parsec2"}, func(room string) bool {
-			return within(names[0], module+room)
-		}) {
-			sees++
-			continue
+	for _, wing := range []string{"parsec2", "parsec3"} {
+		rooms := []string{module + "pkg/" + wing, module + "pkg/server/" + wing, module + "pkg/client/" + wing}
+		ofWing := func(path string) bool {
+			return slices.ContainsFunc(rooms, func(room string) bool { return within(path, room) })
 		}
-		for _, imported := range names[1:] {
-			if within(imported, wing) {
-				t.Errorf("%s imports %s", names[0], imported)
+		sees := 0
+		for line := range strings.Lines(string(output)) {
+			names := strings.Fields(line)
+			switch path := names[0]; {
+			case ofWing(path):
+				sees++
+			case within(path, module+"cmd"), within(path, module+"internal"):
+			default:
+				for _, imported := range names[1:] {
+					if ofWing(imported) {
+						t.Errorf("%s imports %s", path, imported)
+					}
+				}
 			}
 		}
-	}
-	if sees == 0 {
-		t.Error("no package is known")
+		if sees == 0 {
+			t.Errorf("no package of %s is known", wing)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ type DevicePurpose string
 const (
 	PurposeStandard           DevicePurpose = "STANDARD"
 	PurposeShamirRecovery     DevicePurpose = "SHAMIR_RECOVERY"
-	PurposePassphraseRecovery DevicePurpose = "PASSPHRASE_RECOVERY"
+	PurposePassphraseRecovery DevicePurpose = "PASSPHRASE_RECOVERY" //nolint:gosec // A name, no passphrase.
 	PurposeRegistration       DevicePurpose = "REGISTRATION"
 )
 
