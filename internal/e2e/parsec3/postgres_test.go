@@ -1,0 +1,25 @@
+//go:build !without_postgresql
+
+package parsec3_test
+
+import (
+	"testing"
+
+	"parsec-server/internal/testkit"
+)
+
+// TestStoryOnPostgreSQL has one server, and then two, on one database.
+func TestStoryOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	for name, count := range map[string]int{"one server": 1, "two servers": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := testkit.NewPostgres(t)
+			servers := make([]*testkit.Parsec, count)
+			for i := range servers {
+				servers[i] = testkit.StartParsec(t, program, "--db", dsn, "--blockstore", "POSTGRESQL")
+			}
+			tell(newWorld(t, servers...))
+		})
+	}
+}
