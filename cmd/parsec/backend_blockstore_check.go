@@ -55,7 +55,7 @@ func (s *session) check(ctx context.Context, array *blockstore.Array, check chec
 	if check.addChecksums {
 		options.AddChecksum = func(ctx context.Context, block blockstore.Block) error {
 			added.Add(1)
-			return s.store.AddChecksum(ctx, block)
+			return s.blocks.addChecksum(ctx, block)
 		}
 	}
 	last, err := scrub.Check(ctx, walk, array, options)

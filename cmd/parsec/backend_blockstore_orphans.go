@@ -57,7 +57,7 @@ func parseObjectPosition(text string) (node int, name string, err error) {
 func (s *session) findOrphans(ctx context.Context, array *blockstore.Array, orphans scrub.OrphanOptions) error {
 	s.begin(0)
 	var counts orphanCounts
-	orphans.Registry, orphans.Array = s.store, array
+	orphans.Registry, orphans.Array = s.blocks, array
 	orphans.Report = func(found scrub.Finding, size int64) {
 		counts.OrphanBytes += size
 		s.report(found)

@@ -209,6 +209,42 @@ func TestBlockstoreOrphans(t *testing.T) {
 	}
 }
 
+// The blocks of organizations of Parsec 3 are known as those of API 1 to 3 are, and
+// no orphans.
+func TestBlockstoreOfBothGenerations(t *testing.T) {
+	d := newDeployment(t)
+	d.variables["PARSEC_BLOCKSTORE"] = "POSTGRESQL"
+	store := d.open("POSTGRESQL")
+	var third []blockstore.Block
+	for _, name := range []string{"AAA", "Third", "Third"} {
+		organization, err := parsec.ParseOrganizationID(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		third = append(third, blockstore.Block{Organization: organization, ID: parsec.BlockID(parsec.NewUUID()), Size: 500})
+	}
+	orphan := blockstore.Block{Organization: third[1].Organization, ID: parsec.BlockID(parsec.NewUUID()), Size: 500}
+	for _, block := range append(slices.Clone(third), orphan) {
+		if err := store.Create(t.Context(), block.Organization, block.ID, make([]byte, block.Size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testkit.InsertParsec3Blocks(t, d.variables["PARSEC_DB"], third...)
+	d.age(2 * time.Hour)
+	d.run(0, "43 blocks checked, 40.5 KiB: nothing wrong", "check")
+	d.run(0, "3 blocks checked", "check", "--after", blockName(&d.blocks[39]))
+	d.run(0, "2 blocks checked", "check", "--after", blockName(&third[0]))
+	d.run(0, "43 checksums added", "check", "--deep", "--apply")
+	d.run(0, " 0 checksums added", "check", "--deep", "--apply")
+	d.run(3, "orphan Third/"+orphan.ID.String(), "orphans", "--min-age=1h")
+	d.run(0, "44 objects, of which 0 are foreign and 0 too young to tell: 1 orphans, 500 bytes; 1 deleted.\n", "orphans", "--min-age=1h", "--apply")
+	d.run(0, "43 blocks checked, 40.5 KiB: nothing wrong", "check", "--deep")
+	held := testkit.Number(t, testkit.Connect(t, d.variables["PARSEC_DB"]), "SELECT count(*) FROM parsec3.block WHERE upload_token IS NOT NULL")
+	if held != 0 {
+		t.Errorf("%d blocks are still held", held)
+	}
+}
+
 // What only reads works on a database that takes no writes, as replicas do.
 func TestBlockstoreOnReplica(t *testing.T) {
 	d := newDeployment(t)

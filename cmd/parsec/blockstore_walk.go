@@ -13,7 +13,6 @@ import (
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
 )
 
 const afterOption = "after"
@@ -39,7 +38,7 @@ type session struct {
 	program  program
 	options  *blockstoreOptions
 	database config.Database
-	store    rules.Store
+	blocks   *blocksOfAll
 	close    func()
 	// progress is there once it is known how much there is to do.
 	progress *progress
@@ -94,7 +93,7 @@ func (p program) openSession(ctx context.Context, options *blockstoreOptions) (*
 		program:  p,
 		options:  options,
 		database: database,
-		store:    opened.parsec2,
+		blocks:   opened.blocks,
 		close:    opened.close,
 		problems: make(map[scrub.Problem]int64),
 	}, nil
@@ -126,13 +125,13 @@ func (s *session) begin(total int64) {
 
 // walk goes through the blocks of the database.
 func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
-	walk := &scrub.Walk{Index: s.store, Report: s.report, Advance: func(blocks, bytes int64) {
+	walk := &scrub.Walk{Index: s.blocks, Report: s.report, Advance: func(blocks, bytes int64) {
 		s.counts.Blocks += blocks
 		s.counts.Bytes += bytes
 		s.progress.advance(blocks, bytes)
 	}, Reached: func(last blockstore.Block) { s.progress.reached = blockName(&last) }}
 	if s.options.after == "" {
-		total, err := s.store.BlocksSize(ctx)
+		total, err := s.blocks.blocksSize(ctx)
 		s.begin(total)
 		return walk, err
 	}
@@ -141,7 +140,7 @@ func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
 	if err != nil {
 		return nil, invalidValue("--"+afterOption, err)
 	}
-	_, known, err := s.store.Organization(ctx, after.Organization)
+	_, known, err := s.blocks.organizations.Organization(ctx, after.Organization)
 	if err == nil && !known {
 		err = invalidValue("--"+afterOption, errors.New("there is no such organization"))
 	}

@@ -10,6 +10,7 @@ import (
 	"parsec-server/pkg/organization"
 	organizationmemory "parsec-server/pkg/organization/memory"
 	organizationpostgres "parsec-server/pkg/organization/postgres"
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/memory"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/postgres"
@@ -26,6 +27,8 @@ type stores struct {
 	organizations organization.Store
 	parsec2       rules.Store
 	parsec3       parsec3rules.Store
+	// blocks is what they know of blocks, nil in memory.
+	blocks *blocksOfAll
 	// database is what all of them stand on, nil in memory.
 	database *database.Database
 }
@@ -60,12 +63,24 @@ func openDatabase(ctx context.Context, options database.Options, bus *event.Bus)
 		return stores{}, err
 	}
 	organizations := organizationpostgres.New(opened)
+	second := postgres.New(opened, organizations, systemClock)
+	third := parsec3postgres.New(opened, organizations, systemClock)
 	return stores{
 		organizations: organizations,
-		parsec2:       postgres.New(opened, organizations, systemClock),
-		parsec3:       parsec3postgres.New(opened, organizations, systemClock),
-		database:      opened,
+		parsec2:       second,
+		parsec3:       third,
+		blocks: &blocksOfAll{organizations, []generationBlocks{
+			{second, organization.Parsec2}, {releasing{third}, organization.Parsec3},
+		}},
+		database: opened,
 	}, nil
+}
+
+// releasing has ReleaseBlock take what operators know of an upload.
+type releasing struct{ *parsec3postgres.Store }
+
+func (r releasing) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
+	return r.Store.ReleaseBlock(ctx, organization, parsec3rules.BlockUpload{ID: block, Token: token})
 }
 
 func (s stores) close() {

@@ -43,6 +43,28 @@ SELECT organization, $2, id, 1, $3, 0 FROM realm`,
 	}
 }
 
+// InsertParsec3Blocks is InsertBlocks for organizations of Parsec 3.
+func InsertParsec3Blocks(t testing.TB, dsn string, blocks ...blockstore.Block) {
+	t.Helper()
+	connection := Connect(t, dsn)
+	for _, block := range blocks {
+		organization, realm := block.Organization.String(), parsec.UUID{}.String()
+		Execute(t, connection, `
+INSERT INTO organization (organization_id, bootstrap_token, user_profile_outsider_allowed, minimum_archiving_period, created_on, generation)
+VALUES ($1, '', true, 0, 0, 3) ON CONFLICT DO NOTHING`, organization)
+		Execute(t, connection, `
+INSERT INTO parsec3.realm (organization, realm_id, created_on, last_date, key_index, named, archiving, deleted)
+VALUES ($1, $2, 0, 0, 0, false, 'AVAILABLE', false) ON CONFLICT DO NOTHING`, organization, realm)
+		Execute(t, connection, `
+INSERT INTO parsec3.realm_counter AS c (organization, realm_id, checkpoint, last_vlob, vlobs_size, blocks_size)
+VALUES ($1, $2, 0, 0, 0, $3)
+ON CONFLICT (organization, realm_id) DO UPDATE SET blocks_size = c.blocks_size + excluded.blocks_size`, organization, realm, block.Size)
+		Execute(t, connection, `
+INSERT INTO parsec3.block (organization, block_id, realm_id, key_index, author, size, created_on)
+VALUES ($1, $2, $3, 0, $3, $4, 0)`, organization, block.ID.String(), realm, block.Size)
+	}
+}
+
 // StoredBlock returns what a memory has of a block, of whatever length, or
 // blockstore.ErrNotFound.
 func StoredBlock(ctx context.Context, memory *blockstore.Memory, organization parsec.OrganizationID, id parsec.BlockID) ([]byte, error) {

@@ -89,8 +89,9 @@ func (s *Store) readVersions(ctx context.Context, sql string, args []any) (rules
 func scanVersions(rows pgx.Rows, r *reading, found *rules.VlobReading) error {
 	var number int64
 	var version rules.VlobVersion
-	first := append(r.targets(), topicTargets(&found.Topics)...)
-	targets := append(first, (*database.Integer)(&number), (*database.Flag)(&found.TooLong),
+	targets := append(r.targets(), topicTargets(&found.Topics)...)
+	sameInEachRow := len(targets)
+	targets = append(targets, (*database.Integer)(&number), (*database.Flag)(&found.TooLong),
 		(*database.UUID)(&version.Vlob), (*database.Number)(&version.Version), (*database.Unsigned)(&version.KeyIndex),
 		(*database.UUID)(&version.Author), (*database.Integer)(&version.Timestamp), &version.Blob)
 	for rows.Next() {
@@ -99,7 +100,7 @@ func scanVersions(rows pgx.Rows, r *reading, found *rules.VlobReading) error {
 		}
 		if !r.standing.found {
 			r.standing.found = true
-			clear(targets[:len(first)]) // They are the same in each row.
+			clear(targets[:sameInEachRow])
 		}
 		if number != 0 && !found.TooLong {
 			found.Versions = append(found.Versions, version)
