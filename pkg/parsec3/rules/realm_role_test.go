@@ -59,7 +59,7 @@ func newRealmUnshare(t *testing.T) *realmUnshare {
 }
 
 func (s *realmUnshare) run() error {
-	_, err := s.RealmUnshare(s.t.Context(), s.author, s.roleChange.unshareRequest())
+	_, err := s.RealmUnshare(s.t.Context(), s.author, s.unshareRequest())
 	return err
 }
 
@@ -203,7 +203,7 @@ func TestRoleDates(t *testing.T) {
 			c.ok(c.VlobCreate(c.t.Context(), c.bob(), request))
 			// A vlob that is older changes nothing.
 			older := c.vlobCreation("older vlob")
-			older.Timestamp -= 1
+			older.Timestamp--
 			c.ok(c.VlobCreate(c.t.Context(), c.bob(), older))
 		},
 	} {

@@ -75,12 +75,15 @@ func activeServices(ctx context.Context, tx Tx) ([]SequesterService, error) {
 // once, one after the other, and the rule runs again. It ends, since each turn adds a
 // service to those that have accepted.
 func (r *Rules) updateWithConsent(ctx context.Context, author *Author, now parsec.DateTime, scope Scope, ask func(context.Context, SequesterService) error, rule func(tx Tx, given consent) error) error {
-	given := consent{}
+	var given consent
 	for {
 		err := r.update(ctx, author, now, scope, func(tx Tx, _ *User) error { return rule(tx, given) })
 		awaited, found := errors.AsType[*consentAwaitedError](err)
 		if !found {
 			return err
+		}
+		if given == nil {
+			given = consent{}
 		}
 		for _, service := range awaited.services {
 			if err := ask(ctx, service); err != nil {

@@ -76,9 +76,8 @@ type managedService struct {
 	organization parsec.OrganizationID
 	id           parsec.SequesterServiceID
 	date         parsec.DateTime
-	// other has the certificate signed by another key.
+	// signed is sent instead of the certificate, if it is not nil.
 	signed func(s *managedService) []byte
-	change func(s *managedService) error
 }
 
 func (s *managedService) create() error {
