@@ -121,6 +121,7 @@ CREATE TABLE parsec3.realm_member (
     user_id uuid NOT NULL,
     role text COLLATE "C",
     role_date bigint NOT NULL,
+    given_date bigint NOT NULL,
     managing_date bigint NOT NULL,
     PRIMARY KEY (organization, realm_id, user_id),
     FOREIGN KEY (organization, realm_id) REFERENCES parsec3.realm,

@@ -54,10 +54,15 @@ func (r *realm) setRole(user parsec3.UserID, role parsec.RealmRole) {
 	r.members[user] = member{role, len(r.certificates)}
 }
 
-// manage keeps the last date at which a user was given a role that an OUTSIDER
+// give keeps the last date at which a user was given a role, and one that an OUTSIDER
 // may not be given.
-func (o *organization) manage(id parsec3.UserID, role parsec.RealmRole, date parsec.DateTime) {
-	if user, found := o.users[id]; found && (role == parsec.RoleOwner || role == parsec.RoleManager) {
+func (o *organization) give(id parsec3.UserID, role parsec.RealmRole, date parsec.DateTime) {
+	user, found := o.users[id]
+	if !found || role == parsec.RoleNone {
+		return
+	}
+	user.given = max(user.given, date)
+	if role == parsec.RoleOwner || role == parsec.RoleManager {
 		user.managing = max(user.managing, date)
 	}
 }
@@ -121,7 +126,7 @@ func (t *tx) CreateRealm(owner parsec3.UserID, certificate rules.Certificate) {
 	t.queueRealm("CreateRealm", true, certificate, func(r *realm) {
 		t.organization.realms[r.facts.ID] = r
 		r.setRole(owner, parsec.RoleOwner)
-		t.organization.manage(owner, parsec.RoleOwner, certificate.Timestamp)
+		t.organization.give(owner, parsec.RoleOwner, certificate.Timestamp)
 	})
 }
 
@@ -132,7 +137,7 @@ func (t *tx) SetRole(user parsec3.UserID, role parsec.RealmRole, access []byte, 
 	possible := found && (access == nil || t.realm != nil && len(t.realm.bundles) > 0)
 	t.queueRealm("SetRole", possible, certificate, func(r *realm) {
 		r.setRole(user, role)
-		t.organization.manage(user, role, certificate.Timestamp)
+		t.organization.give(user, role, certificate.Timestamp)
 		if access != nil {
 			r.bundles[len(r.bundles)-1].accesses[user] = access
 		}

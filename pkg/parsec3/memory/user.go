@@ -14,8 +14,8 @@ type user struct {
 	facts rules.User
 	// profiles are those that the user has had, in order of date.
 	profiles []datedProfile
-	// signed and managing are those of rules.Traces.
-	signed, managing parsec.DateTime
+	// signed, given and managing are those of rules.Traces.
+	signed, given, managing parsec.DateTime
 }
 
 type datedProfile struct {
@@ -123,7 +123,7 @@ func (t *tx) Traces(_ context.Context, id parsec3.UserID) (rules.Traces, error) 
 	if !found {
 		return rules.Traces{}, nil
 	}
-	traces := rules.Traces{Signed: user.signed, Managing: user.managing}
+	traces := rules.Traces{Signed: user.signed, Given: user.given, Managing: user.managing}
 	for _, realm := range t.organization.realms {
 		if realm.members[id].role != parsec.RoleNone {
 			traces.Realms = max(traces.Realms, realm.facts.Timestamp, realm.facts.LastVlob)

@@ -233,8 +233,8 @@ func grow(t *testing.T, connection *pgx.Conn) {
 		SELECT 'Acme', md5('realm' || i)::uuid, i, i, 0, false, 'AVAILABLE', false FROM generate_series(1, 10000) i`,
 		`INSERT INTO parsec3.realm_counter (organization, realm_id, checkpoint, last_vlob, vlobs_size, blocks_size)
 		SELECT 'Acme', md5('realm' || i)::uuid, 0, 0, 0, 0 FROM generate_series(1, 10000) i`,
-		`INSERT INTO parsec3.realm_member (organization, realm_id, user_id, role, role_date, managing_date)
-		SELECT 'Acme', md5('realm' || i)::uuid, md5('user' || i)::uuid, 'OWNER', i, i FROM generate_series(1, 10000) i`,
+		`INSERT INTO parsec3.realm_member (organization, realm_id, user_id, role, role_date, given_date, managing_date)
+		SELECT 'Acme', md5('realm' || i)::uuid, md5('user' || i)::uuid, 'OWNER', i, i, i FROM generate_series(1, 10000) i`,
 		fmt.Sprintf(`INSERT INTO parsec3.vlob (organization, realm_id, vlob_id, version, checkpoint)
 		SELECT 'Acme', '%[1]s', md5('vlob' || i)::uuid, 1, 1000 + i FROM generate_series(1, 100000) i`, parsec.UUID(theRealm)),
 		fmt.Sprintf(`INSERT INTO parsec3.vlob_atom (organization, realm_id, vlob_id, version, key_index, author, written_on, blob)

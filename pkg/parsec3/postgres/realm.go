@@ -132,10 +132,12 @@ VALUES ($1, $2, 0, 0, 0, 0)`
 	// setRole gives the user $3 the role $4, NULL for none, by a certificate of the
 	// date $5.
 	setRole = `
-INSERT INTO parsec3.realm_member AS m (organization, realm_id, user_id, role, role_date, managing_date)
-VALUES ($1, $2, $3, $4, $5, CASE WHEN $4::text IN ('OWNER', 'MANAGER') THEN $5::bigint ELSE 0 END)
+INSERT INTO parsec3.realm_member AS m (organization, realm_id, user_id, role, role_date, given_date, managing_date)
+VALUES ($1, $2, $3, $4, $5, CASE WHEN $4::text IS NOT NULL THEN $5::bigint ELSE 0 END,
+    CASE WHEN $4::text IN ('OWNER', 'MANAGER') THEN $5::bigint ELSE 0 END)
 ON CONFLICT (organization, realm_id, user_id) DO UPDATE
-SET role = excluded.role, role_date = excluded.role_date, managing_date = greatest(m.managing_date, excluded.managing_date)`
+SET role = excluded.role, role_date = excluded.role_date,
+    given_date = greatest(m.given_date, excluded.given_date), managing_date = greatest(m.managing_date, excluded.managing_date)`
 
 	// insertAccess adds an access to the last keys bundle, as it is then.
 	insertAccess = `

@@ -209,7 +209,7 @@ func (r *Rules) UserRevoke(ctx context.Context, author *Author, request *protoco
 		if err != nil {
 			return err
 		}
-		if err := checkGreater(revoked.Timestamp, common, traces.Realms, traces.Signed, traces.Shamir); err != nil {
+		if err := checkGreater(revoked.Timestamp, common, traces.Realms, traces.Given, traces.Signed, traces.Shamir); err != nil {
 			return err
 		}
 		tx.RevokeUser(target.ID, signedBy(author, revoked.Timestamp, request.RevokedUserCertificate))
@@ -311,7 +311,7 @@ type Traces struct {
 	// Shamir is the last date of the Shamir certificates whose owner or recipient
 	// is the user.
 	Shamir parsec.DateTime
-	// Managing is the last date of the certificates that gave the user the role
-	// OWNER or MANAGER, in realms that it has left too.
-	Managing parsec.DateTime
+	// Given is the last date of the certificates that gave the user a role, in realms
+	// that it has left too, and Managing that of OWNER and MANAGER.
+	Given, Managing parsec.DateTime
 }

@@ -169,7 +169,8 @@ func (f *fixture) traces(id parsec3.UserID) (traces rules.Traces) {
 	return traces
 }
 
-// tracesInRealms counts realms where bob has a role now, and nothing else.
+// tracesInRealms counts realms where bob has a role now, and of others the roles that
+// bob was given.
 func tracesInRealms(f *fixture) {
 	f.bootstrap()
 	f.enrol(parsec.ProfileStandard, bob, carol)
@@ -177,14 +178,15 @@ func tracesInRealms(f *fixture) {
 	equal(f, "without realm", f.traces(bob), rules.Traces{})
 	f.grant(realm, bob, parsec.RoleReader)
 	want := f.last()
-	equal(f, "in a realm", f.traces(bob), rules.Traces{Realms: want})
+	equal(f, "in a realm", f.traces(bob), rules.Traces{Realms: want, Given: want})
 	f.grant(left, bob, parsec.RoleReader)
-	equal(f, "in two realms", f.traces(bob).Realms, f.last())
+	given := f.last()
+	equal(f, "in two realms", f.traces(bob).Realms, given)
 	f.grant(left, bob, parsec.RoleNone)
 	f.rename(left)
 	f.createVlob(left, "of a realm that it has left")
 	f.rename(stranger)
-	equal(f, "in one of them", f.traces(bob), rules.Traces{Realms: want})
+	equal(f, "in one of them", f.traces(bob), rules.Traces{Realms: want, Given: given})
 	f.grant(realm, carol, parsec.RoleReader)
 	want = f.last()
 	equal(f, "role of another", f.traces(bob).Realms, want)
@@ -195,7 +197,7 @@ func tracesInRealms(f *fixture) {
 	want = f.last()
 	equal(f, "vlob", f.traces(bob).Realms, want)
 	f.write(realm, vlob, aliceOne, at(1), "earlier than the last one")
-	equal(f, "earlier vlob", f.traces(bob), rules.Traces{Realms: want})
+	equal(f, "earlier vlob", f.traces(bob), rules.Traces{Realms: want, Given: given})
 	equal(f, "unknown user", f.traces(newUserID()), rules.Traces{})
 }
 
