@@ -20,13 +20,22 @@ import (
 // BuildParsec builds the command in a folder, with the race detector where the
 // tests have it.
 func BuildParsec(ctx context.Context, folder string) (program string, err error) {
-	return buildParsec(ctx, folder, raceDetector)
+	return buildParsec(ctx, folder, raceDetector, "")
 }
+
+// BuildParsecWithoutLock builds a command that does without one lock of the stores of
+// Parsec 3: that which the variable LeftOutLock of its environment names.
+func BuildParsecWithoutLock(ctx context.Context, folder string) (program string, err error) {
+	return buildParsec(ctx, folder, false, "leave_out_lock")
+}
+
+// LeftOutLock names a lock for a command of BuildParsecWithoutLock.
+const LeftOutLock = "PARSEC_TEST_LEAVE_OUT_LOCK"
 
 // BuildMeasuredParsec is BuildParsec for what is measured: without the race
 // detector, which takes memory and time of its own.
 func BuildMeasuredParsec(ctx context.Context, folder string) (program string, err error) {
-	return buildParsec(ctx, folder, false)
+	return buildParsec(ctx, folder, false, "")
 }
 
 // RunWith builds the command by build, names it in program, and has the tests
@@ -52,9 +61,9 @@ func buildAndRun(m *testing.M, build func(ctx context.Context, folder string) (s
 	return m.Run(), nil
 }
 
-func buildParsec(ctx context.Context, folder string, race bool) (program string, err error) {
+func buildParsec(ctx context.Context, folder string, race bool, tags string) (program string, err error) {
 	program = filepath.Join(folder, "parsec")
-	build := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%t", race), "-o", program, "parsec-server/cmd/parsec")
+	build := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%t", race), "-tags", tags, "-o", program, "parsec-server/cmd/parsec")
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the command: %w\n%s", err, output)
 	}

@@ -53,6 +53,8 @@ type OrganizationSettings struct {
 	ActiveUsersLimit           *UsersLimit `json:"active_users_limit,omitempty"`
 	// MinimumArchivingPeriod is in seconds.
 	MinimumArchivingPeriod *uint64 `json:"minimum_archiving_period,omitempty"`
+	// TOS is of Parsec 3.
+	TOS *TermsOfService `json:"tos,omitempty"`
 }
 
 // UsersLimit is a number, nil for no limit.
@@ -60,6 +62,12 @@ type UsersLimit struct{ Users *uint64 }
 
 // MarshalJSON implements json.Marshaler.
 func (l UsersLimit) MarshalJSON() ([]byte, error) { return json.Marshal(l.Users) }
+
+// TermsOfService are the address of the text in each language, nil for none.
+type TermsOfService struct{ PerLocaleURLs map[string]string }
+
+// MarshalJSON implements json.Marshaler.
+func (t TermsOfService) MarshalJSON() ([]byte, error) { return json.Marshal(t.PerLocaleURLs) }
 
 // OrganizationState is an organization as administrators see it. What a server
 // of an older release does not know is zero.

@@ -2,6 +2,7 @@ package parsec3
 
 import (
 	"errors"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -19,8 +20,8 @@ func ParseDeviceLabel(text string) (DeviceLabel, error) {
 	if len(text) <= 4*maxDeviceLabelBytes { // NFC makes no text shorter than that
 		text = norm.NFC.String(text)
 	}
-	if text == "" || len(text) > maxDeviceLabelBytes {
-		return DeviceLabel{}, errors.New("must be 1 to 255 bytes")
+	if text == "" || len(text) > maxDeviceLabelBytes || !utf8.ValidString(text) {
+		return DeviceLabel{}, errors.New("must be 1 to 255 bytes of UTF-8")
 	}
 	return DeviceLabel{text}, nil
 }

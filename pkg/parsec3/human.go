@@ -22,7 +22,7 @@ func ParseHumanHandle(email, label string) (parsec.HumanHandle, error) {
 			return parsec.HumanHandle{}, errors.New("the e-mail address is not ASCII")
 		}
 	}
-	if _, domain, _ := strings.Cut(email, "@"); strings.EqualFold(domain, redactedDomain) {
+	if domain := email[strings.LastIndexByte(email, '@')+1:]; strings.EqualFold(domain, redactedDomain) {
 		return parsec.HumanHandle{}, errors.New("the domain of the e-mail address is reserved")
 	}
 	return parsec.ParseHumanHandle(email, label)

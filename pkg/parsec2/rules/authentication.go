@@ -19,6 +19,7 @@ type Denial string
 // The denials.
 const (
 	UnknownOrganization Denial = "unknown organization"
+	OtherGeneration     Denial = "organization of another generation"
 	UnknownDevice       Denial = "unknown device"
 	RootKeyMismatch     Denial = "root verify key mismatch"
 	OrganizationExpired Denial = "organization expired"
@@ -40,11 +41,19 @@ func (r *Rules) CheckOpen(organization *Organization) error {
 	switch {
 	case organization == nil:
 		return UnknownOrganization
+	case isOfAnotherGeneration(organization):
+		return OtherGeneration
 	case organization.Expired(r.now()):
 		return OrganizationExpired
 	default:
 		return nil
 	}
+}
+
+// isOfAnotherGeneration reports whether a bootstrap has bound the organization to
+// clients that these rules do not know.
+func isOfAnotherGeneration(of *Organization) bool {
+	return of.Bound() != 0 && of.Bound() != organization.Parsec2
 }
 
 // Authentication reads what a device's authentication needs.
@@ -92,6 +101,9 @@ type Answer struct {
 func (r *Rules) checkAnswer(answer Answer, facts AuthenticationFacts) error {
 	if facts.Organization == nil {
 		return UnknownOrganization
+	}
+	if isOfAnotherGeneration(facts.Organization) {
+		return OtherGeneration
 	}
 	if facts.Device == nil || facts.User == nil {
 		return UnknownDevice

@@ -405,3 +405,18 @@ func TestListFrozenUsers(t *testing.T) {
 		t.Errorf("got %v, want %v", reply.FrozenUsers, want)
 	}
 }
+
+// TestUserCreateOfAnyLabel stores the labels that clients may choose.
+func TestUserCreateOfAnyLabel(t *testing.T) {
+	for _, label := range []string{"two\nlines", "\u202e", "\x01"} {
+		s := newUserCreate(t)
+		s.user.HumanHandle = must(parsec3.ParseHumanHandle("carol@example.com", label))
+		s.device.DeviceLabel = must(parsec3.ParseDeviceLabel(label))
+		s.ok(nil, s.run())
+		people, err := s.People(t.Context(), acme)
+		s.ok(nil, err)
+		if got := people[len(people)-1].HumanHandle.Label(); got != label {
+			t.Errorf("%q: got %q", label, got)
+		}
+	}
+}

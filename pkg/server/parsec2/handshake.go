@@ -226,6 +226,7 @@ func toldInHandshake(err error) error {
 }
 
 var deniedInHandshake = map[rules.Denial]*handshakeError{
+	rules.OtherGeneration:     badProtocol("This organization is of Parsec 3: install the Parsec application, version 3.3 or later"),
 	rules.RootKeyMismatch:     {protocol.HandshakeRVKMismatch, "Root verify key for organization differs between client and server"},
 	rules.OrganizationExpired: {protocol.HandshakeOrganizationExpired, "Trial organization has expired"},
 	rules.UserRevoked:         {protocol.HandshakeRevokedDevice, "Device has been revoked"},

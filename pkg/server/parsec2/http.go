@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -71,6 +72,8 @@ func (call *httpCall) fail(err error) {
 	switch {
 	case errors.As(err, &status):
 		call.w.WriteHeader(int(status))
+	case errors.Is(err, rules.OtherGeneration):
+		call.wing.server.RefuseVersion(call.w, organization.Parsec3)
 	case errors.As(err, &denial):
 		call.w.WriteHeader(cmp.Or(deniedOverHTTP[denial], http.StatusUnauthorized))
 	case errors.As(err, &hasty):
@@ -178,7 +181,7 @@ func (w *Wing) invited(answer http.ResponseWriter, r *http.Request) {
 		token, tokenErr := parsec.ParseUUID(r.Header.Get("Invitation-Token"))
 		facts, err := w.rules.Invitation(r.Context(), id, parsec.InvitationToken(token))
 		var denial rules.Denial
-		if errors.As(err, &denial) && (denial == rules.UnknownOrganization || denial == rules.OrganizationExpired) {
+		if errors.As(err, &denial) && isOfOrganization(denial) {
 			return err
 		}
 		if typeErr := call.checkContentType(); typeErr != nil {
@@ -193,6 +196,17 @@ func (w *Wing) invited(answer http.ResponseWriter, r *http.Request) {
 		invitee := facts.Invitee(call.caller.client().API)
 		return call.executeOfStranger(protocol.Invited, id, decoderOfClaimer(w.tables, &invitee))
 	})
+}
+
+// isOfOrganization reports whether a denial is told before the form of the request is
+// looked at.
+func isOfOrganization(denial rules.Denial) bool {
+	switch denial {
+	case rules.UnknownOrganization, rules.OtherGeneration, rules.OrganizationExpired:
+		return true
+	default:
+		return false
+	}
 }
 
 // identify settles who calls, for the log too.
