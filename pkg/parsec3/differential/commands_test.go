@@ -27,7 +27,7 @@ type playedCommand struct {
 var commands = []playedCommand{
 	{"user_create", 8, (*twins).userCreate},
 	{"device_create", 5, (*twins).deviceCreate},
-	{"user_update", 4, (*twins).userUpdate},
+	{"user_update", 8, (*twins).userUpdate},
 	{"user_revoke", 3, (*twins).userRevoke},
 	{"list_frozen_users", 2, (*twins).listFrozenUsers},
 	{"organization_info", 2, (*twins).organizationInfo},

@@ -116,11 +116,11 @@ func (w *twins) date() parsec.DateTime {
 	switch w.number(1, 20) {
 	case 1:
 		return *w.now - parsec.DateTime(w.number(0, 5_000_000))
-	case 2:
-		return *w.now + parsec.DateTime(w.number(0, 5_000_000))
-	case 3:
+	case 2, 3:
+		return *w.now + parsec.DateTime(w.number(0, 20_000_000))
+	case 4:
 		return w.now.Add(pick(w, -320*time.Second, -320*time.Second+time.Microsecond, 300*time.Second, 300*time.Second-time.Microsecond))
-	case 4, 5, 6:
+	case 5, 6, 7, 8:
 		return max(*w.now, w.required+1)
 	default:
 		return *w.now
