@@ -120,7 +120,7 @@ func setPageHeader(w http.ResponseWriter, language pageLanguage) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Language", language.Language)
-	header.Set("Vary", "Accept-Language")
+	header.Add("Vary", "Accept-Language")
 	setSafeHeader(w)
 }
 

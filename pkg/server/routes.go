@@ -25,7 +25,7 @@ func (s *Server) routes() http.Handler {
 	outer.HandleFunc("GET /static/icon.svg", static("image/svg+xml", pageIcon))
 	outer.HandleFunc("GET /favicon.ico", static("image/x-icon", favicon))
 	outer.Handle("/", s.whileAvailable(mux))
-	return s.withTimeLimits(s.withServerHeader(s.withStrictTransport(s.enforceHTTPS(outer))))
+	return s.withTimeLimits(s.withServerHeader(s.withCORS(s.withStrictTransport(s.enforceHTTPS(outer)))))
 }
 
 // Only answers 405 to other methods. It names the methods in that answer, and in

@@ -45,6 +45,8 @@ type Options struct {
 	// Scheme is that of the addresses to which /redirect leads when they are of no
 	// generation; "" is that of API 1 to 3.
 	Scheme parsec.Scheme
+	// CORSOrigins are those whose pages may use this server in browsers.
+	CORSOrigins []parsec.Origin
 	// EnforceHTTPS redirects requests that carry this header with another
 	// value; nil lets every request pass (docs/protocol/transport.md §10).
 	EnforceHTTPS *ForwardedProto
