@@ -22,7 +22,6 @@ const (
 	FailureZstd      Failure = "zstd"
 	FailureMsgpack   Failure = "msgpack"
 	FailureSchema    Failure = "schema"
-	FailureIntegrity Failure = "integrity" // of Shamir briefs only
 	FailureAuthor    Failure = "author"
 )
 

@@ -27,8 +27,11 @@ func compress(t testing.TB, data []byte, options ...zstd.EOption) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer encoder.Close()
-	return encoder.EncodeAll(data, nil)
+	compressed := encoder.EncodeAll(data, nil)
+	if err := encoder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return compressed
 }
 
 // frame is the head of a frame of zstd whose size is unknown, with a window of 2 to

@@ -183,7 +183,6 @@ var latest = parsec.APIVersion{Major: 5, Minor: 6}
 
 // The authors, in Acme.
 func (f *fixture) alice() *rules.Author   { return f.author(aliceLaptop) }
-func (f *fixture) alice2() *rules.Author  { return f.author(alicePhone) }
 func (f *fixture) bob() *rules.Author     { return f.author(bobLaptop) }
 func (f *fixture) mallory() *rules.Author { return f.author(malloryLaptop) }
 

@@ -45,7 +45,7 @@ func TestOrganizationBootstrapTable(t *testing.T) {
 		}, protocol.StatusInvalidCertificate},
 		{"dates differ", func(s *founding) { s.device.Timestamp++; s.redactedDevice.Timestamp++ }, protocol.StatusInvalidCertificate},
 		{"user ids differ", func(s *founding) { s.device.UserID, s.redactedDevice.UserID = bobID, bobID }, protocol.StatusInvalidCertificate},
-		{"out of the ballpark", func(s *founding) { s.userCreation.at(s.clock.now().Add(outOfBallpark)) }, protocol.StatusTimestampOutOfBallpark},
+		{"out of the ballpark", func(s *founding) { s.at(s.clock.now().Add(outOfBallpark)) }, protocol.StatusTimestampOutOfBallpark},
 		{"not redacted", func(s *founding) { s.redactedUser = s.user }, protocol.StatusInvalidCertificate},
 		{"authority does not load", func(s *founding) {
 			s.spoil = func(r *protocol.OrganizationBootstrapRequest) { r.SequesterAuthorityCertificate = r.UserCertificate }
