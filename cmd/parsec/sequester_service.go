@@ -29,7 +29,7 @@ func (k *serviceKind) parse() (webhookURL string, err error) {
 		if k.webhookURL == "" {
 			return "", missingOption("webhook-url")
 		}
-		if !config.IsHTTPURL(k.webhookURL) {
+		if !parsec.IsHTTPURL(k.webhookURL) {
 			return "", invalidValue("--webhook-url", errors.New("not an http:// or https:// URL"))
 		}
 		return k.webhookURL, nil

@@ -31,7 +31,8 @@ func (c *Client) Administration(token string) *Administration { return &Administ
 type AdministrationError struct {
 	// Status is the HTTP status.
 	Status int
-	// Code is the error field, such as already_exists.
+	// Code is the error field, such as already_exists, or what organizations of
+	// Parsec 3 have in place of it, a sentence (docs/protocol/v5/administration.md §1.6).
 	Code string
 	// Reason says more, or is "".
 	Reason string
@@ -76,21 +77,62 @@ type OrganizationState struct {
 	IsExpired                  bool    `json:"is_expired"`
 	UserProfileOutsiderAllowed bool    `json:"user_profile_outsider_allowed"`
 	ActiveUsersLimit           *uint64 `json:"active_users_limit"`
-	MinimumArchivingPeriod     uint64  `json:"minimum_archiving_period"`
+	// MinimumArchivingPeriod is in seconds.
+	MinimumArchivingPeriod uint64 `json:"minimum_archiving_period"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler: organizations of Parsec 3 have another name
+// for the archiving period.
+func (o *OrganizationState) UnmarshalJSON(data []byte) error {
+	type state OrganizationState // without this method
+	read := struct {
+		*state
+		Period *uint64 `json:"realm_minimum_archiving_period_before_deletion"`
+	}{state: (*state)(o)}
+	if err := json.Unmarshal(data, &read); err != nil {
+		return err
+	}
+	if read.Period != nil {
+		o.MinimumArchivingPeriod = *read.Period
+	}
+	return nil
 }
 
 // OrganizationStatistics sum up an organization. Sizes are in bytes.
 type OrganizationStatistics struct {
-	DataSize     uint64 `json:"data_size"`
-	MetadataSize uint64 `json:"metadata_size"`
-	Realms       uint64 `json:"realms"`
-	Users        uint64 `json:"users"`
-	ActiveUsers  uint64 `json:"active_users"`
-	Profiles     []struct {
-		Profile parsec.UserProfile `json:"profile"`
-		Active  uint64             `json:"active"`
-		Revoked uint64             `json:"revoked"`
-	} `json:"users_per_profile_detail"`
+	DataSize     uint64   `json:"data_size"`
+	MetadataSize uint64   `json:"metadata_size"`
+	Realms       uint64   `json:"realms"`
+	Users        uint64   `json:"users"`
+	ActiveUsers  uint64   `json:"active_users"`
+	Profiles     Profiles `json:"users_per_profile_detail"`
+}
+
+// Profiles are the users of each profile, in the order of parsec.UserProfiles.
+type Profiles []ProfileUsers
+
+// ProfileUsers counts the users of a profile.
+type ProfileUsers struct {
+	Profile parsec.UserProfile `json:"profile"`
+	Active  uint64             `json:"active"`
+	Revoked uint64             `json:"revoked"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler: organizations of Parsec 3 have a map in
+// place of the list.
+func (p *Profiles) UnmarshalJSON(data []byte) error {
+	var byProfile map[parsec.UserProfile]ProfileUsers
+	if err := json.Unmarshal(data, &byProfile); err != nil {
+		return json.Unmarshal(data, (*[]ProfileUsers)(p))
+	}
+	*p = nil
+	for _, profile := range parsec.UserProfiles {
+		if users, found := byProfile[profile]; found {
+			users.Profile = profile
+			*p = append(*p, users)
+		}
+	}
+	return nil
 }
 
 // HumanUser is a user that has a human handle.
@@ -215,10 +257,16 @@ func (a *Administration) do(ctx context.Context, method, path string, body []byt
 	var refusal struct {
 		Error  string          `json:"error"`
 		Reason json.RawMessage `json:"reason"`
+		Detail json.RawMessage `json:"detail"`
 	}
 	err = json.NewDecoder(io.LimitReader(response.Body, maxAdministrationError)).Decode(&refusal)
-	if err != nil || refusal.Error == "" {
+	switch {
+	case err != nil, refusal.Error == "" && refusal.Detail == nil:
 		return nil, NewHTTPError(response)
+	case refusal.Error == "":
+		detail := string(refusal.Detail)
+		_ = json.Unmarshal(refusal.Detail, &detail) // Some are no text.
+		return nil, &AdministrationError{Status: response.StatusCode, Code: detail}
 	}
 	// Releases up to 2.13 answer an object.
 	var reason string

@@ -193,7 +193,7 @@ func parseNetworks(text string) ([]netip.Prefix, error) {
 }
 
 func parseWebhook(text string) (Secret, error) {
-	if text != "" && !IsHTTPURL(text) {
+	if text != "" && !parsec.IsHTTPURL(text) {
 		return Secret{}, errors.New("must be an http or https URL")
 	}
 	return NewSecret(text), nil
@@ -202,17 +202,11 @@ func parseWebhook(text string) (Secret, error) {
 func parseSentryDSN(text string) (Secret, error) {
 	if text != "" {
 		dsn, err := url.Parse(text)
-		if err != nil || !IsHTTPURL(text) || dsn.User.Username() == "" || strings.Trim(dsn.Path, "/") == "" {
+		if err != nil || !parsec.IsHTTPURL(text) || dsn.User.Username() == "" || strings.Trim(dsn.Path, "/") == "" {
 			return Secret{}, failure{errors.New("must be `https://<key>@<host>/<project>`")}
 		}
 	}
 	return NewSecret(text), nil
-}
-
-// IsHTTPURL reports whether text is the URL of an HTTP server.
-func IsHTTPURL(text string) bool {
-	address, err := url.Parse(text)
-	return err == nil && (address.Scheme == "http" || address.Scheme == "https") && address.Hostname() != ""
 }
 
 func parseSender(text string) (mail.Address, error) {

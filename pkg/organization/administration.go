@@ -107,6 +107,16 @@ func (a *Administration) Create(ctx context.Context, by Administrator, id parsec
 	return created.BootstrapToken, nil
 }
 
+// BootstrapLink returns what clients of a generation bootstrap an organization with,
+// false if no wing serves the generation.
+func (a *Administration) BootstrapLink(generation Generation, location parsec.Location, token string) (Link, bool) {
+	wing, found := a.wings[generation]
+	if !found {
+		return Link{}, false
+	}
+	return wing.BootstrapLink(location, token), true
+}
+
 func newBootstrapToken() string {
 	token := make([]byte, bootstrapTokenBytes)
 	rand.Read(token) // never fails

@@ -3,6 +3,8 @@ package organization
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"parsec-server/pkg/parsec"
 )
@@ -34,9 +36,18 @@ func (a *Administration) auditChange(ctx context.Context, by Administrator, acti
 	a.audit(ctx, by, action, id, rest...)
 }
 
-// settings returns what an administrator may change.
+// settings returns what an administrator may change. The last one is no attribute for an
+// organization without terms of service.
 func settings(o *Organization) []slog.Attr {
 	expiration, limit := slog.StringValue("none"), slog.StringValue("none")
+	var terms slog.Attr
+	if o.TOS != nil {
+		var urls []slog.Attr // a map cannot be compared
+		for _, locale := range slices.Sorted(maps.Keys(o.TOS.PerLocaleURLs)) {
+			urls = append(urls, slog.String(locale, o.TOS.PerLocaleURLs[locale]))
+		}
+		terms = slog.GroupAttrs("tos", slog.GroupAttrs("per_locale_urls", urls...), slog.String("updated_on", o.TOS.UpdatedOn.String()))
+	}
 	if o.ExpirationDate != nil {
 		expiration = slog.StringValue(o.ExpirationDate.String())
 	}
@@ -48,5 +59,6 @@ func settings(o *Organization) []slog.Attr {
 		slog.Bool("user_profile_outsider_allowed", o.UserProfileOutsiderAllowed),
 		{Key: "active_users_limit", Value: limit},
 		slog.Uint64("minimum_archiving_period", o.MinimumArchivingPeriod),
+		terms,
 	}
 }

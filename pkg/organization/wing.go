@@ -24,7 +24,14 @@ type Wing interface {
 	// that may not be frozen; of API 5 ErrUserRevoked for one that is chosen by its
 	// id and revoked.
 	SetFrozen(ctx context.Context, organization parsec.OrganizationID, choice UserChoice, frozen bool) (before User, err error)
+	// BootstrapLink returns what clients of the generation bootstrap an organization
+	// with, whose token an administrator made.
+	BootstrapLink(location parsec.Location, token string) Link
 }
+
+// Link is an address for clients, and its form for e-mails, which the redirect route of
+// the server turns back into it.
+type Link struct{ URL, HTTPRedirection string }
 
 // Wings are the wing of each generation.
 type Wings map[Generation]Wing

@@ -3,6 +3,7 @@ package parsec
 import (
 	"errors"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -96,6 +97,12 @@ func (a ServerAddress) MarshalText() ([]byte, error) { return []byte(a.String())
 func (a *ServerAddress) UnmarshalText(text []byte) (err error) {
 	*a, err = ParseServerAddress(string(text))
 	return err
+}
+
+// IsHTTPURL reports whether text is the URL of an HTTP server.
+func IsHTTPURL(text string) bool {
+	address, err := url.Parse(text)
+	return err == nil && (address.Scheme == "http" || address.Scheme == "https") && address.Hostname() != ""
 }
 
 // print returns the URL of an escaped path on this server.

@@ -57,8 +57,31 @@ func TestAdministrationByTheClient(t *testing.T) {
 	wantRefusal(t, err, http.StatusNotFound, "not_found")
 	_, err = dialled.Administration("wrong").Organization(f.ctx, coolOrg)
 	wantRefusal(t, err, http.StatusForbidden, "not_allowed")
-	wantRefusal(t, administration.ServerStatistics(f.ctx, "xml", nil, &written), http.StatusBadRequest,
-		"bad_data: Missing/invalid mandatory query argument `format` (expected `csv` or `json`)")
+	wantRefusal(t, administration.ServerStatistics(f.ctx, "xml", nil, &written), http.StatusUnprocessableEntity,
+		"bad_data: Invalid `format` query argument (expected `csv` or `json`)")
+}
+
+// TestAdministrationOfParsec3ByTheClient has organizations of Parsec 3 look as the others
+// to the client.
+func TestAdministrationOfParsec3ByTheClient(t *testing.T) {
+	f := newFormsFixture(t)
+	dialled := client.New(f.Address, client.Options{Now: f.clock.Now})
+	defer dialled.Close()
+	administration := dialled.Administration(administrationToken)
+	period := uint64(60)
+	f.ok(administration.Update(f.ctx, coolOrg, client.OrganizationSettings{MinimumArchivingPeriod: &period}))
+	want := &client.OrganizationState{IsBootstrapped: true, UserProfileOutsiderAllowed: true, MinimumArchivingPeriod: period}
+	if got, err := administration.Organization(f.ctx, coolOrg); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("organization %+v (%v), want %+v", got, err, want)
+	}
+	profiles := client.Profiles{{Profile: parsec.ProfileAdmin, Active: 1}, {Profile: parsec.ProfileStandard, Revoked: 1}, {Profile: parsec.ProfileOutsider}}
+	for _, id := range []parsec.OrganizationID{coolOrg, otherOrg} {
+		if got, err := administration.Statistics(f.ctx, id); err != nil || !reflect.DeepEqual(got.Profiles, profiles) {
+			t.Errorf("statistics %+v (%v), want %+v", got, err, profiles)
+		}
+	}
+	_, err := administration.Freeze(f.ctx, coolOrg, client.UserChoice{ID: bobID}, true)
+	wantRefusal(t, err, http.StatusNotFound, "User has been revoked")
 }
 
 func (f *fixture) mustText(text string, err error) string {

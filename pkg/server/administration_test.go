@@ -33,10 +33,24 @@ type administrationStep struct {
 	answer             string
 }
 
+// play sends bodies that do not say what they are, as scripts for API 1 to 3 may.
 func (f *fixture) play(steps []administrationStep) {
 	f.t.Helper()
+	f.playWith(steps)
+}
+
+// playJSON sends bodies that say that they are JSON.
+func (f *fixture) playJSON(steps []administrationStep) {
+	f.t.Helper()
+	f.playWith(steps, typeJSON)
+}
+
+const typeJSON = "Content-Type: application/json"
+
+func (f *fixture) playWith(steps []administrationStep, headers ...string) {
+	f.t.Helper()
 	for _, step := range steps {
-		status, answer := f.administrate(step.method, step.path, step.body)
+		status, answer := f.administrate(step.method, step.path, step.body, headers...)
 		if status != step.status || answer != step.answer {
 			f.t.Errorf("%s %s %s: HTTP %d %s, want %d %s", step.method, step.path, step.body, status, answer, step.status, step.answer)
 		}
@@ -49,8 +63,16 @@ func badData(problems ...string) string {
 	return `{"error":"bad_data","reason":` + string(reason) + `}`
 }
 
+// withDetail returns the form of a 400 about a body that is of no organization yet.
+func withDetail(refusal string) string {
+	return `{"detail":` + strings.TrimPrefix(strings.TrimSuffix(refusal, "}"), `{"error":"bad_data","reason":`) + "," + strings.TrimPrefix(refusal, "{")
+}
+
 const (
-	notFound     = `{"error":"not_found"}`
+	notFound     = `{"detail":"Organization not found","error":"not_found"}`
+	noSuchID     = `{"detail":"Invalid organization ID","error":"not_found"}`
+	noToken      = `{"detail":"Not authenticated","error":"not_allowed"}`
+	badToken     = `{"detail":"Bad authorization token","error":"not_allowed"}`
 	userNotFound = `{"error":"user_not_found"}`
 	invalidJSON  = `{"error":"bad_data","reason":"Invalid JSON"}`
 )
@@ -79,7 +101,7 @@ func TestAdministrationWantsTheToken(t *testing.T) {
 		response := f.do(route.method, "/administration/"+path, []byte("{"))
 		answered, err := io.ReadAll(response.Body)
 		f.ok(err)
-		if response.StatusCode != http.StatusForbidden || string(answered) != `{"error":"not_allowed"}` {
+		if response.StatusCode != http.StatusForbidden || string(answered) != noToken {
 			t.Errorf("%s %s without token: HTTP %d %s", route.method, path, response.StatusCode, answered)
 		}
 		if response.Header.Get("Content-Type") != "application/json" {
@@ -91,12 +113,16 @@ func TestAdministrationWantsTheToken(t *testing.T) {
 func TestAdministrationTokenForms(t *testing.T) {
 	f := newFixture(t)
 	token := administrationToken
-	for _, header := range []string{
-		"", "Bearer", "Bearer ", "Bearer " + token + "x", "Bearer " + token[1:], "Bearer" + token, "Bearer\t" + token, token, "Basic " + token,
+	for header, want := range map[string]string{
+		"": noToken, "Bearer": noToken, "Bearer ": noToken, "Bearer " + token + "x": badToken, "Bearer " + token[1:]: badToken,
+		"Bearer" + token: noToken, "Bearer\t" + token: noToken, token: noToken, "Basic " + token: noToken, "Bearer " + token + " x": badToken,
 	} {
 		f.clock.Advance(time.Hour) // forgives the attempts before
-		if response := f.get("/administration/organizations/CoolOrg", "Authorization: "+header); response.StatusCode != http.StatusForbidden {
-			t.Errorf("%q: HTTP %d", header, response.StatusCode)
+		response := f.get("/administration/organizations/CoolOrg", "Authorization: "+header)
+		answered, err := io.ReadAll(response.Body)
+		f.ok(err)
+		if response.StatusCode != http.StatusForbidden || string(answered) != want {
+			t.Errorf("%q: HTTP %d %s", header, response.StatusCode, answered)
 		}
 	}
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer   "} {
@@ -152,7 +178,7 @@ func TestAdministrationTokenAttempts(t *testing.T) {
 	refused := attempt("127.0.0.1", "wrong")
 	body, err := io.ReadAll(refused.Body)
 	f.ok(err)
-	if refused.StatusCode != http.StatusTooManyRequests || refused.Header.Get("Retry-After") != "6" || string(body) != `{"error":"too_many_attempts"}` {
+	if refused.StatusCode != http.StatusTooManyRequests || refused.Header.Get("Retry-After") != "6" || string(body) != `{"detail":"Too many attempts","error":"too_many_attempts"}` {
 		t.Errorf("HTTP %d, Retry-After %s: %s", refused.StatusCode, refused.Header.Get("Retry-After"), body)
 	}
 	if got := attempt("127.0.0.1", administrationToken).StatusCode; got != http.StatusOK {
@@ -187,53 +213,52 @@ func TestAdministrationCreate(t *testing.T) {
 		f.play([]administrationStep{{"GET", "organizations/New", "", 200, organization}})
 	}
 	want(`{"organization_id": "New", "unknown": [1]}`,
-		`{"is_bootstrapped":false,"is_expired":false,"user_profile_outsider_allowed":true,"active_users_limit":null,"minimum_archiving_period":2592000}`)
+		`{"is_bootstrapped":false,"is_expired":false,"user_profile_outsider_allowed":true,"active_users_limit":null,"realm_minimum_archiving_period_before_deletion":2592000,"tos":null,"minimum_archiving_period":2592000}`)
 	want(`{"organization_id": "New", "user_profile_outsider_allowed": "false", "active_users_limit": "12", "minimum_archiving_period": 5.0}`,
-		`{"is_bootstrapped":false,"is_expired":false,"user_profile_outsider_allowed":false,"active_users_limit":12,"minimum_archiving_period":5}`)
+		`{"is_bootstrapped":false,"is_expired":false,"user_profile_outsider_allowed":false,"active_users_limit":12,"realm_minimum_archiving_period_before_deletion":5,"tos":null,"minimum_archiving_period":5}`)
 	f.play([]administrationStep{{"PATCH", "organizations/New", `{"is_expired": true}`, 200, "{}"}})
 	want(`{"organization_id": "New", "active_users_limit": null}`,
-		`{"is_bootstrapped":false,"is_expired":false,"user_profile_outsider_allowed":true,"active_users_limit":null,"minimum_archiving_period":2592000}`)
+		`{"is_bootstrapped":false,"is_expired":false,"user_profile_outsider_allowed":true,"active_users_limit":null,"realm_minimum_archiving_period_before_deletion":2592000,"tos":null,"minimum_archiving_period":2592000}`)
 	const missing, null, id = "'organization_id': ['Missing data for required field.']", "'organization_id': ['Field may not be null.']", "'organization_id': ['Invalid data']"
 	f.play([]administrationStep{
 		{"POST", "organizations", `{"organization_id": "CoolOrg"}`, 400, `{"error":"already_exists"}`},
-		{"POST", "organizations", ``, 400, invalidJSON},
-		{"POST", "organizations", `{"organization_id": "A"`, 400, invalidJSON},
-		{"POST", "organizations", "{\"organization_id\": \"A\xff\"}", 400, badData(id)},
-		{"POST", "organizations", `["organization_id"]`, 400, badData("'_schema': ['Invalid input type.']")},
-		{"POST", "organizations", `{}`, 400, badData(missing)},
-		{"POST", "organizations", `{"organization_id": null}`, 400, badData(null)},
-		{"POST", "organizations", `{"organization_id": 7}`, 400, badData("'organization_id': ['Not a valid string.']")},
-		{"POST", "organizations", `{"organization_id": ""}`, 400, badData(id)},
-		{"POST", "organizations", `{"organization_id": "not an id"}`, 400, badData(id)},
-		{"POST", "organizations", `{"organization_id": "A", "user_profile_outsider_allowed": null}`, 400, badData("'user_profile_outsider_allowed': ['Field may not be null.']")},
-		{"POST", "organizations", `{"organization_id": "A", "user_profile_outsider_allowed": "maybe"}`, 400, badData("'user_profile_outsider_allowed': ['Not a valid boolean.']")},
-		{"POST", "organizations", `{"organization_id": "A", "user_profile_outsider_allowed": 2}`, 400, badData("'user_profile_outsider_allowed': ['Not a valid boolean.']")},
-		{"POST", "organizations", `{"organization_id": "A", "active_users_limit": -1}`, 400, badData("'active_users_limit': ['Must be greater than or equal to 0.']")},
-		{"POST", "organizations", `{"organization_id": "A", "active_users_limit": 1.5}`, 400, badData("'active_users_limit': ['Not a valid integer.']")},
-		{"POST", "organizations", `{"organization_id": "A", "active_users_limit": "many"}`, 400, badData("'active_users_limit': ['Not a valid integer.']")},
-		{"POST", "organizations", `{"organization_id": "A", "minimum_archiving_period": null}`, 400, badData("'minimum_archiving_period': ['Field may not be null.']")},
+		{"POST", "organizations", ``, 400, withDetail(invalidJSON)},
+		{"POST", "organizations", `{"organization_id": "A"`, 400, withDetail(invalidJSON)},
+		{"POST", "organizations", "{\"organization_id\": \"A\xff\"}", 400, withDetail(badData(id))},
+		{"POST", "organizations", `["organization_id"]`, 400, withDetail(badData("'_schema': ['Invalid input type.']"))},
+		{"POST", "organizations", `{}`, 400, withDetail(badData(missing))},
+		{"POST", "organizations", `{"organization_id": null}`, 400, withDetail(badData(null))},
+		{"POST", "organizations", `{"organization_id": 7}`, 400, withDetail(badData("'organization_id': ['Not a valid string.']"))},
+		{"POST", "organizations", `{"organization_id": ""}`, 400, withDetail(badData(id))},
+		{"POST", "organizations", `{"organization_id": "not an id"}`, 400, withDetail(badData(id))},
+		{"POST", "organizations", `{"organization_id": "A", "user_profile_outsider_allowed": null}`, 400, withDetail(badData("'user_profile_outsider_allowed': ['Field may not be null.']"))},
+		{"POST", "organizations", `{"organization_id": "A", "user_profile_outsider_allowed": "maybe"}`, 400, withDetail(badData("'user_profile_outsider_allowed': ['Not a valid boolean.']"))},
+		{"POST", "organizations", `{"organization_id": "A", "user_profile_outsider_allowed": 2}`, 400, withDetail(badData("'user_profile_outsider_allowed': ['Not a valid boolean.']"))},
+		{"POST", "organizations", `{"organization_id": "A", "active_users_limit": -1}`, 400, withDetail(badData("'active_users_limit': ['Must be greater than or equal to 0.']"))},
+		{"POST", "organizations", `{"organization_id": "A", "active_users_limit": 1.5}`, 400, withDetail(badData("'active_users_limit': ['Not a valid integer.']"))},
+		{"POST", "organizations", `{"organization_id": "A", "active_users_limit": "many"}`, 400, withDetail(badData("'active_users_limit': ['Not a valid integer.']"))},
+		{"POST", "organizations", `{"organization_id": "A", "minimum_archiving_period": null}`, 400, withDetail(badData("'minimum_archiving_period': ['Field may not be null.']"))},
 		{"POST", "organizations", `{"active_users_limit": [], "minimum_archiving_period": -2}`, 400,
-			badData(missing, "'active_users_limit': ['Not a valid integer.']", "'minimum_archiving_period': ['Must be greater than or equal to 0.']")},
+			withDetail(badData(missing, "'active_users_limit': ['Not a valid integer.']", "'minimum_archiving_period': ['Must be greater than or equal to 0.']"))},
 		{"GET", "organizations/A", "", 404, notFound},
 	})
 }
 
+// The body comes before what the path says not to exist.
 func TestAdministrationOfUnknownOrganizations(t *testing.T) {
 	f := newFixture(t)
 	for _, route := range administrationRoutes {
 		if !strings.Contains(route.path, "CoolOrg") {
 			continue
 		}
-		for _, organization := range []string{"Unknown", "not%20an%20id", "%ff", strings.Repeat("x", 33)} {
+		for organization, missing := range map[string]string{
+			"Unknown": notFound, "not%20an%20id": noSuchID, "%ff": noSuchID, strings.Repeat("x", 33): noSuchID,
+		} {
 			path := strings.Replace(route.path, "CoolOrg", organization, 1)
-			body, status, answer := "{", 404, notFound // the organization comes first
-			switch {
-			case !strings.HasSuffix(path, "freeze"):
-			case organization == "Unknown":
-				status, answer = 400, invalidJSON // but here the body does
-				f.play([]administrationStep{{route.method, path, route.body, 404, notFound}})
+			f.play([]administrationStep{{route.method, path, route.body, 404, missing}})
+			if route.body != "" {
+				f.play([]administrationStep{{route.method, path, "{", 400, withDetail(invalidJSON)}})
 			}
-			f.play([]administrationStep{{route.method, path, body, status, answer}})
 		}
 	}
 }
@@ -303,7 +328,9 @@ func TestAdministrationUsers(t *testing.T) {
 	})
 }
 
-const emptyProfiles = `[{"profile":"ADMIN","active":0,"revoked":0},{"profile":"STANDARD","active":0,"revoked":0},{"profile":"OUTSIDER","active":0,"revoked":0}]`
+// emptyStatistics are those of an organization without generation.
+const emptyStatistics = `{"organization_id":"EmptyOrg","data_size":0,"metadata_size":0,"realms":0,"users":0,"active_users":0,` +
+	`"users_per_profile_detail":{"ADMIN":{"active":0,"revoked":0},"OUTSIDER":{"active":0,"revoked":0},"STANDARD":{"active":0,"revoked":0}}}`
 
 func TestAdministrationStatistics(t *testing.T) {
 	f := newFixture(t)
@@ -317,11 +344,15 @@ func TestAdministrationStatistics(t *testing.T) {
 	organization := func(id string, realms, active int, profiles string) string {
 		return fmt.Sprintf(`{"organization_id":"%s","data_size":0,"metadata_size":0,"realms":%d,"active_users":%d,"users_per_profile_detail":%s}`, id, realms, active, profiles)
 	}
-	empty, other := organization("EmptyOrg", 0, 0, emptyProfiles), organization("OtherOrg", 0, 3, profiles(2, 0))
+	empty, other := emptyStatistics, organization("OtherOrg", 0, 3, profiles(2, 0))
 	const header = "organization_id,data_size,metadata_size,realms,active_users,admin_users_active,admin_users_revoked," +
 		"standard_users_active,standard_users_revoked,outsider_users_active,outsider_users_revoked\r\n"
-	badFormat := `{"error":"bad_data","reason":"Missing/invalid mandatory query argument ` + "`format` (expected `csv` or `json`)" + `"}`
-	badAt := `{"error":"bad_data","reason":"Invalid ` + "`at`" + ` query argument (expected RFC3339 datetime)"}`
+	badFormat := func(input string) string {
+		const reason = `"Invalid ` + "`format` query argument (expected `csv` or `json`)" + `"`
+		return fmt.Sprintf(`{"detail":[{"type":"value_error","loc":["query","format"],"msg":%s,"input":%q}],"error":"bad_data","reason":%s}`, reason, input, reason)
+	}
+	badAt := withDetail(`{"error":"bad_data","reason":"Invalid ` + "`at`" + ` query argument (expected RFC3339 datetime)"}`)
+	all := `{"stats": [` + organization("CoolOrg", 1, 2, profiles(1, 1)) + ", " + empty + ", " + other + `]}`
 	stats := fmt.Sprintf(`{"data_size":0,"metadata_size":0,"realms":1,"users":3,"active_users":2,"users_per_profile_detail":%s}`, profiles(1, 1))
 	f.play([]administrationStep{
 		{"GET", "organizations/CoolOrg/stats", "", 200, stats},
@@ -335,12 +366,14 @@ func TestAdministrationStatistics(t *testing.T) {
 		{"GET", "stats?format=csv&at=2000-01-01T00:00:00Z", "", 200, header},
 		{"GET", "stats?format=json&at=", "", 200, `{"stats": [` + organization("CoolOrg", 1, 2, profiles(1, 1)) + ", " + empty + ", " + other + `]}`},
 		{"GET", "stats?format=csv", "", 200, header + "CoolOrg,0,0,1,2,1,0,1,1,0,0\r\nEmptyOrg,0,0,0,0,0,0,0,0,0,0\r\nOtherOrg,0,0,0,3,1,0,2,0,0,0\r\n"},
-		{"GET", "stats", "", 400, badFormat},
-		{"GET", "stats?format=CSV", "", 400, badFormat},
-		{"GET", "stats?at=x", "", 400, badFormat},
+		{"GET", "stats", "", 200, all},
+		{"GET", "stats?format=", "", 422, badFormat("")},
+		{"GET", "stats?format=CSV", "", 422, badFormat("CSV")},
+		{"GET", "stats?format=CSV&at=x", "", 422, badFormat("CSV")},
+		{"GET", "stats?at=x", "", 400, badAt},
 		{"GET", "stats?format=csv&at=2024-01-02", "", 400, badAt},
 	})
-	for query, want := range map[string]string{"json": "application/json", "csv": "text/csv"} {
+	for query, want := range map[string]string{"json": "application/json", "csv": "text/csv; charset=utf-8"} {
 		if got := f.get("/administration/stats?format="+query, bearer).Header.Get("Content-Type"); got != want {
 			t.Errorf("%s: %s", query, got)
 		}
@@ -363,7 +396,7 @@ func TestAdministrationMethods(t *testing.T) {
 func TestAdministrationBodyTooLarge(t *testing.T) {
 	f := newFixture(t)
 	body := `{"organization_id": "` + strings.Repeat("x", 64<<10) + `"}`
-	f.play([]administrationStep{{"POST", "organizations", body, 413, `{"error":"bad_data","reason":"Request Entity Too Large"}`}})
+	f.play([]administrationStep{{"POST", "organizations", body, 413, withDetail(`{"error":"bad_data","reason":"Request Entity Too Large"}`)}})
 }
 
 // Each change is one line, and no more.

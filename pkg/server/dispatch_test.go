@@ -147,12 +147,14 @@ func TestAdministrationAsksTheWingOfTheGeneration(t *testing.T) {
 	f.play([]administrationStep{
 		{"GET", "organizations/CoolOrg/users", "", 200, `{"users":[` + user("old", "false") + `]}`},
 		{"GET", "organizations/OtherOrg/users", "", 200, `{"users":[` + user("new", "false") + `]}`},
-		{"GET", "organizations/EmptyOrg/users", "", 200, `{"users":[]}`},
+		{"GET", "organizations/EmptyOrg/users", "", 404, notFound},
 		{"POST", "organizations/CoolOrg/users/freeze", `{"frozen": true, "user_id": "new"}`, 404, userNotFound},
-		{"POST", "organizations/OtherOrg/users/freeze", `{"frozen": true, "user_id": "old"}`, 404, userNotFound},
-		{"POST", "organizations/EmptyOrg/users/freeze", `{"frozen": true, "user_id": "old"}`, 404, userNotFound},
+		{"POST", "organizations/EmptyOrg/users/freeze", `{"frozen": true, "user_id": "old"}`, 404, notFound},
 		{"POST", "organizations/CoolOrg/users/freeze", `{"frozen": true, "user_id": "old"}`, 200, user("old", "true")},
-		{"POST", "organizations/OtherOrg/users/freeze", `{"frozen": true, "user_id": "new"}`, 200, user("new", "true")},
+	})
+	f.playJSON([]administrationStep{
+		{"POST", "organizations/OtherOrg/users/freeze", `{"frozen": true, "user_email": "old@example.com"}`, 404, `{"detail":"User not found"}`},
+		{"POST", "organizations/OtherOrg/users/freeze", `{"frozen": true, "user_email": "new@example.com"}`, 200, user("new", "true")},
 	})
 	f.wings[1].people[coolOrg] = append(f.wings[1].people[coolOrg], f.person("second", parsec.ProfileStandard))
 	const zeros = ",0,0,0,0,0\r\n"

@@ -25,10 +25,10 @@ func TestMalformedEscapes(t *testing.T) {
 		"/administration/organizations/%zz", "/administration/organizations/a%", "/administration/organizations/%4",
 		"/administration/organizations/%zz/stats", "/administration/organizations/%%41/users", "/administration/organizations/%ff",
 	} {
-		if status, body := ask("GET", target, bearer+"\r\n"); status != http.StatusNotFound || body != notFound {
+		if status, body := ask("GET", target, bearer+"\r\n"); status != http.StatusNotFound || body != noSuchID {
 			t.Errorf("%s: HTTP %d %s", target, status, body)
 		}
-		if status, body := ask("GET", target, ""); status != http.StatusForbidden || body != `{"error":"not_allowed"}` {
+		if status, body := ask("GET", target, ""); status != http.StatusForbidden || body != noToken {
 			t.Errorf("%s without token: HTTP %d %s", target, status, body)
 		}
 	}

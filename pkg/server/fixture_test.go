@@ -58,6 +58,8 @@ type options struct {
 	wings []*tinyWing
 	// wrapStore stands between the organizations and their store; nil for nothing.
 	wrapStore func(organization.Store) organization.Store
+	// withoutAddress configures no address.
+	withoutAddress bool
 	// listener is where clients come from; a free port if nil.
 	listener net.Listener
 }
@@ -105,7 +107,9 @@ func newEmptyFixture(t testing.TB, changes ...func(*options)) *fixture {
 func (f *fixture) serve(options *options) {
 	f.t.Helper()
 	f.Address = must(parsec.ParseServerAddress("parsec://" + options.listener.Addr().String() + "?no_ssl=true"))
-	options.Address = &f.Address
+	if !options.withoutAddress {
+		options.Address = &f.Address
+	}
 	bus := event.NewBus()
 	f.t.Cleanup(bus.Close)
 	f.store = memory.New(bus)
@@ -119,6 +123,9 @@ func (f *fixture) serve(options *options) {
 	var build []func(*server.Server) server.Wing
 	for _, wing := range f.wings {
 		wings[wing.generation] = wing
+		if wing.generation == organization.Parsec3 {
+			wings[wing.generation] = &sequesteringWing{tinyWing: wing}
+		}
 		build = append(build, func(s *server.Server) server.Wing {
 			wing.server, wing.organizations = s, f.Organizations
 			return wing

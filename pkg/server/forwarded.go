@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"iter"
 	"net/http"
 	"net/netip"
@@ -61,14 +62,53 @@ func (s *Server) announcedSecure(r *http.Request) bool {
 	return err == nil && s.trusts(address) && secureProtocol(forwardedProtocol(r.Header)) == "https"
 }
 
+// addressFor returns the address of this server for links: the configured one, or else
+// that which the client used, by what it or the trusted proxies in front say. It returns
+// StatusError 400 if that is none.
+func (s *Server) addressFor(r *http.Request) (parsec.ServerAddress, error) {
+	if s.options.Address != nil {
+		return *s.options.Address, nil
+	}
+	host, secure := r.Host, r.TLS != nil
+	if peer, err := parsec.ParsePeerAddress(r.RemoteAddr); err == nil && s.trusts(peer) {
+		host = cmp.Or(forwardedHost(r.Header), host)
+		if told := secureProtocol(forwardedProtocol(r.Header)); told != "" {
+			secure = told == "https"
+		}
+	}
+	query := ""
+	if !secure {
+		query = "?no_ssl=true"
+	}
+	address, err := parsec.ParseServerAddress(string(parsec.Parsec2Scheme) + "://" + host + query)
+	if err != nil {
+		return parsec.ServerAddress{}, StatusError(http.StatusBadRequest)
+	}
+	return address, nil
+}
+
+// forwardedHost returns the host that the proxies say that the client asked for:
+// X-Forwarded-Host, or else Forwarded. It is "" if they do not.
+func forwardedHost(header http.Header) string {
+	if told := firstItem(header, "X-Forwarded-Host"); told != "" {
+		return told
+	}
+	return forwardedFirst(header, "host")
+}
+
 // forwardedProtocol returns what the proxies say that the client came by:
 // X-Forwarded-Proto, or else Forwarded. It is "" if they do not.
 func forwardedProtocol(header http.Header) string {
 	if told := firstItem(header, "X-Forwarded-Proto"); told != "" {
 		return told
 	}
+	return forwardedFirst(header, "proto")
+}
+
+// forwardedFirst returns a parameter of the first element of Forwarded, "" for none.
+func forwardedFirst(header http.Header, parameter string) string {
 	for _, line := range header.Values("Forwarded") {
-		return strings.Trim(forwardedParameter(splitUnquoted(line, ',')[0], "proto"), `" `)
+		return strings.Trim(forwardedParameter(splitUnquoted(line, ',')[0], parameter), `" `)
 	}
 	return ""
 }

@@ -296,9 +296,17 @@ func (w *tinyWing) People(_ context.Context, id parsec.OrganizationID) ([]organi
 	defer w.mu.Unlock()
 	var users []organization.User
 	for _, p := range w.people[id] {
-		users = append(users, p.User)
+		if p.revokedOn == nil || w.generation == organization.Parsec2 {
+			users = append(users, p.User)
+		}
 	}
 	return users, nil
+}
+
+// BootstrapLink implements organization.Wing.
+func (w *tinyWing) BootstrapLink(location parsec.Location, token string) organization.Link {
+	parameters := parsec.Parameters{{Name: "generation", Value: fmt.Sprint(w.generation)}, {Name: "token", Value: token}}
+	return organization.Link{URL: location.Print(parameters), HTTPRedirection: location.PrintHTTP(parameters)}
 }
 
 // SetFrozen implements organization.Wing.
@@ -313,6 +321,9 @@ func (w *tinyWing) SetFrozen(_ context.Context, id parsec.OrganizationID, choice
 		if chosen && p.revokedOn == nil {
 			w.people[id][i].Frozen = frozen
 			return p.User, nil
+		}
+		if chosen && choice.Email == nil && w.generation == organization.Parsec3 {
+			return organization.User{}, organization.ErrUserRevoked
 		}
 	}
 	return organization.User{}, organization.ErrUserNotFound

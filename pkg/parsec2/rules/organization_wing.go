@@ -65,3 +65,9 @@ func (r *Rules) SetFrozen(ctx context.Context, id parsec.OrganizationID, choice 
 	})
 	return before, err
 }
+
+// BootstrapLink implements organization.Wing.
+func (*Rules) BootstrapLink(location parsec.Location, token string) organization.Link {
+	address := location.Server().BootstrapAddress(location.Organization(), token)
+	return organization.Link{URL: address.String(), HTTPRedirection: address.HTTPRedirection()}
+}

@@ -10,7 +10,7 @@ import (
 	"parsec-server/pkg/parsec3/notice"
 )
 
-var _ organization.Wing = (*Rules)(nil)
+var _ organization.Sequestering = (*Rules)(nil)
 
 // StatisticsOf implements organization.Wing.
 func (r *Rules) StatisticsOf(ctx context.Context, organizations []parsec.OrganizationID, at *parsec.DateTime) ([]organization.Statistics, error) {
@@ -72,4 +72,15 @@ func findChosen(ctx context.Context, tx Tx, choice organization.UserChoice) (*Us
 		return nil, false, nil //nolint:nilerr // Nobody has what is no id.
 	}
 	return tx.User(ctx, id)
+}
+
+// BootstrapLink implements organization.Wing. A token that is none of this generation is
+// taken for that of a spontaneous bootstrap: it lets nobody in.
+func (*Rules) BootstrapLink(location parsec.Location, token string) organization.Link {
+	target := parsec3.BootstrapTarget{}
+	if parsed, err := parsec3.ParseAccessToken(token); err == nil {
+		target.Token = &parsed
+	}
+	address := parsec3.Address{Location: location, Target: target}
+	return organization.Link{URL: address.String(), HTTPRedirection: address.HTTPRedirection()}
 }

@@ -5,20 +5,13 @@ import (
 	"errors"
 	"slices"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/certificate"
 )
 
-// SequesterService is a service as stored; WebhookURL is "" for one of type
-// storage.
-type SequesterService struct {
-	ID         parsec.SequesterServiceID
-	Label      string
-	WebhookURL string
-	CreatedOn  parsec.DateTime
-	// RevokedOn is nil for an active service.
-	RevokedOn *parsec.DateTime
-}
+// SequesterService is a service as stored.
+type SequesterService = organization.SequesterService
 
 // VlobQuestion is what webhooks are asked about a version of a vlob.
 type VlobQuestion struct {
@@ -48,7 +41,7 @@ func (*consentAwaitedError) Error() string { return "webhooks have not accepted 
 // check wants the webhooks that are active now to have accepted. It is the last row of
 // the tables.
 func (c consent) check(ctx context.Context, tx Tx) error {
-	if organization, _ := tx.Organization(); !organization.Sequestered() {
+	if stored, _ := tx.Organization(); !stored.Sequestered() {
 		return nil
 	}
 	services, err := activeServices(ctx, tx)

@@ -3,7 +3,6 @@ package rules
 import (
 	"context"
 	"crypto/rsa"
-	"errors"
 	"slices"
 
 	"parsec-server/pkg/event"
@@ -11,23 +10,9 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/certificate"
 	"parsec-server/pkg/parsec3/notice"
-	"parsec-server/pkg/parsec3/protocol"
 )
 
-// Why a sequester service cannot be managed as asked
-// (docs/protocol/v5/administration.md §1.5). An organization that is not of this
-// generation is refused with organization.ErrNotFound, and a date by a
-// *protocol.Refusal: require_greater_timestamp, or timestamp_out_of_ballpark for one
-// ahead.
-var (
-	ErrNotSequestered     = errors.New("the organization is not sequestered")
-	ErrInvalidCertificate = errors.New("the sequester authority did not sign this certificate")
-	ErrServiceExists      = errors.New("the sequester service already exists")
-	ErrServiceNotFound    = errors.New("no such sequester service")
-	ErrServiceRevoked     = errors.New("the sequester service is already revoked")
-)
-
-// SequesterServices lists all services of an organization, by date of creation.
+// SequesterServices implements organization.Sequestering.
 func (r *Rules) SequesterServices(ctx context.Context, id parsec.OrganizationID) ([]SequesterService, error) {
 	stored, found, err := r.store.Organization(ctx, id)
 	if err != nil {
@@ -39,8 +24,7 @@ func (r *Rules) SequesterServices(ctx context.Context, id parsec.OrganizationID)
 	return r.store.SequesterServices(ctx, id)
 }
 
-// CreateSequesterService adds the service of a certificate, with the address of its
-// webhook, "" for one of type storage. The organization may be expired.
+// CreateSequesterService implements organization.Sequestering.
 func (r *Rules) CreateSequesterService(ctx context.Context, id parsec.OrganizationID, signed []byte, webhookURL string) error {
 	service, err := loadOfAuthority(ctx, r, id, signed, certificate.LoadSequesterService)
 	if err != nil {
@@ -48,7 +32,7 @@ func (r *Rules) CreateSequesterService(ctx context.Context, id parsec.Organizati
 	}
 	return r.updateServices(ctx, id, service.Timestamp, func(tx Tx, services []SequesterService) error {
 		if findService(services, service.ServiceID) != nil {
-			return ErrServiceExists
+			return organization.ErrServiceExists
 		}
 		tx.CreateService(SequesterService{
 			ID: service.ServiceID, Label: service.ServiceLabel, WebhookURL: webhookURL, CreatedOn: service.Timestamp,
@@ -57,8 +41,7 @@ func (r *Rules) CreateSequesterService(ctx context.Context, id parsec.Organizati
 	})
 }
 
-// RevokeSequesterService revokes the service of a certificate, for ever. The
-// organization may be expired.
+// RevokeSequesterService implements organization.Sequestering.
 func (r *Rules) RevokeSequesterService(ctx context.Context, id parsec.OrganizationID, signed []byte) error {
 	revoked, err := loadOfAuthority(ctx, r, id, signed, certificate.LoadSequesterRevokedService)
 	if err != nil {
@@ -68,17 +51,16 @@ func (r *Rules) RevokeSequesterService(ctx context.Context, id parsec.Organizati
 		service := findService(services, revoked.ServiceID)
 		switch {
 		case service == nil:
-			return ErrServiceNotFound
+			return organization.ErrServiceNotFound
 		case service.RevokedOn != nil:
-			return ErrServiceRevoked
+			return organization.ErrServiceRevoked
 		}
 		tx.RevokeService(revoked.ServiceID, Certificate{Timestamp: revoked.Timestamp, Bytes: signed})
 		return nil
 	})
 }
 
-// ConfigureSequesterService sets the address of the webhook of a service, "" for type
-// storage. The service may be revoked, and the organization expired.
+// ConfigureSequesterService implements organization.Sequestering.
 func (r *Rules) ConfigureSequesterService(ctx context.Context, id parsec.OrganizationID, service parsec.SequesterServiceID, webhookURL string) error {
 	return r.store.Update(ctx, Scope{Organization: id, Sequester: Exclusive}, func(tx Tx) error {
 		if err := checkSequestered(tx.Organization()); err != nil {
@@ -89,7 +71,7 @@ func (r *Rules) ConfigureSequesterService(ctx context.Context, id parsec.Organiz
 			return err
 		}
 		if findService(services, service) == nil {
-			return ErrServiceNotFound
+			return organization.ErrServiceNotFound
 		}
 		tx.ConfigureService(service, webhookURL)
 		return nil
@@ -111,7 +93,7 @@ func loadOfAuthority[T any](ctx context.Context, r *Rules, id parsec.Organizatio
 		return loaded, err
 	}
 	if loaded, err = load(signed, authority); err != nil {
-		return loaded, ErrInvalidCertificate
+		return loaded, organization.ErrInvalidCertificate
 	}
 	return loaded, nil
 }
@@ -122,14 +104,14 @@ func loadOfAuthority[T any](ctx context.Context, r *Rules, id parsec.Organizatio
 func (r *Rules) updateServices(ctx context.Context, id parsec.OrganizationID, timestamp parsec.DateTime, rule func(tx Tx, services []SequesterService) error) error {
 	now := r.now()
 	if now < timestamp && !parsec.InBallpark(now, timestamp) {
-		return protocol.RefuseOutOfBallpark(now, timestamp)
+		return organization.ErrDateAhead
 	}
 	return r.store.Update(ctx, Scope{Organization: id, Sequester: Exclusive}, func(tx Tx) error {
 		if err := checkSequestered(tx.Organization()); err != nil {
 			return err
 		}
-		if err := checkGreater(timestamp, tx.Topics().Sequester); err != nil {
-			return err
+		if last := tx.Topics().Sequester; timestamp <= last {
+			return &organization.GreaterTimestampError{Last: last}
 		}
 		services, err := tx.Services(ctx)
 		if err != nil {
@@ -148,7 +130,7 @@ func checkSequestered(stored *organization.Organization, found bool) error {
 	case !found || stored.Bound() != organization.Parsec3:
 		return organization.ErrNotFound
 	case !stored.Sequestered():
-		return ErrNotSequestered
+		return organization.ErrNotSequestered
 	default:
 		return nil
 	}

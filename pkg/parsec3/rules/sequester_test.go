@@ -124,7 +124,12 @@ func checkServices(t *testing.T, change func(s *managedService) error, rows []se
 		t.Helper()
 		s.events.take()
 		before := s.services()
-		if err := change(s); !errors.Is(err, want) {
+		err := change(s)
+		greater, isGreater := errors.AsType[*organization.GreaterTimestampError](err)
+		if want == errGreater && isGreater && greater.Last == s.lastSequester() {
+			err = errGreater
+		}
+		if !errors.Is(err, want) {
 			t.Errorf("got %v, want %v", err, want)
 		}
 		if after := s.services(); !reflect.DeepEqual(before, after) {
@@ -156,8 +161,9 @@ func (f *fixture) services() []rules.SequesterService {
 }
 
 var (
-	errGreater  = protocol.Refuse(protocol.StatusRequireGreaterTimestamp)
-	errBallpark = protocol.Refuse(protocol.StatusTimestampOutOfBallpark)
+	// errGreater stands for the *organization.GreaterTimestampError that names the last
+	// date of the topic.
+	errGreater error = &organization.GreaterTimestampError{}
 )
 
 // The rows that the changes of services begin with.
@@ -166,7 +172,7 @@ func serviceRows(rest ...serviceRow) []serviceRow {
 		{"unknown organization", func(s *managedService) { s.organization = other }, organization.ErrNotFound},
 		{"not sequestered", func(s *managedService) {
 			s.changeOrganization(acme, func(o *organization.Organization) { o.SequesterAuthorityCertificate = nil })
-		}, rules.ErrNotSequestered},
+		}, organization.ErrNotSequestered},
 	}, rest...)
 }
 
@@ -176,30 +182,30 @@ func certificateRows(rest ...serviceRow) []serviceRow {
 			s.signed = func(s *managedService) []byte {
 				return must(certificate.SequesterService{Timestamp: s.date, ServiceID: s.id, EncryptionKeyDER: serviceKeyDER(s.t)}.Sign(foreignKey(s.t)))
 			}
-		}, rules.ErrInvalidCertificate},
-		{"ahead", func(s *managedService) { s.date = s.clock.now().Add(300 * time.Second) }, errBallpark},
+		}, organization.ErrInvalidCertificate},
+		{"ahead", func(s *managedService) { s.date = s.clock.now().Add(300 * time.Second) }, organization.ErrDateAhead},
 		{"not after the topic", func(s *managedService) { s.date = s.lastSequester() }, errGreater},
 	}, rest...)...)
 }
 
 func TestCreateSequesterServiceTable(t *testing.T) {
 	checkServices(t, (*managedService).create, certificateRows(
-		serviceRow{"exists", func(*managedService) {}, rules.ErrServiceExists},
+		serviceRow{"exists", func(*managedService) {}, organization.ErrServiceExists},
 	))
 }
 
 func TestRevokeSequesterServiceTable(t *testing.T) {
 	checkServices(t, (*managedService).revokeIt, certificateRows(
-		serviceRow{"unknown", func(s *managedService) { s.id = parsec.SequesterServiceID{9} }, rules.ErrServiceNotFound},
+		serviceRow{"unknown", func(s *managedService) { s.id = parsec.SequesterServiceID{9} }, organization.ErrServiceNotFound},
 	))
 	checkServices(t, (*managedService).revokeIt, []serviceRow{
-		{"revoked", func(s *managedService) { s.revokeService(s.id); s.date = s.clock.now() }, rules.ErrServiceRevoked},
+		{"revoked", func(s *managedService) { s.revokeService(s.id); s.date = s.clock.now() }, organization.ErrServiceRevoked},
 	})
 }
 
 func TestConfigureSequesterServiceTable(t *testing.T) {
 	checkServices(t, (*managedService).configure, serviceRows(
-		serviceRow{"unknown", func(s *managedService) { s.id = parsec.SequesterServiceID{9} }, rules.ErrServiceNotFound},
+		serviceRow{"unknown", func(s *managedService) { s.id = parsec.SequesterServiceID{9} }, organization.ErrServiceNotFound},
 	))
 }
 
@@ -216,7 +222,9 @@ func TestSequesterServices(t *testing.T) {
 	f.ok(nil, f.CreateSequesterService(t.Context(), acme, signed, "https://example.com/"))
 	f.checkEvents(notice.SequesterCertificate{Timestamp: old})
 	err := f.CreateSequesterService(t.Context(), acme, signed, "")
-	checkGreater(t, err, old)
+	if greater, ok := errors.AsType[*organization.GreaterTimestampError](err); !ok || greater.Last != old {
+		t.Errorf("got %v, want a date after %s", err, old)
+	}
 	f.createService(storageID, "")
 	f.events.take()
 	f.revokeService(storageID)

@@ -76,7 +76,7 @@ func TestAdministrationTokenAttempts(t *testing.T) {
 	refused := attempt("127.0.0.1", "wrong")
 	body, err := io.ReadAll(refused.Body)
 	f.ok(err)
-	if refused.StatusCode != http.StatusTooManyRequests || refused.Header.Get("Retry-After") != "6" || string(body) != `{"error":"too_many_attempts"}` {
+	if refused.StatusCode != http.StatusTooManyRequests || refused.Header.Get("Retry-After") != "6" || string(body) != `{"detail":"Too many attempts","error":"too_many_attempts"}` {
 		t.Errorf("HTTP %d, Retry-After %s: %s", refused.StatusCode, refused.Header.Get("Retry-After"), body)
 	}
 	_, err = f.client.DialAdministration(f.ctx, "wrong")
@@ -181,7 +181,9 @@ func TestAdministrationUsers(t *testing.T) {
 	f.wantStatus(err, client.StatusUserFrozen)
 }
 
-const emptyProfiles = `[{"profile":"ADMIN","active":0,"revoked":0},{"profile":"STANDARD","active":0,"revoked":0},{"profile":"OUTSIDER","active":0,"revoked":0}]`
+// emptyStatistics are those of an organization without generation.
+const emptyStatistics = `{"organization_id":"EmptyOrg","data_size":0,"metadata_size":0,"realms":0,"users":0,"active_users":0,` +
+	`"users_per_profile_detail":{"ADMIN":{"active":0,"revoked":0},"OUTSIDER":{"active":0,"revoked":0},"STANDARD":{"active":0,"revoked":0}}}`
 
 func TestAdministrationStatistics(t *testing.T) {
 	f := newFixture(t)
@@ -197,7 +199,7 @@ func TestAdministrationStatistics(t *testing.T) {
 	organization := func(id string, realms, active int, profiles string) string {
 		return fmt.Sprintf(`{"organization_id":"%s","data_size":0,"metadata_size":0,"realms":%d,"active_users":%d,"users_per_profile_detail":%s}`, id, realms, active, profiles)
 	}
-	empty, other := organization("EmptyOrg", 0, 0, emptyProfiles), organization("OtherOrg", 0, 3, profiles(2, 0))
+	empty, other := emptyStatistics, organization("OtherOrg", 0, 3, profiles(2, 0))
 	stats := fmt.Sprintf(`{"data_size":0,"metadata_size":0,"realms":1,"users":3,"active_users":2,"users_per_profile_detail":%s}`, profiles(1, 1))
 	f.play([]administrationStep{
 		{"GET", "organizations/CoolOrg/stats", "", 200, stats},
