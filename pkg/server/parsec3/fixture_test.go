@@ -165,7 +165,7 @@ func (f *fixture) open(r *request) *http.Response {
 		body = bytes.NewReader(r.body)
 	}
 	if r.chunked {
-		body = io.MultiReader(body)
+		body = io.MultiReader(bytes.NewReader(r.body))
 	}
 	sent, err := http.NewRequestWithContext(f.ctx, r.method, f.Address.HTTPOrigin()+r.path, body)
 	f.ok(err)
