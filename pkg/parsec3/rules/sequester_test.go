@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"parsec-server/pkg/parsec3/notice"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
+	"parsec-server/pkg/parsec3/webhook"
 )
 
 var (
@@ -416,4 +419,38 @@ func TestInvariant48ServiceAgainstRotations(t *testing.T) {
 			t.Fatal(fmt.Sprint("round ", round, ": ", got))
 		}
 	}
+}
+
+// The rules ask a real server, and tell what it answers.
+func TestWebhookOverHTTP(t *testing.T) {
+	answer := func(http.ResponseWriter) {}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) }))
+	defer server.Close()
+	c := newRealmCommand(t, sequestered)
+	c.createService(webhookID, server.URL+"/hook?token=secret")
+	calls := webhook.New("", discard)
+	c.Rules = rules.New(c.store, c.blocks, c.bus, calls, c.clock.now, discard, rules.Options{})
+	for _, test := range []struct {
+		name   string
+		answer func(w http.ResponseWriter)
+		want   *protocol.Refusal
+	}{
+		{"rejected", func(w http.ResponseWriter) { http.Error(w, `{"reason": "virus"}`, http.StatusBadRequest) }, protocol.RefuseForSequester(webhookID, new("virus"))},
+		{"broken", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }, protocol.RefuseWithoutSequester(webhookID)},
+	} {
+		answer = test.answer
+		for command, err := range map[string]error{
+			"vlob_create":      failure(c.VlobCreate(t.Context(), c.bob(), c.vlobCreation("vlob"))),
+			"realm_rotate_key": failure(c.RealmRotateKey(t.Context(), c.alice(), c.keyRotation(c.alice()).request())),
+		} {
+			var got *protocol.Refusal
+			if !errors.As(err, &got) || !reflect.DeepEqual(got, test.want) {
+				t.Errorf("%s, %s: got %v", command, test.name, err)
+			}
+		}
+	}
+	answer = func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) }
+	c.ok(c.VlobCreate(t.Context(), c.bob(), c.vlobCreation("vlob")))
+	c.rotate()
+	c.ok(nil, calls.Close(t.Context()))
 }
