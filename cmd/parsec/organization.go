@@ -73,14 +73,14 @@ func (p program) administrationCommand(name, short string, call func(context.Con
 // The function that it returns runs call with them.
 func (p program) reachOptions(command *cobra.Command) func(call func(administration) error) error {
 	command.Flags().SortFlags = false
-	address := command.Flags().String("addr", "", "Address of the server, parsec://<host>[:<port>][?no_ssl=true]; or PARSEC_ADDR.")
+	address := command.Flags().String("addr", "", "Address of the server, parsec://<host>[:<port>][?no_ssl=true] or parsec3://…; or PARSEC_ADDR.")
 	token := command.Flags().String("administration-token", "", "What the administrator authenticates with; or PARSEC_ADMINISTRATION_TOKEN.")
 	return func(call func(administration) error) error {
 		addressText, err := p.mandatory("addr", *address, config.AddressVariable)
 		if err != nil {
 			return err
 		}
-		server, err := parsec.ParseServerAddress(addressText)
+		server, err := parsec.ParseAnyServerAddress(addressText)
 		if err != nil {
 			return invalidValue("--addr", err)
 		}

@@ -14,6 +14,7 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/parsec3"
 )
 
 // The options of the settings of an organization.
@@ -109,7 +110,7 @@ func (p program) organizationCreateCommand() *cobra.Command {
 	var options *settingOptions
 	var settings client.OrganizationSettings
 	var date *parsec.DateTime
-	command := p.administrationCommand("create", "Create an organization and print the URL to bootstrap it with.",
+	command := p.administrationCommand("create", "Create an organization and print the URL to bootstrap it with, for each generation of clients.",
 		func(ctx context.Context, a administration) (err error) {
 			var token string
 			if options.webSocket {
@@ -120,7 +121,7 @@ func (p program) organizationCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(p.stdout, "Bootstrap organization url: %s\n", a.server.BootstrapAddress(a.organization, token))
+			p.printBootstrap(a, token)
 			return nil
 		})
 	options = newSettingOptions(command, false)
@@ -138,6 +139,15 @@ func (p program) organizationCreateCommand() *cobra.Command {
 		return err
 	}
 	return command
+}
+
+// printBootstrap prints no link of Parsec 3 for a token that only an older server makes.
+func (p program) printBootstrap(a administration, token string) {
+	fmt.Fprintf(p.stdout, "Bootstrap organization url: %s\n", a.server.BootstrapAddress(a.organization, token))
+	if parsed, err := parsec3.ParseAccessToken(token); err == nil {
+		address := parsec3.Address{Location: a.server.LocationOf(a.organization), Target: parsec3.BootstrapTarget{Token: &parsed}}
+		fmt.Fprintf(p.stdout, "Bootstrap organization url of Parsec 3: %s\n", address)
+	}
 }
 
 func (a administration) createOverWebSocket(ctx context.Context, expiration *parsec.DateTime) (token string, err error) {

@@ -18,10 +18,14 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/addresses"
 	"parsec-server/internal/testkit/testclient"
+	"parsec-server/internal/testkit/testclient3"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
+	parsec3client "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	parsec3protocol "parsec-server/pkg/parsec3/protocol"
 )
 
 // shell runs commands against a server of its own.
@@ -33,7 +37,9 @@ type shell struct {
 
 func newShell(t *testing.T) *shell {
 	t.Helper()
-	instance := testkit.Start(t, testkit.InstanceOptions{})
+	var options testkit.GenerationsOptions
+	options.Parsec3.InitialOutsiderAllowed = true
+	instance := testkit.StartGenerations(t, options)
 	return &shell{t, instance.Address, map[string]string{
 		"PARSEC_ADDR":                 instance.Address.String(),
 		"PARSEC_ADMINISTRATION_TOKEN": testkit.AdministrationToken,
@@ -68,11 +74,19 @@ func (s *shell) succeed(arguments ...string) string {
 // create returns the URL to bootstrap a new organization with.
 func (s *shell) create(organization string) string {
 	s.t.Helper()
-	url, found := strings.CutPrefix(s.succeed("organization", "create", organization), "Bootstrap organization url: ")
-	if !found || !strings.HasSuffix(url, "\n") {
-		s.t.Fatalf("created: %q", url)
+	url, _ := s.createForBoth(organization)
+	return url
+}
+
+// createForBoth returns the URL of clients of API 1 to 3, and that of Parsec 3.
+func (s *shell) createForBoth(organization string) (url, url3 string) {
+	s.t.Helper()
+	stdout := s.succeed("organization", "create", organization)
+	printed := regexp.MustCompile(`^Bootstrap organization url: (\S+)\nBootstrap organization url of Parsec 3: (\S+)\n$`).FindStringSubmatch(stdout)
+	if printed == nil {
+		s.t.Fatalf("created: %q", stdout)
 	}
-	return strings.TrimSpace(url)
+	return printed[1], printed[2]
 }
 
 func bootstrapArguments(url string, more ...string) []string {
@@ -283,6 +297,79 @@ func TestOrganizationRefusals(t *testing.T) {
 	}
 }
 
+// TestOrganizationOfParsec3 has the link of the other generation lead to an organization
+// of its own.
+func TestOrganizationOfParsec3(t *testing.T) {
+	s := newShell(t)
+	s.variables["PARSEC_ADDR"] = parsec.Parsec3Scheme.PrintServerAddress(s.address)
+	folder := t.TempDir()
+	for name, form := range map[string]func(parsec3.Address) string{
+		"Link": parsec3.Address.String, "E-mail": parsec3.Address.HTTPRedirection,
+	} {
+		url, url3 := s.createForBoth(name)
+		address, err := parsec3.ParseAddress(url3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := filepath.Join(folder, name)
+		stdout := s.succeed(bootstrapArguments(form(address), "--output", keys)...)
+		printed := regexp.MustCompile(`^Organization url: (\S+)\nDevice: ([0-9a-f]{32})\nKeys: (\S+)\n$`).FindStringSubmatch(stdout)
+		if printed == nil {
+			t.Fatalf("printed %q", stdout)
+		}
+		device, err := testclient3.LoadDevice(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		founded, err := parsec3.ParseAddress(printed[1])
+		if err != nil || founded.Target != (parsec3.OrganizationTarget{RootVerifyKey: device.RootVerifyKey}) || printed[2] != device.ID.String() {
+			t.Errorf("printed %q, %v", printed, err)
+		}
+		reached := parsec3client.New(s.address, parsec3client.LatestVersion, client.Options{})
+		defer reached.Close()
+		if _, err := parsec3client.Call(t.Context(), reached.Authenticated(device), parsec3protocol.Ping, &parsec3protocol.PingRequest{Ping: "x"}); err != nil {
+			t.Errorf("ping with the keys: %v", err)
+		}
+		s.wantNoOther(name, url, url3, filepath.Join(folder, "other"))
+	}
+	if got := s.succeed("organization", "list-users", "Link"); !regexp.MustCompile(`^[0-9a-f]{32}: Alice <alice@example.com>\n$`).MatchString(got) {
+		t.Errorf("users %q", got)
+	}
+	want := "is_bootstrapped: true\nis_expired: false\nuser_profile_outsider_allowed: true\nactive_users_limit: none\nminimum_archiving_period: 2592000\n"
+	if got := s.succeed("organization", "status", "Link"); got != want {
+		t.Errorf("status %q", got)
+	}
+	if got := s.succeed("organization", "stats", "Link"); !strings.Contains(got, "ADMIN") {
+		t.Errorf("statistics %q", got)
+	}
+	for _, item := range []struct {
+		arguments []string
+		want      string
+	}{
+		{[]string{"organization", "create", "Link"}, "Organization already exists"},
+		{[]string{"organization", "freeze", "Link", "--user-email", "nobody@example.com"}, "User not found"},
+		{bootstrapArguments(parsec.Parsec3Scheme.PrintServerAddress(s.address)), "Invalid value for 'URL'"},
+		{bootstrapArguments("parsec3://localhost/Link?a=async_enrollment"), "not the link of a new organization"},
+	} {
+		if _, _, err := s.run(item.arguments...); err == nil || !strings.Contains(err.Error(), item.want) {
+			t.Errorf("%q: %v", item.arguments, err)
+		}
+	}
+}
+
+// wantNoOther has neither link bootstrap the organization once more, nor leave keys.
+func (s *shell) wantNoOther(name, url, url3, keys string) {
+	s.t.Helper()
+	for _, link := range []string{url, url3} {
+		if _, _, err := s.run(bootstrapArguments(link, "--output", keys)...); err == nil {
+			s.t.Errorf("%s: bootstrapped twice", name)
+		}
+		if _, err := os.Stat(keys); !errors.Is(err, os.ErrNotExist) {
+			s.t.Errorf("%s: keys of no organization, %v", name, err)
+		}
+	}
+}
+
 // unused returns a port that nobody listens to.
 func unused(t *testing.T) string {
 	t.Helper()
@@ -346,7 +433,7 @@ func TestOrganizationUsage(t *testing.T) {
 		{"", []string{"server-stats", "--at", "yesterday"}, "Invalid value for '--at': must be a date such as 2030-01-31 (0:00 UTC), or with its time and zone"},
 		{"", []string{"server-stats", "--at", "2030-01-32"}, "Invalid value for '--at': must be a date such as"},
 		{"", []string{"server-stats", "--at", "2030-01-31T00:00:00"}, "Invalid value for '--at': must be a date such as"},
-		{"", []string{"bootstrap", "parsec3://example.com/CoolOrg?a=organization_bootstrap&p=x"}, "Invalid value for 'URL': is an address of Parsec 3"},
+		{"", []string{"bootstrap", "parsec3://example.com/CoolOrg?a=organization_bootstrap&p=x"}, "Invalid value for 'URL': invalid `a` param value"},
 		{"", []string{"server-stats", "--output", filepath.Join(t.TempDir(), "none", "x")}, "Invalid value for '--output'"},
 		{"", []string{"bootstrap"}, "Missing argument 'URL'."},
 		{"", bootstrapArguments("parsec://localhost:1/CoolOrg")[1:], "Invalid value for 'URL'"},

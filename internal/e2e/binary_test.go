@@ -150,7 +150,8 @@ func (p *process) stop(signal os.Signal) string {
 func (p *process) organization(b binary) string {
 	p.t.Helper()
 	created := b.succeed(p.t, "organization", "create", "--addr", p.address.String(), "--administration-token", "s3cr3t", "MyOrg")
-	_, url, found := strings.Cut(strings.TrimSpace(created), ": ")
+	first, _, _ := strings.Cut(created, "\n")
+	_, url, found := strings.Cut(first, ": ")
 	if !found {
 		p.t.Fatalf("created %q", created)
 	}

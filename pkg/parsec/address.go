@@ -56,6 +56,23 @@ func (s Scheme) ParseServerAddress(text string) (ServerAddress, error) {
 	return server, nil
 }
 
+// ParseAnyServerAddress reads the address of a server in the scheme of either
+// generation, for what reaches it or is settled of it for both.
+func ParseAnyServerAddress(text string) (ServerAddress, error) {
+	if Parsec3Scheme.Begins(text) {
+		return Parsec3Scheme.ParseServerAddress(text)
+	}
+	return ParseServerAddress(text)
+}
+
+// Begins reports whether text is of this scheme: in any case, and after blanks, as
+// browsers read it.
+func (s Scheme) Begins(text string) bool {
+	text = strings.TrimFunc(text, func(r rune) bool { return r <= ' ' })
+	length := len(s.prefix())
+	return len(text) >= length && strings.EqualFold(text[:length], s.prefix())
+}
+
 // Hostname returns a DNS name in lower case, an IPv4 address, or an IPv6 address in
 // brackets.
 func (a ServerAddress) Hostname() string { return a.hostname }

@@ -1,10 +1,9 @@
 package parsec2
 
 import (
-	"errors"
 	"fmt"
-	"os"
 
+	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/wire"
 )
@@ -25,23 +24,14 @@ type DeviceFile struct {
 	RootVerifyKey parsec.VerifyKey      `wire:"root_verify_key"`
 }
 
-// Save writes the device, secrets in clear, to a new file that only its owner
-// may read. It never overwrites a file: lost keys cannot be made again.
-func (d *Device) Save(path string) (err error) {
+// Save writes the device, secrets in clear, to a new file that only its owner may read.
+func (d *Device) Save(path string) error {
 	content, err := wire.Marshal(d.File())
-	if err != nil {
-		return fmt.Errorf("save device: %w", err)
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("save device: %w", err)
-	}
-	_, err = file.Write(content)
 	if err == nil {
-		err = file.Sync()
+		err = client.SaveSecrets(path, content)
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("save device: %w", errors.Join(err, os.Remove(path)))
+	if err != nil {
+		return fmt.Errorf("save device: %w", err)
 	}
 	return nil
 }
