@@ -71,9 +71,7 @@ var (
 	tokenExpired = fault{"window", 498, func(f *fixture, r *request) {
 		r.header.Set("Authorization", f.bob.Token(f.clock.Now().Add(-320*time.Second)))
 	}}
-	notMap         = fault{"body", 415, func(_ *fixture, r *request) { r.body = []byte{0xc0} }}
-	unknownCommand = fault{"command", 415, func(_ *fixture, r *request) { r.body = message("invite_info", nil) }}
-	badFields      = fault{"fields", 415, func(_ *fixture, r *request) { r.body = message("ping", nil) }}
+	notMap = fault{"body", 415, func(_ *fixture, r *request) { r.body = []byte{0xc0} }}
 )
 
 // routes are what requests pass before their command runs, in order.
@@ -137,6 +135,7 @@ func (f *fixture) requestOf(method, path string) *request {
 
 // Each check has its answer, and of two neighbours that fail the first one has.
 func TestChecksAreInOrder(t *testing.T) {
+	t.Parallel()
 	for _, route := range routes {
 		for i := range len(route.faults) + 1 {
 			faults, name := route.faults[i:], "nothing"
@@ -197,7 +196,7 @@ func TestVersions(t *testing.T) {
 	f := newFixture(t)
 	for text, valid := range map[string]bool{
 		"5.0": true, "5.6": true, "5.99": true, "+5.6": true, "05.06": true, "5.4294967295": true,
-		"5.4294967296": false, "5": false, "5.": false, "5.x": false, "5.6.7": false, " 5.6.": false, "6.0": false, "4.0": false, "-5.0": false,
+		"5.4294967296": false, "5": false, "5.": false, "5.x": false, "5.6.7": false, "x5.6": false, "6.0": false, "4.0": false, "-5.0": false,
 		"4294967301.0": false,
 	} {
 		for _, path := range []string{"/anonymous_server", "/authenticated/CoolOrg/tos"} {

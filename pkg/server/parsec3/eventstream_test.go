@@ -166,7 +166,7 @@ func TestStreamResumes(t *testing.T) {
 		want []string
 	}{
 		{first, []string{"one", "two", "three"}}, {last, []string{"two", "three"}},
-		{string(parsec.UUID(must(parsec.ParseUUID(last))).String()), []string{"two", "three"}},
+		{must(parsec.ParseUUID(last)).String(), []string{"two", "three"}},
 	} {
 		resumed := f.openStream(f.bob, test.from)
 		if id := resumed.wantEvent("ORGANIZATION_CONFIG"); id != strings.ReplaceAll(test.from, "-", "") {

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	deviceTokenKind  = "PARSEC-SIGN-ED25519"
-	accountTokenKind = "PARSEC-MAC-BLAKE2B"
+	signedKind = "PARSEC-SIGN-ED25519"
+	macKind    = "PARSEC-MAC-BLAKE2B"
 
 	// maxSecondsDigits bounds the date of a token: years after 9999 are none.
 	maxSecondsDigits = 12
@@ -35,7 +35,7 @@ func bearer(header http.Header) (string, bool) {
 // parseDeviceToken reads the token of a device (docs/protocol/v5/transport.md §4.2).
 // It is false for a header without one, or with one that is malformed.
 func parseDeviceToken(header http.Header) (rules.Token, bool) {
-	parsed, ok := parseDatedToken(header, deviceTokenKind)
+	parsed, ok := parseDatedToken(header, signedKind)
 	return rules.Token{
 		Device: parsec3.DeviceID(parsed.id), Date: parsed.date, Signed: parsed.text, Signature: parsed.proof,
 	}, ok
@@ -94,7 +94,7 @@ func parseProof(text string) ([]byte, bool) {
 // parseAccountToken reads the token of an account (docs/protocol/v5/transport.md
 // §4.3): the id of its authentication method.
 func parseAccountToken(header http.Header) (datedToken, bool) {
-	return parseDatedToken(header, accountTokenKind)
+	return parseDatedToken(header, macKind)
 }
 
 // parseInvitationToken reads the token of an invitation.

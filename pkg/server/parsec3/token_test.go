@@ -183,3 +183,43 @@ func FuzzDeviceToken(f *testing.F) {
 		}
 	})
 }
+
+// Every recorded device token verifies, but the one that is wrong on purpose.
+func TestCapturedTokens(t *testing.T) {
+	loaded := vectors.Load[struct {
+		Keys map[string]struct {
+			VerifyKey []byte `json:"verify_key"`
+			ID        string `json:"id"`
+		} `json:"keys"`
+		Exchanges []struct {
+			Name    string
+			Request struct{ Headers map[string]string }
+		}
+	}](t, "v5/captures.json")
+	keys := map[string]parsec.VerifyKey{}
+	for _, key := range loaded.Keys {
+		keys[key.ID] = parsec.VerifyKey(key.VerifyKey)
+	}
+	checked, wrong := 0, 0
+	for _, exchange := range loaded.Exchanges {
+		authorization := exchange.Request.Headers["authorization"]
+		if !strings.Contains(authorization, "PARSEC-SIGN-ED25519.") {
+			continue
+		}
+		token, ok := serverparsec3.ParseDeviceToken(http.Header{"Authorization": {authorization}})
+		key, known := keys[token.Device.String()]
+		switch {
+		case !ok:
+			t.Errorf("%s: malformed", exchange.Name)
+		case !known:
+			t.Errorf("%s: unknown device %s", exchange.Name, token.Device)
+		case key.VerifyStrict(token.Signed, token.Signature):
+			checked++
+		default:
+			wrong++
+		}
+	}
+	if checked < 60 || wrong != 1 {
+		t.Errorf("%d tokens verify, %d do not", checked, wrong)
+	}
+}
