@@ -289,8 +289,8 @@ func (w *twins) note(name string, err error) {
 
 // expected are the errors of the rules that are neither a refusal nor an abort.
 var expected = []error{
-	organization.ErrNotFound, organization.ErrUserNotFound, organization.ErrUserRevoked, rules.ErrNotSequestered,
-	rules.ErrInvalidCertificate, rules.ErrServiceExists, rules.ErrServiceNotFound, rules.ErrServiceRevoked,
+	organization.ErrNotFound, organization.ErrUserNotFound, organization.ErrUserRevoked, organization.ErrNotSequestered,
+	organization.ErrInvalidCertificate, organization.ErrServiceExists, organization.ErrServiceNotFound, organization.ErrServiceRevoked,
 }
 
 // tell shows an outcome.
