@@ -23,3 +23,8 @@ func TestStoryOnPostgreSQL(t *testing.T) {
 		})
 	}
 }
+
+func TestBothGenerationsOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	together(newWorld(t, testkit.StartParsec(t, program, "--db", testkit.NewPostgres(t), "--blockstore", "POSTGRESQL")))
+}

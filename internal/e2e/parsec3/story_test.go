@@ -54,6 +54,7 @@ func tell(w *world) {
 	s.archive()
 	s.revokeCarol()
 	s.freeze()
+	s.changeTerms()
 	s.expire()
 }
 
@@ -358,6 +359,46 @@ func (s *story) freeze() {
 	freeze(false)
 	s.bob = s.restart(s.bob)
 	s.wantVlobs(s.bob, s.vlobs[:10])
+}
+
+// changeTerms has everybody accept terms of service, which takes them offline and no
+// further.
+func (s *story) changeTerms() {
+	s.t.Helper()
+	urls := map[string]string{"en": "https://example.com/tos"}
+	s.do("set the terms", s.administration().Update(s.ctx, s.organization, client.OrganizationSettings{TOS: &client.TermsOfService{PerLocaleURLs: urls}}))
+	accepted := map[parsec3.UserID]bool{}
+	for _, peer := range s.everybody() {
+		if !accepted[peer.Device.User] {
+			s.wantHTTP(peer.name+" calls", 463, peer.ping())
+			s.accept(peer, urls)
+			accepted[peer.Device.User] = true
+		}
+		s.do("call after the terms", peer.ping())
+	}
+	for _, peer := range s.everybody() {
+		// It was offline, and is back without a new login.
+		nextOf[*protocol.OrganizationConfigEvent](peer)
+	}
+	s.do("remove the terms", s.administration().Update(s.ctx, s.organization, client.OrganizationSettings{TOS: &client.TermsOfService{}}))
+	for _, peer := range s.everybody() {
+		nextOf[*protocol.OrganizationConfigEvent](peer)
+		_, err := client3.Call(s.ctx, peer.client.TOS(peer.Device), protocol.TOSGet, &protocol.TOSGetRequest{})
+		wantRefusal(s.world, protocol.StatusNoTOS, err)
+	}
+}
+
+func (s *story) accept(p *peer, urls map[string]string) {
+	s.t.Helper()
+	tos := p.client.TOS(p.Device)
+	terms, err := client3.Call(s.ctx, tos, protocol.TOSGet, &protocol.TOSGetRequest{})
+	if s.do("get the terms", err); !maps.Equal(terms.PerLocaleURLs, urls) {
+		s.t.Errorf("terms %v", terms.PerLocaleURLs)
+	}
+	_, err = client3.Call(s.ctx, tos, protocol.TOSAccept, &protocol.TOSAcceptRequest{TOSUpdatedOn: terms.UpdatedOn - 1})
+	wantRefusal(s.world, protocol.StatusTOSMismatch, err)
+	_, err = client3.Call(s.ctx, tos, protocol.TOSAccept, &protocol.TOSAcceptRequest{TOSUpdatedOn: terms.UpdatedOn})
+	s.do("accept the terms", err)
 }
 
 // expire ends all streams, and lets everybody in again.
