@@ -129,7 +129,7 @@ func checkServices(t *testing.T, change func(s *managedService) error, rows []se
 		before := s.services()
 		err := change(s)
 		greater, isGreater := errors.AsType[*organization.GreaterTimestampError](err)
-		if want == errGreater && isGreater && greater.Last == s.lastSequester() {
+		if errors.Is(want, errGreater) && isGreater && greater.Last == s.lastSequester() {
 			err = errGreater
 		}
 		if !errors.Is(err, want) {

@@ -142,15 +142,11 @@ func (r *Rules) VlobReadBatch(ctx context.Context, author *Author, request *prot
 
 // VlobReadVersions returns versions of vlobs (docs/protocol/v5/commands.md §11.4).
 func (r *Rules) VlobReadVersions(ctx context.Context, author *Author, request *protocol.VlobReadVersionsRequest) (*protocol.VlobReadVersionsReply, error) {
-	limit := uint64(maxBatchBytes)
-	if len(request.Items) > protocol.MaxVlobs {
-		limit = maxVersionsBytes
-	}
 	versions := make([]VlobNumber, len(request.Items))
 	for i, item := range request.Items {
 		versions[i] = VlobNumber{Vlob: item.Vlob, Version: item.Version}
 	}
-	reading, err := r.store.ReadVersions(ctx, author.Organization, author.Device, request.RealmID, versions, limit)
+	reading, err := r.store.ReadVersions(ctx, author.Organization, author.Device, request.RealmID, versions, maxBatchBytes)
 	if err != nil {
 		return nil, err
 	}

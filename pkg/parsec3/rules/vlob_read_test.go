@@ -137,6 +137,7 @@ func TestVlobReadsAreBounded(t *testing.T) {
 		{63, 900, protocol.StatusOK, protocol.StatusOK},
 		{65, 0, protocol.StatusTooManyElements, protocol.StatusTooManyElements},
 		{31, 970, protocol.StatusTooManyElements, protocol.StatusOK},
+		{31, 15_000, protocol.StatusTooManyElements, protocol.StatusTooManyElements},
 		{32, 969, protocol.StatusTooManyElements, protocol.StatusTooManyElements},
 	} {
 		items := append(slices.Repeat([]protocol.VlobNumber{long}, test.long), slices.Repeat([]protocol.VlobNumber{short}, test.short)...)
