@@ -54,9 +54,11 @@ func endWebhooks(process *lifecycle.Process, name string, end func(context.Conte
 // foundingOf returns how organizations of either generation come into being.
 func foundingOf(settings config.Organization) organization.Founding {
 	return organization.Founding{
-		SpontaneousBootstrap:    settings.SpontaneousBootstrap,
-		InitialActiveUsersLimit: settings.InitialActiveUsersLimit,
-		InitialOutsiderAllowed:  settings.InitialOutsiderAllowed,
+		SpontaneousBootstrap:          settings.SpontaneousBootstrap,
+		InitialActiveUsersLimit:       settings.InitialActiveUsersLimit,
+		InitialOutsiderAllowed:        settings.InitialOutsiderAllowed,
+		InitialMinimumArchivingPeriod: &settings.InitialMinimumArchivingPeriod,
+		InitialTOS:                    settings.InitialTOS,
 	}
 }
 

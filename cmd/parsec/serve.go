@@ -130,6 +130,8 @@ func serverOptions(settings config.Config, address parsec.ServerAddress, version
 		Version:              version,
 		Observer:             observer,
 		Debug:                settings.Debug,
+		Scheme:               settings.AddressScheme,
+		CORSOrigins:          settings.CORSOrigins,
 		TrustedProxies:       settings.TrustedProxies,
 		EventStreamKeepAlive: settings.SSEKeepalive,
 		StrictTransport:      settings.StrictTransport,

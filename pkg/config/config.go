@@ -35,8 +35,13 @@ type Config struct {
 	// ServerAddress is announced to clients. Zero means none: no e-mail is
 	// sent and /redirect answers 501; but see AnnouncedAddress.
 	ServerAddress parsec.ServerAddress
-	TLS           TLS
-	ForwardProto  ForwardProto
+	// AddressScheme is that of ServerAddress as it was given, of Parsec 3 if it was
+	// given for both generations.
+	AddressScheme parsec.Scheme
+	// CORSOrigins are those whose pages may use the server in browsers.
+	CORSOrigins  []parsec.Origin
+	TLS          TLS
+	ForwardProto ForwardProto
 	// TrustedProxies are those whose X-Forwarded-For, or else Forwarded, is believed.
 	TrustedProxies []netip.Prefix
 	// SSEKeepalive is the longest silence of an event stream; it has no limit
@@ -63,6 +68,10 @@ type Config struct {
 	Debug bool
 	// Development is --dev.
 	Development bool
+
+	// serverAddress and backendAddress are what ServerAddress is made of.
+	serverAddress, backendAddress configuredAddress
+	later                         later
 }
 
 // CurrentAdministrationToken returns the token of the moment: what the file
@@ -154,6 +163,10 @@ type Organization struct {
 	// InitialActiveUsersLimit is nil for no limit.
 	InitialActiveUsersLimit *uint64
 	InitialOutsiderAllowed  bool
+	// InitialMinimumArchivingPeriod is in seconds.
+	InitialMinimumArchivingPeriod uint64
+	// InitialTOS has the address of the terms of service in each language; nil is none.
+	InitialTOS map[string]string
 }
 
 // Email is how e-mails go out. An empty Host means that none do; Mocked writes
@@ -280,6 +293,9 @@ func (c Config) check() error {
 		return errors.New("--email-port must be 1 to 65535")
 	case c.Email.Host != "" && c.Email.Sender == (mail.Address{}):
 		return errors.New("--email-sender is required when --email-host is provided")
+	}
+	if err := c.later.check(); err != nil {
+		return err
 	}
 	return c.Database.checkPool()
 }

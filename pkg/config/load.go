@@ -84,10 +84,13 @@ func Load(arguments []Argument, environment Environment) (Loaded, error) {
 	if err != nil {
 		return Loaded{}, err
 	}
+	if err := l.config.settleAddress(); err != nil {
+		return Loaded{}, err
+	}
 	if err := l.config.check(); err != nil {
 		return Loaded{}, err
 	}
-	return Loaded{l.config, effective, append(environment.unknownVariables(), l.warnings()...)}, nil
+	return Loaded{l.config, effective, slices.Concat(environment.unknownVariables(), pendingWarning(effective), l.warnings())}, nil
 }
 
 // LoadDSN resolves the database alone, for the commands that need no other
@@ -351,6 +354,20 @@ func readSecretFile(path string) (string, error) {
 
 func isLineEnd(r rune) bool { return r == '\n' || r == '\r' }
 
+// pendingWarning returns one line for all settings that are given and have no effect yet.
+func pendingWarning(effective []Effective) []string {
+	var names []string
+	for _, found := range effective {
+		if found.Setting.Pending && found.Source != FromDefault {
+			names = append(names, "--"+found.Setting.Name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return []string{"settings without effect yet: " + strings.Join(names, ", ")}
+}
+
 // warnings returns a line for each thing that is accepted and yet may surprise.
 func (l *loader) warnings() []string {
 	var warnings []string
@@ -369,7 +386,7 @@ func (l *loader) warnings() []string {
 	switch {
 	case l.development:
 	case l.config.ServerAddress == (parsec.ServerAddress{}):
-		warnings = append(warnings, "without --backend-addr no e-mail is sent and /redirect answers 501")
+		warnings = append(warnings, "without --server-addr or --backend-addr no e-mail is sent, /redirect answers 501, and links of new organizations have host and scheme of the request")
 	case l.config.Email.Host == "":
 		warnings = append(warnings, "without --email-host no e-mail is sent")
 	}

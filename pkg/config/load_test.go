@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/telemetry"
 )
 
@@ -131,7 +132,8 @@ func TestLoadDefaults(t *testing.T) {
 		StrictTransport:                         true,
 		MaxUnauthenticatedConnectionsPerAddress: 100,
 		ShutdownGracePeriod:                     30 * time.Second,
-		Organization:                            Organization{InitialOutsiderAllowed: true},
+		AddressScheme:                           parsec.Parsec2Scheme,
+		Organization:                            Organization{InitialOutsiderAllowed: true, InitialMinimumArchivingPeriod: 2592000},
 		Email:                                   Email{Port: 25, Language: "en"},
 		Log:                                     telemetry.LogOptions{Level: slog.LevelInfo, Format: telemetry.Console},
 		Sentry:                                  Sentry{Environment: "production"},
@@ -139,7 +141,7 @@ func TestLoadDefaults(t *testing.T) {
 	if !reflect.DeepEqual(got.Config, want) {
 		t.Errorf("got %+v, want %+v", got.Config, want)
 	}
-	if want := []string{"without --backend-addr no e-mail is sent and /redirect answers 501"}; !slices.Equal(got.Warnings, want) {
+	if want := []string{"without --server-addr or --backend-addr no e-mail is sent, /redirect answers 501, and links of new organizations have host and scheme of the request"}; !slices.Equal(got.Warnings, want) {
 		t.Errorf("warnings %q, want %q", got.Warnings, want)
 	}
 }

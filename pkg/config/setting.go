@@ -40,6 +40,8 @@ type Setting struct {
 	// Secret settings are shown masked and may be read from a file.
 	Secret  bool
 	Aliases []Alias
+	// Pending settings are read and checked, and have no effect yet.
+	Pending bool
 	// Since and Until are official releases; "own" is a setting of ours.
 	Since string
 	Until string
@@ -141,6 +143,11 @@ func into[T any](field func(*Config) *T, parse func(string) (T, error)) func(*Co
 		*field(config) = value
 		return nil
 	}
+}
+
+// variableOf returns the variable that official servers make of an option.
+func variableOf(option string) string {
+	return variablePrefix + strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
 }
 
 // always makes a development function of a constant.

@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"net/netip"
 	"regexp"
+	"slices"
 	"time"
 
 	"parsec-server/pkg/parsec"
@@ -23,9 +24,13 @@ const (
 // own marks the settings that no official release has.
 const own = "own"
 
-// settings is the table. The required ones come in the order in which a
-// missing one is reported (docs/protocol/configuration.md §1).
-var settings = []Setting{
+// settings is the table.
+var settings = slices.Concat(commonSettings, parsec3Settings)
+
+// commonSettings are those that official releases before Parsec 3 have too, and ours.
+// The required ones come in the order in which a missing one is reported
+// (docs/protocol/configuration.md §1).
+var commonSettings = []Setting{
 	{
 		Name: "host", Short: "H", Variable: "PARSEC_HOST", Kind: Text, Default: "127.0.0.1", Since: "1.13", Group: groupServer,
 		Help:  "Address or host name to listen on.",
@@ -100,10 +105,14 @@ var settings = []Setting{
 		Help:  "Certificate with its chain, in PEM, to serve TLS with. Taken again within seconds when the files change. Without it the server speaks in clear.",
 		parse: into(func(c *Config) *string { return &c.TLS.CertificateFile }, parseExistingFile),
 	}, {
-		Name: "backend-addr", Variable: "PARSEC_BACKEND_ADDR", Kind: URL, Since: "1.14", Group: groupServer,
-		Development: "parsec://localhost:<port>?no_ssl=true", development: func(c *Config) string { return c.developmentAddress(c.Port) },
-		Help:  "Address of this server in e-mails and redirections, parsec://<host>[:<port>][?no_ssl=true]. Without it no e-mail is sent and /redirect answers 501.",
-		parse: into(func(c *Config) *parsec.ServerAddress { return &c.ServerAddress }, parsec.ParseServerAddress),
+		Name: serverAddressOption, Variable: "PARSEC_SERVER_ADDR", Kind: URL, Since: "3.0", Group: groupServer,
+		Help:  "Address of this server in e-mails, links and redirections, for clients of every generation: parsec3://<host>[:<port>][?no_ssl=true], or parsec://…. Without it no e-mail is sent, /redirect answers 501, and links of new organizations have host and scheme of the request.",
+		parse: into(func(c *Config) *configuredAddress { return &c.serverAddress }, parseAddress),
+	}, {
+		Name: backendAddressName, Variable: "PARSEC_BACKEND_ADDR", Kind: URL, Since: "1.14", Group: groupServer,
+		Development: "parsec://localhost:<port>?no_ssl=true", development: developmentAddress,
+		Help:  "The same, by its name before Parsec 3. If both are given they must be the same but for the scheme.",
+		parse: into(func(c *Config) *configuredAddress { return &c.backendAddress }, parseAddress),
 	}, {
 		Name: "forward-proto-enforce-https", Variable: "PARSEC_FORWARD_PROTO_ENFORCE_HTTPS", Kind: Text, Since: "2.2", Group: groupServer,
 		Help:  "<header>:<value>. Requests that have this header with another value are redirected to https.",
@@ -229,6 +238,14 @@ var settings = []Setting{
 		Help:  "Run a server to develop with: in memory, and with a known administration token. What is set otherwise stays: --dev overrides nothing.",
 		parse: into(func(c *Config) *bool { return &c.Development }, parseBoolean),
 	},
+}
+
+// developmentAddress follows --port and --server-addr.
+func developmentAddress(c *Config) string {
+	if c.serverAddress.server != (parsec.ServerAddress{}) {
+		return ""
+	}
+	return c.developmentAddress(c.Port)
 }
 
 // defaultSender follows --email-host, which comes before in the table.

@@ -2,6 +2,9 @@ package config
 
 import "testing"
 
+// maxVariable is the longest name that Scalingo takes.
+const maxVariable = 64
+
 // TestSettings checks what the table itself must keep.
 func TestSettings(t *testing.T) {
 	options, variables := map[string]bool{}, map[string]bool{}
@@ -19,6 +22,12 @@ func TestSettings(t *testing.T) {
 		}
 		for _, variable := range setting.variables() {
 			once(variables, variable)
+			if setting.Secret {
+				variable += fileSuffix
+			}
+			if len(variable) > maxVariable {
+				t.Errorf("%s has %d characters", variable, len(variable))
+			}
 		}
 		if setting.parse == nil || setting.Help == "" || setting.Since == "" || setting.Kind == "" {
 			t.Errorf("%s is not complete", setting.Name)

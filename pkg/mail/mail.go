@@ -107,7 +107,7 @@ func New(options Options, address parsec.ServerAddress, logger *slog.Logger) *Ma
 func (m *Mailer) SendInvitation(ctx context.Context, mail Invitation) Outcome {
 	logger := m.logger.With(slog.String("organization_id", mail.Organization.String()), slog.String("type", string(mail.Type)))
 	if m.address == (parsec.ServerAddress{}) {
-		logger.WarnContext(ctx, "e-mail not sent: this server has no public address (--backend-addr)")
+		logger.WarnContext(ctx, "e-mail not sent: this server has no public address (--server-addr or --backend-addr)")
 		return NotAvailable
 	}
 	to, err := parseRecipient(mail.To)

@@ -1,0 +1,124 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"parsec-server/pkg/parsec"
+)
+
+func TestLoadServerAddress(t *testing.T) {
+	for _, row := range []struct {
+		server, backend string
+		want            string
+		scheme          parsec.Scheme
+	}{
+		{"parsec3://Example.com:8443", "", "parsec://example.com:8443", parsec.Parsec3Scheme},
+		{"parsec://example.com", "", "parsec://example.com", parsec.Parsec2Scheme},
+		{"", "parsec://example.com?no_ssl=true", "parsec://example.com?no_ssl=true", parsec.Parsec2Scheme},
+		{"", "parsec3://example.com", "parsec://example.com", parsec.Parsec3Scheme},
+		{"parsec3://example.com", "parsec://example.com:443", "parsec://example.com", parsec.Parsec3Scheme},
+		{"parsec3://example.com", "parsec3://example.com", "parsec://example.com", parsec.Parsec3Scheme},
+		{"", "", "", parsec.Parsec2Scheme},
+	} {
+		variables := map[string]string{"PARSEC_SERVER_ADDR": row.server, "PARSEC_BACKEND_ADDR": row.backend}
+		config := mustLoad(t, typed(required...), variables).Config
+		if got := parsec.Parsec2Scheme.PrintServerAddress(config.ServerAddress); got != row.want || config.AddressScheme != row.scheme {
+			t.Errorf("%q and %q: %s in %s", row.server, row.backend, got, config.AddressScheme)
+		}
+	}
+	for _, other := range []string{"parsec://example.org", "parsec://example.com:8443", "parsec://example.com?no_ssl=true"} {
+		_, err := Load(typed(append(slices.Clone(required), "backend-addr="+other)...), environmentOf(map[string]string{"PARSEC_SERVER_ADDR": "parsec3://example.com"}))
+		if err == nil || !strings.Contains(err.Error(), "--server-addr (parsec3://example.com) and --backend-addr ("+other+") differ") {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+	config := mustLoad(t, typed("dev", "server-addr=parsec3://example.com"), nil).Config
+	if got := config.AnnouncedAddress(1234).String(); got != "parsec://example.com" {
+		t.Errorf("--dev overrides: %s", got)
+	}
+}
+
+func TestLoadOrganizationsOfParsec3(t *testing.T) {
+	got := mustLoad(t, typed(required...), map[string]string{
+		"PARSEC_ORGANIZATION_INITIAL_REALM_DELETION_MIN_ARCHIVING_PERIOD": "0",
+		"PARSEC_ORGANIZATION_INITIAL_TOS":                                 `en_US:https://example.com/a\,b, fr_FR:https://example.com/fr`,
+	}).Config.Organization
+	want := map[string]string{"en_US": "https://example.com/a,b", "fr_FR": "https://example.com/fr"}
+	if got.InitialMinimumArchivingPeriod != 0 || !reflect.DeepEqual(got.InitialTOS, want) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestLoadOrigins(t *testing.T) {
+	for _, row := range []struct {
+		arguments []string
+		variable  string
+		want      []parsec.Origin
+	}{
+		{nil, "https://B.example/ https://a.example:443,http://c.example:80", []parsec.Origin{"https://b.example", "https://a.example", "http://c.example"}},
+		{[]string{"cors-allow-origins=https://a.example", "cors-allow-origins=https://b.example"}, "", []parsec.Origin{"https://a.example", "https://b.example"}},
+		{[]string{"dev"}, "", []parsec.Origin{"*"}},
+		{[]string{"dev"}, "https://a.example", []parsec.Origin{"https://a.example"}},
+		{nil, "", nil},
+	} {
+		config := mustLoad(t, typed(append(slices.Clone(required), row.arguments...)...), map[string]string{"PARSEC_CORS_ALLOW_ORIGINS": row.variable}).Config
+		if !slices.Equal(config.CORSOrigins, row.want) {
+			t.Errorf("%v %s: got %q", row.arguments, row.variable, config.CORSOrigins)
+		}
+	}
+}
+
+// Settings without effect yet are named in one line, and checked all the same.
+func TestLoadPending(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "key")
+	if err := os.WriteFile(file, []byte("key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	right := map[string]string{
+		"skip-database-migrations-check": "true", "account-config": "ENABLED_WITH_VAULT", "advisory-device-file-protection": "PASSWORD+TOTP",
+		"validation-email-rate-limit": "60 3", "fake-account-password-algorithm-seed": "F4k3", "trusted-x509-root-dir": folder,
+		"openbao-server-url": "https://bao.example", "openbao-secret-mount-path": "secret", "openbao-transit-mount-path": "transit",
+		"openbao-auth-pro-connect": "pro", "openbao-auth-hexagone": "hexagone", "cryptpad-server-url": "https://pad.example",
+		"scws-idopte-public-keys-file": file, "scws-web-application-private-key-file": file, "scws-web-application-private-key-content": "",
+		"template-dir": folder, "with-client-web-app": folder, "sentry-traces-sample-rate": "0.5", "sentry-profiles-sample-rate": "1",
+	}
+	variables, named := map[string]string{"PARSEC_SERVER_ADDR": "parsec3://h"}, []string{}
+	for _, setting := range settings {
+		if !setting.Pending {
+			continue
+		}
+		text, known := right[setting.Name]
+		if !known {
+			t.Errorf("%s is not tested", setting.Name)
+		}
+		if text != "" {
+			variables[setting.Variable] = text
+			named = append(named, "--"+setting.Name)
+		}
+	}
+	want := []string{"settings without effect yet: " + strings.Join(named, ", "), "without --email-host no e-mail is sent"}
+	if got := mustLoad(t, typed(required...), variables).Warnings; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, wrong := range [][]string{
+		{"account-config=YES"}, {"advisory-device-file-protection=PAPER"}, {"validation-email-rate-limit=60"}, {"validation-email-rate-limit=60 -3"},
+		{"trusted-x509-root-dir=" + file}, {"openbao-server-url=bao", "openbao-auth-hexagone=x"}, {"openbao-server-url=https://bao.example"},
+		{"cryptpad-server-url=pad"}, {"scws-idopte-public-keys-file=" + file}, {"scws-web-application-private-key-content=key"},
+		{"scws-idopte-public-keys-file=" + file, "scws-web-application-private-key-file=" + file, "scws-web-application-private-key-content=key"},
+		{"scws-idopte-public-keys-file=" + folder, "scws-web-application-private-key-file=" + file},
+		{"template-dir=" + file}, {"with-client-web-app=/nowhere"}, {"sentry-traces-sample-rate=1.5"}, {"sentry-profiles-sample-rate=NaN"},
+		{"cors-allow-origins=https://a.example/path"}, {"cors-allow-origins=a.example"}, {"cors-allow-origins=null"},
+		{"organization-initial-tos=en"}, {"organization-initial-tos=en:https://a,en:https://b"},
+		{"organization-initial-realm-deletion-min-archiving-period=-1"}, {"server-addr=http://h"}, {"server-addr=parsec3://h/Org"},
+	} {
+		if _, err := Load(typed(append(slices.Clone(required), wrong...)...), environmentOf(nil)); err == nil {
+			t.Errorf("%q is accepted", wrong)
+		}
+	}
+}

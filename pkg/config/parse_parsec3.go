@@ -1,0 +1,90 @@
+package config
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"parsec-server/pkg/parsec"
+)
+
+func parseWholeSeconds(text string) (uint64, error) {
+	seconds, err := parseCount(text)
+	return uint64(seconds), err
+}
+
+func parseOrigins(c *Config, texts []string) error {
+	for _, text := range texts {
+		for _, item := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+			origin, err := parsec.ParseOrigin(item)
+			if err != nil {
+				return messagef("'%s' %s.", item, err)
+			}
+			c.CORSOrigins = append(c.CORSOrigins, origin)
+		}
+	}
+	return nil
+}
+
+// parseTOS reads <locale>:<url>,<locale>:<url>; a backslash keeps a comma in a URL.
+func parseTOS(text string) (map[string]string, error) {
+	const kept = "\x00" // is in no variable
+	terms := map[string]string{}
+	for item := range strings.SplitSeq(strings.ReplaceAll(text, `\,`, kept), ",") {
+		item = strings.ReplaceAll(item, kept, ",")
+		locale, url, found := strings.Cut(item, ":")
+		locale, url = strings.TrimSpace(locale), strings.TrimSpace(url)
+		if !found || locale == "" || url == "" {
+			return nil, messagef("'%s' is not `<locale>:<url>`.", item)
+		}
+		if _, twice := terms[locale]; twice {
+			return nil, messagef("the locale '%s' is given twice.", locale)
+		}
+		terms[locale] = url
+	}
+	return terms, nil
+}
+
+// parseProtection reads an advice of docs/protocol/v5/types.md §4.
+func parseProtection(text string) (string, error) {
+	base, _ := strings.CutSuffix(text, "+TOTP")
+	_, err := parseChoice("PASSWORD", "KEYRING", "PKI", "OPENBAO", "ACCOUNT_VAULT")(base)
+	return text, err
+}
+
+// parseRateLimit reads two numbers.
+func parseRateLimit(text string) (limit [2]int, err error) {
+	numbers := strings.Fields(text)
+	if len(numbers) != len(limit) {
+		return limit, messagef("'%s' is not two numbers.", text)
+	}
+	for i, number := range numbers {
+		if limit[i], err = parseCount(number); err != nil {
+			return limit, err
+		}
+	}
+	return limit, nil
+}
+
+func parseRate(text string) (float64, error) {
+	rate, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || !(rate >= 0 && rate <= 1) {
+		return 0, messagef("'%s' is not a number from 0 to 1.", text)
+	}
+	return rate, nil
+}
+
+func parseHTTPURL(text string) (string, error) {
+	if !parsec.IsHTTPURL(text) {
+		return "", messagef("must be an http or https URL")
+	}
+	return text, nil
+}
+
+func parseExistingFolder(text string) (string, error) {
+	information, err := os.Stat(text)
+	if err != nil || !information.IsDir() {
+		return "", messagef("Directory '%s' does not exist.", text)
+	}
+	return text, nil
+}
