@@ -9,9 +9,12 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/text/language"
+
+	"parsec-server/pkg/parsec"
 )
 
 //go:generate go tool -modfile=../../internal/tools/go.mod qtc -file=page.qtpl
@@ -79,8 +82,10 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 	servePage(w, words, http.StatusNotFound, words.notFound, "")
 }
 
-// redirect sends the browser to the application
-// (docs/protocol/transport.md §9.1 and docs/protocol/v5/transport.md §7). The page is for what does not follow.
+// redirect sends whoever asks to the application (docs/protocol/transport.md §9.1 and
+// docs/protocol/v5/transport.md §7). The page is for what does not follow: of a
+// redirection to a scheme that no program takes browsers show nothing, so that of
+// Parsec 3 is part of the page.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
 	words := languageFor(r)
 	if s.options.Address == nil {
@@ -92,8 +97,26 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
 		notFound(w, r)
 		return
 	}
+	if strings.HasPrefix(target, string(parsec.Parsec3Scheme)+"://") {
+		w.Header().Add("Vary", "Accept")
+		if wantsPage(r.Header) {
+			w.Header().Set("Refresh", "0; url="+target)
+			servePage(w, words, http.StatusOK, words.opening, target)
+			return
+		}
+	}
 	w.Header().Set("Location", target)
 	servePage(w, words, http.StatusFound, words.opening, target)
+}
+
+// wantsPage reports whether who asks names pages among what it takes, as browsers do.
+func wantsPage(header http.Header) bool {
+	for item := range listItems(header, "Accept") {
+		if MediaType(item) == "text/html" {
+			return quality(item) > 0
+		}
+	}
+	return false
 }
 
 // static serves a file.

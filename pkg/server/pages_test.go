@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -92,6 +93,39 @@ func TestRedirectPage(t *testing.T) {
 	shown := strings.ReplaceAll(target, "&", "&amp;")
 	if page := string(body); !strings.Contains(page, `href="`+shown+`"`) || !strings.Contains(page, "<code>"+shown+"</code>") {
 		t.Errorf("%s is not in %s", shown, page)
+	}
+}
+
+// TestRedirectOfParsec3 gives browsers a page that opens the link, and programs the link.
+func TestRedirectOfParsec3(t *testing.T) {
+	f := newEmptyFixture(t)
+	const path = "/redirect/CoolOrg?a=claim_user&p=xBA"
+	target := strings.Replace(f.Address.HTTPOrigin(), "http", "parsec3", 1) + "/CoolOrg?a=claim_user&p=xBA&no_ssl=true"
+	for accept, status := range map[string]int{
+		"text/html,application/xhtml+xml,*/*;q=0.8": http.StatusOK, "*/*": http.StatusFound, "": http.StatusFound, "text/html;q=0": http.StatusFound,
+	} {
+		response := f.get(path, "Accept: "+accept)
+		body, err := io.ReadAll(response.Body)
+		f.ok(err)
+		if response.StatusCode != status || !slices.Contains(response.Header.Values("Vary"), "Accept") {
+			t.Errorf("accept %q: status %d, %v", accept, response.StatusCode, response.Header)
+		}
+		location, refresh := target, ""
+		if status == http.StatusOK {
+			location, refresh = "", "0; url="+target
+		}
+		if got := response.Header.Get("Location"); got != location {
+			t.Errorf("accept %q: location %q", accept, got)
+		}
+		if got := response.Header.Get("Refresh"); got != refresh {
+			t.Errorf("accept %q: refresh %q", accept, got)
+		}
+		if shown := strings.ReplaceAll(target, "&", "&amp;"); !strings.Contains(string(body), `href="`+shown+`"`) {
+			t.Errorf("accept %q: page %s", accept, body)
+		}
+	}
+	if response := f.get("/redirect/CoolOrg?action=claim_user", "Accept: text/html"); response.StatusCode != http.StatusFound {
+		t.Errorf("API 3: status %d", response.StatusCode)
 	}
 }
 

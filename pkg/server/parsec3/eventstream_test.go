@@ -277,6 +277,21 @@ func (f *fixture) write(conn net.Conn, r *request, version string) {
 	must(conn.Write([]byte(text + "\r\n")))
 }
 
+// An nginx of which nothing is set but where to, which asks in HTTP/1.0 and buffers,
+// keeps nothing back: there is no keep-alive that would push it.
+func TestStreamThroughNginx(t *testing.T) {
+	f := newFixture(t)
+	r := f.newRequest(http.MethodGet, "/authenticated/CoolOrg/events", f.bob)
+	r.through = testkit.NginxBefore(t, f.Address.HTTPOrigin(), "")
+	response := f.open(r)
+	s := &stream{t, response, bufio.NewReader(response.Body)}
+	s.wantEvent("ORGANIZATION_CONFIG")
+	for range 3 {
+		f.ping("hello")
+		s.wantEvent("PINGED")
+	}
+}
+
 // The oldest stream of a device that has too many ends.
 func TestStreamsOfOneDeviceAreBounded(t *testing.T) {
 	f := newFixture(t)

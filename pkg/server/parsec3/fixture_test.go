@@ -2,6 +2,7 @@ package parsec3_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -136,6 +137,8 @@ type request struct {
 	body         []byte
 	// chunked has the body sent without its length.
 	chunked bool
+	// through is the origin of a proxy, "" for none.
+	through string
 }
 
 // newRequest returns a request that is right: a ping, or the opening of a stream.
@@ -167,7 +170,7 @@ func (f *fixture) open(r *request) *http.Response {
 	if r.chunked {
 		body = io.MultiReader(bytes.NewReader(r.body))
 	}
-	sent, err := http.NewRequestWithContext(f.ctx, r.method, f.Address.HTTPOrigin()+r.path, body)
+	sent, err := http.NewRequestWithContext(f.ctx, r.method, cmp.Or(r.through, f.Address.HTTPOrigin())+r.path, body)
 	f.ok(err)
 	sent.Header = r.header
 	response, err := f.http.Do(sent)
