@@ -10,9 +10,28 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"parsec-server/pkg/client/parsec2/bench"
+	"parsec-server/pkg/bench"
+	bench2 "parsec-server/pkg/client/parsec2/bench"
+	bench3 "parsec-server/pkg/client/parsec3/bench"
 	"parsec-server/pkg/config"
 )
+
+// generationOfLoad is what the clients of a generation can be used for.
+type generationOfLoad struct {
+	workloads []bench.Workload
+	run       func(context.Context, bench.Options) (*bench.Report, error)
+}
+
+func loadOf(api uint32) (generationOfLoad, error) {
+	switch api {
+	case 1, 2, 3:
+		return generationOfLoad{bench2.Workloads(), bench2.Run}, nil
+	case 5:
+		return generationOfLoad{bench3.Workloads(), bench3.Run}, nil
+	default:
+		return generationOfLoad{}, errors.New("the API must be 1, 2, 3 or 5")
+	}
+}
 
 func (p program) benchCommand() *cobra.Command {
 	command := &cobra.Command{
@@ -23,11 +42,12 @@ func (p program) benchCommand() *cobra.Command {
 	var options bench.Options
 	flags := command.Flags()
 	reach := p.reachOptions(command)
-	flags.StringVar((*string)(&options.Workload), "workload", string(bench.Mix), "What the connections do: "+bench.WorkloadNames()+".")
+	flags.StringVar((*string)(&options.Workload), "workload", string(bench.Mix), "What the connections do: "+
+		bench.WorkloadNames(bench2.Workloads())+", with API 5 "+bench.WorkloadNames(bench3.Workloads())+".")
 	flags.IntVar(&options.Connections, "connections", 32, "Connections that work at the same time.")
 	flags.DurationVar(&options.Duration, "duration", 10*time.Second, "How long they work.")
 	flags.IntVar(&options.Size, "size", 0, "Bytes of a vlob or block (default 1 KiB or 512 KiB).")
-	flags.Uint32Var(&options.API, "api", 3, "API major: 1, 2 or 3.")
+	flags.Uint32Var(&options.API, "api", 3, "API major: 1, 2, 3 or 5.")
 	flags.BoolVar(&options.SharedRealm, "shared-realm", false, "All connections write to one realm instead of one each.")
 	flags.BoolVar(&options.Reconnect, "reconnect", false, "Open lost connections again.")
 	sources := flags.StringSlice("source", nil, "Local addresses to connect from in turn; one has about 28000 ports.")
@@ -42,20 +62,24 @@ func (p program) benchCommand() *cobra.Command {
 				}
 				options.Sources = append(options.Sources, source)
 			}
-			if err := options.Check(); err != nil {
+			load, err := loadOf(options.API)
+			if err == nil {
+				err = options.Check(load.workloads)
+			}
+			if err != nil {
 				return &config.UsageError{Message: err.Error()}
 			}
-			return p.bench(command.Context(), options, *asJSON)
+			return p.bench(command.Context(), load, options, *asJSON)
 		})
 	}
 	return command
 }
 
-func (p program) bench(ctx context.Context, options bench.Options, asJSON bool) error {
+func (p program) bench(ctx context.Context, load generationOfLoad, options bench.Options, asJSON bool) error {
 	if isTerminal(p.stderr) {
 		options.Progress = p.showProgress
 	}
-	report, err := bench.Run(ctx, options)
+	report, err := load.run(ctx, options)
 	if options.Progress != nil {
 		_, _ = fmt.Fprintln(p.stderr) // after the line of the progress
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"parsec-server/internal/testkit"
 )
 
 func TestBench(t *testing.T) {
@@ -27,10 +29,23 @@ func TestBench(t *testing.T) {
 	}
 }
 
+func TestBenchOfParsec3(t *testing.T) {
+	server := testkit.StartGenerations(t, testkit.GenerationsOptions{})
+	s := &shell{t, server.Address, map[string]string{
+		"PARSEC_ADDR":                 server.Address.String(),
+		"PARSEC_ADMINISTRATION_TOKEN": testkit.AdministrationToken,
+	}}
+	text := s.succeed("bench", "--workload", "certificate-get", "--api", "5", "--connections", "2", "--duration", "300ms")
+	if !strings.HasPrefix(text, "Workload    certificate-get, API 5, 2 connections\n") || !strings.Contains(text, "Errors      none\n") {
+		t.Errorf("printed\n%s", text)
+	}
+}
+
 func TestBenchRefusals(t *testing.T) {
 	for want, arguments := range map[string][]string{
 		"no workload \"dance\", but ping":   {"--workload", "dance"},
-		"the API must be":                   {"--api", "4"},
+		"the API must be 1, 2, 3 or 5":      {"--api", "4"},
+		"no workload \"connect\"":           {"--api", "5", "--workload", "connect"},
 		"number of connections":             {"--connections", "-1"},
 		"Invalid value for '--source'":      {"--source", "here"},
 		"Invalid value for '--addr'":        {"--addr", "http://here"},

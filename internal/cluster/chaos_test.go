@@ -18,9 +18,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/bench"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
-	"parsec-server/pkg/client/parsec2/bench"
+	bench2 "parsec-server/pkg/client/parsec2/bench"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -163,7 +164,7 @@ func TestChaos(t *testing.T) {
 // background does what `parsec bench --reconnect` does. It calls started from
 // time to time.
 func background(ctx context.Context, address parsec.ServerAddress, started func()) error {
-	report, err := bench.Run(ctx, bench.Options{
+	report, err := bench2.Run(ctx, bench.Options{
 		Address: address, AdministrationToken: testkit.AdministrationToken, Workload: bench.Mix,
 		Connections: 1, Duration: patience, API: latest.Major, Reconnect: true,
 		Progress: func(p bench.Progress) {

@@ -41,7 +41,7 @@ func (w *worker) openIdle(ctx context.Context, request []byte) {
 	opening, cancel := context.WithTimeout(ctx, bench.PreparationTimeout)
 	defer cancel()
 	start := time.Now()
-	err := w.subscribe(opening)
+	err := w.Subscribe(opening)
 	if err == nil {
 		err = w.conn.Send(opening, request)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -17,11 +16,8 @@ import (
 	"parsec-server/pkg/parsec2/protocol"
 )
 
-const (
-	// deviceCount is how many devices the connections share.
-	deviceCount    = 4
-	connectTimeout = 10 * time.Second
-)
+// deviceCount is how many devices the connections share.
+const deviceCount = 4
 
 // versions are what clients of each API major announce.
 var versions = map[uint32]parsec.APIVersion{
@@ -31,19 +27,12 @@ var versions = map[uint32]parsec.APIVersion{
 }
 
 // newClients returns one client for each source address.
-func newClients(options *Options) []*parsec2.Client {
-	sources := options.Sources
-	if len(sources) == 0 {
-		sources = []netip.Addr{{}}
-	}
-	clients := make([]*parsec2.Client, len(sources))
-	for i, source := range sources {
-		dialer := &net.Dialer{Timeout: connectTimeout}
-		if source.IsValid() {
-			dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
-		}
+func newClients(options *bench.Options) []*parsec2.Client {
+	dialers := options.Dialers()
+	clients := make([]*parsec2.Client, len(dialers))
+	for i, dialer := range dialers {
 		dial := dialer.DialContext
-		if options.Workload == Connect {
+		if options.Workload == bench.Connect {
 			dial = droppingAtOnce(dialer)
 		}
 		clients[i] = parsec2.New(options.Address, client.Options{DialContext: dial})
@@ -101,7 +90,7 @@ func (l *load) prepareOrganization(ctx context.Context) error {
 		}
 		l.devices = append(l.devices, device)
 	}
-	if l.options.SharedRealm || l.options.Workload == Fanout {
+	if l.options.SharedRealm || l.options.Workload == bench.Fanout {
 		l.realm, err = createRealm(ctx, conn, founder)
 	}
 	return err

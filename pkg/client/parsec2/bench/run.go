@@ -12,7 +12,7 @@ import (
 type load struct {
 	bench.Run
 
-	options Options
+	options bench.Options
 	version parsec.APIVersion
 	clients []*parsec2.Client
 	devices []*parsec2.Device
@@ -29,8 +29,8 @@ type load struct {
 // Wrong options are errors, and so is whatever keeps the work from beginning.
 // What goes wrong later is counted in the report: unless options say to
 // reconnect, a connection that is lost stays lost, and the others go on.
-func Run(ctx context.Context, options Options) (*bench.Report, error) {
-	if err := options.Check(); err != nil {
+func Run(ctx context.Context, options bench.Options) (*bench.Report, error) {
+	if err := check(&options); err != nil {
 		return nil, err
 	}
 	l := &load{
@@ -41,7 +41,7 @@ func Run(ctx context.Context, options Options) (*bench.Report, error) {
 		options: options,
 		version: versions[options.API],
 		clients: newClients(&options),
-		payload: make([]byte, options.payload()),
+		payload: make([]byte, options.Payload()),
 	}
 	defer l.close()
 	if err := l.prepareOrganization(ctx); err != nil {
@@ -62,9 +62,9 @@ func Run(ctx context.Context, options Options) (*bench.Report, error) {
 
 func (l *load) run(ctx context.Context) (*bench.Report, error) {
 	switch l.options.Workload {
-	case Fanout:
+	case bench.Fanout:
 		return l.fanout(ctx)
-	case Idle:
+	case bench.Idle:
 		return l.idle(ctx)
 	default:
 		return l.Steady(ctx, func(i int) bench.Connection { return l.workers[i] })

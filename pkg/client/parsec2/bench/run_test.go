@@ -12,8 +12,9 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/bench"
 	"parsec-server/pkg/client"
-	"parsec-server/pkg/client/parsec2/bench"
+	bench2 "parsec-server/pkg/client/parsec2/bench"
 	"parsec-server/pkg/parsec"
 )
 
@@ -34,7 +35,7 @@ func options(instance *testkit.Instance, workload bench.Workload) bench.Options 
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
 	instance := testkit.Start(t, testkit.InstanceOptions{})
-	for _, workload := range bench.Workloads() {
+	for _, workload := range bench2.Workloads() {
 		if workload == bench.Idle {
 			continue // its end is that of the context, below
 		}
@@ -42,7 +43,7 @@ func TestWorkloads(t *testing.T) {
 			for _, shared := range []bool{false, true} {
 				given := options(instance, workload)
 				given.API, given.SharedRealm = api, shared
-				report, err := bench.Run(t.Context(), given)
+				report, err := bench2.Run(t.Context(), given)
 				if err != nil {
 					t.Fatalf("%s: %v", workload, err)
 				}
@@ -75,7 +76,7 @@ func TestIdle(t *testing.T) {
 			interrupt()
 		}
 	}
-	report, err := bench.Run(ctx, given)
+	report, err := bench2.Run(ctx, given)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func TestInterruptedRunReports(t *testing.T) {
 				interrupt()
 			}
 		}
-		report, err := bench.Run(ctx, given)
+		report, err := bench2.Run(ctx, given)
 		if err != nil {
 			t.Fatalf("%s: %v", workload, err)
 		}
@@ -121,7 +122,7 @@ func TestLostConnectionsEndTheRun(t *testing.T) {
 				instance.Server.Shutdown(t.Context())
 			}
 		}
-		report, err := bench.Run(t.Context(), given)
+		report, err := bench2.Run(t.Context(), given)
 		if err != nil {
 			t.Fatalf("%s: %v", workload, err)
 		}
@@ -156,7 +157,7 @@ func TestReconnection(t *testing.T) {
 				proxy.CloseConnections()
 			}
 		}
-		report, err := bench.Run(ctx, given)
+		report, err := bench2.Run(ctx, given)
 		if err != nil {
 			t.Fatalf("%s: %v", workload, err)
 		}
@@ -184,7 +185,7 @@ func TestRefusedOptions(t *testing.T) {
 	} {
 		given := options(instance, bench.Ping)
 		change(&given)
-		report, err := bench.Run(t.Context(), given)
+		report, err := bench2.Run(t.Context(), given)
 		if report != nil || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v", want, err)
 		}
@@ -195,7 +196,7 @@ func TestRunBeforeItsContextIsDone(t *testing.T) {
 	instance := testkit.Start(t, testkit.InstanceOptions{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := bench.Run(ctx, options(instance, bench.Ping)); !errors.Is(err, context.Canceled) {
+	if _, err := bench2.Run(ctx, options(instance, bench.Ping)); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -224,7 +225,7 @@ func TestRESTAdministration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = bench.Run(t.Context(), bench.Options{
+	_, err = bench2.Run(t.Context(), bench.Options{
 		Address: address, AdministrationToken: "s3cr3t", Workload: bench.Ping, Connections: 1, Duration: time.Minute, API: 3,
 	})
 	refused, ok := errors.AsType[*client.HTTPError](err)

@@ -1,9 +1,7 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -35,8 +33,7 @@ type worker struct {
 	block parsec.BlockID
 	// turn counts operations, to choose the next vlob or command.
 	turn int
-	// lastID is the id made last: its end is a counter.
-	lastID parsec.UUID
+	ids  bench.IDs
 
 	// message is the buffer of every request; the requests are kept too.
 	message     []byte
@@ -59,7 +56,7 @@ func newWorker(l *load, index int) *worker {
 		work:   steadyWorkloads[l.options.Workload],
 		realm:  l.realm,
 		turn:   index, // connections do not all send the same at the same time
-		lastID: parsec.NewUUID(),
+		ids:    bench.NewIDs(),
 	}
 }
 
@@ -113,16 +110,9 @@ func (w *worker) send(ctx context.Context, head []wire.Field, request any) error
 	return checkStatus(reply)
 }
 
-// okStatus comes after the first byte of an ok reply that begins with its
-// status, as those of every known server do.
-var okStatus = []byte("\xa6status\xa2ok")
-
 // checkStatus returns a refusal for a status other than ok.
 func checkStatus(reply []byte) error {
-	if len(reply) > 0 && bytes.HasPrefix(reply[1:], okStatus) {
-		return nil
-	}
-	status, found := wire.LookupString(reply, "status")
+	status, found := bench.StatusOf(reply)
 	if !found {
 		return fmt.Errorf("%w: a reply has no status", client.ErrProtocol)
 	}
@@ -131,11 +121,4 @@ func checkStatus(reply []byte) error {
 	}
 	reason, _ := wire.LookupString(reply, "reason")
 	return protocol.Refuse(protocol.Status(status), reason)
-}
-
-// newID returns an id cheaply: random at first, then the next number.
-func (w *worker) newID() parsec.UUID {
-	counter := w.lastID[8:]
-	binary.BigEndian.PutUint64(counter, binary.BigEndian.Uint64(counter)+1)
-	return w.lastID
 }

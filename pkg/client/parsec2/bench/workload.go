@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 
+	"parsec-server/pkg/bench"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/rpc"
@@ -15,15 +16,15 @@ type steadyWorkload struct {
 	prepare, operate func(*worker, context.Context) error
 }
 
-var steadyWorkloads = map[Workload]steadyWorkload{
-	Ping:        {(*worker).connect, (*worker).ping},
-	VlobCreate:  {(*worker).enterRealm, (*worker).createVlob},
-	VlobUpdate:  {(*worker).storeVlobs, (*worker).updateVlob},
-	VlobRead:    {(*worker).storeVlobs, (*worker).readVlob},
-	Mix:         {(*worker).storeVlobs, (*worker).mix},
-	BlockCreate: {(*worker).enterRealm, (*worker).createBlock},
-	BlockRead:   {(*worker).storeBlock, (*worker).readBlock},
-	Connect:     {(*worker).connectOnce, (*worker).connectOnce},
+var steadyWorkloads = map[bench.Workload]steadyWorkload{
+	bench.Ping:        {(*worker).connect, (*worker).ping},
+	bench.VlobCreate:  {(*worker).enterRealm, (*worker).createVlob},
+	bench.VlobUpdate:  {(*worker).storeVlobs, (*worker).updateVlob},
+	bench.VlobRead:    {(*worker).storeVlobs, (*worker).readVlob},
+	bench.Mix:         {(*worker).storeVlobs, (*worker).mix},
+	bench.BlockCreate: {(*worker).enterRealm, (*worker).createBlock},
+	bench.BlockRead:   {(*worker).storeBlock, (*worker).readBlock},
+	bench.Connect:     {(*worker).connectOnce, (*worker).connectOnce},
 }
 
 // The heads of the requests, made once.
@@ -87,7 +88,7 @@ func (w *worker) nextVlob() *vlob {
 
 func (w *worker) createVlob(ctx context.Context) error {
 	target := w.nextVlob()
-	*target = vlob{parsec.VlobID(w.newID()), 1}
+	*target = vlob{parsec.VlobID(w.ids.Next()), 1}
 	w.createVlobs = protocol.VlobCreateRequest{
 		RealmID:            w.realm,
 		EncryptionRevision: 1,
@@ -139,7 +140,7 @@ func (w *worker) storeBlock(ctx context.Context) error {
 }
 
 func (w *worker) createBlock(ctx context.Context) error {
-	w.block = parsec.BlockID(w.newID())
+	w.block = parsec.BlockID(w.ids.Next())
 	return w.send(ctx, blockCreateHead, &protocol.BlockCreateRequest{
 		BlockID: w.block, RealmID: w.realm, Block: w.load.payload,
 	})
