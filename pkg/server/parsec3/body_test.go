@@ -301,3 +301,27 @@ func clientUpdate(f *fixture) ([]byte, error) {
 	}
 	return request.UserCertificate, nil
 }
+
+// Strangers who write too often are told to try later, in the one way that clients
+// understand.
+func TestSpontaneousBootstrapsAreLimited(t *testing.T) {
+	f := newFixture(t, func(o *testkit.GenerationsOptions) { o.Parsec3.SpontaneousBootstrap = true })
+	_, bootstrap := must2(clientparsec3.NewOrganization(clientparsec3.Founding{Organization: coolOrg}, person("carol"), f.clock.Now()))
+	r := f.newRequest(http.MethodPost, "/anonymous/CoolOrg", nil)
+	r.body = message("organization_bootstrap", bootstrap)
+	answered := 0
+	for ; answered < 200; answered++ {
+		if got := f.send(r); got.status != http.StatusOK {
+			if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+				t.Errorf("status %d, %v", got.status, got.header)
+			}
+			break
+		}
+	}
+	if answered < 50 || answered == 200 {
+		t.Errorf("%d bootstraps of one address are answered", answered)
+	}
+	if got := f.send(f.newRequest(http.MethodPost, "/anonymous/CoolOrg", nil)).status; got != http.StatusOK {
+		t.Errorf("ping: status %d", got)
+	}
+}

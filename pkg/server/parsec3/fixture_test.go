@@ -12,9 +12,11 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	clientparsec3 "parsec-server/pkg/client/parsec3"
+	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/notice"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
 	"parsec-server/pkg/rpc"
@@ -72,7 +74,23 @@ func newFixture(t testing.TB, changes ...func(*testkit.GenerationsOptions)) *fix
 	f.bob, creation = must2(f.alice.NewUser(person("bob"), parsec.ProfileStandard, f.clock.Now()))
 	call(f, f.client.Authenticated(f.alice), protocol.UserCreate, creation)
 	f.clock.Advance(time.Second)
+	f.settle()
 	return f
+}
+
+// settle waits until the events published before are delivered: one of them may
+// come to a stream that is opened after it.
+func (f *fixture) settle() {
+	f.t.Helper()
+	delivered := make(chan struct{})
+	subscription := f.Bus.Subscribe(func(event.Event) { close(delivered) }, event.OrganizationTopic(emptyOrg))
+	defer subscription.Close()
+	f.ok(f.Store3.Publish(f.ctx, event.Event{Organization: emptyOrg, Body: notice.Pinged{ID: notice.NewID()}}))
+	select {
+	case <-delivered:
+	case <-f.ctx.Done():
+		f.t.Fatal(f.ctx.Err())
+	}
 }
 
 var latest = parsec.APIVersion{Major: 5, Minor: 6}
