@@ -19,7 +19,6 @@ import (
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/client/parsec3"
-	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/organization"
@@ -229,16 +228,11 @@ func postgresHome(t testing.TB, program string, environment ...string) *home {
 func openPostgres(t testing.TB, dsn string) *home {
 	t.Helper()
 	bus := testkit.NewBus(t)
-	opened, err := database.Open(t.Context(), database.Options{
-		Source: database.Source{DSN: dsn}, MaxConnections: 4, Codec: testkit.Codec,
-	}, bus)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(opened.Close)
+	opened := testkit.OpenDatabase(t, dsn, bus)
 	store := postgres.New(opened, organizationpostgres.New(opened), systemClock)
 	h := &home{dsn: dsn, store: store, bus: bus}
 	h.administer()
+	var err error
 	if h.stall, err = pgx.Connect(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}

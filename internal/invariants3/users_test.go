@@ -4,10 +4,12 @@ package invariants3_test
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"testing"
 
 	"parsec-server/internal/testkit/testclient3"
+	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
@@ -55,6 +57,7 @@ func concurrentBootstraps(w *world) {
 		})
 		got := w.collide(calls...)
 		w.wantOutcomes(got, outcomes{protocol.StatusOK: 1, protocol.StatusOrganizationAlreadyBootstrapped: 3})
+		w.eachGenerationBootstraps()
 		_, again := w.bootstraps(0, token)
 		w.want(protocol.StatusOrganizationAlreadyBootstrapped, again)
 		stored, err := w.administration.Find(w.ctx, w.organization)
@@ -73,6 +76,48 @@ func concurrentBootstraps(w *world) {
 			}
 			founder.knowledge(0)
 		}
+	}
+}
+
+// eachGenerationBootstraps has clients of both generations bootstrap another
+// organization with its one token.
+func (w *world) eachGenerationBootstraps() {
+	w.Helper()
+	w = w.unfounded()
+	got := w.collide(w.bootstrapsOfBoth(0)...)
+	w.neverBoth("the bootstraps of both generations")(got[0], got[1])
+	w.wantBound(got[0])
+}
+
+// bootstrapsOfBoth creates the organization, and returns its bootstraps: that of API 5
+// through an instance, and that of API 3 through the other one.
+func (w *world) bootstrapsOfBoth(instance int) []call {
+	w.Helper()
+	token := w.create()
+	_, bootstrap := w.bootstraps(instance, token)
+	older := w.older[1-instance]
+	address := older.Address().BootstrapAddress(w.organization, token.String())
+	_, request, err := parsec2.NewOrganization(address, parsec2.Person{
+		ID:          must(parsec.ParseDeviceID("alice@laptop")),
+		Label:       must(parsec.ParseDeviceLabel("laptop")),
+		HumanHandle: must(parsec.ParseHumanHandle("alice@example.com", "alice")),
+	}, now())
+	w.no(err)
+	return []call{bootstrap, func(ctx context.Context) error { return older.Bootstrap(ctx, w.organization, request) }}
+}
+
+// wantBound wants the organization to be of the generation whose bootstrap was
+// accepted: how that of API 5 ended says which.
+func (w *world) wantBound(ofParsec3 protocol.Status) {
+	w.Helper()
+	stored, err := w.administration.Find(w.ctx, w.organization)
+	w.no(err)
+	want := organization.Parsec2
+	if ofParsec3 == protocol.StatusOK {
+		want = organization.Parsec3
+	}
+	if stored.Bound() != want {
+		w.Errorf("the organization is of generation %d, want %d", stored.Bound(), want)
 	}
 }
 

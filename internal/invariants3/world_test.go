@@ -233,7 +233,7 @@ func dated[Request, Reply any](by *parsec3.RPC, command *rpc.Command[Request, Re
 	}
 }
 
-// requiredDate returns what a date must be greater than.
+// requiredDate returns what a date must be greater than, if that is why it is refused.
 func requiredDate(err error) (parsec.DateTime, bool) {
 	refusal, refused := errors.AsType[*protocol.Refusal](err)
 	if !refused || refusal.Status != protocol.StatusRequireGreaterTimestamp {
@@ -252,6 +252,9 @@ func status(err error) protocol.Status {
 	}
 	if answer, answered := errors.AsType[*client.HTTPError](err); answered {
 		return onHTTP(answer.Status)
+	}
+	if _, refused := errors.AsType[*organization.GreaterTimestampError](err); refused {
+		return protocol.StatusRequireGreaterTimestamp
 	}
 	return protocol.Status("failure: " + err.Error())
 }
@@ -341,9 +344,12 @@ func (w *world) collide(calls ...call) []protocol.Status {
 			case <-w.ctx.Done():
 				return w.ctx.Err()
 			}
+			// A transaction knows only the connections of its first look, else.
+			if _, err := tx.Exec(w.ctx, "SELECT pg_stat_clear_snapshot()"); err != nil {
+				return err
+			}
 			err := tx.QueryRow(w.ctx, `
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock' AND query NOT LIKE '%pruned%'`).Scan(&waiting)
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
 			if err != nil {
 				return err
 			}

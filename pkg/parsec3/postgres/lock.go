@@ -27,6 +27,13 @@ type lock struct {
 	held bool
 }
 
+// The names of the locks that are not of topics: of the organization itself, which
+// both generations share, and of a block.
+const (
+	lockOfFounding = "founding"
+	lockOfBlock    = "block"
+)
+
 // What ends a statement that locks a row.
 const (
 	forShare  = " FOR SHARE"

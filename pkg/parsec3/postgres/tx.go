@@ -53,7 +53,7 @@ func (t *tx) reads() (reads []database.Statement, facts func() error) {
 	name := t.organizationName()
 	inCommon := newLock("C", t.scope.Common, selectTopic, name, string(common))
 	inRealm := newLock("R", t.scope.RealmLock, selectRow, name, database.Key(t.scope.Realm))
-	if t.scope.Founding {
+	if t.scope.Founding && !isLeftOut(lockOfFounding) {
 		reads = append(reads, database.LockOrganization(t.scope.Organization, true))
 	}
 	for _, l := range []*lock{
@@ -67,8 +67,10 @@ func (t *tx) reads() (reads []database.Statement, facts func() error) {
 	}
 	if t.scope.Block != nil {
 		args := []any{name, database.Key(*t.scope.Block)}
-		reads = append(reads, database.Statement{SQL: lockBlock, Args: args},
-			database.Row(&t.block.found, selectBlockState, args, t.block.targets()...))
+		if !isLeftOut(lockOfBlock) {
+			reads = append(reads, database.Statement{SQL: lockBlock, Args: args})
+		}
+		reads = append(reads, database.Row(&t.block.found, selectBlockState, args, t.block.targets()...))
 	}
 
 	var organizationFound, realmFound bool
