@@ -302,15 +302,23 @@ func tryOthers(ctx context.Context, y *younger, o *older) error {
 			wanted := map[byte]string{'5': "2.10;3.4", '3': "5.6"}[what[0]]
 			err := ask()
 			if failure, answered := errors.AsType[*client.HTTPError](err); !answered || failure.Status != 422 || failure.SupportedAPIVersions != wanted {
-				return fmt.Errorf("%s in an organization of the other generation: %v, %+v", what, err, failure)
+				return strayed(what, err)
 			}
 		}
 		_, err := o.client.DialAuthenticated(ctx, &strayed3, api3)
 		if refused, is := errors.AsType[*parsec2.HandshakeError](err); !is || refused.Result != "bad_protocol" {
-			return fmt.Errorf("a handshake in an organization of API 5: %v", err)
+			return strayed("a handshake", err)
 		}
 	}
 	return nil
+}
+
+// strayed is the error of what is answered otherwise.
+func strayed(what string, err error) error {
+	if err == nil {
+		return fmt.Errorf("%s is accepted in an organization of the other generation", what)
+	}
+	return fmt.Errorf("%s in an organization of the other generation: %w", what, err)
 }
 
 func ping5(ctx context.Context, to *client3.RPC) error {

@@ -2,9 +2,10 @@ package testclient3
 
 import (
 	"context"
+	"time"
+
 	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
-	"time"
 )
 
 // PauseBy has a resident wait by another function.

@@ -21,11 +21,11 @@ type incoherence struct {
 	because string
 }
 
-// find has every reply refused, each after those that make known.
-func find(t *testing.T, make func(*testing.T, *notary) *testclient3.Knowledge, cases map[string]incoherence) {
+// find has every reply refused, each after what begin has learned.
+func find(t *testing.T, begin func(*testing.T, *notary) *testclient3.Knowledge, cases map[string]incoherence) {
 	t.Helper()
 	first := new(notary)
-	known := make(t, first)
+	known := begin(t, first)
 	before := *known.After()
 	for name, bad := range cases {
 		n := *first

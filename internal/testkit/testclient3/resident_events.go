@@ -80,7 +80,7 @@ func (l *listening) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // it is read to its end
 	l.failures = 0
 	for first := true; ; first = false {
 		message, err := stream.Next()

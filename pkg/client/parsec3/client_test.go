@@ -199,7 +199,7 @@ func TestEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // it is read to its end
 	message, err := stream.Next()
 	if ping, is := message.Event.(*protocol.PingedEvent); !is || ping.Ping != "x" || message.ID != "2b" || err != nil {
 		t.Errorf("%+v, %v", message, err)

@@ -2,7 +2,9 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	"parsec-server/pkg/bench"
 	"parsec-server/pkg/client"
@@ -55,9 +57,12 @@ func (w *worker) Subscribe(ctx context.Context) error {
 // Listen implements bench.Listener.
 func (w *worker) Listen(ctx context.Context, told func()) error {
 	events := w.events
-	defer context.AfterFunc(ctx, func() { events.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = events.Close() })() // what it waits for fails
 	for {
 		message, err := events.Next()
+		if errors.Is(err, io.EOF) {
+			return errStreamEnded
+		}
 		if err != nil {
 			return err
 		}

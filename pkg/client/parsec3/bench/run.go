@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -163,9 +162,9 @@ func createRealm(ctx context.Context, by *client3.RPC, owner *client3.Device) (p
 	return realm, nil
 }
 
-// streamEnded names what a stream of events ends with when its server stops in order:
-// clients open it again.
-const streamEnded = "stream ended"
+// errStreamEnded is of a stream of events whose server stops in order: clients open
+// it again.
+var errStreamEnded = errors.New("stream ended")
 
 // nameOf returns the name under which an error is counted.
 func nameOf(err error) string {
@@ -176,8 +175,8 @@ func nameOf(err error) string {
 		return "HTTP " + strconv.Itoa(answer.Status)
 	}
 	switch {
-	case errors.Is(err, io.EOF):
-		return streamEnded
+	case errors.Is(err, errStreamEnded):
+		return errStreamEnded.Error()
 	case errors.Is(err, client.ErrProtocol):
 		return "protocol broken"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -81,7 +81,7 @@ func (w *worker) connect(ctx context.Context) error {
 // Close drops the connection, if there is one.
 func (w *worker) Close() {
 	if w.events != nil {
-		w.events.Close()
+		_ = w.events.Close() // nobody reads it any more
 		w.events = nil
 	}
 	if w.rpc != nil {
