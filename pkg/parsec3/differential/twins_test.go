@@ -282,6 +282,8 @@ func (w *twins) note(name string, err error) {
 		if details, ok := refusal.Details.(*protocol.RequireGreaterTimestampDetails); ok {
 			w.required = details.StrictlyGreaterThan
 		}
+	case errors.As(err, new(*organization.GreaterTimestampError)):
+		w.answered[name+" too early"]++
 	default:
 		w.answered[name+" "+err.Error()]++
 	}
@@ -291,18 +293,20 @@ func (w *twins) note(name string, err error) {
 var expected = []error{
 	organization.ErrNotFound, organization.ErrUserNotFound, organization.ErrUserRevoked, organization.ErrNotSequestered,
 	organization.ErrInvalidCertificate, organization.ErrServiceExists, organization.ErrServiceNotFound, organization.ErrServiceRevoked,
+	organization.ErrDateAhead,
 }
 
 // tell shows an outcome.
 func (w *twins) tell(reply any, err error) string {
 	var refusal *protocol.Refusal
 	var abort rules.Abort
+	var greater *organization.GreaterTimestampError
 	switch {
 	case err == nil:
 		return "ok " + show(reply)
 	case errors.As(err, &refusal):
 		return string(refusal.Status) + " " + show(refusal.Details)
-	case errors.As(err, &abort), slices.ContainsFunc(expected, func(one error) bool { return errors.Is(err, one) }):
+	case errors.As(err, &abort), errors.As(err, &greater), slices.ContainsFunc(expected, func(one error) bool { return errors.Is(err, one) }):
 		return err.Error()
 	default:
 		return "failure: " + err.Error()
