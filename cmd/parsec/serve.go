@@ -51,6 +51,8 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	}
 	watch := blockstore.NewWatch(blocks, logger)
 	onEnd(process, "look at the block store", inBackground(ctx, watch.Run))
+	proxies := &namedProxies{names: settings.TrustedProxyNames, lookup: net.DefaultResolver.LookupNetIP, logger: logger}
+	onEnd(process, "look at the proxies", inBackground(ctx, proxies.watch))
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
 	commands := newGenerations(process, settings, stored, blocks, bus, address, logger)
@@ -59,7 +61,9 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 		systemClock, logger, organization.Options{
 			Founding: foundingOf(settings.Organization), Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken,
 		})
-	front := server.New(organizations, systemClock, logger, serverOptions(settings, address, build.version, observed.observer(), watch),
+	options := serverOptions(settings, address, build.version, observed.observer(), watch)
+	options.TrustsProxy = proxies.has
+	front := server.New(organizations, systemClock, logger, options,
 		commands.wings(organizations, settings)...)
 	onEnd(process, "metrics", observed.serve(ctx, front, commands.parsec2, bus, stored.database, watch))
 
@@ -82,7 +86,7 @@ func listen(ctx context.Context, process *lifecycle.Process, settings config.Con
 		var err error
 		certificate, err = tlsfile.Open(tlsfile.Options{
 			CertificateFile: settings.TLS.CertificateFile, KeyFile: settings.TLS.KeyFile,
-			Name: settings.ServerAddress.Hostname(), Logger: logger, Now: time.Now,
+			Name: settings.ServerAddress.Hostname(), Ciphers: settings.TLS.Ciphers, Logger: logger, Now: time.Now,
 		})
 		if err != nil {
 			return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/telemetry"
+	"parsec-server/pkg/tlsfile"
 )
 
 // Mocked as a database or e-mail host stands for memory and temporary files.
@@ -44,6 +45,8 @@ type Config struct {
 	ForwardProto ForwardProto
 	// TrustedProxies are those whose X-Forwarded-For, or else Forwarded, is believed.
 	TrustedProxies []netip.Prefix
+	// TrustedProxyNames are host names of more of them.
+	TrustedProxyNames []string
 	// SSEKeepalive is the longest silence of an event stream; it has no limit
 	// if 0.
 	SSEKeepalive time.Duration
@@ -72,6 +75,10 @@ type Config struct {
 	// serverAddress and backendAddress are what ServerAddress is made of.
 	serverAddress, backendAddress configuredAddress
 	later                         later
+	// proxies are TrustedProxies by another setting.
+	proxies []netip.Prefix
+	// unknownCiphers are names that have no effect.
+	unknownCiphers []string
 }
 
 // CurrentAdministrationToken returns the token of the moment: what the file
@@ -142,6 +149,7 @@ func (d Database) Type() string {
 type TLS struct {
 	CertificateFile string
 	KeyFile         string
+	Ciphers         tlsfile.Ciphers
 }
 
 // Enabled is false for a server in clear.

@@ -87,6 +87,7 @@ func Load(arguments []Argument, environment Environment) (Loaded, error) {
 	if err := l.config.settleAddress(); err != nil {
 		return Loaded{}, err
 	}
+	l.config.TrustedProxies = append(l.config.TrustedProxies, l.config.proxies...)
 	if err := l.config.check(); err != nil {
 		return Loaded{}, err
 	}
@@ -376,6 +377,9 @@ func (l *loader) warnings() []string {
 	}
 	for _, variable := range l.foreign {
 		warnings = append(warnings, "variable "+variable+" is ignored: its value is for another program")
+	}
+	if names := l.config.unknownCiphers; len(names) > 0 {
+		warnings = append(warnings, "--ssl-ciphers: unknown names have no effect: "+strings.Join(names, ", "))
 	}
 	if l.config.Database.DropDeletedData {
 		warnings = append(warnings, "--db-drop-deleted-data has no effect")

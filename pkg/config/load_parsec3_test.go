@@ -122,3 +122,39 @@ func TestLoadPending(t *testing.T) {
 		}
 	}
 }
+
+// The trusted addresses of official servers add to ours.
+func TestLoadTrustedProxies(t *testing.T) {
+	for _, variable := range []string{"PARSEC_PROXY_TRUSTED_ADDRESSES", "PARSEC_PROXY_TRUSTED_ADDRESS", "FORWARDED_ALLOW_IPS"} {
+		loaded := mustLoad(t, typed(append(slices.Clone(required), "server-addr=parsec://h", "email-host=MOCKED")...), map[string]string{
+			variable: "192.0.2.1,10.0.0.0/8, parsec-proxy", "PARSEC_TRUSTED_PROXIES": "198.51.100.1",
+		})
+		var got []string
+		for _, network := range loaded.Config.TrustedProxies {
+			got = append(got, network.String())
+		}
+		if want := []string{"198.51.100.1/32", "192.0.2.1/32", "10.0.0.0/8"}; !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", variable, got, want)
+		}
+		if names := loaded.Config.TrustedProxyNames; !slices.Equal(names, []string{"parsec-proxy"}) || len(loaded.Warnings) > 0 {
+			t.Errorf("%s: names %q, warnings %q", variable, names, loaded.Warnings)
+		}
+	}
+	all := mustLoad(t, typed(append(slices.Clone(required), "proxy-trusted-addresses=*")...), nil).Config.TrustedProxies
+	if !slices.Equal(all, everyAddress) {
+		t.Errorf("every address: %v", all)
+	}
+}
+
+func TestLoadCiphers(t *testing.T) {
+	loaded := mustLoad(t, typed(append(slices.Clone(required), "server-addr=parsec://h", "email-host=MOCKED")...), map[string]string{
+		"PARSEC_SSL_CIPHERS": "TLS_AES_128_GCM_SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-CCM",
+	})
+	want := []string{"--ssl-ciphers: unknown names have no effect: ECDHE-ECDSA-AES128-CCM"}
+	if len(loaded.Config.TLS.Ciphers.Suites) != 1 || !slices.Equal(loaded.Warnings, want) {
+		t.Errorf("got %+v, %q", loaded.Config.TLS, loaded.Warnings)
+	}
+	if _, err := Load(typed(append(slices.Clone(required), "ssl-ciphers=HIGH")...), environmentOf(nil)); err == nil {
+		t.Error("no suite is accepted")
+	}
+}

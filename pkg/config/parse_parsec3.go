@@ -1,11 +1,13 @@
 package config
 
 import (
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/tlsfile"
 )
 
 func parseWholeSeconds(text string) (uint64, error) {
@@ -22,6 +24,34 @@ func parseOrigins(c *Config, texts []string) error {
 			}
 			c.CORSOrigins = append(c.CORSOrigins, origin)
 		}
+	}
+	return nil
+}
+
+// everyAddress are the networks of *.
+var everyAddress = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+
+// parseProxies takes what is no address for a name: one that nobody knows is no reason
+// not to start.
+func parseProxies(c *Config, texts []string) error {
+	for _, item := range strings.FieldsFunc(texts[0], func(r rune) bool { return r == ',' || r == ' ' }) {
+		if item == "*" {
+			c.proxies = append(c.proxies, everyAddress...)
+			continue
+		}
+		if network, err := parsec.ParsePeerNetwork(item); err == nil {
+			c.proxies = append(c.proxies, network)
+		} else {
+			c.TrustedProxyNames = append(c.TrustedProxyNames, item)
+		}
+	}
+	return nil
+}
+
+func parseSuites(c *Config, texts []string) error {
+	var ok bool
+	if c.TLS.Ciphers, c.unknownCiphers, ok = tlsfile.ParseCiphers(texts[0]); !ok {
+		return messagef("no cipher suite of TLS 1.2 or 1.3 is named.")
 	}
 	return nil
 }

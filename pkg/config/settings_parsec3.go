@@ -13,6 +13,18 @@ var parsec3Settings = []Setting{
 		Help:  "Origins, separated by spaces or commas, whose web pages may use this server in browsers, such as https://app.example.com; * is all.",
 		parse: parseOrigins,
 	}, {
+		Name: "proxy-trusted-addresses", Variable: "PARSEC_PROXY_TRUSTED_ADDRESSES", Kind: List, Since: "3.1", Group: groupServer,
+		Help:  "As --trusted-proxies, to which it adds; also host names, which are looked up again and again, and * for every address.",
+		parse: parseProxies,
+		Aliases: []Alias{
+			{Variable: "PARSEC_PROXY_TRUSTED_ADDRESS", Since: "3.1"},
+			{Variable: "FORWARDED_ALLOW_IPS", Since: "3.1"},
+		},
+	}, {
+		Name: "ssl-ciphers", Variable: "PARSEC_SSL_CIPHERS", Kind: Text, Since: "3.5", Group: groupServer,
+		Help:  "Cipher suites of TLS 1.2 by their names of OpenSSL, between commas or colons; those that are not named are refused then. Those of TLS 1.3 are always served. Without it, those with forward secrecy and authenticated encryption.",
+		parse: parseSuites,
+	}, {
 		Name: "organization-initial-realm-deletion-min-archiving-period", Variable: "PARSEC_ORGANIZATION_INITIAL_REALM_DELETION_MIN_ARCHIVING_PERIOD", Kind: Integer, Default: "2592000", Since: "3.9", Group: groupOrganization,
 		Help:  "Seconds that a workspace of a new organization stays archived before it may be deleted.",
 		parse: into(func(c *Config) *uint64 { return &c.Organization.InitialMinimumArchivingPeriod }, parseWholeSeconds),

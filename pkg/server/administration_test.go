@@ -113,16 +113,16 @@ func TestAdministrationWantsTheToken(t *testing.T) {
 func TestAdministrationTokenForms(t *testing.T) {
 	f := newFixture(t)
 	token := administrationToken
-	for header, want := range map[string]string{
-		"": noToken, "Bearer": noToken, "Bearer ": noToken, "Bearer " + token + "x": badToken, "Bearer " + token[1:]: badToken,
-		"Bearer" + token: noToken, "Bearer\t" + token: noToken, token: noToken, "Basic " + token: noToken, "Bearer " + token + " x": badToken,
+	for _, item := range []struct{ header, want string }{
+		{"", noToken}, {"Bearer", noToken}, {"Bearer ", noToken}, {"Bearer " + token + "x", badToken}, {"Bearer " + token[1:], badToken},
+		{"Bearer" + token, noToken}, {"Bearer\t" + token, noToken}, {token, noToken}, {"Basic " + token, noToken}, {"Bearer " + token + " x", badToken},
 	} {
 		f.clock.Advance(time.Hour) // forgives the attempts before
-		response := f.get("/administration/organizations/CoolOrg", "Authorization: "+header)
+		response := f.get("/administration/organizations/CoolOrg", "Authorization: "+item.header)
 		answered, err := io.ReadAll(response.Body)
 		f.ok(err)
-		if response.StatusCode != http.StatusForbidden || string(answered) != want {
-			t.Errorf("%q: HTTP %d %s", header, response.StatusCode, answered)
+		if response.StatusCode != http.StatusForbidden || string(answered) != item.want {
+			t.Errorf("%q: HTTP %d %s", item.header, response.StatusCode, answered)
 		}
 	}
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer   "} {

@@ -176,7 +176,8 @@ func forwardedParameter(element, wanted string) string {
 }
 
 func (s *Server) trusts(address netip.Addr) bool {
-	return slices.ContainsFunc(s.options.TrustedProxies, func(proxies netip.Prefix) bool { return proxies.Contains(address) })
+	return slices.ContainsFunc(s.options.TrustedProxies, func(proxies netip.Prefix) bool { return proxies.Contains(address) }) ||
+		s.options.TrustsProxy != nil && s.options.TrustsProxy(address)
 }
 
 // firstItem is "" for a list without item.

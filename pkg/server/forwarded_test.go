@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,5 +161,18 @@ func TestStrictTransport(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What the settings know by name only is trusted as addresses are.
+func TestTrustsProxy(t *testing.T) {
+	for _, trusted := range []bool{true, false} {
+		f := newFixture(t, func(o *options) {
+			o.TrustsProxy = func(address netip.Addr) bool { return trusted && address.IsLoopback() }
+		})
+		f.get("/administration/stats", "X-Forwarded-For: 192.0.2.7", "Authorization: Bearer wrong")
+		if got := strings.Contains(f.logs.String(), `"msg":"wrong administration token","address":"192.0.2.7"`); got != trusted {
+			t.Errorf("trusted %t: %s", trusted, f.logs.String())
+		}
 	}
 }

@@ -53,6 +53,9 @@ type Options struct {
 	// TrustedProxies are believed when they name the client's address, or the
 	// protocol that it came by.
 	TrustedProxies []netip.Prefix
+	// TrustsProxy reports whether an address is of another trusted proxy, whose address
+	// may change; nil for none. It must not wait.
+	TrustsProxy func(netip.Addr) bool
 	// StrictTransport has browsers that came by TLS come by nothing else.
 	StrictTransport bool
 	// EventStreamKeepAlive is the longest silence of an event stream, before

@@ -26,6 +26,8 @@ type Certificate struct {
 	certificateFile, keyFile, name string
 	logger                         *slog.Logger
 	now                            func() time.Time
+	suites                         []uint16
+	minVersion                     uint16
 
 	current atomic.Pointer[tls.Certificate]
 	// What follows belongs to who calls Watch.
@@ -41,6 +43,8 @@ type Options struct {
 	KeyFile string
 	// Name is the host that clients are told to come to, "" if they are not.
 	Name string
+	// Ciphers are what is served with.
+	Ciphers Ciphers
 	// Logger is told what clients may refuse, and of replacements.
 	Logger *slog.Logger
 	Now    func() time.Time
@@ -55,6 +59,13 @@ func Open(options Options) (*Certificate, error) {
 	}
 	if c.keyFile == "" {
 		c.keyFile = options.CertificateFile
+	}
+	c.suites, c.minVersion = options.Ciphers.Suites, tls.VersionTLS12
+	if c.suites == nil {
+		c.suites = defaultSuites
+	}
+	if options.Ciphers.Only13 {
+		c.minVersion = tls.VersionTLS13
 	}
 	certificate, key, err := c.read()
 	if err == nil {
@@ -71,15 +82,9 @@ func Open(options Options) (*Certificate, error) {
 // certificate.
 func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		// With forward secrecy and authenticated encryption, for TLS 1.2; all
-		// those of TLS 1.3 have both.
-		CipherSuites: []uint16{
-			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-		},
-		NextProtos: []string{"h2", "http/1.1"},
+		MinVersion:   c.minVersion,
+		CipherSuites: c.suites,
+		NextProtos:   []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return c.current.Load(), nil
 		},
