@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/testclient3"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/client/parsec3"
@@ -16,8 +17,6 @@ import (
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/server"
 	serverparsec3 "parsec-server/pkg/server/parsec3"
-
-	"parsec-server/internal/testkit"
 )
 
 func TestInvariant35OneWriteWins(t *testing.T)       { everywhere(t, oneWriteWins) }
