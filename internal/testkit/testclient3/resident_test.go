@@ -261,14 +261,16 @@ func TestStreamsThatComeBack(t *testing.T) {
 	}
 	cut := stream(config, new(protocol.PingedEvent))
 	cut.cut = true
-	answers = append(answers, stream(config, new(protocol.PingedEvent)), cut, failing(503), staying(stream(config)))
+	silent := staying(stream(&protocol.OrganizationConfigEvent{SSEKeepaliveSeconds: new(uint64(1))}))
+	answers = append(answers, stream(config, new(protocol.PingedEvent)), cut, failing(503), silent, staying(stream(config)))
 	done = append(done,
 		"events", "certificate_get", // the first time
 		"events after 01", // at once, as the stream ended cleanly
-		"0s", "events after 01", "1s", "events after 01")
+		"0s", "events after 01", "1s", "events after 01",
+		"0s", "events after 00") // no keepalive in time
 	s := newScript(t, map[string][]answer{"events": answers})
-	heard, err := s.listen(s.alice(), 5)
-	if !errors.Is(err, context.Canceled) || len(heard) != 5 {
+	heard, err := s.listen(s.alice(), 6)
+	if !errors.Is(err, context.Canceled) || len(heard) != 6 {
 		t.Errorf("%v, %v", heard, err)
 	}
 	s.want(done...)

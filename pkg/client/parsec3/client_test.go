@@ -2,6 +2,7 @@ package parsec3_test
 
 import (
 	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -209,6 +210,36 @@ func TestEvents(t *testing.T) {
 	}
 	if message, err := stream.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("%+v, %v", message, err)
+	}
+}
+
+// TestSilence gives a stream up whose keepalives do not come in time, and no other.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	_, device := load(t)
+	for period, want := range map[*uint64]error{nil: io.EOF, new(uint64(1)): client3.ErrSilence} {
+		c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			data := must(wire.Microseconds.AppendMap(nil, []wire.Field{
+				{Key: "status", Value: protocol.StatusOK}, {Key: "event", Value: "ORGANIZATION_CONFIG"},
+			}, &protocol.OrganizationConfigEvent{SSEKeepaliveSeconds: period}))
+			_, _ = io.WriteString(w, "data:"+base64.StdEncoding.EncodeToString(data)+"\n\n")
+			_ = http.NewResponseController(w).Flush()
+			if period != nil {
+				<-r.Context().Done()
+			}
+		})
+		stream, err := c.Authenticated(device).Events(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if message, err := stream.Next(); err != nil {
+			t.Fatalf("%+v, %v", message, err)
+		}
+		if message, err := stream.Next(); !errors.Is(err, want) {
+			t.Errorf("%+v, %v, want %v", message, err, want)
+		}
+		_ = stream.Close() // its server may end now
 	}
 }
 
