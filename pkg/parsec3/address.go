@@ -122,12 +122,6 @@ func (t PathTarget) payload() (any, bool) {
 	return encoded, true
 }
 
-// ParseServerAddress reads what an administrator configures: a parsec3:// URL without
-// path.
-func ParseServerAddress(text string) (parsec.ServerAddress, error) {
-	return parsec.Parsec3Scheme.ParseServerAddress(text)
-}
-
 // ParseAddress reads a parsec3:// URL of any kind but that of a server, or its HTTP
 // form. Errors are one line for people, without the text itself.
 func ParseAddress(text string) (Address, error) {

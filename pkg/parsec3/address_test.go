@@ -84,14 +84,14 @@ func TestAddressVectors(t *testing.T) {
 			t.Errorf("%q is printed as %s, want %s", item.URL, printed, item.HTTPRedirection)
 		}
 	}
-	if _, err := parsec3.ParseServerAddress("parsec3://" + legacyHost); err != nil {
+	if _, err := parsec.Parsec3Scheme.ParseServerAddress("parsec3://" + legacyHost); err != nil {
 		t.Error(err)
 	}
 }
 
 func checkServer(t *testing.T, item addressVector) {
 	t.Helper()
-	server, err := parsec3.ParseServerAddress(item.URL)
+	server, err := parsec.Parsec3Scheme.ParseServerAddress(item.URL)
 	if (err == nil) != item.Valid {
 		t.Errorf("server %q: %v", item.URL, err)
 	}
@@ -154,7 +154,7 @@ func TestHTTPFormVectors(t *testing.T) {
 		var err error
 		if item.Kind == "server" {
 			var server parsec.ServerAddress
-			server, err = parsec3.ParseServerAddress(parsec.Parsec3Scheme.FromRedirection(item.URL))
+			server, err = parsec.Parsec3Scheme.ParseServerAddress(parsec.Parsec3Scheme.FromRedirection(item.URL))
 			printed = parsec.Parsec3Scheme.PrintServerAddress(server)
 		} else {
 			var address parsec3.Address
@@ -167,7 +167,7 @@ func TestHTTPFormVectors(t *testing.T) {
 		}
 	}
 	for _, item := range loaded.ServerAddressAsHTTP {
-		server, err := parsec3.ParseServerAddress(item.Address)
+		server, err := parsec.Parsec3Scheme.ParseServerAddress(item.Address)
 		if err != nil || server.HTTPOrigin()+"/" != item.Serialized {
 			t.Errorf("%s is %s, %v", item.Address, server.HTTPOrigin(), err)
 		}

@@ -17,12 +17,6 @@ func ParseUserID(text string) (UserID, error) {
 	return UserID(id), err
 }
 
-// ParseDeviceID reads the text forms of a UUID.
-func ParseDeviceID(text string) (DeviceID, error) {
-	id, err := parsec.ParseUUID(text)
-	return DeviceID(id), err
-}
-
 // String returns the form of tokens, REST and logs: 32 lower-case hexadecimal
 // digits.
 func (u UserID) String() string { return parsec.UUID(u).Hex() }

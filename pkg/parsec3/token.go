@@ -1,7 +1,6 @@
 package parsec3
 
 import (
-	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
@@ -15,13 +14,6 @@ var errAccessToken = errors.New("must be 32 hexadecimal digits")
 // AccessToken is a secret that lets its holder in: of a bootstrap, of an invitation
 // (docs/protocol/v5/types.md §2). The zero value is a token like another.
 type AccessToken struct{ bytes [accessTokenBytes]byte }
-
-// NewAccessToken returns a random token.
-func NewAccessToken() AccessToken {
-	var token AccessToken
-	_, _ = rand.Read(token.bytes[:]) // it never fails
-	return token
-}
 
 // ParseAccessToken reads the text form: 32 hexadecimal digits, in either case.
 func ParseAccessToken(text string) (AccessToken, error) {

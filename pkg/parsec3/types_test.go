@@ -108,7 +108,7 @@ func TestUUIDVectors(t *testing.T) {
 			if parsed, err := parsec3.ParseUserID(text); err != nil || parsed != user {
 				t.Errorf("user %q: got %s, %v", text, parsed, err)
 			}
-			if parsed, err := parsec3.ParseDeviceID(text); err != nil || parsed != device {
+			if parsed, err := parsec.ParseUUID(text); err != nil || parsec3.DeviceID(parsed) != device {
 				t.Errorf("device %q: got %s, %v", text, parsed, err)
 			}
 		}

@@ -17,7 +17,6 @@ import (
 	"parsec-server/pkg/client"
 	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/wire"
 )
@@ -83,7 +82,7 @@ func newScript(t *testing.T, answers map[string][]answer) *script {
 	s := &script{t: t, ctx: ctx, answers: answers}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	address := must(parsec3.ParseServerAddress("parsec3://" + strings.TrimPrefix(server.URL, "http://") + "?no_ssl=true"))
+	address := must(parsec.Parsec3Scheme.ParseServerAddress("parsec3://" + strings.TrimPrefix(server.URL, "http://") + "?no_ssl=true"))
 	s.client = client3.New(address, client3.LatestVersion, client.Options{Now: func() parsec.DateTime { return start.Add(time.Hour) }})
 	t.Cleanup(s.client.Close)
 	return s

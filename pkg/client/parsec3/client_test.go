@@ -43,7 +43,7 @@ func load(t *testing.T) (tokens, *client3.Device) {
 	vector := vectors.Load[tokens](t, "v5/auth_tokens.json")
 	return vector, &client3.Device{
 		Organization: must(parsec.ParseOrganizationID("Orgé")),
-		ID:           must(parsec3.ParseDeviceID(vector.Device.ID)),
+		ID:           parsec3.DeviceID(must(parsec.ParseUUID(vector.Device.ID))),
 		SigningKey:   ed25519.NewKeyFromSeed(vector.Device.Seed),
 	}
 }
@@ -54,7 +54,7 @@ func serve(t *testing.T, handler http.HandlerFunc) *client3.Client {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	now := parsec.DateTimeOf(vectors.Load[tokens](t, "v5/auth_tokens.json").Now)
-	address := must(parsec3.ParseServerAddress("parsec3://" + strings.TrimPrefix(server.URL, "http://") + "?no_ssl=true"))
+	address := must(parsec.Parsec3Scheme.ParseServerAddress("parsec3://" + strings.TrimPrefix(server.URL, "http://") + "?no_ssl=true"))
 	c := client3.New(address, client3.LatestVersion, client.Options{Now: func() parsec.DateTime { return now }})
 	t.Cleanup(c.Close)
 	return c

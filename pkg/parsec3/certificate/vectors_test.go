@@ -146,11 +146,11 @@ var otherFailures = map[string]certificate.Failure{
 func (v *vector) author(t testing.TB) parsec3.DeviceID {
 	t.Helper()
 	if v.ExpectedAuthor != nil {
-		id, err := parsec3.ParseDeviceID(*v.ExpectedAuthor)
+		id, err := parsec.ParseUUID(*v.ExpectedAuthor)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return id
+		return parsec3.DeviceID(id)
 	}
 	if v.Content != nil {
 		if id, ok := v.Content.Value.(map[any]any)["author"].(parsec.UUID); ok {

@@ -90,12 +90,6 @@ type LastRealmDetails struct {
 	Timestamp parsec.DateTime `wire:"last_realm_certificate_timestamp"`
 }
 
-// LastShamirDetails is the field of what the owner of a Shamir recovery may know
-// already.
-type LastShamirDetails struct {
-	Timestamp parsec.DateTime `wire:"last_shamir_certificate_timestamp"`
-}
-
 // LastSequesterDetails is the field of sequester_service_mismatch.
 type LastSequesterDetails struct {
 	Timestamp parsec.DateTime `wire:"last_sequester_certificate_timestamp"`
@@ -138,12 +132,6 @@ func RefuseAsOfCommon(status Status, last parsec.DateTime) *Refusal {
 // the topic of the realm.
 func RefuseAsOfRealm(status Status, last parsec.DateTime) *Refusal {
 	return &Refusal{Status: status, Details: &LastRealmDetails{last}}
-}
-
-// RefuseAsOfShamir returns a refusal with the date up to which the client must read
-// the topic of Shamir recovery.
-func RefuseAsOfShamir(status Status, last parsec.DateTime) *Refusal {
-	return &Refusal{Status: status, Details: &LastShamirDetails{last}}
 }
 
 // RefuseAsOfSequester returns a refusal with the date up to which the client must

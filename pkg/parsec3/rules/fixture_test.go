@@ -150,7 +150,10 @@ func (f *fixture) expire() {
 	f.changeOrganization(acme, func(o *organization.Organization) { o.ExpirationDate = &now })
 }
 
-var bootstrapToken = must(parsec3.ParseAccessToken(strings.Repeat("b0", 16)))
+var (
+	bootstrapToken = must(parsec3.ParseAccessToken(strings.Repeat("b0", 16)))
+	otherToken     = must(parsec3.ParseAccessToken(strings.Repeat("b1", 16)))
+)
 
 // createUser creates the user of a first device, a second after everything before,
 // and returns that device.

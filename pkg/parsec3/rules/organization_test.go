@@ -57,7 +57,7 @@ func TestOrganizationBootstrapTable(t *testing.T) {
 		{"bootstrapped", func(s *founding) {
 			s.ok(s.OrganizationBootstrap(t.Context(), s.anonymous, s.fixture.bootstrap(acme, bobLaptop).request()))
 		}, protocol.StatusOrganizationAlreadyBootstrapped},
-		{"another token", func(s *founding) { s.token = new(parsec3.NewAccessToken()) }, protocol.StatusInvalidBootstrapToken},
+		{"another token", func(s *founding) { s.token = new(otherToken) }, protocol.StatusInvalidBootstrapToken},
 	},
 		// What does not exist has not expired.
 		[2]string{"organization unknown", "organization expired"},

@@ -269,12 +269,12 @@ func withoutShamir(reply map[any]any) map[any]any {
 func (r *replay) author(name, organizationName string, user parsec3.UserID) (*rules.Author, ed25519.PrivateKey) {
 	r.t.Helper()
 	key := r.captured.Keys[name]
-	id, err := parsec3.ParseDeviceID(key.ID)
+	id, err := parsec.ParseUUID(key.ID)
 	r.ok(err)
 	of, err := parsec.ParseOrganizationID(organizationName)
 	r.ok(err)
 	return &rules.Author{
-		Organization: of, Device: id, User: user, VerifyKey: parsec.VerifyKey(key.VerifyKey), API: parsec.APIVersion{Major: 5, Minor: 5},
+		Organization: of, Device: parsec3.DeviceID(id), User: user, VerifyKey: parsec.VerifyKey(key.VerifyKey), API: parsec.APIVersion{Major: 5, Minor: 5},
 	}, ed25519.NewKeyFromSeed(key.Seed)
 }
 

@@ -52,7 +52,7 @@ func newFixture(t testing.TB, changes ...func(*testkit.GenerationsOptions)) *fix
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	f := &fixture{t: t, ctx: ctx, clock: testkit.NewClock(reference), token: parsec3.NewAccessToken()}
+	f := &fixture{t: t, ctx: ctx, clock: testkit.NewClock(reference), token: must(parsec3.ParseAccessToken(parsec.NewUUID().Hex()))}
 	options := testkit.GenerationsOptions{
 		Now:     f.clock.Now,
 		Parsec3: rules.Options{Founding: organization.Founding{InitialOutsiderAllowed: true}},

@@ -63,7 +63,7 @@ func (f *fixture) withVectorDevice(loaded *tokenVectors) {
 	key := ed25519.NewKeyFromSeed(loaded.Device.Seed)
 	f.ok(f.Store3.Update(f.ctx, rules.Scope{Organization: coolOrg, Common: rules.Exclusive}, func(tx rules.Tx) error {
 		tx.CreateDevice(rules.Device{
-			ID: must(parsec3.ParseDeviceID(loaded.Device.ID)), User: f.bob.User,
+			ID: parsec3.DeviceID(must(parsec.ParseUUID(loaded.Device.ID))), User: f.bob.User,
 			VerifyKey: parsec.VerifyKey(key.Public().(ed25519.PublicKey)), CreatedOn: f.clock.Now(),
 		}, rules.Certificate{Timestamp: f.clock.Now(), Author: f.alice.ID, Bytes: []byte("full"), Redacted: []byte("redacted")})
 		return nil
