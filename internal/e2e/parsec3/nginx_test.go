@@ -12,6 +12,7 @@ import (
 	"parsec-server/internal/testkit/testclient3"
 	"parsec-server/pkg/client"
 	client3 "parsec-server/pkg/client/parsec3"
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 )
 
@@ -30,7 +31,7 @@ func TestNginxAsItComes(t *testing.T) {
 	server := testkit.StartParsec(t, program, "--sse-keepalive", "3")
 	w := newWorld(t, server)
 	device := w.found("alice")
-	address := must(parsec3.ParseServerAddress(
+	address := must(parsec.Parsec3Scheme.ParseServerAddress(
 		"parsec3" + strings.TrimPrefix(testkit.NginxBefore(t, server.Address.HTTPOrigin(), ""), "http") + "?no_ssl=true"))
 	through := client3.New(address, client3.LatestVersion, client.Options{})
 	t.Cleanup(through.Close)
