@@ -29,13 +29,13 @@ func (p program) humanAccessesCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.operate(command.Context(), database, func(b *rules.Rules) error {
+		return p.operate(command.Context(), database, id, operation{parsec2: func(b *rules.Rules) error {
 			people, err := b.Accesses(command.Context(), id, strings.Fields(*filter))
 			if err == nil {
 				p.printAccesses(people)
 			}
 			return err
-		})
+		}})
 	}
 	return command
 }

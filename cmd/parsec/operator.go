@@ -10,9 +10,11 @@ import (
 
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
+	parsec3rules "parsec-server/pkg/parsec3/rules"
 )
 
 // databaseOptions returns the options of commands that work on the database
@@ -23,8 +25,20 @@ func databaseOptions(flags *pflag.FlagSet) *settingsFlags {
 	return options
 }
 
-// operate runs call with the rules, on the database that options name.
-func (p program) operate(ctx context.Context, options *settingsFlags, call func(*rules.Rules) error) error {
+// operation is what a command does with an organization, by the generation of the
+// organization; nil is for a generation that the command is not for.
+type operation struct {
+	parsec2 func(*rules.Rules) error
+	parsec3 func(*parsec3rules.Rules) error
+}
+
+// errOfParsec3 is the error of a command that is for organizations of API 1 to 3.
+var errOfParsec3 = errors.New("an organization of Parsec 3, which this command is not for")
+
+// operate runs an operation with the rules of an organization, on the database that
+// options name. One that does not exist, or is of no generation yet, counts as one of
+// API 1 to 3.
+func (p program) operate(ctx context.Context, options *settingsFlags, id parsec.OrganizationID, do operation) error {
 	settings, err := config.LoadDatabase(options.given, p.environment)
 	if err != nil {
 		return err
@@ -37,7 +51,17 @@ func (p program) operate(ctx context.Context, options *settingsFlags, call func(
 		return err
 	}
 	defer opened.close()
-	err = call(rules.New(opened.parsec2, nil, bus, nil, systemClock, logger, rules.Options{}))
+	stored, found, err := opened.organizations.Organization(ctx, id)
+	if err != nil {
+		return err
+	}
+	if found && stored.Bound() == organization.Parsec3 {
+		if do.parsec3 == nil {
+			return errOfParsec3
+		}
+		return do.parsec3(parsec3rules.New(opened.parsec3, nil, bus, nil, systemClock, logger, parsec3rules.Options{}))
+	}
+	err = do.parsec2(rules.New(opened.parsec2, nil, bus, nil, systemClock, logger, rules.Options{}))
 	if refusal, ok := errors.AsType[*protocol.Refusal](err); ok && refusal.Status == protocol.StatusNotFound {
 		return errors.New("no such organization")
 	}

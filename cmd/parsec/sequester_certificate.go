@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
+	parsec3certificate "parsec-server/pkg/parsec3/certificate"
 )
 
 // serviceCertificateType is in the first and last lines of the file of a
@@ -28,8 +30,8 @@ func (c *certification) define(flags *pflag.FlagSet) {
 	flags.StringVar(&c.label, "service-label", "", "Name of the service.")
 }
 
-// sign makes the certificate of a new service.
-func (c *certification) sign(now parsec.DateTime) ([]byte, error) {
+// sign makes the certificate of a new service, in the form of a generation.
+func (c *certification) sign(now parsec.DateTime, of organization.Generation) ([]byte, error) {
 	for _, option := range []struct{ name, text string }{
 		{"service-public-key", c.publicKey}, {"authority-private-key", c.authorityKey}, {"service-label", c.label},
 	} {
@@ -45,12 +47,16 @@ func (c *certification) sign(now parsec.DateTime) ([]byte, error) {
 	if err != nil {
 		return nil, invalidValue("--authority-private-key", err)
 	}
-	return certificate.SequesterService{
+	service := certificate.SequesterService{
 		Timestamp:        now,
 		ServiceID:        parsec.SequesterServiceID(parsec.NewUUID()),
 		ServiceLabel:     c.label,
 		EncryptionKeyDER: encryption,
-	}.Sign(authority)
+	}
+	if of == organization.Parsec3 {
+		return parsec3certificate.SequesterService(service).Sign(authority)
+	}
+	return service.Sign(authority)
 }
 
 // readPEM returns the only block of a file.

@@ -76,7 +76,7 @@ func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted
 	if err != nil {
 		return err
 	}
-	return p.operate(ctx, options, func(b *rules.Rules) error {
+	return p.operate(ctx, options, wanted.Organization, operation{parsec2: func(b *rules.Rules) error {
 		source, err := b.ExportRealm(ctx, wanted.ExportKey)
 		if err != nil {
 			return err
@@ -87,7 +87,7 @@ func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted
 		}
 		defer end()
 		return p.writeExport(ctx, wanted, source, blocks)
-	})
+	}})
 }
 
 func (p program) writeExport(ctx context.Context, wanted realmExport, source *rules.RealmExport, blocks blockstore.Store) (err error) {

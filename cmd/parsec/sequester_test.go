@@ -15,10 +15,13 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/parsec3"
+	parsec3rules "parsec-server/pkg/parsec3/rules"
 )
 
 // office is a shell with a database, which holds the organizations Sequestered
@@ -188,6 +191,94 @@ func TestSequesterCertificateFile(t *testing.T) {
 	}
 }
 
+// foundParsec3 bootstraps an organization of Parsec 3 that is sequestered, or not.
+func (o *office) foundParsec3(name string, sequestered bool) {
+	o.t.Helper()
+	bus := event.NewBus()
+	o.t.Cleanup(bus.Close)
+	store := testkit.OpenParsec3Postgres(o.t, o.variables["PARSEC_DB"], bus)
+	id, now := organizationID(o.t, name), systemClock()
+	err := store.Update(o.t.Context(), parsec3rules.Scope{Organization: id, Founding: true, Common: parsec3rules.Exclusive}, func(tx parsec3rules.Tx) error {
+		founded := organization.Founding{}.New(id, now)
+		founded.RootVerifyKey, founded.BootstrappedOn, founded.Generation = &parsec.VerifyKey{1}, &now, organization.Parsec3
+		var authority *parsec3rules.Certificate
+		if sequestered {
+			founded.SequesterVerifyKeyDER = rsaKeys(o.t)["sequester_authority"].Public
+			founded.SequesterAuthorityCertificate = []byte("authority")
+			authority = &parsec3rules.Certificate{Timestamp: now, Bytes: founded.SequesterAuthorityCertificate}
+		}
+		tx.PutOrganization(founded)
+		handle, err := parsec.ParseHumanHandle("alice@example.com", "Alice")
+		if err != nil {
+			return err
+		}
+		user := parsec3rules.User{ID: parsec3.UserID{1}, HumanHandle: handle, Profile: parsec.ProfileAdmin, CreatedOn: now}
+		device := parsec3rules.Device{ID: parsec3.DeviceID{1}, User: user.ID, CreatedOn: now}
+		certified := parsec3rules.Certificate{Timestamp: now, Bytes: []byte("full"), Redacted: []byte("redacted")}
+		tx.Found(user, certified, device, certified, authority)
+		return nil
+	})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// TestSequesterServicesOfParsec3 has the commands take the form of certificates that
+// the organization wants.
+func TestSequesterServicesOfParsec3(t *testing.T) {
+	o := newOffice(t)
+	o.foundParsec3("New", true)
+	o.foundParsec3("NewPlain", false)
+	keys := o.certify("sequester_service", "sequester_authority")
+	create := append([]string{"sequester", "create-service", "--organization", "New"}, keys...)
+	if got := o.succeed(append(create, "--service-type", "webhook", "--webhook-url", "https://example.com/hook")...); got != "Service created\n" {
+		t.Errorf("printed %q", got)
+	}
+	file, older := o.path("certificate"), o.path("older")
+	o.succeed(append([]string{"sequester", "generate-service-certificate", "--generation", "3", "-o", file}, keys...)...)
+	o.succeed(append([]string{"sequester", "generate-service-certificate", "-o", older}, keys...)...)
+	imported := []string{"sequester", "import-service-certificate", "--organization", "New", "--service-certificate"}
+	if got := o.succeed(append(imported, file)...); got != "Service created\n" {
+		t.Errorf("printed %q", got)
+	}
+	want := regexp.MustCompile(`^Found 2 sequester service\(s\)
+
+Service Archive \(id: [0-9a-f]{32}\)
+	Created on: ` + anyDate + `
+	Type: WEBHOOK
+	Webhook URL: https://example\.com/hook
+
+Service Archive \(id: [0-9a-f]{32}\)
+	Created on: ` + anyDate + `
+	Type: STORAGE
+$`)
+	list := []string{"sequester", "list-services", "--organization", "New"}
+	if got := o.succeed(list...); !want.MatchString(got) {
+		t.Errorf("printed\n%s", got)
+	}
+	for _, item := range []struct {
+		arguments []string
+		want      error
+	}{
+		{append(imported, older), organization.ErrInvalidCertificate},
+		{append([]string{"sequester", "create-service", "--organization", "New"}, o.certify("sequester_service", "sequester_other")...), organization.ErrInvalidCertificate},
+		{append([]string{"sequester", "create-service", "--organization", "NewPlain"}, keys...), organization.ErrNotSequestered},
+		{[]string{"sequester", "list-services", "--organization", "NewPlain"}, organization.ErrNotSequestered},
+		{[]string{"sequester", "update-service", "--organization", "New", "--service", strings.Repeat("0", 32), "--disable"}, errOfParsec3},
+		{[]string{"human-accesses", "--organization", "New"}, errOfParsec3},
+	} {
+		if stdout, _, err := o.run(item.arguments...); stdout != "" || !errors.Is(err, item.want) {
+			t.Errorf("%q: printed %q, error %v, want %v", item.arguments, stdout, err, item.want)
+		}
+	}
+	if _, _, err := o.run(append(imported, file)...); !errors.As(err, new(*organization.GreaterTimestampError)) {
+		t.Errorf("again: %v", err)
+	}
+	if got := o.succeed(list...); !want.MatchString(got) {
+		t.Errorf("left\n%s", got)
+	}
+}
+
 func TestSequesterRefusals(t *testing.T) {
 	o := newOffice(t)
 	id := o.createService()
@@ -224,6 +315,7 @@ func TestSequesterRefusals(t *testing.T) {
 		{[]string{"create-service"}, true, "Missing option '--organization'."},
 		{[]string{"generate-service-certificate"}, true, "Missing option '--output'."},
 		{[]string{"generate-service-certificate", "-o", "x"}, true, "Missing option '--service-public-key'."},
+		{[]string{"generate-service-certificate", "-o", "x", "--generation", "4"}, true, "Invalid value for '--generation': neither 2 nor 3"},
 		{[]string{"import-service-certificate", "--organization", "Sequestered"}, true, "Missing option '--service-certificate'."},
 		{[]string{"import-service-certificate", "--organization", "Sequestered", "--service-certificate", o.path("other")}, true, "a X, not a PARSEC SEQUESTER SERVICE CERTIFICATE"},
 		{[]string{"list-services"}, true, "Missing option '--organization'."},
