@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,15 +18,17 @@ import (
 func TestNamedProxies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-		answers := map[string][]netip.Addr{"proxy": {netip.AddrFrom16(first.As16())}}
+		var answer atomic.Value
+		answer.Store([]netip.Addr{netip.AddrFrom16(first.As16())})
 		var log bytes.Buffer
 		proxies := &namedProxies{
 			names: []string{"unknown", "proxy"}, logger: slog.New(slog.NewTextHandler(&log, nil)),
 			lookup: func(_ context.Context, network, host string) ([]netip.Addr, error) {
-				if network != "ip" || answers[host] == nil {
+				known := answer.Load().([]netip.Addr)
+				if network != "ip" || host != "proxy" || known == nil {
 					return nil, errors.New("no such host")
 				}
-				return answers[host], nil
+				return known, nil
 			},
 		}
 		if proxies.has(first) {
@@ -42,7 +45,7 @@ func TestNamedProxies(t *testing.T) {
 			{[]netip.Addr{second}, false, true},
 		} {
 			synctest.Wait()
-			answers["proxy"] = step.answer
+			answer.Store(step.answer)
 			time.Sleep(proxiesPeriod) //nolint:forbidigo // in the time of the bubble
 			synctest.Wait()
 			if proxies.has(first) != step.first || proxies.has(second) != step.second {

@@ -27,7 +27,10 @@ func TestKinds(t *testing.T) {
 			if !ok || function.Recv == nil || function.Name.Name != "Topics" {
 				continue
 			}
-			if body := function.Recv.List[0].Type.(*ast.Ident).Name; body != "Lost" {
+			switch body := function.Recv.List[0].Type.(*ast.Ident).Name; body {
+			case "Lost": // of no outbox
+			case "OrganizationTOSUpdated": // of the table of Parsec 3: nobody else has terms of service
+			default:
 				want = append(want, body)
 			}
 		}
