@@ -38,7 +38,7 @@ func TestCompletion(t *testing.T) {
 	}{
 		{[]string{"back"}, []string{"backend"}},
 		{[]string{"backend", "mig"}, []string{"migrate"}},
-		{[]string{"backend", "run", "--ssl"}, []string{"--ssl-certfile", "--ssl-keyfile"}},
+		{[]string{"backend", "run", "--ssl"}, []string{"--ssl-certfile", "--ssl-ciphers", "--ssl-keyfile"}},
 		{[]string{"completion", ""}, []string{"bash", "fish", "zsh"}},
 		{[]string{"nonsense"}, nil},
 	} {

@@ -104,6 +104,7 @@ type replay struct {
 	rules          *rules.Rules
 	administration *organization.Administration
 	store          rules.Store
+	bus            *event.Bus
 	server         *server.Server
 }
 
@@ -112,7 +113,7 @@ func newReplay(t *testing.T) *replay {
 	r := &replay{t: t, ctx: t.Context(), captured: vectors.Load[captured](t, "v5/captures.json"), clock: testkit.NewClock(0)}
 	bus := event.NewBus()
 	t.Cleanup(bus.Close)
-	r.store = testkit.NewParsec3Store(t, bus)
+	r.bus, r.store = bus, testkit.NewParsec3Store(t, bus)
 	logger := slog.New(slog.DiscardHandler)
 	r.rules = rules.New(r.store, blockstore.NewMemory(), bus, noWebhooks{}, r.clock.Now, logger, rules.Options{})
 	r.administration = organization.New(r.store, organization.Wings{organization.Parsec3: r.rules}, r.clock.Now, logger, organization.Options{Token: "s3cr3t"})
@@ -556,9 +557,17 @@ func (r *replay) createOwner(alice *rules.Author, aliceKey ed25519.PrivateKey, o
 	return err
 }
 
-// listen opens the stream of a device.
+// listen opens the stream of a device, once all that was published before is
+// delivered.
 func (r *replay) listen(author *rules.Author, lastEventID string) *rules.Session {
 	r.t.Helper()
+	delivered := make(chan struct{})
+	nobody, err := parsec.ParseOrganizationID("Nobody")
+	r.ok(err)
+	subscription := r.bus.Subscribe(func(event.Event) { close(delivered) }, event.OrganizationTopic(nobody))
+	r.bus.Publish([]event.Event{{Organization: nobody, Body: event.OrganizationTOSUpdated{}}})
+	<-delivered
+	subscription.Close()
 	session, err := r.rules.OpenSession(r.ctx, author, lastEventID, new(uint64(4)))
 	r.ok(err)
 	r.t.Cleanup(session.Close)
