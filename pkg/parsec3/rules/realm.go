@@ -44,10 +44,7 @@ var (
 // (docs/protocol/v5/commands.md §9.2).
 func (r *Rules) RealmCreate(ctx context.Context, author *Author, request *protocol.RealmCreateRequest) (*protocol.RealmCreateReply, error) {
 	now := r.now()
-	role, invalid := checkRole(author, now, request.RealmRoleCertificate)
-	if invalid == nil && (role.UserID != author.User || role.Role != parsec.RoleOwner) {
-		invalid = errInvalidCertificate
-	}
+	role, invalid := checkOwnership(author, now, request.RealmRoleCertificate)
 	err := r.update(ctx, author, now, realmScope(role.RealmID, invalid), func(tx Tx, user *User) error {
 		if user.Profile == parsec.ProfileOutsider {
 			return errAuthorNotAllowed

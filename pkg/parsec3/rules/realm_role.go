@@ -86,10 +86,7 @@ func (r *Rules) RealmUnshare(ctx context.Context, author *Author, request *proto
 // (docs/protocol/v5/commands.md §9.5).
 func (r *Rules) RealmSelfPromoteToOwner(ctx context.Context, author *Author, request *protocol.RealmSelfPromoteToOwnerRequest) (*protocol.RealmSelfPromoteToOwnerReply, error) {
 	now := r.now()
-	role, invalid := checkRole(author, now, request.RealmRoleCertificate)
-	if invalid == nil && (role.UserID != author.User || role.Role != parsec.RoleOwner) {
-		invalid = errInvalidCertificate
-	}
+	role, invalid := checkOwnership(author, now, request.RealmRoleCertificate)
 	err := r.update(ctx, author, now, realmScope(role.RealmID, invalid), func(tx Tx, user *User) error {
 		if user.Profile == parsec.ProfileOutsider {
 			return protocol.Refuse(protocol.StatusAuthorIsOutsider)
@@ -128,6 +125,15 @@ func (r *Rules) RealmSelfPromoteToOwner(ctx context.Context, author *Author, req
 func checkRole(author *Author, now parsec.DateTime, signed []byte) (certificate.RealmRole, error) {
 	role, err := certificate.LoadRealmRole(signed, author.VerifyKey, author.Device)
 	return role, checkCertificate(now, role.Timestamp, err)
+}
+
+// checkOwnership loads a role certificate by which its author becomes OWNER.
+func checkOwnership(author *Author, now parsec.DateTime, signed []byte) (certificate.RealmRole, error) {
+	role, invalid := checkRole(author, now, signed)
+	if invalid == nil && (role.UserID != author.User || role.Role != parsec.RoleOwner) {
+		invalid = errInvalidCertificate
+	}
+	return role, invalid
 }
 
 // roleChange returns what sharing and its end look at: the realm where the author

@@ -157,18 +157,18 @@ func (r *Rules) UserUpdate(ctx context.Context, author *Author, request *protoco
 }
 
 // loadUserUpdate makes the checks 2 to 4 of user_update.
-func loadUserUpdate(author *Author, now parsec.DateTime, request *protocol.UserUpdateRequest) (*certificate.UserUpdate, error) {
+func loadUserUpdate(author *Author, now parsec.DateTime, request *protocol.UserUpdateRequest) (certificate.UserUpdate, error) {
 	update, err := certificate.LoadUserUpdate(request.UserUpdateCertificate, author.VerifyKey, author.Device)
-	if err != nil {
-		return nil, errInvalidCertificate
+	return update, checkOther(author, update.UserID, checkCertificate(now, update.Timestamp, err))
+}
+
+// checkOther refuses a certificate, unless it is refused already, by which an author
+// changes itself.
+func checkOther(author *Author, target parsec3.UserID, invalid error) error {
+	if invalid == nil && target == author.User {
+		return errInvalidCertificate
 	}
-	if err := checkBallpark(now, update.Timestamp); err != nil {
-		return nil, err
-	}
-	if update.UserID == author.User {
-		return nil, errInvalidCertificate
-	}
-	return &update, nil
+	return invalid
 }
 
 // signedBy returns a certificate of the author as stored.
@@ -221,18 +221,9 @@ func (r *Rules) UserRevoke(ctx context.Context, author *Author, request *protoco
 }
 
 // loadUserRevoke makes the checks 2 to 4 of user_revoke.
-func loadUserRevoke(author *Author, now parsec.DateTime, request *protocol.UserRevokeRequest) (*certificate.RevokedUser, error) {
+func loadUserRevoke(author *Author, now parsec.DateTime, request *protocol.UserRevokeRequest) (certificate.RevokedUser, error) {
 	revoked, err := certificate.LoadRevokedUser(request.RevokedUserCertificate, author.VerifyKey, author.Device)
-	if err != nil {
-		return nil, errInvalidCertificate
-	}
-	if err := checkBallpark(now, revoked.Timestamp); err != nil {
-		return nil, err
-	}
-	if revoked.UserID == author.User {
-		return nil, errInvalidCertificate
-	}
-	return &revoked, nil
+	return revoked, checkOther(author, revoked.UserID, checkCertificate(now, revoked.Timestamp, err))
 }
 
 // ListFrozenUsers lists the users that are frozen, revoked ones included, for an
