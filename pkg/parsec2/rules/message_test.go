@@ -87,7 +87,6 @@ func TestMessageGetIsBounded(t *testing.T) {
 				t.Fatalf("message %d in the place of %d", message.Count, count)
 			}
 		}
-		f.events.flush()
 		told := f.listenAll(session)
 		if again = len(told) > 0; again != (count < want) {
 			t.Fatalf("told %v after %d of %d messages", told, count, want)

@@ -238,9 +238,10 @@ func TestSubscribeRacesWithRoles(t *testing.T) {
 	}
 }
 
-// listenAll takes every event that waits.
+// listenAll takes every event that was published and not yet heard.
 func (f *fixture) listenAll(session *rules.Session) []protocol.Event {
 	f.t.Helper()
+	f.events.flush()
 	var all []protocol.Event
 	for {
 		told, err := f.EventsListen(f.t.Context(), session, &protocol.EventsListenRequest{})
@@ -263,7 +264,6 @@ func TestSubscribeAgainAfterAFailure(t *testing.T) {
 	}
 	f.ok(f.EventsSubscribe(t.Context(), session, nil))
 	f.ok(f.Ping(t.Context(), f.alice(), &protocol.PingRequest{Ping: "hello"}))
-	f.events.flush()
 	if got := f.listenAll(session); !reflect.DeepEqual(got, []protocol.Event{&protocol.PingedEvent{Ping: "hello"}}) {
 		t.Errorf("events %v", got)
 	}
@@ -363,7 +363,6 @@ func TestPingsEndNoSession(t *testing.T) {
 	// Once the client has listened, it is told of the next ones.
 	publish(1, notice.PKIEnrollmentUpdated{})
 	publish(1, notice.Pinged{Ping: "y"})
-	f.events.flush()
 	want := []protocol.Event{&protocol.PKIEnrollmentUpdatedEvent{}, &protocol.PingedEvent{Ping: "y"}}
 	if got := f.listenAll(session); !reflect.DeepEqual(got, want) {
 		t.Errorf("told %v, want %v", got, want)
