@@ -1,10 +1,12 @@
 package parsec3_test
 
 import (
-	"bytes"
 	"encoding"
 	"encoding/hex"
-	"slices"
+	"encoding/json"
+	"fmt"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -16,8 +18,8 @@ import (
 
 type badHex struct{ Hex, Why string }
 
-// typeVectors is types.json (docs/protocol/v5/vectors.md), but for its dates on the
-// wire, which package wire tests.
+// typeVectors is types.json (docs/protocol/v5/vectors.md), but for what other packages
+// test.
 type typeVectors struct {
 	UUIDs []struct {
 		Hex        string `json:"hex"`
@@ -45,6 +47,12 @@ type typeVectors struct {
 		Input  string
 		Output *string
 	} `json:"rfc3339"`
+	Redacted struct {
+		UserID      string    `json:"user_id"`
+		HumanHandle [2]string `json:"human_handle"`
+		DeviceID    string    `json:"device_id"`
+		DeviceLabel string    `json:"device_label"`
+	} `json:"redacted"`
 	Enums map[string][]string `json:"enums"`
 }
 
@@ -152,20 +160,26 @@ func TestAccessTokenVectors(t *testing.T) {
 	}
 }
 
-// TestTextVectors leaves out what is built with accounts.
-func TestTextVectors(t *testing.T) {
-	parse := map[string]func(text string) error{
-		"OrganizationID": func(text string) error { _, err := parsec.ParseOrganizationID(text); return err },
-		"DeviceLabel":    func(text string) error { _, err := parsec3.ParseDeviceLabel(text); return err },
-		"EmailAddress":   func(text string) error { _, err := parsec3.ParseHumanHandle(text, "x"); return err },
-	}
-	tried := 0
-	for _, item := range loadTypes(t).Texts {
-		parse, known := parse[item.Type]
-		if !known {
-			continue
+// texts are how the types with a rule of their text are read.
+var texts = map[string]func(text string) error{
+	"OrganizationID": func(text string) error { _, err := parsec.ParseOrganizationID(text); return err },
+	"DeviceLabel":    func(text string) error { _, err := parsec3.ParseDeviceLabel(text); return err },
+	"EmailAddress":   func(text string) error { _, err := parsec3.ParseHumanHandle(text, "x"); return err },
+	"ApiVersion": func(text string) error {
+		version, err := parsec3.ParseAPIVersion(text)
+		if err == nil && version.String() != text {
+			err = fmt.Errorf("it is written as %s", version)
 		}
-		tried++
+		return err
+	},
+}
+
+func TestTextVectors(t *testing.T) {
+	for _, item := range loadTypes(t).Texts {
+		parse, known := texts[item.Type]
+		if !known {
+			continue // TestTypesAreTested says why
+		}
 		for _, text := range item.Good {
 			if err := parse(text); err != nil {
 				t.Errorf("%s %q: %v", item.Type, text, err)
@@ -177,8 +191,23 @@ func TestTextVectors(t *testing.T) {
 			}
 		}
 	}
-	if tried != len(parse) {
-		t.Errorf("vectors of %d types, want %d", tried, len(parse))
+}
+
+// What stands for who is redacted is made of the ids, and is nobody's own: the e-mail
+// address is not read as that of a human.
+func TestRedactedVectors(t *testing.T) {
+	redacted := loadTypes(t).Redacted
+	user, err := parsec3.ParseUserID(redacted.UserID)
+	if email, label := redacted.HumanHandle[0], redacted.HumanHandle[1]; err != nil || label != user.String() || email != label+"@redacted.invalid" {
+		t.Errorf("user %s, %v: human handle %q", user, err, redacted.HumanHandle)
+	}
+	if handle, err := parsec3.ParseHumanHandle(redacted.HumanHandle[0], redacted.HumanHandle[1]); err == nil {
+		t.Errorf("the human handle is read as %v", handle)
+	}
+	device, err := parsec.ParseUUID(redacted.DeviceID)
+	label, bad := parsec3.ParseDeviceLabel(redacted.DeviceLabel)
+	if err != nil || bad != nil || label.String() != parsec3.DeviceID(device).String() {
+		t.Errorf("device %s, %v: label %q, %v", device, err, label, bad)
 	}
 }
 
@@ -249,35 +278,110 @@ func TestRFC3339Vectors(t *testing.T) {
 		if bad != nil {
 			t.Fatal(bad)
 		}
-		if err != nil || date != want {
-			t.Errorf("%q: got %s, %v, want %s", item.Input, date, err, want)
+		if err != nil || date != want || date.Short() != *item.Output {
+			t.Errorf("%q: got %s, %v, want %s", item.Input, date.Short(), err, *item.Output)
 		}
 	}
 }
 
-// TestEnumVectors accepts the texts of each enumeration, and no other of all.
+// enums are how the enumerations are read.
+var enums = map[string]func() encoding.TextUnmarshaler{
+	"UserProfile":    func() encoding.TextUnmarshaler { return new(parsec.UserProfile) },
+	"RealmRole":      func() encoding.TextUnmarshaler { return new(parsec.RealmRole) },
+	"InvitationType": func() encoding.TextUnmarshaler { return new(parsec.InvitationType) },
+	"DevicePurpose":  func() encoding.TextUnmarshaler { return new(parsec3.DevicePurpose) },
+}
+
 func TestEnumVectors(t *testing.T) {
-	enums := loadTypes(t).Enums
-	var all []string
-	for _, texts := range enums {
-		all = append(all, texts...)
-	}
-	for name, value := range map[string]encoding.TextUnmarshaler{
-		"UserProfile":    new(parsec.UserProfile),
-		"RealmRole":      new(parsec.RealmRole),
-		"InvitationType": new(parsec.InvitationType),
-		"DevicePurpose":  new(parsec3.DevicePurpose),
-	} {
-		if len(enums[name]) == 0 {
-			t.Errorf("no vectors of %s", name)
-		}
-		for _, text := range all {
-			if err := value.UnmarshalText([]byte(text)); (err == nil) != slices.Contains(enums[name], text) {
-				t.Errorf("%s %q: got %v", name, text, err)
-			}
-			if err := value.UnmarshalText(bytes.ToLower([]byte(text))); err == nil {
+	for name, value := range enums {
+		vectors.CheckEnum(t, name, func(text string) error { return value().UnmarshalText([]byte(text)) })
+		for _, text := range loadTypes(t).Enums[name] {
+			if value().UnmarshalText([]byte(strings.ToLower(text))) == nil {
 				t.Errorf("%s %q is accepted in lower case", name, text)
 			}
 		}
 	}
+}
+
+// testedBy are the tests of the entries that are of other packages.
+var testedBy = map[string]string{
+	"dates":                              "../wire/profile_test.go",
+	"dates_bad_hex":                      "../wire/profile_test.go",
+	"enums/SigningKeyAlgorithm":          "certificate/algorithm_test.go",
+	"enums/PrivateKeyAlgorithm":          "certificate/algorithm_test.go",
+	"enums/SecretKeyAlgorithm":           "certificate/algorithm_test.go",
+	"enums/HashAlgorithm":                "certificate/algorithm_test.go",
+	"enums/OrganizationBootstrapConfig":  "protocol/vectors_test.go",
+	"enums/AccountConfig":                "../config/choice_vectors_test.go",
+	"enums/AdvisoryDeviceFileProtection": "../config/choice_vectors_test.go",
+	"enums/SequesterServiceType":         "../server/administration_forms_test.go",
+}
+
+// untested are the entries of what the product has not, and why.
+var untested = map[string]string{
+	"texts/ValidationCode":                 "accounts",
+	"enums/InvitationStatus":               "invitations",
+	"enums/InvitationStatus (API 4)":       "API 4 is not served",
+	"enums/GreeterOrClaimer":               "invitations",
+	"enums/CancelledGreetingAttemptReason": "invitations",
+	"enums/InvitationEmailSentStatus":      "invitations",
+	"enums/EmailSentStatus":                "accounts and enrollments",
+	"enums/UserOnlineStatus":               "invitations",
+	"enums/PkiSignatureAlgorithm":          "enrollments",
+	"enums/AllowedClientAgent":             "a field that is ignored",
+	"enums/AccountVaultStrategy":           "a field that is ignored",
+}
+
+// TestTypesAreTested wants each entry of the file to be tested, or to be named as not.
+func TestTypesAreTested(t *testing.T) {
+	tested := map[string]bool{}
+	for field := range reflect.TypeFor[typeVectors]().Fields() {
+		tested[field.Tag.Get("json")] = true
+	}
+	for name := range texts {
+		tested["texts/"+name] = true
+	}
+	for name := range enums {
+		tested["enums/"+name] = true
+	}
+	for entry, file := range testedBy {
+		source, err := os.ReadFile(file)
+		name := entry[strings.LastIndexByte(entry, '/')+1:]
+		if err != nil || !strings.Contains(string(source), name+`"`) {
+			t.Errorf("%s does not test %s: %v", file, entry, err)
+		}
+	}
+	for _, entry := range entriesOfTypes(t) {
+		_, elsewhere := testedBy[entry]
+		_, left := untested[entry]
+		switch {
+		case !tested[entry] && !elsewhere && !left:
+			t.Errorf("%s is not tested", entry)
+		case left && (tested[entry] || elsewhere):
+			t.Errorf("%s is tested", entry)
+		}
+	}
+}
+
+// entriesOfTypes returns the names of the parts of types.json: its keys, and what is
+// below those that have a part for each of several types.
+func entriesOfTypes(t *testing.T) (entries []string) {
+	t.Helper()
+	loaded := loadTypes(t)
+	for name := range vectors.Load[map[string]json.RawMessage](t, "v5/types.json") {
+		switch name {
+		case "about":
+		case "texts":
+			for _, item := range loaded.Texts {
+				entries = append(entries, "texts/"+item.Type)
+			}
+		case "enums":
+			for of := range loaded.Enums {
+				entries = append(entries, "enums/"+of)
+			}
+		default:
+			entries = append(entries, name)
+		}
+	}
+	return entries
 }

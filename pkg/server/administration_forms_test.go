@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -12,7 +13,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 )
@@ -157,7 +160,7 @@ var formTable = map[string][]formRow{
 		{"POST", "organizations/ORG/sequester/services", newService("invalid"), 400, refused("Invalid certificate")},
 		{"POST", "organizations/ORG/sequester/services", newService("ahead"), 400, refused("Timestamp too far in the future")},
 		{"POST", "organizations/ORG/sequester/services", newService("late"), 400, map[string]any{
-			"detail": map[string]any{"msg": "Require greater timestamp", "strictly_greater_than": "2024-01-02T03:04:05.678901Z"},
+			"detail": map[string]any{"msg": "Require greater timestamp", "strictly_greater_than": "2024-01-02T03:04:05Z"},
 		}},
 		{"POST", "organizations/ORG/sequester/services", newService("1"), 200, map[string]any{}},
 		{"POST", "organizations/ORG/sequester/services", newService("1"), 400, refused("Sequester service already exists")},
@@ -169,9 +172,9 @@ var formTable = map[string][]formRow{
 		{"PUT", "organizations/ORG/sequester/services/config", serviceConfig("3"), 404, refused("Sequester service not found")},
 		{"PUT", "organizations/ORG/sequester/services/config", serviceConfig("2"), 200, map[string]any{}},
 		{"GET", "organizations/ORG/sequester/services", "", 200, map[string]any{"services": []any{
-			map[string]any{"service_id": serviceHex("1"), "service_label": "Label", "created_on": "2024-01-02T03:04:05.678901Z", "revoked_on": nil, "type": "storage"},
+			map[string]any{"service_id": serviceHex("1"), "service_label": "Label", "created_on": "2024-01-02T03:04:05Z", "revoked_on": nil, "type": "storage"},
 			map[string]any{
-				"service_id": serviceHex("2"), "service_label": "Label", "created_on": "2024-01-02T03:04:05.678901Z",
+				"service_id": serviceHex("2"), "service_label": "Label", "created_on": "2024-01-02T03:04:05Z",
 				"revoked_on": "2024-01-02T03:04:05.678901Z", "type": "webhook", "webhook_url": "https://example.com/",
 			},
 		}}},
@@ -286,6 +289,7 @@ func TestAdministrationSurveyForms(t *testing.T) {
 // kept for it.
 func TestAdministrationTOS(t *testing.T) {
 	f := newFormsFixture(t)
+	f.clock.Advance(321_099 * time.Microsecond) // to a whole second
 	show := func(id string, terms string) {
 		t.Helper()
 		status, answer := f.administrate("GET", "organizations/"+id, "")
@@ -294,7 +298,7 @@ func TestAdministrationTOS(t *testing.T) {
 		}
 	}
 	const given = `{"en_US":"https://example.com/a,b","fr_FR":"no address"}`
-	terms := `{"per_locale_urls":` + given + `,"updated_on":"2024-01-02T03:04:05.678901Z"}`
+	terms := `{"per_locale_urls":` + given + `,"updated_on":"2024-01-02T03:04:06Z"}`
 	f.playJSON([]administrationStep{{"POST", "organizations", `{"organization_id": "CoolOrg", "tos": ` + given + `}`, 400, `{"detail":"Organization already exists"}`}})
 	for _, id := range []string{"EmptyOrg", "CoolOrg"} {
 		f.playJSON([]administrationStep{{"PATCH", "organizations/" + id, `{"tos": ` + given + `}`, 200, "{}"}})
@@ -367,6 +371,19 @@ var strictBodies = []struct{ method, path, body string }{
 	{"POST", "organizations/ORG/sequester/services/revoke", `{}`},
 	{"PUT", "organizations/ORG/sequester/services/config", `{"service_id": "1", "config": {"type": "storage"}}`},
 	{"PUT", "organizations/ORG/sequester/services/config", `{"service_id": "` + adaID + `"}`},
+}
+
+// Services are of the types of the protocol.
+func TestAdministrationServiceVectors(t *testing.T) {
+	f := newFormsFixture(t)
+	vectors.CheckEnum(t, "SequesterServiceType", func(text string) error {
+		body := fmt.Sprintf(`{"service_id": %q, "config": {"type": %q, "webhook_url": "https://example.com/"}}`, serviceHex("unknown"), text)
+		status, answer := f.administrate("PUT", "organizations/CoolOrg/sequester/services/config", body, typeJSON)
+		if status == http.StatusUnprocessableEntity {
+			return errors.New(answer)
+		}
+		return nil
+	})
 }
 
 // Types are strict in form 3, and in form none where the body says that it is JSON: before

@@ -68,7 +68,7 @@ func showOrganization(call *administrationCall, found *organization.Organization
 		shown.ArchivingPeriod = &found.MinimumArchivingPeriod
 		var terms *tosForm
 		if found.TOS != nil {
-			terms = &tosForm{found.TOS.PerLocaleURLs, found.TOS.UpdatedOn.String()}
+			terms = &tosForm{found.TOS.PerLocaleURLs, found.TOS.UpdatedOn.Short()}
 		}
 		shown.TOS = terms
 	}

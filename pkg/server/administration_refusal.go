@@ -95,7 +95,7 @@ func refusalOf(err error) (refusal, bool) {
 		return refusal{http.StatusBadRequest, codeBadData, "", struct {
 			Message             string `json:"msg"`
 			StrictlyGreaterThan string `json:"strictly_greater_than"`
-		}{"Require greater timestamp", greater.Last.String()}}, true
+		}{"Require greater timestamp", greater.Last.Short()}}, true
 	case errors.As(err, &hasty):
 		return refusal{http.StatusTooManyRequests, "too_many_attempts", "", "Too many attempts"}, true
 	case errors.As(err, &status):

@@ -26,14 +26,14 @@ type serviceForm struct {
 
 func formOfService(service *organization.SequesterService) serviceForm {
 	form := serviceForm{
-		ID: parsec.UUID(service.ID).Hex(), Label: service.Label, CreatedOn: service.CreatedOn.String(),
+		ID: parsec.UUID(service.ID).Hex(), Label: service.Label, CreatedOn: service.CreatedOn.Short(),
 		Type: serviceStorage, WebhookURL: service.WebhookURL,
 	}
 	if service.WebhookURL != "" {
 		form.Type = serviceWebhook
 	}
 	if service.RevokedOn != nil {
-		form.RevokedOn = new(service.RevokedOn.String())
+		form.RevokedOn = new(service.RevokedOn.Short())
 	}
 	return form
 }

@@ -19,8 +19,11 @@ type sequesteringWing struct {
 var refusing = map[string]error{
 	"invalid": organization.ErrInvalidCertificate,
 	"ahead":   organization.ErrDateAhead,
-	"late":    &organization.GreaterTimestampError{Last: reference},
+	"late":    &organization.GreaterTimestampError{Last: onSecond},
 }
+
+// onSecond is the second in which fixtures begin: it is shown without a fraction.
+const onSecond parsec.DateTime = 1704164645_000_000
 
 func (w *sequesteringWing) check(id parsec.OrganizationID) error {
 	if id != coolOrg {
@@ -68,7 +71,7 @@ func (w *sequesteringWing) CreateSequesterService(_ context.Context, id parsec.O
 	case known != nil:
 		return organization.ErrServiceExists
 	}
-	w.services = append(w.services, organization.SequesterService{ID: service, Label: "Label", WebhookURL: webhookURL, CreatedOn: reference})
+	w.services = append(w.services, organization.SequesterService{ID: service, Label: "Label", WebhookURL: webhookURL, CreatedOn: onSecond})
 	return nil
 }
 

@@ -37,7 +37,7 @@ func TestMicrosecondsVectors(t *testing.T) {
 			RFC3339    string `json:"rfc3339"`
 			UnixUS     int64  `json:"unix_us"`
 			MsgpackHex string `json:"msgpack_hex"`
-		}
+		} `json:"dates"`
 		DatesBad []struct{ Hex, Why string } `json:"dates_bad_hex"`
 	}](t, "v5/types.json")
 	if len(loaded.Dates) == 0 || len(loaded.DatesBad) == 0 {
@@ -45,8 +45,8 @@ func TestMicrosecondsVectors(t *testing.T) {
 	}
 	for _, item := range loaded.Dates {
 		date := must(parsec.ParseDateTime(item.RFC3339))
-		if int64(date) != item.UnixUS {
-			t.Errorf("%s is %d, want %d", item.RFC3339, date, item.UnixUS)
+		if int64(date) != item.UnixUS || date.Short() != item.RFC3339 {
+			t.Errorf("%s is %d, want %d; it is written as %s", item.RFC3339, date, item.UnixUS, date.Short())
 		}
 		checkProfile(t, wire.Microseconds, date, item.MsgpackHex)
 		// The other form of the head is legal input.

@@ -214,6 +214,18 @@ func isBuilt(t testing.TB, command string, item messageVector) bool {
 	}
 }
 
+// What server_config says is in the words of the protocol.
+func TestServerConfigVectors(t *testing.T) {
+	vectors.CheckEnum(t, "OrganizationBootstrapConfig", func(text string) error {
+		switch protocol.OrganizationBootstrapConfig(text) {
+		case protocol.BootstrapWithToken, protocol.BootstrapSpontaneous:
+			return nil
+		default:
+			return fmt.Errorf("%q is never sent", text)
+		}
+	})
+}
+
 func none() any { return &struct{}{} }
 
 // details has the fields beside each status.

@@ -7,11 +7,11 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
 	"parsec-server/pkg/server"
@@ -62,15 +62,8 @@ func (w *Wing) serve(answer http.ResponseWriter, r *http.Request, kind protocol.
 
 // requestedAPI returns the version of the client, false unless it is of API 5.
 func requestedAPI(header http.Header) (parsec.APIVersion, bool) {
-	majorText, minorText, _ := strings.Cut(header.Get("Api-Version"), ".")
-	major, majorErr := parseVersionPart(majorText)
-	minor, minorErr := parseVersionPart(minorText)
-	return parsec.APIVersion{Major: major, Minor: minor}, majorErr == nil && minorErr == nil && major == apiVersion.Major
-}
-
-func parseVersionPart(text string) (uint32, error) {
-	part, err := strconv.ParseUint(strings.TrimPrefix(text, "+"), 10, 32)
-	return uint32(part), err
+	version, err := parsec3.ParseAPIVersion(header.Get("Api-Version"))
+	return version, err == nil && version.Major == apiVersion.Major
 }
 
 // refuseVersion answers 422 with the versions of a generation, 0 for all.
