@@ -41,7 +41,7 @@ func TestUnreachedFunctionsAreFound(t *testing.T) {
 // onMemory are the packages whose tests get their store from the environment
 // and never run on PostgreSQL: they are about sockets, commands and load.
 var onMemory = []string{
-	"./cmd/parsec", "./deploy", "./pkg/client/parsec2/bench", "./pkg/metrics", "./pkg/server/parsec2", "./pkg/server/parsec3",
+	"./cmd/parsec", "./deploy", "./pkg/client/parsec2/bench", "./pkg/metrics", "./pkg/server/parsec2",
 }
 
 // TestEveryStore keeps a suite that moves from falling out of the round on
