@@ -1,6 +1,10 @@
 package parsec3
 
-import "net/http"
+import (
+	"net/http"
+
+	"parsec-server/pkg/parsec"
+)
 
 // What tests of this package see of it.
 var (
@@ -8,8 +12,15 @@ var (
 	ParseInvitationToken = parseInvitationToken
 )
 
-// ParseAccountToken returns whether the header has the token of an account.
-func ParseAccountToken(header http.Header) bool {
-	_, ok := parseAccountToken(header)
-	return ok
+// DatedToken is what the token of an account says.
+type DatedToken struct {
+	ID          parsec.UUID
+	Date        parsec.DateTime
+	Text, Proof []byte
+}
+
+// ParseAccountToken reads the token of an account.
+func ParseAccountToken(header http.Header) (DatedToken, bool) {
+	token, ok := parseAccountToken(header)
+	return DatedToken{token.id, token.date, token.text, token.proof}, ok
 }
