@@ -171,27 +171,33 @@ func (w *world) collide(calls ...call) []protocol.Status {
 			return err
 		}
 		wait = w.start(calls, &done)
-		ticker := time.NewTicker(time.Millisecond)
-		defer ticker.Stop()
-		for waiting := int64(0); waiting+done.Load() < int64(len(calls)); {
-			select {
-			case <-ticker.C:
-			case <-w.ctx.Done():
-				return w.ctx.Err()
-			}
-			// A transaction knows only the connections of its first look, else.
-			if _, err := tx.Exec(w.ctx, "SELECT pg_stat_clear_snapshot()"); err != nil {
-				return err
-			}
-			err := tx.QueryRow(w.ctx, `
-SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return w.awaitLocks(len(calls), &done)
 	}))
 	return wait()
+}
+
+// awaitLocks waits until each of n calls, of which done counts the ends, has ended or
+// waits for a lock.
+func (w *world) awaitLocks(n int, done *atomic.Int64) error {
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for waiting := int64(0); waiting+done.Load() < int64(n); {
+		select {
+		case <-ticker.C:
+		case <-w.ctx.Done():
+			return w.ctx.Err()
+		}
+		// A transaction knows only the connections of its first look, else.
+		if _, err := w.stall.Exec(w.ctx, "SELECT pg_stat_clear_snapshot()"); err != nil {
+			return err
+		}
+		err := w.stall.QueryRow(w.ctx, `
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tables names those of Parsec 3.

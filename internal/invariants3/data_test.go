@@ -8,6 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/testclient3"
@@ -15,6 +18,8 @@ import (
 	"parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
+	"parsec-server/pkg/parsec3/webhook"
 	"parsec-server/pkg/server"
 	serverparsec3 "parsec-server/pkg/server/parsec3"
 )
@@ -280,6 +285,68 @@ func oneBlockWins(w *world) {
 				w.want(protocol.StatusBlockNotFound, send(w.alice.on[instance], protocol.BlockRead, &protocol.BlockReadRequest{RealmID: realms[1-i/2], BlockID: block}))
 			}
 		}
+	}
+	w.takenOver()
+}
+
+// takenOver has a creation be slow at its end, so slow that its upload expires, and
+// another upload of the block begin, which then fails: what the first one is told to be
+// stored is what it has sent.
+func (w *world) takenOver() {
+	if w.stall == nil {
+		return // in memory an organization has one transaction at a time
+	}
+	realm, block := w.alice.addRealm(), newBlockID()
+	release := w.stallCreation(block)
+	var done atomic.Int64
+	first := w.start([]call{w.alice.createsBlock(0, realm, block, 1, "first")}, &done)
+	w.no(w.awaitLocks(1, &done))
+	other := w.start([]call{w.failsLater(realm, block, "other")}, &done)
+	w.no(w.awaitLocks(2, &done))
+	release()
+	got := append(first(), other()...)
+	if read := w.alice.readsBlock(1, realm, block); got[0] != protocol.StatusOK || string(read.Block) != "first" {
+		w.Errorf("%v, and the block is %q", got, read.Block)
+	}
+}
+
+// stallCreation has the creation of a block wait, once all its facts are read, until it
+// is released.
+func (w *world) stallCreation(block parsec.BlockID) (release func()) {
+	w.Helper()
+	exec := func(statements ...string) {
+		for _, sql := range statements {
+			_, err := w.stall.Exec(w.ctx, sql)
+			w.no(err)
+		}
+	}
+	exec("SELECT pg_advisory_lock(3)",
+		`CREATE FUNCTION parsec3.stall() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(3); RETURN NEW; END'`,
+		fmt.Sprintf(`CREATE TRIGGER stall BEFORE INSERT ON parsec3.block FOR EACH ROW
+WHEN (NEW.block_id = '%s' AND NEW.upload_token IS NULL) EXECUTE FUNCTION parsec3.stall()`, parsec.UUID(block)))
+	return func() {
+		exec("SELECT pg_advisory_unlock(3)")
+		exec("DROP TRIGGER stall ON parsec3.block", "DROP FUNCTION parsec3.stall()")
+	}
+}
+
+// failsLater uploads a block of alice by rules whose clock is so far ahead that another
+// upload has expired, and fails once the bytes are written.
+func (w *world) failsLater(realm parsec.RealmID, block parsec.BlockID, content string) call {
+	w.Helper()
+	pool, err := pgxpool.New(w.ctx, w.dsn)
+	w.no(err)
+	w.Cleanup(pool.Close)
+	blocks := &frail{Store: blockstore.NewPostgres(pool)}
+	blocks.after.Store(true)
+	late := func() parsec.DateTime { return systemClock().Add(time.Hour) }
+	by := rules.New(w.store, blocks, w.bus, webhook.New("", discard), late, discard, rules.Options{Founding: founding})
+	author := &rules.Author{
+		Organization: w.organization, Device: w.alice.ID, User: w.alice.User, VerifyKey: w.alice.VerifyKey(), API: parsec3.LatestVersion,
+	}
+	return func(ctx context.Context) error {
+		_, err := by.BlockCreate(ctx, author, &protocol.BlockCreateRequest{RealmID: realm, BlockID: block, KeyIndex: 1, Block: []byte(content)})
+		return err
 	}
 }
 

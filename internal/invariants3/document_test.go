@@ -141,9 +141,8 @@ func TestDocumentOfLocks(t *testing.T) {
 		}
 		delete(documented, proof.lock)
 	}
-	// What is kept although another lock does its work.
-	if rest := slices.Sorted(maps.Keys(documented)); !slices.Equal(rest, []string{"S:s", "block"}) {
-		t.Errorf("locks without proof are %v", rest)
+	if len(documented) > 0 {
+		t.Errorf("locks without proof are %v", slices.Sorted(maps.Keys(documented)))
 	}
 }
 

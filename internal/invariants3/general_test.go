@@ -389,10 +389,24 @@ func termsOfService(w *world) {
 		old = date
 		w.Cleanup(func() { heard.stop() })
 	}
-	w.ok(func(ctx context.Context) error {
-		return w.administration.Update(ctx, organization.Administrator{}, w.organization, organization.Change{TOS: &organization.TOSChange{}})
+	// The terms change while bob accepts the former ones.
+	changes := func(urls map[string]string) call {
+		return func(ctx context.Context) error {
+			return w.administration.Update(ctx, organization.Administrator{}, w.organization, organization.Change{TOS: &organization.TOSChange{PerLocaleURLs: urls}})
+		}
+	}
+	w.inBothOrders(rounds, func() (call, call, func(accepted, changed protocol.Status)) {
+		stored, err := w.administration.Find(w.ctx, w.organization)
+		w.no(err)
+		change := changes(map[string]string{"en_US": "https://example.com/other"})
+		return accepts(bob, 0, stored.TOS.UpdatedOn), change, func(_, changed protocol.Status) {
+			if changed != protocol.StatusOK {
+				w.Errorf("a change of the terms: %s", changed)
+			}
+			w.want(mustAccept, bob.createsVlob(1, realm, newVlobID(), 1, anytime))
+		}
 	})
-	w.ok(w.alice.addsDevice(0, anytime), bob.addsDevice(1, anytime))
+	w.ok(changes(nil), w.alice.addsDevice(0, anytime), bob.addsDevice(1, anytime))
 }
 
 func countsOfOneOrganization(w *world) {

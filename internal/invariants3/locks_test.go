@@ -26,6 +26,8 @@ var proofs = []struct {
 	{"R:s", "TestInvariant24WritesAndRemovals", writesAndRemovals},
 	{"Q:x", "TestInvariant48ServicesAndRotations", servicesAndRotations},
 	{"Q:s", "TestInvariant48ServicesAndRotations", servicesAndRotations},
+	{"S:s", "TestInvariant12RevocationIsLast", revocationIsLast},
+	{"block", "TestInvariant41OneBlockWins", oneBlockWins},
 }
 
 // tries bounds how often a test is run that must fail.

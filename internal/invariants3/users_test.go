@@ -5,6 +5,7 @@ package invariants3_test
 import (
 	"bytes"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"parsec-server/internal/testkit/testclient3"
@@ -13,6 +14,7 @@ import (
 	vocabulary "parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/certificate"
 	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
 )
 
 func TestInvariant01ConcurrentBootstraps(t *testing.T)  { everywhere(t, concurrentBootstraps) }
@@ -300,6 +302,29 @@ func revocationIsLast(w *world) {
 	w.coherent()
 
 	w.roleAgainstRevocation()
+	w.recoveryAgainstRevocation()
+}
+
+// recoveryAgainstRevocation has a revocation wait for whoever adds to the topic of Shamir
+// recovery: of what is signed there, too, it is the last.
+func (w *world) recoveryAgainstRevocation() {
+	if w.stall == nil {
+		return // in memory an organization has one transaction at a time
+	}
+	bob := w.addUser("bob", parsec.ProfileStandard)
+	var done atomic.Int64
+	var wait func() []protocol.Status
+	w.no(w.store.Update(w.ctx, rules.Scope{Organization: w.organization, Shamir: rules.Exclusive}, func(rules.Tx) error {
+		wait = w.start([]call{w.alice.revokes(0, bob, anytime)}, &done)
+		if err := w.awaitLocks(1, &done); err != nil {
+			return err
+		}
+		if done.Load() > 0 {
+			w.Errorf("a revocation does not wait for who adds to the topic of Shamir recovery")
+		}
+		return nil
+	}))
+	w.wantOutcomes(wait(), outcomes{protocol.StatusOK: 1})
 }
 
 // roleAgainstRevocation has a role given later than the revocation of who gets it.

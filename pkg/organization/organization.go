@@ -170,6 +170,11 @@ func (c *Change) apply(organization *Organization, now parsec.DateTime) {
 		organization.MinimumArchivingPeriod = *c.MinimumArchivingPeriod
 	}
 	if c.TOS != nil && organization.Bound() != Parsec2 {
+		// Who has accepted the former terms has not accepted these, whatever the clocks of
+		// two instances say.
+		if former := organization.TOS; former != nil {
+			now = max(now, former.UpdatedOn+1)
+		}
 		organization.TOS = newTOS(c.TOS.PerLocaleURLs, now)
 	}
 }

@@ -86,3 +86,28 @@ func TestChangeOfTOS(t *testing.T) {
 		})
 	}
 }
+
+// TestTermsOfOneInstant are dated one after the other: who has accepted the former ones
+// has not accepted the new ones.
+func TestTermsOfOneInstant(t *testing.T) {
+	bus := event.NewBus()
+	t.Cleanup(bus.Close)
+	id, err := parsec.ParseOrganizationID("Acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	administration := organization.New(memory.New(bus), nil, func() parsec.DateTime { return 5 }, slog.New(slog.DiscardHandler), organization.Options{})
+	change := organization.Change{TOS: &organization.TOSChange{PerLocaleURLs: map[string]string{"en": "https://example.com/tos"}}}
+	if _, err := administration.Create(t.Context(), organization.Administrator{}, id, change); err != nil {
+		t.Fatal(err)
+	}
+	for want := parsec.DateTime(5); want < 8; want++ {
+		found, err := administration.Find(t.Context(), id)
+		if err != nil || found.TOS.UpdatedOn != want {
+			t.Errorf("terms of %v, error %v, want %d", found.TOS, err, want)
+		}
+		if err := administration.Update(t.Context(), organization.Administrator{}, id, change); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -42,7 +42,7 @@ func (o *organization) copyUser(id parsec3.UserID) (*rules.User, bool) {
 	}
 	value := stored.facts
 	value.RevokedOn = organizationstore.CopyOf(value.RevokedOn)
-	value.TOSAcceptedOn = organizationstore.CopyOf(value.TOSAcceptedOn)
+	value.AcceptedTOS = organizationstore.CopyOf(value.AcceptedTOS)
 	return &value, true
 }
 
@@ -175,7 +175,11 @@ func (t *tx) FreezeUser(id parsec3.UserID, frozen bool) {
 }
 
 // AcceptTOS implements rules.UserTx.
-func (t *tx) AcceptTOS(id parsec3.UserID, on parsec.DateTime) {
+func (t *tx) AcceptTOS(id parsec3.UserID, of parsec.DateTime) {
 	user, found := t.organization.users[id]
-	t.Queue("AcceptTOS", found, func() { user.facts.TOSAcceptedOn = &on })
+	t.Queue("AcceptTOS", found, func() {
+		if accepted := user.facts.AcceptedTOS; accepted == nil || *accepted < of {
+			user.facts.AcceptedTOS = &of
+		}
+	})
 }

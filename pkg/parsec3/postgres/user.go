@@ -18,7 +18,7 @@ func userTargets(u *rules.User) []any {
 	h := &handle{into: &u.HumanHandle}
 	return []any{
 		(*database.UUID)(&u.ID), database.Parsed(&u.Profile), (*database.Text)(&h.email), h, (*database.Integer)(&u.CreatedOn),
-		database.OptionalDate(&u.RevokedOn), (*database.Flag)(&u.Frozen), database.OptionalDate(&u.TOSAcceptedOn),
+		database.OptionalDate(&u.RevokedOn), (*database.Flag)(&u.Frozen), database.OptionalDate(&u.AcceptedTOS),
 	}
 }
 
@@ -156,7 +156,7 @@ ON CONFLICT (organization, profile, revoked) DO UPDATE SET users = c.users + exc
 // CreateUser implements rules.UserTx.
 func (t *tx) CreateUser(user rules.User, certificate rules.Certificate, device rules.Device, deviceCertificate rules.Certificate) {
 	t.QueueOne(insertUser, t.organizationName(), database.Key(user.ID), string(user.Profile), user.HumanHandle.Email(),
-		[]byte(user.HumanHandle.Label()), int64(user.CreatedOn), database.Date(user.TOSAcceptedOn), int64(certificate.Timestamp))
+		[]byte(user.HumanHandle.Label()), int64(user.CreatedOn), database.Date(user.AcceptedTOS), int64(certificate.Timestamp))
 	t.Queue(countUser, t.organizationName(), string(user.Profile))
 	t.insertDevice(device)
 	t.certify(common, outside, ofUser, certificate)
@@ -194,7 +194,7 @@ func (t *tx) FreezeUser(id parsec3.UserID, frozen bool) {
 }
 
 // AcceptTOS implements rules.UserTx.
-func (t *tx) AcceptTOS(id parsec3.UserID, on parsec.DateTime) {
-	t.QueueOne("UPDATE parsec3.user_ u SET tos_accepted_on = $3 WHERE u.organization = $1 AND u.user_id = $2",
-		t.organizationName(), database.Key(id), int64(on))
+func (t *tx) AcceptTOS(id parsec3.UserID, of parsec.DateTime) {
+	t.QueueOne("UPDATE parsec3.user_ u SET tos_accepted_on = greatest(u.tos_accepted_on, $3) WHERE u.organization = $1 AND u.user_id = $2",
+		t.organizationName(), database.Key(id), int64(of))
 }

@@ -155,10 +155,9 @@ func checkNotFrozen(user *User) error {
 	return nil
 }
 
-// checkTOS wants the user to have accepted the terms of service since they last
-// changed.
+// checkTOS wants the user to have accepted the terms of service as they are.
 func checkTOS(standing *Standing) error {
-	tos, accepted := standing.Organization.TOS, standing.User.TOSAcceptedOn
+	tos, accepted := standing.Organization.TOS, standing.User.AcceptedTOS
 	if tos != nil && (accepted == nil || *accepted < tos.UpdatedOn) {
 		return MustAcceptTOS
 	}

@@ -411,7 +411,7 @@ func TestOpenSessionRefused(t *testing.T) {
 		"revoked":              {func(s *Standing) { s.User.RevokedOn = &past }, UserRevoked},
 		"frozen":               {func(s *Standing) { s.User.Frozen = true }, UserFrozen},
 		"no terms accepted":    {func(s *Standing) { s.Organization.TOS = &organization.TOS{UpdatedOn: 5} }, MustAcceptTOS},
-		"older terms accepted": {func(s *Standing) { s.Organization.TOS, s.User.TOSAcceptedOn = &organization.TOS{UpdatedOn: 5}, &past }, MustAcceptTOS},
+		"older terms accepted": {func(s *Standing) { s.Organization.TOS, s.User.AcceptedTOS = &organization.TOS{UpdatedOn: 5}, &past }, MustAcceptTOS},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(s *streams) {

@@ -24,12 +24,12 @@ func (r *Rules) TOSGet(ctx context.Context, author *Author, _ *protocol.TOSGetRe
 	return &protocol.TOSGetReply{PerLocaleURLs: tos.PerLocaleURLs, UpdatedOn: tos.UpdatedOn}, nil
 }
 
-// TOSAccept notes that the author's user accepts the terms of service
-// (docs/protocol/v5/commands.md §8.9). The lock of the organization keeps them from
-// changing between the comparison and the note, which would then stand for others.
+// TOSAccept notes which terms of service the author's user accepts
+// (docs/protocol/v5/commands.md §8.9): should they change meanwhile, the note does not
+// stand for the new ones.
 func (r *Rules) TOSAccept(ctx context.Context, author *Author, request *protocol.TOSAcceptRequest) (*protocol.TOSAcceptReply, error) {
 	now := r.now()
-	err := r.update(ctx, author, now, Scope{Founding: true}, func(tx Tx, user *User) error {
+	err := r.update(ctx, author, now, Scope{}, func(tx Tx, user *User) error {
 		stored, _ := tx.Organization()
 		switch {
 		case stored.TOS == nil:
@@ -37,9 +37,7 @@ func (r *Rules) TOSAccept(ctx context.Context, author *Author, request *protocol
 		case stored.TOS.UpdatedOn != request.TOSUpdatedOn:
 			return protocol.Refuse(protocol.StatusTOSMismatch)
 		}
-		// The clock of who changed them may be ahead of this one: the user would be
-		// asked again until it is reached.
-		tx.AcceptTOS(user.ID, max(now, stored.TOS.UpdatedOn))
+		tx.AcceptTOS(user.ID, stored.TOS.UpdatedOn)
 		return nil
 	})
 	return &protocol.TOSAcceptReply{}, err

@@ -101,6 +101,16 @@ func TestTOSOfAFasterClock(t *testing.T) {
 	s.accepts(true, "once accepted")
 }
 
+// What was accepted stands for no terms of later, although the clock of who changes
+// them is behind the one by which they were accepted.
+func TestTOSOfASlowerClock(t *testing.T) {
+	s := newTOSAccept(t)
+	s.clock.advance(time.Minute)
+	s.ok(nil, s.run())
+	s.changeOrganization(acme, func(o *organization.Organization) { o.TOS = &organization.TOS{UpdatedOn: s.updatedOn + 1} })
+	s.accepts(false, "after a change")
+}
+
 // accepts wants the author to be let in or not.
 func (s *tosAccept) accepts(want bool, when string) {
 	s.t.Helper()

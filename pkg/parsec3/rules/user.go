@@ -253,8 +253,9 @@ type User struct {
 	// RevokedOn is nil for an active user.
 	RevokedOn *parsec.DateTime
 	Frozen    bool
-	// TOSAcceptedOn is nil until the user accepts terms of service.
-	TOSAcceptedOn *parsec.DateTime
+	// AcceptedTOS is the date of the last terms of service that the user has accepted,
+	// nil for none.
+	AcceptedTOS *parsec.DateTime
 }
 
 // UserReader reads users.
@@ -287,8 +288,9 @@ type UserTx interface {
 	RevokeUser(id parsec3.UserID, certificate Certificate)
 	// FreezeUser keeps a user out, or lets it in again.
 	FreezeUser(id parsec3.UserID, frozen bool)
-	// AcceptTOS sets when a user accepted the terms of service.
-	AcceptTOS(id parsec3.UserID, on parsec.DateTime)
+	// AcceptTOS notes that a user accepts the terms of service of a date, unless it has
+	// accepted later ones.
+	AcceptTOS(id parsec3.UserID, of parsec.DateTime)
 }
 
 // Traces are dates that a user has left in an organization; zero for none.

@@ -112,9 +112,9 @@ func standingAfterChanges(f *fixture) {
 	f.freeze(bob, true)
 	want.Frozen = true
 	f.wantStanding(bobOne, &want, &device)
-	for _, on := range []parsec.DateTime{at(100), at(90)} {
-		f.queue(rules.Scope{}, func(tx rules.Tx) { tx.AcceptTOS(bob, on) })
-		want.TOSAcceptedOn = &on
+	for _, step := range []struct{ of, last parsec.DateTime }{{at(90), at(90)}, {at(100), at(100)}, {at(95), at(100)}} {
+		f.queue(rules.Scope{}, func(tx rules.Tx) { tx.AcceptTOS(bob, step.of) })
+		want.AcceptedTOS = &step.last
 		f.wantStanding(bobOne, &want, &device)
 	}
 	f.revoke(bob)
@@ -132,7 +132,7 @@ func standingCopies(f *fixture) {
 	spoil := func(standing rules.Standing) {
 		standing.Organization.RootVerifyKey[0]++
 		standing.User.Profile = parsec.ProfileOutsider
-		*standing.User.TOSAcceptedOn++
+		*standing.User.AcceptedTOS++
 		standing.Device.VerifyKey[0]++
 	}
 	got, err := f.store.Authentication(f.Context(), f.organization, aliceOne)
@@ -143,14 +143,14 @@ func standingCopies(f *fixture) {
 		user, device := tx.Author()
 		spoil(rules.Standing{Organization: stored, User: user, Device: device})
 		user, _, err := tx.User(f.Context(), alice)
-		*user.TOSAcceptedOn++
+		*user.AcceptedTOS++
 		return err
 	})
 	users, err := f.store.Users(f.Context(), f.organization)
 	f.no(err)
-	*users[0].TOSAcceptedOn++
+	*users[0].AcceptedTOS++
 	want := newUser(alice, parsec.ProfileAdmin, at(1))
-	want.TOSAcceptedOn = new(at(5))
+	want.AcceptedTOS = new(at(5))
 	f.wantStanding(aliceOne, &want, new(newDevice(aliceOne, alice, at(1))))
 	stored, _, err := f.store.Organization(f.Context(), f.organization)
 	f.no(err)
