@@ -48,7 +48,8 @@ type Decision func(*Tx) error
 //
 // Each run begins with prepare, so that it has facts of its own. The transaction
 // runs again, at most maxRuns times, when another one was in the way, or when
-// the connection is lost before COMMIT is sent.
+// the connection is lost before COMMIT is sent. When none of the runs succeeds the
+// error is an outage.ErrUnavailable, whatever was in the way.
 func (d *Database) Update(ctx context.Context, prepare func() Transaction) []error {
 	patience := acquireLimit
 	for run := 1; ; run++ {
@@ -58,7 +59,11 @@ func (d *Database) Update(ctx context.Context, prepare func() Transaction) []err
 		if IsLost(err) {
 			patience = againLimit
 		}
-		if again && run < maxRuns {
+		switch {
+		case !again:
+		case run == maxRuns:
+			err = &unavailableError{err} // Others are in the way; the command is not wrong.
+		default:
 			if err = pause(ctx, rand.N(maxRunPause)); err == nil {
 				continue
 			}

@@ -243,16 +243,18 @@ func TestDecisionsFail(t *testing.T) {
 		decide database.Decision
 		code   string
 		runs   int
+		// unavailable is what may be over when the command is sent again.
+		unavailable bool
 	}{
-		"at once": {func(tx *database.Tx) error { return tx.Ask(database.Statement{SQL: "SELECT 1/0"}) }, "22012", 1},
+		"at once": {func(tx *database.Tx) error { return tx.Ask(database.Statement{SQL: "SELECT 1/0"}) }, "22012", 1, false},
 		"at the end": {func(tx *database.Tx) error {
 			tx.Queue("SELECT 1/0")
 			return nil
-		}, "22012", 1},
+		}, "22012", 1, false},
 		"always": {func(tx *database.Tx) error {
 			tx.Queue("INSERT INTO account VALUES (1, 0)")
 			return nil
-		}, "23505", 10},
+		}, "23505", 10, true},
 	} {
 		runs := 0
 		errs := on.Update(t.Context(), func() database.Transaction {
@@ -261,7 +263,8 @@ func TestDecisionsFail(t *testing.T) {
 			return database.Transaction{Reads: a.reads(), Decisions: []database.Decision{a.take(1, "one"), test.decide, a.take(1, "two")}}
 		})
 		for _, err := range errs {
-			if refusal, refused := errors.AsType[*pgconn.PgError](err); !refused || refusal.Code != test.code {
+			refusal, refused := errors.AsType[*pgconn.PgError](err)
+			if !refused || refusal.Code != test.code || errors.Is(err, outage.ErrUnavailable) != test.unavailable {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
