@@ -192,6 +192,11 @@ func (s Scheme) split(text string) (server ServerAddress, path string, parameter
 		return ServerAddress{}, "", nil, err
 	}
 	host, port := splitAuthority(authority)
+	if s == Parsec3Scheme {
+		if host, err = asciiHost(host); err != nil {
+			return ServerAddress{}, "", nil, err
+		}
+	}
 	if server.hostname, err = parseHostname(host); err != nil {
 		return ServerAddress{}, "", nil, err
 	}

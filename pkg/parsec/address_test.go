@@ -237,6 +237,40 @@ func TestServerAddress(t *testing.T) {
 	}
 }
 
+// TestInternationalHosts reads hosts of Parsec 3 as browsers do, and prints them as DNS
+// knows them, for every generation. Those of parsec:// are ASCII.
+func TestInternationalHosts(t *testing.T) {
+	for text, want := range map[string]string{
+		"parsec3://München.example":                  "parsec3://xn--mnchen-3ya.example",
+		"parsec3://M\u00dcNCHEN.example:8443":        "parsec3://xn--mnchen-3ya.example:8443",
+		"parsec3://m%C3%BCnchen.example?no_ssl=true": "parsec3://xn--mnchen-3ya.example?no_ssl=true",
+		"parsec3://mu\u0308nchen.example":            "parsec3://xn--mnchen-3ya.example",
+		"parsec3://XN--mnchen-3ya.example":           "parsec3://xn--mnchen-3ya.example",
+		"parsec3://faß.example":                      "parsec3://xn--fa-hia.example",
+		"parsec3://例え。テスト":                           "parsec3://xn--r8jz45g.xn--zckzah",
+		"parsec3://１２７.0.0.1":                        "parsec3://127.0.0.1",
+		"parsec3://f%6Fo_bar.a--b.example.":          "parsec3://foo_bar.a--b.example.",
+		"parsec3://[2001:DB8::1]":                    "parsec3://[2001:db8::1]",
+	} {
+		address, err := parsec.ParseAnyServerAddress(text)
+		if got := parsec.Parsec3Scheme.PrintServerAddress(address); err != nil || got != want {
+			t.Errorf("%q gives %s and error %v, want %s", text, got, err, want)
+		}
+		if again, err := parsec.ParseServerAddress(address.String()); err != nil || again != address {
+			t.Errorf("%q is not the same to older clients: %v", text, err)
+		}
+	}
+	for _, text := range []string{
+		"parsec3://xn--mnchen-3yaaa.example\u00fc.xn--a", "parsec3://xn--zz--.example", "parsec3://a\u200db.example", "parsec3://a%zz.example",
+		"parsec3://%FF.example", "parsec3://münchen..example", "parsec3://mün chen.example", "parsec3://mün%2Fchen.example", "parsec3://１２７.1",
+		"parsec3://" + strings.Repeat("ü", 64) + ".example",
+	} {
+		if address, err := parsec.ParseAnyServerAddress(text); err == nil || !strings.HasPrefix(err.Error(), "invalid hostname (") {
+			t.Errorf("%q gives %v and error %v", text, address, err)
+		}
+	}
+}
+
 func TestServerAddressInConfiguration(t *testing.T) {
 	var settings struct{ Address parsec.ServerAddress }
 	if err := json.Unmarshal([]byte(`{"Address":" parsec://Foo:80?no_ssl=true "}`), &settings); err != nil {
