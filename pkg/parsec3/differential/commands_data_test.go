@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -147,12 +148,22 @@ func (w *twins) changeOrganization() question {
 func (w *twins) deleteRealm() question {
 	scope := rules.Scope{Organization: w.organization, Common: rules.Shared, Realm: w.realm(), RealmLock: rules.Exclusive}
 	return func(side *twin) (any, error) {
-		return nil, side.store.Update(w.ctx, scope, func(tx rules.Tx) error {
-			if realm, found := tx.Realm(); found && !realm.Deleted && realm.Archiving == parsec.ArchivingDeletionPlanned {
+		marked := false
+		err := side.store.Update(w.ctx, scope, func(tx rules.Tx) error {
+			realm, found := tx.Realm()
+			marked = found && !realm.Deleted && realm.Archiving == parsec.ArchivingDeletionPlanned
+			if marked {
 				tx.MarkRealmDeleted()
 			}
 			return nil
 		})
+		// One of the stores erases what the realm holds later.
+		if store, later := side.store.(interface {
+			Prune(ctx context.Context) error
+		}); later && marked && err == nil {
+			err = store.Prune(w.ctx)
+		}
+		return nil, err
 	}
 }
 

@@ -105,7 +105,7 @@ WITH created AS (
     WHERE b.upload_token = $9
     RETURNING b.size
 )
-UPDATE parsec3.realm_counter c SET blocks_size = c.blocks_size + created.size FROM created
+UPDATE parsec3.realm_counter c SET blocks_size = c.blocks_size + created.size, unsummed = true FROM created
 WHERE c.organization = $1 AND c.realm_id = $2`
 )
 

@@ -120,14 +120,15 @@ WHERE m.organization = $1 AND m.realm_id = $2 AND m.role IS NOT NULL`, t.realmAr
 }
 
 const (
-	// insertRealm fails when there is such a realm, by its key.
+	// insertRealm fails when there is such a realm, by its key. It has nothing to be
+	// summed up.
 	insertRealm = `
 WITH created AS (
     INSERT INTO parsec3.realm (organization, realm_id, created_on, last_date, key_index, named, archiving, deleted)
     VALUES ($1, $2, $3, $3, 0, false, 'AVAILABLE', false)
 )
-INSERT INTO parsec3.realm_counter (organization, realm_id, checkpoint, last_vlob, vlobs_size, blocks_size)
-VALUES ($1, $2, 0, 0, 0, 0)`
+INSERT INTO parsec3.realm_counter (organization, realm_id, checkpoint, last_vlob, vlobs_size, blocks_size, unsummed)
+VALUES ($1, $2, 0, 0, 0, 0, false)`
 
 	// setRole gives the user $3 the role $4, NULL for none, by a certificate of the
 	// date $5.
@@ -217,28 +218,4 @@ func (t *tx) ArchiveRealm(archiving parsec.ArchivingType, deletion *parsec.DateT
 	t.QueueOne("UPDATE parsec3.realm r SET archiving = $3, deletion_date = $4 WHERE r.organization = $1 AND r.realm_id = $2",
 		t.realmArgs(string(archiving), database.Date(deletion))...)
 	t.certify(realms, t.scope.Realm, 0, certificate)
-}
-
-// markDeleted are the effects of MarkRealmDeleted, the first of which changes one
-// row.
-var markDeleted = []string{
-	"UPDATE parsec3.realm r SET deleted = true WHERE r.organization = $1 AND r.realm_id = $2 AND NOT r.deleted",
-	"DELETE FROM parsec3.vlob_atom a WHERE a.organization = $1 AND a.realm_id = $2",
-	"DELETE FROM parsec3.vlob v WHERE v.organization = $1 AND v.realm_id = $2",
-	"DELETE FROM parsec3.block b WHERE b.organization = $1 AND b.realm_id = $2",
-	"DELETE FROM parsec3.keys_bundle_access a WHERE a.organization = $1 AND a.realm_id = $2",
-	"DELETE FROM parsec3.sequester_access a WHERE a.organization = $1 AND a.realm_id = $2",
-	"DELETE FROM parsec3.keys_bundle b WHERE b.organization = $1 AND b.realm_id = $2",
-	"UPDATE parsec3.realm_counter c SET vlobs_size = 0, blocks_size = 0 WHERE c.organization = $1 AND c.realm_id = $2",
-}
-
-// MarkRealmDeleted implements rules.RealmTx.
-func (t *tx) MarkRealmDeleted() {
-	for i, sql := range markDeleted {
-		if i == 0 {
-			t.QueueOne(sql, t.realmArgs()...)
-		} else {
-			t.Queue(sql, t.realmArgs()...)
-		}
-	}
 }

@@ -25,15 +25,17 @@ FROM parsec3.user_count c
 WHERE c.organization = ANY($1)`
 
 	// selectPastSums and selectPastCounts are for organizations as they were. No
-	// blob is read for its length.
+	// blob is read for its length. Data of deleted realms may still be there.
 	selectPastSums = `
 SELECT asked.organization,
     (SELECT count(*) FROM parsec3.realm r
      WHERE r.organization = asked.organization AND r.created_on <= $2 AND NOT r.deleted),
     (SELECT coalesce(sum(b.size), 0)::bigint FROM parsec3.block b
-     WHERE b.organization = asked.organization AND b.upload_token IS NULL AND b.created_on <= $2),
+     WHERE b.organization = asked.organization AND b.upload_token IS NULL AND b.created_on <= $2 AND NOT EXISTS (
+         SELECT FROM parsec3.realm_to_erase e WHERE e.organization = b.organization AND e.realm_id = b.realm_id)),
     (SELECT coalesce(sum(octet_length(a.blob)), 0)::bigint FROM parsec3.vlob_atom a
-     WHERE a.organization = asked.organization AND a.written_on <= $2)
+     WHERE a.organization = asked.organization AND a.written_on <= $2 AND NOT EXISTS (
+         SELECT FROM parsec3.realm_to_erase e WHERE e.organization = a.organization AND e.realm_id = a.realm_id))
 FROM unnest($1::text[]) asked (organization)`
 
 	// A user has its first profile before the date of that as well.

@@ -23,5 +23,7 @@ type Store struct {
 func New(on *database.Database, organizations *organizationstore.Store, now func() parsec.DateTime) *Store {
 	s := &Store{Database: on, Store: organizations, now: now}
 	s.OnPrune(s.pruneReservations)
+	s.OnPrune(s.sumUsage)
+	s.OnPrune(s.eraseRealms)
 	return s
 }

@@ -144,7 +144,7 @@ ON CONFLICT (organization, user_id, realm_id) DO UPDATE SET last_date = greatest
 	count = `
 WITH counted AS (
     UPDATE parsec3.realm_counter c
-    SET checkpoint = c.checkpoint + 1, last_vlob = greatest(c.last_vlob, $5), vlobs_size = c.vlobs_size + $6
+    SET checkpoint = c.checkpoint + 1, last_vlob = greatest(c.last_vlob, $5), vlobs_size = c.vlobs_size + $6, unsummed = true
     WHERE c.organization = $1 AND c.realm_id = $2
     RETURNING c.checkpoint
 )`

@@ -233,6 +233,7 @@ type RealmTx interface {
 	// the deletion that is planned, nil for none.
 	ArchiveRealm(archiving parsec.ArchivingType, deletion *parsec.DateTime, certificate Certificate)
 	// MarkRealmDeleted deletes the realm of the scope: its vlobs, blocks, keys
-	// bundles and accesses go, its certificates stay.
+	// bundles and accesses count no more and go, if not at once then soon; its
+	// certificates stay.
 	MarkRealmDeleted()
 }

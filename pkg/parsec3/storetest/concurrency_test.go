@@ -466,6 +466,7 @@ func deletionAgainstWrites(f *fixture) {
 				})
 			},
 		})
+		f.prune()
 		f.wantVlobs(realm, nil, []parsec.VlobID{vlob})
 	}
 	f.wantUsage(0, 0)

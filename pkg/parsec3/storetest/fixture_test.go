@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -242,6 +243,19 @@ func (f *fixture) archive(realm parsec.RealmID, archiving parsec.ArchivingType, 
 func (f *fixture) deleteRealm(realm parsec.RealmID) {
 	f.Helper()
 	f.queue(onRealm(realm), rules.Tx.MarkRealmDeleted)
+}
+
+// janitor is a store that does some things later.
+type janitor interface {
+	Prune(ctx context.Context) error
+}
+
+// prune has the store do what it does later, if anything.
+func (f *fixture) prune() {
+	f.Helper()
+	if store, does := f.store.(janitor); does {
+		f.no(store.Prune(f.Context()))
+	}
 }
 
 // createVlob writes version 1 of a vlob of alice.

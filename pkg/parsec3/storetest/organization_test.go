@@ -139,8 +139,14 @@ func usage(f *fixture) {
 		return refusal
 	})
 	f.wantUsage(7, 1000+1<<33)
+	f.prune()
+	f.wantUsage(7, 1000+1<<33)
 	f.deleteRealm(doomed)
 	f.wantUsage(3, 1000)
+	f.write(realm, vlob, aliceOne, f.next(), "55555")
+	f.wantUsage(8, 1000)
+	f.prune()
+	f.wantUsage(8, 1000)
 	other.wantUsage(uint64(len("of another organization")), 0)
 	_, got, err := f.store.Usage(f.Context(), newOrganizationID(), aliceOne)
 	f.no(err)
@@ -172,6 +178,14 @@ func statisticsThen(f *fixture) {
 	f.revoke(carol)                                // at 13
 	f.deleteRealm(doomed)
 	f.freeze(bob, true)
+	f.statisticsOfStory()
+	f.prune()
+	f.statisticsOfStory()
+}
+
+// statisticsOfStory wants those of each date of statisticsThen.
+func (f *fixture) statisticsOfStory() {
+	f.Helper()
 	for _, test := range []struct {
 		name                           string
 		at                             *parsec.DateTime

@@ -43,13 +43,14 @@ func TestTwoPostgres(t *testing.T) {
 	exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
 		dsn := testkit.NewPostgres(t)
 		first := testkit.OpenParsec3Postgres(t, dsn, bus)
-		return &alternating{Store: first, writers: [2]rules.Store{first, testkit.OpenParsec3Postgres(t, dsn, testkit.NewBus(t))}}
+		return &alternating{Store: first, janitor: first, writers: [2]rules.Store{first, testkit.OpenParsec3Postgres(t, dsn, testkit.NewBus(t))}}
 	})
 }
 
 // alternating writes through two stores in turn, and reads from one.
 type alternating struct {
 	rules.Store
+	janitor
 	writers [2]rules.Store
 	writes  atomic.Uint64
 }
@@ -73,12 +74,16 @@ func (a *alternating) Publish(ctx context.Context, e event.Event) error {
 }
 
 // acrossOrganizations are the statements that do not name one organization, by a
-// text in each: those of statistics, of which administrators ask for several.
+// text in each: those of statistics, of which administrators ask for several, and
+// those of what is done each minute for all.
 var acrossOrganizations = map[string]string{
 	"selectSums":       "WHERE r.organization = ANY($1) AND NOT r.deleted",
 	"selectCounts":     "WHERE c.organization = ANY($1)",
 	"selectPastSums":   "FROM unnest($1::text[]) asked (organization)",
 	"selectPastCounts": "WHERE u.organization = ANY($1) AND u.created_on <= $2",
+	"reservations":     "WHERE upload_token IS NOT NULL AND upload_until <= $2 LIMIT $1",
+	"sumUp":            "WHERE c.unsummed LIMIT $1",
+	"selectToErase":    "WHERE (e.organization, e.realm_id) > ($1, $2)",
 }
 
 // pruning is a text of the statement of no command, which comes if the test lasts.

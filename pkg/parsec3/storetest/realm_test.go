@@ -298,6 +298,9 @@ func realmDeletion(f *fixture) {
 	})
 	want.Deleted = true
 	f.wantRealm(aliceOne, realm, &want)
+	f.wantUsage(uint64(len("of the other realm")), 20)
+	f.prune()
+	f.wantRealm(aliceOne, realm, &want)
 	f.wantRole(realm, bob, parsec.RoleManager)
 	f.wantKeys(alice, realm, 1, "", "")
 	f.wantVlobs(realm, nil, []parsec.VlobID{vlob})
