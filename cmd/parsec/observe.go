@@ -12,7 +12,6 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/metrics"
-	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/traces"
 )
@@ -67,14 +66,16 @@ func (o *observation) observer() server.Observer {
 }
 
 // serve answers until the caller calls end. The database is nil in memory.
-func (o *observation) serve(ctx context.Context, front *server.Server, parsec2 *rules.Rules, bus *event.Bus, stored *database.Database, watch *blockstore.Watch) (end func()) {
+func (o *observation) serve(ctx context.Context, front *server.Server, commands generations, bus *event.Bus, stored *database.Database, watch *blockstore.Watch) (end func()) {
 	if o.metrics == nil {
 		return func() {}
 	}
 	o.metrics.ObserveState(metrics.State{
 		Serving: front.Serving, BlocksReady: func() bool { return watch.Problem() == nil },
-		QueuedEvents: parsec2.QueuedEvents, EventOverflows: parsec2.EventOverflows, BusDepth: bus.Depth,
-		Database: stored,
+		QueuedEvents:   func() int64 { return commands.parsec2.QueuedEvents() + commands.parsec3.QueuedEvents() },
+		EventOverflows: func() int64 { return commands.parsec2.EventOverflows() + commands.parsec3.EventOverflows() },
+		BusDepth:       bus.Depth,
+		Database:       stored,
 	})
 	end = inBackground(context.WithoutCancel(ctx), func(ctx context.Context) {
 		if err := o.metrics.Serve(ctx, o.listener, o.settings.Profiles); err != nil {

@@ -31,6 +31,7 @@ type Metrics struct {
 	registry         *prometheus.Registry
 	commands         *prometheus.CounterVec
 	commandDurations *prometheus.HistogramVec
+	refusals         *prometheus.CounterVec
 	connections      *prometheus.GaugeVec
 	handshakes       *prometheus.CounterVec
 	blocks           *prometheus.CounterVec
@@ -47,6 +48,9 @@ func New(version, commit string) *Metrics {
 		commandDurations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "parsec_command_duration_seconds", Help: "Time from the decoded request of a command to its encoded reply.", Buckets: durations,
 		}, []string{"command"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parsec_refused_requests_total", Help: "HTTP requests of API 5 that were answered by a status instead of a reply.",
+		}, []string{"kind", "status"}),
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "parsec_connections", Help: "Connections that last, after their handshake.",
 		}, []string{"transport", "kind", "api"}),
@@ -64,7 +68,7 @@ func New(version, commit string) *Metrics {
 		Name: "parsec_build_info", Help: "Always 1; its labels tell which program runs.",
 	}, []string{"version", "commit", "goversion"})
 	build.WithLabelValues(version, commit, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.commands, m.commandDurations, m.connections, m.handshakes, m.blocks, m.blockDurations, build,
+	m.registry.MustRegister(m.commands, m.commandDurations, m.refusals, m.connections, m.handshakes, m.blocks, m.blockDurations, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -76,6 +80,11 @@ func (m *Metrics) CommandBegun(ctx context.Context, _ string) context.Context { 
 func (m *Metrics) CommandEnded(_ context.Context, ended server.EndedCommand) {
 	m.commands.WithLabelValues(ended.Name(), ended.Told()).Inc()
 	m.commandDurations.WithLabelValues(ended.Name()).Observe(ended.Duration.Seconds())
+}
+
+// RequestRefused implements server.Observer.
+func (m *Metrics) RequestRefused(kind string, status int) {
+	m.refusals.WithLabelValues(kind, strconv.Itoa(status)).Inc()
 }
 
 // HandshakeEnded implements server.Observer.

@@ -203,6 +203,7 @@ func served(t *testing.T) map[string]string {
 	m, _ := observed(t)
 	m.CommandEnded(t.Context(), server.EndedCommand{Command: protocol.Ping.Form, Status: protocol.StatusOK})
 	m.HandshakeEnded(string(protocol.HandshakeOK))
+	m.RequestRefused(protocol.Authenticated.String(), http.StatusForbidden)
 	m.ConnectionBegun(server.WebSocket, protocol.Authenticated.String(), parsec.APIVersion{Major: 3})
 	_ = m.ObserveBlocks(0, blockstore.NewMemory()).Create(t.Context(), parsec.OrganizationID{}, parsec.BlockID{}, nil)
 	served := map[string]string{}

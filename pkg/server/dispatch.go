@@ -25,7 +25,7 @@ func (s *Server) wingRoutes(mux *http.ServeMux) {
 	for _, wing := range s.wings {
 		newest := slices.MaxFunc(wing.Versions(), compareVersions).Major
 		for pattern, handle := range wing.Routes() {
-			routes[pattern] = append(routes[pattern], versionRoute{newest, handle})
+			routes[pattern] = append(routes[pattern], versionRoute{newest, s.whileAvailable(handle, wing.Unavailable)})
 		}
 	}
 	for pattern, candidates := range routes {

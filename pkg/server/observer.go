@@ -16,6 +16,9 @@ type Observer interface {
 	CommandBegun(ctx context.Context, name string) context.Context
 	// CommandEnded is called with that context.
 	CommandEnded(ctx context.Context, ended EndedCommand)
+	// RequestRefused is called for each HTTP request that is answered by a status
+	// instead of a reply, with what sent it.
+	RequestRefused(kind string, status int)
 	// HandshakeEnded is called with the result that the client is told, "" for a
 	// failure of the server, for which there is none.
 	HandshakeEnded(result string)
@@ -89,6 +92,9 @@ func (Unobserved) CommandBegun(ctx context.Context, _ string) context.Context { 
 
 // CommandEnded implements Observer.
 func (Unobserved) CommandEnded(context.Context, EndedCommand) {}
+
+// RequestRefused implements Observer.
+func (Unobserved) RequestRefused(string, int) {}
 
 // HandshakeEnded implements Observer.
 func (Unobserved) HandshakeEnded(string) {}

@@ -114,17 +114,17 @@ func (s *Server) become(err error) {
 	}
 }
 
-// whileAvailable refuses requests while no command can run. A refused handshake
+// whileAvailable has requests refused while no command can run. A refused handshake
 // would be final for clients; they try again after this
 // (docs/protocol/transport.md §13).
-func (s *Server) whileAvailable(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (s *Server) whileAvailable(handle, refuse http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if s.Serving() {
-			next.ServeHTTP(w, r)
+			handle(w, r)
 			return
 		}
-		RefuseBusy(w)
-	})
+		refuse(w, r)
+	}
 }
 
 // ready answers whether the server has what all commands need, and in its body

@@ -79,6 +79,12 @@ func (w *tinyWing) Routes() map[string]http.HandlerFunc {
 	}
 }
 
+// Unavailable implements server.Wing. It tells who answers, as serve does.
+func (w *tinyWing) Unavailable(answer http.ResponseWriter, _ *http.Request) {
+	answer.Header().Set("Generation", fmt.Sprint(w.generation))
+	server.RefuseBusy(answer)
+}
+
 // Ready implements server.Wing.
 func (w *tinyWing) Ready(ctx context.Context) error {
 	if w.ready == nil {

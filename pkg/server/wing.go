@@ -20,6 +20,9 @@ type Wing interface {
 	// their patterns of http.ServeMux. A pattern that another wing has too leads
 	// to the wing that the Api-Version of the request chooses.
 	Routes() map[string]http.HandlerFunc
+	// Unavailable answers a request of one of these routes with 503, as RefuseBusy
+	// does, while no command can run.
+	Unavailable(w http.ResponseWriter, r *http.Request)
 	// Ready returns why the wing cannot serve, nil if it can. It is
 	// outage.ErrNoRoom if the wing can read all the same.
 	Ready(ctx context.Context) error

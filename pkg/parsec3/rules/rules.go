@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
@@ -65,6 +66,8 @@ type Rules struct {
 	logger   *slog.Logger
 	// history is what streams resume from.
 	history *history
+	// queued and overflows are what QueuedEvents and EventOverflows return.
+	queued, overflows atomic.Int64
 }
 
 // New returns rules whose events come from bus, which the store publishes to, and

@@ -54,7 +54,7 @@ type Session struct {
 	early   []event.Event
 	// replayed are the events of the replay, which may be received again.
 	replayed   map[notice.ID]struct{}
-	queue      []Message
+	queue      []Message // changed by push, drop and take alone
 	over       bool
 	expiration *time.Timer
 }
@@ -109,7 +109,7 @@ func (s *Session) begin(of *organization.Organization, lastEventID string, keepa
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queue = append(s.queue, first)
+	s.push(first)
 	s.replay(later, known, newest)
 	s.limit = len(s.queue) + maxQueuedEvents
 	s.opening = false
@@ -128,13 +128,13 @@ func (s *Session) replay(later []event.Event, known bool, newest notice.ID) {
 		return !s.subscription.Has(e) || s.told(e) == nil
 	})
 	if !known || len(later) > maxReplayedEvents {
-		s.queue = append(s.queue, Message{ID: newest})
+		s.push(Message{ID: newest})
 		return
 	}
 	s.replayed = make(map[notice.ID]struct{}, len(later))
 	for _, e := range later {
 		s.replayed[idOf(e)] = struct{}{}
-		s.queue = append(s.queue, Message{ID: idOf(e), Event: s.told(e)})
+		s.push(Message{ID: idOf(e), Event: s.told(e)})
 	}
 }
 
@@ -143,7 +143,8 @@ func (s *Session) Close() {
 	s.subscription.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.over, s.queue, s.early = true, nil, nil
+	s.over, s.early = true, nil
+	s.drop()
 	if s.expiration != nil {
 		s.expiration.Stop()
 	}
@@ -174,6 +175,7 @@ func (s *Session) take(ctx context.Context) (message Message, found bool, err er
 	case len(s.queue) > 0:
 		message = s.queue[0]
 		s.queue = s.queue[1:]
+		s.rules.queued.Add(-1)
 		if len(s.queue) == 0 {
 			s.queue = nil // an idle stream keeps no memory for events
 		}
@@ -231,7 +233,7 @@ func (s *Session) receive(e event.Event) {
 	switch {
 	case s.over:
 	case s.opening && len(s.early) == maxQueuedEvents:
-		s.end()
+		s.overflow()
 	case s.opening:
 		s.early = append(s.early, e)
 	default:
@@ -281,13 +283,38 @@ func (s *Session) enqueue(e event.Event) {
 		return
 	}
 	if len(s.queue) >= s.limit {
-		s.queue = nil
-		s.end()
+		s.drop()
+		s.overflow()
 		return
 	}
-	s.queue = append(s.queue, Message{ID: id, Event: told})
+	s.push(Message{ID: id, Event: told})
 	s.wake()
 }
+
+// push has a message wait for the client. The caller holds mu.
+func (s *Session) push(message Message) {
+	s.queue = append(s.queue, message)
+	s.rules.queued.Add(1)
+}
+
+// drop forgets what waits for the client. The caller holds mu.
+func (s *Session) drop() {
+	s.rules.queued.Add(-int64(len(s.queue)))
+	s.queue = nil
+}
+
+// overflow ends the session of a client that is too slow. The caller holds mu.
+func (s *Session) overflow() {
+	s.rules.overflows.Add(1)
+	s.end()
+}
+
+// QueuedEvents returns how many messages wait for their clients, of all sessions.
+func (r *Rules) QueuedEvents() int64 { return r.queued.Load() }
+
+// EventOverflows returns how many sessions ended because more events waited for
+// their client than a session keeps.
+func (r *Rules) EventOverflows() int64 { return r.overflows.Load() }
 
 // told returns what the client is told of an event, nil for nothing.
 func (s *Session) told(e event.Event) protocol.Event {

@@ -214,6 +214,16 @@ func (s *streams) expectVersionsCount(session *Session, count int) []Message {
 	return messages
 }
 
+// expectCounts wants so many messages to wait for all clients, and so many sessions to
+// have ended for slow ones, once the events that were emitted are handled.
+func (s *streams) expectCounts(queued, overflows int64) {
+	s.t.Helper()
+	synctest.Wait()
+	if got, ended := s.rules.QueuedEvents(), s.rules.EventOverflows(); got != queued || ended != overflows {
+		s.t.Errorf("%d messages wait and %d sessions ended, want %d and %d", got, ended, queued, overflows)
+	}
+}
+
 // TestHistoryIsBounded drops the oldest events of an organization with many.
 func TestHistoryIsBounded(t *testing.T) {
 	inBubble(t, func(s *streams) {
@@ -387,13 +397,21 @@ func TestOverflow(t *testing.T) {
 		for version := range uint32(maxQueuedEvents) {
 			s.emit(s.vlob(version + 1))
 		}
+		s.expectCounts(1+maxQueuedEvents, 0) // with the first message
 		s.expectVersionsCount(session, maxQueuedEvents)
+		s.expectCounts(0, 0)
 		for version := range uint32(maxQueuedEvents + 2) {
 			s.emit(s.vlob(version + 1))
 		}
+		s.expectCounts(0, 1)
 		if _, err := s.next(session); !errors.Is(err, ErrStreamOver) {
 			t.Errorf("error %v", err)
 		}
+		other := s.open("")
+		s.emit(s.vlob(1))
+		s.expectCounts(2, 1)
+		other.Close()
+		s.expectCounts(0, 1)
 	})
 }
 

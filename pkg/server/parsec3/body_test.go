@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"parsec-server/internal/testkit"
@@ -185,6 +186,55 @@ func TestFailuresOfCommands(t *testing.T) {
 			t.Errorf("%v: status %d, %v", failure, response.StatusCode, response.Header)
 		}
 		checkHeaders(t, response)
+	}
+}
+
+// fadingStore loses its database when it is told to.
+type fadingStore struct {
+	rules.Store
+	gone atomic.Bool
+}
+
+func (s *fadingStore) Ready(ctx context.Context) error {
+	if s.gone.Load() {
+		return outage.ErrUnavailable
+	}
+	return s.Store.Ready(ctx)
+}
+
+// While no command can run, clients of this generation are told so in its own form,
+// and others in theirs (docs/protocol/v5/transport.md §1 and §3).
+func TestWhileNoCommandCanRun(t *testing.T) {
+	var store *fadingStore
+	f := newFixture(t, func(o *testkit.GenerationsOptions) {
+		o.WrapStore3 = func(lasting rules.Store) rules.Store {
+			store = &fadingStore{Store: lasting}
+			return store
+		}
+	})
+	store.gone.Store(true)
+	if got := f.send(f.newRequest(http.MethodGet, "/readyz", nil)).status; got != http.StatusServiceUnavailable {
+		t.Fatalf("the server is ready: status %d", got)
+	}
+	for _, route := range routes {
+		response := f.open(f.requestOf(route.method, route.path))
+		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+			t.Errorf("%s %s: status %d, %v", route.method, route.path, response.StatusCode, response.Header)
+		}
+		checkHeaders(t, response)
+	}
+	for path, version := range map[string]string{"/authenticated/CoolOrg": "3.4", "/anonymous/CoolOrg": "", "/administration/stats": "5.6"} {
+		r := f.newRequest(http.MethodPost, path, nil)
+		r.header.Set("Api-Version", version)
+		got := f.send(r)
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Server") != "parsec" || got.header.Get("Api-Version") != "" {
+			t.Errorf("%s for %q: status %d, %v", path, version, got.status, got.header)
+		}
+	}
+	r := f.requestOf(http.MethodPost, "/anonymous_server")
+	r.header.Del("Api-Version")
+	if got := f.send(r); got.status != http.StatusServiceUnavailable || got.header.Get("Server") != "parsec/3" || got.header.Get("Api-Version") != "" {
+		t.Errorf("without version: status %d, %v", got.status, got.header)
 	}
 }
 

@@ -46,7 +46,7 @@ type httpCall struct {
 func (w *Wing) serve(answer http.ResponseWriter, r *http.Request, kind protocol.Kind, handle func(call *httpCall) error) {
 	client, ok := requestedAPI(r.Header)
 	if !ok {
-		w.refuseVersion(answer, 0)
+		w.refuseVersion(answer, kind, 0)
 		return
 	}
 	answer.Header().Set("Api-Version", apiVersion.String())
@@ -67,7 +67,8 @@ func requestedAPI(header http.Header) (parsec.APIVersion, bool) {
 }
 
 // refuseVersion answers 422 with the versions of a generation, 0 for all.
-func (w *Wing) refuseVersion(answer http.ResponseWriter, generation organization.Generation) {
+func (w *Wing) refuseVersion(answer http.ResponseWriter, kind protocol.Kind, generation organization.Generation) {
+	w.server.Observer().RequestRefused(kind.String(), http.StatusUnprocessableEntity)
 	answer.Header().Del("Api-Version")
 	setDetailType(answer)
 	w.server.RefuseVersion(answer, generation)
@@ -103,17 +104,29 @@ func writeDetail(w http.ResponseWriter, status int) {
 	}
 }
 
-// refuse answers with a status, and a small body that says why.
-func (call *httpCall) refuse(status int) {
-	setDetailType(call.w)
-	call.w.WriteHeader(status)
-	writeDetail(call.w, status)
+// writeRefusal answers with a status, and a small body that says why.
+func writeRefusal(w http.ResponseWriter, status int) {
+	setDetailType(w)
+	w.WriteHeader(status)
+	writeDetail(w, status)
 }
 
-// busy tells the client to try again soon: it shows that it is offline meanwhile.
+// writeBusy tells the client to try again soon: it shows that it is offline meanwhile.
+func writeBusy(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	writeRefusal(w, http.StatusServiceUnavailable)
+}
+
+// refuse answers a request whose command is not run, or has no reply.
+func (call *httpCall) refuse(status int) {
+	call.wing.server.Observer().RequestRefused(call.caller.Kind(), status)
+	writeRefusal(call.w, status)
+}
+
+// busy is refuse, for now.
 func (call *httpCall) busy() {
-	call.w.Header().Set("Retry-After", "1")
-	call.refuse(http.StatusServiceUnavailable)
+	call.wing.server.Observer().RequestRefused(call.caller.Kind(), http.StatusServiceUnavailable)
+	writeBusy(call.w)
 }
 
 // fail answers with the status of an error.
@@ -125,7 +138,7 @@ func (call *httpCall) fail(err error) {
 	case hasStatus:
 		call.refuse(int(status))
 	case aborted && abort == rules.WrongGeneration:
-		call.wing.refuseVersion(call.w, organization.Parsec2)
+		call.wing.refuseVersion(call.w, call.caller.kind, organization.Parsec2)
 	case aborted:
 		call.refuse(int(abort))
 	case call.r.Context().Err() != nil:

@@ -59,13 +59,20 @@ func named(handle http.HandlerFunc, methods ...string) http.HandlerFunc {
 		w.Header().Set("Server", serverName)
 		if !slices.Contains(methods, r.Method) {
 			w.Header().Set("Allow", strings.Join(methods, ", "))
-			setDetailType(w)
-			w.WriteHeader(http.StatusMethodNotAllowed)
-			writeDetail(w, http.StatusMethodNotAllowed)
+			writeRefusal(w, http.StatusMethodNotAllowed)
 			return
 		}
 		handle(w, r)
 	}
+}
+
+// Unavailable implements server.Wing.
+func (w *Wing) Unavailable(answer http.ResponseWriter, r *http.Request) {
+	answer.Header().Set("Server", serverName)
+	if _, ok := requestedAPI(r.Header); ok {
+		answer.Header().Set("Api-Version", apiVersion.String())
+	}
+	writeBusy(answer)
 }
 
 // Ready implements server.Wing.
