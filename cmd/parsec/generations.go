@@ -38,7 +38,7 @@ func newGenerations(process *lifecycle.Process, settings config.Config, stored s
 			Founding: founding, Mailer: mailer(settings.Email, address, logger),
 		}),
 		parsec3: parsec3rules.New(stored.parsec3, blocks, bus, parsec3webhooks, systemClock, logger, parsec3rules.Options{
-			Founding: founding, Debug: settings.Debug,
+			Founding: founding, Debug: settings.Debug, DeviceFileProtection: settings.Organization.DeviceFileProtection,
 		}),
 	}
 }

@@ -39,7 +39,7 @@ type program struct {
 // run executes the command that args name and returns the exit code.
 func run(ctx context.Context, args []string, environment config.Environment, stdout, stderr io.Writer) int {
 	p := program{
-		commandLine: args,
+		commandLine: config.JoinWords(args),
 		environment: environment,
 		build:       stampedBuild(),
 		stdout:      stdout,

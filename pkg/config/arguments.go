@@ -19,6 +19,28 @@ type Argument struct {
 // every command.
 const ArgumentsVariable = "PARSEC_CMD_ARGS"
 
+// JoinWords returns the words of a command line with those that belong to one option as
+// one: official servers take the two numbers of a rate as two words there.
+func JoinWords(words []string) []string {
+	joined := make([]string, 0, len(words))
+	for i := 0; i < len(words); i++ {
+		if words[i] == "--" {
+			return append(joined, words[i:]...)
+		}
+		joined = append(joined, words[i])
+		if words[i] == "--"+rateLimitOption && i+2 < len(words) && isCount(words[i+1]) && isCount(words[i+2]) {
+			joined = append(joined, words[i+1]+" "+words[i+2])
+			i += 2
+		}
+	}
+	return joined
+}
+
+func isCount(word string) bool {
+	_, err := parseCount(word)
+	return err == nil
+}
+
 var variableReference = regexp.MustCompile(`\$(?:([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})`)
 
 // expandArguments splits the value of PARSEC_CMD_ARGS on whitespace, then

@@ -34,7 +34,8 @@ type Config struct {
 	AdministrationTokenFile string
 
 	// ServerAddress is announced to clients. Zero means none: no e-mail is
-	// sent and /redirect answers 501; but see AnnouncedAddress.
+	// sent, and links have host and scheme of the request; but see
+	// AnnouncedAddress.
 	ServerAddress parsec.ServerAddress
 	// AddressScheme is that of ServerAddress as it was given, of Parsec 3 if it was
 	// given for both generations.
@@ -175,6 +176,9 @@ type Organization struct {
 	InitialMinimumArchivingPeriod uint64
 	// InitialTOS has the address of the terms of service in each language; nil is none.
 	InitialTOS map[string]string
+	// DeviceFileProtection is what clients of Parsec 3 are advised, in the words of
+	// docs/protocol/v5/types.md §4.
+	DeviceFileProtection []string
 }
 
 // Email is how e-mails go out. An empty Host means that none do; Mocked writes

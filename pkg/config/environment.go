@@ -91,7 +91,7 @@ func lookupClean(name string) (string, bool) {
 // Arguments returns the arguments that PARSEC_CMD_ARGS adds to the command
 // line.
 func (e Environment) Arguments() []string {
-	return expandArguments(e.Variables[ArgumentsVariable], e.Lookup)
+	return JoinWords(expandArguments(e.Variables[ArgumentsVariable], e.Lookup))
 }
 
 // The variables of the commands that work with a server: it does not read them,

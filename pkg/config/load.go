@@ -390,7 +390,7 @@ func (l *loader) warnings() []string {
 	switch {
 	case l.development:
 	case l.config.ServerAddress == (parsec.ServerAddress{}):
-		warnings = append(warnings, "without --server-addr or --backend-addr no e-mail is sent, /redirect answers 501, and links of new organizations have host and scheme of the request")
+		warnings = append(warnings, "without --server-addr or --backend-addr no e-mail is sent, and links and redirections have host and scheme of the request")
 	case l.config.Email.Host == "":
 		warnings = append(warnings, "without --email-host no e-mail is sent")
 	}

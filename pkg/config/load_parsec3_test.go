@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -81,7 +82,8 @@ func TestLoadPending(t *testing.T) {
 		t.Fatal(err)
 	}
 	right := map[string]string{
-		"skip-database-migrations-check": "true", "account-config": "ENABLED_WITH_VAULT", "advisory-device-file-protection": "PASSWORD+TOTP",
+		"skip-database-migrations-check": "true", "account-config": "ENABLED_WITH_VAULT",
+		"organization-initial-account-vault-strategy": "ALLOWED", "organization-initial-allowed-client-agent": "NATIVE_ONLY",
 		"validation-email-rate-limit": "60 3", "fake-account-password-algorithm-seed": "F4k3", "trusted-x509-root-dir": folder,
 		"openbao-server-url": "https://bao.example", "openbao-secret-mount-path": "secret", "openbao-transit-mount-path": "transit",
 		"openbao-auth-pro-connect": "pro", "openbao-auth-hexagone": "hexagone", "cryptpad-server-url": "https://pad.example",
@@ -120,6 +122,88 @@ func TestLoadPending(t *testing.T) {
 		if _, err := Load(typed(append(slices.Clone(required), wrong...)...), environmentOf(nil)); err == nil {
 			t.Errorf("%q is accepted", wrong)
 		}
+	}
+}
+
+// The advice is kept in the words that clients know.
+func TestLoadDeviceFileProtection(t *testing.T) {
+	for _, row := range []struct {
+		arguments []string
+		variable  string
+		want      []string
+	}{
+		{nil, "", nil},
+		{nil, "password+TOTP PKI", []string{"PASSWORD+TOTP", "PKI"}},
+		{[]string{"advisory-device-file-protection=KEYRING", "advisory-device-file-protection=account_vault"}, "PKI", []string{"KEYRING", "ACCOUNT_VAULT"}},
+	} {
+		got := mustLoad(t, typed(append(slices.Clone(required), row.arguments...)...), map[string]string{"PARSEC_ADVISORY_DEVICE_FILE_PROTECTION": row.variable})
+		if !slices.Equal(got.Config.Organization.DeviceFileProtection, row.want) {
+			t.Errorf("%+v: got %q", row, got.Config.Organization.DeviceFileProtection)
+		}
+	}
+}
+
+// The two numbers of a rate are one text, as official servers take them.
+func TestJoinWords(t *testing.T) {
+	for line, want := range map[string]string{
+		"run --validation-email-rate-limit 60 3 --dev": "run|--validation-email-rate-limit|60 3|--dev",
+		"--validation-email-rate-limit 60":             "--validation-email-rate-limit|60",
+		"--validation-email-rate-limit 60 --dev":       "--validation-email-rate-limit|60|--dev",
+		"-- --validation-email-rate-limit 60 3":        "--|--validation-email-rate-limit|60|3",
+		"--port 60 3":                                  "--port|60|3",
+		"":                                             "",
+	} {
+		if got := strings.Join(JoinWords(strings.Fields(line)), "|"); got != want {
+			t.Errorf("%q: got %q", line, got)
+		}
+	}
+	environment := environmentOf(map[string]string{ArgumentsVariable: "--validation-email-rate-limit 60 3"})
+	if got := environment.Arguments(); !slices.Equal(got, []string{"--validation-email-rate-limit", "60 3"}) {
+		t.Errorf("from the variable: %q", got)
+	}
+}
+
+// officialVariables are of the options of docs/protocol/v5/administration.md §2 that have
+// another variable than their name says, or none.
+var officialVariables = map[string]string{
+	"openbao-auth-pro-connect": "PARSEC_OPENBAO_AUTH_PRO_CONNECT_MOUNT_PATH", "openbao-auth-hexagone": "PARSEC_OPENBAO_AUTH_HEXAGONE_MOUNT_PATH",
+	"debug": "DEBUG", "dev": "",
+}
+
+// Every official option of the specification is known, by its variable too.
+func TestOfficialSettings(t *testing.T) {
+	document, err := os.ReadFile("../../docs/protocol/v5/administration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(document), "\n## 2. Server options\n")
+	section, _, _ = strings.Cut(section, "\n## 3. ")
+	option := regexp.MustCompile("`--([a-z0-9-]+)(?:[` ]|$)")
+	known := knownVariables()
+	found := map[string]bool{}
+	for line := range strings.Lines(section) {
+		cell, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " |")
+		if !strings.HasPrefix(line, "|") && !strings.HasPrefix(line, "- Removed on the way") {
+			continue
+		}
+		for _, match := range option.FindAllStringSubmatch(cell, -1) {
+			name := match[1]
+			found[name] = true
+			if !slices.ContainsFunc(settings, func(s Setting) bool { return s.named(name) }) {
+				t.Errorf("--%s is not known", name)
+			}
+			variable, other := officialVariables[name]
+			if !other {
+				variable = variableOf(name)
+			}
+			if variable != "" && !slices.Contains(known, variable) {
+				t.Errorf("%s of --%s is not known", variable, name)
+			}
+		}
+	}
+	const least = 55
+	if len(found) < least {
+		t.Errorf("only %d options are found: %v", len(found), found)
 	}
 }
 

@@ -141,7 +141,7 @@ func TestLoadDefaults(t *testing.T) {
 	if !reflect.DeepEqual(got.Config, want) {
 		t.Errorf("got %+v, want %+v", got.Config, want)
 	}
-	if want := []string{"without --server-addr or --backend-addr no e-mail is sent, /redirect answers 501, and links of new organizations have host and scheme of the request"}; !slices.Equal(got.Warnings, want) {
+	if want := []string{"without --server-addr or --backend-addr no e-mail is sent, and links and redirections have host and scheme of the request"}; !slices.Equal(got.Warnings, want) {
 		t.Errorf("warnings %q, want %q", got.Warnings, want)
 	}
 }
@@ -179,6 +179,7 @@ func TestLoadTexts(t *testing.T) {
 		{`trusted-proxies="192.0.2.1:443",[fd00::]/8 ::ffff:10.1.2.3/104 [::1]:80`, func(c Config) any { return fmt.Sprint(c.TrustedProxies) }, "[192.0.2.1/32 fd00::/8 10.0.0.0/8 ::1/128]"},
 		{"log-level=critical", func(c Config) any { return c.Log.Level }, telemetry.LevelCritical},
 		{"log-level=WARNING", func(c Config) any { return c.Log.Level }, slog.LevelWarn},
+		{"log-format=console_no_timestamp", func(c Config) any { return c.Log.Format }, telemetry.ConsoleNoTimestamp},
 		{"log-format=json", func(c Config) any { return c.Log.Format }, telemetry.JSON},
 		{"log-file=/var/log/parsec", func(c Config) any { return c.Log.File }, "/var/log/parsec"},
 		{"log-filter=a|b", func(c Config) any { return c.Log.Filter.String() }, "a|b"},
@@ -239,7 +240,7 @@ func TestLoadUsageErrors(t *testing.T) {
 		{nil, map[string]string{"PARSEC_EMAIL_USE_TLS": "maybe"}, "Invalid value for '--email-use-tls': 'maybe' is not a valid boolean. (variable PARSEC_EMAIL_USE_TLS)"},
 		{nil, map[string]string{"PARSEC_DEBUG": "*"}, "Invalid value for '--debug': '*' is not a valid boolean. (variable PARSEC_DEBUG)"},
 		{[]string{"log-level=loud"}, nil, "Invalid value for '--log-level' / '-l': 'loud' is not one of 'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'."},
-		{[]string{"log-format=XML"}, nil, "Invalid value for '--log-format' / '-f': 'XML' is not one of 'CONSOLE', 'JSON'."},
+		{[]string{"log-format=XML"}, nil, "Invalid value for '--log-format' / '-f': 'XML' is not one of 'CONSOLE', 'CONSOLE_NO_TIMESTAMP', 'JSON'."},
 		{[]string{"email-language=de"}, nil, "Invalid value for '--email-language': 'de' is not one of 'en', 'fr'."},
 		{[]string{"email-sender=nobody"}, nil, "Invalid value for '--email-sender': 'nobody' is not an e-mail address, such as no-reply@example.com or Example, Inc. <no-reply@example.com>."},
 		{[]string{"email-sender=a@b.c, d@e.f"}, nil, "Invalid value for '--email-sender': 'a@b.c, d@e.f' is not an e-mail address, such as no-reply@example.com or Example, Inc. <no-reply@example.com>."},

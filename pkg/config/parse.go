@@ -262,6 +262,6 @@ func parseLogLevel(text string) (slog.Level, error) {
 }
 
 func parseLogFormat(text string) (telemetry.Format, error) {
-	name, err := parseChoice(string(telemetry.Console), string(telemetry.JSON))(text)
+	name, err := parseChoice(string(telemetry.Console), string(telemetry.ConsoleNoTimestamp), string(telemetry.JSON))(text)
 	return telemetry.Format(name), err
 }

@@ -77,9 +77,13 @@ func parseTOS(text string) (map[string]string, error) {
 
 // parseProtection reads an advice of docs/protocol/v5/types.md §4.
 func parseProtection(text string) (string, error) {
-	base, _ := strings.CutSuffix(text, "+TOTP")
-	_, err := parseChoice("PASSWORD", "KEYRING", "PKI", "OPENBAO", "ACCOUNT_VAULT")(base)
-	return text, err
+	const withTOTP = "+TOTP"
+	base, twice := strings.CutSuffix(text, withTOTP)
+	protection, err := parseChoice("PASSWORD", "KEYRING", "PKI", "OPENBAO", "ACCOUNT_VAULT")(base)
+	if twice {
+		protection += withTOTP
+	}
+	return protection, err
 }
 
 // parseRateLimit reads two numbers.

@@ -106,7 +106,7 @@ var commonSettings = []Setting{
 		parse: into(func(c *Config) *string { return &c.TLS.CertificateFile }, parseExistingFile),
 	}, {
 		Name: serverAddressOption, Variable: "PARSEC_SERVER_ADDR", Kind: URL, Since: "3.0", Group: groupServer,
-		Help:  "Address of this server in e-mails, links and redirections, for clients of every generation: parsec3://<host>[:<port>][?no_ssl=true], or parsec://…. Without it no e-mail is sent, /redirect answers 501, and links of new organizations have host and scheme of the request.",
+		Help:  "Address of this server in e-mails, links and redirections, for clients of every generation: parsec3://<host>[:<port>][?no_ssl=true], or parsec://…. Without it no e-mail is sent, and links and redirections have host and scheme of the request.",
 		parse: into(func(c *Config) *configuredAddress { return &c.serverAddress }, parseAddress),
 	}, {
 		Name: backendAddressName, Variable: "PARSEC_BACKEND_ADDR", Kind: URL, Since: "1.14", Group: groupServer,
@@ -197,7 +197,7 @@ var commonSettings = []Setting{
 		parse: into(func(c *Config) *slog.Level { return &c.Log.Level }, parseLogLevel),
 	}, {
 		Name: "log-format", Short: "f", Variable: "PARSEC_LOG_FORMAT", Kind: Choice, Default: "CONSOLE", Since: "1.13", Group: groupObservation,
-		Help:  "CONSOLE or JSON, in any case.",
+		Help:  "CONSOLE, CONSOLE_NO_TIMESTAMP or JSON, in any case.",
 		parse: into(func(c *Config) *telemetry.Format { return &c.Log.Format }, parseLogFormat),
 	}, {
 		Name: "log-file", Short: "o", Variable: "PARSEC_LOG_FILE", Kind: File, Since: "1.13", Group: groupObservation,

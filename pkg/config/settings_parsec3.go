@@ -33,10 +33,25 @@ var parsec3Settings = []Setting{
 		Help:  `Terms of service that users of new organizations of Parsec 3 must accept: <locale>:<url>,<locale>:<url>; a comma in a URL is written \,.`,
 		parse: into(func(c *Config) *map[string]string { return &c.Organization.InitialTOS }, parseTOS),
 	},
+	{
+		Name: "advisory-device-file-protection", Variable: "PARSEC_ADVISORY_DEVICE_FILE_PROTECTION", Kind: List, Repeatable: true, Since: "3.9", Group: groupOrganization,
+		Help: "How clients are advised to protect the keys of devices: PASSWORD, KEYRING, PKI, OPENBAO or ACCOUNT_VAULT, each also with +TOTP. Several are given one by one, or in the variable separated by spaces. No advice if not given.",
+		parse: func(c *Config, texts []string) error {
+			for _, text := range texts {
+				protection, err := parseProtection(text)
+				if err != nil {
+					return err
+				}
+				c.Organization.DeviceFileProtection = append(c.Organization.DeviceFileProtection, protection)
+			}
+			return nil
+		},
+	},
+	pending("organization-initial-account-vault-strategy", Choice, "3.5", groupOrganization, checked(parseChoice("ALLOWED", "FORBIDDEN")), "Whether new organizations let keys be kept in accounts.").until("3.6"),
+	pending("organization-initial-allowed-client-agent", Choice, "3.5", groupOrganization, checked(parseChoice("NATIVE_ONLY", "NATIVE_OR_WEB")), "Which clients new organizations let in.").until("3.6"),
 	pending("skip-database-migrations-check", Flag, "3.6", groupStorage, checked(parseBoolean), "Start on a database whose schema is of another release."),
 	pending("account-config", Choice, "3.7", groupOrganization, checked(parseChoice("DISABLED", "ENABLED_WITH_VAULT", "ENABLED_WITHOUT_VAULT")), "Whether people may have accounts."),
-	pending("advisory-device-file-protection", List, "3.9", groupOrganization, checked(parseProtection), "How clients are advised to protect the keys of devices.").repeated(),
-	pending("validation-email-rate-limit", Text, "3.5", groupEmail, checked(parseRateLimit), "Seconds between two e-mails about accounts to one recipient, and how many an hour, such as 60 3."),
+	pending(rateLimitOption, Text, "3.5", groupEmail, checked(parseRateLimit), "Seconds between two e-mails about accounts to one recipient, and how many an hour, such as 60 3."),
 	pending("fake-account-password-algorithm-seed", Text, "3.5", groupOrganization, checked(parseText), "A secret of official servers.").secret(),
 	pending("trusted-x509-root-dir", File, "3.8", groupOrganization, checked(parseExistingFolder), "Folder of the certificates in PEM that requests to join are trusted by.").repeated(),
 	pending("openbao-server-url", URL, "3.7", groupOrganization, keeps(func(l *later) *bool { return &l.openBao }, parseHTTPURL), "OpenBao server that keeps keys of devices."),
@@ -58,6 +73,7 @@ const (
 	corsOption          = "cors-allow-origins"
 	backendAddressName  = "backend-addr"
 	serverAddressOption = "server-addr"
+	rateLimitOption     = "validation-email-rate-limit"
 )
 
 // pending makes a setting of official servers that is read and checked, and has no
@@ -76,6 +92,12 @@ func (s Setting) repeated() Setting {
 
 func (s Setting) secret() Setting {
 	s.Secret = true
+	return s
+}
+
+// until is of a setting that later releases do not have.
+func (s Setting) until(release string) Setting {
+	s.Until = release
 	return s
 }
 

@@ -29,7 +29,7 @@ var pageLanguages = []pageLanguage{
 		},
 		noAddress: pageWords{
 			Heading: "This server cannot open links",
-			Lead:    "It does not know the address that it is reached by. Please tell its administrator: the setting is PARSEC_BACKEND_ADDR.",
+			Lead:    "It does not know the address that it is reached by. Please tell its administrator: the setting is PARSEC_SERVER_ADDR.",
 		},
 		opening: pageWords{
 			Heading: "Opening Parsec…",
@@ -56,7 +56,7 @@ var pageLanguages = []pageLanguage{
 		},
 		noAddress: pageWords{
 			Heading: "Ce serveur ne peut pas ouvrir de lien",
-			Lead:    "Il ne connaît pas sa propre adresse. Merci de prévenir son administrateur\u00a0: le réglage est PARSEC_BACKEND_ADDR.",
+			Lead:    "Il ne connaît pas sa propre adresse. Merci de prévenir son administrateur\u00a0: le réglage est PARSEC_SERVER_ADDR.",
 		},
 		opening: pageWords{
 			Heading: "Ouverture de Parsec…",

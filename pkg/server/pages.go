@@ -88,11 +88,12 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 // Parsec 3 is part of the page.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
 	words := languageFor(r)
-	if s.options.Address == nil {
-		servePage(w, words, http.StatusNotImplemented, words.noAddress, "")
+	address, err := s.addressFor(r)
+	if err != nil {
+		servePage(w, words, http.StatusBadRequest, words.noAddress, "")
 		return
 	}
-	target, ok := s.options.Address.RedirectTarget(s.options.Scheme, r.URL.Path, r.URL.RawQuery)
+	target, ok := address.RedirectTarget(s.options.Scheme, r.URL.Path, r.URL.RawQuery)
 	if !ok {
 		notFound(w, r)
 		return

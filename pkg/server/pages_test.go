@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -129,15 +130,41 @@ func TestRedirectOfParsec3(t *testing.T) {
 	}
 }
 
-// TestNoAddress tells people what is missing.
-func TestNoAddress(t *testing.T) {
+// TestRedirectionWithoutAddress leads to the server by the host and scheme of the
+// request, as the links that it gave do; to a host that is none, people are told what is
+// missing.
+func TestRedirectionWithoutAddress(t *testing.T) {
 	f := newEmptyFixture(t)
-	front := server.New(f.Organizations, f.clock.Now, discard(), server.Options{})
+	front := server.New(f.Organizations, f.clock.Now, discard(), server.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}})
 	defer front.Shutdown(f.ctx)
-	answer := httptest.NewRecorder()
-	front.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/redirect/CoolOrg", nil))
-	if answer.Code != http.StatusNotImplemented || !strings.Contains(answer.Body.String(), "PARSEC_BACKEND_ADDR") {
-		t.Errorf("HTTP %d %s", answer.Code, answer.Body)
+	const target = "/CoolOrg?a=claim_user&p=xBCgAAAAAAAAAAAAAAAAAAAB"
+	for name, test := range map[string]struct {
+		host, peer string
+		headers    map[string]string
+		want       string
+	}{
+		"clear":             {"Parsec.Example.com:6777", "192.0.2.9:1", nil, "parsec3://parsec.example.com:6777" + target + "&no_ssl=true"},
+		"proxy":             {"inside:6777", "192.0.2.1:1", map[string]string{"X-Forwarded-Host": "parsec.example.com", "X-Forwarded-Proto": "https"}, "parsec3://parsec.example.com" + target},
+		"proxy not trusted": {"inside:6777", "192.0.2.9:1", map[string]string{"X-Forwarded-Host": "parsec.example.com", "X-Forwarded-Proto": "https"}, "parsec3://inside:6777" + target + "&no_ssl=true"},
+		"no host":           {"in side", "192.0.2.9:1", nil, ""},
+	} {
+		request := httptest.NewRequest(http.MethodGet, "/redirect"+target, nil)
+		request.Host, request.RemoteAddr = test.host, test.peer
+		for header, value := range test.headers {
+			request.Header.Set(header, value)
+		}
+		answer := httptest.NewRecorder()
+		front.Handler().ServeHTTP(answer, request)
+		status := http.StatusFound
+		if test.want == "" {
+			status = http.StatusBadRequest
+		}
+		if answer.Code != status || answer.Header().Get("Location") != test.want {
+			t.Errorf("%s: HTTP %d to %q, want %q", name, answer.Code, answer.Header().Get("Location"), test.want)
+		}
+		if status == http.StatusBadRequest && !strings.Contains(answer.Body.String(), "PARSEC_SERVER_ADDR") {
+			t.Errorf("%s: %s", name, answer.Body)
+		}
 	}
 }
 

@@ -40,7 +40,8 @@ type Options struct {
 	// Version is shown in the Server header in debug mode.
 	Version string
 	Debug   bool
-	// Address is what /redirect announces; nil answers 501.
+	// Address is what /redirect and links of new organizations announce; nil is the one
+	// by which the client that asks has reached the server.
 	Address *parsec.ServerAddress
 	// Scheme is that of the addresses to which /redirect leads when they are of no
 	// generation; "" is that of API 1 to 3.

@@ -22,6 +22,8 @@ type Format string
 const (
 	// Console is for people: coloured when written to a terminal.
 	Console Format = "CONSOLE"
+	// ConsoleNoTimestamp is Console for what dates each line itself, such as journald.
+	ConsoleNoTimestamp Format = "CONSOLE_NO_TIMESTAMP"
 	// JSON is one object a line, with at least timestamp, level and event.
 	JSON Format = "JSON"
 )
@@ -58,7 +60,7 @@ func NewLogger(options LogOptions, stderr io.Writer) (*slog.Logger, *Output, err
 			Level:       options.Level,
 			TimeFormat:  timestampLayout,
 			NoColor:     !isTerminal(output.writer),
-			ReplaceAttr: consoleAttribute,
+			ReplaceAttr: consoleAttribute(options.Format != ConsoleNoTimestamp),
 		})
 	}
 	if options.Filter != nil {
@@ -83,22 +85,29 @@ func LevelName(level slog.Level) string {
 	}
 }
 
-// consoleAttribute writes dates in UTC and levels by their names.
-func consoleAttribute(groups []string, attribute slog.Attr) slog.Attr {
-	if len(groups) > 0 {
+// consoleAttribute writes the date of a line in UTC, if dated, and levels by their
+// names.
+func consoleAttribute(dated bool) func(groups []string, attribute slog.Attr) slog.Attr {
+	return func(groups []string, attribute slog.Attr) slog.Attr {
+		if len(groups) > 0 {
+			return attribute
+		}
+		switch value := attribute.Value.Any().(type) {
+		case time.Time:
+			switch {
+			case attribute.Key != slog.TimeKey:
+			case !dated:
+				return slog.Attr{} // is left out
+			default:
+				return slog.Time(slog.TimeKey, value.UTC())
+			}
+		case slog.Level:
+			if attribute.Key == slog.LevelKey {
+				return tint.Attr(levelColor(value), slog.String(slog.LevelKey, LevelName(value)))
+			}
+		}
 		return attribute
 	}
-	switch value := attribute.Value.Any().(type) {
-	case time.Time:
-		if attribute.Key == slog.TimeKey {
-			return slog.Time(slog.TimeKey, value.UTC())
-		}
-	case slog.Level:
-		if attribute.Key == slog.LevelKey {
-			return tint.Attr(levelColor(value), slog.String(slog.LevelKey, LevelName(value)))
-		}
-	}
-	return attribute
 }
 
 // jsonAttribute renames the standard attributes as collectors of Parsec's logs

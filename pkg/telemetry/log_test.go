@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/slogtest"
+	"time"
 )
 
 func newLogger(t *testing.T, options LogOptions) (*slog.Logger, *bytes.Buffer) {
@@ -37,6 +38,17 @@ func TestLevels(t *testing.T) {
 	}
 	want := "TIME WARNING Event happened size=3\nTIME ERROR Event happened size=3\nTIME CRITICAL Event happened size=3\n"
 	if got := timestamp.ReplaceAllString(output.String(), "TIME"); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestNoTimestamp leaves out the date of the line, and no other.
+func TestNoTimestamp(t *testing.T) {
+	log, output := newLogger(t, LogOptions{Format: ConsoleNoTimestamp})
+	date := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	log.Info("Event happened", "size", 3, "since", date)
+	want := "INFO Event happened size=3 since="
+	if got := output.String(); !strings.HasPrefix(got, want) || !strings.Contains(got, "2026-01-02") {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

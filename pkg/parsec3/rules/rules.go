@@ -38,6 +38,9 @@ func (a Abort) Error() string { return fmt.Sprintf("aborted with status %d", int
 // Options are the settings of the rules.
 type Options struct {
 	organization.Founding
+	// DeviceFileProtection is how clients are advised to protect the keys of devices
+	// (docs/protocol/v5/types.md §4); nil is no advice.
+	DeviceFileProtection []string
 	// Debug has pings of authenticated devices reach the streams of their
 	// organization.
 	Debug bool
@@ -84,6 +87,9 @@ func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks
 
 // Founding returns how organizations come into being.
 func (r *Rules) Founding() organization.Founding { return r.options.Founding }
+
+// DeviceFileProtection returns how clients are advised to protect the keys of devices.
+func (r *Rules) DeviceFileProtection() []string { return r.options.DeviceFileProtection }
 
 // Ready returns why commands cannot run, in words that anybody may read, nil if they
 // can.

@@ -308,6 +308,17 @@ func TestSpontaneousOrganization(t *testing.T) {
 	}
 }
 
+// Clients are told what the operator advises, and an empty list for nothing.
+func TestDeviceFileProtection(t *testing.T) {
+	for _, advice := range [][]string{nil, {"PASSWORD+TOTP", "PKI"}} {
+		f := newFixture(t, func(o *testkit.GenerationsOptions) { o.Parsec3.DeviceFileProtection = advice })
+		config := call(f, f.client.Server(), protocol.ServerConfig, &protocol.ServerConfigRequest{})
+		if got := config.AdvisoryDeviceFileProtection; got == nil || !slices.Equal(got, advice) {
+			t.Errorf("the server advises %#v, want %v", got, advice)
+		}
+	}
+}
+
 // A command may find that its author is kept out since the checks.
 func TestAbortsOfCommands(t *testing.T) {
 	for abort, status := range map[rules.Abort]int{

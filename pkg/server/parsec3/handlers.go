@@ -83,6 +83,8 @@ func serverConfig(r *rules.Rules) func(context.Context, stranger, *protocol.Serv
 		OrganizationBootstrap: protocol.BootstrapWithToken,
 		OpenBao:               protocol.FeatureConfig{Type: protocol.FeatureDisabled},
 		Cryptpad:              protocol.FeatureConfig{Type: protocol.FeatureDisabled},
+
+		AdvisoryDeviceFileProtection: r.DeviceFileProtection(),
 	}
 	if r.Founding().SpontaneousBootstrap {
 		reply.OrganizationBootstrap = protocol.BootstrapSpontaneous
