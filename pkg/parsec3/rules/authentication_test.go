@@ -58,22 +58,22 @@ func (s *admission) run() error {
 
 // admissionRows are those of docs/protocol/v5/commands.md §3, as improved there.
 var admissionRows = []row[*admission]{
-	{"organization unknown", func(s *admission) { s.spoilAuthor(func(a *rules.Author) { a.Organization = other }) }, aborted(rules.OrganizationNotFound)},
-	{"another generation", func(s *admission) { s.bindToParsec2() }, aborted(rules.WrongGeneration)},
-	{"organization expired", func(s *admission) { s.expire() }, aborted(rules.OrganizationExpired)},
-	{"device unknown", func(s *admission) { s.Device = deviceID("nobody@nothing") }, aborted(rules.UnknownDevice)},
-	{"signature", func(s *admission) { s.Signature[0]++ }, aborted(rules.BadSignature)},
-	{"user revoked", func(s *admission) { s.revokeAuthor() }, aborted(rules.UserRevoked)},
-	{"user frozen", func(s *admission) { s.freeze(bobID) }, aborted(rules.UserFrozen)},
-	{"terms not accepted", func(s *admission) { s.setTOS() }, aborted(rules.MustAcceptTOS)},
-	{"out of the ballpark", func(s *admission) { s.Date = s.clock.now().Add(outOfBallpark) }, aborted(rules.TokenExpired)},
+	{"6", "organization unknown", func(s *admission) { s.spoilAuthor(func(a *rules.Author) { a.Organization = other }) }, aborted(rules.OrganizationNotFound)},
+	{"6", "another generation", func(s *admission) { s.bindToParsec2() }, aborted(rules.WrongGeneration)},
+	{"7", "organization expired", func(s *admission) { s.expire() }, aborted(rules.OrganizationExpired)},
+	{"8", "device unknown", func(s *admission) { s.Device = deviceID("nobody@nothing") }, aborted(rules.UnknownDevice)},
+	{"12", "signature", func(s *admission) { s.Signature[0]++ }, aborted(rules.BadSignature)},
+	{"9", "user revoked", func(s *admission) { s.revokeAuthor() }, aborted(rules.UserRevoked)},
+	{"10", "user frozen", func(s *admission) { s.freeze(bobID) }, aborted(rules.UserFrozen)},
+	{"11", "terms not accepted", func(s *admission) { s.setTOS() }, aborted(rules.MustAcceptTOS)},
+	{"13", "out of the ballpark", func(s *admission) { s.Date = s.clock.now().Add(outOfBallpark) }, aborted(rules.TokenExpired)},
 }
 
 // What does not exist is of no generation.
 var admissionApart = [2]string{"organization unknown", "another generation"}
 
 func TestAdmitTable(t *testing.T) {
-	checkTable(t, newAdmission, admissionRows, admissionApart,
+	checkRows(t, newAdmission, admissionRows, admissionApart,
 		// What does not exist has not expired; who is unknown has no key.
 		[2]string{"organization unknown", "organization expired"})
 }

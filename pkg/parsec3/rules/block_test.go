@@ -144,14 +144,14 @@ func (s *blockCreate) run() error {
 }
 
 func TestBlockCreateTable(t *testing.T) {
-	checkTable(t, newBlockCreate, realmRows([]row[*blockCreate]{
-		{"unknown realm", func(s *blockCreate) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
-		{"deleted", func(s *blockCreate) { s.delete() }, protocol.StatusRealmDeleted},
-		{"archived", func(s *blockCreate) { s.forceArchiving(parsec.ArchivingDeletionPlanned) }, protocol.StatusRealmArchived},
-		{"READER", func(s *blockCreate) { s.forceRole(bobID, parsec.RoleReader) }, protocol.StatusAuthorNotAllowed},
-		{"another key index", func(s *blockCreate) { s.KeyIndex = 2 }, protocol.StatusBadKeyIndex},
-		{"exists", func(s *blockCreate) { s.putBlock("new") }, protocol.StatusBlockAlreadyExists},
-		{"store broken", func(s *blockCreate) {
+	checkTable(t, "block_create", newBlockCreate, realmRows([]row[*blockCreate]{
+		{"1", "unknown realm", func(s *blockCreate) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
+		{"2", "deleted", func(s *blockCreate) { s.delete() }, protocol.StatusRealmDeleted},
+		{"3", "archived", func(s *blockCreate) { s.forceArchiving(parsec.ArchivingDeletionPlanned) }, protocol.StatusRealmArchived},
+		{"4", "READER", func(s *blockCreate) { s.forceRole(bobID, parsec.RoleReader) }, protocol.StatusAuthorNotAllowed},
+		{"5", "another key index", func(s *blockCreate) { s.KeyIndex = 2 }, protocol.StatusBadKeyIndex},
+		{"6", "exists", func(s *blockCreate) { s.putBlock("new") }, protocol.StatusBlockAlreadyExists},
+		{"7", "store broken", func(s *blockCreate) {
 			s.blocks.create = func(context.Context, *blockstore.Memory, parsec.BlockID, []byte) error { return errBroken }
 		}, protocol.StatusStoreUnavailable},
 	}), append(standingApart, [2]string{"unknown realm", "deleted"})...)
@@ -174,12 +174,12 @@ func (s *blockRead) run() error {
 }
 
 func TestBlockReadTable(t *testing.T) {
-	checkTable(t, newBlockRead, realmRows([]row[*blockRead]{
-		{"unknown realm", func(s *blockRead) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
-		{"deleted", func(s *blockRead) { s.delete() }, protocol.StatusRealmDeleted},
-		{"no role", func(s *blockRead) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
-		{"unknown block", func(s *blockRead) { s.BlockID = blockID("unknown") }, protocol.StatusBlockNotFound},
-		{"store broken", func(s *blockRead) { s.blocks.read = func(context.Context) error { return errBroken } }, protocol.StatusStoreUnavailable},
+	checkTable(t, "block_read", newBlockRead, realmRows([]row[*blockRead]{
+		{"1", "unknown realm", func(s *blockRead) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
+		{"2", "deleted", func(s *blockRead) { s.delete() }, protocol.StatusRealmDeleted},
+		{"3", "no role", func(s *blockRead) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
+		{"4", "unknown block", func(s *blockRead) { s.BlockID = blockID("unknown") }, protocol.StatusBlockNotFound},
+		{"5", "store broken", func(s *blockRead) { s.blocks.read = func(context.Context) error { return errBroken } }, protocol.StatusStoreUnavailable},
 	}), append(standingApart, [2]string{"unknown realm", "deleted"})...)
 }
 

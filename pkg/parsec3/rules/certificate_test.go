@@ -19,7 +19,7 @@ func (s *certificateGet) run() error {
 }
 
 func TestCertificateGetTable(t *testing.T) {
-	checkTable(t, func(t *testing.T) *certificateGet {
+	checkRows(t, func(t *testing.T) *certificateGet {
 		f := newFixture(t)
 		return &certificateGet{command{f, f.bob()}}
 	}, standingRows[*certificateGet](), standingApart...)

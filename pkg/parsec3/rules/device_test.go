@@ -30,14 +30,14 @@ func (s *deviceCreate) run() error {
 }
 
 func TestDeviceCreateTable(t *testing.T) {
-	checkTable(t, newDeviceCreate, append(standingRows[*deviceCreate](),
-		row[*deviceCreate]{"another key", func(s *deviceCreate) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
-		row[*deviceCreate]{"out of the ballpark", func(s *deviceCreate) { s.at(s.clock.now().Add(outOfBallpark)) }, protocol.StatusTimestampOutOfBallpark},
-		row[*deviceCreate]{"another user", func(s *deviceCreate) { s.device.UserID, s.redacted.UserID = aliceID, aliceID }, protocol.StatusInvalidCertificate},
-		row[*deviceCreate]{"device exists", func(s *deviceCreate) {
+	checkTable(t, "device_create", newDeviceCreate, append(standingRows[*deviceCreate](),
+		row[*deviceCreate]{"1", "another key", func(s *deviceCreate) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
+		row[*deviceCreate]{"2", "out of the ballpark", func(s *deviceCreate) { s.at(s.clock.now().Add(outOfBallpark)) }, protocol.StatusTimestampOutOfBallpark},
+		row[*deviceCreate]{"3", "another user", func(s *deviceCreate) { s.device.UserID, s.redacted.UserID = aliceID, aliceID }, protocol.StatusInvalidCertificate},
+		row[*deviceCreate]{"4", "device exists", func(s *deviceCreate) {
 			s.device.DeviceID, s.redacted.DeviceID = alicePhone, alicePhone
 		}, protocol.StatusDeviceAlreadyExists},
-		row[*deviceCreate]{"not later than the topic", func(s *deviceCreate) { s.at(s.lastCommon()) }, protocol.StatusRequireGreaterTimestamp},
+		row[*deviceCreate]{"5", "not later than the topic", func(s *deviceCreate) { s.at(s.lastCommon()) }, protocol.StatusRequireGreaterTimestamp},
 	), standingApart...)
 }
 

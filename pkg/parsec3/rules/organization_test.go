@@ -38,26 +38,26 @@ func (s *founding) run() error {
 }
 
 func TestOrganizationBootstrapTable(t *testing.T) {
-	checkTable(t, newFounding, []row[*founding]{
-		{"another root key", func(s *founding) { s.root = verifyKey(signingKey(aliceLaptop)) }, protocol.StatusInvalidCertificate},
-		{"no ADMIN", func(s *founding) {
+	checkTable(t, "organization_bootstrap", newFounding, []row[*founding]{
+		{"1", "another root key", func(s *founding) { s.root = verifyKey(signingKey(aliceLaptop)) }, protocol.StatusInvalidCertificate},
+		{"1", "no ADMIN", func(s *founding) {
 			s.user.Profile, s.redactedUser.Profile = parsec.ProfileStandard, parsec.ProfileStandard
 		}, protocol.StatusInvalidCertificate},
-		{"dates differ", func(s *founding) { s.device.Timestamp++; s.redactedDevice.Timestamp++ }, protocol.StatusInvalidCertificate},
-		{"user ids differ", func(s *founding) { s.device.UserID, s.redactedDevice.UserID = bobID, bobID }, protocol.StatusInvalidCertificate},
-		{"out of the ballpark", func(s *founding) { s.at(s.clock.now().Add(outOfBallpark)) }, protocol.StatusTimestampOutOfBallpark},
-		{"not redacted", func(s *founding) { s.redactedUser = s.user }, protocol.StatusInvalidCertificate},
-		{"authority does not load", func(s *founding) {
+		{"1", "dates differ", func(s *founding) { s.device.Timestamp++; s.redactedDevice.Timestamp++ }, protocol.StatusInvalidCertificate},
+		{"1", "user ids differ", func(s *founding) { s.device.UserID, s.redactedDevice.UserID = bobID, bobID }, protocol.StatusInvalidCertificate},
+		{"2", "out of the ballpark", func(s *founding) { s.at(s.clock.now().Add(outOfBallpark)) }, protocol.StatusTimestampOutOfBallpark},
+		{"3", "not redacted", func(s *founding) { s.redactedUser = s.user }, protocol.StatusInvalidCertificate},
+		{"4", "authority does not load", func(s *founding) {
 			s.spoil = func(r *protocol.OrganizationBootstrapRequest) { r.SequesterAuthorityCertificate = r.UserCertificate }
 		}, protocol.StatusInvalidCertificate},
-		{"authority out of the ballpark", func(s *founding) { s.authority.Timestamp = s.clock.now().Add(outOfBallpark) }, protocol.StatusTimestampOutOfBallpark},
-		{"another date of the authority", func(s *founding) { s.authority.Timestamp++ }, protocol.StatusInvalidCertificate},
-		{"organization unknown", func(s *founding) { s.anonymous.Organization = other }, aborted(rules.OrganizationNotFound)},
-		{"organization expired", func(s *founding) { s.expire() }, aborted(rules.OrganizationExpired)},
-		{"bootstrapped", func(s *founding) {
+		{"4", "authority out of the ballpark", func(s *founding) { s.authority.Timestamp = s.clock.now().Add(outOfBallpark) }, protocol.StatusTimestampOutOfBallpark},
+		{"4", "another date of the authority", func(s *founding) { s.authority.Timestamp++ }, protocol.StatusInvalidCertificate},
+		{"5", "organization unknown", func(s *founding) { s.anonymous.Organization = other }, aborted(rules.OrganizationNotFound)},
+		{"5", "organization expired", func(s *founding) { s.expire() }, aborted(rules.OrganizationExpired)},
+		{"6", "bootstrapped", func(s *founding) {
 			s.ok(s.OrganizationBootstrap(t.Context(), s.anonymous, s.fixture.bootstrap(acme, bobLaptop).request()))
 		}, protocol.StatusOrganizationAlreadyBootstrapped},
-		{"another token", func(s *founding) { s.token = new(otherToken) }, protocol.StatusInvalidBootstrapToken},
+		{"7", "another token", func(s *founding) { s.token = new(otherToken) }, protocol.StatusInvalidBootstrapToken},
 	},
 		// What does not exist has not expired.
 		[2]string{"organization unknown", "organization expired"},
@@ -241,7 +241,7 @@ func (s *organizationInfo) run() error {
 }
 
 func TestOrganizationInfoTable(t *testing.T) {
-	checkTable(t, func(t *testing.T) *organizationInfo {
+	checkRows(t, func(t *testing.T) *organizationInfo {
 		f := newFixture(t)
 		return &organizationInfo{command{f, f.bob()}}
 	}, standingRows[*organizationInfo](), standingApart...)

@@ -27,14 +27,14 @@ func (s *realmArchiving) run() error {
 }
 
 func TestRealmUpdateArchivingTable(t *testing.T) {
-	checkTable(t, newRealmArchiving, realmRows([]row[*realmArchiving]{
-		{"another key", func(s *realmArchiving) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
-		{"too late", func(s *realmArchiving) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
-		{"unknown realm", func(s *realmArchiving) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
-		{"deleted", func(s *realmArchiving) { s.delete() }, protocol.StatusRealmDeleted},
-		{"not OWNER", func(s *realmArchiving) { s.forceRole(aliceID, parsec.RoleManager) }, protocol.StatusAuthorNotAllowed},
-		{"too short", func(s *realmArchiving) { *s.DeletionDate-- }, protocol.StatusArchivingPeriodTooShort},
-		{"not after C", func(s *realmArchiving) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
+	checkTable(t, "realm_update_archiving", newRealmArchiving, realmRows([]row[*realmArchiving]{
+		{"1", "another key", func(s *realmArchiving) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
+		{"2", "too late", func(s *realmArchiving) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
+		{"3", "unknown realm", func(s *realmArchiving) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
+		{"4", "deleted", func(s *realmArchiving) { s.delete() }, protocol.StatusRealmDeleted},
+		{"5", "not OWNER", func(s *realmArchiving) { s.forceRole(aliceID, parsec.RoleManager) }, protocol.StatusAuthorNotAllowed},
+		{"6", "too short", func(s *realmArchiving) { *s.DeletionDate-- }, protocol.StatusArchivingPeriodTooShort},
+		{"7", "not after C", func(s *realmArchiving) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
 	}), append(standingApart, [2]string{"unknown realm", "deleted"})...)
 }
 

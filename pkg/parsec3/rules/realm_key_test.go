@@ -29,39 +29,45 @@ func (s *realmRotation) run() error {
 	return err
 }
 
-func TestRealmRotateKeyTable(t *testing.T) {
-	checkTable(t, newRealmRotation, realmRows([]row[*realmRotation]{
-		{"another key", func(s *realmRotation) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
-		{"too late", func(s *realmRotation) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
-		{"unknown realm", func(s *realmRotation) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
-		{"deleted", func(s *realmRotation) { s.delete() }, protocol.StatusRealmDeleted},
-		{"not OWNER", func(s *realmRotation) { s.forceRole(aliceID, parsec.RoleManager) }, protocol.StatusAuthorNotAllowed},
-		{"another key index", func(s *realmRotation) { s.KeyIndex = 3 }, protocol.StatusBadKeyIndex},
-		{"participant missing", func(s *realmRotation) { delete(s.participants, bobID) }, protocol.StatusParticipantMismatch},
-		{"access for a service", func(s *realmRotation) { s.services = map[parsec.SequesterServiceID][]byte{} }, protocol.StatusOrganizationNotSequestered},
-		{"not after C", func(s *realmRotation) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
-	}), append(standingApart, [2]string{"unknown realm", "deleted"})...)
-}
-
 // newSequesteredRotation has a storage service and a webhook.
 func newSequesteredRotation(t *testing.T) *realmRotation {
 	c := newRealmCommand(t, sequestered)
 	c.createService(storageID, "")
 	c.createService(webhookID, "https://example.com/")
+	c.events.take()
 	return &realmRotation{c, c.keyRotation(c.alice())}
 }
 
-func TestRealmRotateKeySequesteredTable(t *testing.T) {
-	checkTable(t, newSequesteredRotation, []row[*realmRotation]{
-		{"participant too many", func(s *realmRotation) { s.participants[carolID] = nil }, protocol.StatusParticipantMismatch},
-		{"service missing", func(s *realmRotation) { delete(s.services, storageID) }, protocol.StatusSequesterServiceMismatch},
-		{"not after R", func(s *realmRotation) { s.forceRole(bobID, parsec.RoleReader) }, protocol.StatusRequireGreaterTimestamp},
-		{"rejected", func(s *realmRotation) {
-			s.webhooks.keyRotation = func(context.Context, rules.SequesterService, *rules.KeyRotationQuestion) error {
-				return protocol.RefuseForSequester(webhookID, nil)
-			}
-		}, protocol.StatusRejectedBySequesterService},
-	})
+func (s *realmRotation) answerOfWebhook(refusal *protocol.Refusal) {
+	s.webhooks.keyRotation = func(context.Context, rules.SequesterService, *rules.KeyRotationQuestion) error { return refusal }
+}
+
+func TestRealmRotateKeyTable(t *testing.T) {
+	checkTable(t, "realm_rotate_key", newSequesteredRotation, realmRows([]row[*realmRotation]{
+		{"1", "another key", func(s *realmRotation) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
+		{"2", "too late", func(s *realmRotation) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
+		{"3", "unknown realm", func(s *realmRotation) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
+		{"4", "deleted", func(s *realmRotation) { s.delete() }, protocol.StatusRealmDeleted},
+		{"5", "not OWNER", func(s *realmRotation) { s.forceRole(aliceID, parsec.RoleManager) }, protocol.StatusAuthorNotAllowed},
+		{"6", "another key index", func(s *realmRotation) { s.KeyIndex = 3 }, protocol.StatusBadKeyIndex},
+		{"7", "participant missing", func(s *realmRotation) { delete(s.participants, bobID) }, protocol.StatusParticipantMismatch},
+		{"7", "participant too many", func(s *realmRotation) { s.participants[carolID] = nil }, protocol.StatusParticipantMismatch},
+		{"8", "not sequestered", func(s *realmRotation) { s.unsequester() }, protocol.StatusOrganizationNotSequestered},
+		{"9", "service missing", func(s *realmRotation) { delete(s.services, storageID) }, protocol.StatusSequesterServiceMismatch},
+		{"10", "not after C", func(s *realmRotation) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
+		{"10", "not after R", func(s *realmRotation) { s.forceRole(bobID, parsec.RoleReader) }, protocol.StatusRequireGreaterTimestamp},
+		{"11", "rejected", func(s *realmRotation) { s.answerOfWebhook(protocol.RefuseForSequester(webhookID, nil)) }, protocol.StatusRejectedBySequesterService},
+		{"11", "no answer", func(s *realmRotation) { s.answerOfWebhook(protocol.RefuseWithoutSequester(webhookID)) }, protocol.StatusSequesterServiceUnavailable},
+	}), append(standingApart, [2]string{"unknown realm", "deleted"},
+		[2]string{"participant missing", "participant too many"}, [2]string{"not sequestered", "service missing"},
+		[2]string{"not after C", "not after R"}, [2]string{"rejected", "no answer"})...)
+}
+
+// An organization that is not sequestered has no services, so no accesses of any.
+func TestRealmRotateKeyForServicesOfNobody(t *testing.T) {
+	s := newRealmRotation(t)
+	s.services = map[parsec.SequesterServiceID][]byte{}
+	checkRow(t, s, row[*realmRotation]{"8", "accesses", func(*realmRotation) {}, protocol.StatusOrganizationNotSequestered})
 }
 
 // The ways to be wrong about who gets the key, and what the refusal says of it.
@@ -177,12 +183,15 @@ func (s *keysQuery) run() error {
 }
 
 func TestRealmGetKeysBundleTable(t *testing.T) {
-	checkTable(t, newKeysQuery, realmRows([]row[*keysQuery]{
-		{"unknown realm", func(s *keysQuery) { s.asked = realmID("unknown") }, protocol.StatusAuthorNotAllowed},
-		{"deleted", func(s *keysQuery) { s.delete() }, protocol.StatusRealmDeleted},
-		{"no role", func(s *keysQuery) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
-		{"no such key", func(s *keysQuery) { s.index = 3 }, protocol.StatusBadKeyIndex},
-	}), append(standingApart, [2]string{"unknown realm", "deleted"})...)
+	checkTable(t, "realm_get_keys_bundle", newKeysQuery, realmRows([]row[*keysQuery]{
+		{"1", "unknown realm", func(s *keysQuery) { s.asked = realmID("unknown") }, protocol.StatusAuthorNotAllowed},
+		{"2", "deleted", func(s *keysQuery) { s.delete() }, protocol.StatusRealmDeleted},
+		{"3", "no role", func(s *keysQuery) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
+		{"4", "no such key", func(s *keysQuery) { s.index = 3 }, protocol.StatusBadKeyIndex},
+		{"5", "no access", func(s *keysQuery) { s.forceRole(carolID, parsec.RoleReader); s.author = s.device(carolDesk) }, protocol.StatusAccessNotAvailableForAuthor},
+	}), append(standingApart, [2]string{"unknown realm", "deleted"},
+		// Nobody has access to a key that there is not.
+		[2]string{"no such key", "no access"})...)
 }
 
 // Of the keys before its first access a member gets none.

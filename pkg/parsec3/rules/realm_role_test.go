@@ -29,20 +29,20 @@ func (s *realmShare) run() error {
 }
 
 func TestRealmShareTable(t *testing.T) {
-	checkTable(t, newRealmShare, realmRows([]row[*realmShare]{
-		{"another key", func(s *realmShare) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
-		{"too late", func(s *realmShare) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
-		{"to oneself", func(s *realmShare) { s.UserID = aliceID }, protocol.StatusInvalidCertificate},
-		{"unknown realm", func(s *realmShare) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
-		{"deleted", func(s *realmShare) { s.delete() }, protocol.StatusRealmDeleted},
-		{"no role", func(s *realmShare) { s.forceRole(aliceID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
-		{"unknown recipient", func(s *realmShare) { s.UserID = nobodyID }, protocol.StatusRecipientNotFound},
-		{"recipient revoked", func(s *realmShare) { s.forceRevoked(carolID) }, protocol.StatusRecipientRevoked},
-		{"role too low", func(s *realmShare) { s.forceRole(aliceID, parsec.RoleManager) }, protocol.StatusAuthorNotAllowed},
-		{"recipient is OUTSIDER", func(s *realmShare) { s.forceProfile(carolID, parsec.ProfileOutsider) }, protocol.StatusRoleIncompatibleWithOutsider},
-		{"has the role", func(s *realmShare) { s.forceRole(carolID, parsec.RoleManager) }, protocol.StatusRoleAlreadyGranted},
-		{"another key index", func(s *realmShare) { s.keyIndex = 2 }, protocol.StatusBadKeyIndex},
-		{"not after C", func(s *realmShare) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
+	checkTable(t, "realm_share", newRealmShare, realmRows([]row[*realmShare]{
+		{"1", "another key", func(s *realmShare) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
+		{"2", "too late", func(s *realmShare) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
+		{"3", "to oneself", func(s *realmShare) { s.UserID = aliceID }, protocol.StatusInvalidCertificate},
+		{"4", "unknown realm", func(s *realmShare) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
+		{"5", "deleted", func(s *realmShare) { s.delete() }, protocol.StatusRealmDeleted},
+		{"6", "no role", func(s *realmShare) { s.forceRole(aliceID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
+		{"7", "unknown recipient", func(s *realmShare) { s.UserID = nobodyID }, protocol.StatusRecipientNotFound},
+		{"8", "recipient revoked", func(s *realmShare) { s.forceRevoked(carolID) }, protocol.StatusRecipientRevoked},
+		{"9", "role too low", func(s *realmShare) { s.forceRole(aliceID, parsec.RoleManager) }, protocol.StatusAuthorNotAllowed},
+		{"10", "recipient is OUTSIDER", func(s *realmShare) { s.forceProfile(carolID, parsec.ProfileOutsider) }, protocol.StatusRoleIncompatibleWithOutsider},
+		{"11", "has the role", func(s *realmShare) { s.forceRole(carolID, parsec.RoleManager) }, protocol.StatusRoleAlreadyGranted},
+		{"12", "another key index", func(s *realmShare) { s.keyIndex = 2 }, protocol.StatusBadKeyIndex},
+		{"13", "not after C", func(s *realmShare) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
 	}), append(standingApart,
 		[2]string{"unknown realm", "deleted"}, [2]string{"unknown recipient", "recipient revoked"})...)
 }
@@ -64,17 +64,17 @@ func (s *realmUnshare) run() error {
 }
 
 func TestRealmUnshareTable(t *testing.T) {
-	checkTable(t, newRealmUnshare, realmRows([]row[*realmUnshare]{
-		{"another key", func(s *realmUnshare) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
-		{"too late", func(s *realmUnshare) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
-		{"of oneself", func(s *realmUnshare) { s.UserID = aliceID }, protocol.StatusInvalidCertificate},
-		{"unknown realm", func(s *realmUnshare) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
-		{"deleted", func(s *realmUnshare) { s.delete() }, protocol.StatusRealmDeleted},
-		{"no role", func(s *realmUnshare) { s.forceRole(aliceID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
-		{"unknown recipient", func(s *realmUnshare) { s.UserID = nobodyID }, protocol.StatusRecipientNotFound},
-		{"role too low", func(s *realmUnshare) { s.forceRole(aliceID, parsec.RoleContributor) }, protocol.StatusAuthorNotAllowed},
-		{"has no role", func(s *realmUnshare) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusRecipientAlreadyUnshared},
-		{"not after C", func(s *realmUnshare) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
+	checkTable(t, "realm_unshare", newRealmUnshare, realmRows([]row[*realmUnshare]{
+		{"1", "another key", func(s *realmUnshare) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
+		{"2", "too late", func(s *realmUnshare) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
+		{"3", "of oneself", func(s *realmUnshare) { s.UserID = aliceID }, protocol.StatusInvalidCertificate},
+		{"4", "unknown realm", func(s *realmUnshare) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
+		{"5", "deleted", func(s *realmUnshare) { s.delete() }, protocol.StatusRealmDeleted},
+		{"6", "no role", func(s *realmUnshare) { s.forceRole(aliceID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
+		{"7", "unknown recipient", func(s *realmUnshare) { s.UserID = nobodyID }, protocol.StatusRecipientNotFound},
+		{"8", "role too low", func(s *realmUnshare) { s.forceRole(aliceID, parsec.RoleContributor) }, protocol.StatusAuthorNotAllowed},
+		{"9", "has no role", func(s *realmUnshare) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusRecipientAlreadyUnshared},
+		{"10", "not after C", func(s *realmUnshare) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
 	}), append(standingApart, [2]string{"unknown realm", "deleted"})...)
 }
 
@@ -100,17 +100,17 @@ func (s *selfPromotion) run() error {
 }
 
 func TestRealmSelfPromoteToOwnerTable(t *testing.T) {
-	checkTable(t, newSelfPromotion, realmRows([]row[*selfPromotion]{
-		{"author is OUTSIDER", func(s *selfPromotion) { s.forceProfile(bobID, parsec.ProfileOutsider) }, protocol.StatusAuthorIsOutsider},
-		{"another key", func(s *selfPromotion) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
-		{"too late", func(s *selfPromotion) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
-		{"of somebody else", func(s *selfPromotion) { s.UserID = carolID }, protocol.StatusInvalidCertificate},
-		{"unknown realm", func(s *selfPromotion) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
-		{"deleted", func(s *selfPromotion) { s.delete() }, protocol.StatusRealmDeleted},
-		{"no role", func(s *selfPromotion) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
-		{"active owner", func(s *selfPromotion) { s.forceRole(carolID, parsec.RoleOwner) }, protocol.StatusActiveOwnerAlreadyExists},
-		{"higher role", func(s *selfPromotion) { s.forceRole(daveID, parsec.RoleManager) }, protocol.StatusAuthorNotAllowed},
-		{"not after C", func(s *selfPromotion) { s.forceProfile(malloryID, parsec.ProfileOutsider) }, protocol.StatusRequireGreaterTimestamp},
+	checkTable(t, "realm_self_promote_to_owner", newSelfPromotion, realmRows([]row[*selfPromotion]{
+		{"1", "author is OUTSIDER", func(s *selfPromotion) { s.forceProfile(bobID, parsec.ProfileOutsider) }, protocol.StatusAuthorIsOutsider},
+		{"2", "another key", func(s *selfPromotion) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
+		{"3", "too late", func(s *selfPromotion) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
+		{"4", "of somebody else", func(s *selfPromotion) { s.UserID = carolID }, protocol.StatusInvalidCertificate},
+		{"5", "unknown realm", func(s *selfPromotion) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
+		{"6", "deleted", func(s *selfPromotion) { s.delete() }, protocol.StatusRealmDeleted},
+		{"7", "no role", func(s *selfPromotion) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
+		{"8", "active owner", func(s *selfPromotion) { s.forceRole(carolID, parsec.RoleOwner) }, protocol.StatusActiveOwnerAlreadyExists},
+		{"9", "higher role", func(s *selfPromotion) { s.forceRole(daveID, parsec.RoleManager) }, protocol.StatusAuthorNotAllowed},
+		{"10", "not after C", func(s *selfPromotion) { s.forceProfile(malloryID, parsec.ProfileOutsider) }, protocol.StatusRequireGreaterTimestamp},
 	}), append(standingApart, [2]string{"unknown realm", "deleted"})...)
 }
 

@@ -28,13 +28,13 @@ func (s *realmCreate) run() error {
 }
 
 func TestRealmCreateTable(t *testing.T) {
-	checkTable(t, newRealmCreate, realmRows([]row[*realmCreate]{
-		{"author is OUTSIDER", func(s *realmCreate) { s.forceProfile(aliceID, parsec.ProfileOutsider) }, protocol.StatusAuthorNotAllowed},
-		{"another key", func(s *realmCreate) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
-		{"too late", func(s *realmCreate) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
-		{"for somebody else", func(s *realmCreate) { s.UserID = bobID }, protocol.StatusInvalidCertificate},
-		{"exists", func(s *realmCreate) { s.RealmID = s.realm }, protocol.StatusRealmAlreadyExists},
-		{"not after C", func(s *realmCreate) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
+	checkTable(t, "realm_create", newRealmCreate, realmRows([]row[*realmCreate]{
+		{"1", "author is OUTSIDER", func(s *realmCreate) { s.forceProfile(aliceID, parsec.ProfileOutsider) }, protocol.StatusAuthorNotAllowed},
+		{"2", "another key", func(s *realmCreate) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
+		{"3", "too late", func(s *realmCreate) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
+		{"4", "for somebody else", func(s *realmCreate) { s.UserID = bobID }, protocol.StatusInvalidCertificate},
+		{"5", "exists", func(s *realmCreate) { s.RealmID = s.realm }, protocol.StatusRealmAlreadyExists},
+		{"6", "not after C", func(s *realmCreate) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
 	}), standingApart...)
 }
 
@@ -51,7 +51,9 @@ func TestRealmCreateRefusals(t *testing.T) {
 		"exists, of another": {func(s *realmCreate) { s.forceRole(aliceID, parsec.RoleNone); s.RealmID = s.realm }, protocol.StatusRealmAlreadyExists},
 		"exists, deleted":    {func(s *realmCreate) { s.delete(); s.RealmID = s.realm }, protocol.StatusRealmAlreadyExists},
 	} {
-		t.Run(name, func(t *testing.T) { checkRow(t, newRealmCreate(t), row[*realmCreate]{name, test.violate, test.want}) })
+		t.Run(name, func(t *testing.T) {
+			checkRow(t, newRealmCreate(t), row[*realmCreate]{"", name, test.violate, test.want})
+		})
 	}
 }
 
@@ -121,15 +123,15 @@ func (s *realmRename) forceName() {
 }
 
 func TestRealmRenameTable(t *testing.T) {
-	checkTable(t, newRealmRename, realmRows([]row[*realmRename]{
-		{"another key", func(s *realmRename) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
-		{"too late", func(s *realmRename) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
-		{"unknown realm", func(s *realmRename) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
-		{"deleted", func(s *realmRename) { s.delete() }, protocol.StatusRealmDeleted},
-		{"not OWNER", func(s *realmRename) { s.forceRole(aliceID, parsec.RoleManager) }, protocol.StatusAuthorNotAllowed},
-		{"another key index", func(s *realmRename) { s.KeyIndex = 2 }, protocol.StatusBadKeyIndex},
-		{"has a name", func(s *realmRename) { s.forceName() }, protocol.StatusInitialNameAlreadyExists},
-		{"not after C", func(s *realmRename) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
+	checkTable(t, "realm_rename", newRealmRename, realmRows([]row[*realmRename]{
+		{"1", "another key", func(s *realmRename) { s.key = rootKey() }, protocol.StatusInvalidCertificate},
+		{"2", "too late", func(s *realmRename) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
+		{"3", "unknown realm", func(s *realmRename) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
+		{"4", "deleted", func(s *realmRename) { s.delete() }, protocol.StatusRealmDeleted},
+		{"5", "not OWNER", func(s *realmRename) { s.forceRole(aliceID, parsec.RoleManager) }, protocol.StatusAuthorNotAllowed},
+		{"6", "another key index", func(s *realmRename) { s.KeyIndex = 2 }, protocol.StatusBadKeyIndex},
+		{"7", "has a name", func(s *realmRename) { s.forceName() }, protocol.StatusInitialNameAlreadyExists},
+		{"8", "not after C", func(s *realmRename) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
 	}), append(standingApart, [2]string{"unknown realm", "deleted"})...)
 }
 

@@ -169,13 +169,17 @@ var (
 	errGreater error = &organization.GreaterTimestampError{}
 )
 
+// unsequester takes the authority of Acme, which nobody can do.
+func (f *fixture) unsequester() {
+	f.t.Helper()
+	f.changeOrganization(acme, func(o *organization.Organization) { o.SequesterAuthorityCertificate = nil })
+}
+
 // The rows that the changes of services begin with.
 func serviceRows(rest ...serviceRow) []serviceRow {
 	return append([]serviceRow{
 		{"unknown organization", func(s *managedService) { s.organization = other }, organization.ErrNotFound},
-		{"not sequestered", func(s *managedService) {
-			s.changeOrganization(acme, func(o *organization.Organization) { o.SequesterAuthorityCertificate = nil })
-		}, organization.ErrNotSequestered},
+		{"not sequestered", func(s *managedService) { s.unsequester() }, organization.ErrNotSequestered},
 	}, rest...)
 }
 

@@ -2,6 +2,8 @@ package rules_test
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"parsec-server/pkg/parsec"
@@ -24,18 +26,44 @@ type scenario interface {
 	run() error
 }
 
-// row is a row of the table of a command, with a way to be answered by it.
+// row is a row of the table of a command, with a way to be answered by it. A row of
+// several conditions may come several times.
 type row[S scenario] struct {
+	// number is that of docs/protocol/v5/commands.md, "" where its rows have none.
+	number  string
 	name    string
 	violate func(s S)
 	want    protocol.Status
 }
 
-// checkTable wants a command to be answered ok, by each of its rows, which are in
+// checkTable is checkRows for the rows of the table of a command in
+// docs/protocol/v5/commands.md, after those of its §4: all of them, in its order, each
+// with all its answers.
+func checkTable[S scenario](t *testing.T, command string, begin func(t *testing.T) S, rows []row[S], apart ...[2]string) {
+	t.Helper()
+	var got []documentedRow
+	for _, violated := range rows {
+		if strings.HasPrefix(violated.number, "A") {
+			continue
+		}
+		if last := len(got) - 1; last < 0 || got[last].number != violated.number {
+			got = append(got, documentedRow{number: violated.number})
+		}
+		if last := &got[len(got)-1]; !slices.Contains(last.answers, violated.want) {
+			last.answers = append(last.answers, violated.want)
+		}
+	}
+	if want := documentedTable(t, command); !reflect.DeepEqual(got, want) {
+		t.Errorf("the rows are\n%v, and documented\n%v", got, want)
+	}
+	checkRows(t, begin, rows, apart...)
+}
+
+// checkRows wants a command to be answered ok, by each of its rows, which are in
 // the order of its table, and by the first of two rows that are violated together.
 // These are each row and the next one that is not apart: pairs that nothing violates
 // at once. What is refused changes nothing, and nobody is told.
-func checkTable[S scenario](t *testing.T, begin func(t *testing.T) S, rows []row[S], apart ...[2]string) {
+func checkRows[S scenario](t *testing.T, begin func(t *testing.T) S, rows []row[S], apart ...[2]string) {
 	t.Helper()
 	t.Run("ok", func(t *testing.T) {
 		if got := status(nil, begin(t).run()); got != protocol.StatusOK {
@@ -82,12 +110,12 @@ func checkRow[S scenario](t *testing.T, s S, violated row[S]) {
 // standingRows are those that begin every table (docs/protocol/v5/commands.md §4).
 func standingRows[S scenario]() []row[S] {
 	return []row[S]{
-		{"organization unknown", func(s S) { s.base().spoilAuthor(func(a *rules.Author) { a.Organization = other }) }, aborted(rules.OrganizationNotFound)},
-		{"organization expired", func(s S) { s.base().expire() }, aborted(rules.OrganizationExpired)},
-		{"device unknown", func(s S) {
+		{"A1", "organization unknown", func(s S) { s.base().spoilAuthor(func(a *rules.Author) { a.Organization = other }) }, aborted(rules.OrganizationNotFound)},
+		{"A2", "organization expired", func(s S) { s.base().expire() }, aborted(rules.OrganizationExpired)},
+		{"A3", "device unknown", func(s S) {
 			s.base().spoilAuthor(func(a *rules.Author) { a.Device = deviceID("nobody@nothing") })
 		}, aborted(rules.UnknownDevice)},
-		{"user revoked", func(s S) { s.base().revokeAuthor() }, aborted(rules.UserRevoked)},
+		{"A4", "user revoked", func(s S) { s.base().revokeAuthor() }, aborted(rules.UserRevoked)},
 	}
 }
 

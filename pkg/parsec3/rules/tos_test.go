@@ -32,12 +32,12 @@ func (s *tosGet) run() error {
 }
 
 func TestTOSGetTable(t *testing.T) {
-	checkTable(t, func(t *testing.T) *tosGet {
+	checkRows(t, func(t *testing.T) *tosGet {
 		f := newFixture(t)
 		f.setTOS()
 		return &tosGet{command{f, f.bob()}}
 	}, append(standingRows[*tosGet](),
-		row[*tosGet]{"no terms", func(s *tosGet) { s.dropTOS() }, protocol.StatusNoTOS},
+		row[*tosGet]{"", "no terms", func(s *tosGet) { s.dropTOS() }, protocol.StatusNoTOS},
 	), standingApart...)
 }
 
@@ -59,10 +59,10 @@ func (s *tosAccept) run() error {
 }
 
 func TestTOSAcceptTable(t *testing.T) {
-	checkTable(t, newTOSAccept, append(standingRows[*tosAccept](),
-		row[*tosAccept]{"no terms", func(s *tosAccept) { s.dropTOS() }, protocol.StatusNoTOS},
-		row[*tosAccept]{"earlier terms", func(s *tosAccept) { s.updatedOn-- }, protocol.StatusTOSMismatch},
-		row[*tosAccept]{"later terms", func(s *tosAccept) { s.updatedOn++ }, protocol.StatusTOSMismatch},
+	checkRows(t, newTOSAccept, append(standingRows[*tosAccept](),
+		row[*tosAccept]{"", "no terms", func(s *tosAccept) { s.dropTOS() }, protocol.StatusNoTOS},
+		row[*tosAccept]{"", "earlier terms", func(s *tosAccept) { s.updatedOn-- }, protocol.StatusTOSMismatch},
+		row[*tosAccept]{"", "later terms", func(s *tosAccept) { s.updatedOn++ }, protocol.StatusTOSMismatch},
 	), append(standingApart, [2]string{"earlier terms", "later terms"})...)
 }
 

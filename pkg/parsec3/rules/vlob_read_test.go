@@ -3,6 +3,7 @@ package rules_test
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,29 +32,33 @@ func newVlobQuery(ask func(s *vlobQuery) error) func(t *testing.T) *vlobQuery {
 func (s *vlobQuery) run() error { return s.ask(s) }
 
 func TestVlobReadTables(t *testing.T) {
-	tooMany := row[*vlobQuery]{"too many", func(s *vlobQuery) { s.vlobs = make([]parsec.VlobID, 1001) }, protocol.StatusTooManyElements}
-	rows := realmRows([]row[*vlobQuery]{
-		{"unknown realm", func(s *vlobQuery) { s.asked = realmID("unknown") }, protocol.StatusRealmNotFound},
-		{"deleted", func(s *vlobQuery) { s.delete() }, protocol.StatusRealmDeleted},
-		{"no role", func(s *vlobQuery) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
-	})
+	rows := func(first int) []row[*vlobQuery] {
+		number := func(i int) string { return strconv.Itoa(first + i) }
+		return realmRows([]row[*vlobQuery]{
+			{number(0), "unknown realm", func(s *vlobQuery) { s.asked = realmID("unknown") }, protocol.StatusRealmNotFound},
+			{number(1), "deleted", func(s *vlobQuery) { s.delete() }, protocol.StatusRealmDeleted},
+			{number(2), "no role", func(s *vlobQuery) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
+		})
+	}
 	apart := slices.Concat(standingApart, [][2]string{{"unknown realm", "deleted"}})
 	t.Run("vlob_read_batch", func(t *testing.T) {
-		checkTable(t, newVlobQuery(func(s *vlobQuery) error {
+		checkTable(t, "vlob_read_batch", newVlobQuery(func(s *vlobQuery) error {
 			return failure(s.VlobReadBatch(s.t.Context(), s.author, &protocol.VlobReadBatchRequest{RealmID: s.asked, Vlobs: s.vlobs}))
-		}), append([]row[*vlobQuery]{tooMany}, rows...), apart...)
+		}), append([]row[*vlobQuery]{
+			{"1", "too many", func(s *vlobQuery) { s.vlobs = make([]parsec.VlobID, 1001) }, protocol.StatusTooManyElements},
+		}, rows(2)...), apart...)
 	})
 	t.Run("vlob_read_versions", func(t *testing.T) {
-		checkTable(t, newVlobQuery(func(s *vlobQuery) error {
+		checkRows(t, newVlobQuery(func(s *vlobQuery) error {
 			return failure(s.VlobReadVersions(s.t.Context(), s.author, &protocol.VlobReadVersionsRequest{
 				RealmID: s.asked, Items: []protocol.VlobNumber{{Vlob: s.vlobs[0], Version: 1}},
 			}))
-		}), rows, apart...)
+		}), rows(2), apart...)
 	})
 	t.Run("vlob_poll_changes", func(t *testing.T) {
-		checkTable(t, newVlobQuery(func(s *vlobQuery) error {
+		checkTable(t, "vlob_poll_changes", newVlobQuery(func(s *vlobQuery) error {
 			return failure(s.VlobPollChanges(s.t.Context(), s.author, &protocol.VlobPollChangesRequest{RealmID: s.asked}))
-		}), rows, apart...)
+		}), rows(1), apart...)
 	})
 }
 

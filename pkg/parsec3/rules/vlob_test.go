@@ -86,19 +86,25 @@ func (c *realmCommand) rejectVlobs() {
 	}
 }
 
+func (c *realmCommand) loseVlobWebhook() {
+	c.webhooks.vlob = func(_ context.Context, service rules.SequesterService, _ *rules.VlobQuestion) error {
+		return protocol.RefuseWithoutSequester(service.ID)
+	}
+}
+
 func TestVlobCreateTable(t *testing.T) {
-	checkTable(t, newVlobCreate, realmRows([]row[*vlobCreate]{
-		{"unknown realm", func(s *vlobCreate) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
-		{"deleted", func(s *vlobCreate) { s.delete() }, protocol.StatusRealmDeleted},
-		{"archived", func(s *vlobCreate) { s.forceArchiving(parsec.ArchivingArchived) }, protocol.StatusRealmArchived},
-		{"READER", func(s *vlobCreate) { s.forceRole(bobID, parsec.RoleReader) }, protocol.StatusAuthorNotAllowed},
-		{"another key index", func(s *vlobCreate) { s.KeyIndex = 2 }, protocol.StatusBadKeyIndex},
-		{"exists", func(s *vlobCreate) { s.createVlob("old", 1); s.VlobID = vlobID("old") }, protocol.StatusVlobAlreadyExists},
-		{"too late", func(s *vlobCreate) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
-		{"not after C", func(s *vlobCreate) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
-		{"rejected", func(s *vlobCreate) { s.rejectVlobs() }, protocol.StatusRejectedBySequesterService},
-	}), append(standingApart, [2]string{"unknown realm", "deleted"})..., // The rows of the certificates come with a date of the realm.
-	)
+	checkTable(t, "vlob_create", newVlobCreate, realmRows([]row[*vlobCreate]{
+		{"1", "unknown realm", func(s *vlobCreate) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
+		{"2", "deleted", func(s *vlobCreate) { s.delete() }, protocol.StatusRealmDeleted},
+		{"3", "archived", func(s *vlobCreate) { s.forceArchiving(parsec.ArchivingArchived) }, protocol.StatusRealmArchived},
+		{"4", "READER", func(s *vlobCreate) { s.forceRole(bobID, parsec.RoleReader) }, protocol.StatusAuthorNotAllowed},
+		{"5", "another key index", func(s *vlobCreate) { s.KeyIndex = 2 }, protocol.StatusBadKeyIndex},
+		{"6", "exists", func(s *vlobCreate) { s.createVlob("old", 1); s.VlobID = vlobID("old") }, protocol.StatusVlobAlreadyExists},
+		{"7", "too late", func(s *vlobCreate) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
+		{"8", "not after C", func(s *vlobCreate) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
+		{"9", "rejected", func(s *vlobCreate) { s.rejectVlobs() }, protocol.StatusRejectedBySequesterService},
+		{"9", "no answer", func(s *vlobCreate) { s.loseVlobWebhook() }, protocol.StatusSequesterServiceUnavailable},
+	}), append(standingApart, [2]string{"unknown realm", "deleted"}, [2]string{"rejected", "no answer"})...)
 }
 
 // vlobUpdate has bob write the third version of a vlob.
@@ -121,18 +127,19 @@ func (s *vlobUpdate) run() error {
 }
 
 func TestVlobUpdateTable(t *testing.T) {
-	checkTable(t, newVlobUpdate, realmRows([]row[*vlobUpdate]{
-		{"unknown realm", func(s *vlobUpdate) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
-		{"deleted", func(s *vlobUpdate) { s.delete() }, protocol.StatusRealmDeleted},
-		{"archived", func(s *vlobUpdate) { s.forceArchiving(parsec.ArchivingDeletionPlanned) }, protocol.StatusRealmArchived},
-		{"no role", func(s *vlobUpdate) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
-		{"another key index", func(s *vlobUpdate) { s.KeyIndex = 0 }, protocol.StatusBadKeyIndex},
-		{"unknown vlob", func(s *vlobUpdate) { s.VlobID = vlobID("unknown") }, protocol.StatusVlobNotFound},
-		{"version taken", func(s *vlobUpdate) { s.Version = 2 }, protocol.StatusBadVlobVersion},
-		{"too late", func(s *vlobUpdate) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
-		{"not after C", func(s *vlobUpdate) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
-		{"rejected", func(s *vlobUpdate) { s.rejectVlobs() }, protocol.StatusRejectedBySequesterService},
-	}), append(standingApart, [2]string{"unknown realm", "deleted"})...)
+	checkTable(t, "vlob_update", newVlobUpdate, realmRows([]row[*vlobUpdate]{
+		{"1", "unknown realm", func(s *vlobUpdate) { s.RealmID = realmID("unknown") }, protocol.StatusRealmNotFound},
+		{"2", "deleted", func(s *vlobUpdate) { s.delete() }, protocol.StatusRealmDeleted},
+		{"3", "archived", func(s *vlobUpdate) { s.forceArchiving(parsec.ArchivingDeletionPlanned) }, protocol.StatusRealmArchived},
+		{"4", "no role", func(s *vlobUpdate) { s.forceRole(bobID, parsec.RoleNone) }, protocol.StatusAuthorNotAllowed},
+		{"5", "another key index", func(s *vlobUpdate) { s.KeyIndex = 0 }, protocol.StatusBadKeyIndex},
+		{"6", "unknown vlob", func(s *vlobUpdate) { s.VlobID = vlobID("unknown") }, protocol.StatusVlobNotFound},
+		{"7", "version taken", func(s *vlobUpdate) { s.Version = 2 }, protocol.StatusBadVlobVersion},
+		{"8", "too late", func(s *vlobUpdate) { s.Timestamp = s.clock.now().Add(tooLate) }, protocol.StatusTimestampOutOfBallpark},
+		{"9", "not after C", func(s *vlobUpdate) { s.growCommon() }, protocol.StatusRequireGreaterTimestamp},
+		{"10", "rejected", func(s *vlobUpdate) { s.rejectVlobs() }, protocol.StatusRejectedBySequesterService},
+		{"10", "no answer", func(s *vlobUpdate) { s.loseVlobWebhook() }, protocol.StatusSequesterServiceUnavailable},
+	}), append(standingApart, [2]string{"unknown realm", "deleted"}, [2]string{"rejected", "no answer"})...)
 }
 
 func TestVlobVersions(t *testing.T) {

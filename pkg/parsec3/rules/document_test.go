@@ -1,0 +1,122 @@
+package rules_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"parsec-server/pkg/parsec3/protocol"
+)
+
+// documentedRow is a row of a status table of docs/protocol/v5/commands.md.
+type documentedRow struct {
+	number string
+	// answers are statuses, or aborts.
+	answers []protocol.Status
+}
+
+// documentedTables are the status tables of docs/protocol/v5/commands.md by command.
+var documentedTables = sync.OnceValues(func() (map[string][]documentedRow, error) {
+	document, err := os.ReadFile("../../../docs/protocol/v5/commands.md")
+	if err != nil {
+		return nil, err
+	}
+	tables, command, inTable := map[string][]documentedRow{}, "", false
+	for line := range strings.Lines(string(document)) {
+		line = strings.TrimSpace(line)
+		if heading := commandHeading.FindStringSubmatch(line); heading != nil {
+			command = heading[1] + heading[2]
+		}
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			inTable = false
+		case strings.TrimSpace(cells[0]) == "#":
+			inTable = slices.Contains([]string{"Status", "Answer"}, strings.TrimSpace(cells[1])) && command != ""
+		case inTable && rowNumbers.MatchString(cells[0]):
+			tables[command] = append(tables[command], documentedRows(cells[0], cells[1], tables)...)
+		}
+	}
+	return tables, nil
+})
+
+var (
+	// A command has a section, or a paragraph that begins with its name.
+	commandHeading = regexp.MustCompile(`^(?:#+ [\d.]+ ([a-z_]*)|\*\*([a-z_]+)\.\*\*)`)
+	rowNumbers     = regexp.MustCompile(`^ (\d+)(?:–(\d+))? $`)
+	rowAnswers     = regexp.MustCompile("`([a-z_]+)`|(abort \\d+)")
+	rowsOfAnother  = regexp.MustCompile(`^ as ([a-z_]+) $`)
+	parentheses    = regexp.MustCompile(`\([^()]*\)`)
+)
+
+// documentedRows reads one line, which may stand for several rows: they are those of
+// another command, or have an answer each.
+func documentedRows(numbers, answers string, tables map[string][]documentedRow) []documentedRow {
+	parts := rowNumbers.FindStringSubmatch(numbers)
+	first, _ := strconv.Atoi(parts[1])
+	last, err := strconv.Atoi(parts[2])
+	if err != nil {
+		last = first
+	}
+	if another := rowsOfAnother.FindStringSubmatch(answers); another != nil {
+		return slices.Clone(tables[another[1]][first-1 : last])
+	}
+	var found []protocol.Status
+	for _, answer := range rowAnswers.FindAllStringSubmatch(parentheses.ReplaceAllString(answers, ""), -1) {
+		found = append(found, protocol.Status(answer[1]+answer[2]))
+	}
+	if first == last {
+		return []documentedRow{{strconv.Itoa(first), found}}
+	}
+	var rows []documentedRow
+	for i, answer := range found {
+		rows = append(rows, documentedRow{strconv.Itoa(first + i), []protocol.Status{answer}})
+	}
+	return rows
+}
+
+// documentedTable returns the table of a command.
+func documentedTable(t *testing.T, command string) []documentedRow {
+	t.Helper()
+	tables, err := documentedTables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tables[command]) == 0 {
+		t.Fatalf("%s has no table", command)
+	}
+	return tables[command]
+}
+
+// Every table that is documented is checked by a test, but for those of commands that
+// there are not.
+func TestEveryTableIsChecked(t *testing.T) {
+	missing := []string{"shamir_recovery_setup", "shamir_recovery_delete", "cryptpad_register_session"}
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, file := range files {
+		source.Write(must(os.ReadFile(file)))
+	}
+	tables := must(documentedTables())
+	if len(tables) < 20 {
+		t.Fatalf("only %d tables are found", len(tables))
+	}
+	for command, rows := range tables {
+		for i, documented := range rows {
+			if documented.number != strconv.Itoa(i+1) || len(documented.answers) == 0 {
+				t.Errorf("%s: row %d is read as %v", command, i+1, documented)
+			}
+		}
+		if checked := strings.Contains(source.String(), `checkTable(t, "`+command+`", `); checked == slices.Contains(missing, command) {
+			t.Errorf("%s: checked: %t", command, checked)
+		}
+	}
+}
