@@ -151,10 +151,17 @@ func checkPlan(t *testing.T, when, statement string, p plan) {
 		t.Errorf("%s, %s is read for the whole realm by%s", when, p.Index, statement)
 	case strings.HasPrefix(p.Index, "certificate") && !strings.Contains(p.Condition, "dated"):
 		t.Errorf("%s, %s is read from its beginning by%s", when, p.Index, statement)
+	case p.Type == "Nested Loop" && isAsked(p.Plans[1]):
+		t.Errorf("%s, all that is asked for is gone through for each row by%s", when, statement)
 	}
 	for _, below := range p.Plans {
 		checkPlan(t, when, statement, below)
 	}
+}
+
+// isAsked reports whether a node goes through what a client asks for.
+func isAsked(p plan) bool {
+	return p.Type == "Function Scan" || p.Type == "Materialize" && isAsked(p.Plans[0])
 }
 
 // explain returns how a prepared statement runs, whatever its arguments.

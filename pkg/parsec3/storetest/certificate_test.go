@@ -163,6 +163,10 @@ func realmsAfter(f *fixture) {
 	f.rename(first)
 	f.rename(second)
 	whole := []string{"created by alice", "name"}
+	many := map[parsec.RealmID]parsec.DateTime{first: begin, second: at(1000)}
+	for range 100 {
+		many[newRealmID()] = at(1000)
+	}
 	for _, test := range []struct {
 		name   string
 		realms map[parsec.RealmID]parsec.DateTime
@@ -172,6 +176,7 @@ func realmsAfter(f *fixture) {
 		{"of one", map[parsec.RealmID]parsec.DateTime{first: begin}, map[parsec.RealmID][]string{first: whole[1:], second: whole}},
 		{"of both", map[parsec.RealmID]parsec.DateTime{first: at(1000), second: begin}, map[parsec.RealmID][]string{second: whole[1:]}},
 		{"of all", map[parsec.RealmID]parsec.DateTime{first: at(1000), second: f.last()}, nil},
+		{"of both and many", many, map[parsec.RealmID][]string{first: whole[1:]}},
 		{"of others", map[parsec.RealmID]parsec.DateTime{first: at(1000), second: f.last(), foreign: at(0), newRealmID(): at(0)}, nil},
 	} {
 		after.Realms = test.realms

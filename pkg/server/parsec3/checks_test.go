@@ -252,7 +252,7 @@ func TestMethods(t *testing.T) {
 		"/authenticated/CoolOrg/events": "GET", "/invited/CoolOrg": "POST", "/anonymous_server": "POST",
 		"/anonymous_account": "POST", "/authenticated_account": "POST",
 	} {
-		for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodPatch} {
+		for _, method := range []string{http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodPatch} {
 			got := f.send(f.newRequest(method, path, nil))
 			if got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != allowed || got.header.Get("Server") != "parsec/3" {
 				t.Errorf("%s %s: %d, %v", method, path, got.status, got.header)
