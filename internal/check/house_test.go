@@ -134,3 +134,21 @@ func TestServerIsTestedWithoutAWing(t *testing.T) {
 		}
 	}
 }
+
+// TestFuzzed has every fuzz test that check runs: the Go tool does without one that
+// there is not.
+func TestFuzzed(t *testing.T) {
+	for _, test := range fuzzed {
+		files, err := filepath.Glob(filepath.Join(root, test.folder, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := slices.ContainsFunc(files, func(file string) bool {
+			content, err := os.ReadFile(file)
+			return err == nil && bytes.Contains(content, []byte("\nfunc "+test.target+"(f *testing.F) {"))
+		})
+		if !found {
+			t.Errorf("%s has no %s", test.folder, test.target)
+		}
+	}
+}

@@ -1,6 +1,6 @@
 // Command check is the test command of the project: vet, linters, a look for
-// functions that no command reaches, and every test with the race detector, on
-// real components. It needs nothing but Go:
+// functions that no command reaches, every test with the race detector, on real
+// components, and a minute of fuzzing. It needs nothing but Go:
 // where there is no C compiler, which the race detector needs, or no server of
 // some kind, it says so and tests without. With -long, tests that have larger
 // numbers take them, which lasts an hour or so.
@@ -81,6 +81,9 @@ func check(ctx context.Context, out io.Writer, long bool) error {
 			return err
 		}
 	}
+	if err := fuzz(ctx, out, tags, long); err != nil {
+		return err
+	}
 	if slices.Contains(missing, postgreSQLTag) {
 		return nil
 	}
@@ -92,6 +95,30 @@ func check(ctx context.Context, out io.Writer, long bool) error {
 
 // onEveryStore are the packages whose tests run on PostgreSQL, too.
 var onEveryStore = []string{"./pkg/parsec2/rules", "./pkg/parsec3/rules", "./internal/e2e"}
+
+// fuzzed are the fuzz tests of what strangers send. The tests run all of them on their
+// seeds alone.
+var fuzzed = []struct{ target, folder string }{
+	{"FuzzScan", "./pkg/wire"},
+	{"FuzzUnmarshal", "./pkg/wire"},
+	{"FuzzDeviceToken", "./pkg/server/parsec3"},
+	{"FuzzCommands", "./pkg/server/parsec3"},
+	{"FuzzLoad", "./pkg/parsec3/certificate"},
+}
+
+// fuzz looks for new inputs for a while.
+func fuzz(ctx context.Context, out io.Writer, tags string, long bool) error {
+	each := "10s"
+	if long {
+		each = "5m"
+	}
+	for _, test := range fuzzed {
+		if err := run(ctx, out, nil, []string{"test", tags, "-run", "^$", "-fuzz", "^" + test.target + "$", "-fuzztime", each, test.folder}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // checkReached fails when the module in folder has functions that the command
 // does not reach: what only tests need is in internal/testkit.
