@@ -14,11 +14,20 @@ import (
 // OrganizationBootstrap creates the first user of an organization, and binds its
 // root key and its generation (docs/protocol/v5/commands.md §9.1). The
 // organization's own lock, which the other generation takes too, comes first: of
-// two bootstraps the second finds what the first has set.
+// two bootstraps the second finds what the first has set. Strangers do not get that
+// far in an organization that has been bootstrapped, and stays so: they would hold up
+// its members.
 func (r *Rules) OrganizationBootstrap(ctx context.Context, anonymous *Anonymous, request *protocol.OrganizationBootstrapRequest) (*protocol.OrganizationBootstrapReply, error) {
 	now := r.now()
 	first, err := loadBootstrap(now, request)
 	if err != nil {
+		return nil, err
+	}
+	stored, err := r.find(ctx, anonymous.Organization)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkBootstrap(stored, now); err != nil {
 		return nil, err
 	}
 	scope := Scope{Organization: anonymous.Organization, Founding: true, Common: Exclusive}
@@ -27,7 +36,7 @@ func (r *Rules) OrganizationBootstrap(ctx context.Context, anonymous *Anonymous,
 		if !found {
 			stored = nil
 		}
-		if err := r.checkAnonymous(stored, now); err != nil {
+		if err := r.checkBootstrap(stored, now); err != nil {
 			return err
 		}
 		var o organization.Organization
@@ -35,9 +44,6 @@ func (r *Rules) OrganizationBootstrap(ctx context.Context, anonymous *Anonymous,
 			o = *stored
 		} else {
 			o = r.options.New(anonymous.Organization, now)
-		}
-		if o.Bootstrapped() {
-			return protocol.Refuse(protocol.StatusOrganizationAlreadyBootstrapped)
 		}
 		if !isBootstrapToken(&o, request.BootstrapToken) {
 			return protocol.Refuse(protocol.StatusInvalidBootstrapToken)
@@ -58,6 +64,18 @@ func (r *Rules) OrganizationBootstrap(ctx context.Context, anonymous *Anonymous,
 	}
 	r.webhooks.Bootstrapped(anonymous.Organization, first.device.ID, first.label, first.user.HumanHandle)
 	return &protocol.OrganizationBootstrapReply{}, nil
+}
+
+// checkBootstrap makes the checks 5 and 6 of organization_bootstrap; nil is an
+// organization that does not exist.
+func (r *Rules) checkBootstrap(o *organization.Organization, now parsec.DateTime) error {
+	if err := r.checkAnonymous(o, now); err != nil {
+		return err
+	}
+	if o != nil && o.Bootstrapped() {
+		return protocol.Refuse(protocol.StatusOrganizationAlreadyBootstrapped)
+	}
+	return nil
 }
 
 // isBootstrapToken compares in constant time. An organization has no token only if

@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"context"
 	"reflect"
 	"testing"
 
@@ -211,6 +212,37 @@ func TestConcurrentBootstraps(t *testing.T) {
 	}
 	if all, err := f.store.Users(t.Context(), acme); err != nil || len(all) != 1 {
 		t.Errorf("there are %d users, error %v", len(all), err)
+	}
+}
+
+// lockingStore counts the transactions.
+type lockingStore struct {
+	rules.Store
+	transactions int
+}
+
+func (s *lockingStore) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
+	s.transactions++
+	return s.Store.Update(ctx, scope, rule)
+}
+
+// Strangers, who need nothing for it but the name of an organization, do not hold up its
+// members: what they ask for opens no transaction, and so locks nothing.
+func TestBootstrapsOfStrangersLockNothing(t *testing.T) {
+	for name, arrange := range map[string]func(s *founding){
+		"bootstrapped":              func(s *founding) { s.ok(nil, s.run()) },
+		"of the other generation":   func(s *founding) { s.bindToParsec2() },
+		"expired":                   func(s *founding) { s.expire() },
+		"an organization of nobody": func(s *founding) { s.anonymous.Organization = other },
+		"an invalid certificate":    func(s *founding) { s.root = verifyKey(signingKey(aliceLaptop)) },
+	} {
+		s := newFounding(t)
+		arrange(s)
+		store := &lockingStore{Store: s.store}
+		s.Rules = rules.New(store, s.blocks, s.bus, s.webhooks, s.clock.now, discard, rules.Options{})
+		if got := status(nil, s.run()); got == protocol.StatusOK || store.transactions != 0 {
+			t.Errorf("%s: got %s in %d transactions", name, got, store.transactions)
+		}
 	}
 }
 
