@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime/debug"
 	"time"
@@ -44,10 +45,27 @@ type Task struct {
 // ErrNotYet is the error of a call that must run again later. Nobody is told.
 var ErrNotYet = errors.New("no answer yet")
 
+// Reply is what is sent in answer to a message.
+type Reply struct {
+	// Encoded goes back with PutBuffer. It is nil for a long reply.
+	Encoded *[]byte
+	// Long is nil for a reply that is held whole.
+	Long *LongReply
+}
+
+// LongReply is a reply that is made while it is sent. A rule returns it where the
+// transport of its commands can send one.
+type LongReply struct {
+	// Length is the number of bytes that Write writes.
+	Length int64
+	// Write may fail when a part of the reply is sent: the peer must notice then.
+	Write func(ctx context.Context, to io.Writer) error
+}
+
 // Run has a rule answer, unless there is an error already, and encodes the
-// reply, which goes back with PutBuffer. An error means that there is no reply
-// to send: the connection ends. Every command of every transport passes here.
-func (s *Server) Run(ctx context.Context, c Caller, t Task) (reply *[]byte, err error) {
+// reply. An error means that there is no reply to send: the connection ends.
+// Every command of every transport passes here.
+func (s *Server) Run(ctx context.Context, c Caller, t Task) (reply Reply, err error) {
 	start := time.Now()
 	ctx = s.options.Observer.CommandBegun(ctx, EndedCommand{Command: t.Form}.Name())
 	status := rpc.StatusOK
@@ -58,7 +76,7 @@ func (s *Server) Run(ctx context.Context, c Caller, t Task) (reply *[]byte, err 
 	}()
 	defer func() {
 		if cause := recover(); cause != nil {
-			reply, err = nil, &panicError{cause, string(debug.Stack())}
+			reply, err = Reply{}, &panicError{cause, string(debug.Stack())}
 		}
 	}()
 	var result any
@@ -72,12 +90,17 @@ func (s *Server) Run(ctx context.Context, c Caller, t Task) (reply *[]byte, err 
 		if refusal.Reason == "" {
 			head = head[:1]
 		}
-		return Encode(c.Dates(), 0, head, refusal.Details)
+		reply.Encoded, err = Encode(c.Dates(), 0, head, refusal.Details)
+		return reply, err
 	}
 	if err != nil {
-		return nil, err
+		return Reply{}, err
 	}
-	return encodeReply(c.Dates(), result)
+	if long, isLong := result.(*LongReply); isLong {
+		return Reply{Long: long}, nil
+	}
+	reply.Encoded, err = encodeReply(c.Dates(), result)
+	return reply, err
 }
 
 // panicError is a panic that was kept from ending the process.

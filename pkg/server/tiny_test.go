@@ -216,9 +216,9 @@ func (w *tinyWing) run(answer http.ResponseWriter, r *http.Request, held *server
 	if err != nil {
 		return err
 	}
-	defer server.PutBuffer(reply)
-	held.Settle(cap(*reply))
-	if _, err := answer.Write(*reply); err != nil {
+	defer server.PutBuffer(reply.Encoded)
+	held.Settle(cap(*reply.Encoded))
+	if _, err := answer.Write(*reply.Encoded); err != nil {
 		w.server.Logger().Debug("reply not delivered", "error", err)
 	}
 	return nil

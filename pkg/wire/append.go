@@ -41,6 +41,13 @@ func (p *Profile) Append(dst []byte, value any) ([]byte, error) {
 	return out, nil
 }
 
+// AppendMapHead begins a map of count pairs after dst: the caller appends as many
+// keys and values.
+func AppendMapHead(dst []byte, count int) []byte { return appendMapHead(dst, count) }
+
+// AppendArrayHead begins an array of count items after dst, as AppendMapHead.
+func AppendArrayHead(dst []byte, count int) []byte { return appendArrayHead(dst, count) }
+
 // AppendMap writes one map after dst: the keys of head, then the fields of
 // tail, which is nil, a struct, or a pointer to one. Errors are those of
 // Append, and a key that is in both.

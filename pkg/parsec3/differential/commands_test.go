@@ -255,7 +255,7 @@ func (w *twins) certificateGet() question {
 			request.RealmAfter[playRealm(i)] = *after
 		}
 	}
-	return func(side *twin) (any, error) { return side.CertificateGet(w.ctx, author, request) }
+	return func(side *twin) (any, error) { return side.certificateGet(w.ctx, author, request) }
 }
 
 // role signs a role certificate.

@@ -93,7 +93,7 @@ func tourReads(t *testing.T, store *postgres.Store) {
 	ctx := t.Context()
 	_, err1 := store.Authentication(ctx, acme, aliceOne)
 	_, _, err2 := store.Registration(ctx, acme, aliceOne)
-	_, _, err3 := store.Certificates(ctx, acme, aliceOne, rules.CertificatesAfter{})
+	_, _, err3 := store.Certificates(ctx, acme, aliceOne, rules.CertificatesAfter{}, 1<<30)
 	_, _, err4 := store.FrozenUsers(ctx, acme, aliceOne)
 	_, _, _, err5 := store.KeysBundle(ctx, acme, aliceOne, theRealm, 1)
 	_, err6 := store.ReadVlobs(ctx, acme, aliceOne, theRealm, []parsec.VlobID{theVlob}, nil, 1)

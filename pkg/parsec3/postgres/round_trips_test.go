@@ -83,11 +83,11 @@ func reads(parsec3 *rules.Rules, author *rules.Author, vlobs []parsec.VlobID) []
 			return err
 		}},
 		{"certificate_get", func(ctx context.Context) error {
-			_, err := parsec3.CertificateGet(ctx, author, &protocol.CertificateGetRequest{})
+			_, _, err := parsec3.CertificateGet(ctx, author, &protocol.CertificateGetRequest{})
 			return err
 		}},
 		{"certificate_get with nothing new", func(ctx context.Context) error {
-			_, err := parsec3.CertificateGet(ctx, author, &protocol.CertificateGetRequest{
+			_, _, err := parsec3.CertificateGet(ctx, author, &protocol.CertificateGetRequest{
 				CommonAfter: &last, RealmAfter: map[parsec.RealmID]parsec.DateTime{theRealm: last},
 			})
 			return err

@@ -3,18 +3,21 @@ package rules_test
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"testing"
 
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/certificate"
 	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
 )
 
 // certificateGet has bob ask.
 type certificateGet struct{ command }
 
 func (s *certificateGet) run() error {
-	_, err := s.CertificateGet(s.t.Context(), s.author, &protocol.CertificateGetRequest{})
+	_, _, err := s.CertificateGet(s.t.Context(), s.author, &protocol.CertificateGetRequest{})
 	return err
 }
 
@@ -41,7 +44,7 @@ func TestCertificateGetCommon(t *testing.T) {
 		t.Fatalf("got dates %v", dates)
 	}
 	for i, after := range dates {
-		reply, err := f.CertificateGet(t.Context(), f.alice(), &protocol.CertificateGetRequest{CommonAfter: &after})
+		reply, _, err := f.CertificateGet(t.Context(), f.alice(), &protocol.CertificateGetRequest{CommonAfter: &after})
 		f.ok(reply, err)
 		want := whole[i+1:]
 		if i+1 < len(dates) && dates[i+1] == after {
@@ -77,4 +80,40 @@ func commonDate(t *testing.T, signed []byte) parsec.DateTime {
 		return first.Timestamp
 	}
 	return must(certificate.LoadDevice(signed, verifyKey(rootKey()), noDevice)).Timestamp
+}
+
+// TestCertificatesOfALongList has more certificates than are held at once read page
+// by page, and fewer than there were told.
+func TestCertificatesOfALongList(t *testing.T) {
+	f := newFixture(t)
+	signed := rules.Certificate{Timestamp: f.lastCommon(), Author: aliceLaptop, Bytes: make([]byte, 1<<20)}
+	for range 3 {
+		signed.Timestamp++
+		f.ok(nil, f.store.Update(t.Context(), rules.Scope{Organization: acme, Common: rules.Exclusive}, func(tx rules.Tx) error {
+			tx.CreateDevice(rules.Device{ID: parsec3.DeviceID(parsec.NewUUID()), User: f.alice().User, CreatedOn: signed.Timestamp}, signed)
+			return nil
+		}))
+	}
+	reply, long, err := f.CertificateGet(t.Context(), f.alice(), &protocol.CertificateGetRequest{})
+	if f.ok(nil, err); reply != nil || long == nil {
+		t.Fatalf("reply %v", reply)
+	}
+	_, all, err := f.store.Certificates(t.Context(), acme, aliceLaptop, rules.CertificatesAfter{}, 1<<30)
+	f.ok(nil, err)
+	read := func() (list [][]byte, err error) {
+		for certificate, err := range long.Each(t.Context(), &long.Common) {
+			if err != nil {
+				return list, err
+			}
+			list = append(list, certificate)
+		}
+		return list, nil
+	}
+	if list, err := read(); err != nil || !slices.EqualFunc(list, all.Common, bytes.Equal) {
+		t.Errorf("%d certificates in place of %d (%v)", len(list), len(all.Common), err)
+	}
+	long.Common.Count++
+	if list, err := read(); err == nil || len(list) != len(all.Common) {
+		t.Errorf("%d certificates of %d (%v)", len(list), long.Common.Count, err)
+	}
 }

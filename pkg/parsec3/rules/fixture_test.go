@@ -626,7 +626,7 @@ func (f *fixture) stored(ctx context.Context) any {
 	if !exists {
 		found = nil
 	}
-	standing, certificates, err := f.store.Certificates(ctx, acme, aliceLaptop, rules.CertificatesAfter{})
+	standing, certificates, err := f.store.Certificates(ctx, acme, aliceLaptop, rules.CertificatesAfter{}, 1<<30)
 	f.ok(nil, err)
 	users, err := f.store.Users(ctx, acme)
 	f.ok(nil, err)

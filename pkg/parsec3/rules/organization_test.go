@@ -82,7 +82,7 @@ func TestOrganizationBootstrap(t *testing.T) {
 	if !reflect.DeepEqual(*found, want) {
 		t.Errorf("stored %+v\nwant %+v", *found, want)
 	}
-	reply, err := s.CertificateGet(t.Context(), s.alice(), &protocol.CertificateGetRequest{})
+	reply, _, err := s.CertificateGet(t.Context(), s.alice(), &protocol.CertificateGetRequest{})
 	s.ok(reply, err)
 	if got, want := reply.CommonCertificates, [][]byte{request.UserCertificate, request.DeviceCertificate}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got common certificates %x, want %x", got, want)

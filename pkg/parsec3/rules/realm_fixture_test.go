@@ -306,7 +306,7 @@ func (c *realmCommand) checkAsOfRealm(err error, want protocol.Status) {
 // realmCertificates are those that the author's user sees of the realm.
 func (c *realmCommand) realmCertificates(author *rules.Author) [][]byte {
 	c.t.Helper()
-	_, certificates, err := c.store.Certificates(c.t.Context(), acme, author.Device, rules.CertificatesAfter{})
+	_, certificates, err := c.store.Certificates(c.t.Context(), acme, author.Device, rules.CertificatesAfter{}, 1<<30)
 	c.ok(nil, err)
 	return certificates.Realms[c.realm]
 }

@@ -248,7 +248,7 @@ func TestSequesterServices(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	_, certificates, err := f.store.Certificates(t.Context(), acme, aliceLaptop, rules.CertificatesAfter{})
+	_, certificates, err := f.store.Certificates(t.Context(), acme, aliceLaptop, rules.CertificatesAfter{}, 1<<30)
 	f.ok(nil, err)
 	if len(certificates.Sequester) != 4 || !slices.Equal(certificates.Sequester[1], signed) {
 		t.Errorf("got %d certificates", len(certificates.Sequester))

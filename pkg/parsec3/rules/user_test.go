@@ -211,9 +211,15 @@ func (f *fixture) freeze(user parsec3.UserID) {
 // common returns the certificates of the common topic as the author sees them.
 func (f *fixture) common(author *rules.Author) [][]byte {
 	f.t.Helper()
-	reply, err := f.CertificateGet(f.t.Context(), author, &protocol.CertificateGetRequest{})
+	reply, err := f.certificateGet(author)
 	f.ok(reply, err)
 	return reply.CommonCertificates
+}
+
+// certificateGet is for replies that are held whole.
+func (f *fixture) certificateGet(author *rules.Author) (*protocol.CertificateGetReply, error) {
+	reply, _, err := f.CertificateGet(f.t.Context(), author, &protocol.CertificateGetRequest{})
+	return reply, err
 }
 
 // lastCommon returns the date of the last certificate of the common topic.
@@ -316,7 +322,7 @@ func TestUserRevoke(t *testing.T) {
 	if got := s.events.bodies(); !reflect.DeepEqual(got, want) {
 		t.Errorf("told %+v, want %+v", got, want)
 	}
-	if got := status(s.CertificateGet(t.Context(), s.bob(), &protocol.CertificateGetRequest{})); got != aborted(rules.UserRevoked) {
+	if got := status(s.certificateGet(s.bob())); got != aborted(rules.UserRevoked) {
 		t.Errorf("the user goes on: got %s", got)
 	}
 	err := s.run()
@@ -333,7 +339,7 @@ func TestUserRevokeAhead(t *testing.T) {
 	s := newUserRevoking(t)
 	s.revoked.Timestamp = s.clock.now().Add(299 * time.Second)
 	s.ok(nil, s.run())
-	if got := status(s.CertificateGet(t.Context(), s.bob(), &protocol.CertificateGetRequest{})); got != aborted(rules.UserRevoked) {
+	if got := status(s.certificateGet(s.bob())); got != aborted(rules.UserRevoked) {
 		t.Errorf("got %s", got)
 	}
 }

@@ -35,7 +35,7 @@ func (f *fixture) wantStanding(device parsec3.DeviceID, wantUser *rules.User, wa
 	check("Authentication", got, err)
 	got, _, err = f.store.Registration(ctx, id, device)
 	check("Registration", got, err)
-	got, _, err = f.store.Certificates(ctx, id, device, rules.CertificatesAfter{})
+	got, _, err = f.store.Certificates(ctx, id, device, rules.CertificatesAfter{}, 1<<30)
 	check("Certificates", got, err)
 	got, _, err = f.store.FrozenUsers(ctx, id, device)
 	check("FrozenUsers", got, err)

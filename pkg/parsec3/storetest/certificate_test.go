@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"strings"
+
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/rules"
@@ -24,10 +26,10 @@ type certificates struct {
 	realms                    map[parsec.RealmID][]string
 }
 
-// wantCertificates asks for those of a device.
+// wantCertificates asks for those of a device, and for the same page by page.
 func (f *fixture) wantCertificates(device parsec3.DeviceID, after rules.CertificatesAfter, want certificates) {
 	f.Helper()
-	_, got, err := f.store.Certificates(f.Context(), f.organization, device, after)
+	_, got, err := f.store.Certificates(f.Context(), f.organization, device, after, 1<<30)
 	f.no(err)
 	equalList(f, "common", texts(got.Common), want.common)
 	equalList(f, "sequester", texts(got.Sequester), want.sequester)
@@ -35,6 +37,58 @@ func (f *fixture) wantCertificates(device parsec3.DeviceID, after rules.Certific
 	equal(f, "number of realms", len(got.Realms), len(want.realms))
 	for realm, list := range want.realms {
 		equalList(f, "of a realm", texts(got.Realms[realm]), list)
+	}
+	for _, bytes := range []int{1, 20, 1 << 20} {
+		f.wantPages(device, after, bytes, want)
+	}
+}
+
+// wantPages reads lists of which so many bytes are held at once.
+func (f *fixture) wantPages(device parsec3.DeviceID, after rules.CertificatesAfter, bytes int, want certificates) {
+	f.Helper()
+	_, head, err := f.store.Certificates(f.Context(), f.organization, device, after, bytes)
+	f.no(err)
+	wantHead := func(name string, got [][]byte, all []string) {
+		f.Helper()
+		equalList(f, "first of "+name, texts(got), all[:min(len(got), len(all))])
+		if len(all) > 0 && len(got) == 0 || len(got) < len(all) && !head.Cut {
+			f.Errorf("%d of %d of %s, cut: %t", len(got), len(all), name, head.Cut)
+		}
+		if extra := len(got) - 1; extra >= 0 && len(strings.Join(texts(got[:extra]), "")) >= bytes {
+			f.Errorf("%q are more than %d bytes", texts(got), bytes)
+		}
+	}
+	wantHead("common", head.Common, want.common)
+	wantHead("sequester", head.Sequester, want.sequester)
+	for realm, got := range head.Realms {
+		wantHead("a realm", got, want.realms[realm])
+	}
+	if bytes > 1<<10 && head.Cut {
+		f.Errorf("cut at %d bytes", bytes)
+	}
+
+	_, lists, err := f.store.CertificateLists(f.Context(), f.organization, device, after)
+	f.no(err)
+	wantList := func(name string, list *rules.CertificateList, all []string) {
+		f.Helper()
+		equal(f, "number of "+name, list.Count, len(all))
+		equal(f, "bytes of "+name, list.Bytes, len(strings.Join(all, "")))
+		var read []string
+		for from := list.After; len(read) <= len(all); {
+			page, last, err := f.store.CertificatePage(f.Context(), f.organization, list, from, bytes)
+			f.no(err)
+			if len(page) == 0 {
+				break
+			}
+			read, from = append(read, texts(page)...), last
+		}
+		equalList(f, name+" in pages", read, all)
+	}
+	wantList("common", &lists.Common, want.common)
+	wantList("sequester", &lists.Sequester, want.sequester)
+	equal(f, "number of lists of realms", len(lists.Realms), len(want.realms))
+	for i := range lists.Realms {
+		wantList("a realm", &lists.Realms[i], want.realms[lists.Realms[i].Realm])
 	}
 }
 
@@ -180,7 +234,7 @@ func realmsAfter(f *fixture) {
 		{"of others", map[parsec.RealmID]parsec.DateTime{first: at(1000), second: f.last(), foreign: at(0), newRealmID(): at(0)}, nil},
 	} {
 		after.Realms = test.realms
-		_, got, err := f.store.Certificates(f.Context(), f.organization, aliceOne, after)
+		_, got, err := f.store.Certificates(f.Context(), f.organization, aliceOne, after, 1<<30)
 		f.no(err)
 		equal(f, "number of realms after dates "+test.name, len(got.Realms), len(test.want))
 		for realm, list := range test.want {

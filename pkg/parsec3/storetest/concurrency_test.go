@@ -229,7 +229,7 @@ func concurrentUsers(f *fixture) {
 	})
 	equal(f, "users created", created.Load(), limit-1)
 	equal(f, "common topic", f.topics().Common, at(1)+limit-1)
-	_, got, err := f.store.Certificates(f.Context(), f.organization, aliceOne, rules.CertificatesAfter{})
+	_, got, err := f.store.Certificates(f.Context(), f.organization, aliceOne, rules.CertificatesAfter{}, 1<<30)
 	f.no(err)
 	equal(f, "common certificates", len(got.Common), 2*limit)
 }
@@ -684,7 +684,7 @@ func certificateSnapshots(f *fixture) {
 				}
 				continue
 			}
-			_, got, err := f.store.Certificates(f.Context(), f.organization, aliceOne, rules.CertificatesAfter{})
+			_, got, err := f.store.Certificates(f.Context(), f.organization, aliceOne, rules.CertificatesAfter{}, 1<<30)
 			if err != nil {
 				f.Errorf("read: %v", err)
 				continue

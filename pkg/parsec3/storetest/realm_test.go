@@ -316,7 +316,7 @@ func realmDeletion(f *fixture) {
 	f.no(err)
 	equal(f, "block of the other realm found", found != nil, true)
 	f.wantUsage(uint64(len("of the other realm")), 20)
-	_, certificates, err := f.store.Certificates(f.Context(), f.organization, bobOne, rules.CertificatesAfter{})
+	_, certificates, err := f.store.Certificates(f.Context(), f.organization, bobOne, rules.CertificatesAfter{}, 1<<30)
 	f.no(err)
 	equalList(f, "certificates", texts(certificates.Realms[realm]), []string{"created by alice", "rotation 1", "role of bob: MANAGER"})
 }

@@ -81,7 +81,7 @@ func (f *fixture) observe(w *world) []observation {
 	for _, device := range []parsec3.DeviceID{aliceOne, aliceTwo, bobOne, carolOne} {
 		standing, err := f.store.Authentication(ctx, id, device)
 		note("standing", err, standing)
-		_, certificates, err := f.store.Certificates(ctx, id, device, rules.CertificatesAfter{})
+		_, certificates, err := f.store.Certificates(ctx, id, device, rules.CertificatesAfter{}, 1<<30)
 		note("certificates", err, certificates)
 		_, realms, err := f.store.Registration(ctx, id, device)
 		note("realms", err, sorted(realms))
@@ -353,7 +353,7 @@ func cancelledContext(f *fixture) {
 	want("read", err)
 	_, err = f.store.Authentication(cancelled, f.organization, aliceOne)
 	want("authentication", err)
-	_, _, err = f.store.Certificates(cancelled, f.organization, aliceOne, rules.CertificatesAfter{})
+	_, _, err = f.store.Certificates(cancelled, f.organization, aliceOne, rules.CertificatesAfter{}, 1<<30)
 	want("certificates", err)
 	want("release", f.store.ReleaseBlock(cancelled, f.organization, newUpload(newBlockID())))
 	equalList(f, "events", events.take(), nil)

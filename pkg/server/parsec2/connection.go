@@ -267,15 +267,15 @@ func (c *connection) command(ctx context.Context, t server.Task) bool {
 	}
 	room, err := c.wing.admit(ctx, &c.caller, t.Form)
 	defer room.Release()
-	var reply *[]byte
+	var reply server.Reply
 	if err == nil {
 		reply, err = c.wing.server.Run(ctx, &c.caller, t)
 	}
 	switch {
 	case err == nil:
-		room.Settle(cap(*reply))
-		c.send(*reply)
-		server.PutBuffer(reply)
+		room.Settle(cap(*reply.Encoded))
+		c.send(*reply.Encoded)
+		server.PutBuffer(reply.Encoded)
 		c.answered()
 	case errors.Is(err, server.ErrNotYet):
 		return false

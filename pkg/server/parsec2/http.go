@@ -344,7 +344,7 @@ func (call *httpCall) execute(body []byte) error {
 	switch {
 	case errors.Is(context.Cause(ctx), rules.ErrSessionOver):
 		if err == nil {
-			server.PutBuffer(reply)
+			server.PutBuffer(reply.Encoded)
 		}
 		return rules.ErrSessionOver
 	case server.OutcomeOf(ctx, &call.caller, err) == server.Failed: // Run has logged it
@@ -356,9 +356,9 @@ func (call *httpCall) execute(body []byte) error {
 	case err != nil:
 		return err
 	}
-	defer server.PutBuffer(reply)
-	room.Settle(cap(*reply))
-	return call.reply(*reply)
+	defer server.PutBuffer(reply.Encoded)
+	room.Settle(cap(*reply.Encoded))
+	return call.reply(*reply.Encoded)
 }
 
 // executeOfStranger answers a caller who is no device.

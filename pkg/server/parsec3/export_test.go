@@ -1,9 +1,11 @@
 package parsec3
 
 import (
+	"log/slog"
 	"net/http"
 
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/server"
 )
 
 // What tests of this package see of it.
@@ -23,4 +25,10 @@ type DatedToken struct {
 func ParseAccountToken(header http.Header) (DatedToken, bool) {
 	token, ok := parseAccountToken(header)
 	return DatedToken{token.id, token.date, token.text, token.proof}, ok
+}
+
+// ReplyLong answers a request by a long reply.
+func ReplyLong(w http.ResponseWriter, r *http.Request, reply *server.LongReply) error {
+	call := &httpCall{w: w, r: r, caller: caller{logger: slog.New(slog.DiscardHandler)}}
+	return call.replyLong(r.Context(), reply)
 }

@@ -27,7 +27,7 @@ func bind(r *rules.Rules) tables {
 		authenticated: rpc.NewTable(wire.Microseconds,
 			rpc.Bind(protocol.Ping, r.Ping),
 			rpc.Bind(protocol.EventsListen, refuseEventsListen),
-			rpc.Bind(protocol.CertificateGet, r.CertificateGet),
+			rpc.BindEncoded(protocol.CertificateGet, getCertificates(r)),
 			rpc.Bind(protocol.UserCreate, r.UserCreate),
 			rpc.Bind(protocol.UserUpdate, r.UserUpdate),
 			rpc.Bind(protocol.UserRevoke, r.UserRevoke),

@@ -235,10 +235,12 @@ func (call *httpCall) execute(t server.Task) error {
 	}
 	reply, err := call.wing.server.Run(ctx, &call.caller, t)
 	switch {
+	case err == nil && reply.Long != nil:
+		return call.replyLong(ctx, reply.Long)
 	case err == nil:
-		defer server.PutBuffer(reply)
-		room.Settle(cap(*reply))
-		return call.reply(*reply)
+		defer server.PutBuffer(reply.Encoded)
+		room.Settle(cap(*reply.Encoded))
+		return call.reply(*reply.Encoded)
 	case server.OutcomeOf(ctx, &call.caller, err) != server.Failed: // else Run has logged it
 		return err
 	case errors.Is(err, outage.ErrUnavailable):
@@ -254,6 +256,18 @@ func (call *httpCall) reply(body []byte) error {
 	call.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if _, err := call.w.Write(body); err != nil {
 		call.caller.logger.Debug("reply not delivered", "error", err)
+	}
+	return nil
+}
+
+// replyLong ends the connection if it cannot send the reply whole: nobody takes a
+// part for all of it.
+func (call *httpCall) replyLong(ctx context.Context, reply *server.LongReply) error {
+	call.w.Header().Set("Content-Type", messagePackType)
+	call.w.Header().Set("Content-Length", strconv.FormatInt(reply.Length, 10))
+	if err := reply.Write(ctx, call.w); err != nil {
+		call.caller.logger.Warn("reply not sent whole", "error", err)
+		panic(http.ErrAbortHandler)
 	}
 	return nil
 }
