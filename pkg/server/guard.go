@@ -171,6 +171,8 @@ func (w *GuardedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 type timedWriter struct {
 	http.ResponseWriter
 	writeTimeout time.Duration
+	// isStream reports whether the time limit of a write counts after it too.
+	isStream bool
 	// body is that of the request.
 	body *timedBody
 }
@@ -189,6 +191,18 @@ func (w timedWriter) Write(p []byte) (int, error) {
 		w.allowTime()
 		return w.ResponseWriter.Write(piece)
 	})
+}
+
+// FlushError has http.ResponseController send what was written. What is written next
+// may come late.
+func (w timedWriter) FlushError() error {
+	w.allowTime()
+	controller := http.NewResponseController(w.ResponseWriter)
+	err := controller.Flush()
+	if err == nil && w.isStream {
+		err = controller.SetWriteDeadline(time.Time{})
+	}
+	return err
 }
 
 // Unwrap returns the writer whose methods http.ResponseController needs.

@@ -55,9 +55,11 @@ func readable(handle http.HandlerFunc) http.HandlerFunc {
 // body may take, whether the route reads it or not.
 func (s *Server) withTimeLimits(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		timed := timedWriter{ResponseWriter: w, writeTimeout: s.options.WriteTimeout}
-		timed.allowTime() // the previous request of the connection left its own
-		if r.ContentLength != 0 {
+		timed := timedWriter{ResponseWriter: w, writeTimeout: s.options.WriteTimeout, isStream: isStream(r)}
+		if !timed.isStream {
+			timed.allowTime() // the previous request of the connection left its own
+		}
+		if r.ContentLength != 0 || timed.isStream { // which may stay open without any length
 			timed.body = limitBody(w, r.Body, s.options.BodyTimeout)
 			defer timed.body.drain()
 			limited := *r

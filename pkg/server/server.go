@@ -159,6 +159,7 @@ func New(organizations *organization.Administration, now func() parsec.DateTime,
 		IdleTimeout:       options.IdleTimeout,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		ConnState:         s.track,
+		HTTP2:             http2Limits(options.WriteTimeout),
 	}
 	s.Every(probeInterval, func(time.Time) { s.probeState() })
 	return s
