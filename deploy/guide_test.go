@@ -84,7 +84,7 @@ func TestVariables(t *testing.T) {
 	}
 	for _, path := range []string{
 		"../Procfile", "../app.json", "../scalingo.json", "../docker-compose.yml", "../docs/hosting.md", "../docs/hosting.fr.md",
-		"systemd/parsec.service", "kubernetes/settings.env", "nginx/parsec.conf", "caddy/parsec.Caddyfile", "haproxy/haproxy.cfg", "traefik/parsec.yml",
+		"systemd/parsec.service", "kubernetes/settings.env", "nginx/parsec.conf", "caddy/parsec.Caddyfile", "haproxy/haproxy.cfg", "haproxy/hold.cfg", "traefik/parsec.yml",
 	} {
 		content, err := os.ReadFile(path)
 		if err != nil {

@@ -16,23 +16,43 @@ func TestCaddy(t *testing.T) {
 
 func TestCaddyWithoutServer(t *testing.T) {
 	t.Parallel()
-	p := newProxied(t)
-	p.forlorn((*proxied).caddy)
+	forlorn(t, (*proxied).caddy)
+}
+
+func TestCaddyCarriesParsec3(t *testing.T) {
+	t.Parallel()
+	carry(t, (*proxied).caddy)
+}
+
+func TestCaddyBearsLongBodies(t *testing.T) {
+	t.Parallel()
+	bear(t, (*proxied).caddy)
 }
 
 // caddy runs the sample.
 func (p *proxied) caddy() *testkit.Process {
 	p.t.Helper()
-	site := p.sample("caddy/parsec.Caddyfile",
-		"parsec.example.com {", "https://parsec.example.com {\n\tbind 127.0.0.1\n\ttls "+p.certificate+" "+p.key)
-	configuration := p.write("Caddyfile", `{
-	admin off
-	default_bind 127.0.0.1
-	http_port `+p.httpPort+`
-	https_port `+p.httpsPort+`
-	storage file_system `+p.folder+`/storage
+	site := p.sample("caddy/parsec.Caddyfile", "parsec.example.com {", p.caddySite(), "lb_try_duration 10s", "lb_try_duration 2s")
+	return p.runCaddy("{\n" + p.caddyOptions() + "}\n" + site)
 }
-`+site)
+
+// caddySite begins a site with the certificate of the domain.
+func (p *proxied) caddySite() string {
+	return "https://parsec.example.com {\n\tbind 127.0.0.1\n\ttls " + p.certificate + " " + p.key
+}
+
+// caddyOptions have Caddy keep to the ports and the folder of the test.
+func (p *proxied) caddyOptions() string {
+	return `	admin off
+	default_bind 127.0.0.1
+	http_port ` + p.httpPort + `
+	https_port ` + p.httpsPort + `
+	storage file_system ` + p.folder + `/storage
+`
+}
+
+func (p *proxied) runCaddy(configuration string) *testkit.Process {
+	p.t.Helper()
 	caddy := testkit.FindProgram(p.t, "caddy", "apt-get install caddy")
-	return testkit.StartProcess(p.t, []string{"HOME=" + p.folder}, caddy, "run", "--adapter", "caddyfile", "--config", configuration)
+	return testkit.StartProcess(p.t, []string{"HOME=" + p.folder}, caddy, "run", "--adapter", "caddyfile", "--config", p.write("Caddyfile", configuration))
 }

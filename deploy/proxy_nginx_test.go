@@ -19,8 +19,22 @@ func TestNginx(t *testing.T) {
 
 func TestNginxWithoutServer(t *testing.T) {
 	t.Parallel()
-	p := newProxied(t)
-	p.forlorn((*proxied).nginx)
+	forlorn(t, (*proxied).nginx)
+}
+
+func TestNginxCarriesParsec3(t *testing.T) {
+	t.Parallel()
+	carry(t, (*proxied).nginx)
+}
+
+func TestNginxAsItComesCarriesParsec3(t *testing.T) {
+	t.Parallel()
+	carry(t, (*proxied).plainNginx)
+}
+
+func TestNginxBearsLongBodies(t *testing.T) {
+	t.Parallel()
+	bear(t, (*proxied).nginx)
 }
 
 // nginx runs the sample.
@@ -38,16 +52,7 @@ func (p *proxied) nginx() *testkit.Process {
 func TestNginxAsItComes(t *testing.T) {
 	t.Parallel()
 	p := newProxied(t)
-	p.startNginx(`
-server {
-	listen 127.0.0.1:`+p.httpPort+`;
-	gzip on;
-	gzip_types *;
-	location / {
-		proxy_pass `+p.server.Address.HTTPOrigin()+`;
-	}
-}
-`).AwaitPort(t, p.httpPort)
+	p.awaitProxy(p.plainNginx())
 	address := must(parsec.ParseServerAddress("parsec://127.0.0.1:" + p.httpPort + "?no_ssl=true"))
 	through := parsec2.New(address, client.Options{})
 	t.Cleanup(through.Close)
@@ -60,6 +65,22 @@ server {
 	}
 	t.Cleanup(conn.CloseNow)
 	p.listen(through, conn, alice)
+}
+
+// plainNginx runs nginx with nothing but proxy_pass, and compression.
+func (p *proxied) plainNginx() *testkit.Process {
+	p.t.Helper()
+	p.inClear = true
+	return p.startNginx(`
+server {
+	listen 127.0.0.1:` + p.httpPort + `;
+	gzip on;
+	gzip_types *;
+	location / {
+		proxy_pass http://` + p.upstream + `;
+	}
+}
+`)
 }
 
 // startNginx serves the sites of a configuration.

@@ -26,6 +26,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
+	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/server"
@@ -52,19 +53,31 @@ type proxied struct {
 	upstream string
 	// httpPort and httpsPort are those of the proxy.
 	httpPort, httpsPort string
-	certificate, key    string
-	tls                 *tls.Config
+	// inClear reports whether the proxy has no TLS, impatient whether it waits for a
+	// server for seconds only.
+	inClear, impatient bool
+	certificate, key   string
+	tls                *tls.Config
 }
 
-func newProxied(t *testing.T) *proxied {
+// newProxy is newProxied without its server.
+func newProxy(t *testing.T) *proxied {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	public := must(parsec.ParseServerAddress("parsec://" + domain))
 	p := &proxied{
 		t: t, ctx: ctx, folder: t.TempDir(), logs: &testkit.Output{},
 		httpPort: testkit.FreePort(t), httpsPort: testkit.FreePort(t),
 	}
+	p.certify()
+	return p
+}
+
+// newProxied has a server of API 1 to 3, which knows that there is a proxy.
+func newProxied(t *testing.T) *proxied {
+	t.Helper()
+	p := newProxy(t)
+	public := must(parsec.ParseServerAddress("parsec://" + domain))
 	p.server = testkit.Start(t, testkit.InstanceOptions{
 		Logger: slog.New(slog.NewTextHandler(p.logs, nil)),
 		Server: server.Options{
@@ -74,8 +87,7 @@ func newProxied(t *testing.T) *proxied {
 			TrustedProxies:  []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		},
 	})
-	p.upstream = strings.TrimPrefix(p.server.Address.HTTPOrigin(), "http://")
-	p.certify()
+	p.upstream = hostAndPort(p.server.Address)
 	return p
 }
 
@@ -125,12 +137,17 @@ func (p *proxied) content(path string) string {
 	return string(content)
 }
 
-// sample returns a file of this folder, where each text must be, once or more,
-// and is replaced by the next.
+// sample is replaced for a file that says where the server is.
 func (p *proxied) sample(path string, replacements ...string) string {
 	p.t.Helper()
+	return p.replaced(path, append(replacements, "127.0.0.1:6777", p.upstream)...)
+}
+
+// replaced returns a file of this folder, where each text must be, once or more,
+// and is replaced by the next.
+func (p *proxied) replaced(path string, replacements ...string) string {
+	p.t.Helper()
 	content := []byte(p.content(path))
-	replacements = append(replacements, "127.0.0.1:6777", p.upstream)
 	for i := 0; i < len(replacements); i += 2 {
 		if !bytes.Contains(content, []byte(replacements[i])) {
 			p.t.Fatalf("%s has no %q", path, replacements[i])
@@ -228,8 +245,10 @@ func (p *proxied) pages() {
 
 // forlorn starts a proxy with no server behind it: clients are told to come
 // back, whatever they ask. Anything else they may take as final.
-func (p *proxied) forlorn(start func(*proxied) *testkit.Process) {
-	p.t.Helper()
+func forlorn(t *testing.T, start func(*proxied) *testkit.Process) {
+	t.Helper()
+	p := newProxy(t)
+	p.impatient = true
 	p.upstream = "127.0.0.1:" + testkit.FreePort(p.t)
 	start(p).AwaitPort(p.t, p.httpsPort)
 	transport := &http.Transport{TLSClientConfig: p.tls.Clone(), DialContext: p.dial}
@@ -239,21 +258,24 @@ func (p *proxied) forlorn(start func(*proxied) *testkit.Process) {
 		"Connection": {"Upgrade"}, "Upgrade": {"WebSocket"},
 		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
 	}
-	messagePack := http.Header{"Content-Type": {"application/msgpack"}}
+	messagePack := http.Header{"Content-Type": {"application/msgpack"}, "Api-Version": {client3.LatestVersion.String()}}
+	stream := http.Header{"Accept": {"text/event-stream"}, "Api-Version": {client3.LatestVersion.String()}}
 	var asked sync.WaitGroup
 	for _, item := range []struct {
 		method, path string
 		header       http.Header
+		body         int
 	}{
-		{http.MethodGet, "/ws", upgrade},
-		{http.MethodPost, "/anonymous/Acme", messagePack},
-		{http.MethodPost, "/authenticated/Acme", messagePack},
-		{http.MethodGet, "/authenticated/Acme/events", http.Header{"Accept": {"text/event-stream"}}},
-		{http.MethodGet, "/administration/stats", nil},
-		{http.MethodGet, "/", nil},
+		{http.MethodGet, "/ws", upgrade, 0},
+		{http.MethodPost, "/anonymous/Acme", messagePack, 0},
+		{http.MethodPost, "/authenticated/Acme", messagePack, blockBytes},
+		{http.MethodPost, "/authenticated_account", messagePack, longestBody},
+		{http.MethodGet, "/authenticated/Acme/events", stream, 0},
+		{http.MethodGet, "/administration/stats", nil, 0},
+		{http.MethodGet, "/", nil, 0},
 	} {
 		asked.Go(func() { // at once: some proxies look for a server for a while
-			request, err := http.NewRequestWithContext(p.ctx, item.method, secure+item.path, nil)
+			request, err := http.NewRequestWithContext(p.ctx, item.method, secure+item.path, bytes.NewReader(make([]byte, item.body)))
 			if err != nil {
 				p.t.Error(err)
 				return

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"slices"
 	"testing"
@@ -21,6 +22,7 @@ func TestTraefik(t *testing.T) {
 		HTTP struct {
 			Routers map[string]struct {
 				Rule        string
+				Priority    int
 				EntryPoints []string `yaml:"entryPoints"`
 				Middlewares []string
 				Service     string
@@ -34,12 +36,7 @@ func TestTraefik(t *testing.T) {
 					Permanent bool
 				} `yaml:"redirectScheme"`
 			}
-			Services map[string]struct {
-				LoadBalancer struct {
-					Servers     []struct{ URL string }
-					HealthCheck struct{ Path, Interval, Timeout string } `yaml:"healthCheck"`
-				} `yaml:"loadBalancer"`
-			}
+			Services map[string]traefikService
 		}
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
@@ -47,10 +44,20 @@ func TestTraefik(t *testing.T) {
 	if err := decoder.Decode(&sample); err != nil {
 		t.Fatal(err)
 	}
+	services := sample.HTTP.Services
 	for name, router := range sample.HTTP.Routers {
-		service, found := sample.HTTP.Services[router.Service]
-		if !found || len(service.LoadBalancer.Servers) == 0 {
+		service, found := services[router.Service]
+		if !found || (service.Failover == nil) == (service.LoadBalancer == nil) {
 			t.Errorf("%s: no service %q", name, router.Service)
+		}
+		if name == "nobody" {
+			if router.Rule != "PathPrefix(`/`)" || router.Priority != 1 || router.TLS == nil || service.LoadBalancer == nil || len(service.LoadBalancer.Servers) > 0 {
+				t.Errorf("what nobody takes: %+v, %+v", router, service)
+			}
+			continue
+		}
+		if router.Priority != 0 { // which is the length of the rule
+			t.Errorf("%s: priority %d", name, router.Priority)
 		}
 		if router.Rule != "Host(`"+domain+"`)" || (router.TLS != nil) != slices.Contains(router.EntryPoints, "websecure") {
 			t.Errorf("%s: %+v", name, router)
@@ -64,7 +71,35 @@ func TestTraefik(t *testing.T) {
 			t.Errorf("%s serves in clear", name)
 		}
 	}
-	if len(sample.HTTP.Routers) != 2 {
+	if len(sample.HTTP.Routers) != 3 {
 		t.Errorf("%d routers", len(sample.HTTP.Routers))
 	}
+	// Whoever asks whether a server is ready goes to those that live if none is.
+	for name, service := range services {
+		if service.asks() == "/readyz" && !slices.ContainsFunc(slices.Collect(maps.Values(services)), func(other traefikService) bool {
+			return other.Failover != nil && other.Failover.Service == name && services[other.Failover.Fallback].asks() == "/healthz" &&
+				slices.Equal(services[other.Failover.Fallback].LoadBalancer.Servers, service.LoadBalancer.Servers)
+		}) {
+			t.Errorf("%s: nothing stands in for it", name)
+		}
+	}
+}
+
+// traefikService is of one kind.
+type traefikService struct {
+	Failover     *struct{ Service, Fallback string }
+	LoadBalancer *struct {
+		Servers     []traefikServer
+		HealthCheck *struct{ Path, Interval, Timeout string } `yaml:"healthCheck"`
+	} `yaml:"loadBalancer"`
+}
+
+type traefikServer struct{ URL string }
+
+// asks returns what is asked of the servers, "" for nothing.
+func (s traefikService) asks() string {
+	if s.LoadBalancer == nil || s.LoadBalancer.HealthCheck == nil {
+		return ""
+	}
+	return s.LoadBalancer.HealthCheck.Path
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -126,6 +127,14 @@ func (c cluster) check() error {
 	if backend.Name != c.service.Name || !slices.ContainsFunc(c.service.Spec.Ports, func(port corev1.ServicePort) bool { return port.Name == backend.Port.Name }) {
 		wrong = append(wrong, fmt.Errorf("the ingress is for %s, port %s", backend.Name, backend.Port.Name))
 	}
+	// What the ingress lets through: the longest body, in MiB, and requests that are
+	// held, in seconds (docs/protocol/v5/administration.md §10).
+	for name, least := range map[string]int{"proxy-body-size": 17, "proxy-read-timeout": 120, "proxy-send-timeout": 120} {
+		value := c.ingress.Annotations["nginx.ingress.kubernetes.io/"+name]
+		if found, err := strconv.Atoi(strings.TrimSuffix(value, "m")); err != nil || found < least {
+			wrong = append(wrong, fmt.Errorf("ingress: %s is %q", name, value))
+		}
+	}
 	container := server.Spec.Containers[0]
 	named := []string{container.StartupProbe.HTTPGet.Port.StrVal, container.LivenessProbe.HTTPGet.Port.StrVal, container.ReadinessProbe.HTTPGet.Port.StrVal}
 	for _, port := range c.service.Spec.Ports {
@@ -172,6 +181,8 @@ func TestWrongManifests(t *testing.T) {
 		"wrong label":      {"service.yaml", "component: server", "component: servers"},
 		"wrong port":       {"deployment.yaml", "{path: /readyz, port: parsec}", "{path: /readyz, port: http}"},
 		"wrong target":     {"autoscaler.yaml", "name: parsec}", "name: server}"},
+		"short bodies":     {"ingress.yaml", "proxy-body-size: 17m", "proxy-body-size: 8m"},
+		"little patience":  {"ingress.yaml", "proxy-read-timeout: \"120\"", "proxy-read-timeout: \"60\""},
 		"missing settings": {"kustomization.yaml", "- name: parsec\n    envs", "- name: settings\n    envs"},
 		"missing resource": {"kustomization.yaml", "  - disruption.yaml\n", ""},
 		"secret elsewhere": {"settings.env", "/run/secrets/parsec/db", "/run/secrets/db"},
