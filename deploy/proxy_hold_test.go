@@ -11,6 +11,7 @@ import (
 // TestHAProxyHoldsRequestsForOthers has HAProxy between the server and a proxy that
 // does not hold requests.
 func TestHAProxyHoldsRequestsForOthers(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(*proxied) *testkit.Process{"nginx": (*proxied).nginx, "Caddy": (*proxied).caddy} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -222,12 +223,12 @@ func (l *listener) end(server *testkit.Parsec) {
 	if _, err := administration.Administration(testkit.AdministrationToken).Freeze(l.p.ctx, l.device.Organization, client.UserChoice{Email: l.device.HumanHandle.Email()}, true); err != nil {
 		l.p.t.Fatalf("freeze: %v", err)
 	}
-	for {
-		if _, err := l.stream.Next(); err == io.EOF {
-			break
-		} else if err != nil {
-			l.p.t.Fatalf("the end of the stream: %v", err)
-		}
+	var err error
+	for err == nil {
+		_, err = l.stream.Next()
+	}
+	if !errors.Is(err, io.EOF) {
+		l.p.t.Fatalf("the end of the stream: %v", err)
 	}
 	const frozen = 462
 	answer := l.ask()
