@@ -26,8 +26,6 @@ type observation struct {
 	logger   *slog.Logger
 }
 
-// observe binds the address of the metrics, so that it is known at start
-// whether it can be.
 func observe(ctx context.Context, process *lifecycle.Process, settings config.Metrics, build build, logger *slog.Logger) (*observation, error) {
 	tracer, err := traces.New(ctx, os.LookupEnv, build.version, logger)
 	if err != nil {
@@ -38,14 +36,22 @@ func observe(ctx context.Context, process *lifecycle.Process, settings config.Me
 	if settings.Address == "" {
 		return o, nil
 	}
-	socket, err := lifecycle.Listen(ctx, settings.Address, logger)
-	if err != nil {
-		return nil, err
-	}
-	process.OnEnd("port of the metrics", func(context.Context) { _ = socket.Close() })
-	o.listener = socket
 	o.metrics = metrics.New(build.version, build.commit)
 	return o, nil
+}
+
+// listen binds the address of the metrics, so that it is known at start whether it
+// can be.
+func (o *observation) listen(ctx context.Context, process *lifecycle.Process) error {
+	if o.metrics == nil {
+		return nil
+	}
+	socket, err := process.Listen(ctx, o.settings.Address)
+	if err != nil {
+		return err
+	}
+	o.listener = socket
+	return nil
 }
 
 // blocks counts and traces the calls of a node of the block store.

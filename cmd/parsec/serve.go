@@ -45,8 +45,16 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 		return err
 	}
 	onEnd(process, "block store", endBlocks)
+	// A predecessor serves until this process is ready, and shares its sockets from
+	// here on.
+	if err := process.Inherit(ctx, settings.HandoverSocket); err != nil {
+		return err
+	}
 	listener, err := listen(ctx, process, settings, logger)
 	if err != nil {
+		return err
+	}
+	if err := observed.listen(ctx, process); err != nil {
 		return err
 	}
 	watch := blockstore.NewWatch(blocks, logger)
@@ -68,7 +76,8 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	onEnd(process, "metrics", observed.serve(ctx, front, commands, bus, stored.database, watch))
 
 	announce(stdout, settings, port, address)
-	notifyManager(logger, daemon.SdNotifyReady)
+	process.OnServing(func() { notifyManager(logger, daemon.SdNotifyReady) })
+	process.Linger(settings.ShutdownDelay)
 	err = process.Serve(ctx, front, listener)
 	notifyManager(logger, daemon.SdNotifyStopping)
 	return err
@@ -92,7 +101,7 @@ func listen(ctx context.Context, process *lifecycle.Process, settings config.Con
 			return nil, err
 		}
 	}
-	socket, err := lifecycle.Listen(ctx, net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)), logger)
+	socket, err := process.Listen(ctx, net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)))
 	switch {
 	case err != nil:
 		return nil, err
@@ -158,7 +167,7 @@ func notifyManager(logger *slog.Logger, state string) {
 	}
 }
 
-// announce prints the start-up line, once the port is bound.
+// announce prints the start-up line, once there is a listening socket.
 func announce(stdout io.Writer, settings config.Config, port uint16, address parsec.ServerAddress) {
 	telemetry := "off"
 	if settings.Sentry.DSN.Reveal() != "" {

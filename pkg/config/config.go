@@ -58,9 +58,16 @@ type Config struct {
 	StrictTransport bool
 	// MaxUnauthenticatedConnectionsPerAddress has no limit if 0.
 	MaxUnauthenticatedConnectionsPerAddress int
+	// ShutdownDelay is how long the server goes on after the order to stop, before
+	// the grace period.
+	ShutdownDelay time.Duration
 	// ShutdownGracePeriod is how long running requests may go on after the
 	// order to stop.
 	ShutdownGracePeriod time.Duration
+
+	// HandoverSocket is the path of the Unix socket by which a process hands its
+	// listening sockets over to the next, "" for none.
+	HandoverSocket string
 
 	Organization Organization
 	Email        Email

@@ -142,6 +142,17 @@ func parseChoice(choices ...string) func(string) (string, error) {
 }
 
 // parseExistingFile takes the path of a file, or nothing.
+// maxSocketPath is what Linux takes as the name of a Unix socket, 107 bytes, less what
+// the name of one that is being made has more.
+const maxSocketPath = 98
+
+func parseSocketPath(text string) (string, error) {
+	if len(text) > maxSocketPath {
+		return "", messagef("the path of a socket has at most %d bytes.", maxSocketPath)
+	}
+	return text, nil
+}
+
 func parseExistingFile(text string) (string, error) {
 	if text == "" {
 		return "", nil

@@ -139,8 +139,16 @@ var commonSettings = []Setting{
 		parse: into(func(c *Config) *bool { return &c.StrictTransport }, parseBoolean),
 	}, {
 		Name: "shutdown-grace-period", Variable: "PARSEC_SHUTDOWN_GRACE_PERIOD", Kind: Seconds, Default: "30", Since: own, Group: groupServer,
-		Help:  "How long running requests may go on after the order to stop. A second later the process has ended, whatever hangs.",
+		Help:  "How long running requests may go on after the order to stop, or after another process took over. A second later the process has ended, whatever hangs.",
 		parse: into(func(c *Config) *time.Duration { return &c.ShutdownGracePeriod }, parsePeriod),
+	}, {
+		Name: "shutdown-delay", Variable: "PARSEC_SHUTDOWN_DELAY", Kind: Seconds, Default: "0", Since: own, Group: groupServer,
+		Help:  "How long the server goes on serving after the order to stop, before the grace period, while /readyz answers 503: with several servers, as long as the balancer in front takes to notice.",
+		parse: into(func(c *Config) *time.Duration { return &c.ShutdownDelay }, parsePeriod),
+	}, {
+		Name: "handover-socket", Variable: "PARSEC_HANDOVER_SOCKET", Kind: File, Since: own, Group: groupServer,
+		Help:  "Path of a Unix socket, in a folder that no other user may write to. A server that is started with it takes over the listening sockets of the one that runs, once it is ready; that one then ends, and no client is refused. Without effect where systemd passes the sockets.",
+		parse: into(func(c *Config) *string { return &c.HandoverSocket }, parseSocketPath),
 	}, {
 		Name: "spontaneous-organization-bootstrap", Variable: "PARSEC_SPONTANEOUS_ORGANIZATION_BOOTSTRAP", Kind: Flag, Default: "false", Since: "1.14", Group: groupOrganization,
 		Help:  "Let anyone create an organization, without an administrator.",

@@ -26,7 +26,19 @@ type front struct {
 	begin chan struct{} // one for each request that runs
 	// shut are the errors of connecting when the shutdown begins.
 	shut []error
+	// open counts the connections that a shutdown waits for: http.Server ends those
+	// whose request has not come.
+	open sync.WaitGroup
+	// unready is what Ready returns, and next what Retire was told.
+	unready error
+	next    []lifecycle.Succession
 }
+
+// Ready implements lifecycle.Front.
+func (f *front) Ready(context.Context) error { return f.unready }
+
+// Retire implements lifecycle.Front.
+func (f *front) Retire(next lifecycle.Succession) { f.next = append(f.next, next) }
 
 // Serve implements lifecycle.Front.
 func (f *front) Serve(listener net.Listener) error {
@@ -43,6 +55,7 @@ func (f *front) Shutdown(ctx context.Context) {
 	} else {
 		_ = conn.Close()
 	}
+	f.open.Wait()
 	if f.Server.Shutdown(ctx) != nil {
 		_ = f.Close()
 	}
@@ -120,7 +133,9 @@ func (s stuck) Serve(net.Listener) error {
 	}
 	select {}
 }
-func (s stuck) Shutdown(context.Context) {}
+func (s stuck) Ready(context.Context) error { return nil }
+func (s stuck) Retire(lifecycle.Succession) {}
+func (s stuck) Shutdown(context.Context)    {}
 
 // pipe is a listener whose Accept returns errors, then connections.
 type pipe struct {

@@ -37,12 +37,12 @@ func (m *Metrics) Handler(profiles bool) http.Handler {
 	return mux
 }
 
-// Serve answers on the listener until ctx is done.
+// Serve answers on the listener until it is closed, or ctx is done.
 func (m *Metrics) Serve(ctx context.Context, listener net.Listener, profiles bool) error {
 	front := &http.Server{Handler: m.Handler(profiles), ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout}
 	stop := context.AfterFunc(ctx, func() { _ = front.Close() })
 	defer stop()
-	if err := front.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := front.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve metrics: %w", err)
 	}
 	return nil

@@ -38,12 +38,17 @@ type StreamedEvent struct {
 
 // StreamEvents sends events, and what keeps the stream alive in between. It returns
 // once there is no next one, ctx is done, the client is gone or slow, or the server
-// ends: the status of the answer is sent by then.
+// ends its streams: the status of the answer is sent by then. It answers 503 if they
+// have ended before.
 func (s *Server) StreamEvents(ctx context.Context, w http.ResponseWriter, stream Stream) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(s.lasting, cancel)
-	defer stop()
+	leave, open := s.streams.join(cancel)
+	if !open {
+		RefuseBusy(w)
+		return
+	}
+	defer leave()
 	w.Header().Set("Content-Type", cmp.Or(stream.Type, EventStreamType))
 	w.Header().Set("Cache-Control", "no-cache, no-transform")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx buffers unless told otherwise

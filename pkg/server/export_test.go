@@ -1,8 +1,11 @@
 package server
 
 import (
+	"context"
 	"fmt"
+	"time"
 
+	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/wire"
 )
 
@@ -26,4 +29,20 @@ func EncodeReply(reply any) (encoded []byte, capacity int, err error) {
 		return nil, 0, err
 	}
 	return *buffer, cap(*buffer), nil
+}
+
+// EndStreams ends as many streams, and returns when the first and the last ended.
+func EndStreams(ctx context.Context, streams int, next lifecycle.Succession) (first, last time.Duration) {
+	open, begun := eventStreams{open: map[int]func(){}}, time.Now()
+	first = -1
+	for range streams {
+		open.join(func() {
+			last = time.Since(begun)
+			if first < 0 {
+				first = last
+			}
+		})
+	}
+	open.end(ctx, next)
+	return first, last
 }

@@ -173,6 +173,8 @@ type timedWriter struct {
 	writeTimeout time.Duration
 	// isStream reports whether the time limit of a write counts after it too.
 	isStream bool
+	// isLast reports whether the answer is the last of its connection.
+	isLast func() bool
 	// body is that of the request.
 	body *timedBody
 }
@@ -180,6 +182,9 @@ type timedWriter struct {
 // WriteHeader implements http.ResponseWriter.
 func (w timedWriter) WriteHeader(status int) {
 	w.body.drain()
+	if status != http.StatusSwitchingProtocols {
+		w.endConnection()
+	}
 	w.allowTime()
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -187,6 +192,7 @@ func (w timedWriter) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (w timedWriter) Write(p []byte) (int, error) {
 	w.body.drain()
+	w.endConnection()
 	return writePieces(p, func(piece []byte) (int, error) {
 		w.allowTime()
 		return w.ResponseWriter.Write(piece)
@@ -203,6 +209,13 @@ func (w timedWriter) FlushError() error {
 		err = controller.SetWriteDeadline(time.Time{})
 	}
 	return err
+}
+
+// endConnection is called before the head of the answer is written.
+func (w timedWriter) endConnection() {
+	if w.isLast() {
+		w.Header().Set("Connection", "close") // HTTP/2 has a frame for it
+	}
 }
 
 // Unwrap returns the writer whose methods http.ResponseController needs.

@@ -133,9 +133,13 @@ func (s *Server) whileAvailable(handle, refuse http.HandlerFunc) http.HandlerFun
 // hosts.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	// Whoever reads "ok" sends commands at once: what was found before the
-	// request is not enough.
-	if err := s.awaitLook(r.Context(), readyLimit); err != nil {
+	err := errDraining
+	if !s.isRetired() {
+		// Whoever reads "ok" sends commands at once: what was found before the
+		// request is not enough.
+		err = s.awaitLook(r.Context(), readyLimit)
+	}
+	if err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte(err.Error() + "\n"))
 		return

@@ -12,19 +12,19 @@ import (
 // (docs/protocol/transport.md §3, §7, §9 and §10).
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
+	s.wingRoutes(mux)
 	s.administrationRoutes(mux)
 	mux.HandleFunc("/{$}", readable(home))
 	mux.HandleFunc("/", notFound)
 
 	outer := http.NewServeMux()
-	s.wingRoutes(outer)
 	outer.HandleFunc("/healthz", readable(healthy))
 	outer.HandleFunc("/readyz", readable(s.ready))
 	outer.HandleFunc("GET /redirect/{path...}", s.redirect)
 	outer.HandleFunc("/redirect", notFound) // not a redirection to /redirect/
 	outer.HandleFunc("GET /static/icon.svg", static("image/svg+xml", pageIcon))
 	outer.HandleFunc("GET /favicon.ico", static("image/x-icon", favicon))
-	outer.HandleFunc("/", s.whileAvailable(mux.ServeHTTP, func(w http.ResponseWriter, _ *http.Request) { RefuseBusy(w) }))
+	outer.Handle("/", s.whileAvailable(mux))
 	return s.withTimeLimits(s.withServerHeader(s.withCORS(s.withStrictTransport(s.enforceHTTPS(outer)))))
 }
 
@@ -55,7 +55,7 @@ func readable(handle http.HandlerFunc) http.HandlerFunc {
 // body may take, whether the route reads it or not.
 func (s *Server) withTimeLimits(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		timed := timedWriter{ResponseWriter: w, writeTimeout: s.options.WriteTimeout, isStream: isStream(r)}
+		timed := timedWriter{ResponseWriter: w, writeTimeout: s.options.WriteTimeout, isStream: isStream(r), isLast: s.isRetired}
 		if !timed.isStream {
 			timed.allowTime() // the previous request of the connection left its own
 		}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/throttle"
@@ -99,6 +100,8 @@ type Server struct {
 	now           func() parsec.DateTime
 	handler       http.Handler
 	http          *http.Server
+	// http2 speaks HTTP/2 on the connections of http.
+	http2 *http.Server
 	// strangers is what may be received of clients that are not authenticated,
 	// users what the messages and replies of the others may be.
 	strangers, users *budget
@@ -113,8 +116,11 @@ type Server struct {
 	endOfLasting context.CancelFunc
 	// work counts the goroutines of the wings, and the watch.
 	work sync.WaitGroup
-	// silent are the connections that have sent no request yet.
-	silent silentConns
+	// connections are those of HTTP, and streams what is sent on some.
+	connections connections
+	streams     eventStreams
+	// retired is what comes after this server, nil while it is to go on.
+	retired atomic.Pointer[lifecycle.Succession]
 	// unavailable is why no command can run, nil while they can.
 	unavailable atomic.Pointer[error]
 	// looking is the look at the state that is under way, nil for none; mu
@@ -144,7 +150,8 @@ func New(organizations *organization.Administration, now func() parsec.DateTime,
 		strangers:     newBudget(memory/strangersPart, networkPart),
 		users:         newBudget(memory/usersPart, userPart),
 		writes:        throttle.New(limitedBurst, limitedInterval, options.Elapsed),
-		silent:        silentConns{conns: map[net.Conn]struct{}{}},
+		connections:   connections{waiting: map[net.Conn]time.Time{}},
+		streams:       eventStreams{open: map[int]func(){}},
 	}
 	s.commands, s.cancelCommands = context.WithCancel(context.Background())
 	s.lasting, s.endOfLasting = context.WithCancel(context.Background())
@@ -161,6 +168,7 @@ func New(organizations *organization.Administration, now func() parsec.DateTime,
 		ConnState:         s.track,
 		HTTP2:             http2Limits(options.WriteTimeout),
 	}
+	s.configureHTTP2()
 	s.Every(probeInterval, func(time.Time) { s.probeState() })
 	return s
 }
@@ -180,7 +188,7 @@ func (s *Server) Serve(listener net.Listener) error {
 
 // track is called by net/http with what becomes of a connection.
 func (s *Server) track(conn net.Conn, state http.ConnState) {
-	s.silent.track(conn, state)
+	s.connections.track(conn, state)
 	if mended, ok := conn.(*escapesConn); ok {
 		mended.track(state)
 	}

@@ -2,27 +2,66 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
 	"time"
+
+	"parsec-server/pkg/lifecycle"
+	"parsec-server/pkg/outage"
 )
 
-// Shutdown accepts nothing more and ends every connection: idle and waiting
-// ones at once, the others when their command is finished, WebSockets with a
-// going-away close frame; clients connect again by themselves. When ctx is
-// done the rest is cut.
+const (
+	// streamPace is the time between the ends of two event streams whose clients
+	// connect elsewhere, and streamSpread bounds that between the first and the last.
+	streamPace   = 5 * time.Millisecond
+	streamSpread = 3 * time.Second
+	// succeededSilence is how long a connection must be silent to be ended when a
+	// successor serves: requests that come over it until then are the last. Who
+	// sends one while it ends meets the end.
+	succeededSilence = 10 * time.Second
+	sweepInterval    = 50 * time.Millisecond
+)
+
+// Ready implements lifecycle.Front. A database that takes no writes can be read.
+func (s *Server) Ready(ctx context.Context) error {
+	if err := s.awaitLook(ctx, probeLimit); !errors.Is(err, outage.ErrNoRoom) {
+		return err
+	}
+	return nil
+}
+
+// Retire implements lifecycle.Front: /readyz says that the server stops, and each
+// answer ends its connection.
+func (s *Server) Retire(next lifecycle.Succession) {
+	s.retired.Store(&next)
+}
+
+func (s *Server) isRetired() bool { return s.retired.Load() != nil }
+
+// Shutdown ends every connection: event streams first, whose connections go on
+// (docs/protocol/v5/quirks.md §11), the others when they are silent and their
+// commands are finished, WebSockets with a going-away close frame; clients connect
+// again by themselves. When ctx is done the rest is cut.
 func (s *Server) Shutdown(ctx context.Context) {
+	if !s.isRetired() {
+		s.Retire(lifecycle.NoSuccessor)
+	}
+	next := *s.retired.Load()
 	s.mu.Lock()
 	s.endOfLasting()
 	s.mu.Unlock()
 	for _, wing := range s.wings {
 		wing.Drain()
 	}
-	defer time.AfterFunc(CloseTimeout, s.silent.close).Stop()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		_ = s.http2.Shutdown(ctx) // it has no connections of its own
+		s.streams.end(ctx, next)
+		s.connections.drain(ctx, next)
 		if s.http.Shutdown(ctx) != nil {
 			_ = s.http.Close()
 		}
@@ -43,28 +82,136 @@ func (s *Server) Shutdown(ctx context.Context) {
 // IsDraining reports whether the server has begun to end.
 func (s *Server) IsDraining() bool { return s.lasting.Err() != nil }
 
-// silentConns are connections whose first request has not come, whole as far as
-// its headers. net/http would have a shutdown wait seconds for them.
-type silentConns struct {
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
+// configureHTTP2 has the server speak HTTP/2 in the name of another one, whose
+// shutdown then says on all connections of HTTP/2 that no request is taken any more.
+// Those of the server itself may end none that is idle before clients were told: a
+// request may be on its way.
+func (s *Server) configureHTTP2() {
+	s.http2 = &http.Server{IdleTimeout: s.http.IdleTimeout, ReadHeaderTimeout: s.http.ReadHeaderTimeout}
+	_ = s.http2.Serve(endedListener{}) // which configures it, and ends
+	s.http.TLSNextProto = s.http2.TLSNextProto
+}
+
+// endedListener is closed.
+type endedListener struct{}
+
+func (endedListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (endedListener) Close() error              { return nil }
+func (endedListener) Addr() net.Addr            { return nil }
+
+// connections are those of net/http, with the instant since which each waits for a
+// request, zero while it does not.
+type connections struct {
+	mu      sync.Mutex
+	waiting map[net.Conn]time.Time
 }
 
 // track is a hook of http.Server.
-func (c *silentConns) track(conn net.Conn, state http.ConnState) {
+func (c *connections) track(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if state == http.StateNew {
-		c.conns[conn] = struct{}{}
-	} else {
-		delete(c.conns, conn)
+	switch state {
+	case http.StateNew, http.StateIdle:
+		c.waiting[conn] = time.Now()
+	case http.StateActive:
+		c.waiting[conn] = time.Time{}
+	case http.StateHijacked, http.StateClosed:
+		delete(c.waiting, conn)
 	}
 }
 
-func (c *silentConns) close() {
+// drain ends the connections that wait for a request, once they were silent for a
+// while, until there is no connection any more, or ctx is done.
+func (c *connections) drain(ctx context.Context, next lifecycle.Succession) {
+	silence := CloseTimeout
+	if next == lifecycle.PresentSuccessor {
+		silence = succeededSilence
+	}
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for c.endSilent(silence) > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// endSilent returns how many connections are left.
+func (c *connections) endSilent(silence time.Duration) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for conn := range c.conns {
-		conn.Close()
+	for conn, since := range c.waiting {
+		if since.IsZero() || time.Since(since) < silence || hasSpoken(rawConn(conn), silence) {
+			continue
+		}
+		delete(c.waiting, conn)
+		// TLS would wait for a peer that does not read what it is told.
+		rawConn(conn).Close()
+	}
+	return len(c.waiting)
+}
+
+// rawConn returns the connection below TLS.
+func rawConn(conn net.Conn) net.Conn {
+	if encrypted, isTLS := conn.(*tls.Conn); isTLS {
+		return encrypted.NetConn()
+	}
+	return conn
+}
+
+// eventStreams are the streams of events, each with what ends it politely.
+type eventStreams struct {
+	mu    sync.Mutex
+	ended bool
+	next  int
+	open  map[int]func()
+}
+
+// join has end called when the streams of the server end: it ends this one, and
+// leaves its connection to the next request. The stream calls leave when it is over
+// before. It returns false if the streams end already.
+func (e *eventStreams) join(end func()) (leave func(), ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended {
+		return nil, false
+	}
+	e.next++
+	id := e.next
+	e.open[id] = end
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.open, id)
+	}, true
+}
+
+// end ends all streams, one after the other where their clients connect elsewhere at
+// once, and all at once when ctx is done.
+func (e *eventStreams) end(ctx context.Context, next lifecycle.Succession) {
+	e.mu.Lock()
+	e.ended = true
+	ends := make([]func(), 0, len(e.open))
+	for _, end := range e.open {
+		ends = append(ends, end)
+	}
+	e.mu.Unlock()
+	if len(ends) == 0 {
+		return
+	}
+	pace := min(streamPace, streamSpread/time.Duration(len(ends)))
+	begun := time.Now()
+	for i, end := range ends {
+		if wait := time.Until(begun.Add(time.Duration(i) * pace)); wait > 0 && next != lifecycle.LaterSuccessor {
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+			}
+		}
+		end()
 	}
 }

@@ -13,6 +13,9 @@ import (
 // session is over, its client is gone or slow, or the server ends.
 func (w *Wing) events(answer http.ResponseWriter, r *http.Request) {
 	w.serveRPC(answer, r, func(call *httpCall) error {
+		if w.server.IsDraining() { // whoever asks again must go elsewhere
+			return server.ErrNoRoom
+		}
 		given, facts, err := call.credentials()
 		if err != nil {
 			return err

@@ -27,6 +27,9 @@ const missedEvents = "missed_events"
 // gone or slow, or the server ends.
 func (w *Wing) events(answer http.ResponseWriter, r *http.Request) {
 	w.serve(answer, r, protocol.Authenticated, func(call *httpCall) error {
+		if w.server.IsDraining() { // whoever asks again must go elsewhere
+			return server.ErrNoRoom
+		}
 		author, err := call.authenticate((*httpCall).checkAccept, math.MaxInt64, w.rules.Admit)
 		if err == nil {
 			err = call.streamEvents(author)
@@ -57,9 +60,6 @@ func (call *httpCall) checkAccept() error {
 
 func (call *httpCall) streamEvents(author *rules.Author) error {
 	w := call.wing
-	if w.server.IsDraining() {
-		return server.ErrNoRoom
-	}
 	ctx, closeStream := w.streams.open(call.r.Context(), author)
 	defer closeStream()
 	session, err := w.rules.OpenSession(ctx, author, call.r.Header.Get("Last-Event-Id"), keepAliveSeconds(w.server.EventStreamKeepAlive()))
