@@ -3,15 +3,19 @@
 package deploy_test
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"parsec-server/pkg/config"
 )
 
-// TestUnit has systemd judge the unit: how exposed its service is, 2.5 of 10 at
-// most, and whether it understands it.
+// TestUnit has systemd judge the units: how exposed the service is, 2.5 of 10 at
+// most, and whether it understands them.
 func TestUnit(t *testing.T) {
 	t.Parallel()
 	unit, err := os.ReadFile("systemd/parsec.service")
@@ -23,15 +27,30 @@ func TestUnit(t *testing.T) {
 			t.Errorf("no line %s", line)
 		}
 	}
-	program := filepath.Join(application, "bin", "parsec")
-	installed := filepath.Join(t.TempDir(), "parsec.service")
-	text := strings.ReplaceAll(string(unit), "/usr/local/bin/parsec", program)
-	if err := os.WriteFile(installed, []byte(text), 0o600); err != nil {
+	socket, err := os.ReadFile("systemd/parsec.socket")
+	if err != nil {
 		t.Fatal(err)
+	}
+	loaded, err := config.Load([]config.Argument{{Name: "dev", Text: "true"}}, config.Environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := net.JoinHostPort(loaded.Config.Host, strconv.Itoa(loaded.Config.Port))
+	if !strings.Contains(string(socket), "\nListenStream="+address+"\n") {
+		t.Errorf("systemd does not listen on %s, as the server does", address)
+	}
+	program := filepath.Join(application, "bin", "parsec")
+	folder := t.TempDir()
+	installed, listens := filepath.Join(folder, "parsec.service"), filepath.Join(folder, "parsec.socket")
+	text := strings.ReplaceAll(string(unit), "/usr/local/bin/parsec", program)
+	for path, content := range map[string]string{installed: text, listens: string(socket)} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, arguments := range [][]string{
 		{"security", "--offline=true", "--no-pager", "--threshold=25", installed},
-		{"verify", "--man=no", installed},
+		{"verify", "--man=no", installed, listens},
 	} {
 		output, err := exec.CommandContext(t.Context(), "systemd-analyze", arguments...).CombinedOutput()
 		if err != nil || arguments[0] == "verify" && len(output) > 0 {
