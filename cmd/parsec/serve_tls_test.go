@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/config"
 )
 
@@ -134,5 +137,66 @@ func TestStartFaults(t *testing.T) {
 		if got.code != 1 || got.stdout != row.want || got.stderr != "" {
 			t.Errorf("%q: got %+v", row.args, got)
 		}
+	}
+}
+
+// TestHandOverInTLS has a client send requests over HTTP/2 while another process takes
+// the port over: each is answered.
+func TestHandOverInTLS(t *testing.T) {
+	certificateFile, keyFile, roots := certificateFiles(t)
+	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = free.Close()
+	settings := developmentSettings(t,
+		config.Argument{Name: "ssl-certfile", Text: certificateFile}, config.Argument{Name: "ssl-keyfile", Text: keyFile},
+		config.Argument{Name: "handover-socket", Text: filepath.Join(t.TempDir(), "handover")})
+	settings.Port = free.Addr().(*net.TCPAddr).Port
+	ctx, stop := context.WithCancel(t.Context())
+	run := func() <-chan error {
+		served := make(chan error, 1)
+		go func() { served <- serveToTheEnd(ctx, settings, io.Discard) }()
+		return served
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	ask := func() error {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+free.Addr().String()+"/anonymous/CoolOrg", strings.NewReader("x"))
+		if err != nil {
+			return err
+		}
+		answer, err := transport.RoundTrip(request)
+		if err != nil {
+			return err
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusNotFound || answer.ProtoMajor != 2 {
+			return fmt.Errorf("answered %s by %s", answer.Status, answer.Proto)
+		}
+		return nil
+	}
+	first := run()
+	testkit.Await(t, "the first server answers", func() bool { return ask() == nil })
+	second := run()
+	for replaced := false; !replaced; {
+		if err := ask(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case err := <-first:
+			if err != nil {
+				t.Error(err)
+			}
+			replaced = true
+		default:
+		}
+	}
+	if err := ask(); err != nil {
+		t.Error(err)
+	}
+	stop()
+	if err := <-second; err != nil {
+		t.Error(err)
 	}
 }

@@ -205,6 +205,7 @@ func GetStatus(ctx context.Context, address string, want int) error {
 	if err != nil {
 		return err
 	}
+	request.Close = true // a server that ends waits for connections that may be used again
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err

@@ -77,7 +77,9 @@ type Parsec struct {
 	arguments []string
 	// environment is all that the server gets.
 	environment []string
-	process     *Process
+	// socket is that of systemd, nil for none.
+	socket  *os.File
+	process *Process
 	// Address stays when the server is started again.
 	Address parsec.ServerAddress
 }
@@ -92,13 +94,18 @@ func StartParsec(t testing.TB, program string, arguments ...string) *Parsec {
 // StartParsecIn is StartParsec with variables of the environment.
 func StartParsecIn(t testing.TB, program string, environment []string, arguments ...string) *Parsec {
 	t.Helper()
+	p := newParsec(t, program, environment, arguments...)
+	p.run(FreePort(t)) // which connections do not take while it is stopped
+	return p
+}
+
+// newParsec returns a server that does not run yet.
+func newParsec(t testing.TB, program string, environment []string, arguments ...string) *Parsec {
 	token := []string{"backend", "run", "--dev", "--administration-token", AdministrationToken}
-	p := &Parsec{
+	return &Parsec{
 		t: t, program: program, arguments: append(token, arguments...),
 		environment: append([]string{"HOME=/nonexistent"}, environment...), // No setting of this machine counts.
 	}
-	p.run(FreePort(t)) // which connections do not take while it is stopped
-	return p
 }
 
 // Start runs the server again, after Kill.
@@ -162,7 +169,7 @@ var announcement = regexp.MustCompile(`(?m)^Starting Parsec Backend on .* backen
 // run returns once the server announces itself, and is ready.
 func (p *Parsec) run(port string) {
 	p.t.Helper()
-	command := exec.CommandContext(context.WithoutCancel(p.t.Context()), p.program, append(p.arguments, "--port", port)...)
+	command := p.command(port)
 	command.Env = p.environment
 	started := startCommand(p.t, command)
 	p.process = started
