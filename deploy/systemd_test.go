@@ -3,6 +3,7 @@
 package deploy_test
 
 import (
+	"context"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/config"
 )
 
@@ -56,5 +58,23 @@ func TestUnit(t *testing.T) {
 		if err != nil || arguments[0] == "verify" && len(output) > 0 {
 			t.Errorf("%s: %v: %s", arguments[0], err, output)
 		}
+	}
+}
+
+// TestSocketActivation has systemd listen, and start the server when somebody
+// connects.
+func TestSocketActivation(t *testing.T) {
+	t.Parallel()
+	port := testkit.FreePort(t)
+	address := net.JoinHostPort("127.0.0.1", port)
+	activate := testkit.FindProgram(t, "systemd-socket-activate", "apt-get install systemd")
+	process := testkit.StartProcess(t, nil, activate, "--listen="+address,
+		filepath.Join(application, "bin", "parsec"), "backend", "run", "--dev", "--port", port)
+	process.Await(t, func(ctx context.Context) error { return testkit.GetOK(ctx, "http://"+address+"/readyz") })
+	if !strings.Contains(process.Output(), "Starting Parsec Backend on "+address+" ") {
+		t.Errorf("printed %s", process.Output())
+	}
+	if err := process.Stop(); err != nil {
+		t.Errorf("it ends with %v", err)
 	}
 }
