@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -124,6 +125,7 @@ func StartGenerations(t testing.TB, options GenerationsOptions) *Generations {
 	served := make(chan error, 1)
 	go func() { served <- process.Serve(ctx, g.Server, listener) }()
 	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections() // or the server waits for what may come over them
 		stop()
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)

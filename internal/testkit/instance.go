@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 	"testing"
 	"time"
 
@@ -132,6 +133,7 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 	served := make(chan error, 1)
 	go func() { served <- process.Serve(ctx, front, listener) }()
 	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections() // or the server waits for what may come over them
 		stop()
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/pipes"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/server"
@@ -192,4 +194,36 @@ func TestGoAway(t *testing.T) {
 		}
 	}
 	f.await(over)
+}
+
+// TestUnreadBytesAreHeard has the server not notice yet that a request begins.
+func TestUnreadBytesAreHeard(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := new(net.Dialer).DialContext(t.Context(), "tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if server.HasSpoken(conn, 0) {
+		t.Error("heard before it spoke")
+	}
+	if _, err := io.WriteString(client, "GET"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Await(t, "what is unread is heard", func() bool { return server.HasSpoken(conn, 0) })
+	if _, err := io.ReadFull(conn, make([]byte, len("GET"))); err != nil {
+		t.Fatal(err)
+	}
+	if server.HasSpoken(conn, 0) || !server.HasSpoken(conn, time.Hour) {
+		t.Error("what is read is not heard of that time alone")
+	}
 }

@@ -46,3 +46,6 @@ func EndStreams(ctx context.Context, streams int, next lifecycle.Succession) (fi
 	open.end(ctx, next)
 	return first, last
 }
+
+// HasSpoken is for connections that tests make.
+var HasSpoken = hasSpoken

@@ -137,6 +137,7 @@ func (f *fixture) serve(options *options) {
 	f.t.Cleanup(func() {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), 5*time.Second)
 		defer cancel()
+		http.DefaultClient.CloseIdleConnections() // or the server waits for what may come over them
 		f.Server.Shutdown(grace)
 		if err := <-served; err != nil {
 			f.t.Errorf("serve: %v", err)
