@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -31,7 +32,7 @@ func StartParsecWithSocket(t testing.TB, program string, arguments ...string) *P
 // command runs the server on a port. What systemd says to a process names the
 // process, which is known once it runs.
 func (p *Parsec) command(port string) *exec.Cmd {
-	ctx, arguments := context.WithoutCancel(p.t.Context()), append(p.arguments, "--port", port)
+	ctx, arguments := context.WithoutCancel(p.t.Context()), slices.Concat(p.arguments, []string{"--port", port})
 	if p.socket == nil {
 		return exec.CommandContext(ctx, p.program, arguments...)
 	}

@@ -76,7 +76,7 @@ func checkFolder(path string) error {
 
 // predecessor is the process that serves still.
 type predecessor struct {
-	conn *net.UnixConn
+	conn net.Conn
 	// limit bounds how long it may take to answer.
 	limit time.Duration
 }
@@ -86,15 +86,14 @@ type predecessor struct {
 // that crashed.
 func findPredecessor(ctx context.Context, path string, limits limits) (*predecessor, []*net.TCPListener, error) {
 	dialer := net.Dialer{Timeout: limits.step}
-	dialed, err := dialer.DialContext(ctx, "unix", path)
+	conn, err := dialer.DialContext(ctx, "unix", path)
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, nil, nil
 	case err != nil:
 		return nil, nil, fmt.Errorf("find the running process: %w", err)
 	}
-	conn := dialed.(*net.UnixConn)
-	listeners, err := receiveOffer(conn, limits.step)
+	listeners, err := receiveOffer(conn.(*net.UnixConn), limits.step)
 	if err != nil {
 		conn.Close()
 		return nil, nil, fmt.Errorf("take over from the process that listens on %s: %w", path, err)
@@ -208,7 +207,7 @@ type offers struct {
 // heir is a successor that accepts connections. It is released once this process
 // accepts none any more.
 type heir struct {
-	conn     *net.UnixConn
+	conn     net.Conn
 	released chan struct{}
 }
 
@@ -257,7 +256,7 @@ func (o *offers) publish() error {
 			if err != nil {
 				return // closed
 			}
-			o.work.Go(func() { o.offer(conn.(*net.UnixConn)) })
+			o.work.Go(func() { o.offer(conn) })
 		}
 	})
 	return nil
@@ -273,7 +272,7 @@ func (o *offers) close() {
 }
 
 // offer gives a successor the sockets, and waits until it serves.
-func (o *offers) offer(conn *net.UnixConn) {
+func (o *offers) offer(conn net.Conn) {
 	defer conn.Close()
 	if !o.one.TryLock() {
 		o.tell(conn, busy)
@@ -281,7 +280,7 @@ func (o *offers) offer(conn *net.UnixConn) {
 	}
 	defer o.one.Unlock()
 	defer context.AfterFunc(o.ctx, func() { conn.Close() })()
-	if err := o.send(conn); err != nil {
+	if err := o.send(conn.(*net.UnixConn)); err != nil {
 		o.logger.Warn("the listening sockets are not handed over", "error", err)
 		return
 	}
@@ -301,14 +300,14 @@ func (o *offers) offer(conn *net.UnixConn) {
 }
 
 // tell sends one word to a successor, who may be gone.
-func (o *offers) tell(conn *net.UnixConn, word byte) {
+func (o *offers) tell(conn net.Conn, word byte) {
 	if conn.SetWriteDeadline(time.Now().Add(o.limits.step)) == nil {
 		_, _ = conn.Write([]byte{word})
 	}
 }
 
 // awaitServing returns nil once the successor says that it accepts connections.
-func (o *offers) awaitServing(conn *net.UnixConn) error {
+func (o *offers) awaitServing(conn net.Conn) error {
 	if err := conn.SetReadDeadline(time.Now().Add(o.limits.ready)); err != nil {
 		return err
 	}

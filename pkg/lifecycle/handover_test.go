@@ -312,7 +312,7 @@ func TestAnotherAddress(t *testing.T) {
 
 func TestFolderThatOthersWriteTo(t *testing.T) {
 	folder := t.TempDir()
-	if err := os.Chmod(folder, 0o777); err != nil { //nolint:gosec // that is what is refused
+	if err := os.Chmod(folder, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	_, _, err := inherit(t, filepath.Join(folder, "handover"), "127.0.0.1:0", unchanged)
