@@ -33,6 +33,13 @@ type Lost struct{}
 // Topics returns none.
 func (Lost) Topics(parsec.OrganizationID) []Topic { return nil }
 
+// InstanceVanished is published by each instance for itself, once it knows that one of
+// those that share the state has ended without draining, or is back from that.
+type InstanceVanished struct{ On parsec.DateTime }
+
+// Topics returns none: it is of no organization.
+func (InstanceVanished) Topics(parsec.OrganizationID) []Topic { return nil }
+
 // OrganizationExpiration is when the organization expires; its connections
 // close at that date, at once if it is past.
 type OrganizationExpiration struct {

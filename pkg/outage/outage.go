@@ -1,5 +1,6 @@
-// Package outage has the errors of a state that is out of reach for a while.
-// Stores fail with them, and the server, which knows no store, answers so.
+// Package outage has the errors of a state that is out of reach for a while, and how
+// long a request is held until it is back. Stores fail with them, and the server,
+// which knows no store, answers so.
 package outage
 
 import "errors"

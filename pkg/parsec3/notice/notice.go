@@ -119,6 +119,16 @@ func (b UserUnfrozen) Topics(o parsec.OrganizationID) []event.Topic {
 	return []event.Topic{UserTopic(o, b.User)}
 }
 
+// UploadFailed tells the other instances, and no client, of the upload of a new entry
+// that failed in a way that clients do not survive (docs/protocol/v5/quirks.md §11).
+type UploadFailed struct {
+	Device parsec3.DeviceID `wire:"device_id"`
+	On     parsec.DateTime  `wire:"failed_on"`
+}
+
+// Topics returns none: each instance takes note of it.
+func (UploadFailed) Topics(parsec.OrganizationID) []event.Topic { return nil }
+
 // UserTopic has the events that concern a user.
 func UserTopic(organization parsec.OrganizationID, user parsec3.UserID) event.Topic {
 	return event.Topic{Organization: organization, Kind: "parsec3 user", ID: parsec.UUID(user)}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -33,9 +34,11 @@ var (
 	errStoreUnavailable = protocol.Refuse(protocol.StatusStoreUnavailable)
 )
 
-// BlockCreate stores an immutable block (docs/protocol/v5/commands.md §11.6).
+// BlockCreate stores an immutable block (docs/protocol/v5/commands.md §11.6). While the
+// state is out of reach it is held, and tried again (docs/protocol/v5/quirks.md §11).
 func (r *Rules) BlockCreate(ctx context.Context, author *Author, request *protocol.BlockCreateRequest) (*protocol.BlockCreateReply, error) {
-	creation := &blockCreation{rules: r, author: author, request: request, now: r.now()}
+	creation := &blockCreation{rules: r, author: author, request: request, now: r.now(), hold: r.holder.Begin()}
+	defer creation.hold.End()
 	err := r.blocks.Create(ctx, author.Organization, request.BlockID, r.store.NewUploadToken(), request.Block, creation)
 	if err != nil {
 		return nil, refuseBlock(err)
@@ -49,16 +52,23 @@ type blockCreation struct {
 	author  *Author
 	request *protocol.BlockCreateRequest
 	now     parsec.DateTime
+	hold    outage.Hold
 }
 
-func (c *blockCreation) update(ctx context.Context, rule func(tx Tx) error) error {
+// update runs rule, again while the state is out of reach.
+func (c *blockCreation) update(ctx context.Context, rule func(tx Tx) error) (again bool, err error) {
 	scope := Scope{Common: Shared, Realm: c.request.RealmID, RealmLock: Shared, Block: &c.request.BlockID}
-	return c.rules.update(ctx, c.author, c.now, scope, func(tx Tx, _ *User) error { return rule(tx) })
+	for ; ; again = true {
+		err = c.rules.update(ctx, c.author, c.now, scope, func(tx Tx, _ *User) error { return rule(tx) })
+		if !errors.Is(err, outage.ErrUnavailable) || !c.hold.Wait(ctx) {
+			return again, err
+		}
+	}
 }
 
 // Reserve implements blockstore.Creation. It applies the table but for its last row.
 func (c *blockCreation) Reserve(ctx context.Context, upload BlockUpload, now parsec.DateTime) (reserved bool, err error) {
-	err = c.update(ctx, func(tx Tx) error {
+	_, err = c.update(ctx, func(tx Tx) error {
 		reserved = false
 		realm, err := writableRealm(tx)
 		if err != nil {
@@ -83,7 +93,16 @@ func (c *blockCreation) Reserve(ctx context.Context, upload BlockUpload, now par
 // Confirm implements blockstore.Creation. The author may have lost the right to write
 // since, or the key changed: a block means nothing before a vlob names it.
 func (c *blockCreation) Confirm(ctx context.Context, confirmed BlockUpload, checksum *blockstore.Checksum) error {
-	return c.update(ctx, func(tx Tx) error {
+	block := Block{
+		ID:        c.request.BlockID,
+		Realm:     c.request.RealmID,
+		KeyIndex:  c.request.KeyIndex,
+		Author:    c.author.Device,
+		Size:      uint64(len(c.request.Block)),
+		CreatedOn: c.now,
+		Checksum:  checksum,
+	}
+	again, err := c.update(ctx, func(tx Tx) error {
 		if _, err := existingRealm(tx); err != nil {
 			return err
 		}
@@ -94,17 +113,22 @@ func (c *blockCreation) Confirm(ctx context.Context, confirmed BlockUpload, chec
 		if upload == nil || upload.Token != confirmed.Token {
 			return errStoreUnavailable
 		}
-		tx.CreateBlock(Block{
-			ID:        c.request.BlockID,
-			Realm:     c.request.RealmID,
-			KeyIndex:  c.request.KeyIndex,
-			Author:    c.author.Device,
-			Size:      uint64(len(c.request.Block)),
-			CreatedOn: c.now,
-			Checksum:  checksum,
-		})
+		tx.CreateBlock(block)
 		return nil
 	})
+	if again && errors.Is(err, errBlockExists) && c.isStored(ctx, &block) {
+		return nil
+	}
+	return err
+}
+
+// isStored reports whether a block is there as this very command would store it: then
+// the answer to a try of before was lost. Nobody else is told otherwise: clients take a
+// block that exists for a success.
+func (c *blockCreation) isStored(ctx context.Context, block *Block) bool {
+	_, _, there, err := c.rules.store.ReadBlock(ctx, c.author.Organization, c.author.Device, block.Realm, block.ID)
+	return err == nil && there != nil && there.Author == block.Author && there.CreatedOn == block.CreatedOn &&
+		there.KeyIndex == block.KeyIndex && there.Size == block.Size
 }
 
 // Release implements blockstore.Creation.

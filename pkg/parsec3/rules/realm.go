@@ -136,14 +136,19 @@ func writableRealm(tx Tx) (*Realm, error) {
 	if err != nil {
 		return nil, err
 	}
-	if realm.archived() {
-		return nil, errRealmArchived
+	return realm, realm.checkWritable()
+}
+
+// checkWritable wants data of a realm that is not deleted to be the user's to write.
+func (r *Realm) checkWritable() error {
+	if r.archived() {
+		return errRealmArchived
 	}
-	switch realm.Role {
+	switch r.Role {
 	case parsec.RoleOwner, parsec.RoleManager, parsec.RoleContributor:
-		return realm, nil
+		return nil
 	default:
-		return nil, errAuthorNotAllowed
+		return errAuthorNotAllowed
 	}
 }
 

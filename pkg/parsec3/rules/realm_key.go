@@ -31,12 +31,14 @@ func (r *Rules) RealmRotateKey(ctx context.Context, author *Author, request *pro
 	invalid := checkCertificate(now, rotation.Timestamp, err)
 	scope := realmScope(rotation.RealmID, invalid)
 	scope.Sequester = Shared
-	err = r.updateWithConsent(ctx, author, now, scope, func(ctx context.Context, service SequesterService) error {
+	hold := r.holder.Begin() // for webhooks alone
+	defer hold.End()
+	err = r.updateWithConsent(ctx, &hold, &consentedUpdate{author: author, now: now, scope: scope, ask: func(ctx context.Context, service SequesterService) error {
 		return r.webhooks.AskKeyRotation(ctx, service, &KeyRotationQuestion{
 			Organization: author.Organization, Rotation: rotation,
 			KeysBundle: request.KeysBundle, Access: request.PerSequesterServiceKeysBundleAccess[service.ID],
 		})
-	}, func(tx Tx, given consent) error {
+	}, rule: func(ctx context.Context, tx Tx, given consent) error {
 		if invalid != nil {
 			return invalid
 		}
@@ -67,7 +69,7 @@ func (r *Rules) RealmRotateKey(ctx context.Context, author *Author, request *pro
 		}, signedBy(author, rotation.Timestamp, request.RealmKeyRotationCertificate))
 		emitRealmCertificate(tx, author, realm.ID, rotation.Timestamp)
 		return nil
-	})
+	}})
 	return &protocol.RealmRotateKeyReply{}, err
 }
 

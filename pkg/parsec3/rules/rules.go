@@ -1,14 +1,17 @@
 package rules
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 )
@@ -31,6 +34,10 @@ const (
 	UserFrozen           Abort = 462
 	MustAcceptTOS        Abort = 463
 	TokenExpired         Abort = 498
+
+	// UploadInDoubt has a client try an upload again, which an answer would end
+	// (docs/protocol/v5/quirks.md §11).
+	UploadInDoubt Abort = 503
 )
 
 func (a Abort) Error() string { return fmt.Sprintf("aborted with status %d", int(a)) }
@@ -44,7 +51,14 @@ type Options struct {
 	// Debug has pings of authenticated devices reach the streams of their
 	// organization.
 	Debug bool
+	// Patience is how long commands are held that clients cannot have refused; 0 is
+	// outage.Patience.
+	Patience time.Duration
 }
+
+// maxHeld bounds the commands that are held at the same time. What they have sent is
+// bounded by the server.
+const maxHeld = 4096
 
 // Webhooks calls out of the server. No transaction is open meanwhile.
 type Webhooks interface {
@@ -67,10 +81,14 @@ type Rules struct {
 	now      func() parsec.DateTime
 	options  Options
 	logger   *slog.Logger
+	// holder is for what clients cannot have refused.
+	holder outage.Holder
 	// history is what streams resume from.
 	history *history
 	// queued and overflows are what QueuedEvents and EventOverflows return.
 	queued, overflows atomic.Int64
+	// uploads are those that may have failed.
+	uploads *failedUploads
 }
 
 // New returns rules whose events come from bus, which the store publishes to, and
@@ -79,9 +97,11 @@ func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks
 	r := &Rules{
 		store: store, blocks: blockstore.Gate{Store: blocks, Now: now, Logger: logger},
 		bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
-		history: newHistory(),
+		holder:  outage.Holder{Patience: cmp.Or(options.Patience, outage.Patience), Most: maxHeld},
+		history: newHistory(), uploads: newFailedUploads(now),
 	}
 	bus.Record(r.history.record)
+	bus.Record(r.uploads.record)
 	return r
 }
 
@@ -90,6 +110,9 @@ func (r *Rules) Founding() organization.Founding { return r.options.Founding }
 
 // DeviceFileProtection returns how clients are advised to protect the keys of devices.
 func (r *Rules) DeviceFileProtection() []string { return r.options.DeviceFileProtection }
+
+// Patience returns how long what clients cannot have refused is held.
+func (r *Rules) Patience() time.Duration { return r.holder.Patience }
 
 // Ready returns why commands cannot run, in words that anybody may read, nil if they
 // can.

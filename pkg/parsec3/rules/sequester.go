@@ -6,8 +6,10 @@ import (
 	"slices"
 
 	"parsec-server/pkg/organization"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/certificate"
+	"parsec-server/pkg/parsec3/protocol"
 )
 
 // SequesterService is a service as stored.
@@ -63,29 +65,54 @@ func activeServices(ctx context.Context, tx Tx) ([]SequesterService, error) {
 	return slices.DeleteFunc(slices.Clone(services), func(service SequesterService) bool { return service.RevokedOn != nil }), err
 }
 
-// updateWithConsent is update for a rule that webhooks must accept
-// (docs/protocol/v5/commands.md §11.8): they are asked outside of the transaction, each
-// once, one after the other, and the rule runs again. It ends, since each turn adds a
-// service to those that have accepted.
-func (r *Rules) updateWithConsent(ctx context.Context, author *Author, now parsec.DateTime, scope Scope, ask func(context.Context, SequesterService) error, rule func(tx Tx, given consent) error) error {
-	var given consent
+// consentedUpdate is an update by a rule that webhooks must accept
+// (docs/protocol/v5/commands.md §11.8).
+type consentedUpdate struct {
+	author *Author
+	now    parsec.DateTime
+	scope  Scope
+	// ask asks a webhook once. It is not called again for one that has accepted.
+	ask  func(ctx context.Context, service SequesterService) error
+	rule func(ctx context.Context, tx Tx, given consent) error
+	// given are those that have accepted so far.
+	given consent
+}
+
+// updateWithConsent runs an update, and may do so again when it has failed. Webhooks
+// are asked outside of the transaction, one after the other, and the rule runs again.
+// It ends, since each turn adds a service to those that have accepted.
+func (r *Rules) updateWithConsent(ctx context.Context, hold *outage.Hold, u *consentedUpdate) error {
 	for {
-		err := r.update(ctx, author, now, scope, func(tx Tx, _ *User) error { return rule(tx, given) })
+		err := r.update(ctx, u.author, u.now, u.scope, func(tx Tx, _ *User) error { return u.rule(ctx, tx, u.given) })
 		awaited, found := errors.AsType[*consentAwaitedError](err)
 		if !found {
 			return err
 		}
-		if given == nil {
-			given = consent{}
+		if u.given == nil {
+			u.given = consent{}
 		}
 		for _, service := range awaited.services {
-			if err := ask(ctx, service); err != nil {
+			if err := u.askPatiently(ctx, hold, service); err != nil {
 				return err
 			}
-			given[service.ID] = true
+			u.given[service.ID] = true
 		}
 	}
 }
+
+// askPatiently asks a webhook again while it is absent: a client would not survive
+// to be told.
+func (u *consentedUpdate) askPatiently(ctx context.Context, hold *outage.Hold, service SequesterService) error {
+	for {
+		err := u.ask(ctx, service)
+		if !errors.Is(err, errServiceAbsent) || !hold.Wait(ctx) {
+			return err
+		}
+	}
+}
+
+// errServiceAbsent is, by errors.Is, that of a webhook which does not answer.
+var errServiceAbsent = protocol.Refuse(protocol.StatusSequesterServiceUnavailable)
 
 // SequesterReader reads sequester services.
 type SequesterReader interface {

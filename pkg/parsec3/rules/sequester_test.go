@@ -332,7 +332,7 @@ func TestInvariant47WebhookRefuses(t *testing.T) {
 		"unavailable":        protocol.RefuseWithoutSequester(webhookID),
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newRealmCommand(t, sequestered)
+			c := newRealmCommand(t, sequestered, impatient)
 			c.createService(webhookID, "https://example.com/1")
 			c.createService(storageID, "https://example.com/2")
 			c.events.take()
@@ -433,7 +433,7 @@ func TestWebhookOverHTTP(t *testing.T) {
 	c := newRealmCommand(t, sequestered)
 	c.createService(webhookID, server.URL+"/hook?token=secret")
 	calls := webhook.New("", discard)
-	c.Rules = rules.New(c.store, c.blocks, c.bus, calls, c.clock.now, discard, rules.Options{})
+	c.Rules = rules.New(c.store, c.blocks, c.bus, calls, c.clock.now, discard, rules.Options{Patience: time.Nanosecond})
 	for _, test := range []struct {
 		name   string
 		answer func(w http.ResponseWriter)

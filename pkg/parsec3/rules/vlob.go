@@ -1,10 +1,13 @@
 package rules
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/notice"
@@ -73,15 +76,57 @@ func (r *Rules) VlobUpdate(ctx context.Context, author *Author, request *protoco
 	return &protocol.VlobUpdateReply{}, err
 }
 
-// writeVlob applies the table of both writes; checkLatest is what looks at the latest
-// version of the vlob, 0 for none. Webhooks come last, so that no third party hears of
-// a version that loses.
+// writeVlob stores a version, with what checkLatest says of the latest version of the
+// vlob, 0 for none. While the state is out of reach it is held, and tried again
+// (docs/protocol/v5/quirks.md §11): what a try of before has stored, of which the
+// answer was lost, is not refused because it is there.
 func (r *Rules) writeVlob(ctx context.Context, author *Author, in parsec.RealmID, version *VlobVersion, checkLatest func(latest uint32) error) error {
+	hold := r.holder.Begin()
+	defer hold.End()
+	writing := r.vlobUpdate(author, in, version, checkLatest)
+	for again := false; ; again = true {
+		err := r.updateWithConsent(ctx, &hold, writing)
+		if again && isRefusal(err) {
+			var stored bool
+			if stored, err = r.isStored(ctx, author, in, version, err); stored {
+				return nil
+			}
+		}
+		if !errors.Is(err, outage.ErrUnavailable) || !hold.Wait(ctx) {
+			return err
+		}
+	}
+}
+
+func isRefusal(err error) bool {
+	_, is := errors.AsType[*protocol.Refusal](err)
+	return is
+}
+
+// isStored reports whether a version is there as this very command would store it, and
+// otherwise returns the refusal, or why nothing is known.
+func (r *Rules) isStored(ctx context.Context, author *Author, in parsec.RealmID, version *VlobVersion, refusal error) (bool, error) {
+	reading, err := r.store.ReadVersions(ctx, author.Organization, author.Device, in,
+		[]VlobNumber{{version.Vlob, version.Version}}, uint64(len(version.Blob)))
+	if err != nil {
+		return false, err
+	}
+	if len(reading.Versions) != 1 {
+		return false, refusal
+	}
+	there := &reading.Versions[0]
+	return there.Author == version.Author && there.Timestamp == version.Timestamp &&
+		there.KeyIndex == version.KeyIndex && bytes.Equal(there.Blob, version.Blob), refusal
+}
+
+// vlobUpdate applies the table of both writes. Webhooks come last, so that no third
+// party hears of a version that loses.
+func (r *Rules) vlobUpdate(author *Author, in parsec.RealmID, version *VlobVersion, checkLatest func(latest uint32) error) *consentedUpdate {
 	now := r.now()
 	scope := Scope{Common: Shared, Realm: in, RealmLock: Shared, Vlob: version.Vlob}
-	return r.updateWithConsent(ctx, author, now, scope, func(ctx context.Context, service SequesterService) error {
+	return &consentedUpdate{author: author, now: now, scope: scope, ask: func(ctx context.Context, service SequesterService) error {
 		return r.webhooks.AskVlob(ctx, service, &VlobQuestion{Organization: author.Organization, Realm: in, Version: version})
-	}, func(tx Tx, given consent) error {
+	}, rule: func(ctx context.Context, tx Tx, given consent) error {
 		realm, err := writableRealm(tx)
 		if err != nil {
 			return err
@@ -111,7 +156,7 @@ func (r *Rules) writeVlob(ctx context.Context, author *Author, in parsec.RealmID
 		}
 		tx.Emit(event.Event{Organization: author.Organization, Body: body})
 		return nil
-	})
+	}}
 }
 
 const (
@@ -124,7 +169,8 @@ const (
 )
 
 // VlobReadBatch returns the latest version of vlobs, or that of a date
-// (docs/protocol/v5/commands.md §11.3).
+// (docs/protocol/v5/commands.md §11.3). The error is UploadInDoubt for who may be
+// looking for what it could not upload.
 func (r *Rules) VlobReadBatch(ctx context.Context, author *Author, request *protocol.VlobReadBatchRequest) (*protocol.VlobReadBatchReply, error) {
 	if len(request.Vlobs) > protocol.MaxVlobs {
 		return nil, errTooMany
@@ -136,6 +182,10 @@ func (r *Rules) VlobReadBatch(ctx context.Context, author *Author, request *prot
 	items, err := r.vlobItems(&reading)
 	if err != nil {
 		return nil, err
+	}
+	if len(items.Items) == 0 && len(request.Vlobs) == 1 && request.At == nil &&
+		reading.Realm.checkWritable() == nil && r.uploads.mayBeOf(author.Organization, author.Device) {
+		return nil, UploadInDoubt
 	}
 	return &protocol.VlobReadBatchReply{VlobItems: items}, nil
 }

@@ -98,7 +98,7 @@ func (w *Webhooks) ask(ctx context.Context, service rules.SequesterService, ques
 	if rejection, rejected := errors.AsType[*webhook.RejectionError](err); rejected {
 		return protocol.RefuseForSequester(service.ID, rejection.Reason)
 	}
-	if ctx.Err() != nil {
+	if errors.Is(ctx.Err(), context.Canceled) { // a deadline is of a service that does not answer
 		return ctx.Err()
 	}
 	return protocol.RefuseWithoutSequester(service.ID)
