@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -48,19 +49,23 @@ func (d *Database) again(ctx context.Context, work func(context.Context, *pgx.Co
 }
 
 // connected runs work with a connection, and a context that does not end with
-// ctx.
+// ctx, but at its deadline.
 func (d *Database) connected(ctx context.Context, patience time.Duration, work func(context.Context, *pgx.Conn) error) error {
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	acquired, err := d.acquire(waiting)
 	if err != nil {
-		if ctx.Err() != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
 			return ctx.Err()
 		}
 		return fmt.Errorf("wait for a database connection: %w", &unavailableError{err})
 	}
 	defer acquired.Release()
-	working, cancel := context.WithTimeout(context.WithoutCancel(ctx), useLimit)
+	limit := useLimit
+	if deadline, limited := ctx.Deadline(); limited {
+		limit = min(limit, time.Until(deadline))
+	}
+	working, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	err = work(working, acquired.Conn())
 	switch {

@@ -23,9 +23,12 @@ type versionRoute struct {
 func (s *Server) wingRoutes(mux *http.ServeMux) {
 	routes := map[string][]versionRoute{}
 	for _, wing := range s.wings {
-		newest := slices.MaxFunc(wing.Versions(), compareVersions).Major
+		newest, patient := slices.MaxFunc(wing.Versions(), compareVersions).Major, wing.Patient()
 		for pattern, handle := range wing.Routes() {
-			routes[pattern] = append(routes[pattern], versionRoute{newest, s.whileAvailable(handle, wing.Unavailable)})
+			if !slices.Contains(patient, pattern) {
+				handle = s.whileAvailable(handle, wing.Unavailable)
+			}
+			routes[pattern] = append(routes[pattern], versionRoute{newest, handle})
 		}
 	}
 	for pattern, candidates := range routes {

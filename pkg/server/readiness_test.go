@@ -163,3 +163,17 @@ func TestDrainingServerRefuses(t *testing.T) {
 		t.Error("work begins")
 	}
 }
+
+// What a wing has wait comes to it while no command can run, and nothing else does.
+func TestPatientRoutes(t *testing.T) {
+	f := newEmptyFixture(t, withBrokenWing, func(options *options) {
+		options.wings[0].patient = []string{"/authenticated/{organization}"}
+	})
+	f.get("/readyz") // by then the server knows
+	for target, generation := range map[string]string{"/authenticated/EmptyOrg": "2", "/anonymous/EmptyOrg": ""} {
+		response := f.do(http.MethodPost, target, nil, "Api-Version: 3.4", "User: bob")
+		if got := response.Header.Get("Generation"); got != generation || (generation == "") != (response.StatusCode == http.StatusServiceUnavailable) {
+			t.Errorf("%s: HTTP %d of generation %q", target, response.StatusCode, got)
+		}
+	}
+}

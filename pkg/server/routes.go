@@ -12,19 +12,19 @@ import (
 // (docs/protocol/transport.md §3, §7, §9 and §10).
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	s.wingRoutes(mux)
 	s.administrationRoutes(mux)
 	mux.HandleFunc("/{$}", readable(home))
 	mux.HandleFunc("/", notFound)
 
 	outer := http.NewServeMux()
+	s.wingRoutes(outer)
 	outer.HandleFunc("/healthz", readable(healthy))
 	outer.HandleFunc("/readyz", readable(s.ready))
 	outer.HandleFunc("GET /redirect/{path...}", s.redirect)
 	outer.HandleFunc("/redirect", notFound) // not a redirection to /redirect/
 	outer.HandleFunc("GET /static/icon.svg", static("image/svg+xml", pageIcon))
 	outer.HandleFunc("GET /favicon.ico", static("image/x-icon", favicon))
-	outer.Handle("/", s.whileAvailable(mux))
+	outer.HandleFunc("/", s.whileAvailable(mux.ServeHTTP))
 	return s.withTimeLimits(s.withServerHeader(s.withCORS(s.withStrictTransport(s.enforceHTTPS(outer)))))
 }
 

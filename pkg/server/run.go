@@ -116,7 +116,7 @@ func OutcomeOf(ctx context.Context, c Caller, err error) Outcome {
 	switch {
 	case err == nil:
 		return Answered
-	case ctx.Err() != nil, c.IsOver(err):
+	case errors.Is(ctx.Err(), context.Canceled), c.IsOver(err): // a deadline is the server's
 		return Abandoned
 	default:
 		return Failed

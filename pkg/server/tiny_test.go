@@ -29,6 +29,8 @@ type tinyWing struct {
 	rule func(ctx context.Context) (any, error)
 	// ready is nil for a wing that is.
 	ready func(ctx context.Context) error
+	// patient are the routes that it serves while no command can run.
+	patient []string
 	// told are the events of every stream.
 	told chan string
 	// drained and cut are closed by Drain and Cut.
@@ -84,6 +86,9 @@ func (w *tinyWing) Unavailable(answer http.ResponseWriter, _ *http.Request) {
 	answer.Header().Set("Generation", fmt.Sprint(w.generation))
 	server.RefuseBusy(answer)
 }
+
+// Patient implements server.Wing.
+func (w *tinyWing) Patient() []string { return w.patient }
 
 // Ready implements server.Wing.
 func (w *tinyWing) Ready(ctx context.Context) error {

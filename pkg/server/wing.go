@@ -23,6 +23,9 @@ type Wing interface {
 	// Unavailable answers a request of one of these routes with 503, as RefuseBusy
 	// does, while no command can run.
 	Unavailable(w http.ResponseWriter, r *http.Request)
+	// Patient returns those of the patterns whose requests come to the wing while no
+	// command can run, too: it has them wait, or refuses them as Unavailable does.
+	Patient() []string
 	// Ready returns why the wing cannot serve, nil if it can. It is
 	// outage.ErrNoRoom if the wing can read all the same.
 	Ready(ctx context.Context) error

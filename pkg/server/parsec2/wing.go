@@ -100,6 +100,9 @@ func (w *Wing) Routes() map[string]http.HandlerFunc {
 // Unavailable implements server.Wing.
 func (*Wing) Unavailable(answer http.ResponseWriter, _ *http.Request) { server.RefuseBusy(answer) }
 
+// Patient implements server.Wing: clients try again by themselves.
+func (*Wing) Patient() []string { return nil }
+
 // Ready implements server.Wing.
 func (w *Wing) Ready(ctx context.Context) error { return w.rules.Ready(ctx) }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/server"
 )
 
@@ -13,6 +14,15 @@ var (
 	ParseDeviceToken     = parseDeviceToken
 	ParseInvitationToken = parseInvitationToken
 )
+
+// CommandOf finds the held command that a message begins with.
+func CommandOf(opening string) (*rpc.Form, bool) { return commandOf(opening) }
+
+// OpeningBytes is the most that is read of a message to find its command.
+const OpeningBytes = openingBytes
+
+// RequestLimit is how long a command may take.
+const RequestLimit = requestLimit
 
 // DatedToken is what the token of an account says.
 type DatedToken struct {
@@ -30,5 +40,5 @@ func ParseAccountToken(header http.Header) (DatedToken, bool) {
 // ReplyLong answers a request by a long reply.
 func ReplyLong(w http.ResponseWriter, r *http.Request, reply *server.LongReply) error {
 	call := &httpCall{w: w, r: r, caller: caller{logger: slog.New(slog.DiscardHandler)}}
-	return call.replyLong(r.Context(), reply)
+	return call.replyLong(reply)
 }

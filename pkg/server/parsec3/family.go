@@ -10,7 +10,7 @@ import (
 )
 
 func (w *Wing) anonymous(answer http.ResponseWriter, r *http.Request) {
-	w.serve(answer, r, protocol.Anonymous, func(call *httpCall) error {
+	w.serveCommand(answer, r, protocol.Anonymous, func(call *httpCall) error {
 		if err := call.checkOrganization(); err != nil {
 			return err
 		}
@@ -18,12 +18,12 @@ func (w *Wing) anonymous(answer http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		if r.Method == http.MethodGet {
-			if err := w.rules.AdmitProbe(r.Context(), call.organization); err != nil {
+			if err := w.rules.AdmitProbe(call.ctx, call.organization); err != nil {
 				return err
 			}
 			return call.reply(nil)
 		}
-		if err := w.rules.AdmitAnonymous(r.Context(), call.organization); err != nil {
+		if err := w.rules.AdmitAnonymous(call.ctx, call.organization); err != nil {
 			return err
 		}
 		anonymous := &rules.Anonymous{Organization: call.organization, API: call.caller.api}
@@ -32,7 +32,7 @@ func (w *Wing) anonymous(answer http.ResponseWriter, r *http.Request) {
 }
 
 func (w *Wing) anonymousServer(answer http.ResponseWriter, r *http.Request) {
-	w.serve(answer, r, protocol.AnonymousServer, func(call *httpCall) error {
+	w.serveCommand(answer, r, protocol.AnonymousServer, func(call *httpCall) error {
 		if err := call.checkContentType(); err != nil {
 			return err
 		}
@@ -41,7 +41,8 @@ func (w *Wing) anonymousServer(answer http.ResponseWriter, r *http.Request) {
 }
 
 func (w *Wing) authenticated(answer http.ResponseWriter, r *http.Request) {
-	w.serve(answer, r, protocol.Authenticated, func(call *httpCall) error {
+	w.serveCommand(answer, r, protocol.Authenticated, func(call *httpCall) error {
+		defer call.beginUpload()()
 		author, err := call.authenticate((*httpCall).checkContentType, maxAuthenticatedBytes, w.rules.Admit)
 		if err != nil {
 			return err
@@ -51,7 +52,7 @@ func (w *Wing) authenticated(answer http.ResponseWriter, r *http.Request) {
 }
 
 func (w *Wing) tos(answer http.ResponseWriter, r *http.Request) {
-	w.serve(answer, r, protocol.TOS, func(call *httpCall) error {
+	w.serveCommand(answer, r, protocol.TOS, func(call *httpCall) error {
 		author, err := call.authenticate((*httpCall).checkContentType, maxStrangerBytes, w.rules.AdmitToTOS)
 		if err != nil {
 			return err
@@ -78,7 +79,7 @@ func (call *httpCall) authenticate(
 	if err := call.checkLength(most); err != nil {
 		return nil, err
 	}
-	standing, err := call.wing.rules.Standing(call.r.Context(), call.organization, token.Device)
+	standing, err := call.standing(token.Device)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func (call *httpCall) authenticate(
 
 // invited refuses everybody: there are no invitations.
 func (w *Wing) invited(answer http.ResponseWriter, r *http.Request) {
-	w.serve(answer, r, protocol.Invited, func(call *httpCall) error {
+	w.serveCommand(answer, r, protocol.Invited, func(call *httpCall) error {
 		if err := call.checkOrganization(); err != nil {
 			return err
 		}
@@ -102,7 +103,7 @@ func (w *Wing) invited(answer http.ResponseWriter, r *http.Request) {
 		if _, ok := parseInvitationToken(r.Header); !ok {
 			return server.StatusError(http.StatusUnauthorized)
 		}
-		if err := w.rules.AdmitInvited(r.Context(), call.organization); err != nil {
+		if err := w.rules.AdmitInvited(call.ctx, call.organization); err != nil {
 			return err
 		}
 		return server.StatusError(http.StatusForbidden)
@@ -111,7 +112,7 @@ func (w *Wing) invited(answer http.ResponseWriter, r *http.Request) {
 
 // authenticatedAccount refuses everybody: there are no accounts.
 func (w *Wing) authenticatedAccount(answer http.ResponseWriter, r *http.Request) {
-	w.serve(answer, r, protocol.AuthenticatedAccount, func(call *httpCall) error {
+	w.serveCommand(answer, r, protocol.AuthenticatedAccount, func(call *httpCall) error {
 		if err := call.checkContentType(); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -52,6 +53,12 @@ func newFixture(t testing.TB, changes ...func(*testkit.GenerationsOptions)) *fix
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
+	return newFixtureOver(ctx, t, nil, changes...)
+}
+
+// newFixtureOver has clients dial another network, unless it is nil.
+func newFixtureOver(ctx context.Context, t testing.TB, dial func(context.Context, string, string) (net.Conn, error), changes ...func(*testkit.GenerationsOptions)) *fixture {
+	t.Helper()
 	f := &fixture{t: t, ctx: ctx, clock: testkit.NewClock(reference), token: must(parsec3.ParseAccessToken(parsec.NewUUID().Hex()))}
 	options := testkit.GenerationsOptions{
 		Now:     f.clock.Now,
@@ -61,9 +68,12 @@ func newFixture(t testing.TB, changes ...func(*testkit.GenerationsOptions)) *fix
 		change(&options)
 	}
 	f.Generations = testkit.StartGenerations(t, options)
-	f.client = clientparsec3.New(f.Address, latest, client.Options{Now: f.clock.Now})
+	f.client = clientparsec3.New(f.Address, latest, client.Options{Now: f.clock.Now, DialContext: dial})
 	t.Cleanup(f.client.Close)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if dial != nil {
+		transport.DialContext = dial
+	}
 	t.Cleanup(transport.CloseIdleConnections)
 	f.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	f.create(coolOrg)

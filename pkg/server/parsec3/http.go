@@ -7,9 +7,10 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
+	"time"
 
 	"parsec-server/pkg/organization"
-	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -25,6 +26,12 @@ const (
 	maxStrangerBytes      = server.MaxBodyBytes
 	maxAuthenticatedBytes = 8 << 20
 	maxAccountBytes       = 16 << 20
+
+	// requestLimit is how long a command may take, with the wait before it, until it
+	// is answered 503: clients wait for ever. With what is cleaned up after it, and
+	// with a body that comes late, a request ends within 60 s
+	// (docs/protocol/v5/quirks.md §1).
+	requestLimit = 50 * time.Second
 )
 
 // httpCall is one HTTP request on its way through the checks of
@@ -33,6 +40,8 @@ type httpCall struct {
 	wing *Wing
 	w    http.ResponseWriter
 	r    *http.Request
+	// ctx is done when nobody waits for the answer, or nobody may any longer.
+	ctx context.Context
 	// address is the client's.
 	address netip.Addr
 	// organization is that of the path, zero for a route without.
@@ -40,6 +49,10 @@ type httpCall struct {
 	caller       caller
 	// account is that of a user, nil for a stranger.
 	account *account
+	// upload is what may be held, nil for what may not.
+	upload *upload
+	// status is that of an answer without reply, 0 before.
+	status int
 }
 
 // serve has handle answer a request of a family whose version is settled.
@@ -51,13 +64,26 @@ func (w *Wing) serve(answer http.ResponseWriter, r *http.Request, kind protocol.
 	}
 	answer.Header().Set("Api-Version", apiVersion.String())
 	address := w.server.ClientAddress(r)
-	call := &httpCall{wing: w, w: answer, r: r, address: address, caller: caller{
+	call := &httpCall{wing: w, w: answer, r: r, ctx: r.Context(), address: address, caller: caller{
 		kind: kind, api: client,
 		logger: w.server.Logger().With("api", client.String(), "address", address.String(), "transport", "http", "kind", kind.String()),
 	}}
 	if err := handle(call); err != nil {
 		call.fail(err)
 	}
+	call.tellUpload()
+}
+
+// serveCommand is serve for a request that is answered within requestLimit.
+func (w *Wing) serveCommand(answer http.ResponseWriter, r *http.Request, kind protocol.Kind, handle func(call *httpCall) error) {
+	ctx, cancel := context.WithTimeout(r.Context(), requestLimit)
+	defer cancel()
+	stop := context.AfterFunc(w.server.Commands(), cancel)
+	defer stop()
+	w.serve(answer, r, kind, func(call *httpCall) error {
+		call.ctx = ctx
+		return handle(call)
+	})
 }
 
 // requestedAPI returns the version of the client, false unless it is of API 5.
@@ -119,14 +145,19 @@ func writeBusy(w http.ResponseWriter) {
 
 // refuse answers a request whose command is not run, or has no reply.
 func (call *httpCall) refuse(status int) {
-	call.wing.server.Observer().RequestRefused(call.caller.Kind(), status)
+	call.refused(status)
 	writeRefusal(call.w, status)
 }
 
 // busy is refuse, for now.
 func (call *httpCall) busy() {
-	call.wing.server.Observer().RequestRefused(call.caller.Kind(), http.StatusServiceUnavailable)
+	call.refused(http.StatusServiceUnavailable)
 	writeBusy(call.w)
+}
+
+func (call *httpCall) refused(status int) {
+	call.status = status
+	call.wing.server.Observer().RequestRefused(call.caller.Kind(), status)
 }
 
 // fail answers with the status of an error.
@@ -135,6 +166,8 @@ func (call *httpCall) fail(err error) {
 	abort, aborted := errors.AsType[rules.Abort](err)
 	_, isHasty := errors.AsType[*server.HastyError](err)
 	switch {
+	case hasStatus && status == http.StatusRequestTimeout, aborted && abort == rules.UploadInDoubt:
+		call.busy() // which clients wait after
 	case hasStatus:
 		call.refuse(int(status))
 	case aborted && abort == rules.WrongGeneration:
@@ -142,10 +175,11 @@ func (call *httpCall) fail(err error) {
 	case aborted:
 		call.refuse(int(abort))
 	case call.r.Context().Err() != nil:
+		call.upload.lose()
 		call.caller.logger.Debug("request abandoned", "error", err)
-	case isHasty, errors.Is(err, server.ErrNoRoom), call.wing.server.Commands().Err() != nil:
+	case isHasty, errors.Is(err, server.ErrNoRoom), errors.Is(err, errNotServing), call.wing.server.Commands().Err() != nil:
 		call.busy()
-	case errors.Is(err, outage.ErrUnavailable):
+	case isOutage(err):
 		call.caller.logger.Warn("request refused", "error", err)
 		call.busy()
 	default:
@@ -195,7 +229,7 @@ func (call *httpCall) executeOfUser(author *rules.Author, most int64, decode dec
 	held := call.wing.server.UsersShare(of)
 	defer held.Release()
 	if call.r.ContentLength > 0 { // else it grows, or is refused
-		if err := held.Await(call.r.Context(), int(min(call.r.ContentLength, most))); err != nil {
+		if err := call.awaitRoom(held, int(min(call.r.ContentLength, most))); err != nil {
 			return err
 		}
 	}
@@ -221,29 +255,25 @@ func (call *httpCall) executeBody(most int64, held *server.Share, decode decoder
 
 // execute runs a command and answers it.
 func (call *httpCall) execute(t server.Task) error {
-	ctx, cancel := context.WithCancel(call.r.Context())
-	defer cancel()
-	stop := context.AfterFunc(call.wing.server.Commands(), cancel)
-	defer stop()
 	var room *server.Share
 	if call.account != nil {
 		var err error
-		if room, err = call.wing.admit(ctx, *call.account, t.Form); err != nil {
+		if room, err = call.wing.admit(call.ctx, *call.account, t.Form); err != nil {
 			return err
 		}
 		defer room.Release()
 	}
-	reply, err := call.wing.server.Run(ctx, &call.caller, t)
+	reply, err := call.wing.server.Run(call.ctx, &call.caller, t)
 	switch {
 	case err == nil && reply.Long != nil:
-		return call.replyLong(ctx, reply.Long)
+		return call.replyLong(reply.Long)
 	case err == nil:
 		defer server.PutBuffer(reply.Encoded)
 		room.Settle(cap(*reply.Encoded))
 		return call.reply(*reply.Encoded)
-	case server.OutcomeOf(ctx, &call.caller, err) != server.Failed: // else Run has logged it
+	case server.OutcomeOf(call.ctx, &call.caller, err) != server.Failed: // else Run has logged it
 		return err
-	case errors.Is(err, outage.ErrUnavailable):
+	case isOutage(err), call.ctx.Err() != nil:
 		call.busy()
 		return nil
 	default:
@@ -255,17 +285,18 @@ func (call *httpCall) reply(body []byte) error {
 	call.w.Header().Set("Content-Type", messagePackType)
 	call.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if _, err := call.w.Write(body); err != nil {
+		call.upload.lose()
 		call.caller.logger.Debug("reply not delivered", "error", err)
 	}
 	return nil
 }
 
 // replyLong ends the connection if it cannot send the reply whole: nobody takes a
-// part for all of it.
-func (call *httpCall) replyLong(ctx context.Context, reply *server.LongReply) error {
+// part for all of it. What it waits for has time limits of its own: a page, a write.
+func (call *httpCall) replyLong(reply *server.LongReply) error {
 	call.w.Header().Set("Content-Type", messagePackType)
 	call.w.Header().Set("Content-Length", strconv.FormatInt(reply.Length, 10))
-	if err := reply.Write(ctx, call.w); err != nil {
+	if err := reply.Write(call.r.Context(), call.w); err != nil {
 		call.caller.logger.Warn("reply not sent whole", "error", err)
 		panic(http.ErrAbortHandler)
 	}

@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"parsec-server/pkg/organization"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/rules"
 	"parsec-server/pkg/rpc"
@@ -26,11 +28,18 @@ type Wing struct {
 	rules   *rules.Rules
 	tables  tables
 	streams *streams
+	// holder is for uploads while it cannot be known whose they are.
+	holder outage.Holder
 }
 
 // New returns the wing of a server.
 func New(s *server.Server, r *rules.Rules) *Wing {
-	return &Wing{server: s, rules: r, tables: bind(r), streams: newStreams()}
+	w := &Wing{
+		server: s, rules: r, tables: bind(r), streams: newStreams(),
+		holder: outage.Holder{Patience: r.Patience(), Most: int64(s.StrangersBytes() / heldBytes)},
+	}
+	s.Every(tellPeriod, func(time.Time) { r.TellFailedUploads(s.Lasting()) })
+	return w
 }
 
 // Generation implements server.Wing.
@@ -52,6 +61,9 @@ func (w *Wing) Routes() map[string]http.HandlerFunc {
 		"/authenticated_account":               named(w.authenticatedAccount, http.MethodPost),
 	}
 }
+
+// Patient implements server.Wing: what comes there may be an upload.
+func (*Wing) Patient() []string { return []string{"/authenticated/{organization}"} }
 
 // named answers as this generation does, and 405 to other methods.
 func named(handle http.HandlerFunc, methods ...string) http.HandlerFunc {

@@ -1,0 +1,222 @@
+package parsec3
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"parsec-server/pkg/outage"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
+	"parsec-server/pkg/rpc"
+	"parsec-server/pkg/server"
+)
+
+// The upload of a new entry does not survive a failure in the client
+// (docs/protocol/v5/quirks.md §11): while the state is out of reach it is held, and
+// what fails all the same is remembered.
+
+const (
+	// admissionLimit is how long one look at who sends a request may take.
+	admissionLimit = 10 * time.Second
+	// heldBytes is about what a held request costs, in bytes: its buffers, and no
+	// body. It is of what strangers may make the server hold, as nobody knows who
+	// sends it.
+	heldBytes = 16 << 10
+	// tellPeriod is the time between two looks at what others must be told.
+	tellPeriod = time.Second
+)
+
+// errNotServing refuses a request that cannot run, as the server knows already.
+var errNotServing = errors.New("no command can run now")
+
+// isOutage reports whether an error is of a state that may be back later.
+func isOutage(err error) bool {
+	return errors.Is(err, outage.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// upload is a request that may be one of a new entry.
+type upload struct {
+	opening openingBody
+	hold    outage.Hold
+	// place is what the request takes while it is held, nil before.
+	place *server.Share
+	// device is that of the token, which is not verified yet.
+	device parsec3.DeviceID
+	// lost reports that the connection was lost before the answer.
+	lost bool
+}
+
+// beginUpload has the request held if it is an upload. The caller calls end, after
+// the answer.
+func (call *httpCall) beginUpload() (end func()) {
+	u := &upload{hold: call.wing.holder.Begin()}
+	u.opening.ReadCloser = call.r.Body
+	call.upload, call.r.Body = u, &u.opening
+	return func() { u.hold.End(); u.place.Release() }
+}
+
+// lose is called when the connection was lost before the answer.
+func (u *upload) lose() {
+	if u != nil {
+		u.lost = true
+	}
+}
+
+// standing reads who sends the request. An upload is held while that is out of
+// reach; whether its token is good is not known then.
+func (call *httpCall) standing(device parsec3.DeviceID) (rules.Standing, error) {
+	if call.upload != nil {
+		call.upload.device = device
+		if !call.wing.server.Serving() && !call.mayWait() {
+			return rules.Standing{}, errNotServing
+		}
+	}
+	for {
+		standing, err := call.lookForStanding(device)
+		if !isOutage(err) || !call.wait() {
+			return standing, err
+		}
+	}
+}
+
+func (call *httpCall) lookForStanding(device parsec3.DeviceID) (rules.Standing, error) {
+	ctx, cancel := context.WithTimeout(call.ctx, admissionLimit)
+	defer cancel()
+	return call.wing.rules.Standing(ctx, call.organization, device)
+}
+
+// awaitRoom waits for room for a body, longer for that of an upload.
+func (call *httpCall) awaitRoom(held *server.Share, size int) error {
+	for {
+		err := held.Await(call.ctx, size)
+		if err == nil || !call.wait() {
+			return err
+		}
+	}
+}
+
+// wait pauses before another try of what an upload needs, and reports false if there
+// is none.
+func (call *httpCall) wait() bool { return call.mayWait() && call.upload.hold.Wait(call.ctx) }
+
+// mayWait reports whether the request is of a command that is held, and has a place
+// among those. The rest of its body waits in the connection.
+func (call *httpCall) mayWait() bool {
+	u := call.upload
+	if u == nil {
+		return false
+	}
+	if u.place != nil {
+		return true
+	}
+	if u.opening.command() == nil {
+		return false
+	}
+	place := call.wing.server.StrangersShare(call.address)
+	if place.Grow(heldBytes) != nil {
+		return false
+	}
+	u.place = place
+	return true
+}
+
+// tellUpload remembers the upload of a new entry that has failed: its client looks
+// for the entry in a moment. It is called after the answer.
+func (call *httpCall) tellUpload() {
+	u := call.upload
+	if u == nil || !u.lost && call.status < http.StatusInternalServerError && call.status != http.StatusBadRequest {
+		return // a bad request is what a lost connection leaves of a body
+	}
+	if form := u.opening.command(); form == protocol.VlobCreate.Form || form == protocol.BlockCreate.Form {
+		call.wing.rules.UploadFailed(call.organization, u.device)
+	}
+}
+
+// heldCommands are those that are held, by what follows the head of the map when
+// their name comes first, as official clients write it.
+var heldCommands = func() map[string]*rpc.Form {
+	const fixedText = 0xa0 // with the length of what follows
+	commands := map[string]*rpc.Form{}
+	for _, form := range []*rpc.Form{protocol.VlobCreate.Form, protocol.VlobUpdate.Form, protocol.BlockCreate.Form} {
+		commands["\xa3cmd"+string([]byte{fixedText | byte(len(form.Name))})+form.Name] = form
+	}
+	return commands
+}()
+
+// openingBytes is more than the longest head of a map with one of heldCommands has.
+const openingBytes = 32
+
+// openingBody is a body whose first bytes are kept, and may be read before the rest.
+type openingBody struct {
+	io.ReadCloser
+	// first has the kept bytes, of which the reader was given so many.
+	first       [openingBytes]byte
+	kept, given int
+	// err is what the body ended with, nil before.
+	err error
+}
+
+// Read implements io.Reader.
+func (b *openingBody) Read(p []byte) (int, error) {
+	if b.given < b.kept {
+		n := copy(p, b.first[b.given:b.kept])
+		b.given += n
+		return n, nil
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.kept += copy(b.first[b.kept:], p[:n])
+	b.given, b.err = b.kept, err
+	return n, err
+}
+
+// command returns the held command that the body begins with, nil for none. It reads
+// no more than it needs to know.
+func (b *openingBody) command() *rpc.Form {
+	for {
+		form, more := commandOf(string(b.first[:b.kept]))
+		if !more || b.err != nil {
+			return form
+		}
+		var n int
+		n, b.err = b.ReadCloser.Read(b.first[b.kept:])
+		b.kept += n
+	}
+}
+
+// commandOf finds the held command that a message begins with, and reports whether
+// more of the message may tell.
+func commandOf(opening string) (_ *rpc.Form, more bool) {
+	if opening == "" {
+		return nil, true
+	}
+	const small, medium, large = 0x80, 0xde, 0xdf // heads of maps, of 1, 3 and 5 bytes
+	head := 0
+	switch first := opening[0]; {
+	case first&0xf0 == small:
+		head = 1
+	case first == medium:
+		head = 3
+	case first == large:
+		head = 5
+	default:
+		return nil, false
+	}
+	if len(opening) < head {
+		return nil, true
+	}
+	for begin, form := range heldCommands {
+		if strings.HasPrefix(opening[head:], begin) {
+			return form, false
+		}
+		more = more || strings.HasPrefix(begin, opening[head:])
+	}
+	return nil, more
+}
