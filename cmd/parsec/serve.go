@@ -64,6 +64,9 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
 	commands := newGenerations(process, settings, stored, blocks, bus, address, logger)
+	if stored.database != nil {
+		stored.database.OnLeave(commands.parsec3.HasFailedUploads)
+	}
 	organizations := organization.New(stored.organizations,
 		organization.Wings{organization.Parsec2: commands.parsec2, organization.Parsec3: commands.parsec3},
 		systemClock, logger, organization.Options{

@@ -41,7 +41,7 @@ type Options struct {
 // Database is a pool of connections, and what a server does with its database
 // beside the statements of commands. Its methods are safe for concurrent use.
 // Once a statement is sent, they no longer end with their context, which would
-// cost the connection, but within limits of their own.
+// cost the connection, but at its deadline, and within limits of their own.
 type Database struct {
 	pool   *pgxpool.Pool
 	codec  Codec
@@ -58,9 +58,11 @@ type Database struct {
 	// schema is the version of the schema last seen.
 	schema atomic.Int64
 
-	mu      sync.Mutex // guards pruners and losses
+	mu      sync.Mutex // guards pruners, losses and vanishes
 	pruners []func(context.Context) error
 	losses  []func()
+	// vanishes is that of OnLeave, nil for none.
+	vanishes func() bool
 
 	stop   context.CancelFunc
 	routes sync.WaitGroup
@@ -160,9 +162,10 @@ func (d *Database) start(ctx context.Context, config *pgxpool.Config, connection
 	return nil
 }
 
-// Close ends the delivery of events, lets the commands that have begun finish,
-// and closes every connection.
+// Close tells the other instances, ends the delivery of events, lets the commands
+// that have begun finish, and closes every connection.
 func (d *Database) Close() {
+	d.leave()
 	d.stop()
 	d.routes.Wait()
 	d.pool.Close()

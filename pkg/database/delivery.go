@@ -13,6 +13,7 @@ import (
 
 	"parsec-server/migrations"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/parsec"
 )
 
 const (
@@ -69,6 +70,8 @@ type delivery struct {
 	// commits have come since.
 	notified time.Time
 	pending  bool
+	// looked is when instances that vanished were looked for last.
+	looked time.Time
 
 	// caughtUp is when the outbox had been read to its end.
 	caughtUp atomic.Pointer[time.Time]
@@ -157,8 +160,16 @@ func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan
 			return err
 		}
 		defer d.instance.drop()
+		if err := d.instance.enter(ctx, connection); err != nil {
+			return err
+		}
 	}
+	again := !d.looked.IsZero()
+	begun := time.Now()
 	for {
+		if err := d.look(ctx, connection, again && time.Since(begun) < spareLimit); err != nil {
+			return err
+		}
 		more, err := d.step(ctx, connection)
 		if err != nil {
 			return err
@@ -171,6 +182,25 @@ func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan
 			return err
 		}
 	}
+}
+
+// look publishes that an instance vanished, from time to time.
+func (d *delivery) look(ctx context.Context, connection *pgx.Conn, spare bool) error {
+	if !keepsSession(connection) || time.Since(d.looked) < lookPeriod {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, useLimit)
+	defer cancel()
+	vanished, news, err := d.instance.look(ctx, connection, spare)
+	if err != nil {
+		return err
+	}
+	d.looked = time.Now()
+	if news {
+		d.logger.WarnContext(ctx, "a server has vanished", slog.Time("vanished_on", vanished))
+		d.bus.Publish([]event.Event{{Body: event.InstanceVanished{On: parsec.DateTimeOf(vanished)}}})
+	}
+	return nil
 }
 
 // begin sets place to the last row, once every transaction that may have a

@@ -3,7 +3,10 @@ package database
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,9 +20,20 @@ import (
 // The number of the lock is the beginning of its tokens, which are UUIDs of
 // version 8. Those of version 4, made while there is no lock, do not show whose
 // they are.
+//
+// The table instance has a row for each instance that has a lock. The row of one that
+// ends goes; that of one that vanished stays, with a lock that anybody can get.
 type instance struct {
 	// last is the number that was locked last; only hold uses it.
 	last instanceNumber
+	// seen is when an instance vanished last, as far as was told; only look uses it.
+	seen time.Time
+
+	mu sync.Mutex // guards entered and left
+	// entered is the number that has a row, zero for none.
+	entered instanceNumber
+	// left reports that the process ends: nothing is entered any more.
+	left bool
 	// held is the number that is locked now, nil for none.
 	held atomic.Pointer[instanceNumber]
 }
@@ -53,6 +67,128 @@ func (i *instance) hold(ctx context.Context, connection *pgx.Conn) error {
 			return nil
 		}
 		i.last = numberOf(parsec.NewUUID())
+	}
+}
+
+// enter has the other instances notice when this one vanishes, which holds its number
+// on the connection.
+func (i *instance) enter(ctx context.Context, connection *pgx.Conn) error {
+	i.mu.Lock()
+	before, left := i.entered, i.left
+	if !left {
+		i.entered = i.last
+	}
+	i.mu.Unlock()
+	if left {
+		return nil
+	}
+	statements := []Statement{{SQL: enterInstance, Args: []any{i.last.lock()}}}
+	if before != i.last && before != (instanceNumber{}) {
+		statements = append(statements, Statement{SQL: leaveInstance, Args: []any{before.lock()}})
+	}
+	if err := send(ctx, connection, statements...); err != nil {
+		return fmt.Errorf("tell that this server lives: %w", err)
+	}
+	return nil
+}
+
+// leave is called when the process ends, after enter. The others take it for one that
+// vanished if it says so, or cannot say anything.
+func (i *instance) leave(ctx context.Context, d *Database, vanishes bool) error {
+	i.mu.Lock()
+	entered := i.entered
+	i.left = true
+	i.mu.Unlock()
+	if entered == (instanceNumber{}) {
+		return nil
+	}
+	sql := leaveInstance
+	if vanishes {
+		sql = vanishInstance
+	}
+	return d.One(ctx, Statement{SQL: sql, Args: []any{entered.lock()}})
+}
+
+// look finds the instances that vanished, and reports when the last one did if that is
+// news. Those that lost their connections together with this one may be away for
+// another moment: spare has it only read what others have found.
+func (i *instance) look(ctx context.Context, connection *pgx.Conn, spare bool) (vanished time.Time, news bool, err error) {
+	var others []otherInstance
+	err = send(ctx, connection, List(&others, `
+SELECT lock, vanished_on IS NULL AND NOT $2 AND pg_try_advisory_xact_lock_shared(lock),
+    vanished_on, clock_timestamp() FROM instance WHERE lock <> $1`,
+		[]any{i.last.lock(), spare}, func(o *otherInstance) []any { return []any{&o.lock, &o.vanishes, &o.vanishedOn, &o.now} }))
+	if err != nil {
+		return vanished, false, fmt.Errorf("look for other servers: %w", err)
+	}
+	for _, other := range others {
+		if other.vanishes {
+			if err := send(ctx, connection, Statement{SQL: vanishInstance, Args: []any{other.lock}}); err != nil {
+				return vanished, false, fmt.Errorf("tell that a server vanished: %w", err)
+			}
+			other.vanishedOn = &other.now
+		}
+		if on := other.vanishedOn; on != nil && on.After(i.seen) {
+			i.seen, news = *on, true
+			vanished = time.Now().Add(on.Sub(other.now)) // the clock of the database is another one
+		}
+	}
+	return vanished, news, nil
+}
+
+// otherInstance is a row of the table.
+type otherInstance struct {
+	lock int64
+	// vanishes reports that nobody holds the lock, and nobody has said so yet.
+	vanishes bool
+	// vanishedOn is nil for one that is there, by the clock of the database as now is.
+	vanishedOn *time.Time
+	now        time.Time
+}
+
+const (
+	enterInstance = "INSERT INTO instance (lock) VALUES ($1) ON CONFLICT (lock) DO UPDATE SET vanished_on = NULL"
+	leaveInstance = "DELETE FROM instance WHERE lock = $1"
+	// vanishInstance leaves the date of who was first.
+	vanishInstance = "UPDATE instance SET vanished_on = clock_timestamp() WHERE lock = $1 AND vanished_on IS NULL"
+
+	// vanishedKept is how long it is known that an instance vanished, longer than
+	// anybody asks.
+	vanishedKept = 5 * time.Minute
+	// leaveLimit bounds what is told at the end.
+	leaveLimit = time.Second
+	// lookPeriod is the time between two looks for instances that vanished, and
+	// spareLimit how long after a new connection none is found: others may need as
+	// long to connect again.
+	lookPeriod = time.Second
+	spareLimit = 5 * time.Second
+)
+
+// pruneInstances forgets those that vanished.
+func (d *Database) pruneInstances(ctx context.Context) error {
+	return d.Repeat(ctx, `
+DELETE FROM instance WHERE lock IN (
+    SELECT lock FROM instance WHERE vanished_on < clock_timestamp() - $2::bigint * interval '1 second' LIMIT $1
+)`, int64(vanishedKept.Seconds()))
+}
+
+// OnLeave has Close ask whether this instance leaves something that the others must
+// take for what one leaves that vanished.
+func (d *Database) OnLeave(vanishes func() bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.vanishes = vanishes
+}
+
+// leave tells the others that the process ends.
+func (d *Database) leave() {
+	d.mu.Lock()
+	vanishes := d.vanishes != nil && d.vanishes()
+	d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
+	defer cancel()
+	if err := d.instance.leave(ctx, d, vanishes); err != nil {
+		d.logger.WarnContext(ctx, "other servers take this one for one that vanished", slog.Any("error", err))
 	}
 }
 
