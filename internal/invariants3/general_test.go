@@ -59,8 +59,18 @@ func webhooksDecide(w *world) {
 	} {
 		asked.status.Store(int64(code))
 		vlob := newVlobID()
-		w.want(refusal, w.alice.createsVlob(0, realm, vlob, 1, anytime))
-		w.want(refusal, w.alice.rotates(1, realm, 2, []*member{w.alice}, []parsec.SequesterServiceID{id}, anytime))
+		refused := make(chan protocol.Status, 2) // together, as an absent service is waited for
+		for _, command := range []call{
+			w.alice.createsVlob(0, realm, vlob, 1, anytime),
+			w.alice.rotates(1, realm, 2, []*member{w.alice}, []parsec.SequesterServiceID{id}, anytime),
+		} {
+			go func() { refused <- status(command(w.ctx)) }()
+		}
+		for range cap(refused) {
+			if got := <-refused; got != refusal {
+				w.Fatalf("got %s, want %s", got, refusal)
+			}
+		}
 		if items := w.alice.reads(1, realm, vlob).Items; len(items) != 0 {
 			w.Errorf("a refused vlob is stored: %+v", items)
 		}

@@ -172,7 +172,7 @@ func memoryHome(t testing.TB, blocks blockstore.Store) *home {
 }
 
 func newRules(store rules.Store, blocks blockstore.Store, bus *event.Bus) *rules.Rules {
-	return rules.New(store, blocks, bus, webhook.New("", discard), systemClock, discard, rules.Options{Founding: founding})
+	return rules.New(store, blocks, bus, webhook.New("", discard), systemClock, discard, rules.Options{Founding: founding, Patience: time.Second})
 }
 
 // administer opens the doors of administrators.
