@@ -340,6 +340,13 @@ func TestUploadInDoubt(t *testing.T) {
 	if c.inDoubt(c.bob()) || c.HasFailedUploads() {
 		t.Error("in doubt after a minute")
 	}
+	end := c.BeginUpload()
+	if !c.HasFailedUploads() {
+		t.Error("what runs at the end has not failed")
+	}
+	if end(); c.HasFailedUploads() {
+		t.Error("what has ended has failed")
+	}
 	c.UploadFailed(acme, bobLaptop)
 	c.forceRole(bobID, parsec.RoleReader)
 	if c.inDoubt(c.bob()) {

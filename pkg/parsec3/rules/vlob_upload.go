@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parsec-server/pkg/event"
@@ -38,6 +39,8 @@ func (f failedUpload) isOver(now parsec.DateTime) bool { return f.on.Add(doubtPe
 // any instance (docs/protocol/v5/quirks.md §11 (d)).
 type failedUploads struct {
 	now func() parsec.DateTime
+	// running counts the requests that may yet fail.
+	running atomic.Int64
 
 	mu sync.Mutex
 	// last is the last failure of each device, and order all of them, as they came.
@@ -100,6 +103,13 @@ func (u *failedUploads) mayBeOf(organization parsec.OrganizationID, device parse
 	return failed && now < on.Add(doubtPeriod)
 }
 
+// BeginUpload returns what the caller calls once a request, which may be an upload, has
+// ended, and UploadFailed was called if it was one that failed.
+func (r *Rules) BeginUpload() (end func()) {
+	r.uploads.running.Add(1)
+	return func() { r.uploads.running.Add(-1) }
+}
+
 // UploadFailed remembers that the upload of a new entry by a device was answered that
 // the server has failed, or lost its connection. Whose device it is need not be known.
 func (r *Rules) UploadFailed(organization parsec.OrganizationID, device parsec3.DeviceID) {
@@ -148,9 +158,12 @@ func (u *failedUploads) nextUntold() (_ failedUpload, some bool) {
 	return failedUpload{}, false
 }
 
-// HasFailedUploads reports whether an upload failed a moment ago: who begins now must
-// take this instance for one that vanished.
+// HasFailedUploads reports, at the end of the process, whether an upload failed a moment
+// ago, or does now: who begins then must take this instance for one that vanished.
 func (r *Rules) HasFailedUploads() bool {
+	if r.uploads.running.Load() > 0 {
+		return true
+	}
 	r.uploads.mu.Lock()
 	defer r.uploads.mu.Unlock()
 	now := r.now()

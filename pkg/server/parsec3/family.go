@@ -42,7 +42,7 @@ func (w *Wing) anonymousServer(answer http.ResponseWriter, r *http.Request) {
 
 func (w *Wing) authenticated(answer http.ResponseWriter, r *http.Request) {
 	w.serveCommand(answer, r, protocol.Authenticated, func(call *httpCall) error {
-		defer call.beginUpload()()
+		call.beginUpload()
 		author, err := call.authenticate((*httpCall).checkContentType, maxAuthenticatedBytes, w.rules.Admit)
 		if err != nil {
 			return err

@@ -68,10 +68,10 @@ func (w *Wing) serve(answer http.ResponseWriter, r *http.Request, kind protocol.
 		kind: kind, api: client,
 		logger: w.server.Logger().With("api", client.String(), "address", address.String(), "transport", "http", "kind", kind.String()),
 	}}
+	defer call.endUpload()
 	if err := handle(call); err != nil {
 		call.fail(err)
 	}
-	call.tellUpload()
 }
 
 // serveCommand is serve for a request that is answered within requestLimit.

@@ -49,15 +49,25 @@ type upload struct {
 	device parsec3.DeviceID
 	// lost reports that the connection was lost before the answer.
 	lost bool
+	// end tells the rules that the request has ended.
+	end func()
 }
 
-// beginUpload has the request held if it is an upload. The caller calls end, after
-// the answer.
-func (call *httpCall) beginUpload() (end func()) {
-	u := &upload{hold: call.wing.holder.Begin()}
+// beginUpload has the request held if it is an upload, until endUpload.
+func (call *httpCall) beginUpload() {
+	u := &upload{hold: call.wing.holder.Begin(), end: call.wing.rules.BeginUpload()}
 	u.opening.ReadCloser = call.r.Body
 	call.upload, call.r.Body = u, &u.opening
-	return func() { u.hold.End(); u.place.Release() }
+}
+
+// endUpload is called after the answer. It does nothing for what is no upload.
+func (call *httpCall) endUpload() {
+	if u := call.upload; u != nil {
+		call.tellUpload()
+		u.hold.End()
+		u.place.Release()
+		u.end()
+	}
 }
 
 // lose is called when the connection was lost before the answer.
@@ -126,10 +136,10 @@ func (call *httpCall) mayWait() bool {
 }
 
 // tellUpload remembers the upload of a new entry that has failed: its client looks
-// for the entry in a moment. It is called after the answer.
+// for the entry in a moment.
 func (call *httpCall) tellUpload() {
 	u := call.upload
-	if u == nil || !u.lost && call.status < http.StatusInternalServerError && call.status != http.StatusBadRequest {
+	if !u.lost && call.status < http.StatusInternalServerError && call.status != http.StatusBadRequest {
 		return // a bad request is what a lost connection leaves of a body
 	}
 	if form := u.opening.command(); form == protocol.VlobCreate.Form || form == protocol.BlockCreate.Form {
