@@ -7,7 +7,7 @@
 //
 // Update takes a list of decisions about one locked thing, and commits them
 // together, in two round trips. A refused decision leaves no trace, and the
-// others stand.
+// others stand. Stores gather what they decide together by pkg/gather.
 //
 // Lock first, then facts: a statement that waits for a lock sees, of all rows but
 // the locked one, what was there when it began to wait. So what locks and what

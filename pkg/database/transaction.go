@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 )
 
@@ -31,6 +32,9 @@ type Transaction struct {
 	Reads []Statement
 	// Decisions are taken in order.
 	Decisions []Decision
+	// Conclude, unless it is nil, queues the effects that the decisions have
+	// together, once they are taken and one of them stands.
+	Conclude func(*Tx)
 }
 
 // Decision decides on facts that were read under the lock. It queues effects and
@@ -46,16 +50,15 @@ type Decision func(*Tx) error
 // each Ask. It returns why each decision was refused, nil for those that are
 // committed; when the transaction fails, that is the error of all.
 //
-// Each run begins with prepare, so that it has facts of its own. The transaction
+// Each run begins with prepare, so that it has facts of its own, once there is a
+// connection for it; without one, prepare says whose the error is. The transaction
 // runs again, at most maxRuns times, when another one was in the way, or when
 // the connection is lost before COMMIT is sent. When none of the runs succeeds the
 // error is an outage.ErrUnavailable, whatever was in the way.
 func (d *Database) Update(ctx context.Context, prepare func() Transaction) []error {
 	patience := acquireLimit
 	for run := 1; ; run++ {
-		transaction := prepare()
-		refusals := make([]error, len(transaction.Decisions))
-		again, err := d.update(ctx, patience, transaction, refusals)
+		refusals, again, err := d.update(ctx, patience, prepare)
 		if IsLost(err) {
 			patience = againLimit
 		}
@@ -68,17 +71,30 @@ func (d *Database) Update(ctx context.Context, prepare func() Transaction) []err
 				continue
 			}
 		}
-		if err != nil {
-			return slices.Repeat([]error{err}, len(refusals))
+		if err == nil {
+			return refusals
 		}
-		return refusals
+		if refusals == nil {
+			refusals = make([]error, len(prepare().Decisions))
+		}
+		return slices.Repeat([]error{err}, len(refusals))
 	}
 }
 
-// update runs a transaction once, and reports whether it may run again.
-func (d *Database) update(ctx context.Context, patience time.Duration, transaction Transaction, refusals []error) (again bool, err error) {
+// IsUndone reports whether a transaction with an error of Update surely left
+// nothing, because of what is in it, or because others were always faster: its
+// decisions may fare better each in a transaction of its own.
+func IsUndone(err error) bool {
+	return isRace(err) || !errors.Is(err, outage.ErrUnavailable)
+}
+
+// update runs a transaction once, and reports whether it may run again. The refusals
+// are nil if it was not prepared.
+func (d *Database) update(ctx context.Context, patience time.Duration, prepare func() Transaction) (refusals []error, again bool, err error) {
 	var t *Tx
 	err = d.use(ctx, patience, func(ctx context.Context, connection *pgx.Conn) (err error) {
+		transaction := prepare()
+		refusals = make([]error, len(transaction.Decisions))
 		t = &Tx{ctx: ctx, connection: connection, codec: d.codec, several: len(refusals) > 1}
 		returned := false
 		defer func() {
@@ -94,10 +110,10 @@ func (d *Database) update(ctx context.Context, patience time.Duration, transacti
 	switch {
 	case err == nil:
 	case errors.Is(err, errAllRefused):
-		return false, nil
+		return refusals, false, nil
 	default:
 		committing := t != nil && t.committing
-		return isRace(err) || IsLost(err) && !committing, err
+		return refusals, isRace(err) || IsLost(err) && !committing, err
 	}
 	if t.wrote {
 		d.full.Store(false)
@@ -105,7 +121,7 @@ func (d *Database) update(ctx context.Context, patience time.Duration, transacti
 	if len(t.events) > 0 {
 		d.wake(ctx)
 	}
-	return false, nil
+	return refusals, false, nil
 }
 
 // errAllRefused has a transaction rolled back of which nothing stands.
@@ -159,6 +175,10 @@ func (t *Tx) run(transaction Transaction, refusals []error) error {
 	}
 	if !stands {
 		return errAllRefused
+	}
+	if transaction.Conclude != nil {
+		transaction.Conclude(t)
+		t.end(true)
 	}
 	published, err := outboxInsert(t.codec, t.events)
 	if err != nil {

@@ -117,6 +117,37 @@ func TestDecisions(t *testing.T) {
 	events.Want(ping("one"), ping("two"), ping("the end"))
 }
 
+// TestDecisionsConclude has decisions share an effect, which is sent if one of them
+// stands.
+func TestDecisionsConclude(t *testing.T) {
+	dsn := newAccounts(t)
+	on, reader := open(t, options(dsn), testkit.NewBus(t)), testkit.Connect(t, dsn)
+	take := func(sums ...int) []error {
+		taken := 0
+		return on.Update(t.Context(), func() database.Transaction {
+			var a account
+			transaction := database.Transaction{Reads: a.reads(), Conclude: func(tx *database.Tx) {
+				tx.QueueOne("UPDATE account SET balance = balance - $1 WHERE id = 1", taken)
+			}}
+			for _, sum := range sums {
+				transaction.Decisions = append(transaction.Decisions, func(*database.Tx) error {
+					if a.balance-taken < sum {
+						return errTooLittle
+					}
+					taken += sum
+					return nil
+				})
+			}
+			return transaction
+		})
+	}
+	wantErrors(t, take(3, 8, 4), nil, errTooLittle, nil)
+	wantErrors(t, take(4, 5), errTooLittle, errTooLittle)
+	if got := state(t, reader); got != "3" {
+		t.Errorf("the account is %s", got)
+	}
+}
+
 // TestDecisionsAsk has decisions read while they are taken: they see what those
 // before them have queued. What a refused one wrote and locked is undone.
 func TestDecisionsAsk(t *testing.T) {
@@ -264,7 +295,7 @@ func TestDecisionsFail(t *testing.T) {
 		})
 		for _, err := range errs {
 			refusal, refused := errors.AsType[*pgconn.PgError](err)
-			if !refused || refusal.Code != test.code || errors.Is(err, outage.ErrUnavailable) != test.unavailable {
+			if !refused || refusal.Code != test.code || !database.IsUndone(err) || errors.Is(err, outage.ErrUnavailable) != test.unavailable {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -293,7 +324,7 @@ func TestDecisionsFail(t *testing.T) {
 		var a account
 		return database.Transaction{Reads: a.reads(), Decisions: []database.Decision{a.take(1, "one"), a.take(1, "two")}}
 	}) {
-		if !errors.Is(err, outage.ErrUnavailable) {
+		if !errors.Is(err, outage.ErrUnavailable) || database.IsUndone(err) {
 			t.Errorf("after its end: %v", err)
 		}
 	}
