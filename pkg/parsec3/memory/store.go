@@ -17,9 +17,11 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/gather"
 	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/rules"
@@ -32,17 +34,45 @@ var _ rules.Store = (*Store)(nil)
 // They fail only when their context is done, and as rules do.
 type Store struct {
 	*organizationstore.Store
+	updates gather.Gatherer[rules.Topic, work]
 }
 
 // New returns a store on the organizations, which other generations may share.
 func New(organizations *organizationstore.Store) *Store {
-	return &Store{organizations}
+	s := &Store{Store: organizations}
+	s.updates.Run = func(ctx context.Context, take func() []*gather.Member[work]) {
+		for _, m := range take() {
+			m.Err = gather.Guard(func() error { return s.run(ctx, m.Work) })
+		}
+	}
+	s.updates.Compare = func(a, b work) int { return cmp.Compare(a.scope.Date, b.scope.Date) }
+	return s
 }
 
-// Update implements rules.Store. The rule runs once.
+// work is a rule with the scope of its transaction.
+type work struct {
+	scope rules.Scope
+	rule  func(rules.Tx) error
+}
+
+// Update implements rules.Store. The rule runs once. What waits for one topic is run in
+// the order of its dates, as on a database, but each in a transaction of its own.
 func (s *Store) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
-	return s.Store.Update(ctx, scope.Organization, func(under *organizationstore.Tx) error {
-		return rule(begin(under, scope))
+	of := work{scope, rule}
+	alone := func() error { return s.run(ctx, of) }
+	topic, gathered := scope.Topic()
+	if !gathered {
+		return alone()
+	}
+	return s.updates.Do(ctx, topic, of, scope.Size, alone)
+}
+
+// Gathered counts the transactions that wait for others of their topic.
+func (s *Store) Gathered() int { return s.updates.Gathered() }
+
+func (s *Store) run(ctx context.Context, of work) error {
+	return s.Store.Update(ctx, of.scope.Organization, func(under *organizationstore.Tx) error {
+		return of.rule(begin(under, of.scope))
 	})
 }
 

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5"
+
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
@@ -46,9 +48,36 @@ DELETE FROM parsec3.block WHERE (organization, block_id) IN (
 ) AND upload_token IS NOT NULL AND upload_until <= $2`, int64(s.now()))
 }
 
-const selectBlockState = `
-SELECT b.block_id, b.upload_token, b.upload_until FROM parsec3.block b
-WHERE b.organization = $1 AND b.block_id = $2`
+const (
+	// lockBlocks locks the blocks $2, in this order.
+	lockBlocks = `
+SELECT 1 FROM unnest($2::uuid[]) q (block_id)
+CROSS JOIN LATERAL (
+    SELECT b.block_id FROM parsec3.block b WHERE b.organization = $1 AND b.block_id = q.block_id LIMIT 1` + forUpdate + `
+) b`
+
+	selectBlocks = `
+SELECT b.block_id, b.upload_token, b.upload_until FROM unnest($2::uuid[]) q (block_id)
+CROSS JOIN LATERAL (
+    SELECT b.* FROM parsec3.block b WHERE b.organization = $1 AND b.block_id = q.block_id LIMIT 1
+) b`
+)
+
+// readBlocks reads what is known of blocks.
+func readBlocks(into map[parsec.BlockID]blockState, organization string, blocks []parsec.BlockID) database.Statement {
+	return database.Statement{SQL: selectBlocks, Args: []any{organization, keys(blocks)}, Rows: func(rows pgx.Rows) error {
+		for _, id := range blocks {
+			delete(into, id)
+		}
+		var state blockState
+		_, err := pgx.ForEachRow(rows, state.targets(), func() error {
+			state.found = true
+			into[state.upload.ID] = state
+			return nil
+		})
+		return err
+	}}
+}
 
 // blockState is a block, or its upload; the zero value is neither.
 type blockState struct {
@@ -86,7 +115,7 @@ func (t *tx) UploadIsDead() bool {
 
 const (
 	// reserveBlock takes the place of the reservation by the token $6, and of no
-	// other: a newer one has the rule run again.
+	// other: a newer one has the rules run again.
 	reserveBlock = `
 INSERT INTO parsec3.block AS b (organization, realm_id, block_id, upload_token, upload_until)
 VALUES ($1, $2, $3, $4, $5)
@@ -96,27 +125,54 @@ WHERE b.upload_token = $6`
 
 	// createBlock takes the place of the reservation by the token $9, likewise.
 	createBlock = `
-WITH created AS (
-    INSERT INTO parsec3.block AS b (organization, realm_id, block_id, key_index, author, size, created_on, checksum)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-    ON CONFLICT (organization, block_id) DO UPDATE SET realm_id = excluded.realm_id, key_index = excluded.key_index,
-        author = excluded.author, size = excluded.size, created_on = excluded.created_on, checksum = excluded.checksum,
-        upload_token = NULL, upload_until = NULL
-    WHERE b.upload_token = $9
-    RETURNING b.size
+INSERT INTO parsec3.block AS b (organization, realm_id, block_id, key_index, author, size, created_on, checksum)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (organization, block_id) DO UPDATE SET realm_id = excluded.realm_id, key_index = excluded.key_index,
+    author = excluded.author, size = excluded.size, created_on = excluded.created_on, checksum = excluded.checksum,
+    upload_token = NULL, upload_until = NULL
+WHERE b.upload_token = $9`
 )
-UPDATE parsec3.realm_counter c SET blocks_size = c.blocks_size + created.size, unsummed = true FROM created
-WHERE c.organization = $1 AND c.realm_id = $2`
-)
+
+// blockWrite is a block that is reserved, or created.
+type blockWrite struct {
+	// upload is nil for a block that is created, and block for one that is not.
+	upload *rules.BlockUpload
+	block  *rules.Block
+	// before is the token of the reservation that it takes the place of, zero for none.
+	before parsec.UUID
+}
+
+// state returns that of the block afterwards.
+func (w *blockWrite) state() blockState {
+	if w.upload != nil {
+		return blockState{found: true, upload: *w.upload}
+	}
+	return blockState{found: true, upload: rules.BlockUpload{ID: w.block.ID}}
+}
+
+// size returns how many bytes the realm has more, by a block that is created.
+func (w *blockWrite) size() int64 {
+	if w.block == nil {
+		return 0
+	}
+	return database.Bounded(w.block.Size)
+}
+
+// statement returns what writes it, with the arguments from $3 on.
+func (w *blockWrite) statement() (sql string, args []any) {
+	if w.upload != nil {
+		return reserveBlock, []any{database.Key(w.upload.ID), database.Key(w.upload.Token), int64(w.upload.Until), database.Key(w.before)}
+	}
+	return createBlock, []any{database.Key(w.block.ID), database.Bounded(w.block.KeyIndex), database.Key(w.block.Author),
+		database.Bounded(w.block.Size), int64(w.block.CreatedOn), database.Bytes(w.block.Checksum), database.Key(w.before)}
+}
 
 // ReserveBlock implements rules.BlockTx.
 func (t *tx) ReserveBlock(upload rules.BlockUpload) {
-	t.QueueOne(reserveBlock, t.realmArgs(database.Key(upload.ID), database.Key(upload.Token), int64(upload.Until),
-		database.Key(t.block.upload.Token))...)
+	t.writes.setBlock(upload.ID, blockWrite{upload: &upload, before: t.block.upload.Token})
 }
 
 // CreateBlock implements rules.BlockTx.
 func (t *tx) CreateBlock(block rules.Block) {
-	t.QueueOne(createBlock, t.realmArgs(database.Key(block.ID), database.Bounded(block.KeyIndex), database.Key(block.Author),
-		database.Bounded(block.Size), int64(block.CreatedOn), database.Bytes(block.Checksum), database.Key(t.block.upload.Token))...)
+	t.writes.setBlock(block.ID, blockWrite{block: &block, before: t.block.upload.Token})
 }

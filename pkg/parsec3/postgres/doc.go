@@ -6,7 +6,11 @@
 // it for each of its tables, as $1: so the tables can be distributed by it.
 //
 // Update costs two round trips, and each method of its transaction that asks for
-// more facts costs one more. The reads of one command are one round trip: one
+// more facts costs one more. What waits for one topic is run together, in one
+// transaction: a batch. Of data, all facts are read at first, and what a rule
+// changes of them for the next one is followed in memory; its effects are sent
+// together. Otherwise each rule but the first has its facts read again, after the
+// effects of those before. The reads of one command are one round trip: one
 // statement, or several in one snapshot.
 //
 // Every lock is a row, but that of the organization itself, which both generations

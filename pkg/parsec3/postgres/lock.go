@@ -56,8 +56,6 @@ func newLock(letter string, how rules.Lock, sql string, args ...any) *lock {
 const (
 	selectTopic = "SELECT 1 FROM parsec3.topic t WHERE t.organization = $1 AND t.topic = $2"
 	selectRow   = "SELECT 1 FROM parsec3.realm r WHERE r.organization = $1 AND r.realm_id = $2"
-
-	lockBlock = "SELECT 1 FROM parsec3.block b WHERE b.organization = $1 AND b.block_id = $2" + forUpdate
 )
 
 // statement returns what locks.

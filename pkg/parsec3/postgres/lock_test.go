@@ -25,7 +25,7 @@ func TestLocksComeFirst(t *testing.T) {
 		{"all", rules.Scope{
 			Founding: true, Common: rules.Exclusive, Realm: theRealm, RealmLock: rules.Exclusive,
 			Sequester: rules.Exclusive, Shamir: rules.Exclusive, Block: &theBlock,
-		}, []string{"organization", "common", "realm", "sequester", "shamir_recovery", "block", "block", "facts", "facts"}},
+		}, []string{"organization", "common", "realm", "sequester", "shamir_recovery", "block", "block", "facts"}},
 		{"a vlob", onVlob(), []string{"common:s", "realm:s", "facts", "facts"}},
 		{"nothing", rules.Scope{}, []string{"facts"}},
 	} {

@@ -26,13 +26,6 @@ LEFT JOIN parsec3.realm_member m ON m.organization = $1 AND m.realm_id = $3 AND 
 	// fromRealm is fromStanding with the realm $3.
 	fromRealm = standingTables + joinRealm + ofOrganization
 
-	// selectRealmAndVlob reads the realm $3 for the user of the device $2, and the
-	// version of the vlob $4.
-	selectRealmAndVlob = "SELECT " + realmColumns + `,
-    (SELECT v.version FROM parsec3.vlob v WHERE v.organization = $1 AND v.realm_id = $3 AND v.vlob_id = $4)
-FROM parsec3.realm r` + joinMember + `
-WHERE r.organization = $1 AND r.realm_id = $3`
-
 	// roleInRealm is the role of the user of the device $2 in the realm $3.
 	roleInRealm = `(SELECT m.role FROM parsec3.realm_member m
     WHERE m.organization = $1 AND m.realm_id = $3 AND m.user_id = ` + theUser + `)`
@@ -168,6 +161,7 @@ SELECT $1, $2, $3, given.service_id, given.access FROM unnest($4::uuid[], $5::by
 // CreateRealm implements rules.RealmTx. Whoever creates it second waits for the
 // first, and runs again.
 func (t *tx) CreateRealm(owner parsec3.UserID, certificate rules.Certificate) {
+	t.creates = true
 	t.QueueOne(insertRealm, t.realmArgs(int64(certificate.Timestamp))...)
 	t.setRole(owner, parsec.RoleOwner, certificate)
 }

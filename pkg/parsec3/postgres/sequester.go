@@ -28,8 +28,10 @@ func (s *Store) SequesterServices(ctx context.Context, organization parsec.Organ
 
 // Services implements rules.SequesterTx.
 func (t *tx) Services(context.Context) (services []rules.SequesterService, err error) {
-	err = t.Ask(readServices(&services, t.scope.Organization))
-	return services, err
+	if t.batch.services == nil {
+		err = t.Ask(readServices(&t.batch.services, t.scope.Organization))
+	}
+	return t.batch.services, err
 }
 
 // CreateService implements rules.SequesterTx.

@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"cmp"
+
 	"parsec-server/pkg/database"
+	"parsec-server/pkg/gather"
 	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/rules"
@@ -14,7 +17,8 @@ var _ rules.Store = (*Store)(nil)
 type Store struct {
 	*database.Database
 	*organizationstore.Store
-	now func() parsec.DateTime
+	now     func() parsec.DateTime
+	updates gather.Gatherer[rules.Topic, work]
 }
 
 // New returns the store of a database, which writes and reads events by
@@ -22,6 +26,8 @@ type Store struct {
 // rules, by which reservations of blocks expire.
 func New(on *database.Database, organizations *organizationstore.Store, now func() parsec.DateTime) *Store {
 	s := &Store{Database: on, Store: organizations, now: now}
+	s.updates.Run = s.runMembers
+	s.updates.Compare = func(a, b work) int { return cmp.Compare(a.scope.Date, b.scope.Date) }
 	s.OnPrune(s.pruneReservations)
 	s.OnPrune(s.sumUsage)
 	s.OnPrune(s.eraseRealms)

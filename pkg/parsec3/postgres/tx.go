@@ -1,10 +1,6 @@
 package postgres
 
 import (
-	"context"
-	"fmt"
-	"slices"
-
 	"parsec-server/pkg/database"
 	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
@@ -14,99 +10,36 @@ import (
 
 var _ rules.Tx = (*tx)(nil)
 
-// Update implements rules.Store.
-func (s *Store) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
-	return s.Database.Update(ctx, func() database.Transaction {
-		t := &tx{Tx: organizationstore.Tx{ID: scope.Organization}, scope: scope}
-		reads, facts := t.reads()
-		return database.Transaction{Reads: reads, Decisions: []database.Decision{func(under *database.Tx) error {
-			t.Tx.Tx = under
-			if err := facts(); err != nil {
-				return err
-			}
-			if err := rule(t); err != nil {
-				return err
-			}
-			return t.failure
-		}}}
-	})[0]
-}
-
-// tx is one run of a rule. It takes effects and events as database.Tx does.
+// tx is one run of a rule. It takes effects and events as database.Tx does, but for
+// those on vlobs and blocks.
 type tx struct {
 	organizationstore.Tx
 	scope rules.Scope
+	// batch is what it is run in.
+	batch *batch
 
 	// What comes with the scope; nil is not found.
-	standing standingRow
-	topics   rules.Topics
-	realm    *rules.Realm
-	vlob     uint32
-	block    blockState
+	author *authorFacts
+	realm  *rules.Realm
+	vlob   uint32
+	block  blockState
+	// writes are the effects on vlobs and blocks.
+	writes writes
+	// creates reports that it creates the realm.
+	creates bool
 	// failure is that of a question whose method returns none.
 	failure error
-}
-
-// reads returns what locks as the scope says, then reads its facts, and what
-// makes these the transaction's.
-func (t *tx) reads() (reads []database.Statement, facts func() error) {
-	name := t.organizationName()
-	inCommon := newLock("C", t.scope.Common, selectTopic, name, string(common))
-	inRealm := newLock("R", t.scope.RealmLock, selectRow, name, database.Key(t.scope.Realm))
-	if t.scope.Founding && !isLeftOut(lockOfFounding) {
-		reads = append(reads, database.LockOrganization(t.scope.Organization, true))
-	}
-	for _, l := range []*lock{
-		inCommon, inRealm,
-		newLock("Q", t.scope.Sequester, selectTopic, name, string(sequester)),
-		newLock("S", t.scope.Shamir, selectTopic, name, string(shamir)),
-	} {
-		if l != nil {
-			reads = append(reads, l.statement())
-		}
-	}
-	if t.scope.Block != nil {
-		args := []any{name, database.Key(*t.scope.Block)}
-		if !isLeftOut(lockOfBlock) {
-			reads = append(reads, database.Statement{SQL: lockBlock, Args: args})
-		}
-		reads = append(reads, database.Row(&t.block.found, selectBlockState, args, t.block.targets()...))
-	}
-
-	var organizationFound, realmFound bool
-	reads = append(reads, database.Row(&organizationFound, "SELECT "+standingColumns+", "+topicColumns+fromStanding,
-		[]any{name, database.Key(t.scope.Author)}, slices.Concat(t.standing.targets(), topicTargets(&t.topics))...))
-	var realm rules.Realm
-	if t.scope.RealmLock != rules.Unlocked {
-		reads = append(reads, database.Row(&realmFound, selectRealmAndVlob,
-			[]any{name, database.Key(t.scope.Author), database.Key(t.scope.Realm), database.Key(t.scope.Vlob)},
-			append(realmTargets(&realm), (*database.Number)(&t.vlob))...))
-	}
-	return reads, func() error {
-		if !inCommon.holds(t.topics.Common != 0) {
-			return fmt.Errorf("%w: the organization is bootstrapped", database.ErrRaced)
-		}
-		if !inRealm.holds(realmFound) {
-			return fmt.Errorf("%w: the realm is created", database.ErrRaced)
-		}
-		t.standing.found = organizationFound
-		t.Stored = t.standing.facts().Organization
-		if realmFound {
-			t.realm = &realm
-		}
-		return nil
-	}
 }
 
 // organizationName returns the argument $1 of every statement.
 func (t *tx) organizationName() string { return t.scope.Organization.String() }
 
 // Topics implements rules.Tx.
-func (t *tx) Topics() rules.Topics { return t.topics }
+func (t *tx) Topics() rules.Topics { return t.author.topics }
 
 // Author implements rules.Tx.
 func (t *tx) Author() (*rules.User, *rules.Device) {
-	standing := t.standing.facts()
+	standing := t.author.standing.facts()
 	return standing.User, standing.Device
 }
 

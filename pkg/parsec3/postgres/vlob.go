@@ -125,46 +125,7 @@ func (s *Store) Changes(ctx context.Context, organization parsec.OrganizationID,
 // Vlob implements rules.VlobTx.
 func (t *tx) Vlob() uint32 { return t.vlob }
 
-const (
-	// insertAtom writes the version $4 of the vlob $3, with the key $5, by the device
-	// $6 at $7, with the blob $8, and follows what the user of the device has signed.
-	// It waits for who writes the same version, and then fails by its key.
-	insertAtom = `
-WITH atom AS (
-    INSERT INTO parsec3.vlob_atom (organization, realm_id, vlob_id, version, key_index, author, written_on, blob)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-)
-INSERT INTO parsec3.last_signed AS l (organization, user_id, realm_id, last_date)
-SELECT $1, d.user_id, $2, $7 FROM parsec3.device d WHERE d.organization = $1 AND d.device_id = $6
-ON CONFLICT (organization, user_id, realm_id) DO UPDATE SET last_date = greatest(l.last_date, excluded.last_date)`
-
-	// count takes the next checkpoint of the realm $2 for the version $4 of the vlob
-	// $3, dated $5, of $6 bytes. From here on the writers of the realm wait for one
-	// another.
-	count = `
-WITH counted AS (
-    UPDATE parsec3.realm_counter c
-    SET checkpoint = c.checkpoint + 1, last_vlob = greatest(c.last_vlob, $5), vlobs_size = c.vlobs_size + $6, unsummed = true
-    WHERE c.organization = $1 AND c.realm_id = $2
-    RETURNING c.checkpoint
-)`
-
-	insertVlob = count + `
-INSERT INTO parsec3.vlob (organization, realm_id, vlob_id, version, checkpoint)
-SELECT $1, $2, $3, $4, counted.checkpoint FROM counted`
-
-	updateVlob = count + `
-UPDATE parsec3.vlob v SET version = $4, checkpoint = counted.checkpoint FROM counted
-WHERE v.organization = $1 AND v.realm_id = $2 AND v.vlob_id = $3 AND v.version = $4 - 1`
-)
-
 // WriteVlob implements rules.VlobTx.
 func (t *tx) WriteVlob(version rules.VlobVersion) {
-	t.QueueOne(insertAtom, t.realmArgs(database.Key(version.Vlob), int64(version.Version), database.Bounded(version.KeyIndex),
-		database.Key(version.Author), int64(version.Timestamp), database.NotNull(version.Blob))...)
-	sql := updateVlob
-	if t.vlob == 0 {
-		sql = insertVlob
-	}
-	t.QueueOne(sql, t.realmArgs(database.Key(version.Vlob), int64(version.Version), int64(version.Timestamp), int64(len(version.Blob)))...)
+	t.writes.versions = append(t.writes.versions, version)
 }

@@ -57,7 +57,7 @@ type blockCreation struct {
 
 // update runs rule, again while the state is out of reach.
 func (c *blockCreation) update(ctx context.Context, rule func(tx Tx) error) (again bool, err error) {
-	scope := Scope{Common: Shared, Realm: c.request.RealmID, RealmLock: Shared, Block: &c.request.BlockID}
+	scope := Scope{Common: Shared, Realm: c.request.RealmID, RealmLock: Shared, Block: &c.request.BlockID, Date: c.now}
 	for ; ; again = true {
 		err = c.rules.update(ctx, c.author, c.now, scope, func(tx Tx, _ *User) error { return rule(tx) })
 		if !errors.Is(err, outage.ErrUnavailable) || !c.hold.Wait(ctx) {

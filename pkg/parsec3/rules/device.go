@@ -14,7 +14,11 @@ import (
 func (r *Rules) DeviceCreate(ctx context.Context, author *Author, request *protocol.DeviceCreateRequest) (*protocol.DeviceCreateReply, error) {
 	now := r.now()
 	device, invalid := loadDeviceCreate(author, now, request)
-	err := r.update(ctx, author, now, Scope{Common: Exclusive}, func(tx Tx, _ *User) error {
+	scope := Scope{Common: Exclusive}
+	if invalid == nil {
+		scope.Date = device.CreatedOn
+	}
+	err := r.update(ctx, author, now, scope, func(tx Tx, _ *User) error {
 		if invalid != nil {
 			return invalid
 		}

@@ -45,7 +45,7 @@ var (
 func (r *Rules) RealmCreate(ctx context.Context, author *Author, request *protocol.RealmCreateRequest) (*protocol.RealmCreateReply, error) {
 	now := r.now()
 	role, invalid := checkOwnership(author, now, request.RealmRoleCertificate)
-	err := r.update(ctx, author, now, realmScope(role.RealmID, invalid), func(tx Tx, user *User) error {
+	err := r.update(ctx, author, now, realmScope(role.RealmID, role.Timestamp, invalid), func(tx Tx, user *User) error {
 		if user.Profile == parsec.ProfileOutsider {
 			return errAuthorNotAllowed
 		}
@@ -70,7 +70,7 @@ func (r *Rules) RealmRename(ctx context.Context, author *Author, request *protoc
 	now := r.now()
 	name, err := certificate.LoadRealmName(request.RealmNameCertificate, author.VerifyKey, author.Device)
 	invalid := checkCertificate(now, name.Timestamp, err)
-	err = r.update(ctx, author, now, realmScope(name.RealmID, invalid), func(tx Tx, _ *User) error {
+	err = r.update(ctx, author, now, realmScope(name.RealmID, name.Timestamp, invalid), func(tx Tx, _ *User) error {
 		if invalid != nil {
 			return invalid
 		}
@@ -103,13 +103,13 @@ func checkCertificate(now, date parsec.DateTime, failure error) error {
 	return checkBallpark(now, date)
 }
 
-// realmScope is for what may grow the topic of a realm. Invalid is why its certificate is
-// refused, nil if it is good: nothing is locked for a bad one.
-func realmScope(realm parsec.RealmID, invalid error) Scope {
+// realmScope is for what may grow the topic of a realm at a date. Invalid is why its
+// certificate is refused, nil if it is good: nothing is locked for a bad one.
+func realmScope(realm parsec.RealmID, date parsec.DateTime, invalid error) Scope {
 	if invalid != nil {
 		return Scope{}
 	}
-	return Scope{Common: Shared, Realm: realm, RealmLock: Exclusive}
+	return Scope{Common: Shared, Realm: realm, RealmLock: Exclusive, Date: date}
 }
 
 // existingRealm returns the realm of the scope, unless it is not there or deleted.

@@ -14,7 +14,7 @@ func (r *Rules) RealmUpdateArchiving(ctx context.Context, author *Author, reques
 	now := r.now()
 	archiving, err := certificate.LoadRealmArchiving(request.ArchivingCertificate, author.VerifyKey, author.Device)
 	invalid := checkCertificate(now, archiving.Timestamp, err)
-	err = r.update(ctx, author, now, realmScope(archiving.RealmID, invalid), func(tx Tx, _ *User) error {
+	err = r.update(ctx, author, now, realmScope(archiving.RealmID, archiving.Timestamp, invalid), func(tx Tx, _ *User) error {
 		if invalid != nil {
 			return invalid
 		}

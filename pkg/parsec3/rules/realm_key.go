@@ -29,7 +29,8 @@ func (r *Rules) RealmRotateKey(ctx context.Context, author *Author, request *pro
 	now := r.now()
 	rotation, err := certificate.LoadRealmKeyRotation(request.RealmKeyRotationCertificate, author.VerifyKey, author.Device)
 	invalid := checkCertificate(now, rotation.Timestamp, err)
-	scope := realmScope(rotation.RealmID, invalid)
+	scope := realmScope(rotation.RealmID, rotation.Timestamp, invalid)
+	scope.Size = rotationSize(request)
 	scope.Sequester = Shared
 	hold := r.holder.Begin() // for webhooks alone
 	defer hold.End()
@@ -71,6 +72,18 @@ func (r *Rules) RealmRotateKey(ctx context.Context, author *Author, request *pro
 		return nil
 	}})
 	return &protocol.RealmRotateKeyReply{}, err
+}
+
+// rotationSize returns how many bytes a rotation has, but for its certificate.
+func rotationSize(request *protocol.RealmRotateKeyRequest) int {
+	size := len(request.KeysBundle)
+	for _, access := range request.PerParticipantKeysBundleAccess {
+		size += len(access)
+	}
+	for _, access := range request.PerSequesterServiceKeysBundleAccess {
+		size += len(access)
+	}
+	return size
 }
 
 // checkParticipants wants an access for each user that has a role, revoked or not, and

@@ -29,7 +29,7 @@ func (r *Rules) RealmShare(ctx context.Context, author *Author, request *protoco
 	if invalid == nil && (role.UserID == author.User || role.Role == parsec.RoleNone) {
 		invalid = errInvalidCertificate
 	}
-	err := r.update(ctx, author, now, realmScope(role.RealmID, invalid), func(tx Tx, _ *User) error {
+	err := r.update(ctx, author, now, realmScope(role.RealmID, role.Timestamp, invalid), func(tx Tx, _ *User) error {
 		if invalid != nil {
 			return invalid
 		}
@@ -62,7 +62,7 @@ func (r *Rules) RealmUnshare(ctx context.Context, author *Author, request *proto
 	if invalid == nil && (role.UserID == author.User || role.Role != parsec.RoleNone) {
 		invalid = errInvalidCertificate
 	}
-	err := r.update(ctx, author, now, realmScope(role.RealmID, invalid), func(tx Tx, _ *User) error {
+	err := r.update(ctx, author, now, realmScope(role.RealmID, role.Timestamp, invalid), func(tx Tx, _ *User) error {
 		if invalid != nil {
 			return invalid
 		}
@@ -87,7 +87,7 @@ func (r *Rules) RealmUnshare(ctx context.Context, author *Author, request *proto
 func (r *Rules) RealmSelfPromoteToOwner(ctx context.Context, author *Author, request *protocol.RealmSelfPromoteToOwnerRequest) (*protocol.RealmSelfPromoteToOwnerReply, error) {
 	now := r.now()
 	role, invalid := checkOwnership(author, now, request.RealmRoleCertificate)
-	err := r.update(ctx, author, now, realmScope(role.RealmID, invalid), func(tx Tx, user *User) error {
+	err := r.update(ctx, author, now, realmScope(role.RealmID, role.Timestamp, invalid), func(tx Tx, user *User) error {
 		if user.Profile == parsec.ProfileOutsider {
 			return protocol.Refuse(protocol.StatusAuthorIsOutsider)
 		}

@@ -23,7 +23,12 @@ type Store interface {
 	// rule returns nil, the effects queued on the transaction are applied and
 	// its events published, in commit order, as one transaction; when it
 	// returns an error, nothing is, and Update returns that error. A store may
-	// run rule again, on fresh facts, when the transaction must be retried.
+	// run rule again, on fresh facts, when the transaction must be retried, and
+	// on another goroutine than the caller's.
+	//
+	// Rules that wait for one Topic are run together, in the order of their
+	// dates, each on the facts that the one before leaves: none of them knows of
+	// the others. When ctx ends before a rule is run, it never is.
 	Update(ctx context.Context, scope Scope, rule func(Tx) error) error
 
 	// Publish delivers an event that comes with no change of state.
@@ -89,6 +94,26 @@ type Scope struct {
 	// Block is for Tx.Block, in the organization; nil for none. Once it is
 	// reserved, it excludes other transactions on it.
 	Block *parsec.BlockID
+
+	// Date is that of what the transaction writes, and Size how much that is, in
+	// bytes, as far as it is large. Of transactions that are run together the one
+	// with the earliest date comes first.
+	Date parsec.DateTime
+	Size int
+}
+
+// Topic is what transactions are on that are run together: to grow the common topic,
+// to grow that of a realm, or to write data in a realm.
+type Topic struct {
+	Organization      parsec.OrganizationID
+	Common, RealmLock Lock
+	Realm             parsec.RealmID
+}
+
+// Topic returns the topic of the transaction, false if it is run apart from others.
+func (s *Scope) Topic() (topic Topic, gathered bool) {
+	topic = Topic{s.Organization, s.Common, s.RealmLock, s.Realm}
+	return topic, !s.Founding && (s.Common == Exclusive || s.RealmLock != Unlocked)
 }
 
 // Tx is a transaction: facts under lock, then effects that are queued until the

@@ -16,7 +16,11 @@ import (
 func (r *Rules) UserCreate(ctx context.Context, author *Author, request *protocol.UserCreateRequest) (*protocol.UserCreateReply, error) {
 	now := r.now()
 	created, invalid := loadUserCreate(author, now, request)
-	err := r.update(ctx, author, now, Scope{Common: Exclusive}, func(tx Tx, user *User) error {
+	scope := Scope{Common: Exclusive}
+	if invalid == nil {
+		scope.Date = created.userCertificate.Timestamp
+	}
+	err := r.update(ctx, author, now, scope, func(tx Tx, user *User) error {
 		if err := checkAdministrator(user); err != nil {
 			return err
 		}
@@ -119,7 +123,7 @@ func emitCommon(tx Tx, author *Author, timestamp parsec.DateTime) {
 func (r *Rules) UserUpdate(ctx context.Context, author *Author, request *protocol.UserUpdateRequest) (*protocol.UserUpdateReply, error) {
 	now := r.now()
 	update, invalid := loadUserUpdate(author, now, request)
-	err := r.update(ctx, author, now, Scope{Common: Exclusive}, func(tx Tx, user *User) error {
+	err := r.update(ctx, author, now, Scope{Common: Exclusive, Date: update.Timestamp}, func(tx Tx, user *User) error {
 		if err := checkAdministrator(user); err != nil {
 			return err
 		}
@@ -188,7 +192,7 @@ func signedBy(author *Author, timestamp parsec.DateTime, bytes []byte) Certifica
 func (r *Rules) UserRevoke(ctx context.Context, author *Author, request *protocol.UserRevokeRequest) (*protocol.UserRevokeReply, error) {
 	now := r.now()
 	revoked, invalid := loadUserRevoke(author, now, request)
-	err := r.update(ctx, author, now, Scope{Common: Exclusive, Shamir: Shared}, func(tx Tx, user *User) error {
+	err := r.update(ctx, author, now, Scope{Common: Exclusive, Shamir: Shared, Date: revoked.Timestamp}, func(tx Tx, user *User) error {
 		if err := checkAdministrator(user); err != nil {
 			return err
 		}

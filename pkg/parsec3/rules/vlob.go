@@ -123,7 +123,7 @@ func (r *Rules) isStored(ctx context.Context, author *Author, in parsec.RealmID,
 // party hears of a version that loses.
 func (r *Rules) vlobUpdate(author *Author, in parsec.RealmID, version *VlobVersion, checkLatest func(latest uint32) error) *consentedUpdate {
 	now := r.now()
-	scope := Scope{Common: Shared, Realm: in, RealmLock: Shared, Vlob: version.Vlob}
+	scope := Scope{Common: Shared, Realm: in, RealmLock: Shared, Vlob: version.Vlob, Date: version.Timestamp, Size: len(version.Blob)}
 	return &consentedUpdate{author: author, now: now, scope: scope, ask: func(ctx context.Context, service SequesterService) error {
 		return r.webhooks.AskVlob(ctx, service, &VlobQuestion{Organization: author.Organization, Realm: in, Version: version})
 	}, rule: func(ctx context.Context, tx Tx, given consent) error {

@@ -55,6 +55,14 @@ func exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store)
 			}
 		})
 	}
+	if _, gathers := store.(gathering); !gathers {
+		return // It stands for several.
+	}
+	for _, c := range gatheringChecks {
+		t.Run("gathering/"+c.name, func(t *testing.T) {
+			c.run(&fixture{T: t, store: store, bus: bus, organization: newOrganizationID(), seconds: &atomic.Int64{}})
+		})
+	}
 }
 
 // The people of the checks.
