@@ -195,7 +195,7 @@ func (g *Gatherer[Topic, Work]) run(values context.Context, of Topic, t *topic[W
 			}
 			defer func() { go g.work(of, t) }()
 		}
-		g.finish(t, members)
+		g.finish(members)
 	}()
 	g.Run(ctx, take)
 	returned = true
@@ -247,7 +247,7 @@ func (g *Gatherer[Topic, Work]) take(ctx context.Context, t *topic[Work]) []*Mem
 }
 
 // finish tells the members that they are done.
-func (g *Gatherer[Topic, Work]) finish(t *topic[Work], members []*Member[Work]) {
+func (g *Gatherer[Topic, Work]) finish(members []*Member[Work]) {
 	g.mu.Lock()
 	g.waiting -= len(members)
 	g.mu.Unlock()
