@@ -8,7 +8,6 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
-	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/metrics"
@@ -71,8 +70,8 @@ func (o *observation) observer() server.Observer {
 	return o.traces.Observer(o.metrics)
 }
 
-// serve answers until the caller calls end. The database is nil in memory.
-func (o *observation) serve(ctx context.Context, front *server.Server, commands generations, bus *event.Bus, stored *database.Database, watch *blockstore.Watch) (end func()) {
+// serve answers until the caller calls end.
+func (o *observation) serve(ctx context.Context, front *server.Server, commands generations, bus *event.Bus, stored stores, watch *blockstore.Watch) (end func()) {
 	if o.metrics == nil {
 		return func() {}
 	}
@@ -81,7 +80,8 @@ func (o *observation) serve(ctx context.Context, front *server.Server, commands 
 		QueuedEvents:   func() int64 { return commands.parsec2.QueuedEvents() + commands.parsec3.QueuedEvents() },
 		EventOverflows: func() int64 { return commands.parsec2.EventOverflows() + commands.parsec3.EventOverflows() },
 		BusDepth:       bus.Depth,
-		Database:       stored,
+		Gathered:       stored.gathered,
+		Database:       stored.database,
 	})
 	end = inBackground(context.WithoutCancel(ctx), func(ctx context.Context) {
 		if err := o.metrics.Serve(ctx, o.listener, o.settings.Profiles); err != nil {

@@ -76,7 +76,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	options.TrustsProxy = proxies.has
 	front := server.New(organizations, systemClock, logger, options,
 		commands.wings(organizations, settings)...)
-	onEnd(process, "metrics", observed.serve(ctx, front, commands, bus, stored.database, watch))
+	onEnd(process, "metrics", observed.serve(ctx, front, commands, bus, stored, watch))
 
 	announce(stdout, settings, port, address)
 	process.OnServing(func() { notifyManager(logger, daemon.SdNotifyReady) })

@@ -27,6 +27,8 @@ type stores struct {
 	organizations organization.Store
 	parsec2       rules.Store
 	parsec3       parsec3rules.Store
+	// gathered counts the transactions of Parsec 3 that have none of their own.
+	gathered func() int
 	// blocks is what they know of blocks, nil in memory.
 	blocks *blocksOfAll
 	// database is what all of them stand on, nil in memory.
@@ -38,7 +40,8 @@ type stores struct {
 func openStores(ctx context.Context, settings config.Database, bus *event.Bus, logger *slog.Logger) (stores, error) {
 	if settings.Mocked() {
 		organizations := organizationmemory.New(bus)
-		return stores{organizations: organizations, parsec2: memory.New(organizations), parsec3: parsec3memory.New(organizations)}, nil
+		third := parsec3memory.New(organizations)
+		return stores{organizations: organizations, parsec2: memory.New(organizations), parsec3: third, gathered: third.Gathered}, nil
 	}
 	return openDatabase(ctx, storeOptions(settings, logger), bus)
 }
@@ -69,6 +72,7 @@ func openDatabase(ctx context.Context, options database.Options, bus *event.Bus)
 		organizations: organizations,
 		parsec2:       second,
 		parsec3:       third,
+		gathered:      third.Gathered,
 		blocks: &blocksOfAll{organizations, []generationBlocks{
 			{second, organization.Parsec2}, {releasing{third}, organization.Parsec3},
 		}},

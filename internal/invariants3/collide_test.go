@@ -6,8 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,13 +160,20 @@ func (w *world) start(calls []call, done *atomic.Int64) (wait func() []protocol.
 }
 
 // collide is race, but on PostgreSQL nothing is written before every call has either
-// read its facts, or waits for a lock that another one holds: what locks do not keep
-// apart meets.
+// read its facts, or waits for a lock that another one holds, or for another one of its
+// process that does: what locks do not keep apart meets.
 func (w *world) collide(calls ...call) []protocol.Status {
 	w.Helper()
 	if w.stall == nil {
 		return w.race(calls...)
 	}
+	return w.stalled(func() {}, calls...)
+}
+
+// stalled makes calls, and does something when each of them has done all that it can do
+// without writing.
+func (w *world) stalled(meanwhile func(), calls ...call) []protocol.Status {
+	w.Helper()
 	var done atomic.Int64
 	var wait func() []protocol.Status
 	w.no(pgx.BeginFunc(w.ctx, w.stall, func(tx pgx.Tx) error {
@@ -171,17 +182,21 @@ func (w *world) collide(calls ...call) []protocol.Status {
 			return err
 		}
 		wait = w.start(calls, &done)
-		return w.awaitLocks(len(calls), &done)
+		if err := w.awaitLocks(len(calls), &done); err != nil {
+			return err
+		}
+		meanwhile()
+		return nil
 	}))
 	return wait()
 }
 
 // awaitLocks waits until each of n calls, of which done counts the ends, has ended or
-// waits for a lock.
+// waits for a lock, or for another one of its process that does.
 func (w *world) awaitLocks(n int, done *atomic.Int64) error {
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	for waiting := int64(0); waiting+done.Load() < int64(n); {
+	for settled := 0; settled < 2; { // what moves may be counted twice
 		select {
 		case <-ticker.C:
 		case <-w.ctx.Done():
@@ -191,13 +206,50 @@ func (w *world) awaitLocks(n int, done *atomic.Int64) error {
 		if _, err := w.stall.Exec(w.ctx, "SELECT pg_stat_clear_snapshot()"); err != nil {
 			return err
 		}
+		var waiting int64
 		err := w.stall.QueryRow(w.ctx, `
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
 		if err != nil {
 			return err
 		}
+		gathered, err := w.gathered()
+		if err != nil {
+			return err
+		}
+		settled++
+		if waiting+gathered+done.Load() < int64(n) {
+			settled = 0
+		}
 	}
 	return nil
+}
+
+var gatheredGauge = regexp.MustCompile(`(?m)^parsec_writes_gathered (\d+)$`)
+
+// gathered counts the commands of both processes that wait for others there, or are
+// decided in their transactions.
+func (w *world) gathered() (sum int64, err error) {
+	for _, address := range w.metrics {
+		request, err := http.NewRequestWithContext(w.ctx, http.MethodGet, "http://"+address+"/metrics", nil)
+		if err != nil {
+			return 0, err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return 0, err
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil {
+			return 0, err
+		}
+		found := gatheredGauge.FindSubmatch(text)
+		if found == nil {
+			return 0, fmt.Errorf("no such gauge: %s", text)
+		}
+		sum += must(strconv.ParseInt(string(found[1]), 10, 64))
+	}
+	return sum, nil
 }
 
 // tables names those of Parsec 3.

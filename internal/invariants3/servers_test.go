@@ -115,7 +115,10 @@ func TestMain(m *testing.M) {
 }
 
 // processes returns the home that the tests share.
-var processes = sync.OnceValue(func() *home { return postgresHome(common, build(testkit.BuildParsec)) })
+var processes = sync.OnceValue(func() *home { return postgresHome(common, theCommand()) })
+
+// theCommand is the product.
+var theCommand = sync.OnceValue(func() string { return build(testkit.BuildParsec) })
 
 // build returns the command under test.
 func build(by func(ctx context.Context, folder string) (program string, err error)) string {
@@ -139,6 +142,8 @@ type home struct {
 	bus            *event.Bus
 	// stall holds the one connection that stalls what is written; nil in memory.
 	stall *pgx.Conn
+	// metrics are the addresses that the processes are measured by.
+	metrics []string
 }
 
 var discard = slog.New(slog.DiscardHandler)
@@ -218,10 +223,19 @@ func postgresHome(t testing.TB, program string, environment ...string) *home {
 	t.Helper()
 	h := openPostgres(t, testkit.NewPostgres(t))
 	for i := range h.clients {
-		process := testkit.StartParsecIn(t, program, environment, "--db", h.dsn, "--blockstore", "POSTGRESQL")
-		h.reach(t, i, process.Address)
+		h.start(t, i, h.dsn, program, environment...)
 	}
 	return h
+}
+
+// start runs a process that has its own way to the database.
+func (h *home) start(t testing.TB, i int, dsn, program string, environment ...string) *testkit.Parsec {
+	t.Helper()
+	metrics := "127.0.0.1:" + testkit.FreePort(t)
+	process := testkit.StartParsecIn(t, program, environment, "--db", dsn, "--blockstore", "POSTGRESQL", "--metrics-address", metrics)
+	h.metrics = append(h.metrics, metrics)
+	h.reach(t, i, process.Address)
+	return process
 }
 
 // openPostgres opens the doors of administrators to a database.

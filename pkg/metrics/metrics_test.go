@@ -67,7 +67,7 @@ func observed(t *testing.T) (*metrics.Metrics, *testkit.Instance) {
 	m.ObserveState(metrics.State{
 		Serving: instance.Server.Serving, BlocksReady: func() bool { return false },
 		QueuedEvents: instance.Rules.QueuedEvents, EventOverflows: instance.Rules.EventOverflows, BusDepth: instance.Bus.Depth,
-		Database: database.Database,
+		Gathered: func() int { return 3 }, Database: database.Database,
 	})
 	return m, instance
 }
@@ -103,6 +103,7 @@ func TestServer(t *testing.T) {
 	wantLines(t, m,
 		`parsec_build_info{commit="cafe",goversion="`+goVersion(t, m)+`",version="v1"} 1`,
 		`parsec_serving 1`,
+		`parsec_writes_gathered 3`,
 		`parsec_handshakes_total{result="bad_admin_token"} 1`,
 		`parsec_handshakes_total{result="ok"} 1`,
 		`parsec_connections{api="1",kind="administration",transport="websocket"} 1`,

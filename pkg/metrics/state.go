@@ -17,6 +17,9 @@ type State struct {
 	QueuedEvents, EventOverflows func() int64
 	// BusDepth counts the transactions whose events wait for the sessions.
 	BusDepth func() int
+	// Gathered counts the writes of Parsec 3 that wait for others of their topic, or
+	// are decided together with them.
+	Gathered func() int
 	// Database is nil for a store in memory.
 	Database *database.Database
 }
@@ -32,6 +35,8 @@ func (m *Metrics) ObserveState(state State) {
 		func() float64 { return float64(state.EventOverflows()) })
 	m.gauge("parsec_event_bus_depth", "Transactions whose events wait to be handed to the sessions.",
 		func() float64 { return float64(state.BusDepth()) })
+	m.gauge("parsec_writes_gathered", "Writes of Parsec 3 that wait for others of their topic, or are decided in their transaction.",
+		func() float64 { return float64(state.Gathered()) })
 	if state.Database != nil {
 		m.registry.MustRegister(databaseCollector{state.Database})
 	}
