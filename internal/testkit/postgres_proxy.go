@@ -45,6 +45,9 @@ type PostgresFault struct {
 	// Executed has the statement reach the database before the connection is
 	// lost.
 	Executed bool
+	// Then is called once the database has answered, before the connection is lost;
+	// nil for nothing.
+	Then func()
 }
 
 // StartPostgresProxy listens until the test ends. Only DSNs that send statements as text
@@ -170,8 +173,8 @@ func (p *PostgresProxy) takeFault(message []byte) *PostgresFault {
 type line struct {
 	proxy          *PostgresProxy
 	client, server net.Conn
-	// deaf means that the next answer does not reach the client.
-	deaf atomic.Bool
+	// deaf is the fault by which the next answer does not reach the client.
+	deaf atomic.Pointer[PostgresFault]
 }
 
 // message reads one of the client, that begins with kind bytes for its kind:
@@ -199,7 +202,7 @@ func (l *line) forward(message []byte) {
 			if !f.Executed {
 				return
 			}
-			l.deaf.Store(true)
+			l.deaf.Store(f)
 		}
 		l.proxy.note(message)
 		listens = listens || bytes.Contains(message, []byte("LISTEN"))
@@ -230,12 +233,15 @@ func (l *line) answer() {
 		if err != nil {
 			return
 		}
-		if l.deaf.Load() {
+		if fault := l.deaf.Load(); fault != nil {
 			// The message that ends an answer is 6 bytes long.
-			if end := n - 6; end >= 0 && buffer[end] == 'Z' {
-				return
+			if end := n - 6; end < 0 || buffer[end] != 'Z' {
+				continue
 			}
-			continue
+			if fault.Then != nil {
+				fault.Then()
+			}
+			return
 		}
 		if _, err := l.client.Write(buffer[:n]); err != nil {
 			return

@@ -1,8 +1,10 @@
 package parsec3
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/rpc"
@@ -41,4 +43,13 @@ func ParseAccountToken(header http.Header) (DatedToken, bool) {
 func ReplyLong(w http.ResponseWriter, r *http.Request, reply *server.LongReply) error {
 	call := &httpCall{w: w, r: r, caller: caller{logger: slog.New(slog.DiscardHandler)}}
 	return call.replyLong(reply)
+}
+
+// Late is late for a rule without request and reply.
+func Late(step time.Duration, now func() parsec.DateTime, rule func() error) func(context.Context) error {
+	bound := late(step, now, func(context.Context, struct{}, *struct{}) (*struct{}, error) { return nil, rule() })
+	return func(ctx context.Context) error {
+		_, err := bound(ctx, struct{}{}, nil)
+		return err
+	}
 }

@@ -3,6 +3,7 @@ package parsec3
 import (
 	"context"
 
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
 	"parsec-server/pkg/rpc"
@@ -21,26 +22,26 @@ type tables struct {
 	anonymousServer rpc.Table[stranger]
 }
 
-// bind has each command answered by its rule.
-func bind(r *rules.Rules) tables {
+// bind has each command answered by its rule. Now is the clock of the server.
+func bind(r *rules.Rules, now func() parsec.DateTime) tables {
 	return tables{
 		authenticated: rpc.NewTable(wire.Microseconds,
 			rpc.Bind(protocol.Ping, r.Ping),
 			rpc.Bind(protocol.EventsListen, refuseEventsListen),
 			rpc.BindEncoded(protocol.CertificateGet, getCertificates(r)),
-			rpc.Bind(protocol.UserCreate, r.UserCreate),
-			rpc.Bind(protocol.UserUpdate, r.UserUpdate),
-			rpc.Bind(protocol.UserRevoke, r.UserRevoke),
+			rpc.Bind(protocol.UserCreate, late(commonStep, now, r.UserCreate)),
+			rpc.Bind(protocol.UserUpdate, late(commonStep, now, r.UserUpdate)),
+			rpc.Bind(protocol.UserRevoke, late(commonStep, now, r.UserRevoke)),
 			rpc.Bind(protocol.ListFrozenUsers, r.ListFrozenUsers),
-			rpc.Bind(protocol.DeviceCreate, r.DeviceCreate),
+			rpc.Bind(protocol.DeviceCreate, late(commonStep, now, r.DeviceCreate)),
 			rpc.Bind(protocol.OrganizationInfo, r.OrganizationInfo),
-			rpc.Bind(protocol.RealmCreate, r.RealmCreate),
-			rpc.Bind(protocol.RealmShare, r.RealmShare),
-			rpc.Bind(protocol.RealmUnshare, r.RealmUnshare),
-			rpc.Bind(protocol.RealmSelfPromoteToOwner, r.RealmSelfPromoteToOwner),
-			rpc.Bind(protocol.RealmRename, r.RealmRename),
-			rpc.Bind(protocol.RealmRotateKey, r.RealmRotateKey),
-			rpc.Bind(protocol.RealmUpdateArchiving, r.RealmUpdateArchiving),
+			rpc.Bind(protocol.RealmCreate, late(realmStep, now, r.RealmCreate)),
+			rpc.Bind(protocol.RealmShare, late(realmStep, now, r.RealmShare)),
+			rpc.Bind(protocol.RealmUnshare, late(realmStep, now, r.RealmUnshare)),
+			rpc.Bind(protocol.RealmSelfPromoteToOwner, late(realmStep, now, r.RealmSelfPromoteToOwner)),
+			rpc.Bind(protocol.RealmRename, late(realmStep, now, r.RealmRename)),
+			rpc.Bind(protocol.RealmRotateKey, late(realmStep, now, r.RealmRotateKey)),
+			rpc.Bind(protocol.RealmUpdateArchiving, late(realmStep, now, r.RealmUpdateArchiving)),
 			rpc.Bind(protocol.RealmGetKeysBundle, r.RealmGetKeysBundle),
 			rpc.Bind(protocol.VlobCreate, r.VlobCreate),
 			rpc.Bind(protocol.VlobUpdate, r.VlobUpdate),

@@ -35,7 +35,7 @@ type Wing struct {
 // New returns the wing of a server.
 func New(s *server.Server, r *rules.Rules) *Wing {
 	w := &Wing{
-		server: s, rules: r, tables: bind(r), streams: newStreams(),
+		server: s, rules: r, tables: bind(r, s.Now), streams: newStreams(),
 		holder: outage.Holder{Patience: r.Patience(), Most: int64(s.StrangersBytes() / heldBytes)},
 	}
 	s.Every(tellPeriod, func(time.Time) { r.TellFailedUploads(s.Lasting()) })
