@@ -208,7 +208,7 @@ func commandOf(opening string) (_ *rpc.Form, more bool) {
 		return nil, true
 	}
 	const small, medium, large = 0x80, 0xde, 0xdf // heads of maps, of 1, 3 and 5 bytes
-	head := 0
+	var head int
 	switch first := opening[0]; {
 	case first&0xf0 == small:
 		head = 1

@@ -47,7 +47,7 @@ func (s *fadingStore) err() error {
 
 // fade has the store fail, for good if it lasts for 0.
 func (s *fadingStore) fade(lasts time.Duration) {
-	s.away.Store(new(error(outage.ErrUnavailable)))
+	s.away.Store(new(outage.ErrUnavailable))
 	if lasts > 0 {
 		time.AfterFunc(lasts, s.back)
 	}
