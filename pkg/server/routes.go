@@ -24,7 +24,7 @@ func (s *Server) routes() http.Handler {
 	outer.HandleFunc("/redirect", notFound) // not a redirection to /redirect/
 	outer.HandleFunc("GET /static/icon.svg", static("image/svg+xml", pageIcon))
 	outer.HandleFunc("GET /favicon.ico", static("image/x-icon", favicon))
-	outer.HandleFunc("/", s.whileAvailable(mux.ServeHTTP))
+	outer.HandleFunc("/", s.whileAvailable(mux.ServeHTTP, func(w http.ResponseWriter, _ *http.Request) { RefuseBusy(w) }))
 	return s.withTimeLimits(s.withServerHeader(s.withCORS(s.withStrictTransport(s.enforceHTTPS(outer)))))
 }
 
