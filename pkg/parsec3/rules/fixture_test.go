@@ -29,6 +29,12 @@ import (
 	"parsec-server/pkg/parsec3/rules"
 )
 
+func init() {
+	if err := testkit.BeforeBubbles(); err != nil {
+		panic(err)
+	}
+}
+
 // fixture is the rules over a store with the organization Acme: alice (ADMIN, two
 // devices), bob (STANDARD) and mallory (OUTSIDER).
 type fixture struct {

@@ -35,6 +35,12 @@ var (
 	emptyOrg = must(parsec.ParseOrganizationID("EmptyOrg"))
 )
 
+func init() {
+	if err := testkit.BeforeBubbles(); err != nil {
+		panic(err)
+	}
+}
+
 // fixture is a server of both generations with CoolOrg, bootstrapped by alice, an
 // ADMIN, who has created bob, and EmptyOrg, which is not bootstrapped.
 type fixture struct {
