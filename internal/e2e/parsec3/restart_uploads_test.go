@@ -45,8 +45,8 @@ type file struct {
 }
 
 const (
-	// senders files are sent at a time, with blocksOfFile blocks each.
-	senders      = 4
+	// uploaders files are sent at a time, with blocksOfFile blocks each.
+	uploaders    = 4
 	blocksOfFile = 5
 	// replacements is how often servers are replaced meanwhile.
 	replacements = 3
@@ -70,7 +70,7 @@ func (w *world) uploadOver(replace func()) {
 	var sent atomic.Int64
 	var sending sync.WaitGroup
 	files := make(chan file, 10_000) // more than are sent
-	for range senders {
+	for range uploaders {
 		sending.Go(func() {
 			for ctx.Err() == nil || sent.Load() < leastBlocks {
 				one, err := uploadFile(w.ctx, alice.Resident, realm, &sent)

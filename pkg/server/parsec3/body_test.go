@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"parsec-server/internal/testkit"
@@ -189,19 +188,6 @@ func TestFailuresOfCommands(t *testing.T) {
 	}
 }
 
-// fadingStore loses its database when it is told to.
-type fadingStore struct {
-	rules.Store
-	gone atomic.Bool
-}
-
-func (s *fadingStore) Ready(ctx context.Context) error {
-	if s.gone.Load() {
-		return outage.ErrUnavailable
-	}
-	return s.Store.Ready(ctx)
-}
-
 // While no command can run, clients of this generation are told so in its own form,
 // and others in theirs (docs/protocol/v5/transport.md §1 and §3).
 func TestWhileNoCommandCanRun(t *testing.T) {
@@ -212,7 +198,7 @@ func TestWhileNoCommandCanRun(t *testing.T) {
 			return store
 		}
 	})
-	store.gone.Store(true)
+	store.fade(0)
 	if got := f.send(f.newRequest(http.MethodGet, "/readyz", nil)).status; got != http.StatusServiceUnavailable {
 		t.Fatalf("the server is ready: status %d", got)
 	}
