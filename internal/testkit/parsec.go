@@ -140,22 +140,33 @@ func (p *Parsec) Thaw() { p.signal(syscall.SIGCONT) }
 // started, in bytes, as Linux counts it.
 func (p *Parsec) PeakMemory() int64 {
 	p.t.Helper()
+	return p.memory("VmHWM")
+}
+
+// Memory returns what the server has resident now, in bytes, as Linux counts it.
+func (p *Parsec) Memory() int64 {
+	p.t.Helper()
+	return p.memory("VmRSS")
+}
+
+// memory returns a line of the status that Linux has of the server.
+func (p *Parsec) memory(line string) int64 {
+	p.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.process.command.Process.Pid))
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	found := peakMemory.FindSubmatch(status)
-	if found == nil {
+	_, rest, found := strings.Cut(string(status), "\n"+line+":")
+	text, _, _ := strings.Cut(rest, " kB\n")
+	if !found {
 		p.t.Fatalf("the server has ended: %s", p.process.Output())
 	}
-	kilobytes, err := strconv.ParseInt(string(found[1]), 10, 64)
+	kilobytes, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	return kilobytes << 10
 }
-
-var peakMemory = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`)
 
 func (p *Parsec) signal(signal os.Signal) {
 	p.t.Helper()

@@ -328,3 +328,20 @@ func TestConcurrentSubscriptions(t *testing.T) {
 	work.Wait()
 	flush(bus)
 }
+
+// TestForeignSubscriptionsAreNotCalled counts who is called for an event.
+func TestForeignSubscriptionsAreNotCalled(t *testing.T) {
+	bus := event.NewBus()
+	defer bus.Close()
+	foreign, concerned := 0, 0
+	for i := range 10_000 {
+		bus.Subscribe(func(event.Event) { foreign++ },
+			[]event.Topic{event.OrganizationTopic(other), thing(acme, strconv.Itoa(i))}[i%2], thing(other, "b"))
+	}
+	bus.Subscribe(func(event.Event) { concerned++ }, thing(acme, "a"), thing(acme, "b"))
+	bus.Publish([]event.Event{{Organization: acme, Body: change{1, []string{"a", "b"}}}, {Organization: acme, Body: change{2, []string{"b"}}}})
+	flush(bus)
+	if foreign != 0 || concerned != 2 {
+		t.Errorf("%d calls of foreign subscriptions, %d of the one concerned", foreign, concerned)
+	}
+}

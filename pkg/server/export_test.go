@@ -33,17 +33,14 @@ func EncodeReply(reply any) (encoded []byte, capacity int, err error) {
 
 // EndStreams ends as many streams, and returns when the first and the last ended.
 func EndStreams(ctx context.Context, streams int, next lifecycle.Succession) (first, last time.Duration) {
-	open, begun := eventStreams{open: map[int]func(){}}, time.Now()
+	begun := time.Now()
 	first = -1
-	for range streams {
-		open.join(func() {
-			last = time.Since(begun)
-			if first < 0 {
-				first = last
-			}
-		})
-	}
-	open.end(ctx, next)
+	spread(ctx, streams, next, func(int) {
+		last = time.Since(begun)
+		if first < 0 {
+			first = last
+		}
+	})
 	return first, last
 }
 

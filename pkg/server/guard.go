@@ -3,7 +3,6 @@ package server
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -79,15 +78,8 @@ func writePieces(p []byte, write func(piece []byte) (int, error)) (int, error) {
 	}
 }
 
-// Cut ends the connection without waiting for the peer, which TLS would do to
-// say that it ends.
-func (g *GuardedConn) Cut() {
-	if encrypted, isTLS := g.Conn.(*tls.Conn); isTLS {
-		encrypted.NetConn().Close()
-		return
-	}
-	g.Close()
-}
+// Cut ends the connection without waiting for the peer.
+func (g *GuardedConn) Cut() { cutConn(g.Conn) }
 
 // SilentSince reports whether nothing passed since the instant.
 func (g *GuardedConn) SilentSince(instant time.Time) bool {

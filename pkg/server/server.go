@@ -151,7 +151,7 @@ func New(organizations *organization.Administration, now func() parsec.DateTime,
 		users:         newBudget(memory/usersPart, userPart),
 		writes:        throttle.New(limitedBurst, limitedInterval, options.Elapsed),
 		connections:   connections{waiting: map[net.Conn]time.Time{}},
-		streams:       eventStreams{open: map[int]func(){}},
+		streams:       eventStreams{open: map[*OpenStream]struct{}{}},
 	}
 	s.commands, s.cancelCommands = context.WithCancel(context.Background())
 	s.lasting, s.endOfLasting = context.WithCancel(context.Background())
@@ -189,8 +189,8 @@ func (s *Server) Serve(listener net.Listener) error {
 // track is called by net/http with what becomes of a connection.
 func (s *Server) track(conn net.Conn, state http.ConnState) {
 	s.connections.track(conn, state)
-	if mended, ok := conn.(*escapesConn); ok {
-		mended.track(state)
+	if tracking, ok := conn.(interface{ track(state http.ConnState) }); ok {
+		tracking.track(state)
 	}
 }
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -61,7 +60,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		defer close(ended)
 		_ = s.http2.Shutdown(ctx) // it has no connections of its own
 		s.streams.end(ctx, next)
-		s.connections.drain(ctx, next)
+		s.connections.drain(ctx, next, s.streams.areOpen)
 		if s.http.Shutdown(ctx) != nil {
 			_ = s.http.Close()
 		}
@@ -71,6 +70,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	case <-ended:
 	case <-ctx.Done():
 		s.cancelCommands()
+		s.streams.cut()
 		for _, wing := range s.wings {
 			wing.Cut()
 		}
@@ -121,15 +121,16 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 }
 
 // drain ends the connections that wait for a request, once they were silent for a
-// while, until there is no connection any more, or ctx is done.
-func (c *connections) drain(ctx context.Context, next lifecycle.Succession) {
+// while, until there is no connection any more, or ctx is done. More of them may come
+// while areOpen says so.
+func (c *connections) drain(ctx context.Context, next lifecycle.Succession, areOpen func() bool) {
 	silence := CloseTimeout
 	if next == lifecycle.PresentSuccessor {
 		silence = succeededSilence
 	}
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
-	for c.endSilent(silence) > 0 {
+	for c.endSilent(silence) > 0 || areOpen() {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -155,63 +156,11 @@ func (c *connections) endSilent(silence time.Duration) int {
 
 // rawConn returns the connection below TLS.
 func rawConn(conn net.Conn) net.Conn {
-	if encrypted, isTLS := conn.(*tls.Conn); isTLS {
+	if encrypted, isTLS := conn.(interface{ NetConn() net.Conn }); isTLS {
 		return encrypted.NetConn()
 	}
+	if again, isAgain := conn.(*earlyConn); isAgain {
+		return again.Conn
+	}
 	return conn
-}
-
-// eventStreams are the streams of events, each with what ends it politely.
-type eventStreams struct {
-	mu    sync.Mutex
-	ended bool
-	next  int
-	open  map[int]func()
-}
-
-// join has end called when the streams of the server end: it ends this one, and
-// leaves its connection to the next request. The stream calls leave when it is over
-// before. It returns false if the streams end already.
-func (e *eventStreams) join(end func()) (leave func(), ok bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.ended {
-		return nil, false
-	}
-	e.next++
-	id := e.next
-	e.open[id] = end
-	return func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		delete(e.open, id)
-	}, true
-}
-
-// end ends all streams, one after the other where their clients connect elsewhere at
-// once, and all at once when ctx is done.
-func (e *eventStreams) end(ctx context.Context, next lifecycle.Succession) {
-	e.mu.Lock()
-	e.ended = true
-	ends := make([]func(), 0, len(e.open))
-	for _, end := range e.open {
-		ends = append(ends, end)
-	}
-	e.mu.Unlock()
-	if len(ends) == 0 {
-		return
-	}
-	pace := min(streamPace, streamSpread/time.Duration(len(ends)))
-	begun := time.Now()
-	for i, end := range ends {
-		if wait := time.Until(begun.Add(time.Duration(i) * pace)); wait > 0 && next != lifecycle.LaterSuccessor {
-			timer := time.NewTimer(wait)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-			}
-		}
-		end()
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -237,22 +238,71 @@ func (w *tinyWing) events(answer http.ResponseWriter, r *http.Request) error {
 	if !server.Accepts(r.Header, server.EventStreamType) {
 		return server.StatusError(http.StatusNotAcceptable)
 	}
-	defer w.server.Logger().Debug("event stream ended")
-	const keepAlive = ":keepalive\n\n"
-	w.server.StreamEvents(r.Context(), answer, server.Stream{Opening: keepAlive, KeepAlive: keepAlive, Next: w.next})
-	return nil
+	if r.URL.RawQuery == "last" {
+		answer.Header().Set("Connection", "close")
+	}
+	stream := w.server.NewStream()
+	told := w.follow(stream.Wake)
+	err := stream.Serve(answer, r, server.Stream{Opening: tinyKeepAlive, KeepAlive: tinyKeepAlive, Next: told.next, Close: func() {
+		told.close()
+		w.server.Logger().Debug("event stream ended")
+	}})
+	if err != nil {
+		told.close()
+	}
+	return err
 }
 
-func (w *tinyWing) next(ctx context.Context) (server.StreamedEvent, error) {
-	select {
-	case text := <-w.told:
-		reply, err := server.Encode(wire.Microseconds, 0, nil, &struct {
-			Told string `wire:"told"`
-		}{text})
-		return server.StreamedEvent{Reply: reply}, err
-	case <-ctx.Done():
-		return server.StreamedEvent{}, ctx.Err()
+var tinyKeepAlive = server.NewStreamMessage(":keepalive\n\n")
+
+// tinyEvents are those of one stream.
+type tinyEvents struct {
+	mu      sync.Mutex
+	waiting []string
+	ended   chan struct{}
+}
+
+// follow takes what the test tells.
+func (w *tinyWing) follow(wake func()) *tinyEvents {
+	e := &tinyEvents{ended: make(chan struct{})}
+	go func() {
+		for {
+			select {
+			case text := <-w.told:
+				e.mu.Lock()
+				e.waiting = append(e.waiting, text)
+				e.mu.Unlock()
+				wake()
+			case <-e.ended:
+				return
+			}
+		}
+	}()
+	return e
+}
+
+func (e *tinyEvents) close() { close(e.ended) }
+
+func (e *tinyEvents) next() (server.StreamMessage, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.waiting) == 0 {
+		return nil, nil
 	}
+	switch e.waiting[0] {
+	case endOfStream:
+		return nil, io.EOF
+	case panicking:
+		panic("out of order")
+	}
+	reply, err := server.Encode(wire.Microseconds, 0, nil, &struct {
+		Told string `wire:"told"`
+	}{e.waiting[0]})
+	if err != nil {
+		return nil, err
+	}
+	e.waiting = e.waiting[1:]
+	return server.StreamedEvent{Reply: *reply}.Message(), nil
 }
 
 var tinyForm = &rpc.Form{Name: "tiny"}

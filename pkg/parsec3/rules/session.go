@@ -29,12 +29,25 @@ const (
 // client comes back it is told why.
 var ErrStreamOver = errors.New("the stream of events is over")
 
-// Message is one message of a stream. It is shared by streams: nobody changes it.
+// Message is one message of a stream. Streams share it: nobody changes it.
 type Message struct {
 	// ID is what the client sends to resume after this message.
 	ID notice.ID
 	// Event is nil for the mark that events were missed.
 	Event protocol.Event
+
+	// cause is what the message tells; zero if it is not of the history.
+	cause    event.Event
+	encoding sync.Once
+	encoded  []byte
+	failure  error
+}
+
+// Encoded returns what encode makes of the message, the first time for all streams:
+// nobody changes it.
+func (m *Message) Encoded(encode func(*Message) ([]byte, error)) ([]byte, error) {
+	m.encoding.Do(func() { m.encoded, m.failure = encode(m) })
+	return m.encoded, m.failure
 }
 
 // Session is a stream of events of one device (docs/protocol/v5/events.md). Close
@@ -43,18 +56,20 @@ type Session struct {
 	rules        *Rules
 	author       Author
 	subscription *event.Subscription
-	// arrived has room for one: something is to be looked at.
-	arrived chan struct{}
 
 	mu sync.Mutex
+	// wake and ended are those of Listen, nil before.
+	wake, ended func()
 	// limit bounds the queue: beside the replay maxQueuedEvents may wait.
 	limit int
 	// opening keeps what is received in early.
 	opening bool
 	early   []event.Event
-	// replayed are the events of the replay, which may be received again.
+	// replayed are the events of the replay, which may be in early too, and newest is
+	// the last of them, which the bus may be delivering.
 	replayed   map[notice.ID]struct{}
-	queue      []Message // changed by push, drop and take alone
+	newest     notice.ID
+	queue      []*Message // changed by push, drop and Next alone
 	over       bool
 	expiration *time.Timer
 }
@@ -64,7 +79,7 @@ type Session struct {
 // organization's configuration, with the keepalive period of the server: nil is
 // none. The error is an Abort when the author may not be served.
 func (r *Rules) OpenSession(ctx context.Context, author *Author, lastEventID string, keepalive *uint64) (*Session, error) {
-	s := &Session{rules: r, author: *author, arrived: make(chan struct{}, 1), opening: true}
+	s := &Session{rules: r, author: *author, opening: true}
 	// What happens while the facts are read is received.
 	s.subscription = r.bus.Subscribe(s.receive,
 		event.OrganizationTopic(author.Organization), notice.UserTopic(author.Organization, author.User))
@@ -86,7 +101,7 @@ func (r *Rules) OpenSession(ctx context.Context, author *Author, lastEventID str
 // begin queues the first message and the replay, and then what was received
 // meanwhile.
 func (s *Session) begin(of *organization.Organization, lastEventID string, keepalive *uint64) {
-	first := Message{Event: &protocol.OrganizationConfigEvent{
+	first := &Message{Event: &protocol.OrganizationConfigEvent{
 		UserProfileOutsiderAllowed: of.UserProfileOutsiderAllowed,
 		ActiveUsersLimit:           of.ActiveUsersLimit,
 		SSEKeepaliveSeconds:        keepalive,
@@ -95,7 +110,7 @@ func (s *Session) begin(of *organization.Organization, lastEventID string, keepa
 	// An event that came before this is in the history, and one that comes after is
 	// received.
 	newest := s.rules.history.newest(of.ID)
-	var later []event.Event
+	var later []*Message
 	known := true
 	switch last, err := parsec.ParseUUID(lastEventID); {
 	case lastEventID == "":
@@ -118,23 +133,24 @@ func (s *Session) begin(of *organization.Organization, lastEventID string, keepa
 	for _, e := range early {
 		s.handle(e)
 	}
+	s.replayed = nil
 	s.expireAt(of.ExpirationDate)
 }
 
 // replay queues the later events that concern the stream, or the mark that some
 // were missed. The caller holds mu.
-func (s *Session) replay(later []event.Event, known bool, newest notice.ID) {
-	later = slices.DeleteFunc(later, func(e event.Event) bool {
-		return !s.subscription.Has(e) || s.told(e) == nil
+func (s *Session) replay(later []*Message, known bool, newest notice.ID) {
+	later = slices.DeleteFunc(later, func(message *Message) bool {
+		return message.Event == nil || s.isOwn(message.cause) || !s.subscription.Has(message.cause)
 	})
 	if !known || len(later) > maxReplayedEvents {
-		s.push(Message{ID: newest})
+		s.push(&Message{ID: newest})
 		return
 	}
 	s.replayed = make(map[notice.ID]struct{}, len(later))
-	for _, e := range later {
-		s.replayed[idOf(e)] = struct{}{}
-		s.push(Message{ID: idOf(e), Event: s.told(e)})
+	for _, message := range later {
+		s.replayed[message.ID], s.newest = struct{}{}, message.ID
+		s.push(message)
 	}
 }
 
@@ -150,55 +166,48 @@ func (s *Session) Close() {
 	}
 }
 
-// Next returns the next message, and waits for it. It returns ErrStreamOver after
-// the last message of a stream that has ended. Once ctx is done it takes none.
-func (s *Session) Next(ctx context.Context) (Message, error) {
-	for {
-		message, found, err := s.take(ctx)
-		if found || err != nil {
-			return message, err
-		}
-		select {
-		case <-s.arrived:
-		case <-ctx.Done():
-			return Message{}, ctx.Err()
-		}
+// Listen has wake called when there may be a next message, and ended when there will
+// be an end after those that wait: nothing is queued any more. They must not block, nor
+// use the session. Both may be called before Listen returns.
+func (s *Session) Listen(wake, ended func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake, s.ended = wake, ended
+	if len(s.queue) > 0 {
+		wake()
+	}
+	if s.over {
+		ended()
 	}
 }
 
-func (s *Session) take(ctx context.Context) (message Message, found bool, err error) {
+// Next returns the next message, nil if none waits. It returns ErrStreamOver after
+// the last message of a stream that has ended.
+func (s *Session) Next() (*Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case ctx.Err() != nil:
-		return Message{}, false, ctx.Err()
 	case len(s.queue) > 0:
-		message = s.queue[0]
+		message := s.queue[0]
 		s.queue = s.queue[1:]
 		s.rules.queued.Add(-1)
 		if len(s.queue) == 0 {
 			s.queue = nil // an idle stream keeps no memory for events
 		}
-		return message, true, nil
+		return message, nil
 	case s.over:
-		return Message{}, false, ErrStreamOver
+		return nil, ErrStreamOver
 	default:
-		return Message{}, false, nil
-	}
-}
-
-// wake has Next look again. The caller holds mu.
-func (s *Session) wake() {
-	select {
-	case s.arrived <- struct{}{}:
-	default:
+		return nil, nil
 	}
 }
 
 // end lets the client have what waits for it, and no more. The caller holds mu.
 func (s *Session) end() {
 	s.over = true
-	s.wake()
+	if s.ended != nil {
+		s.ended()
+	}
 }
 
 // expireAt ends the session at a date, nil for never. The caller holds mu.
@@ -273,13 +282,11 @@ func (s *Session) follow(body notice.RealmCertificate) {
 
 // enqueue keeps what the client must be told. The caller holds mu.
 func (s *Session) enqueue(e event.Event) {
-	told := s.told(e)
-	if told == nil {
+	body, forClients := e.Body.(notice.ForClients)
+	if !forClients || s.isOwn(e) {
 		return
 	}
-	id := idOf(e)
-	if _, again := s.replayed[id]; again {
-		delete(s.replayed, id)
+	if _, again := s.replayed[body.EventID()]; again || body.EventID() == s.newest {
 		return
 	}
 	if len(s.queue) >= s.limit {
@@ -287,12 +294,14 @@ func (s *Session) enqueue(e event.Event) {
 		s.overflow()
 		return
 	}
-	s.push(Message{ID: id, Event: told})
-	s.wake()
+	s.push(s.rules.history.message(e))
+	if s.wake != nil {
+		s.wake()
+	}
 }
 
 // push has a message wait for the client. The caller holds mu.
-func (s *Session) push(message Message) {
+func (s *Session) push(message *Message) {
 	s.queue = append(s.queue, message)
 	s.rules.queued.Add(1)
 }
@@ -316,28 +325,34 @@ func (r *Rules) QueuedEvents() int64 { return r.queued.Load() }
 // their client than a session keeps.
 func (r *Rules) EventOverflows() int64 { return r.overflows.Load() }
 
-// told returns what the client is told of an event, nil for nothing.
-func (s *Session) told(e event.Event) protocol.Event {
+// isOwn reports whether the stream is not told of an event because its device is the
+// author of it.
+func (s *Session) isOwn(e event.Event) bool {
+	vlob, ok := e.Body.(notice.Vlob)
+	return ok && vlob.Author == s.author.Device
+}
+
+// newMessage returns the message that tells of an event. That of a mark has none.
+func newMessage(e event.Event) *Message {
+	m := &Message{cause: e}
 	switch body := e.Body.(type) {
+	case mark:
+		m.ID = body.id
 	case notice.Pinged:
-		return &protocol.PingedEvent{Ping: body.Ping}
+		m.ID, m.Event = body.ID, &protocol.PingedEvent{Ping: body.Ping}
 	case notice.CommonCertificate:
-		return &protocol.CommonCertificateEvent{Timestamp: body.Timestamp}
+		m.ID, m.Event = body.ID, &protocol.CommonCertificateEvent{Timestamp: body.Timestamp}
 	case notice.SequesterCertificate:
-		return &protocol.SequesterCertificateEvent{Timestamp: body.Timestamp}
+		m.ID, m.Event = body.ID, &protocol.SequesterCertificateEvent{Timestamp: body.Timestamp}
 	case notice.RealmCertificate:
-		return &protocol.RealmCertificateEvent{Timestamp: body.Timestamp, RealmID: body.Realm}
+		m.ID, m.Event = body.ID, &protocol.RealmCertificateEvent{Timestamp: body.Timestamp, RealmID: body.Realm}
 	case notice.Vlob:
-		if body.Author == s.author.Device {
-			return nil
-		}
-		return &protocol.VlobEvent{
+		m.ID, m.Event = body.ID, &protocol.VlobEvent{
 			RealmID: body.Realm, VlobID: body.Vlob, Author: body.Author, Timestamp: body.Timestamp, Version: body.Version,
 			Blob: body.Blob, LastCommonCertificateTimestamp: body.LastCommon, LastRealmCertificateTimestamp: body.LastCertificate,
 		}
-	default:
-		return nil
 	}
+	return m
 }
 
 // SessionReader reads what a stream of events begins with.

@@ -1,19 +1,22 @@
 package rules
 
 import (
+	"encoding/base64"
 	"sync"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/notice"
+	"parsec-server/pkg/parsec3/protocol"
 )
 
 const (
 	// maxKeptEvents bounds the recent events of one organization.
 	maxKeptEvents = 1000
-	// maxKeptBytes bounds what the recent events of all organizations take, in
-	// bytes, as far as they are large.
-	maxKeptBytes = 32 << 20
+	// maxKeptBytes bounds the recent events of all organizations, in bytes of what
+	// streams are told of them. The blobs that this is made of take three quarters as
+	// much: 32 MiB in all.
+	maxKeptBytes = 18 << 20
 	// keptBytes is what an event takes beside its blob.
 	keptBytes = 512
 )
@@ -36,7 +39,7 @@ type history struct {
 
 // recent are the last events of one organization.
 type recent struct {
-	events []event.Event // those from the first on
+	events []*Message // those from the first on
 	ids    map[notice.ID]uint64
 	// first is the number of the first event.
 	first uint64
@@ -57,7 +60,7 @@ func (h *history) record(e event.Event) {
 	case notice.ForClients:
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.add(e)
+		h.add(newMessage(e))
 	case event.Lost:
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -77,19 +80,20 @@ func (mark) Topics(parsec.OrganizationID) []event.Topic { return nil }
 func (m mark) EventID() notice.ID { return m.id }
 
 // add keeps an event. The caller holds mu.
-func (h *history) add(e event.Event) {
-	of := h.organizations[e.Organization]
+func (h *history) add(m *Message) {
+	organization := m.cause.Organization
+	of := h.organizations[organization]
 	if of == nil {
 		of = &recent{ids: map[notice.ID]uint64{}}
-		h.organizations[e.Organization] = of
+		h.organizations[organization] = of
 	}
 	number := of.first + uint64(len(of.events))
-	of.events = append(of.events, e)
-	of.ids[idOf(e)] = number
-	h.order = append(h.order, keptEvent{e.Organization, number})
-	h.bytes += sizeOf(e)
+	of.events = append(of.events, m)
+	of.ids[m.ID] = number
+	h.order = append(h.order, keptEvent{organization, number})
+	h.bytes += sizeOf(m)
 	if len(of.events) > maxKeptEvents {
-		h.dropFirst(e.Organization, of)
+		h.dropFirst(organization, of)
 	}
 	for h.bytes > maxKeptBytes || len(h.order) > 2*maxKeptBytes/keptBytes {
 		oldest := h.order[0]
@@ -103,8 +107,8 @@ func (h *history) add(e event.Event) {
 // dropFirst forgets the oldest event of an organization. The caller holds mu.
 func (h *history) dropFirst(organization parsec.OrganizationID, of *recent) {
 	h.bytes -= sizeOf(of.events[0])
-	delete(of.ids, idOf(of.events[0]))
-	of.events[0] = event.Event{}
+	delete(of.ids, of.events[0].ID)
+	of.events[0] = nil
 	of.events = of.events[1:]
 	of.first++
 	if len(of.events) == 0 {
@@ -112,11 +116,9 @@ func (h *history) dropFirst(organization parsec.OrganizationID, of *recent) {
 	}
 }
 
-func idOf(e event.Event) notice.ID { return e.Body.(notice.ForClients).EventID() }
-
-func sizeOf(e event.Event) int {
-	if vlob, ok := e.Body.(notice.Vlob); ok {
-		return keptBytes + len(vlob.Blob)
+func sizeOf(m *Message) int {
+	if vlob, ok := m.Event.(*protocol.VlobEvent); ok {
+		return keptBytes + base64.StdEncoding.EncodedLen(len(vlob.Blob))
 	}
 	return keptBytes
 }
@@ -127,16 +129,16 @@ func (h *history) newest(organization parsec.OrganizationID) notice.ID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if of := h.organizations[organization]; of != nil {
-		return idOf(of.events[len(of.events)-1])
+		return of.events[len(of.events)-1].ID
 	}
 	m := mark{notice.NewID()}
-	h.add(event.Event{Organization: organization, Body: m})
+	h.add(newMessage(event.Event{Organization: organization, Body: m}))
 	return m.id
 }
 
 // after returns the events of an organization that came after the one with an id,
 // false if that is not kept.
-func (h *history) after(organization parsec.OrganizationID, id notice.ID) ([]event.Event, bool) {
+func (h *history) after(organization parsec.OrganizationID, id notice.ID) ([]*Message, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	of := h.organizations[organization]
@@ -147,5 +149,18 @@ func (h *history) after(organization parsec.OrganizationID, id notice.ID) ([]eve
 	if !found {
 		return nil, false
 	}
-	return append([]event.Event(nil), of.events[number-of.first+1:]...), true
+	return append([]*Message(nil), of.events[number-of.first+1:]...), true
+}
+
+// message returns the message about an event that clients are told of, which all
+// streams share as long as it is kept.
+func (h *history) message(e event.Event) *Message {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if of := h.organizations[e.Organization]; of != nil {
+		if number, found := of.ids[e.Body.(notice.ForClients).EventID()]; found {
+			return of.events[number-of.first]
+		}
+	}
+	return newMessage(e)
 }

@@ -81,15 +81,10 @@ func (s *streams) open(lastEventID string) *Session {
 }
 
 // next returns what waits, and the error if the stream is over.
-func (s *streams) next(session *Session) (messages []Message, err error) {
+func (s *streams) next(session *Session) (messages []*Message, err error) {
 	for {
-		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
-		message, err := session.Next(ctx)
-		cancel()
-		if errors.Is(err, context.DeadlineExceeded) {
-			return messages, nil
-		}
-		if err != nil {
+		message, err := session.Next()
+		if message == nil || err != nil {
 			return messages, err
 		}
 		messages = append(messages, message)
@@ -102,7 +97,7 @@ func (s *streams) vlob(version uint32) notice.Vlob {
 
 // versions returns those of the events about vlobs; 0 is the mark that some were
 // missed.
-func versions(t *testing.T, messages []Message) (numbers []uint32) {
+func versions(t *testing.T, messages []*Message) (numbers []uint32) {
 	t.Helper()
 	for _, message := range messages {
 		switch told := message.Event.(type) {
@@ -118,7 +113,7 @@ func versions(t *testing.T, messages []Message) (numbers []uint32) {
 }
 
 // expectVersions wants the first event of a stream and then those versions.
-func (s *streams) expectVersions(session *Session, want ...uint32) []Message {
+func (s *streams) expectVersions(session *Session, want ...uint32) []*Message {
 	s.t.Helper()
 	messages, err := s.next(session)
 	if err != nil || len(messages) == 0 {
@@ -205,7 +200,7 @@ func TestMissedEvents(t *testing.T) {
 }
 
 // expectVersionsCount wants the first event and so many others.
-func (s *streams) expectVersionsCount(session *Session, count int) []Message {
+func (s *streams) expectVersionsCount(session *Session, count int) []*Message {
 	s.t.Helper()
 	messages, err := s.next(session)
 	if err != nil || len(messages) != count+1 {
@@ -290,7 +285,7 @@ func TestRegistration(t *testing.T) {
 				t.Fatal(err)
 			}
 			var certificates int
-			var vlobs []Message
+			var vlobs []*Message
 			for _, message := range messages[1:] {
 				switch told := message.Event.(type) {
 				case *protocol.RealmCertificateEvent:
@@ -412,6 +407,60 @@ func TestOverflow(t *testing.T) {
 		s.expectCounts(2, 1)
 		other.Close()
 		s.expectCounts(0, 1)
+	})
+}
+
+// TestMessagesAreShared has streams tell the same message, encoded once, live and when
+// they resume.
+func TestMessagesAreShared(t *testing.T) {
+	inBubble(t, func(s *streams) {
+		first, second := s.open(""), s.open("")
+		head := s.expectVersions(first)[0].ID
+		s.expectVersions(second)
+		s.emit(s.vlob(1))
+		encodings := 0
+		for name, session := range map[string]*Session{"first": first, "second": second, "resumed": s.open(text(head))} {
+			messages, err := s.next(session)
+			if err != nil || len(messages) == 0 {
+				t.Fatalf("%s: messages %v, error %v", name, messages, err)
+			}
+			encoded, err := messages[len(messages)-1].Encoded(func(*Message) ([]byte, error) {
+				encodings++
+				return []byte{1}, nil
+			})
+			if len(encoded) != 1 || err != nil {
+				t.Errorf("%s: encoded as %v, error %v", name, encoded, err)
+			}
+		}
+		if encodings != 1 {
+			t.Errorf("encoded %d times", encodings)
+		}
+	})
+}
+
+// TestListen tells of what waits already, of each message, and of the end once.
+func TestListen(t *testing.T) {
+	inBubble(t, func(s *streams) {
+		session := s.open("")
+		woken, ended := 0, 0
+		expect := func(what string, wantWoken, wantEnded int) {
+			t.Helper()
+			if woken != wantWoken || ended != wantEnded {
+				t.Errorf("%s: woken %d times and ended %d times", what, woken, ended)
+			}
+		}
+		session.Listen(func() { woken++ }, func() { ended++ })
+		expect("the first message", 1, 0)
+		s.emit(s.vlob(1), s.vlob(2))
+		expect("two events", 3, 0)
+		s.emit(notice.Vlob{ID: notice.NewID(), Realm: parsec.RealmID{9}}, notice.UserUnfrozen{User: s.author.User})
+		expect("nothing for the client", 3, 0)
+		s.emit(notice.UserRevokedOrFrozen{User: s.author.User})
+		expect("the end", 3, 1)
+		s.emit(s.vlob(3), notice.UserRevokedOrFrozen{User: s.author.User})
+		expect("after the end", 3, 1)
+		session.Listen(func() { woken++ }, func() { ended++ })
+		expect("late", 4, 2)
 	})
 }
 

@@ -2,6 +2,8 @@ package parsec2
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 
 	"parsec-server/pkg/parsec2/protocol"
@@ -36,36 +38,66 @@ func (w *Wing) events(answer http.ResponseWriter, r *http.Request) {
 func (call *httpCall) streamEvents() error {
 	ctx, cancel := context.WithCancelCause(call.r.Context())
 	defer cancel(nil)
-	session, err := call.watch(ctx, func() { cancel(rules.ErrSessionOver) })
+	stream := call.wing.server.NewStream()
+	session, err := call.watch(ctx, func() {
+		cancel(rules.ErrSessionOver)
+		stream.End()
+	})
 	if err != nil {
 		return err
 	}
-	defer session.Close()
 	_, err = call.wing.rules.EventsSubscribe(ctx, session, &protocol.EventsSubscribeRequest{})
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // the session ended meanwhile, or the client is gone
 	}
 	if err != nil {
+		session.Close()
 		return err
 	}
-	defer call.wing.server.Observer().ConnectionBegun(server.EventStream, call.caller.Kind(), call.caller.serverAPI())()
-	defer call.caller.logger.Debug("event stream ended")
-	call.wing.server.StreamEvents(ctx, call.w, server.Stream{
-		Opening: keepAliveComment, KeepAlive: keepAliveComment,
-		Next: func(ctx context.Context) (server.StreamedEvent, error) {
-			told, err := call.wing.rules.EventsListen(ctx, session, &protocol.EventsListenRequest{Wait: true})
-			if err != nil {
-				return server.StreamedEvent{}, err
-			}
-			encoded, err := encodeEvent(told)
-			if err != nil {
-				call.caller.logger.Error("event not encoded", "error", err)
-			}
-			return server.StreamedEvent{Reply: encoded}, err
-		},
+	ended := call.wing.server.Observer().ConnectionBegun(server.EventStream, call.caller.Kind(), call.caller.serverAPI())
+	logger := call.caller.logger // all that an open stream keeps of the request
+	release := func() {
+		session.Close()
+		ended()
+		logger.Debug("event stream ended")
+	}
+	following := &following{rules: call.wing.rules, session: session, wake: stream.Wake, logger: logger}
+	err = stream.Serve(call.w, call.r, server.Stream{
+		Opening: keepAliveComment, KeepAlive: keepAliveComment, Close: release, Next: following.next,
 	})
-	return nil
+	if err != nil {
+		release()
+	}
+	return err
+}
+
+// following has the events of a session for a stream.
+type following struct {
+	rules   *rules.Rules
+	session *rules.Session
+	wake    func()
+	logger  *slog.Logger
+}
+
+// next returns the next message, nil if there is none: then wake is called once there
+// is one.
+func (f *following) next() (server.StreamMessage, error) {
+	told, err := f.rules.EventsListen(context.Background(), f.session, &protocol.EventsListenRequest{})
+	if _, none := errors.AsType[*protocol.Refusal](err); none {
+		f.session.OnEvent(f.wake)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := encodeEvent(told)
+	if err != nil {
+		f.logger.Error("event not encoded", "error", err)
+		return nil, err
+	}
+	defer server.PutBuffer(encoded)
+	return server.StreamedEvent{Reply: *encoded}.Message(), nil
 }
 
 // keepAliveComment is what clients skip.
-const keepAliveComment = ":keepalive\n\n"
+var keepAliveComment = server.NewStreamMessage(":keepalive\n\n")

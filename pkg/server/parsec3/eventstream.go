@@ -1,10 +1,11 @@
 package parsec3
 
 import (
-	"context"
 	"errors"
+	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,9 +17,11 @@ import (
 	"parsec-server/pkg/wire"
 )
 
+const eventStreamType = server.EventStreamType + "; charset=utf-8"
+
 // keepAliveEvent is what clients know a living stream by
 // (docs/protocol/v5/transport.md §6).
-const keepAliveEvent = "event:keepalive\ndata:\n\n"
+var keepAliveEvent = server.NewStreamMessage("event:keepalive\ndata:\n\n")
 
 // missedEvents is the event of a gap.
 const missedEvents = "missed_events"
@@ -60,43 +63,58 @@ func (call *httpCall) checkAccept() error {
 
 func (call *httpCall) streamEvents(author *rules.Author) error {
 	w := call.wing
-	ctx, closeStream := w.streams.open(call.r.Context(), author)
-	defer closeStream()
-	session, err := w.rules.OpenSession(ctx, author, call.r.Header.Get("Last-Event-Id"), keepAliveSeconds(w.server.EventStreamKeepAlive()))
+	session, err := w.rules.OpenSession(call.r.Context(), author, call.r.Header.Get("Last-Event-Id"), keepAliveSeconds(w.server.EventStreamKeepAlive()))
 	if err != nil {
 		return err
 	}
-	defer session.Close()
-	defer w.server.Observer().ConnectionBegun(server.EventStream, call.caller.Kind(), apiVersion)()
-	defer call.caller.logger.Debug("event stream ended")
-	w.server.StreamEvents(ctx, call.w, server.Stream{
-		Type: server.EventStreamType + "; charset=utf-8", KeepAlive: keepAliveEvent,
-		Next: func(ctx context.Context) (server.StreamedEvent, error) {
-			message, err := session.Next(ctx)
-			if err != nil {
-				return server.StreamedEvent{}, err
-			}
-			encoded, err := encodeMessage(message)
-			if err != nil {
-				call.caller.logger.Error("event not encoded", "error", err)
-			}
-			return encoded, err
-		},
+	stream := w.server.NewStream()
+	closed := w.streams.open(author, stream)
+	ended := w.server.Observer().ConnectionBegun(server.EventStream, call.caller.Kind(), apiVersion)
+	logger := call.caller.logger // all that an open stream keeps of the request
+	release := func() {
+		session.Close()
+		closed()
+		ended()
+		logger.Debug("event stream ended")
+	}
+	session.Listen(stream.Wake, stream.EndSoon)
+	err = stream.Serve(call.w, call.r, server.Stream{
+		Type: eventStreamType, KeepAlive: keepAliveEvent, Close: release,
+		Next: func() (server.StreamMessage, error) { return nextMessage(session, logger) },
 	})
-	return nil
+	if err != nil {
+		release()
+	}
+	return err
 }
 
-// encodeMessage encodes an event in a pooled buffer: its status, its name, then its
-// fields, flat.
-func encodeMessage(message rules.Message) (server.StreamedEvent, error) {
-	encoded := server.StreamedEvent{ID: parsec.UUID(message.ID).Hex()}
-	if message.Event == nil {
-		encoded.Name = missedEvents
-		return encoded, nil
+// nextMessage returns the next message of a session, nil if none waits.
+func nextMessage(session *rules.Session, logger *slog.Logger) (server.StreamMessage, error) {
+	message, err := session.Next()
+	if message == nil || err != nil {
+		return nil, err
 	}
-	var err error
-	encoded.Reply, err = server.Encode(wire.Microseconds, server.OtherFields, []wire.Field{server.StatusOK, {Key: "event", Value: message.Event.EventName()}}, message.Event)
+	encoded, err := message.Encoded(encodeMessage)
+	if err != nil {
+		logger.Error("event not encoded", "error", err)
+	}
 	return encoded, err
+}
+
+// encodeMessage encodes an event: its status, its name, then its fields, flat.
+func encodeMessage(message *rules.Message) ([]byte, error) {
+	event := server.StreamedEvent{ID: parsec.UUID(message.ID).Hex()}
+	if message.Event == nil {
+		event.Name = missedEvents
+		return event.Message(), nil
+	}
+	reply, err := server.Encode(wire.Microseconds, server.OtherFields, []wire.Field{server.StatusOK, {Key: "event", Value: message.Event.EventName()}}, message.Event)
+	if err != nil {
+		return nil, err
+	}
+	defer server.PutBuffer(reply)
+	event.Reply = *reply
+	return event.Message(), nil
 }
 
 // keepAliveSeconds returns what clients are told of the longest silence, nil if
@@ -116,7 +134,7 @@ const maxStreams = 10
 // streams are those that are open, by device.
 type streams struct {
 	mu sync.Mutex
-	of map[streamOwner][]*openStream
+	of map[streamOwner][]*server.OpenStream
 }
 
 type streamOwner struct {
@@ -124,37 +142,26 @@ type streamOwner struct {
 	device       parsec3.DeviceID
 }
 
-type openStream struct{ end context.CancelFunc }
+func newStreams() *streams { return &streams{of: map[streamOwner][]*server.OpenStream{}} }
 
-func newStreams() *streams { return &streams{of: map[streamOwner][]*openStream{}} }
-
-// open returns the context of one more stream of a device, which ends its oldest one
-// if there are too many. The caller calls closeStream.
-func (s *streams) open(ctx context.Context, author *rules.Author) (_ context.Context, closeStream func()) {
-	ctx, end := context.WithCancel(ctx)
-	owner, opened := streamOwner{author.Organization, author.Device}, &openStream{end}
+// open counts one more stream of a device, and ends its oldest one if there are too
+// many. The caller calls closed.
+func (s *streams) open(author *rules.Author, stream *server.OpenStream) (closed func()) {
+	owner := streamOwner{author.Organization, author.Device}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if open := s.of[owner]; len(open) == maxStreams {
-		open[0].end()
-		s.of[owner] = open[1:]
+		open[0].End()
+		s.of[owner] = slices.Delete(open, 0, 1)
 	}
-	s.of[owner] = append(s.of[owner], opened)
-	return ctx, func() {
-		end()
-		s.remove(owner, opened)
-	}
+	s.of[owner] = append(s.of[owner], stream)
+	return func() { s.remove(owner, stream) }
 }
 
-func (s *streams) remove(owner streamOwner, closed *openStream) {
+func (s *streams) remove(owner streamOwner, closed *server.OpenStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	left := make([]*openStream, 0, maxStreams)
-	for _, open := range s.of[owner] {
-		if open != closed {
-			left = append(left, open)
-		}
-	}
+	left := slices.DeleteFunc(s.of[owner], func(open *server.OpenStream) bool { return open == closed })
 	if len(left) == 0 {
 		delete(s.of, owner)
 		return
