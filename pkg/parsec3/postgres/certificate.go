@@ -65,7 +65,7 @@ SELECT count(*), coalesce(sum(octet_length(body)), 0), count(*) FILTER (WHERE oc
 var (
 	selectCommon    = head("body", commonSeen, "$4")
 	selectSequester = head("body", sequesterSeen, "$4")
-	selectOfRealms  = head("realm_id, body", ofRealmsSeen, "$5")
+	selectOfRealms  = first("realm_id, body", ofRealmsSeen, "$5")
 
 	// selectPage takes a topic $2 of a realm $3, whether redacted forms are wanted $4,
 	// the place to begin after $5, $6, and the date to end with $7.
@@ -76,15 +76,21 @@ WHERE c.organization = $1 AND c.topic = $2 AND c.realm_id = $3 AND (c.dated, c.s
 ORDER BY c.dated, c.sequence`, "$8")
 )
 
-// head selects columns of the first rows of a list, in its order: up to the one
-// that makes their bodies as long as a parameter says.
+// head is first for a list that can be cut before it is measured.
 func head(columns, list, bytes string) string {
+	return first(columns, list+" LIMIT "+strconv.Itoa(rules.MaxPage), bytes)
+}
+
+// first selects columns of the first rows of a list, in its order: up to the one that
+// makes their bodies as long as a parameter says.
+func first(columns, list, bytes string) string {
 	return `
 SELECT ` + columns + ` FROM (
-    SELECT *, sum(octet_length(body)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before
-    FROM (` + list + ` LIMIT ` + strconv.Itoa(rules.MaxPage) + `) c
+    SELECT *, sum(octet_length(body)) OVER so_far - octet_length(body) AS before, count(*) OVER so_far AS place
+    FROM (` + list + `) c
+    WINDOW so_far AS (ROWS UNBOUNDED PRECEDING)
 ) c
-WHERE before < ` + bytes
+WHERE before < ` + bytes + ` AND place <= ` + strconv.Itoa(rules.MaxPage)
 }
 
 // Certificates implements rules.CertificateReader. What it costs depends on what is

@@ -63,8 +63,9 @@ WITH counted AS (
     RETURNING c.checkpoint - $3::bigint AS before
 )
 INSERT INTO parsec3.vlob AS v (organization, realm_id, vlob_id, version, checkpoint)
-SELECT $1, $2, w.vlob_id, w.version, counted.before + w.place
-FROM counted CROSS JOIN unnest($6::uuid[], $7::bigint[], $8::bigint[]) w (vlob_id, version, place)
+SELECT $1, $2, w.vlob_id, w.version, (SELECT counted.before FROM counted) + w.place
+FROM unnest($6::uuid[], $7::bigint[], $8::bigint[]) w (vlob_id, version, place)
+WHERE (SELECT counted.before FROM counted) IS NOT NULL
 ON CONFLICT (organization, realm_id, vlob_id) DO UPDATE SET version = excluded.version, checkpoint = excluded.checkpoint
 WHERE v.version < excluded.version`
 
