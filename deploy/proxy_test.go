@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"maps"
 	"math/big"
@@ -20,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -243,6 +245,24 @@ func (p *proxied) pages() {
 	}
 }
 
+// ask sends a request. A proxy that answers before it has the whole body may cut the
+// connection behind its answer, which is then lost: the client asks again.
+func (p *proxied) ask(transport http.RoundTripper, method, url string, header http.Header, body int) (answer *http.Response, err error) {
+	const tries = 10
+	for range tries {
+		request, err := http.NewRequestWithContext(p.ctx, method, url, bytes.NewReader(make([]byte, body)))
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(request.Header, header)
+		answer, err = transport.RoundTrip(request)
+		if body == 0 || !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+			return answer, err
+		}
+	}
+	return nil, errors.New("no answer came through")
+}
+
 // forlorn starts a proxy with no server behind it: clients are told to come
 // back, whatever they ask. Anything else they may take as final.
 func forlorn(t *testing.T, start func(*proxied) *testkit.Process) {
@@ -275,13 +295,7 @@ func forlorn(t *testing.T, start func(*proxied) *testkit.Process) {
 		{http.MethodGet, "/", nil, 0},
 	} {
 		asked.Go(func() { // at once: some proxies look for a server for a while
-			request, err := http.NewRequestWithContext(p.ctx, item.method, secure+item.path, bytes.NewReader(make([]byte, item.body)))
-			if err != nil {
-				p.t.Error(err)
-				return
-			}
-			maps.Copy(request.Header, item.header)
-			answer, err := transport.RoundTrip(request)
+			answer, err := p.ask(transport, item.method, secure+item.path, item.header, item.body)
 			if err != nil {
 				p.t.Errorf("%s %s: %v", item.method, item.path, err)
 				return

@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/pipes"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/server"
@@ -219,7 +218,15 @@ func TestUnreadBytesAreHeard(t *testing.T) {
 	if _, err := io.WriteString(client, "GET"); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Await(t, "what is unread is heard", func() bool { return server.HasSpoken(conn, 0) })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for ticks := time.Tick(time.Millisecond); !server.HasSpoken(conn, 0); {
+		select {
+		case <-ticks:
+		case <-ctx.Done():
+			t.Fatal("what is unread is not heard")
+		}
+	}
 	if _, err := io.ReadFull(conn, make([]byte, len("GET"))); err != nil {
 		t.Fatal(err)
 	}
