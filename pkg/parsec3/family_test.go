@@ -20,8 +20,8 @@ var rooms = map[string][]string{
 	"protocol":     {"command", "compatibility", "size", "status"},
 	"rules":        {"store"},
 	"memory":       {"store", "tx"},
-	"postgres":     {"lock", "lock_all", "lock_left_out", "store", "tx"},
-	"storetest":    {"concurrency", "fixture", "memory", "postgres", "sharing", "transaction"},
+	"postgres":     {"batch", "facts", "lock", "lock_all", "lock_left_out", "store", "tx", "writes"},
+	"storetest":    {"concurrency", "fixture", "gather", "memory", "postgres", "sharing", "transaction"},
 	"differential": {"commands", "commands_data", "draw", "stores", "twins"},
 	"notice":       {"codec", "table", "topic"},
 }
