@@ -253,12 +253,12 @@ func (s *OpenStream) next() (StreamMessage, error) {
 		ending, keepAlive := s.ending, s.silent
 		s.news, s.silent = false, false
 		s.mu.Unlock()
-		if ending {
-			return nil, errEnded
-		}
 		if opening := s.stream.Opening; opening != nil {
 			s.stream.Opening = nil
-			return opening, nil
+			return opening, nil // whatever ends the stream
+		}
+		if ending {
+			return nil, errEnded
 		}
 		message, err := s.stream.Next()
 		if message != nil || err != nil {

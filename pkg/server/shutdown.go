@@ -71,6 +71,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	case <-ctx.Done():
 		s.cancelCommands()
 		s.streams.cut()
+		s.connections.cut()
 		for _, wing := range s.wings {
 			wing.Cut()
 		}
@@ -104,6 +105,8 @@ func (endedListener) Addr() net.Addr            { return nil }
 type connections struct {
 	mu      sync.Mutex
 	waiting map[net.Conn]time.Time
+	// over reports whether none may wait any more.
+	over bool
 }
 
 // track is a hook of http.Server.
@@ -113,6 +116,9 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew, http.StateIdle:
 		c.waiting[conn] = time.Now()
+		if c.over {
+			rawConn(conn).Close()
+		}
 	case http.StateActive:
 		c.waiting[conn] = time.Time{}
 	case http.StateHijacked, http.StateClosed:
@@ -135,6 +141,19 @@ func (c *connections) drain(ctx context.Context, next lifecycle.Succession, areO
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// cut ends the connections that wait for a request, now and later: not all of them are
+// of net/http.
+func (c *connections) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	for conn, since := range c.waiting {
+		if !since.IsZero() {
+			rawConn(conn).Close()
 		}
 	}
 }

@@ -273,6 +273,9 @@ func (w *tinyWing) follow(wake func()) *tinyEvents {
 				e.waiting = append(e.waiting, text)
 				e.mu.Unlock()
 				wake()
+				if text == endOfStream || text == panicking {
+					return // what is told next is for another stream
+				}
 			case <-e.ended:
 				return
 			}

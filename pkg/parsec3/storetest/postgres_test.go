@@ -86,17 +86,11 @@ var acrossOrganizations = map[string]string{
 	"selectToErase":    "WHERE (e.organization, e.realm_id) > ($1, $2)",
 }
 
-// pruning is a text of the statement of no command, which comes if the test lasts.
-const pruning = "upload_until <= $2 LIMIT $1"
-
 func checkStatements(t *testing.T, statements []string) {
 	t.Helper()
 	met := map[string]bool{}
 	named := 0
 	for _, statement := range statements {
-		if strings.Contains(statement, pruning) {
-			continue
-		}
 		if name, across := acrossing(statement); across {
 			met[name] = true
 			continue
