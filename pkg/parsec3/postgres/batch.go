@@ -171,8 +171,9 @@ func (b *batch) facts(of []*tx) []database.Statement {
 	for _, t := range of {
 		t.author = &found[slices.Index(authors, t.scope.Author)]
 	}
-	vlobs := distinct(of, func(t *tx) (parsec.VlobID, bool) { return t.scope.Vlob, t.scope.Vlob != parsec.VlobID{} })
-	if len(vlobs) > 0 && b.scope.RealmLock != rules.Unlocked {
+	// The id of a vlob may be zero: clients choose it.
+	vlobs := distinct(of, func(t *tx) (parsec.VlobID, bool) { return t.scope.Vlob, t.scope.Block == nil })
+	if len(vlobs) > 0 && b.ofData() {
 		facts = append(facts, readLatest(b.vlobs, name, realm, vlobs))
 	}
 	return facts

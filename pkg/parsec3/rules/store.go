@@ -89,7 +89,7 @@ type Scope struct {
 
 	// Author is for Tx.Author; none if zero.
 	Author parsec3.DeviceID
-	// Vlob is for Tx.Vlob, in Realm; none if zero.
+	// Vlob is for Tx.Vlob, in Realm, whose lock is shared; its id may be zero.
 	Vlob parsec.VlobID
 	// Block is for Tx.Block, in the organization; nil for none. Once it is
 	// reserved, it excludes other transactions on it.
