@@ -9,8 +9,8 @@ import (
 // families are the names that a family of commands, or what its rules depend
 // on, has in every room.
 var families = []string{
-	"authentication", "block", "certificate", "device", "event", "organization", "ping", "realm", "sequester", "server", "session",
-	"shamir", "statistics", "tos", "user", "vlob",
+	"account", "authentication", "block", "certificate", "cryptpad", "device", "enrollment", "event", "invite", "mail",
+	"organization", "ping", "realm", "scws", "sequester", "server", "session", "shamir", "statistics", "tos", "totp", "user", "vlob",
 }
 
 // rooms have files of their own, which are of no family or of all, beside doc.go
