@@ -19,6 +19,8 @@ type estate struct {
 	// kept reports whether systemd keeps the queues of the sockets when this
 	// process has ended.
 	kept bool
+	// shared reports whether a process that does not answer may have the sockets too.
+	shared bool
 	// sockets are those that the process listens on.
 	sockets []*Socket
 	// handover is the path of the Unix socket where a successor is offered them, ""
@@ -158,6 +160,23 @@ func (p *Process) refuseUnclaimed() error {
 		return fmt.Errorf("systemd listens on %s, and the settings name another address", unclaimed[0].Addr())
 	}
 	return nil
+}
+
+// endQueue ends the queue of the socket that listener is, or is made of, unless it
+// may live on in another process. Nothing is handed over any more.
+func (p *Process) endQueue(listener net.Listener) {
+	if p.offers != nil {
+		p.offers.close()
+		p.shared = p.shared || p.offers.made.Load()
+	}
+	if p.kept || p.shared {
+		return
+	}
+	for _, socket := range p.sockets {
+		if socket.Addr() == listener.Addr() {
+			socket.endQueue()
+		}
+	}
 }
 
 // stopAccepting closes the sockets of the process. Their queues live on in the

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -151,6 +152,7 @@ func (p *Process) succeed() error {
 			return err
 		case err != nil: // it is dead, or hangs: this process serves
 			p.logger.Warn("the process that served before does not answer", "error", err)
+			p.shared = true
 		}
 		p.predecessor = nil
 	}
@@ -202,6 +204,8 @@ type offers struct {
 	one sync.Mutex
 	// work counts the goroutines.
 	work sync.WaitGroup
+	// made reports whether a successor was offered the sockets.
+	made atomic.Bool
 }
 
 // heir is a successor that accepts connections. It is released once this process
@@ -331,6 +335,7 @@ func (o *offers) send(conn *net.UnixConn) error {
 	for _, socket := range o.sockets {
 		listeners = append(listeners, socket.Listener.(*net.TCPListener))
 	}
+	o.made.Store(true)
 	return withDescriptors(listeners, nil, func(descriptors []int) error {
 		_, _, err := conn.WriteMsgUnix([]byte{offered}, syscall.UnixRights(descriptors...), nil)
 		return err

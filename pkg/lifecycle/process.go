@@ -85,8 +85,8 @@ func (p *Process) OnServing(serving func()) { p.serving = serving }
 func (p *Process) Linger(delay time.Duration) { p.delay = delay }
 
 // Serve has front accept connections until ctx is done, which is the order to
-// stop, until a successor accepts them, or until it fails. End then stops
-// accepting, and drains. If there is a predecessor, front accepts once it is ready,
+// stop, until a successor accepts them, or until it fails. What waits in the queue of
+// the socket by then is accepted still. End then stops accepting, and drains. If there is a predecessor, front accepts once it is ready,
 // and from then on in its place.
 func (p *Process) Serve(ctx context.Context, front Front, listener net.Listener) error {
 	if err := p.settle(ctx, front); err != nil {
@@ -117,22 +117,27 @@ func (p *Process) Serve(ctx context.Context, front Front, listener net.Listener)
 	if p.serving != nil {
 		p.serving()
 	}
-	return p.await(ctx, front, failed)
+	succeeded, err := p.await(ctx, front, failed)
+	if err == nil && !succeeded {
+		p.endQueue(listener)
+	}
+	return err
 }
 
-// await returns when front has failed, or is retired.
-func (p *Process) await(ctx context.Context, front Front, failed <-chan error) error {
+// await returns when front has failed, or is retired, and whether another process
+// serves instead.
+func (p *Process) await(ctx context.Context, front Front, failed <-chan error) (succeeded bool, err error) {
 	stopping, late := ctx.Done(), (<-chan time.Time)(nil)
 	for {
 		select {
 		case err := <-failed:
-			return err
+			return false, err
 		case heir := <-p.heirs:
 			p.logger.Info("another process serves instead", "grace_period", p.grace)
 			front.Retire(PresentSuccessor)
 			p.stopAccepting()
 			heir.release()
-			return nil
+			return true, nil
 		case <-stopping:
 			p.logger.Info("stopping", "delay", p.delay, "grace_period", p.grace)
 			next := NoSuccessor
@@ -141,13 +146,13 @@ func (p *Process) await(ctx context.Context, front Front, failed <-chan error) e
 			}
 			front.Retire(next)
 			if p.delay == 0 {
-				return nil
+				return false, nil
 			}
 			timer := time.NewTimer(p.delay)
 			defer timer.Stop()
 			stopping, late = nil, timer.C
 		case <-late:
-			return nil
+			return false, nil
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,12 @@ const (
 	lastPause  = time.Second
 	// warnInterval is the least time between two lines of the log about it.
 	warnInterval = 10 * time.Second
+	// A socket whose queue is about to be lost waits until nothing has come for
+	// queueSilence, more than what proxies need to say that they have connected, and
+	// for queueLimit at most: then those ask again that asked in vain.
+	queueSilence  = 50 * time.Millisecond
+	queueInterval = 5 * time.Millisecond
+	queueLimit    = time.Second
 )
 
 // Socket is a listening socket that lives as long as its process: when a
@@ -29,11 +36,14 @@ type Socket struct {
 	closed chan struct{}
 	close  func() error
 	warned time.Time
+	// accepted counts connections.
+	accepted atomic.Int64
 }
 
 // Listen opens a TCP socket on an address, host:port.
 func Listen(ctx context.Context, address string, logger *slog.Logger) (*Socket, error) {
 	var network net.ListenConfig
+	network.SetMultipathTCP(false) // its sockets take no filter, see endQueue
 	listener, err := network.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -58,6 +68,7 @@ func (s *Socket) Accept() (net.Conn, error) {
 	for {
 		conn, err := s.Listener.Accept()
 		if err == nil {
+			s.accepted.Add(1)
 			return conn, nil
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -79,6 +90,27 @@ func (s *Socket) warn(err error) {
 	if now := time.Now(); now.Sub(s.warned) >= warnInterval {
 		s.warned = now
 		s.logger.Warn("connections cannot be accepted", "error", err)
+	}
+}
+
+// endQueue has no connection begin any more, and waits until Accept has returned those
+// that had: to close the socket would reset them, and a proxy takes that for the end
+// of its request. Who asks for another one is refused at the second attempt, or finds
+// the next process.
+func (s *Socket) endQueue() {
+	listener, isTCP := s.Listener.(*net.TCPListener)
+	if !isTCP || !beginNothing(listener) {
+		return
+	}
+	ticker := time.NewTicker(queueInterval)
+	defer ticker.Stop()
+	begun := time.Now()
+	accepted, since := s.accepted.Load(), begun
+	for time.Since(since) < queueSilence && time.Since(begun) < queueLimit {
+		<-ticker.C
+		if now := s.accepted.Load(); now != accepted || hasQueue(listener) {
+			accepted, since = now, time.Now()
+		}
 	}
 }
 
