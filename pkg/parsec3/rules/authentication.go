@@ -44,7 +44,7 @@ func (r *Rules) admit(standing *Standing, token *Token, api parsec.APIVersion, c
 	if standing.Device == nil || standing.User == nil {
 		return nil, UnknownDevice
 	}
-	if !standing.Device.VerifyKey.VerifyStrict(token.Signed, token.Signature) {
+	if !r.tokens.verify(standing.Device.VerifyKey, token, now) {
 		return nil, BadSignature
 	}
 	if err := cmp.Or(checkNotRevoked(standing.User), checkNotFrozen(standing.User)); err != nil {

@@ -89,6 +89,8 @@ type Rules struct {
 	queued, overflows atomic.Int64
 	// uploads are those that may have failed.
 	uploads *failedUploads
+	// tokens are those of the requests of a moment ago.
+	tokens verifiedTokens
 }
 
 // New returns rules whose events come from bus, which the store publishes to, and

@@ -1,0 +1,11 @@
+package rules
+
+// MaxVerified is how many tokens a generation of those that are remembered has.
+const MaxVerified = maxVerified
+
+// Verified counts the tokens that are remembered.
+func (r *Rules) Verified() int {
+	r.tokens.mu.Lock()
+	defer r.tokens.mu.Unlock()
+	return len(r.tokens.recent) + len(r.tokens.older)
+}
