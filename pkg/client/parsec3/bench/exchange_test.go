@@ -40,7 +40,7 @@ var okReply = []byte("\xa6status\xa2ok")
 type exchange struct {
 	address string
 	conn    net.Conn // nil before it is connected
-	signer  *signer
+	device  *client3.Device
 	request []byte
 	// token is where that of the request is, body where its body begins.
 	token, body int
@@ -57,17 +57,17 @@ type exchange struct {
 
 // newExchange returns one with a path of a server, for requests with such a body. It
 // connects for the first: servers do not wait long for that.
-func newExchange(b *testing.B, origin, path string, signer *signer, body []byte) *exchange {
+func newExchange(b *testing.B, origin, path string, device *client3.Device, body []byte) *exchange {
 	b.Helper()
 	address, err := url.Parse(origin)
 	check(b, err)
-	e := &exchange{address: address.Host, signer: signer, skipped: 1, accepted: okReply, buffer: make([]byte, 4<<10)}
+	e := &exchange{address: address.Host, device: device, skipped: 1, accepted: okReply, buffer: make([]byte, 4<<10)}
 	b.Cleanup(func() {
 		if e.conn != nil {
 			e.conn.Close()
 		}
 	})
-	token := signer.at(time.Now().Unix())
+	token := token(device, time.Now().Unix())
 	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nApi-Version: 5.5\r\nContent-Type: application/msgpack\r\n"+
 		"User-Agent: Parsec-Client/3.9.3 Linux\r\nContent-Length: %d\r\nAuthorization: ", path, address.Host, len(body))
 	e.token = len(head)
@@ -79,7 +79,7 @@ func newExchange(b *testing.B, origin, path string, signer *signer, body []byte)
 func (e *exchange) roundTrip() error {
 	if second := time.Now().Unix(); second != e.second {
 		e.second = second
-		copy(e.request[e.token:], e.signer.at(second))
+		copy(e.request[e.token:], token(e.device, second))
 	}
 	if e.freshen != nil {
 		e.freshen(e.request[e.body:])
@@ -143,23 +143,9 @@ func (e *exchange) receive() (head []byte, err error) {
 	return e.buffer[:end], nil
 }
 
-// signer signs the tokens of a device, one for each second.
-type signer struct {
-	device *client3.Device
-
-	mu     sync.Mutex // guards what follows
-	second int64
-	token  string
-}
-
-// at returns the token of a second. All are as long as one another.
-func (s *signer) at(second int64) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.second != second {
-		s.second, s.token = second, s.device.Token(parsec.DateTimeOf(time.Unix(second, 0)))
-	}
-	return s.token
+// token returns that of a device in a second. All are as long as one another.
+func token(device *client3.Device, second int64) string {
+	return device.Token(parsec.DateTimeOf(time.Unix(second, 0)))
 }
 
 // side is a server, or one state of a server, and what its connections repeat.
@@ -246,13 +232,12 @@ func compare(b *testing.B, ratio string, trips int, baseline, subject *side) {
 	b.ReportMetric(float64(subject.latencies[len(subject.latencies)*99/100].Microseconds())/1000, "p99-ms")
 }
 
-// The exchanges of commands.
-
+// exchange returns one of a command, with a device of its own.
 func (o *founded) exchange(b *testing.B, command *rpc.Form, request any) *exchange {
 	b.Helper()
 	body, err := wire.Microseconds.AppendMap(nil, []wire.Field{{Key: "cmd", Value: command.Name}}, request)
 	check(b, err)
-	return newExchange(b, o.address.HTTPOrigin(), "/authenticated/"+o.device.Organization.String(), o.signer, body)
+	return newExchange(b, o.address.HTTPOrigin(), "/authenticated/"+o.device.Organization.String(), o.newDevice(b), body)
 }
 
 func (o *founded) pings(b *testing.B, _ parsec.RealmID, _ parsec.VlobID) *exchange {

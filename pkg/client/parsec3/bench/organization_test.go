@@ -21,7 +21,6 @@ type founded struct {
 	server  *testkit.Parsec
 	address parsec.ServerAddress
 	device  *client3.Device
-	signer  *signer
 	rpc     *client3.RPC
 }
 
@@ -36,7 +35,16 @@ func found(b *testing.B, server *testkit.Parsec) *founded {
 		client3.Person{Label: must(parsec3.ParseDeviceLabel("bench")), HumanHandle: must(parsec3.ParseHumanHandle("bench@example.com", "Bench"))}, now())
 	check(b, err)
 	check(b, call(b.Context(), c.Anonymous(id), protocol.OrganizationBootstrap, request))
-	return &founded{server: server, address: server.Address, device: device, signer: &signer{device: device}, rpc: c.Authenticated(device)}
+	return &founded{server: server, address: server.Address, device: device, rpc: c.Authenticated(device)}
+}
+
+// newDevice returns another device of the first user.
+func (o *founded) newDevice(b *testing.B) *client3.Device {
+	b.Helper()
+	device, request, err := o.device.NewDevice(o.device.Label, now())
+	check(b, err)
+	check(b, call(b.Context(), o.rpc, protocol.DeviceCreate, request))
+	return device
 }
 
 // side returns one of the organization, without connections; database is nil for none.

@@ -44,7 +44,7 @@ func BenchmarkRoundTrips(b *testing.B) {
 				o.createVlob(b, realm, vlob)
 				subject.exchanges = append(subject.exchanges, item.newExchange(o, b, realm, vlob))
 			}
-			compare(b, "ratio-to-echo", tripsPerRound, newEcho(b, o.signer, subject.exchanges[0]), subject)
+			compare(b, "ratio-to-echo", tripsPerRound, newEcho(b, subject.exchanges[0]), subject)
 		})
 	}
 }
@@ -58,13 +58,13 @@ func startMeasured(b *testing.B, arguments ...string) *testkit.Parsec {
 }
 
 // newEcho starts a server that echoes, with bodies of the size of model.
-func newEcho(b *testing.B, signer *signer, model *exchange) *side {
+func newEcho(b *testing.B, model *exchange) *side {
 	b.Helper()
 	check(b, model.roundTrip())
 	body := bytes.Repeat([]byte{0xa5}, (len(model.request)-model.body+len(model.reply))/2)
 	program, err := os.Executable()
 	check(b, err)
-	key, port := signer.device.VerifyKey(), testkit.FreePort(b)
+	key, port := model.device.VerifyKey(), testkit.FreePort(b)
 	process := testkit.StartProcess(b, []string{echoAt + "=localhost:" + port, echoKey + "=" + hex.EncodeToString(key[:])}, program)
 	process.Await(b, func(ctx context.Context) error {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", "localhost:"+port)
@@ -75,7 +75,7 @@ func newEcho(b *testing.B, signer *signer, model *exchange) *side {
 	})
 	echo := &side{name: "echo", server: process.ProcessorTime}
 	for range connections {
-		e := newExchange(b, "http://localhost:"+port, "/authenticated/Bench", signer, body)
+		e := newExchange(b, "http://localhost:"+port, "/authenticated/Bench", model.device, body)
 		e.skipped, e.accepted = 0, body
 		echo.exchanges = append(echo.exchanges, e)
 	}
