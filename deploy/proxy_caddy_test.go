@@ -3,6 +3,7 @@
 package deploy_test
 
 import (
+	"net/http"
 	"testing"
 
 	"parsec-server/internal/testkit"
@@ -27,6 +28,33 @@ func TestCaddyCarriesParsec3(t *testing.T) {
 func TestCaddyBearsLongBodies(t *testing.T) {
 	t.Parallel()
 	bear(t, (*proxied).caddy)
+}
+
+// TestCaddyDespiteRefusedBodies has a stranger send bodies that the server refuses
+// before it has read them, which Caddy may take for a failure of the server: nobody
+// else is refused for that.
+func TestCaddyDespiteRefusedBodies(t *testing.T) {
+	t.Parallel()
+	const strangers = 10
+	p := newProxy(t)
+	p.upstream = hostAndPort(testkit.StartParsec(t, program()).Address)
+	p.awaitProxy(p.caddy())
+	transport := &http.Transport{TLSClientConfig: p.tls.Clone(), DialContext: p.dial}
+	t.Cleanup(transport.CloseIdleConnections)
+	post := func(path string, body int) *http.Response {
+		answer, err := p.ask(transport, http.MethodPost, p.origin()+path, nil, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		return answer
+	}
+	for range strangers {
+		post("/nowhere", 2*longestBody)
+		if answer := post("/authenticated/Acme", 1); answer.StatusCode >= http.StatusInternalServerError {
+			t.Fatalf("somebody else is told %s", answer.Status)
+		}
+	}
 }
 
 // caddy runs the sample.

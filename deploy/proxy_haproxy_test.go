@@ -60,6 +60,7 @@ func (p *proxied) haproxyWith(replacements ...string) *testkit.Process {
 func (p *proxied) startHAProxy(configuration string) *testkit.Process {
 	p.t.Helper()
 	haproxy := testkit.FindProgram(p.t, "haproxy", "apt-get install haproxy")
+	configuration = strings.ReplaceAll(configuration, "log /dev/log local0", "log stdout format raw local0") // a failure shows it
 	return testkit.StartProcess(p.t, nil, haproxy, "-db", "-f", p.write("haproxy.cfg", configuration))
 }
 
