@@ -69,6 +69,14 @@ func (d *Database) One(ctx context.Context, read Statement) error {
 	})
 }
 
+// Reads runs statements that only read in one round trip, again when the connection is
+// lost. Each may see what was committed while those before it ran.
+func (d *Database) Reads(ctx context.Context, statements ...Statement) error {
+	return d.again(ctx, func(ctx context.Context, connection *pgx.Conn) error {
+		return send(ctx, connection, statements...)
+	})
+}
+
 // Once runs one statement, made when there is a connection for it, and never
 // again: whether it has run is not known when the connection is lost.
 func (d *Database) Once(ctx context.Context, single func() Statement) error {

@@ -20,7 +20,7 @@ var rooms = map[string][]string{
 	"protocol":     {"command", "compatibility", "size", "status"},
 	"rules":        {"store"},
 	"memory":       {"store", "tx"},
-	"postgres":     {"batch", "facts", "lock", "lock_all", "lock_left_out", "store", "tx", "writes"},
+	"postgres":     {"batch", "facts", "lock", "lock_all", "lock_left_out", "reads", "store", "tx", "writes"},
 	"storetest":    {"concurrency", "fixture", "gather", "memory", "postgres", "sharing", "transaction"},
 	"differential": {"commands", "commands_data", "draw", "stores", "twins"},
 	"notice":       {"codec", "table", "topic"},

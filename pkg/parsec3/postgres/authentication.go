@@ -60,9 +60,11 @@ func (s *standingRow) facts() (standing rules.Standing) {
 
 // Authentication implements rules.AuthenticationReader.
 func (s *Store) Authentication(ctx context.Context, organization parsec.OrganizationID, device parsec3.DeviceID) (rules.Standing, error) {
-	var standing standingRow
-	err := s.One(ctx, readStanding(&standing, organization, device))
-	return standing.facts(), err
+	read := standingRead{organization: organization, device: device}
+	if err := s.ask(ctx, &read); err != nil {
+		return rules.Standing{}, err
+	}
+	return read.found.facts(), nil
 }
 
 func readStanding(into *standingRow, organization parsec.OrganizationID, device parsec3.DeviceID) database.Statement {

@@ -16,15 +16,18 @@ func (s *Store) ReadBlock(ctx context.Context, organization parsec.OrganizationI
 	var r reading
 	block := rules.Block{ID: id, Realm: realm}
 	var found bool
-	err := s.One(ctx, database.Row(&r.standing.found, "SELECT "+readingColumns+`,
+	err := s.ask(ctx, (*single)(new(database.Row(&r.standing.found, "SELECT "+readingColumns+`,
     b.realm_id = $3, b.key_index, b.author, b.size, b.created_on, b.checksum`+standingTables+joinRealm+`
 LEFT JOIN parsec3.block b ON b.organization = $1 AND b.block_id = $4 AND b.upload_token IS NULL`+ofOrganization, args(organization, author, database.Key(realm), database.Key(id)),
 		append(r.targets(), (*database.Flag)(&found), (*database.Unsigned)(&block.KeyIndex), (*database.UUID)(&block.Author),
-			(*database.Unsigned)(&block.Size), (*database.Integer)(&block.CreatedOn), database.Fixed("checksum", &block.Checksum))...))
-	if !found {
-		return r.standing.facts(), r.foundRealm(), nil, err
+			(*database.Unsigned)(&block.Size), (*database.Integer)(&block.CreatedOn), database.Fixed("checksum", &block.Checksum))...))))
+	if err != nil {
+		return rules.Standing{}, nil, nil, err
 	}
-	return r.standing.facts(), r.foundRealm(), &block, err
+	if !found {
+		return r.standing.facts(), r.foundRealm(), nil, nil
+	}
+	return r.standing.facts(), r.foundRealm(), &block, nil
 }
 
 // NewUploadToken implements rules.BlockUploads.

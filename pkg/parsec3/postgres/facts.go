@@ -21,18 +21,10 @@ type authorFacts struct {
 
 const (
 	// selectAuthors reads the organization and the realm $3 for the users of the
-	// devices $2. Each is looked up by its whole key, however small the tables were
-	// when the statement was planned.
+	// devices $2.
 	selectAuthors = "SELECT q.number, " + readingColumns + ", " + topicColumns + `
 FROM organization o
-CROSS JOIN unnest($2::uuid[]) WITH ORDINALITY q (device_id, number)
-LEFT JOIN LATERAL (
-    SELECT d.device_id, d.user_id, d.verify_key, d.created_on FROM parsec3.device d
-    WHERE d.organization = $1 AND d.device_id = q.device_id LIMIT 1
-) d ON true
-LEFT JOIN LATERAL (
-    SELECT u.* FROM parsec3.user_ u WHERE u.organization = $1 AND u.user_id = d.user_id LIMIT 1
-) u ON true
+CROSS JOIN unnest($2::uuid[]) WITH ORDINALITY q (device_id, number)` + joinAuthors + `
 LEFT JOIN parsec3.realm r ON r.organization = $1 AND r.realm_id = $3
 LEFT JOIN parsec3.realm_counter counter ON counter.organization = $1 AND counter.realm_id = $3
 LEFT JOIN LATERAL (

@@ -66,13 +66,16 @@ func (r *reading) foundRealm() *rules.Realm {
 func (s *Store) KeysBundle(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, keyIndex uint64) (rules.Standing, *rules.Realm, rules.KeysBundle, error) {
 	var r reading
 	var keys rules.KeysBundle
-	err := s.One(ctx, database.Row(&r.standing.found, "SELECT "+readingColumns+`,
+	err := s.ask(ctx, (*single)(new(database.Row(&r.standing.found, "SELECT "+readingColumns+`,
     (SELECT b.bundle FROM parsec3.keys_bundle b WHERE b.organization = $1 AND b.realm_id = $3 AND b.key_index = $4),
     (SELECT a.access FROM parsec3.keys_bundle_access a
      WHERE a.organization = $1 AND a.realm_id = $3 AND a.user_id = `+theUser+` AND a.key_index = $4
      ORDER BY a.dated DESC LIMIT 1)`+fromRealm,
-		args(organization, author, database.Key(realm), database.Bounded(keyIndex)), append(r.targets(), &keys.Bundle, &keys.Access)...))
-	return r.standing.facts(), r.foundRealm(), keys, err
+		args(organization, author, database.Key(realm), database.Bounded(keyIndex)), append(r.targets(), &keys.Bundle, &keys.Access)...))))
+	if err != nil {
+		return rules.Standing{}, nil, rules.KeysBundle{}, err
+	}
+	return r.standing.facts(), r.foundRealm(), keys, nil
 }
 
 // Realm implements rules.RealmTx.

@@ -19,6 +19,7 @@ type Store struct {
 	*organizationstore.Store
 	now     func() parsec.DateTime
 	updates gather.Gatherer[rules.Topic, work]
+	reads   database.Gatherer[*waitingRead]
 }
 
 // New returns the store of a database, which writes and reads events by
@@ -28,6 +29,7 @@ func New(on *database.Database, organizations *organizationstore.Store, now func
 	s := &Store{Database: on, Store: organizations, now: now}
 	s.updates.Run = s.runMembers
 	s.updates.Compare = func(a, b work) int { return cmp.Compare(a.scope.Date, b.scope.Date) }
+	s.reads = database.Gatherer[*waitingRead]{Run: s.answer, Most: readsTogether, Runs: readRuns, Patience: readPatience}
 	s.OnPrune(s.pruneReservations)
 	s.OnPrune(s.sumUsage)
 	s.OnPrune(s.eraseRealms)
