@@ -8,10 +8,13 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
+	"parsec-server/pkg/mail"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
+	parsec2mail "parsec-server/pkg/parsec2/mail"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/parsec2/webhook"
+	parsec3mail "parsec-server/pkg/parsec3/mail"
 	parsec3rules "parsec-server/pkg/parsec3/rules"
 	parsec3webhook "parsec-server/pkg/parsec3/webhook"
 	"parsec-server/pkg/server"
@@ -33,14 +36,31 @@ func newGenerations(process *lifecycle.Process, settings config.Config, stored s
 	endWebhooks(process, "webhooks", webhooks.Close, logger)
 	parsec3webhooks := parsec3webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	endWebhooks(process, "webhooks of Parsec 3", parsec3webhooks.Close, logger)
+	parsec2mailer, parsec3mailer := mailers(settings.Email, address, logger)
 	return generations{
 		parsec2: rules.New(stored.parsec2, blocks, bus, webhooks, systemClock, logger, rules.Options{
-			Founding: founding, Mailer: mailer(settings.Email, address, logger),
+			Founding: founding, Mailer: parsec2mailer,
 		}),
 		parsec3: parsec3rules.New(stored.parsec3, blocks, bus, parsec3webhooks, systemClock, logger, parsec3rules.Options{
 			Founding: founding, Debug: settings.Debug, DeviceFileProtection: settings.Organization.DeviceFileProtection,
+			Mailer: parsec3mailer,
 		}),
 	}
+}
+
+// mailers returns what sends the e-mails of each generation, nil without e-mail host.
+func mailers(settings config.Email, address parsec.ServerAddress, logger *slog.Logger) (rules.Mailer, parsec3rules.Mailer) {
+	if settings.Host == "" {
+		return nil, nil
+	}
+	options := mail.Options{
+		Host: settings.Host, Port: settings.Port, User: settings.User, Password: settings.CurrentPassword,
+		Encryption: mail.Encryption(settings.Encryption()), Sender: settings.Sender, Language: settings.Language,
+	}
+	if settings.Host == config.Mocked {
+		options.Host = ""
+	}
+	return parsec2mail.New(options, address, logger), parsec3mail.New(options, address, logger)
 }
 
 func endWebhooks(process *lifecycle.Process, name string, end func(context.Context) error, logger *slog.Logger) {

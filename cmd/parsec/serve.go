@@ -19,8 +19,6 @@ import (
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/mail"
-	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/tlsfile"
 )
@@ -124,21 +122,6 @@ func inBackground(ctx context.Context, work func(context.Context)) (end func()) 
 		cancel()
 		working.Wait()
 	}
-}
-
-// mailer is nil without e-mail host.
-func mailer(settings config.Email, address parsec.ServerAddress, logger *slog.Logger) rules.Mailer {
-	if settings.Host == "" {
-		return nil
-	}
-	options := mail.Options{
-		Host: settings.Host, Port: settings.Port, User: settings.User, Password: settings.CurrentPassword,
-		Encryption: mail.Encryption(settings.Encryption()), Sender: settings.Sender, Language: settings.Language,
-	}
-	if settings.Host == config.Mocked {
-		options.Host = ""
-	}
-	return mail.New(options, address, logger)
 }
 
 func serverOptions(settings config.Config, address parsec.ServerAddress, version string, observer server.Observer, watch *blockstore.Watch) server.Options {

@@ -17,7 +17,7 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/mail"
+	parsec2mail "parsec-server/pkg/parsec2/mail"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/parsec2/webhook"
@@ -139,7 +139,7 @@ func TestNamesThatChangeTheirAddress(t *testing.T) {
 		settings := smtp.Settings()
 		m := newMoving(t, net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)))
 		settings.Host, settings.Port = movingName, must(strconv.Atoi(m.port))
-		mailer := mail.New(mailOptions(settings), must(parsec.ParseServerAddress("parsec://parsec.example.com")), logger)
+		mailer := parsec2mail.New(mailOptions(settings), must(parsec.ParseServerAddress("parsec://parsec.example.com")), logger)
 		for _, address := range []string{"127.0.0.3", "127.0.0.2", "127.0.0.3"} {
 			if sent := mailer.SendInvitation(t.Context(), rules.InvitationMail{
 				To: "bob@example.com", Organization: must(parsec.ParseOrganizationID("Acme")), Type: parsec.InvitationUser,

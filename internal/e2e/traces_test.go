@@ -18,7 +18,7 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/mail"
+	parsec2mail "parsec-server/pkg/parsec2/mail"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/server"
@@ -60,7 +60,7 @@ func TestChildrenOfSpans(t *testing.T) {
 			return testkit.OpenPostgres(t, testkit.NewPostgres(t), bus)
 		},
 		Mailer: func(address parsec.ServerAddress) rules.Mailer {
-			return mail.New(mailOptions(mails.Settings()), address, slog.New(slog.DiscardHandler))
+			return parsec2mail.New(mailOptions(mails.Settings()), address, slog.New(slog.DiscardHandler))
 		},
 	})
 	alice := inAPI3.connect(w, inAPI3.found(w, "CoolOrg", "alice@laptop"))

@@ -13,8 +13,9 @@ import (
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/mail"
+	parsec2mail "parsec-server/pkg/parsec2/mail"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/rpc"
@@ -61,7 +62,7 @@ func newMailedWorld(t *testing.T) *world {
 	t.Helper()
 	mails := testkit.StartSMTP(t, testkit.SMTPOptions{})
 	w := newWorld(t, testkit.InstanceOptions{Mailer: func(address parsec.ServerAddress) rules.Mailer {
-		return mail.New(mailOptions(mails.Settings()), address, slog.New(slog.DiscardHandler))
+		return parsec2mail.New(mailOptions(mails.Settings()), address, slog.New(slog.DiscardHandler))
 	}})
 	w.mails = mails
 	return w

@@ -1,5 +1,6 @@
-// Package mail sends the e-mails about invitations
-// (docs/protocol/invite.md §6), by SMTP or, where the host is MOCKED, to files.
+// Package mail sends e-mails, by SMTP or, where the host is MOCKED, to files. It has
+// the wording of invitations, which both generations share
+// (docs/protocol/invite.md §6, docs/protocol/v5/invite.md §8).
 //
 // Names and addresses come from people whom nobody has vetted. An address that
 // is not exactly one is refused before anything is sent; whatever else goes

@@ -31,7 +31,7 @@ func FuzzHeaders(f *testing.F) {
 		mail := invitation(parsec.InvitationUser)
 		mail.To, mail.GreeterName = to, label
 		mail.ReplyTo, _ = parsec.ParseHumanHandle(email, label) // zero if it is none
-		message := mailer.message(mail, recipient)
+		message := mailer.message(Message{To: to, ReplyTo: mail.ReplyTo, Letter: mailer.words.invitation(mail)}, recipient)
 		var raw bytes.Buffer
 		if _, err := message.WriteTo(&raw); err != nil {
 			t.Fatal(err)

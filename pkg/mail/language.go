@@ -2,8 +2,8 @@ package mail
 
 import "parsec-server/pkg/parsec"
 
-// language holds the words of e-mails. {greeter}, {organization} and {server}
-// stand for names.
+// language holds the words of every e-mail, and of those about invitations.
+// {greeter}, {organization} and {server} stand for names.
 type language struct {
 	tag                                          string
 	colon                                        string

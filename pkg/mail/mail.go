@@ -64,6 +64,21 @@ type Invitation struct {
 	To, GreeterName string
 	// ReplyTo is the handle of who invites, zero for an e-mail without Reply-To.
 	ReplyTo parsec.HumanHandle
+	// DownloadURL and DocumentationURL are pages about the application.
+	DownloadURL, DocumentationURL string
+}
+
+// Message is a letter and its envelope.
+type Message struct {
+	// Kind says in the log what the e-mail is about.
+	Kind string
+	// Organization is the one that it is about, zero for none.
+	Organization parsec.OrganizationID
+	// To is the address of the recipient. It may hold anything.
+	To string
+	// ReplyTo is zero for an e-mail without Reply-To.
+	ReplyTo parsec.HumanHandle
+	Letter  Letter
 }
 
 // Mailer sends e-mails. Its methods are safe for concurrent use.
@@ -102,10 +117,20 @@ func New(options Options, address parsec.ServerAddress, logger *slog.Logger) *Ma
 	return m
 }
 
-// SendInvitation sends one e-mail, NotAvailable when ctx ends first. It logs what
-// went wrong.
+// SendInvitation does what Send does with the letter of an invitation.
 func (m *Mailer) SendInvitation(ctx context.Context, mail Invitation) Outcome {
-	logger := m.logger.With(slog.String("organization_id", mail.Organization.String()), slog.String("type", string(mail.Type)))
+	return m.Send(ctx, Message{
+		Kind: string(mail.Type), Organization: mail.Organization, To: mail.To, ReplyTo: mail.ReplyTo,
+		Letter: m.words.invitation(mail),
+	})
+}
+
+// Send sends one e-mail, NotAvailable when ctx ends first. It logs what went wrong.
+func (m *Mailer) Send(ctx context.Context, mail Message) Outcome {
+	logger := m.logger.With(slog.String("type", mail.Kind))
+	if mail.Organization != (parsec.OrganizationID{}) {
+		logger = m.logger.With(slog.String("organization_id", mail.Organization.String()), slog.String("type", mail.Kind))
+	}
 	if m.address == (parsec.ServerAddress{}) {
 		logger.WarnContext(ctx, "e-mail not sent: this server has no public address (--server-addr or --backend-addr)")
 		return NotAvailable
@@ -137,9 +162,9 @@ func (m *Mailer) SendInvitation(ctx context.Context, mail Invitation) Outcome {
 	return Sent
 }
 
-// message writes the letter of an invitation and puts it in its envelope.
-func (m *Mailer) message(mail Invitation, to *netmail.Address) *gomail.Msg {
-	letter := m.words.compose(mail, m.address)
+// message puts a letter in its envelope.
+func (m *Mailer) message(mail Message, to *netmail.Address) *gomail.Msg {
+	letter := m.words.frame(mail.Letter, m.address)
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	message.FromMailAddress(&m.sender)
 	message.ToMailAddress(to)

@@ -59,3 +59,29 @@ func TestPostfix(t *testing.T) {
 		})
 	}
 }
+
+// TestPostfixLabels has people of all names invite through a real Postfix, which none
+// of them confuses.
+func TestPostfixLabels(t *testing.T) {
+	t.Parallel()
+	next := testkit.StartSMTP(t, testkit.SMTPOptions{})
+	postfix := testkit.StartPostfix(t, next)
+	mailer := newMailer(postfix.Settings())
+	mailer.carrier.(*smtpServer).roots = postfix.Roots()
+	for _, label := range testkit.HumanLabels() {
+		mail := invitation(parsec.InvitationUser)
+		mail.ReplyTo = must(parsec.ParseHumanHandle("alice@example.com", label))
+		mail.GreeterName = mail.ReplyTo.Label()
+		wantSent(t, mailer, mail, Sent)
+		arrived, want := next.Next(within(t), t), testkit.ShownLabel(mail.GreeterName)
+		if subject := decoded(t, arrived.Header.Get("Subject")); subject != "[Parsec] "+want+" invited you to CoolOrg" {
+			t.Errorf("%q: subject %q", label, subject)
+		}
+		if list, err := arrived.Header.AddressList("Reply-To"); err != nil || len(list) != 1 || list[0].Name != want {
+			t.Errorf("%q: reply to %v, %v", label, list, err)
+		}
+		if !strings.HasPrefix(arrived.Text, want+" invites you to CoolOrg\n") || arrived.Header.Get("Bcc") != "" {
+			t.Errorf("%q: %s", label, arrived.Text)
+		}
+	}
+}

@@ -18,6 +18,7 @@ var families = []string{
 var rooms = map[string][]string{
 	"certificate":  {"algorithm", "zstd"},
 	"protocol":     {"command", "compatibility", "size", "status"},
+	"mail":         {"language"},
 	"rules":        {"store"},
 	"memory":       {"store", "tx"},
 	"postgres":     {"batch", "facts", "lock", "lock_all", "lock_left_out", "reads", "store", "tx", "writes"},

@@ -11,12 +11,6 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// Options are those of all e-mails.
-type Options = mail.Options
-
-// Encryption is one of the options.
-type Encryption = mail.Encryption
-
 var _ rules.Mailer = (*Mailer)(nil)
 
 // Mailer implements rules.Mailer.
@@ -27,7 +21,7 @@ type Mailer struct {
 
 // New returns a mailer whose links lead to address; without it no e-mail can be
 // sent.
-func New(options Options, address parsec.ServerAddress, logger *slog.Logger) *Mailer {
+func New(options mail.Options, address parsec.ServerAddress, logger *slog.Logger) *Mailer {
 	return &Mailer{mail.New(options, address, logger), address}
 }
 
@@ -40,6 +34,7 @@ func (m *Mailer) SendInvitation(ctx context.Context, invitation rules.Invitation
 	outcome := m.mailer.SendInvitation(ctx, mail.Invitation{
 		Organization: invitation.Organization, Type: invitation.Type,
 		Link: m.link(invitation), To: invitation.To, GreeterName: invitation.GreeterName, ReplyTo: invitation.ReplyTo,
+		DownloadURL: parsec.DownloadURL, DocumentationURL: parsec.DocumentationURL,
 	})
 	switch outcome {
 	case mail.Sent:

@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -19,7 +20,7 @@ func TestSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := Options{Sender: netmail.Address{Address: "no-reply@example.com"}, Language: "en"}
+	options := mail.Options{Sender: netmail.Address{Address: "no-reply@example.com"}, Language: "en"}
 	invitation := rules.InvitationMail{To: "bob@example.com", Type: parsec.InvitationUser}
 	wantSent := func(address parsec.ServerAddress, want protocol.EmailSent) {
 		t.Helper()
@@ -61,7 +62,7 @@ func TestLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := New(Options{}, parsed, nil).link(invitation); got != want {
+		if got := New(mail.Options{}, parsed, nil).link(invitation); got != want {
 			t.Errorf("%s: %s, want %s", address, got, want)
 		}
 	}

@@ -54,6 +54,8 @@ type Options struct {
 	// Patience is how long commands are held that clients cannot have refused; 0 is
 	// outage.Patience.
 	Patience time.Duration
+	// Mailer sends e-mails; nil sends none.
+	Mailer Mailer
 }
 
 // maxHeld bounds the commands that are held at the same time. What they have sent is

@@ -1,0 +1,198 @@
+package mail
+
+import (
+	"parsec-server/pkg/mail"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+// letters are those of a language. {organization}, {address}, {recipient}, {date},
+// {from} and {server} stand for names.
+type letters struct {
+	// unknown stands for an address that nobody knows.
+	unknown                       string
+	enrollmentAccepted, totpReset mail.Letter
+	account                       map[rules.AccountMailKind]mail.Letter
+}
+
+// languages are those of --email-language.
+var languages = map[string]*letters{
+	"en": {
+		unknown: "unknown",
+		enrollmentAccepted: mail.Letter{
+			Subject: "[Parsec] Request accepted to join {organization}",
+			Heading: "You may join {organization}",
+			Intro:   "You asked to join the organization {organization} on Parsec, and one of its administrators has accepted.",
+			Facts:   []mail.Fact{{Name: "Organization", Value: "{organization}"}, {Name: "Server", Value: "{address}"}},
+			Steps: []mail.Step{
+				{Text: "Open Parsec on the device that you asked from, which has what only you know of the request. Parsec is here, if you look for it:", URL: downloadURL},
+				{Text: "Choose your request to join {organization}, which is accepted now, and finish it. From then on you log in there."},
+			},
+			Unexpected:       "If you did not ask to join {organization}, tell its administrators: somebody may have asked in your name. This message alone lets nobody in.",
+			DocumentationURL: joiningURL,
+		},
+		totpReset: mail.Letter{
+			Subject: "[Parsec] Your MFA has been reset for {organization}",
+			Heading: "Set up your one-time passwords again",
+			Intro:   "Who runs the Parsec server {server} has reset your second factor (MFA) for the organization {organization}. Devices that it protects can only be opened once you have set it up again.",
+			Facts:   []mail.Fact{{Name: "User", Value: "{recipient}"}, {Name: "Organization", Value: "{organization}"}},
+			Steps: []mail.Step{
+				{Text: "Have the application at hand that shows your one-time passwords, and Parsec on this device:", URL: downloadURL},
+				{Text: "Open the link, and follow what Parsec says. Remove the codes of before from your application: they are of no use any more."},
+			},
+			Button:           "Set up one-time passwords",
+			Unexpected:       "If you asked nobody for it, tell an administrator of {organization} before you do anything else. Hand the link on to nobody: whoever has it can set up the one-time passwords in your place.",
+			DocumentationURL: parsec.DocumentationURL,
+		},
+		account: map[rules.AccountMailKind]mail.Letter{
+			rules.AccountCreation: {
+				Subject: "Parsec Account: Confirm your email address",
+				Heading: "Confirm your e-mail address",
+				Intro:   "A Parsec account for this address is about to be created on the server {server}.",
+				Facts:   []mail.Fact{{Name: "Account", Value: "{recipient}"}},
+				Steps: []mail.Step{
+					{Text: "Install Parsec on this device, if it is not there yet:", URL: downloadURL},
+					{Text: "Type this code in Parsec within an hour:"},
+				},
+				Unexpected:       "If you did not ask for an account, ignore this message: without the code none is created. Give the code to nobody.",
+				DocumentationURL: parsec.DocumentationURL,
+			},
+			rules.AccountDeletion: {
+				Subject: "Parsec Account: Confirm account deletion",
+				Heading: "Confirm the deletion of your account",
+				Intro:   "Your Parsec account on the server {server} is about to be deleted, with all that its vault keeps. What you are in organizations stays.",
+				Facts:   []mail.Fact{{Name: "Account", Value: "{recipient}"}},
+				Steps: []mail.Step{
+					{Text: "Open Parsec, which is here if you look for it:", URL: downloadURL},
+					{Text: "If you are sure, type this code within an hour:"},
+				},
+				Unexpected:       "If you did not ask for it, somebody else uses your account: give the code to nobody, change the password of the account, and tell who runs {server}.",
+				DocumentationURL: parsec.DocumentationURL,
+			},
+			rules.AccountRecovery: {
+				Subject: "Parsec Account: Confirm account recovery",
+				Heading: "Confirm the recovery of your account",
+				Intro:   "Access to your Parsec account on the server {server} is about to be recovered, with a new password. Devices that only the vault of before keeps cannot be opened any more afterwards.",
+				Facts:   []mail.Fact{{Name: "Account", Value: "{recipient}"}},
+				Steps: []mail.Step{
+					{Text: "Install Parsec on this device, if it is not there yet:", URL: downloadURL},
+					{Text: "Type this code in Parsec within an hour:"},
+				},
+				Unexpected:       "If you did not ask for it, give the code to nobody, and tell who runs {server}. Without the code nothing happens.",
+				DocumentationURL: parsec.DocumentationURL,
+			},
+			rules.AccountExists: {
+				Subject: "Parsec Account: You have an account already",
+				Heading: "You have an account already",
+				Intro:   "Somebody, probably you, wants to create a Parsec account for this address on the server {server}, where it has one. Nothing was changed.",
+				Facts:   []mail.Fact{{Name: "Account", Value: "{recipient}"}},
+				Steps: []mail.Step{
+					{Text: "Open Parsec, which is here if you look for it:", URL: downloadURL},
+					{Text: "Log in with the password of your account. If you have lost it, choose to recover the account: you get a code at this address."},
+				},
+				Unexpected:       "If you did not ask for an account, ignore this message: who asked has not learnt that you have one.",
+				DocumentationURL: parsec.DocumentationURL,
+			},
+			rules.AccountRecovered: {
+				Subject: "Parsec Account: Your account was recovered",
+				Heading: "Your account was recovered",
+				Intro:   "Access to your Parsec account on the server {server} was recovered with a code that was sent to this address. Every password of before is disabled, and devices that only the vault of before keeps cannot be opened any more.",
+				Facts:   []mail.Fact{{Name: "Account", Value: "{recipient}"}, {Name: "Date", Value: "{date}"}, {Name: "From", Value: "{from}"}},
+				Steps: []mail.Step{
+					{Text: "If it was you, there is nothing more to do. Parsec is here:", URL: downloadURL},
+				},
+				Unexpected:       "If it was not you, somebody reads your e-mails: change the password of your mailbox first, then recover the account in your turn, and tell who runs {server}.",
+				DocumentationURL: parsec.DocumentationURL,
+			},
+		},
+	},
+	"fr": {
+		unknown: "inconnue",
+		enrollmentAccepted: mail.Letter{
+			Subject: "[Parsec] Demande acceptée pour rejoindre {organization}",
+			Heading: "Vous pouvez rejoindre {organization}",
+			Intro:   "Vous avez demandé à rejoindre l’organisation {organization} sur Parsec, et l’un de ses administrateurs a accepté.",
+			Facts:   []mail.Fact{{Name: "Organisation", Value: "{organization}"}, {Name: "Serveur", Value: "{address}"}},
+			Steps: []mail.Step{
+				{Text: "Ouvrez Parsec sur l’appareil d’où vous avez fait la demande\u00a0: lui seul en garde les clés. Parsec se trouve ici, si vous le cherchez\u00a0:", URL: downloadURL},
+				{Text: "Choisissez votre demande pour rejoindre {organization}, désormais acceptée, et terminez-la. Dès lors, vous vous y connectez."},
+			},
+			Unexpected:       "Si vous n’avez pas demandé à rejoindre {organization}, prévenez ses administrateurs\u00a0: quelqu’un a peut-être fait la demande en votre nom. Ce message seul ne donne accès à personne.",
+			DocumentationURL: joiningURL,
+		},
+		totpReset: mail.Letter{
+			Subject: "[Parsec] Votre double authentification pour {organization} a été réinitialisée",
+			Heading: "Configurez de nouveau vos mots de passe à usage unique",
+			Intro:   "Votre double authentification pour l’organisation {organization} a été réinitialisée par les responsables du serveur Parsec {server}. Les appareils qu’elle protège ne s’ouvriront qu’après sa nouvelle configuration.",
+			Facts:   []mail.Fact{{Name: "Personne", Value: "{recipient}"}, {Name: "Organisation", Value: "{organization}"}},
+			Steps: []mail.Step{
+				{Text: "Préparez l’application qui affiche vos mots de passe à usage unique, et Parsec sur cet appareil\u00a0:", URL: downloadURL},
+				{Text: "Ouvrez le lien et suivez ce que dit Parsec. Supprimez les anciens codes de votre application\u00a0: ils ne servent plus à rien."},
+			},
+			Button:           "Configurer les mots de passe",
+			Unexpected:       "Si vous n’avez rien demandé, prévenez d’abord un administrateur de {organization}. Ne transmettez le lien à personne\u00a0: qui le possède peut configurer les mots de passe à usage unique à votre place.",
+			DocumentationURL: parsec.DocumentationURL,
+		},
+		account: map[rules.AccountMailKind]mail.Letter{
+			rules.AccountCreation: {
+				Subject: "Compte Parsec\u00a0: confirmez votre adresse e-mail",
+				Heading: "Confirmez votre adresse e-mail",
+				Intro:   "Un compte Parsec est sur le point d’être créé pour cette adresse sur le serveur {server}.",
+				Facts:   []mail.Fact{{Name: "Compte", Value: "{recipient}"}},
+				Steps: []mail.Step{
+					{Text: "Installez Parsec sur cet appareil, s’il n’y est pas déjà\u00a0:", URL: downloadURL},
+					{Text: "Saisissez ce code dans Parsec avant une heure\u00a0:"},
+				},
+				Unexpected:       "Si vous n’avez pas demandé de compte, ignorez ce message\u00a0: sans le code, aucun n’est créé. Ne donnez le code à personne.",
+				DocumentationURL: parsec.DocumentationURL,
+			},
+			rules.AccountDeletion: {
+				Subject: "Compte Parsec\u00a0: confirmez la suppression",
+				Heading: "Confirmez la suppression de votre compte",
+				Intro:   "Votre compte Parsec sur le serveur {server} est sur le point d’être supprimé, avec tout ce que garde son coffre. Votre place dans les organisations ne change pas.",
+				Facts:   []mail.Fact{{Name: "Compte", Value: "{recipient}"}},
+				Steps: []mail.Step{
+					{Text: "Ouvrez Parsec, qui se trouve ici si vous le cherchez\u00a0:", URL: downloadURL},
+					{Text: "Si vous en êtes certain, saisissez ce code avant une heure\u00a0:"},
+				},
+				Unexpected:       "Si vous n’avez rien demandé, quelqu’un d’autre utilise votre compte\u00a0: ne donnez le code à personne, changez le mot de passe du compte et prévenez les responsables de {server}.",
+				DocumentationURL: parsec.DocumentationURL,
+			},
+			rules.AccountRecovery: {
+				Subject: "Compte Parsec\u00a0: confirmez la récupération",
+				Heading: "Confirmez la récupération de votre compte",
+				Intro:   "L’accès à votre compte Parsec sur le serveur {server} est sur le point d’être récupéré, avec un nouveau mot de passe. Les appareils que seul l’ancien coffre garde ne pourront plus être ouverts ensuite.",
+				Facts:   []mail.Fact{{Name: "Compte", Value: "{recipient}"}},
+				Steps: []mail.Step{
+					{Text: "Installez Parsec sur cet appareil, s’il n’y est pas déjà\u00a0:", URL: downloadURL},
+					{Text: "Saisissez ce code dans Parsec avant une heure\u00a0:"},
+				},
+				Unexpected:       "Si vous n’avez rien demandé, ne donnez le code à personne et prévenez les responsables de {server}. Sans le code, rien ne se passe.",
+				DocumentationURL: parsec.DocumentationURL,
+			},
+			rules.AccountExists: {
+				Subject: "Compte Parsec\u00a0: vous avez déjà un compte",
+				Heading: "Vous avez déjà un compte",
+				Intro:   "Quelqu’un, sans doute vous, veut créer un compte Parsec pour cette adresse sur le serveur {server}, où elle en a déjà un. Rien n’a été modifié.",
+				Facts:   []mail.Fact{{Name: "Compte", Value: "{recipient}"}},
+				Steps: []mail.Step{
+					{Text: "Ouvrez Parsec, qui se trouve ici si vous le cherchez\u00a0:", URL: downloadURL},
+					{Text: "Connectez-vous avec le mot de passe de votre compte. Si vous l’avez perdu, choisissez de récupérer le compte\u00a0: un code arrive à cette adresse."},
+				},
+				Unexpected:       "Si vous n’avez pas demandé de compte, ignorez ce message\u00a0: la personne qui l’a demandé n’a pas appris que vous en avez un.",
+				DocumentationURL: parsec.DocumentationURL,
+			},
+			rules.AccountRecovered: {
+				Subject: "Compte Parsec\u00a0: votre compte a été récupéré",
+				Heading: "Votre compte a été récupéré",
+				Intro:   "L’accès à votre compte Parsec sur le serveur {server} a été récupéré grâce à un code envoyé à cette adresse. Les anciens mots de passe sont désactivés, et les appareils que seul l’ancien coffre garde ne peuvent plus être ouverts.",
+				Facts:   []mail.Fact{{Name: "Compte", Value: "{recipient}"}, {Name: "Date", Value: "{date}"}, {Name: "Depuis", Value: "{from}"}},
+				Steps: []mail.Step{
+					{Text: "Si c’était vous, il n’y a rien de plus à faire. Parsec se trouve ici\u00a0:", URL: downloadURL},
+				},
+				Unexpected:       "Si ce n’était pas vous, quelqu’un lit vos e-mails\u00a0: changez d’abord le mot de passe de votre messagerie, puis récupérez le compte à votre tour et prévenez les responsables de {server}.",
+				DocumentationURL: parsec.DocumentationURL,
+			},
+		},
+	},
+}
