@@ -27,3 +27,21 @@ func ParseHumanHandle(email, label string) (parsec.HumanHandle, error) {
 	}
 	return parsec.ParseHumanHandle(email, label)
 }
+
+// CheckEmail refuses an e-mail address that ParseHumanHandle refuses.
+func CheckEmail(email string) error {
+	_, err := ParseHumanHandle(email, "nobody")
+	return err
+}
+
+// Mailbox returns what two e-mail addresses have in common that differ in case alone
+// (docs/protocol/v5/types.md §3).
+func Mailbox(email string) string {
+	folded := []byte(email)
+	for i, c := range folded {
+		if 'A' <= c && c <= 'Z' {
+			folded[i] = c + 'a' - 'A'
+		}
+	}
+	return string(folded)
+}

@@ -11,6 +11,9 @@ type UserID parsec.UUID
 // author of a certificate.
 type DeviceID parsec.UUID
 
+// GreetingAttemptID identifies a greeting attempt inside its organization.
+type GreetingAttemptID parsec.UUID
+
 // ParseUserID reads the text forms of a UUID.
 func ParseUserID(text string) (UserID, error) {
 	id, err := parsec.ParseUUID(text)

@@ -1,6 +1,7 @@
 package parsec3
 
 import (
+	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
@@ -14,6 +15,13 @@ var errAccessToken = errors.New("must be 32 hexadecimal digits")
 // AccessToken is a secret that lets its holder in: of a bootstrap, of an invitation
 // (docs/protocol/v5/types.md §2). The zero value is a token like another.
 type AccessToken struct{ bytes [accessTokenBytes]byte }
+
+// NewAccessToken returns a random one.
+func NewAccessToken() AccessToken {
+	var token AccessToken
+	_, _ = rand.Read(token.bytes[:]) // it never fails
+	return token
+}
 
 // ParseAccessToken reads the text form: 32 hexadecimal digits, in either case.
 func ParseAccessToken(text string) (AccessToken, error) {

@@ -33,6 +33,11 @@ type organization struct {
 	usage   rules.Usage
 
 	services []rules.SequesterService // in order of creation
+
+	invitations map[parsec3.AccessToken]*rules.Invitation
+	// tokens are those of the invitations, in order of creation.
+	tokens   []parsec3.AccessToken
+	attempts map[parsec3.GreetingAttemptID]*rules.Attempt
 }
 
 func newOrganization(in *organizationstore.Cell) *organization {
@@ -44,6 +49,9 @@ func newOrganization(in *organizationstore.Cell) *organization {
 		realms:  map[parsec.RealmID]*realm{},
 		blocks:  map[parsec.BlockID]rules.Block{},
 		uploads: map[parsec.BlockID]rules.BlockUpload{},
+
+		invitations: map[parsec3.AccessToken]*rules.Invitation{},
+		attempts:    map[parsec3.GreetingAttemptID]*rules.Attempt{},
 	}
 }
 

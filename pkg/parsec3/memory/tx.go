@@ -6,6 +6,7 @@ import (
 	"parsec-server/pkg/event"
 	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/rules"
 )
 
@@ -25,10 +26,12 @@ type tx struct {
 	// common, sequester and inRealm are the last dates of the topics, certificates
 	// whose effect is queued included.
 	common, sequester, inRealm parsec.DateTime
+	// invitations are those that it has locked beside that of the scope.
+	invitations map[parsec3.AccessToken]bool
 }
 
 func begin(under *organizationstore.Tx, scope rules.Scope) *tx {
-	t := &tx{Tx: under, organization: stateOf(under.Cell), scope: scope}
+	t := &tx{Tx: under, organization: stateOf(under.Cell), scope: scope, invitations: map[parsec3.AccessToken]bool{}}
 	t.Locked = &t.scope
 	t.common, t.sequester = t.organization.topics.Common, t.organization.topics.Sequester
 	if scope.RealmLock == rules.Unlocked {

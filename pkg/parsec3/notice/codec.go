@@ -29,6 +29,8 @@ var table = []kind{
 	of[UserUpdated]("parsec3.user_updated"),
 	of[UserRevokedOrFrozen]("parsec3.user_revoked_or_frozen"),
 	of[UserUnfrozen]("parsec3.user_unfrozen"),
+	of[Invitation]("parsec3.invitation"),
+	of[GreetingAttemptCancelled]("parsec3.greeting_attempt_cancelled"),
 	of[UploadFailed]("parsec3.upload_failed"),
 	of[event.OrganizationTOSUpdated]("organization.tos_updated"),
 }

@@ -6,6 +6,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
 )
 
 // ID identifies an event on every instance: clients name the last one that they
@@ -129,9 +130,49 @@ type UploadFailed struct {
 // Topics returns none: each instance takes note of it.
 func (UploadFailed) Topics(parsec.OrganizationID) []event.Topic { return nil }
 
+// Invitation reaches those who may greet its claimer.
+type Invitation struct {
+	ID     ID                        `wire:"event_id"`
+	Token  parsec3.AccessToken       `wire:"token"`
+	Status protocol.InvitationStatus `wire:"invitation_status"`
+	// Administrators reports that all who are ADMIN may greet, and nobody else.
+	Administrators bool             `wire:"administrators"`
+	Greeters       []parsec3.UserID `wire:"greeters,nullable"`
+}
+
+// Topics returns the administrators, or each greeter.
+func (b Invitation) Topics(o parsec.OrganizationID) []event.Topic {
+	if b.Administrators {
+		return []event.Topic{AdministratorsTopic(o)}
+	}
+	topics := make([]event.Topic, len(b.Greeters))
+	for i, greeter := range b.Greeters {
+		topics[i] = UserTopic(o, greeter)
+	}
+	return topics
+}
+
+// GreetingAttemptCancelled reaches the greeter.
+type GreetingAttemptCancelled struct {
+	ID      ID                        `wire:"event_id"`
+	Token   parsec3.AccessToken       `wire:"token"`
+	Greeter parsec3.UserID            `wire:"greeter"`
+	Attempt parsec3.GreetingAttemptID `wire:"greeting_attempt"`
+}
+
+// Topics returns the greeter.
+func (b GreetingAttemptCancelled) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{UserTopic(o, b.Greeter)}
+}
+
 // UserTopic has the events that concern a user.
 func UserTopic(organization parsec.OrganizationID, user parsec3.UserID) event.Topic {
 	return event.Topic{Organization: organization, Kind: "parsec3 user", ID: parsec.UUID(user)}
+}
+
+// AdministratorsTopic has the events that concern whoever is ADMIN at the moment.
+func AdministratorsTopic(organization parsec.OrganizationID) event.Topic {
+	return event.Topic{Organization: organization, Kind: "parsec3 administrators"}
 }
 
 // RealmTopic has the events that concern the members of a realm.
@@ -161,3 +202,9 @@ func (b SequesterCertificate) EventID() ID { return b.ID }
 
 // EventID implements ForClients.
 func (b RealmCertificate) EventID() ID { return b.ID }
+
+// EventID implements ForClients.
+func (b Invitation) EventID() ID { return b.ID }
+
+// EventID implements ForClients.
+func (b GreetingAttemptCancelled) EventID() ID { return b.ID }

@@ -147,6 +147,8 @@ func (b *batch) locks() (locks []database.Statement) {
 		b.inCommon, b.inRealm,
 		newLock("Q", b.scope.Sequester, selectTopic, name, string(sequester)),
 		newLock("S", b.scope.Shamir, selectTopic, name, string(shamir)),
+		newLock("I", b.scope.Invitations, selectTopic, name, string(invitation)),
+		b.lockOfInvitation(),
 	} {
 		if l != nil {
 			locks = append(locks, l.statement())
@@ -170,6 +172,9 @@ func (b *batch) facts(of []*tx) []database.Statement {
 	facts = append(facts, readAuthors(found, name, keys(authors), realm))
 	for _, t := range of {
 		t.author = &found[slices.Index(authors, t.scope.Author)]
+	}
+	if of[0].scope.Invitation != nil {
+		facts = append(facts, readInvitation(&of[0].invitations, name, *of[0].scope.Invitation))
 	}
 	// The id of a vlob may be zero: clients choose it.
 	vlobs := distinct(of, func(t *tx) (parsec.VlobID, bool) { return t.scope.Vlob, t.scope.Block == nil })

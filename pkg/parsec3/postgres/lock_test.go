@@ -24,8 +24,8 @@ func TestLocksComeFirst(t *testing.T) {
 	}{
 		{"all", rules.Scope{
 			Founding: true, Common: rules.Exclusive, Realm: theRealm, RealmLock: rules.Exclusive,
-			Sequester: rules.Exclusive, Shamir: rules.Exclusive, Block: &theBlock,
-		}, []string{"organization", "common", "realm", "sequester", "shamir_recovery", "block", "block", "facts"}},
+			Sequester: rules.Exclusive, Shamir: rules.Exclusive, Invitations: rules.Exclusive, Invitation: &theToken, Block: &theBlock,
+		}, []string{"organization", "common", "realm", "sequester", "shamir_recovery", "invitation", "row of an invitation", "block", "block", "facts", "facts"}},
 		{"a vlob", onVlob(), []string{"common:s", "realm:s", "facts", "facts"}},
 		{"nothing", rules.Scope{}, []string{"facts"}},
 	} {
@@ -53,6 +53,8 @@ func lockOf(sql string, args []any) string {
 		return "block"
 	case !strings.HasSuffix(sql, "FOR SHARE") && !strings.HasSuffix(sql, "FOR NO KEY UPDATE"):
 		return "facts"
+	case strings.Contains(sql, "parsec3.invitation i WHERE"):
+		return "row of an invitation" + mode
 	case strings.Contains(sql, "parsec3.realm r WHERE"):
 		return "realm" + mode
 	default:

@@ -18,6 +18,7 @@ import (
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/notice"
 	"parsec-server/pkg/parsec3/postgres"
+	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
 )
 
@@ -83,6 +84,28 @@ func tour(t *testing.T, store *postgres.Store) {
 			_, err8 := tx.Services(t.Context())
 			noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8)
 		}},
+		{rules.Scope{Common: rules.Shared, Invitations: rules.Exclusive}, func(tx rules.Tx) {
+			_, err1 := tx.IsEnrolled(t.Context(), "zack@example.com")
+			for _, claimer := range []rules.Claimer{
+				{Type: parsec.InvitationUser, Email: "zack@example.com"}, {Type: parsec.InvitationDevice, User: alice},
+				{Type: parsec.InvitationShamirRecovery, User: alice, Setup: 1},
+			} {
+				_, err2 := tx.PendingInvitations(t.Context(), claimer)
+				noErrors(t, err2)
+				tx.CreateInvitation(rules.Invitation{
+					Token: parsec3.NewAccessToken(), CreatedBy: rules.Person{User: alice}, Claimer: claimer,
+				})
+			}
+			tx.CreateInvitation(rules.Invitation{
+				Token: theToken, CreatedBy: rules.Person{User: alice}, Claimer: rules.Claimer{Type: parsec.InvitationUser, Email: "yves@example.com"},
+			})
+			noErrors(t, err1)
+		}},
+		{rules.Scope{Common: rules.Shared, Invitation: &theToken}, func(tx rules.Tx) {
+			_, err := tx.ActiveAttempts(t.Context(), theToken)
+			noErrors(t, err)
+			tx.EndInvitation(theToken, rules.InvitationEnd{Status: protocol.InvitationCancelled})
+		}},
 	} {
 		change(t, store, step.scope, step.run)
 	}
@@ -101,7 +124,10 @@ func tourReads(t *testing.T, store *postgres.Store) {
 	_, _, _, err8 := store.Changes(ctx, acme, aliceOne, theRealm, 0)
 	_, _, _, err9 := store.ReadBlock(ctx, acme, aliceOne, theRealm, theBlock)
 	_, _, err10 := store.Usage(ctx, acme, aliceOne)
-	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
+	_, err11 := store.Invited(ctx, acme, theToken)
+	_, _, err12 := store.InvitationGreeters(ctx, acme, theToken)
+	_, _, err13 := store.Invitations(ctx, acme, aliceOne, 0)
+	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
 }
 
 func noErrors(t *testing.T, problems ...error) {
@@ -131,8 +157,9 @@ type plan struct {
 }
 
 // byOrganization are the indexes that have few rows for each organization: its only
-// one, the realms that were written to in the last minute, and the uploads under way.
-var byOrganization = map[string]bool{"usage_pkey": true, "realm_counter_unsummed": true, "block_uploading": true}
+// one, the realms that were written to in the last minute, the uploads under way, and
+// the administrators.
+var byOrganization = map[string]bool{"usage_pkey": true, "realm_counter_unsummed": true, "block_uploading": true, "user_administrator": true}
 
 // checkPlan reports what grows with the organization, or with all of them.
 func checkPlan(t *testing.T, when, statement string, p plan) {
@@ -257,6 +284,12 @@ func grow(t testing.TB, connection *pgx.Conn) {
 		SELECT 'Acme', '%[1]s', md5('vlob' || i)::uuid, 1, 1, '%[2]s', i, 'blob' FROM generate_series(1, 100000) i`, parsec.UUID(theRealm), parsec.UUID(aliceOne)),
 		fmt.Sprintf(`INSERT INTO parsec3.block (organization, block_id, realm_id, key_index, author, size, created_on)
 		SELECT 'Acme', md5('block' || i)::uuid, '%[1]s', 1, '%[2]s', 1, i FROM generate_series(1, 100000) i`, parsec.UUID(theRealm), parsec.UUID(aliceOne)),
+		`INSERT INTO parsec3.invitation (organization, token, type, created_by, created_on, claimer_email, claimer_user, ended_on, ended_as)
+		SELECT 'Acme', md5('invitation' || i)::uuid, CASE i % 2 WHEN 0 THEN 'USER' ELSE 'DEVICE' END, md5('user' || i)::uuid, i,
+		    CASE i % 2 WHEN 0 THEN i || '@example.com' END, CASE i % 2 WHEN 1 THEN md5('user' || i)::uuid END, i, 'FINISHED'
+		FROM generate_series(1, 100000) i`,
+		`INSERT INTO parsec3.greeting_attempt (organization, attempt_id, token, greeter, greeter_joined, version, greeter_said, claimer_said)
+		SELECT 'Acme', md5('attempt' || i)::uuid, md5('invitation' || i % 50000)::uuid, md5('user' || 1 + i / 50000)::uuid, i, 1, '{}', '{}' FROM generate_series(1, 100000) i`,
 		fmt.Sprintf("UPDATE parsec3.realm_counter SET checkpoint = 200000, vlobs_size = 400000, blocks_size = 100000 WHERE realm_id = '%s'", parsec.UUID(theRealm)),
 	} {
 		testkit.Execute(t, connection, sql)

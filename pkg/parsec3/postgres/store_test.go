@@ -5,6 +5,7 @@ package postgres_test
 import (
 	"crypto/ed25519"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ var (
 	theRealm = parsec.RealmID{1}
 	theVlob  = parsec.VlobID{2}
 	theBlock = parsec.BlockID{3}
+	theToken = must(parsec3.ParseAccessToken(strings.Repeat("07", 16)))
 
 	publicKey = parsec.VerifyKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey))
 )

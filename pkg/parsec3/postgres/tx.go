@@ -23,6 +23,8 @@ type tx struct {
 	realm  *rules.Realm
 	vlob   uint32
 	block  blockState
+	// invitations has that of the scope.
+	invitations []invitationRow
 	// writes are the effects on vlobs and blocks.
 	writes writes
 	// creates reports that it creates the realm.

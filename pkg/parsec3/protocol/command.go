@@ -56,6 +56,20 @@ var (
 	TOSGet    = rpc.Define[TOSGetRequest, TOSGetReply]("tos_get", V5, TOS)
 	TOSAccept = rpc.Define[TOSAcceptRequest, TOSAcceptReply]("tos_accept", V5, TOS)
 
+	InviteNewUser   = rpc.Define[InviteNewUserRequest, InviteNewUserReply]("invite_new_user", V5, Authenticated)
+	InviteNewDevice = rpc.Define[InviteNewDeviceRequest, InviteNewDeviceReply]("invite_new_device", V5, Authenticated)
+	InviteList      = rpc.Define[InviteListRequest, InviteListReply]("invite_list", V5, Authenticated)
+	InviteCancel    = rpc.Define[InviteCancelRequest, InviteCancelReply]("invite_cancel", V5, Authenticated)
+	InviteComplete  = rpc.Define[InviteCompleteRequest, InviteCompleteReply]("invite_complete", V5, Authenticated)
+	InviteInfo      = rpc.Define[InviteInfoRequest, InviteInfoReply]("invite_info", V5, Invited)
+
+	InviteGreeterStartGreetingAttempt  = rpc.Define[InviteGreeterStartGreetingAttemptRequest, InviteGreeterStartGreetingAttemptReply]("invite_greeter_start_greeting_attempt", V5, Authenticated)
+	InviteClaimerStartGreetingAttempt  = rpc.Define[InviteClaimerStartGreetingAttemptRequest, InviteClaimerStartGreetingAttemptReply]("invite_claimer_start_greeting_attempt", V5, Invited)
+	InviteGreeterCancelGreetingAttempt = rpc.Define[InviteGreeterCancelGreetingAttemptRequest, InviteGreeterCancelGreetingAttemptReply]("invite_greeter_cancel_greeting_attempt", V5, Authenticated)
+	InviteClaimerCancelGreetingAttempt = rpc.Define[InviteClaimerCancelGreetingAttemptRequest, InviteClaimerCancelGreetingAttemptReply]("invite_claimer_cancel_greeting_attempt", V5, Invited)
+	InviteGreeterStep                  = rpc.Define[InviteGreeterStepRequest, InviteGreeterStepReply]("invite_greeter_step", V5, Authenticated)
+	InviteClaimerStep                  = rpc.Define[InviteClaimerStepRequest, InviteClaimerStepReply]("invite_claimer_step", V5, Invited)
+
 	OrganizationBootstrap = rpc.Define[OrganizationBootstrapRequest, OrganizationBootstrapReply]("organization_bootstrap", V5, Anonymous, rpc.LimitedIfSpontaneous)
 	OrganizationInfo      = rpc.Define[OrganizationInfoRequest, OrganizationInfoReply]("organization_info", V5, Authenticated)
 	ServerConfig          = rpc.Define[ServerConfigRequest, ServerConfigReply]("server_config", V5, AnonymousServer)

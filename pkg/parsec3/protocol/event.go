@@ -63,6 +63,21 @@ type VlobEvent struct {
 	LastRealmCertificateTimestamp  parsec.DateTime `wire:"last_realm_certificate_timestamp"`
 }
 
+// InvitationEvent tells those who may greet its claimer of an invitation.
+type InvitationEvent struct {
+	Token            parsec3.AccessToken `wire:"token"`
+	InvitationStatus InvitationStatus    `wire:"invitation_status"`
+}
+
+// GreetingAttemptCancelledEvent tells the greeter of an attempt.
+type GreetingAttemptCancelledEvent struct{ GreetingAttemptEvent }
+
+// GreetingAttemptEvent has the fields of the events about an attempt.
+type GreetingAttemptEvent struct {
+	Token           parsec3.AccessToken       `wire:"token"`
+	GreetingAttempt parsec3.GreetingAttemptID `wire:"greeting_attempt"`
+}
+
 // EventName implements Event.
 func (*OrganizationConfigEvent) EventName() string { return "ORGANIZATION_CONFIG" }
 
@@ -80,3 +95,9 @@ func (*RealmCertificateEvent) EventName() string { return "REALM_CERTIFICATE" }
 
 // EventName implements Event.
 func (*VlobEvent) EventName() string { return "VLOB" }
+
+// EventName implements Event.
+func (*InvitationEvent) EventName() string { return "INVITATION" }
+
+// EventName implements Event.
+func (*GreetingAttemptCancelledEvent) EventName() string { return "GREETING_ATTEMPT_CANCELLED" }

@@ -8,7 +8,7 @@ import (
 // Status is the outcome of a command on the wire.
 type Status = rpc.Status
 
-// The statuses. Each command's table is in docs/protocol/v5/commands.md.
+// The statuses. Each command's table is in docs/protocol/v5/.
 const (
 	StatusOK Status = rpc.StatusOK
 
@@ -22,13 +22,27 @@ const (
 	StatusBadVlobVersion                  Status = "bad_vlob_version"
 	StatusBlockAlreadyExists              Status = "block_already_exists"
 	StatusBlockNotFound                   Status = "block_not_found"
+	StatusClaimerEmailAlreadyEnrolled     Status = "claimer_email_already_enrolled"
 	StatusDeviceAlreadyExists             Status = "device_already_exists"
+	StatusGreeterNotAllowed               Status = "greeter_not_allowed"
+	StatusGreeterNotFound                 Status = "greeter_not_found"
+	StatusGreeterRevoked                  Status = "greeter_revoked"
+	StatusGreetingAttemptAlreadyCancelled Status = "greeting_attempt_already_cancelled"
+	StatusGreetingAttemptCancelled        Status = "greeting_attempt_cancelled"
+	StatusGreetingAttemptNotFound         Status = "greeting_attempt_not_found"
+	StatusGreetingAttemptNotJoined        Status = "greeting_attempt_not_joined"
 	StatusHumanHandleAlreadyTaken         Status = "human_handle_already_taken"
 	StatusInitialNameAlreadyExists        Status = "initial_name_already_exists"
 	StatusInvalidBootstrapToken           Status = "invalid_bootstrap_token"
 	StatusInvalidCertificate              Status = "invalid_certificate"
+	StatusInvitationAlreadyCancelled      Status = "invitation_already_cancelled"
+	StatusInvitationAlreadyCompleted      Status = "invitation_already_completed"
+	StatusInvitationCancelled             Status = "invitation_cancelled"
+	StatusInvitationCompleted             Status = "invitation_completed"
+	StatusInvitationNotFound              Status = "invitation_not_found"
 	StatusNoTOS                           Status = "no_tos"
 	StatusNotAvailable                    Status = "not_available"
+	StatusNotReady                        Status = "not_ready"
 	StatusOrganizationAlreadyBootstrapped Status = "organization_already_bootstrapped"
 	StatusOrganizationNotSequestered      Status = "organization_not_sequestered"
 	StatusParticipantMismatch             Status = "participant_mismatch"
@@ -45,6 +59,8 @@ const (
 	StatusRoleIncompatibleWithOutsider    Status = "role_incompatible_with_outsider"
 	StatusSequesterServiceMismatch        Status = "sequester_service_mismatch"
 	StatusSequesterServiceUnavailable     Status = "sequester_service_unavailable"
+	StatusStepMismatch                    Status = "step_mismatch"
+	StatusStepTooAdvanced                 Status = "step_too_advanced"
 	StatusStoreUnavailable                Status = "store_unavailable"
 	StatusTimestampOutOfBallpark          Status = "timestamp_out_of_ballpark"
 	StatusTooManyElements                 Status = "too_many_elements"
@@ -107,6 +123,14 @@ type SequesterUnavailableDetails struct {
 	ServiceID parsec.SequesterServiceID `wire:"service_id"`
 }
 
+// AttemptCancelledDetails are the fields of greeting_attempt_cancelled and
+// greeting_attempt_already_cancelled.
+type AttemptCancelledDetails struct {
+	Origin    Side                   `wire:"origin"`
+	Timestamp parsec.DateTime        `wire:"timestamp"`
+	Reason    CancelledAttemptReason `wire:"reason"`
+}
+
 // RefuseOutOfBallpark returns the timestamp_out_of_ballpark refusal of date.
 func RefuseOutOfBallpark(now, date parsec.DateTime) *Refusal {
 	return &Refusal{Status: StatusTimestampOutOfBallpark, Details: &OutOfBallparkDetails{
@@ -150,4 +174,9 @@ func RefuseForSequester(service parsec.SequesterServiceID, reason *string) *Refu
 // asked about.
 func RefuseWithoutSequester(service parsec.SequesterServiceID) *Refusal {
 	return &Refusal{Status: StatusSequesterServiceUnavailable, Details: &SequesterUnavailableDetails{service}}
+}
+
+// RefuseAttempt returns a refusal of a greeting attempt that was cancelled.
+func RefuseAttempt(status Status, origin Side, on parsec.DateTime, reason CancelledAttemptReason) *Refusal {
+	return &Refusal{Status: status, Details: &AttemptCancelledDetails{origin, on, reason}}
 }

@@ -74,16 +74,6 @@ func (r *Rules) AdmitProbe(ctx context.Context, id parsec.OrganizationID) error 
 	return checkExisting(stored, r.now())
 }
 
-// AdmitInvited returns the Abort that keeps out who comes by an invitation: nobody may
-// come to an organization before its bootstrap.
-func (r *Rules) AdmitInvited(ctx context.Context, id parsec.OrganizationID) error {
-	stored, err := r.find(ctx, id)
-	if err != nil {
-		return err
-	}
-	return checkOpen(stored, r.now())
-}
-
 // AdmitAnonymous returns the Abort that keeps out who asks for an organization
 // without being known there, nil for none. With spontaneous bootstraps that is also
 // an organization that does not exist.

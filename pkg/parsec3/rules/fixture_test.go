@@ -89,7 +89,7 @@ func newFixture(t testing.TB, changes ...func(*setup)) *fixture {
 	f.Rules = rules.New(f.store, f.blocks, bus, f.webhooks, f.clock.now, discard, s.options)
 	f.administration = organization.New(f.store, organization.Wings{organization.Parsec3: f.Rules}, f.clock.now, discard,
 		organization.Options{Founding: s.options.Founding})
-	f.events.watch(event.OrganizationTopic(acme),
+	f.events.watch(event.OrganizationTopic(acme), notice.AdministratorsTopic(acme),
 		notice.UserTopic(acme, aliceID), notice.UserTopic(acme, bobID), notice.UserTopic(acme, malloryID))
 	if !s.empty {
 		f.populate(s.sequestered)
@@ -636,5 +636,7 @@ func (f *fixture) stored(ctx context.Context) any {
 	f.ok(nil, err)
 	users, err := f.store.Users(ctx, acme)
 	f.ok(nil, err)
-	return []any{found, standing, certificates, users}
+	_, invitations, err := f.store.Invitations(ctx, acme, aliceLaptop, 0)
+	f.ok(nil, err)
+	return []any{found, standing, certificates, users, invitations}
 }

@@ -34,6 +34,8 @@ const (
 	UserFrozen           Abort = 462
 	MustAcceptTOS        Abort = 463
 	TokenExpired         Abort = 498
+	InvitationUnknown    Abort = 403
+	InvitationOver       Abort = 410
 
 	// UploadInDoubt has a client try an upload again, which an answer would end
 	// (docs/protocol/v5/quirks.md §11).
@@ -93,6 +95,8 @@ type Rules struct {
 	uploads *failedUploads
 	// tokens are those of the requests of a moment ago.
 	tokens verifiedTokens
+	// invitationMails bounds what the mailer is asked for.
+	invitationMails invitationMails
 }
 
 // New returns rules whose events come from bus, which the store publishes to, and
@@ -103,6 +107,7 @@ func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks
 		bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
 		holder:  outage.Holder{Patience: cmp.Or(options.Patience, outage.Patience), Most: maxHeld},
 		history: newHistory(), uploads: newFailedUploads(now),
+		invitationMails: newInvitationMails(now),
 	}
 	bus.Record(r.history.record)
 	bus.Record(r.uploads.record)

@@ -94,6 +94,7 @@ func (r *Rules) OpenSession(ctx context.Context, author *Author, lastEventID str
 	for _, realm := range realms {
 		s.subscription.Add(notice.RealmTopic(author.Organization, realm))
 	}
+	s.followProfile(standing.User.Profile)
 	s.begin(standing.Organization, lastEventID, keepalive)
 	return s, nil
 }
@@ -260,6 +261,8 @@ func (s *Session) handle(e event.Event) {
 		s.end()
 	case event.OrganizationExpiration:
 		s.expireAt(body.Date)
+	case notice.UserUpdated:
+		s.followProfile(body.Profile)
 	case notice.RealmCertificate:
 		s.enqueue(e)
 		if body.User == s.author.User {
@@ -277,6 +280,16 @@ func (s *Session) follow(body notice.RealmCertificate) {
 		s.subscription.Remove(topic)
 	} else {
 		s.subscription.Add(topic)
+	}
+}
+
+// followProfile has the stream hear what concerns administrators, or not.
+func (s *Session) followProfile(profile parsec.UserProfile) {
+	topic := notice.AdministratorsTopic(s.author.Organization)
+	if profile == parsec.ProfileAdmin {
+		s.subscription.Add(topic)
+	} else {
+		s.subscription.Remove(topic)
 	}
 }
 
@@ -346,6 +359,12 @@ func newMessage(e event.Event) *Message {
 		m.ID, m.Event = body.ID, &protocol.SequesterCertificateEvent{Timestamp: body.Timestamp}
 	case notice.RealmCertificate:
 		m.ID, m.Event = body.ID, &protocol.RealmCertificateEvent{Timestamp: body.Timestamp, RealmID: body.Realm}
+	case notice.Invitation:
+		m.ID, m.Event = body.ID, &protocol.InvitationEvent{Token: body.Token, InvitationStatus: body.Status}
+	case notice.GreetingAttemptCancelled:
+		m.ID, m.Event = body.ID, &protocol.GreetingAttemptCancelledEvent{GreetingAttemptEvent: protocol.GreetingAttemptEvent{
+			Token: body.Token, GreetingAttempt: body.Attempt,
+		}}
 	case notice.Vlob:
 		m.ID, m.Event = body.ID, &protocol.VlobEvent{
 			RealmID: body.Realm, VlobID: body.Vlob, Author: body.Author, Timestamp: body.Timestamp, Version: body.Version,

@@ -53,6 +53,7 @@ type Reader interface {
 	VlobReader
 	BlockReader
 	SequesterReader
+	InvitationReader
 }
 
 // Lock is how a transaction holds a topic until its end.
@@ -86,6 +87,10 @@ type Scope struct {
 	Sequester Lock
 	// Shamir is the lock of the topic of Shamir recovery (S).
 	Shamir Lock
+	// Invitations is the lock of their creation (I).
+	Invitations Lock
+	// Invitation is for Tx.Invitation, whose row is locked exclusively; nil for none.
+	Invitation *parsec3.AccessToken
 
 	// Author is for Tx.Author; none if zero.
 	Author parsec3.DeviceID
@@ -137,6 +142,8 @@ type Tx interface {
 	VlobTx
 	BlockTx
 	SequesterTx
+	InvitationTx
+	AttemptTx
 }
 
 // Topics are the dates of the last certificate of the topics of an organization,

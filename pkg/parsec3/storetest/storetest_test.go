@@ -43,6 +43,7 @@ func exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store)
 		{"vlob", vlobChecks},
 		{"block", blockChecks},
 		{"sequester", sequesterChecks},
+		{"invite", inviteChecks},
 		{"transaction", transactionChecks},
 		{"concurrency", concurrencyChecks},
 	} {

@@ -91,7 +91,6 @@ func (call *httpCall) authenticate(
 	return author, nil
 }
 
-// invited refuses everybody: there are no invitations.
 func (w *Wing) invited(answer http.ResponseWriter, r *http.Request) {
 	w.serveCommand(answer, r, protocol.Invited, func(call *httpCall) error {
 		if err := call.checkOrganization(); err != nil {
@@ -100,13 +99,15 @@ func (w *Wing) invited(answer http.ResponseWriter, r *http.Request) {
 		if err := call.checkContentType(); err != nil {
 			return err
 		}
-		if _, ok := parseInvitationToken(r.Header); !ok {
+		token, ok := parseInvitationToken(r.Header)
+		if !ok {
 			return server.StatusError(http.StatusUnauthorized)
 		}
-		if err := w.rules.AdmitInvited(call.ctx, call.organization); err != nil {
+		invited, err := w.rules.AdmitInvited(call.ctx, call.organization, token, call.caller.api)
+		if err != nil {
 			return err
 		}
-		return server.StatusError(http.StatusForbidden)
+		return call.executeOfStranger(decoderOf(w.tables.invited, invited))
 	})
 }
 

@@ -20,6 +20,7 @@ type tables struct {
 	tos             rpc.Table[*rules.Author]
 	anonymous       rpc.Table[*rules.Anonymous]
 	anonymousServer rpc.Table[stranger]
+	invited         rpc.Table[*rules.Invited]
 }
 
 // bind has each command answered by its rule. Now is the clock of the server.
@@ -34,6 +35,11 @@ func bind(r *rules.Rules, now func() parsec.DateTime) tables {
 			rpc.Bind(protocol.UserRevoke, late(commonStep, now, r.UserRevoke)),
 			rpc.Bind(protocol.ListFrozenUsers, r.ListFrozenUsers),
 			rpc.Bind(protocol.DeviceCreate, late(commonStep, now, r.DeviceCreate)),
+			rpc.Bind(protocol.InviteNewUser, r.InviteNewUser),
+			rpc.Bind(protocol.InviteNewDevice, r.InviteNewDevice),
+			rpc.Bind(protocol.InviteList, r.InviteList),
+			rpc.Bind(protocol.InviteCancel, r.InviteCancel),
+			rpc.Bind(protocol.InviteComplete, r.InviteComplete),
 			rpc.Bind(protocol.OrganizationInfo, r.OrganizationInfo),
 			rpc.Bind(protocol.RealmCreate, late(realmStep, now, r.RealmCreate)),
 			rpc.Bind(protocol.RealmShare, late(realmStep, now, r.RealmShare)),
@@ -62,6 +68,10 @@ func bind(r *rules.Rules, now func() parsec.DateTime) tables {
 		anonymousServer: rpc.NewTable(wire.Microseconds,
 			rpc.Bind(protocol.Ping, pong),
 			rpc.Bind(protocol.ServerConfig, serverConfig(r)),
+		),
+		invited: rpc.NewTable(wire.Microseconds,
+			rpc.Bind(protocol.Ping, r.PingInvited),
+			rpc.Bind(protocol.InviteInfo, r.InviteInfo),
 		),
 	}
 }

@@ -109,6 +109,7 @@ var details = map[int]string{
 	http.StatusNotAcceptable:        "Bad accept type",
 	http.StatusUnsupportedMediaType: "Bad content type or invalid body or unknown command",
 
+	int(rules.InvitationOver):      "Invitation already used or deleted",
 	int(rules.OrganizationExpired): "Organization expired",
 	int(rules.UserRevoked):         "User revoked",
 	int(rules.UserFrozen):          "User frozen",

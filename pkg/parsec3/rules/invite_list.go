@@ -1,0 +1,90 @@
+package rules
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
+)
+
+// endedInvitations is how long an invitation that has ended is listed.
+const endedInvitations = 90 * 24 * time.Hour
+
+// InviteList lists the invitations whose claimers the author may greet, those that
+// have ended lately too (docs/protocol/v5/invite.md §2).
+func (r *Rules) InviteList(ctx context.Context, author *Author, _ *protocol.InviteListRequest) (*protocol.InviteListReply, error) {
+	now := r.now()
+	standing, invitations, err := r.store.Invitations(ctx, author.Organization, author.Device, now.Add(-endedInvitations))
+	if err != nil {
+		return nil, err
+	}
+	if err := standing.check(now); err != nil {
+		return nil, err
+	}
+	reply := &protocol.InviteListReply{}
+	for i := range invitations {
+		if invitations[i].greets(standing.User) {
+			reply.Invitations = append(reply.Invitations, listed(&invitations[i]))
+		}
+	}
+	return reply, nil
+}
+
+// listed returns an invitation as greeters see it.
+func listed(invitation *Invitation) protocol.InviteListItem {
+	item := protocol.InviteListItem{
+		Type: invitation.Claimer.Type, Token: invitation.Token, CreatedOn: invitation.CreatedOn,
+		CreatedBy: protocol.InvitationOfUser(invitation.CreatedBy.User, invitation.CreatedBy.HumanHandle),
+		Status:    invitation.Status(),
+	}
+	if item.Type == parsec.InvitationUser {
+		item.ClaimerEmail = &invitation.Claimer.Email
+	}
+	return item
+}
+
+// InviteInfo tells a claimer who may greet it (docs/protocol/v5/invite.md §3).
+func (r *Rules) InviteInfo(ctx context.Context, invited *Invited, _ *protocol.InviteInfoRequest) (*protocol.InviteInfoReply, error) {
+	standing, greeters, err := r.store.InvitationGreeters(ctx, invited.Organization, invited.Token)
+	if err != nil {
+		return nil, err
+	}
+	if err := standing.check(r.now()); err != nil {
+		return nil, err
+	}
+	invitation := standing.Invitation
+	reply := &protocol.InviteInfoReply{
+		Type:      invitation.Claimer.Type,
+		CreatedBy: protocol.InvitationOfUser(invitation.CreatedBy.User, invitation.CreatedBy.HumanHandle),
+	}
+	if reply.Type == parsec.InvitationUser {
+		reply.ClaimerEmail, reply.Administrators = &invitation.Claimer.Email, administrators(greeters)
+		return reply, nil
+	}
+	reply.ClaimerUserID, reply.ClaimerHumanHandle = &invitation.ClaimerUser.ID, &invitation.ClaimerUser.HumanHandle
+	return reply, nil
+}
+
+// administrators are sorted by name. Who is frozen cannot greet.
+func administrators(greeters []InvitationGreeter) []protocol.InviteAdministrator {
+	list := []protocol.InviteAdministrator{}
+	for i := range greeters {
+		if greeters[i].Frozen {
+			continue
+		}
+		list = append(list, protocol.InviteAdministrator{
+			UserID: greeters[i].ID, HumanHandle: greeters[i].HumanHandle, OnlineStatus: protocol.OnlineUnknown,
+			LastGreetingAttemptJoinedOn: greeters[i].LastJoined,
+		})
+	}
+	slices.SortFunc(list, func(a, b protocol.InviteAdministrator) int {
+		return cmp.Or(cmp.Compare(a.HumanHandle.Label(), b.HumanHandle.Label()), compareUsers(a.UserID, b.UserID))
+	})
+	return list
+}
+
+func compareUsers(a, b parsec3.UserID) int { return slices.Compare(a[:], b[:]) }

@@ -1,0 +1,202 @@
+package storetest
+
+import (
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+var inviteChecks = []check{
+	{"creation", invitationCreation},
+	{"claimers", invitationClaimers},
+	{"ends", invitationEnds},
+	{"list", invitationList},
+	{"greeters", invitationGreeters},
+	{"enrolled", invitationEnrolled},
+}
+
+// The claimers of the checks.
+var (
+	zack       = rules.Claimer{Type: parsec.InvitationUser, Email: "zack@example.com"}
+	bobsDevice = rules.Claimer{Type: parsec.InvitationDevice, User: bob}
+)
+
+func onInvitations() rules.Scope {
+	return rules.Scope{Author: aliceOne, Common: rules.Shared, Invitations: rules.Exclusive}
+}
+
+func onInvitation(token parsec3.AccessToken) rules.Scope {
+	return rules.Scope{Author: aliceOne, Common: rules.Shared, Invitation: &token}
+}
+
+// invite has alice invite a claimer.
+func (f *fixture) invite(claimer rules.Claimer) rules.Invitation {
+	f.Helper()
+	created := rules.Invitation{
+		Token: parsec3.NewAccessToken(), CreatedBy: rules.Person{User: alice, HumanHandle: newUser(alice, "", 0).HumanHandle},
+		CreatedOn: f.next(), Claimer: claimer,
+	}
+	f.queue(onInvitations(), func(tx rules.Tx) { tx.CreateInvitation(created) })
+	return created
+}
+
+// end ends an invitation now.
+func (f *fixture) end(token parsec3.AccessToken, status protocol.InvitationStatus) rules.InvitationEnd {
+	f.Helper()
+	end := rules.InvitationEnd{On: f.next(), Status: status}
+	f.queue(onInvitation(token), func(tx rules.Tx) { tx.EndInvitation(token, end) })
+	return end
+}
+
+// invited reads an invitation both ways.
+func (f *fixture) invited(token parsec3.AccessToken) *rules.Invitation {
+	f.Helper()
+	standing, err := f.store.Invited(f.Context(), f.organization, token)
+	f.no(err)
+	f.queue(onInvitation(token), func(tx rules.Tx) {
+		equal(f, "invitation in a transaction", tx.Invitation(), standing.Invitation)
+	})
+	return standing.Invitation
+}
+
+func invitationCreation(f *fixture) {
+	standing, err := f.store.Invited(f.Context(), f.organization, parsec3.AccessToken{})
+	f.no(err)
+	equal(f, "without organization", standing, rules.InvitedStanding{})
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob)
+	for _, claimer := range []rules.Claimer{zack, bobsDevice} {
+		want := f.invite(claimer)
+		if claimer.Type == parsec.InvitationDevice {
+			want.ClaimerUser = new(newUser(bob, parsec.ProfileStandard, at(2)))
+		}
+		equal(f, "invitation", f.invited(want.Token), &want)
+		standing, err := f.store.Invited(f.Context(), f.organization, want.Token)
+		f.no(err)
+		equal(f, "organization", standing.Organization.ID, f.organization)
+		other := f.another()
+		other.bootstrap()
+		if other.invited(want.Token) != nil {
+			f.Error("another organization has it, too")
+		}
+	}
+	if f.invited(parsec3.AccessToken{}) != nil {
+		f.Error("an invitation that there is not")
+	}
+}
+
+func (f *fixture) wantPending(claimer rules.Claimer, want ...parsec3.AccessToken) {
+	f.Helper()
+	f.update(onInvitations(), func(tx rules.Tx) error {
+		pending, err := tx.PendingInvitations(f.Context(), claimer)
+		equalList(f, "pending", tokensOf(pending), want)
+		return err
+	})
+}
+
+func tokensOf(invitations []rules.Invitation) (tokens []parsec3.AccessToken) {
+	for i := range invitations {
+		tokens = append(tokens, invitations[i].Token)
+	}
+	return tokens
+}
+
+func invitationClaimers(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob, carol)
+	first, device := f.invite(zack).Token, f.invite(bobsDevice).Token
+	second := f.invite(rules.Claimer{Type: parsec.InvitationUser, Email: "Zack@Example.COM"}).Token
+	f.wantPending(zack, first, second)
+	f.wantPending(rules.Claimer{Type: parsec.InvitationUser, Email: "ZACK@example.com"}, first, second)
+	f.wantPending(rules.Claimer{Type: parsec.InvitationUser, Email: "zac@example.com"})
+	f.wantPending(bobsDevice, device)
+	f.wantPending(rules.Claimer{Type: parsec.InvitationDevice, User: carol})
+	setup := rules.Claimer{Type: parsec.InvitationShamirRecovery, User: bob, Setup: 7}
+	f.wantPending(setup)
+	recovery := f.invite(setup)
+	f.wantPending(setup, recovery.Token)
+	recovery.ClaimerUser = new(newUser(bob, parsec.ProfileStandard, at(2)))
+	equal(f, "invitation", f.invited(recovery.Token), &recovery)
+	f.wantPending(rules.Claimer{Type: parsec.InvitationShamirRecovery, User: bob, Setup: 8})
+	f.wantPending(bobsDevice, device)
+	f.end(first, protocol.InvitationCancelled)
+	f.wantPending(zack, second)
+	f.update(rules.Scope{Author: aliceOne, Common: rules.Exclusive}, func(tx rules.Tx) error {
+		pending, err := tx.PendingInvitations(f.Context(), zack)
+		for i := range pending {
+			tx.EndInvitation(pending[i].Token, rules.InvitationEnd{On: f.next(), Status: protocol.InvitationCancelled})
+		}
+		return err
+	})
+	f.wantPending(zack)
+}
+
+func invitationEnds(f *fixture) {
+	f.bootstrap()
+	for _, status := range []protocol.InvitationStatus{protocol.InvitationFinished, protocol.InvitationCancelled} {
+		want := f.invite(zack)
+		want.End = new(f.end(want.Token, status))
+		equal(f, "invitation", f.invited(want.Token), &want)
+	}
+}
+
+func invitationList(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob, carol)
+	late := f.invite(zack)
+	early := late
+	early.Token, early.CreatedOn = parsec3.NewAccessToken(), at(0)
+	f.queue(onInvitations(), func(tx rules.Tx) { tx.CreateInvitation(early) })
+	same := late
+	same.Token = parsec3.NewAccessToken()
+	f.queue(onInvitations(), func(tx rules.Tx) { tx.CreateInvitation(same) })
+	device := f.invite(bobsDevice).Token
+	f.invite(rules.Claimer{Type: parsec.InvitationDevice, User: carol})
+	ended := f.end(late.Token, protocol.InvitationFinished)
+	for _, test := range []struct {
+		author parsec3.DeviceID
+		since  parsec.DateTime
+		want   []parsec3.AccessToken
+	}{
+		{aliceOne, ended.On, []parsec3.AccessToken{early.Token, late.Token, same.Token}},
+		{aliceOne, ended.On + 1, []parsec3.AccessToken{early.Token, same.Token}},
+		{bobOne, ended.On + 1, []parsec3.AccessToken{early.Token, same.Token, device}},
+	} {
+		standing, listed, err := f.store.Invitations(f.Context(), f.organization, test.author, test.since)
+		f.no(err)
+		equal(f, "device", standing.Device.ID, test.author)
+		equalList(f, "invitations", tokensOf(listed), test.want)
+	}
+}
+
+func invitationGreeters(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileAdmin, bob, carol)
+	f.revoke(carol)
+	token, device := f.invite(zack).Token, f.invite(bobsDevice).Token
+	standing, greeters, err := f.store.InvitationGreeters(f.Context(), f.organization, token)
+	f.no(err)
+	equal(f, "invitation", standing.Invitation.Token, token)
+	users := map[parsec3.UserID]*parsec.DateTime{}
+	for i := range greeters {
+		users[greeters[i].ID] = greeters[i].LastJoined
+	}
+	equal(f, "greeters", users, map[parsec3.UserID]*parsec.DateTime{alice: nil, bob: nil})
+	_, greeters, err = f.store.InvitationGreeters(f.Context(), f.organization, device)
+	f.no(err)
+	equalList(f, "greeters of a device", greeters, nil)
+}
+
+func invitationEnrolled(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob, carol)
+	f.revoke(carol)
+	for email, want := range map[string]bool{"bob@example.com": true, "BOB@Example.com": true, "bo@example.com": false, "carol@example.com": false} {
+		f.update(onCommon(), func(tx rules.Tx) error {
+			enrolled, err := tx.IsEnrolled(f.Context(), email)
+			equal(f, email+" is enrolled", enrolled, want)
+			return err
+		})
+	}
+}
