@@ -10,8 +10,11 @@ import (
 	"net/url"
 	"strconv"
 
+	"golang.org/x/crypto/blake2b"
+
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/wire"
@@ -37,8 +40,9 @@ func New(address parsec.ServerAddress, version parsec.APIVersion, options client
 type RPC struct {
 	client *Client
 	path   string
-	// device signs the tokens; nil for a family without.
-	device *Device
+	// authorize returns the Authorization header of an instant; nil for a family
+	// without.
+	authorize func(now parsec.DateTime) string
 }
 
 // Anonymous calls the commands without identity of an organization.
@@ -51,7 +55,15 @@ func (c *Client) Server() *RPC { return &RPC{client: c, path: "/anonymous_server
 
 // Authenticated calls commands as device.
 func (c *Client) Authenticated(device *Device) *RPC {
-	return &RPC{client: c, path: "/authenticated/" + url.PathEscape(device.Organization.String()), device: device}
+	return &RPC{client: c, path: "/authenticated/" + url.PathEscape(device.Organization.String()), authorize: device.Token}
+}
+
+// Invited calls the commands of the holder of an invitation.
+func (c *Client) Invited(organization parsec.OrganizationID, token parsec3.AccessToken) *RPC {
+	return &RPC{
+		client: c, path: "/invited/" + url.PathEscape(organization.String()),
+		authorize: func(parsec.DateTime) string { return "Bearer " + token.String() },
+	}
 }
 
 // TOS calls the commands about terms of service as device.
@@ -59,6 +71,29 @@ func (c *Client) TOS(device *Device) *RPC {
 	authenticated := c.Authenticated(device)
 	authenticated.path += "/tos"
 	return authenticated
+}
+
+// AuthenticatedAccount calls the commands of the account that method is of.
+func (c *Client) AuthenticatedAccount(method AuthMethod) *RPC {
+	return &RPC{client: c, path: "/authenticated_account", authorize: method.Token}
+}
+
+// AuthMethod is a way to authenticate as an account.
+type AuthMethod struct {
+	ID     parsec.UUID
+	MACKey [32]byte
+}
+
+// Token returns the token of an account at an instant, in the form of the
+// Authorization header (docs/protocol/v5/transport.md §4.3).
+func (m AuthMethod) Token(now parsec.DateTime) string {
+	text := "PARSEC-MAC-BLAKE2B." + m.ID.Hex() + "." + strconv.FormatInt(now.Time().Unix(), 10)
+	mac, err := blake2b.New512(m.MACKey[:])
+	if err != nil {
+		panic(err) // the key has a size that it may have
+	}
+	mac.Write([]byte(text))
+	return "Bearer " + text + "." + base64.URLEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // Token returns the token of a device at an instant, in the form of the
@@ -72,8 +107,8 @@ func (d *Device) Token(now parsec.DateTime) string {
 func (r *RPC) header() http.Header {
 	header := http.Header{}
 	header.Set("Api-Version", r.client.version.String())
-	if r.device != nil {
-		header.Set("Authorization", r.device.Token(r.client.Now()))
+	if r.authorize != nil {
+		header.Set("Authorization", r.authorize(r.client.Now()))
 	}
 	return header
 }
@@ -152,6 +187,8 @@ func detailsOf(command string, status protocol.Status) any {
 		return new(protocol.LastSequesterDetails)
 	case protocol.StatusRejectedBySequesterService:
 		return new(protocol.RejectedBySequesterDetails)
+	case protocol.StatusGreetingAttemptCancelled, protocol.StatusGreetingAttemptAlreadyCancelled:
+		return new(protocol.AttemptCancelledDetails)
 	case protocol.StatusSequesterServiceUnavailable:
 		return new(protocol.SequesterUnavailableDetails)
 	default:

@@ -28,7 +28,7 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// tokens are the vectors of devices.
+// tokens are the vectors of devices and accounts.
 type tokens struct {
 	Now    time.Time `json:"now"`
 	Device struct {
@@ -36,6 +36,11 @@ type tokens struct {
 		Seed  []byte `json:"signing_seed"`
 		Token string `json:"token"`
 	} `json:"device"`
+	Account struct {
+		Method string `json:"method_id"`
+		Key    []byte `json:"mac_key"`
+		Token  string `json:"token"`
+	} `json:"account"`
 }
 
 func load(t *testing.T) (tokens, *client3.Device) {
@@ -68,6 +73,41 @@ func TestToken(t *testing.T) {
 	// Whole seconds, whatever comes after.
 	if got := device.Token(parsec.DateTimeOf(vector.Now) + 999_999); got != "Bearer "+vector.Device.Token {
 		t.Errorf("token %s", got)
+	}
+}
+
+func TestAccountToken(t *testing.T) {
+	vector, _ := load(t)
+	method := client3.AuthMethod{ID: must(parsec.ParseUUID(vector.Account.Method)), MACKey: [32]byte(vector.Account.Key)}
+	if got := method.Token(parsec.DateTimeOf(vector.Now)); got != "Bearer "+vector.Account.Token {
+		t.Errorf("token %s", got)
+	}
+}
+
+// TestRoutes are those of the families, with what each authenticates by.
+func TestRoutes(t *testing.T) {
+	_, device := load(t)
+	token := must(parsec3.ParseAccessToken("d6f7b1c02a5e4f80a1b2c3d4e5f60718"))
+	var path, kind string
+	c := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		path = r.URL.EscapedPath()
+		kind, _, _ = strings.Cut(r.Header.Get("Authorization"), ".")
+	})
+	for _, tt := range []struct {
+		rpc        *client3.RPC
+		path, kind string
+	}{
+		{c.Server(), "/anonymous_server", ""},
+		{c.Anonymous(device.Organization), "/anonymous/Org%C3%A9", ""},
+		{c.Authenticated(device), "/authenticated/Org%C3%A9", "Bearer PARSEC-SIGN-ED25519"},
+		{c.TOS(device), "/authenticated/Org%C3%A9/tos", "Bearer PARSEC-SIGN-ED25519"},
+		{c.Invited(device.Organization, token), "/invited/Org%C3%A9", "Bearer d6f7b1c02a5e4f80a1b2c3d4e5f60718"},
+		{c.AuthenticatedAccount(client3.AuthMethod{}), "/authenticated_account", "Bearer PARSEC-MAC-BLAKE2B"},
+	} {
+		_, _ = tt.rpc.RoundTrip(t.Context(), nil)
+		if path != tt.path || kind != tt.kind {
+			t.Errorf("%s by %q, want %s by %q", path, kind, tt.path, tt.kind)
+		}
 	}
 }
 
