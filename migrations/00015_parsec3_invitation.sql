@@ -27,7 +27,7 @@ CREATE TABLE parsec3.invitation (
     CHECK ((ended_on IS NULL) = (ended_as IS NULL))
 ) WITH (fillfactor = 90);
 
-CREATE INDEX invitation_of_mailbox ON parsec3.invitation (organization, lower(claimer_email)) WHERE ended_on IS NULL;
+CREATE INDEX invitation_of_mailbox ON parsec3.invitation (organization, lower(claimer_email)) WHERE ended_on IS NULL AND type = 'USER';
 CREATE INDEX invitation_of_claimer ON parsec3.invitation (organization, claimer_user) WHERE claimer_user IS NOT NULL;
 CREATE INDEX invitation_of_users ON parsec3.invitation (organization, coalesce(ended_on, 9223372036854775807)) WHERE type = 'USER';
 

@@ -77,7 +77,7 @@ func (b *batch) lockOfInvitation() *lock {
 // pendingOf are the conditions of the invitations of a claimer, which is $2, and of
 // its setup $3.
 var pendingOf = map[parsec.InvitationType]string{
-	parsec.InvitationUser:           `lower(i.claimer_email) = $2 AND i.ended_on IS NULL`,
+	parsec.InvitationUser:           `lower(i.claimer_email) = $2 AND i.type = 'USER' AND i.ended_on IS NULL`,
 	parsec.InvitationDevice:         `i.claimer_user = $2 AND i.type = 'DEVICE' AND i.ended_on IS NULL`,
 	parsec.InvitationShamirRecovery: `i.claimer_user = $2 AND i.setup_date = $3 AND i.ended_on IS NULL`,
 }

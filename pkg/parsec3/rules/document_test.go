@@ -118,6 +118,8 @@ func TestEveryTableIsChecked(t *testing.T) {
 	missing := []string{
 		"shamir_recovery_setup", "shamir_recovery_delete", "cryptpad_register_session",
 		"invite_new_shamir_recovery", "invite_shamir_recovery_reveal",
+		"invite_greeter_start_greeting_attempt", "invite_greeter_cancel_greeting_attempt", "invite_greeter_step",
+		"invite_claimer_start_greeting_attempt", "invite_claimer_cancel_greeting_attempt", "invite_claimer_step",
 	}
 	files, err := filepath.Glob("*_test.go")
 	if err != nil {
