@@ -173,7 +173,7 @@ func detailsOf(command string, status protocol.Status) any {
 		return new(protocol.OutOfBallparkDetails)
 	case protocol.StatusRequireGreaterTimestamp:
 		return new(protocol.RequireGreaterTimestampDetails)
-	case protocol.StatusUserAlreadyRevoked:
+	case protocol.StatusUserAlreadyRevoked, protocol.StatusRevokedRecipient:
 		return new(protocol.LastCommonDetails)
 	case protocol.StatusBadKeyIndex:
 		if command == protocol.RealmGetKeysBundle.Name {
@@ -185,6 +185,8 @@ func detailsOf(command string, status protocol.Status) any {
 		return new(protocol.LastRealmDetails)
 	case protocol.StatusSequesterServiceMismatch:
 		return new(protocol.LastSequesterDetails)
+	case protocol.StatusShamirRecoveryAlreadyExists, protocol.StatusShamirRecoveryAlreadyDeleted:
+		return new(protocol.LastShamirDetails)
 	case protocol.StatusRejectedBySequesterService:
 		return new(protocol.RejectedBySequesterDetails)
 	case protocol.StatusGreetingAttemptCancelled, protocol.StatusGreetingAttemptAlreadyCancelled:

@@ -22,6 +22,7 @@ const (
 	FailureZstd      Failure = "zstd"
 	FailureMsgpack   Failure = "msgpack"
 	FailureSchema    Failure = "schema"
+	FailureIntegrity Failure = "integrity"
 	FailureAuthor    Failure = "author"
 )
 

@@ -29,6 +29,7 @@ func (s *Store) Certificates(ctx context.Context, organization parsec.Organizati
 	lists := o.lists(standing.User, after)
 	found.Common, _ = o.page(&lists.Common, lists.Common.After, bytes)
 	found.Sequester, _ = o.page(&lists.Sequester, lists.Sequester.After, bytes)
+	found.Shamir, _ = o.page(&lists.Shamir, lists.Shamir.After, bytes)
 	held, count := 0, 0
 	for i := range lists.Realms {
 		if held >= bytes || count >= rules.MaxPage {
@@ -70,6 +71,8 @@ func (o *organization) lists(user *rules.User, after rules.CertificatesAfter) (l
 	measure(&lists.Common, o.common)
 	lists.Sequester = rules.CertificateList{Topic: rules.SequesterTopic, After: rules.AfterDate(after.Sequester)}
 	measure(&lists.Sequester, o.sequester)
+	lists.Shamir = rules.CertificateList{Topic: rules.ShamirTopic, User: user.ID, After: rules.AfterDate(after.Shamir)}
+	measure(&lists.Shamir, o.shamirSeen(user.ID))
 	for id, realm := range o.realms {
 		list := rules.CertificateList{Topic: rules.RealmTopic, Realm: id, After: rules.AfterDate(nil)}
 		if date, given := after.Realms[id]; given {
@@ -122,6 +125,8 @@ func (o *organization) topic(list *rules.CertificateList) []rules.Certificate {
 		return o.common
 	case rules.SequesterTopic:
 		return o.sequester
+	case rules.ShamirTopic:
+		return o.shamirSeen(list.User)
 	default:
 		if realm := o.realms[list.Realm]; realm != nil {
 			return realm.certificates

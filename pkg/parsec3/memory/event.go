@@ -2,6 +2,7 @@ package memory
 
 import (
 	"bytes"
+	"slices"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec3/notice"
@@ -9,8 +10,12 @@ import (
 
 // ownEvent copies what the body of e shares with its producer.
 func ownEvent(e event.Event) event.Event {
-	if body, ok := e.Body.(notice.Vlob); ok {
+	switch body := e.Body.(type) {
+	case notice.Vlob:
 		body.Blob = bytes.Clone(body.Blob)
+		e.Body = body
+	case notice.ShamirCertificate:
+		body.Users = slices.Clone(body.Users)
 		e.Body = body
 	}
 	return e

@@ -62,6 +62,7 @@ func newStore(t *testing.T) (*memory.Store, func(rules.Scope, func(rules.Tx)) er
 			tx.RotateKey(rules.KeyRotation{KeyIndex: 1}, dated(4))
 		}},
 		{onVlob, func(tx rules.Tx) { tx.WriteVlob(rules.VlobVersion{Vlob: vlobID, Version: 1}) }},
+		{onShamir, func(tx rules.Tx) { setUp(tx, alice, 6) }},
 		{rules.Scope{Sequester: rules.Exclusive}, func(tx rules.Tx) {
 			tx.CreateService(rules.SequesterService{ID: serviceID}, dated(5))
 		}},
@@ -123,6 +124,7 @@ var (
 	onOther  = rules.Scope{Common: rules.Shared, Realm: other, RealmLock: rules.Exclusive}
 	onVlob   = rules.Scope{Common: rules.Shared, Realm: realmID, RealmLock: rules.Shared, Vlob: vlobID, Block: &blockID}
 	onList   = rules.Scope{Sequester: rules.Exclusive}
+	onShamir = rules.Scope{Common: rules.Shared, Shamir: rules.Exclusive}
 )
 
 // without returns a scope with one lock less.
@@ -138,7 +140,7 @@ func notAlone(scope *rules.Scope) { scope.RealmLock = rules.Shared }
 // TestMisuse has what a store that locks less would not survive: each effect with
 // one lock less than it needs, on what does not exist, or out of sequence.
 func TestMisuse(t *testing.T) {
-	for _, test := range slices.Concat(misuseOfUsers(), misuseOfRealms(), misuseOfData(), misuseOfServices()) {
+	for _, test := range slices.Concat(misuseOfUsers(), misuseOfRealms(), misuseOfData(), misuseOfServices(), misuseOfShamir()) {
 		_, update := newStore(t)
 		err := update(test.scope, test.effects)
 		if err == nil || !strings.HasPrefix(err.Error(), test.effect+" is not allowed") {
@@ -245,5 +247,33 @@ func misuseOfServices() []misuse {
 		{"RevokeService", onRealm, func(tx rules.Tx) { tx.RevokeService(serviceID, dated(11)) }},
 		{"RevokeService", onList, func(tx rules.Tx) { tx.RevokeService(parsec.SequesterServiceID{9}, dated(11)) }},
 		{"ConfigureService", none, func(tx rules.Tx) { tx.ConfigureService(parsec.SequesterServiceID{9}, "") }},
+	}
+}
+
+// setUp has the other user hold a share.
+func setUp(tx rules.Tx, user parsec3.UserID, date parsec.DateTime) {
+	recipient := map[parsec3.UserID]parsec3.UserID{alice: bob, bob: alice}[user]
+	tx.CreateShamirSetup(rules.ShamirSetup{User: user, CreatedOn: date, Shares: map[parsec3.UserID]uint8{recipient: 1}}, dated(date),
+		[]rules.ShamirShare{{Recipient: recipient}})
+}
+
+func misuseOfShamir() []misuse {
+	create := func(user parsec3.UserID, date parsec.DateTime) func(rules.Tx) {
+		return func(tx rules.Tx) { setUp(tx, user, date) }
+	}
+	remove := func(user parsec3.UserID, of, date parsec.DateTime) func(rules.Tx) {
+		return func(tx rules.Tx) { tx.DeleteShamirSetup(&rules.ShamirSetup{User: user, CreatedOn: of}, dated(date)) }
+	}
+	return []misuse{
+		{"CreateShamirSetup", without(onShamir, noCommon), create(bob, 11)},
+		{"CreateShamirSetup", without(onShamir, func(scope *rules.Scope) { scope.Shamir = rules.Shared }), create(bob, 11)},
+		{"CreateShamirSetup", onShamir, create(bob, 6)},    // not later
+		{"CreateShamirSetup", onShamir, create(alice, 11)}, // exists
+		{"CreateShamirSetup", onShamir, func(tx rules.Tx) {
+			tx.CreateShamirSetup(rules.ShamirSetup{User: bob, CreatedOn: 11}, dated(11), []rules.ShamirShare{{Recipient: alice}})
+		}},
+		{"DeleteShamirSetup", without(onShamir, noCommon), remove(alice, 6, 11)},
+		{"DeleteShamirSetup", onShamir, remove(alice, 7, 11)},
+		{"DeleteShamirSetup", onShamir, remove(alice, 6, 6)},
 	}
 }

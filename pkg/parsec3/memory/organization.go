@@ -38,6 +38,8 @@ type organization struct {
 	// tokens are those of the invitations, in order of creation.
 	tokens   []parsec3.AccessToken
 	attempts map[parsec3.GreetingAttemptID]*rules.Attempt
+	// setups are those of Shamir recovery of each user, in order of date.
+	setups map[parsec3.UserID][]*rules.ShamirSetup
 }
 
 func newOrganization(in *organizationstore.Cell) *organization {
@@ -52,6 +54,7 @@ func newOrganization(in *organizationstore.Cell) *organization {
 
 		invitations: map[parsec3.AccessToken]*rules.Invitation{},
 		attempts:    map[parsec3.GreetingAttemptID]*rules.Attempt{},
+		setups:  map[parsec3.UserID][]*rules.ShamirSetup{},
 	}
 }
 

@@ -28,12 +28,15 @@ type tx struct {
 	common, sequester, inRealm parsec.DateTime
 	// invitations are those that it has locked beside that of the scope.
 	invitations map[parsec3.AccessToken]bool
+	// common, sequester, shamir and inRealm are the last dates of the topics,
+	// certificates whose effect is queued included.
+	common, sequester, shamir, inRealm parsec.DateTime
 }
 
 func begin(under *organizationstore.Tx, scope rules.Scope) *tx {
 	t := &tx{Tx: under, organization: stateOf(under.Cell), scope: scope, invitations: map[parsec3.AccessToken]bool{}}
 	t.Locked = &t.scope
-	t.common, t.sequester = t.organization.topics.Common, t.organization.topics.Sequester
+	t.common, t.sequester, t.shamir = t.organization.topics.Common, t.organization.topics.Sequester, t.organization.topics.Shamir
 	if scope.RealmLock == rules.Unlocked {
 		return t
 	}
@@ -89,6 +92,18 @@ func (t *tx) queueSequester(name string, possible bool, certificate rules.Certif
 	t.Queue(name, allowed, func() {
 		t.organization.topics.Sequester = certificate.Timestamp
 		t.organization.sequester = append(t.organization.sequester, certificate)
+		effect()
+	})
+}
+
+// queueShamir queues an effect that adds certificates to the topic of Shamir recovery,
+// of one author and date.
+func (t *tx) queueShamir(name string, possible bool, first rules.Certificate, effect func()) {
+	allowed := possible && t.scope.Common != rules.Unlocked && t.scope.Shamir == rules.Exclusive && first.Timestamp > t.shamir
+	t.shamir = max(t.shamir, first.Timestamp)
+	t.Queue(name, allowed, func() {
+		t.organization.topics.Shamir = first.Timestamp
+		t.organization.sign(first.Author, first.Timestamp)
 		effect()
 	})
 }

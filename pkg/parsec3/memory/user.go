@@ -16,6 +16,9 @@ type user struct {
 	profiles []datedProfile
 	// signed, given and managing are those of rules.Traces.
 	signed, given, managing parsec.DateTime
+	// shamir are the certificates of the topic of Shamir recovery that the user sees,
+	// in order of date; of the same date, the brief before the share.
+	shamir []rules.Certificate
 }
 
 type datedProfile struct {
@@ -123,7 +126,7 @@ func (t *tx) Traces(_ context.Context, id parsec3.UserID) (rules.Traces, error) 
 	if !found {
 		return rules.Traces{}, nil
 	}
-	traces := rules.Traces{Signed: user.signed, Given: user.given, Managing: user.managing}
+	traces := rules.Traces{Signed: user.signed, Given: user.given, Managing: user.managing, Shamir: user.lastShamir()}
 	for _, realm := range t.organization.realms {
 		if realm.members[id].role != parsec.RoleNone {
 			traces.Realms = max(traces.Realms, realm.facts.Timestamp, realm.facts.LastVlob)

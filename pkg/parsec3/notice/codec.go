@@ -25,6 +25,7 @@ var table = []kind{
 	of[Vlob]("parsec3.vlob"),
 	of[CommonCertificate]("parsec3.common_certificate"),
 	of[SequesterCertificate]("parsec3.sequester_certificate"),
+	of[ShamirCertificate]("parsec3.shamir_certificate"),
 	of[RealmCertificate]("parsec3.realm_certificate"),
 	of[UserUpdated]("parsec3.user_updated"),
 	of[UserRevokedOrFrozen]("parsec3.user_revoked_or_frozen"),

@@ -49,6 +49,23 @@ func (SequesterCertificate) Topics(o parsec.OrganizationID) []event.Topic {
 	return []event.Topic{event.OrganizationTopic(o)}
 }
 
+// ShamirCertificate reaches whom a Shamir recovery concerns: its owner and its
+// recipients.
+type ShamirCertificate struct {
+	ID        ID               `wire:"event_id"`
+	Timestamp parsec.DateTime  `wire:"timestamp"`
+	Users     []parsec3.UserID `wire:"user_ids"`
+}
+
+// Topics returns the users.
+func (b ShamirCertificate) Topics(o parsec.OrganizationID) []event.Topic {
+	topics := make([]event.Topic, len(b.Users))
+	for i, user := range b.Users {
+		topics[i] = UserTopic(o, user)
+	}
+	return topics
+}
+
 // RealmCertificate reaches the members of the realm, and the user that the
 // certificate gives a role or takes it from.
 type RealmCertificate struct {
@@ -199,6 +216,9 @@ func (b CommonCertificate) EventID() ID { return b.ID }
 
 // EventID implements ForClients.
 func (b SequesterCertificate) EventID() ID { return b.ID }
+
+// EventID implements ForClients.
+func (b ShamirCertificate) EventID() ID { return b.ID }
 
 // EventID implements ForClients.
 func (b RealmCertificate) EventID() ID { return b.ID }

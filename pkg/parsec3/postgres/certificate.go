@@ -32,6 +32,21 @@ WHERE c.organization = $1 AND c.topic = 'sequester' AND c.realm_id = '00000000-0
     AND c.dated > $3 AND ` + theUser + ` IS NOT NULL
 ORDER BY c.dated, c.sequence`
 
+	// shamirSeen takes that date, too.
+	shamirSeen = `
+SELECT s.dated, s.sequence, c.body
+FROM parsec3.shamir_seen s
+CROSS JOIN LATERAL (` + seenCertificate + `) c
+WHERE s.organization = $1 AND s.user_id = ` + theUser + ` AND s.dated > $3
+ORDER BY s.dated, s.sequence`
+
+	// seenCertificate is that of a row of shamir_seen.
+	seenCertificate = `
+    SELECT c.certificate AS body FROM parsec3.certificate c
+    WHERE c.organization = $1 AND c.topic = 'shamir_recovery' AND c.realm_id = '00000000-0000-0000-0000-000000000000'
+        AND c.dated = s.dated AND c.sequence = s.sequence
+    LIMIT 1`
+
 	// ofRealmsSeen goes through the realms where the user has, or had, a role. It
 	// takes realms $3, and the dates to begin after in them, $4. Those of one realm
 	// come one after the other.
@@ -65,6 +80,7 @@ SELECT count(*), coalesce(sum(octet_length(body)), 0), count(*) FILTER (WHERE oc
 var (
 	selectCommon    = head("body", commonSeen, "$4")
 	selectSequester = head("body", sequesterSeen, "$4")
+	selectShamir    = head("body", shamirSeen, "$4")
 	selectOfRealms  = first("realm_id, body", ofRealmsSeen, "$5")
 
 	// selectPage takes a topic $2 of a realm $3, whether redacted forms are wanted $4,
@@ -74,6 +90,15 @@ SELECT c.dated, c.sequence, CASE WHEN $4 THEN coalesce(c.redacted, c.certificate
 FROM parsec3.certificate c
 WHERE c.organization = $1 AND c.topic = $2 AND c.realm_id = $3 AND (c.dated, c.sequence) > ($5, $6) AND c.dated <= $7
 ORDER BY c.dated, c.sequence`, "$8")
+
+	// selectShamirPage takes the user $2, the place to begin after $3, $4, and the date
+	// to end with $5.
+	selectShamirPage = head("dated, sequence, body", `
+SELECT s.dated, s.sequence, c.body
+FROM parsec3.shamir_seen s
+CROSS JOIN LATERAL (`+seenCertificate+`) c
+WHERE s.organization = $1 AND s.user_id = $2 AND (s.dated, s.sequence) > ($3, $4) AND s.dated <= $5
+ORDER BY s.dated, s.sequence`, "$6")
 )
 
 // head is first for a list that can be cut before it is measured.
@@ -103,6 +128,7 @@ func (s *Store) Certificates(ctx context.Context, organization parsec.Organizati
 		readStanding(&standing, organization, author),
 		database.List(&found.Common, selectCommon, args(organization, author, since(after.Common), bytes), bytesTarget),
 		database.List(&found.Sequester, selectSequester, args(organization, author, since(after.Sequester), bytes), bytesTarget),
+		database.List(&found.Shamir, selectShamir, args(organization, author, since(after.Shamir), bytes), bytesTarget),
 		database.Statement{SQL: selectOfRealms, Args: args(organization, author, ids, dates, bytes), Rows: func(rows pgx.Rows) error {
 			found.Realms = map[parsec.RealmID][][]byte{}
 			var realm parsec.RealmID
@@ -123,6 +149,7 @@ func (s *Store) CertificateLists(ctx context.Context, organization parsec.Organi
 	lists := rules.CertificateLists{
 		Common:    rules.CertificateList{Topic: rules.CommonTopic, After: rules.AfterDate(after.Common)},
 		Sequester: rules.CertificateList{Topic: rules.SequesterTopic, After: rules.AfterDate(after.Sequester)},
+		Shamir:    rules.CertificateList{Topic: rules.ShamirTopic, After: rules.AfterDate(after.Shamir)},
 	}
 	ids, dates := realmsAfter(after)
 	err := s.Snapshot(ctx,
@@ -130,10 +157,12 @@ func (s *Store) CertificateLists(ctx context.Context, organization parsec.Organi
 		database.Only(isOutsider, args(organization, author), &lists.Common.Redacted),
 		database.Only(measures+" FROM ("+commonSeen+") c", args(organization, author, since(after.Common)), measureTargets(&lists.Common)...),
 		database.Only(measures+" FROM ("+sequesterSeen+") c", args(organization, author, since(after.Sequester)), measureTargets(&lists.Sequester)...),
+		database.Only(measures+" FROM ("+shamirSeen+") c", args(organization, author, since(after.Shamir)), measureTargets(&lists.Shamir)...),
 		database.List(&lists.Realms, measureOfRealms, args(organization, author, ids, dates), func(list *rules.CertificateList) []any {
 			list.Topic, list.After = rules.RealmTopic, rules.AfterDate(nil)
 			return append(measureTargets(list), (*database.UUID)(&list.Realm), (*database.Integer)(&list.After.Dated))
 		}))
+	lists.Shamir.User = standing.user.ID
 	return standing.facts(), lists, err
 }
 
@@ -141,11 +170,14 @@ func (s *Store) CertificateLists(ctx context.Context, organization parsec.Organi
 func (s *Store) CertificatePage(ctx context.Context, organization parsec.OrganizationID, list *rules.CertificateList, from rules.CertificatePlace, bytes int) ([][]byte, rules.CertificatePlace, error) {
 	var page [][]byte
 	last := from
-	args := []any{
+	sql, args := selectPage, []any{
 		organization.String(), string(list.Topic), database.Key(list.Realm), list.Redacted,
 		int64(from.Dated), from.Sequence, int64(list.Until), bytes,
 	}
-	err := s.One(ctx, database.Statement{SQL: selectPage, Args: args, Rows: func(rows pgx.Rows) error {
+	if list.Topic == rules.ShamirTopic {
+		sql, args = selectShamirPage, []any{organization.String(), database.Key(list.User), int64(from.Dated), from.Sequence, int64(list.Until), bytes}
+	}
+	err := s.One(ctx, database.Statement{SQL: sql, Args: args, Rows: func(rows pgx.Rows) error {
 		page, last = nil, from
 		var certificate []byte
 		_, err := pgx.ForEachRow(rows, []any{(*database.Integer)(&last.Dated), &last.Sequence, &certificate}, func() error {

@@ -60,6 +60,7 @@ func tour(t *testing.T, store *postgres.Store) {
 			tx.Emit(event.Event{Organization: acme, Body: notice.CommonCertificate{}})
 		}},
 		{scope, func(tx rules.Tx) { tx.MarkRealmDeleted() }},
+		{rules.Scope{Common: rules.Shared, Shamir: rules.Exclusive}, func(tx rules.Tx) { tourShamir(t, tx, bob, dated) }},
 		{onVlob(), func(tx rules.Tx) {
 			tx.WriteVlob(rules.VlobVersion{Vlob: theVlob, Version: tx.Vlob() + 1, Author: aliceOne})
 		}},
@@ -109,6 +110,18 @@ func tour(t *testing.T, store *postgres.Store) {
 	} {
 		change(t, store, step.scope, step.run)
 	}
+}
+
+func tourShamir(t *testing.T, tx rules.Tx, recipient parsec3.UserID, dated func() rules.Certificate) {
+	t.Helper()
+	_, err1 := tx.ShamirFacts(t.Context(), alice, []parsec3.UserID{recipient}, parsec3.AccessToken{})
+	_, _, err2 := tx.ShamirSetup(t.Context(), alice, 1)
+	_, err3 := tx.LastShamirSeen(t.Context(), alice)
+	noErrors(t, err1, err2, err3)
+	brief := dated()
+	setup := rules.ShamirSetup{User: alice, CreatedOn: brief.Timestamp, Shares: map[parsec3.UserID]uint8{recipient: 1}}
+	tx.CreateShamirSetup(setup, brief, []rules.ShamirShare{{Recipient: recipient}})
+	tx.DeleteShamirSetup(&setup, dated())
 }
 
 func tourReads(t *testing.T, store *postgres.Store) {
@@ -278,6 +291,14 @@ func grow(t testing.TB, connection *pgx.Conn) {
 		SELECT 'Acme', md5('realm' || i)::uuid, 0, 0, 0, 0 FROM generate_series(1, 10000) i`,
 		`INSERT INTO parsec3.realm_member (organization, realm_id, user_id, role, role_date, given_date, managing_date)
 		SELECT 'Acme', md5('realm' || i)::uuid, md5('user' || i)::uuid, 'OWNER', i, i, i FROM generate_series(1, 10000) i`,
+		`INSERT INTO parsec3.shamir_setup (organization, user_id, created_on, threshold, reveal_token, ciphered_data)
+		SELECT 'Acme', md5('user' || i)::uuid, 2000 + i, 1, decode(md5('token' || i), 'hex'), 'data' FROM generate_series(1, 10000) i`,
+		`INSERT INTO parsec3.shamir_share (organization, user_id, created_on, recipient, shares)
+		SELECT 'Acme', md5('user' || i)::uuid, 2000 + i, md5('user' || i + 1)::uuid, 1 FROM generate_series(1, 10000) i`,
+		`INSERT INTO parsec3.certificate (organization, topic, realm_id, dated, sequence, certificate)
+		SELECT 'Acme', 'shamir_recovery', '00000000-0000-0000-0000-000000000000', 2000 + i, s, 'certificate' FROM generate_series(1, 10000) i, generate_series(0, 1) s`,
+		`INSERT INTO parsec3.shamir_seen (organization, user_id, dated, sequence)
+		SELECT 'Acme', md5('user' || i + s)::uuid, 2000 + i, s FROM generate_series(1, 10000) i, generate_series(0, 1) s`,
 		fmt.Sprintf(`INSERT INTO parsec3.vlob (organization, realm_id, vlob_id, version, checkpoint)
 		SELECT 'Acme', '%[1]s', md5('vlob' || i)::uuid, 1, 1000 + i FROM generate_series(1, 100000) i`, parsec.UUID(theRealm)),
 		fmt.Sprintf(`INSERT INTO parsec3.vlob_atom (organization, realm_id, vlob_id, version, key_index, author, written_on, blob)

@@ -101,7 +101,8 @@ WHERE c.organization = $1 AND NOT c.revoked`, []any{t.organizationName()}, (*dat
 // selectTraces goes through the realms where the user $2 has, or had, a role.
 const selectTraces = `
 SELECT max(r.last) FILTER (WHERE m.role IS NOT NULL), max(m.given_date), max(m.managing_date),
-    (SELECT max(l.last_date) FROM parsec3.last_signed l WHERE l.organization = $1 AND l.user_id = $2)
+    (SELECT max(l.last_date) FROM parsec3.last_signed l WHERE l.organization = $1 AND l.user_id = $2),
+    (SELECT max(s.dated) FROM parsec3.shamir_seen s WHERE s.organization = $1 AND s.user_id = $2)
 FROM parsec3.realm_member m
 CROSS JOIN LATERAL (
     SELECT greatest(
@@ -113,7 +114,8 @@ WHERE m.organization = $1 AND m.user_id = $2`
 // Traces implements rules.UserTx.
 func (t *tx) Traces(_ context.Context, id parsec3.UserID) (traces rules.Traces, err error) {
 	err = t.Ask(database.Only(selectTraces, []any{t.organizationName(), database.Key(id)},
-		(*database.Integer)(&traces.Realms), (*database.Integer)(&traces.Given), (*database.Integer)(&traces.Managing), (*database.Integer)(&traces.Signed)))
+		(*database.Integer)(&traces.Realms), (*database.Integer)(&traces.Given), (*database.Integer)(&traces.Managing), (*database.Integer)(&traces.Signed),
+		(*database.Integer)(&traces.Shamir)))
 	return traces, err
 }
 

@@ -83,6 +83,9 @@ var (
 	RealmUpdateArchiving    = rpc.Define[RealmUpdateArchivingRequest, RealmUpdateArchivingReply]("realm_update_archiving", V5, Authenticated)
 	RealmGetKeysBundle      = rpc.Define[RealmGetKeysBundleRequest, RealmGetKeysBundleReply]("realm_get_keys_bundle", V5, Authenticated)
 
+	ShamirRecoverySetup  = rpc.Define[ShamirRecoverySetupRequest, ShamirRecoverySetupReply]("shamir_recovery_setup", V5, Authenticated)
+	ShamirRecoveryDelete = rpc.Define[ShamirRecoveryDeleteRequest, ShamirRecoveryDeleteReply]("shamir_recovery_delete", V5, Authenticated)
+
 	VlobCreate       = rpc.Define[VlobCreateRequest, VlobCreateReply]("vlob_create", V5, Authenticated)
 	VlobUpdate       = rpc.Define[VlobUpdateRequest, VlobUpdateReply]("vlob_update", V5, Authenticated)
 	VlobReadBatch    = rpc.Define[VlobReadBatchRequest, VlobReadBatchReply]("vlob_read_batch", V5, Authenticated)

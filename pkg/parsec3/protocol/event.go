@@ -44,6 +44,12 @@ type SequesterCertificateEvent struct {
 	Timestamp parsec.DateTime `wire:"timestamp"`
 }
 
+// ShamirRecoveryCertificateEvent tells of a certificate of the topic of Shamir
+// recovery.
+type ShamirRecoveryCertificateEvent struct {
+	Timestamp parsec.DateTime `wire:"timestamp"`
+}
+
 // RealmCertificateEvent tells of a certificate of a realm.
 type RealmCertificateEvent struct {
 	Timestamp parsec.DateTime `wire:"timestamp"`
@@ -89,6 +95,9 @@ func (*CommonCertificateEvent) EventName() string { return "COMMON_CERTIFICATE" 
 
 // EventName implements Event.
 func (*SequesterCertificateEvent) EventName() string { return "SEQUESTER_CERTIFICATE" }
+
+// EventName implements Event.
+func (*ShamirRecoveryCertificateEvent) EventName() string { return "SHAMIR_RECOVERY_CERTIFICATE" }
 
 // EventName implements Event.
 func (*RealmCertificateEvent) EventName() string { return "REALM_CERTIFICATE" }

@@ -72,6 +72,22 @@ const (
 	StatusUserRevoked                     Status = "user_revoked"
 	StatusVlobAlreadyExists               Status = "vlob_already_exists"
 	StatusVlobNotFound                    Status = "vlob_not_found"
+
+	// Those of Shamir recovery.
+	StatusInvalidCertificateAuthorIncludedAsRecipient  Status = "invalid_certificate_author_included_as_recipient"
+	StatusInvalidCertificateBriefCorrupted             Status = "invalid_certificate_brief_corrupted"
+	StatusInvalidCertificateCorrupted                  Status = "invalid_certificate_corrupted"
+	StatusInvalidCertificateDuplicateShareForRecipient Status = "invalid_certificate_duplicate_share_for_recipient"
+	StatusInvalidCertificateMissingShareForRecipient   Status = "invalid_certificate_missing_share_for_recipient"
+	StatusInvalidCertificateShareCorrupted             Status = "invalid_certificate_share_corrupted"
+	StatusInvalidCertificateShareInconsistentTimestamp Status = "invalid_certificate_share_inconsistent_timestamp"
+	StatusInvalidCertificateShareRecipientNotInBrief   Status = "invalid_certificate_share_recipient_not_in_brief"
+	StatusInvalidCertificateUserIDMustBeSelf           Status = "invalid_certificate_user_id_must_be_self"
+	StatusRecipientsMismatch                           Status = "recipients_mismatch"
+	StatusRevokedRecipient                             Status = "revoked_recipient"
+	StatusShamirRecoveryAlreadyDeleted                 Status = "shamir_recovery_already_deleted"
+	StatusShamirRecoveryAlreadyExists                  Status = "shamir_recovery_already_exists"
+	StatusShamirRecoveryNotFound                       Status = "shamir_recovery_not_found"
 )
 
 // Refusal is the error of a command that its rules refuse. Its details are nil or
@@ -95,7 +111,7 @@ type RequireGreaterTimestampDetails struct {
 	StrictlyGreaterThan parsec.DateTime `wire:"strictly_greater_than"`
 }
 
-// LastCommonDetails is the field of user_already_revoked.
+// LastCommonDetails is the field of user_already_revoked and revoked_recipient.
 type LastCommonDetails struct {
 	Timestamp parsec.DateTime `wire:"last_common_certificate_timestamp"`
 }
@@ -109,6 +125,12 @@ type LastRealmDetails struct {
 // LastSequesterDetails is the field of sequester_service_mismatch.
 type LastSequesterDetails struct {
 	Timestamp parsec.DateTime `wire:"last_sequester_certificate_timestamp"`
+}
+
+// LastShamirDetails is the field of shamir_recovery_already_exists and
+// shamir_recovery_already_deleted.
+type LastShamirDetails struct {
+	Timestamp parsec.DateTime `wire:"last_shamir_certificate_timestamp"`
 }
 
 // RejectedBySequesterDetails are the fields of rejected_by_sequester_service.
@@ -162,6 +184,12 @@ func RefuseAsOfRealm(status Status, last parsec.DateTime) *Refusal {
 // read the sequester topic.
 func RefuseAsOfSequester(status Status, last parsec.DateTime) *Refusal {
 	return &Refusal{Status: status, Details: &LastSequesterDetails{last}}
+}
+
+// RefuseAsOfShamir returns a refusal with the date up to which the client must read
+// the topic of Shamir recovery.
+func RefuseAsOfShamir(status Status, last parsec.DateTime) *Refusal {
+	return &Refusal{Status: status, Details: &LastShamirDetails{last}}
 }
 
 // RefuseForSequester returns the refusal of a sequester service, with its reason, nil

@@ -43,6 +43,9 @@ func TestRefusalsHaveTheFieldsOfTheirStatus(t *testing.T) {
 		protocol.RefuseAsOfRealm(protocol.StatusBadKeyIndex, date),
 		protocol.RefuseAsOfRealm(protocol.StatusRealmAlreadyExists, date),
 		protocol.RefuseAsOfSequester(protocol.StatusSequesterServiceMismatch, date),
+		protocol.RefuseAsOfCommon(protocol.StatusRevokedRecipient, date),
+		protocol.RefuseAsOfShamir(protocol.StatusShamirRecoveryAlreadyExists, date),
+		protocol.RefuseAsOfShamir(protocol.StatusShamirRecoveryAlreadyDeleted, date),
 		protocol.RefuseForSequester(parsec.SequesterServiceID{1}, &reason),
 		protocol.RefuseWithoutSequester(parsec.SequesterServiceID{1}),
 	} {

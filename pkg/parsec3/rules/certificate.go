@@ -131,7 +131,8 @@ func (c *Certificates) MarkCut(bytes int) {
 	for _, list := range c.Realms {
 		ofRealms, count = ofRealms+lengthOf(list), count+len(list)
 	}
-	c.Cut = max(lengthOf(c.Common), lengthOf(c.Sequester), ofRealms) >= bytes || max(len(c.Common), len(c.Sequester), count) >= MaxPage
+	c.Cut = max(lengthOf(c.Common), lengthOf(c.Sequester), lengthOf(c.Shamir), ofRealms) >= bytes ||
+		max(len(c.Common), len(c.Sequester), len(c.Shamir), count) >= MaxPage
 }
 
 func lengthOf(list [][]byte) (length int) {
@@ -153,6 +154,8 @@ type CertificateList struct {
 	Topic CertificateTopic
 	// Realm is that of a realm's topic.
 	Realm parsec.RealmID
+	// User is who sees the list, of the topic of Shamir recovery.
+	User parsec3.UserID
 	// Redacted says that those with a redacted form are given in it.
 	Redacted bool
 	// The list begins after a place, and ends with the last one of a date.
@@ -172,6 +175,7 @@ type CertificateTopic string
 const (
 	CommonTopic    CertificateTopic = "common"
 	SequesterTopic CertificateTopic = "sequester"
+	ShamirTopic    CertificateTopic = "shamir_recovery"
 	RealmTopic     CertificateTopic = "realm"
 )
 
@@ -197,8 +201,9 @@ const MaxPage = 8192
 // CertificateReader reads certificates.
 type CertificateReader interface {
 	// Certificates reads those that the author's user may see: redacted ones if
-	// its profile is OUTSIDER; of the realms that it has left, those up to the
-	// one that removed it. Each list is cut once it has so many bytes, or MaxPage
+	// its profile is OUTSIDER; of Shamir recovery, those of the setups of which it is
+	// owner or recipient, and no share but its own; of the realms that it has left,
+	// those up to the one that removed it. Each list is cut once it has so many bytes, or MaxPage
 	// certificates, and the realms are together one list.
 	Certificates(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, after CertificatesAfter, bytes int) (Standing, Certificates, error)
 	// CertificateLists measures what Certificates would read without a bound.

@@ -33,6 +33,7 @@ const (
 	UserRevoked          Abort = 461
 	UserFrozen           Abort = 462
 	MustAcceptTOS        Abort = 463
+	TokenTaken           Abort = 415 // of what a client draws at random: no reply says so
 	TokenExpired         Abort = 498
 	InvitationUnknown    Abort = 403
 	InvitationOver       Abort = 410

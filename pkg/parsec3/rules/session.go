@@ -357,6 +357,8 @@ func newMessage(e event.Event) *Message {
 		m.ID, m.Event = body.ID, &protocol.CommonCertificateEvent{Timestamp: body.Timestamp}
 	case notice.SequesterCertificate:
 		m.ID, m.Event = body.ID, &protocol.SequesterCertificateEvent{Timestamp: body.Timestamp}
+	case notice.ShamirCertificate:
+		m.ID, m.Event = body.ID, &protocol.ShamirRecoveryCertificateEvent{Timestamp: body.Timestamp}
 	case notice.RealmCertificate:
 		m.ID, m.Event = body.ID, &protocol.RealmCertificateEvent{Timestamp: body.Timestamp, RealmID: body.Realm}
 	case notice.Invitation:

@@ -108,17 +108,19 @@ type Scope struct {
 }
 
 // Topic is what transactions are on that are run together: to grow the common topic,
-// to grow that of a realm, or to write data in a realm.
+// to grow that of a realm or of Shamir recovery, or to write data in a realm.
 type Topic struct {
 	Organization      parsec.OrganizationID
 	Common, RealmLock Lock
 	Realm             parsec.RealmID
+	// Shamir says that it grows.
+	Shamir bool
 }
 
 // Topic returns the topic of the transaction, false if it is run apart from others.
 func (s *Scope) Topic() (topic Topic, gathered bool) {
-	topic = Topic{s.Organization, s.Common, s.RealmLock, s.Realm}
-	return topic, !s.Founding && (s.Common == Exclusive || s.RealmLock != Unlocked)
+	topic = Topic{s.Organization, s.Common, s.RealmLock, s.Realm, s.Shamir == Exclusive}
+	return topic, !s.Founding && (s.Common == Exclusive || s.RealmLock != Unlocked || topic.Shamir)
 }
 
 // Tx is a transaction: facts under lock, then effects that are queued until the
@@ -144,6 +146,7 @@ type Tx interface {
 	SequesterTx
 	InvitationTx
 	AttemptTx
+	ShamirTx
 }
 
 // Topics are the dates of the last certificate of the topics of an organization,

@@ -60,6 +60,7 @@ func (f *fixture) wantPages(device parsec3.DeviceID, after rules.CertificatesAft
 	}
 	wantHead("common", head.Common, want.common)
 	wantHead("sequester", head.Sequester, want.sequester)
+	wantHead("shamir", head.Shamir, want.shamir)
 	for realm, got := range head.Realms {
 		wantHead("a realm", got, want.realms[realm])
 	}
@@ -86,6 +87,7 @@ func (f *fixture) wantPages(device parsec3.DeviceID, after rules.CertificatesAft
 	}
 	wantList("common", &lists.Common, want.common)
 	wantList("sequester", &lists.Sequester, want.sequester)
+	wantList("shamir", &lists.Shamir, want.shamir)
 	equal(f, "number of lists of realms", len(lists.Realms), len(want.realms))
 	for i := range lists.Realms {
 		wantList("a realm", &lists.Realms[i], want.realms[lists.Realms[i].Realm])

@@ -32,6 +32,8 @@ type world struct {
 	vlob                   parsec.VlobID
 	block, reserved        parsec.BlockID
 	service, second        parsec.SequesterServiceID
+	// setup is that of bob.
+	setup rules.ShamirSetup
 }
 
 func newWorld() *world {
@@ -47,6 +49,7 @@ func (f *fixture) populate(w *world) {
 	f.bootstrapSequestered()
 	f.enrol(parsec.ProfileStandard, bob)
 	f.createService(w.service)
+	w.setup = f.setUp(bob, alice)
 	for _, realm := range []parsec.RealmID{w.realm, w.doomed} {
 		f.createRealmAs(realm, alice)
 		f.rotate(realm, 1, map[parsec3.UserID]string{alice: "access"})
@@ -160,8 +163,10 @@ func everyEffect(w *world, id parsec.OrganizationID) []effect {
 		{"RevokeService", onSequester(), func(tx rules.Tx) {
 			tx.RevokeService(w.service, rules.Certificate{Timestamp: at(112), Bytes: []byte("revoked service")})
 		}},
+		{"CreateShamirSetup", onShamir(), func(tx rules.Tx) { createSetupIn(tx, newSetup(alice, at(112), bob), bob) }},
+		{"DeleteShamirSetup", onShamir(), func(tx rules.Tx) { tx.DeleteShamirSetup(&w.setup, certificate(bobOne, at(113), "deletion")) }},
 		{"ConfigureService", rules.Scope{}, func(tx rules.Tx) { tx.ConfigureService(w.second, "https://example.com") }},
-		{"RevokeUser", onCommon(), func(tx rules.Tx) { tx.RevokeUser(bob, certificate(aliceOne, at(113), "revoked")) }},
+		{"RevokeUser", onCommon(), func(tx rules.Tx) { tx.RevokeUser(bob, certificate(aliceOne, at(114), "revoked")) }},
 		{"MarkRealmDeleted", onRealm(w.doomed), rules.Tx.MarkRealmDeleted},
 	}
 }
@@ -261,15 +266,17 @@ func eventBodies(f *fixture) {
 	events := f.record(notice.RealmTopic(f.organization, realm), notice.UserTopic(f.organization, bob))
 	id := notice.NewID()
 	bodies := func() ([]event.Body, func()) {
-		blob, expiration := []byte("blob"), at(6)
+		blob, expiration, users := []byte("blob"), at(6), []parsec3.UserID{carol, bob}
 		spoil := func() {
 			clear(blob)
+			clear(users)
 			expiration = 0
 		}
 		return []event.Body{
 			notice.Pinged{ID: id, Ping: "é"},
 			notice.CommonCertificate{ID: id, Timestamp: at(1)},
 			notice.SequesterCertificate{ID: id, Timestamp: at(2)},
+			notice.ShamirCertificate{ID: id, Timestamp: at(2), Users: users},
 			notice.RealmCertificate{ID: id, Timestamp: at(3), Realm: realm, User: bob},
 			notice.RealmCertificate{ID: id, Timestamp: at(3), Realm: realm, User: bob, RoleRemoved: true},
 			notice.Vlob{

@@ -104,6 +104,20 @@ func (s *replayedStream) expect() {
 	}
 }
 
+// message returns the next message that official servers send, too: they tell nobody of
+// the certificates of Shamir recovery (docs/protocol/v5/commands.md §10.1, Improve).
+func (s *replayedStream) message() []string {
+	s.t.Helper()
+	for {
+		lines := s.stream.message()
+		data, _ := strings.CutPrefix(lines[0], "data:")
+		told, err := base64.StdEncoding.DecodeString(data)
+		if err != nil || !strings.Contains(string(told), "SHAMIR_RECOVERY_CERTIFICATE") {
+			return lines
+		}
+	}
+}
+
 func (r *replay) compareEvent(name, line string, recorded recordedValue) {
 	r.t.Helper()
 	data, _ := strings.CutPrefix(line, "data:")

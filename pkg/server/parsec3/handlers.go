@@ -49,6 +49,8 @@ func bind(r *rules.Rules, now func() parsec.DateTime) tables {
 			rpc.Bind(protocol.RealmRotateKey, late(realmStep, now, r.RealmRotateKey)),
 			rpc.Bind(protocol.RealmUpdateArchiving, late(realmStep, now, r.RealmUpdateArchiving)),
 			rpc.Bind(protocol.RealmGetKeysBundle, r.RealmGetKeysBundle),
+			rpc.Bind(protocol.ShamirRecoverySetup, late(commonStep, now, r.ShamirRecoverySetup)),
+			rpc.Bind(protocol.ShamirRecoveryDelete, late(commonStep, now, r.ShamirRecoveryDelete)),
 			rpc.Bind(protocol.VlobCreate, r.VlobCreate),
 			rpc.Bind(protocol.VlobUpdate, r.VlobUpdate),
 			rpc.Bind(protocol.VlobReadBatch, r.VlobReadBatch),

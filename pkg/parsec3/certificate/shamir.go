@@ -9,14 +9,8 @@ import (
 	"parsec-server/pkg/parsec3"
 )
 
-// The commands of Shamir recovery are not built: what loads and signs their
-// certificates is among the tests, which hold it to the vectors, until they are.
-
 // maxShamirShares bounds the shares of all recipients of a Shamir recovery.
 const maxShamirShares = 255
-
-// FailureIntegrity comes before FailureAuthor.
-const FailureIntegrity Failure = "integrity"
 
 // ShamirBrief is a shamir_recovery_brief_certificate: how many shares recover a
 // device, and who has how many.

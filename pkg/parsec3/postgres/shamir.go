@@ -1,0 +1,164 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"parsec-server/pkg/database"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+const (
+	// selectRecipients reads the users $2. Each is looked up by its whole key.
+	selectRecipients = "SELECT " + userColumns + `
+FROM unnest($2::uuid[]) q (user_id)
+CROSS JOIN LATERAL (
+    SELECT u.* FROM parsec3.user_ u WHERE u.organization = $1 AND u.user_id = q.user_id LIMIT 1
+) u`
+
+	// setupTaken says whether the user $2 has a setup, and whether one has the token $3.
+	setupTaken = `
+SELECT EXISTS (SELECT 1 FROM parsec3.shamir_setup s WHERE s.organization = $1 AND s.user_id = $2 AND s.deleted_on IS NULL),
+    EXISTS (SELECT 1 FROM parsec3.shamir_setup s WHERE s.organization = $1 AND s.reveal_token = $3)`
+
+	setupColumns = "s.user_id, s.created_on, s.threshold, s.reveal_token, s.ciphered_data, s.deleted_on"
+
+	selectSetup = "SELECT " + setupColumns + `
+FROM parsec3.shamir_setup s
+WHERE s.organization = $1 AND s.user_id = $2 AND s.created_on = $3`
+
+	// selectShares reads those of the setup of $2 of the date $3.
+	selectShares = `
+SELECT h.recipient, h.shares FROM parsec3.shamir_share h
+WHERE h.organization = $1 AND h.user_id = $2 AND h.created_on = $3`
+
+	selectLastShamir = `
+SELECT max(s.dated) FROM parsec3.shamir_seen s WHERE s.organization = $1 AND s.user_id = $2`
+
+	insertSetup = `
+INSERT INTO parsec3.shamir_setup (organization, user_id, created_on, threshold, reveal_token, ciphered_data)
+VALUES ($1, $2, $3, $4, $5, $6)`
+
+	insertShares = `
+INSERT INTO parsec3.shamir_share (organization, user_id, created_on, recipient, shares)
+SELECT $1, $2, $3, h.recipient, h.shares FROM unnest($4::uuid[], $5::smallint[]) h (recipient, shares)`
+
+	// insertShareCertificates comes after that of the brief, of the same date $2.
+	insertShareCertificates = `
+INSERT INTO parsec3.certificate (organization, topic, realm_id, dated, sequence, certificate)
+SELECT $1, 'shamir_recovery', '00000000-0000-0000-0000-000000000000', $2, h.sequence, h.certificate
+FROM unnest($3::smallint[], $4::bytea[]) h (sequence, certificate)`
+
+	// insertSeen has users, $3, see certificates of the date $2.
+	insertSeen = `
+INSERT INTO parsec3.shamir_seen (organization, user_id, dated, sequence)
+SELECT $1, n.user_id, $2, n.sequence FROM unnest($3::uuid[], $4::smallint[]) n (user_id, sequence)`
+
+	deleteSetup = `
+UPDATE parsec3.shamir_setup s SET deleted_on = $4, ciphered_data = NULL
+WHERE s.organization = $1 AND s.user_id = $2 AND s.created_on = $3 AND s.deleted_on IS NULL`
+)
+
+// ofBrief is the sequence of a brief, and of a deletion, among the certificates of its
+// date: the shares follow.
+const ofBrief = 0
+
+// ShamirFacts implements rules.ShamirTx.
+func (t *tx) ShamirFacts(_ context.Context, user parsec3.UserID, recipients []parsec3.UserID, token parsec3.AccessToken) (facts rules.ShamirFacts, err error) {
+	secret, err := token.MarshalBinary()
+	if err != nil {
+		return facts, err
+	}
+	var found []rules.User
+	err = t.Ask(
+		database.List(&found, selectRecipients, []any{t.organizationName(), keys(recipients)}, userTargets),
+		database.Only(setupTaken, []any{t.organizationName(), database.Key(user), secret}, &facts.Exists, &facts.TokenTaken))
+	facts.Recipients = make(map[parsec3.UserID]rules.User, len(found))
+	for i := range found {
+		facts.Recipients[found[i].ID] = found[i]
+	}
+	return facts, err
+}
+
+// ShamirSetup implements rules.ShamirTx.
+func (t *tx) ShamirSetup(_ context.Context, user parsec3.UserID, createdOn parsec.DateTime) (*rules.ShamirSetup, bool, error) {
+	var found bool
+	setup := rules.ShamirSetup{Shares: map[parsec3.UserID]uint8{}}
+	args := []any{t.organizationName(), database.Key(user), int64(createdOn)}
+	err := t.Ask(
+		database.Row(&found, selectSetup, args, setupTargets(&setup)...),
+		database.Statement{SQL: selectShares, Args: args, Rows: func(rows pgx.Rows) error { return scanShares(rows, setup.Shares) }})
+	if err != nil || !found {
+		return nil, false, err
+	}
+	return &setup, true, nil
+}
+
+func setupTargets(s *rules.ShamirSetup) []any {
+	return []any{
+		(*database.UUID)(&s.User), (*database.Integer)(&s.CreatedOn), &s.Threshold, (*accessToken)(&s.RevealToken), &s.CipheredData,
+		database.OptionalDate(&s.DeletedOn),
+	}
+}
+
+func scanShares(rows pgx.Rows, into map[parsec3.UserID]uint8) error {
+	var recipient parsec3.UserID
+	var shares uint8
+	_, err := pgx.ForEachRow(rows, []any{(*database.UUID)(&recipient), &shares}, func() error {
+		into[recipient] = shares
+		return nil
+	})
+	return err
+}
+
+// accessToken scans one.
+type accessToken parsec3.AccessToken
+
+// ScanBytes implements pgtype.BytesScanner.
+func (t *accessToken) ScanBytes(value []byte) error {
+	return (*parsec3.AccessToken)(t).UnmarshalBinary(value)
+}
+
+// LastShamirSeen implements rules.ShamirTx.
+func (t *tx) LastShamirSeen(_ context.Context, user parsec3.UserID) (last parsec.DateTime, err error) {
+	err = t.Ask(database.Only(selectLastShamir, []any{t.organizationName(), database.Key(user)}, (*database.Integer)(&last)))
+	return last, err
+}
+
+// CreateShamirSetup implements rules.ShamirTx.
+func (t *tx) CreateShamirSetup(setup rules.ShamirSetup, brief rules.Certificate, shares []rules.ShamirShare) {
+	secret, err := setup.RevealToken.MarshalBinary()
+	if err != nil {
+		t.failure = err
+		return
+	}
+	name, user := t.organizationName(), database.Key(setup.User)
+	t.QueueOne(insertSetup, name, user, int64(setup.CreatedOn), int16(setup.Threshold), secret, database.NotNull(setup.CipheredData))
+	t.certify(shamir, outside, ofBrief, brief)
+	audience := setup.Audience()
+	seen, sequences := keys(audience), make([]int16, len(audience))
+	var recipients []pgtype.UUID
+	var counts, places []int16
+	var certificates [][]byte
+	for i := range shares {
+		recipient, place := database.Key(shares[i].Recipient), int16(ofBrief+1+i) //nolint:gosec // There are 255 at most.
+		recipients, counts = append(recipients, recipient), append(counts, int16(setup.Shares[shares[i].Recipient]))
+		places, certificates = append(places, place), append(certificates, database.NotNull(shares[i].Certificate))
+		seen, sequences = append(seen, recipient), append(sequences, place)
+	}
+	t.QueueAll(len(shares), insertShares, name, user, int64(setup.CreatedOn), recipients, counts)
+	t.QueueAll(len(shares), insertShareCertificates, name, int64(brief.Timestamp), places, certificates)
+	t.QueueAll(len(seen), insertSeen, name, int64(brief.Timestamp), seen, sequences)
+}
+
+// DeleteShamirSetup implements rules.ShamirTx.
+func (t *tx) DeleteShamirSetup(setup *rules.ShamirSetup, certificate rules.Certificate) {
+	t.QueueOne(deleteSetup, t.organizationName(), database.Key(setup.User), int64(setup.CreatedOn), int64(certificate.Timestamp))
+	t.certify(shamir, outside, ofBrief, certificate)
+	audience := setup.Audience()
+	t.QueueAll(len(audience), insertSeen, t.organizationName(), int64(certificate.Timestamp), keys(audience), make([]int16, len(audience)))
+}
