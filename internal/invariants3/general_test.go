@@ -207,6 +207,9 @@ func (w *world) refused(realm parsec.RealmID, vlob parsec.VlobID, block parsec.B
 		"vlob_create by a reader":   bob.createsVlob(1, realm, newVlobID(), 1, anytime),
 		"vlob_update of a version":  w.alice.updatesVlob(0, realm, vlob, 1, 1, "x", anytime),
 		"vlob_update of nothing":    w.alice.updatesVlob(0, realm, newVlobID(), 1, 2, "x", anytime),
+		"setup by frank":            frank.setsUp(0, anytime, w.alice),
+		"setup for frank":           bob.setsUp(1, anytime, frank, w.alice),
+		"setup of the past":         bob.setsUp(0, old, w.alice),
 		"block_create again":        w.alice.createsBlock(1, realm, block, 1, "again"),
 		"block_create, no realm":    w.alice.createsBlock(1, newRealmID(), newBlockID(), 1, "again"),
 	}
@@ -300,6 +303,8 @@ func noDeadlock(w *world) {
 			create, w.alice.revokes(1, fired, anytime), w.alice.setsProfile(0, members[1], parsec.ProfileStandard, anytime),
 			w.alice.setsProfile(1, members[1], parsec.ProfileAdmin, anytime), w.createsService(newServiceID(), "", now()),
 			w.createsService(newServiceID(), "", now()), members[1].createsRealm(0, newRealmID(), anytime),
+			w.addUser("recovering", parsec.ProfileStandard).setsUp(0, anytime, fired, w.alice),
+			w.addUser("recovering", parsec.ProfileStandard).setsUp(1, anytime, fired, members[1]),
 		}
 		for i, m := range members {
 			for j, realm := range realms {

@@ -26,6 +26,7 @@ var proofs = []struct {
 	{"R:s", "TestInvariant24WritesAndRemovals", writesAndRemovals},
 	{"Q:x", "TestInvariant48ServicesAndRotations", servicesAndRotations},
 	{"Q:s", "TestInvariant48ServicesAndRotations", servicesAndRotations},
+	{"S:x", "TestInvariant44ShamirDatesIncrease", shamirDatesIncrease},
 	{"S:s", "TestInvariant12RevocationIsLast", revocationIsLast},
 	{"block", "TestInvariant41OneBlockWins", oneBlockWins},
 }

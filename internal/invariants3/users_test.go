@@ -159,6 +159,9 @@ func nothingAfterRevocation(w *world) {
 		"vlob_create": func(bob *member, realm parsec.RealmID, date parsec.DateTime) call {
 			return bob.createsVlob(1, realm, newVlobID(), 1, date)
 		},
+		"shamir_recovery_setup": func(bob *member, _ parsec.RealmID, date parsec.DateTime) call {
+			return bob.setsUp(1, date, w.alice)
+		},
 	} {
 		w.inBothOrders(2, func() (call, call, func(first, second protocol.Status)) {
 			bob := w.addUser("bob", parsec.ProfileAdmin)
@@ -299,6 +302,16 @@ func revocationIsLast(w *world) {
 	w.ok(w.alice.revokes(0, carol, ahead(210)))
 	w.want(protocol.StatusRecipientRevoked, w.alice.shares(1, realm, 1, carol, parsec.RoleContributor, ahead(205)))
 	w.want(protocol.StatusRecipientRevoked, w.alice.shares(1, realm, 1, carol, parsec.RoleContributor, ahead(220)))
+	w.coherent()
+
+	// What dave is to recover, and what it deletes.
+	dave := w.addUser("dave", parsec.ProfileStandard)
+	setUp, deleted := ahead(260), ahead(280)
+	w.ok(w.alice.setsUp(1, setUp, dave))
+	w.wantAfter(setUp, w.alice.revokes(0, dave, ahead(230)))
+	w.ok(w.alice.deletesSetup(0, deleted))
+	w.wantAfter(deleted, w.alice.revokes(1, dave, ahead(265)))
+	w.ok(w.alice.revokes(0, dave, ahead(285)))
 	w.coherent()
 
 	w.roleAgainstRevocation()

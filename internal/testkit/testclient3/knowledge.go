@@ -30,15 +30,17 @@ type Knowledge struct {
 	self parsec3.UserID
 
 	// founded is the date of the first user.
-	founded           parsec.DateTime
-	common, sequester parsec.DateTime
-	users             map[parsec3.UserID]*KnownUser
-	devices           map[parsec3.DeviceID]*knownDevice
-	authority         *rsa.PublicKey
+	founded                   parsec.DateTime
+	common, sequester, shamir parsec.DateTime
+	users                     map[parsec3.UserID]*KnownUser
+	devices                   map[parsec3.DeviceID]*knownDevice
+	authority                 *rsa.PublicKey
 	// authorized is the date of the authority.
 	authorized parsec.DateTime
 	services   map[parsec.SequesterServiceID]*knownService
 	realms     map[parsec.RealmID]*KnownRealm
+	// setups are the last Shamir recoveries of users.
+	setups map[parsec3.UserID]*KnownSetup
 }
 
 // KnownUser is a user whose certificate is verified.
@@ -100,6 +102,7 @@ func NewKnowledge(d *client3.Device) *Knowledge {
 		devices:  map[parsec3.DeviceID]*knownDevice{},
 		services: map[parsec.SequesterServiceID]*knownService{},
 		realms:   map[parsec.RealmID]*KnownRealm{},
+		setups:   map[parsec3.UserID]*KnownSetup{},
 	}
 }
 
@@ -111,6 +114,9 @@ func (k *Knowledge) After() *protocol.CertificateGetRequest {
 	}
 	if k.sequester != 0 {
 		request.SequesterAfter = new(k.sequester)
+	}
+	if k.shamir != 0 {
+		request.ShamirRecoveryAfter = new(k.shamir)
 	}
 	for id, realm := range k.realms {
 		request.RealmAfter[id] = realm.Last
@@ -140,8 +146,8 @@ func (k *Knowledge) Learn(reply *protocol.CertificateGetReply) (*Knowledge, erro
 			}
 		}
 	}
-	if len(reply.ShamirRecoveryCertificates) > 0 {
-		return nil, incoherent("Shamir recovery, which this client never sets up")
+	if err := next.learnShamir(reply.ShamirRecoveryCertificates); err != nil {
+		return nil, err
 	}
 	return next, nil
 }
@@ -164,6 +170,7 @@ func (k *Knowledge) clone() *Knowledge {
 		r.roles = roles
 		return r
 	})
+	next.setups = cloneEach(k.setups, func(s KnownSetup) KnownSetup { return s })
 	return &next
 }
 

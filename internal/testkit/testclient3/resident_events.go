@@ -129,7 +129,7 @@ func isKeptOut(err error) bool {
 
 func (l *listening) read(ctx context.Context, message client3.Message) error {
 	switch told := message.Event.(type) {
-	case nil, *protocol.SequesterCertificateEvent:
+	case nil, *protocol.SequesterCertificateEvent, *protocol.ShamirRecoveryCertificateEvent:
 		return l.Poll(ctx)
 	case *protocol.OrganizationConfigEvent:
 		if l.begun {

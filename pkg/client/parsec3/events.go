@@ -108,7 +108,8 @@ func decodeEvent(reply []byte) (protocol.Event, error) {
 	name, _ := wire.LookupString(reply, "event")
 	for _, event := range []protocol.Event{
 		new(protocol.OrganizationConfigEvent), new(protocol.PingedEvent), new(protocol.CommonCertificateEvent),
-		new(protocol.SequesterCertificateEvent), new(protocol.RealmCertificateEvent), new(protocol.VlobEvent),
+		new(protocol.SequesterCertificateEvent), new(protocol.ShamirRecoveryCertificateEvent), new(protocol.RealmCertificateEvent),
+		new(protocol.VlobEvent),
 	} {
 		if event.EventName() != name {
 			continue
