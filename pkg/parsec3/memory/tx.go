@@ -23,9 +23,6 @@ type tx struct {
 	realm        *realm
 	createsRealm bool
 	vlob         *vlob
-	// common, sequester and inRealm are the last dates of the topics, certificates
-	// whose effect is queued included.
-	common, sequester, inRealm parsec.DateTime
 	// invitations are those that it has locked beside that of the scope.
 	invitations map[parsec3.AccessToken]bool
 	// common, sequester, shamir and inRealm are the last dates of the topics,
