@@ -54,7 +54,7 @@ func newOrganization(in *organizationstore.Cell) *organization {
 
 		invitations: map[parsec3.AccessToken]*rules.Invitation{},
 		attempts:    map[parsec3.GreetingAttemptID]*rules.Attempt{},
-		setups:  map[parsec3.UserID][]*rules.ShamirSetup{},
+		setups:      map[parsec3.UserID][]*rules.ShamirSetup{},
 	}
 }
 

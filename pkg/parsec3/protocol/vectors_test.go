@@ -308,7 +308,7 @@ var details = map[protocol.Status]func() any{
 }
 
 func attemptCancelled() any { return new(protocol.AttemptCancelledDetails) }
-func lastShamir() any { return new(protocol.LastShamirDetails) }
+func lastShamir() any       { return new(protocol.LastShamirDetails) }
 
 func lastRealm() any { return new(protocol.LastRealmDetails) }
 
@@ -355,35 +355,8 @@ var replies = map[string]func() any{
 	"vlob_poll_changes":                      reply[protocol.VlobPollChangesReply],
 	"block_create":                           reply[protocol.BlockCreateReply],
 	"block_read":                             reply[protocol.BlockReadReply],
-	"ping":                        reply[protocol.PingReply],
-	"certificate_get":             reply[protocol.CertificateGetReply],
-	"user_create":                 reply[protocol.UserCreateReply],
-	"user_update":                 reply[protocol.UserUpdateReply],
-	"user_revoke":                 reply[protocol.UserRevokeReply],
-	"list_frozen_users":           reply[protocol.ListFrozenUsersReply],
-	"device_create":               reply[protocol.DeviceCreateReply],
-	"tos_get":                     reply[protocol.TOSGetReply],
-	"tos_accept":                  reply[protocol.TOSAcceptReply],
-	"organization_bootstrap":      reply[protocol.OrganizationBootstrapReply],
-	"organization_info":           reply[protocol.OrganizationInfoReply],
-	"server_config":               reply[protocol.ServerConfigReply],
-	"realm_create":                reply[protocol.RealmCreateReply],
-	"realm_share":                 reply[protocol.RealmShareReply],
-	"realm_unshare":               reply[protocol.RealmUnshareReply],
-	"realm_self_promote_to_owner": reply[protocol.RealmSelfPromoteToOwnerReply],
-	"realm_rename":                reply[protocol.RealmRenameReply],
-	"realm_rotate_key":            reply[protocol.RealmRotateKeyReply],
-	"realm_update_archiving":      reply[protocol.RealmUpdateArchivingReply],
-	"realm_get_keys_bundle":       reply[protocol.RealmGetKeysBundleReply],
-	"shamir_recovery_setup":       reply[protocol.ShamirRecoverySetupReply],
-	"shamir_recovery_delete":      reply[protocol.ShamirRecoveryDeleteReply],
-	"vlob_create":                 reply[protocol.VlobCreateReply],
-	"vlob_update":                 reply[protocol.VlobUpdateReply],
-	"vlob_read_batch":             reply[protocol.VlobReadBatchReply],
-	"vlob_read_versions":          reply[protocol.VlobReadVersionsReply],
-	"vlob_poll_changes":           reply[protocol.VlobPollChangesReply],
-	"block_create":                reply[protocol.BlockCreateReply],
-	"block_read":                  reply[protocol.BlockReadReply],
+	"shamir_recovery_setup":                  reply[protocol.ShamirRecoverySetupReply],
+	"shamir_recovery_delete":                 reply[protocol.ShamirRecoveryDeleteReply],
 }
 
 // events has the fields of the events that are sent.
@@ -396,12 +369,6 @@ var events = map[string]func() any{
 	"VLOB":                  reply[protocol.VlobEvent],
 	"INVITATION":            reply[protocol.InvitationEvent],
 
-	"GREETING_ATTEMPT_CANCELLED": reply[protocol.GreetingAttemptCancelledEvent],
-	"PINGED":                      reply[protocol.PingedEvent],
-	"ORGANIZATION_CONFIG":         reply[protocol.OrganizationConfigEvent],
-	"COMMON_CERTIFICATE":          reply[protocol.CommonCertificateEvent],
-	"SEQUESTER_CERTIFICATE":       reply[protocol.SequesterCertificateEvent],
+	"GREETING_ATTEMPT_CANCELLED":  reply[protocol.GreetingAttemptCancelledEvent],
 	"SHAMIR_RECOVERY_CERTIFICATE": reply[protocol.ShamirRecoveryCertificateEvent],
-	"REALM_CERTIFICATE":           reply[protocol.RealmCertificateEvent],
-	"VLOB":                        reply[protocol.VlobEvent],
 }
