@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 )
@@ -93,4 +94,16 @@ func (e *structEncoder) appendFields(dst []byte, v reflect.Value, depth int) ([]
 		}
 	}
 	return dst, nil
+}
+
+// encodeVariant writes the kind of a variant, then its fields.
+func (p *Profile) encodeVariant(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	if depth == maxDepth {
+		return nil, errTooDeep
+	}
+	kind, fields := v.Addr().Interface().(variantMarshaler).MarshalVariant()
+	if fields == nil {
+		return nil, errors.New("a variant of no kind")
+	}
+	return p.appendMap(dst, []Field{{variantKey, kind}}, fields)
 }

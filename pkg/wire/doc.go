@@ -51,6 +51,7 @@
 //	parsec.DateTime                           extension 1, as the Profile says
 //	parsec.APIVersion                         array of two int
 //	MarshalPair, UnmarshalPair                array of two str
+//	MarshalVariant, UnmarshalVariant          map whose key "type" says which other keys it has
 //	pointer                                   its element or nil
 //	slice                                     array
 //	map                                       map; keys are text, UUID or int

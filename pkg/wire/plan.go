@@ -20,6 +20,17 @@ type (
 	}
 )
 
+// variantMarshaler and variantUnmarshaler are the types whose wire form is a map
+// whose key "type" says which other keys it has. The fields are a pointer to a struct
+// without that key; nil is for a kind that the type does not have.
+type (
+	variantMarshaler   interface{ MarshalVariant() (kind string, fields any) }
+	variantUnmarshaler interface{ UnmarshalVariant(kind string) (fields any) }
+)
+
+// variantKey is where the map of a variant names its kind.
+const variantKey = "type"
+
 var (
 	dateTimeType   = reflect.TypeFor[parsec.DateTime]()
 	apiVersionType = reflect.TypeFor[parsec.APIVersion]()
@@ -32,6 +43,9 @@ var (
 	binUnmarshalerType  = reflect.TypeFor[encoding.BinaryUnmarshaler]()
 	pairMarshalerType   = reflect.TypeFor[pairMarshaler]()
 	pairUnmarshalerType = reflect.TypeFor[pairUnmarshaler]()
+
+	variantMarshalerType   = reflect.TypeFor[variantMarshaler]()
+	variantUnmarshalerType = reflect.TypeFor[variantUnmarshaler]()
 )
 
 // shape is the wire form of a Go type.
@@ -45,6 +59,7 @@ const (
 	shapeUUID
 	shapeByteArray
 	shapePair
+	shapeVariant
 	shapeText
 	shapeBinary
 	shapeString
@@ -90,6 +105,8 @@ func shapeOf(t reflect.Type) shape {
 	switch {
 	case pointer.Implements(pairMarshalerType), pointer.Implements(pairUnmarshalerType):
 		return shapePair
+	case pointer.Implements(variantMarshalerType), pointer.Implements(variantUnmarshalerType):
+		return shapeVariant
 	case pointer.Implements(textMarshalerType), pointer.Implements(textUnmarshalerType):
 		return shapeText
 	case pointer.Implements(binMarshalerType), pointer.Implements(binUnmarshalerType):

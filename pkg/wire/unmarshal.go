@@ -152,6 +152,10 @@ func (p decoderPlan) of(t reflect.Type) (decodeFunc, error) {
 		if reflect.PointerTo(t).Implements(pairUnmarshalerType) {
 			return p.decodePair, nil
 		}
+	case shapeVariant:
+		if reflect.PointerTo(t).Implements(variantUnmarshalerType) {
+			return p.decodeVariant, nil
+		}
 	case shapeText:
 		if reflect.PointerTo(t).Implements(textUnmarshalerType) {
 			return p.decodeText, nil
@@ -273,6 +277,46 @@ func (p decoderPlan) mapping(t reflect.Type) (decodeFunc, error) {
 		}
 		return nested(clipNames(problems))
 	}, nil
+}
+
+// decodeVariant decodes the fields of the kind that the map names.
+func (p *Profile) decodeVariant(d *decoder, t token, v reflect.Value) problem {
+	if t.kind != kindMap {
+		return d.problem(textMapping)
+	}
+	start, kindAt := d.pos, 0
+	for range t.n {
+		key := d.token()
+		if key.kind == kindString && string(d.body(key)) == variantKey {
+			if kindAt != 0 && p.fieldsOnce {
+				return map[string]any{variantKey: d.problem(textTwice)}
+			}
+			kindAt = d.pos
+		}
+		d.skipAll()
+	}
+	if d.err != nil {
+		return nil
+	}
+	if kindAt == 0 {
+		return map[string]any{variantKey: d.problem(textMissing)}
+	}
+	d.pos = kindAt
+	var fields any
+	if kind := d.token(); kind.kind == kindString {
+		fields = v.Addr().Interface().(variantUnmarshaler).UnmarshalVariant(string(d.body(kind)))
+	}
+	if fields == nil {
+		return map[string]any{variantKey: d.problem(textValue)}
+	}
+	target := reflect.ValueOf(fields).Elem()
+	decode, err := p.decoderOf(target.Type())
+	if err != nil {
+		d.fail(err)
+		return nil
+	}
+	d.pos = start
+	return decode(d, t, target)
 }
 
 func (p decoderPlan) tuple(list []field) (decodeFunc, error) {
