@@ -24,8 +24,12 @@ type (
 // whose key "type" says which other keys it has. The fields are a pointer to a struct
 // without that key; nil is for a kind that the type does not have.
 type (
-	variantMarshaler   interface{ MarshalVariant() (kind string, fields any) }
-	variantUnmarshaler interface{ UnmarshalVariant(kind string) (fields any) }
+	variantMarshaler interface {
+		MarshalVariant() (kind string, fields any)
+	}
+	variantUnmarshaler interface {
+		UnmarshalVariant(kind string) (fields any)
+	}
 )
 
 // variantKey is where the map of a variant names its kind.
