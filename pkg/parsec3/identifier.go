@@ -27,3 +27,14 @@ func (u UserID) String() string { return parsec.UUID(u).Hex() }
 // String returns the form of tokens, REST and logs: 32 lower-case hexadecimal
 // digits.
 func (d DeviceID) String() string { return parsec.UUID(d).Hex() }
+
+// EnrollmentID identifies an asynchronous enrollment inside its organization. Who
+// submits it chooses it, and has no other secret to ask for it by.
+type EnrollmentID parsec.UUID
+
+// OpaqueKeyID identifies an OpaqueKey of a user.
+type OpaqueKeyID parsec.UUID
+
+// OpaqueKey is a secret key that the server keeps for a user, and gives out for a
+// one-time password (docs/protocol/v5/enrollment.md §4).
+type OpaqueKey [32]byte

@@ -25,5 +25,10 @@ func Parsec3() []*rpc.Form {
 		protocol.VlobCreate.Form, protocol.VlobUpdate.Form, protocol.VlobReadBatch.Form, protocol.VlobReadVersions.Form,
 		protocol.VlobPollChanges.Form,
 		protocol.BlockCreate.Form, protocol.BlockRead.Form,
+		protocol.AsyncEnrollmentSubmit.Form, protocol.AsyncEnrollmentInfo.Form, protocol.AsyncEnrollmentCancel.Form,
+		protocol.AsyncEnrollmentList.Form, protocol.AsyncEnrollmentReject.Form, protocol.AsyncEnrollmentAccept.Form,
+		protocol.TOTPSetupGetSecret.Form, protocol.TOTPSetupGetSecretAnonymous.Form,
+		protocol.TOTPSetupConfirm.Form, protocol.TOTPSetupConfirmAnonymous.Form,
+		protocol.TOTPCreateOpaqueKey.Form, protocol.TOTPFetchOpaqueKey.Form,
 	}
 }

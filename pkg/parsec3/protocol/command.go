@@ -94,4 +94,19 @@ var (
 
 	BlockCreate = rpc.Define[BlockCreateRequest, BlockCreateReply]("block_create", V5, Authenticated)
 	BlockRead   = rpc.Define[BlockReadRequest, BlockReadReply]("block_read", V5, Authenticated)
+
+	// Strangers may write by the first one, and guess by the confirmations.
+	AsyncEnrollmentSubmit = rpc.Define[AsyncEnrollmentSubmitRequest, AsyncEnrollmentSubmitReply]("async_enrollment_submit", V5, Anonymous, rpc.Limited)
+	AsyncEnrollmentInfo   = rpc.Define[AsyncEnrollmentInfoRequest, AsyncEnrollmentInfoReply]("async_enrollment_info", V5, Anonymous)
+	AsyncEnrollmentCancel = rpc.Define[AsyncEnrollmentCancelRequest, AsyncEnrollmentCancelReply]("async_enrollment_cancel", V5, Anonymous)
+	AsyncEnrollmentList   = rpc.Define[AsyncEnrollmentListRequest, AsyncEnrollmentListReply]("async_enrollment_list", V5, Authenticated)
+	AsyncEnrollmentReject = rpc.Define[AsyncEnrollmentRejectRequest, AsyncEnrollmentRejectReply]("async_enrollment_reject", V5, Authenticated)
+	AsyncEnrollmentAccept = rpc.Define[AsyncEnrollmentAcceptRequest, AsyncEnrollmentAcceptReply]("async_enrollment_accept", V5, Authenticated)
+
+	TOTPSetupGetSecret          = rpc.Define[TOTPSetupGetSecretRequest, TOTPSetupGetSecretReply]("totp_setup_get_secret", V5, Authenticated)
+	TOTPSetupGetSecretAnonymous = rpc.Define[TOTPSetupGetSecretAnonymousRequest, TOTPSetupGetSecretReply]("totp_setup_get_secret", V5, Anonymous)
+	TOTPSetupConfirm            = rpc.Define[TOTPSetupConfirmRequest, TOTPSetupConfirmReply]("totp_setup_confirm", V5, Authenticated, rpc.Limited)
+	TOTPSetupConfirmAnonymous   = rpc.Define[TOTPSetupConfirmAnonymousRequest, TOTPSetupConfirmReply]("totp_setup_confirm", V5, Anonymous, rpc.Limited)
+	TOTPCreateOpaqueKey         = rpc.Define[TOTPCreateOpaqueKeyRequest, TOTPCreateOpaqueKeyReply]("totp_create_opaque_key", V5, Authenticated)
+	TOTPFetchOpaqueKey          = rpc.Define[TOTPFetchOpaqueKeyRequest, TOTPFetchOpaqueKeyReply]("totp_fetch_opaque_key", V5, Anonymous)
 )

@@ -209,6 +209,12 @@ func isBuilt(t testing.TB, command string, item messageVector) bool {
 	case command == "server_config":
 		_, hasAdvice := fields["advisory_device_file_protection"]
 		return fields["account"] == "DISABLED" && hasAdvice
+	case command == "async_enrollment_accept" && item.Status == protocol.StatusOK:
+		_, hasOutcome := fields["email_sent"]
+		return hasOutcome
+	case command == "totp_setup_get_secret" && item.Status == protocol.StatusOK:
+		_, isText := fields["totp_secret"].(string) // as no server writes it
+		return !isText
 	default:
 		return true
 	}
@@ -233,10 +239,12 @@ var details = map[protocol.Status]func() any{
 	protocol.StatusAccessNotAvailableForAuthor:     none,
 	protocol.StatusActiveOwnerAlreadyExists:        lastRealm,
 	protocol.StatusActiveUsersLimitReached:         none,
+	protocol.StatusAlreadySetup:                    none,
 	protocol.StatusArchivingPeriodTooShort:         none,
 	protocol.StatusAuthorIsOutsider:                none,
 	protocol.StatusAuthorNotAllowed:                none,
 	protocol.StatusBadKeyIndex:                     lastRealm,
+	protocol.StatusBadToken:                        none,
 	protocol.StatusBadVlobVersion:                  none,
 	protocol.StatusBlockAlreadyExists:              none,
 	protocol.StatusBlockNotFound:                   none,
@@ -249,8 +257,15 @@ var details = map[protocol.Status]func() any{
 	protocol.StatusGreetingAttemptCancelled:        attemptCancelled,
 	protocol.StatusGreetingAttemptNotFound:         none,
 	protocol.StatusGreetingAttemptNotJoined:        none,
+	protocol.StatusEmailAlreadyEnrolled:            none,
+	protocol.StatusEmailAlreadySubmitted:           func() any { return new(protocol.EmailAlreadySubmittedDetails) },
+	protocol.StatusEnrollmentNoLongerAvailable:     none,
+	protocol.StatusEnrollmentNotFound:              none,
 	protocol.StatusHumanHandleAlreadyTaken:         none,
+	protocol.StatusIDAlreadyUsed:                   none,
 	protocol.StatusInitialNameAlreadyExists:        lastRealm,
+	protocol.StatusInvalidAcceptPayload:            none,
+	protocol.StatusInvalidAcceptPayloadSignature:   none,
 	protocol.StatusInvalidBootstrapToken:           none,
 	protocol.StatusInvalidCertificate:              none,
 	protocol.StatusInvitationAlreadyCancelled:      none,
@@ -258,6 +273,11 @@ var details = map[protocol.Status]func() any{
 	protocol.StatusInvitationCancelled:             none,
 	protocol.StatusInvitationCompleted:             none,
 	protocol.StatusInvitationNotFound:              none,
+	protocol.StatusInvalidDERX509Certificate:       none,
+	protocol.StatusInvalidOneTimePassword:          none,
+	protocol.StatusInvalidSubmitPayload:            none,
+	protocol.StatusInvalidSubmitPayloadSignature:   none,
+	protocol.StatusInvalidX509Trustchain:           none,
 	protocol.StatusNoTOS:                           none,
 	protocol.StatusNotAvailable:                    none,
 	protocol.StatusNotReady:                        none,
@@ -280,6 +300,8 @@ var details = map[protocol.Status]func() any{
 	protocol.StatusStepMismatch:                    none,
 	protocol.StatusStepTooAdvanced:                 none,
 	protocol.StatusStoreUnavailable:                none,
+	protocol.StatusSubmitAndAcceptMismatch:         none,
+	protocol.StatusThrottled:                       func() any { return new(protocol.ThrottledDetails) },
 	protocol.StatusTimestampOutOfBallpark:          func() any { return new(protocol.OutOfBallparkDetails) },
 	protocol.StatusTooManyElements:                 none,
 	protocol.StatusTOSMismatch:                     none,
@@ -357,6 +379,16 @@ var replies = map[string]func() any{
 	"block_read":                             reply[protocol.BlockReadReply],
 	"shamir_recovery_setup":                  reply[protocol.ShamirRecoverySetupReply],
 	"shamir_recovery_delete":                 reply[protocol.ShamirRecoveryDeleteReply],
+	"async_enrollment_submit":                reply[protocol.AsyncEnrollmentSubmitReply],
+	"async_enrollment_info":                  reply[protocol.AsyncEnrollmentInfoReply],
+	"async_enrollment_cancel":                reply[protocol.AsyncEnrollmentCancelReply],
+	"async_enrollment_list":                  reply[protocol.AsyncEnrollmentListReply],
+	"async_enrollment_reject":                reply[protocol.AsyncEnrollmentRejectReply],
+	"async_enrollment_accept":                reply[protocol.AsyncEnrollmentAcceptReply],
+	"totp_setup_get_secret":                  reply[protocol.TOTPSetupGetSecretReply],
+	"totp_setup_confirm":                     reply[protocol.TOTPSetupConfirmReply],
+	"totp_create_opaque_key":                 reply[protocol.TOTPCreateOpaqueKeyReply],
+	"totp_fetch_opaque_key":                  reply[protocol.TOTPFetchOpaqueKeyReply],
 }
 
 // events has the fields of the events that are sent.
@@ -371,4 +403,5 @@ var events = map[string]func() any{
 
 	"GREETING_ATTEMPT_CANCELLED":  reply[protocol.GreetingAttemptCancelledEvent],
 	"SHAMIR_RECOVERY_CERTIFICATE": reply[protocol.ShamirRecoveryCertificateEvent],
+	"ASYNC_ENROLLMENT":            reply[protocol.AsyncEnrollmentEvent],
 }
