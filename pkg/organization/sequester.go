@@ -50,9 +50,9 @@ var (
 	ErrServiceRevoked     = errors.New("the sequester service is already revoked")
 )
 
-// ErrNotSequestering is returned when the sequester services of an organization are not
-// managed next to running servers: it is of API 1 to 3.
-var ErrNotSequestering = errors.New("not an organization of Parsec 3")
+// ErrOnlyParsec3 is returned for what organizations of API 1 to 3 do not have: sequester
+// services that are managed next to running servers, one-time passwords.
+var ErrOnlyParsec3 = errors.New("not an organization of Parsec 3")
 
 // GreaterTimestampError is returned for a certificate that is not later than the last
 // one.
@@ -63,7 +63,7 @@ func (e *GreaterTimestampError) Error() string {
 }
 
 // sequestering returns the wing of an organization. It returns ErrNotFound for one that
-// is not bootstrapped, and ErrNotSequestering.
+// is not bootstrapped, and ErrOnlyParsec3.
 func (a *Administration) sequestering(ctx context.Context, id parsec.OrganizationID) (Sequestering, error) {
 	found, err := a.Find(ctx, id)
 	if err != nil {
@@ -75,14 +75,14 @@ func (a *Administration) sequestering(ctx context.Context, id parsec.Organizatio
 	}
 	managed, ok := wing.(Sequestering)
 	if !ok {
-		return nil, ErrNotSequestering
+		return nil, ErrOnlyParsec3
 	}
 	return managed, nil
 }
 
 // SequesterServices lists the sequester services of an organization, by date of
 // creation. It and the methods below return what Sequestering does, and
-// ErrNotSequestering.
+// ErrOnlyParsec3.
 func (a *Administration) SequesterServices(ctx context.Context, id parsec.OrganizationID) ([]SequesterService, error) {
 	wing, err := a.sequestering(ctx, id)
 	if err != nil {

@@ -30,7 +30,7 @@ func (s *Server) administrationRoutes(mux *http.ServeMux) {
 	})
 	s.administrationRoute(mux, one+"/users", methods{http.MethodGet: ofOrganization(nothing, listUsers)})
 	s.administrationRoute(mux, one+"/users/freeze", methods{http.MethodPost: ofOrganization(parseFreeze, freezeUser)})
-	s.administrationRoute(mux, one+"/users/reset_totp", methods{http.MethodPost: ofParsec3(nothing, noTOTP)})
+	s.administrationRoute(mux, one+"/users/reset_totp", methods{http.MethodPost: ofParsec3(parseReset, resetTOTP)})
 	s.administrationRoute(mux, one+"/sequester/services", methods{
 		http.MethodGet:  ofParsec3(nothing, listServices),
 		http.MethodPost: ofParsec3(parseNewService, createService),
@@ -157,7 +157,7 @@ func ofParsec3[Given any](parse func(*form) Given, handle func(*administrationCa
 		case found.Bound() == 0:
 			return organization.ErrNotFound
 		case found.Bound() != organization.Parsec3:
-			return organization.ErrNotSequestering
+			return organization.ErrOnlyParsec3
 		}
 		return handle(call, found.ID, given)
 	}

@@ -360,17 +360,14 @@ func (f *form) drop(field string) bool {
 	return true
 }
 
-type freezeForm struct {
-	user   organization.UserChoice
-	frozen bool
-	// choice is what is wrong with fields that are each right.
-	choice string
+// choiceForm is which user is meant.
+type choiceForm struct {
+	user organization.UserChoice
+	// wrong says what is wrong with fields that are each right, "" for nothing.
+	wrong string
 }
 
-func parseFreeze(f *form) (given freezeForm) {
-	f.require("frozen")
-	frozen := f.boolean("frozen")
-	given.frozen = frozen != nil && *frozen
+func (f *form) choice() (given choiceForm) {
 	if f.strict {
 		f.drop("user_id")
 		f.drop("user_email")
@@ -384,11 +381,32 @@ func parseFreeze(f *form) (given freezeForm) {
 	_, hasID := f.fields["user_id"]
 	switch {
 	case hasID && given.user.Email != nil:
-		given.choice = twoUserFields
+		given.wrong = twoUserFields
 	case !hasID && given.user.Email == nil:
-		given.choice = noUserField
+		given.wrong = noUserField
 	}
 	return given
+}
+
+type freezeForm struct {
+	choiceForm
+	frozen bool
+}
+
+func parseFreeze(f *form) freezeForm {
+	f.require("frozen")
+	frozen := f.boolean("frozen")
+	return freezeForm{f.choice(), frozen != nil && *frozen}
+}
+
+type resetForm struct {
+	choiceForm
+	sendEmail bool
+}
+
+func parseReset(f *form) resetForm {
+	sendEmail := f.boolean("send_email")
+	return resetForm{f.choice(), sendEmail != nil && *sendEmail}
 }
 
 const (

@@ -117,8 +117,8 @@ func freezeUser(call *administrationCall, found *organization.Organization, give
 	switch {
 	case !found.Bootstrapped():
 		return organization.ErrNotFound
-	case given.choice != "":
-		return &badDataError{reason: given.choice}
+	case given.wrong != "":
+		return &badDataError{reason: given.wrong}
 	}
 	user, err := call.server.organizations.FreezeUser(call.r.Context(), call.by, found.ID, given.user, given.frozen)
 	if err != nil {
@@ -127,5 +127,36 @@ func freezeUser(call *administrationCall, found *organization.Organization, give
 	return call.reply(formOfUser(&user))
 }
 
-// noTOTP answers while no user has one-time passwords.
-func noTOTP(*administrationCall, parsec.OrganizationID, struct{}) error { return errNoTOTP }
+type resetTOTPForm struct {
+	ID                 string `json:"user_id"`
+	Email              string `json:"user_email"`
+	URL                string `json:"totp_reset_url"`
+	URLHTTPRedirection string `json:"totp_reset_url_as_http_redirection"`
+	EmailSent          string `json:"email_sent_status"`
+}
+
+// emailOutcomes are the words for what became of an e-mail
+// (docs/protocol/v5/administration.md §1.4).
+var emailOutcomes = map[organization.EmailOutcome]string{
+	organization.EmailNotAsked:          "NOT_SENT_AS_REQUESTED",
+	organization.EmailSent:              "SENT_AS_REQUESTED",
+	organization.EmailServerUnavailable: "SERVER_UNAVAILABLE",
+	organization.EmailRecipientRefused:  "RECIPIENT_REFUSED",
+}
+
+func resetTOTP(call *administrationCall, id parsec.OrganizationID, given resetForm) error {
+	if given.wrong != "" {
+		return &badDataError{reason: given.wrong}
+	}
+	address, err := call.server.addressFor(call.r)
+	if err != nil {
+		return err
+	}
+	reset, err := call.server.organizations.ResetTOTP(call.r.Context(), call.by, id, given.user, address.LocationOf(id), given.sendEmail)
+	if err != nil {
+		return err
+	}
+	return call.reply(resetTOTPForm{
+		reset.User.ID, reset.User.HumanHandle.Email(), reset.Link.URL, reset.Link.HTTPRedirection, emailOutcomes[reset.Email],
+	})
+}

@@ -15,8 +15,6 @@ import (
 var (
 	errNoToken   = errors.New("no administration token")
 	errInvalidID = fmt.Errorf("not an organization id: %w", organization.ErrNotFound)
-	// errNoTOTP refuses what no organization has yet.
-	errNoTOTP = errors.New("no one-time passwords")
 )
 
 // refusal is an answer in all its forms.
@@ -67,8 +65,7 @@ var refusals = []struct {
 	{organization.ErrAlreadyExists, refusal{http.StatusBadRequest, "already_exists", "", "Organization already exists"}},
 	{organization.ErrUserNotFound, refusal{http.StatusNotFound, "user_not_found", "", "User not found"}},
 	{organization.ErrUserRevoked, refusal{http.StatusNotFound, "user_not_found", "", "User has been revoked"}},
-	{organization.ErrNotSequestering, refusal{http.StatusNotFound, codeNotFound, "", "Not an organization of Parsec 3"}},
-	{errNoTOTP, refusal{http.StatusNotFound, codeNotFound, "", "Not Found"}},
+	{organization.ErrOnlyParsec3, refusal{http.StatusNotFound, codeNotFound, "", "Not an organization of Parsec 3"}},
 	{organization.ErrNotSequestered, refusal{http.StatusBadRequest, codeBadData, "", "Sequester disabled"}},
 	{organization.ErrInvalidCertificate, refusal{http.StatusBadRequest, codeBadData, "", "Invalid certificate"}},
 	{organization.ErrDateAhead, refusal{http.StatusBadRequest, codeBadData, "", "Timestamp too far in the future"}},

@@ -39,7 +39,8 @@ type organization struct {
 	tokens   []parsec3.AccessToken
 	attempts map[parsec3.GreetingAttemptID]*rules.Attempt
 	// setups are those of Shamir recovery of each user, in order of date.
-	setups map[parsec3.UserID][]*rules.ShamirSetup
+	setups      map[parsec3.UserID][]*rules.ShamirSetup
+	enrollments map[parsec3.EnrollmentID]*enrollment
 }
 
 func newOrganization(in *organizationstore.Cell) *organization {
@@ -55,6 +56,7 @@ func newOrganization(in *organizationstore.Cell) *organization {
 		invitations: map[parsec3.AccessToken]*rules.Invitation{},
 		attempts:    map[parsec3.GreetingAttemptID]*rules.Attempt{},
 		setups:      map[parsec3.UserID][]*rules.ShamirSetup{},
+		enrollments: map[parsec3.EnrollmentID]*enrollment{},
 	}
 }
 

@@ -28,6 +28,8 @@ type tx struct {
 	// common, sequester, shamir and inRealm are the last dates of the topics,
 	// certificates whose effect is queued included.
 	common, sequester, shamir, inRealm parsec.DateTime
+	// ended is the enrollment that the transaction ends, nil for none.
+	ended *parsec3.EnrollmentID
 }
 
 func begin(under *organizationstore.Tx, scope rules.Scope) *tx {

@@ -18,7 +18,9 @@ type user struct {
 	signed, given, managing parsec.DateTime
 	// shamir are the certificates of the topic of Shamir recovery that the user sees,
 	// in order of date; of the same date, the brief before the share.
-	shamir []rules.Certificate
+	shamir     []rules.Certificate
+	totp       rules.TOTPSetup
+	opaqueKeys map[parsec3.OpaqueKeyID]rules.OpaqueKey
 }
 
 type datedProfile struct {

@@ -27,6 +27,7 @@ var table = []kind{
 	of[SequesterCertificate]("parsec3.sequester_certificate"),
 	of[ShamirCertificate]("parsec3.shamir_certificate"),
 	of[RealmCertificate]("parsec3.realm_certificate"),
+	of[AsyncEnrollment]("parsec3.async_enrollment"),
 	of[UserUpdated]("parsec3.user_updated"),
 	of[UserRevokedOrFrozen]("parsec3.user_revoked_or_frozen"),
 	of[UserUnfrozen]("parsec3.user_unfrozen"),

@@ -66,6 +66,16 @@ func (b ShamirCertificate) Topics(o parsec.OrganizationID) []event.Topic {
 	return topics
 }
 
+// AsyncEnrollment reaches whoever is ADMIN at the moment.
+type AsyncEnrollment struct {
+	ID ID `wire:"event_id"`
+}
+
+// Topics returns the administrators.
+func (AsyncEnrollment) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{AdministratorsTopic(o)}
+}
+
 // RealmCertificate reaches the members of the realm, and the user that the
 // certificate gives a role or takes it from.
 type RealmCertificate struct {
@@ -219,6 +229,9 @@ func (b SequesterCertificate) EventID() ID { return b.ID }
 
 // EventID implements ForClients.
 func (b ShamirCertificate) EventID() ID { return b.ID }
+
+// EventID implements ForClients.
+func (b AsyncEnrollment) EventID() ID { return b.ID }
 
 // EventID implements ForClients.
 func (b RealmCertificate) EventID() ID { return b.ID }

@@ -103,6 +103,7 @@ func newBatch(all []work) *batch {
 			b.scope = scope
 		}
 		b.scope.Sequester, b.scope.Shamir = max(b.scope.Sequester, scope.Sequester), max(b.scope.Shamir, scope.Shamir)
+		b.scope.Enrollment = max(b.scope.Enrollment, scope.Enrollment)
 		b.txs = append(b.txs, &tx{Tx: organizationstore.Tx{ID: scope.Organization}, scope: scope, batch: b})
 	}
 	return b
@@ -147,6 +148,7 @@ func (b *batch) locks() (locks []database.Statement) {
 		b.inCommon, b.inRealm,
 		newLock("Q", b.scope.Sequester, selectTopic, name, string(sequester)),
 		newLock("S", b.scope.Shamir, selectTopic, name, string(shamir)),
+		newLock("E", b.scope.Enrollment, selectTopic, name, string(enrollment)),
 		newLock("I", b.scope.Invitations, selectTopic, name, string(invitation)),
 		b.lockOfInvitation(),
 	} {
@@ -154,6 +156,7 @@ func (b *batch) locks() (locks []database.Statement) {
 			locks = append(locks, l.statement())
 		}
 	}
+	locks = append(locks, locksOfTOTP(&b.scope)...)
 	if blocks := blocksOf(b.txs); len(blocks) > 0 && !isLeftOut(lockOfBlock) {
 		locks = append(locks, database.Statement{SQL: lockBlocks, Args: []any{name, keys(blocks)}})
 	}

@@ -40,14 +40,12 @@ func seenByAdministrator(user *User) organization.User {
 // both end its streams.
 func (r *Rules) SetFrozen(ctx context.Context, id parsec.OrganizationID, choice organization.UserChoice, frozen bool) (before organization.User, err error) {
 	err = r.store.Update(ctx, Scope{Organization: id, Common: Shared}, func(tx Tx) error {
-		user, found, err := findChosen(ctx, tx, choice)
-		switch {
-		case err != nil:
+		user, _, err := findChosen(ctx, tx, choice)
+		if err != nil {
 			return err
-		case !found:
-			return organization.ErrUserNotFound
-		case user.RevokedOn != nil:
-			return organization.ErrUserRevoked
+		}
+		if err := checkChosen(user, choice); err != nil {
+			return err
 		}
 		before = seenByAdministrator(user)
 		tx.FreezeUser(user.ID, frozen)

@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -41,6 +42,9 @@ const (
 	// UploadInDoubt has a client try an upload again, which an answer would end
 	// (docs/protocol/v5/quirks.md §11).
 	UploadInDoubt Abort = 503
+	// TooMany refuses more of what is bounded for want of a status: a client is offline
+	// meanwhile, and its user may try again.
+	TooMany Abort = UploadInDoubt
 )
 
 func (a Abort) Error() string { return fmt.Sprintf("aborted with status %d", int(a)) }
@@ -57,7 +61,11 @@ type Options struct {
 	// Patience is how long commands are held that clients cannot have refused; 0 is
 	// outage.Patience.
 	Patience time.Duration
-	// Mailer sends e-mails; nil sends none.
+	// TrustedRoots are those of the PKI that enrollments are signed in: with them the
+	// server verifies chains and signatures. Nil is for none: then it looks at their
+	// form alone (docs/protocol/v5/enrollment.md §1.2).
+	TrustedRoots *x509.CertPool
+	// Mailer sends e-mails; nil is for a server that sends none.
 	Mailer Mailer
 }
 
@@ -156,5 +164,21 @@ func (r *Rules) update(ctx context.Context, author *Author, now parsec.DateTime,
 			return err
 		}
 		return rule(tx, user)
+	})
+}
+
+// updateAnonymous runs rule in a transaction for a stranger, once it is checked that the
+// organization is there and open.
+func (r *Rules) updateAnonymous(ctx context.Context, anonymous *Anonymous, now parsec.DateTime, scope Scope, rule func(tx Tx) error) error {
+	scope.Organization = anonymous.Organization
+	return r.store.Update(ctx, scope, func(tx Tx) error {
+		stored, found := tx.Organization()
+		if !found {
+			stored = nil
+		}
+		if err := checkOpen(stored, now); err != nil {
+			return err
+		}
+		return rule(tx)
 	})
 }

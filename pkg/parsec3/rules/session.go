@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"parsec-server/pkg/event"
-	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/notice"
@@ -22,6 +21,8 @@ const (
 	// maxReplayedEvents bounds those that a stream resumes with; if there are more,
 	// its client is told that it has missed some.
 	maxReplayedEvents = 100
+	// enrollmentsSince is the minor of API 5 whose clients know of enrollments.
+	enrollmentsSince = 4
 )
 
 // ErrStreamOver is returned when a stream has ended by itself: its user or its
@@ -95,13 +96,14 @@ func (r *Rules) OpenSession(ctx context.Context, author *Author, lastEventID str
 		s.subscription.Add(notice.RealmTopic(author.Organization, realm))
 	}
 	s.followProfile(standing.User.Profile)
-	s.begin(standing.Organization, lastEventID, keepalive)
+	s.begin(&standing, lastEventID, keepalive)
 	return s, nil
 }
 
 // begin queues the first message and the replay, and then what was received
 // meanwhile.
-func (s *Session) begin(of *organization.Organization, lastEventID string, keepalive *uint64) {
+func (s *Session) begin(standing *Standing, lastEventID string, keepalive *uint64) {
+	of := standing.Organization
 	first := &Message{Event: &protocol.OrganizationConfigEvent{
 		UserProfileOutsiderAllowed: of.UserProfileOutsiderAllowed,
 		ActiveUsersLimit:           of.ActiveUsersLimit,
@@ -142,7 +144,7 @@ func (s *Session) begin(of *organization.Organization, lastEventID string, keepa
 // were missed. The caller holds mu.
 func (s *Session) replay(later []*Message, known bool, newest notice.ID) {
 	later = slices.DeleteFunc(later, func(message *Message) bool {
-		return message.Event == nil || s.isOwn(message.cause) || !s.subscription.Has(message.cause)
+		return message.Event == nil || !s.hears(message.cause) || !s.subscription.Has(message.cause)
 	})
 	if !known || len(later) > maxReplayedEvents {
 		s.push(&Message{ID: newest})
@@ -296,7 +298,7 @@ func (s *Session) followProfile(profile parsec.UserProfile) {
 // enqueue keeps what the client must be told. The caller holds mu.
 func (s *Session) enqueue(e event.Event) {
 	body, forClients := e.Body.(notice.ForClients)
-	if !forClients || s.isOwn(e) {
+	if !forClients || !s.hears(e) {
 		return
 	}
 	if _, again := s.replayed[body.EventID()]; again || body.EventID() == s.newest {
@@ -338,11 +340,18 @@ func (r *Rules) QueuedEvents() int64 { return r.queued.Load() }
 // their client than a session keeps.
 func (r *Rules) EventOverflows() int64 { return r.overflows.Load() }
 
-// isOwn reports whether the stream is not told of an event because its device is the
-// author of it.
-func (s *Session) isOwn(e event.Event) bool {
-	vlob, ok := e.Body.(notice.Vlob)
-	return ok && vlob.Author == s.author.Device
+// hears reports whether the stream is told of an event of its topics: not of what its
+// own device wrote, and of enrollments only an ADMIN, whose client knows them
+// (docs/protocol/v5/events.md §2). The caller holds mu.
+func (s *Session) hears(e event.Event) bool {
+	switch body := e.Body.(type) {
+	case notice.Vlob:
+		return body.Author != s.author.Device
+	case notice.AsyncEnrollment:
+		return s.author.API.Minor >= enrollmentsSince
+	default:
+		return true
+	}
 }
 
 // newMessage returns the message that tells of an event. That of a mark has none.
@@ -359,6 +368,8 @@ func newMessage(e event.Event) *Message {
 		m.ID, m.Event = body.ID, &protocol.SequesterCertificateEvent{Timestamp: body.Timestamp}
 	case notice.ShamirCertificate:
 		m.ID, m.Event = body.ID, &protocol.ShamirRecoveryCertificateEvent{Timestamp: body.Timestamp}
+	case notice.AsyncEnrollment:
+		m.ID, m.Event = body.ID, &protocol.AsyncEnrollmentEvent{}
 	case notice.RealmCertificate:
 		m.ID, m.Event = body.ID, &protocol.RealmCertificateEvent{Timestamp: body.Timestamp, RealmID: body.Realm}
 	case notice.Invitation:

@@ -54,6 +54,7 @@ type Reader interface {
 	BlockReader
 	SequesterReader
 	InvitationReader
+	EnrollmentReader
 }
 
 // Lock is how a transaction holds a topic until its end.
@@ -87,10 +88,17 @@ type Scope struct {
 	Sequester Lock
 	// Shamir is the lock of the topic of Shamir recovery (S).
 	Shamir Lock
+	// Enrollment is the lock of the enrollments (E).
+	Enrollment Lock
 	// Invitations is the lock of their creation (I).
 	Invitations Lock
 	// Invitation is for Tx.Invitation, whose row is locked exclusively; nil for none.
 	Invitation *parsec3.AccessToken
+
+	// TOTP is the user whose setup of one-time passwords is locked, and OpaqueKey a key
+	// alone; nil for none. They need not exist.
+	TOTP      *parsec3.UserID
+	OpaqueKey *OpaqueKeyName
 
 	// Author is for Tx.Author; none if zero.
 	Author parsec3.DeviceID
@@ -147,6 +155,8 @@ type Tx interface {
 	InvitationTx
 	AttemptTx
 	ShamirTx
+	EnrollmentTx
+	TOTPTx
 }
 
 // Topics are the dates of the last certificate of the topics of an organization,

@@ -15,7 +15,10 @@ import (
 // (docs/protocol/v5/commands.md §8.2).
 func (r *Rules) UserCreate(ctx context.Context, author *Author, request *protocol.UserCreateRequest) (*protocol.UserCreateReply, error) {
 	now := r.now()
-	created, invalid := loadUserCreate(author, now, request)
+	created, invalid := loadUserCreate(author, now, signedUser{
+		user: request.UserCertificate, redactedUser: request.RedactedUserCertificate,
+		device: request.DeviceCertificate, redactedDevice: request.RedactedDeviceCertificate,
+	})
 	scope := Scope{Common: Exclusive}
 	if invalid == nil {
 		scope.Date = created.userCertificate.Timestamp
@@ -27,28 +30,31 @@ func (r *Rules) UserCreate(ctx context.Context, author *Author, request *protoco
 		if invalid != nil {
 			return invalid
 		}
-		if err := checkActiveUsersLimit(ctx, tx); err != nil {
-			return err
-		}
-		if err := checkNobodyElse(ctx, tx, created); err != nil {
-			return err
-		}
-		if err := checkGreater(created.userCertificate.Timestamp, tx.Topics().Common); err != nil {
-			return err
-		}
-		tx.CreateUser(created.user, created.userCertificate, created.device, created.deviceCertificate)
-		emitCommon(tx, author, created.userCertificate.Timestamp)
-		return nil
+		return addUser(ctx, tx, author, created)
 	})
 	return &protocol.UserCreateReply{}, err
 }
 
+// addUser makes the checks 6 to 9 of user_create, under an exclusive lock of the common
+// topic, and adds the user.
+func addUser(ctx context.Context, tx Tx, author *Author, created *newUser) error {
+	if err := checkActiveUsersLimit(ctx, tx); err != nil {
+		return err
+	}
+	if err := checkNobodyElse(ctx, tx, created); err != nil {
+		return err
+	}
+	if err := checkGreater(created.userCertificate.Timestamp, tx.Topics().Common); err != nil {
+		return err
+	}
+	tx.CreateUser(created.user, created.userCertificate, created.device, created.deviceCertificate)
+	emitCommon(tx, author, created.userCertificate.Timestamp)
+	return nil
+}
+
 // loadUserCreate makes the checks 2 to 5 of user_create.
-func loadUserCreate(author *Author, now parsec.DateTime, request *protocol.UserCreateRequest) (*newUser, error) {
-	loaded, err := loadNewUser(signedUser{
-		user: request.UserCertificate, redactedUser: request.RedactedUserCertificate,
-		device: request.DeviceCertificate, redactedDevice: request.RedactedDeviceCertificate,
-	}, author.VerifyKey, author.Device)
+func loadUserCreate(author *Author, now parsec.DateTime, signed signedUser) (*newUser, error) {
+	loaded, err := loadNewUser(signed, author.VerifyKey, author.Device)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // The certificates of a user and its first device
-// (docs/protocol/v5/certificates.md §6), of user_create and
+// (docs/protocol/v5/certificates.md §6), of user_create, async_enrollment_accept and
 // organization_bootstrap.
 
 // signedUser is what a request has.
@@ -26,6 +26,7 @@ type newUser struct {
 	userCertificate   Certificate
 	device            Device
 	deviceCertificate Certificate
+	publicKey         parsec.PublicKey
 	label             parsec3.DeviceLabel
 }
 
@@ -69,6 +70,6 @@ func (l *loadedUser) stored() newUser {
 		deviceCertificate: Certificate{
 			Timestamp: l.device.Timestamp, Author: l.device.Author, Bytes: l.signed.device, Redacted: l.signed.redactedDevice,
 		},
-		label: l.device.DeviceLabel,
+		publicKey: l.user.PublicKey, label: l.device.DeviceLabel,
 	}
 }

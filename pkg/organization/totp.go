@@ -1,0 +1,62 @@
+package organization
+
+import (
+	"context"
+	"log/slog"
+
+	"parsec-server/pkg/parsec"
+)
+
+// SecondFactors is a Wing whose users have one-time passwords
+// (docs/protocol/v5/enrollment.md §4).
+type SecondFactors interface {
+	Wing
+	// ResetTOTP has a user set its one-time passwords up again, by a link at a location
+	// of clients, which is sent to the user if that is asked for: the reset holds
+	// whatever becomes of the e-mail. The organization may be expired, and the user
+	// frozen. It returns ErrNotFound for an organization that is not of its generation,
+	// ErrUserNotFound, and ErrUserRevoked for a user that is chosen by its id and
+	// revoked.
+	ResetTOTP(ctx context.Context, organization parsec.OrganizationID, choice UserChoice, location parsec.Location, sendEmail bool) (TOTPReset, error)
+}
+
+// TOTPReset is how a user sets its one-time passwords up again.
+type TOTPReset struct {
+	User  User
+	Link  Link
+	Email EmailOutcome
+}
+
+// EmailOutcome is what became of an e-mail.
+type EmailOutcome uint8
+
+// The outcomes. What nobody asked for is not sent.
+const (
+	EmailNotAsked EmailOutcome = iota
+	EmailSent
+	EmailServerUnavailable
+	EmailRecipientRefused
+)
+
+// ResetTOTP has a user set its one-time passwords up again. It returns what
+// SecondFactors does, and ErrOnlyParsec3 for an organization of API 1 to 3.
+func (a *Administration) ResetTOTP(ctx context.Context, by Administrator, id parsec.OrganizationID, choice UserChoice, location parsec.Location, sendEmail bool) (TOTPReset, error) {
+	found, err := a.Find(ctx, id)
+	if err != nil {
+		return TOTPReset{}, err
+	}
+	wing, bound := a.wings[found.Bound()]
+	if !bound {
+		return TOTPReset{}, ErrNotFound
+	}
+	factors, ok := wing.(SecondFactors)
+	if !ok {
+		return TOTPReset{}, ErrOnlyParsec3
+	}
+	reset, err := factors.ResetTOTP(ctx, id, choice, location, sendEmail)
+	if err != nil {
+		return TOTPReset{}, err
+	}
+	a.audit(ctx, by, "reset_totp", id, slog.String("user", reset.User.ID))
+	return reset, nil
+}

@@ -1,0 +1,158 @@
+package rules
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"slices"
+
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3/protocol"
+)
+
+const (
+	// maxIntermediates bounds the X.509 certificates beside the leaf, and maxChainBytes
+	// all of them.
+	maxIntermediates = 100
+	maxChainBytes    = 64 << 10
+	// maxProofBytes bounds a signature, and the name of an entity of OpenBao.
+	maxProofBytes = 4 << 10
+	// What clients take of RSA keys, in bits.
+	minRSABits, maxRSABits = 2048, 8192
+)
+
+// Identity is who a payload of an enrollment is signed by, as received
+// (docs/protocol/v5/enrollment.md §1.2).
+type Identity struct {
+	// Signature is text for OpenBao.
+	Signature []byte
+	// Chain has X.509 certificates in DER, the leaf first; nil for OpenBao.
+	Chain [][]byte
+	// Entity is that of OpenBao.
+	Entity string
+}
+
+func (i *Identity) isPKI() bool { return i.Chain != nil }
+
+func identityOfSubmitter(signature *protocol.SubmitSignature) Identity {
+	if pki := signature.PKI; pki != nil {
+		return Identity{Signature: pki.Signature, Chain: slices.Concat([][]byte{pki.Leaf}, pki.Intermediates)}
+	}
+	return Identity{Signature: []byte(signature.OpenBao.Signature), Entity: signature.OpenBao.EntityID}
+}
+
+func identityOfAccepter(signature *protocol.AcceptSignature) Identity {
+	if pki := signature.PKI; pki != nil {
+		return Identity{Signature: pki.Signature, Chain: slices.Concat([][]byte{pki.Leaf}, pki.Intermediates)}
+	}
+	return Identity{Signature: []byte(signature.OpenBao.Signature), Entity: signature.OpenBao.EntityID}
+}
+
+func (i *Identity) ofSubmitter() protocol.SubmitSignature {
+	if i.isPKI() {
+		return protocol.SubmitSignature{PKI: &protocol.SubmitPKISignature{Signature: i.Signature, Leaf: i.Chain[0], Intermediates: i.Chain[1:]}}
+	}
+	return protocol.SubmitSignature{OpenBao: &protocol.SubmitOpenBaoSignature{Signature: string(i.Signature), EntityID: i.Entity}}
+}
+
+func (i *Identity) ofAccepter() *protocol.AcceptSignature {
+	if i.isPKI() {
+		return &protocol.AcceptSignature{PKI: &protocol.AcceptPKISignature{Signature: i.Signature, Leaf: i.Chain[0], Intermediates: i.Chain[1:]}}
+	}
+	return &protocol.AcceptSignature{OpenBao: &protocol.AcceptOpenBaoSignature{Signature: string(i.Signature), EntityID: i.Entity}}
+}
+
+// checkIdentity checks what the server can of who signed a payload: nothing of OpenBao
+// but its length, and of a PKI the form of the chain. If it knows whom to trust, the
+// chain leads to one of those roots, which are returned, with certificates that are
+// valid at a date and for clients, and the leaf has signed; else badSignature.
+func (r *Rules) checkIdentity(of *Identity, payload []byte, at parsec.DateTime, badSignature protocol.Status) (roots []*x509.Certificate, err error) {
+	if !of.isPKI() {
+		if len(of.Signature) > maxProofBytes || len(of.Entity) > maxProofBytes {
+			return nil, protocol.Refuse(badSignature)
+		}
+		return nil, nil
+	}
+	chain, err := parseChain(of.Chain)
+	if err != nil {
+		return nil, err
+	}
+	if len(of.Signature) > maxProofBytes {
+		return nil, protocol.Refuse(badSignature)
+	}
+	if r.options.TrustedRoots == nil {
+		return nil, nil
+	}
+	if roots, err = trustedRoots(chain, r.options.TrustedRoots, at); err != nil {
+		return nil, err
+	}
+	if !hasSigned(chain[0], payload, of.Signature) {
+		return nil, protocol.Refuse(badSignature)
+	}
+	return roots, nil
+}
+
+// parseChain reads certificates of which each but the first is needed on the way from
+// that one upwards (docs/protocol/v5/enrollment.md §1.2).
+func parseChain(der [][]byte) ([]*x509.Certificate, error) {
+	badChain := protocol.Refuse(protocol.StatusInvalidX509Trustchain)
+	size := 0
+	for _, one := range der {
+		size += len(one)
+	}
+	if size > maxChainBytes { // before anything is read of it
+		return nil, badChain
+	}
+	chain := make([]*x509.Certificate, len(der))
+	for i, one := range der {
+		parsed, err := x509.ParseCertificate(one)
+		if err != nil {
+			return nil, protocol.Refuse(protocol.StatusInvalidDERX509Certificate)
+		}
+		chain[i] = parsed
+	}
+	if len(chain) > 1+maxIntermediates {
+		return nil, badChain
+	}
+	unused := slices.Clone(chain[1:])
+	for current := chain[0]; len(unused) > 0; {
+		next := slices.IndexFunc(unused, func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, current.RawIssuer) })
+		if next < 0 {
+			return nil, badChain
+		}
+		current = unused[next]
+		unused = slices.Delete(unused, next, next+1)
+	}
+	return chain, nil
+}
+
+// trustedRoots returns those that a chain leads to.
+func trustedRoots(chain []*x509.Certificate, trusted *x509.CertPool, at parsec.DateTime) (roots []*x509.Certificate, err error) {
+	intermediates := x509.NewCertPool()
+	for _, intermediate := range chain[1:] {
+		intermediates.AddCert(intermediate)
+	}
+	paths, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: trusted, Intermediates: intermediates, CurrentTime: at.Time(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return nil, protocol.Refuse(protocol.StatusInvalidX509Trustchain)
+	}
+	for _, path := range paths {
+		roots = append(roots, path[len(path)-1])
+	}
+	return roots, nil
+}
+
+// hasSigned reports whether a payload is signed by the key of a certificate, by
+// RSASSA-PSS with SHA-256 and a salt of any length.
+func hasSigned(by *x509.Certificate, payload, signature []byte) bool {
+	key, isRSA := by.PublicKey.(*rsa.PublicKey)
+	if !isRSA || key.N.BitLen() < minRSABits || key.N.BitLen() > maxRSABits {
+		return false
+	}
+	digest := sha256.Sum256(payload)
+	return rsa.VerifyPSS(key, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto}) == nil
+}
