@@ -100,6 +100,13 @@ func userOf(id string, frozen bool) map[string]any {
 	return map[string]any{"user_id": id, "user_email": "ada@example.com", "user_name": "ada", "frozen": frozen}
 }
 
+func resetOf(sent string) map[string]any {
+	return map[string]any{
+		"user_id": adaID, "user_email": "ada@example.com", "totp_reset_url": anyText, "totp_reset_url_as_http_redirection": anyText,
+		"email_sent_status": sent,
+	}
+}
+
 const (
 	newPeriod = "realm_minimum_archiving_period_before_deletion"
 	oldPeriod = "minimum_archiving_period"
@@ -155,7 +162,13 @@ var formTable = map[string][]formRow{
 		{"POST", "organizations/ORG/users/freeze", `{"frozen": true, "user_id": "` + strings.Repeat("0", 32) + `"}`, 404, refused("User not found")},
 		{"POST", "organizations/ORG/users/freeze", `{"frozen": true}`, 400, refused("Missing either `user_id` or `user_email` field")},
 		{"POST", "organizations/ORG/users/freeze", `{"frozen": true, "user_id": "` + adaID + `", "user_email": ""}`, 400, refused("Both `user_id` and `user_email` fields are provided")},
-		{"POST", "organizations/ORG/users/reset_totp", `{"user_id": "` + adaID + `"}`, 404, refused("Not Found")},
+		{"POST", "organizations/ORG/users/reset_totp", `{"user_id": "` + adaID + `"}`, 200, resetOf("NOT_SENT_AS_REQUESTED")},
+		{"POST", "organizations/ORG/users/reset_totp", `{"user_email": "ada@example.com", "send_email": true}`, 200, resetOf("SERVER_UNAVAILABLE")},
+		{"POST", "organizations/ORG/users/reset_totp", `{"user_id": "` + bobID + `"}`, 404, refused("User has been revoked")},
+		{"POST", "organizations/ORG/users/reset_totp", `{"user_email": "bob@example.com"}`, 404, refused("User not found")},
+		{"POST", "organizations/ORG/users/reset_totp", `{"user_id": "` + strings.Repeat("0", 32) + `"}`, 404, refused("User not found")},
+		{"POST", "organizations/ORG/users/reset_totp", `{}`, 400, refused("Missing either `user_id` or `user_email` field")},
+		{"POST", "organizations/ORG/users/reset_totp", `{"user_id": "` + adaID + `", "user_email": ""}`, 400, refused("Both `user_id` and `user_email` fields are provided")},
 		{"GET", "organizations/ORG/sequester/services", "", 200, map[string]any{"services": []any{}}},
 		{"POST", "organizations/ORG/sequester/services", newService("invalid"), 400, refused("Invalid certificate")},
 		{"POST", "organizations/ORG/sequester/services", newService("ahead"), 400, refused("Timestamp too far in the future")},
@@ -212,7 +225,7 @@ func TestAdministrationForms(t *testing.T) {
 					headers = nil // is not checked
 				}
 				path, body := strings.ReplaceAll(row.path, "ORG", name), strings.ReplaceAll(row.body, "ORG", name)
-				if strings.Contains(path, "sequester") {
+				if strings.Contains(path, "sequester") || strings.Contains(path, "reset_totp") { // which are of Parsec 3 alone
 					headers = []string{"Content-Type: application/json; charset=utf-8"}
 				}
 				status, answer := f.administrate(row.method, path, body, headers...)

@@ -24,8 +24,12 @@ func TestLocksComeFirst(t *testing.T) {
 	}{
 		{"all", rules.Scope{
 			Founding: true, Common: rules.Exclusive, Realm: theRealm, RealmLock: rules.Exclusive,
-			Sequester: rules.Exclusive, Shamir: rules.Exclusive, Invitations: rules.Exclusive, Invitation: &theToken, Block: &theBlock,
-		}, []string{"organization", "common", "realm", "sequester", "shamir_recovery", "invitation", "row of an invitation", "block", "block", "facts", "facts"}},
+			Sequester: rules.Exclusive, Shamir: rules.Exclusive, Enrollment: rules.Exclusive,
+			Invitations: rules.Exclusive, Invitation: &theToken, TOTP: &alice, OpaqueKey: &aKey, Block: &theBlock,
+		}, []string{
+			"organization", "common", "realm", "sequester", "shamir_recovery", "enrollment", "invitation", "row of an invitation",
+			"totp", "opaque key", "block", "block", "facts", "facts",
+		}},
 		{"a vlob", onVlob(), []string{"common:s", "realm:s", "facts", "facts"}},
 		{"nothing", rules.Scope{}, []string{"facts"}},
 	} {
@@ -57,6 +61,10 @@ func lockOf(sql string, args []any) string {
 		return "row of an invitation" + mode
 	case strings.Contains(sql, "parsec3.realm r WHERE"):
 		return "realm" + mode
+	case strings.Contains(sql, "parsec3.user_"):
+		return "totp" + mode
+	case strings.Contains(sql, "parsec3.totp_key"):
+		return "opaque key" + mode
 	default:
 		return args[1].(string) + mode
 	}

@@ -25,6 +25,9 @@ import (
 // aRealm is one that the tour makes.
 var aRealm = parsec.RealmID{7}
 
+// aKey is one that the tour makes.
+var aKey = rules.OpaqueKeyName{User: alice, Key: parsec3.OpaqueKeyID{7}}
+
 // tour sends every statement that a command may send, but for those of sequester
 // services, which have few rows.
 func tour(t *testing.T, store *postgres.Store) {
@@ -107,6 +110,26 @@ func tour(t *testing.T, store *postgres.Store) {
 			noErrors(t, err)
 			tx.EndInvitation(theToken, rules.InvitationEnd{Status: protocol.InvitationCancelled})
 		}},
+		{rules.Scope{Common: rules.Shared, Enrollment: rules.Exclusive}, func(tx rules.Tx) {
+			_, _, err1 := tx.Enrollment(t.Context(), parsec3.EnrollmentID{1})
+			_, err2 := tx.Submissions(t.Context(), parsec3.EnrollmentID{1}, "new@example.com")
+			noErrors(t, err1, err2)
+			tx.SubmitEnrollment(rules.Enrollment{ID: parsec3.EnrollmentID{1}, Status: protocol.EnrollmentSubmitted, SubmittedOn: 1}, "new@example.com")
+			tx.EndEnrollment(parsec3.EnrollmentID{1}, protocol.EnrollmentCancelled, 2)
+		}},
+		{rules.Scope{TOTP: &alice}, func(tx rules.Tx) {
+			_, _, err1 := tx.TOTP(t.Context())
+			_, err2 := tx.OpaqueKeys(t.Context())
+			noErrors(t, err1, err2)
+			tx.PutTOTP(rules.TOTPSetup{})
+			tx.CreateOpaqueKey(aKey.Key, parsec3.OpaqueKey{})
+			tx.ForgiveOpaqueKeys()
+		}},
+		{rules.Scope{OpaqueKey: &aKey}, func(tx rules.Tx) {
+			_, _, key, err := tx.OpaqueKey(t.Context())
+			noErrors(t, err)
+			tx.CountOpaqueKey(key)
+		}},
 	} {
 		change(t, store, step.scope, step.run)
 	}
@@ -140,7 +163,9 @@ func tourReads(t *testing.T, store *postgres.Store) {
 	_, err11 := store.Invited(ctx, acme, theToken)
 	_, _, err12 := store.InvitationGreeters(ctx, acme, theToken)
 	_, _, err13 := store.Invitations(ctx, acme, aliceOne, 0)
-	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
+	_, _, err14 := store.Enrollment(ctx, acme, parsec3.EnrollmentID{1})
+	_, _, err15 := store.PendingEnrollments(ctx, acme, aliceOne)
+	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
 }
 
 func noErrors(t *testing.T, problems ...error) {
@@ -171,8 +196,10 @@ type plan struct {
 
 // byOrganization are the indexes that have few rows for each organization: its only
 // one, the realms that were written to in the last minute, the uploads under way, and
-// the administrators.
-var byOrganization = map[string]bool{"usage_pkey": true, "realm_counter_unsummed": true, "block_uploading": true, "user_administrator": true}
+// the administrators, and the enrollments that wait, which are bounded.
+var byOrganization = map[string]bool{
+	"usage_pkey": true, "realm_counter_unsummed": true, "block_uploading": true, "user_administrator": true, "enrollment_submitted": true,
+}
 
 // checkPlan reports what grows with the organization, or with all of them.
 func checkPlan(t *testing.T, when, statement string, p plan) {

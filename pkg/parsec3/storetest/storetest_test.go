@@ -45,6 +45,8 @@ func exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store)
 		{"sequester", sequesterChecks},
 		{"invite", inviteChecks},
 		{"shamir", shamirChecks},
+		{"enrollment", enrollmentChecks},
+		{"totp", totpChecks},
 		{"transaction", transactionChecks},
 		{"concurrency", concurrencyChecks},
 	} {
