@@ -21,7 +21,7 @@ type documentedRow struct {
 }
 
 // documents have the status tables, of docs/protocol/v5.
-var documents = []string{"commands.md", "invite.md"}
+var documents = []string{"commands.md", "invite.md", "enrollment.md"}
 
 // documentedTables are the status tables of the documents by command.
 var documentedTables = sync.OnceValues(func() (map[string][]documentedRow, error) {
@@ -67,7 +67,7 @@ var (
 	commandHeading = regexp.MustCompile(`^(?:#+ (?:[\d.]+ )?([a-z_]*)(?: / ([a-z_]+))?|\*\*([a-z_]+)\.\*\*)`)
 	answerColumns  = regexp.MustCompile(`^ (?:Status|Answer|Greeter answer) $`)
 	rowNumbers     = regexp.MustCompile(`^ (\d+)(?:–(\d+))? $`)
-	rowAnswers     = regexp.MustCompile("`([a-z_]+)`|(abort \\d+)")
+	rowAnswers     = regexp.MustCompile("`([a-z0-9_]+)`|(abort \\d+)")
 	rowsOfAnother  = regexp.MustCompile(`^ as ([a-z_]+) $`)
 	parentheses    = regexp.MustCompile(`\([^()]*\)`)
 )
@@ -87,7 +87,9 @@ func documentedRows(numbers, answers string, tables map[string][]documentedRow) 
 	answers = strings.ReplaceAll(parentheses.ReplaceAllString(answers, ""), "HTTP", "abort")
 	var found []protocol.Status
 	for _, answer := range rowAnswers.FindAllStringSubmatch(answers, -1) {
-		found = append(found, protocol.Status(answer[1]+answer[2]))
+		if status := protocol.Status(answer[1] + answer[2]); !slices.Contains(found, status) {
+			found = append(found, status)
+		}
 	}
 	if first == last {
 		return []documentedRow{{strconv.Itoa(first), found}}

@@ -638,5 +638,7 @@ func (f *fixture) stored(ctx context.Context) any {
 	f.ok(nil, err)
 	_, invitations, err := f.store.Invitations(ctx, acme, aliceLaptop, 0)
 	f.ok(nil, err)
-	return []any{found, standing, certificates, users, invitations}
+	_, enrollments, err := f.store.PendingEnrollments(ctx, acme, aliceLaptop)
+	f.ok(nil, err)
+	return []any{found, standing, certificates, users, invitations, enrollments}
 }

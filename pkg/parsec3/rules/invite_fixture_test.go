@@ -1,8 +1,6 @@
 package rules_test
 
 import (
-	"context"
-	"sync"
 	"time"
 
 	"parsec-server/pkg/parsec"
@@ -13,30 +11,6 @@ import (
 
 // zack is invited, and no user yet.
 const zackEmail = "zack@example.com"
-
-// mailer answers as it is told, and keeps what it is asked for.
-type mailer struct {
-	rules.Mailer
-	sent protocol.EmailSent
-
-	mu    sync.Mutex
-	mails []rules.InvitationMail
-}
-
-func (m *mailer) SendInvitation(_ context.Context, mail rules.InvitationMail) protocol.EmailSent {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.mails = append(m.mails, mail)
-	return m.sent
-}
-
-func (m *mailer) take() []rules.InvitationMail {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	taken := m.mails
-	m.mails = nil
-	return taken
-}
 
 // inviteUser has an author invite whoever has an e-mail address.
 func (f *fixture) inviteUser(author *rules.Author, email string) parsec3.AccessToken {

@@ -264,7 +264,7 @@ func TestInviteInfo(t *testing.T) {
 // What is sent goes to the claimer, and what became of it is told: the invitation
 // stands.
 func TestInvitationMails(t *testing.T) {
-	post := &mailer{sent: protocol.EmailRecipientRefused}
+	post := &mailer{outcome: protocol.EmailRecipientRefused}
 	f := newFixture(t, withOptions(func(o *rules.Options) { o.Mailer = post }))
 	byMail := &protocol.InviteNewUserRequest{ClaimerEmail: zackEmail, SendEmail: true}
 	reply, err := f.InviteNewUser(t.Context(), f.alice(), byMail)
@@ -275,14 +275,14 @@ func TestInvitationMails(t *testing.T) {
 		{To: zackEmail, Organization: acme, Type: parsec.InvitationUser, Token: reply.Token, Greeter: human(aliceID)},
 		{To: "bob@example.com", Organization: acme, Type: parsec.InvitationDevice, Token: device.Token},
 	}
-	if got := post.take(); !reflect.DeepEqual(got, want) || reply.EmailSent != post.sent || device.EmailSent != post.sent {
+	if got := post.take(); !reflect.DeepEqual(got, want) || reply.EmailSent != post.outcome || device.EmailSent != post.outcome {
 		t.Errorf("sent %+v, want %+v", got, want)
 	}
 	f.inviteUser(f.alice(), zackEmail)
 	if got := post.take(); len(got) > 0 {
 		t.Errorf("sent %+v, which nobody asked for", got)
 	}
-	post.sent = protocol.EmailSuccess
+	post.outcome = protocol.EmailSuccess
 	counts := map[protocol.EmailSent]int{}
 	for range 12 {
 		reply, err := f.InviteNewUser(t.Context(), f.alice(), byMail)
