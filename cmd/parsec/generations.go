@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 
 	"parsec-server/pkg/blockstore"
@@ -30,7 +31,7 @@ type generations struct {
 
 // newGenerations returns the rules that settings describe. What they begin ends with
 // the process.
-func newGenerations(process *lifecycle.Process, settings config.Config, stored stores, blocks blockstore.Store, bus *event.Bus, address parsec.ServerAddress, logger *slog.Logger) generations {
+func newGenerations(process *lifecycle.Process, settings config.Config, stored stores, blocks blockstore.Store, bus *event.Bus, address parsec.ServerAddress, roots *x509.CertPool, logger *slog.Logger) generations {
 	founding := foundingOf(settings.Organization)
 	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	endWebhooks(process, "webhooks", webhooks.Close, logger)
@@ -43,7 +44,7 @@ func newGenerations(process *lifecycle.Process, settings config.Config, stored s
 		}),
 		parsec3: parsec3rules.New(stored.parsec3, blocks, bus, parsec3webhooks, systemClock, logger, parsec3rules.Options{
 			Founding: founding, Debug: settings.Debug, DeviceFileProtection: settings.Organization.DeviceFileProtection,
-			Mailer: parsec3mailer,
+			TrustedRoots: roots, Mailer: parsec3mailer,
 		}),
 	}
 }

@@ -25,6 +25,10 @@ import (
 
 // serve runs a server until ctx is done. What it opens ends with the process.
 func serve(ctx context.Context, process *lifecycle.Process, settings config.Config, logger *slog.Logger, build build, stdout io.Writer) error {
+	roots, err := readTrustedRoots(settings.Organization.TrustedRootFolders)
+	if err != nil {
+		return err
+	}
 	observed, err := observe(ctx, process, settings.Metrics, build, logger)
 	if err != nil {
 		return err
@@ -61,7 +65,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	onEnd(process, "look at the proxies", inBackground(ctx, proxies.watch))
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
-	commands := newGenerations(process, settings, stored, blocks, bus, address, logger)
+	commands := newGenerations(process, settings, stored, blocks, bus, address, roots, logger)
 	if stored.database != nil {
 		stored.database.OnLeave(commands.parsec3.HasFailedUploads)
 	}

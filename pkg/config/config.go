@@ -186,6 +186,9 @@ type Organization struct {
 	// DeviceFileProtection is what clients of Parsec 3 are advised, in the words of
 	// docs/protocol/v5/types.md §4.
 	DeviceFileProtection []string
+	// TrustedRootFolders have the roots of the PKI that enrollments of Parsec 3 are
+	// signed in; nil is for none.
+	TrustedRootFolders []string
 }
 
 // Email is how e-mails go out. An empty Host means that none do; Mocked writes

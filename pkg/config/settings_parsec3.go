@@ -53,7 +53,20 @@ var parsec3Settings = []Setting{
 	pending("account-config", Choice, "3.7", groupOrganization, checked(parseChoice("DISABLED", "ENABLED_WITH_VAULT", "ENABLED_WITHOUT_VAULT")), "Whether people may have accounts."),
 	pending(rateLimitOption, Text, "3.5", groupEmail, checked(parseRateLimit), "Seconds between two e-mails about accounts to one recipient, and how many an hour, such as 60 3."),
 	pending("fake-account-password-algorithm-seed", Text, "3.5", groupOrganization, checked(parseText), "A secret of official servers.").secret(),
-	pending("trusted-x509-root-dir", File, "3.8", groupOrganization, checked(parseExistingFolder), "Folder of the certificates in PEM that requests to join are trusted by.").repeated(),
+	{
+		Name: "trusted-x509-root-dir", Variable: "PARSEC_TRUSTED_X509_ROOT_DIR", Kind: File, Repeatable: true, Since: "3.8", Group: groupOrganization,
+		Help: "Folder below which every X.509 certificate in PEM is a root by which requests to join are trusted: with it, the server checks their chains and signatures. The folder is read at the start. Without it, it looks at their form, and anybody may send some.",
+		parse: func(c *Config, texts []string) error {
+			for _, text := range texts {
+				folder, err := parseExistingFolder(text)
+				if err != nil {
+					return err
+				}
+				c.Organization.TrustedRootFolders = append(c.Organization.TrustedRootFolders, folder)
+			}
+			return nil
+		},
+	},
 	pending("openbao-server-url", URL, "3.7", groupOrganization, keeps(func(l *later) *bool { return &l.openBao }, parseHTTPURL), "OpenBao server that keeps keys of devices."),
 	pending("openbao-secret-mount-path", Text, "3.7", groupOrganization, checked(parseText), "Where OpenBao keeps secrets; secret if not given."),
 	pending("openbao-transit-mount-path", Text, "3.8", groupOrganization, checked(parseText), "Where OpenBao signs; transit if not given."),
@@ -83,11 +96,6 @@ func pending(name string, kind Kind, since, group string, parse func(*Config, []
 		Name: name, Variable: variableOf(name), Kind: kind, Since: since, Group: group, Pending: true,
 		Help: help + " It has no effect yet.", parse: parse,
 	}
-}
-
-func (s Setting) repeated() Setting {
-	s.Repeatable = true
-	return s
 }
 
 func (s Setting) secret() Setting {
