@@ -27,12 +27,12 @@ import (
 )
 
 const (
-	// keepalive is what clients are told of the longest silence of a stream, and
-	// given the time after which they give it up.
+	// keepalive is the longest silence of a stream. What a proxy keeps back comes with
+	// what is sent next, so later than soon after an event, and than kept after a
+	// keepalive.
 	keepalive = 10 * time.Second
-	givenUp   = keepalive * 12 / 10
-	// soon is how late an event may be.
-	soon = time.Second
+	soon      = keepalive / 2
+	kept      = keepalive * 18 / 10
 	// blockBytes is the size of the blocks of official clients.
 	blockBytes = 512 << 10
 	// longestBody is that of any request (docs/protocol/v5/transport.md §5).
@@ -122,7 +122,7 @@ func carry(t *testing.T, start func(*proxied) *testkit.Process) {
 	}
 	l := p.listen3(device)
 	l.next("the first event", "", soon)
-	l.next("a keepalive", "keepalive", givenUp)
+	l.next("a keepalive", "keepalive", kept)
 	realm, err := alice.NewWorkspace(p.ctx, "work")
 	if err != nil {
 		t.Fatalf("create a workspace: %v", err)

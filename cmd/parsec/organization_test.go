@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -373,12 +372,7 @@ func (s *shell) wantNoOther(name, url, url3, keys string) {
 // unused returns a port that nobody listens to.
 func unused(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return "127.0.0.1:" + testkit.FreePort(t)
 }
 
 // TestOrganizationBootstrapInDoubt has a server that fails when it may have

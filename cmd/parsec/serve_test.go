@@ -17,6 +17,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/lifecycle"
 )
@@ -110,12 +111,7 @@ func executeServing(ctx context.Context, args ...string) (got outcome) {
 
 // TestServeMetrics scrapes a server as it is run.
 func TestServeMetrics(t *testing.T) {
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close() // free, and known
+	address := "127.0.0.1:" + testkit.FreePort(t)
 	startServing(t, config.Argument{Name: "metrics-address", Text: address})
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/metrics", nil)
 	if err != nil {

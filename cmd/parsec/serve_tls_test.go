@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -144,15 +145,14 @@ func TestStartFaults(t *testing.T) {
 // the port over: each is answered.
 func TestHandOverInTLS(t *testing.T) {
 	certificateFile, keyFile, roots := certificateFiles(t)
-	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = free.Close()
+	port := testkit.FreePort(t)
 	settings := developmentSettings(t,
 		config.Argument{Name: "ssl-certfile", Text: certificateFile}, config.Argument{Name: "ssl-keyfile", Text: keyFile},
 		config.Argument{Name: "handover-socket", Text: filepath.Join(t.TempDir(), "handover")})
-	settings.Port = free.Addr().(*net.TCPAddr).Port
+	var err error
+	if settings.Port, err = strconv.Atoi(port); err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	run := func() <-chan error {
 		served := make(chan error, 1)
@@ -162,7 +162,7 @@ func TestHandOverInTLS(t *testing.T) {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	ask := func() error {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+free.Addr().String()+"/anonymous/CoolOrg", strings.NewReader("x"))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://127.0.0.1:"+port+"/anonymous/CoolOrg", strings.NewReader("x"))
 		if err != nil {
 			return err
 		}

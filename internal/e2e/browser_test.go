@@ -32,7 +32,7 @@ var accessible string
 // e-mail.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
-	tab, cancel := context.WithTimeout(testkit.Chromium(t), 3*patience) // a browser takes its time
+	tab, cancel := context.WithTimeout(testkit.Chromium(t), patience)
 	defer cancel()
 	w := newMailedWorld(t)
 	alice := inAPI3.connect(w, inAPI3.foundByREST(w, "CoolOrg", "alice@laptop"))

@@ -106,7 +106,7 @@ func newEnrolments(t *testing.T, near, far *world, versions []generation) *enrol
 
 // of is for a test of its own, with enough time for all.
 func (e *enrolments) of(t *testing.T) *enrolments {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
 	own, near, far := *e, *e.near, *e.far
 	near.t, far.t = t, t

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds what a test waits for.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // world is a home, with an organization of the test whose first user is alice, an
 // ADMIN. It is sequestered, so that every lock counts, and begins without service.

@@ -8,10 +8,13 @@ import (
 	"parsec-server/pkg/event"
 )
 
+// patience bounds a hang: whatever is waited for comes in milliseconds.
+const patience = 3 * time.Minute
+
 // Await waits until a condition holds.
 func Await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
@@ -19,7 +22,7 @@ func Await(t testing.TB, what string, holds func() bool) {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			t.Fatalf("%s: not within a minute", what)
+			t.Fatalf("%s: not within %s", what, patience)
 		}
 	}
 }
@@ -54,8 +57,8 @@ func (r *Recorder) Next() event.Body {
 	select {
 	case e := <-r.events:
 		return e.Body
-	case <-time.After(time.Minute):
-		r.t.Fatal("no event within a minute")
+	case <-time.After(patience):
+		r.t.Fatalf("no event within %s", patience)
 		return nil
 	}
 }

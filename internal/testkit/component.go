@@ -22,7 +22,10 @@ const (
 	// componentStartLimit is how long a component may take to answer.
 	componentStartLimit = 3 * time.Minute
 	componentPoll       = 50 * time.Millisecond
-	componentStopLimit  = 10 * time.Second
+	// componentEndLimit is how long one may take to stop that a test waits for, and
+	// componentStopLimit how long at the end of a test, when nobody asks how.
+	componentEndLimit  = 2 * time.Minute
+	componentStopLimit = 10 * time.Second
 )
 
 // FindProgram looks for a program where shells and the Go tool put them. It
@@ -52,25 +55,49 @@ const (
 	portsOfProcess = 64
 )
 
-// portsTaken counts the ports that FreePort has tried.
-var portsTaken atomic.Int64
+// portsTried counts the ports that FreePort has tried.
+var portsTried atomic.Int64
 
-// FreePort returns a port that nothing listened on just now, on any address,
-// and that it returns to nobody else for long.
+// FreePort returns a port that nothing listened on just now, on any address. Until
+// the test ends it is nobody else's, in any process of tests, though nothing listen on
+// it for a while.
 func FreePort(t testing.TB) string {
 	t.Helper()
 	var err error
-	for range 100 {
-		place := int64(os.Getpid())*portsOfProcess + portsTaken.Add(1)
+	for range 1000 {
+		place := int64(os.Getpid())*portsOfProcess + portsTried.Add(1)
 		port := strconv.FormatInt(firstPort+place%ports, 10)
-		var listener net.Listener
-		if listener, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", ":"+port); err == nil {
-			listener.Close()
+		var mark *os.File
+		if mark, err = takePort(t.Context(), port); err == nil {
+			t.Cleanup(func() { mark.Close() })
 			return port
 		}
 	}
 	t.Fatalf("find a free port: %v", err)
 	return ""
+}
+
+// takePort returns a file whose lock says that the port is taken.
+func takePort(ctx context.Context, port string) (*os.File, error) {
+	folder := filepath.Join(os.TempDir(), fmt.Sprintf("parsec-test-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	mark, err := os.OpenFile(filepath.Join(folder, port), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(mark.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		mark.Close()
+		return nil, err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", ":"+port)
+	if err != nil {
+		mark.Close()
+		return nil, err
+	}
+	listener.Close()
+	return mark, nil
 }
 
 // Process is a program that runs for a test.
@@ -129,7 +156,7 @@ func startCommand(t testing.TB, command *exec.Cmd) *Process {
 		p.err = command.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = p.Stop() // How it ends does not matter: Await reports if it was too early.
+		_ = p.end(syscall.SIGTERM, componentStopLimit) // How it ends does not matter: Await reports if it was too early.
 		if t.Failed() {
 			t.Logf("%s printed:\n%s", p.name, p.Output())
 		}
@@ -139,14 +166,14 @@ func startCommand(t testing.TB, command *exec.Cmd) *Process {
 
 // Stop asks the process to end, kills it if it does not, and returns how it
 // ended: nil for success.
-func (p *Process) Stop() error { return p.end(syscall.SIGTERM) }
+func (p *Process) Stop() error { return p.end(syscall.SIGTERM, componentEndLimit) }
 
-// end is Stop by another signal.
-func (p *Process) end(signal os.Signal) error {
+// end is Stop by another signal, or sooner.
+func (p *Process) end(signal os.Signal, limit time.Duration) error {
 	_ = p.command.Process.Signal(signal) // It may have ended.
 	select {
 	case <-p.exited:
-	case <-time.After(componentStopLimit):
+	case <-time.After(limit):
 		_ = p.command.Process.Kill() // The same.
 		<-p.exited
 	}

@@ -126,7 +126,7 @@ func (p *Parsec) Output() string { return p.process.Output() }
 
 // Kill ends the server without letting it do anything more.
 func (p *Parsec) Kill() {
-	_ = p.process.end(syscall.SIGKILL) // It ends by the signal.
+	_ = p.process.end(syscall.SIGKILL, componentStopLimit) // It ends by the signal.
 }
 
 // Freeze keeps the server from doing anything, with its connections open, until

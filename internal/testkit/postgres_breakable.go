@@ -74,7 +74,7 @@ func (p *BreakablePostgres) Start() {
 // SIGINT rolls back what is under way, SIGQUIT leaves it to recovery, and so
 // does SIGKILL, without a word to the processes of the connections.
 func (p *BreakablePostgres) Stop(signal syscall.Signal) {
-	_ = p.process.end(signal) // How does not matter.
+	_ = p.process.end(signal, componentStopLimit) // How does not matter.
 }
 
 // Terminate ends every connection.

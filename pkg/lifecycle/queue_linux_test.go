@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/lifecycle"
 )
 
@@ -83,8 +84,8 @@ func readAll(t *testing.T, conn net.Conn) {
 // connected is answered.
 func TestNobodyIsResetByRestarts(t *testing.T) {
 	const clients, restarts = 8, 3
-	process := start(t, "", "127.0.0.1:0")
-	address := process.front.Addr
+	address := "127.0.0.1:" + testkit.FreePort(t)
+	process := start(t, "", address)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var storm sync.WaitGroup

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/outage"
@@ -220,10 +219,8 @@ func TestSeveralWingsEnd(t *testing.T) {
 			}
 			streams = append(streams, f.get("/authenticated/EmptyOrg/events", "Api-Version: "+wing.versions[0].String(), "Accept: text/event-stream"))
 		}
-		grace, cancel := f.ctx, context.CancelFunc(func() {})
-		if late {
-			grace, cancel = context.WithTimeout(f.ctx, 20*time.Millisecond)
-		}
+		grace, endOfGrace := context.WithCancel(f.ctx)
+		defer endOfGrace()
 		over := make(chan struct{})
 		go func() {
 			defer close(over)
@@ -234,7 +231,10 @@ func TestSeveralWingsEnd(t *testing.T) {
 			if text, err := io.ReadAll(streams[i].Body); err != nil || !strings.HasPrefix(string(text), ":keepalive") {
 				t.Errorf("the stream of generation %d ends with %q, %v", wing.generation, text, err)
 			}
-			if late {
+		}
+		if late {
+			endOfGrace()
+			for _, wing := range f.wings {
 				f.await(wing.cut)
 			}
 		}
@@ -254,6 +254,5 @@ func TestSeveralWingsEnd(t *testing.T) {
 			default:
 			}
 		}
-		cancel()
 	}
 }

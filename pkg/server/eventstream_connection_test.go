@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit/pipes"
-	"parsec-server/pkg/server"
 )
 
 // The end of a stream, and its failures, as the tiny wing is told of them.
@@ -225,7 +224,7 @@ func TestShutdownClosesWhatWaitsAfterItsStream(t *testing.T) {
 	open.wantBytes(streamHead + "c\r\n:keepalive\n\n\r\n")
 	start := time.Now()
 	f.await(f.shutdown())
-	if took := time.Since(start); took > 3*server.CloseTimeout {
+	if took := time.Since(start); took > mostCloseTime {
 		t.Errorf("stopping takes %s", took)
 	}
 	waiting.wantClosed()

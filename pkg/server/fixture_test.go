@@ -21,6 +21,9 @@ import (
 const (
 	// patience bounds how long a test waits for what must happen.
 	patience = 60 * time.Second
+	// mostCloseTime bounds the end of what does nothing: less than what else ends a
+	// connection, 5 s for net/http.
+	mostCloseTime = 8 * server.CloseTimeout
 	// administrationToken opens the administration of every fixture.
 	administrationToken = "s3cr3t"
 )

@@ -22,13 +22,13 @@ import (
 func TestNginxAsItComes(t *testing.T) {
 	t.Parallel()
 	const (
-		keepalive = 3 * time.Second
-		// soon is how late an event may be, and late how long clients wait for
-		// something: then they give up.
-		soon = time.Second
-		late = keepalive * 12 / 10
+		keepalive = 6 * time.Second
+		// What nginx keeps back comes with what is sent next, so later than soon after
+		// an event, and than late after a keepalive.
+		soon = keepalive / 2
+		late = keepalive * 18 / 10
 	)
-	server := testkit.StartParsec(t, program, "--sse-keepalive", "3")
+	server := testkit.StartParsec(t, program, "--sse-keepalive", "6")
 	w := newWorld(t, server)
 	device := w.found("alice")
 	address := must(parsec.Parsec3Scheme.ParseServerAddress(

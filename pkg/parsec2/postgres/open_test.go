@@ -5,9 +5,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -45,14 +43,8 @@ func TestConnectionAttempts(t *testing.T) {
 			store.Close()
 		}
 	}
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	listener.Close()
 	for _, dsn := range []string{
-		fmt.Sprintf("host=127.0.0.1 port=%d user=x dbname=x sslmode=disable", port),
+		"host=127.0.0.1 port=" + testkit.FreePort(t) + " user=x dbname=x sslmode=disable",
 		"host=" + t.TempDir() + " user=x dbname=x",
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
