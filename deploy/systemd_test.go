@@ -71,10 +71,10 @@ func TestSocketActivation(t *testing.T) {
 	process := testkit.StartProcess(t, nil, activate, "--listen="+address,
 		filepath.Join(application, "bin", "parsec"), "backend", "run", "--dev", "--port", port)
 	process.Await(t, func(ctx context.Context) error { return testkit.GetOK(ctx, "http://"+address+"/readyz") })
-	if !strings.Contains(process.Output(), "Starting Parsec Backend on "+address+" ") {
-		t.Errorf("printed %s", process.Output())
-	}
 	if err := process.Stop(); err != nil {
 		t.Errorf("it ends with %v", err)
+	}
+	if !strings.Contains(process.Output(), "Starting Parsec Backend on "+address+" ") { // all is read once it has ended
+		t.Errorf("printed %s", process.Output())
 	}
 }
