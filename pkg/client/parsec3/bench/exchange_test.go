@@ -205,6 +205,11 @@ func (s *side) microseconds(spent time.Duration) float64 {
 	return float64(spent.Microseconds()) / float64(s.trips)
 }
 
+// cost is the processor time of a round trip, clients' included, in microseconds.
+func (s *side) cost() float64 {
+	return s.microseconds(s.spent.server + s.spent.database + s.spent.client)
+}
+
 // report adds the rate of the side, and the processor time of a request: of server and
 // database together, of the database, and of the clients that it was measured with.
 func (s *side) report(b *testing.B) {
@@ -217,7 +222,8 @@ func (s *side) report(b *testing.B) {
 }
 
 // compare has two sides take turns, and reports the ratio of the rate of the second to
-// that of the first.
+// that of the first, and that ratio as it would be if nothing but the processor time
+// counted: it hardly depends on what else the machine does.
 func compare(b *testing.B, ratio string, trips int, baseline, subject *side) {
 	b.Helper()
 	for b.Loop() {
@@ -228,6 +234,7 @@ func compare(b *testing.B, ratio string, trips int, baseline, subject *side) {
 	baseline.report(b)
 	subject.report(b)
 	b.ReportMetric(subject.rate()/baseline.rate(), ratio)
+	b.ReportMetric(baseline.cost()/subject.cost(), "cpu-"+ratio)
 	slices.Sort(subject.latencies)
 	b.ReportMetric(float64(subject.latencies[len(subject.latencies)*99/100].Microseconds())/1000, "p99-ms")
 }
@@ -281,6 +288,14 @@ func (o *founded) updates(b *testing.B, realm parsec.RealmID, vlob parsec.VlobID
 		binary.BigEndian.PutUint32(body[place:], version)
 		freshDate(body)
 	}
+	return e
+}
+
+func (o *founded) blockCreations(b *testing.B, realm parsec.RealmID, size int) *exchange {
+	b.Helper()
+	block := parsec.NewUUID()
+	e := o.exchange(b, protocol.BlockCreate.Form, &protocol.BlockCreateRequest{RealmID: realm, BlockID: parsec.BlockID(block), Block: make([]byte, size)})
+	e.freshen = freshID(e.request[e.body:], block)
 	return e
 }
 
