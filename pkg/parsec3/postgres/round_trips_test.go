@@ -4,6 +4,8 @@ package postgres_test
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 
 	"parsec-server/internal/testkit"
@@ -154,6 +156,38 @@ func TestRoundTrips(t *testing.T) {
 			if trips := proxy.Waits.Load() - before; prepared && trips != wanted {
 				t.Errorf("%s takes %d round trips, want %d", command.name, trips, wanted)
 			}
+		}
+	}
+}
+
+// TestOneStatement has what reads many rows be one statement.
+func TestOneStatement(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	proxy := testkit.StartPostgresProxy(t, dsn)
+	first := open(t, dsn, 1, now)
+	populate(t, first)
+	parsec3, author := newRules(t, first, blockstore.NewMemory())
+	vlobs := furnish(t, parsec3, author)
+	through, author := newRules(t, open(t, proxy.DSN, 1, now), blockstore.NewMemory())
+	want := map[string]bool{
+		"authentication": true, "vlob_read_batch": true, "vlob_read_batch of 100": true, "vlob_read_versions": true,
+		"vlob_poll_changes": true, "realm_get_keys_bundle": true,
+	}
+	for _, command := range reads(through, author, vlobs) {
+		if !want[command.name] {
+			continue
+		}
+		before := proxy.Statements()
+		if err := command.run(t.Context()); err != nil {
+			t.Fatalf("%s: %v", command.name, err)
+		}
+		sent := slices.DeleteFunc(proxy.Statements(), func(statement string) bool {
+			// Others are of the delivery of events.
+			isOurs := strings.Contains(statement, "parsec3.") || strings.HasPrefix(statement, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+			return !isOurs || slices.Contains(before, statement)
+		})
+		if len(sent) != 1 {
+			t.Errorf("%s sends %q", command.name, sent)
 		}
 	}
 }
