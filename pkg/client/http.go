@@ -73,14 +73,16 @@ func (c *Client) PostMessage(ctx context.Context, path string, header http.Heade
 		return nil, err
 	}
 	defer response.Body.Close()
-	reply, err := io.ReadAll(io.LimitReader(response.Body, MaxMessageBytes+1))
-	if err != nil {
+	// With room to find the end, it need not grow.
+	length := min(max(response.ContentLength, 0), MaxMessageBytes)
+	reply := bytes.NewBuffer(make([]byte, 0, length+bytes.MinRead))
+	if _, err := reply.ReadFrom(io.LimitReader(response.Body, MaxMessageBytes+1)); err != nil {
 		return nil, fmt.Errorf("read the reply: %w", err)
 	}
-	if len(reply) > MaxMessageBytes {
+	if reply.Len() > MaxMessageBytes {
 		return nil, fmt.Errorf("%w: reply over %d bytes", ErrProtocol, MaxMessageBytes)
 	}
-	return reply, nil
+	return reply.Bytes(), nil
 }
 
 // OpenEvents opens the event stream at path. It adds to header. A status other

@@ -11,8 +11,8 @@ import (
 	bench3 "parsec-server/pkg/client/parsec3/bench"
 )
 
-// BenchmarkBlocks compares the blocks of API 5 with those of API 3, in turns, in a
-// server of its own process that keeps them in memory. A block has 512 KiB.
+// BenchmarkBlocks compares the blocks of API 5 with those of API 3, in turns, in
+// servers of processes of their own that keep them in memory. A block has 512 KiB.
 func BenchmarkBlocks(b *testing.B) {
 	built, err := testkit.BuildMeasuredParsec(b.Context(), b.TempDir())
 	if err != nil {
@@ -20,10 +20,10 @@ func BenchmarkBlocks(b *testing.B) {
 	}
 	for _, workload := range []bench.Workload{bench.BlockCreate, bench.BlockRead} {
 		b.Run(string(workload), func(b *testing.B) {
-			server := testkit.StartParsec(b, built, "--log-level", "WARNING")
 			var rates, costs [6]float64
 			for b.Loop() {
 				for api, run := range map[uint32]func(context.Context, bench.Options) (*bench.Report, error){3: bench2.Run, 5: bench3.Run} {
+					server := testkit.StartParsec(b, built, "--log-level", "WARNING") // whose memory has not grown yet
 					before := server.ProcessorTime(b)
 					report, err := run(b.Context(), bench.Options{
 						Address: server.Address, AdministrationToken: testkit.AdministrationToken, API: api, Workload: workload,
@@ -34,6 +34,9 @@ func BenchmarkBlocks(b *testing.B) {
 					}
 					rates[api] += report.PerSecond()
 					costs[api] += float64((server.ProcessorTime(b) - before).Microseconds()) / float64(report.Operations)
+					if err := server.Stop(); err != nil {
+						b.Fatal(err)
+					}
 				}
 			}
 			b.ReportMetric(0, "ns/op")
