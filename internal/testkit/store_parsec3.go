@@ -63,3 +63,11 @@ func (p *promptParsec3) Publish(ctx context.Context, e event.Event) error {
 	}
 	return catchUp(ctx, p.Store, p.bus)
 }
+
+func (p *promptParsec3) Say(ctx context.Context, speech rules.Speech, events ...event.Event) (bool, error) {
+	done, err := p.Store.Say(ctx, speech, events...)
+	if done && err == nil {
+		err = catchUp(ctx, p.Store, p.bus)
+	}
+	return done, err
+}

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -119,6 +122,27 @@ func (d *Database) Publish(ctx context.Context, e event.Event) error {
 	}
 	d.wake(ctx)
 	return nil
+}
+
+// Publishing runs one statement, and never again, whose last common table expression
+// is called changed: if that has a row, the events are published, else there are none.
+// It reports which. The row of the outbox has its id once what is changed is locked.
+func (d *Database) Publishing(ctx context.Context, with string, args []any, events []event.Event) (changed bool, err error) {
+	inserts, err := outboxInsert(d.codec, events)
+	if err != nil {
+		return false, err
+	}
+	var marks []string
+	for i := range inserts[0].Args {
+		marks = append(marks, "$"+strconv.Itoa(len(args)+i+1))
+	}
+	sql := with + "\nINSERT INTO event_outbox (organizations, authors, kinds, bodies) SELECT " + strings.Join(marks, ", ") + " FROM changed RETURNING id"
+	all := slices.Concat(args, inserts[0].Args)
+	err = d.Once(ctx, func() Statement { return Row(&changed, sql, all, new(int64)) })
+	if changed && err == nil {
+		d.wake(ctx)
+	}
+	return changed && err == nil, err
 }
 
 // wake has the events that were committed delivered at once: by this server,

@@ -17,6 +17,12 @@ func ownEvent(e event.Event) event.Event {
 	case notice.ShamirCertificate:
 		body.Users = slices.Clone(body.Users)
 		e.Body = body
+	case notice.GreetingStepSaid:
+		body.Said = bytes.Clone(body.Said)
+		e.Body = body
+	case notice.Invitation:
+		body.Greeters = slices.Clone(body.Greeters)
+		e.Body = body
 	}
 	return e
 }

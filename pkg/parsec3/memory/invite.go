@@ -75,14 +75,6 @@ func (s *Store) Invitations(ctx context.Context, organization parsec.Organizatio
 	}), err
 }
 
-// Invitation implements rules.InvitationTx.
-func (t *tx) Invitation() *rules.Invitation {
-	if t.scope.Invitation == nil {
-		return nil
-	}
-	return t.organization.copyInvitation(*t.scope.Invitation)
-}
-
 // PendingInvitations implements rules.InvitationTx.
 func (t *tx) PendingInvitations(_ context.Context, claimer rules.Claimer) ([]rules.Invitation, error) {
 	pending := t.organization.invitationsOf(func(i *rules.Invitation) bool {
@@ -127,5 +119,10 @@ func (t *tx) EndInvitation(token parsec3.AccessToken, end rules.InvitationEnd) {
 
 // holdsInvitation reports whether the row of an invitation is locked.
 func (t *tx) holdsInvitation(token parsec3.AccessToken) bool {
-	return t.scope.Invitation != nil && *t.scope.Invitation == token || t.invitations[token]
+	if t.scope.Invitation != nil || t.scope.Attempt != nil {
+		if of := t.Greeting().Invitation; of != nil && of.Token == token {
+			return true
+		}
+	}
+	return t.invitations[token]
 }

@@ -36,11 +36,11 @@ type organization struct {
 
 	invitations map[parsec3.AccessToken]*rules.Invitation
 	// tokens are those of the invitations, in order of creation.
-	tokens   []parsec3.AccessToken
-	attempts map[parsec3.GreetingAttemptID]*rules.Attempt
+	tokens []parsec3.AccessToken
 	// setups are those of Shamir recovery of each user, in order of date.
 	setups      map[parsec3.UserID][]*rules.ShamirSetup
 	enrollments map[parsec3.EnrollmentID]*enrollment
+	attempts    map[parsec3.GreetingAttemptID]*attempt
 }
 
 func newOrganization(in *organizationstore.Cell) *organization {
@@ -54,9 +54,9 @@ func newOrganization(in *organizationstore.Cell) *organization {
 		uploads: map[parsec.BlockID]rules.BlockUpload{},
 
 		invitations: map[parsec3.AccessToken]*rules.Invitation{},
-		attempts:    map[parsec3.GreetingAttemptID]*rules.Attempt{},
 		setups:      map[parsec3.UserID][]*rules.ShamirSetup{},
 		enrollments: map[parsec3.EnrollmentID]*enrollment{},
+		attempts:    map[parsec3.GreetingAttemptID]*attempt{},
 	}
 }
 

@@ -33,6 +33,10 @@ var table = []kind{
 	of[UserUnfrozen]("parsec3.user_unfrozen"),
 	of[Invitation]("parsec3.invitation"),
 	of[GreetingAttemptCancelled]("parsec3.greeting_attempt_cancelled"),
+	of[GreetingAttemptReady]("parsec3.greeting_attempt_ready"),
+	of[GreetingAttemptJoined]("parsec3.greeting_attempt_joined"),
+	of[GreetingAttemptChanged]("parsec3.greeting_attempt_changed"),
+	of[GreetingStepSaid]("parsec3.greeting_step_said"),
 	of[UploadFailed]("parsec3.upload_failed"),
 	of[event.OrganizationTOSUpdated]("organization.tos_updated"),
 }

@@ -192,6 +192,56 @@ func (b GreetingAttemptCancelled) Topics(o parsec.OrganizationID) []event.Topic 
 	return []event.Topic{UserTopic(o, b.Greeter)}
 }
 
+// GreetingAttemptReady reaches the greeter: the claimer waits for it.
+type GreetingAttemptReady struct {
+	ID      ID                        `wire:"event_id"`
+	Token   parsec3.AccessToken       `wire:"token"`
+	Greeter parsec3.UserID            `wire:"greeter"`
+	Attempt parsec3.GreetingAttemptID `wire:"greeting_attempt"`
+}
+
+// Topics returns the greeter.
+func (b GreetingAttemptReady) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{UserTopic(o, b.Greeter)}
+}
+
+// GreetingAttemptJoined reaches the greeter: one of its devices has met the claimer.
+type GreetingAttemptJoined struct {
+	ID      ID                        `wire:"event_id"`
+	Token   parsec3.AccessToken       `wire:"token"`
+	Greeter parsec3.UserID            `wire:"greeter"`
+	Attempt parsec3.GreetingAttemptID `wire:"greeting_attempt"`
+}
+
+// Topics returns the greeter.
+func (b GreetingAttemptJoined) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{UserTopic(o, b.Greeter)}
+}
+
+// GreetingAttemptChanged tells the other instances, and no client, that an attempt
+// has another version.
+type GreetingAttemptChanged struct {
+	Attempt parsec3.GreetingAttemptID `wire:"greeting_attempt"`
+	Version uint64                    `wire:"version"`
+}
+
+// Topics returns none: each instance takes note of it.
+func (GreetingAttemptChanged) Topics(parsec.OrganizationID) []event.Topic { return nil }
+
+// GreetingStepSaid tells the other instances, and no client, what a side has said,
+// which makes the version of the attempt.
+type GreetingStepSaid struct {
+	Attempt parsec3.GreetingAttemptID `wire:"greeting_attempt"`
+	Version uint64                    `wire:"version"`
+	Side    protocol.Side             `wire:"side"`
+	Step    uint8                     `wire:"step"`
+	// Said is nil if it has MaxBlob bytes or more.
+	Said []byte `wire:"said,nullable"`
+}
+
+// Topics returns none: each instance takes note of it.
+func (GreetingStepSaid) Topics(parsec.OrganizationID) []event.Topic { return nil }
+
 // UserTopic has the events that concern a user.
 func UserTopic(organization parsec.OrganizationID, user parsec3.UserID) event.Topic {
 	return event.Topic{Organization: organization, Kind: "parsec3 user", ID: parsec.UUID(user)}
@@ -241,3 +291,9 @@ func (b Invitation) EventID() ID { return b.ID }
 
 // EventID implements ForClients.
 func (b GreetingAttemptCancelled) EventID() ID { return b.ID }
+
+// EventID implements ForClients.
+func (b GreetingAttemptReady) EventID() ID { return b.ID }
+
+// EventID implements ForClients.
+func (b GreetingAttemptJoined) EventID() ID { return b.ID }

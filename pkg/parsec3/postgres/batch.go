@@ -176,8 +176,9 @@ func (b *batch) facts(of []*tx) []database.Statement {
 	for _, t := range of {
 		t.author = &found[slices.Index(authors, t.scope.Author)]
 	}
-	if of[0].scope.Invitation != nil {
-		facts = append(facts, readInvitation(&of[0].invitations, name, *of[0].scope.Invitation))
+	if scope := of[0].scope; scope.Invitation != nil || scope.Attempt != nil {
+		of[0].greeting = greetingRow{}
+		facts = append(facts, readGreeting(&of[0].greeting, scope.Organization, parsec3.DeviceID{}, scope.Invitation, scope.Attempt))
 	}
 	// The id of a vlob may be zero: clients choose it.
 	vlobs := distinct(of, func(t *tx) (parsec.VlobID, bool) { return t.scope.Vlob, t.scope.Block == nil })

@@ -16,7 +16,9 @@ import (
 const (
 	// invitationColumns are of a row that may be missing, its creator and its claimer.
 	invitationColumns = `i.token, i.type, i.created_by, creator.human_email, creator.human_label, i.created_on,
-    i.claimer_email, i.claimer_user, i.setup_date, i.ended_on, i.ended_as, ` + userColumns
+    i.claimer_email, i.claimer_user, i.setup_date, i.ended_on, i.ended_as,
+    claimer.user_id, claimer.profile, claimer.human_email, claimer.human_label, claimer.created_on, claimer.revoked_on, claimer.frozen,
+    claimer.tos_accepted_on`
 
 	// joinPeople adds the creator and the claimer of an invitation.
 	joinPeople = `
@@ -25,12 +27,8 @@ LEFT JOIN LATERAL (
     WHERE c.organization = $1 AND c.user_id = i.created_by LIMIT 1
 ) creator ON true
 LEFT JOIN LATERAL (
-    SELECT u.* FROM parsec3.user_ u WHERE u.organization = $1 AND u.user_id = i.claimer_user LIMIT 1
-) u ON true`
-
-	selectInvitation = "SELECT " + invitationColumns + `
-FROM parsec3.invitation i` + joinPeople + `
-WHERE i.organization = $1 AND i.token = $2`
+    SELECT c.* FROM parsec3.user_ c WHERE c.organization = $1 AND c.user_id = i.claimer_user LIMIT 1
+) claimer ON true`
 
 	selectInvited = "SELECT " + organizationstore.Columns + ", i.token IS NOT NULL, " + invitationColumns + `
 FROM organization o
@@ -61,17 +59,25 @@ FROM (
 ORDER BY i.created_on, i.number`
 
 	lockInvitation = "SELECT 1 FROM parsec3.invitation i WHERE i.organization = $1 AND i.token = $2"
+	lockOfAttempt  = `SELECT 1 FROM parsec3.invitation i WHERE i.organization = $1 AND i.token = (
+    SELECT a.token FROM parsec3.greeting_attempt a WHERE a.organization = $1 AND a.attempt_id = $2)`
 )
 
 // lockOfInvitation is the name of the lock of the row of an invitation.
 const lockOfInvitation = "invitation"
 
-// lockOfInvitation returns the lock on the row of the invitation of the scope.
+// lockOfInvitation returns the lock on the row of the invitation of the scope. That of
+// an attempt is always the same.
 func (b *batch) lockOfInvitation() *lock {
-	if b.scope.Invitation == nil {
+	name := b.scope.Organization.String()
+	switch {
+	case b.scope.Invitation != nil:
+		return newLock(lockOfInvitation, rules.Exclusive, lockInvitation, name, tokenKey(*b.scope.Invitation))
+	case b.scope.Attempt != nil:
+		return newLock(lockOfInvitation, rules.Exclusive, lockOfAttempt, name, database.Key(*b.scope.Attempt))
+	default:
 		return nil
 	}
-	return newLock(lockOfInvitation, rules.Exclusive, lockInvitation, b.scope.Organization.String(), tokenKey(*b.scope.Invitation))
 }
 
 // pendingOf are the conditions of the invitations of a claimer, which is $2, and of
@@ -147,11 +153,6 @@ func tokenKey(of parsec3.AccessToken) pgtype.UUID {
 	return database.Key([16]byte(bytes))
 }
 
-// readInvitation reads an invitation, if there is one.
-func readInvitation(into *[]invitationRow, organization string, of parsec3.AccessToken) database.Statement {
-	return database.List(into, selectInvitation, []any{organization, tokenKey(of)}, (*invitationRow).targets)
-}
-
 // invitedRow is who comes by a token, if found.
 type invitedRow struct {
 	found, invited bool
@@ -199,14 +200,6 @@ func (s *Store) Invitations(ctx context.Context, organization parsec.Organizatio
 	err := s.Snapshot(ctx, readStanding(&standing, organization, author),
 		database.List(&rows, selectInvitations, args(organization, author, int64(ended)), (*invitationRow).targets))
 	return standing.facts(), invitations(rows), err
-}
-
-// Invitation implements rules.InvitationTx.
-func (t *tx) Invitation() *rules.Invitation {
-	if len(t.invitations) == 0 {
-		return nil
-	}
-	return t.invitations[0].facts()
 }
 
 // PendingInvitations implements rules.InvitationTx.

@@ -19,12 +19,11 @@ type tx struct {
 	batch *batch
 
 	// What comes with the scope; nil is not found.
-	author *authorFacts
-	realm  *rules.Realm
-	vlob   uint32
-	block  blockState
-	// invitations has that of the scope.
-	invitations []invitationRow
+	author   *authorFacts
+	realm    *rules.Realm
+	vlob     uint32
+	block    blockState
+	greeting greetingRow
 	// writes are the effects on vlobs and blocks.
 	writes writes
 	// creates reports that it creates the realm.

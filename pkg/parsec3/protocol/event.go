@@ -78,6 +78,13 @@ type InvitationEvent struct {
 // GreetingAttemptCancelledEvent tells the greeter of an attempt.
 type GreetingAttemptCancelledEvent struct{ GreetingAttemptEvent }
 
+// GreetingAttemptReadyEvent tells the greeter that the claimer waits for it.
+type GreetingAttemptReadyEvent struct{ GreetingAttemptEvent }
+
+// GreetingAttemptJoinedEvent tells the greeter that one of its devices has met the
+// claimer.
+type GreetingAttemptJoinedEvent struct{ GreetingAttemptEvent }
+
 // GreetingAttemptEvent has the fields of the events about an attempt.
 type GreetingAttemptEvent struct {
 	Token           parsec3.AccessToken       `wire:"token"`
@@ -110,3 +117,9 @@ func (*InvitationEvent) EventName() string { return "INVITATION" }
 
 // EventName implements Event.
 func (*GreetingAttemptCancelledEvent) EventName() string { return "GREETING_ATTEMPT_CANCELLED" }
+
+// EventName implements Event.
+func (*GreetingAttemptReadyEvent) EventName() string { return "GREETING_ATTEMPT_READY" }
+
+// EventName implements Event.
+func (*GreetingAttemptJoinedEvent) EventName() string { return "GREETING_ATTEMPT_JOINED" }

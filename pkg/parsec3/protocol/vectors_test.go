@@ -404,4 +404,6 @@ var events = map[string]func() any{
 	"GREETING_ATTEMPT_CANCELLED":  reply[protocol.GreetingAttemptCancelledEvent],
 	"SHAMIR_RECOVERY_CERTIFICATE": reply[protocol.ShamirRecoveryCertificateEvent],
 	"ASYNC_ENROLLMENT":            reply[protocol.AsyncEnrollmentEvent],
+	"GREETING_ATTEMPT_READY":      reply[protocol.GreetingAttemptReadyEvent],
+	"GREETING_ATTEMPT_JOINED":     reply[protocol.GreetingAttemptJoinedEvent],
 }

@@ -18,8 +18,12 @@ type Token struct {
 	Signed, Signature []byte
 }
 
-// Standing reads what is known of the device of a token.
+// Standing returns what is known of the device of a token: of one that greets, as of
+// the last event about it.
 func (r *Rules) Standing(ctx context.Context, organization parsec.OrganizationID, device parsec3.DeviceID) (Standing, error) {
+	if standing, known := r.greetings.standing(organization, device); known {
+		return standing, nil
+	}
 	return r.store.Authentication(ctx, organization, device)
 }
 

@@ -124,9 +124,12 @@ func (s *InvitedStanding) check(now parsec.DateTime) error {
 
 // AdmitInvited returns who comes by an invitation, or the Abort that keeps them out.
 func (r *Rules) AdmitInvited(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken, api parsec.APIVersion) (*Invited, error) {
-	standing, err := r.store.Invited(ctx, organization, token)
-	if err != nil {
-		return nil, err
+	standing, known := r.greetings.invited(organization, token)
+	if !known {
+		var err error
+		if standing, err = r.store.Invited(ctx, organization, token); err != nil {
+			return nil, err
+		}
 	}
 	if err := standing.check(r.now()); err != nil {
 		return nil, err
@@ -196,7 +199,7 @@ func (r *Rules) InviteComplete(ctx context.Context, author *Author, request *pro
 
 // checkEnding makes the checks of invite_cancel and invite_complete.
 func checkEnding(tx Tx, user *User, of statuses) (*Invitation, error) {
-	invitation := tx.Invitation()
+	invitation := tx.Greeting().Invitation
 	if err := of.checkPending(invitation); err != nil {
 		return nil, err
 	}
@@ -223,13 +226,6 @@ func cancelInvitation(ctx context.Context, tx Tx, organization parsec.Organizati
 	return nil
 }
 
-// emitAttemptCancelled tells the greeter of an attempt.
-func emitAttemptCancelled(tx Tx, organization parsec.OrganizationID, attempt *Attempt) {
-	tx.Emit(event.Event{Organization: organization, Body: notice.GreetingAttemptCancelled{
-		ID: notice.NewID(), Token: attempt.Invitation, Greeter: attempt.Greeter, Attempt: attempt.ID,
-	}})
-}
-
 // InvitationReader reads invitations.
 type InvitationReader interface {
 	// Invited reads the invitation with a token.
@@ -250,11 +246,8 @@ type InvitationGreeter struct {
 	LastJoined *parsec.DateTime
 }
 
-// InvitationTx is for invitations. The row of the invitation of the scope is locked,
-// and keeps its attempts from changing.
+// InvitationTx is for invitations.
 type InvitationTx interface {
-	// Invitation returns that of the scope, nil if there is none.
-	Invitation() *Invitation
 	// PendingInvitations locks those for a claimer that have not ended, and returns
 	// them in the order of their creation. E-mail addresses that differ in case alone
 	// are the same.

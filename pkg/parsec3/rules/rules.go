@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -49,6 +50,10 @@ const (
 
 func (a Abort) Error() string { return fmt.Sprintf("aborted with status %d", int(a)) }
 
+// ErrOldClient is of what clients of before API 5.2 cannot do: its answer is 422, with
+// the versions of this generation (docs/protocol/v5/invite.md §4).
+var ErrOldClient = errors.New("the client is too old")
+
 // Options are the settings of the rules.
 type Options struct {
 	organization.Founding
@@ -65,7 +70,10 @@ type Options struct {
 	// server verifies chains and signatures. Nil is for none: then it looks at their
 	// form alone (docs/protocol/v5/enrollment.md §1.2).
 	TrustedRoots *x509.CertPool
-	// Mailer sends e-mails; nil is for a server that sends none.
+	// GreetingPatience is how long a step of a greeting waits for the other side's; 0 is
+	// 800 ms.
+	GreetingPatience time.Duration
+	// Mailer sends e-mails; nil sends none.
 	Mailer Mailer
 }
 
@@ -104,6 +112,10 @@ type Rules struct {
 	uploads *failedUploads
 	// tokens are those of the requests of a moment ago.
 	tokens verifiedTokens
+	// greetings are the attempts that this instance has seen lately.
+	greetings *greetings
+	// heldSteps counts those that wait for the other side's.
+	heldSteps atomic.Int64
 	// invitationMails bounds what the mailer is asked for.
 	invitationMails invitationMails
 }
@@ -111,15 +123,17 @@ type Rules struct {
 // New returns rules whose events come from bus, which the store publishes to, and
 // whose clock is now.
 func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
+	g := newGreetings(now)
 	r := &Rules{
-		store: store, blocks: blockstore.Gate{Store: blocks, Now: now, Logger: logger},
+		store: tellingStore{store, g.record}, blocks: blockstore.Gate{Store: blocks, Now: now, Logger: logger},
 		bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
 		holder:  outage.Holder{Patience: cmp.Or(options.Patience, outage.Patience), Most: maxHeld},
 		history: newHistory(), uploads: newFailedUploads(now),
-		invitationMails: newInvitationMails(now),
+		greetings: g, invitationMails: newInvitationMails(now),
 	}
 	bus.Record(r.history.record)
 	bus.Record(r.uploads.record)
+	bus.Record(g.record)
 	return r
 }
 

@@ -374,10 +374,12 @@ func newMessage(e event.Event) *Message {
 		m.ID, m.Event = body.ID, &protocol.RealmCertificateEvent{Timestamp: body.Timestamp, RealmID: body.Realm}
 	case notice.Invitation:
 		m.ID, m.Event = body.ID, &protocol.InvitationEvent{Token: body.Token, InvitationStatus: body.Status}
+	case notice.GreetingAttemptReady:
+		m.ID, m.Event = body.ID, &protocol.GreetingAttemptReadyEvent{GreetingAttemptEvent: attemptEvent(body.Token, body.Attempt)}
+	case notice.GreetingAttemptJoined:
+		m.ID, m.Event = body.ID, &protocol.GreetingAttemptJoinedEvent{GreetingAttemptEvent: attemptEvent(body.Token, body.Attempt)}
 	case notice.GreetingAttemptCancelled:
-		m.ID, m.Event = body.ID, &protocol.GreetingAttemptCancelledEvent{GreetingAttemptEvent: protocol.GreetingAttemptEvent{
-			Token: body.Token, GreetingAttempt: body.Attempt,
-		}}
+		m.ID, m.Event = body.ID, &protocol.GreetingAttemptCancelledEvent{GreetingAttemptEvent: attemptEvent(body.Token, body.Attempt)}
 	case notice.Vlob:
 		m.ID, m.Event = body.ID, &protocol.VlobEvent{
 			RealmID: body.Realm, VlobID: body.Vlob, Author: body.Author, Timestamp: body.Timestamp, Version: body.Version,
@@ -385,6 +387,10 @@ func newMessage(e event.Event) *Message {
 		}
 	}
 	return m
+}
+
+func attemptEvent(token parsec3.AccessToken, attempt parsec3.GreetingAttemptID) protocol.GreetingAttemptEvent {
+	return protocol.GreetingAttemptEvent{Token: token, GreetingAttempt: attempt}
 }
 
 // SessionReader reads what a stream of events begins with.

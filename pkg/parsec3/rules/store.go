@@ -55,6 +55,7 @@ type Reader interface {
 	SequesterReader
 	InvitationReader
 	EnrollmentReader
+	AttemptReader
 }
 
 // Lock is how a transaction holds a topic until its end.
@@ -92,8 +93,11 @@ type Scope struct {
 	Enrollment Lock
 	// Invitations is the lock of their creation (I).
 	Invitations Lock
-	// Invitation is for Tx.Invitation, whose row is locked exclusively; nil for none.
+	// Invitation and Attempt are for Tx.Greeting, nil for none. The row of the
+	// invitation, which is that of the attempt unless it is named, is locked
+	// exclusively.
 	Invitation *parsec3.AccessToken
+	Attempt    *parsec3.GreetingAttemptID
 
 	// TOTP is the user whose setup of one-time passwords is locked, and OpaqueKey a key
 	// alone; nil for none. They need not exist.

@@ -55,7 +55,7 @@ func (f *fixture) invited(token parsec3.AccessToken) *rules.Invitation {
 	standing, err := f.store.Invited(f.Context(), f.organization, token)
 	f.no(err)
 	f.queue(onInvitation(token), func(tx rules.Tx) {
-		equal(f, "invitation in a transaction", tx.Invitation(), standing.Invitation)
+		equal(f, "invitation in a transaction", tx.Greeting().Invitation, standing.Invitation)
 	})
 	return standing.Invitation
 }

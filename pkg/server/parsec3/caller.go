@@ -35,7 +35,7 @@ func (c *caller) Logger() *slog.Logger { return c.logger }
 // IsOver implements server.Caller.
 func (c *caller) IsOver(err error) bool {
 	_, aborted := errors.AsType[rules.Abort](err)
-	return aborted
+	return aborted || errors.Is(err, rules.ErrOldClient)
 }
 
 // Told implements server.Caller: older clients do not know every status.

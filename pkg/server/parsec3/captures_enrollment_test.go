@@ -46,7 +46,7 @@ func (s *state) submitted(of newcomer) {
 		tx.SubmitEnrollment(rules.Enrollment{
 			ID: of.id, Status: protocol.EnrollmentSubmitted, SubmittedOn: of.on, Payload: payload,
 			Identity: rules.Identity{Signature: []byte("vault:v1:abc"), Entity: "entity"},
-		}, parsec3.FoldEmail(of.payload.HumanHandle.Email()))
+		}, parsec3.Mailbox(of.payload.HumanHandle.Email()))
 	})
 }
 
@@ -119,7 +119,7 @@ func (s *state) submitListed(e *protocol.SubmittedEnrollment) {
 		openBao := e.SubmitPayloadSignature.OpenBao
 		stored.Identity = rules.Identity{Signature: []byte(openBao.Signature), Entity: openBao.EntityID}
 	}
-	s.update(onEnrollments, func(tx rules.Tx) { tx.SubmitEnrollment(stored, parsec3.FoldEmail(payload.HumanHandle.Email())) })
+	s.update(onEnrollments, func(tx rules.Tx) { tx.SubmitEnrollment(stored, parsec3.Mailbox(payload.HumanHandle.Email())) })
 }
 
 // submittedFor puts what an exchange accepts into the store, with the keys of its

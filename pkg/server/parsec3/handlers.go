@@ -40,6 +40,9 @@ func bind(r *rules.Rules, now func() parsec.DateTime) tables {
 			rpc.Bind(protocol.InviteList, r.InviteList),
 			rpc.Bind(protocol.InviteCancel, r.InviteCancel),
 			rpc.Bind(protocol.InviteComplete, r.InviteComplete),
+			rpc.Bind(protocol.InviteGreeterStartGreetingAttempt, r.InviteGreeterStartGreetingAttempt),
+			rpc.Bind(protocol.InviteGreeterCancelGreetingAttempt, r.InviteGreeterCancelGreetingAttempt),
+			rpc.Bind(protocol.InviteGreeterStep, r.InviteGreeterStep),
 			rpc.Bind(protocol.OrganizationInfo, r.OrganizationInfo),
 			rpc.Bind(protocol.RealmCreate, late(realmStep, now, r.RealmCreate)),
 			rpc.Bind(protocol.RealmShare, late(realmStep, now, r.RealmShare)),
@@ -86,6 +89,9 @@ func bind(r *rules.Rules, now func() parsec.DateTime) tables {
 		invited: rpc.NewTable(wire.Microseconds,
 			rpc.Bind(protocol.Ping, r.PingInvited),
 			rpc.Bind(protocol.InviteInfo, r.InviteInfo),
+			rpc.Bind(protocol.InviteClaimerStartGreetingAttempt, r.InviteClaimerStartGreetingAttempt),
+			rpc.Bind(protocol.InviteClaimerCancelGreetingAttempt, r.InviteClaimerCancelGreetingAttempt),
+			rpc.Bind(protocol.InviteClaimerStep, r.InviteClaimerStep),
 		),
 	}
 }

@@ -172,6 +172,8 @@ func (call *httpCall) fail(err error) {
 		call.refuse(int(status))
 	case aborted && abort == rules.WrongGeneration:
 		call.wing.refuseVersion(call.w, call.caller.kind, organization.Parsec2)
+	case errors.Is(err, rules.ErrOldClient):
+		call.wing.refuseVersion(call.w, call.caller.kind, organization.Parsec3)
 	case aborted:
 		call.refuse(int(abort))
 	case call.r.Context().Err() != nil:
