@@ -16,6 +16,7 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 	"parsec-server/pkg/parsec2/webhook"
 	parsec3mail "parsec-server/pkg/parsec3/mail"
+	"parsec-server/pkg/parsec3/protocol"
 	parsec3rules "parsec-server/pkg/parsec3/rules"
 	parsec3webhook "parsec-server/pkg/parsec3/webhook"
 	"parsec-server/pkg/server"
@@ -42,10 +43,10 @@ func newGenerations(process *lifecycle.Process, settings config.Config, stored s
 		parsec2: rules.New(stored.parsec2, blocks, bus, webhooks, systemClock, logger, rules.Options{
 			Founding: founding, Mailer: parsec2mailer,
 		}),
-		parsec3: parsec3rules.New(stored.parsec3, blocks, bus, parsec3webhooks, systemClock, logger, parsec3rules.Options{
+		parsec3: parsec3rules.New(stored.parsec3, blocks, bus, parsec3webhooks, systemClock, logger, withThirdParties(settings.Organization, parsec3rules.Options{
 			Founding: founding, Debug: settings.Debug, DeviceFileProtection: settings.Organization.DeviceFileProtection,
 			TrustedRoots: roots, Mailer: parsec3mailer,
-		}),
+		})),
 	}
 }
 
@@ -62,6 +63,34 @@ func mailers(settings config.Email, address parsec.ServerAddress, logger *slog.L
 		options.Host = ""
 	}
 	return parsec2mail.New(options, address, logger), parsec3mail.New(options, address, logger)
+}
+
+// withThirdParties adds the services that clients of Parsec 3 use beside the server.
+func withThirdParties(settings config.Organization, options parsec3rules.Options) parsec3rules.Options {
+	options.OpenBao, options.CryptpadServerURL = openBaoOf(settings.OpenBao), settings.CryptpadServerURL
+	if keys := settings.SCWS; keys.WebApplication != nil {
+		options.SCWS = &parsec3rules.SCWS{Services: keys.Services, WebApplication: keys.WebApplication}
+	}
+	return options
+}
+
+// openBaoOf returns what clients are told of OpenBao, nil for nothing.
+func openBaoOf(settings config.OpenBao) *protocol.OpenBaoConfig {
+	if settings.ServerURL == "" {
+		return nil
+	}
+	told := &protocol.OpenBaoConfig{
+		Type: protocol.FeatureEnabled, ServerURL: &settings.ServerURL, TransitMountPath: &settings.TransitMountPath,
+		Secret: &protocol.OpenBaoSecret{Type: protocol.OpenBaoKV2, MountPath: settings.SecretMountPath},
+	}
+	for _, auth := range []protocol.OpenBaoAuth{
+		{ID: protocol.OpenBaoHexagone, MountPath: settings.HexagoneMountPath}, {ID: protocol.OpenBaoProConnect, MountPath: settings.ProConnectMountPath},
+	} {
+		if auth.MountPath != "" {
+			told.Auths = append(told.Auths, auth)
+		}
+	}
+	return told
 }
 
 func endWebhooks(process *lifecycle.Process, name string, end func(context.Context) error, logger *slog.Logger) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/rsa"
 	"errors"
 	"math"
 	"net/mail"
@@ -189,6 +190,31 @@ type Organization struct {
 	// TrustedRootFolders have the roots of the PKI that enrollments of Parsec 3 are
 	// signed in; nil is for none.
 	TrustedRootFolders []string
+	// OpenBao is where clients of Parsec 3 keep the keys of devices.
+	OpenBao OpenBao
+	// CryptpadServerURL is where they edit documents together, "" for nowhere.
+	CryptpadServerURL string
+	// SCWS are the keys of the smart-card middleware, none without.
+	SCWS SCWS
+}
+
+// OpenBao is a server of that name, none if ServerURL is empty. Mount paths are of
+// OpenBao; one of the last two may be empty.
+type OpenBao struct {
+	ServerURL        string
+	SecretMountPath  string
+	TransitMountPath string
+
+	HexagoneMountPath   string
+	ProConnectMountPath string
+}
+
+// SCWS are the keys by which web applications and the smart-card middleware know each
+// other.
+type SCWS struct {
+	// Services has nil for a key that is revoked.
+	Services       []*rsa.PublicKey
+	WebApplication *rsa.PrivateKey
 }
 
 // Email is how e-mails go out. An empty Host means that none do; Mocked writes
@@ -316,7 +342,7 @@ func (c Config) check() error {
 	case c.Email.Host != "" && c.Email.Sender == (mail.Address{}):
 		return errors.New("--email-sender is required when --email-host is provided")
 	}
-	if err := c.later.check(); err != nil {
+	if err := c.checkThirdParties(); err != nil {
 		return err
 	}
 	return c.Database.checkPool()

@@ -1,6 +1,10 @@
 package config
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -9,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/parsec"
 )
 
@@ -85,9 +90,6 @@ func TestLoadPending(t *testing.T) {
 		"skip-database-migrations-check": "true", "account-config": "ENABLED_WITH_VAULT",
 		"organization-initial-account-vault-strategy": "ALLOWED", "organization-initial-allowed-client-agent": "NATIVE_ONLY",
 		"validation-email-rate-limit": "60 3", "fake-account-password-algorithm-seed": "F4k3", "trusted-x509-root-dir": folder,
-		"openbao-server-url": "https://bao.example", "openbao-secret-mount-path": "secret", "openbao-transit-mount-path": "transit",
-		"openbao-auth-pro-connect": "pro", "openbao-auth-hexagone": "hexagone", "cryptpad-server-url": "https://pad.example",
-		"scws-idopte-public-keys-file": file, "scws-web-application-private-key-file": file, "scws-web-application-private-key-content": "",
 		"template-dir": folder, "with-client-web-app": folder, "sentry-traces-sample-rate": "0.5", "sentry-profiles-sample-rate": "1",
 	}
 	variables, named := map[string]string{"PARSEC_SERVER_ADDR": "parsec3://h"}, []string{}
@@ -112,8 +114,6 @@ func TestLoadPending(t *testing.T) {
 		{"account-config=YES"}, {"advisory-device-file-protection=PAPER"}, {"validation-email-rate-limit=60"}, {"validation-email-rate-limit=60 -3"},
 		{"trusted-x509-root-dir=" + file}, {"openbao-server-url=bao", "openbao-auth-hexagone=x"}, {"openbao-server-url=https://bao.example"},
 		{"cryptpad-server-url=pad"}, {"scws-idopte-public-keys-file=" + file}, {"scws-web-application-private-key-content=key"},
-		{"scws-idopte-public-keys-file=" + file, "scws-web-application-private-key-file=" + file, "scws-web-application-private-key-content=key"},
-		{"scws-idopte-public-keys-file=" + folder, "scws-web-application-private-key-file=" + file},
 		{"template-dir=" + file}, {"with-client-web-app=/nowhere"}, {"sentry-traces-sample-rate=1.5"}, {"sentry-profiles-sample-rate=NaN"},
 		{"cors-allow-origins=https://a.example/path"}, {"cors-allow-origins=a.example"}, {"cors-allow-origins=null"},
 		{"organization-initial-tos=en"}, {"organization-initial-tos=en:https://a,en:https://b"},
@@ -240,5 +240,89 @@ func TestLoadCiphers(t *testing.T) {
 	}
 	if _, err := Load(typed(append(slices.Clone(required), "ssl-ciphers=HIGH")...), environmentOf(nil)); err == nil {
 		t.Error("no suite is accepted")
+	}
+}
+
+func TestLoadThirdParties(t *testing.T) {
+	of := mustLoad(t, typed(required...), nil).Config.Organization
+	if of.OpenBao.ServerURL != "" || of.CryptpadServerURL != "" || of.SCWS.Services != nil || of.SCWS.WebApplication != nil {
+		t.Errorf("by default: %+v", of)
+	}
+	of = mustLoad(t, typed(required...), map[string]string{
+		"PARSEC_OPENBAO_SERVER_URL": "https://bao.example", "PARSEC_OPENBAO_AUTH_HEXAGONE_MOUNT_PATH": "hexagone",
+		"PARSEC_CRYPTPAD_SERVER_URL": "https://pad.example",
+	}).Config.Organization
+	want := OpenBao{ServerURL: "https://bao.example", SecretMountPath: "secret", TransitMountPath: "transit", HexagoneMountPath: "hexagone"}
+	if of.OpenBao != want || of.CryptpadServerURL != "https://pad.example" {
+		t.Errorf("got %+v", of)
+	}
+	of = mustLoad(t, typed(append(slices.Clone(required), "openbao-server-url=https://bao.example", "openbao-auth-pro-connect=pro",
+		"openbao-secret-mount-path=kv", "openbao-transit-mount-path=sign")...), nil).Config.Organization
+	if of.OpenBao != (OpenBao{"https://bao.example", "kv", "sign", "", "pro"}) {
+		t.Errorf("got %+v", of.OpenBao)
+	}
+}
+
+// scwsFiles have the recorded public keys, of which the second is revoked, and a private
+// key.
+func scwsFiles(t *testing.T) (public, private, content string) {
+	t.Helper()
+	recorded := vectors.Load[struct {
+		Keys struct {
+			Services string `json:"vendor_public_keys_pem"`
+		} `json:"scws_keys"`
+	}](t, "v5/captures.json").Keys.Services
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	folder := t.TempDir()
+	public, private = filepath.Join(folder, "public.pem"), filepath.Join(folder, "private.pem")
+	for path, text := range map[string]string{public: "Keys of the vendor:\n" + recorded, private: content} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return public, private, content
+}
+
+// The number of a public key is its place in the file, among revoked ones too.
+func TestLoadSCWS(t *testing.T) {
+	public, private, content := scwsFiles(t)
+	for _, option := range []string{"scws-web-application-private-key-file=" + private, "scws-web-application-private-key-content=" + content} {
+		got := mustLoad(t, typed(append(slices.Clone(required), "scws-idopte-public-keys-file="+public, option)...), nil).Config.Organization.SCWS
+		if len(got.Services) != 3 || got.Services[0] == nil || got.Services[1] != nil || got.Services[2] == nil || got.WebApplication == nil {
+			t.Errorf("got %+v", got)
+		}
+	}
+	spoilt := filepath.Join(t.TempDir(), "spoilt.pem")
+	for name, text := range map[string]string{
+		"no key": "hello", "no end": "-----BEGIN PUBLIC KEY-----\nMIIB", "no PEM": "-----BEGIN PUBLIC KEY-----\n*\n-----END PUBLIC KEY-----\n",
+		"another kind": "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n",
+	} {
+		if err := os.WriteFile(spoilt, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(typed(append(slices.Clone(required), "scws-idopte-public-keys-file="+spoilt, "scws-web-application-private-key-file="+private)...), environmentOf(nil)); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+		if _, err := Load(typed(append(slices.Clone(required), "scws-idopte-public-keys-file="+public, "scws-web-application-private-key-file="+spoilt)...), environmentOf(nil)); err == nil {
+			t.Errorf("%s is accepted as a private key", name)
+		}
+	}
+	for _, wrong := range [][]string{
+		{"scws-idopte-public-keys-file=" + public}, {"scws-web-application-private-key-file=" + private},
+		{"scws-idopte-public-keys-file=" + public, "scws-web-application-private-key-file=" + private, "scws-web-application-private-key-content=" + content},
+		{"scws-idopte-public-keys-file=" + filepath.Dir(public), "scws-web-application-private-key-file=" + private},
+		{"scws-idopte-public-keys-file=" + public, "scws-web-application-private-key-file=/nowhere"},
+	} {
+		if _, err := Load(typed(append(slices.Clone(required), wrong...)...), environmentOf(nil)); err == nil {
+			t.Errorf("%q is accepted", wrong)
+		}
 	}
 }

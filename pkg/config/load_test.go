@@ -133,7 +133,7 @@ func TestLoadDefaults(t *testing.T) {
 		MaxUnauthenticatedConnectionsPerAddress: 100,
 		ShutdownGracePeriod:                     30 * time.Second,
 		AddressScheme:                           parsec.Parsec2Scheme,
-		Organization:                            Organization{InitialOutsiderAllowed: true, InitialMinimumArchivingPeriod: 2592000},
+		Organization:                            Organization{InitialOutsiderAllowed: true, InitialMinimumArchivingPeriod: 2592000, OpenBao: OpenBao{SecretMountPath: "secret", TransitMountPath: "transit"}},
 		Email:                                   Email{Port: 25, Language: "en"},
 		Log:                                     telemetry.LogOptions{Level: slog.LevelInfo, Format: telemetry.Console},
 		Sentry:                                  Sentry{Environment: "production"},

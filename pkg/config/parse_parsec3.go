@@ -1,6 +1,9 @@
 package config
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"net/netip"
 	"os"
 	"strconv"
@@ -121,4 +124,80 @@ func parseExistingFolder(text string) (string, error) {
 		return "", messagef("Directory '%s' does not exist.", text)
 	}
 	return text, nil
+}
+
+// revokedKey says of a block of a file of public keys that its key is not accepted.
+const revokedKey = "!REVOKED!"
+
+// parsePublicKeysFile reads the public keys of a file: nil for one that is revoked, of
+// which no more is read.
+func parsePublicKeysFile(path string) ([]*rsa.PublicKey, error) {
+	content, err := readKeyFile(path)
+	if err != nil {
+		return nil, err
+	}
+	const begin, end = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
+	var keys []*rsa.PublicKey
+	for {
+		var block string
+		var found bool
+		if _, content, found = strings.Cut(content, begin); !found {
+			break
+		}
+		if block, content, found = strings.Cut(content, end); !found {
+			return nil, messagef("File '%s': public key %d has no end.", path, len(keys))
+		}
+		if strings.Contains(block, revokedKey) {
+			keys = append(keys, nil)
+			continue
+		}
+		key, err := parsePublicKey(begin + block + end)
+		if err != nil {
+			return nil, messagef("File '%s': public key %d: %s.", path, len(keys), err)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, messagef("File '%s' has no public key.", path)
+	}
+	return keys, nil
+}
+
+func parsePublicKey(text string) (*rsa.PublicKey, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil, messagef("it is not PEM")
+	}
+	return parsec.ParseRSAPublicKey(block.Bytes)
+}
+
+// parsePrivateKeyFile reads the private key of a file.
+func parsePrivateKeyFile(path string) (*rsa.PrivateKey, error) {
+	content, err := readKeyFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parsePrivateKey(content)
+}
+
+// parsePrivateKey reads an RSA private key. Errors say nothing of it.
+func parsePrivateKey(text string) (*rsa.PrivateKey, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil || block.Type != "PRIVATE KEY" {
+		return nil, messagef("must be a private key in PEM (PKCS#8)")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, isRSA := parsed.(*rsa.PrivateKey)
+	if err != nil || !isRSA {
+		return nil, messagef("must be an RSA private key in PEM (PKCS#8)")
+	}
+	return key, nil
+}
+
+func readKeyFile(path string) (string, error) {
+	content, err := os.ReadFile(path) //nolint:gosec // The operator names it.
+	if err != nil {
+		return "", messagef("File '%s' cannot be read.", path)
+	}
+	return string(content), nil
 }

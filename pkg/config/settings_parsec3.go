@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/rsa"
+
 	"parsec-server/pkg/parsec"
 )
 
@@ -67,15 +69,43 @@ var parsec3Settings = []Setting{
 			return nil
 		},
 	},
-	pending("openbao-server-url", URL, "3.7", groupOrganization, keeps(func(l *later) *bool { return &l.openBao }, parseHTTPURL), "OpenBao server that keeps keys of devices."),
-	pending("openbao-secret-mount-path", Text, "3.7", groupOrganization, checked(parseText), "Where OpenBao keeps secrets; secret if not given."),
-	pending("openbao-transit-mount-path", Text, "3.8", groupOrganization, checked(parseText), "Where OpenBao signs; transit if not given."),
-	pending("openbao-auth-pro-connect", Text, "3.7", groupOrganization, keeps(func(l *later) *bool { return &l.openBaoAuth }, parseText), "Where OpenBao lets people in by ProConnect.").under("PARSEC_OPENBAO_AUTH_PRO_CONNECT_MOUNT_PATH"),
-	pending("openbao-auth-hexagone", Text, "3.7", groupOrganization, keeps(func(l *later) *bool { return &l.openBaoAuth }, parseText), "Where OpenBao lets people in by Hexagone.").under("PARSEC_OPENBAO_AUTH_HEXAGONE_MOUNT_PATH"),
-	pending("cryptpad-server-url", URL, "3.9", groupOrganization, checked(parseHTTPURL), "CryptPad server where documents are edited together."),
-	pending("scws-idopte-public-keys-file", File, "3.9", groupOrganization, keeps(func(l *later) *bool { return &l.scwsPublic }, parseExistingFile), "Public keys of the smart-card middleware, in PEM."),
-	pending("scws-web-application-private-key-file", File, "3.9", groupOrganization, keeps(func(l *later) *bool { return &l.scwsFile }, parseExistingFile), "Private key that the smart-card middleware knows, in PEM."),
-	pending("scws-web-application-private-key-content", Text, "3.9", groupOrganization, keeps(func(l *later) *bool { return &l.scwsContent }, parseText), "The same, not in a file.").secret(),
+	{
+		Name: "openbao-server-url", Variable: "PARSEC_OPENBAO_SERVER_URL", Kind: URL, Since: "3.7", Group: groupOrganization,
+		Help:  "OpenBao server where clients keep the keys of devices, behind single sign-on. At least one of --openbao-auth-hexagone and --openbao-auth-pro-connect goes with it.",
+		parse: into(func(c *Config) *string { return &c.Organization.OpenBao.ServerURL }, parseHTTPURL),
+	}, {
+		Name: "openbao-secret-mount-path", Variable: "PARSEC_OPENBAO_SECRET_MOUNT_PATH", Kind: Text, Default: "secret", Since: "3.7", Group: groupOrganization,
+		Help:  "Where OpenBao keeps secrets.",
+		parse: into(func(c *Config) *string { return &c.Organization.OpenBao.SecretMountPath }, parseText),
+	}, {
+		Name: "openbao-transit-mount-path", Variable: "PARSEC_OPENBAO_TRANSIT_MOUNT_PATH", Kind: Text, Default: "transit", Since: "3.8", Group: groupOrganization,
+		Help:  "Where OpenBao signs.",
+		parse: into(func(c *Config) *string { return &c.Organization.OpenBao.TransitMountPath }, parseText),
+	}, {
+		Name: "openbao-auth-pro-connect", Variable: "PARSEC_OPENBAO_AUTH_PRO_CONNECT_MOUNT_PATH", Kind: Text, Since: "3.7", Group: groupOrganization,
+		Help:  "Where OpenBao lets people in by ProConnect.",
+		parse: into(func(c *Config) *string { return &c.Organization.OpenBao.ProConnectMountPath }, parseText),
+	}, {
+		Name: "openbao-auth-hexagone", Variable: "PARSEC_OPENBAO_AUTH_HEXAGONE_MOUNT_PATH", Kind: Text, Since: "3.7", Group: groupOrganization,
+		Help:  "Where OpenBao lets people in by Hexagone.",
+		parse: into(func(c *Config) *string { return &c.Organization.OpenBao.HexagoneMountPath }, parseText),
+	}, {
+		Name: "cryptpad-server-url", Variable: "PARSEC_CRYPTPAD_SERVER_URL", Kind: URL, Since: "3.9", Group: groupOrganization,
+		Help:  "CryptPad server where clients edit documents together.",
+		parse: into(func(c *Config) *string { return &c.Organization.CryptpadServerURL }, parseHTTPURL),
+	}, {
+		Name: "scws-idopte-public-keys-file", Variable: "PARSEC_SCWS_IDOPTE_PUBLIC_KEYS_FILE", Kind: File, Since: "3.9", Group: groupOrganization,
+		Help:  "Public keys of the smart-card middleware, in PEM. The order is that of their numbers, from 0; one whose block says !REVOKED! is not accepted, and keeps its number. The private key of the web application goes with it.",
+		parse: into(func(c *Config) *[]*rsa.PublicKey { return &c.Organization.SCWS.Services }, parsePublicKeysFile),
+	}, {
+		Name: "scws-web-application-private-key-file", Variable: "PARSEC_SCWS_WEB_APPLICATION_PRIVATE_KEY_FILE", Kind: File, Since: "3.9", Group: groupOrganization,
+		Help:  "RSA private key of the web application, which the smart-card middleware knows, in PEM (PKCS#8).",
+		parse: keeps(func(l *later) *bool { return &l.scwsFile }, scwsKey, parsePrivateKeyFile),
+	}, {
+		Name: "scws-web-application-private-key-content", Variable: "PARSEC_SCWS_WEB_APPLICATION_PRIVATE_KEY_CONTENT", Kind: Text, Secret: true, Since: "3.9", Group: groupOrganization,
+		Help:  "The same, not in a file.",
+		parse: keeps(func(l *later) *bool { return &l.scwsContent }, scwsKey, parsePrivateKey),
+	},
 	pending("template-dir", File, "3.5", groupEmail, checked(parseExistingFolder), "Folder of templates for pages and e-mails."),
 	pending("with-client-web-app", File, "3.4", groupServer, checked(parseExistingFolder), "Folder of the web application."),
 	pending("sentry-traces-sample-rate", Text, "3.9", groupObservation, checked(parseRate), "The part of the requests that Sentry is told of, 0 to 1."),
@@ -115,21 +145,24 @@ func (s Setting) under(variable string) Setting {
 	return s
 }
 
-// later is what is known of settings without effect, to compare them with each other.
-type later struct{ openBao, openBaoAuth, scwsPublic, scwsFile, scwsContent bool }
+// later is what settings tell that are compared with each other.
+type later struct{ scwsFile, scwsContent bool }
 
-func (l later) check() error {
-	private := l.scwsFile || l.scwsContent
+// checkThirdParties wants the settings of each third party to go together.
+func (c *Config) checkThirdParties() error {
+	of := &c.Organization
 	switch {
-	case l.openBao && !l.openBaoAuth:
+	case of.OpenBao.ServerURL != "" && of.OpenBao.HexagoneMountPath == "" && of.OpenBao.ProConnectMountPath == "":
 		return messagef("--openbao-server-url needs --openbao-auth-pro-connect or --openbao-auth-hexagone")
-	case l.scwsFile && l.scwsContent:
+	case c.later.scwsFile && c.later.scwsContent:
 		return messagef("--scws-web-application-private-key-file and --scws-web-application-private-key-content are both given")
-	case l.scwsPublic != private:
+	case (of.SCWS.Services != nil) != (of.SCWS.WebApplication != nil):
 		return messagef("--scws-idopte-public-keys-file and --scws-web-application-private-key-file go together")
 	}
 	return nil
 }
+
+func scwsKey(c *Config) **rsa.PrivateKey { return &c.Organization.SCWS.WebApplication }
 
 // checked makes the parse function of a setting whose values are not kept.
 func checked[T any](parse func(string) (T, error)) func(*Config, []string) error {
@@ -143,11 +176,11 @@ func checked[T any](parse func(string) (T, error)) func(*Config, []string) error
 	}
 }
 
-// keeps is checked, and keeps that there is a value.
-func keeps[T any](given func(*later) *bool, parse func(string) (T, error)) func(*Config, []string) error {
+// keeps is into, and keeps that there is a value.
+func keeps[T any](given func(*later) *bool, field func(*Config) *T, parse func(string) (T, error)) func(*Config, []string) error {
 	return func(c *Config, texts []string) error {
 		*given(&c.later) = true
-		return checked(parse)(c, texts)
+		return into(field, parse)(c, texts)
 	}
 }
 

@@ -219,6 +219,9 @@ func misuseOfData() []misuse {
 	create := func(id parsec.BlockID, realm parsec.RealmID) func(rules.Tx) {
 		return func(tx rules.Tx) { tx.CreateBlock(rules.Block{ID: id, Realm: realm}) }
 	}
+	register := func(replaced *rules.CryptpadSession) func(rules.Tx) {
+		return func(tx rules.Tx) { tx.PutCryptpadSession(rules.CryptpadSession{}, replaced) }
+	}
 	return []misuse{
 		{"WriteVlob", without(onVlob, noCommon), write(vlobID, 2)},
 		{"WriteVlob", without(onVlob, noRealm), write(vlobID, 2)},
@@ -231,6 +234,9 @@ func misuseOfData() []misuse {
 		{"CreateBlock", without(onVlob, noCommon), create(blockID, realmID)},
 		{"CreateBlock", without(onVlob, noRealm), create(blockID, realmID)},
 		{"CreateBlock", onVlob, create(blockID, other)},
+		{"PutCryptpadSession", without(onVlob, noCommon), register(nil)},
+		{"PutCryptpadSession", without(onVlob, noRealm), register(nil)},
+		{"PutCryptpadSession", onVlob, register(&rules.CryptpadSession{})}, // there is none
 		{"CreateBlock", onVlob, create(parsec.BlockID{9}, realmID)},
 	}
 }

@@ -20,6 +20,9 @@ type realm struct {
 	// bundles are those of the rotations; that of key index n is at n-1.
 	bundles []keysBundle
 
+	// sessions are those of CryptPad, by document.
+	sessions map[parsec.VlobID]rules.CryptpadSession
+
 	vlobs map[parsec.VlobID]*vlob
 	// log is the vlob of every version; the entry of checkpoint n is at n-1.
 	log   []*vlob
@@ -121,6 +124,7 @@ func (t *tx) CreateRealm(owner parsec3.UserID, certificate rules.Certificate) {
 		facts:     rules.Realm{ID: t.scope.Realm, Archiving: parsec.ArchivingAvailable},
 		createdOn: certificate.Timestamp,
 		members:   map[parsec3.UserID]member{},
+		sessions:  map[parsec.VlobID]rules.CryptpadSession{},
 		vlobs:     map[parsec.VlobID]*vlob{},
 	}, true
 	t.queueRealm("CreateRealm", true, certificate, func(r *realm) {
@@ -186,5 +190,6 @@ func (t *tx) MarkRealmDeleted() {
 		}
 		r.facts.Deleted, r.usage = true, rules.Usage{}
 		r.bundles, r.log, r.vlobs = nil, nil, map[parsec.VlobID]*vlob{}
+		clear(r.sessions)
 	})
 }

@@ -70,6 +70,13 @@ func tour(t *testing.T, store *postgres.Store) {
 		{rules.Scope{Common: rules.Shared, Realm: theRealm, RealmLock: rules.Shared, Vlob: parsec.VlobID{7}}, func(tx rules.Tx) {
 			tx.WriteVlob(rules.VlobVersion{Vlob: parsec.VlobID{7}, Version: 1, Author: aliceOne})
 		}},
+		{onVlob(), func(tx rules.Tx) {
+			session := rules.CryptpadSession{Document: theVlob}
+			_, _, err := tx.CryptpadSession(t.Context(), theVlob)
+			noErrors(t, err)
+			tx.PutCryptpadSession(session, nil)
+			tx.PutCryptpadSession(session, &session)
+		}},
 		{onBlock(), func(tx rules.Tx) {
 			tx.ReserveBlock(rules.BlockUpload{ID: theBlock, Token: store.NewUploadToken(), Until: 1})
 		}},
@@ -330,6 +337,8 @@ func grow(t testing.TB, connection *pgx.Conn) {
 		SELECT 'Acme', '%[1]s', md5('vlob' || i)::uuid, 1, 1000 + i FROM generate_series(1, 100000) i`, parsec.UUID(theRealm)),
 		fmt.Sprintf(`INSERT INTO parsec3.vlob_atom (organization, realm_id, vlob_id, version, key_index, author, written_on, blob)
 		SELECT 'Acme', '%[1]s', md5('vlob' || i)::uuid, 1, 1, '%[2]s', i, 'blob' FROM generate_series(1, 100000) i`, parsec.UUID(theRealm), parsec.UUID(aliceOne)),
+		fmt.Sprintf(`INSERT INTO parsec3.cryptpad_session (organization, realm_id, document_id, author, registered_on, key_index, view_key)
+		SELECT 'Acme', '%[1]s', md5('document' || i)::uuid, '%[2]s', i, 1, 'view' FROM generate_series(1, 100000) i`, parsec.UUID(theRealm), parsec.UUID(aliceOne)),
 		fmt.Sprintf(`INSERT INTO parsec3.block (organization, block_id, realm_id, key_index, author, size, created_on)
 		SELECT 'Acme', md5('block' || i)::uuid, '%[1]s', 1, '%[2]s', 1, i FROM generate_series(1, 100000) i`, parsec.UUID(theRealm), parsec.UUID(aliceOne)),
 		`INSERT INTO parsec3.invitation (organization, token, type, created_by, created_on, claimer_email, claimer_user, ended_on, ended_as)

@@ -18,6 +18,7 @@ const (
 // ofRealms are the tables of what goes with a realm that is deleted.
 var ofRealms = []string{
 	"parsec3.vlob_atom", "parsec3.vlob", "parsec3.block", "parsec3.keys_bundle_access", "parsec3.sequester_access", "parsec3.keys_bundle",
+	"parsec3.cryptpad_session",
 }
 
 const (

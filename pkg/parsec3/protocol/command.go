@@ -86,6 +86,10 @@ var (
 	ShamirRecoverySetup  = rpc.Define[ShamirRecoverySetupRequest, ShamirRecoverySetupReply]("shamir_recovery_setup", V5, Authenticated)
 	ShamirRecoveryDelete = rpc.Define[ShamirRecoveryDeleteRequest, ShamirRecoveryDeleteReply]("shamir_recovery_delete", V5, Authenticated)
 
+	CryptpadRegisterSession = rpc.Define[CryptpadRegisterSessionRequest, CryptpadRegisterSessionReply]("cryptpad_register_session", V5, Authenticated)
+
+	SCWSServiceMutualChallenges = rpc.Define[SCWSServiceMutualChallengesRequest, SCWSServiceMutualChallengesReply]("scws_service_mutual_challenges", V5, AnonymousServer, rpc.Limited)
+
 	VlobCreate       = rpc.Define[VlobCreateRequest, VlobCreateReply]("vlob_create", V5, Authenticated)
 	VlobUpdate       = rpc.Define[VlobUpdateRequest, VlobUpdateReply]("vlob_update", V5, Authenticated)
 	VlobReadBatch    = rpc.Define[VlobReadBatchRequest, VlobReadBatchReply]("vlob_read_batch", V5, Authenticated)

@@ -89,6 +89,12 @@ const (
 	StatusVlobAlreadyExists               Status = "vlob_already_exists"
 	StatusVlobNotFound                    Status = "vlob_not_found"
 
+	// Those of third parties.
+	StatusCryptpadUnavailable                   Status = "cryptpad_unavailable"
+	StatusInvalidSCWSServiceChallengeSignature  Status = "invalid_scws_service_challenge_signature"
+	StatusInvalidWebApplicationChallengePayload Status = "invalid_web_application_challenge_payload"
+	StatusUnknownSCWSServiceChallengeKeyID      Status = "unknown_scws_service_challenge_key_id"
+
 	// Those of Shamir recovery.
 	StatusInvalidCertificateAuthorIncludedAsRecipient  Status = "invalid_certificate_author_included_as_recipient"
 	StatusInvalidCertificateBriefCorrupted             Status = "invalid_certificate_brief_corrupted"

@@ -207,8 +207,11 @@ func isBuilt(t testing.TB, command string, item messageVector) bool {
 		_, hasPeriod := fields["realm_minimum_archiving_period_before_deletion"]
 		return events[name] != nil && (name != "ORGANIZATION_CONFIG" || hasPeriod)
 	case command == "server_config":
+		openBao, _ := fields["openbao"].(map[any]any)
+		_, hasPath := openBao["transit_mount_path"]
+		_, hasCryptpad := fields["cryptpad"]
 		_, hasAdvice := fields["advisory_device_file_protection"]
-		return fields["account"] == "DISABLED" && hasAdvice
+		return hasCryptpad && hasAdvice && (hasPath || openBao["type"] == "DISABLED")
 	case command == "async_enrollment_accept" && item.Status == protocol.StatusOK:
 		_, hasOutcome := fields["email_sent"]
 		return hasOutcome
@@ -313,6 +316,11 @@ var details = map[protocol.Status]func() any{
 	protocol.StatusVlobAlreadyExists:               none,
 	protocol.StatusVlobNotFound:                    none,
 
+	protocol.StatusCryptpadUnavailable:                   none,
+	protocol.StatusInvalidSCWSServiceChallengeSignature:  none,
+	protocol.StatusInvalidWebApplicationChallengePayload: none,
+	protocol.StatusUnknownSCWSServiceChallengeKeyID:      none,
+
 	protocol.StatusInvalidCertificateAuthorIncludedAsRecipient:  none,
 	protocol.StatusInvalidCertificateBriefCorrupted:             none,
 	protocol.StatusInvalidCertificateCorrupted:                  none,
@@ -389,6 +397,8 @@ var replies = map[string]func() any{
 	"totp_setup_confirm":                     reply[protocol.TOTPSetupConfirmReply],
 	"totp_create_opaque_key":                 reply[protocol.TOTPCreateOpaqueKeyReply],
 	"totp_fetch_opaque_key":                  reply[protocol.TOTPFetchOpaqueKeyReply],
+	"cryptpad_register_session":              reply[protocol.CryptpadRegisterSessionReply],
+	"scws_service_mutual_challenges":         reply[protocol.SCWSServiceMutualChallengesReply],
 }
 
 // events has the fields of the events that are sent.

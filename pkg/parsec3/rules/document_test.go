@@ -114,13 +114,8 @@ func documentedTable(t *testing.T, command string) []documentedRow {
 	return tables[command]
 }
 
-// Every table that is documented is checked by a test, but for those of commands that
-// there are not.
+// Every table that is documented is checked by a test.
 func TestEveryTableIsChecked(t *testing.T) {
-	missing := []string{
-		"cryptpad_register_session",
-		"invite_new_shamir_recovery", "invite_shamir_recovery_reveal",
-	}
 	files, err := filepath.Glob("*_test.go")
 	if err != nil {
 		t.Fatal(err)
@@ -142,8 +137,8 @@ func TestEveryTableIsChecked(t *testing.T) {
 			}
 			last = number
 		}
-		if checked := strings.Contains(source.String(), `checkTable(t, "`+command+`", `); checked == slices.Contains(missing, command) {
-			t.Errorf("%s: checked: %t", command, checked)
+		if !strings.Contains(source.String(), `checkTable(t, "`+command+`", `) {
+			t.Errorf("no test checks %s", command)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
 )
 
 // generation is what these rules bind organizations to.
@@ -60,6 +61,12 @@ type Options struct {
 	// DeviceFileProtection is how clients are advised to protect the keys of devices
 	// (docs/protocol/v5/types.md §4); nil is no advice.
 	DeviceFileProtection []string
+	// OpenBao is where clients keep the keys of devices, nil for nowhere.
+	OpenBao *protocol.OpenBaoConfig
+	// CryptpadServerURL is where clients edit documents together, "" for nowhere.
+	CryptpadServerURL string
+	// SCWS is nil for a server whose web application uses no smart cards.
+	SCWS *SCWS
 	// Debug has pings of authenticated devices reach the streams of their
 	// organization.
 	Debug bool
@@ -142,6 +149,22 @@ func (r *Rules) Founding() organization.Founding { return r.options.Founding }
 
 // DeviceFileProtection returns how clients are advised to protect the keys of devices.
 func (r *Rules) DeviceFileProtection() []string { return r.options.DeviceFileProtection }
+
+// OpenBao returns where clients keep the keys of devices.
+func (r *Rules) OpenBao() protocol.OpenBaoConfig {
+	if r.options.OpenBao == nil {
+		return protocol.OpenBaoConfig{Type: protocol.FeatureDisabled}
+	}
+	return *r.options.OpenBao
+}
+
+// Cryptpad returns where clients edit documents together.
+func (r *Rules) Cryptpad() protocol.CryptpadConfig {
+	if r.options.CryptpadServerURL == "" {
+		return protocol.CryptpadConfig{Type: protocol.FeatureDisabled}
+	}
+	return protocol.CryptpadConfig{Type: protocol.FeatureEnabled, ServerURL: &r.options.CryptpadServerURL}
+}
 
 // Patience returns how long what clients cannot have refused is held.
 func (r *Rules) Patience() time.Duration { return r.holder.Patience }

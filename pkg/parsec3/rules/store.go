@@ -161,6 +161,7 @@ type Tx interface {
 	ShamirTx
 	EnrollmentTx
 	TOTPTx
+	CryptpadTx
 }
 
 // Topics are the dates of the last certificate of the topics of an organization,

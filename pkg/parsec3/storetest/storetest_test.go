@@ -47,6 +47,7 @@ func exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store)
 		{"shamir", shamirChecks},
 		{"enrollment", enrollmentChecks},
 		{"totp", totpChecks},
+		{"cryptpad", cryptpadChecks},
 		{"transaction", transactionChecks},
 		{"concurrency", concurrencyChecks},
 	} {

@@ -171,6 +171,7 @@ func replayApart(r *replay) {
 	r.foundBy(founder{organization: "Org77b2e3d7ca96", device: pingDevice, on: r.date("22:06:40")})
 	r.play(r.exchange("ping"))
 	r.play(r.exchange("server_config_full"))
+	r.play(r.exchange("scws_service_mutual_challenges"))
 	replayConflict(r)
 	replayUnsent(r)
 	replayDeleted(r)

@@ -1,6 +1,9 @@
 package parsec3_test
 
 import (
+	"bytes"
+	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -8,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/wire"
 )
 
 // difference is how some answers of ours are not as recorded.
@@ -61,9 +67,16 @@ func differences() []difference {
 			accepted := r.exchange("async_enrollment_accept")
 			*want = r.wanted(accepted.Name, &accepted.Request, accepted.Reply)
 		}},
-		{"account.md §4: the features are off", called("server_config_full"), func(r *replay, want *capturedReply) {
-			want.Decoded = recordedValue{json.RawMessage(`{"status": "ok", "account": "DISABLED", "advisory_device_file_protection": [],
-"cryptpad": {"type": "DISABLED"}, "openbao": {"type": "DISABLED"}, "organization_bootstrap": "SPONTANEOUS"}`)}
+		{"account.md §4: there are no accounts", called("server_config_full"), func(_ *replay, want *capturedReply) {
+			want.Decoded = recordedValue{bytes.Replace(want.Decoded.RawMessage, []byte("ENABLED_WITH_VAULT"), []byte("DISABLED"), 1)}
+		}},
+		{"account.md §7: the key of the web application is ours", called("scws_service_mutual_challenges"), func(r *replay, want *capturedReply) {
+			var sent protocol.SCWSServiceMutualChallengesRequest
+			r.ok(wire.Microseconds.Unmarshal(r.exchange("scws_service_mutual_challenges").Request.Raw, &sent))
+			signature, err := rsa.SignPKCS1v15(nil, webApplicationKey(), 0, sent.WebApplicationChallengePayload)
+			r.ok(err)
+			want.Decoded = recordedValue{json.RawMessage(`{"status": "ok", "web_application_challenge_signature": {"$bin": "` +
+				base64.StdEncoding.EncodeToString(signature) + `"}}`)}
 		}},
 	}
 }

@@ -50,6 +50,10 @@ type captured struct {
 	SequesterAuthorities map[string]struct {
 		PublicDER []byte `json:"public_der"`
 	} `json:"sequester_authorities"`
+	SCWS struct {
+		Services       string `json:"vendor_public_keys_pem"`
+		WebApplication string `json:"web_application_public_key_pem"`
+	} `json:"scws_keys"`
 	Exchanges []*capturedExchange `json:"exchanges"`
 	Streams   []*capturedStream   `json:"streams"`
 }
@@ -158,7 +162,7 @@ func newReplay(t *testing.T, recorded *captured, played map[any]bool, options se
 	r.store = memory.New(organizationmemory.New(bus))
 	logger := slog.New(slog.DiscardHandler)
 	founding := organization.Founding{InitialOutsiderAllowed: true, SpontaneousBootstrap: true}
-	r.rules = rules.New(r.store, blockstore.NewMemory(), bus, &replayWebhooks{r}, r.clock.Now, logger, rules.Options{Founding: founding, Mailer: replayMailer{}})
+	r.rules = rules.New(r.store, blockstore.NewMemory(), bus, &replayWebhooks{r}, r.clock.Now, logger, recorded.configured(t, rules.Options{Founding: founding, Mailer: replayMailer{}}))
 	r.administration = organization.New(r.store, organization.Wings{organization.Parsec3: r.rules}, r.clock.Now, logger,
 		organization.Options{Founding: founding, Token: administrationToken})
 	address, err := parsec.Parsec3Scheme.ParseServerAddress("parsec3://parsec.invalid?no_ssl=true")

@@ -52,6 +52,7 @@ func bind(r *rules.Rules, now func() parsec.DateTime) tables {
 			rpc.Bind(protocol.RealmRotateKey, late(realmStep, now, r.RealmRotateKey)),
 			rpc.Bind(protocol.RealmUpdateArchiving, late(realmStep, now, r.RealmUpdateArchiving)),
 			rpc.Bind(protocol.RealmGetKeysBundle, r.RealmGetKeysBundle),
+			rpc.Bind(protocol.CryptpadRegisterSession, r.CryptpadRegisterSession),
 			rpc.Bind(protocol.ShamirRecoverySetup, late(commonStep, now, r.ShamirRecoverySetup)),
 			rpc.Bind(protocol.ShamirRecoveryDelete, late(commonStep, now, r.ShamirRecoveryDelete)),
 			rpc.Bind(protocol.VlobCreate, r.VlobCreate),
@@ -85,6 +86,7 @@ func bind(r *rules.Rules, now func() parsec.DateTime) tables {
 		anonymousServer: rpc.NewTable(wire.Microseconds,
 			rpc.Bind(protocol.Ping, pong),
 			rpc.Bind(protocol.ServerConfig, serverConfig(r)),
+			rpc.Bind(protocol.SCWSServiceMutualChallenges, mutualChallenges(r)),
 		),
 		invited: rpc.NewTable(wire.Microseconds,
 			rpc.Bind(protocol.Ping, r.PingInvited),
@@ -107,13 +109,20 @@ func pong(_ context.Context, _ stranger, request *protocol.PingRequest) (*protoc
 	return &protocol.PingReply{Pong: request.Ping}, nil
 }
 
-// serverConfig says what the server offers: none of the features that it names.
+// mutualChallenges does not depend on who asks.
+func mutualChallenges(r *rules.Rules) func(context.Context, stranger, *protocol.SCWSServiceMutualChallengesRequest) (*protocol.SCWSServiceMutualChallengesReply, error) {
+	return func(ctx context.Context, _ stranger, request *protocol.SCWSServiceMutualChallengesRequest) (*protocol.SCWSServiceMutualChallengesReply, error) {
+		return r.SCWSServiceMutualChallenges(ctx, request)
+	}
+}
+
+// serverConfig says what the server offers (docs/protocol/v5/account.md §4).
 func serverConfig(r *rules.Rules) func(context.Context, stranger, *protocol.ServerConfigRequest) (*protocol.ServerConfigReply, error) {
 	reply := &protocol.ServerConfigReply{
 		Account:               protocol.AccountDisabled,
 		OrganizationBootstrap: protocol.BootstrapWithToken,
-		OpenBao:               protocol.FeatureConfig{Type: protocol.FeatureDisabled},
-		Cryptpad:              protocol.FeatureConfig{Type: protocol.FeatureDisabled},
+		OpenBao:               r.OpenBao(),
+		Cryptpad:              r.Cryptpad(),
 
 		AdvisoryDeviceFileProtection: r.DeviceFileProtection(),
 	}
