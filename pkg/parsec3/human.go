@@ -45,3 +45,25 @@ func Mailbox(email string) string {
 	}
 	return string(folded)
 }
+
+// EmailAddress is the address of a person, in the form of ParseHumanHandle
+// (docs/protocol/v5/types.md §3). The zero value is none.
+type EmailAddress struct{ text string }
+
+// ParseEmailAddress checks the form of an address.
+func ParseEmailAddress(text string) (EmailAddress, error) {
+	const anybody = "x"
+	handle, err := ParseHumanHandle(text, anybody)
+	return EmailAddress{handle.Email()}, err
+}
+
+func (e EmailAddress) String() string { return e.text }
+
+// MarshalText returns the wire form.
+func (e EmailAddress) MarshalText() ([]byte, error) { return []byte(e.text), nil }
+
+// UnmarshalText parses the wire form.
+func (e *EmailAddress) UnmarshalText(text []byte) (err error) {
+	*e, err = ParseEmailAddress(string(text))
+	return err
+}

@@ -296,7 +296,7 @@ func (p encoderPlan) mapping(t reflect.Type) (encodeFunc, error) {
 			}
 			s.keyEnd = len(aside)
 			written := cursor{data: aside, pos: s.start}
-			if head, err := written.next(); err != nil || !head.isKey() {
+			if head, err := written.next(); err != nil || !p.isKey(head) {
 				return nil, errKey
 			}
 			if aside, err = encode(aside, item, depth+1); err != nil {

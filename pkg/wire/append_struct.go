@@ -58,13 +58,17 @@ func (e *structEncoder) has(name string) bool {
 
 // count returns how many fields of v are written.
 func (e *structEncoder) count(v reflect.Value) int {
-	count := len(e.list)
+	count := 0
 	for i := range e.list {
-		if f := &e.list[i]; f.omitNil && f.zeroIsNil() && f.of(v).IsZero() {
-			count--
+		if e.writes(&e.list[i], v) {
+			count++
 		}
 	}
 	return count
+}
+
+func (e *structEncoder) writes(f *field, v reflect.Value) bool {
+	return f.isOf(v, &e.list[0]) && !(f.omitNil && f.zeroIsNil() && f.of(v).IsZero())
 }
 
 func (e *structEncoder) append(dst []byte, v reflect.Value, depth int) ([]byte, error) {
@@ -78,13 +82,12 @@ func (e *structEncoder) append(dst []byte, v reflect.Value, depth int) ([]byte, 
 func (e *structEncoder) appendFields(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 	for i := range e.list {
 		f := &e.list[i]
-		value := f.of(v)
-		isNil := f.zeroIsNil() && value.IsZero()
-		if isNil && f.omitNil {
+		if !e.writes(f, v) {
 			continue
 		}
+		value := f.of(v)
 		dst = append(dst, e.keys[i]...)
-		if isNil {
+		if f.zeroIsNil() && value.IsZero() {
 			dst = append(dst, codeNil)
 			continue
 		}

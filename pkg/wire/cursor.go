@@ -23,6 +23,7 @@ const (
 
 	dateTimeSize = 8
 	uuidSize     = 16
+	digestSize   = 32
 )
 
 // ErrMalformed is what is not one complete legal msgpack value: the reply is
@@ -69,10 +70,12 @@ type token struct {
 }
 
 // isKey reports whether the profile allows the value as the key of a map.
-func (t token) isKey() bool {
+func (p *Profile) isKey(t token) bool {
 	switch t.kind {
 	case kindString, kindUint, kindInt:
 		return true
+	case kindBinary:
+		return p.digestKeys && t.n == digestSize
 	case kindExtension:
 		return t.code == uuidCode
 	default:

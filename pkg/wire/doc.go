@@ -32,6 +32,10 @@
 //	optional            left untouched  left untouched  as nil; numbers and booleans as themselves
 //	nullable,optional   left untouched  zero value      as nil
 //
+// A field with the option if=VALUE is one of a variant: it is there only where the
+// first field of the struct, a text, is VALUE. Elsewhere it is neither read nor
+// written.
+//
 // A pointer without option is nullable. "Left untouched" lets a request carry
 // the defaults set before decoding. With omitnil, a field that would be
 // written as nil is not written at all. A number, date or boolean whose zero
@@ -54,7 +58,7 @@
 //	MarshalVariant, UnmarshalVariant          map whose key "type" says which other keys it has
 //	pointer                                   its element or nil
 //	slice                                     array
-//	map                                       map; keys are text, UUID or int
+//	map                                       map; keys are text, UUID, int, or bin of 32 bytes where the Profile says so
 //	struct                                    map, or array as said above
 //	interface                                 its value (encoding only)
 //

@@ -144,7 +144,7 @@ func shapeOf(t reflect.Type) shape {
 // isKey reports whether values of this shape may be the keys of a map.
 func (s shape) isKey() bool {
 	switch s {
-	case shapeString, shapeText, shapeUUID, shapeInt, shapeUint:
+	case shapeString, shapeText, shapeUUID, shapeByteArray, shapeInt, shapeUint:
 		return true
 	default:
 		return false
@@ -164,6 +164,13 @@ type field struct {
 	typ   reflect.Type
 
 	nullable, optional, omitNil bool
+	// variant is what the first field is where this one is there, "" for everywhere.
+	variant string
+}
+
+// isOf reports whether the field is one of those that v has, whose first field is set.
+func (f *field) isOf(v reflect.Value, first *field) bool {
+	return f.variant == "" || first.of(v).String() == f.variant
 }
 
 // zeroIsNil reports whether the zero value is written as nil. That of an
@@ -265,7 +272,14 @@ func appendFields(list []field, t reflect.Type, path []int) ([]field, error) {
 			case "omitnil":
 				f.omitNil = true
 			default:
-				return nil, unsupported(t, "field "+member.Name+" has the unknown option "+option)
+				var isVariant bool
+				if f.variant, isVariant = strings.CutPrefix(option, "if="); !isVariant {
+					return nil, unsupported(t, "field "+member.Name+" has the unknown option "+option)
+				}
+				if len(list) == 0 || list[0].typ.Kind() != reflect.String {
+					return nil, unsupported(t, "field "+member.Name+" follows no text")
+				}
+				f.nullable = f.nullable || member.Type.Kind() == reflect.Pointer
 			}
 		}
 		if f.omitNil && !f.optional {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -109,6 +110,8 @@ func (d *decoder) keyName(t token, end int) string {
 	switch t.kind {
 	case kindString:
 		return string(body.body(t))
+	case kindBinary:
+		return hex.EncodeToString(body.body(t))
 	case kindExtension:
 		return parsec.UUID(body.body(t)).String()
 	case kindInt:

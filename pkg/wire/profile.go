@@ -23,6 +23,8 @@ type Profile struct {
 	// fieldsOnce is set when a field that a map has twice is refused; otherwise
 	// the last one counts.
 	fieldsOnce bool
+	// digestKeys is set when a bin of 32 bytes may be the key of a map.
+	digestKeys bool
 	// storable is set when a text with U+0000, which PostgreSQL has none of, is
 	// refused.
 	storable bool
@@ -40,7 +42,7 @@ var (
 	// longest body, and no known field twice in a map (docs/protocol/v5/types.md §1).
 	Microseconds = &Profile{
 		dateOf: dateOfMicroseconds, bitsOf: microsecondsOf,
-		maxBytes: 16 << 20, maxMapItems: maxArrayItems, fieldsOnce: true, storable: true,
+		maxBytes: 16 << 20, maxMapItems: maxArrayItems, fieldsOnce: true, digestKeys: true, storable: true,
 	}
 )
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -246,6 +247,95 @@ func TestBinaryMarshaler(t *testing.T) {
 		var fields *wire.FieldError
 		if err := wire.Unmarshal(raw(t, other), &got); !errors.As(err, &fields) {
 			t.Errorf("%s: got %v", other, err)
+		}
+	}
+}
+
+// TestDigestKeys has API 5 take bytes of 32 as the keys of maps, and no others.
+func TestDigestKeys(t *testing.T) {
+	type digest [32]byte
+	type message struct {
+		Items map[digest][]byte `wire:"items"`
+	}
+	first, second := digest{1}, digest{2}
+	encoded := raw(t, fmt.Sprintf("81 a5 6974656d73 82 c420%x c401aa c420%x c400", first, second))
+	want := message{map[digest][]byte{first: {0xaa}, second: {}}}
+	if got, err := wire.Microseconds.Append(nil, want); err != nil || !bytes.Equal(got, encoded) {
+		t.Errorf("written as %x, %v", got, err)
+	}
+	var got message
+	if err := wire.Microseconds.Scan(encoded); err != nil {
+		t.Error(err)
+	}
+	if err := wire.Microseconds.Unmarshal(encoded, &got); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("read as %v, %v", got, err)
+	}
+	if _, err := wire.Seconds.Append(nil, want); err == nil || wire.Seconds.Scan(encoded) == nil {
+		t.Error("API 1 to 3 take them too")
+	}
+	for _, wrong := range []string{
+		fmt.Sprintf("81 a5 6974656d73 81 c41f%x c400", first[1:]),
+		"81 a5 6974656d73 81 c400 c400",
+	} {
+		if wire.Microseconds.Scan(raw(t, wrong)) == nil {
+			t.Errorf("%s is taken", wrong)
+		}
+	}
+	var fields *wire.FieldError
+	if err := wire.Microseconds.Unmarshal(raw(t, fmt.Sprintf("81 a5 6974656d73 81 c420%x 01", first)), &got); !errors.As(err, &fields) {
+		t.Errorf("an item that is a number: %v", err)
+	}
+	if err := wire.Microseconds.Unmarshal(raw(t, "81 a5 6974656d73 81 a161 c400"), &got); !errors.As(err, &fields) {
+		t.Errorf("a key that is a text: %v", err)
+	}
+}
+
+// TestVariants has fields read and written where the first one says that they are there.
+func TestVariants(t *testing.T) {
+	type step struct {
+		Step   string `wire:"step"`
+		Common int    `wire:"c"`
+		Email  string `wire:"e,if=A"`
+		Count  *int   `wire:"n,if=B"`
+	}
+	for _, test := range []struct {
+		message string
+		want    step
+	}{
+		{"83 a473746570 a141 a163 01 a165 a178", step{Step: "A", Common: 1, Email: "x"}},
+		{"83 a473746570 a142 a163 01 a16e c0", step{Step: "B", Common: 1}},
+		{"83 a473746570 a142 a163 01 a16e 05", step{Step: "B", Common: 1, Count: new(5)}},
+		{"82 a473746570 a143 a163 01", step{Step: "C", Common: 1}},
+	} {
+		var got step
+		if err := wire.Microseconds.Unmarshal(raw(t, test.message), &got); err != nil || !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s is read as %+v, %v", test.message, got, err)
+		}
+		if written, err := wire.Microseconds.Append(nil, test.want); err != nil || !bytes.Equal(written, raw(t, test.message)) {
+			t.Errorf("%+v is written as %x, %v", test.want, written, err)
+		}
+	}
+	for _, missing := range []string{"82 a473746570 a141 a163 01", "82 a473746570 a142 a163 01"} {
+		if err := wire.Microseconds.Unmarshal(raw(t, missing), new(step)); err == nil {
+			t.Errorf("%s is read", missing)
+		}
+	}
+	// What another variant has may be anything.
+	var got step
+	if err := wire.Microseconds.Unmarshal(raw(t, "84 a473746570 a141 a163 01 a165 a178 a16e a178"), &got); err != nil || got.Count != nil {
+		t.Errorf("read as %+v, %v", got, err)
+	}
+	for name, target := range map[string]any{
+		"the first field": &struct {
+			A string `wire:"a,if=B"`
+		}{},
+		"after no text": &struct {
+			A int `wire:"a"`
+			B int `wire:"b,if=B"`
+		}{},
+	} {
+		if err := wire.Microseconds.Unmarshal(raw(t, "80"), target); err == nil || strings.Contains(err.Error(), "missing") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

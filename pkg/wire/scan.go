@@ -66,7 +66,7 @@ func (c *scanner) scan(depth int) error {
 			if err != nil {
 				return err
 			}
-			if !key.isKey() {
+			if !c.profile.isKey(key) {
 				return errKey
 			}
 			if err := c.check(key); err != nil {

@@ -391,6 +391,9 @@ func (p decoderPlan) structure(list []field) (decodeFunc, error) {
 			if d.stopped() {
 				break
 			}
+			if !list[i].isOf(v, &list[0]) {
+				continue
+			}
 			found := d.decodeField(&list[i], decodes[i], starts[i], v)
 			if found != nil {
 				problems = add(problems, list[i].name, found)

@@ -31,5 +31,13 @@ func Parsec3() []*rpc.Form {
 		protocol.TOTPSetupGetSecret.Form, protocol.TOTPSetupGetSecretAnonymous.Form,
 		protocol.TOTPSetupConfirm.Form, protocol.TOTPSetupConfirmAnonymous.Form,
 		protocol.TOTPCreateOpaqueKey.Form, protocol.TOTPFetchOpaqueKey.Form,
+		protocol.AccountCreateSendValidationEmail.Form, protocol.AccountCreateProceed.Form,
+		protocol.AccountRecoverSendValidationEmail.Form, protocol.AccountRecoverProceed.Form,
+		protocol.AuthMethodPasswordGetAlgorithm.Form,
+		protocol.AccountInfo.Form, protocol.AccountDeleteSendValidationEmail.Form, protocol.AccountDeleteProceed.Form,
+		protocol.AuthMethodList.Form, protocol.AuthMethodCreate.Form, protocol.AuthMethodDisable.Form,
+		protocol.OrganizationSelfList.Form,
+		protocol.VaultItemList.Form, protocol.VaultItemUpload.Form, protocol.VaultKeyRotation.Form,
+		protocol.VaultItemRecoveryList.Form,
 	}
 }

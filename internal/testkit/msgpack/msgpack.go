@@ -12,7 +12,7 @@ import (
 
 // Decode scans data and returns its value: map[any]any, []any, string, []byte,
 // int64, uint64 (only above 2^63-1), float64, bool, nil, parsec.DateTime,
-// parsec.UUID or wire.Extension. Bytes alias data. Its errors wrap
+// parsec.UUID or wire.Extension; [32]byte for a key of bytes. Bytes alias data. Its errors wrap
 // wire.ErrMalformed. Dates are those of API 1 to 3.
 func Decode(data []byte) (any, error) { return DecodeProfile(wire.Seconds, data) }
 
@@ -108,6 +108,9 @@ func (d *decoder) mapping(count uint64) map[any]any {
 	items := map[any]any{}
 	for range count {
 		key := d.value()
+		if digest, isBytes := key.([]byte); isBytes {
+			key = [32]byte(digest) // no other bytes are a key
+		}
 		items[key] = d.value()
 	}
 	return items

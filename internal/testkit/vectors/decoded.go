@@ -10,6 +10,9 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
+// Digest is a bin that is the key of a map.
+type Digest = [32]byte
+
 // Decoded is a msgpack value in the notation of docs/protocol/v5/vectors.md. Value
 // has the types that msgpack.Decode of the testkit returns.
 type Decoded struct{ Value any }
@@ -106,7 +109,10 @@ func decodePairs(content any) (any, error) {
 			return nil, fmt.Errorf("$map with an item %v", pair)
 		}
 		if key, isBytes := pair[0].([]byte); isBytes {
-			return nil, fmt.Errorf("$map with the key %x", key)
+			if len(key) != len(Digest{}) {
+				return nil, fmt.Errorf("$map with the key %x", key)
+			}
+			pair[0] = Digest(key)
 		}
 		items[pair[0]] = pair[1]
 	}

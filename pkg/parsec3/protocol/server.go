@@ -16,8 +16,12 @@ type ServerConfigReply struct {
 // AccountConfig says whether the server has accounts.
 type AccountConfig string
 
-// AccountDisabled is for a server without accounts.
-const AccountDisabled AccountConfig = "DISABLED"
+// The configurations. What the last two differ in is for clients to respect.
+const (
+	AccountDisabled            AccountConfig = "DISABLED"
+	AccountEnabledWithVault    AccountConfig = "ENABLED_WITH_VAULT"
+	AccountEnabledWithoutVault AccountConfig = "ENABLED_WITHOUT_VAULT"
+)
 
 // OrganizationBootstrapConfig says who may bootstrap an organization.
 type OrganizationBootstrapConfig string

@@ -19,6 +19,9 @@ const (
 	StatusArchivingPeriodTooShort         Status = "archiving_period_too_short"
 	StatusAuthorIsOutsider                Status = "author_is_outsider"
 	StatusAuthorNotAllowed                Status = "author_not_allowed"
+	StatusAuthMethodAlreadyDisabled       Status = "auth_method_already_disabled"
+	StatusAuthMethodIDAlreadyExists       Status = "auth_method_id_already_exists"
+	StatusAuthMethodNotFound              Status = "auth_method_not_found"
 	StatusBadKeyIndex                     Status = "bad_key_index"
 	StatusBadToken                        Status = "bad_token"
 	StatusBadVlobVersion                  Status = "bad_vlob_version"
@@ -37,6 +40,10 @@ const (
 	StatusEmailAlreadySubmitted           Status = "email_already_submitted"
 	StatusEnrollmentNoLongerAvailable     Status = "enrollment_no_longer_available"
 	StatusEnrollmentNotFound              Status = "enrollment_not_found"
+	StatusEmailRecipientRefused           Status = "email_recipient_refused"
+	StatusEmailSendingRateLimited         Status = "email_sending_rate_limited"
+	StatusEmailServerUnavailable          Status = "email_server_unavailable"
+	StatusFingerprintAlreadyExists        Status = "fingerprint_already_exists"
 	StatusHumanHandleAlreadyTaken         Status = "human_handle_already_taken"
 	StatusIDAlreadyUsed                   Status = "id_already_used"
 	StatusInitialNameAlreadyExists        Status = "initial_name_already_exists"
@@ -54,6 +61,9 @@ const (
 	StatusInvalidSubmitPayload            Status = "invalid_submit_payload"
 	StatusInvalidSubmitPayloadSignature   Status = "invalid_submit_payload_signature"
 	StatusInvalidX509Trustchain           Status = "invalid_x509_trustchain"
+	StatusInvalidValidationCode           Status = "invalid_validation_code"
+	StatusItemsMismatch                   Status = "items_mismatch"
+	StatusNewAuthMethodIDAlreadyExists    Status = "new_auth_method_id_already_exists"
 	StatusNoTOS                           Status = "no_tos"
 	StatusNotAvailable                    Status = "not_available"
 	StatusNotReady                        Status = "not_ready"
@@ -71,6 +81,8 @@ const (
 	StatusRequireGreaterTimestamp         Status = "require_greater_timestamp"
 	StatusRoleAlreadyGranted              Status = "role_already_granted"
 	StatusRoleIncompatibleWithOutsider    Status = "role_incompatible_with_outsider"
+	StatusSelfDisableNotAllowed           Status = "self_disable_not_allowed"
+	StatusSendValidationEmailRequired     Status = "send_validation_email_required"
 	StatusSequesterServiceMismatch        Status = "sequester_service_mismatch"
 	StatusSequesterServiceUnavailable     Status = "sequester_service_unavailable"
 	StatusStepMismatch                    Status = "step_mismatch"
@@ -175,6 +187,11 @@ type AttemptCancelledDetails struct {
 	Reason    CancelledAttemptReason `wire:"reason"`
 }
 
+// RateLimitedDetails is the field of email_sending_rate_limited.
+type RateLimitedDetails struct {
+	WaitUntil parsec.DateTime `wire:"wait_until"`
+}
+
 // RefuseOutOfBallpark returns the timestamp_out_of_ballpark refusal of date.
 func RefuseOutOfBallpark(now, date parsec.DateTime) *Refusal {
 	return &Refusal{Status: StatusTimestampOutOfBallpark, Details: &OutOfBallparkDetails{
@@ -229,4 +246,9 @@ func RefuseWithoutSequester(service parsec.SequesterServiceID) *Refusal {
 // RefuseAttempt returns a refusal of a greeting attempt that was cancelled.
 func RefuseAttempt(status Status, origin Side, on parsec.DateTime, reason CancelledAttemptReason) *Refusal {
 	return &Refusal{Status: status, Details: &AttemptCancelledDetails{origin, on, reason}}
+}
+
+// RefuseRateLimited returns the refusal of an e-mail that may be sent from a date on.
+func RefuseRateLimited(until parsec.DateTime) *Refusal {
+	return &Refusal{Status: StatusEmailSendingRateLimited, Details: &RateLimitedDetails{until}}
 }

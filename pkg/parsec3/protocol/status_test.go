@@ -48,6 +48,7 @@ func TestRefusalsHaveTheFieldsOfTheirStatus(t *testing.T) {
 		protocol.RefuseAsOfShamir(protocol.StatusShamirRecoveryAlreadyDeleted, date),
 		protocol.RefuseForSequester(parsec.SequesterServiceID{1}, &reason),
 		protocol.RefuseWithoutSequester(parsec.SequesterServiceID{1}),
+		protocol.RefuseRateLimited(date),
 	} {
 		if got, want := reflect.TypeOf(refusal.Details), reflect.TypeOf(details[refusal.Status]()); got != want {
 			t.Errorf("%s: got %v, want %v", refusal.Status, got, want)

@@ -335,10 +335,25 @@ var details = map[protocol.Status]func() any{
 	protocol.StatusShamirRecoveryAlreadyDeleted:                 lastShamir,
 	protocol.StatusShamirRecoveryAlreadyExists:                  lastShamir,
 	protocol.StatusShamirRecoveryNotFound:                       none,
+
+	protocol.StatusEmailSendingRateLimited:      rateLimited,
+	protocol.StatusSendValidationEmailRequired:  none,
+	protocol.StatusSelfDisableNotAllowed:        none,
+	protocol.StatusNewAuthMethodIDAlreadyExists: none,
+	protocol.StatusItemsMismatch:                none,
+	protocol.StatusInvalidValidationCode:        none,
+	protocol.StatusFingerprintAlreadyExists:     none,
+	protocol.StatusEmailServerUnavailable:       none,
+	protocol.StatusEmailRecipientRefused:        none,
+	protocol.StatusAuthMethodNotFound:           none,
+	protocol.StatusAuthMethodIDAlreadyExists:    none,
+	protocol.StatusAuthMethodAlreadyDisabled:    none,
 }
 
 func attemptCancelled() any { return new(protocol.AttemptCancelledDetails) }
 func lastShamir() any       { return new(protocol.LastShamirDetails) }
+
+func rateLimited() any { return new(protocol.RateLimitedDetails) }
 
 func lastRealm() any { return new(protocol.LastRealmDetails) }
 
@@ -399,6 +414,22 @@ var replies = map[string]func() any{
 	"totp_fetch_opaque_key":                  reply[protocol.TOTPFetchOpaqueKeyReply],
 	"cryptpad_register_session":              reply[protocol.CryptpadRegisterSessionReply],
 	"scws_service_mutual_challenges":         reply[protocol.SCWSServiceMutualChallengesReply],
+	"account_create_send_validation_email":   reply[protocol.AccountCreateSendValidationEmailReply],
+	"account_create_proceed":                 reply[protocol.AccountCreateProceedReply],
+	"account_recover_send_validation_email":  reply[protocol.AccountRecoverSendValidationEmailReply],
+	"account_recover_proceed":                reply[protocol.AccountRecoverProceedReply],
+	"auth_method_password_get_algorithm":     reply[protocol.AuthMethodPasswordGetAlgorithmReply],
+	"account_info":                           reply[protocol.AccountInfoReply],
+	"account_delete_send_validation_email":   reply[protocol.AccountDeleteSendValidationEmailReply],
+	"account_delete_proceed":                 reply[protocol.AccountDeleteProceedReply],
+	"auth_method_list":                       reply[protocol.AuthMethodListReply],
+	"auth_method_create":                     reply[protocol.AuthMethodCreateReply],
+	"auth_method_disable":                    reply[protocol.AuthMethodDisableReply],
+	"organization_self_list":                 reply[protocol.OrganizationSelfListReply],
+	"vault_item_list":                        reply[protocol.VaultItemListReply],
+	"vault_item_upload":                      reply[protocol.VaultItemUploadReply],
+	"vault_key_rotation":                     reply[protocol.VaultKeyRotationReply],
+	"vault_item_recovery_list":               reply[protocol.VaultItemRecoveryListReply],
 }
 
 // events has the fields of the events that are sent.
