@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"log/slog"
+	"time"
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
@@ -39,15 +41,31 @@ func newGenerations(process *lifecycle.Process, settings config.Config, stored s
 	parsec3webhooks := parsec3webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	endWebhooks(process, "webhooks of Parsec 3", parsec3webhooks.Close, logger)
 	parsec2mailer, parsec3mailer := mailers(settings.Email, address, logger)
+	third := parsec3rules.New(stored.parsec3, blocks, bus, parsec3webhooks, systemClock, logger, parsec3Options(settings, roots, parsec3mailer))
+	process.OnEnd("e-mails of Parsec 3", func(ctx context.Context) {
+		if err := third.Close(ctx); err != nil {
+			logger.Warn("e-mails not sent", "error", err)
+		}
+	})
 	return generations{
 		parsec2: rules.New(stored.parsec2, blocks, bus, webhooks, systemClock, logger, rules.Options{
 			Founding: founding, Mailer: parsec2mailer,
 		}),
-		parsec3: parsec3rules.New(stored.parsec3, blocks, bus, parsec3webhooks, systemClock, logger, withThirdParties(settings.Organization, parsec3rules.Options{
-			Founding: founding, Debug: settings.Debug, DeviceFileProtection: settings.Organization.DeviceFileProtection,
-			TrustedRoots: roots, Mailer: parsec3mailer,
-		})),
+		parsec3: third,
 	}
+}
+
+// parsec3Options returns the settings of the rules of Parsec 3.
+func parsec3Options(settings config.Config, roots *x509.CertPool, mailer parsec3rules.Mailer) parsec3rules.Options {
+	secret := cmp.Or(settings.Account.Secret.Reveal(), settings.AdministrationToken.Reveal())
+	return withThirdParties(settings.Organization, parsec3rules.Options{
+		Founding: foundingOf(settings.Organization), Debug: settings.Debug, DeviceFileProtection: settings.Organization.DeviceFileProtection,
+		Accounts: protocol.AccountConfig(settings.Account.Config), Secret: []byte(secret),
+		MailLimit: parsec3rules.MailLimit{
+			MinDelay: time.Duration(settings.Account.MailLimit[0]) * time.Second, MaxPerHour: settings.Account.MailLimit[1],
+		},
+		TrustedRoots: roots, Mailer: mailer,
+	})
 }
 
 // mailers returns what sends the e-mails of each generation, nil without e-mail host.

@@ -71,6 +71,7 @@ type Config struct {
 	HandoverSocket string
 
 	Organization Organization
+	Account      Account
 	Email        Email
 	Log          telemetry.LogOptions
 	Sentry       Sentry
@@ -215,6 +216,18 @@ type SCWS struct {
 	// Services has nil for a key that is revoked.
 	Services       []*rsa.PublicKey
 	WebApplication *rsa.PrivateKey
+}
+
+// Account is about the accounts of people, across organizations.
+type Account struct {
+	// Config is in the words of docs/protocol/v5/types.md §4.
+	Config string
+	// MailLimit is how many seconds are between two e-mails, and how many are sent in an
+	// hour; 0 is no limit.
+	MailLimit [2]int
+	// Secret is what the hashes of codes are made with, empty for the administration
+	// token.
+	Secret Secret
 }
 
 // Email is how e-mails go out. An empty Host means that none do; Mocked writes

@@ -87,9 +87,8 @@ func TestLoadPending(t *testing.T) {
 		t.Fatal(err)
 	}
 	right := map[string]string{
-		"skip-database-migrations-check": "true", "account-config": "ENABLED_WITH_VAULT",
+		"skip-database-migrations-check":              "true",
 		"organization-initial-account-vault-strategy": "ALLOWED", "organization-initial-allowed-client-agent": "NATIVE_ONLY",
-		"validation-email-rate-limit": "60 3", "fake-account-password-algorithm-seed": "F4k3", "trusted-x509-root-dir": folder,
 		"template-dir": folder, "with-client-web-app": folder, "sentry-traces-sample-rate": "0.5", "sentry-profiles-sample-rate": "1",
 	}
 	variables, named := map[string]string{"PARSEC_SERVER_ADDR": "parsec3://h"}, []string{}
@@ -111,7 +110,7 @@ func TestLoadPending(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for _, wrong := range [][]string{
-		{"account-config=YES"}, {"advisory-device-file-protection=PAPER"}, {"validation-email-rate-limit=60"}, {"validation-email-rate-limit=60 -3"},
+		{"account-config=YES"}, {"advisory-device-file-protection=PAPER"}, {"validation-email-rate-limit=60"}, {"validation-email-rate-limit=60 -3"}, {"validation-email-rate-limit=86401 3"},
 		{"trusted-x509-root-dir=" + file}, {"openbao-server-url=bao", "openbao-auth-hexagone=x"}, {"openbao-server-url=https://bao.example"},
 		{"cryptpad-server-url=pad"}, {"scws-idopte-public-keys-file=" + file}, {"scws-web-application-private-key-content=key"},
 		{"template-dir=" + file}, {"with-client-web-app=/nowhere"}, {"sentry-traces-sample-rate=1.5"}, {"sentry-profiles-sample-rate=NaN"},
@@ -122,6 +121,21 @@ func TestLoadPending(t *testing.T) {
 		if _, err := Load(typed(append(slices.Clone(required), wrong...)...), environmentOf(nil)); err == nil {
 			t.Errorf("%q is accepted", wrong)
 		}
+	}
+}
+
+// Accounts are off unless the settings say otherwise.
+func TestLoadAccount(t *testing.T) {
+	account := mustLoad(t, typed(required...), nil).Config.Account
+	if account.Config != "DISABLED" || account.MailLimit != [2]int{60, 3} || account.Secret.Reveal() != "" {
+		t.Errorf("by default: %+v", account)
+	}
+	account = mustLoad(t, typed(required...), map[string]string{
+		"PARSEC_ACCOUNT_CONFIG": "enabled_with_vault", "PARSEC_VALIDATION_EMAIL_RATE_LIMIT": "0 10",
+		"PARSEC_FAKE_ACCOUNT_PASSWORD_ALGORITHM_SEED": "F4k3",
+	}).Config.Account
+	if account.Config != "ENABLED_WITH_VAULT" || account.MailLimit != [2]int{0, 10} || account.Secret.Reveal() != "F4k3" {
+		t.Errorf("%+v", account)
 	}
 }
 

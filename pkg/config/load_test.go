@@ -134,6 +134,7 @@ func TestLoadDefaults(t *testing.T) {
 		ShutdownGracePeriod:                     30 * time.Second,
 		AddressScheme:                           parsec.Parsec2Scheme,
 		Organization:                            Organization{InitialOutsiderAllowed: true, InitialMinimumArchivingPeriod: 2592000, OpenBao: OpenBao{SecretMountPath: "secret", TransitMountPath: "transit"}},
+		Account:                                 Account{Config: "DISABLED", MailLimit: [2]int{60, 3}},
 		Email:                                   Email{Port: 25, Language: "en"},
 		Log:                                     telemetry.LogOptions{Level: slog.LevelInfo, Format: telemetry.Console},
 		Sentry:                                  Sentry{Environment: "production"},

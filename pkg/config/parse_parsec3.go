@@ -89,7 +89,7 @@ func parseProtection(text string) (string, error) {
 	return protection, err
 }
 
-// parseRateLimit reads two numbers.
+// parseRateLimit reads two numbers. E-mails count for a day, and so no longer delay.
 func parseRateLimit(text string) (limit [2]int, err error) {
 	numbers := strings.Fields(text)
 	if len(numbers) != len(limit) {
@@ -99,6 +99,10 @@ func parseRateLimit(text string) (limit [2]int, err error) {
 		if limit[i], err = parseCount(number); err != nil {
 			return limit, err
 		}
+	}
+	const day = 24 * 60 * 60 // in seconds
+	if limit[0] > day {
+		return limit, messagef("'%s' is a delay of more than a day.", text)
 	}
 	return limit, nil
 }

@@ -52,9 +52,19 @@ var parsec3Settings = []Setting{
 	pending("organization-initial-account-vault-strategy", Choice, "3.5", groupOrganization, checked(parseChoice("ALLOWED", "FORBIDDEN")), "Whether new organizations let keys be kept in accounts.").until("3.6"),
 	pending("organization-initial-allowed-client-agent", Choice, "3.5", groupOrganization, checked(parseChoice("NATIVE_ONLY", "NATIVE_OR_WEB")), "Which clients new organizations let in.").until("3.6"),
 	pending("skip-database-migrations-check", Flag, "3.6", groupStorage, checked(parseBoolean), "Start on a database whose schema is of another release."),
-	pending("account-config", Choice, "3.7", groupOrganization, checked(parseChoice("DISABLED", "ENABLED_WITH_VAULT", "ENABLED_WITHOUT_VAULT")), "Whether people may have accounts."),
-	pending(rateLimitOption, Text, "3.5", groupEmail, checked(parseRateLimit), "Seconds between two e-mails about accounts to one recipient, and how many an hour, such as 60 3."),
-	pending("fake-account-password-algorithm-seed", Text, "3.5", groupOrganization, checked(parseText), "A secret of official servers.").secret(),
+	{
+		Name: "account-config", Variable: "PARSEC_ACCOUNT_CONFIG", Kind: Choice, Default: "DISABLED", Since: "3.7", Group: groupOrganization,
+		Help:  "Whether people may have accounts on this server: DISABLED, ENABLED_WITH_VAULT or ENABLED_WITHOUT_VAULT. With DISABLED the commands of accounts are refused; clients alone respect the difference between the other two.",
+		parse: into(func(c *Config) *string { return &c.Account.Config }, parseChoice("DISABLED", "ENABLED_WITH_VAULT", "ENABLED_WITHOUT_VAULT")),
+	}, {
+		Name: rateLimitOption, Variable: "PARSEC_VALIDATION_EMAIL_RATE_LIMIT", Kind: Text, Default: "60 3", Since: "3.5", Group: groupEmail,
+		Help:  "Seconds between two e-mails about accounts, and how many may be sent in an hour, to one mailbox and for one network address, by all servers on one database; 0 is no limit.",
+		parse: into(func(c *Config) *[2]int { return &c.Account.MailLimit }, parseRateLimit),
+	}, {
+		Name: "fake-account-password-algorithm-seed", Variable: "PARSEC_FAKE_ACCOUNT_PASSWORD_ALGORITHM_SEED", Kind: Text, Secret: true, Since: "3.5", Group: groupOrganization,
+		Help:  "A secret that all servers on one database share. The codes that e-mails about accounts bring are kept as hashes by it. Without it, by the administration token.",
+		parse: into(func(c *Config) *Secret { return &c.Account.Secret }, parseSecret),
+	},
 	{
 		Name: "trusted-x509-root-dir", Variable: "PARSEC_TRUSTED_X509_ROOT_DIR", Kind: File, Repeatable: true, Since: "3.8", Group: groupOrganization,
 		Help: "Folder below which every X.509 certificate in PEM is a root by which requests to join are trusted: with it, the server checks their chains and signatures. The folder is read at the start. Without it, it looks at their form, and anybody may send some.",

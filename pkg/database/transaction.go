@@ -249,6 +249,22 @@ func LockOrganization(organization parsec.OrganizationID, exclusively bool) Stat
 	return Statement{SQL: sql, Args: []any{advisoryKey("organization " + organization.String())}}
 }
 
+// LockThings returns the statements that lock what these names stand for, each alone and
+// until the end of the transaction, in the same order for everybody. There need not be a
+// row for them.
+func LockThings(names ...string) []Statement {
+	keys := make([]int64, len(names))
+	for i, name := range names {
+		keys[i] = advisoryKey(name)
+	}
+	slices.Sort(keys)
+	locks := make([]Statement, len(keys))
+	for i, key := range keys {
+		locks[i] = Statement{SQL: "SELECT pg_advisory_xact_lock($1)", Args: []any{key}}
+	}
+	return locks
+}
+
 // advisoryKey returns a number of its own for each thing to lock. Two things
 // with one number would only wait for each other without need.
 func advisoryKey(thing string) int64 {

@@ -76,11 +76,8 @@ func (s *Store) Update(ctx context.Context, id parsec.OrganizationID, rule func(
 	if err := rule(t); err != nil {
 		return err
 	}
-	if t.misuse != nil {
-		return t.misuse
-	}
-	for _, effect := range t.effects {
-		effect()
+	if err := t.Apply(); err != nil {
+		return err
 	}
 	if !found && cell.stored != nil {
 		s.mu.Lock()

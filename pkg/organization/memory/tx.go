@@ -15,12 +15,18 @@ var _ organization.Tx = (*Tx)(nil)
 // wings hold it.
 type Tx struct {
 	*Cell
+	Effects
+
+	id     parsec.OrganizationID
+	events []event.Event
+}
+
+// Effects are those of a transaction, until it ends.
+type Effects struct {
 	// Locked is what the transaction may change, for errors.
 	Locked any
 
-	id      parsec.OrganizationID
 	effects []func()
-	events  []event.Event
 	// misuse is the first effect that was not allowed.
 	misuse error
 }
@@ -51,16 +57,27 @@ func ownEvent(e event.Event) event.Event {
 }
 
 // Queue adds an effect that the transaction may have only if allowed.
-func (t *Tx) Queue(name string, allowed bool, effect func()) {
+func (t *Effects) Queue(name string, allowed bool, effect func()) {
 	if t.Allow(name, allowed) {
 		t.effects = append(t.effects, effect)
 	}
 }
 
 // Allow fails the transaction unless allowed, and returns allowed.
-func (t *Tx) Allow(name string, allowed bool) bool {
+func (t *Effects) Allow(name string, allowed bool) bool {
 	if !allowed && t.misuse == nil {
 		t.misuse = fmt.Errorf("%s is not allowed in a transaction on %+v, or out of sequence", name, t.Locked)
 	}
 	return allowed
+}
+
+// Apply has the effects, unless one of them was not allowed: that is the error.
+func (t *Effects) Apply() error {
+	if t.misuse != nil {
+		return t.misuse
+	}
+	for _, effect := range t.effects {
+		effect()
+	}
+	return nil
 }

@@ -7,6 +7,8 @@
 // nothing but room in the queue of the bus, which never waits for the store.
 // Rules call their transaction, never the store that runs them.
 //
+// The accounts, which are of no organization, have one lock.
+//
 // Byte slices and stored values are never changed once stored: readers get the
 // bytes without copy, and copies of everything else. What no method returns
 // is not kept: accesses of sequester services.
@@ -34,12 +36,13 @@ var _ rules.Store = (*Store)(nil)
 // They fail only when their context is done, and as rules do.
 type Store struct {
 	*organizationstore.Store
-	updates gather.Gatherer[rules.Topic, work]
+	updates  gather.Gatherer[rules.Topic, work]
+	accounts accounts
 }
 
 // New returns a store on the organizations, which other generations may share.
 func New(organizations *organizationstore.Store) *Store {
-	s := &Store{Store: organizations}
+	s := &Store{Store: organizations, accounts: newAccounts()}
 	s.updates.Run = func(ctx context.Context, take func() []*gather.Member[work]) {
 		for _, m := range take() {
 			m.Err = gather.Guard(func() error { return s.run(ctx, m.Work) })

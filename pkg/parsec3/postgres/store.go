@@ -33,5 +33,6 @@ func New(on *database.Database, organizations *organizationstore.Store, now func
 	s.OnPrune(s.pruneReservations)
 	s.OnPrune(s.sumUsage)
 	s.OnPrune(s.eraseRealms)
+	s.OnPrune(s.pruneAccounts)
 	return s
 }

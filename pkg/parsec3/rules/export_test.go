@@ -9,3 +9,6 @@ func (r *Rules) Verified() int {
 	defer r.tokens.mu.Unlock()
 	return len(r.tokens.recent) + len(r.tokens.older)
 }
+
+// Settle waits until the e-mails in the background are sent.
+func (r *Rules) Settle() { r.mails.work.Wait() }

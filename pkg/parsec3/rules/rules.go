@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/crypto/blake2b"
+
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
@@ -80,7 +82,13 @@ type Options struct {
 	// GreetingPatience is how long a step of a greeting waits for the other side's; 0 is
 	// 800 ms.
 	GreetingPatience time.Duration
-	// Mailer sends e-mails; nil sends none.
+	// Accounts are whether there are any; "" is protocol.AccountDisabled.
+	Accounts protocol.AccountConfig
+	// MailLimit bounds the e-mails about accounts.
+	MailLimit MailLimit
+	// Secret is one that every instance has, and no database.
+	Secret []byte
+	// Mailer sends e-mails; nil where none is sent.
 	Mailer Mailer
 }
 
@@ -125,6 +133,10 @@ type Rules struct {
 	heldSteps atomic.Int64
 	// invitationMails bounds what the mailer is asked for.
 	invitationMails invitationMails
+	// mails are those that are sent in the background.
+	mails *postbox
+	// codeKey is that of the hashes of codes.
+	codeKey [blake2b.Size256]byte
 }
 
 // New returns rules whose events come from bus, which the store publishes to, and
@@ -137,6 +149,7 @@ func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks
 		holder:  outage.Holder{Patience: cmp.Or(options.Patience, outage.Patience), Most: maxHeld},
 		history: newHistory(), uploads: newFailedUploads(now),
 		greetings: g, invitationMails: newInvitationMails(now),
+		mails: newPostbox(options.Mailer, logger), codeKey: codeKeyOf(options.Secret),
 	}
 	bus.Record(r.history.record)
 	bus.Record(r.uploads.record)

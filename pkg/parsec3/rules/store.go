@@ -18,6 +18,7 @@ type Store interface {
 	organization.Store
 	Reader
 	BlockUploads
+	AccountStore
 
 	// Update runs rule on the facts that scope names, under its locks. When
 	// rule returns nil, the effects queued on the transaction are applied and

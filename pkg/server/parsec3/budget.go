@@ -11,13 +11,37 @@ import (
 	"parsec-server/pkg/server"
 )
 
-// account is whose budget the messages and replies of a user are on.
-type account struct {
+// holder is whose budget messages and replies are on.
+type holder struct {
+	// id is comparable.
+	id any
+	// large are the sizes of replies that are known before, in bytes, by command.
+	large map[*rpc.Form]int
+}
+
+// userOf identifies a user on the whole server.
+type userOf struct {
 	organization parsec.OrganizationID
 	user         parsec3.UserID
 }
 
-func accountOf(author *rules.Author) account { return account{author.Organization, author.User} }
+func holderOf(author *rules.Author) holder {
+	return holder{userOf{author.Organization, author.User}, largeReplies}
+}
+
+// mostAwaited bounds what is awaited for one reply, so that there is ever so much. The
+// largest vault takes as much twice: read, and written.
+const mostAwaited = 64 << 20
+
+// holderOfAccount knows how much the vaults of an account take.
+func holderOfAccount(author *rules.AccountAuthor) holder {
+	const twice = 2
+	return holder{author.Account, map[*rpc.Form]int{
+		protocol.VaultItemList.Form:         int(min(twice*author.VaultSize, mostAwaited)),
+		protocol.AuthMethodList.Form:        int(min(twice*author.VaultSize, mostAwaited)),
+		protocol.VaultItemRecoveryList.Form: int(min(twice*author.Stored, mostAwaited)),
+	}}
+}
 
 const (
 	// oneBody is for replies with what was sent in one body, and severalBodies for
@@ -38,11 +62,11 @@ var largeReplies = map[*rpc.Form]int{
 
 // admit waits until there is room for the reply of a command of a user. The share
 // that it returns is released once the reply is sent. The error is server.ErrNoRoom.
-func (w *Wing) admit(ctx context.Context, of account, form *rpc.Form) (*server.Share, error) {
-	size, isLarge := largeReplies[form]
+func (w *Wing) admit(ctx context.Context, of holder, form *rpc.Form) (*server.Share, error) {
+	size, isLarge := of.large[form]
 	if !isLarge {
 		return nil, nil
 	}
-	held := w.server.UsersShare(of)
+	held := w.server.UsersShare(of.id)
 	return held, held.Await(ctx, size)
 }

@@ -15,6 +15,7 @@ import (
 var (
 	ParseDeviceToken     = parseDeviceToken
 	ParseInvitationToken = parseInvitationToken
+	ParseAccountToken    = parseAccountToken
 )
 
 // CommandOf finds the held command that a message begins with.
@@ -25,19 +26,6 @@ const OpeningBytes = openingBytes
 
 // RequestLimit is how long a command may take.
 const RequestLimit = requestLimit
-
-// DatedToken is what the token of an account says.
-type DatedToken struct {
-	ID          parsec.UUID
-	Date        parsec.DateTime
-	Text, Proof []byte
-}
-
-// ParseAccountToken reads the token of an account.
-func ParseAccountToken(header http.Header) (DatedToken, bool) {
-	token, ok := parseAccountToken(header)
-	return DatedToken{token.id, token.date, token.text, token.proof}, ok
-}
 
 // ReplyLong answers a request by a long reply.
 func ReplyLong(w http.ResponseWriter, r *http.Request, reply *server.LongReply) error {

@@ -1,6 +1,7 @@
 package parsec3
 
 import (
+	"cmp"
 	"net/http"
 
 	"parsec-server/pkg/parsec"
@@ -36,7 +37,7 @@ func (w *Wing) anonymousServer(answer http.ResponseWriter, r *http.Request) {
 		if err := call.checkContentType(); err != nil {
 			return err
 		}
-		return call.executeOfStranger(decoderOf(w.tables.anonymousServer, stranger{}))
+		return call.executeOfStranger(decoderOf(w.tables.anonymousServer, call.peer()))
 	})
 }
 
@@ -111,18 +112,29 @@ func (w *Wing) invited(answer http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// authenticatedAccount refuses everybody: there are no accounts.
 func (w *Wing) authenticatedAccount(answer http.ResponseWriter, r *http.Request) {
 	w.serveCommand(answer, r, protocol.AuthenticatedAccount, func(call *httpCall) error {
 		if err := call.checkContentType(); err != nil {
 			return err
 		}
-		if _, ok := parseAccountToken(r.Header); !ok {
+		token, ok := parseAccountToken(r.Header)
+		if !ok {
 			return server.StatusError(http.StatusUnauthorized)
 		}
 		if err := call.checkLength(maxAccountBytes); err != nil {
 			return err
 		}
-		return server.StatusError(http.StatusForbidden)
+		author, err := w.rules.AdmitAccount(call.ctx, &token, call.peer())
+		if err != nil {
+			return err
+		}
+		call.caller.logger = call.caller.logger.With("method", author.Method.String())
+		return call.executeOfOwner(author, maxAccountBytes, decoderOf(w.tables.account, author))
 	})
+}
+
+// peer returns where the request comes from.
+func (call *httpCall) peer() rules.Peer {
+	const unknown = "unknown"
+	return rules.Peer{Address: call.address, UserAgent: cmp.Or(call.r.UserAgent(), unknown)}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // stranger is who asks for no organization.
-type stranger struct{}
+type stranger = rules.Peer
 
 // tables are the commands that the server answers, by family.
 type tables struct {
@@ -21,6 +21,7 @@ type tables struct {
 	anonymous       rpc.Table[*rules.Anonymous]
 	anonymousServer rpc.Table[stranger]
 	invited         rpc.Table[*rules.Invited]
+	account         rpc.Table[*rules.AccountAuthor]
 }
 
 // bind has each command answered by its rule. Now is the clock of the server.
@@ -83,11 +84,11 @@ func bind(r *rules.Rules, now func() parsec.DateTime) tables {
 			rpc.Bind(protocol.TOTPSetupConfirmAnonymous, r.TOTPSetupConfirmAnonymous),
 			rpc.Bind(protocol.TOTPFetchOpaqueKey, r.TOTPFetchOpaqueKey),
 		),
-		anonymousServer: rpc.NewTable(wire.Microseconds,
+		anonymousServer: rpc.NewTable(wire.Microseconds, append(ofStrangers(r),
 			rpc.Bind(protocol.Ping, pong),
 			rpc.Bind(protocol.ServerConfig, serverConfig(r)),
 			rpc.Bind(protocol.SCWSServiceMutualChallenges, mutualChallenges(r)),
-		),
+		)...),
 		invited: rpc.NewTable(wire.Microseconds,
 			rpc.Bind(protocol.Ping, r.PingInvited),
 			rpc.Bind(protocol.InviteInfo, r.InviteInfo),
@@ -95,6 +96,44 @@ func bind(r *rules.Rules, now func() parsec.DateTime) tables {
 			rpc.Bind(protocol.InviteClaimerCancelGreetingAttempt, r.InviteClaimerCancelGreetingAttempt),
 			rpc.Bind(protocol.InviteClaimerStep, r.InviteClaimerStep),
 		),
+		account: rpc.NewTable(wire.Microseconds, append(ofAccounts(r),
+			rpc.Bind(protocol.Ping, r.PingAccount),
+		)...),
+	}
+}
+
+// ofStrangers are the commands of accounts that strangers send: unknown ones where there
+// are no accounts (docs/protocol/v5/account.md §1).
+func ofStrangers(r *rules.Rules) []rpc.Binding[stranger] {
+	if r.AccountConfig() == protocol.AccountDisabled {
+		return nil
+	}
+	return []rpc.Binding[stranger]{
+		rpc.Bind(protocol.AccountCreateSendValidationEmail, r.AccountCreateSendValidationEmail),
+		rpc.Bind(protocol.AccountCreateProceed, r.AccountCreateProceed),
+		rpc.Bind(protocol.AccountRecoverSendValidationEmail, r.AccountRecoverSendValidationEmail),
+		rpc.Bind(protocol.AccountRecoverProceed, r.AccountRecoverProceed),
+		rpc.Bind(protocol.AuthMethodPasswordGetAlgorithm, r.AuthMethodPasswordGetAlgorithm),
+	}
+}
+
+// ofAccounts are the commands of the owner of an account.
+func ofAccounts(r *rules.Rules) []rpc.Binding[*rules.AccountAuthor] {
+	if r.AccountConfig() == protocol.AccountDisabled {
+		return nil
+	}
+	return []rpc.Binding[*rules.AccountAuthor]{
+		rpc.Bind(protocol.AccountInfo, r.AccountInfo),
+		rpc.Bind(protocol.AccountDeleteSendValidationEmail, r.AccountDeleteSendValidationEmail),
+		rpc.Bind(protocol.AccountDeleteProceed, r.AccountDeleteProceed),
+		rpc.Bind(protocol.AuthMethodList, r.AuthMethodList),
+		rpc.Bind(protocol.AuthMethodCreate, r.AuthMethodCreate),
+		rpc.Bind(protocol.AuthMethodDisable, r.AuthMethodDisable),
+		rpc.Bind(protocol.OrganizationSelfList, r.OrganizationSelfList),
+		rpc.Bind(protocol.VaultItemList, r.VaultItemList),
+		rpc.Bind(protocol.VaultItemUpload, r.VaultItemUpload),
+		rpc.Bind(protocol.VaultKeyRotation, r.VaultKeyRotation),
+		rpc.Bind(protocol.VaultItemRecoveryList, r.VaultItemRecoveryList),
 	}
 }
 
@@ -119,7 +158,7 @@ func mutualChallenges(r *rules.Rules) func(context.Context, stranger, *protocol.
 // serverConfig says what the server offers (docs/protocol/v5/account.md §4).
 func serverConfig(r *rules.Rules) func(context.Context, stranger, *protocol.ServerConfigRequest) (*protocol.ServerConfigReply, error) {
 	reply := &protocol.ServerConfigReply{
-		Account:               protocol.AccountDisabled,
+		Account:               r.AccountConfig(),
 		OrganizationBootstrap: protocol.BootstrapWithToken,
 		OpenBao:               r.OpenBao(),
 		Cryptpad:              r.Cryptpad(),

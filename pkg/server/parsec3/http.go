@@ -46,8 +46,8 @@ type httpCall struct {
 	// organization is that of the path, zero for a route without.
 	organization parsec.OrganizationID
 	caller       caller
-	// account is that of a user, nil for a stranger.
-	account *account
+	// holder is whose budget the request is on, nil for a stranger.
+	holder *holder
 	// upload is what may be held, nil for what may not.
 	upload *upload
 	// status is that of an answer without reply, 0 before.
@@ -226,9 +226,17 @@ func (call *httpCall) executeOfStranger(decode decoder) error {
 
 // executeOfUser runs the command of a body of a device that is known.
 func (call *httpCall) executeOfUser(author *rules.Author, most int64, decode decoder) error {
-	of := accountOf(author)
-	call.account = &of
-	held := call.wing.server.UsersShare(of)
+	return call.executeOf(holderOf(author), most, decode)
+}
+
+// executeOfOwner is executeOfUser for who has an account.
+func (call *httpCall) executeOfOwner(author *rules.AccountAuthor, most int64, decode decoder) error {
+	return call.executeOf(holderOfAccount(author), most, decode)
+}
+
+func (call *httpCall) executeOf(of holder, most int64, decode decoder) error {
+	call.holder = &of
+	held := call.wing.server.UsersShare(of.id)
 	defer held.Release()
 	if call.r.ContentLength > 0 { // else it grows, or is refused
 		if err := call.awaitRoom(held, int(min(call.r.ContentLength, most))); err != nil {
@@ -258,9 +266,9 @@ func (call *httpCall) executeBody(most int64, held *server.Share, decode decoder
 // execute runs a command and answers it.
 func (call *httpCall) execute(t server.Task) error {
 	var room *server.Share
-	if call.account != nil {
+	if call.holder != nil {
 		var err error
-		if room, err = call.wing.admit(call.ctx, *call.account, t.Form); err != nil {
+		if room, err = call.wing.admit(call.ctx, *call.holder, t.Form); err != nil {
 			return err
 		}
 		defer room.Release()

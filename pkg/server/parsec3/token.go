@@ -93,8 +93,11 @@ func parseProof(text string) ([]byte, bool) {
 
 // parseAccountToken reads the token of an account (docs/protocol/v5/transport.md
 // §4.3): the id of its authentication method.
-func parseAccountToken(header http.Header) (datedToken, bool) {
-	return parseDatedToken(header, macKind)
+func parseAccountToken(header http.Header) (rules.MACToken, bool) {
+	parsed, ok := parseDatedToken(header, macKind)
+	return rules.MACToken{
+		Method: parsec3.AuthMethodID(parsed.id), Date: parsed.date, Text: parsed.text, MAC: parsed.proof,
+	}, ok
 }
 
 // parseInvitationToken reads the token of an invitation.

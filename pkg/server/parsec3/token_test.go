@@ -129,9 +129,9 @@ func TestOtherTokenVectors(t *testing.T) {
 		}
 	}
 	account, ok := serverparsec3.ParseAccountToken(http.Header{"Authorization": {"Bearer " + loaded.Account.Token}})
-	want := serverparsec3.DatedToken{
-		ID: must(parsec.ParseUUID(loaded.Account.MethodID)), Date: parsec.DateTime(loaded.NowUnix * 1_000_000),
-		Text: []byte(loaded.Account.Text), Proof: loaded.Account.MAC,
+	want := rules.MACToken{
+		Method: parsec3.AuthMethodID(must(parsec.ParseUUID(loaded.Account.MethodID))), Date: parsec.DateTime(loaded.NowUnix * 1_000_000),
+		Text: []byte(loaded.Account.Text), MAC: loaded.Account.MAC,
 	}
 	if !ok || !reflect.DeepEqual(account, want) {
 		t.Errorf("account: got %+v, want %+v", account, want)
