@@ -63,7 +63,7 @@ WHERE i.account_id = ` + theAccount
 
 	selectMemberships = "SELECT " + organizationstore.Columns + ", " + userColumns + `
 FROM parsec3.user_ u
-JOIN organization o ON o.organization_id = u.organization
+CROSS JOIN LATERAL (SELECT k.* FROM organization k WHERE k.organization_id = u.organization LIMIT 1) o
 WHERE lower(u.human_email) = (SELECT lower(a.email) FROM parsec3.account a WHERE a.account_id = ` + theAccount + `)
 ORDER BY u.organization, u.created_on, u.user_id`
 )
@@ -251,14 +251,14 @@ func (s *Store) pruneAccounts(ctx context.Context) error {
 	const mailsKept, codesKept = 24 * 3600 * 1_000_000, 26 * 3600 * 1_000_000 // microseconds
 	now := int64(s.now())
 	err := s.Repeat(ctx, `
-DELETE FROM parsec3.account_mail m WHERE (m.sent_on, m.mail_id) IN (
-    SELECT o.sent_on, o.mail_id FROM parsec3.account_mail o WHERE o.sent_on < $2 ORDER BY o.sent_on LIMIT $1 FOR UPDATE SKIP LOCKED
-)`, now-mailsKept)
+DELETE FROM parsec3.account_mail m WHERE m.ctid = ANY(ARRAY(
+    SELECT o.ctid FROM parsec3.account_mail o WHERE o.sent_on < $2 ORDER BY o.sent_on LIMIT $1 FOR UPDATE SKIP LOCKED
+))`, now-mailsKept)
 	if err != nil {
 		return err
 	}
 	return s.Repeat(ctx, `
-DELETE FROM parsec3.account_code c WHERE (c.email, c.kind) IN (
-    SELECT o.email, o.kind FROM parsec3.account_code o WHERE o.created_on < $2 ORDER BY o.created_on LIMIT $1 FOR UPDATE SKIP LOCKED
-)`, now-codesKept)
+DELETE FROM parsec3.account_code c WHERE c.ctid = ANY(ARRAY(
+    SELECT o.ctid FROM parsec3.account_code o WHERE o.created_on < $2 ORDER BY o.created_on LIMIT $1 FOR UPDATE SKIP LOCKED
+))`, now-codesKept)
 }

@@ -119,7 +119,12 @@ func onBlock() rules.Scope {
 // newRules returns the rules of a store, and alice as their author.
 func newRules(t testing.TB, store rules.Store, blocks blockstore.Store) (*rules.Rules, *rules.Author) {
 	t.Helper()
-	parsec3 := rules.New(store, blocks, testkit.NewBus(t), nil, now, slog.New(slog.DiscardHandler), rules.Options{})
+	return newRulesWith(t, store, blocks, rules.Options{})
+}
+
+func newRulesWith(t testing.TB, store rules.Store, blocks blockstore.Store, options rules.Options) (*rules.Rules, *rules.Author) {
+	t.Helper()
+	parsec3 := rules.New(store, blocks, testkit.NewBus(t), nil, now, slog.New(slog.DiscardHandler), options)
 	return parsec3, &rules.Author{
 		Organization: acme, Device: aliceOne, User: alice, VerifyKey: publicKey, API: parsec.APIVersion{Major: 5, Minor: 5},
 	}
