@@ -75,7 +75,7 @@ CREATE INDEX account_mail_to ON parsec3.account_mail (mailbox, sent_on);
 CREATE INDEX account_mail_from ON parsec3.account_mail (network, sent_on) WHERE network IS NOT NULL;
 
 -- Accounts ask for the users with their e-mail address in every organization.
-CREATE INDEX user_mailbox ON parsec3.user_ (lower(human_email), organization);
+CREATE INDEX user_of_account ON parsec3.user_ (lower(human_email), organization);
 
 -- Encrypted bytes do not compress.
 ALTER TABLE parsec3.account_method ALTER COLUMN vault_key_access SET STORAGE EXTERNAL;
