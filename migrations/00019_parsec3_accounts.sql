@@ -74,8 +74,10 @@ CREATE TABLE parsec3.account_mail (
 CREATE INDEX account_mail_to ON parsec3.account_mail (mailbox, sent_on);
 CREATE INDEX account_mail_from ON parsec3.account_mail (network, sent_on) WHERE network IS NOT NULL;
 
--- Accounts ask for the users with their e-mail address in every organization.
+-- Accounts ask for the users with their e-mail address, and for who is invited by it, in
+-- every organization.
 CREATE INDEX user_of_account ON parsec3.user_ (lower(human_email), organization);
+CREATE INDEX invitation_of_account ON parsec3.invitation (lower(claimer_email), organization) WHERE ended_on IS NULL AND claimer_email IS NOT NULL;
 
 -- Encrypted bytes do not compress.
 ALTER TABLE parsec3.account_method ALTER COLUMN vault_key_access SET STORAGE EXTERNAL;

@@ -36,7 +36,7 @@ func Parsec3() []*rpc.Form {
 		protocol.AuthMethodPasswordGetAlgorithm.Form,
 		protocol.AccountInfo.Form, protocol.AccountDeleteSendValidationEmail.Form, protocol.AccountDeleteProceed.Form,
 		protocol.AuthMethodList.Form, protocol.AuthMethodCreate.Form, protocol.AuthMethodDisable.Form,
-		protocol.OrganizationSelfList.Form,
+		protocol.OrganizationSelfList.Form, protocol.InviteSelfList.Form,
 		protocol.VaultItemList.Form, protocol.VaultItemUpload.Form, protocol.VaultKeyRotation.Form,
 		protocol.VaultItemRecoveryList.Form,
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	organizationstore "parsec-server/pkg/organization/memory"
@@ -176,13 +175,14 @@ func (s *Store) Memberships(ctx context.Context, id parsec3.AuthMethodID) (rules
 	if of == nil {
 		return standing, nil, err
 	}
+	mailbox := parsec3.Mailbox(standing.Account.HumanHandle.Email())
 	var memberships []rules.Membership
 	for _, cell := range s.Cells() {
 		cell.RLock()
 		o := stateOf(cell)
 		for _, user := range o.ids {
 			found, _ := o.copyUser(user)
-			if strings.EqualFold(found.HumanHandle.Email(), standing.Account.HumanHandle.Email()) {
+			if parsec3.Mailbox(found.HumanHandle.Email()) == mailbox {
 				memberships = append(memberships, rules.Membership{Organization: *cell.Organization(), User: *found})
 			}
 		}
@@ -192,6 +192,39 @@ func (s *Store) Memberships(ctx context.Context, id parsec3.AuthMethodID) (rules
 		return cmp.Or(cmp.Compare(a.Organization.ID.String(), b.Organization.ID.String()), cmp.Compare(a.User.CreatedOn, b.User.CreatedOn))
 	})
 	return standing, memberships, nil
+}
+
+// OwnInvitations implements rules.AccountReader. It scans the invitations.
+func (s *Store) OwnInvitations(ctx context.Context, id parsec3.AuthMethodID) (rules.AccountStanding, []rules.OwnInvitation, error) {
+	standing, of, err := s.accounts.find(ctx, id)
+	s.accounts.mu.RUnlock()
+	if of == nil {
+		return standing, nil, err
+	}
+	mailbox := parsec3.Mailbox(standing.Account.HumanHandle.Email())
+	var own []rules.OwnInvitation
+	for _, cell := range s.Cells() {
+		cell.RLock()
+		o := stateOf(cell)
+		for _, invitation := range o.invitationsOf(func(i *rules.Invitation) bool { return i.End == nil && o.isFor(i, mailbox) }) {
+			own = append(own, rules.OwnInvitation{Organization: *cell.Organization(), Invitation: invitation})
+		}
+		cell.RUnlock()
+	}
+	slices.SortStableFunc(own, func(a, b rules.OwnInvitation) int {
+		return cmp.Compare(a.Organization.ID.String(), b.Organization.ID.String())
+	})
+	return standing, own, nil
+}
+
+// isFor reports whether an invitation is for who has an e-mail address, in whatever
+// letters.
+func (o *organization) isFor(invitation *rules.Invitation, mailbox string) bool {
+	if invitation.Claimer.Type == parsec.InvitationUser {
+		return parsec3.Mailbox(invitation.Claimer.Email) == mailbox
+	}
+	user, found := o.copyUser(invitation.Claimer.User)
+	return found && user.RevokedOn == nil && parsec3.Mailbox(user.HumanHandle.Email()) == mailbox
 }
 
 // UpdateAccount implements rules.AccountStore. The rule runs once.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"parsec-server/pkg/database"
+	"parsec-server/pkg/organization"
 	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -61,10 +62,35 @@ WHERE i.account_id = ` + theAccount
 
 	selectCurrentItems = selectItems + " AND i.vault = " + theVault
 
+	// theMailbox is its e-mail address, without case.
+	theMailbox = "(SELECT lower(a.email) FROM parsec3.account a WHERE a.account_id = " + theAccount + ")"
+
+	selectOwnInvitations = "SELECT " + organizationstore.Columns + ", " + invitationColumns + `
+FROM (
+    SELECT i.* FROM parsec3.invitation i
+    WHERE lower(i.claimer_email) = ` + theMailbox + ` AND i.claimer_email IS NOT NULL AND i.ended_on IS NULL
+    UNION ALL
+    SELECT i.* FROM parsec3.user_ w
+    CROSS JOIN LATERAL (
+        SELECT i.* FROM parsec3.invitation i
+        WHERE i.organization = w.organization AND i.claimer_user = w.user_id AND i.ended_on IS NULL
+    ) i
+    WHERE lower(w.human_email) = ` + theMailbox + ` AND w.revoked_on IS NULL
+) i
+CROSS JOIN LATERAL (SELECT k.* FROM organization k WHERE k.organization_id = i.organization LIMIT 1) o
+LEFT JOIN LATERAL (
+    SELECT c.human_email, c.human_label FROM parsec3.user_ c
+    WHERE c.organization = i.organization AND c.user_id = i.created_by LIMIT 1
+) creator ON true
+LEFT JOIN LATERAL (
+    SELECT u.* FROM parsec3.user_ u WHERE u.organization = i.organization AND u.user_id = i.claimer_user LIMIT 1
+) u ON true
+ORDER BY i.organization, i.created_on, i.number`
+
 	selectMemberships = "SELECT " + organizationstore.Columns + ", " + userColumns + `
 FROM parsec3.user_ u
 CROSS JOIN LATERAL (SELECT k.* FROM organization k WHERE k.organization_id = u.organization LIMIT 1) o
-WHERE lower(u.human_email) = (SELECT lower(a.email) FROM parsec3.account a WHERE a.account_id = ` + theAccount + `)
+WHERE lower(u.human_email) = ` + theMailbox + `
 ORDER BY u.organization, u.created_on, u.user_id`
 )
 
@@ -243,6 +269,27 @@ func (s *Store) Memberships(ctx context.Context, method parsec3.AuthMethodID) (r
 			return append(organizationstore.Targets(&m.Organization), userTargets(&m.User)...)
 		}))
 	return standing.facts(), memberships, err
+}
+
+// ownInvitationRow is an invitation with its organization.
+type ownInvitationRow struct {
+	organization organization.Organization
+	row          invitationRow
+}
+
+// OwnInvitations implements rules.AccountReader.
+func (s *Store) OwnInvitations(ctx context.Context, method parsec3.AuthMethodID) (rules.AccountStanding, []rules.OwnInvitation, error) {
+	var standing accountStandingRow
+	var rows []ownInvitationRow
+	err := s.Snapshot(ctx, readAccountStanding(&standing, method),
+		database.List(&rows, selectOwnInvitations, []any{database.Key(method)}, func(r *ownInvitationRow) []any {
+			return append(organizationstore.Targets(&r.organization), r.row.targets()...)
+		}))
+	own := make([]rules.OwnInvitation, len(rows))
+	for i := range rows {
+		own[i] = rules.OwnInvitation{Organization: rows[i].organization, Invitation: *rows[i].row.facts()}
+	}
+	return standing.facts(), own, err
 }
 
 // pruneAccounts erases what counts no more: e-mails that were sent long ago, and codes

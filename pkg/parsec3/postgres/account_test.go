@@ -160,6 +160,10 @@ func (a *accountTour) owners() []command {
 			_, err := a.rules.OrganizationSelfList(ctx, a.author, nil)
 			return err
 		}},
+		{"invite_self_list", func(ctx context.Context) error {
+			_, err := a.rules.InviteSelfList(ctx, a.author, nil)
+			return err
+		}},
 		{"account_delete", func(ctx context.Context) error {
 			reached := make(chan error, 1)
 			go func() {
@@ -244,6 +248,9 @@ func TestAccountPlans(t *testing.T) {
 		`INSERT INTO parsec3.account_mail (sent_on, mail_id, mailbox, network) SELECT i, md5('mail' || i)::uuid, i || '@example.com', i FROM generate_series(1, 10000) i`,
 		`INSERT INTO parsec3.user_ (organization, user_id, profile, human_email, human_label, created_on, frozen)
 		SELECT 'Acme', md5('user' || i)::uuid, 'STANDARD', i || '@example.com', 'Name', i, false FROM generate_series(1, 10000) i`,
+		`INSERT INTO parsec3.invitation (organization, token, type, created_by, created_on, claimer_email, claimer_user)
+		SELECT 'Acme', md5('invitation' || i)::uuid, CASE i % 2 WHEN 0 THEN 'USER' ELSE 'DEVICE' END, md5('user' || i)::uuid, i,
+			CASE i % 2 WHEN 0 THEN i || '@example.com' END, CASE i % 2 WHEN 1 THEN md5('user' || i)::uuid END FROM generate_series(1, 10000) i`,
 	} {
 		testkit.Execute(t, connection, sql)
 	}

@@ -263,6 +263,22 @@ type SelfOrganizationConfig struct {
 	AccountVaultStrategy string `wire:"account_vault_strategy,optional,omitnil"`
 }
 
+// InviteSelfListRequest has no field.
+type InviteSelfListRequest struct{}
+
+// InviteSelfListReply has what the owner of the account is invited to, by organization.
+type InviteSelfListReply struct {
+	Invitations []SelfInvitation `wire:"invitations"`
+}
+
+// SelfInvitation is one that is pending.
+type SelfInvitation struct {
+	_              struct{} `wire:",array"`
+	OrganizationID parsec.OrganizationID
+	Token          parsec3.AccessToken
+	Type           parsec.InvitationType
+}
+
 // RevokedSelf is a user of the account's owner who is revoked.
 type RevokedSelf struct {
 	OrganizationID parsec.OrganizationID `wire:"organization_id"`

@@ -125,6 +125,7 @@ var (
 	AuthMethodCreate                  = rpc.Define[AuthMethodCreateRequest, AuthMethodCreateReply]("auth_method_create", V5, AuthenticatedAccount)
 	AuthMethodDisable                 = rpc.Define[AuthMethodDisableRequest, AuthMethodDisableReply]("auth_method_disable", V5, AuthenticatedAccount)
 	OrganizationSelfList              = rpc.Define[OrganizationSelfListRequest, OrganizationSelfListReply]("organization_self_list", V5, AuthenticatedAccount)
+	InviteSelfList                    = rpc.Define[InviteSelfListRequest, InviteSelfListReply]("invite_self_list", V5, AuthenticatedAccount)
 	VaultItemList                     = rpc.Define[VaultItemListRequest, VaultItemListReply]("vault_item_list", V5, AuthenticatedAccount)
 	VaultItemUpload                   = rpc.Define[VaultItemUploadRequest, VaultItemUploadReply]("vault_item_upload", V5, AuthenticatedAccount)
 	VaultKeyRotation                  = rpc.Define[VaultKeyRotationRequest, VaultKeyRotationReply]("vault_key_rotation", V5, AuthenticatedAccount)

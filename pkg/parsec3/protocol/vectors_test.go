@@ -426,6 +426,7 @@ var replies = map[string]func() any{
 	"auth_method_create":                     reply[protocol.AuthMethodCreateReply],
 	"auth_method_disable":                    reply[protocol.AuthMethodDisableReply],
 	"organization_self_list":                 reply[protocol.OrganizationSelfListReply],
+	"invite_self_list":                       reply[protocol.InviteSelfListReply],
 	"vault_item_list":                        reply[protocol.VaultItemListReply],
 	"vault_item_upload":                      reply[protocol.VaultItemUploadReply],
 	"vault_key_rotation":                     reply[protocol.VaultKeyRotationReply],

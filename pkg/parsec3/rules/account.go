@@ -83,6 +83,12 @@ type Membership struct {
 	User         User
 }
 
+// OwnInvitation is an invitation for the owner of an account.
+type OwnInvitation struct {
+	Organization organization.Organization
+	Invitation   Invitation
+}
+
 // Peer is where a request comes from.
 type Peer struct {
 	// Address is the client's, invalid if it is unknown.

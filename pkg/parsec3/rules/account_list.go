@@ -42,3 +42,26 @@ func (r *Rules) OrganizationSelfList(ctx context.Context, author *AccountAuthor,
 	}
 	return reply, nil
 }
+
+// InviteSelfList returns what the owner of the account may join, or add a device to
+// (docs/protocol/v5/account.md §5).
+func (r *Rules) InviteSelfList(ctx context.Context, author *AccountAuthor, _ *protocol.InviteSelfListRequest) (*protocol.InviteSelfListReply, error) {
+	now := r.now()
+	standing, invitations, err := r.store.OwnInvitations(ctx, author.Method)
+	if err != nil {
+		return nil, err
+	}
+	if err := standing.check(); err != nil {
+		return nil, err
+	}
+	reply := &protocol.InviteSelfListReply{}
+	for i := range invitations {
+		o, invitation := &invitations[i].Organization, &invitations[i].Invitation
+		if !o.Expired(now) && invitation.Status() == protocol.InvitationPending {
+			reply.Invitations = append(reply.Invitations, protocol.SelfInvitation{
+				OrganizationID: o.ID, Token: invitation.Token, Type: invitation.Claimer.Type,
+			})
+		}
+	}
+	return reply, nil
+}

@@ -34,6 +34,10 @@ type AccountReader interface {
 	// Memberships reads the users whose e-mail address is that of the account, in
 	// whatever letters, in order of organization and date.
 	Memberships(ctx context.Context, method parsec3.AuthMethodID) (AccountStanding, []Membership, error)
+	// OwnInvitations reads the invitations that have not ended and are for the e-mail
+	// address of the account, in whatever letters, or for a user with it who is not
+	// revoked, in order of organization and creation.
+	OwnInvitations(ctx context.Context, method parsec3.AuthMethodID) (AccountStanding, []OwnInvitation, error)
 }
 
 // AccountScope names what a transaction on an account works on. Locks are taken in the

@@ -130,6 +130,7 @@ func ofAccounts(r *rules.Rules) []rpc.Binding[*rules.AccountAuthor] {
 		rpc.Bind(protocol.AuthMethodCreate, r.AuthMethodCreate),
 		rpc.Bind(protocol.AuthMethodDisable, r.AuthMethodDisable),
 		rpc.Bind(protocol.OrganizationSelfList, r.OrganizationSelfList),
+		rpc.Bind(protocol.InviteSelfList, r.InviteSelfList),
 		rpc.Bind(protocol.VaultItemList, r.VaultItemList),
 		rpc.Bind(protocol.VaultItemUpload, r.VaultItemUpload),
 		rpc.Bind(protocol.VaultKeyRotation, r.VaultKeyRotation),
