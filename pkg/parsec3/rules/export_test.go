@@ -12,3 +12,6 @@ func (r *Rules) Verified() int {
 
 // Settle waits until the e-mails in the background are sent.
 func (r *Rules) Settle() { r.mails.work.Wait() }
+
+// MailboxOf returns what an address counts as.
+var MailboxOf = mailboxOf
