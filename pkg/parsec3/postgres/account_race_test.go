@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +24,7 @@ import (
 // pair are two servers on one database.
 type pair struct {
 	t       *testing.T
+	dsn     string
 	servers [2]*rules.Rules
 	office  letterBox
 }
@@ -46,7 +50,7 @@ func (l letterBox) SendAccount(_ context.Context, mail rules.AccountMail) protoc
 func newPair(t *testing.T, limit rules.MailLimit) *pair {
 	t.Helper()
 	dsn := testkit.NewPostgres(t)
-	p := &pair{t: t, office: letterBox{mu: &sync.Mutex{}, codes: map[string]string{}, sent: map[string]int{}}}
+	p := &pair{t: t, dsn: dsn, office: letterBox{mu: &sync.Mutex{}, codes: map[string]string{}, sent: map[string]int{}}}
 	for i := range p.servers {
 		p.servers[i], _ = newRulesWith(t, open(t, dsn, 8, now), blockstore.NewMemory(), rules.Options{
 			Accounts: protocol.AccountEnabledWithVault, Mailer: p.office, MailLimit: limit, Secret: []byte("secret"),
@@ -210,28 +214,28 @@ func TestMailLimitOfTwoServers(t *testing.T) {
 // rotation is refused.
 func TestUploadsWhileRotating(t *testing.T) {
 	p := newPair(t, rules.MailLimit{})
-	for round := range 10 {
+	connection := testkit.Connect(t, p.dsn)
+	for round := range 20 {
 		name, method := fmt.Sprint("zoe", round), parsec3.AuthMethodID{4, byte(round)}
 		if err := p.create(0, name, method, p.code(0, name)); err != nil {
 			t.Fatal(err)
 		}
+		testkit.Execute(t, connection, "DELETE FROM parsec3.account_code") // as a day later, when there is none to be locked
 		author := &rules.AccountAuthor{Email: addressOf(name), Method: method}
-		next := parsec3.AuthMethodID{5, byte(round)}
-		var rotated, uploaded error
-		p.atOnce(2, func(n int, on *rules.Rules) error {
-			if n == 0 {
-				_, rotated = on.VaultKeyRotation(t.Context(), author, &protocol.VaultKeyRotationRequest{NewAuthMethodID: next})
+		var rotated error
+		got := p.atOnce(6, func(n int, on *rules.Rules) error {
+			if n == round%6 {
+				_, rotated = on.VaultKeyRotation(t.Context(), author, &protocol.VaultKeyRotationRequest{NewAuthMethodID: parsec3.AuthMethodID{5, byte(round)}})
 				return rotated
 			}
-			_, uploaded = on.VaultItemUpload(t.Context(), author, &protocol.VaultItemUploadRequest{Item: []byte("item")})
-			return uploaded
+			_, err := on.VaultItemUpload(t.Context(), author, &protocol.VaultItemUploadRequest{ItemFingerprint: protocol.Fingerprint{byte(n)}})
+			return err
 		})
-		got := [2]string{outcomeOf(rotated), outcomeOf(uploaded)}
-		switch got {
-		case [2]string{"ok", rules.UnknownAuthMethod.Error()}, [2]string{"items_mismatch", "ok"}:
-		default:
-			t.Errorf("rotation and upload: %q", got)
+		want := map[string]int{"items_mismatch": 1, "ok": 5}
+		if rotated == nil {
+			want = map[string]int{"ok": 1, rules.UnknownAuthMethod.Error(): 5}
 		}
+		p.want("uploads and a rotation", got, want)
 	}
 }
 
@@ -275,5 +279,32 @@ func TestAccountsDieWhole(t *testing.T) {
 		if got["ok"] < 1 || got["ok"] > 4 || got["ok"]+got[gone]+got["send_validation_email_required"] != 6 {
 			t.Errorf("outcomes %v", got)
 		}
+	}
+}
+
+// TestAccountLocksAreNeeded has each test fail on servers that do without its lock.
+func TestAccountLocksAreNeeded(t *testing.T) {
+	if os.Getenv(testkit.LeftOutLock) != "" {
+		return // This is one of them.
+	}
+	for lock, test := range map[string]string{
+		"codes": "TestCodesGuessedInParallel", "mail": "TestMailLimitOfTwoServers", "account": "TestUploadsWhileRotating",
+	} {
+		t.Run(lock, func(t *testing.T) {
+			const tries = 3
+			for range tries {
+				command := exec.CommandContext(t.Context(), "go", "test", "-tags", "leave_out_lock", "-count=1", "-run", "^"+test+"$", ".")
+				command.Env = append(os.Environ(), testkit.LeftOutLock+"="+lock)
+				output, err := command.CombinedOutput()
+				switch {
+				case err == nil:
+				case strings.Contains(string(output), "--- FAIL: "+test) && !strings.Contains(string(output), "failure:"):
+					return
+				default:
+					t.Fatalf("%v: %s", err, output)
+				}
+			}
+			t.Errorf("%s does not fail without the lock %s", test, lock)
+		})
 	}
 }
