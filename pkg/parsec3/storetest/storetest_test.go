@@ -48,6 +48,7 @@ func exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store)
 		{"enrollment", enrollmentChecks},
 		{"totp", totpChecks},
 		{"cryptpad", cryptpadChecks},
+		{"account", accountChecks},
 		{"transaction", transactionChecks},
 		{"concurrency", concurrencyChecks},
 	} {
