@@ -47,6 +47,9 @@ type captured struct {
 		Seed      []byte `json:"ed25519_seed"`
 		ID        string `json:"id"`
 	} `json:"keys"`
+	AccountMethods map[string]struct {
+		Key []byte `json:"mac_key"`
+	} `json:"account_methods"`
 	SequesterAuthorities map[string]struct {
 		PublicDER []byte `json:"public_der"`
 	} `json:"sequester_authorities"`
@@ -140,6 +143,7 @@ type replay struct {
 	administration *organization.Administration
 	store          rules.Store
 	client         *http.Transport
+	mails          *replayMailer
 	// refusal is what webhooks of sequester services answer about vlobs, nil to accept.
 	refusal error
 	// ids are those of our events, by those of the recorded ones.
@@ -152,17 +156,20 @@ type replay struct {
 // keepAlive is the longest silence of the recorded streams.
 const keepAlive = 4 * time.Second
 
-func newReplay(t *testing.T, recorded *captured, played map[any]bool, options server.Options) *replay {
+func newReplay(t *testing.T, recorded *captured, played map[any]bool, options server.Options, limit rules.MailLimit) *replay {
 	t.Helper()
 	r := &replay{
 		t: t, ctx: t.Context(), captured: recorded, clock: testkit.NewClock(0), ids: map[string]string{}, played: played,
+		mails: &replayMailer{codes: map[string]string{}},
 	}
 	bus := event.NewBus()
 	t.Cleanup(bus.Close)
 	r.store = memory.New(organizationmemory.New(bus))
 	logger := slog.New(slog.DiscardHandler)
 	founding := organization.Founding{InitialOutsiderAllowed: true, SpontaneousBootstrap: true}
-	r.rules = rules.New(r.store, blockstore.NewMemory(), bus, &replayWebhooks{r}, r.clock.Now, logger, recorded.configured(t, rules.Options{Founding: founding, Mailer: replayMailer{}}))
+	r.rules = rules.New(r.store, blockstore.NewMemory(), bus, &replayWebhooks{r}, r.clock.Now, logger, recorded.configured(t, rules.Options{
+		Founding: founding, Accounts: protocol.AccountEnabledWithVault, Mailer: r.mails, MailLimit: limit,
+	}))
 	r.administration = organization.New(r.store, organization.Wings{organization.Parsec3: r.rules}, r.clock.Now, logger,
 		organization.Options{Founding: founding, Token: administrationToken})
 	address, err := parsec.Parsec3Scheme.ParseServerAddress("parsec3://parsec.invalid?no_ssl=true")
@@ -186,6 +193,9 @@ func newReplay(t *testing.T, recorded *captured, played map[any]bool, options se
 	return r
 }
 
+// replayedLimit is that of e-mails, where it is replayed.
+var replayedLimit = rules.MailLimit{MinDelay: time.Minute, MaxPerHour: 3}
+
 const administrationToken = "s3cr3t"
 
 // replayWebhooks accept everything, unless the replay says otherwise.
@@ -202,13 +212,6 @@ func (replayWebhooks) AskKeyRotation(context.Context, rules.SequesterService, *r
 	return nil
 }
 
-// replayMailer sends everything.
-type replayMailer struct{ rules.Mailer }
-
-func (replayMailer) SendEnrollmentAccepted(context.Context, rules.EnrollmentMail) protocol.EmailSent {
-	return protocol.EmailSuccess
-}
-
 // TestReplay replays what is recorded, and wants the same answers, but for what
 // differences names, and the same events. What is missing between the exchanges is
 // done by the test.
@@ -219,16 +222,19 @@ func TestReplay(t *testing.T) {
 	for _, part := range []struct {
 		name    string
 		options server.Options
+		limit   rules.MailLimit
 		play    func(*replay)
 	}{
-		{"Captured446272c", server.Options{}, replayOrganization},
-		{"CaptureSeqd446272c", server.Options{}, replaySequestered},
-		{"Day6b0b44dc", server.Options{EventStreamKeepAlive: 30 * time.Second}, replayDay},
-		{"apart", server.Options{}, replayApart},
-		{"enrollments", server.Options{}, replayEnrollments},
+		{"Captured446272c", server.Options{}, rules.MailLimit{}, replayOrganization},
+		{"CaptureSeqd446272c", server.Options{}, rules.MailLimit{}, replaySequestered},
+		{"Day6b0b44dc", server.Options{EventStreamKeepAlive: 30 * time.Second}, rules.MailLimit{}, replayDay},
+		{"apart", server.Options{}, rules.MailLimit{}, replayApart},
+		{"enrollments", server.Options{}, rules.MailLimit{}, replayEnrollments},
+		{"accounts", server.Options{}, rules.MailLimit{}, replayAccounts},
+		{"limit of e-mails", server.Options{}, replayedLimit, replayLimit},
 	} {
 		t.Run(part.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { part.play(newReplay(t, &recorded, played, part.options)) })
+			synctest.Test(t, func(t *testing.T) { part.play(newReplay(t, &recorded, played, part.options, part.limit)) })
 		})
 	}
 	t.Run("all", func(t *testing.T) { checkAllPlayed(t, &recorded, played) })
@@ -274,6 +280,9 @@ func checkAllPlayed(t *testing.T, recorded *captured, played map[any]bool) {
 	}
 	checkDifferences(t, played)
 }
+
+// settle waits until nothing goes on but what waits.
+func (r *replay) settle() { synctest.Wait() }
 
 func (r *replay) ok(err error) {
 	r.t.Helper()
