@@ -447,22 +447,40 @@ func TestGreetersHearAgain(t *testing.T) {
 	}
 }
 
-// Whoever begins again at the same time, all the time, meets in the end.
+// Whoever begins again at the same time meets in the end: each follows the other when
+// it finds its attempt cancelled.
 func TestBothBeginAgain(t *testing.T) {
+	sides := [2]protocol.Side{protocol.Greeter, protocol.Claimer}
 	s := newGreeting(protocol.Greeter, doStep)(t)
 	for range 20 {
-		parallel(
-			func() error { return failure(s.tryStart(protocol.Greeter)) }, func() error { return failure(s.tryStart(protocol.Greeter)) },
-			func() error { return failure(s.tryStart(protocol.Claimer)) }, func() error { return failure(s.tryStart(protocol.Claimer)) },
-		)
-		met := false
-		for range 8 {
-			if met = s.start(protocol.Greeter) == s.start(protocol.Claimer); met {
-				break
+		var clients [2]greeting
+		for i := range clients {
+			clients[i] = *s
+		}
+		starts := func(i int) func() error {
+			return func() (err error) {
+				for range 2 {
+					if clients[i].attempt, err = clients[i].tryStart(sides[i]); err != nil {
+						break
+					}
+				}
+				return err
 			}
 		}
-		if !met {
-			t.Fatal("they do not meet")
+		if got := parallel(starts(0), starts(1)); got[protocol.StatusOK] != 2 {
+			t.Fatal(got)
 		}
+		rounds := 0
+		for ; clients[0].attempt != clients[1].attempt; rounds++ {
+			for i := range clients {
+				if _, err := clients[i].say(sides[i], 0, s.said); status(nil, err) == protocol.StatusGreetingAttemptCancelled {
+					clients[i].attempt = clients[i].start(sides[i])
+				}
+			}
+		}
+		if rounds > 8 {
+			t.Errorf("they meet after %d rounds", rounds)
+		}
+		clients[0].both(0)
 	}
 }

@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/notice"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
 )
@@ -14,6 +16,9 @@ var inviteChecks = []check{
 	{"list", invitationList},
 	{"greeters", invitationGreeters},
 	{"enrolled", invitationEnrolled},
+	{"attempts", greetingAttempts},
+	{"speeches", greetingSpeeches},
+	{"speeches that hold no more", greetingSpeechesLate},
 }
 
 // The claimers of the checks.
@@ -199,4 +204,148 @@ func invitationEnrolled(f *fixture) {
 			return err
 		})
 	}
+}
+
+// attempt has bob and zack in an attempt of an invitation.
+func (f *fixture) attempt(token parsec3.AccessToken) rules.Attempt {
+	f.Helper()
+	joined := f.next()
+	created := rules.Attempt{
+		ID: parsec3.GreetingAttemptID(parsec.NewUUID()), Invitation: token, Greeter: bob, GreeterJoined: &joined, Version: 1,
+	}
+	f.queue(onInvitation(token), func(tx rules.Tx) { tx.CreateAttempt(created) })
+	return created
+}
+
+// greeting reads an attempt in every way.
+func (f *fixture) greeting(id parsec3.GreetingAttemptID) rules.Greeting {
+	f.Helper()
+	standing, greeting, err := f.store.Greeting(f.Context(), f.organization, bobOne, nil, id)
+	f.no(err)
+	equal(f, "device", standing.Device.ID, bobOne)
+	if greeting.Invitation != nil {
+		standing, ofClaimer, err := f.store.Greeting(f.Context(), f.organization, parsec3.DeviceID{}, &greeting.Invitation.Token, id)
+		f.no(err)
+		equal(f, "device of the claimer", standing.Device, nil)
+		equal(f, "what the claimer finds", ofClaimer, greeting)
+	}
+	f.queue(rules.Scope{Author: aliceOne, Common: rules.Shared, Attempt: &id}, func(tx rules.Tx) {
+		equal(f, "what a transaction finds", tx.Greeting(), &greeting)
+	})
+	return greeting
+}
+
+func greetingAttempts(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileAdmin, bob)
+	unknown := f.greeting(parsec3.GreetingAttemptID{1})
+	if unknown.Attempt != nil || unknown.Invitation != nil || unknown.Greeter != nil {
+		f.Errorf("got %+v", unknown)
+	}
+	invitation := f.invite(zack)
+	want := f.attempt(invitation.Token)
+	check := func(active ...rules.Attempt) {
+		f.Helper()
+		greeting := f.greeting(want.ID)
+		equal(f, "attempt", greeting.Attempt, &want)
+		equal(f, "greeter", greeting.Greeter.ID, bob)
+		equal(f, "invitation", greeting.Invitation, &invitation)
+		f.update(onInvitation(invitation.Token), func(tx rules.Tx) error {
+			got, err := tx.ActiveAttempts(f.Context(), invitation.Token)
+			equalList(f, "active", got, active)
+			return err
+		})
+	}
+	check(want)
+	_, other, err := f.store.Greeting(f.Context(), f.organization, root, new(f.invite(zack).Token), want.ID)
+	f.no(err)
+	equal(f, "attempt of another invitation", other.Attempt, &want)
+	on := f.next()
+	f.queue(onInvitation(invitation.Token), func(tx rules.Tx) { tx.JoinAttempt(want.ID, protocol.Claimer, on) })
+	want.ClaimerJoined, want.Version = &on, 2
+	check(want)
+	_, greeters, err := f.store.InvitationGreeters(f.Context(), f.organization, invitation.Token)
+	f.no(err)
+	for i := range greeters {
+		if greeters[i].ID == bob {
+			equal(f, "last joined", greeters[i].LastJoined, want.GreeterJoined)
+		}
+	}
+	end := rules.AttemptEnd{Origin: protocol.Claimer, On: f.next(), Reason: protocol.InvalidSASCode}
+	f.queue(rules.Scope{Author: aliceOne, Common: rules.Shared, Attempt: &want.ID}, func(tx rules.Tx) { tx.CancelAttempt(want.ID, end) })
+	want.Cancelled, want.Version = &end, 3
+	check()
+	again := f.attempt(invitation.Token)
+	check(again)
+}
+
+// speech is what zack, or bob, says as things are.
+func (f *fixture) speech(of rules.Attempt, side protocol.Side, step int, said string) rules.Speech {
+	f.Helper()
+	return rules.Speech{
+		Organization: f.organization, Invitation: of.Invitation, Greeter: bob, Profile: parsec.ProfileAdmin,
+		Attempt: of.ID, Version: f.greeting(of.ID).Attempt.Version, Side: side, Step: step, Said: []byte(said),
+	}
+}
+
+// wantSaid has a speech stored, or not, with its event.
+func (f *fixture) wantSaid(speech rules.Speech, want bool) {
+	f.Helper()
+	events := f.record()
+	told := event.Event{Organization: f.organization, Body: notice.Pinged{ID: notice.NewID(), Ping: "said"}}
+	done, err := f.store.Say(f.Context(), speech, told)
+	f.no(err)
+	equal(f, "said", done, want)
+	if got := events.take(); (len(got) == 1) != want {
+		f.Errorf("told %v", got)
+	}
+}
+
+func greetingSpeeches(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileAdmin, bob)
+	of := f.attempt(f.invite(zack).Token)
+	f.wantSaid(f.speech(of, protocol.Claimer, 0, "zero"), true)
+	f.wantSaid(f.speech(of, protocol.Greeter, 0, ""), true)
+	f.wantSaid(f.speech(of, protocol.Greeter, 2, "two"), true)
+	greeting := f.greeting(of.ID)
+	equal(f, "the claimer has said", greeting.ClaimerSaid, [][]byte{[]byte("zero")})
+	equal(f, "the greeter has said", greeting.GreeterSaid, [][]byte{{}, nil, []byte("two")})
+	equal(f, "version", greeting.Attempt.Version, 4)
+	late := f.speech(of, protocol.Claimer, 1, "one")
+	f.wantSaid(f.speech(of, protocol.Greeter, 1, "one"), true)
+	f.wantSaid(late, false)
+	f.queue(rules.Scope{Author: aliceOne, Common: rules.Shared, Attempt: &of.ID}, func(tx rules.Tx) {
+		tx.CancelAttempt(of.ID, rules.AttemptEnd{Origin: protocol.Claimer, On: f.next(), Reason: protocol.InvalidSASCode})
+	})
+	f.wantSaid(f.speech(of, protocol.Claimer, 1, "one"), false)
+	greeting = f.greeting(of.ID)
+	equalList(f, "what is left of the claimer's", greeting.ClaimerSaid, nil)
+	equalList(f, "what is left of the greeter's", greeting.GreeterSaid, nil)
+}
+
+// What a speech depends on, and has changed.
+func greetingSpeechesLate(f *fixture) {
+	for _, change := range []func(f *fixture, token parsec3.AccessToken){
+		func(f *fixture, token parsec3.AccessToken) { f.end(token, protocol.InvitationFinished) },
+		func(f *fixture, _ parsec3.AccessToken) { f.revoke(bob) },
+		func(f *fixture, _ parsec3.AccessToken) { f.setProfile(bob, parsec.ProfileStandard) },
+	} {
+		f := f.another()
+		f.bootstrap()
+		f.enrol(parsec.ProfileAdmin, bob)
+		of := f.attempt(f.invite(zack).Token)
+		speech := f.speech(of, protocol.Claimer, 0, "zero")
+		change(f, of.Invitation)
+		f.wantSaid(speech, false)
+	}
+	f.bootstrap()
+	f.enrol(parsec.ProfileAdmin, bob)
+	of := f.attempt(f.invite(zack).Token)
+	speech := f.speech(of, protocol.Claimer, 0, "zero")
+	speech.Invitation = f.invite(bobsDevice).Token
+	f.wantSaid(speech, false)
+	speech = f.speech(of, protocol.Claimer, 0, "zero")
+	speech.Attempt = parsec3.GreetingAttemptID{1}
+	f.wantSaid(speech, false)
 }

@@ -73,6 +73,10 @@ func (a *alternating) ReleaseBlock(ctx context.Context, organization parsec.Orga
 	return a.next().ReleaseBlock(ctx, organization, upload)
 }
 
+func (a *alternating) Say(ctx context.Context, speech rules.Speech, events ...event.Event) (bool, error) {
+	return a.next().Say(ctx, speech, events...)
+}
+
 func (a *alternating) Publish(ctx context.Context, e event.Event) error {
 	return a.next().Publish(ctx, e)
 }
