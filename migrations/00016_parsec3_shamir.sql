@@ -38,4 +38,8 @@ CREATE TABLE parsec3.shamir_seen (
     FOREIGN KEY (organization, user_id) REFERENCES parsec3.user_
 );
 
+CREATE INDEX shamir_share_of_recipient ON parsec3.shamir_share (organization, recipient, user_id, created_on);
+
+ALTER TABLE parsec3.invitation ADD FOREIGN KEY (organization, claimer_user, setup_date) REFERENCES parsec3.shamir_setup;
+
 ALTER TABLE parsec3.shamir_setup ALTER COLUMN ciphered_data SET STORAGE EXTERNAL;

@@ -22,6 +22,7 @@ func Parsec3() []*rpc.Form {
 		protocol.RealmSelfPromoteToOwner.Form, protocol.RealmRename.Form, protocol.RealmRotateKey.Form,
 		protocol.RealmUpdateArchiving.Form, protocol.RealmGetKeysBundle.Form,
 		protocol.CryptpadRegisterSession.Form, protocol.SCWSServiceMutualChallenges.Form,
+		protocol.InviteNewShamirRecovery.Form, protocol.InviteShamirRecoveryReveal.Form,
 		protocol.ShamirRecoverySetup.Form, protocol.ShamirRecoveryDelete.Form,
 		protocol.VlobCreate.Form, protocol.VlobUpdate.Form, protocol.VlobReadBatch.Form, protocol.VlobReadVersions.Form,
 		protocol.VlobPollChanges.Form,

@@ -20,6 +20,7 @@ func (o *organization) copyInvitation(token parsec3.AccessToken) *rules.Invitati
 	value := *stored
 	value.End = organizationstore.CopyOf(value.End)
 	value.ClaimerUser, _ = o.copyUser(value.Claimer.User)
+	value.Setup = o.setupOf(&value)
 	return &value
 }
 
@@ -53,11 +54,11 @@ func (s *Store) InvitationGreeters(ctx context.Context, organization parsec.Orga
 	defer o.RUnlock()
 	standing := o.invited(token)
 	var greeters []rules.InvitationGreeter
-	if standing.Invitation == nil || standing.Invitation.Claimer.Type != parsec.InvitationUser {
+	if standing.Invitation == nil {
 		return standing, nil, err
 	}
 	for _, id := range o.ids {
-		if user, _ := o.copyUser(id); user.Profile == parsec.ProfileAdmin && user.RevokedOn == nil {
+		if user, _ := o.copyUser(id); isGreeter(standing.Invitation, user) {
 			greeters = append(greeters, rules.InvitationGreeter{User: *user, LastJoined: o.lastJoined(token, id)})
 		}
 	}
@@ -70,9 +71,34 @@ func (s *Store) Invitations(ctx context.Context, organization parsec.Organizatio
 	defer o.RUnlock()
 	user := o.userOf(author)
 	return o.standing(author), o.invitationsOf(func(i *rules.Invitation) bool {
-		isOf := i.Claimer.Type == parsec.InvitationUser || i.Claimer.Type == parsec.InvitationDevice && i.Claimer.User == user
-		return isOf && (i.End == nil || i.End.On >= ended)
+		isOver := func(on *parsec.DateTime) bool { return on != nil && *on < ended }
+		if i.End != nil && isOver(&i.End.On) {
+			return false
+		}
+		switch i.Claimer.Type {
+		case parsec.InvitationUser:
+			return true
+		case parsec.InvitationDevice:
+			return i.Claimer.User == user
+		default:
+			setup := o.setup(i.Claimer.User, i.Claimer.Setup)
+			_, isRecipient := setup.Shares[user]
+			return isRecipient && !isOver(setup.DeletedOn)
+		}
 	}), err
+}
+
+// isGreeter chooses as rules.InvitationReader says.
+func isGreeter(of *rules.Invitation, user *rules.User) bool {
+	switch of.Claimer.Type {
+	case parsec.InvitationUser:
+		return user.Profile == parsec.ProfileAdmin && user.RevokedOn == nil
+	case parsec.InvitationShamirRecovery:
+		_, isRecipient := of.Setup.Shares[user.ID]
+		return isRecipient
+	default:
+		return false
+	}
 }
 
 // PendingInvitations implements rules.InvitationTx.
@@ -104,7 +130,8 @@ func (t *tx) IsEnrolled(_ context.Context, email string) (bool, error) {
 // CreateInvitation implements rules.InvitationTx.
 func (t *tx) CreateInvitation(created rules.Invitation) {
 	_, exists := t.organization.invitations[created.Token]
-	possible := !exists && created.End == nil && t.scope.Invitations == rules.Exclusive
+	possible := !exists && created.End == nil && t.scope.Invitations == rules.Exclusive &&
+		(created.Claimer.Type != parsec.InvitationShamirRecovery || t.organization.setup(created.Claimer.User, created.Claimer.Setup) != nil)
 	t.Queue("CreateInvitation", possible, func() {
 		t.organization.invitations[created.Token] = &created
 		t.organization.tokens = append(t.organization.tokens, created.Token)

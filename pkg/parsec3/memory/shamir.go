@@ -57,6 +57,35 @@ func copySetup(setup *rules.ShamirSetup) (*rules.ShamirSetup, bool) {
 	return &value, true
 }
 
+// setupOf returns the setup of an invitation, but for what it reveals; nil for another
+// type.
+func (o *organization) setupOf(invitation *rules.Invitation) *rules.ShamirSetup {
+	if invitation.Claimer.Type != parsec.InvitationShamirRecovery {
+		return nil
+	}
+	setup, _ := copySetup(o.setup(invitation.Claimer.User, invitation.Claimer.Setup))
+	setup.RevealToken, setup.CipheredData = parsec3.AccessToken{}, nil
+	return setup
+}
+
+// RevealedSetup implements rules.ShamirReader.
+func (s *Store) RevealedSetup(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken) (rules.InvitedStanding, *rules.ShamirSetup, error) {
+	o, err := s.read(ctx, organization)
+	defer o.RUnlock()
+	standing := o.invited(token)
+	if standing.Invitation == nil || standing.Invitation.Setup == nil {
+		return standing, nil, err
+	}
+	setup, _ := copySetup(o.setup(standing.Invitation.Claimer.User, standing.Invitation.Claimer.Setup))
+	return standing, setup, err
+}
+
+// CurrentShamirSetup implements rules.ShamirTx.
+func (t *tx) CurrentShamirSetup(_ context.Context, user parsec3.UserID) (*rules.ShamirSetup, bool, error) {
+	setup, found := copySetup(t.organization.currentSetup(user))
+	return setup, found, nil
+}
+
 // ShamirFacts implements rules.ShamirTx.
 func (t *tx) ShamirFacts(_ context.Context, user parsec3.UserID, recipients []parsec3.UserID, token parsec3.AccessToken) (rules.ShamirFacts, error) {
 	facts := rules.ShamirFacts{Recipients: map[parsec3.UserID]rules.User{}, Exists: t.organization.currentSetup(user) != nil}

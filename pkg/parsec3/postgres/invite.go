@@ -17,10 +17,11 @@ const (
 	// invitationColumns are of a row that may be missing, its creator and its claimer.
 	invitationColumns = `i.token, i.type, i.created_by, creator.human_email, creator.human_label, i.created_on,
     i.claimer_email, i.claimer_user, i.setup_date, i.ended_on, i.ended_as,
+    setup.threshold, setup.deleted_on, setup.recipients, setup.shares,
     claimer.user_id, claimer.profile, claimer.human_email, claimer.human_label, claimer.created_on, claimer.revoked_on, claimer.frozen,
     claimer.tos_accepted_on`
 
-	// joinPeople adds the creator and the claimer of an invitation.
+	// joinPeople adds the creator and the claimer of an invitation, and the setup.
 	joinPeople = `
 LEFT JOIN LATERAL (
     SELECT c.human_email, c.human_label FROM parsec3.user_ c
@@ -28,7 +29,16 @@ LEFT JOIN LATERAL (
 ) creator ON true
 LEFT JOIN LATERAL (
     SELECT c.* FROM parsec3.user_ c WHERE c.organization = $1 AND c.user_id = i.claimer_user LIMIT 1
-) claimer ON true`
+) claimer ON true
+LEFT JOIN LATERAL (
+    SELECT s.threshold, s.deleted_on,
+        ARRAY(SELECT h.recipient FROM parsec3.shamir_share h
+            WHERE h.organization = $1 AND h.user_id = i.claimer_user AND h.created_on = i.setup_date ORDER BY h.recipient) AS recipients,
+        ARRAY(SELECT h.shares FROM parsec3.shamir_share h
+            WHERE h.organization = $1 AND h.user_id = i.claimer_user AND h.created_on = i.setup_date ORDER BY h.recipient) AS shares
+    FROM parsec3.shamir_setup s
+    WHERE s.organization = $1 AND s.user_id = i.claimer_user AND s.created_on = i.setup_date LIMIT 1
+) setup ON true`
 
 	selectInvited = "SELECT " + organizationstore.Columns + ", i.token IS NOT NULL, " + invitationColumns + `
 FROM organization o
@@ -43,6 +53,19 @@ FROM parsec3.user_ u
 WHERE u.organization = $1 AND u.profile = 'ADMIN' AND u.revoked_on IS NULL AND EXISTS (
     SELECT 1 FROM parsec3.invitation i WHERE i.organization = $1 AND i.token = $2 AND i.type = 'USER')`
 
+	// selectRecipientsOf reads the recipients of the setup of the invitation $2, if it is
+	// of one.
+	selectRecipientsOf = "SELECT " + userColumns + `, NULL::bigint
+FROM parsec3.invitation i
+CROSS JOIN LATERAL (
+    SELECT h.recipient FROM parsec3.shamir_share h
+    WHERE h.organization = $1 AND h.user_id = i.claimer_user AND h.created_on = i.setup_date
+) h
+CROSS JOIN LATERAL (
+    SELECT u.* FROM parsec3.user_ u WHERE u.organization = $1 AND u.user_id = h.recipient LIMIT 1
+) u
+WHERE i.organization = $1 AND i.token = $2`
+
 	// endless is what stands for the end of an invitation that has none.
 	endless = "coalesce(i.ended_on, 9223372036854775807)"
 
@@ -55,7 +78,15 @@ FROM (
     UNION ALL
     SELECT i.* FROM parsec3.invitation i
     WHERE i.organization = $1 AND i.claimer_user = ` + theUser + ` AND i.type = 'DEVICE' AND ` + endless + ` >= $3
+    UNION ALL
+    SELECT i.* FROM parsec3.shamir_share h
+    CROSS JOIN LATERAL (
+        SELECT i.* FROM parsec3.invitation i
+        WHERE i.organization = $1 AND i.claimer_user = h.user_id AND i.setup_date = h.created_on AND ` + endless + ` >= $3
+    ) i
+    WHERE h.organization = $1 AND h.recipient = ` + theUser + `
 ) i` + joinPeople + `
+WHERE coalesce(setup.deleted_on, 9223372036854775807) >= $3
 ORDER BY i.created_on, i.number`
 
 	lockInvitation = "SELECT 1 FROM parsec3.invitation i WHERE i.organization = $1 AND i.token = $2"
@@ -106,6 +137,11 @@ type invitationRow struct {
 	claimer    rules.User
 	endedOn    *parsec.DateTime
 	end        rules.InvitationEnd
+	// What follows is of the setup.
+	threshold  *int16
+	deletedOn  *parsec.DateTime
+	recipients []pgtype.UUID
+	shares     []int16
 }
 
 func (r *invitationRow) targets() []any {
@@ -115,6 +151,7 @@ func (r *invitationRow) targets() []any {
 		token{&i.Token}, database.Parsed(&i.Claimer.Type), (*database.UUID)(&i.CreatedBy.User), (*database.Text)(&creator.email), creator,
 		(*database.Integer)(&i.CreatedOn), (*database.Text)(&i.Claimer.Email), (*database.UUID)(&i.Claimer.User),
 		(*database.Integer)(&i.Claimer.Setup), database.OptionalDate(&r.endedOn), database.Parsed(&r.end.Status),
+		&r.threshold, database.OptionalDate(&r.deletedOn), &r.recipients, &r.shares,
 	}, userTargets(&r.claimer)...)
 }
 
@@ -125,7 +162,22 @@ func (r *invitationRow) facts() *rules.Invitation {
 	if r.endedOn != nil {
 		r.invitation.End = &rules.InvitationEnd{On: *r.endedOn, Status: r.end.Status}
 	}
+	if r.threshold != nil {
+		r.invitation.Setup = r.setup()
+	}
 	return &r.invitation
+}
+
+// setup returns that of the invitation, but for what it reveals.
+func (r *invitationRow) setup() *rules.ShamirSetup {
+	setup := &rules.ShamirSetup{
+		User: r.invitation.Claimer.User, CreatedOn: r.invitation.Claimer.Setup, Threshold: uint8(*r.threshold), //nolint:gosec // It was one.
+		Shares: map[parsec3.UserID]uint8{}, DeletedOn: r.deletedOn,
+	}
+	for i, recipient := range r.recipients {
+		setup.Shares[recipient.Bytes] = uint8(r.shares[i]) //nolint:gosec // It was one.
+	}
+	return setup
 }
 
 func invitations(rows []invitationRow) []rules.Invitation {
@@ -185,12 +237,14 @@ func (s *Store) Invited(ctx context.Context, organization parsec.OrganizationID,
 // InvitationGreeters implements rules.InvitationReader.
 func (s *Store) InvitationGreeters(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken) (rules.InvitedStanding, []rules.InvitationGreeter, error) {
 	var invited invitedRow
-	var greeters []rules.InvitationGreeter
+	var administrators, recipients []rules.InvitationGreeter
+	arguments, targets := []any{organization.String(), tokenKey(token)}, func(g *rules.InvitationGreeter) []any {
+		return append(userTargets(&g.User), database.OptionalDate(&g.LastJoined))
+	}
 	err := s.Snapshot(ctx, readInvited(&invited, organization, token),
-		database.List(&greeters, selectAdministrators, []any{organization.String(), tokenKey(token)}, func(g *rules.InvitationGreeter) []any {
-			return append(userTargets(&g.User), database.OptionalDate(&g.LastJoined))
-		}))
-	return invited.facts(), greeters, err
+		database.List(&administrators, selectAdministrators, arguments, targets),
+		database.List(&recipients, selectRecipientsOf, arguments, targets))
+	return invited.facts(), append(administrators, recipients...), err
 }
 
 // Invitations implements rules.InvitationReader.

@@ -31,6 +31,28 @@ SELECT EXISTS (SELECT 1 FROM parsec3.shamir_setup s WHERE s.organization = $1 AN
 FROM parsec3.shamir_setup s
 WHERE s.organization = $1 AND s.user_id = $2 AND s.created_on = $3`
 
+	selectCurrentSetup = "SELECT " + setupColumns + `
+FROM parsec3.shamir_setup s
+WHERE s.organization = $1 AND s.user_id = $2 AND s.deleted_on IS NULL`
+
+	// selectRevealed reads the setup of the invitation $2, if it is of one.
+	selectRevealed = "SELECT " + setupColumns + `
+FROM parsec3.invitation i
+CROSS JOIN LATERAL (
+    SELECT s.* FROM parsec3.shamir_setup s
+    WHERE s.organization = $1 AND s.user_id = i.claimer_user AND s.created_on = i.setup_date LIMIT 1
+) s
+WHERE i.organization = $1 AND i.token = $2`
+
+	// selectCurrentShares reads those of the setup of $2 that is not deleted.
+	selectCurrentShares = `
+SELECT h.recipient, h.shares FROM parsec3.shamir_setup s
+CROSS JOIN LATERAL (
+    SELECT h.recipient, h.shares FROM parsec3.shamir_share h
+    WHERE h.organization = $1 AND h.user_id = s.user_id AND h.created_on = s.created_on
+) h
+WHERE s.organization = $1 AND s.user_id = $2 AND s.deleted_on IS NULL`
+
 	// selectShares reads those of the setup of $2 of the date $3.
 	selectShares = `
 SELECT h.recipient, h.shares FROM parsec3.shamir_share h
@@ -84,11 +106,19 @@ func (t *tx) ShamirFacts(_ context.Context, user parsec3.UserID, recipients []pa
 	return facts, err
 }
 
+// CurrentShamirSetup implements rules.ShamirTx.
+func (t *tx) CurrentShamirSetup(_ context.Context, user parsec3.UserID) (*rules.ShamirSetup, bool, error) {
+	return t.findSetup(selectCurrentSetup, selectCurrentShares, t.organizationName(), database.Key(user))
+}
+
 // ShamirSetup implements rules.ShamirTx.
 func (t *tx) ShamirSetup(_ context.Context, user parsec3.UserID, createdOn parsec.DateTime) (*rules.ShamirSetup, bool, error) {
+	return t.findSetup(selectSetup, selectShares, t.organizationName(), database.Key(user), int64(createdOn))
+}
+
+func (t *tx) findSetup(selectSetup, selectShares string, args ...any) (*rules.ShamirSetup, bool, error) {
 	var found bool
 	setup := rules.ShamirSetup{Shares: map[parsec3.UserID]uint8{}}
-	args := []any{t.organizationName(), database.Key(user), int64(createdOn)}
 	err := t.Ask(
 		database.Row(&found, selectSetup, args, setupTargets(&setup)...),
 		database.Statement{SQL: selectShares, Args: args, Rows: func(rows pgx.Rows) error { return scanShares(rows, setup.Shares) }})
@@ -96,6 +126,21 @@ func (t *tx) ShamirSetup(_ context.Context, user parsec3.UserID, createdOn parse
 		return nil, false, err
 	}
 	return &setup, true, nil
+}
+
+// RevealedSetup implements rules.ShamirReader.
+func (s *Store) RevealedSetup(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken) (rules.InvitedStanding, *rules.ShamirSetup, error) {
+	var invited invitedRow
+	var found bool
+	var setup rules.ShamirSetup
+	err := s.Snapshot(ctx, readInvited(&invited, organization, token),
+		database.Row(&found, selectRevealed, []any{organization.String(), tokenKey(token)}, setupTargets(&setup)...))
+	standing := invited.facts()
+	if !found || err != nil {
+		return standing, nil, err
+	}
+	setup.Shares = standing.Invitation.Setup.Shares
+	return standing, &setup, nil
 }
 
 func setupTargets(s *rules.ShamirSetup) []any {

@@ -83,8 +83,10 @@ var (
 	RealmUpdateArchiving    = rpc.Define[RealmUpdateArchivingRequest, RealmUpdateArchivingReply]("realm_update_archiving", V5, Authenticated)
 	RealmGetKeysBundle      = rpc.Define[RealmGetKeysBundleRequest, RealmGetKeysBundleReply]("realm_get_keys_bundle", V5, Authenticated)
 
-	ShamirRecoverySetup  = rpc.Define[ShamirRecoverySetupRequest, ShamirRecoverySetupReply]("shamir_recovery_setup", V5, Authenticated)
-	ShamirRecoveryDelete = rpc.Define[ShamirRecoveryDeleteRequest, ShamirRecoveryDeleteReply]("shamir_recovery_delete", V5, Authenticated)
+	ShamirRecoverySetup        = rpc.Define[ShamirRecoverySetupRequest, ShamirRecoverySetupReply]("shamir_recovery_setup", V5, Authenticated)
+	InviteNewShamirRecovery    = rpc.Define[InviteNewShamirRecoveryRequest, InviteNewShamirRecoveryReply]("invite_new_shamir_recovery", V5, Authenticated)
+	InviteShamirRecoveryReveal = rpc.Define[InviteShamirRecoveryRevealRequest, InviteShamirRecoveryRevealReply]("invite_shamir_recovery_reveal", V5, Invited)
+	ShamirRecoveryDelete       = rpc.Define[ShamirRecoveryDeleteRequest, ShamirRecoveryDeleteReply]("shamir_recovery_delete", V5, Authenticated)
 
 	CryptpadRegisterSession = rpc.Define[CryptpadRegisterSessionRequest, CryptpadRegisterSessionReply]("cryptpad_register_session", V5, Authenticated)
 

@@ -15,6 +15,29 @@ type ShamirRecoverySetupRequest struct {
 // ShamirRecoverySetupReply has no field.
 type ShamirRecoverySetupReply struct{}
 
+// InviteNewShamirRecoveryRequest invites a user to recover by its setup, of which the
+// author is a recipient.
+type InviteNewShamirRecoveryRequest struct {
+	ClaimerUserID parsec3.UserID `wire:"claimer_user_id"`
+	SendEmail     bool           `wire:"send_email"`
+}
+
+// InviteNewShamirRecoveryReply has the token of the invitation.
+type InviteNewShamirRecoveryReply struct{ NewInvitation }
+
+// InviteShamirRecoveryRevealRequest has the secret that the shares of a setup protect.
+type InviteShamirRecoveryRevealRequest struct {
+	RevealToken parsec3.AccessToken `wire:"reveal_token"`
+}
+
+// InviteShamirRecoveryRevealReply has what the owner left.
+type InviteShamirRecoveryRevealReply struct {
+	CipheredData []byte `wire:"ciphered_data"`
+}
+
+// Size implements rpc.Sized.
+func (r *InviteShamirRecoveryRevealReply) Size() int { return binHead + len(r.CipheredData) }
+
 // ShamirRecoveryDeleteRequest ends a setup of the author's user.
 type ShamirRecoveryDeleteRequest struct {
 	DeletionCertificate []byte `wire:"shamir_recovery_deletion_certificate"`

@@ -34,7 +34,7 @@ func TestSizes(t *testing.T) {
 	}
 	for _, reply := range []rpc.Sized{
 		certificates, &protocol.VlobReadBatchReply{VlobItems: items}, &protocol.VlobReadVersionsReply{VlobItems: items},
-		frozen, changes, &protocol.RealmGetKeysBundleReply{KeysBundle: bytes, KeysBundleAccess: bytes},
+		frozen, changes, &protocol.InviteShamirRecoveryRevealReply{CipheredData: bytes}, &protocol.RealmGetKeysBundleReply{KeysBundle: bytes, KeysBundleAccess: bytes},
 	} {
 		t.Run(fmt.Sprintf("%T", reply), func(t *testing.T) {
 			encoded, err := wire.Microseconds.Append(nil, reply)

@@ -108,6 +108,8 @@ const (
 	StatusUnknownSCWSServiceChallengeKeyID      Status = "unknown_scws_service_challenge_key_id"
 
 	// Those of Shamir recovery.
+	StatusBadInvitationType                            Status = "bad_invitation_type"
+	StatusBadRevealToken                               Status = "bad_reveal_token"
 	StatusInvalidCertificateAuthorIncludedAsRecipient  Status = "invalid_certificate_author_included_as_recipient"
 	StatusInvalidCertificateBriefCorrupted             Status = "invalid_certificate_brief_corrupted"
 	StatusInvalidCertificateCorrupted                  Status = "invalid_certificate_corrupted"

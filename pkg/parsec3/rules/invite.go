@@ -2,6 +2,8 @@ package rules
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
@@ -19,6 +21,8 @@ type Invitation struct {
 	Claimer   Claimer
 	// ClaimerUser is the user of the claimer, nil for USER.
 	ClaimerUser *User
+	// Setup is that of SHAMIR_RECOVERY, but for what it reveals; else nil.
+	Setup *ShamirSetup
 	// End is nil until it is cancelled or finished.
 	End *InvitationEnd
 }
@@ -46,13 +50,13 @@ type InvitationEnd struct {
 	Status protocol.InvitationStatus
 }
 
-// Status returns what became of the invitation. Whose owner is revoked has nothing to
-// recover.
+// Status returns what became of the invitation. What recovers a setup that is deleted, or
+// whose owner is revoked, is cancelled with that.
 func (i *Invitation) Status() protocol.InvitationStatus {
 	switch {
 	case i.End != nil:
 		return i.End.Status
-	case i.Claimer.Type == parsec.InvitationShamirRecovery && i.ClaimerUser.RevokedOn != nil:
+	case i.Claimer.Type == parsec.InvitationShamirRecovery && (i.Setup.DeletedOn != nil || i.ClaimerUser.RevokedOn != nil):
 		return protocol.InvitationCancelled
 	default:
 		return protocol.InvitationPending
@@ -67,7 +71,8 @@ func (i *Invitation) greets(user *User) bool {
 	case parsec.InvitationDevice:
 		return user.ID == i.Claimer.User
 	default:
-		return false
+		_, isRecipient := i.Setup.Shares[user.ID]
+		return isRecipient
 	}
 }
 
@@ -87,6 +92,8 @@ func (i *Invitation) tell(tx Tx, organization parsec.OrganizationID, status prot
 		body.Administrators = true
 	case parsec.InvitationDevice:
 		body.Greeters = []parsec3.UserID{i.Claimer.User}
+	default:
+		body.Greeters = slices.SortedFunc(maps.Keys(i.Setup.Shares), compareUsers)
 	}
 	tx.Emit(event.Event{Organization: organization, Body: body})
 }
@@ -230,11 +237,14 @@ func cancelInvitation(ctx context.Context, tx Tx, organization parsec.Organizati
 type InvitationReader interface {
 	// Invited reads the invitation with a token.
 	Invited(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken) (InvitedStanding, error)
-	// InvitationGreeters is Invited, with the users that are not revoked and may greet
-	// a USER: all who are ADMIN.
+	// InvitationGreeters is Invited, with the users that may greet: of a USER those that
+	// are ADMIN and not revoked, of a SHAMIR_RECOVERY all recipients of the setup; none
+	// of a DEVICE.
 	InvitationGreeters(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken) (InvitedStanding, []InvitationGreeter, error)
-	// Invitations lists, in the order of their creation, those of USER, and those of
-	// DEVICE whose claimer is the author's user, but for those that ended before a date.
+	// Invitations lists, in the order of their creation, those of USER, those of DEVICE
+	// whose claimer is the author's user, and those of SHAMIR_RECOVERY for a setup of
+	// which it is a recipient, but for those that ended, or whose setup was deleted,
+	// before a date.
 	Invitations(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, ended parsec.DateTime) (Standing, []Invitation, error)
 }
 

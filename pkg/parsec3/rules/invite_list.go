@@ -41,8 +41,11 @@ func listed(invitation *Invitation) protocol.InviteListItem {
 		CreatedBy: protocol.InvitationOfUser(invitation.CreatedBy.User, invitation.CreatedBy.HumanHandle),
 		Status:    invitation.Status(),
 	}
-	if item.Type == parsec.InvitationUser {
+	switch item.Type {
+	case parsec.InvitationUser:
 		item.ClaimerEmail = &invitation.Claimer.Email
+	case parsec.InvitationShamirRecovery:
+		item.ClaimerUserID, item.ShamirRecoveryCreatedOn = &invitation.Claimer.User, &invitation.Claimer.Setup
 	}
 	return item
 }
@@ -66,7 +69,30 @@ func (r *Rules) InviteInfo(ctx context.Context, invited *Invited, _ *protocol.In
 		return reply, nil
 	}
 	reply.ClaimerUserID, reply.ClaimerHumanHandle = &invitation.ClaimerUser.ID, &invitation.ClaimerUser.HumanHandle
+	if setup := invitation.Setup; setup != nil {
+		reply.ShamirRecoveryCreatedOn, reply.Threshold, reply.Recipients = &setup.CreatedOn, &setup.Threshold, recipients(setup, greeters)
+	}
 	return reply, nil
+}
+
+// recipients are sorted by name, and all there: the claimer counts their shares. Who is
+// frozen cannot greet.
+func recipients(setup *ShamirSetup, greeters []InvitationGreeter) []protocol.InviteRecipient {
+	list := []protocol.InviteRecipient{}
+	for i := range greeters {
+		recipient := protocol.InviteRecipient{
+			UserID: greeters[i].ID, HumanHandle: greeters[i].HumanHandle, Shares: setup.Shares[greeters[i].ID],
+			RevokedOn: greeters[i].RevokedOn, OnlineStatus: protocol.OnlineUnknown,
+		}
+		if greeters[i].Frozen {
+			recipient.OnlineStatus = protocol.Offline
+		}
+		list = append(list, recipient)
+	}
+	slices.SortFunc(list, func(a, b protocol.InviteRecipient) int {
+		return cmp.Or(cmp.Compare(a.HumanHandle.Label(), b.HumanHandle.Label()), compareUsers(a.UserID, b.UserID))
+	})
+	return list
 }
 
 // administrators are sorted by name. Who is frozen cannot greet.

@@ -14,51 +14,80 @@ import (
 // is invited already has one invitation, whoever made it. While the common topic is
 // shared, nobody is enrolled.
 func (r *Rules) InviteNewUser(ctx context.Context, author *Author, request *protocol.InviteNewUserRequest) (*protocol.InviteNewUserReply, error) {
-	claimer := Claimer{Type: parsec.InvitationUser, Email: request.ClaimerEmail}
-	invited, err := r.invite(ctx, author, request.SendEmail, Scope{Common: Shared}, func(tx Tx, user *User) (Claimer, error) {
+	created := Invitation{Claimer: Claimer{Type: parsec.InvitationUser, Email: request.ClaimerEmail}}
+	invited, err := r.invite(ctx, author, request.SendEmail, Scope{Common: Shared}, func(tx Tx, user *User) (Invitation, error) {
 		if err := checkAdministrator(user); err != nil {
-			return claimer, err
+			return created, err
 		}
-		enrolled, err := tx.IsEnrolled(ctx, claimer.Email)
+		enrolled, err := tx.IsEnrolled(ctx, request.ClaimerEmail)
 		if err == nil && enrolled {
 			err = protocol.Refuse(protocol.StatusClaimerEmailAlreadyEnrolled)
 		}
-		return claimer, err
+		return created, err
 	})
 	return &protocol.InviteNewUserReply{NewInvitation: invited}, err
 }
 
 // InviteNewDevice invites the author to add a device (docs/protocol/v5/invite.md §2).
 func (r *Rules) InviteNewDevice(ctx context.Context, author *Author, request *protocol.InviteNewDeviceRequest) (*protocol.InviteNewDeviceReply, error) {
-	invited, err := r.invite(ctx, author, request.SendEmail, Scope{Common: Shared}, func(_ Tx, user *User) (Claimer, error) {
-		return Claimer{Type: parsec.InvitationDevice, User: user.ID}, nil
+	invited, err := r.invite(ctx, author, request.SendEmail, Scope{Common: Shared}, func(_ Tx, user *User) (Invitation, error) {
+		return Invitation{Claimer: Claimer{Type: parsec.InvitationDevice, User: user.ID}, ClaimerUser: user}, nil
 	})
 	return &protocol.InviteNewDeviceReply{NewInvitation: invited}, err
 }
 
-// invite finds the pending invitation of the claimer that check returns, or makes
+// InviteNewShamirRecovery invites a user to recover, of whose setup the author is a
+// recipient (docs/protocol/v5/invite.md §2): who is none does not learn whether there is
+// one.
+func (r *Rules) InviteNewShamirRecovery(ctx context.Context, author *Author, request *protocol.InviteNewShamirRecoveryRequest) (*protocol.InviteNewShamirRecoveryReply, error) {
+	invited, err := r.invite(ctx, author, request.SendEmail, Scope{Common: Shared}, func(tx Tx, user *User) (created Invitation, err error) {
+		claimer, found, err := tx.User(ctx, request.ClaimerUserID)
+		switch {
+		case err != nil:
+			return created, err
+		case !found || claimer.RevokedOn != nil:
+			return created, protocol.Refuse(protocol.StatusUserNotFound)
+		}
+		setup, found, err := tx.CurrentShamirSetup(ctx, claimer.ID)
+		if err != nil {
+			return created, err
+		}
+		if found {
+			created = Invitation{
+				Claimer:     Claimer{Type: parsec.InvitationShamirRecovery, User: claimer.ID, Setup: setup.CreatedOn},
+				ClaimerUser: claimer, Setup: setup,
+			}
+		}
+		if !found || !created.greets(user) {
+			return created, errAuthorNotAllowed
+		}
+		return created, nil
+	})
+	return &protocol.InviteNewShamirRecoveryReply{NewInvitation: invited}, err
+}
+
+// invite finds the pending invitation of the claimer of what check returns, or makes
 // one: with the creation of invitations locked there is one. Everybody who may greet
 // hears of it, again too, and then the e-mail is sent.
-func (r *Rules) invite(ctx context.Context, author *Author, mail bool, scope Scope, check func(tx Tx, user *User) (Claimer, error)) (protocol.NewInvitation, error) {
+func (r *Rules) invite(ctx context.Context, author *Author, mail bool, scope Scope, check func(tx Tx, user *User) (Invitation, error)) (protocol.NewInvitation, error) {
 	now := r.now()
 	scope.Invitations = Exclusive
 	var invitation Invitation
 	var sent InvitationMail
 	err := r.update(ctx, author, now, scope, func(tx Tx, user *User) error {
-		claimer, err := check(tx, user)
+		created, err := check(tx, user)
 		if err != nil {
 			return err
 		}
-		pending, err := tx.PendingInvitations(ctx, claimer)
+		pending, err := tx.PendingInvitations(ctx, created.Claimer)
 		if err != nil {
 			return err
 		}
 		if len(pending) > 0 {
 			invitation = pending[0]
 		} else {
-			invitation = Invitation{
-				Token: parsec3.NewAccessToken(), CreatedBy: Person{user.ID, user.HumanHandle}, CreatedOn: now, Claimer: claimer,
-			}
+			invitation = created
+			invitation.Token, invitation.CreatedBy, invitation.CreatedOn = parsec3.NewAccessToken(), Person{user.ID, user.HumanHandle}, now
 			tx.CreateInvitation(invitation)
 		}
 		invitation.tell(tx, author.Organization, protocol.InvitationPending)
@@ -83,6 +112,8 @@ func invitationMail(organization parsec.OrganizationID, invitation *Invitation, 
 		mail.To, mail.Greeter = invitation.Claimer.Email, by.HumanHandle
 	case parsec.InvitationDevice:
 		mail.To = by.HumanHandle.Email()
+	case parsec.InvitationShamirRecovery:
+		mail.To, mail.Greeter = invitation.ClaimerUser.HumanHandle.Email(), by.HumanHandle
 	}
 	return mail
 }

@@ -19,6 +19,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/throttle"
 )
 
 // generation is what these rules bind organizations to.
@@ -137,6 +138,8 @@ type Rules struct {
 	mails *postbox
 	// codeKey is that of the hashes of codes.
 	codeKey [blake2b.Size256]byte
+	// reveals bounds the wrong tokens of Shamir recoveries.
+	reveals *throttle.Keyed[revealKey]
 }
 
 // New returns rules whose events come from bus, which the store publishes to, and
@@ -148,8 +151,8 @@ func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks
 		bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
 		holder:  outage.Holder{Patience: cmp.Or(options.Patience, outage.Patience), Most: maxHeld},
 		history: newHistory(), uploads: newFailedUploads(now),
-		greetings: g, invitationMails: newInvitationMails(now),
 		mails: newPostbox(options.Mailer, logger), codeKey: codeKeyOf(options.Secret),
+		greetings: g, invitationMails: newInvitationMails(now), reveals: newReveals(now),
 	}
 	bus.Record(r.history.record)
 	bus.Record(r.uploads.record)

@@ -191,10 +191,26 @@ func (r *Rules) ShamirRecoveryDelete(ctx context.Context, author *Author, reques
 			return err
 		}
 		tx.DeleteShamirSetup(setup, signedBy(author, deletion.Timestamp, request.DeletionCertificate))
+		if err := cancelRecoveries(ctx, tx, author, setup, now); err != nil {
+			return err
+		}
 		emitShamir(tx, author, deletion.Timestamp, deletion.ShareRecipients)
 		return nil
 	})
 	return &protocol.ShamirRecoveryDeleteReply{}, err
+}
+
+// cancelRecoveries ends the invitations to recover a setup that is deleted: whoever meets
+// there is told. One that is made meanwhile is cancelled with the setup.
+func cancelRecoveries(ctx context.Context, tx Tx, author *Author, setup *ShamirSetup, now parsec.DateTime) error {
+	claimer := Claimer{Type: parsec.InvitationShamirRecovery, User: setup.User, Setup: setup.CreatedOn}
+	pending, err := tx.PendingInvitations(ctx, claimer)
+	for i := range pending {
+		if err == nil {
+			err = cancelInvitation(ctx, tx, author.Organization, &pending[i], now)
+		}
+	}
+	return err
 }
 
 // loadShamirDeletion makes the checks 1 to 3 of shamir_recovery_delete.
@@ -256,12 +272,22 @@ type ShamirFacts struct {
 	Exists, TokenTaken bool
 }
 
+// ShamirReader reads Shamir recoveries.
+type ShamirReader interface {
+	// RevealedSetup reads the invitation with a token, and what its setup reveals; nil for
+	// an invitation of another type.
+	RevealedSetup(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken) (InvitedStanding, *ShamirSetup, error)
+}
+
 // ShamirTx is for Shamir recovery. What grows the topic locks it exclusively, and the
 // common topic at least shared.
 type ShamirTx interface {
 	// ShamirFacts returns what a setup of a user, for recipients and with a token,
 	// depends on.
 	ShamirFacts(ctx context.Context, user parsec3.UserID, recipients []parsec3.UserID, token parsec3.AccessToken) (ShamirFacts, error)
+	// CurrentShamirSetup returns the setup of a user that is not deleted, false if there
+	// is none.
+	CurrentShamirSetup(ctx context.Context, user parsec3.UserID) (*ShamirSetup, bool, error)
 	// ShamirSetup returns the setup of a user of a date, false if there is none.
 	ShamirSetup(ctx context.Context, user parsec3.UserID, createdOn parsec.DateTime) (*ShamirSetup, bool, error)
 	// LastShamirSeen returns the date of the last certificate of the topic that a user

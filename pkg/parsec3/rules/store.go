@@ -57,6 +57,7 @@ type Reader interface {
 	InvitationReader
 	EnrollmentReader
 	AttemptReader
+	ShamirReader
 }
 
 // Lock is how a transaction holds a topic until its end.

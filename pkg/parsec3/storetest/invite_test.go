@@ -117,13 +117,16 @@ func invitationClaimers(f *fixture) {
 	f.wantPending(rules.Claimer{Type: parsec.InvitationUser, Email: "zac@example.com"})
 	f.wantPending(bobsDevice, device)
 	f.wantPending(rules.Claimer{Type: parsec.InvitationDevice, User: carol})
-	setup := rules.Claimer{Type: parsec.InvitationShamirRecovery, User: bob, Setup: 7}
+	created := f.setUp(bob, alice, carol)
+	setup := rules.Claimer{Type: parsec.InvitationShamirRecovery, User: bob, Setup: created.CreatedOn}
 	f.wantPending(setup)
 	recovery := f.invite(setup)
 	f.wantPending(setup, recovery.Token)
 	recovery.ClaimerUser = new(newUser(bob, parsec.ProfileStandard, at(2)))
+	created.RevealToken, created.CipheredData = parsec3.AccessToken{}, nil
+	recovery.Setup = &created
 	equal(f, "invitation", f.invited(recovery.Token), &recovery)
-	f.wantPending(rules.Claimer{Type: parsec.InvitationShamirRecovery, User: bob, Setup: 8})
+	f.wantPending(rules.Claimer{Type: parsec.InvitationShamirRecovery, User: bob, Setup: created.CreatedOn + 1})
 	f.wantPending(bobsDevice, device)
 	f.end(first, protocol.InvitationCancelled)
 	f.wantPending(zack, second)

@@ -13,6 +13,7 @@ var shamirChecks = []check{
 	{"facts of a setup", shamirFacts},
 	{"certificates", shamirCertificates},
 	{"traces", shamirTraces},
+	{"invitations", shamirInvitations},
 	{"bytes are copies", shamirCopies},
 	{"other organizations", shamirApart},
 }
@@ -160,6 +161,66 @@ func shamirCertificates(f *fixture) {
 			return err
 		})
 	}
+}
+
+// shamirInvitations are seen by recipients, until long after the setup is deleted, and
+// reveal what it keeps until then.
+func shamirInvitations(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob, carol)
+	setup := f.setUp(bob, alice, carol)
+	token := f.invite(rules.Claimer{Type: parsec.InvitationShamirRecovery, User: bob, Setup: setup.CreatedOn}).Token
+	listed := func(device parsec3.DeviceID, ended parsec.DateTime, want ...parsec3.AccessToken) {
+		f.Helper()
+		_, list, err := f.store.Invitations(f.Context(), f.organization, device, ended)
+		f.no(err)
+		equalList(f, "listed", tokensOf(list), want)
+	}
+	revealed := func(token parsec3.AccessToken, want *rules.ShamirSetup) {
+		f.Helper()
+		standing, got, err := f.store.RevealedSetup(f.Context(), f.organization, token)
+		f.no(err)
+		equal(f, "revealed", got, want)
+		if got != nil {
+			equal(f, "invitation", standing.Invitation.Token, token)
+		}
+		if standing.Invitation != nil && standing.Invitation.Setup != nil {
+			equal(f, "what the invitation tells", standing.Invitation.Setup.CipheredData, nil)
+			equal(f, "the token that it tells", standing.Invitation.Setup.RevealToken, parsec3.AccessToken{})
+		}
+	}
+	for device, want := range map[parsec3.DeviceID][]parsec3.AccessToken{aliceOne: {token}, carolOne: {token}, bobOne: nil} {
+		listed(device, at(0), want...)
+	}
+	revealed(token, &setup)
+	revealed(f.invite(bobsDevice).Token, nil)
+	revealed(parsec3.NewAccessToken(), nil)
+	_, greeters, err := f.store.InvitationGreeters(f.Context(), f.organization, token)
+	f.no(err)
+	users := map[parsec3.UserID]bool{}
+	for i := range greeters {
+		users[greeters[i].ID] = true
+	}
+	equal(f, "greeters", users, map[parsec3.UserID]bool{alice: true, carol: true})
+	f.revoke(carol)
+	_, greeters, err = f.store.InvitationGreeters(f.Context(), f.organization, token)
+	f.no(err)
+	equal(f, "greeters, one of whom is revoked", len(greeters), 2)
+	setup = f.unset(setup)
+	revealed(token, &setup)
+	listed(carolOne, *setup.DeletedOn, token)
+	listed(carolOne, *setup.DeletedOn+1)
+	f.update(onShamir(), func(tx rules.Tx) error {
+		_, found, err := tx.CurrentShamirSetup(f.Context(), bob)
+		equal(f, "current setup", found, false)
+		return err
+	})
+	setup = f.setUp(bob, alice)
+	f.update(onShamir(), func(tx rules.Tx) error {
+		current, _, err := tx.CurrentShamirSetup(f.Context(), bob)
+		equal(f, "current setup", current, &setup)
+		return err
+	})
 }
 
 // shamirTraces are of owners and of recipients.
