@@ -26,6 +26,8 @@ type PostgresProxy struct {
 	Waits atomic.Int64
 	// Listening counts those on connections that do, once they do.
 	Listening atomic.Int64
+	// Executed counts the statements that are run on connections that do not listen.
+	Executed atomic.Int64
 	// Refusals is how many connections are refused first.
 	Refusals atomic.Int64
 
@@ -206,7 +208,10 @@ func (l *line) forward(message []byte) {
 		}
 		l.proxy.note(message)
 		listens = listens || bytes.Contains(message, []byte("LISTEN"))
-		const query, sync = 'Q', 'S'
+		const query, sync, execute = 'Q', 'S', 'E'
+		if !listens && (message[0] == query || message[0] == execute) {
+			l.proxy.Executed.Add(1)
+		}
 		if message[0] == query || message[0] == sync {
 			if listens {
 				l.proxy.Listening.Add(1)

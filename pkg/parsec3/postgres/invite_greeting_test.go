@@ -1,0 +1,191 @@
+//go:build !without_postgresql
+
+package postgres_test
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+// peers are alice, who invites another device of hers, and that device, each with an
+// instance.
+type peers struct {
+	t                        *testing.T
+	greeterSide, claimerSide *rules.Rules
+	author                   *rules.Author
+	invited                  *rules.Invited
+	attempt                  parsec3.GreetingAttemptID
+}
+
+// newInstance returns rules of a server, whose steps wait for nobody.
+func newInstance(t *testing.T, dsn string) *rules.Rules {
+	t.Helper()
+	bus := testkit.NewBus(t)
+	store := testkit.OpenParsec3Postgres(t, dsn, bus)
+	return rules.New(store, blockstore.NewMemory(), bus, nil, now, slog.New(slog.DiscardHandler), rules.Options{GreetingPatience: time.Nanosecond})
+}
+
+func (p *peers) no(err error) {
+	p.t.Helper()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// admit has the sender of a request let in, as servers do.
+func (p *peers) admit(side protocol.Side) {
+	p.t.Helper()
+	if side == protocol.Greeter {
+		_, err := p.greeterSide.Standing(p.t.Context(), acme, aliceOne)
+		p.no(err)
+		return
+	}
+	var err error
+	p.invited, err = p.claimerSide.AdmitInvited(p.t.Context(), acme, p.invited.Token, p.author.API)
+	p.no(err)
+}
+
+// begin has both sides join.
+func (p *peers) begin() {
+	p.t.Helper()
+	ctx := p.t.Context()
+	p.admit(protocol.Greeter)
+	greeter, err := p.greeterSide.InviteGreeterStartGreetingAttempt(ctx, p.author, &protocol.InviteGreeterStartGreetingAttemptRequest{Token: p.invited.Token})
+	p.no(err)
+	p.admit(protocol.Claimer)
+	claimer, err := p.claimerSide.InviteClaimerStartGreetingAttempt(ctx, p.invited, &protocol.InviteClaimerStartGreetingAttemptRequest{Greeter: alice})
+	p.no(err)
+	if p.attempt = greeter.GreetingAttempt; claimer.GreetingAttempt != p.attempt {
+		p.t.Fatal("the sides are in two attempts")
+	}
+}
+
+// say returns false for a step that is not ready.
+func (p *peers) say(side protocol.Side, step int) bool {
+	p.t.Helper()
+	p.admit(side)
+	part := make([]byte, 32)
+	var err error
+	if side == protocol.Greeter {
+		_, err = p.greeterSide.InviteGreeterStep(p.t.Context(), p.author, &protocol.InviteGreeterStepRequest{
+			GreetingAttempt: p.attempt, GreeterStep: protocol.GreeterStepOf(step, part),
+		})
+	} else {
+		_, err = p.claimerSide.InviteClaimerStep(p.t.Context(), p.invited, &protocol.InviteClaimerStepRequest{
+			GreetingAttempt: p.attempt, ClaimerStep: protocol.ClaimerStepOf(step, part),
+		})
+	}
+	if errors.Is(err, protocol.Refuse(protocol.StatusNotReady)) {
+		return false
+	}
+	p.no(err)
+	return true
+}
+
+func newPeers(t *testing.T, greeterSide, claimerSide *rules.Rules) *peers {
+	t.Helper()
+	author := &rules.Author{
+		Organization: acme, Device: aliceOne, User: alice, VerifyKey: publicKey, API: parsec.APIVersion{Major: 5, Minor: 6},
+	}
+	reply, err := greeterSide.InviteNewDevice(t.Context(), author, &protocol.InviteNewDeviceRequest{})
+	p := &peers{t: t, greeterSide: greeterSide, claimerSide: claimerSide, author: author}
+	p.no(err)
+	p.invited = &rules.Invited{Organization: acme, Token: reply.Token, API: author.API}
+	return p
+}
+
+// TestStatementsOfGreeting counts those of a whole greeting of a device by two people
+// who take their time (docs/protocol/v5/performance-notes.md §1), on one server. Those
+// of the delivery of events are not of a request.
+func TestStatementsOfGreeting(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	populate(t, open(t, dsn, 1, now))
+	proxy := testkit.StartPostgresProxy(t, dsn)
+	parsec3 := newInstance(t, proxy.DSN)
+	p := newPeers(t, parsec3, parsec3)
+	const most = 120
+	requests, begun := 4, proxy.Executed.Load()
+	p.admit(protocol.Claimer)
+	_, err := parsec3.InviteInfo(t.Context(), p.invited, &protocol.InviteInfoRequest{})
+	p.no(err)
+	p.admit(protocol.Greeter)
+	_, err = parsec3.InviteList(t.Context(), p.author, &protocol.InviteListRequest{})
+	p.no(err)
+	p.begin()
+	for step := range protocol.Steps {
+		for _, side := range []protocol.Side{protocol.Greeter, protocol.Greeter, protocol.Claimer, protocol.Greeter} {
+			requests++
+			p.say(side, step)
+		}
+	}
+	p.admit(protocol.Greeter)
+	_, _, err = parsec3.CertificateGet(t.Context(), p.author, &protocol.CertificateGetRequest{})
+	p.no(err)
+	p.admit(protocol.Greeter)
+	_, err = parsec3.InviteComplete(t.Context(), p.author, &protocol.InviteCompleteRequest{Token: p.invited.Token})
+	p.no(err)
+	// device_create is of this wing, too, with fewer statements than these.
+	const deviceCreate = 14
+	statements := proxy.Executed.Load() - begun + deviceCreate
+	t.Logf("%d requests take %d statements", requests+3, statements)
+	if statements > most {
+		t.Errorf("%d statements, want at most %d", statements, most)
+	}
+}
+
+// TestRoundTripsOfSteps counts how often steps wait for the database.
+func TestRoundTripsOfSteps(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	populate(t, open(t, dsn, 1, now))
+	var proxies [2]*testkit.PostgresProxy
+	var instances [2]*rules.Rules
+	for i := range instances {
+		proxies[i] = testkit.StartPostgresProxy(t, dsn)
+		instances[i] = newInstance(t, proxies[i].DSN)
+	}
+	// The first greeting prepares the statements.
+	for _, prepared := range []bool{false, true} {
+		p := newPeers(t, instances[0], instances[1])
+		p.begin()
+		trips := func(side protocol.Side, step int) (int64, bool) {
+			of := proxies[0]
+			if side == protocol.Claimer {
+				of = proxies[1]
+			}
+			before := of.Waits.Load()
+			ready := p.say(side, step)
+			return of.Waits.Load() - before, ready
+		}
+		for step := range protocol.Steps {
+			if first, _ := trips(protocol.Greeter, step); prepared && first > 3 {
+				t.Errorf("step %d of the greeter takes %d round trips", step, first)
+			}
+			for range 3 {
+				if poll, _ := trips(protocol.Greeter, step); prepared && poll != 0 {
+					t.Errorf("a poll of step %d takes %d round trips", step, poll)
+				}
+			}
+			if second, _ := trips(protocol.Claimer, step); prepared && second > 3 {
+				t.Errorf("step %d of the claimer takes %d round trips", step, second)
+			}
+			polls := int64(0)
+			testkit.Await(t, "the greeter is told", func() bool {
+				poll, ready := trips(protocol.Greeter, step)
+				polls += poll
+				return ready
+			})
+			if prepared && polls > 0 {
+				t.Errorf("to be told of step %d takes %d round trips", step, polls)
+			}
+		}
+	}
+}
