@@ -77,7 +77,7 @@ func TestInviteNewShamirRecoveryTable(t *testing.T) {
 // Whoever is a recipient of the current setup finds its one invitation; all of them
 // hear of it.
 func TestInviteNewShamirRecovery(t *testing.T) {
-	post := &mailer{sent: protocol.EmailSuccess}
+	post := &mailer{outcome: protocol.EmailSuccess}
 	r := newRecovery(t, withOptions(func(o *rules.Options) { o.Mailer = post }))
 	on := r.clock.now()
 	token := r.inviteRecovery(r.alice())

@@ -177,6 +177,7 @@ func replayApart(r *replay) {
 	replayDeleted(r)
 	replayRefused(r)
 	replayAdministration(r)
+	replayInvitations(r)
 }
 
 func replayConflict(r *replay) {
@@ -274,7 +275,7 @@ func replayUsers(r *replay) {
 	r.play(e)
 }
 
-// replayDay replays the day of an organization, but for its greeting.
+// replayDay replays the day of an organization.
 func replayDay(r *replay) {
 	const name = "Day6b0b44dc"
 	play := func(exchanges ...string) {
@@ -286,9 +287,10 @@ func replayDay(r *replay) {
 	r.play(r.exchange("organization create by the command line"))
 	first := r.exchange("organization_bootstrap, not sequestered")
 	r.found(&first.Request)
-	play(first.Name, "certificate_get of a new device", "greeting: device_create")
+	play(first.Name, "certificate_get of a new device")
 
 	s := &state{replay: r, author: r.author(name+" device eb11afad", name, userOf(r, "certificate_get of a new device", 0))}
+	s.replayGreeting()
 	share := r.exchangeOf(name, "realm_share").Request.Certificates[0].Content.fields(r.t)
 	realm := parsec.RealmID(share["realm_id"].(parsec.UUID))
 	bob := r.author(name+" device 1307c708", name, parsec3.UserID(share["user_id"].(parsec.UUID)))

@@ -112,11 +112,13 @@ func replayOrganization(r *replay) {
 	r.change(name, organization.Change{TOS: &organization.TOSChange{}})
 	r.freeze(name, mallory)
 	r.playThrough("command of a frozen user", "498 old token")
+	r.cancelInvitation(alice)
 	r.playThrough("403 unknown invitation", "CORS preflight")
 	r.promote(alice, bob)
 	for _, stream := range []string{"bob: resumed after the third last id of the stream above, then a keepalive", "bob: unknown Last-Event-ID", "406"} {
 		r.listen(stream).expect()
 	}
+	r.hearOfInvitation(alice)
 	listening = r.listen("bob: revoked: his COMMON_CERTIFICATE, then the end")
 	r.revoke(alice, bob.User, listening.recorded.dateOf(r.t, 1))
 	listening.expect()
