@@ -95,6 +95,18 @@ func (r *replay) cancelInvitation(alice *rules.Author) {
 	r.play(e)
 }
 
+// inviteToRecover puts the invitation to the setup of Captured446272c.
+func (r *replay) inviteToRecover(alice *rules.Author) {
+	r.t.Helper()
+	s := &state{replay: r, author: alice}
+	e := r.exchange("invite_new_shamir_recovery")
+	brief := r.exchange("shamir_recovery_setup").Request.Certificates[0].Content.fields(r.t)
+	s.invite(invitation{r.tokenIn(e.Reply.Decoded.fields(r.t)), alice.User, r.clock.Now(), rules.Claimer{
+		Type: parsec.InvitationShamirRecovery, User: parsec3.UserID(e.Request.Decoded.fields(r.t)["claimer_user_id"].(parsec.UUID)),
+		Setup: brief["timestamp"].(parsec.DateTime),
+	}})
+}
+
 // hearOfInvitation replays the stream that tells alice of one.
 func (r *replay) hearOfInvitation(alice *rules.Author) {
 	r.t.Helper()
