@@ -1,0 +1,401 @@
+package rules_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
+)
+
+// countingStore counts what is asked of it about greetings, and who sends them.
+type countingStore struct {
+	rules.Store
+	asked atomic.Int64
+}
+
+func (s *countingStore) Greeting(ctx context.Context, o parsec.OrganizationID, device parsec3.DeviceID, token *parsec3.AccessToken, attempt parsec3.GreetingAttemptID) (rules.Standing, rules.Greeting, error) {
+	s.asked.Add(1)
+	return s.Store.Greeting(ctx, o, device, token, attempt)
+}
+
+func (s *countingStore) Say(ctx context.Context, speech rules.Speech, events ...event.Event) (bool, error) {
+	s.asked.Add(1)
+	return s.Store.Say(ctx, speech, events...)
+}
+
+func (s *countingStore) Invited(ctx context.Context, o parsec.OrganizationID, token parsec3.AccessToken) (rules.InvitedStanding, error) {
+	s.asked.Add(1)
+	return s.Store.Invited(ctx, o, token)
+}
+
+func (s *countingStore) Authentication(ctx context.Context, o parsec.OrganizationID, device parsec3.DeviceID) (rules.Standing, error) {
+	s.asked.Add(1)
+	return s.Store.Authentication(ctx, o, device)
+}
+
+func (s *countingStore) Publish(ctx context.Context, e event.Event) error {
+	s.asked.Add(1)
+	return s.Store.Publish(ctx, e)
+}
+
+// polled is a greeting on one of two instances, which both sides poll.
+type polled struct {
+	*greeting
+	store *countingStore
+	// second is the other instance.
+	second *rules.Rules
+}
+
+func newPolled(t *testing.T, changes ...func(*setup)) *polled {
+	t.Helper()
+	p := &polled{}
+	var bus *event.Bus
+	f := newFixture(t, append(changes, func(s *setup) {
+		open := s.store
+		s.store = func(t testing.TB, on *event.Bus) rules.Store {
+			bus = on
+			p.store = &countingStore{Store: open(t, on)}
+			return p.store
+		}
+	})...)
+	p.second = rules.New(p.store, f.blocks, bus, f.webhooks, f.clock.now, discard, rules.Options{GreetingPatience: time.Nanosecond})
+	f.setProfile(bobID, parsec.ProfileAdmin)
+	p.greeting = &greeting{byInvitation: newByInvitation(f), side: protocol.Greeter, greeter: bobID, said: make([]byte, 32)}
+	p.author = f.bob()
+	p.attempt = p.start(protocol.Greeter)
+	p.start(protocol.Claimer)
+	return p
+}
+
+// on has the commands run by the other instance.
+func (p *polled) other() *polled {
+	f := *p.fixture
+	f.Rules = p.second
+	g := *p.greeting
+	g.fixture = &f
+	return &polled{greeting: &g, store: p.store, second: p.Rules}
+}
+
+// poll has a side ask again, once it is let in.
+func (p *polled) poll(side protocol.Side) protocol.Status {
+	p.t.Helper()
+	if side == protocol.Greeter {
+		if _, err := p.admit(bobLaptop); err != nil {
+			return status(nil, err)
+		}
+	} else if _, err := p.AdmitInvited(p.t.Context(), acme, p.invited.Token, latest); err != nil {
+		return status(nil, err)
+	}
+	return status(p.say(side, 0, p.said))
+}
+
+// wantNothingAsked polls without any question to the store.
+func (p *polled) wantNothingAsked(side protocol.Side, want protocol.Status) {
+	p.t.Helper()
+	before := p.store.asked.Load()
+	for range 5 {
+		if got := p.poll(side); got != want {
+			p.t.Errorf("%s: %s, want %s", side, got, want)
+		}
+	}
+	if asked := p.store.asked.Load() - before; asked > 0 {
+		p.t.Errorf("%s: the store is asked %d times", side, asked)
+	}
+}
+
+// TestPollsAskNothing has each poll but the first ask nothing, until something happens
+// on the other instance: then the next one has the answer of that.
+func TestPollsAskNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		happens          func(p *polled)
+		greeter, claimer protocol.Status
+	}{
+		"attempt cancelled": {func(p *polled) { p.ok(nil, p.cancelAttempt(protocol.Greeter, protocol.ManuallyCancelled)) },
+			protocol.StatusGreetingAttemptCancelled, protocol.StatusGreetingAttemptCancelled},
+		"greeter begins again": {func(p *polled) { p.start(protocol.Greeter) }, protocol.StatusGreetingAttemptCancelled, protocol.StatusGreetingAttemptCancelled},
+		"claimer begins again": {func(p *polled) { p.start(protocol.Claimer) }, protocol.StatusGreetingAttemptCancelled, protocol.StatusGreetingAttemptCancelled},
+		"invitation cancelled": {func(p *polled) { p.cancel(p.invited.Token) }, protocol.StatusInvitationCancelled, aborted(rules.InvitationOver)},
+		"invitation finished":  {func(p *polled) { p.complete(p.invited.Token) }, protocol.StatusInvitationCompleted, aborted(rules.InvitationOver)},
+		"greeter revoked":      {func(p *polled) { p.revoke(bobID) }, aborted(rules.UserRevoked), protocol.StatusGreeterRevoked},
+		"greeter frozen":       {func(p *polled) { p.freeze(bobID) }, aborted(rules.UserFrozen), protocol.StatusNotReady},
+		"greeter demoted":      {func(p *polled) { p.setProfile(bobID, parsec.ProfileStandard) }, protocol.StatusAuthorNotAllowed, protocol.StatusGreeterNotAllowed},
+		"terms of service": {func(p *polled) {
+			terms := &organization.TOSChange{PerLocaleURLs: map[string]string{"fr_FR": "https://example.com/fr"}}
+			p.ok(nil, p.administration.Update(p.t.Context(), organization.Administrator{}, acme, organization.Change{TOS: terms}))
+		}, aborted(rules.MustAcceptTOS), protocol.StatusNotReady},
+		"organization expired": {func(p *polled) {
+			p.ok(nil, p.administration.Update(p.t.Context(), organization.Administrator{}, acme, organization.Change{Expired: new(true)}))
+		}, aborted(rules.OrganizationExpired), aborted(rules.OrganizationExpired)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for side, want := range map[protocol.Side]protocol.Status{protocol.Greeter: test.greeter, protocol.Claimer: test.claimer} {
+				p := newPolled(t, hasty)
+				if got := p.poll(side); got != protocol.StatusNotReady {
+					t.Fatal(got)
+				}
+				p.poll(side)
+				p.wantNothingAsked(side, protocol.StatusNotReady)
+				test.happens(p.other())
+				p.events.flush()
+				if got := p.poll(side); got != want {
+					t.Errorf("%s: %s, want %s", side, got, want)
+				}
+			}
+		})
+	}
+}
+
+// The peer's part comes with the event that tells of it.
+func TestPartsComeWithEvents(t *testing.T) {
+	p := newPolled(t, hasty)
+	p.poll(protocol.Greeter)
+	other := p.other()
+	if got := other.poll(protocol.Claimer); got != protocol.StatusOK {
+		t.Fatal(got)
+	}
+	p.events.flush()
+	p.wantNothingAsked(protocol.Greeter, protocol.StatusOK)
+	// What is large does not: it is read again.
+	for step := 1; step < 7; step++ {
+		p.both(step)
+	}
+	large := make([]byte, 100<<10)
+	if got := status(p.say(protocol.Claimer, 7, []byte{})); got != protocol.StatusNotReady {
+		t.Fatal(got)
+	}
+	_, err := other.say(protocol.Greeter, 7, large)
+	p.ok(nil, err)
+	p.events.flush()
+	if got, err := p.say(protocol.Claimer, 7, []byte{}); err != nil || len(got) != len(large) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+// A view is not trusted for ever, should an event about it never come.
+func TestViewsAge(t *testing.T) {
+	p := newPolled(t, hasty)
+	p.poll(protocol.Greeter)
+	p.wantNothingAsked(protocol.Greeter, protocol.StatusNotReady)
+	p.clock.advance(time.Minute)
+	before := p.store.asked.Load()
+	p.poll(protocol.Greeter)
+	if p.store.asked.Load() == before {
+		t.Error("nothing is asked after a minute")
+	}
+}
+
+// A step waits for the other side for 800 ms, and no longer, and is told at once.
+func TestStepsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPolled(t, inMemory)
+		begin := time.Now()
+		if got := p.poll(protocol.Greeter); got != protocol.StatusNotReady || time.Since(begin) != 800*time.Millisecond {
+			t.Errorf("%s after %s", got, time.Since(begin))
+		}
+		begin = time.Now()
+		answered := make(chan time.Duration)
+		go func() {
+			p.poll(protocol.Greeter)
+			answered <- time.Since(begin)
+		}()
+		time.Sleep(300 * time.Millisecond)
+		p.other().poll(protocol.Claimer)
+		if lasted := <-answered; lasted != 300*time.Millisecond {
+			t.Errorf("told after %s", lasted)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		begin = time.Now()
+		_, err := p.InviteGreeterStep(ctx, p.author, &protocol.InviteGreeterStepRequest{GreetingAttempt: p.attempt, GreeterStep: protocol.GreeterStepOf(1, nil)})
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 100*time.Millisecond {
+			t.Errorf("who is gone is answered after %s: %v", time.Since(begin), err)
+		}
+	})
+}
+
+// TestGreetingModel has two clients do what they like on two instances, and compares
+// each answer with that of a model.
+func TestGreetingModel(t *testing.T) {
+	p := newPolled(t, hasty)
+	invited := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		invited++
+		p.invited.Token = p.inviteUser(p.alice(), fmt.Sprintf("zack%d@example.com", invited))
+		p.attempt = p.start(protocol.Greeter)
+		p.start(protocol.Claimer)
+		m := &greetingModel{attempts: map[parsec3.GreetingAttemptID]*modelAttempt{}}
+		first := m.add(p.attempt)
+		first.joined[protocol.Greeter], first.joined[protocol.Claimer] = true, true
+		instances := []*polled{p, p.other()}
+		rt.Repeat(map[string]func(*rapid.T){
+			"start":  func(rt *rapid.T) { m.start(rt, drawn(rt, instances), drawnSide(rt)) },
+			"step":   func(rt *rapid.T) { m.step(rt, drawn(rt, instances), drawnSide(rt)) },
+			"next":   func(rt *rapid.T) { m.next(rt, drawn(rt, instances), drawnSide(rt)) },
+			"cancel": func(rt *rapid.T) { m.cancel(rt, drawn(rt, instances), drawnSide(rt)) },
+		})
+	})
+}
+
+func drawn(rt *rapid.T, instances []*polled) *polled {
+	return rapid.SampledFrom(instances).Draw(rt, "on")
+}
+
+func drawnSide(rt *rapid.T) protocol.Side {
+	return rapid.SampledFrom([]protocol.Side{protocol.Greeter, protocol.Claimer}).Draw(rt, "side")
+}
+
+// greetingModel is what two sides have done.
+type greetingModel struct {
+	attempts map[parsec3.GreetingAttemptID]*modelAttempt
+	order    []parsec3.GreetingAttemptID
+}
+
+type modelAttempt struct {
+	joined map[protocol.Side]bool
+	said   map[protocol.Side]map[int]string
+	// origin is who has cancelled it, "" for nobody.
+	origin protocol.Side
+	reason protocol.CancelledAttemptReason
+}
+
+func (m *greetingModel) add(id parsec3.GreetingAttemptID) *modelAttempt {
+	m.attempts[id] = &modelAttempt{
+		joined: map[protocol.Side]bool{}, said: map[protocol.Side]map[int]string{protocol.Greeter: {}, protocol.Claimer: {}},
+	}
+	m.order = append(m.order, id)
+	return m.attempts[id]
+}
+
+// active returns the attempt that is not cancelled, nil for none.
+func (m *greetingModel) active() *modelAttempt {
+	if last := m.attempts[m.order[len(m.order)-1]]; last.origin == "" {
+		return last
+	}
+	return nil
+}
+
+func (m *greetingModel) start(rt *rapid.T, p *polled, side protocol.Side) {
+	id := p.start(side)
+	_, known := m.attempts[id]
+	active := m.active()
+	joins := active != nil && !active.joined[side]
+	if joins != known {
+		rt.Fatalf("joins an attempt that is known: %t, want %t", known, joins)
+	}
+	if joins {
+		active.joined[side] = true
+		return
+	}
+	if active != nil {
+		active.origin, active.reason = side, protocol.AutomaticallyCancelled
+	}
+	m.add(id).joined[side] = true
+}
+
+// drawAttempt mostly draws the last one.
+func (m *greetingModel) drawAttempt(rt *rapid.T) (parsec3.GreetingAttemptID, *modelAttempt) {
+	back := min(rapid.IntRange(0, 1).Draw(rt, "back"), len(m.order)-1)
+	id := m.order[len(m.order)-1-back]
+	return id, m.attempts[id]
+}
+
+// refusal is that of an attempt which is over, or not joined, "" for none.
+func (a *modelAttempt) refusal(side protocol.Side, cancelled protocol.Status) protocol.Status {
+	switch {
+	case a.origin != "":
+		return cancelled
+	case !a.joined[side]:
+		return protocol.StatusGreetingAttemptNotJoined
+	default:
+		return ""
+	}
+}
+
+func (m *greetingModel) cancel(rt *rapid.T, p *polled, side protocol.Side) {
+	id, attempt := m.drawAttempt(rt)
+	p.attempt = id
+	err := p.cancelAttempt(side, protocol.InvalidNonceHash)
+	want := attempt.refusal(side, protocol.StatusGreetingAttemptAlreadyCancelled)
+	if want == "" {
+		want = protocol.StatusOK
+		attempt.origin, attempt.reason = side, protocol.InvalidNonceHash
+	}
+	attempt.check(rt, err, want)
+}
+
+// check compares an answer, with its fields.
+func (a *modelAttempt) check(rt *rapid.T, err error, want protocol.Status) {
+	if got := status(nil, err); got != want {
+		rt.Fatalf("got %s, want %s", got, want)
+	}
+	if a.origin == "" || want == protocol.StatusOK {
+		return
+	}
+	if details := detailsOf[protocol.AttemptCancelledDetails](err); details.Origin != a.origin || details.Reason != a.reason {
+		rt.Fatalf("cancelled as %+v, want %s, %s", details, a.origin, a.reason)
+	}
+}
+
+// next says the first part that a side has not said.
+func (m *greetingModel) next(rt *rapid.T, p *polled, side protocol.Side) {
+	attempt := m.attempts[m.order[len(m.order)-1]]
+	step := 0
+	for step < protocol.Steps-1 && attempt.said[side][step] != "" {
+		step++
+	}
+	m.say(rt, p, side, m.order[len(m.order)-1], step, "a")
+}
+
+func (m *greetingModel) step(rt *rapid.T, p *polled, side protocol.Side) {
+	id, _ := m.drawAttempt(rt)
+	m.say(rt, p, side, id, rapid.IntRange(0, protocol.Steps-1).Draw(rt, "step"), rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "said"))
+}
+
+func (m *greetingModel) say(rt *rapid.T, p *polled, side protocol.Side, id parsec3.GreetingAttemptID, step int, what string) {
+	attempt, part := m.attempts[id], modelPart(side, step, what)
+	p.attempt = id
+	p.events.flush() // what happened on the other instance is known
+	got, err := p.say(side, step, part)
+	said, peers := attempt.said[side], attempt.said[side.Peer()]
+	want := attempt.refusal(side, protocol.StatusGreetingAttemptCancelled)
+	key := fmt.Sprintf("%x.", part)
+	switch {
+	case want != "":
+	case step > 0 && (said[step-1] == "" || peers[step-1] == ""):
+		want = protocol.StatusStepTooAdvanced
+	case said[step] != "" && said[step] != key:
+		want = protocol.StatusStepMismatch
+	default:
+		said[step] = key
+		want = protocol.StatusNotReady
+		if peers[step] != "" {
+			want = protocol.StatusOK
+		}
+	}
+	attempt.check(rt, err, want)
+	if want == protocol.StatusOK && fmt.Sprintf("%x.", got) != peers[step] {
+		rt.Fatalf("the peer said %x, want %s", got, peers[step])
+	}
+}
+
+// modelPart is what a side may say in a step: nothing, in those without field.
+func modelPart(side protocol.Side, step int, what string) []byte {
+	if len(partOf(side, step)) == 0 {
+		return []byte{}
+	}
+	part := make([]byte, 32)
+	copy(part, what)
+	return part
+}
