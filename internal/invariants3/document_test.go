@@ -147,7 +147,10 @@ func TestDocumentOfLocks(t *testing.T) {
 }
 
 // letters are the locks by the fields of rules.Scope.
-var letters = map[string]string{"Common": "C", "RealmLock": "R", "Sequester": "Q", "Shamir": "S", "Founding": "founding", "Block": "block"}
+var letters = map[string]string{
+	"Common": "C", "RealmLock": "R", "Sequester": "Q", "Shamir": "S", "Invitations": "I",
+	"Founding": "founding", "Invitation": "invitation", "Attempt": "invitation", "Block": "block",
+}
 
 // nameOf returns the name of a function, behind that of its type unless that is Rules.
 func nameOf(function *ast.FuncDecl) string {

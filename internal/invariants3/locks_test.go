@@ -28,6 +28,8 @@ var proofs = []struct {
 	{"Q:s", "TestInvariant48ServicesAndRotations", servicesAndRotations},
 	{"S:x", "TestInvariant44ShamirDatesIncrease", shamirDatesIncrease},
 	{"S:s", "TestInvariant12RevocationIsLast", revocationIsLast},
+	{"I:x", "TestOneInvitation", oneInvitation},
+	{"invitation", "TestInvitationsEndOnce", invitationsEndOnce},
 	{"block", "TestInvariant41OneBlockWins", oneBlockWins},
 }
 

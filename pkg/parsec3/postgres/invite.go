@@ -94,21 +94,22 @@ ORDER BY i.created_on, i.number`
     SELECT a.token FROM parsec3.greeting_attempt a WHERE a.organization = $1 AND a.attempt_id = $2)`
 )
 
-// lockOfInvitation is the name of the lock of the row of an invitation.
-const lockOfInvitation = "invitation"
-
 // lockOfInvitation returns the lock on the row of the invitation of the scope. That of
 // an attempt is always the same.
 func (b *batch) lockOfInvitation() *lock {
 	name := b.scope.Organization.String()
+	l := &lock{name: lockOfInvitation}
 	switch {
+	case isLeftOut(lockOfInvitation):
+		return nil
 	case b.scope.Invitation != nil:
-		return newLock(lockOfInvitation, rules.Exclusive, lockInvitation, name, tokenKey(*b.scope.Invitation))
+		l.sql, l.args = lockInvitation+forUpdate, []any{name, tokenKey(*b.scope.Invitation)}
 	case b.scope.Attempt != nil:
-		return newLock(lockOfInvitation, rules.Exclusive, lockOfAttempt, name, database.Key(*b.scope.Attempt))
+		l.sql, l.args = lockOfAttempt+forUpdate, []any{name, database.Key(*b.scope.Attempt)}
 	default:
 		return nil
 	}
+	return l
 }
 
 // pendingOf are the conditions of the invitations of a claimer, which is $2, and of

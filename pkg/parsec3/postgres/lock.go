@@ -28,13 +28,14 @@ type lock struct {
 }
 
 // The names of the locks that are not of topics: of the organization itself, which
-// both generations share, of a user's one-time passwords, of a key that they give out,
-// and of a block.
+// both generations share, of an invitation, of a user's one-time passwords, of a key that
+// they give out, and of a block.
 const (
-	lockOfFounding  = "founding"
-	lockOfTOTP      = "totp"
-	lockOfOpaqueKey = "opaque key"
-	lockOfBlock     = "block"
+	lockOfFounding   = "founding"
+	lockOfInvitation = "invitation"
+	lockOfTOTP       = "totp"
+	lockOfOpaqueKey  = "opaque key"
+	lockOfBlock      = "block"
 )
 
 // What ends a statement that locks a row.

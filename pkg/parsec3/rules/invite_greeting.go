@@ -98,7 +98,8 @@ func (g *Greeting) checkActive(side protocol.Side, cancelled protocol.Status) er
 
 // updateInvited is update for a claimer, whose invitation rule checks.
 func (r *Rules) updateInvited(ctx context.Context, invited *Invited, now parsec.DateTime, scope Scope, rule func(tx Tx) error) error {
-	scope.Organization, scope.Common, scope.Invitation = invited.Organization, Shared, &invited.Token
+	scope.Common = Shared
+	scope.Organization, scope.Invitation = invited.Organization, &invited.Token
 	return r.store.Update(ctx, scope, func(tx Tx) error {
 		stored, _ := tx.Organization()
 		if err := checkOpen(stored, now); err != nil {
