@@ -2,8 +2,9 @@
 
 -- +goose Up
 
--- Who is invited or enrolled already is compared without case.
-CREATE INDEX user_mailbox ON parsec3.user_ (organization, lower(human_email)) WHERE revoked_on IS NULL;
+-- Who is invited or enrolled already is compared without case. No address is empty: the
+-- condition keeps the index from being taken where something else is looked for.
+CREATE INDEX user_mailbox ON parsec3.user_ (organization, lower(human_email)) WHERE revoked_on IS NULL AND lower(human_email) > '';
 CREATE INDEX user_administrator ON parsec3.user_ (organization, user_id) WHERE profile = 'ADMIN' AND revoked_on IS NULL;
 
 CREATE TABLE parsec3.invitation (

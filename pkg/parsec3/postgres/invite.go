@@ -274,7 +274,7 @@ ORDER BY i.created_on, i.number`, arguments, (*invitationRow).targets)
 func (t *tx) IsEnrolled(_ context.Context, email string) (enrolled bool, err error) {
 	err = t.Ask(database.Only(`
 SELECT EXISTS (SELECT 1 FROM parsec3.user_ u
-    WHERE u.organization = $1 AND lower(u.human_email) = $2 AND u.revoked_on IS NULL)`,
+    WHERE u.organization = $1 AND lower(u.human_email) = $2 AND lower(u.human_email) > '' AND u.revoked_on IS NULL)`,
 		[]any{t.organizationName(), parsec3.Mailbox(email)}, &enrolled))
 	return enrolled, err
 }

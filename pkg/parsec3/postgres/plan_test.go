@@ -33,6 +33,7 @@ var aKey = rules.OpaqueKeyName{User: alice, Key: parsec3.OpaqueKeyID{7}}
 func tour(t *testing.T, store *postgres.Store) {
 	t.Helper()
 	tourReads(t, store)
+	tourSpeeches(t, store)
 	date := parsec.DateTime(1000)
 	dated := func() rules.Certificate {
 		date++
@@ -115,6 +116,14 @@ func tour(t *testing.T, store *postgres.Store) {
 		{rules.Scope{Common: rules.Shared, Invitation: &theToken}, func(tx rules.Tx) {
 			_, err := tx.ActiveAttempts(t.Context(), theToken)
 			noErrors(t, err)
+			tx.CreateAttempt(rules.Attempt{ID: theAttempt, Invitation: theToken, Greeter: alice, Version: 1})
+		}},
+		{rules.Scope{Common: rules.Shared, Attempt: &theAttempt}, func(tx rules.Tx) {
+			tx.JoinAttempt(theAttempt, protocol.Greeter, 1)
+			tx.JoinAttempt(theAttempt, protocol.Claimer, 1)
+		}},
+		{rules.Scope{Common: rules.Shared, Attempt: &theAttempt}, func(tx rules.Tx) {
+			tx.CancelAttempt(theAttempt, rules.AttemptEnd{Origin: protocol.Greeter, Reason: protocol.ManuallyCancelled})
 			tx.EndInvitation(theToken, rules.InvitationEnd{Status: protocol.InvitationCancelled})
 		}},
 		{rules.Scope{Common: rules.Shared, Enrollment: rules.Exclusive}, func(tx rules.Tx) {
@@ -154,6 +163,17 @@ func tourShamir(t *testing.T, tx rules.Tx, recipient parsec3.UserID, dated func(
 	tx.DeleteShamirSetup(&setup, dated())
 }
 
+// tourSpeeches says nothing that holds.
+func tourSpeeches(t *testing.T, store *postgres.Store) {
+	t.Helper()
+	for _, side := range []protocol.Side{protocol.Greeter, protocol.Claimer} {
+		said, err := store.Say(t.Context(), rules.Speech{Organization: acme, Side: side}, event.Event{Organization: acme, Body: notice.Pinged{}})
+		if said || err != nil {
+			t.Fatalf("said: %t, %v", said, err)
+		}
+	}
+}
+
 func tourReads(t *testing.T, store *postgres.Store) {
 	t.Helper()
 	ctx := t.Context()
@@ -172,7 +192,8 @@ func tourReads(t *testing.T, store *postgres.Store) {
 	_, _, err13 := store.Invitations(ctx, acme, aliceOne, 0)
 	_, _, err14 := store.Enrollment(ctx, acme, parsec3.EnrollmentID{1})
 	_, _, err15 := store.PendingEnrollments(ctx, acme, aliceOne)
-	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
+	_, _, err16 := store.Greeting(ctx, acme, aliceOne, nil, theAttempt)
+	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15, err16, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
 }
 
 func noErrors(t *testing.T, problems ...error) {

@@ -29,13 +29,14 @@ func TestOrganizationStore(t *testing.T) {
 }
 
 var (
-	acme     = must(parsec.ParseOrganizationID("Acme"))
-	alice    = parsec3.UserID{0xa1}
-	aliceOne = parsec3.DeviceID{0xa1, 1}
-	theRealm = parsec.RealmID{1}
-	theVlob  = parsec.VlobID{2}
-	theBlock = parsec.BlockID{3}
-	theToken = must(parsec3.ParseAccessToken(strings.Repeat("07", 16)))
+	acme       = must(parsec.ParseOrganizationID("Acme"))
+	alice      = parsec3.UserID{0xa1}
+	aliceOne   = parsec3.DeviceID{0xa1, 1}
+	theRealm   = parsec.RealmID{1}
+	theVlob    = parsec.VlobID{2}
+	theBlock   = parsec.BlockID{3}
+	theAttempt = parsec3.GreetingAttemptID{4}
+	theToken   = must(parsec3.ParseAccessToken(strings.Repeat("07", 16)))
 
 	publicKey = parsec.VerifyKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey))
 )
