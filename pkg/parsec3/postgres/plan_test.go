@@ -100,7 +100,6 @@ func tour(t *testing.T, store *postgres.Store) {
 			_, err1 := tx.IsEnrolled(t.Context(), "zack@example.com")
 			for _, claimer := range []rules.Claimer{
 				{Type: parsec.InvitationUser, Email: "zack@example.com"}, {Type: parsec.InvitationDevice, User: alice},
-				{Type: parsec.InvitationShamirRecovery, User: alice, Setup: 1},
 			} {
 				_, err2 := tx.PendingInvitations(t.Context(), claimer)
 				noErrors(t, err2)
@@ -156,7 +155,9 @@ func tourShamir(t *testing.T, tx rules.Tx, recipient parsec3.UserID, dated func(
 	_, err1 := tx.ShamirFacts(t.Context(), alice, []parsec3.UserID{recipient}, parsec3.AccessToken{})
 	_, _, err2 := tx.ShamirSetup(t.Context(), alice, 1)
 	_, err3 := tx.LastShamirSeen(t.Context(), alice)
-	noErrors(t, err1, err2, err3)
+	_, _, err4 := tx.CurrentShamirSetup(t.Context(), alice)
+	_, err5 := tx.PendingInvitations(t.Context(), rules.Claimer{Type: parsec.InvitationShamirRecovery, User: alice, Setup: 1})
+	noErrors(t, err1, err2, err3, err4, err5)
 	brief := dated()
 	setup := rules.ShamirSetup{User: alice, CreatedOn: brief.Timestamp, Shares: map[parsec3.UserID]uint8{recipient: 1}}
 	tx.CreateShamirSetup(setup, brief, []rules.ShamirShare{{Recipient: recipient}})
@@ -193,7 +194,8 @@ func tourReads(t *testing.T, store *postgres.Store) {
 	_, _, err14 := store.Enrollment(ctx, acme, parsec3.EnrollmentID{1})
 	_, _, err15 := store.PendingEnrollments(ctx, acme, aliceOne)
 	_, _, err16 := store.Greeting(ctx, acme, aliceOne, nil, theAttempt)
-	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15, err16, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
+	_, _, err17 := store.RevealedSetup(ctx, acme, theToken)
+	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15, err16, err17, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
 }
 
 func noErrors(t *testing.T, problems ...error) {
