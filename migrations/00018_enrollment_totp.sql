@@ -13,6 +13,7 @@ CREATE TABLE parsec3.enrollment (
     signature bytea,
     chain bytea[],
     entity text,
+    size bigint NOT NULL,
     PRIMARY KEY (organization, enrollment_id),
     CHECK ((status = 'SUBMITTED') = (email IS NOT NULL)),
     CHECK ((status = 'SUBMITTED') = (ended_on IS NULL)),

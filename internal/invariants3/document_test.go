@@ -148,8 +148,8 @@ func TestDocumentOfLocks(t *testing.T) {
 
 // letters are the locks by the fields of rules.Scope.
 var letters = map[string]string{
-	"Common": "C", "RealmLock": "R", "Sequester": "Q", "Shamir": "S", "Invitations": "I",
-	"Founding": "founding", "Invitation": "invitation", "Attempt": "invitation", "Block": "block",
+	"Common": "C", "RealmLock": "R", "Sequester": "Q", "Shamir": "S", "Enrollment": "E", "Invitations": "I",
+	"Founding": "founding", "Invitation": "invitation", "Attempt": "invitation", "TOTP": "totp", "OpaqueKey": "opaque key", "Block": "block",
 }
 
 // nameOf returns the name of a function, behind that of its type unless that is Rules.

@@ -28,8 +28,11 @@ var proofs = []struct {
 	{"Q:s", "TestInvariant48ServicesAndRotations", servicesAndRotations},
 	{"S:x", "TestInvariant44ShamirDatesIncrease", shamirDatesIncrease},
 	{"S:s", "TestInvariant12RevocationIsLast", revocationIsLast},
+	{"E:x", "TestEnrollmentsAreBounded", enrollmentsAreBounded},
 	{"I:x", "TestOneInvitation", oneInvitation},
 	{"invitation", "TestInvitationsEndOnce", invitationsEndOnce},
+	{"totp", "TestTOTPSecretIsOne", totpSecretIsOne},
+	{"opaque key", "TestTOTPGuessesCount", totpGuessesCount},
 	{"block", "TestInvariant41OneBlockWins", oneBlockWins},
 }
 

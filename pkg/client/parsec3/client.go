@@ -193,6 +193,10 @@ func detailsOf(command string, status protocol.Status) any {
 		return new(protocol.AttemptCancelledDetails)
 	case protocol.StatusSequesterServiceUnavailable:
 		return new(protocol.SequesterUnavailableDetails)
+	case protocol.StatusEmailAlreadySubmitted:
+		return new(protocol.EmailAlreadySubmittedDetails)
+	case protocol.StatusThrottled:
+		return new(protocol.ThrottledDetails)
 	default:
 		return nil
 	}

@@ -71,10 +71,12 @@ func (t *tx) Submissions(_ context.Context, id parsec3.EnrollmentID, email strin
 		found.Enrolled = found.Enrolled || parsec3.Mailbox(taken) == email
 	}
 	for _, stored := range t.organization.enrollments {
-		if stored.waits() {
-			found.Pending++
-		}
-		if stored.email == email && stored.waits() {
+		switch {
+		case !stored.waits():
+		case stored.email != email:
+			found.Others++
+			found.OthersBytes += stored.facts.Size()
+		default:
 			found.Earlier = &rules.Enrollment{ID: stored.facts.ID, Status: stored.facts.Status, SubmittedOn: stored.facts.SubmittedOn}
 		}
 	}

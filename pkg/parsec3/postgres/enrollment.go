@@ -28,19 +28,21 @@ ORDER BY e.submitted_on, e.enrollment_id`
 	selectSubmissions = `
 SELECT EXISTS (SELECT FROM parsec3.enrollment e WHERE e.organization = $1 AND e.enrollment_id = $2),
     EXISTS (SELECT FROM parsec3.user_ u WHERE u.organization = $1 AND lower(u.human_email) = $3 AND u.revoked_on IS NULL),
-    (SELECT count(*) FROM parsec3.enrollment e WHERE e.organization = $1 AND e.email IS NOT NULL),
-    earlier.enrollment_id, earlier.submitted_on
-FROM (VALUES (1)) one
+    others.waiting, others.size, earlier.enrollment_id, earlier.submitted_on
+FROM (
+    SELECT count(*), coalesce(sum(e.size), 0)::bigint FROM parsec3.enrollment e
+    WHERE e.organization = $1 AND e.email IS NOT NULL AND e.email <> $3
+) others (waiting, size)
 LEFT JOIN parsec3.enrollment earlier ON earlier.organization = $1 AND earlier.email = $3`
 
 	insertEnrollment = `
-INSERT INTO parsec3.enrollment (organization, enrollment_id, status, email, submitted_on, payload, signature, chain, entity)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+INSERT INTO parsec3.enrollment (organization, enrollment_id, status, email, submitted_on, payload, signature, chain, entity, size)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
-	// endEnrollment leaves nothing of what was submitted but $5 to $8.
+	// endEnrollment replaces what was submitted by $5 to $8, of $9 bytes.
 	endEnrollment = `
 UPDATE parsec3.enrollment e
-SET status = $3, ended_on = $4, email = NULL, payload = $5, signature = $6, chain = $7, entity = $8
+SET status = $3, ended_on = $4, email = NULL, payload = $5, signature = $6, chain = $7, entity = $8, size = $9
 WHERE e.organization = $1 AND e.enrollment_id = $2 AND e.email IS NOT NULL`
 )
 
@@ -88,7 +90,8 @@ func (t *tx) Enrollment(_ context.Context, id parsec3.EnrollmentID) (*rules.Enro
 func (t *tx) Submissions(_ context.Context, id parsec3.EnrollmentID, email string) (found rules.Submissions, err error) {
 	earlier := rules.Enrollment{Status: protocol.EnrollmentSubmitted}
 	err = t.Ask(database.Only(selectSubmissions, []any{t.organizationName(), database.Key(id), email},
-		&found.Known, &found.Enrolled, (*database.Unsigned)(&found.Pending), (*database.UUID)(&earlier.ID), (*database.Integer)(&earlier.SubmittedOn)))
+		&found.Known, &found.Enrolled, (*database.Unsigned)(&found.Others), (*database.Unsigned)(&found.OthersBytes),
+		(*database.UUID)(&earlier.ID), (*database.Integer)(&earlier.SubmittedOn)))
 	if earlier.SubmittedOn != 0 {
 		found.Earlier = &earlier
 	}
@@ -105,7 +108,7 @@ func (t *tx) SubmitEnrollment(submitted rules.Enrollment, email string) {
 // EndEnrollment implements rules.EnrollmentTx.
 func (t *tx) EndEnrollment(id parsec3.EnrollmentID, status protocol.EnrollmentStatus, on parsec.DateTime) {
 	t.QueueOne(endEnrollment, t.organizationName(), database.Key(id), string(status), int64(on),
-		[]byte(nil), []byte(nil), [][]byte(nil), pgtype.Text{})
+		[]byte(nil), []byte(nil), [][]byte(nil), pgtype.Text{}, int64(0))
 }
 
 // AcceptEnrollment implements rules.EnrollmentTx.
@@ -120,6 +123,6 @@ func (t *tx) AcceptEnrollment(accepted rules.Enrollment) {
 func contentOf(e *rules.Enrollment) []any {
 	return []any{
 		database.NotNull(e.Payload), database.NotNull(e.Identity.Signature), e.Identity.Chain,
-		pgtype.Text{String: e.Identity.Entity, Valid: e.Identity.Chain == nil},
+		pgtype.Text{String: e.Identity.Entity, Valid: e.Identity.Chain == nil}, database.Bounded(e.Size()),
 	}
 }

@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	// maxPendingEnrollments bounds what strangers have waiting in an organization.
+	// maxPendingEnrollments and maxPendingBytes bound what strangers have waiting in an
+	// organization: ADMINs are sent all of it.
 	maxPendingEnrollments = 1000
+	maxPendingBytes       = 8 << 20
 	// maxEnrollmentPayload bounds a payload of an enrollment, in bytes: a normal one has
 	// a few hundred.
 	maxEnrollmentPayload = 16 << 10
@@ -42,10 +44,11 @@ func (r *Rules) AsyncEnrollmentSubmit(ctx context.Context, anonymous *Anonymous,
 			return protocol.Refuse(protocol.StatusEmailAlreadyEnrolled)
 		case found.Earlier != nil && !request.Force:
 			return protocol.RefuseAlreadySubmitted(found.Earlier.SubmittedOn)
-		case found.Earlier != nil:
-			tx.EndEnrollment(found.Earlier.ID, protocol.EnrollmentCancelled, now)
-		case found.Pending >= maxPendingEnrollments:
+		case found.Others >= maxPendingEnrollments, found.OthersBytes+submitted.Size() > maxPendingBytes:
 			return TooMany
+		}
+		if found.Earlier != nil {
+			tx.EndEnrollment(found.Earlier.ID, protocol.EnrollmentCancelled, now)
 		}
 		tx.SubmitEnrollment(*submitted, email)
 		emitEnrollment(tx, anonymous.Organization)
@@ -199,6 +202,15 @@ type Enrollment struct {
 	Identity Identity
 }
 
+// Size returns how many bytes the payload and the identity have.
+func (e *Enrollment) Size() uint64 {
+	size := len(e.Payload) + len(e.Identity.Signature) + len(e.Identity.Entity)
+	for _, one := range e.Identity.Chain {
+		size += len(one)
+	}
+	return uint64(size)
+}
+
 // Submissions is what stands against a submission.
 type Submissions struct {
 	// Known reports that there is an enrollment of that id, and Enrolled that an active
@@ -206,8 +218,8 @@ type Submissions struct {
 	Known, Enrolled bool
 	// Earlier waits with that e-mail; nil for none. It has neither payload nor identity.
 	Earlier *Enrollment
-	// Pending counts those that wait, of any e-mail.
-	Pending uint64
+	// Others counts those that wait with other e-mails, and OthersBytes their sizes.
+	Others, OthersBytes uint64
 }
 
 // EnrollmentReader reads enrollments.

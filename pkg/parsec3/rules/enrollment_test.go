@@ -412,6 +412,29 @@ func TestPendingEnrollmentsAreBounded(t *testing.T) {
 	f.submit(more)
 }
 
+// TestPendingBytesAreBounded: ADMINs can list all of them.
+func TestPendingBytesAreBounded(t *testing.T) {
+	const most = 8 << 20
+	f := newFixture(t)
+	request := f.submission(carolLaptop).request()
+	openBao := request.SubmitPayloadSignature.OpenBao
+	size := len(request.SubmitPayload) + len(openBao.Signature) + len(openBao.EntityID)
+	for _, spare := range []int{0, 1} {
+		f := newFixture(t)
+		f.ok(nil, f.store.Update(t.Context(), rules.Scope{Organization: acme, Common: rules.Shared, Enrollment: rules.Exclusive}, func(tx rules.Tx) error {
+			tx.SubmitEnrollment(rules.Enrollment{
+				ID: enrollmentID("large"), Status: protocol.EnrollmentSubmitted, SubmittedOn: f.clock.now(),
+				Payload: make([]byte, most-size+1-spare), Identity: rules.Identity{Signature: []byte{}},
+			}, "large@example.com")
+			return nil
+		}))
+		want := []protocol.Status{aborted(rules.TooMany), protocol.StatusOK}[spare]
+		if got := status(f.AsyncEnrollmentSubmit(t.Context(), stranger, request)); got != want {
+			t.Errorf("with %d bytes more: got %s, want %s", spare, got, want)
+		}
+	}
+}
+
 // TestChainsOfCertificates is what the server looks at without knowing whom to trust
 // (enrollment.md §1.2).
 func TestChainsOfCertificates(t *testing.T) {

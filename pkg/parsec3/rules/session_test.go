@@ -346,6 +346,65 @@ func TestAuthorHearsNothingOfItsVlobs(t *testing.T) {
 	})
 }
 
+// TestEnrollmentsForAdministrators tells those who are ADMIN by then, and whose clients
+// know of enrollments (docs/protocol/v5/events.md §2 and §3).
+func TestEnrollmentsForAdministrators(t *testing.T) {
+	inBubble(t, func(s *streams) {
+		told := func(session *Session) (events int) {
+			messages, err := s.next(session)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, message := range messages {
+				if _, is := message.Event.(*protocol.AsyncEnrollmentEvent); is {
+					events++
+				}
+			}
+			return events
+		}
+		want := func(session *Session, events int, when string) {
+			t.Helper()
+			if got := told(session); got != events {
+				t.Errorf("%s: %d events, want %d", when, got, events)
+			}
+		}
+		emit := func() { s.emit(notice.AsyncEnrollment{ID: notice.NewID()}) }
+		become := func(user parsec3.UserID, profile parsec.UserProfile) {
+			s.emit(notice.UserUpdated{User: user, Profile: profile})
+		}
+		s.author.API = parsec.APIVersion{Major: 5, Minor: 4}
+		s.store.standing.User.Profile = parsec.ProfileAdmin
+		session := s.open("")
+		emit()
+		want(session, 1, "an ADMIN")
+		become(s.author.User, parsec.ProfileStandard)
+		emit()
+		want(session, 0, "an ADMIN no longer")
+		become(parsec3.UserID{9}, parsec.ProfileAdmin)
+		emit()
+		want(session, 0, "another one who becomes ADMIN")
+		become(s.author.User, parsec.ProfileAdmin)
+		emit()
+		want(session, 1, "an ADMIN again")
+
+		first := notice.AsyncEnrollment{ID: notice.NewID()}
+		s.emit(first)
+		emit()
+		last := parsec.UUID(first.ID).Hex()
+		want(s.open(last), 1, "an ADMIN who resumes")
+		s.author.API.Minor = 3
+		want(s.open(last), 0, "an older client that resumes")
+		older := s.open("")
+		emit()
+		want(older, 0, "an older client")
+		s.author.API.Minor, s.store.standing.User.Profile = 6, parsec.ProfileStandard
+		want(s.open(last), 0, "no ADMIN, who resumes")
+		// The profile changes while the stream is opened.
+		s.store.meanwhile = func() { become(s.author.User, parsec.ProfileAdmin); emit() }
+		want(s.open(""), 1, "an ADMIN meanwhile")
+	})
+}
+
 // TestEnds wants what was queued told before the end.
 func TestEnds(t *testing.T) {
 	past, future := parsec.DateTime(1), func() parsec.DateTime { return parsec.DateTimeOf(time.Now().Add(time.Hour)) }

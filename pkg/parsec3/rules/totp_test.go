@@ -1,14 +1,12 @@
 package rules_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // The algorithm of RFC 6238.
-	"encoding/binary"
 	"fmt"
 	"reflect"
 	"testing"
 	"time"
 
+	"parsec-server/internal/testkit/testclient3"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
@@ -18,12 +16,7 @@ import (
 
 // passwordAt is the one-time password of steps from the one of now.
 func (f *fixture) passwordAt(secret []byte, steps int64) string {
-	const step = 30_000_000
-	mac := hmac.New(sha1.New, secret)
-	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(int64(f.clock.now())/step+steps)))
-	sum := mac.Sum(nil)
-	offset := sum[len(sum)-1] & 0xf
-	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[offset:])&0x7fffffff%1_000_000)
+	return testclient3.OneTimePassword(secret, f.clock.now().Add(time.Duration(steps)*30*time.Second))
 }
 
 // wrongPassword is none of now.

@@ -118,8 +118,8 @@ func submissions(f *fixture) {
 	earlier := f.submit("new@example.com")
 	f.submit("other@example.com")
 	seen := &rules.Enrollment{ID: earlier.ID, Status: protocol.EnrollmentSubmitted, SubmittedOn: earlier.SubmittedOn}
-	want(newEnrollmentID(), "new@example.com", rules.Submissions{Earlier: seen, Pending: 2})
-	want(earlier.ID, "third@example.com", rules.Submissions{Known: true, Pending: 2})
+	want(newEnrollmentID(), "new@example.com", rules.Submissions{Earlier: seen, Others: 1, OthersBytes: 12})
+	want(earlier.ID, "third@example.com", rules.Submissions{Known: true, Others: 2, OthersBytes: 24})
 
 	// One takes the place of another in one transaction.
 	later := submitted(newEnrollmentID(), f.next())
@@ -128,10 +128,10 @@ func submissions(f *fixture) {
 		tx.SubmitEnrollment(later, "new@example.com")
 	})
 	want(earlier.ID, "new@example.com", rules.Submissions{
-		Known: true, Earlier: &rules.Enrollment{ID: later.ID, Status: protocol.EnrollmentSubmitted, SubmittedOn: later.SubmittedOn}, Pending: 2,
+		Known: true, Earlier: &rules.Enrollment{ID: later.ID, Status: protocol.EnrollmentSubmitted, SubmittedOn: later.SubmittedOn}, Others: 1, OthersBytes: 12,
 	})
 	f.revoke(bob)
-	want(newEnrollmentID(), "bob@example.com", rules.Submissions{Pending: 2})
+	want(newEnrollmentID(), "bob@example.com", rules.Submissions{Others: 2, OthersBytes: 24})
 }
 
 // contentOfEnrollments keeps both kinds of identities as received, and copies them.
