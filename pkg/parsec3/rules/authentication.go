@@ -89,16 +89,6 @@ func (r *Rules) AdmitAnonymous(ctx context.Context, id parsec.OrganizationID) er
 	return r.checkAnonymous(stored, r.now())
 }
 
-// checkIsOpen returns the Abort that keeps everybody out of an organization: before its
-// bootstrap, or once it has expired.
-func (r *Rules) checkIsOpen(ctx context.Context, id parsec.OrganizationID) error {
-	stored, err := r.find(ctx, id)
-	if err != nil {
-		return err
-	}
-	return checkOpen(stored, r.now())
-}
-
 // find returns an organization, nil if there is none.
 func (r *Rules) find(ctx context.Context, id parsec.OrganizationID) (*organization.Organization, error) {
 	stored, found, err := r.store.Organization(ctx, id)

@@ -30,7 +30,8 @@ func (r *Rules) AsyncEnrollmentSubmit(ctx context.Context, anonymous *Anonymous,
 	now := r.now()
 	submitted, email, err := r.loadSubmission(now, request)
 	if err != nil { // But an organization that is not open comes first.
-		return nil, cmp.Or(r.checkIsOpen(ctx, anonymous.Organization), err)
+		stored, failed := r.find(ctx, anonymous.Organization)
+		return nil, cmp.Or(failed, checkOpen(stored, now), err)
 	}
 	scope := Scope{Common: Shared, Enrollment: Exclusive}
 	err = r.updateAnonymous(ctx, anonymous, now, scope, func(tx Tx) error {
