@@ -220,6 +220,9 @@ func enrollmentsAreBounded(w *world) {
 		made = append(made, enrollment)
 		return submit
 	})...)
+	if got[0] == got[1] { // which is how it fails without the lock
+		w.Fatalf("both submissions for one place are %s", got[0])
+	}
 	w.wantOutcomes(got, outcomes{protocol.StatusOK: 1, onHTTP(503): 1})
 	for i := range made {
 		if got[i] == protocol.StatusOK {
