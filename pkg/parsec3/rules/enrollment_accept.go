@@ -39,7 +39,7 @@ func (r *Rules) AsyncEnrollmentAccept(ctx context.Context, author *Author, reque
 			Payload: request.AcceptPayload, Identity: accepted.identity,
 		})
 		emitEnrollment(tx, author.Organization)
-		return nil
+		return cancelInvitationsTo(ctx, tx, author.Organization, accepted.created.user.HumanHandle.Email(), now)
 	})
 	if err != nil {
 		return nil, err
@@ -49,6 +49,21 @@ func (r *Rules) AsyncEnrollmentAccept(ctx context.Context, author *Author, reque
 		reply.EmailSent = r.sendEnrollmentAccepted(ctx, author, accepted.created)
 	}
 	return reply, nil
+}
+
+// cancelInvitationsTo ends the invitations of an e-mail, whose owner is a user now
+// (docs/protocol/v5/invite.md §5). New ones wait for the common topic.
+func cancelInvitationsTo(ctx context.Context, tx Tx, in parsec.OrganizationID, email string, now parsec.DateTime) error {
+	pending, err := tx.PendingInvitations(ctx, Claimer{Type: parsec.InvitationUser, Email: email})
+	if err != nil {
+		return err
+	}
+	for i := range pending {
+		if err := cancelInvitation(ctx, tx, in, &pending[i], now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *Rules) sendEnrollmentAccepted(ctx context.Context, author *Author, created *newUser) protocol.EmailSent {

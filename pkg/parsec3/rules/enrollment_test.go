@@ -298,6 +298,44 @@ func (f *fixture) wantTold(want ...event.Body) {
 	}
 }
 
+// An acceptance ends the invitations of its e-mail, in any case of the letters, and no
+// others (invite.md §5, Improve): a refused one ends none.
+func TestAcceptanceEndsInvitations(t *testing.T) {
+	f := newFixture(t)
+	first, second := f.inviteUser(f.alice(), "Carol@EXAMPLE.com"), f.inviteUser(f.alice(), zackEmail)
+	device := f.inviteDevice(f.alice())
+	started, err := f.InviteGreeterStartGreetingAttempt(t.Context(), f.alice(), &protocol.InviteGreeterStartGreetingAttemptRequest{Token: first})
+	f.ok(nil, err)
+	f.submit(f.submission(carolLaptop))
+	a := f.acceptance(f.alice(), carolLaptop)
+	a.told = func(told *certificate.EnrollmentAccept) { told.UserID = bobID }
+	if got := status(f.AsyncEnrollmentAccept(t.Context(), f.alice(), a.request())); got != protocol.StatusInvalidCertificate {
+		t.Fatalf("got %s", got)
+	}
+	admitted := func(token parsec3.AccessToken) error {
+		_, err := f.AdmitInvited(t.Context(), acme, token, latest)
+		return err
+	}
+	f.ok(nil, admitted(first))
+
+	a.told = func(*certificate.EnrollmentAccept) {}
+	f.events.take()
+	f.ok(f.AsyncEnrollmentAccept(t.Context(), f.alice(), a.request()))
+	f.wantTold(notice.CommonCertificate{Timestamp: a.user.Timestamp}, notice.AsyncEnrollment{},
+		notice.Invitation{Token: first, Status: protocol.InvitationCancelled, Administrators: true},
+		notice.GreetingAttemptCancelled{Token: first, Attempt: started.GreetingAttempt, Greeter: aliceID})
+	if got := status(nil, admitted(first)); got != aborted(rules.InvitationOver) {
+		t.Errorf("the invitation of the e-mail: %s", got)
+	}
+	f.ok(nil, admitted(second))
+	f.ok(nil, admitted(device))
+	for _, item := range f.listed(f.alice()) {
+		if want := map[bool]protocol.InvitationStatus{true: protocol.InvitationCancelled, false: protocol.InvitationPending}[item.Token == first]; item.Status != want {
+			t.Errorf("%s is %s, want %s", item.Token, item.Status, want)
+		}
+	}
+}
+
 // An acceptance stands whatever becomes of its e-mail.
 func TestEnrollmentEmails(t *testing.T) {
 	asked, notAsked := new(true), new(false)
