@@ -314,6 +314,8 @@ var testedBy = map[string]string{
 	"enums/OrganizationBootstrapConfig":  "protocol/vectors_test.go",
 	"enums/AccountConfig":                "../config/choice_vectors_test.go",
 	"enums/AdvisoryDeviceFileProtection": "../config/choice_vectors_test.go",
+	"enums/PkiSignatureAlgorithm":        "protocol/enrollment_test.go",
+	"enums/EmailSentStatus":              "protocol/enrollment_test.go",
 	"enums/SequesterServiceType":         "../server/administration_forms_test.go",
 }
 
@@ -325,9 +327,7 @@ var untested = map[string]string{
 	"enums/GreeterOrClaimer":               "invitations",
 	"enums/CancelledGreetingAttemptReason": "invitations",
 	"enums/InvitationEmailSentStatus":      "invitations",
-	"enums/EmailSentStatus":                "accounts and enrollments",
 	"enums/UserOnlineStatus":               "invitations",
-	"enums/PkiSignatureAlgorithm":          "enrollments",
 	"enums/AllowedClientAgent":             "a field that is ignored",
 	"enums/AccountVaultStrategy":           "a field that is ignored",
 }

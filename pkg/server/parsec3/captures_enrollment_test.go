@@ -1,8 +1,12 @@
 package parsec3_test
 
 import (
+	"crypto"
 	"crypto/hmac"
+	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // The algorithm of RFC 6238.
+	"crypto/sha256"
+	"crypto/x509"
 	numbers "encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -174,6 +178,7 @@ func replayOfficial(r *replay) {
 	first := s.listed(list)[0]
 	s.submitListed(&first)
 	r.at(r.replied(submit, "submitted_on"))
+	checkRecordedSignature(r, submit)
 	r.play(submit)
 	r.play(list)
 	s.setUp(throttled, rules.TOTPSetup{Secret: []byte("secret"), Completed: true})
@@ -187,6 +192,19 @@ func replayOfficial(r *replay) {
 	r.at(r.replied(info, "accepted_on"))
 	r.play(accept)
 	r.play(info)
+}
+
+// checkRecordedSignature wants what the official client signed to verify by the key of
+// its card.
+func checkRecordedSignature(r *replay, submit *capturedExchange) {
+	r.t.Helper()
+	var request protocol.AsyncEnrollmentSubmitRequest
+	r.ok(wire.Microseconds.Unmarshal(submit.Request.Raw, &request))
+	pki := request.SubmitPayloadSignature.PKI
+	owner, err := x509.ParseCertificate(pki.Leaf)
+	r.ok(err)
+	digest := sha256.Sum256(request.SubmitPayload)
+	r.ok(rsa.VerifyPSS(owner.PublicKey.(*rsa.PublicKey), crypto.SHA256, digest[:], pki.Signature, nil))
 }
 
 func (s *state) setUp(e *capturedExchange, setup rules.TOTPSetup) {
