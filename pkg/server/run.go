@@ -21,7 +21,7 @@ type Caller interface {
 	API() parsec.APIVersion
 	// Dates is how messages to the caller write dates.
 	Dates() *wire.Profile
-	// Logger knows who calls.
+	// Logger is that of the server, and knows who calls.
 	Logger() *slog.Logger
 	// Told returns what the caller must be told, at the instant now, instead of
 	// refusal.
@@ -141,7 +141,7 @@ func (s *Server) tell(ctx context.Context, c Caller, command *rpc.Form, status r
 	outcome := OutcomeOf(ctx, c, err)
 	ended := EndedCommand{Command: command, Kind: c.Kind(), API: c.API(), Outcome: outcome, Status: status, Duration: duration}
 	s.options.Observer.CommandEnded(ctx, ended)
-	if !c.Logger().Enabled(ctx, outcome.level()) {
+	if !s.logger.Enabled(ctx, outcome.level()) {
 		return
 	}
 	message, attributes := "command", make([]slog.Attr, 0, 4)

@@ -3,8 +3,10 @@ package parsec3
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
 	"parsec-server/pkg/rpc"
@@ -16,8 +18,16 @@ import (
 type caller struct {
 	kind protocol.Kind
 	// api is the version that the client announced.
-	api    parsec.APIVersion
-	logger *slog.Logger
+	api parsec.APIVersion
+	// address is the client's.
+	address netip.Addr
+	// organization and device are zero until they are known.
+	organization parsec.OrganizationID
+	device       parsec3.DeviceID
+	// server is the logger of the server, and logger that of the caller, once it was
+	// asked for: few requests have anything to say, and to name the caller costs more
+	// than a command.
+	server, logger *slog.Logger
 }
 
 // Kind implements server.Caller.
@@ -30,7 +40,25 @@ func (c *caller) API() parsec.APIVersion { return c.api }
 func (c *caller) Dates() *wire.Profile { return wire.Microseconds }
 
 // Logger implements server.Caller.
-func (c *caller) Logger() *slog.Logger { return c.logger }
+func (c *caller) Logger() *slog.Logger {
+	if c.logger != nil {
+		return c.logger
+	}
+	who := []any{"api", c.api.String(), "address", c.address.String(), "transport", "http", "kind", c.kind.String()}
+	if c.organization != (parsec.OrganizationID{}) {
+		who = append(who, "organization", c.organization.String())
+	}
+	if c.device != (parsec3.DeviceID{}) {
+		who = append(who, "device", c.device.String())
+	}
+	c.logger = c.server.With(who...)
+	return c.logger
+}
+
+// is says who the caller is, as far as it is known now.
+func (c *caller) is(organization parsec.OrganizationID, device parsec3.DeviceID) {
+	c.organization, c.device, c.logger = organization, device, nil
+}
 
 // IsOver implements server.Caller.
 func (c *caller) IsOver(err error) bool {

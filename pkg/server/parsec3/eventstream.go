@@ -42,7 +42,7 @@ func (w *Wing) events(answer http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		if r.Context().Err() == nil {
-			call.caller.logger.Warn("event stream refused", "error", err)
+			call.caller.Logger().Warn("event stream refused", "error", err)
 		}
 		call.busy()
 		return nil
@@ -70,7 +70,7 @@ func (call *httpCall) streamEvents(author *rules.Author) error {
 	stream := w.server.NewStream()
 	closed := w.streams.open(author, stream)
 	ended := w.server.Observer().ConnectionBegun(server.EventStream, call.caller.Kind(), apiVersion)
-	logger := call.caller.logger // all that an open stream keeps of the request
+	logger := call.caller.Logger() // all that an open stream keeps of the request
 	release := func() {
 		session.Close()
 		closed()

@@ -88,7 +88,7 @@ func (call *httpCall) authenticate(
 	if err != nil {
 		return nil, err
 	}
-	call.caller.logger = call.caller.logger.With("device", author.Device.String())
+	call.caller.is(author.Organization, author.Device)
 	return author, nil
 }
 

@@ -64,8 +64,7 @@ func (w *Wing) serve(answer http.ResponseWriter, r *http.Request, kind protocol.
 	answer.Header().Set("Api-Version", apiVersion.String())
 	address := w.server.ClientAddress(r)
 	call := &httpCall{wing: w, w: answer, r: r, ctx: r.Context(), address: address, caller: caller{
-		kind: kind, api: client,
-		logger: w.server.Logger().With("api", client.String(), "address", address.String(), "transport", "http", "kind", kind.String()),
+		kind: kind, api: client, address: address, server: w.server.Logger(),
 	}}
 	defer call.endUpload()
 	if err := handle(call); err != nil {
@@ -178,14 +177,14 @@ func (call *httpCall) fail(err error) {
 		call.refuse(int(abort))
 	case call.r.Context().Err() != nil:
 		call.upload.lose()
-		call.caller.logger.Debug("request abandoned", "error", err)
+		call.caller.Logger().Debug("request abandoned", "error", err)
 	case isHasty, errors.Is(err, server.ErrNoRoom), errors.Is(err, errNotServing), call.wing.server.Commands().Err() != nil:
 		call.busy()
 	case isOutage(err):
-		call.caller.logger.Warn("request refused", "error", err)
+		call.caller.Logger().Warn("request refused", "error", err)
 		call.busy()
 	default:
-		call.caller.logger.Error("request failed", "error", err)
+		call.caller.Logger().Error("request failed", "error", err)
 		call.refuse(http.StatusInternalServerError)
 	}
 }
@@ -197,7 +196,7 @@ func (call *httpCall) checkOrganization() error {
 		return rules.OrganizationNotFound
 	}
 	call.organization = id
-	call.caller.logger = call.caller.logger.With("organization", id.String())
+	call.caller.is(id, parsec3.DeviceID{})
 	return nil
 }
 
@@ -254,7 +253,7 @@ func (call *httpCall) executeBody(most int64, held *server.Share, decode decoder
 	defer server.PutBuffer(body)
 	t := decode(*body)
 	if t.Err != nil {
-		call.caller.logger.Debug("request not understood", "error", t.Err)
+		call.caller.Logger().Debug("request not understood", "error", t.Err)
 		return server.StatusError(http.StatusUnsupportedMediaType)
 	}
 	if err := call.wing.limit(t.Form, call.address); err != nil {
@@ -296,7 +295,7 @@ func (call *httpCall) reply(body []byte) error {
 	call.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if _, err := call.w.Write(body); err != nil {
 		call.upload.lose()
-		call.caller.logger.Debug("reply not delivered", "error", err)
+		call.caller.Logger().Debug("reply not delivered", "error", err)
 	}
 	return nil
 }
@@ -307,7 +306,7 @@ func (call *httpCall) replyLong(reply *server.LongReply) error {
 	call.w.Header().Set("Content-Type", messagePackType)
 	call.w.Header().Set("Content-Length", strconv.FormatInt(reply.Length, 10))
 	if err := reply.Write(call.r.Context(), call.w); err != nil {
-		call.caller.logger.Warn("reply not sent whole", "error", err)
+		call.caller.Logger().Warn("reply not sent whole", "error", err)
 		panic(http.ErrAbortHandler)
 	}
 	return nil
