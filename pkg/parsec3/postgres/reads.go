@@ -23,7 +23,7 @@ const (
 	// readRuns is how many round trips are made at the same time, and readPatience how
 	// long one may take, as it does when the disk is read, before the next one no longer
 	// waits for it.
-	readRuns     = 4
+	readRuns     = 2
 	readPatience = time.Millisecond
 )
 

@@ -27,24 +27,31 @@ type comparison struct {
 	newExchange func(o *founded, b *testing.B, realm parsec.RealmID, vlob parsec.VlobID) *exchange
 	// oneRealm has all connections work in the same realm.
 	oneRealm bool
-	// rivals are the connections of pgbench.
-	rivals int
+	// rivals are the connections of pgbench, and pool is the most that the server has.
+	rivals, pool int
 }
+
+// ordinaryPool is how many connections to the database a server has unless it is told.
+const ordinaryPool = 7
 
 // BenchmarkPgbench compares the server on PostgreSQL with pgbench, a client that does
 // nothing else, in turns on one database: a script with the statements that the server
-// sends for one write, and for vlob_read_batch a select by primary key. In one realm all
-// of them change one row: more connections than 7 do not help pgbench there.
+// sends for one write, and for vlob_read_batch a select by primary key. As the disk is
+// synced for as many commits as come together, the server has as many connections as
+// pgbench, or those that it has by itself. In one realm all of them change one row: more
+// do not help pgbench there.
 //
 // The database is one that syncs, unless PARSEC_TEST_DB names another one.
 func BenchmarkPgbench(b *testing.B) {
 	dsn := durable(b)
 	for _, item := range []comparison{
-		{"vlob_create", "vlob_create", (*founded).creations, false, connections},
-		{"vlob_update", "vlob_update", (*founded).updates, false, connections},
-		{"vlob_create_in_one_realm", "vlob_create", (*founded).creations, true, 7},
-		{"vlob_update_in_one_realm", "vlob_update", (*founded).updates, true, 7},
-		{"vlob_read_batch", "vlob_read_batch", (*founded).readings, false, connections},
+		{"vlob_create", "vlob_create", (*founded).creations, false, connections, connections},
+		{"vlob_update", "vlob_update", (*founded).updates, false, connections, connections},
+		{"vlob_create_through_7", "vlob_create", (*founded).creations, false, connections, ordinaryPool},
+		{"vlob_update_through_7", "vlob_update", (*founded).updates, false, connections, ordinaryPool},
+		{"vlob_create_in_one_realm", "vlob_create", (*founded).creations, true, ordinaryPool, ordinaryPool},
+		{"vlob_update_in_one_realm", "vlob_update", (*founded).updates, true, ordinaryPool, ordinaryPool},
+		{"vlob_read_batch", "vlob_read_batch", (*founded).readings, false, connections, ordinaryPool},
 	} {
 		b.Run(item.name, func(b *testing.B) { item.run(b, dsn) })
 	}
@@ -64,7 +71,7 @@ func durable(b *testing.B) string {
 }
 
 func (c *comparison) run(b *testing.B, dsn string) {
-	o := found(b, startMeasured(b, "--db", dsn))
+	o := found(b, startMeasured(b, "--db", dsn, "--db-max-connections", strconv.Itoa(c.pool)))
 	realms := make([]parsec.RealmID, connections)
 	for i := range connections {
 		// The vlob of pgbench, and then that of the server in a realm of its own.
