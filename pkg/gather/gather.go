@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"parsec-server/pkg/span"
 )
@@ -20,10 +21,20 @@ const (
 	MaxSize = 4 << 20
 )
 
+// The pause after what several have done together, a part of the time that it took: who
+// asks again once it is answered comes a moment later, and would be left for the time
+// after next by the first of them.
+const (
+	pausePart = 2
+	minPause  = 200 * time.Microsecond
+	maxPause  = 2 * time.Millisecond
+)
+
 // Gatherer does one thing after the other of each topic. What is asked while
 // nothing of its topic is under way begins at once; what is asked meanwhile waits,
 // and is then done together: in the order in which it was asked, MaxMembers or
-// MaxSize at a time. Topics do not wait for one another.
+// MaxSize at a time. While many ask, each time after a pause, for as many as the last
+// time. Topics do not wait for one another.
 //
 // It keeps no more than its callers, who wait. A topic has one goroutine, which
 // ends once nobody waits for it. Its methods are safe for concurrent use.
@@ -65,6 +76,10 @@ type topic[Work any] struct {
 	// whether that has taken its members.
 	end   context.CancelFunc
 	taken bool
+	// awaited is how many must wait for the pause to end early, 0 if there is none; full
+	// is closed then.
+	awaited int
+	full    chan struct{}
 }
 
 // Do has work of a topic done, and returns its outcome. Size is that of the work in
@@ -132,6 +147,10 @@ func (g *Gatherer[Topic, Work]) add(of Topic, m *Member[Work]) {
 	g.waiting++
 	if t, busy := g.topics[of]; busy {
 		t.waiting = append(t.waiting, m)
+		if t.awaited > 0 && len(t.waiting) >= t.awaited {
+			close(t.full)
+			t.awaited = 0
+		}
 		return
 	}
 	if g.topics == nil {
@@ -170,12 +189,39 @@ func (g *Gatherer[Topic, Work]) work(of Topic, t *topic[Work]) {
 		if !goesOn {
 			return
 		}
-		g.run(values, of, t)
+		begun := time.Now()
+		members := g.run(values, of, t)
+		g.pause(t, members, time.Since(begun)/pausePart)
 	}
 }
 
-// run calls Run, and tells the members that they are done.
-func (g *Gatherer[Topic, Work]) run(values context.Context, of Topic, t *topic[Work]) {
+// pause waits a while for as many as were done together last, unless that was one.
+func (g *Gatherer[Topic, Work]) pause(t *topic[Work], members int, limit time.Duration) {
+	if members < 2 || limit < minPause {
+		return
+	}
+	g.mu.Lock()
+	full := make(chan struct{})
+	if t.awaited, t.full = members, full; len(t.waiting) >= members {
+		t.awaited = 0
+		close(full)
+	}
+	g.running-- // all who wait are gathered
+	g.mu.Unlock()
+	timer := time.NewTimer(min(limit, maxPause))
+	defer timer.Stop()
+	select {
+	case <-full:
+	case <-timer.C:
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t.awaited = 0
+	g.running++
+}
+
+// run calls Run, tells the members that they are done, and returns how many they were.
+func (g *Gatherer[Topic, Work]) run(values context.Context, of Topic, t *topic[Work]) (count int) {
 	ctx, end := context.WithCancel(context.WithoutCancel(values))
 	defer end()
 	g.begin(t, end)
@@ -183,6 +229,7 @@ func (g *Gatherer[Topic, Work]) run(values context.Context, of Topic, t *topic[W
 	returned := false
 	defer func() {
 		members := take()
+		count = len(members)
 		switch value := recover(); {
 		case value != nil:
 			panicked := fmt.Sprintf("%v\n\n%s", value, debug.Stack())
@@ -199,6 +246,7 @@ func (g *Gatherer[Topic, Work]) run(values context.Context, of Topic, t *topic[W
 	}()
 	g.Run(ctx, take)
 	returned = true
+	return count // set when they are told
 }
 
 // next returns the context of who has waited longest, unless nothing waits, which ends
