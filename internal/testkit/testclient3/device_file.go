@@ -17,16 +17,25 @@ func LoadDevice(path string) (*parsec3.Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load device: %w", err)
 	}
-	var file parsec3.DeviceFile
-	if err := errors.Join(wire.Microseconds.Scan(content), wire.Microseconds.Unmarshal(content, &file)); err != nil {
+	device, err := parseDevice(content)
+	if err != nil {
 		return nil, fmt.Errorf("load device: %s: %w", path, err)
 	}
+	return device, nil
+}
+
+// parseDevice reads what a DeviceFile holds.
+func parseDevice(content []byte) (*parsec3.Device, error) {
+	var file parsec3.DeviceFile
+	if err := errors.Join(wire.Microseconds.Scan(content), wire.Microseconds.Unmarshal(content, &file)); err != nil {
+		return nil, err
+	}
 	if file.Type != parsec3.DeviceFileType || len(file.SigningKey) != ed25519.SeedSize {
-		return nil, fmt.Errorf("load device: %s: not the keys of a device", path)
+		return nil, errors.New("not the keys of a device")
 	}
 	privateKey, err := ecdh.X25519().NewPrivateKey(file.PrivateKey)
 	if err != nil {
-		return nil, fmt.Errorf("load device: %s: private key: %w", path, err)
+		return nil, fmt.Errorf("private key: %w", err)
 	}
 	return &parsec3.Device{
 		Organization:  file.Organization,

@@ -183,16 +183,22 @@ func (r *Resident) catchUp(ctx context.Context, realm parsec.RealmID, err error)
 // certify sends what sign makes for a date, and again with a later one when the
 // server asks for it, as official clients do: at once, and without limit.
 func certify[Request, Reply any](ctx context.Context, r *Resident, command *rpc.Command[Request, Reply], ahead time.Duration, sign func(now parsec.DateTime) (*Request, error)) error {
+	_, err := certifyFor(ctx, r, command, ahead, sign)
+	return err
+}
+
+// certifyFor is certify for a reply.
+func certifyFor[Request, Reply any](ctx context.Context, r *Resident, command *rpc.Command[Request, Reply], ahead time.Duration, sign func(now parsec.DateTime) (*Request, error)) (*Reply, error) {
 	date := r.client.Now()
 	for {
 		request, err := sign(date)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		_, err = client3.Call(ctx, r.rpc, command, request)
+		reply, err := client3.Call(ctx, r.rpc, command, request)
 		refusal, refused := errors.AsType[*protocol.Refusal](err)
 		if !refused || refusal.Status != protocol.StatusRequireGreaterTimestamp {
-			return err
+			return reply, err
 		}
 		asked := refusal.Details.(*protocol.RequireGreaterTimestampDetails).StrictlyGreaterThan
 		date = max(r.client.Now(), asked.Add(ahead))

@@ -6,6 +6,7 @@ import (
 	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/certificate"
 	"parsec-server/pkg/parsec3/protocol"
 )
 
@@ -25,6 +26,20 @@ func (r *Resident) AddDevice(ctx context.Context, label parsec3.DeviceLabel) (de
 		return request, err
 	})
 	return device, err
+}
+
+// addDeviceFor creates a device of the user that is no person's.
+func (r *Resident) addDeviceFor(ctx context.Context, purpose parsec3.DevicePurpose) (*client3.Device, error) {
+	device := *r.Device
+	device.ID, device.SigningKey = parsec3.DeviceID(parsec.NewUUID()), newSigningKey()
+	err := certify(ctx, r, protocol.DeviceCreate, aheadCommon, func(now parsec.DateTime) (*protocol.DeviceCreateRequest, error) {
+		signed, redacted, err := signBoth(certificate.Device{
+			Author: r.Device.ID, Timestamp: now, UserID: device.User, DeviceID: device.ID, DeviceLabel: device.Label,
+			VerifyKey: device.VerifyKey(), Purpose: purpose,
+		}, r.Device)
+		return &protocol.DeviceCreateRequest{DeviceCertificate: signed, RedactedDeviceCertificate: redacted}, err
+	})
+	return &device, r.polledAfter(ctx, err)
 }
 
 // SetProfile changes the profile of another user. One that the user has already is
