@@ -57,16 +57,16 @@ func issue(template, parent *x509.Certificate, key *rsa.PublicKey, by *rsa.Priva
 	return x509.ParseCertificate(der)
 }
 
-// Identity is the smart card of a person.
-type Identity struct {
+// Badge is the smart card of a person.
+type Badge struct {
 	key  *rsa.PrivateKey
 	leaf *x509.Certificate
 	// intermediates are in DER.
 	intermediates [][]byte
 }
 
-// Identity returns that of the owner of an e-mail address.
-func (p *PKI) Identity(email string) (*Identity, error) {
+// Badge returns that of the owner of an e-mail address.
+func (p *PKI) Badge(email string) (*Badge, error) {
 	key, err := rsa.GenerateKey(rand.Reader, pkiKeyBits)
 	if err != nil {
 		return nil, err
@@ -80,11 +80,11 @@ func (p *PKI) Identity(email string) (*Identity, error) {
 		NotBefore: p.root.NotBefore, NotAfter: p.root.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, p.intermediate, &key.PublicKey, p.key)
-	return &Identity{key, leaf, [][]byte{p.intermediate.Raw}}, err
+	return &Badge{key, leaf, [][]byte{p.intermediate.Raw}}, err
 }
 
 // sign has the form RSASSA-PSS-SHA256 (docs/protocol/v5/enrollment.md §1.2).
-func (i *Identity) sign(payload []byte) ([]byte, error) {
+func (i *Badge) sign(payload []byte) ([]byte, error) {
 	hash := sha256.Sum256(payload)
 	return rsa.SignPSS(rand.Reader, i.key, crypto.SHA256, hash[:], nil)
 }

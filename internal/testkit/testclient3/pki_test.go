@@ -17,7 +17,7 @@ func TestPKI(t *testing.T) {
 		t.Fatal(err)
 	}
 	const email = "zoe@example.com"
-	identity, err := pki.Identity(email)
+	identity, err := pki.Badge(email)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -191,12 +191,12 @@ func detailsOf(command string, status protocol.Status) any {
 		return new(protocol.RejectedBySequesterDetails)
 	case protocol.StatusGreetingAttemptCancelled, protocol.StatusGreetingAttemptAlreadyCancelled:
 		return new(protocol.AttemptCancelledDetails)
-	case protocol.StatusSequesterServiceUnavailable:
-		return new(protocol.SequesterUnavailableDetails)
 	case protocol.StatusEmailAlreadySubmitted:
 		return new(protocol.EmailAlreadySubmittedDetails)
 	case protocol.StatusThrottled:
 		return new(protocol.ThrottledDetails)
+	case protocol.StatusSequesterServiceUnavailable:
+		return new(protocol.SequesterUnavailableDetails)
 	default:
 		return nil
 	}
