@@ -109,8 +109,8 @@ func decodeEvent(reply []byte) (protocol.Event, error) {
 	for _, event := range []protocol.Event{
 		new(protocol.OrganizationConfigEvent), new(protocol.PingedEvent), new(protocol.CommonCertificateEvent),
 		new(protocol.SequesterCertificateEvent), new(protocol.ShamirRecoveryCertificateEvent), new(protocol.RealmCertificateEvent),
-		new(protocol.VlobEvent), new(protocol.InvitationEvent), new(protocol.GreetingAttemptCancelledEvent),
-		new(protocol.AsyncEnrollmentEvent),
+		new(protocol.VlobEvent), new(protocol.InvitationEvent), new(protocol.GreetingAttemptReadyEvent),
+		new(protocol.GreetingAttemptJoinedEvent), new(protocol.GreetingAttemptCancelledEvent), new(protocol.AsyncEnrollmentEvent),
 	} {
 		if event.EventName() != name {
 			continue
