@@ -111,6 +111,9 @@ func (s *speaker) speak(ctx context.Context, api parsec.APIVersion) ([]byte, err
 			if said, isSaid := v.said(s.side.Peer(), s.step); isSaid {
 				return said, nil
 			}
+			if s.isAcknowledgement() {
+				return nil, errNotReady
+			}
 			continue
 		}
 		if said, isSaid := v.said(s.side.Peer(), s.step); isSaid {
@@ -121,6 +124,13 @@ func (s *speaker) speak(ctx context.Context, api parsec.APIVersion) ([]byte, err
 		}
 	}
 	return nil, fmt.Errorf("the greeting attempt changes all the time: %w", outage.ErrUnavailable)
+}
+
+// isAcknowledgement reports whether it is the last thing that a claimer says. Nobody
+// waits for the answer, which is not held back: as soon as the acknowledgement is stored
+// the greeter may complete the invitation, and the claimer would be told that it is gone.
+func (s *speaker) isAcknowledgement() bool {
+	return s.side == protocol.Claimer && s.step == protocol.Steps-1
 }
 
 // view returns the attempt, once the checks of the command have passed. What refuses
