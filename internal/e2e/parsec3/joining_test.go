@@ -2,7 +2,9 @@ package parsec3_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -43,6 +45,7 @@ func startWithMails(t *testing.T, mails *testkit.SMTP, arguments ...string) *tes
 	settings := mails.Settings()
 	return testkit.StartParsec(t, program, append([]string{
 		"--email-host", settings.Host, "--email-port", strconv.Itoa(settings.Port), "--email-sender", settings.Sender.Address,
+		"--account-config", "ENABLED_WITH_VAULT", "--validation-email-rate-limit", "0", "0",
 	}, arguments...)...)
 }
 
@@ -52,6 +55,7 @@ func join(w *world, mails *testkit.SMTP) {
 	s.inviteUser()
 	s.inviteDevice()
 	s.enroll()
+	s.useAccount()
 	s.useTOTP()
 }
 
@@ -157,6 +161,8 @@ func (s *joining) inviteUser() {
 	if greeters := len(info.Administrators); greeters != 2 || !slices.ContainsFunc(info.Administrators, func(a protocol.InviteAdministrator) bool { return a.UserID == s.dora.Device.User }) {
 		s.t.Errorf("bob may be greeted by %+v", info.Administrators)
 	}
+	s.mishear(token, claimer, talk)
+	s.claimTooOld(token)
 	device, user := atOnce(s.world, func() (*client3.Device, error) {
 		return claimer.ClaimUser(s.ctx, s.dora.Device.User, person("bob"))
 	}, func() (parsec3.UserID, error) {
@@ -172,6 +178,44 @@ func (s *joining) inviteUser() {
 	}
 	_, err = claimer.Info(s.ctx)
 	s.wantHTTP("use the link again", http.StatusGone, err)
+	wantRefused(s.alice, protocol.StatusClaimerEmailAlreadyEnrolled, protocol.InviteNewUser, &protocol.InviteNewUserRequest{ClaimerEmail: "BOB@example.com"})
+}
+
+// deaf hears the code, and picks none.
+type deaf struct{ testclient3.Person }
+
+func (d deaf) Pick(ctx context.Context, codes []testclient3.SASCode) testclient3.SASCode {
+	d.Person.Pick(ctx, codes)
+	return ""
+}
+
+// mishear has dora greet bob, and not recognise his code: the attempt is over for both.
+func (s *joining) mishear(token parsec3.AccessToken, claimer *testclient3.Claimer, talk *testclient3.Talk) {
+	s.t.Helper()
+	greeted := make(chan error, 1)
+	go func() {
+		_, err := s.dora.GreetUser(s.ctx, token, parsec.ProfileStandard, deaf{talk.Greeter()})
+		greeted <- err
+	}()
+	_, err := claimer.ClaimUser(s.ctx, s.dora.Device.User, person("bob"))
+	if refusal, refused := errors.AsType[*protocol.Refusal](err); !refused || refusal.Status != protocol.StatusGreetingAttemptCancelled {
+		s.t.Errorf("bob is told %v", err)
+	} else if details := refusal.Details.(*protocol.AttemptCancelledDetails); details.Origin != protocol.Greeter || details.Reason != protocol.InvalidSASCode {
+		s.t.Errorf("bob is told %+v", details)
+	}
+	if err := <-greeted; !errors.Is(err, testclient3.ErrSASCode) {
+		s.t.Errorf("dora is told %v", err)
+	}
+}
+
+// claimTooOld has a client try whose codes would be others.
+func (s *joining) claimTooOld(token parsec3.AccessToken) {
+	s.t.Helper()
+	old := client3.New(s.addresses[0], parsec.APIVersion{Major: 5, Minor: 1}, client.Options{})
+	defer old.Close()
+	claimer := testclient3.NewClaimer(old, s.organization, token, testclient3.NewTalk().Claimer())
+	_, err := claimer.ClaimUser(s.ctx, s.dora.Device.User, person("bob"))
+	s.wantHTTP("claim with an old client", http.StatusUnprocessableEntity, err)
 }
 
 // atOnce runs what two people do at the same time.

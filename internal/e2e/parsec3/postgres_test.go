@@ -3,9 +3,14 @@
 package parsec3_test
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/testclient3"
+	client3 "parsec-server/pkg/client/parsec3"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
 )
 
 // TestStoryOnPostgreSQL has one server, and then two, on one database.
@@ -42,5 +47,41 @@ func TestJoiningOnPostgreSQL(t *testing.T) {
 			}
 			join(newWorld(t, servers...), mails)
 		})
+	}
+}
+
+// TestGreetingThatRestarts has both sides, on different servers, start again and again:
+// they meet.
+func TestGreetingThatRestarts(t *testing.T) {
+	t.Parallel()
+	dsn := testkit.NewPostgres(t)
+	w := newWorld(t, testkit.StartParsec(t, program, "--db", dsn), testkit.StartParsec(t, program, "--db", dsn))
+	alice := w.login("alice", w.found("alice"))
+	for range 10 {
+		reply, err := client3.Call(w.ctx, alice.RPC(), protocol.InviteNewDevice, &protocol.InviteNewDeviceRequest{})
+		w.do("invite", err)
+		elsewhere := w.connect()
+		w.logins++ // alice stays on the other server
+		invited, talk := elsewhere.Invited(w.organization, reply.Token), testclient3.NewTalk()
+		device, id := atOnce(w, func() (*client3.Device, error) {
+			for range rand.IntN(3) {
+				_, err := client3.Call(w.ctx, invited, protocol.InviteClaimerStartGreetingAttempt, &protocol.InviteClaimerStartGreetingAttemptRequest{Greeter: alice.Device.User})
+				if err != nil {
+					return nil, err
+				}
+			}
+			return testclient3.NewClaimer(elsewhere, w.organization, reply.Token, talk.Claimer()).ClaimDevice(w.ctx, alice.Device.User, alice.Device.Label)
+		}, func() (parsec3.DeviceID, error) {
+			for range rand.IntN(3) {
+				_, err := client3.Call(w.ctx, alice.RPC(), protocol.InviteGreeterStartGreetingAttempt, &protocol.InviteGreeterStartGreetingAttemptRequest{Token: reply.Token})
+				if err != nil {
+					return parsec3.DeviceID{}, err
+				}
+			}
+			return alice.GreetDevice(w.ctx, reply.Token, talk.Greeter())
+		})
+		if device.ID != id {
+			t.Errorf("the device is %s, and alice knows it as %s", device.ID, id)
+		}
 	}
 }

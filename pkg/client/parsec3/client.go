@@ -193,6 +193,8 @@ func detailsOf(command string, status protocol.Status) any {
 		return new(protocol.AttemptCancelledDetails)
 	case protocol.StatusEmailAlreadySubmitted:
 		return new(protocol.EmailAlreadySubmittedDetails)
+	case protocol.StatusEmailSendingRateLimited:
+		return new(protocol.RateLimitedDetails)
 	case protocol.StatusThrottled:
 		return new(protocol.ThrottledDetails)
 	case protocol.StatusSequesterServiceUnavailable:
