@@ -55,6 +55,7 @@ func join(w *world, mails *testkit.SMTP) {
 	s.inviteUser()
 	s.inviteDevice()
 	s.enroll()
+	s.recoverByShares()
 	s.useAccount()
 	s.useTOTP()
 }

@@ -16,7 +16,9 @@ import (
 
 // Claimer is a client that has the link of an invitation.
 type Claimer struct {
+	client       *client3.Client
 	organization parsec.OrganizationID
+	token        parsec3.AccessToken
 	rpc          *client3.RPC
 	person       Person
 	pause        func(context.Context, time.Duration) error
@@ -24,7 +26,9 @@ type Claimer struct {
 
 // NewClaimer returns the client of a person with the link of an invitation.
 func NewClaimer(c *client3.Client, organization parsec.OrganizationID, token parsec3.AccessToken, person Person) *Claimer {
-	return &Claimer{organization: organization, rpc: c.Invited(organization, token), person: person, pause: pause}
+	return &Claimer{
+		client: c, organization: organization, token: token, rpc: c.Invited(organization, token), person: person, pause: pause,
+	}
 }
 
 // Info asks what the invitation is for.
@@ -80,6 +84,36 @@ func (c *Claimer) ClaimShares(ctx context.Context, greeter parsec3.UserID) ([][]
 	err := c.claim(ctx, greeter, inviteShamirDataType, &inviteShamirData{}, inviteShamirConfirmationType, &confirmation,
 		func() bool { return len(confirmation.WeightedShare) > 0 })
 	return confirmation.WeightedShare, err
+}
+
+// Recover returns another device of the user whose recovery enough shares give, and
+// completes the invitation.
+func (c *Claimer) Recover(ctx context.Context, shares [][]byte, label parsec3.DeviceLabel) (*client3.Device, error) {
+	joined, err := joinShares(shares)
+	if err != nil {
+		return nil, err
+	}
+	var secret shamirSecret
+	if err := unpackPayload(joined, shamirSecretType, &secret); err != nil {
+		return nil, err
+	}
+	reply, err := client3.Call(ctx, c.rpc, protocol.InviteShamirRecoveryReveal, &protocol.InviteShamirRecoveryRevealRequest{RevealToken: secret.RevealToken})
+	if err != nil {
+		return nil, err
+	}
+	file, err := unseal(reply.CipheredData, &secret.DataKey)
+	if err != nil {
+		return nil, err
+	}
+	recovery, err := parseDevice(file)
+	if err != nil {
+		return nil, err
+	}
+	device, err := NewResident(c.client, recovery).AddDevice(ctx, label)
+	if err != nil {
+		return nil, err
+	}
+	return device, NewResident(c.client, device).complete(ctx, c.token)
 }
 
 // claim is the claimer's side of an attempt. isConsistent judges the confirmation.

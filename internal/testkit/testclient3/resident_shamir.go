@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/crypto/nacl/box"
 
-	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -122,13 +121,4 @@ func (r *Resident) SharesOf(owner parsec3.UserID) ([][]byte, error) {
 		return nil, errors.New("the shares are not those of the setup")
 	}
 	return shares.WeightedShare, nil
-}
-
-// openRecovery returns the device that a secret and what its token reveals give.
-func openRecovery(secret shamirSecret, revealed []byte) (*client3.Device, error) {
-	file, err := unseal(revealed, &secret.DataKey)
-	if err != nil {
-		return nil, err
-	}
-	return parseDevice(file)
 }

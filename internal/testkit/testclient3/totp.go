@@ -2,7 +2,7 @@ package testclient3
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // the algorithm of one-time passwords
+	"crypto/sha1" // the algorithm of one-time passwords
 	"encoding/binary"
 	"fmt"
 
