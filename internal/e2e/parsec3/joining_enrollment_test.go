@@ -20,9 +20,9 @@ import (
 func (s *joining) enroll() {
 	s.t.Helper()
 	s.pki = must(testclient3.NewPKI(time.Now()))
-	identities := map[string]*testclient3.Identity{}
+	identities := map[string]*testclient3.Badge{}
 	for _, name := range []string{"mallory", "zoe"} {
-		identities[name] = must(s.pki.Identity(email(name)))
+		identities[name] = must(s.pki.Badge(email(name)))
 	}
 	submit := func(identity string, force bool) (*testclient3.Submitter, error) {
 		submitter, err := testclient3.NewSubmitter(s.connect(), s.organization, person("zoe"), s.pki, identities[identity])
@@ -34,7 +34,7 @@ func (s *joining) enroll() {
 	nextOf[*protocol.AsyncEnrollmentEvent](s.dora)
 	_, err = submit("zoe", false)
 	wantRefusal(s.world, protocol.StatusEmailAlreadySubmitted, err)
-	card := must(s.pki.Identity(email("alice")))
+	card := must(s.pki.Badge(email("alice")))
 	s.accept(mallory, card, "")
 	s.wantEnrollment(mallory, protocol.EnrollmentRejected)
 	early, err := submit("zoe", false)
@@ -67,7 +67,7 @@ func (s *joining) enroll() {
 
 // accept has alice look for an enrollment and accept it, or, where she finds that it is
 // of somebody else, reject it.
-func (s *joining) accept(submitter *testclient3.Submitter, card *testclient3.Identity, want protocol.EmailSent) parsec3.UserID {
+func (s *joining) accept(submitter *testclient3.Submitter, card *testclient3.Badge, want protocol.EmailSent) parsec3.UserID {
 	s.t.Helper()
 	enrollments, err := s.alice.Enrollments(s.ctx)
 	if s.do("list", err); len(enrollments) != 1 || enrollments[0].EnrollmentID != submitter.ID {
