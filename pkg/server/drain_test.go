@@ -132,7 +132,7 @@ func TestStreamsEndOneAfterTheOther(t *testing.T) {
 // their way.
 func TestSilentConnectionsEndLast(t *testing.T) {
 	for next, want := range map[lifecycle.Succession]time.Duration{
-		lifecycle.NoSuccessor: server.CloseTimeout, lifecycle.LaterSuccessor: server.CloseTimeout, lifecycle.PresentSuccessor: 10 * time.Second,
+		lifecycle.NoSuccessor: 2 * time.Second, lifecycle.LaterSuccessor: 2 * time.Second, lifecycle.PresentSuccessor: 10 * time.Second,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			network := pipes.New()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -273,17 +274,21 @@ func TestStreamPanic(t *testing.T) {
 
 // Shutdown races with the beginning and the end of streams.
 func TestShutdownRacesWithStreams(t *testing.T) {
-	for range 20 {
-		f := newFixture(t)
-		for range 4 {
-			raw := f.dialTCP()
-			raw.write(streamRequest + "\r\n")
-			go func() { _, _ = io.Copy(io.Discard, raw.conn) }()
-		}
-		select {
-		case f.wing.told <- endOfStream:
-		default:
-		}
-		f.await(f.shutdown())
+	t.Parallel()
+	for i := range 20 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			for range 4 {
+				raw := f.dialTCP()
+				raw.write(streamRequest + "\r\n")
+				go func() { _, _ = io.Copy(io.Discard, raw.conn) }()
+			}
+			select {
+			case f.wing.told <- endOfStream:
+			default:
+			}
+			f.await(f.shutdown())
+		})
 	}
 }

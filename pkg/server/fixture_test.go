@@ -21,9 +21,9 @@ import (
 const (
 	// patience bounds how long a test waits for what must happen.
 	patience = 60 * time.Second
-	// mostCloseTime bounds the end of what does nothing: less than what else ends a
-	// connection, 5 s for net/http.
-	mostCloseTime = 8 * server.CloseTimeout
+	// mostCloseTime bounds the end of what does nothing for two seconds: less than
+	// what else ends a connection, 10 s for the head of a request.
+	mostCloseTime = 8 * time.Second
 	// administrationToken opens the administration of every fixture.
 	administrationToken = "s3cr3t"
 )

@@ -31,8 +31,8 @@ const (
 	limitedInterval = 3 * time.Second
 	retryAfter      = "1"
 	// CloseTimeout is how long a peer that should end may take to do so: to
-	// answer a close frame (docs/protocol/transport.md §4), to send the request
-	// that it connected for, to read the rest of a stream.
+	// answer a close frame (docs/protocol/transport.md §4), to read the rest of a
+	// stream.
 	CloseTimeout = 500 * time.Millisecond
 )
 

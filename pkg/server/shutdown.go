@@ -17,9 +17,12 @@ const (
 	// connect elsewhere, and streamSpread bounds that between the first and the last.
 	streamPace   = 5 * time.Millisecond
 	streamSpread = 3 * time.Second
-	// succeededSilence is how long a connection must be silent to be ended when a
-	// successor serves: requests that come over it until then are the last. Who
-	// sends one while it ends meets the end.
+	// waitingSilence is how long a connection must be silent to be ended, and
+	// succeededSilence when a successor serves: requests that come over it until then
+	// are the last. Who sends one while it ends meets the end. Between the parts of a
+	// file a client is silent for its way to the server and back, most of a second by
+	// satellite, and for as long as its machine takes.
+	waitingSilence   = 2 * time.Second
 	succeededSilence = 10 * time.Second
 	sweepInterval    = 50 * time.Millisecond
 )
@@ -130,13 +133,19 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 // while, until there is no connection any more, or ctx is done. More of them may come
 // while areOpen says so.
 func (c *connections) drain(ctx context.Context, next lifecycle.Succession, areOpen func() bool) {
-	silence := CloseTimeout
+	silence := waitingSilence
 	if next == lifecycle.PresentSuccessor {
 		silence = succeededSilence
 	}
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
-	for c.endSilent(silence) > 0 || areOpen() {
+	begun := time.Now()
+	for sweeps := time.Duration(0); ; sweeps++ {
+		// A machine that is late here may be as late with what has been sent.
+		late := time.Since(begun) - sweeps*sweepInterval
+		if c.endSilent(silence+late) == 0 && !areOpen() {
+			return
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
