@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"parsec-server/pkg/gather"
 )
@@ -307,5 +308,46 @@ func TestPanics(t *testing.T) {
 		if k.Gathered() != 0 {
 			t.Errorf("%d are gathered after all", k.Gathered())
 		}
+	})
+}
+
+// TestPause has those who ask again once they are answered, one after the other, be done
+// together again, and does not wait long for those who do not.
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const commit = 4 * time.Millisecond
+		k := newKitchen()
+		slowly := func(take func() []*gather.Member[int]) {
+			take()
+			time.Sleep(commit)
+		}
+		for work := 1; work <= 3; work++ {
+			k.order(t.Context(), "a", work)
+		}
+		k.serve(slowly)
+		time.Sleep(commit)
+		synctest.Wait()
+		for work := 4; work <= 6; work++ {
+			if len(k.contexts) != 1 {
+				t.Errorf("%d does not wait for others", work)
+			}
+			k.order(t.Context(), "a", work)
+			time.Sleep(100 * time.Microsecond)
+		}
+		if len(k.contexts) != 2 {
+			t.Error("the pause goes on when all have come")
+		}
+		k.serve(slowly)
+		time.Sleep(commit)
+		synctest.Wait()
+		k.order(t.Context(), "a", 7) // the others do not come
+		time.Sleep(commit / 2)
+		synctest.Wait()
+		if len(k.contexts) != 3 {
+			t.Error("the pause has no end")
+		}
+		k.serve(nothing)
+		k.group.Wait()
+		k.want(t, []int{1, 2, 3}, []int{4, 5, 6}, []int{7})
 	})
 }
