@@ -317,31 +317,32 @@ func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const commit = 4 * time.Millisecond
 		k := newKitchen()
+		pass := func(long time.Duration) { time.Sleep(long) } //nolint:forbidigo // in a bubble
 		slowly := func(take func() []*gather.Member[int]) {
 			take()
-			time.Sleep(commit)
+			pass(commit)
 		}
 		for work := 1; work <= 3; work++ {
 			k.order(t.Context(), "a", work)
 		}
 		k.serve(slowly)
-		time.Sleep(commit)
+		pass(commit)
 		synctest.Wait()
 		for work := 4; work <= 6; work++ {
 			if len(k.contexts) != 1 {
 				t.Errorf("%d does not wait for others", work)
 			}
 			k.order(t.Context(), "a", work)
-			time.Sleep(100 * time.Microsecond)
+			pass(100 * time.Microsecond)
 		}
 		if len(k.contexts) != 2 {
 			t.Error("the pause goes on when all have come")
 		}
 		k.serve(slowly)
-		time.Sleep(commit)
+		pass(commit)
 		synctest.Wait()
 		k.order(t.Context(), "a", 7) // the others do not come
-		time.Sleep(commit / 2)
+		pass(commit / 2)
 		synctest.Wait()
 		if len(k.contexts) != 3 {
 			t.Error("the pause has no end")

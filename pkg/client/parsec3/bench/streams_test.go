@@ -162,9 +162,12 @@ func measureFanout(b *testing.B, writing, listening parsec.ServerAddress) {
 	// The creation may come to a stream that was opened after it, and what begins is not
 	// measured.
 	update(2)
-	time.Sleep(time.Second)
-	for len(told) > 0 {
-		<-told
+	for waiting := true; waiting; {
+		select {
+		case <-told:
+		case <-time.After(time.Second):
+			waiting = false
+		}
 	}
 	latencies = nil
 	before := processorTime(b)
