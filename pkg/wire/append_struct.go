@@ -68,7 +68,8 @@ func (e *structEncoder) count(v reflect.Value) int {
 }
 
 func (e *structEncoder) writes(f *field, v reflect.Value) bool {
-	return f.isOf(v, &e.list[0]) && !(f.omitNil && f.zeroIsNil() && f.of(v).IsZero())
+	isLeftOut := f.omitNil && f.zeroIsNil() && f.of(v).IsZero()
+	return !isLeftOut && f.isOf(v, &e.list[0])
 }
 
 func (e *structEncoder) append(dst []byte, v reflect.Value, depth int) ([]byte, error) {

@@ -101,8 +101,8 @@ func (t *accountTx) AllVaults(context.Context) ([]rules.Vault, error) {
 // CountSend implements rules.AccountTx.
 func (t *accountTx) CountSend(on parsec.DateTime) {
 	t.Queue("CountSend", t.scope.Mail != nil, func() {
-		before := slices.DeleteFunc(t.accounts.mails, func(sent mail) bool { return sent.on <= t.scope.Mail.After })
-		t.accounts.mails = append(before, mail{t.scope.Mail.Mailbox, t.scope.Mail.Network, on})
+		t.accounts.mails = slices.DeleteFunc(t.accounts.mails, func(sent mail) bool { return sent.on <= t.scope.Mail.After })
+		t.accounts.mails = append(t.accounts.mails, mail{t.scope.Mail.Mailbox, t.scope.Mail.Network, on})
 	})
 }
 

@@ -39,7 +39,7 @@ WHERE m.method_id = $1`
 	// theVault is its current vault.
 	theVault = "(SELECT a.vault FROM parsec3.account a WHERE a.account_id = " + theAccount + ")"
 
-	selectPassword = `
+	selectAlgorithm = `
 SELECT m.memlimit_kb, m.opslimit, m.parallelism
 FROM parsec3.account_method m
 WHERE m.account_id = (SELECT a.account_id FROM parsec3.account a WHERE a.email = $1)
@@ -186,7 +186,7 @@ func (s *Store) AccountStanding(ctx context.Context, method parsec3.AuthMethodID
 // PasswordAlgorithm implements rules.AccountReader.
 func (s *Store) PasswordAlgorithm(ctx context.Context, email parsec3.EmailAddress) (*protocol.PasswordAlgorithm, error) {
 	var found *protocol.PasswordAlgorithm
-	err := s.One(ctx, database.Only(selectPassword, []any{email.String()}, passwordTargets(&found)...))
+	err := s.One(ctx, database.Only(selectAlgorithm, []any{email.String()}, passwordTargets(&found)...))
 	return found, err
 }
 

@@ -45,10 +45,13 @@ var strongestAlgorithm = PasswordAlgorithm{Type: Argon2ID, MemlimitKB: 4 << 20, 
 
 // check refuses what no client could use; nil is no password.
 func (p *PasswordAlgorithm) check() error {
-	isBetween := func(least, value, most uint32) bool { return least <= value && value <= most }
+	if p == nil {
+		return nil
+	}
+	isOutside := func(least, value, most uint32) bool { return value < least || value > most }
 	least, most := &WeakestAlgorithm, &strongestAlgorithm
-	if p != nil && !(isBetween(least.MemlimitKB, p.MemlimitKB, most.MemlimitKB) &&
-		isBetween(least.Opslimit, p.Opslimit, most.Opslimit) && isBetween(least.Parallelism, p.Parallelism, most.Parallelism)) {
+	if isOutside(least.MemlimitKB, p.MemlimitKB, most.MemlimitKB) || isOutside(least.Opslimit, p.Opslimit, most.Opslimit) ||
+		isOutside(least.Parallelism, p.Parallelism, most.Parallelism) {
 		return errPasswordAlgorithm
 	}
 	return nil

@@ -135,7 +135,7 @@ type codeMail struct {
 // putCode replaces the code of an e-mail, unless too many e-mails were sent, or codes
 // guessed. What nobody gets is replaced too, by a hash of no code: who tries it learns
 // no more than who tries a real one.
-func (r *Rules) putCode(tx AccountTx, mail *codeMail, real bool) error {
+func (r *Rules) putCode(tx AccountTx, mail *codeMail, arrives bool) error {
 	now := r.now()
 	if until, limited := r.options.MailLimit.until(tx.Sends(), now); limited {
 		return protocol.RefuseRateLimited(until)
@@ -146,23 +146,23 @@ func (r *Rules) putCode(tx AccountTx, mail *codeMail, real bool) error {
 	}
 	tx.CountSend(now)
 	hash := decoy()
-	if real {
+	if arrives {
 		hash = r.hashOf(mail.kind, mail.email, mail.code)
 	}
 	tx.PutCode(mail.kind, code.replaced(&hash, now))
 	return nil
 }
 
-// sendToStranger has a code sent to who is not known, if real says so of the account of
+// sendToStranger has a code sent to who is not known, if isReal says so of the account of
 // the e-mail, and else what instead names, if anything. Nobody learns which: not by the
 // answer, nor by its time.
-func (r *Rules) sendToStranger(ctx context.Context, mail codeMail, real func(*Account) bool, instead *AccountMailKind) error {
+func (r *Rules) sendToStranger(ctx context.Context, mail codeMail, isReal func(*Account) bool, instead *AccountMailKind) error {
 	place, found := r.mails.reserve()
 	defer place.release()
 	mail.code = parsec3.NewValidationCode()
 	var sent bool
 	err := r.store.UpdateAccount(ctx, AccountScope{Mail: r.mailScope(&mail), Email: mail.email}, func(tx AccountTx) error {
-		sent = real(tx.Account())
+		sent = isReal(tx.Account())
 		return r.putCode(tx, &mail, sent)
 	})
 	switch {
