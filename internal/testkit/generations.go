@@ -117,7 +117,7 @@ func StartGenerations(t testing.TB, options GenerationsOptions) *Generations {
 	process := lifecycle.New(instanceGrace, options.Logger)
 	process.OnEnd("events", func(context.Context) { g.Bus.Close() })
 	process.OnEnd("webhooks", func(ctx context.Context) {
-		if err := errors.Join(webhooks2.Close(ctx), webhooks3.Close(ctx)); err != nil {
+		if err := errors.Join(webhooks2.Close(ctx), webhooks3.Close(ctx), g.Parsec3.Close(ctx)); err != nil {
 			t.Errorf("close webhooks: %v", err)
 		}
 	})
