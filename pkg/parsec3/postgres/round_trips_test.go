@@ -4,6 +4,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,8 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/certificate"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
 )
@@ -22,26 +25,41 @@ type command struct {
 }
 
 // writes and reads return the hot commands of alice.
-func writes(parsec3 *rules.Rules, author *rules.Author) []command {
+func writes(commands *rules.Rules, author *rules.Author) []command {
 	version := uint32(1)
 	return []command{
 		{"vlob_create", func(ctx context.Context) error {
-			_, err := parsec3.VlobCreate(ctx, author, &protocol.VlobCreateRequest{
+			_, err := commands.VlobCreate(ctx, author, &protocol.VlobCreateRequest{
 				RealmID: theRealm, VlobID: parsec.VlobID(parsec.NewUUID()), KeyIndex: 1, Timestamp: now(), Blob: make([]byte, 1<<10),
 			})
 			return err
 		}},
 		{"vlob_update", func(ctx context.Context) error {
 			version++
-			_, err := parsec3.VlobUpdate(ctx, author, &protocol.VlobUpdateRequest{
+			_, err := commands.VlobUpdate(ctx, author, &protocol.VlobUpdateRequest{
 				RealmID: theRealm, VlobID: theVlob, KeyIndex: 1, Version: version, Timestamp: now(), Blob: make([]byte, 1<<10),
 			})
 			return err
 		}},
 		{"block_create", func(ctx context.Context) error {
-			_, err := parsec3.BlockCreate(ctx, author, &protocol.BlockCreateRequest{
+			_, err := commands.BlockCreate(ctx, author, &protocol.BlockCreateRequest{
 				RealmID: theRealm, BlockID: parsec.BlockID(parsec.NewUUID()), KeyIndex: 1, Block: make([]byte, 1<<10),
 			})
+			return err
+		}},
+		{"async_enrollment_submit", func(ctx context.Context) error {
+			id := parsec.NewUUID()
+			handle, err1 := parsec3.ParseHumanHandle(id.Hex()+"@example.com", "newcomer")
+			label, err2 := parsec3.ParseDeviceLabel("laptop")
+			payload, err3 := certificate.EnrollmentSubmit{HumanHandle: handle, DeviceLabel: label}.Pack()
+			_, err4 := commands.AsyncEnrollmentSubmit(ctx, &rules.Anonymous{Organization: author.Organization}, &protocol.AsyncEnrollmentSubmitRequest{
+				EnrollmentID: parsec3.EnrollmentID(id), SubmitPayload: payload,
+				SubmitPayloadSignature: protocol.SubmitSignature{OpenBao: &protocol.SubmitOpenBaoSignature{}},
+			})
+			return errors.Join(err1, err2, err3, err4)
+		}},
+		{"totp_create_opaque_key", func(ctx context.Context) error {
+			_, err := commands.TOTPCreateOpaqueKey(ctx, author, &protocol.TOTPCreateOpaqueKeyRequest{})
 			return err
 		}},
 	}
@@ -102,6 +120,15 @@ func reads(parsec3 *rules.Rules, author *rules.Author, vlobs []parsec.VlobID) []
 			_, err := parsec3.OrganizationInfo(ctx, author, &protocol.OrganizationInfoRequest{})
 			return err
 		}},
+		{"async_enrollment_list", func(ctx context.Context) error {
+			_, err := parsec3.AsyncEnrollmentList(ctx, author, &protocol.AsyncEnrollmentListRequest{})
+			return err
+		}},
+		{"async_enrollment_info", func(ctx context.Context) error {
+			_, err := parsec3.AsyncEnrollmentInfo(ctx, &rules.Anonymous{Organization: author.Organization}, &protocol.AsyncEnrollmentInfoRequest{})
+			_ = err // There is none.
+			return nil
+		}},
 		{"tos_get", func(ctx context.Context) error {
 			_, err := parsec3.TOSGet(ctx, author, &protocol.TOSGetRequest{})
 			_ = err // There are none.
@@ -140,7 +167,7 @@ func TestRoundTrips(t *testing.T) {
 	parsec3, author := newRules(t, store, blockstore.NewMemory())
 	vlobs := furnish(t, parsec3, author)
 	// To reserve a block, and to confirm it, are writes.
-	want := map[string]int64{"vlob_create": 2, "vlob_update": 2, "block_create": 4}
+	want := map[string]int64{"vlob_create": 2, "vlob_update": 2, "block_create": 4, "async_enrollment_submit": 3, "totp_create_opaque_key": 3}
 	commands := append(writes(parsec3, author), reads(parsec3, author, vlobs)...)
 	for _, command := range commands {
 		wanted, writes := want[command.name]
