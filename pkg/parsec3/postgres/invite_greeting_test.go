@@ -10,8 +10,10 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/notice"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
 )
@@ -187,5 +189,57 @@ func TestRoundTripsOfSteps(t *testing.T) {
 				t.Errorf("to be told of step %d takes %d round trips", step, polls)
 			}
 		}
+	}
+}
+
+// TestSpeechesWait has a speech wait for whoever changes what it depends on, and then
+// not be stored.
+func TestSpeechesWait(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	store := open(t, dsn, 3, now)
+	populate(t, store)
+	watcher := testkit.Connect(t, dsn)
+	for name, changing := range map[string]struct {
+		scope rules.Scope
+		apply func(tx rules.Tx, token parsec3.AccessToken, attempt parsec3.GreetingAttemptID)
+	}{
+		"the invitation": {rules.Scope{}, func(tx rules.Tx, token parsec3.AccessToken, _ parsec3.GreetingAttemptID) {
+			tx.EndInvitation(token, rules.InvitationEnd{On: 1, Status: protocol.InvitationFinished})
+		}},
+		"the attempt": {rules.Scope{}, func(tx rules.Tx, _ parsec3.AccessToken, attempt parsec3.GreetingAttemptID) {
+			tx.CancelAttempt(attempt, rules.AttemptEnd{Origin: protocol.Claimer, Reason: protocol.InvalidSASCode})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			token, attempt := parsec3.NewAccessToken(), parsec3.GreetingAttemptID(parsec.NewUUID())
+			change(t, store, rules.Scope{Common: rules.Shared, Invitations: rules.Exclusive}, func(tx rules.Tx) {
+				tx.CreateInvitation(rules.Invitation{Token: token, CreatedBy: rules.Person{User: alice}, Claimer: rules.Claimer{Type: parsec.InvitationDevice, User: alice}})
+			})
+			changing.scope.Invitation = &token
+			change(t, store, changing.scope, func(tx rules.Tx) {
+				tx.CreateAttempt(rules.Attempt{ID: attempt, Invitation: token, Greeter: alice, Version: 1})
+			})
+			speech := rules.Speech{
+				Organization: acme, Invitation: token, Greeter: alice, Profile: parsec.ProfileAdmin, Attempt: attempt, Version: 1, Side: protocol.Claimer,
+			}
+			type outcome struct {
+				said bool
+				err  error
+			}
+			outcomes := make(chan outcome, 1)
+			change(t, store, changing.scope, func(tx rules.Tx) {
+				changing.apply(tx, token, attempt)
+				go func() {
+					said, err := store.Say(t.Context(), speech, event.Event{Organization: acme, Body: notice.Pinged{ID: notice.NewID()}})
+					outcomes <- outcome{said, err}
+				}()
+				testkit.Await(t, "the speech waits", func() bool {
+					return testkit.Number(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == 1
+				})
+			})
+			if got := <-outcomes; got.said || got.err != nil {
+				t.Errorf("said: %t, %v", got.said, got.err)
+			}
+		})
 	}
 }

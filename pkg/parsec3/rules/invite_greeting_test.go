@@ -451,12 +451,10 @@ func TestGreetersHearAgain(t *testing.T) {
 // it finds its attempt cancelled.
 func TestBothBeginAgain(t *testing.T) {
 	sides := [2]protocol.Side{protocol.Greeter, protocol.Claimer}
-	s := newGreeting(protocol.Greeter, doStep)(t)
-	for range 20 {
-		var clients [2]greeting
-		for i := range clients {
-			clients[i] = *s
-		}
+	p := newPolled(t, hasty)
+	s, other := p.greeting, p.other().greeting
+	for range 100 {
+		clients := [2]greeting{*s, *other} // on two instances
 		starts := func(i int) func() error {
 			return func() (err error) {
 				for range 2 {
