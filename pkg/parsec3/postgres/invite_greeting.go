@@ -149,7 +149,7 @@ func (s *Store) Say(ctx context.Context, speech rules.Speech, events ...event.Ev
 	}
 	return s.Publishing(ctx, say+side+ifSame, []any{
 		speech.Organization.String(), tokenKey(speech.Invitation), database.Key(speech.Greeter), string(speech.Profile),
-		database.Key(speech.Attempt), int64(speech.Version), speech.Step + 1, database.NotNull(speech.Said), //nolint:gosec // versions are small
+		database.Key(speech.Attempt), int64(speech.Version), speech.Step + 1, database.NotNull(speech.Said),
 	}, events)
 }
 
@@ -170,7 +170,7 @@ func (t *tx) ActiveAttempts(_ context.Context, token parsec3.AccessToken) ([]rul
 // CreateAttempt implements rules.AttemptTx.
 func (t *tx) CreateAttempt(created rules.Attempt) {
 	t.QueueOne(insertAttempt, t.organizationName(), database.Key(created.ID), tokenKey(created.Invitation), database.Key(created.Greeter),
-		database.Date(created.GreeterJoined), database.Date(created.ClaimerJoined), int64(created.Version)) //nolint:gosec // versions are small
+		database.Date(created.GreeterJoined), database.Date(created.ClaimerJoined), int64(created.Version))
 }
 
 // JoinAttempt implements rules.AttemptTx.

@@ -131,12 +131,11 @@ type InviteClaimerStepReply struct {
 // Steps is how many steps a greeting attempt has. Their numbers begin with 0.
 const Steps = 9
 
-// GreeterStep and ClaimerStep are what a side says in a step
-// (docs/protocol/v5/invite.md §4).
-type (
-	GreeterStep struct{ step }
-	ClaimerStep struct{ step }
-)
+// GreeterStep is what the greeter says in a step (docs/protocol/v5/invite.md §4).
+type GreeterStep struct{ step }
+
+// ClaimerStep is what the claimer says in a step (docs/protocol/v5/invite.md §4).
+type ClaimerStep struct{ step }
 
 // step has the one field of its name, if that has any.
 type step struct {

@@ -70,7 +70,7 @@ func (g *Greeting) checkGreeter(greeter *User) error {
 
 // checkClaimer makes the checks 1 to 4 of the commands of a claimer on an attempt.
 func (g *Greeting) checkClaimer(now parsec.DateTime) error {
-	if err := g.InvitedStanding.check(now); err != nil {
+	if err := g.check(now); err != nil {
 		return err
 	}
 	switch {

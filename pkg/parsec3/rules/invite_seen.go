@@ -288,7 +288,7 @@ func (g *greetings) said(of attemptKey, body notice.GreetingStepSaid) {
 		case v.Attempt.Version+1 < body.Version, body.Said == nil, v.size()+len(body.Said) > maxViewBytes:
 			g.drop(of, v)
 		default:
-			next := &view{Greeting: v.Greeting.with(body.Side, int(body.Step), body.Said), standing: v.standing, device: v.device, on: v.on, changed: make(chan struct{})}
+			next := &view{Greeting: v.with(body.Side, int(body.Step), body.Said), standing: v.standing, device: v.device, on: v.on, changed: make(chan struct{})}
 			g.put(of, next)
 		}
 	}

@@ -210,7 +210,7 @@ func TestStepsWait(t *testing.T) {
 			p.poll(protocol.Greeter)
 			answered <- time.Since(begin)
 		}()
-		time.Sleep(300 * time.Millisecond)
+		<-time.After(300 * time.Millisecond)
 		p.other().poll(protocol.Claimer)
 		if lasted := <-answered; lasted != 300*time.Millisecond {
 			t.Errorf("told after %s", lasted)
