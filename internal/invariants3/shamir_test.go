@@ -3,6 +3,7 @@
 package invariants3_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -19,6 +20,12 @@ func TestInvariant46NobodyRevokedRecovers(t *testing.T) { everywhere(t, nobodyRe
 
 // setsUp has each recipient hold a share; all of them recover.
 func (m *member) setsUp(instance int, date parsec.DateTime, recipients ...*member) call {
+	setUp, _ := m.setsUpWith(instance, date, recipients...)
+	return setUp
+}
+
+// setsUpWith is setsUp, and returns what the shares recover.
+func (m *member) setsUpWith(instance int, date parsec.DateTime, recipients ...*member) (call, vocabulary.AccessToken) {
 	setup := &testclient3.ShamirSetup{
 		Threshold: uint8(len(recipients)), Shares: map[vocabulary.UserID]uint8{}, Ciphered: map[vocabulary.UserID][]byte{},
 		RevealToken: must(vocabulary.ParseAccessToken(parsec.NewUUID().Hex())), Data: []byte("data of " + m.User.String()),
@@ -29,7 +36,7 @@ func (m *member) setsUp(instance int, date parsec.DateTime, recipients ...*membe
 	}
 	return dated(m.on[instance], protocol.ShamirRecoverySetup, date, func(on parsec.DateTime) (*protocol.ShamirRecoverySetupRequest, error) {
 		return setup.Request(m.Device, on)
-	})
+	}), setup.RevealToken
 }
 
 // deletesSetup deletes the last setup that the member knows of.
@@ -93,10 +100,22 @@ func shamirDatesIncrease(w *world) {
 	w.coherent(members...)
 }
 
-// sharesAreSecret has each recipient be given its own share, and nobody else any.
+// reveals asks for what a setup keeps.
+func (w *world) reveals(instance int, token, secret vocabulary.AccessToken) call {
+	return send(w.clients[instance].Invited(w.organization, token), protocol.InviteShamirRecoveryReveal,
+		&protocol.InviteShamirRecoveryRevealRequest{RevealToken: secret})
+}
+
+// sharesAreSecret has each recipient be given its own share, and nobody else any; what
+// they recover is there until the setup is deleted.
 func sharesAreSecret(w *world) {
 	bob, carol, dave := w.addUser("bob", parsec.ProfileStandard), w.addUser("carol", parsec.ProfileOutsider), w.addUser("dave", parsec.ProfileAdmin)
-	w.ok(bob.setsUp(0, anytime, w.alice, carol))
+	setUp, secret := bob.setsUpWith(0, anytime, w.alice, carol)
+	w.ok(setUp)
+	token := ask(w.alice, 1, protocol.InviteNewShamirRecovery, &protocol.InviteNewShamirRecoveryRequest{ClaimerUserID: bob.User}).Token
+	w.ok(w.reveals(0, token, secret), w.reveals(1, token, secret))
+	w.want(protocol.StatusBadRevealToken, w.reveals(1, token, token))
+	w.want(protocol.StatusAuthorNotAllowed, send(dave.on[0], protocol.InviteNewShamirRecovery, &protocol.InviteNewShamirRecoveryRequest{ClaimerUserID: bob.User}))
 	for who, want := range map[*member]int{bob: 1, w.alice: 2, carol: 2, dave: 0} {
 		for instance := range who.on {
 			reply := ask(who, instance, protocol.CertificateGet, testclient3.NewKnowledge(who.Device).After())
@@ -111,6 +130,9 @@ func sharesAreSecret(w *world) {
 		}
 	}
 	w.ok(bob.deletesSetup(1, anytime))
+	for instance := range w.clients {
+		w.want(onHTTP(http.StatusGone), w.reveals(instance, token, secret))
+	}
 	for who, want := range map[*member]int{bob: 2, w.alice: 3, carol: 3, dave: 0} {
 		reply := ask(who, 0, protocol.CertificateGet, testclient3.NewKnowledge(who.Device).After())
 		if got := len(reply.ShamirRecoveryCertificates); got != want {

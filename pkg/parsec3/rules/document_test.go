@@ -21,7 +21,7 @@ type documentedRow struct {
 }
 
 // documents have the status tables, of docs/protocol/v5.
-var documents = []string{"commands.md", "invite.md", "enrollment.md"}
+var documents = []string{"commands.md", "invite.md", "enrollment.md", "account.md"}
 
 // documentedTables are the status tables of the documents by command.
 var documentedTables = sync.OnceValues(func() (map[string][]documentedRow, error) {

@@ -46,7 +46,7 @@ func (s *challenges) answer() (*protocol.SCWSServiceMutualChallengesReply, error
 func (s *challenges) run() error { return failure(s.answer()) }
 
 func TestSCWSServiceMutualChallengesTable(t *testing.T) {
-	checkRows(t, newChallenges, []row[*challenges]{
+	checkTable(t, "scws_service_mutual_challenges", newChallenges, []row[*challenges]{
 		{"1", "not configured", func(s *challenges) {
 			s.Rules = rules.New(s.store, s.blocks, s.bus, s.webhooks, s.clock.now, discard, rules.Options{})
 		}, protocol.StatusNotAvailable},
