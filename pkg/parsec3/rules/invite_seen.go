@@ -71,10 +71,12 @@ type view struct {
 	changed chan struct{}
 }
 
-// load is a view that is being read. It is stale if something has changed meanwhile.
+// load is a view that is being read. It is stale if something has changed meanwhile, or
+// the attempt has come to a later version than the one that is read.
 type load struct {
-	of    attemptKey
-	stale bool
+	of      attemptKey
+	stale   bool
+	version uint64
 }
 
 func newGreetings(now func() parsec.DateTime) *greetings {
@@ -136,7 +138,7 @@ func (g *greetings) read(of attemptKey, device parsec3.DeviceID, ask func() (Sta
 	}
 	v := &view{Greeting: greeting, standing: standing, device: device, on: g.now(), changed: make(chan struct{})}
 	switch {
-	case l.stale:
+	case l.stale, v.Attempt != nil && v.Attempt.Version < l.version:
 		close(v.changed)
 	case v.isKept() && g.makeRoom():
 		g.put(of, v)
@@ -265,12 +267,20 @@ func (v *view) concerns(user parsec3.UserID) bool {
 func (g *greetings) changed(of attemptKey, version uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for l := range g.loads {
-		l.stale = l.stale || l.of == of
-	}
+	g.awaitVersion(of, version)
 	for _, v := range g.views[of] {
 		if v.Attempt.Version < version {
 			g.drop(of, v)
+		}
+	}
+}
+
+// awaitVersion has what is being read of an attempt be of a version at least. The caller
+// holds mu.
+func (g *greetings) awaitVersion(of attemptKey, version uint64) {
+	for l := range g.loads {
+		if l.of == of {
+			l.version = max(l.version, version)
 		}
 	}
 }
@@ -279,9 +289,7 @@ func (g *greetings) changed(of attemptKey, version uint64) {
 func (g *greetings) said(of attemptKey, body notice.GreetingStepSaid) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for l := range g.loads {
-		l.stale = l.stale || l.of == of
-	}
+	g.awaitVersion(of, body.Version)
 	for _, v := range g.views[of] {
 		switch {
 		case v.Attempt.Version >= body.Version:

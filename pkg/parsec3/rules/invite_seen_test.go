@@ -76,6 +76,7 @@ func newPolled(t *testing.T, changes ...func(*setup)) *polled {
 	p.author = f.bob()
 	p.attempt = p.start(protocol.Greeter)
 	p.start(protocol.Claimer)
+	p.events.flush()
 	return p
 }
 
