@@ -199,7 +199,7 @@ func parsePrivateKey(text string) (*rsa.PrivateKey, error) {
 }
 
 func readKeyFile(path string) (string, error) {
-	content, err := os.ReadFile(path) //nolint:gosec // The operator names it.
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return "", messagef("File '%s' cannot be read.", path)
 	}

@@ -149,12 +149,6 @@ func (s Setting) until(release string) Setting {
 	return s
 }
 
-// under gives a setting a variable that its name does not tell.
-func (s Setting) under(variable string) Setting {
-	s.Variable = variable
-	return s
-}
-
 // later is what settings tell that are compared with each other.
 type later struct{ scwsFile, scwsContent bool }
 

@@ -172,11 +172,11 @@ func (r *invitationRow) facts() *rules.Invitation {
 // setup returns that of the invitation, but for what it reveals.
 func (r *invitationRow) setup() *rules.ShamirSetup {
 	setup := &rules.ShamirSetup{
-		User: r.invitation.Claimer.User, CreatedOn: r.invitation.Claimer.Setup, Threshold: uint8(*r.threshold), //nolint:gosec // It was one.
+		User: r.invitation.Claimer.User, CreatedOn: r.invitation.Claimer.Setup, Threshold: uint8(*r.threshold),
 		Shares: map[parsec3.UserID]uint8{}, DeletedOn: r.deletedOn,
 	}
 	for i, recipient := range r.recipients {
-		setup.Shares[recipient.Bytes] = uint8(r.shares[i]) //nolint:gosec // It was one.
+		setup.Shares[recipient.Bytes] = uint8(r.shares[i])
 	}
 	return setup
 }

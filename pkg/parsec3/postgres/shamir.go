@@ -184,13 +184,15 @@ func (t *tx) CreateShamirSetup(setup rules.ShamirSetup, brief rules.Certificate,
 	name, user := t.organizationName(), database.Key(setup.User)
 	t.QueueOne(insertSetup, name, user, int64(setup.CreatedOn), int16(setup.Threshold), secret, database.NotNull(setup.CipheredData))
 	t.certify(shamir, outside, ofBrief, brief)
-	audience := setup.Audience()
-	seen, sequences := keys(audience), make([]int16, len(audience))
-	var recipients []pgtype.UUID
+	var seen, recipients []pgtype.UUID
+	var sequences []int16
+	for _, user := range setup.Audience() {
+		seen, sequences = append(seen, database.Key(user)), append(sequences, ofBrief)
+	}
 	var counts, places []int16
 	var certificates [][]byte
 	for i := range shares {
-		recipient, place := database.Key(shares[i].Recipient), int16(ofBrief+1+i) //nolint:gosec // There are 255 at most.
+		recipient, place := database.Key(shares[i].Recipient), int16(ofBrief+1+i) // there are 255 at most
 		recipients, counts = append(recipients, recipient), append(counts, int16(setup.Shares[shares[i].Recipient]))
 		places, certificates = append(places, place), append(certificates, database.NotNull(shares[i].Certificate))
 		seen, sequences = append(seen, recipient), append(sequences, place)

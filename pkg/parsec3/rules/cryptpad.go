@@ -64,8 +64,8 @@ func registerSession(ctx context.Context, tx Tx, author *Author, realm *Realm, r
 	if err != nil {
 		return nil, err
 	}
-	writes := realm.Role != parsec.RoleReader
-	if found && !(writes && (session.EditKey == nil || session.KeyIndex < realm.KeyIndex)) {
+	mayReplace := realm.Role != parsec.RoleReader && found && (session.EditKey == nil || session.KeyIndex < realm.KeyIndex)
+	if found && !mayReplace {
 		return session, nil
 	}
 	candidate := &CryptpadSession{

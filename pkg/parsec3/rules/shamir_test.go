@@ -271,7 +271,7 @@ func newSetupDeletion(t *testing.T) *setupDeletion {
 	s := newSetupCreation(t)
 	s.setUp(s.author, s.shamirSetup)
 	s.events.take()
-	return &setupDeletion{s.realmCommand, s.fixture.shamirDeletion(s.author, s.shamirSetup), s.shamirSetup}
+	return &setupDeletion{s.realmCommand, s.shamirDeletion(s.author, s.shamirSetup), s.shamirSetup}
 }
 
 func (s *setupDeletion) run() error {
@@ -335,7 +335,7 @@ func TestShamirRecoveryDelete(t *testing.T) {
 	s.checkAsOfShamir(s.run(), protocol.StatusShamirRecoveryAlreadyDeleted, s.Timestamp)
 
 	s.clock.advance(time.Second)
-	again := s.fixture.shamirSetup(s.author, aliceID, daveID)
+	again := s.shamirSetup(s.author, aliceID, daveID)
 	again.token = s.setup.token
 	if got := status(s.ShamirRecoverySetup(t.Context(), s.author, again.request())); got != aborted(rules.TokenTaken) {
 		t.Errorf("the token of a setup that is deleted: got %s", got)
