@@ -21,9 +21,11 @@ type caller struct {
 	api parsec.APIVersion
 	// address is the client's.
 	address netip.Addr
-	// organization and device are zero until they are known.
+	// organization, device and method, which is that of an account, are zero until they
+	// are known.
 	organization parsec.OrganizationID
 	device       parsec3.DeviceID
+	method       parsec3.AuthMethodID
 	// server is the logger of the server, and logger that of the caller, once it was
 	// asked for: few requests have anything to say, and to name the caller costs more
 	// than a command.
@@ -50,6 +52,9 @@ func (c *caller) Logger() *slog.Logger {
 	}
 	if c.device != (parsec3.DeviceID{}) {
 		who = append(who, "device", c.device.String())
+	}
+	if c.method != (parsec3.AuthMethodID{}) {
+		who = append(who, "method", c.method.String())
 	}
 	c.logger = c.server.With(who...)
 	return c.logger

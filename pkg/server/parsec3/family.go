@@ -128,7 +128,7 @@ func (w *Wing) authenticatedAccount(answer http.ResponseWriter, r *http.Request)
 		if err != nil {
 			return err
 		}
-		call.caller.logger = call.caller.logger.With("method", author.Method.String())
+		call.caller.method = author.Method
 		return call.executeOfOwner(author, maxAccountBytes, decoderOf(w.tables.account, author))
 	})
 }
