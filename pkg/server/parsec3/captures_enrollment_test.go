@@ -4,7 +4,7 @@ import (
 	"crypto"
 	"crypto/hmac"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // The algorithm of RFC 6238.
+	"crypto/sha1" // the algorithm of RFC 6238
 	"crypto/sha256"
 	"crypto/x509"
 	numbers "encoding/binary"
