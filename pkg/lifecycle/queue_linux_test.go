@@ -28,8 +28,11 @@ func (l late) Shutdown(context.Context)    {}
 func (l late) Serve(listener net.Listener) error {
 	for {
 		conn, err := listener.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 		_, _ = io.WriteString(conn, "hello") // the peer says whether it came
 		_ = conn.Close()
