@@ -40,7 +40,7 @@ func seenByAdministrator(user *User) organization.User {
 // both end its streams.
 func (r *Rules) SetFrozen(ctx context.Context, id parsec.OrganizationID, choice organization.UserChoice, frozen bool) (before organization.User, err error) {
 	err = r.store.Update(ctx, Scope{Organization: id, Common: Shared}, func(tx Tx) error {
-		user, _, err := findChosen(ctx, tx, choice)
+		user, err := findChosen(ctx, tx, choice)
 		if err != nil {
 			return err
 		}
@@ -59,17 +59,19 @@ func (r *Rules) SetFrozen(ctx context.Context, id parsec.OrganizationID, choice 
 	return before, err
 }
 
-// findChosen returns false for a user that does not exist; by e-mail only those
-// that are not revoked do.
-func findChosen(ctx context.Context, tx Tx, choice organization.UserChoice) (*User, bool, error) {
+// findChosen returns nil for a user that does not exist; by e-mail only those that are
+// not revoked do.
+func findChosen(ctx context.Context, tx Tx, choice organization.UserChoice) (user *User, err error) {
 	if choice.Email != nil {
-		return tx.UserByEmail(ctx, *choice.Email)
+		user, _, err = tx.UserByEmail(ctx, *choice.Email)
+		return user, err
 	}
 	id, err := parsec3.ParseUserID(choice.ID)
 	if err != nil {
-		return nil, false, nil //nolint:nilerr // Nobody has what is no id.
+		return nil, nil //nolint:nilerr // Nobody has what is no id.
 	}
-	return tx.User(ctx, id)
+	user, _, err = tx.User(ctx, id)
+	return user, err
 }
 
 // BootstrapLink implements organization.Wing. A token that is none of this generation is

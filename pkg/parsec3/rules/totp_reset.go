@@ -47,7 +47,7 @@ func (r *Rules) ResetTOTP(ctx context.Context, id parsec.OrganizationID, choice 
 // chosen returns the user that an administrator means, who is not revoked.
 func (r *Rules) chosen(ctx context.Context, id parsec.OrganizationID, choice organization.UserChoice) (user *User, err error) {
 	err = r.store.Update(ctx, Scope{Organization: id}, func(tx Tx) error {
-		found, _, err := findChosen(ctx, tx, choice)
+		found, err := findChosen(ctx, tx, choice)
 		if err != nil {
 			return err
 		}
