@@ -138,11 +138,6 @@ func pending(name string, kind Kind, since, group string, parse func(*Config, []
 	}
 }
 
-func (s Setting) secret() Setting {
-	s.Secret = true
-	return s
-}
-
 // until is of a setting that later releases do not have.
 func (s Setting) until(release string) Setting {
 	s.Until = release

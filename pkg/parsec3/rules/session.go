@@ -63,9 +63,11 @@ type Session struct {
 	wake, ended func()
 	// limit bounds the queue: beside the replay maxQueuedEvents may wait.
 	limit int
-	// opening keeps what is received in early.
+	// opening keeps what is received in early, that for administrators too: whether the
+	// user is ADMIN by then is not known before.
 	opening bool
 	early   []event.Event
+	profile parsec.UserProfile
 	// replayed are the events of the replay, which may be in early too, and newest is
 	// the last of them, which the bus may be delivering.
 	replayed   map[notice.ID]struct{}
@@ -83,7 +85,8 @@ func (r *Rules) OpenSession(ctx context.Context, author *Author, lastEventID str
 	s := &Session{rules: r, author: *author, opening: true}
 	// What happens while the facts are read is received.
 	s.subscription = r.bus.Subscribe(s.receive,
-		event.OrganizationTopic(author.Organization), notice.UserTopic(author.Organization, author.User))
+		event.OrganizationTopic(author.Organization), notice.UserTopic(author.Organization, author.User),
+		notice.AdministratorsTopic(author.Organization))
 	standing, realms, err := r.store.Registration(ctx, author.Organization, author.Device)
 	if err == nil {
 		err = checkAccess(&standing, r.now())
@@ -95,7 +98,6 @@ func (r *Rules) OpenSession(ctx context.Context, author *Author, lastEventID str
 	for _, realm := range realms {
 		s.subscription.Add(notice.RealmTopic(author.Organization, realm))
 	}
-	s.followProfile(standing.User.Profile)
 	s.begin(&standing, lastEventID, keepalive)
 	return s, nil
 }
@@ -128,15 +130,16 @@ func (s *Session) begin(standing *Standing, lastEventID string, keepalive *uint6
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.push(first)
+	s.profile = standing.User.Profile
 	s.replay(later, known, newest)
 	s.limit = len(s.queue) + maxQueuedEvents
-	s.opening = false
 	early := s.early
 	s.early = nil
 	for _, e := range early {
 		s.handle(e)
 	}
-	s.replayed = nil
+	s.opening, s.replayed = false, nil
+	s.followProfile()
 	s.expireAt(of.ExpirationDate)
 }
 
@@ -264,7 +267,8 @@ func (s *Session) handle(e event.Event) {
 	case event.OrganizationExpiration:
 		s.expireAt(body.Date)
 	case notice.UserUpdated:
-		s.followProfile(body.Profile)
+		s.profile = body.Profile
+		s.followProfile()
 	case notice.RealmCertificate:
 		s.enqueue(e)
 		if body.User == s.author.User {
@@ -285,12 +289,15 @@ func (s *Session) follow(body notice.RealmCertificate) {
 	}
 }
 
-// followProfile has the stream hear what concerns administrators, or not.
-func (s *Session) followProfile(profile parsec.UserProfile) {
+// followProfile has the open stream hear what concerns administrators, or not. The
+// caller holds mu.
+func (s *Session) followProfile() {
 	topic := notice.AdministratorsTopic(s.author.Organization)
-	if profile == parsec.ProfileAdmin {
+	switch {
+	case s.opening: // it hears, until all that came early is handled
+	case s.profile == parsec.ProfileAdmin:
 		s.subscription.Add(topic)
-	} else {
+	default:
 		s.subscription.Remove(topic)
 	}
 }
@@ -348,7 +355,9 @@ func (s *Session) hears(e event.Event) bool {
 	case notice.Vlob:
 		return body.Author != s.author.Device
 	case notice.AsyncEnrollment:
-		return s.author.API.Minor >= enrollmentsSince
+		return s.profile == parsec.ProfileAdmin && s.author.API.Minor >= enrollmentsSince
+	case notice.Invitation:
+		return s.profile == parsec.ProfileAdmin || !body.Administrators
 	default:
 		return true
 	}
