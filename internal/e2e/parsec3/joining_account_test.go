@@ -28,6 +28,7 @@ const (
 	firstPassword  = "correct horse"
 	secondPassword = "battery staple"
 	thirdPassword  = "once more"
+	fourthPassword = "and again"
 )
 
 // useAccount has bob create an account by a code, keep a device of his in its vault, and
@@ -93,6 +94,7 @@ func (s *joining) recoverAccount(browser *testclient3.AccountClient, before *tes
 	}
 	_, err = before.Info(s.ctx)
 	s.wantHTTP("before the recovery", http.StatusForbidden, err)
+	recovered = s.rotateAccount(recovered)
 	if _, err := recovered.Registered(s.ctx, s.organization, s.bob.Device.User); err == nil {
 		s.t.Error("the new vault is not empty")
 	}
@@ -102,4 +104,33 @@ func (s *joining) recoverAccount(browser *testclient3.AccountClient, before *tes
 	s.wantHTTP("after the deletion", http.StatusForbidden, err)
 	s.do("ask for another account", browser.AskToCreate(s.ctx))
 	s.coded("bob", "Confirm your email address")
+}
+
+// rotateAccount looks at what the account has, and begins another vault.
+func (s *joining) rotateAccount(account *testclient3.Account) *testclient3.Account {
+	s.t.Helper()
+	invitation, err := client3.Call(s.ctx, s.bob.RPC(), protocol.InviteNewDevice, &protocol.InviteNewDeviceRequest{})
+	s.do("invite", err)
+	mine, err := client3.Call(s.ctx, account.RPC(), protocol.InviteSelfList, &protocol.InviteSelfListRequest{})
+	if s.do("list the invitations", err); len(mine.Invitations) != 1 || mine.Invitations[0].Token != invitation.Token {
+		s.t.Errorf("bob is invited by %+v", mine)
+	}
+	_, err = client3.Call(s.ctx, s.bob.RPC(), protocol.InviteCancel, &protocol.InviteCancelRequest{Token: invitation.Token})
+	s.do("cancel", err)
+
+	methods, err := client3.Call(s.ctx, account.RPC(), protocol.AuthMethodList, &protocol.AuthMethodListRequest{})
+	if s.do("list the methods", err); len(methods.Items) != 1 {
+		s.t.Fatalf("methods %+v", methods)
+	}
+	_, err = client3.Call(s.ctx, account.RPC(), protocol.AuthMethodDisable, &protocol.AuthMethodDisableRequest{AuthMethodID: methods.Items[0].AuthMethodID})
+	wantRefusal(s.world, protocol.StatusSelfDisableNotAllowed, err)
+	next, err := account.Rotate(s.ctx, fourthPassword)
+	s.do("rotate", err)
+	_, err = account.Info(s.ctx)
+	s.wantHTTP("before the rotation", http.StatusForbidden, err)
+	vaults, err := client3.Call(s.ctx, next.RPC(), protocol.VaultItemRecoveryList, &protocol.VaultItemRecoveryListRequest{})
+	if s.do("list the vaults", err); len(vaults.PreviousVaults) != 2 || len(vaults.PreviousVaults[0].VaultItems) != 1 {
+		s.t.Errorf("the vaults before are %+v", vaults.PreviousVaults)
+	}
+	return next
 }

@@ -58,6 +58,28 @@ func join(w *world, mails *testkit.SMTP) {
 	s.recoverByShares()
 	s.useAccount()
 	s.useTOTP()
+	s.askForOthers()
+}
+
+// askForOthers asks for what is not configured, and for what only a stream has.
+func (s *joining) askForOthers() {
+	s.t.Helper()
+	_, err := client3.Call(s.ctx, s.bob.RPC(), protocol.CryptpadRegisterSession, &protocol.CryptpadRegisterSessionRequest{
+		RealmID: parsec.RealmID(parsec.NewUUID()), DocumentID: parsec.VlobID(parsec.NewUUID()), Timestamp: now(),
+	})
+	wantRefusal(s.world, protocol.StatusCryptpadUnavailable, err)
+	_, err = client3.Call(s.ctx, s.connect().Server(), protocol.SCWSServiceMutualChallenges, &protocol.SCWSServiceMutualChallengesRequest{})
+	wantRefusal(s.world, protocol.StatusNotAvailable, err)
+	_, err = client3.Call(s.ctx, s.bob.RPC(), protocol.EventsListen, &protocol.EventsListenRequest{})
+	wantRefusal(s.world, protocol.StatusNotAvailable, err)
+	listed, err := client3.Call(s.ctx, s.alice.RPC(), protocol.InviteList, &protocol.InviteListRequest{})
+	if s.do("list the invitations", err); len(listed.Invitations) == 0 {
+		s.t.Error("no invitation is listed")
+	}
+	pong, err := client3.Call(s.ctx, s.connect().Server(), protocol.Ping, &protocol.PingRequest{Ping: "hello"})
+	if s.do("ping", err); pong.Pong != "hello" {
+		s.t.Errorf("pong %q", pong.Pong)
+	}
 }
 
 // bootstrapByLink has an administrator create the organization by REST, and alice found

@@ -157,6 +157,25 @@ func (a *Account) ChangePassword(ctx context.Context, password string) (*Account
 	return next, err
 }
 
+// Rotate moves what the vault keeps to a new one, which a new password opens.
+func (a *Account) Rotate(ctx context.Context, password string) (*Account, error) {
+	kept, err := a.items(ctx)
+	if err != nil {
+		return nil, err
+	}
+	next := (&AccountClient{a.client, a.email}).as(MasterSecretOf(password, a.email.String(), DefaultArgon2ID))
+	next.vault = a.vault // what the items keep is sealed with it
+	access, err := next.secret.SealVaultKey(next.vault)
+	if err != nil {
+		return nil, err
+	}
+	_, err = client3.Call(ctx, a.rpc, protocol.VaultKeyRotation, &protocol.VaultKeyRotationRequest{
+		NewAuthMethodID: parsec3.AuthMethodID(next.secret.MethodID()), NewAuthMethodMACKey: next.secret.MACKey(),
+		NewAuthMethodPasswordAlgorithm: new(protocol.WeakestAlgorithm), NewVaultKeyAccess: access, Items: kept.Items,
+	})
+	return next, err
+}
+
 // AskToDelete has the code to delete the account sent.
 func (a *Account) AskToDelete(ctx context.Context) error {
 	_, err := client3.Call(ctx, a.rpc, protocol.AccountDeleteSendValidationEmail, &protocol.AccountDeleteSendValidationEmailRequest{})
