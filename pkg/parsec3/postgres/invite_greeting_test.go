@@ -28,11 +28,12 @@ type peers struct {
 	attempt                  parsec3.GreetingAttemptID
 }
 
-// newInstance returns rules of a server, whose steps wait for nobody.
+// newInstance returns rules of a server, whose steps wait for nobody. Its one connection
+// prepares each statement once.
 func newInstance(t *testing.T, dsn string) *rules.Rules {
 	t.Helper()
 	bus := testkit.NewBus(t)
-	store := testkit.OpenParsec3Postgres(t, dsn, bus)
+	store := openOn(t, dsn, 1, now, bus)
 	return rules.New(store, blockstore.NewMemory(), bus, nil, now, slog.New(slog.DiscardHandler), rules.Options{GreetingPatience: time.Nanosecond})
 }
 

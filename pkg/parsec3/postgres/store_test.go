@@ -53,10 +53,16 @@ func now() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
 // open opens a store with so many connections, whose clock is clock.
 func open(t testing.TB, dsn string, connections int32, clock func() parsec.DateTime) *postgres.Store {
 	t.Helper()
+	return openOn(t, dsn, connections, clock, testkit.NewBus(t))
+}
+
+// openOn is open for a store that publishes to a bus.
+func openOn(t testing.TB, dsn string, connections int32, clock func() parsec.DateTime, bus *event.Bus) *postgres.Store {
+	t.Helper()
 	opened, err := database.Open(t.Context(), database.Options{
 		Source:         database.Source{DSN: dsn, Logger: slog.New(slog.DiscardHandler)},
 		MaxConnections: connections, Codec: testkit.Codec,
-	}, testkit.NewBus(t))
+	}, bus)
 	if err != nil {
 		t.Fatal(err)
 	}
