@@ -243,14 +243,27 @@ func replaySelfLists(r *replay) {
 			CreatedBy: rules.Person{User: s.author.User}, CreatedOn: r.clock.Now(), Claimer: rules.Claimer{Type: parsec.InvitationType(fields[2].(string))},
 		}
 		r.ok(invitation.Token.UnmarshalBinary(fields[1].([]byte)))
-		if invitation.Claimer.Type == parsec.InvitationUser {
+		switch invitation.Claimer.Type {
+		case parsec.InvitationUser:
 			invitation.Claimer.Email = strings.ToUpper(email[:1]) + email[1:]
-		} else {
+		case parsec.InvitationShamirRecovery:
+			invitation.Claimer.User, invitation.Claimer.Setup = s.author.User, s.setUpShamir()
+		default:
 			invitation.Claimer.User = s.author.User
 		}
 		s.update(rules.Scope{Common: rules.Shared, Invitations: rules.Exclusive}, func(tx rules.Tx) { tx.CreateInvitation(invitation) })
 	}
 	r.playAs("invite_self_list")
+}
+
+// setUpShamir has the author of the organization have a Shamir recovery, and returns its
+// date.
+func (s *state) setUpShamir() parsec.DateTime {
+	s.t.Helper()
+	setup := rules.ShamirSetup{User: s.author.User, CreatedOn: s.clock.Now(), Threshold: 1, CipheredData: []byte("device")}
+	brief := rules.Certificate{Timestamp: setup.CreatedOn, Author: s.author.Device, Bytes: []byte("brief")}
+	s.update(rules.Scope{Common: rules.Shared, Shamir: rules.Exclusive}, func(tx rules.Tx) { tx.CreateShamirSetup(setup, brief, nil) })
+	return setup.CreatedOn
 }
 
 // configure gives an organization recorded settings. It expires before a date.
