@@ -30,7 +30,7 @@ func TestEnrollmentsAreBounded(t *testing.T)          { everywhere(t, enrollment
 // submits returns an enrollment by OpenBao, and the call that submits it.
 func (w *world) submits(instance int, person parsec3.Person, force bool) (*testclient3.Enrollment, call) {
 	w.Helper()
-	enrollment, request, err := testclient3.NewEnrollment(w.organization, testclient3.Entity("newcomer"), person)
+	enrollment, request, err := testclient3.NewEnrollment(w.organization, testclient3.Entity(person.HumanHandle.Email()), person)
 	w.no(err)
 	request.Force = force
 	return enrollment, send(w.clients[instance].Anonymous(w.organization), protocol.AsyncEnrollmentSubmit, request)
@@ -168,7 +168,7 @@ func acceptedAsCreated(w *world) {
 func acceptedHasItsUser(w *world) {
 	enrollment, submitted := w.submitted(person("newcomer"))
 	w.ok(w.alice.accepts(0, submitted))
-	device, err := enrollment.Finish(w.enrollment(1, enrollment.ID))
+	device, err := enrollment.Finish(w.enrollment(1, enrollment.ID), now())
 	w.no(err)
 	newcomer := w.member(device)
 	w.ok(newcomer.addsDevice(1, anytime))

@@ -15,83 +15,99 @@ import (
 	"parsec-server/pkg/parsec3/protocol"
 )
 
-// enroll has zoe ask to join by her smart card, and alice accept her by her own one.
-// Somebody else asks in her name.
+// enroll has zoe ask to join by her smart card, and yan by OpenBao, and alice accept
+// them by her own card and entity. Somebody else asks in zoe's name.
 func (s *joining) enroll() {
 	s.t.Helper()
-	s.pki = must(testclient3.NewPKI(time.Now()))
-	identities := map[string]*testclient3.Badge{}
-	for _, name := range []string{"mallory", "zoe"} {
-		identities[name] = must(s.pki.Badge(email(name)))
-	}
-	submit := func(identity string, force bool) (*testclient3.Submitter, error) {
-		submitter, err := testclient3.NewSubmitter(s.connect(), s.organization, person("zoe"), s.pki, identities[identity])
-		s.do("prepare", err)
-		return submitter, submitter.Submit(s.ctx, force)
-	}
-	mallory, err := submit("mallory", false)
+	pki := must(testclient3.NewPKI(time.Now()))
+	card := must(pki.Badge(email("alice")))
+	impostor, own := must(pki.Badge(email("mallory"))), must(pki.Badge(email("zoe")))
+	mallory, err := s.submit("zoe", impostor, false)
 	s.do("submit as mallory", err)
 	nextOf[*protocol.AsyncEnrollmentEvent](s.dora)
-	_, err = submit("zoe", false)
+	_, err = s.submit("zoe", own, false)
 	wantRefusal(s.world, protocol.StatusEmailAlreadySubmitted, err)
-	card := must(s.pki.Badge(email("alice")))
-	s.accept(mallory, card, "")
+	if _, err := s.accept(mallory, card); err == nil {
+		s.t.Error("alice accepts somebody else")
+	}
+	_, err = client3.Call(s.ctx, s.alice.RPC(), protocol.AsyncEnrollmentReject, &protocol.AsyncEnrollmentRejectRequest{EnrollmentID: mallory.ID})
+	s.do("reject", err)
 	s.wantEnrollment(mallory, protocol.EnrollmentRejected)
-	early, err := submit("zoe", false)
+	early, err := s.submit("zoe", own, false)
 	s.do("submit", err)
-	zoe, err := submit("zoe", true)
+	zoe, err := s.submit("zoe", own, true)
 	s.do("submit again", err)
 	s.wantEnrollment(early, protocol.EnrollmentCancelled)
-	if _, err := zoe.Finish(s.ctx); err == nil {
+	if _, err := zoe.Finish(s.wantEnrollment(zoe, protocol.EnrollmentSubmitted), now()); err == nil {
 		s.t.Error("zoe is in before she is accepted")
 	}
-	user := s.accept(zoe, card, protocol.EmailSuccess)
+	s.zoe = s.enter("zoe", zoe, card)
+	_, err = s.submit("zoe", own, true)
+	wantRefusal(s.world, protocol.StatusEmailAlreadyEnrolled, err)
+
+	yan, err := s.submit("yan", testclient3.Entity(email("yan")), false)
+	s.do("submit as yan", err)
+	s.enter("yan", yan, testclient3.Entity(email("alice")))
+}
+
+// submit has a stranger ask to join as somebody. force cancels what was submitted for
+// the same e-mail address.
+func (s *joining) submit(as string, identity testclient3.Identity, force bool) (*testclient3.Enrollment, error) {
+	s.t.Helper()
+	enrollment, request, err := testclient3.NewEnrollment(s.organization, identity, person(as))
+	s.do("prepare", err)
+	request.Force = force
+	_, err = client3.Call(s.ctx, s.connect().Anonymous(s.organization), protocol.AsyncEnrollmentSubmit, request)
+	return enrollment, err
+}
+
+// accept has alice look for an enrollment and accept it, unless she finds that it is of
+// somebody else.
+func (s *joining) accept(enrollment *testclient3.Enrollment, by testclient3.Identity) (protocol.EmailSent, error) {
+	s.t.Helper()
+	reply, err := client3.Call(s.ctx, s.alice.RPC(), protocol.AsyncEnrollmentList, &protocol.AsyncEnrollmentListRequest{})
+	if s.do("list", err); len(reply.Enrollments) != 1 || reply.Enrollments[0].EnrollmentID != enrollment.ID {
+		s.t.Fatalf("alice sees %+v", reply.Enrollments)
+	}
+	return s.alice.AcceptEnrollment(s.ctx, &reply.Enrollments[0], parsec.ProfileStandard, by)
+}
+
+// enter has alice accept somebody, who learns of it by an e-mail and logs in.
+func (s *joining) enter(name string, enrollment *testclient3.Enrollment, by testclient3.Identity) *peer {
+	s.t.Helper()
+	sent, err := s.accept(enrollment, by)
+	if s.do("accept", err); sent != protocol.EmailSuccess {
+		s.t.Errorf("the e-mail: %s", sent)
+	}
 	mail := s.mails.Next(s.ctx, s.t)
-	if mail.To != email("zoe") || !strings.Contains(mail.Text, "You may join CoolOrg") || !slices.ContainsFunc(s.addresses, func(a parsec.ServerAddress) bool {
+	if mail.To != email(name) || !strings.Contains(mail.Text, "You may join CoolOrg") || !slices.ContainsFunc(s.addresses, func(a parsec.ServerAddress) bool {
 		return strings.Contains(mail.Text, parsec.Parsec3Scheme.PrintServerAddress(a)+"\n")
 	}) {
 		s.t.Errorf("an e-mail to %s: %s", mail.To, mail.Text)
 	}
-	device, err := zoe.Finish(s.ctx)
-	if s.do("finish", err); device.User != user || device.HumanHandle != person("zoe").HumanHandle {
-		s.t.Errorf("zoe is %+v, and alice knows her as %s", device, user)
+	device, err := enrollment.Finish(s.wantEnrollment(enrollment, protocol.EnrollmentAccepted), now())
+	if s.do("finish", err); device.HumanHandle != person(name).HumanHandle {
+		s.t.Errorf("%s is %+v", name, device)
 	}
-	s.zoe = s.login("zoe", device)
-	s.do("poll", s.zoe.Poll(s.ctx))
-	if known := s.zoe.Knowledge().User(user); known == nil || known.PublicKey != device.PublicKey() {
-		s.t.Errorf("zoe knows of herself %+v", known)
-	}
-	_, err = submit("zoe", true)
-	wantRefusal(s.world, protocol.StatusEmailAlreadyEnrolled, err)
-}
-
-// accept has alice look for an enrollment and accept it, or, where she finds that it is
-// of somebody else, reject it.
-func (s *joining) accept(submitter *testclient3.Submitter, card *testclient3.Badge, want protocol.EmailSent) parsec3.UserID {
-	s.t.Helper()
-	enrollments, err := s.alice.Enrollments(s.ctx)
-	if s.do("list", err); len(enrollments) != 1 || enrollments[0].EnrollmentID != submitter.ID {
-		s.t.Fatalf("alice sees %+v", enrollments)
-	}
-	user, sent, err := s.alice.AcceptEnrollment(s.ctx, &enrollments[0], parsec.ProfileStandard, s.pki, card)
-	if want == "" {
-		if err == nil {
-			s.t.Error("alice accepts somebody else")
+	p := s.login(name, device)
+	s.do("poll", p.Poll(s.ctx))
+	for _, by := range []*peer{s.alice, p} {
+		if known := by.Knowledge().User(device.User); known == nil || known.PublicKey != device.PublicKey() {
+			s.t.Errorf("%s knows of %s %+v", by.name, name, known)
 		}
-		s.do("reject", s.alice.RejectEnrollment(s.ctx, submitter.ID))
-		return user
 	}
-	if s.do("accept", err); sent != want {
-		s.t.Errorf("the e-mail: %s", sent)
-	}
-	return user
+	return p
 }
 
-func (s *joining) wantEnrollment(submitter *testclient3.Submitter, want protocol.EnrollmentStatus) {
+// wantEnrollment returns what a stranger is told of an enrollment.
+func (s *joining) wantEnrollment(enrollment *testclient3.Enrollment, want protocol.EnrollmentStatus) *protocol.AsyncEnrollmentInfoReply {
 	s.t.Helper()
-	if info, err := submitter.Info(s.ctx); err != nil || info.Status != want {
-		s.t.Errorf("the enrollment is %+v, %v, want %s", info, err, want)
+	info, err := client3.Call(s.ctx, s.connect().Anonymous(s.organization), protocol.AsyncEnrollmentInfo,
+		&protocol.AsyncEnrollmentInfoRequest{EnrollmentID: enrollment.ID})
+	if s.do("ask for the enrollment", err); info.Status != want {
+		s.t.Errorf("the enrollment is %+v, want %s", info, want)
 	}
+	return info
 }
 
 // useTOTP has zoe protect a device by one-time passwords, lose her telephone, and have

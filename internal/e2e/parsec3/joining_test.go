@@ -26,8 +26,6 @@ import (
 type joining struct {
 	*world
 	mails *testkit.SMTP
-	// pki is what smart cards are of.
-	pki *testclient3.PKI
 	// alice and dora are ADMIN, bob and zoe are STANDARD; phone is bob's.
 	alice, dora, bob, phone, zoe *peer
 }

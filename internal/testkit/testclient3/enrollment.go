@@ -1,15 +1,13 @@
 package testclient3
 
 import (
-	"crypto"
+	"context"
 	"crypto/ecdh"
-	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
@@ -18,186 +16,132 @@ import (
 	"parsec-server/pkg/parsec3/protocol"
 )
 
-// Identity is what the payloads of an enrollment are signed with
-// (docs/protocol/v5/enrollment.md §1.2): a Card or an Entity.
+// Identity is what a person signs the payloads of enrollments with, and verifies those
+// of other people with: a smart card (PKI.Badge) or an Entity
+// (docs/protocol/v5/enrollment.md §1.2).
 type Identity interface {
-	signSubmission(payload []byte) (protocol.SubmitSignature, error)
-	signAcceptance(payload []byte) (protocol.AcceptSignature, error)
-	// verifySubmission and verifyAcceptance check that a payload is signed in the same
-	// identity system. Whom to trust is up to the caller.
-	verifySubmission(payload []byte, signature *protocol.SubmitSignature) error
-	verifyAcceptance(payload []byte, signature *protocol.AcceptSignature) error
+	sign(payload []byte) (protocol.SubmitSignature, error)
+	// verify judges a signature as clients do: by whom they trust themselves, in the
+	// same identity system. It returns the e-mail addresses of who has signed.
+	verify(payload []byte, by protocol.SubmitSignature, now time.Time) (emails []string, err error)
 }
 
 var (
-	_ Identity = Card{}
-	_ Identity = Entity("")
+	errSystem    = errors.New("not signed in the same identity system")
+	errSignature = errors.New("something else is signed")
+	// errOtherIdentity is that of who asks for an e-mail address that the identity is
+	// not of.
+	errOtherIdentity = errors.New("the identity is of somebody else")
 )
 
-var errSignature = errors.New("not signed in the same identity system")
-
-// Card is what a smart card holds: an X.509 certificate, in DER, with its RSA key, and
-// those on the way to the root.
-type Card struct {
-	Leaf          []byte
-	Key           *rsa.PrivateKey
-	Intermediates [][]byte
-}
-
-func (c Card) sign(payload []byte) ([]byte, error) {
-	digest := sha256.Sum256(payload)
-	return rsa.SignPSS(rand.Reader, c.Key, crypto.SHA256, digest[:], nil)
-}
-
-func (c Card) signSubmission(payload []byte) (protocol.SubmitSignature, error) {
-	signature, err := c.sign(payload)
-	return protocol.SubmitSignature{PKI: &protocol.SubmitPKISignature{Signature: signature, Leaf: c.Leaf, Intermediates: c.Intermediates}}, err
-}
-
-func (c Card) signAcceptance(payload []byte) (protocol.AcceptSignature, error) {
-	signature, err := c.sign(payload)
-	return protocol.AcceptSignature{PKI: &protocol.AcceptPKISignature{Signature: signature, Leaf: c.Leaf, Intermediates: c.Intermediates}}, err
-}
-
-func (Card) verifySubmission(payload []byte, signature *protocol.SubmitSignature) error {
-	if signature.PKI == nil {
-		return errSignature
-	}
-	return verifyCard(signature.PKI.Leaf, payload, signature.PKI.Signature)
-}
-
-func (Card) verifyAcceptance(payload []byte, signature *protocol.AcceptSignature) error {
-	if signature.PKI == nil {
-		return errSignature
-	}
-	return verifyCard(signature.PKI.Leaf, payload, signature.PKI.Signature)
-}
-
-func verifyCard(leaf, payload, signature []byte) error {
-	owner, err := x509.ParseCertificate(leaf)
-	if err != nil {
-		return err
-	}
-	key, isRSA := owner.PublicKey.(*rsa.PublicKey)
-	if !isRSA {
-		return errSignature
-	}
-	digest := sha256.Sum256(payload)
-	return rsa.VerifyPSS(key, crypto.SHA256, digest[:], signature, nil)
-}
-
-// Entity is one of an OpenBao server, by its id: a stand-in, whose signatures are
-// digests.
-type Entity string
-
-func (e Entity) sign(payload []byte) string { return signOf(string(e), payload) }
-
-func signOf(entity string, payload []byte) string {
-	return fmt.Sprintf("vault:v1:%x", sha256.Sum256(append([]byte(entity), payload...)))
-}
-
-func (e Entity) signSubmission(payload []byte) (protocol.SubmitSignature, error) {
-	return protocol.SubmitSignature{OpenBao: &protocol.SubmitOpenBaoSignature{Signature: e.sign(payload), EntityID: string(e)}}, nil
-}
-
-func (e Entity) signAcceptance(payload []byte) (protocol.AcceptSignature, error) {
-	return protocol.AcceptSignature{OpenBao: &protocol.AcceptOpenBaoSignature{Signature: e.sign(payload), EntityID: string(e)}}, nil
-}
-
-func (Entity) verifySubmission(payload []byte, signature *protocol.SubmitSignature) error {
-	if signature.OpenBao == nil || signature.OpenBao.Signature != signOf(signature.OpenBao.EntityID, payload) {
-		return errSignature
-	}
-	return nil
-}
-
-func (Entity) verifyAcceptance(payload []byte, signature *protocol.AcceptSignature) error {
-	if signature.OpenBao == nil || signature.OpenBao.Signature != signOf(signature.OpenBao.EntityID, payload) {
-		return errSignature
-	}
-	return nil
-}
-
-// Enrollment is what somebody keeps who asks to join an organization, until an ADMIN
-// decides (docs/protocol/v5/enrollment.md §1).
+// Enrollment is what somebody keeps who asks to become a user without invitation, until
+// an ADMIN decides (docs/protocol/v5/enrollment.md §1).
 type Enrollment struct {
-	Organization parsec.OrganizationID
-	ID           parsec3.EnrollmentID
-	Identity     Identity
-	// SigningKey and PrivateKey become those of the device and the user.
-	SigningKey ed25519.PrivateKey
-	PrivateKey *ecdh.PrivateKey
+	ID       parsec3.EnrollmentID
+	identity Identity
+	// device has no ids yet.
+	device client3.Device
 }
 
 // NewEnrollment returns a new enrollment, and the request that submits it.
-func NewEnrollment(organization parsec.OrganizationID, identity Identity, person client3.Person) (*Enrollment, *protocol.AsyncEnrollmentSubmitRequest, error) {
-	e := &Enrollment{Organization: organization, ID: parsec3.EnrollmentID(parsec.NewUUID()), Identity: identity}
-	var err error
-	if e.PrivateKey, err = ecdh.X25519().GenerateKey(rand.Reader); err != nil {
-		return nil, nil, err
-	}
-	verifyKey, signingKey, err := ed25519.GenerateKey(rand.Reader)
+func NewEnrollment(organization parsec.OrganizationID, identity Identity, as client3.Person) (*Enrollment, *protocol.AsyncEnrollmentSubmitRequest, error) {
+	private, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
-	e.SigningKey = signingKey
+	e := &Enrollment{ID: parsec3.EnrollmentID(parsec.NewUUID()), identity: identity, device: client3.Device{
+		Organization: organization, Label: as.Label, HumanHandle: as.HumanHandle, SigningKey: newSigningKey(), PrivateKey: private,
+	}}
 	payload, err := certificate.EnrollmentSubmit{
-		VerifyKey: parsec.VerifyKey(verifyKey), PublicKey: parsec.PublicKey(e.PrivateKey.PublicKey().Bytes()),
-		DeviceLabel: person.Label, HumanHandle: person.HumanHandle,
+		VerifyKey: e.device.VerifyKey(), PublicKey: e.device.PublicKey(), DeviceLabel: as.Label, HumanHandle: as.HumanHandle,
 	}.Pack()
 	if err != nil {
 		return nil, nil, err
 	}
-	signature, err := identity.signSubmission(payload)
+	signature, err := identity.sign(payload)
 	return e, &protocol.AsyncEnrollmentSubmitRequest{EnrollmentID: e.ID, SubmitPayload: payload, SubmitPayloadSignature: signature}, err
 }
 
-// AcceptEnrollment returns the request by which d, of an ADMIN, makes a user as it is
-// asked for. now is the date of the certificates.
-func AcceptEnrollment(d *client3.Device, submitted *protocol.SubmittedEnrollment, profile parsec.UserProfile, identity Identity, now parsec.DateTime) (*protocol.AsyncEnrollmentAcceptRequest, error) {
-	if err := identity.verifySubmission(submitted.SubmitPayload, &submitted.SubmitPayloadSignature); err != nil {
+// Finish returns the first device of who was accepted, once the answer is verified.
+func (e *Enrollment) Finish(info *protocol.AsyncEnrollmentInfoReply, now parsec.DateTime) (*client3.Device, error) {
+	if info.Status != protocol.EnrollmentAccepted || info.AcceptPayloadSignature == nil {
+		return nil, fmt.Errorf("the enrollment is %s", info.Status)
+	}
+	proof := protocol.SubmitSignature{
+		PKI:     (*protocol.SubmitPKISignature)(info.AcceptPayloadSignature.PKI),
+		OpenBao: (*protocol.SubmitOpenBaoSignature)(info.AcceptPayloadSignature.OpenBao),
+	}
+	if _, err := e.identity.verify(info.AcceptPayload, proof, now.Time()); err != nil {
+		return nil, fmt.Errorf("the answer: %w", err)
+	}
+	answer, err := certificate.LoadEnrollmentAccept(info.AcceptPayload)
+	if err != nil {
 		return nil, err
+	}
+	device := e.device
+	device.User, device.ID, device.Label = answer.UserID, answer.DeviceID, answer.DeviceLabel
+	device.HumanHandle, device.Profile, device.RootVerifyKey = answer.HumanHandle, answer.Profile, answer.RootVerifyKey
+	return &device, nil
+}
+
+// AcceptEnrollment returns the request by which d, of an ADMIN, makes a user of who has
+// submitted an enrollment, once that is verified. The ADMIN signs with an identity, too.
+// now is the date of the certificates.
+func AcceptEnrollment(d *client3.Device, submitted *protocol.SubmittedEnrollment, profile parsec.UserProfile, identity Identity, now parsec.DateTime) (*protocol.AsyncEnrollmentAcceptRequest, error) {
+	emails, err := identity.verify(submitted.SubmitPayload, submitted.SubmitPayloadSignature, now.Time())
+	if err != nil {
+		return nil, fmt.Errorf("the enrollment: %w", err)
 	}
 	asked, err := certificate.LoadEnrollmentSubmit(submitted.SubmitPayload)
 	if err != nil {
 		return nil, err
 	}
-	user := certificate.User{
-		Author: d.ID, Timestamp: now, UserID: parsec3.UserID(parsec.NewUUID()),
-		HumanHandle: asked.HumanHandle, PublicKey: asked.PublicKey, Profile: profile,
+	if !slices.Contains(emails, asked.HumanHandle.Email()) {
+		return nil, errOtherIdentity
 	}
-	device := certificate.Device{
-		Author: d.ID, Timestamp: now, Purpose: parsec3.PurposeStandard, UserID: user.UserID,
-		DeviceID: parsec3.DeviceID(parsec.NewUUID()), DeviceLabel: asked.DeviceLabel, VerifyKey: asked.VerifyKey,
+	newcomer := newcomer{
+		user: parsec3.UserID(parsec.NewUUID()), device: parsec3.DeviceID(parsec.NewUUID()), label: asked.DeviceLabel,
+		handle: asked.HumanHandle, profile: profile, publicKey: asked.PublicKey, verifyKey: asked.VerifyKey,
 	}
-	request := &protocol.AsyncEnrollmentAcceptRequest{EnrollmentID: submitted.EnrollmentID, SendEmail: new(false)}
-	var errs [6]error
-	request.UserCertificate, errs[0] = user.Sign(d.SigningKey)
-	request.DeviceCertificate, errs[1] = device.Sign(d.SigningKey)
-	request.RedactedUserCertificate, errs[2] = user.Redacted().Sign(d.SigningKey)
-	request.RedactedDeviceCertificate, errs[3] = device.Redacted().Sign(d.SigningKey)
-	request.AcceptPayload, errs[4] = certificate.EnrollmentAccept{
-		UserID: user.UserID, DeviceID: device.DeviceID, DeviceLabel: device.DeviceLabel,
-		HumanHandle: user.HumanHandle, Profile: profile, RootVerifyKey: d.RootVerifyKey,
+	payload, err := certificate.EnrollmentAccept{
+		UserID: newcomer.user, DeviceID: newcomer.device, DeviceLabel: newcomer.label, HumanHandle: newcomer.handle,
+		Profile: profile, RootVerifyKey: d.RootVerifyKey,
 	}.Pack()
-	request.AcceptPayloadSignature, errs[5] = identity.signAcceptance(request.AcceptPayload)
-	return request, errors.Join(errs[:]...)
-}
-
-// Finish returns the first device of who was accepted.
-func (e *Enrollment) Finish(info *protocol.AsyncEnrollmentInfoReply) (*client3.Device, error) {
-	if info.Status != protocol.EnrollmentAccepted {
-		return nil, fmt.Errorf("the enrollment is %s", info.Status)
-	}
-	if err := e.Identity.verifyAcceptance(info.AcceptPayload, info.AcceptPayloadSignature); err != nil {
-		return nil, err
-	}
-	told, err := certificate.LoadEnrollmentAccept(info.AcceptPayload)
 	if err != nil {
 		return nil, err
 	}
-	return &client3.Device{
-		Organization: e.Organization, User: told.UserID, ID: told.DeviceID, Label: told.DeviceLabel, HumanHandle: told.HumanHandle,
-		Profile: told.Profile, SigningKey: e.SigningKey, PrivateKey: e.PrivateKey, RootVerifyKey: told.RootVerifyKey,
+	proof, err := identity.sign(payload)
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := certifyNewcomer(d, newcomer, now)
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.AsyncEnrollmentAcceptRequest{
+		EnrollmentID:    submitted.EnrollmentID,
+		UserCertificate: certificates.UserCertificate, RedactedUserCertificate: certificates.RedactedUserCertificate,
+		DeviceCertificate: certificates.DeviceCertificate, RedactedDeviceCertificate: certificates.RedactedDeviceCertificate,
+		AcceptPayload: payload, SendEmail: new(false),
+		AcceptPayloadSignature: protocol.AcceptSignature{
+			PKI: (*protocol.AcceptPKISignature)(proof.PKI), OpenBao: (*protocol.AcceptOpenBaoSignature)(proof.OpenBao),
+		},
 	}, nil
+}
+
+// AcceptEnrollment makes a user of who has submitted an enrollment, as the function of
+// that name says, and has the server tell so by e-mail.
+func (r *Resident) AcceptEnrollment(ctx context.Context, submitted *protocol.SubmittedEnrollment, profile parsec.UserProfile, identity Identity) (protocol.EmailSent, error) {
+	reply, err := certifyFor(ctx, r, protocol.AsyncEnrollmentAccept, aheadCommon, func(now parsec.DateTime) (*protocol.AsyncEnrollmentAcceptRequest, error) {
+		request, err := AcceptEnrollment(r.Device, submitted, profile, identity, now)
+		if err != nil {
+			return nil, err
+		}
+		request.SendEmail = new(true)
+		return request, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return reply.EmailSent, r.Poll(ctx)
 }

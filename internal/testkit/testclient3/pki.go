@@ -9,8 +9,9 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"math/big"
-	"slices"
 	"time"
+
+	"parsec-server/pkg/parsec3/protocol"
 )
 
 // PKI is a certificate authority, with an intermediate one that signs for people.
@@ -22,6 +23,8 @@ type PKI struct {
 const (
 	pkiKeyBits  = 2048
 	pkiLifetime = 24 * time.Hour
+	// Clients take no other keys (docs/protocol/v5/enrollment.md §1.2).
+	leastKeyBits, mostKeyBits = 2048, 8192
 )
 
 // NewPKI returns one whose certificates are valid at a date.
@@ -57,16 +60,15 @@ func issue(template, parent *x509.Certificate, key *rsa.PublicKey, by *rsa.Priva
 	return x509.ParseCertificate(der)
 }
 
-// Badge is the smart card of a person.
-type Badge struct {
+// badge is the smart card of a person, who trusts the root of the same PKI.
+type badge struct {
+	pki  *PKI
 	key  *rsa.PrivateKey
 	leaf *x509.Certificate
-	// intermediates are in DER.
-	intermediates [][]byte
 }
 
-// Badge returns that of the owner of an e-mail address.
-func (p *PKI) Badge(email string) (*Badge, error) {
+// Badge returns the smart card of the owner of an e-mail address.
+func (p *PKI) Badge(email string) (Identity, error) {
 	key, err := rsa.GenerateKey(rand.Reader, pkiKeyBits)
 	if err != nil {
 		return nil, err
@@ -80,19 +82,22 @@ func (p *PKI) Badge(email string) (*Badge, error) {
 		NotBefore: p.root.NotBefore, NotAfter: p.root.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, p.intermediate, &key.PublicKey, p.key)
-	return &Badge{key, leaf, [][]byte{p.intermediate.Raw}}, err
+	return badge{p, key, leaf}, err
 }
 
-// sign has the form RSASSA-PSS-SHA256 (docs/protocol/v5/enrollment.md §1.2).
-func (i *Badge) sign(payload []byte) ([]byte, error) {
+func (b badge) sign(payload []byte) (protocol.SubmitSignature, error) {
 	hash := sha256.Sum256(payload)
-	return rsa.SignPSS(rand.Reader, i.key, crypto.SHA256, hash[:], nil)
+	signature, err := rsa.SignPSS(rand.Reader, b.key, crypto.SHA256, hash[:], nil)
+	return protocol.SubmitSignature{PKI: &protocol.SubmitPKISignature{
+		Signature: signature, Leaf: b.leaf.Raw, Intermediates: [][]byte{b.pki.intermediate.Raw},
+	}}, err
 }
 
-// verify judges a signature as clients do: by the roots that they trust themselves. It
-// returns the e-mail addresses of who has signed.
-func (p *PKI) verify(payload, signature, leaf []byte, intermediates [][]byte, now time.Time) (emails []string, err error) {
-	certificate, err := x509.ParseCertificate(leaf)
+func (b badge) verify(payload []byte, by protocol.SubmitSignature, now time.Time) (emails []string, err error) {
+	if by.PKI == nil {
+		return nil, errSystem
+	}
+	leaf, err := x509.ParseCertificate(by.PKI.Leaf)
 	if err != nil {
 		return nil, err
 	}
@@ -100,24 +105,24 @@ func (p *PKI) verify(payload, signature, leaf []byte, intermediates [][]byte, no
 		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	options.Roots.AddCert(p.root)
-	for _, der := range intermediates {
+	options.Roots.AddCert(b.pki.root)
+	for _, der := range by.PKI.Intermediates {
 		intermediate, err := x509.ParseCertificate(der)
 		if err != nil {
 			return nil, err
 		}
 		options.Intermediates.AddCert(intermediate)
 	}
-	if _, err := certificate.Verify(options); err != nil {
+	if _, err := leaf.Verify(options); err != nil {
 		return nil, err
 	}
-	key, is := certificate.PublicKey.(*rsa.PublicKey)
-	if !is {
-		return nil, errors.New("not an RSA key")
+	key, is := leaf.PublicKey.(*rsa.PublicKey)
+	if !is || key.N.BitLen() < leastKeyBits || key.N.BitLen() > mostKeyBits {
+		return nil, errors.New("not an RSA key of the sizes that clients take")
 	}
 	hash := sha256.Sum256(payload)
-	return certificate.EmailAddresses, rsa.VerifyPSS(key, crypto.SHA256, hash[:], signature, nil)
+	if err := rsa.VerifyPSS(key, crypto.SHA256, hash[:], by.PKI.Signature, nil); err != nil {
+		return nil, errSignature
+	}
+	return leaf.EmailAddresses, nil
 }
-
-// isOf reports whether one of the addresses is email.
-func isOf(emails []string, email string) bool { return slices.Contains(emails, email) }

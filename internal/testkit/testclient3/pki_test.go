@@ -1,58 +1,43 @@
 package testclient3
 
 import (
+	"slices"
 	"testing"
 	"time"
+
+	"parsec-server/pkg/parsec3/protocol"
 )
 
-// TestPKI verifies what an identity has signed, and nothing else.
+// TestPKI verifies what a card has signed, and nothing else.
 func TestPKI(t *testing.T) {
-	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	pki, err := NewPKI(now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := NewPKI(now)
-	if err != nil {
-		t.Fatal(err)
-	}
 	const email = "zoe@example.com"
-	identity, err := pki.Badge(email)
-	if err != nil {
-		t.Fatal(err)
-	}
+	now := enrolledOn.Time()
+	pki, other := must(NewPKI(now)), must(NewPKI(now))
+	card, stranger := must(pki.Badge(email)), must(other.Badge(email))
 	payload := []byte("payload")
-	signature, err := identity.sign(payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	emails, err := pki.verify(payload, signature, identity.leaf.Raw, identity.intermediates, now)
-	if err != nil || !isOf(emails, email) || isOf(emails, "bob@example.com") {
+	signature := must(card.sign(payload))
+	emails, err := card.verify(payload, signature, now)
+	if err != nil || !slices.Equal(emails, []string{email}) {
 		t.Errorf("%v, %v", emails, err)
 	}
-	for name, verify := range map[string]func() error{
-		"another payload": func() error {
-			_, err := pki.verify([]byte("other"), signature, identity.leaf.Raw, identity.intermediates, now)
-			return err
-		},
-		"another root": func() error {
-			_, err := other.verify(payload, signature, identity.leaf.Raw, identity.intermediates, now)
-			return err
-		},
-		"no intermediate": func() error {
-			_, err := pki.verify(payload, signature, identity.leaf.Raw, nil, now)
-			return err
-		},
-		"too late": func() error {
-			_, err := pki.verify(payload, signature, identity.leaf.Raw, identity.intermediates, now.Add(2*pkiLifetime))
-			return err
-		},
-		"not a certificate": func() error {
-			_, err := pki.verify(payload, signature, []byte{1}, identity.intermediates, now)
-			return err
-		},
+	spoilt := func(spoil func(*protocol.SubmitPKISignature)) protocol.SubmitSignature {
+		proof := *signature.PKI
+		spoil(&proof)
+		return protocol.SubmitSignature{PKI: &proof}
+	}
+	for name, tt := range map[string]struct {
+		by        Identity
+		payload   string
+		signature protocol.SubmitSignature
+		on        time.Time
+	}{
+		"another payload":   {card, "other", signature, now},
+		"another root":      {stranger, "payload", signature, now},
+		"no intermediate":   {card, "payload", spoilt(func(s *protocol.SubmitPKISignature) { s.Intermediates = nil }), now},
+		"not a certificate": {card, "payload", spoilt(func(s *protocol.SubmitPKISignature) { s.Leaf = []byte{1} }), now},
+		"too late":          {card, "payload", signature, now.Add(2 * pkiLifetime)},
 	} {
-		if verify() == nil {
+		if _, err := tt.by.verify([]byte(tt.payload), tt.signature, tt.on); err == nil {
 			t.Errorf("%s is verified", name)
 		}
 	}

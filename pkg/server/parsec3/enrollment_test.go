@@ -17,17 +17,17 @@ import (
 func TestEnrollment(t *testing.T) {
 	f := newFixture(t)
 	stranger, alice := f.client.Anonymous(coolOrg), f.client.Authenticated(f.alice)
-	enrollment, submit, err := testclient3.NewEnrollment(coolOrg, testclient3.Entity("carol"), person("carol"))
+	enrollment, submit, err := testclient3.NewEnrollment(coolOrg, testclient3.Entity("carol@example.com"), person("carol"))
 	f.ok(err)
 	call(f, stranger, protocol.AsyncEnrollmentSubmit, submit)
 	listed := call(f, alice, protocol.AsyncEnrollmentList, &protocol.AsyncEnrollmentListRequest{}).Enrollments
 	if len(listed) != 1 {
 		t.Fatalf("%d are listed", len(listed))
 	}
-	accept, err := testclient3.AcceptEnrollment(f.alice, &listed[0], parsec.ProfileStandard, testclient3.Entity("alice"), f.clock.Now())
+	accept, err := testclient3.AcceptEnrollment(f.alice, &listed[0], parsec.ProfileStandard, testclient3.Entity("alice@example.com"), f.clock.Now())
 	f.ok(err)
 	call(f, alice, protocol.AsyncEnrollmentAccept, accept)
-	carol, err := enrollment.Finish(call(f, stranger, protocol.AsyncEnrollmentInfo, &protocol.AsyncEnrollmentInfoRequest{EnrollmentID: enrollment.ID}))
+	carol, err := enrollment.Finish(call(f, stranger, protocol.AsyncEnrollmentInfo, &protocol.AsyncEnrollmentInfoRequest{EnrollmentID: enrollment.ID}), f.clock.Now())
 	f.ok(err)
 	known := call(f, f.client.Authenticated(carol), protocol.CertificateGet, &protocol.CertificateGetRequest{})
 	learnt, err := testclient3.NewKnowledge(carol).Learn(known)
@@ -40,7 +40,7 @@ func TestEnrollment(t *testing.T) {
 // Strangers who submit, or guess, too often are told to try later.
 func TestStrangersAreLimited(t *testing.T) {
 	f := newFixture(t)
-	_, submit, err := testclient3.NewEnrollment(coolOrg, testclient3.Entity("carol"), person("carol"))
+	_, submit, err := testclient3.NewEnrollment(coolOrg, testclient3.Entity("carol@example.com"), person("carol"))
 	f.ok(err)
 	confirm := &protocol.TOTPSetupConfirmAnonymousRequest{UserID: f.bob.User, Token: parsec3.NewAccessToken(), OneTimePassword: "000000"}
 	messages := [][]byte{message("async_enrollment_submit", submit), message("totp_setup_confirm", confirm)}
