@@ -3,6 +3,7 @@
 package parsec3_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -67,5 +68,96 @@ func TestManyGreetings(t *testing.T) {
 		if administrators[0].Knowledge().User(user) == nil {
 			t.Errorf("claimer %d is not in", i)
 		}
+	}
+}
+
+// halted is somebody who says that the time has come to hear codes, and goes on when
+// something is over.
+type halted struct {
+	testclient3.Person
+	ready chan<- struct{}
+	over  <-chan struct{}
+}
+
+func (h halted) halt() {
+	h.ready <- struct{}{}
+	<-h.over
+}
+
+func (h halted) Say(code testclient3.SASCode) {
+	h.halt()
+	h.Person.Say(code)
+}
+
+func (h halted) Pick(ctx context.Context, codes []testclient3.SASCode) testclient3.SASCode {
+	h.halt()
+	return h.Person.Pick(ctx, codes)
+}
+
+// TestGreetingOverRestarts has the servers of both sides down when half of the greeting
+// is done, after step 3: what was said is in the database, and the same attempt ends
+// well.
+func TestGreetingOverRestarts(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*testkit.Parsec) error{
+		"stopped": (*testkit.Parsec).Stop,
+		"killed":  func(server *testkit.Parsec) error { server.Kill(); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := testkit.NewPostgres(t)
+			servers := []*testkit.Parsec{testkit.StartParsec(t, program, "--db", dsn), testkit.StartParsec(t, program, "--db", dsn)}
+			w := newWorld(t, servers...)
+			alice := w.login("alice", w.found("alice"))
+			reply, err := client3.Call(w.ctx, alice.RPC(), protocol.InviteNewUser, &protocol.InviteNewUserRequest{ClaimerEmail: email("bob")})
+			w.do("invite", err)
+			elsewhere, talk := w.connect(), testclient3.NewTalk()
+			const halts = 4 // two of each
+			ready := make(chan struct{}, halts)
+			restart, over := context.WithCancel(w.ctx)
+			defer over()
+			var user parsec3.UserID
+			var device *client3.Device
+			ends := make(chan error, 2)
+			go func() {
+				var err error
+				user, err = alice.GreetUser(w.ctx, reply.Token, parsec.ProfileStandard, halted{talk.Greeter(), ready, restart.Done()})
+				ends <- err
+			}()
+			go func() {
+				claimer := testclient3.NewClaimer(elsewhere, w.organization, reply.Token, halted{talk.Claimer(), ready, restart.Done()})
+				var err error
+				device, err = claimer.ClaimUser(w.ctx, alice.Device.User, person("bob"))
+				ends <- err
+			}()
+			for range 2 {
+				select {
+				case <-ready:
+				case err := <-ends:
+					t.Fatalf("the greeting ends before the restart: %v", err)
+				}
+			}
+			for _, server := range servers {
+				w.do("end", end(server))
+			}
+			for _, server := range servers {
+				server.Start()
+			}
+			over()
+			for range 2 {
+				w.do("greet", <-ends)
+			}
+			if device.User != user {
+				t.Errorf("bob is %s, and alice knows him as %s", device.User, user)
+			}
+			bob := w.login("bob", device)
+			w.do("poll", bob.Poll(w.ctx))
+			if known := bob.Knowledge().User(user); known == nil || known.PublicKey != device.PublicKey() {
+				t.Errorf("bob knows of himself %+v", known)
+			}
+			if err := alice.Err(); err != nil {
+				t.Errorf("alice: %v", err)
+			}
+		})
 	}
 }
