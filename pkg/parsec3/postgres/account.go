@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -65,7 +66,17 @@ WHERE i.account_id = ` + theAccount
 	// theMailbox is its e-mail address, without case.
 	theMailbox = "(SELECT lower(a.email) FROM parsec3.account a WHERE a.account_id = " + theAccount + ")"
 
-	selectOwnInvitations = "SELECT " + organizationstore.Columns + ", " + invitationColumns + `
+	selectMemberships = "SELECT " + organizationstore.Columns + ", " + userColumns + `
+FROM parsec3.user_ u
+CROSS JOIN LATERAL (SELECT k.* FROM organization k WHERE k.organization_id = u.organization LIMIT 1) o
+WHERE lower(u.human_email) = ` + theMailbox + `
+ORDER BY u.organization, u.created_on, u.user_id`
+)
+
+// selectOwnInvitations reads the pending invitations for the owner of the method $1, in
+// every organization. What is asked of revoked_on keeps the index of those who are
+// active in one organization from being read.
+var selectOwnInvitations = "SELECT " + organizationstore.Columns + ", " + invitationColumns + `
 FROM (
     SELECT i.* FROM parsec3.invitation i
     WHERE lower(i.claimer_email) = ` + theMailbox + ` AND i.claimer_email IS NOT NULL AND i.ended_on IS NULL
@@ -75,24 +86,10 @@ FROM (
         SELECT i.* FROM parsec3.invitation i
         WHERE i.organization = w.organization AND i.claimer_user = w.user_id AND i.ended_on IS NULL
     ) i
-    WHERE lower(w.human_email) = ` + theMailbox + ` AND w.revoked_on IS NULL
+    WHERE lower(w.human_email) = ` + theMailbox + ` AND coalesce(w.revoked_on, 0) = 0
 ) i
-CROSS JOIN LATERAL (SELECT k.* FROM organization k WHERE k.organization_id = i.organization LIMIT 1) o
-LEFT JOIN LATERAL (
-    SELECT c.human_email, c.human_label FROM parsec3.user_ c
-    WHERE c.organization = i.organization AND c.user_id = i.created_by LIMIT 1
-) creator ON true
-LEFT JOIN LATERAL (
-    SELECT u.* FROM parsec3.user_ u WHERE u.organization = i.organization AND u.user_id = i.claimer_user LIMIT 1
-) u ON true
+CROSS JOIN LATERAL (SELECT k.* FROM organization k WHERE k.organization_id = i.organization LIMIT 1) o` + strings.ReplaceAll(joinPeople, "$1", "i.organization") + `
 ORDER BY i.organization, i.created_on, i.number`
-
-	selectMemberships = "SELECT " + organizationstore.Columns + ", " + userColumns + `
-FROM parsec3.user_ u
-CROSS JOIN LATERAL (SELECT k.* FROM organization k WHERE k.organization_id = u.organization LIMIT 1) o
-WHERE lower(u.human_email) = ` + theMailbox + `
-ORDER BY u.organization, u.created_on, u.user_id`
-)
 
 // accountRow is an account, if found.
 type accountRow struct {

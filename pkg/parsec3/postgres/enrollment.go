@@ -27,7 +27,8 @@ ORDER BY e.submitted_on, e.enrollment_id`
 	// selectSubmissions reads what stands against the enrollment $2 for the e-mail $3.
 	selectSubmissions = `
 SELECT EXISTS (SELECT FROM parsec3.enrollment e WHERE e.organization = $1 AND e.enrollment_id = $2),
-    EXISTS (SELECT FROM parsec3.user_ u WHERE u.organization = $1 AND lower(u.human_email) = $3 AND u.revoked_on IS NULL),
+    EXISTS (SELECT FROM parsec3.user_ u
+        WHERE u.organization = $1 AND lower(u.human_email) = $3 AND lower(u.human_email) > '' AND u.revoked_on IS NULL),
     others.waiting, others.size, earlier.enrollment_id, earlier.submitted_on
 FROM (
     SELECT count(*), coalesce(sum(e.size), 0)::bigint FROM parsec3.enrollment e
