@@ -11,6 +11,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -198,14 +199,18 @@ func TestWhileNoCommandCanRun(t *testing.T) {
 			return store
 		}
 	})
+	var requests []*request
+	for _, route := range routes {
+		requests = append(requests, f.requestOf(route.method, route.path))
+	}
 	store.fade(0)
 	if got := f.send(f.newRequest(http.MethodGet, "/readyz", nil)).status; got != http.StatusServiceUnavailable {
 		t.Fatalf("the server is ready: status %d", got)
 	}
-	for _, route := range routes {
-		response := f.open(f.requestOf(route.method, route.path))
+	for _, r := range requests {
+		response := f.open(r)
 		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
-			t.Errorf("%s %s: status %d, %v", route.method, route.path, response.StatusCode, response.Header)
+			t.Errorf("%s %s: status %d, %v", r.method, r.path, response.StatusCode, response.Header)
 		}
 		checkHeaders(t, response)
 	}
@@ -270,13 +275,15 @@ func FuzzCommands(f *testing.F) {
 	s := newFixture(f, func(o *testkit.GenerationsOptions) { o.Logger = slog.New(failures) })
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for path, device := range map[string]*clientparsec3.Device{
-			"/authenticated/CoolOrg": s.alice, "/authenticated/CoolOrg/tos": s.alice, "/anonymous/EmptyOrg": nil, "/anonymous_server": nil,
+			"/authenticated/CoolOrg": s.alice, "/authenticated/CoolOrg/tos": s.alice, "/anonymous/CoolOrg": nil, "/anonymous/EmptyOrg": nil,
+			"/anonymous_server": nil,
 		} {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, bytes.NewReader(body))
 			r.Header = s.newRequest(http.MethodPost, path, device).header
 			answer := httptest.NewRecorder()
 			s.Server.Handler().ServeHTTP(answer, r)
-			if answer.Code != http.StatusOK && answer.Code != http.StatusUnsupportedMediaType || failures.some {
+			// Some ask in an organization that is not bootstrapped, or too often.
+			if !slices.Contains([]int{http.StatusOK, http.StatusUnsupportedMediaType, http.StatusNotFound, http.StatusServiceUnavailable}, answer.Code) || failures.some {
 				t.Fatalf("%s: status %d", path, answer.Code)
 			}
 			if answer.Code != http.StatusOK {
