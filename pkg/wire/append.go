@@ -176,10 +176,6 @@ func (p encoderPlan) of(t reflect.Type) (encodeFunc, error) {
 		if reflect.PointerTo(t).Implements(pairMarshalerType) {
 			return p.encodePair, nil
 		}
-	case shapeVariant:
-		if reflect.PointerTo(t).Implements(variantMarshalerType) {
-			return p.encodeVariant, nil
-		}
 	case shapeText:
 		if reflect.PointerTo(t).Implements(textMarshalerType) {
 			return p.encodeText, nil

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 )
@@ -36,6 +35,9 @@ func (p encoderPlan) structure(list []field) (*structEncoder, error) {
 	encodes, err := p.each(list)
 	if err != nil {
 		return nil, err
+	}
+	if variants := variantsOf(list); len(variants) > 0 {
+		encodes[0] = encodeKind(variants, encodes[0])
 	}
 	encoder := &structEncoder{list: list, encodes: encodes, keys: make([][]byte, len(list))}
 	for i, f := range list {
@@ -100,14 +102,12 @@ func (e *structEncoder) appendFields(dst []byte, v reflect.Value, depth int) ([]
 	return dst, nil
 }
 
-// encodeVariant writes the kind of a variant, then its fields.
-func (p *Profile) encodeVariant(dst []byte, v reflect.Value, depth int) ([]byte, error) {
-	if depth == maxDepth {
-		return nil, errTooDeep
+// encodeKind returns encode for the first field of a struct that has these variants.
+func encodeKind(variants map[string]bool, encode encodeFunc) encodeFunc {
+	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		if !variants[v.String()] {
+			return nil, fmt.Errorf("%q is no variant", v.String())
+		}
+		return encode(dst, v, depth)
 	}
-	kind, fields := v.Addr().Interface().(variantMarshaler).MarshalVariant()
-	if fields == nil {
-		return nil, errors.New("a variant of no kind")
-	}
-	return p.appendMap(dst, []Field{{variantKey, kind}}, fields)
 }

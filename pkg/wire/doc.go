@@ -34,7 +34,8 @@
 //
 // A field with the option if=VALUE is one of a variant: it is there only where the
 // first field of the struct, a text, is VALUE. Elsewhere it is neither read nor
-// written.
+// written: its name is unknown there, or that of a field of another variant. A first
+// field that is none of the values of the struct is refused, by both.
 //
 // A pointer without option is nullable. "Left untouched" lets a request carry
 // the defaults set before decoding. With omitnil, a field that would be
@@ -55,7 +56,6 @@
 //	parsec.DateTime                           extension 1, as the Profile says
 //	parsec.APIVersion                         array of two int
 //	MarshalPair, UnmarshalPair                array of two str
-//	MarshalVariant, UnmarshalVariant          map whose key "type" says which other keys it has
 //	pointer                                   its element or nil
 //	slice                                     array
 //	map                                       map; keys are text, UUID, int, or bin of 32 bytes where the Profile says so

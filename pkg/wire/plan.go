@@ -20,21 +20,6 @@ type (
 	}
 )
 
-// variantMarshaler and variantUnmarshaler are the types whose wire form is a map
-// whose key "type" says which other keys it has. The fields are a pointer to a struct
-// without that key; nil is for a kind that the type does not have.
-type (
-	variantMarshaler interface {
-		MarshalVariant() (kind string, fields any)
-	}
-	variantUnmarshaler interface {
-		UnmarshalVariant(kind string) (fields any)
-	}
-)
-
-// variantKey is where the map of a variant names its kind.
-const variantKey = "type"
-
 var (
 	dateTimeType   = reflect.TypeFor[parsec.DateTime]()
 	apiVersionType = reflect.TypeFor[parsec.APIVersion]()
@@ -47,9 +32,6 @@ var (
 	binUnmarshalerType  = reflect.TypeFor[encoding.BinaryUnmarshaler]()
 	pairMarshalerType   = reflect.TypeFor[pairMarshaler]()
 	pairUnmarshalerType = reflect.TypeFor[pairUnmarshaler]()
-
-	variantMarshalerType   = reflect.TypeFor[variantMarshaler]()
-	variantUnmarshalerType = reflect.TypeFor[variantUnmarshaler]()
 )
 
 // shape is the wire form of a Go type.
@@ -63,7 +45,6 @@ const (
 	shapeUUID
 	shapeByteArray
 	shapePair
-	shapeVariant
 	shapeText
 	shapeBinary
 	shapeString
@@ -109,8 +90,6 @@ func shapeOf(t reflect.Type) shape {
 	switch {
 	case pointer.Implements(pairMarshalerType), pointer.Implements(pairUnmarshalerType):
 		return shapePair
-	case pointer.Implements(variantMarshalerType), pointer.Implements(variantUnmarshalerType):
-		return shapeVariant
 	case pointer.Implements(textMarshalerType), pointer.Implements(textUnmarshalerType):
 		return shapeText
 	case pointer.Implements(binMarshalerType), pointer.Implements(binUnmarshalerType):
@@ -168,6 +147,23 @@ type field struct {
 	variant string
 }
 
+// clashes reports whether both fields have one name where both are there.
+func (f *field) clashes(with *field) bool {
+	return f.name == with.name && (f.variant == with.variant || f.variant == "" || with.variant == "")
+}
+
+// variantsOf returns what the first of the fields must be one of, nothing where it is a
+// field like any other.
+func variantsOf(list []field) map[string]bool {
+	variants := make(map[string]bool)
+	for i := range list {
+		if list[i].variant != "" {
+			variants[list[i].variant] = true
+		}
+	}
+	return variants
+}
+
 // isOf reports whether the field is one of those that v has, whose first field is set.
 func (f *field) isOf(v reflect.Value, first *field) bool {
 	return f.variant == "" || first.of(v).String() == f.variant
@@ -214,12 +210,10 @@ func fieldsOf(t reflect.Type) (fields, error) {
 	if len(list) == 0 && t.Size() > 0 {
 		return fields{}, unsupported(t, "it has no tagged field")
 	}
-	names := make(map[string]bool, len(list))
-	for _, f := range list {
-		if names[f.name] {
-			return fields{}, unsupported(t, "two fields are named "+f.name)
+	for i := range list {
+		if slices.ContainsFunc(list[:i], func(f field) bool { return f.clashes(&list[i]) }) {
+			return fields{}, unsupported(t, "two fields are named "+list[i].name)
 		}
-		names[f.name] = true
 	}
 	return fields{list: list}, nil
 }
@@ -276,7 +270,7 @@ func appendFields(list []field, t reflect.Type, path []int) ([]field, error) {
 				if f.variant, isVariant = strings.CutPrefix(option, "if="); !isVariant {
 					return nil, unsupported(t, "field "+member.Name+" has the unknown option "+option)
 				}
-				if len(list) == 0 || list[0].typ.Kind() != reflect.String {
+				if len(list) == 0 || list[0].typ.Kind() != reflect.String || list[0].nullable || list[0].optional {
 					return nil, unsupported(t, "field "+member.Name+" follows no text")
 				}
 				f.nullable = f.nullable || member.Type.Kind() == reflect.Pointer

@@ -152,10 +152,6 @@ func (p decoderPlan) of(t reflect.Type) (decodeFunc, error) {
 		if reflect.PointerTo(t).Implements(pairUnmarshalerType) {
 			return p.decodePair, nil
 		}
-	case shapeVariant:
-		if reflect.PointerTo(t).Implements(variantUnmarshalerType) {
-			return p.decodeVariant, nil
-		}
 	case shapeText:
 		if reflect.PointerTo(t).Implements(textUnmarshalerType) {
 			return p.decodeText, nil
@@ -279,46 +275,6 @@ func (p decoderPlan) mapping(t reflect.Type) (decodeFunc, error) {
 	}, nil
 }
 
-// decodeVariant decodes the fields of the kind that the map names.
-func (p *Profile) decodeVariant(d *decoder, t token, v reflect.Value) problem {
-	if t.kind != kindMap {
-		return d.problem(textMapping)
-	}
-	start, kindAt := d.pos, 0
-	for range t.n {
-		key := d.token()
-		if key.kind == kindString && string(d.body(key)) == variantKey {
-			if kindAt != 0 && p.fieldsOnce {
-				return map[string]any{variantKey: d.problem(textTwice)}
-			}
-			kindAt = d.pos
-		}
-		d.skipAll()
-	}
-	if d.err != nil {
-		return nil
-	}
-	if kindAt == 0 {
-		return map[string]any{variantKey: d.problem(textMissing)}
-	}
-	d.pos = kindAt
-	var fields any
-	if kind := d.token(); kind.kind == kindString {
-		fields = v.Addr().Interface().(variantUnmarshaler).UnmarshalVariant(string(d.body(kind)))
-	}
-	if fields == nil {
-		return map[string]any{variantKey: d.problem(textValue)}
-	}
-	target := reflect.ValueOf(fields).Elem()
-	decode, err := p.decoderOf(target.Type())
-	if err != nil {
-		d.fail(err)
-		return nil
-	}
-	d.pos = start
-	return decode(d, t, target)
-}
-
 func (p decoderPlan) tuple(list []field) (decodeFunc, error) {
 	decodes, err := p.each(list)
 	if err != nil {
@@ -355,9 +311,17 @@ func (p decoderPlan) structure(list []field) (decodeFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	if variants := variantsOf(list); len(variants) > 0 {
+		decodes[0] = decodeKind(variants, decodes[0])
+	}
+	// Fields of different variants may share a name, and so the place of its start.
 	byName := make(map[string]int, len(list))
+	places := make([]int, len(list))
 	for i, f := range list {
-		byName[f.name] = i
+		if _, isKnown := byName[f.name]; !isKnown {
+			byName[f.name] = i
+		}
+		places[i] = byName[f.name]
 	}
 	return func(d *decoder, t token, v reflect.Value) problem {
 		if t.kind != kindMap {
@@ -379,9 +343,10 @@ func (p decoderPlan) structure(list []field) (decodeFunc, error) {
 			if key.kind == kindString {
 				if i, ok := byName[string(d.body(key))]; ok {
 					if starts[i] != 0 && p.fieldsOnce {
-						problems = add(problems, list[i].name, d.problem(textTwice))
+						starts[i] = twice
+					} else {
+						starts[i] = d.pos
 					}
-					starts[i] = d.pos
 				}
 			}
 			d.skipAll()
@@ -394,7 +359,7 @@ func (p decoderPlan) structure(list []field) (decodeFunc, error) {
 			if !list[i].isOf(v, &list[0]) {
 				continue
 			}
-			found := d.decodeField(&list[i], decodes[i], starts[i], v)
+			found := d.decodeField(&list[i], decodes[i], starts[places[i]], v)
 			if found != nil {
 				problems = add(problems, list[i].name, found)
 			}
@@ -404,13 +369,29 @@ func (p decoderPlan) structure(list []field) (decodeFunc, error) {
 	}, nil
 }
 
-// decodeField decodes the value at start, 0 if there is none, into its field
+// twice is where a field starts that comes more than once and may not.
+const twice = -1
+
+// decodeKind returns decode for the first field of a struct that has these variants.
+func decodeKind(variants map[string]bool, decode decodeFunc) decodeFunc {
+	return func(d *decoder, t token, v reflect.Value) problem {
+		found := decode(d, t, v)
+		if found == nil && !variants[v.String()] {
+			return d.problem(textValue)
+		}
+		return found
+	}
+}
+
+// decodeField decodes the value at start, 0 if there is none, or twice, into its field
 // of the struct v.
 func (d *decoder) decodeField(f *field, decode decodeFunc, start int, v reflect.Value) problem {
-	if start == 0 {
-		if f.optional {
-			return nil
-		}
+	switch {
+	case start == twice:
+		return d.problem(textTwice)
+	case start == 0 && f.optional:
+		return nil
+	case start == 0:
 		return d.problem(textMissing)
 	}
 	d.pos = start

@@ -67,10 +67,7 @@ func (e *Enrollment) Finish(info *protocol.AsyncEnrollmentInfoReply, now parsec.
 	if info.Status != protocol.EnrollmentAccepted || info.AcceptPayloadSignature == nil {
 		return nil, fmt.Errorf("the enrollment is %s", info.Status)
 	}
-	proof := protocol.SubmitSignature{
-		PKI:     (*protocol.SubmitPKISignature)(info.AcceptPayloadSignature.PKI),
-		OpenBao: (*protocol.SubmitOpenBaoSignature)(info.AcceptPayloadSignature.OpenBao),
-	}
+	proof := protocol.SubmitSignature(*info.AcceptPayloadSignature)
 	if _, err := e.identity.verify(info.AcceptPayload, proof, now.Time()); err != nil {
 		return nil, fmt.Errorf("the answer: %w", err)
 	}
@@ -123,9 +120,7 @@ func AcceptEnrollment(d *client3.Device, submitted *protocol.SubmittedEnrollment
 		UserCertificate: certificates.UserCertificate, RedactedUserCertificate: certificates.RedactedUserCertificate,
 		DeviceCertificate: certificates.DeviceCertificate, RedactedDeviceCertificate: certificates.RedactedDeviceCertificate,
 		AcceptPayload: payload, SendEmail: new(false),
-		AcceptPayloadSignature: protocol.AcceptSignature{
-			PKI: (*protocol.AcceptPKISignature)(proof.PKI), OpenBao: (*protocol.AcceptOpenBaoSignature)(proof.OpenBao),
-		},
+		AcceptPayloadSignature: protocol.AcceptSignature(proof),
 	}, nil
 }
 

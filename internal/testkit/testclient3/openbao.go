@@ -30,18 +30,18 @@ func openBaoInput(payload []byte) []byte {
 
 func (e Entity) sign(payload []byte) (protocol.SubmitSignature, error) {
 	signature := base64.StdEncoding.EncodeToString(ed25519.Sign(e.key(), openBaoInput(payload)))
-	return protocol.SubmitSignature{OpenBao: &protocol.SubmitOpenBaoSignature{Signature: openBaoKey + signature, EntityID: string(e)}}, nil
+	return protocol.SubmitSignature{Kind: protocol.SignedByOpenBao, OpenBaoSignature: openBaoKey + signature, EntityID: string(e)}, nil
 }
 
 func (Entity) verify(payload []byte, by protocol.SubmitSignature, _ time.Time) (emails []string, err error) {
-	if by.OpenBao == nil {
+	if by.Kind != protocol.SignedByOpenBao {
 		return nil, errSystem
 	}
-	encoded, ofKey := strings.CutPrefix(by.OpenBao.Signature, openBaoKey)
+	encoded, ofKey := strings.CutPrefix(by.OpenBaoSignature, openBaoKey)
 	signature, err := base64.StdEncoding.DecodeString(encoded)
-	key := Entity(by.OpenBao.EntityID).key().Public().(ed25519.PublicKey)
+	key := Entity(by.EntityID).key().Public().(ed25519.PublicKey)
 	if !ofKey || err != nil || !ed25519.Verify(key, openBaoInput(payload), signature) {
 		return nil, errSignature
 	}
-	return []string{by.OpenBao.EntityID}, nil
+	return []string{by.EntityID}, nil
 }

@@ -88,16 +88,16 @@ func (p *PKI) Badge(email string) (Identity, error) {
 func (b badge) sign(payload []byte) (protocol.SubmitSignature, error) {
 	hash := sha256.Sum256(payload)
 	signature, err := rsa.SignPSS(rand.Reader, b.key, crypto.SHA256, hash[:], nil)
-	return protocol.SubmitSignature{PKI: &protocol.SubmitPKISignature{
-		Signature: signature, Leaf: b.leaf.Raw, Intermediates: [][]byte{b.pki.intermediate.Raw},
-	}}, err
+	return protocol.SubmitSignature{
+		Kind: protocol.SignedByPKI, Signature: signature, Leaf: b.leaf.Raw, Intermediates: [][]byte{b.pki.intermediate.Raw},
+	}, err
 }
 
 func (b badge) verify(payload []byte, by protocol.SubmitSignature, now time.Time) (emails []string, err error) {
-	if by.PKI == nil {
+	if by.Kind != protocol.SignedByPKI {
 		return nil, errSystem
 	}
-	leaf, err := x509.ParseCertificate(by.PKI.Leaf)
+	leaf, err := x509.ParseCertificate(by.Leaf)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (b badge) verify(payload []byte, by protocol.SubmitSignature, now time.Time
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	options.Roots.AddCert(b.pki.root)
-	for _, der := range by.PKI.Intermediates {
+	for _, der := range by.Intermediates {
 		intermediate, err := x509.ParseCertificate(der)
 		if err != nil {
 			return nil, err
@@ -121,7 +121,7 @@ func (b badge) verify(payload []byte, by protocol.SubmitSignature, now time.Time
 		return nil, errors.New("not an RSA key of the sizes that clients take")
 	}
 	hash := sha256.Sum256(payload)
-	if err := rsa.VerifyPSS(key, crypto.SHA256, hash[:], by.PKI.Signature, nil); err != nil {
+	if err := rsa.VerifyPSS(key, crypto.SHA256, hash[:], by.Signature, nil); err != nil {
 		return nil, errSignature
 	}
 	return leaf.EmailAddresses, nil

@@ -20,10 +20,10 @@ func TestPKI(t *testing.T) {
 	if err != nil || !slices.Equal(emails, []string{email}) {
 		t.Errorf("%v, %v", emails, err)
 	}
-	spoilt := func(spoil func(*protocol.SubmitPKISignature)) protocol.SubmitSignature {
-		proof := *signature.PKI
+	spoilt := func(spoil func(*protocol.SubmitSignature)) protocol.SubmitSignature {
+		proof := signature
 		spoil(&proof)
-		return protocol.SubmitSignature{PKI: &proof}
+		return proof
 	}
 	for name, tt := range map[string]struct {
 		by        Identity
@@ -33,8 +33,8 @@ func TestPKI(t *testing.T) {
 	}{
 		"another payload":   {card, "other", signature, now},
 		"another root":      {stranger, "payload", signature, now},
-		"no intermediate":   {card, "payload", spoilt(func(s *protocol.SubmitPKISignature) { s.Intermediates = nil }), now},
-		"not a certificate": {card, "payload", spoilt(func(s *protocol.SubmitPKISignature) { s.Leaf = []byte{1} }), now},
+		"no intermediate":   {card, "payload", spoilt(func(s *protocol.SubmitSignature) { s.Intermediates = nil }), now},
+		"not a certificate": {card, "payload", spoilt(func(s *protocol.SubmitSignature) { s.Leaf = []byte{1} }), now},
 		"too late":          {card, "payload", signature, now.Add(2 * pkiLifetime)},
 	} {
 		if _, err := tt.by.verify([]byte(tt.payload), tt.signature, tt.on); err == nil {

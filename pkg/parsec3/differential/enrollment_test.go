@@ -30,10 +30,10 @@ func (w *twins) asyncEnrollmentSubmit() question {
 		SubmitPayload: must(certificate.EnrollmentSubmit{
 			VerifyKey: device.VerifyKey, PublicKey: full.PublicKey, DeviceLabel: device.DeviceLabel, HumanHandle: full.HumanHandle,
 		}.Pack()),
-		SubmitPayloadSignature: protocol.SubmitSignature{OpenBao: &protocol.SubmitOpenBaoSignature{Signature: "vault:v1:a", EntityID: "entity"}},
+		SubmitPayloadSignature: protocol.SubmitSignature{Kind: protocol.SignedByOpenBao, OpenBaoSignature: "vault:v1:a", EntityID: "entity"},
 	}
 	if w.chance(10) {
-		request.SubmitPayloadSignature = protocol.SubmitSignature{PKI: &protocol.SubmitPKISignature{Leaf: []byte("none")}}
+		request.SubmitPayloadSignature = protocol.SubmitSignature{Kind: protocol.SignedByPKI, Leaf: []byte("none")}
 	}
 	return func(side *twin) (any, error) { return side.AsyncEnrollmentSubmit(w.ctx, w.stranger(), request) }
 }
@@ -73,7 +73,7 @@ func (w *twins) asyncEnrollmentAccept() question {
 		UserCertificate: w.sign(author, full), RedactedUserCertificate: w.sign(author, full.Redacted()),
 		DeviceCertificate: w.sign(author, device), RedactedDeviceCertificate: w.sign(author, device.Redacted()),
 		AcceptPayload:          must(told.Pack()),
-		AcceptPayloadSignature: protocol.AcceptSignature{OpenBao: &protocol.AcceptOpenBaoSignature{Signature: "vault:v1:b", EntityID: "administrator"}},
+		AcceptPayloadSignature: protocol.AcceptSignature{Kind: protocol.SignedByOpenBao, OpenBaoSignature: "vault:v1:b", EntityID: "administrator"},
 	}
 	return func(side *twin) (any, error) {
 		reply, err := side.AsyncEnrollmentAccept(w.ctx, author, request)

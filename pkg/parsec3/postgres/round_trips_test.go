@@ -54,7 +54,7 @@ func writes(commands *rules.Rules, author *rules.Author) []command {
 			payload, err3 := certificate.EnrollmentSubmit{HumanHandle: handle, DeviceLabel: label}.Pack()
 			_, err4 := commands.AsyncEnrollmentSubmit(ctx, &rules.Anonymous{Organization: author.Organization}, &protocol.AsyncEnrollmentSubmitRequest{
 				EnrollmentID: parsec3.EnrollmentID(id), SubmitPayload: payload,
-				SubmitPayloadSignature: protocol.SubmitSignature{OpenBao: &protocol.SubmitOpenBaoSignature{}},
+				SubmitPayloadSignature: protocol.SubmitSignature{Kind: protocol.SignedByOpenBao},
 			})
 			return errors.Join(err1, err2, err3, err4)
 		}},

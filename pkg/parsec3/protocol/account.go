@@ -85,17 +85,6 @@ const (
 	AccountCreate    AccountCreateStepName = "NUMBER_1_CREATE"
 )
 
-// UnmarshalText refuses any other text.
-func (s *AccountCreateStepName) UnmarshalText(text []byte) error {
-	switch step := AccountCreateStepName(text); step {
-	case AccountCheckCode, AccountCreate:
-		*s = step
-		return nil
-	default:
-		return errors.New("must be a step of the creation of an account")
-	}
-}
-
 // AccountCreateStep has an e-mail address in its first step, and all else in its
 // second.
 type AccountCreateStep struct {

@@ -122,11 +122,14 @@ type AsyncEnrollmentAcceptReply struct {
 	EmailSent EmailSent `wire:"email_sent"`
 }
 
-// The kinds of signatures, by what clients trust
+// SignatureKind is by what clients trust a signature
 // (docs/protocol/v5/enrollment.md §1.2).
+type SignatureKind string
+
+// The key of an X.509 certificate signs, or an OpenBao server for one of its entities.
 const (
-	kindPKI     = "PKI"
-	kindOpenBao = "OPEN_BAO"
+	SignedByPKI     SignatureKind = "PKI"
+	SignedByOpenBao SignatureKind = "OPEN_BAO"
 )
 
 // PKIAlgorithm is the only one of the signatures of a PKI.
@@ -145,116 +148,40 @@ func (*PKIAlgorithm) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// SubmitSignature is what who submits an enrollment proves to be: one of its fields is
-// not nil.
+// SubmitSignature is what who submits an enrollment proves to be. The certificates of a
+// PKI are in DER; the intermediate ones in any order.
 type SubmitSignature struct {
-	PKI     *SubmitPKISignature
-	OpenBao *SubmitOpenBaoSignature
+	Kind SignatureKind `wire:"type"`
+
+	Signature     []byte       `wire:"signature,if=PKI"`
+	Algorithm     PKIAlgorithm `wire:"algorithm,if=PKI"`
+	Leaf          []byte       `wire:"submitter_der_x509_certificate,if=PKI"`
+	Intermediates [][]byte     `wire:"intermediate_der_x509_certificates,if=PKI"`
+
+	OpenBaoSignature string `wire:"signature,if=OPEN_BAO"`
+	EntityID         string `wire:"submitter_openbao_entity_id,if=OPEN_BAO"`
 }
 
-// SubmitPKISignature is by the key of an X.509 certificate. The certificates are in
-// DER; the intermediate ones in any order.
-type SubmitPKISignature struct {
-	Signature     []byte       `wire:"signature"`
-	Algorithm     PKIAlgorithm `wire:"algorithm"`
-	Leaf          []byte       `wire:"submitter_der_x509_certificate"`
-	Intermediates [][]byte     `wire:"intermediate_der_x509_certificates"`
-}
-
-// SubmitOpenBaoSignature is by an OpenBao server for one of its entities.
-type SubmitOpenBaoSignature struct {
-	Signature string `wire:"signature"`
-	EntityID  string `wire:"submitter_openbao_entity_id"`
-}
-
-// AcceptSignature is what who accepts an enrollment proves to be: one of its fields is
-// not nil.
+// AcceptSignature is a SubmitSignature of who accepts.
 type AcceptSignature struct {
-	PKI     *AcceptPKISignature
-	OpenBao *AcceptOpenBaoSignature
-}
+	Kind SignatureKind `wire:"type"`
 
-// AcceptPKISignature is a SubmitPKISignature of who accepts.
-type AcceptPKISignature struct {
-	Signature     []byte       `wire:"signature"`
-	Algorithm     PKIAlgorithm `wire:"algorithm"`
-	Leaf          []byte       `wire:"accepter_der_x509_certificate"`
-	Intermediates [][]byte     `wire:"intermediate_der_x509_certificates"`
-}
+	Signature     []byte       `wire:"signature,if=PKI"`
+	Algorithm     PKIAlgorithm `wire:"algorithm,if=PKI"`
+	Leaf          []byte       `wire:"accepter_der_x509_certificate,if=PKI"`
+	Intermediates [][]byte     `wire:"intermediate_der_x509_certificates,if=PKI"`
 
-// AcceptOpenBaoSignature is a SubmitOpenBaoSignature of who accepts.
-type AcceptOpenBaoSignature struct {
-	Signature string `wire:"signature"`
-	EntityID  string `wire:"accepter_openbao_entity_id"`
-}
-
-// MarshalVariant returns the wire form.
-func (s *SubmitSignature) MarshalVariant() (kind string, fields any) {
-	switch {
-	case s.PKI != nil:
-		return kindPKI, s.PKI
-	case s.OpenBao != nil:
-		return kindOpenBao, s.OpenBao
-	default:
-		return "", nil
-	}
-}
-
-// UnmarshalVariant returns where the fields of a kind go.
-func (s *SubmitSignature) UnmarshalVariant(kind string) (fields any) {
-	*s = SubmitSignature{}
-	switch kind {
-	case kindPKI:
-		s.PKI = new(SubmitPKISignature)
-		return s.PKI
-	case kindOpenBao:
-		s.OpenBao = new(SubmitOpenBaoSignature)
-		return s.OpenBao
-	default:
-		return nil
-	}
-}
-
-// MarshalVariant returns the wire form.
-func (s *AcceptSignature) MarshalVariant() (kind string, fields any) {
-	switch {
-	case s.PKI != nil:
-		return kindPKI, s.PKI
-	case s.OpenBao != nil:
-		return kindOpenBao, s.OpenBao
-	default:
-		return "", nil
-	}
-}
-
-// UnmarshalVariant returns where the fields of a kind go.
-func (s *AcceptSignature) UnmarshalVariant(kind string) (fields any) {
-	*s = AcceptSignature{}
-	switch kind {
-	case kindPKI:
-		s.PKI = new(AcceptPKISignature)
-		return s.PKI
-	case kindOpenBao:
-		s.OpenBao = new(AcceptOpenBaoSignature)
-		return s.OpenBao
-	default:
-		return nil
-	}
+	OpenBaoSignature string `wire:"signature,if=OPEN_BAO"`
+	EntityID         string `wire:"accepter_openbao_entity_id,if=OPEN_BAO"`
 }
 
 // size is at least what the signature takes in a message, in bytes, but for some 200.
 func (s *SubmitSignature) size() int {
-	if s.PKI != nil {
-		return len(s.PKI.Signature) + len(s.PKI.Leaf) + binsSize(s.PKI.Intermediates)
-	}
-	return len(s.OpenBao.Signature) + len(s.OpenBao.EntityID)
+	return len(s.Signature) + len(s.Leaf) + binsSize(s.Intermediates) + len(s.OpenBaoSignature) + len(s.EntityID)
 }
 
 func (s *AcceptSignature) size() int {
-	if s.PKI != nil {
-		return len(s.PKI.Signature) + len(s.PKI.Leaf) + binsSize(s.PKI.Intermediates)
-	}
-	return len(s.OpenBao.Signature) + len(s.OpenBao.EntityID)
+	return len(s.Signature) + len(s.Leaf) + binsSize(s.Intermediates) + len(s.OpenBaoSignature) + len(s.EntityID)
 }
 
 // EmailAlreadySubmittedDetails is the field of email_already_submitted.

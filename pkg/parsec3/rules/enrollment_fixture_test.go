@@ -130,15 +130,15 @@ func (s *submission) request() *protocol.AsyncEnrollmentSubmitRequest {
 
 func (s *submission) signature() protocol.SubmitSignature {
 	if s.leaf == nil {
-		return protocol.SubmitSignature{OpenBao: &protocol.SubmitOpenBaoSignature{Signature: "vault:v1:submit", EntityID: "newcomer"}}
+		return protocol.SubmitSignature{Kind: protocol.SignedByOpenBao, OpenBaoSignature: "vault:v1:submit", EntityID: "newcomer"}
 	}
 	signed := s.bytes()
 	if s.spoilt {
 		signed = []byte("another payload")
 	}
-	return protocol.SubmitSignature{PKI: &protocol.SubmitPKISignature{
-		Signature: s.leaf.sign(signed), Leaf: s.leaf.Raw, Intermediates: s.intermediates,
-	}}
+	return protocol.SubmitSignature{
+		Kind: protocol.SignedByPKI, Signature: s.leaf.sign(signed), Leaf: s.leaf.Raw, Intermediates: s.intermediates,
+	}
 }
 
 // stranger asks in Acme.
@@ -219,13 +219,13 @@ func (a *acceptance) request() *protocol.AsyncEnrollmentAcceptRequest {
 
 func (a *acceptance) signature() protocol.AcceptSignature {
 	if a.leaf == nil {
-		return protocol.AcceptSignature{OpenBao: &protocol.AcceptOpenBaoSignature{Signature: "vault:v1:accept", EntityID: "administrator"}}
+		return protocol.AcceptSignature{Kind: protocol.SignedByOpenBao, OpenBaoSignature: "vault:v1:accept", EntityID: "administrator"}
 	}
 	signed := a.bytes()
 	if a.spoilt {
 		signed = []byte("another payload")
 	}
-	return protocol.AcceptSignature{PKI: &protocol.AcceptPKISignature{
-		Signature: a.leaf.sign(signed), Leaf: a.leaf.Raw, Intermediates: a.intermediates,
-	}}
+	return protocol.AcceptSignature{
+		Kind: protocol.SignedByPKI, Signature: a.leaf.sign(signed), Leaf: a.leaf.Raw, Intermediates: a.intermediates,
+	}
 }

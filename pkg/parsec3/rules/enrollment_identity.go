@@ -37,31 +37,31 @@ type Identity struct {
 func (i *Identity) isPKI() bool { return i.Chain != nil }
 
 func identityOfSubmitter(signature *protocol.SubmitSignature) Identity {
-	if pki := signature.PKI; pki != nil {
-		return Identity{Signature: pki.Signature, Chain: slices.Concat([][]byte{pki.Leaf}, pki.Intermediates)}
+	if signature.Kind == protocol.SignedByPKI {
+		return Identity{Signature: signature.Signature, Chain: slices.Concat([][]byte{signature.Leaf}, signature.Intermediates)}
 	}
-	return Identity{Signature: []byte(signature.OpenBao.Signature), Entity: signature.OpenBao.EntityID}
+	return Identity{Signature: []byte(signature.OpenBaoSignature), Entity: signature.EntityID}
 }
 
 func identityOfAccepter(signature *protocol.AcceptSignature) Identity {
-	if pki := signature.PKI; pki != nil {
-		return Identity{Signature: pki.Signature, Chain: slices.Concat([][]byte{pki.Leaf}, pki.Intermediates)}
+	if signature.Kind == protocol.SignedByPKI {
+		return Identity{Signature: signature.Signature, Chain: slices.Concat([][]byte{signature.Leaf}, signature.Intermediates)}
 	}
-	return Identity{Signature: []byte(signature.OpenBao.Signature), Entity: signature.OpenBao.EntityID}
+	return Identity{Signature: []byte(signature.OpenBaoSignature), Entity: signature.EntityID}
 }
 
 func (i *Identity) ofSubmitter() protocol.SubmitSignature {
 	if i.isPKI() {
-		return protocol.SubmitSignature{PKI: &protocol.SubmitPKISignature{Signature: i.Signature, Leaf: i.Chain[0], Intermediates: i.Chain[1:]}}
+		return protocol.SubmitSignature{Kind: protocol.SignedByPKI, Signature: i.Signature, Leaf: i.Chain[0], Intermediates: i.Chain[1:]}
 	}
-	return protocol.SubmitSignature{OpenBao: &protocol.SubmitOpenBaoSignature{Signature: string(i.Signature), EntityID: i.Entity}}
+	return protocol.SubmitSignature{Kind: protocol.SignedByOpenBao, OpenBaoSignature: string(i.Signature), EntityID: i.Entity}
 }
 
 func (i *Identity) ofAccepter() *protocol.AcceptSignature {
 	if i.isPKI() {
-		return &protocol.AcceptSignature{PKI: &protocol.AcceptPKISignature{Signature: i.Signature, Leaf: i.Chain[0], Intermediates: i.Chain[1:]}}
+		return &protocol.AcceptSignature{Kind: protocol.SignedByPKI, Signature: i.Signature, Leaf: i.Chain[0], Intermediates: i.Chain[1:]}
 	}
-	return &protocol.AcceptSignature{OpenBao: &protocol.AcceptOpenBaoSignature{Signature: string(i.Signature), EntityID: i.Entity}}
+	return &protocol.AcceptSignature{Kind: protocol.SignedByOpenBao, OpenBaoSignature: string(i.Signature), EntityID: i.Entity}
 }
 
 // checkIdentity checks what the server can of who signed a payload: nothing of OpenBao

@@ -274,8 +274,8 @@ func TestEnrollment(t *testing.T) {
 	if got, want := f.info(s.id), (&protocol.AsyncEnrollmentInfoReply{
 		Status: protocol.EnrollmentAccepted, SubmittedOn: on, AcceptedOn: new(f.clock.now()),
 		AcceptPayload: request.AcceptPayload, AcceptPayloadSignature: &request.AcceptPayloadSignature,
-	}); !reflect.DeepEqual(got.AcceptPayloadSignature.PKI.Leaf, want.AcceptPayloadSignature.PKI.Leaf) ||
-		len(got.AcceptPayloadSignature.PKI.Intermediates) != 0 || got.Status != want.Status || *got.AcceptedOn != *want.AcceptedOn {
+	}); !reflect.DeepEqual(got.AcceptPayloadSignature.Leaf, want.AcceptPayloadSignature.Leaf) ||
+		len(got.AcceptPayloadSignature.Intermediates) != 0 || got.Status != want.Status || *got.AcceptedOn != *want.AcceptedOn {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if waiting := f.listedEnrollments(); len(waiting) > 0 {
@@ -455,8 +455,8 @@ func TestPendingBytesAreBounded(t *testing.T) {
 	const most = 8 << 20
 	f := newFixture(t)
 	request := f.submission(carolLaptop).request()
-	openBao := request.SubmitPayloadSignature.OpenBao
-	size := len(request.SubmitPayload) + len(openBao.Signature) + len(openBao.EntityID)
+	openBao := request.SubmitPayloadSignature
+	size := len(request.SubmitPayload) + len(openBao.OpenBaoSignature) + len(openBao.EntityID)
 	for _, spare := range []int{0, 1} {
 		f := newFixture(t)
 		f.ok(nil, f.store.Update(t.Context(), rules.Scope{Organization: acme, Common: rules.Shared, Enrollment: rules.Exclusive}, func(tx rules.Tx) error {
@@ -559,7 +559,7 @@ func TestEnrollmentsAreSmall(t *testing.T) {
 	f := newFixture(t)
 	s := f.submission(carolLaptop)
 	request := s.request()
-	request.SubmitPayloadSignature.OpenBao.EntityID = strings.Repeat("a", 4<<10+1)
+	request.SubmitPayloadSignature.EntityID = strings.Repeat("a", 4<<10+1)
 	if got := status(f.AsyncEnrollmentSubmit(t.Context(), stranger, request)); got != protocol.StatusInvalidSubmitPayloadSignature {
 		t.Errorf("a long entity: got %s", got)
 	}

@@ -138,7 +138,7 @@ func TestWithoutAccounts(t *testing.T) {
 		}
 		checked++
 		paths := []string{"/anonymous_server", "/anonymous_account"}
-		r := f.accountRequest(form.Name, form.NewRequest())
+		r := f.accountRequest(form.Name, emptyRequest(form))
 		if form.Kinds&rpc.Kinds(protocol.AuthenticatedAccount) != 0 {
 			paths = []string{"/authenticated_account"}
 		}

@@ -259,7 +259,7 @@ func TestTokenOfAnotherOrganization(t *testing.T) {
 // FuzzCommands sends bodies to each family: none of them fails inside.
 func FuzzCommands(f *testing.F) {
 	for _, form := range commands.Parsec3() {
-		f.Add(message(form.Name, form.NewRequest()))
+		f.Add(message(form.Name, emptyRequest(form)))
 	}
 	loaded := vectors.Load[struct {
 		Current []struct {

@@ -117,11 +117,10 @@ func (s *state) submitListed(e *protocol.SubmittedEnrollment) {
 	payload, err := certificate.LoadEnrollmentSubmit(e.SubmitPayload)
 	s.ok(err)
 	stored := rules.Enrollment{ID: e.EnrollmentID, Status: protocol.EnrollmentSubmitted, SubmittedOn: e.SubmittedOn, Payload: e.SubmitPayload}
-	if pki := e.SubmitPayloadSignature.PKI; pki != nil {
-		stored.Identity = rules.Identity{Signature: pki.Signature, Chain: append([][]byte{pki.Leaf}, pki.Intermediates...)}
+	if proof := e.SubmitPayloadSignature; proof.Kind == protocol.SignedByPKI {
+		stored.Identity = rules.Identity{Signature: proof.Signature, Chain: append([][]byte{proof.Leaf}, proof.Intermediates...)}
 	} else {
-		openBao := e.SubmitPayloadSignature.OpenBao
-		stored.Identity = rules.Identity{Signature: []byte(openBao.Signature), Entity: openBao.EntityID}
+		stored.Identity = rules.Identity{Signature: []byte(proof.OpenBaoSignature), Entity: proof.EntityID}
 	}
 	s.update(onEnrollments, func(tx rules.Tx) { tx.SubmitEnrollment(stored, parsec3.Mailbox(payload.HumanHandle.Email())) })
 }
@@ -200,7 +199,7 @@ func checkRecordedSignature(r *replay, submit *capturedExchange) {
 	r.t.Helper()
 	var request protocol.AsyncEnrollmentSubmitRequest
 	r.ok(wire.Microseconds.Unmarshal(submit.Request.Raw, &request))
-	pki := request.SubmitPayloadSignature.PKI
+	pki := request.SubmitPayloadSignature
 	owner, err := x509.ParseCertificate(pki.Leaf)
 	r.ok(err)
 	digest := sha256.Sum256(request.SubmitPayload)

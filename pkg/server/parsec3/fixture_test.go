@@ -194,6 +194,20 @@ func message(command string, fields any) []byte {
 	return must(wire.Microseconds.AppendMap(nil, []wire.Field{{Key: "cmd", Value: command}}, fields))
 }
 
+// emptyRequest has zero values, but for variants, which are not written without a kind.
+func emptyRequest(form *rpc.Form) any {
+	request := form.NewRequest()
+	switch r := request.(type) {
+	case *protocol.AccountCreateProceedRequest:
+		r.AccountCreateStep.Step = protocol.AccountCheckCode
+	case *protocol.AsyncEnrollmentSubmitRequest:
+		r.SubmitPayloadSignature.Kind = protocol.SignedByPKI
+	case *protocol.AsyncEnrollmentAcceptRequest:
+		r.AcceptPayloadSignature.Kind = protocol.SignedByPKI
+	}
+	return request
+}
+
 // open sends the request and returns the response, whose body ends with the test.
 func (f *fixture) open(r *request) *http.Response {
 	f.t.Helper()
