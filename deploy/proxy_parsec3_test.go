@@ -31,8 +31,9 @@ const (
 	// what is sent next, so later than soon after an event, and than kept after a
 	// keepalive.
 	keepalive = 10 * time.Second
-	soon      = keepalive / 2
 	kept      = keepalive * 18 / 10
+	// soon is the second within which an event comes, with a margin.
+	soon = 3 * time.Second
 	// blockBytes is the size of the blocks of official clients.
 	blockBytes = 512 << 10
 	// longestBody is that of any request (docs/protocol/v5/transport.md §5).

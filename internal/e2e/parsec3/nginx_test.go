@@ -25,7 +25,7 @@ func TestNginxAsItComes(t *testing.T) {
 		keepalive = 6 * time.Second
 		// What nginx keeps back comes with what is sent next, so later than soon after
 		// an event, and than late after a keepalive.
-		soon = keepalive / 2
+		soon = 3 * time.Second
 		late = keepalive * 18 / 10
 	)
 	server := testkit.StartParsec(t, program, "--sse-keepalive", "6")
