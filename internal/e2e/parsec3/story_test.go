@@ -216,8 +216,9 @@ func (s *story) resume() {
 		s.t.Error("bob is not told the configuration again")
 	}
 	for _, vlob := range s.vlobs[:5] {
-		if event, is := s.bob.next().(*protocol.VlobEvent); !is || event.VlobID != vlob || event.Version != s.versions[vlob] {
-			s.t.Fatalf("bob hears %+v, want version %d of %s", event, s.versions[vlob], vlob)
+		told := s.bob.next()
+		if event, is := told.(*protocol.VlobEvent); !is || event.VlobID != vlob || event.Version != s.versions[vlob] {
+			s.t.Fatalf("bob hears %+v, want version %d of %s", told, s.versions[vlob], vlob)
 		}
 	}
 	s.wantVlobs(s.bob, s.vlobs[:5])

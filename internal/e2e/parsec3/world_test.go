@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,7 +124,7 @@ type line struct {
 	target string
 	// open is closed unless the line is down.
 	open        chan struct{}
-	connections []net.Conn
+	connections []*breakableConn
 }
 
 func newLine(address parsec.ServerAddress) *line {
@@ -137,28 +138,59 @@ func hostAndPort(address parsec.ServerAddress) string {
 }
 
 func (l *line) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	l.mu.Lock()
-	open := l.open
-	l.mu.Unlock()
-	select {
-	case <-open:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	for {
+		l.mu.Lock()
+		open := l.open
+		l.mu.Unlock()
+		select {
+		case <-open:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if conn, err := l.connect(ctx, network, open); conn != nil || err != nil {
+			return conn, err
+		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	conn, err := new(net.Dialer).DialContext(ctx, network, l.target)
-	if err == nil {
-		l.connections = append(l.connections, conn)
-	}
-	return conn, err
 }
 
-// cut breaks all connections, and has new ones wait.
+// connect returns nil if the line is cut meanwhile.
+func (l *line) connect(ctx context.Context, network string, open chan struct{}) (net.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open != open {
+		return nil, nil
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, l.target)
+	if err != nil {
+		return nil, err
+	}
+	breakable := &breakableConn{Conn: conn}
+	l.connections = append(l.connections, breakable)
+	return breakable, nil
+}
+
+// breakableConn sends nothing any more once it is broken.
+type breakableConn struct {
+	net.Conn
+	broken atomic.Bool
+}
+
+func (c *breakableConn) Write(data []byte) (int, error) {
+	if c.broken.Load() {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(data)
+}
+
+// cut breaks all connections, and has new ones wait. None of them closes before all are
+// broken: who notices would go on by another.
 func (l *line) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open = make(chan struct{})
+	for _, conn := range l.connections {
+		conn.broken.Store(true)
+	}
 	for _, conn := range l.connections {
 		conn.Close()
 	}
