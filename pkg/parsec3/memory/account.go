@@ -41,8 +41,9 @@ type vault struct {
 }
 
 type pendingCode struct {
-	email parsec3.EmailAddress
-	kind  rules.CodeKind
+	// mailbox is the e-mail address without case.
+	mailbox string
+	kind    rules.CodeKind
 }
 
 type mail struct {
@@ -248,7 +249,9 @@ func (a *accounts) erase(email parsec3.EmailAddress) {
 	erased.eraseVaults(a, erased.current().facts.Number)
 	delete(a.byID, erased.id)
 	delete(a.byEmail, email)
-	maps.DeleteFunc(a.codes, func(pending pendingCode, _ rules.Code) bool { return pending.email == email })
+	maps.DeleteFunc(a.codes, func(pending pendingCode, _ rules.Code) bool {
+		return pending.mailbox == parsec3.Mailbox(email.String())
+	})
 }
 
 // eraseVaults removes the vaults up to a number.

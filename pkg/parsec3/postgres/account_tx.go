@@ -78,6 +78,9 @@ type accountTx struct {
 
 func (t *accountTx) email() string { return t.scope.Email.String() }
 
+// mailbox is whose codes they are: an e-mail address in other letters has no others.
+func (t *accountTx) mailbox() string { return parsec3.Mailbox(t.email()) }
+
 // locks returns what locks as the scope says.
 func (t *accountTx) locks() (locks []database.Statement) {
 	if mail := t.scope.Mail; mail != nil && !isLeftOut(lockOfMail) {
@@ -88,7 +91,7 @@ func (t *accountTx) locks() (locks []database.Statement) {
 		locks = append(locks, database.LockThings(things...)...)
 	}
 	if !isLeftOut(lockOfCodes) {
-		locks = append(locks, database.Statement{SQL: lockCodes, Args: []any{t.email()}})
+		locks = append(locks, database.Statement{SQL: lockCodes, Args: []any{t.mailbox()}})
 	}
 	if !isLeftOut(lockOfAccount) {
 		locks = append(locks, database.Statement{SQL: lockAccount, Args: []any{t.email()}})
@@ -100,7 +103,7 @@ func (t *accountTx) locks() (locks []database.Statement) {
 func (t *accountTx) facts() []database.Statement {
 	facts := []database.Statement{
 		database.Row(&t.account.found, selectAccount, []any{t.email()}, t.account.targets()...),
-		{SQL: selectCodes, Args: []any{t.email()}, Rows: t.readCodes},
+		{SQL: selectCodes, Args: []any{t.mailbox()}, Rows: t.readCodes},
 	}
 	if mail := t.scope.Mail; mail != nil {
 		facts = append(facts, database.List(&t.sends, selectSends, []any{mail.Mailbox, nullable(mail.Network), int64(mail.After)},
@@ -210,7 +213,7 @@ func (t *accountTx) PutCode(kind rules.CodeKind, code rules.Code) {
 	t.QueueOne(`
 INSERT INTO parsec3.account_code (email, kind, hash, created_on, tries, wrong_tries) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (email, kind) DO UPDATE SET hash = excluded.hash, created_on = excluded.created_on, tries = excluded.tries, wrong_tries = excluded.wrong_tries`,
-		t.email(), string(kind), database.Bytes(code.Hash), int64(code.CreatedOn), int64(code.Tries), wrong)
+		t.mailbox(), string(kind), database.Bytes(code.Hash), int64(code.CreatedOn), int64(code.Tries), wrong)
 }
 
 // CreateAccount implements rules.AccountTx.
@@ -305,5 +308,5 @@ func (t *accountTx) AddItem(item rules.VaultItem) {
 func (t *accountTx) EraseAccount() {
 	t.EraseVaults(t.account.account.Vault.Number)
 	t.QueueOne("DELETE FROM parsec3.account a WHERE a.account_id = $1", t.ofAccount())
-	t.Queue("DELETE FROM parsec3.account_code c WHERE c.email = $1", t.email())
+	t.Queue("DELETE FROM parsec3.account_code c WHERE c.email = $1", t.mailbox())
 }

@@ -57,6 +57,21 @@ func (p *PasswordAlgorithm) check() error {
 	return nil
 }
 
+// maxKeyAccessBytes is many times the length of what clients have give access to a vault.
+// It is read with its method, before it is known who asks.
+const maxKeyAccessBytes = 4 << 10
+
+var errKeyAccess = errors.New("gives access to no vault")
+
+// checkMethod refuses an authentication method that no client could use, nil being no
+// password.
+func checkMethod(password *PasswordAlgorithm, vaultKeyAccess []byte) error {
+	if len(vaultKeyAccess) > maxKeyAccessBytes {
+		return errKeyAccess
+	}
+	return password.check()
+}
+
 // AuthMethodPasswordGetAlgorithmRequest asks how the password of an account is used.
 type AuthMethodPasswordGetAlgorithmRequest struct {
 	Email parsec3.EmailAddress `wire:"email"`
@@ -113,7 +128,7 @@ func (r *AccountCreateProceedRequest) Validate() error {
 	if _, err := parsec3.ParseEmailAddress(step.HumanHandle.Email()); err != nil {
 		return err
 	}
-	return step.AuthMethodPasswordAlgorithm.check()
+	return checkMethod(step.AuthMethodPasswordAlgorithm, step.VaultKeyAccess)
 }
 
 // AccountCreateProceedReply has no field.
@@ -140,7 +155,7 @@ type AccountRecoverProceedRequest struct {
 
 // Validate implements rpc.Validator.
 func (r *AccountRecoverProceedRequest) Validate() error {
-	return r.NewAuthMethodPasswordAlgorithm.check()
+	return checkMethod(r.NewAuthMethodPasswordAlgorithm, r.NewVaultKeyAccess)
 }
 
 // AccountRecoverProceedReply has no field.
@@ -211,7 +226,9 @@ type AuthMethodCreateRequest struct {
 }
 
 // Validate implements rpc.Validator.
-func (r *AuthMethodCreateRequest) Validate() error { return r.AuthMethodPasswordAlgorithm.check() }
+func (r *AuthMethodCreateRequest) Validate() error {
+	return checkMethod(r.AuthMethodPasswordAlgorithm, r.VaultKeyAccess)
+}
 
 // AuthMethodCreateReply has no field.
 type AuthMethodCreateReply struct{}

@@ -52,7 +52,9 @@ type VaultKeyRotationRequest struct {
 }
 
 // Validate implements rpc.Validator.
-func (r *VaultKeyRotationRequest) Validate() error { return r.NewAuthMethodPasswordAlgorithm.check() }
+func (r *VaultKeyRotationRequest) Validate() error {
+	return checkMethod(r.NewAuthMethodPasswordAlgorithm, r.NewVaultKeyAccess)
+}
 
 // VaultKeyRotationReply has no field.
 type VaultKeyRotationReply struct{}

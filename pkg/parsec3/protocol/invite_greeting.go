@@ -206,6 +206,10 @@ func setHashedNonce(s *step, said []byte) {
 	copy(s.HashedNonce[:], said)
 }
 
+// maxPartBytes bounds what is said in one step: no official client can say more
+// (docs/protocol/v5/invite.md §4).
+const maxPartBytes = 1 << 20
+
 func (s *step) validate(forms [Steps]stepForm) error {
 	number := s.number(forms)
 	switch {
@@ -213,6 +217,8 @@ func (s *step) validate(forms [Steps]stepForm) error {
 		return errors.New("no step of this side")
 	case forms[number].get != nil && forms[number].get(s) == nil:
 		return errors.New("the step lacks its field")
+	case len(s.said(forms)) > maxPartBytes:
+		return errors.New("the step says too much")
 	default:
 		return nil
 	}

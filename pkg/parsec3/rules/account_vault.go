@@ -11,7 +11,8 @@ import (
 const (
 	maxVaultItems   = 1000
 	maxVaultMethods = 1000
-	maxVaultBytes   = 64 << 20
+	// maxVaultBytes is what a rotation can bring in one body.
+	maxVaultBytes = 15 << 20
 	// maxPreviousVaults are kept, of maxVaultBytes in all.
 	maxPreviousVaults = 20
 )

@@ -170,13 +170,13 @@ func TestVaultItems(t *testing.T) {
 func TestVaultsAreBounded(t *testing.T) {
 	f := newAccountFixture(t)
 	zoe := f.owner(f.newAccount("zoe"))
-	large := strings.Repeat("x", 16<<20)
-	for i := range 3 {
+	large := strings.Repeat("x", 5<<20)
+	for i := range 2 {
 		f.ok(nil, f.upload(zoe, i, large))
 	}
-	wantStatus(t, "one byte too many", f.upload(zoe, 3, large[:len(large)-len("access")+1]), aborted(rules.VaultFull))
+	wantStatus(t, "one byte too many", f.upload(zoe, 2, large[:len(large)-len("access")+1]), aborted(rules.VaultFull))
 	wantStatus(t, "what is there, in a full vault", f.upload(zoe, 1, large), protocol.StatusFingerprintAlreadyExists)
-	f.ok(nil, f.upload(zoe, 3, large[:len(large)-len("access")]))
+	f.ok(nil, f.upload(zoe, 2, large[:len(large)-len("access")]))
 	_, err := f.addMethod(zoe, "zoe's key", nil)
 	wantStatus(t, "a method in a full vault", err, aborted(rules.VaultFull))
 
@@ -298,7 +298,7 @@ func TestRecovery(t *testing.T) {
 	s.handle(s.yan)
 }
 
-// TestOldVaultsGo: 20 are kept beside the current one, of 64 MiB in all.
+// TestOldVaultsGo: 20 are kept beside the current one, of 15 MiB in all.
 func TestOldVaultsGo(t *testing.T) {
 	f := newAccountFixture(t)
 	h := f.newAccount("zoe")
@@ -318,7 +318,7 @@ func TestOldVaultsGo(t *testing.T) {
 	// A method of a vault that is gone may come again.
 	_, err := f.addMethod(f.owner(h), "zoe", nil)
 	f.ok(nil, err)
-	item := strings.Repeat("x", 40<<20)
+	item := strings.Repeat("x", 10<<20)
 	f.ok(nil, f.upload(f.owner(h), 1, item))
 	for i := range 2 { // the second one has no place any more
 		h, err = f.rotate(f.owner(h), fmt.Sprint("large vault ", i), protocol.VaultItems{fingerprint(1): []byte(item)})

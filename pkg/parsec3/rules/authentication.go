@@ -19,9 +19,9 @@ type Token struct {
 }
 
 // Standing returns what is known of the device of a token: of one that greets, as of
-// the last event about it.
+// the last event about it, unless that keeps it out.
 func (r *Rules) Standing(ctx context.Context, organization parsec.OrganizationID, device parsec3.DeviceID) (Standing, error) {
-	if standing, known := r.greetings.standing(organization, device); known {
+	if standing, known := r.greetings.standing(organization, device); known && checkAccess(&standing, r.now()) == nil {
 		return standing, nil
 	}
 	return r.store.Authentication(ctx, organization, device)

@@ -59,8 +59,16 @@ func cancelInvitationsTo(ctx context.Context, tx Tx, in parsec.OrganizationID, e
 		return err
 	}
 	for i := range pending {
+		attempts, err := tx.ActiveAttempts(ctx, pending[i].Token)
+		if err != nil {
+			return err
+		}
 		if err := cancelInvitation(ctx, tx, in, &pending[i], now); err != nil {
 			return err
+		}
+		for j := range attempts {
+			tx.CancelAttempt(attempts[j].ID, AttemptEnd{protocol.Greeter, now, protocol.AutomaticallyCancelled})
+			emitAttemptChanged(tx, in, &attempts[j])
 		}
 	}
 	return nil

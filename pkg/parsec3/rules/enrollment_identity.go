@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"slices"
+	"strings"
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/protocol"
@@ -70,7 +71,7 @@ func (i *Identity) ofAccepter() *protocol.AcceptSignature {
 // valid at a date and for clients, and the leaf has signed; else badSignature.
 func (r *Rules) checkIdentity(of *Identity, payload []byte, at parsec.DateTime, badSignature protocol.Status) (roots []*x509.Certificate, err error) {
 	if !of.isPKI() {
-		if len(of.Signature) > maxProofBytes || len(of.Entity) > maxProofBytes {
+		if len(of.Signature) > maxProofBytes || len(of.Entity) > maxProofBytes || strings.ContainsRune(of.Entity, 0) {
 			return nil, protocol.Refuse(badSignature)
 		}
 		return nil, nil
@@ -84,6 +85,9 @@ func (r *Rules) checkIdentity(of *Identity, payload []byte, at parsec.DateTime, 
 	}
 	if r.options.TrustedRoots == nil {
 		return nil, nil
+	}
+	if slices.ContainsFunc(chain, hasHugeKey) {
+		return nil, protocol.Refuse(protocol.StatusInvalidX509Trustchain)
 	}
 	if roots, err = trustedRoots(chain, r.options.TrustedRoots, at); err != nil {
 		return nil, err
@@ -144,6 +148,13 @@ func trustedRoots(chain []*x509.Certificate, trusted *x509.CertPool, at parsec.D
 		roots = append(roots, path[len(path)-1])
 	}
 	return roots, nil
+}
+
+// hasHugeKey reports whether to verify what the key of a certificate has signed takes
+// long.
+func hasHugeKey(c *x509.Certificate) bool {
+	key, isRSA := c.PublicKey.(*rsa.PublicKey)
+	return isRSA && key.N.BitLen() > maxRSABits
 }
 
 // hasSigned reports whether a payload is signed by the key of a certificate, by

@@ -559,9 +559,11 @@ func TestEnrollmentsAreSmall(t *testing.T) {
 	f := newFixture(t)
 	s := f.submission(carolLaptop)
 	request := s.request()
-	request.SubmitPayloadSignature.EntityID = strings.Repeat("a", 4<<10+1)
-	if got := status(f.AsyncEnrollmentSubmit(t.Context(), stranger, request)); got != protocol.StatusInvalidSubmitPayloadSignature {
-		t.Errorf("a long entity: got %s", got)
+	for name, entity := range map[string]string{"a long entity": strings.Repeat("a", 4<<10+1), "an entity that no database keeps": "a\x00"} {
+		request.SubmitPayloadSignature.EntityID = entity
+		if got := status(f.AsyncEnrollmentSubmit(t.Context(), stranger, request)); got != protocol.StatusInvalidSubmitPayloadSignature {
+			t.Errorf("%s: got %s", name, got)
+		}
 	}
 	request = s.request()
 	skippable := append([]byte{0x50, 0x2a, 0x4d, 0x18, 0, 0x40, 0, 0}, make([]byte, 16<<10)...) // a frame of zstd without content

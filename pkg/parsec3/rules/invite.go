@@ -132,7 +132,7 @@ func (s *InvitedStanding) check(now parsec.DateTime) error {
 // AdmitInvited returns who comes by an invitation, or the Abort that keeps them out.
 func (r *Rules) AdmitInvited(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken, api parsec.APIVersion) (*Invited, error) {
 	standing, known := r.greetings.invited(organization, token)
-	if !known {
+	if !known || standing.check(r.now()) != nil {
 		var err error
 		if standing, err = r.store.Invited(ctx, organization, token); err != nil {
 			return nil, err

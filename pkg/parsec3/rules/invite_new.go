@@ -40,7 +40,7 @@ func (r *Rules) InviteNewDevice(ctx context.Context, author *Author, request *pr
 // recipient (docs/protocol/v5/invite.md §2): who is none does not learn whether there is
 // one.
 func (r *Rules) InviteNewShamirRecovery(ctx context.Context, author *Author, request *protocol.InviteNewShamirRecoveryRequest) (*protocol.InviteNewShamirRecoveryReply, error) {
-	invited, err := r.invite(ctx, author, request.SendEmail, Scope{Common: Shared}, func(tx Tx, user *User) (created Invitation, err error) {
+	invited, err := r.invite(ctx, author, request.SendEmail, Scope{Common: Shared, Shamir: Shared}, func(tx Tx, user *User) (created Invitation, err error) {
 		claimer, found, err := tx.User(ctx, request.ClaimerUserID)
 		switch {
 		case err != nil:

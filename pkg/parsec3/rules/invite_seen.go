@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	// maxViews bounds the attempts that are kept in view, and maxViewBytes what is said
-	// in one of them.
-	maxViews     = 8192
-	maxViewBytes = 64 << 10
+	// maxViews bounds the attempts that are kept in view, maxViewBytes what is said in
+	// one of them, and maxViewsBytes what is said in all.
+	maxViews      = 8192
+	maxViewBytes  = 64 << 10
+	maxViewsBytes = 32 << 20
 	// viewAge is how long a view is trusted, should an event about it never come.
 	viewAge = 30 * time.Second
 	// readyPeriod is the least time between two GREETING_ATTEMPT_READY of an attempt.
@@ -36,6 +37,7 @@ type greetings struct {
 	// the claimer, who has none.
 	views map[attemptKey]map[parsec3.DeviceID]*view
 	count int
+	bytes int
 	// devices and tokens are who has one of the views.
 	devices map[deviceKey]*view
 	tokens  map[tokenKey]*view
@@ -140,7 +142,7 @@ func (g *greetings) read(of attemptKey, device parsec3.DeviceID, ask func() (Sta
 	switch {
 	case l.stale, v.Attempt != nil && v.Attempt.Version < l.version:
 		close(v.changed)
-	case v.isKept() && g.makeRoom():
+	case v.isKept() && g.makeRoom(v.size()):
 		g.put(of, v)
 	}
 	return v, nil
@@ -163,13 +165,14 @@ func (v *view) size() int {
 	return size
 }
 
-// makeRoom reports whether there is room for another view. What was not read again
-// for a while is left by who polled it. The caller holds mu.
-func (g *greetings) makeRoom() bool {
-	if g.count >= maxViews {
+// makeRoom reports whether there is room for another view of so many bytes. What was
+// not read again for a while is left by who polled it. The caller holds mu.
+func (g *greetings) makeRoom(size int) bool {
+	hasRoom := func() bool { return g.count < maxViews && g.bytes+size <= maxViewsBytes }
+	if !hasRoom() {
 		g.dropIf(func(_ attemptKey, v *view) bool { return !g.isFresh(v) })
 	}
-	return g.count < maxViews
+	return hasRoom()
 }
 
 // put keeps a view, in place of one that there was. The caller holds mu.
@@ -182,6 +185,7 @@ func (g *greetings) put(of attemptKey, v *view) {
 	}
 	g.views[of][v.device] = v
 	g.count++
+	g.bytes += v.size()
 	if v.device != (parsec3.DeviceID{}) {
 		g.devices[deviceKey{of.organization, v.device}] = v
 	} else {
@@ -193,6 +197,7 @@ func (g *greetings) put(of attemptKey, v *view) {
 func (g *greetings) drop(of attemptKey, v *view) {
 	close(v.changed)
 	g.count--
+	g.bytes -= v.size()
 	delete(g.views[of], v.device)
 	if len(g.views[of]) == 0 {
 		delete(g.views, of)

@@ -184,6 +184,30 @@ func TestPartsComeWithEvents(t *testing.T) {
 	}
 }
 
+// A greeter who accepts new terms of service goes on at once.
+func TestGreeterAcceptsTerms(t *testing.T) {
+	p := newPolled(t, hasty)
+	p.poll(protocol.Greeter)
+	terms := &organization.TOSChange{PerLocaleURLs: map[string]string{"fr_FR": "https://example.com/fr"}}
+	p.ok(nil, p.administration.Update(t.Context(), organization.Administrator{}, acme, organization.Change{TOS: terms}))
+	p.events.flush()
+	for range 2 { // the second time with the attempt in view
+		if got := p.poll(protocol.Greeter); got != aborted(rules.MustAcceptTOS) {
+			t.Errorf("before: %s", got)
+		}
+		if _, err := p.say(protocol.Greeter, 0, p.said); status(nil, err) != protocol.StatusNotReady { // of who was let in before
+			t.Errorf("before: %v", err)
+		}
+	}
+	told, err := p.TOSGet(t.Context(), p.author, nil)
+	p.ok(told, err)
+	accepted, err := p.TOSAccept(t.Context(), p.author, &protocol.TOSAcceptRequest{TOSUpdatedOn: told.UpdatedOn})
+	p.ok(accepted, err)
+	if got := p.poll(protocol.Greeter); got != protocol.StatusNotReady {
+		t.Errorf("afterwards: %s", got)
+	}
+}
+
 // A view is not trusted for ever, should an event about it never come.
 func TestViewsAge(t *testing.T) {
 	p := newPolled(t, hasty)

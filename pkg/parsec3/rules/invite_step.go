@@ -111,13 +111,13 @@ func (s *speaker) speak(ctx context.Context, api parsec.APIVersion) ([]byte, err
 			if said, isSaid := v.said(s.side.Peer(), s.step); isSaid {
 				return said, nil
 			}
-			if s.isAcknowledgement() {
-				return nil, errNotReady
-			}
 			continue
 		}
 		if said, isSaid := v.said(s.side.Peer(), s.step); isSaid {
 			return said, nil
+		}
+		if s.isAcknowledgement() {
+			return nil, errNotReady
 		}
 		if err := s.wait(ctx, v, timer.C); err != nil {
 			return nil, err

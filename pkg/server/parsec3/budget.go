@@ -48,16 +48,19 @@ const (
 	// those of many items, in bytes.
 	oneBody       = server.MaxBodyBytes
 	severalBodies = 4 << 20
+	// enrollments are those that strangers have waiting, read and written.
+	enrollments = 16 << 20
 )
 
 // largeReplies are about the largest replies of commands that have large ones.
 var largeReplies = map[*rpc.Form]int{
-	protocol.CertificateGet.Form:     severalBodies,
-	protocol.RealmGetKeysBundle.Form: oneBody,
-	protocol.VlobReadBatch.Form:      oneBody,
-	protocol.VlobReadVersions.Form:   oneBody,
-	protocol.VlobPollChanges.Form:    severalBodies,
-	protocol.BlockRead.Form:          oneBody,
+	protocol.AsyncEnrollmentList.Form: enrollments,
+	protocol.CertificateGet.Form:      severalBodies,
+	protocol.RealmGetKeysBundle.Form:  oneBody,
+	protocol.VlobReadBatch.Form:       oneBody,
+	protocol.VlobReadVersions.Form:    oneBody,
+	protocol.VlobPollChanges.Form:     severalBodies,
+	protocol.BlockRead.Form:           oneBody,
 }
 
 // admit waits until there is room for the reply of a command of a user. The share

@@ -279,6 +279,9 @@ func (call *httpCall) execute(t server.Task) error {
 	case err == nil:
 		defer server.PutBuffer(reply.Encoded)
 		room.Settle(cap(*reply.Encoded))
+		if call.holder == nil {
+			return call.replyToStranger(*reply.Encoded)
+		}
 		return call.reply(*reply.Encoded)
 	case server.OutcomeOf(call.ctx, &call.caller, err) != server.Failed: // else Run has logged it
 		return err
@@ -288,6 +291,17 @@ func (call *httpCall) execute(t server.Task) error {
 	default:
 		return server.StatusError(http.StatusInternalServerError)
 	}
+}
+
+// replyToStranger replies if there is room for what the client may be slow to read.
+func (call *httpCall) replyToStranger(body []byte) error {
+	room := call.wing.server.StrangersShare(call.address)
+	defer room.Release()
+	if err := room.Grow(cap(body)); err != nil {
+		call.busy()
+		return nil
+	}
+	return call.reply(body)
 }
 
 func (call *httpCall) reply(body []byte) error {
