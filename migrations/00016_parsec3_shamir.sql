@@ -16,7 +16,9 @@ CREATE TABLE parsec3.shamir_setup (
 );
 
 CREATE UNIQUE INDEX shamir_setup_current ON parsec3.shamir_setup (organization, user_id) WHERE deleted_on IS NULL;
-CREATE UNIQUE INDEX shamir_setup_token ON parsec3.shamir_setup (organization, reveal_token);
+-- No token is empty: the condition keeps the index from being taken where something
+-- else is looked for.
+CREATE UNIQUE INDEX shamir_setup_token ON parsec3.shamir_setup (organization, reveal_token) WHERE reveal_token > '';
 
 CREATE TABLE parsec3.shamir_share (
     organization text COLLATE "C" NOT NULL,

@@ -42,10 +42,7 @@ func NewPostgres(t testing.TB) string {
 	server := needPostgres(t)
 	name, reused := server.takeClean()
 	if !reused {
-		name = newDatabaseName()
-		if err := server.execute(t.Context(), server.maintenance(), "CREATE DATABASE "+name+" TEMPLATE "+server.template); err != nil {
-			t.Fatal(err)
-		}
+		name = server.create(t)
 	}
 	t.Cleanup(func() {
 		// What a test has broken is not given to another one, and a server that
@@ -55,6 +52,26 @@ func NewPostgres(t testing.TB) string {
 		}
 	})
 	return server.dsn(name)
+}
+
+// NewUnusedPostgres is NewPostgres for a test of what PostgreSQL knows of tables: no other
+// test has had it look at them.
+func NewUnusedPostgres(t testing.TB) string {
+	t.Helper()
+	server := needPostgres(t)
+	name := server.create(t)
+	t.Cleanup(func() { server.drop(t, name) })
+	return server.dsn(name)
+}
+
+// create makes a database with the schema.
+func (s *postgresServer) create(t testing.TB) string {
+	t.Helper()
+	name := newDatabaseName()
+	if err := s.execute(t.Context(), s.maintenance(), "CREATE DATABASE "+name+" TEMPLATE "+s.template); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // NewBlankPostgres returns the DSN of a database without schema, that ends with

@@ -209,7 +209,7 @@ func TestAccountRoundTrips(t *testing.T) {
 
 // TestAccountPlans has no command of accounts read more where there are many.
 func TestAccountPlans(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := newUnanalyzed(t)
 	proxy := testkit.StartPostgresProxy(t, dsn)
 	store := open(t, proxy.DSN, 1, now)
 	populate(t, store)

@@ -23,7 +23,7 @@ CROSS JOIN LATERAL (
 	// setupTaken says whether the user $2 has a setup, and whether one has the token $3.
 	setupTaken = `
 SELECT EXISTS (SELECT 1 FROM parsec3.shamir_setup s WHERE s.organization = $1 AND s.user_id = $2 AND s.deleted_on IS NULL),
-    EXISTS (SELECT 1 FROM parsec3.shamir_setup s WHERE s.organization = $1 AND s.reveal_token = $3)`
+    EXISTS (SELECT 1 FROM parsec3.shamir_setup s WHERE s.organization = $1 AND s.reveal_token = $3 AND s.reveal_token > '')`
 
 	setupColumns = "s.user_id, s.created_on, s.threshold, s.reveal_token, s.ciphered_data, s.deleted_on"
 
