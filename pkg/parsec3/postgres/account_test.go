@@ -221,22 +221,9 @@ func TestAccountPlans(t *testing.T) {
 	if err := store.Prune(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var statements []string
-	for _, statement := range proxy.Statements() {
-		if strings.Contains(statement, "parsec3.account") {
-			statements = append(statements, statement)
-		}
-	}
 	const least = 25
-	if len(statements) < least {
-		t.Fatalf("only %d statements are found", len(statements))
-	}
-	connection := testkit.Connect(t, dsn+" plan_cache_mode=force_generic_plan enable_seqscan=off jit=off")
-	check := func(when string) {
-		for _, statement := range statements {
-			checkAccountPlan(t, when, statement, explain(t, connection, statement))
-		}
-	}
+	ofAccounts := func(statement string) bool { return strings.Contains(statement, "parsec3.account") }
+	connection, check := plansOf(t, dsn, statementsOf(t, proxy, least, ofAccounts), checkAccountPlan)
 	check("empty")
 	for _, sql := range []string{
 		`INSERT INTO parsec3.account (account_id, email, label, vault) SELECT md5('account' || i)::uuid, i || '@example.com', 'Name', 1 FROM generate_series(1, 10000) i`,

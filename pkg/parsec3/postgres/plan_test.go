@@ -293,6 +293,29 @@ END $$`)
 	return dsn
 }
 
+// statementsOf returns those that were sent through a proxy and are to be checked, at
+// least so many.
+func statementsOf(t *testing.T, proxy *testkit.PostgresProxy, least int, isChecked func(statement string) bool) []string {
+	t.Helper()
+	statements := slices.DeleteFunc(proxy.Statements(), func(statement string) bool { return !isChecked(statement) })
+	if len(statements) < least {
+		t.Fatalf("only %d statements are found", len(statements))
+	}
+	return statements
+}
+
+// plansOf returns a connection with the settings of those of a store, which keep plans,
+// and what checks the plan of each statement there.
+func plansOf(t *testing.T, dsn string, statements []string, check func(t *testing.T, when, statement string, p plan)) (*pgx.Conn, func(when string)) {
+	t.Helper()
+	connection := testkit.Connect(t, dsn+" plan_cache_mode=force_generic_plan enable_seqscan=off jit=off")
+	return connection, func(when string) {
+		for _, statement := range statements {
+			check(t, when, statement, explain(t, connection, statement))
+		}
+	}
+}
+
 // TestPlans has no command read more in a large organization, or beside large ones:
 // with statements planned while there is nothing yet, later but before PostgreSQL
 // has looked at the tables, and after.
@@ -302,23 +325,9 @@ func TestPlans(t *testing.T) {
 	store := open(t, proxy.DSN, 1, now)
 	populate(t, store)
 	tour(t, store)
-	var statements []string
-	for _, statement := range proxy.Statements() {
-		if strings.Contains(statement, "parsec3.") && !readsWhole(statement) {
-			statements = append(statements, statement)
-		}
-	}
 	const least = 40
-	if len(statements) < least {
-		t.Fatalf("only %d statements are found", len(statements))
-	}
-	// The settings of a store's connections, which keep plans.
-	connection := testkit.Connect(t, dsn+" plan_cache_mode=force_generic_plan enable_seqscan=off jit=off")
-	check := func(when string) {
-		for _, statement := range statements {
-			checkPlan(t, when, statement, explain(t, connection, statement))
-		}
-	}
+	isChecked := func(statement string) bool { return strings.Contains(statement, "parsec3.") && !readsWhole(statement) }
+	connection, check := plansOf(t, dsn, statementsOf(t, proxy, least, isChecked), checkPlan)
 	check("empty")
 	grow(t, connection)
 	check("grown")

@@ -59,11 +59,8 @@ func cancelInvitationsTo(ctx context.Context, tx Tx, in parsec.OrganizationID, e
 		return err
 	}
 	for i := range pending {
-		attempts, err := tx.ActiveAttempts(ctx, pending[i].Token)
+		attempts, err := cancelInvitation(ctx, tx, in, &pending[i], now)
 		if err != nil {
-			return err
-		}
-		if err := cancelInvitation(ctx, tx, in, &pending[i], now); err != nil {
 			return err
 		}
 		for j := range attempts {

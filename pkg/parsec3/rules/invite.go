@@ -183,7 +183,8 @@ func (r *Rules) InviteCancel(ctx context.Context, author *Author, request *proto
 		if err != nil {
 			return err
 		}
-		return cancelInvitation(ctx, tx, author.Organization, invitation, now)
+		_, err = cancelInvitation(ctx, tx, author.Organization, invitation, now)
+		return err
 	})
 	return &protocol.InviteCancelReply{}, err
 }
@@ -216,12 +217,12 @@ func checkEnding(tx Tx, user *User, of statuses) (*Invitation, error) {
 	return invitation, nil
 }
 
-// cancelInvitation ends an invitation whose row is locked. Greeters hear of it who
-// have joined an attempt, and wait there.
-func cancelInvitation(ctx context.Context, tx Tx, organization parsec.OrganizationID, invitation *Invitation, now parsec.DateTime) error {
+// cancelInvitation ends an invitation whose row is locked, and returns its attempts,
+// which stay as they are. Greeters hear of it who have joined one, and wait there.
+func cancelInvitation(ctx context.Context, tx Tx, organization parsec.OrganizationID, invitation *Invitation, now parsec.DateTime) ([]Attempt, error) {
 	attempts, err := tx.ActiveAttempts(ctx, invitation.Token)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	tx.EndInvitation(invitation.Token, InvitationEnd{now, protocol.InvitationCancelled})
 	invitation.tell(tx, organization, protocol.InvitationCancelled)
@@ -230,7 +231,7 @@ func cancelInvitation(ctx context.Context, tx Tx, organization parsec.Organizati
 			emitAttemptCancelled(tx, organization, &attempts[i])
 		}
 	}
-	return nil
+	return attempts, nil
 }
 
 // InvitationReader reads invitations.

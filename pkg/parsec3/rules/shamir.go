@@ -207,7 +207,7 @@ func cancelRecoveries(ctx context.Context, tx Tx, author *Author, setup *ShamirS
 	pending, err := tx.PendingInvitations(ctx, claimer)
 	for i := range pending {
 		if err == nil {
-			err = cancelInvitation(ctx, tx, author.Organization, &pending[i], now)
+			_, err = cancelInvitation(ctx, tx, author.Organization, &pending[i], now)
 		}
 	}
 	return err
