@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,28 +21,56 @@ type work struct {
 	rule  func(rules.Tx) error
 }
 
+// shares is how many transactions with writers of data one organization has at the same
+// time: while the disk is synced for one, the other is prepared. A writer of more than
+// sharedSize bytes has its realm for itself: connections carry large ones side by side.
+const (
+	shares     = 2
+	sharedSize = 64 << 10
+)
+
+// share is of writers of data in an organization; those of one realm are in the same.
+type share struct {
+	organization parsec.OrganizationID
+	number       byte
+}
+
 // Update implements rules.Store. What waits for one topic is run in one transaction:
-// behind one lock, and with one commit.
+// behind one lock, and with one commit. So is what writes data in several realms, as far
+// as no realm has to be waited for.
 func (s *Store) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
 	of := work{scope, rule}
 	alone := func() error {
-		errs, _ := s.run(ctx, func() []work { return []work{of} })
+		errs, _ := s.run(ctx, false, func() []work { return []work{of} })
 		return errs[0]
 	}
 	topic, gathered := scope.Topic()
 	if !gathered {
 		return alone()
 	}
-	return s.updates.Do(ctx, topic, of, scope.Size, alone)
+	ofTopic := func() error { return s.updates.Do(ctx, topic, of, scope.Size, alone) }
+	if !isOfData(&scope) || scope.Size > sharedSize {
+		return ofTopic()
+	}
+	return s.data.Do(ctx, share{scope.Organization, scope.Realm[0] % shares}, of, scope.Size, ofTopic)
 }
 
 // Gathered counts the transactions that wait for others of their topic, or are run
 // together with another one.
-func (s *Store) Gathered() int { return s.updates.Gathered() }
+func (s *Store) Gathered() int { return s.updates.Gathered() + s.data.Gathered() }
 
-// runMembers has the members each alone that fail together for no fault of their own.
-func (s *Store) runMembers(ctx context.Context, take func() []*gather.Member[work]) {
-	errs, failed := s.run(ctx, func() []work {
+// runTopic and runData have the members each alone that fail together for no fault of
+// their own, or whose realm is locked.
+func (s *Store) runTopic(ctx context.Context, take func() []*gather.Member[work]) {
+	s.runMembers(ctx, false, take)
+}
+
+func (s *Store) runData(ctx context.Context, take func() []*gather.Member[work]) {
+	s.runMembers(ctx, true, take)
+}
+
+func (s *Store) runMembers(ctx context.Context, passing bool, take func() []*gather.Member[work]) {
+	errs, failed := s.run(ctx, passing, func() []work {
 		var all []work
 		for _, m := range take() {
 			all = append(all, work{m.Work.scope, func(tx rules.Tx) error {
@@ -52,18 +81,19 @@ func (s *Store) runMembers(ctx context.Context, take func() []*gather.Member[wor
 	})
 	for i, m := range take() {
 		m.Err = errs[i]
-		if failed && len(errs) > 1 && database.IsUndone(errs[i]) {
+		if errors.Is(errs[i], errRealmLocked) || failed && len(errs) > 1 && database.IsUndone(errs[i]) {
 			m.DoAlone()
 		}
 	}
 }
 
-// run runs rules of one topic in one transaction, and returns the error of each. It has
-// failed when that is not what its rule has returned.
-func (s *Store) run(ctx context.Context, take func() []work) (errs []error, failed bool) {
+// run runs rules in one transaction, and returns the error of each. It has failed when
+// that is not what its rule has returned. Passing realms that are locked, instead of
+// waiting, the error is errRealmLocked.
+func (s *Store) run(ctx context.Context, passing bool, take func() []work) (errs []error, failed bool) {
 	var b *batch
 	errs = s.Database.Update(ctx, func() database.Transaction {
-		b = newBatch(take())
+		b = newBatch(take(), passing)
 		return b.transaction()
 	})
 	for i, err := range errs {
@@ -72,31 +102,51 @@ func (s *Store) run(ctx context.Context, take func() []work) (errs []error, fail
 	return errs, failed
 }
 
-// batch is one run of rules of one topic. Their transactions share the locks.
+// errRealmLocked is of a writer whose realm another transaction has locked.
+var errRealmLocked = errors.New("the realm is locked")
+
+// batch is one run of rules: those of one topic, or of writers of data. Their
+// transactions share the locks.
 type batch struct {
 	work []work
 	txs  []*tx
 	// refusals are what the rules have returned.
 	refusals []error
-	// scope has the locks of all, and the organization and the realm.
-	scope             rules.Scope
-	inCommon, inRealm *lock
-	// created reports that a transaction has created the realm.
-	created bool
+	// scope has the locks of all, and the organization.
+	scope    rules.Scope
+	inCommon *lock
+	// realms are those of the transactions, in the order of their ids. Passing those
+	// that are locked, the batch does not wait for them.
+	realms  []*realmInBatch
+	passing bool
 
-	// Of data, the facts of all are read at first, and what changes them is kept here:
-	// it is written together. Everything else that a transaction leaves is read again
-	// for the next one.
-	vlobs  map[parsec.VlobID]uint32
-	blocks map[parsec.BlockID]blockState
-	writes writes
+	// Of data, the facts of all are read at first, and what changes them is kept here
+	// and with the realms: it is written together. Everything else that a transaction
+	// leaves is read again for the next one.
+	blocks      map[parsec.BlockID]blockState
+	blockWrites map[parsec.BlockID]blockWrite
 	// services are nil until they are asked for. They are locked, or belong to no
 	// transaction in particular.
 	services []rules.SequesterService
 }
 
-func newBatch(all []work) *batch {
-	b := &batch{work: all, refusals: make([]error, len(all)), vlobs: map[parsec.VlobID]uint32{}, blocks: map[parsec.BlockID]blockState{}}
+// realmInBatch is a realm, if the transactions have one, and what they do there.
+type realmInBatch struct {
+	id   parsec.RealmID
+	lock *lock
+	// created reports that a transaction has created it.
+	created bool
+	// vlobs are the latest versions, and versions are to be written, in the order of
+	// their checkpoints.
+	vlobs    map[parsec.VlobID]uint32
+	versions []rules.VlobVersion
+}
+
+func newBatch(all []work, passing bool) *batch {
+	b := &batch{
+		work: all, refusals: make([]error, len(all)), passing: passing,
+		blocks: map[parsec.BlockID]blockState{}, blockWrites: map[parsec.BlockID]blockWrite{},
+	}
 	for i := range all {
 		scope := all[i].scope
 		if i == 0 {
@@ -104,16 +154,29 @@ func newBatch(all []work) *batch {
 		}
 		b.scope.Sequester, b.scope.Shamir = max(b.scope.Sequester, scope.Sequester), max(b.scope.Shamir, scope.Shamir)
 		b.scope.Enrollment = max(b.scope.Enrollment, scope.Enrollment)
-		b.txs = append(b.txs, &tx{Tx: organizationstore.Tx{ID: scope.Organization}, scope: scope, batch: b})
+		b.txs = append(b.txs, &tx{Tx: organizationstore.Tx{ID: scope.Organization}, scope: scope, batch: b, in: b.in(scope.Realm)})
 	}
+	slices.SortFunc(b.realms, func(a, b *realmInBatch) int { return bytes.Compare(a.id[:], b.id[:]) })
 	return b
 }
 
-// ofData reports whether the transactions write vlobs and blocks, and nothing else: the
-// locks keep all else as it is.
-func (b *batch) ofData() bool {
-	return b.scope.RealmLock == rules.Shared && b.scope.Common != rules.Exclusive
+// in returns a realm of the batch.
+func (b *batch) in(id parsec.RealmID) *realmInBatch {
+	i := slices.IndexFunc(b.realms, func(r *realmInBatch) bool { return r.id == id })
+	if i < 0 {
+		i = len(b.realms)
+		b.realms = append(b.realms, &realmInBatch{id: id, vlobs: map[parsec.VlobID]uint32{}})
+	}
+	return b.realms[i]
 }
+
+// isOfData reports whether transactions write vlobs and blocks, and nothing else: the
+// locks keep all else as it is.
+func isOfData(scope *rules.Scope) bool {
+	return scope.RealmLock == rules.Shared && scope.Common != rules.Exclusive
+}
+
+func (b *batch) ofData() bool { return isOfData(&b.scope) }
 
 func (b *batch) transaction() database.Transaction {
 	if len(b.txs) == 0 {
@@ -140,18 +203,24 @@ func (b *batch) transaction() database.Transaction {
 func (b *batch) locks() (locks []database.Statement) {
 	name := b.scope.Organization.String()
 	b.inCommon = newLock("C", b.scope.Common, selectTopic, name, string(common))
-	b.inRealm = newLock("R", b.scope.RealmLock, selectRow, name, database.Key(b.scope.Realm))
 	if b.scope.Founding && !isLeftOut(lockOfFounding) {
 		locks = append(locks, database.LockOrganization(b.scope.Organization, true))
 	}
-	for _, l := range []*lock{
-		b.inCommon, b.inRealm,
+	all := []*lock{b.inCommon}
+	for _, r := range b.realms {
+		r.lock = newLock("R", b.scope.RealmLock, selectRow, name, database.Key(r.id))
+		if r.lock != nil && b.passing {
+			r.lock.sql += passLocked
+		}
+		all = append(all, r.lock)
+	}
+	for _, l := range append(all,
 		newLock("Q", b.scope.Sequester, selectTopic, name, string(sequester)),
 		newLock("S", b.scope.Shamir, selectTopic, name, string(shamir)),
 		newLock("E", b.scope.Enrollment, selectTopic, name, string(enrollment)),
 		newLock("I", b.scope.Invitations, selectTopic, name, string(invitation)),
 		b.lockOfInvitation(),
-	} {
+	) {
 		if l != nil {
 			locks = append(locks, l.statement())
 		}
@@ -165,25 +234,34 @@ func (b *batch) locks() (locks []database.Statement) {
 
 // facts returns what reads those of transactions.
 func (b *batch) facts(of []*tx) []database.Statement {
-	name, realm := b.scope.Organization.String(), database.Key(b.scope.Realm)
+	name := b.scope.Organization.String()
 	var facts []database.Statement
 	if blocks := blocksOf(of); len(blocks) > 0 {
 		facts = append(facts, readBlocks(b.blocks, name, blocks))
 	}
-	authors := distinct(of, func(t *tx) (parsec3.DeviceID, bool) { return t.scope.Author, true })
-	found := make([]authorFacts, len(authors))
-	facts = append(facts, readAuthors(found, name, keys(authors), realm))
-	for _, t := range of {
-		t.author = &found[slices.Index(authors, t.scope.Author)]
+	for _, r := range b.realms {
+		facts = append(facts, b.factsIn(r, slices.DeleteFunc(slices.Clone(of), func(t *tx) bool { return t.in != r }))...)
 	}
 	if scope := of[0].scope; scope.Invitation != nil || scope.Attempt != nil {
 		of[0].greeting = greetingRow{}
 		facts = append(facts, readGreeting(&of[0].greeting, scope.Organization, parsec3.DeviceID{}, scope.Invitation, scope.Attempt))
 	}
+	return facts
+}
+
+// factsIn returns what reads those that transactions in a realm need of it.
+func (b *batch) factsIn(r *realmInBatch, of []*tx) []database.Statement {
+	name, realm := b.scope.Organization.String(), database.Key(r.id)
+	authors := distinct(of, func(t *tx) (parsec3.DeviceID, bool) { return t.scope.Author, true })
+	found := make([]authorFacts, len(authors))
+	for _, t := range of {
+		t.author = &found[slices.Index(authors, t.scope.Author)]
+	}
+	facts := []database.Statement{readAuthors(found, name, keys(authors), realm)}
 	// The id of a vlob may be zero: clients choose it.
 	vlobs := distinct(of, func(t *tx) (parsec.VlobID, bool) { return t.scope.Vlob, t.scope.Block == nil })
 	if len(vlobs) > 0 && b.ofData() {
-		facts = append(facts, readLatest(b.vlobs, name, realm, vlobs))
+		facts = append(facts, readLatest(r.vlobs, name, realm, vlobs))
 	}
 	return facts
 }
@@ -219,18 +297,22 @@ func (b *batch) begin(t *tx) error {
 	if !b.inCommon.holds(t.author.topics.Common != 0) {
 		return fmt.Errorf("%w: the organization is bootstrapped", database.ErrRaced)
 	}
-	if !b.created && !b.inRealm.holds(t.author.exists) {
+	switch {
+	case t.in.created || t.in.lock.holds(t.author.exists):
+	case b.passing:
+		return errRealmLocked
+	default:
 		return fmt.Errorf("%w: the realm is created", database.ErrRaced)
 	}
 	t.Stored = t.author.standing.facts().Organization
 	if t.author.exists && t.scope.RealmLock != rules.Unlocked {
 		t.realm = new(t.author.realm)
-		t.realm.Checkpoint += uint64(len(b.writes.versions))
-		for i := range b.writes.versions {
-			t.realm.LastVlob = max(t.realm.LastVlob, b.writes.versions[i].Timestamp)
+		t.realm.Checkpoint += uint64(len(t.in.versions))
+		for i := range t.in.versions {
+			t.realm.LastVlob = max(t.realm.LastVlob, t.in.versions[i].Timestamp)
 		}
 	}
-	t.vlob = b.vlobs[t.scope.Vlob]
+	t.vlob = t.in.vlobs[t.scope.Vlob]
 	if t.scope.Block != nil {
 		t.block = b.blocks[*t.scope.Block]
 	}
@@ -239,16 +321,17 @@ func (b *batch) begin(t *tx) error {
 
 // keep has the effects of a transaction stand.
 func (b *batch) keep(t *tx) {
-	b.created = b.created || t.creates
-	b.writes.versions = append(b.writes.versions, t.writes.versions...)
-	for i := range t.writes.versions {
-		b.vlobs[t.writes.versions[i].Vlob] = t.writes.versions[i].Version
+	t.in.created = t.in.created || t.creates
+	t.in.versions = append(t.in.versions, t.versions...)
+	for i := range t.versions {
+		t.in.vlobs[t.versions[i].Vlob] = t.versions[i].Version
 	}
-	for id, write := range t.writes.blocks {
+	if write := t.blockWrite; write != nil {
+		id := *t.scope.Block
 		b.blocks[id] = write.state()
-		if earlier, again := b.writes.blocks[id]; again {
+		if earlier, again := b.blockWrites[id]; again {
 			write.before = earlier.before
 		}
-		b.writes.setBlock(id, write)
+		b.blockWrites[id] = *write
 	}
 }

@@ -138,6 +138,7 @@ WHERE b.upload_token = $9`
 
 // blockWrite is a block that is reserved, or created.
 type blockWrite struct {
+	realm parsec.RealmID
 	// upload is nil for a block that is created, and block for one that is not.
 	upload *rules.BlockUpload
 	block  *rules.Block
@@ -172,10 +173,10 @@ func (w *blockWrite) statement() (sql string, args []any) {
 
 // ReserveBlock implements rules.BlockTx.
 func (t *tx) ReserveBlock(upload rules.BlockUpload) {
-	t.writes.setBlock(upload.ID, blockWrite{upload: &upload, before: t.block.upload.Token})
+	t.blockWrite = &blockWrite{realm: t.scope.Realm, upload: &upload, before: t.block.upload.Token}
 }
 
 // CreateBlock implements rules.BlockTx.
 func (t *tx) CreateBlock(block rules.Block) {
-	t.writes.setBlock(block.ID, blockWrite{block: &block, before: t.block.upload.Token})
+	t.blockWrite = &blockWrite{realm: t.scope.Realm, block: &block, before: t.block.upload.Token}
 }

@@ -7,5 +7,5 @@ import (
 
 // Reads returns what a transaction begins with.
 func Reads(scope rules.Scope) []database.Statement {
-	return newBatch([]work{{scope: scope}}).transaction().Reads
+	return newBatch([]work{{scope: scope}}, false).transaction().Reads
 }

@@ -38,10 +38,11 @@ const (
 	lockOfBlock      = "block"
 )
 
-// What ends a statement that locks a row.
+// What ends a statement that locks a row, and passes it while others have it.
 const (
-	forShare  = " FOR SHARE"
-	forUpdate = " FOR NO KEY UPDATE"
+	forShare   = " FOR SHARE"
+	forUpdate  = " FOR NO KEY UPDATE"
+	passLocked = " SKIP LOCKED"
 )
 
 // newLock returns a lock on the row that sql selects; nil for Unlocked, or if this

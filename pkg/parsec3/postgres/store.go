@@ -19,6 +19,7 @@ type Store struct {
 	*organizationstore.Store
 	now     func() parsec.DateTime
 	updates gather.Gatherer[rules.Topic, work]
+	data    gather.Gatherer[share, work]
 	reads   database.Gatherer[*waitingRead]
 }
 
@@ -27,8 +28,9 @@ type Store struct {
 // rules, by which reservations of blocks expire.
 func New(on *database.Database, organizations *organizationstore.Store, now func() parsec.DateTime) *Store {
 	s := &Store{Database: on, Store: organizations, now: now}
-	s.updates.Run = s.runMembers
-	s.updates.Compare = func(a, b work) int { return cmp.Compare(a.scope.Date, b.scope.Date) }
+	byDate := func(a, b work) int { return cmp.Compare(a.scope.Date, b.scope.Date) }
+	s.updates.Run, s.updates.Compare = s.runTopic, byDate
+	s.data.Run, s.data.Compare = s.runData, byDate
 	s.reads = database.Gatherer[*waitingRead]{Run: s.answer, Most: readsTogether, Runs: readRuns, Patience: readPatience}
 	s.OnPrune(s.pruneReservations)
 	s.OnPrune(s.sumUsage)

@@ -15,8 +15,9 @@ var _ rules.Tx = (*tx)(nil)
 type tx struct {
 	organizationstore.Tx
 	scope rules.Scope
-	// batch is what it is run in.
+	// batch is what it is run in, in has its realm there.
 	batch *batch
+	in    *realmInBatch
 
 	// What comes with the scope; nil is not found.
 	author   *authorFacts
@@ -24,8 +25,9 @@ type tx struct {
 	vlob     uint32
 	block    blockState
 	greeting greetingRow
-	// writes are the effects on vlobs and blocks.
-	writes writes
+	// versions and blockWrite are the effects on vlobs, and on the block.
+	versions   []rules.VlobVersion
+	blockWrite *blockWrite
 	// creates reports that it creates the realm.
 	creates bool
 	// failure is that of a question whose method returns none.

@@ -150,5 +150,5 @@ func (t *tx) Vlob() uint32 { return t.vlob }
 
 // WriteVlob implements rules.VlobTx.
 func (t *tx) WriteVlob(version rules.VlobVersion) {
-	t.writes.versions = append(t.writes.versions, version)
+	t.versions = append(t.versions, version)
 }

@@ -14,20 +14,6 @@ import (
 	"parsec-server/pkg/parsec3/rules"
 )
 
-// writes are effects on vlobs and blocks of one realm, which are sent together.
-type writes struct {
-	// versions are in the order of their checkpoints.
-	versions []rules.VlobVersion
-	blocks   map[parsec.BlockID]blockWrite
-}
-
-func (w *writes) setBlock(id parsec.BlockID, write blockWrite) {
-	if w.blocks == nil {
-		w.blocks = map[parsec.BlockID]blockWrite{}
-	}
-	w.blocks[id] = write
-}
-
 const (
 	// insertAtoms writes versions, a column each from $3 on, and follows when the
 	// users of the devices $9 have last signed, $10. It waits for who writes the same
@@ -76,32 +62,37 @@ WHERE c.organization = $1 AND c.realm_id = $2`
 )
 
 // writeAll queues what was written, and is written no more. Whoever writes the same
-// waits for it in the order of the ids; the counter of the realm comes last.
+// waits for it in the order of the ids; the counters of the realms come last.
 func (b *batch) writeAll(on *database.Tx) {
-	name, realm := b.scope.Organization.String(), database.Key(b.scope.Realm)
-	if len(b.writes.versions) > 0 {
-		on.QueueAll(len(b.writes.versions), insertAtoms, append([]any{name, realm}, b.writes.atoms()...)...)
+	name := b.scope.Organization.String()
+	for _, r := range b.realms {
+		if len(r.versions) > 0 {
+			on.QueueAll(len(r.versions), insertAtoms, append([]any{name, database.Key(r.id)}, r.atoms()...)...)
+		}
 	}
-	size := int64(0)
-	for _, id := range slices.SortedFunc(maps.Keys(b.writes.blocks), func(a, b parsec.BlockID) int { return bytes.Compare(a[:], b[:]) }) {
-		write := b.writes.blocks[id]
+	sizes := map[parsec.RealmID]int64{}
+	for _, id := range slices.SortedFunc(maps.Keys(b.blockWrites), func(a, b parsec.BlockID) int { return bytes.Compare(a[:], b[:]) }) {
+		write := b.blockWrites[id]
 		sql, args := write.statement()
-		on.QueueOne(sql, append([]any{name, realm}, args...)...)
-		size += write.size()
+		on.QueueOne(sql, append([]any{name, database.Key(write.realm)}, args...)...)
+		sizes[write.realm] += write.size()
 	}
-	if len(b.writes.versions) > 0 {
-		heads, args := b.writes.heads()
-		on.QueueAll(heads, countVersions, append([]any{name, realm}, args...)...)
+	for _, r := range b.realms {
+		if len(r.versions) > 0 {
+			heads, args := r.heads()
+			on.QueueAll(heads, countVersions, append([]any{name, database.Key(r.id)}, args...)...)
+		}
+		if size := sizes[r.id]; size > 0 {
+			on.QueueOne(countBlocks, name, database.Key(r.id), size)
+		}
+		r.versions = nil
 	}
-	if size > 0 {
-		on.QueueOne(countBlocks, name, realm, size)
-	}
-	b.writes = writes{}
+	clear(b.blockWrites)
 }
 
 // atoms returns the arguments of insertAtoms from $3 on.
-func (w *writes) atoms() []any {
-	sorted := slices.SortedFunc(slices.Values(w.versions), func(a, b rules.VlobVersion) int {
+func (r *realmInBatch) atoms() []any {
+	sorted := slices.SortedFunc(slices.Values(r.versions), func(a, b rules.VlobVersion) int {
 		return cmp.Or(bytes.Compare(a.Vlob[:], b.Vlob[:]), cmp.Compare(a.Version, b.Version))
 	})
 	var vlobs, authors, signers []pgtype.UUID
@@ -123,19 +114,19 @@ func (w *writes) atoms() []any {
 
 // heads returns how many vlobs have a new version, and the arguments of countVersions
 // from $3 on.
-func (w *writes) heads() (heads int, args []any) {
+func (r *realmInBatch) heads() (heads int, args []any) {
 	last := map[parsec.VlobID]int{} // the index of the latest version
 	size, date := int64(0), parsec.DateTime(0)
-	for i := range w.versions {
-		last[w.versions[i].Vlob] = i
-		size += int64(len(w.versions[i].Blob))
-		date = max(date, w.versions[i].Timestamp)
+	for i := range r.versions {
+		last[r.versions[i].Vlob] = i
+		size += int64(len(r.versions[i].Blob))
+		date = max(date, r.versions[i].Timestamp)
 	}
 	var vlobs []pgtype.UUID
 	var versions, places []int64
 	for vlob, i := range last {
-		vlobs, versions = append(vlobs, database.Key(vlob)), append(versions, int64(w.versions[i].Version))
+		vlobs, versions = append(vlobs, database.Key(vlob)), append(versions, int64(r.versions[i].Version))
 		places = append(places, int64(i)+1)
 	}
-	return len(vlobs), []any{int64(len(w.versions)), int64(date), size, vlobs, versions, places}
+	return len(vlobs), []any{int64(len(r.versions)), int64(date), size, vlobs, versions, places}
 }
