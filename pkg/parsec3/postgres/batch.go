@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
+
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/gather"
 	organizationstore "parsec-server/pkg/organization/postgres"
@@ -123,6 +125,7 @@ type batch struct {
 	// Of data, the facts of all are read at first, and what changes them is kept here
 	// and with the realms: it is written together. Everything else that a transaction
 	// leaves is read again for the next one.
+	vlobs       map[vlobInRealm]uint32 // the latest versions
 	blocks      map[parsec.BlockID]blockState
 	blockWrites map[parsec.BlockID]blockWrite
 	// services are nil until they are asked for. They are locked, or belong to no
@@ -132,20 +135,25 @@ type batch struct {
 
 // realmInBatch is a realm, if the transactions have one, and what they do there.
 type realmInBatch struct {
-	id   parsec.RealmID
-	lock *lock
+	id parsec.RealmID
+	// locked reports that there was a row to lock, or nothing had to be locked.
+	locked bool
 	// created reports that a transaction has created it.
 	created bool
-	// vlobs are the latest versions, and versions are to be written, in the order of
-	// their checkpoints.
-	vlobs    map[parsec.VlobID]uint32
+	// versions are to be written, in the order of their checkpoints.
 	versions []rules.VlobVersion
+}
+
+// vlobInRealm is the key of a vlob in its organization.
+type vlobInRealm struct {
+	realm parsec.RealmID
+	vlob  parsec.VlobID
 }
 
 func newBatch(all []work, passing bool) *batch {
 	b := &batch{
 		work: all, refusals: make([]error, len(all)), passing: passing,
-		blocks: map[parsec.BlockID]blockState{}, blockWrites: map[parsec.BlockID]blockWrite{},
+		vlobs: map[vlobInRealm]uint32{}, blocks: map[parsec.BlockID]blockState{}, blockWrites: map[parsec.BlockID]blockWrite{},
 	}
 	for i := range all {
 		scope := all[i].scope
@@ -165,7 +173,7 @@ func (b *batch) in(id parsec.RealmID) *realmInBatch {
 	i := slices.IndexFunc(b.realms, func(r *realmInBatch) bool { return r.id == id })
 	if i < 0 {
 		i = len(b.realms)
-		b.realms = append(b.realms, &realmInBatch{id: id, vlobs: map[parsec.VlobID]uint32{}})
+		b.realms = append(b.realms, &realmInBatch{id: id})
 	}
 	return b.realms[i]
 }
@@ -206,23 +214,19 @@ func (b *batch) locks() (locks []database.Statement) {
 	if b.scope.Founding && !isLeftOut(lockOfFounding) {
 		locks = append(locks, database.LockOrganization(b.scope.Organization, true))
 	}
-	all := []*lock{b.inCommon}
-	for _, r := range b.realms {
-		r.lock = newLock("R", b.scope.RealmLock, selectRow, name, database.Key(r.id))
-		if r.lock != nil && b.passing {
-			r.lock.sql += passLocked
-		}
-		all = append(all, r.lock)
-	}
-	for _, l := range append(all,
+	for _, l := range []*lock{
+		b.inCommon,
 		newLock("Q", b.scope.Sequester, selectTopic, name, string(sequester)),
 		newLock("S", b.scope.Shamir, selectTopic, name, string(shamir)),
 		newLock("E", b.scope.Enrollment, selectTopic, name, string(enrollment)),
 		newLock("I", b.scope.Invitations, selectTopic, name, string(invitation)),
 		b.lockOfInvitation(),
-	) {
+	} {
 		if l != nil {
 			locks = append(locks, l.statement())
+		}
+		if l == b.inCommon {
+			locks = append(locks, b.locksOfRealms()...)
 		}
 	}
 	locks = append(locks, locksOfTOTP(&b.scope)...)
@@ -232,6 +236,37 @@ func (b *batch) locks() (locks []database.Statement) {
 	return locks
 }
 
+// locksOfRealms returns what locks the realms, in their order.
+func (b *batch) locksOfRealms() []database.Statement {
+	l := newLock("R", b.scope.RealmLock, "")
+	if l == nil {
+		for _, r := range b.realms {
+			r.locked = true
+		}
+		return nil
+	}
+	sql := lockRealms + l.sql
+	if b.passing {
+		sql += passLocked
+	}
+	return []database.Statement{{SQL: sql + endLockRealms, Args: []any{b.scope.Organization.String(), keys(b.realmIDs())}, Rows: func(rows pgx.Rows) error {
+		var number int64
+		_, err := pgx.ForEachRow(rows, []any{&number}, func() error {
+			b.realms[number-1].locked = true
+			return nil
+		})
+		return err
+	}}}
+}
+
+func (b *batch) realmIDs() []parsec.RealmID {
+	ids := make([]parsec.RealmID, len(b.realms))
+	for i, r := range b.realms {
+		ids[i] = r.id
+	}
+	return ids
+}
+
 // facts returns what reads those of transactions.
 func (b *batch) facts(of []*tx) []database.Statement {
 	name := b.scope.Organization.String()
@@ -239,32 +274,27 @@ func (b *batch) facts(of []*tx) []database.Statement {
 	if blocks := blocksOf(of); len(blocks) > 0 {
 		facts = append(facts, readBlocks(b.blocks, name, blocks))
 	}
-	for _, r := range b.realms {
-		facts = append(facts, b.factsIn(r, slices.DeleteFunc(slices.Clone(of), func(t *tx) bool { return t.in != r }))...)
+	authors := distinct(of, func(t *tx) (authorInRealm, bool) { return t.authorInRealm(), true })
+	found := make([]authorFacts, len(authors))
+	facts = append(facts, readAuthors(found, name, authors))
+	for _, t := range of {
+		t.author = &found[slices.Index(authors, t.authorInRealm())]
 	}
 	if scope := of[0].scope; scope.Invitation != nil || scope.Attempt != nil {
 		of[0].greeting = greetingRow{}
 		facts = append(facts, readGreeting(&of[0].greeting, scope.Organization, parsec3.DeviceID{}, scope.Invitation, scope.Attempt))
 	}
+	// The id of a vlob may be zero: clients choose it.
+	vlobs := distinct(of, func(t *tx) (vlobInRealm, bool) { return t.vlobInRealm(), t.scope.Block == nil })
+	if len(vlobs) > 0 && b.ofData() {
+		facts = append(facts, readLatest(b.vlobs, name, vlobs))
+	}
 	return facts
 }
 
-// factsIn returns what reads those that transactions in a realm need of it.
-func (b *batch) factsIn(r *realmInBatch, of []*tx) []database.Statement {
-	name, realm := b.scope.Organization.String(), database.Key(r.id)
-	authors := distinct(of, func(t *tx) (parsec3.DeviceID, bool) { return t.scope.Author, true })
-	found := make([]authorFacts, len(authors))
-	for _, t := range of {
-		t.author = &found[slices.Index(authors, t.scope.Author)]
-	}
-	facts := []database.Statement{readAuthors(found, name, keys(authors), realm)}
-	// The id of a vlob may be zero: clients choose it.
-	vlobs := distinct(of, func(t *tx) (parsec.VlobID, bool) { return t.scope.Vlob, t.scope.Block == nil })
-	if len(vlobs) > 0 && b.ofData() {
-		facts = append(facts, readLatest(r.vlobs, name, realm, vlobs))
-	}
-	return facts
-}
+func (t *tx) authorInRealm() authorInRealm { return authorInRealm{t.scope.Author, t.scope.Realm} }
+
+func (t *tx) vlobInRealm() vlobInRealm { return vlobInRealm{t.scope.Realm, t.scope.Vlob} }
 
 // decide runs one rule.
 func (b *batch) decide(i int, under *database.Tx) error {
@@ -298,7 +328,7 @@ func (b *batch) begin(t *tx) error {
 		return fmt.Errorf("%w: the organization is bootstrapped", database.ErrRaced)
 	}
 	switch {
-	case t.in.created || t.in.lock.holds(t.author.exists):
+	case t.in.created || t.in.locked || !t.author.exists:
 	case b.passing:
 		return errRealmLocked
 	default:
@@ -312,7 +342,7 @@ func (b *batch) begin(t *tx) error {
 			t.realm.LastVlob = max(t.realm.LastVlob, t.in.versions[i].Timestamp)
 		}
 	}
-	t.vlob = t.in.vlobs[t.scope.Vlob]
+	t.vlob = b.vlobs[t.vlobInRealm()]
 	if t.scope.Block != nil {
 		t.block = b.blocks[*t.scope.Block]
 	}
@@ -324,7 +354,7 @@ func (b *batch) keep(t *tx) {
 	t.in.created = t.in.created || t.creates
 	t.in.versions = append(t.in.versions, t.versions...)
 	for i := range t.versions {
-		t.in.vlobs[t.versions[i].Vlob] = t.versions[i].Version
+		b.vlobs[vlobInRealm{t.in.id, t.versions[i].Vlob}] = t.versions[i].Version
 	}
 	if write := t.blockWrite; write != nil {
 		id := *t.scope.Block

@@ -9,6 +9,7 @@ import (
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/rules"
 )
 
@@ -19,30 +20,34 @@ type authorFacts struct {
 	topics rules.Topics
 }
 
+// authorInRealm is an author, and the realm that a transaction is on, if it is.
+type authorInRealm struct {
+	device parsec3.DeviceID
+	realm  parsec.RealmID
+}
+
 const (
-	// selectAuthors reads the organization and the realm $3 for the users of the
+	// selectAuthors reads the organization and the realms $3 for the users of the
 	// devices $2.
 	selectAuthors = "SELECT q.number, " + readingColumns + ", " + topicColumns + `
 FROM organization o
-CROSS JOIN unnest($2::uuid[]) WITH ORDINALITY q (device_id, number)` + joinAuthors + `
-LEFT JOIN parsec3.realm r ON r.organization = $1 AND r.realm_id = $3
-LEFT JOIN parsec3.realm_counter counter ON counter.organization = $1 AND counter.realm_id = $3
-LEFT JOIN LATERAL (
-    SELECT m.role FROM parsec3.realm_member m
-    WHERE m.organization = $1 AND m.realm_id = $3 AND m.user_id = d.user_id LIMIT 1
-) m ON true` + ofOrganization
+CROSS JOIN unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY q (device_id, realm_id, number)` + joinAuthors + joinRealms + ofOrganization
 
-	// selectLatest reads the latest versions of the vlobs $3 of the realm $2.
+	// selectLatest reads the latest versions of the vlobs $3 of the realms $2.
 	selectLatest = `
 SELECT q.number, (SELECT v.version FROM parsec3.vlob v
-    WHERE v.organization = $1 AND v.realm_id = $2 AND v.vlob_id = q.vlob_id)
-FROM unnest($3::uuid[]) WITH ORDINALITY q (vlob_id, number)`
+    WHERE v.organization = $1 AND v.realm_id = q.realm_id AND v.vlob_id = q.vlob_id)
+FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY q (realm_id, vlob_id, number)`
 )
 
-// readAuthors reads the facts of devices, in their order; they are none if there is no
+// readAuthors reads the facts of authors, in their order; they are none if there is no
 // organization.
-func readAuthors(into []authorFacts, organization string, devices []pgtype.UUID, realm pgtype.UUID) database.Statement {
-	return database.Statement{SQL: selectAuthors, Args: []any{organization, devices, realm}, Rows: func(rows pgx.Rows) error {
+func readAuthors(into []authorFacts, organization string, authors []authorInRealm) database.Statement {
+	devices, realms := make([]pgtype.UUID, len(authors)), make([]pgtype.UUID, len(authors))
+	for i, author := range authors {
+		devices[i], realms[i] = database.Key(author.device), database.Key(author.realm)
+	}
+	return database.Statement{SQL: selectAuthors, Args: []any{organization, devices, realms}, Rows: func(rows pgx.Rows) error {
 		for rows.Next() {
 			var number int64
 			var found authorFacts
@@ -58,8 +63,12 @@ func readAuthors(into []authorFacts, organization string, devices []pgtype.UUID,
 }
 
 // readLatest reads the latest version of vlobs, 0 for none.
-func readLatest(into map[parsec.VlobID]uint32, organization string, realm pgtype.UUID, vlobs []parsec.VlobID) database.Statement {
-	return database.Statement{SQL: selectLatest, Args: []any{organization, realm, keys(vlobs)}, Rows: func(rows pgx.Rows) error {
+func readLatest(into map[vlobInRealm]uint32, organization string, vlobs []vlobInRealm) database.Statement {
+	realms, ids := make([]pgtype.UUID, len(vlobs)), make([]pgtype.UUID, len(vlobs))
+	for i, one := range vlobs {
+		realms[i], ids[i] = database.Key(one.realm), database.Key(one.vlob)
+	}
+	return database.Statement{SQL: selectLatest, Args: []any{organization, realms, ids}, Rows: func(rows pgx.Rows) error {
 		var number int64
 		var version uint32
 		_, err := pgx.ForEachRow(rows, []any{&number, (*database.Number)(&version)}, func() error {

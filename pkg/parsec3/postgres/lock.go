@@ -60,7 +60,15 @@ func newLock(letter string, how rules.Lock, sql string, args ...any) *lock {
 
 const (
 	selectTopic = "SELECT 1 FROM parsec3.topic t WHERE t.organization = $1 AND t.topic = $2"
-	selectRow   = "SELECT 1 FROM parsec3.realm r WHERE r.organization = $1 AND r.realm_id = $2"
+
+	// lockRealms and endLockRealms surround what locks the realms $2, in this order. Each
+	// row is the number of one that is locked.
+	lockRealms = `
+SELECT q.number FROM unnest($2::uuid[]) WITH ORDINALITY q (realm_id, number)
+CROSS JOIN LATERAL (
+    SELECT r.realm_id FROM parsec3.realm r WHERE r.organization = $1 AND r.realm_id = q.realm_id LIMIT 1`
+	endLockRealms = `
+) r`
 )
 
 // statement returns what locks.

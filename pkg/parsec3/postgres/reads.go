@@ -125,6 +125,19 @@ LEFT JOIN LATERAL (
     SELECT u.* FROM parsec3.user_ u WHERE u.organization = $1 AND u.user_id = d.user_id LIMIT 1
 ) u ON true`
 
+	// joinRealms adds the realms q.realm_id, likewise, and the roles there of the users.
+	joinRealms = `
+LEFT JOIN LATERAL (
+    SELECT r.* FROM parsec3.realm r WHERE r.organization = $1 AND r.realm_id = q.realm_id LIMIT 1
+) r ON true
+LEFT JOIN LATERAL (
+    SELECT c.* FROM parsec3.realm_counter c WHERE c.organization = $1 AND c.realm_id = q.realm_id LIMIT 1
+) counter ON true
+LEFT JOIN LATERAL (
+    SELECT m.role FROM parsec3.realm_member m
+    WHERE m.organization = $1 AND m.realm_id = q.realm_id AND m.user_id = d.user_id LIMIT 1
+) m ON true`
+
 	// selectStandings takes the devices $2.
 	selectStandings = "SELECT q.number, " + standingColumns + `
 FROM organization o
@@ -138,17 +151,7 @@ CROSS JOIN unnest($2::uuid[]) WITH ORDINALITY q (device_id, number)` + joinAutho
     CASE WHEN octet_length(a.blob) <= q.bytes THEN a.blob END
 FROM organization o
 CROSS JOIN unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[])
-    WITH ORDINALITY q (device_id, realm_id, vlob_id, until, bytes, number)` + joinAuthors + `
-LEFT JOIN LATERAL (
-    SELECT r.* FROM parsec3.realm r WHERE r.organization = $1 AND r.realm_id = q.realm_id LIMIT 1
-) r ON true
-LEFT JOIN LATERAL (
-    SELECT c.* FROM parsec3.realm_counter c WHERE c.organization = $1 AND c.realm_id = q.realm_id LIMIT 1
-) counter ON true
-LEFT JOIN LATERAL (
-    SELECT m.role FROM parsec3.realm_member m
-    WHERE m.organization = $1 AND m.realm_id = q.realm_id AND m.user_id = d.user_id LIMIT 1
-) m ON true
+    WITH ORDINALITY q (device_id, realm_id, vlob_id, until, bytes, number)` + joinAuthors + joinRealms + `
 LEFT JOIN LATERAL (
     SELECT a.* FROM parsec3.vlob_atom a
     WHERE m.role IS NOT NULL AND a.organization = $1 AND a.realm_id = q.realm_id AND a.vlob_id = q.vlob_id

@@ -15,43 +15,46 @@ import (
 )
 
 const (
-	// insertAtoms writes versions, a column each from $3 on, and follows when the
-	// users of the devices $9 have last signed, $10. It waits for who writes the same
-	// version, and then fails by its key.
+	// insertAtoms writes versions in the realms $2, a column each, and follows when the
+	// users of the devices $10 have last signed in the realms $9, $11. It waits for who
+	// writes the same version, and then fails by its key.
 	insertAtoms = `
 WITH signed AS (
     INSERT INTO parsec3.last_signed AS l (organization, user_id, realm_id, last_date)
-    SELECT $1, s.user_id, $2, max(s.last_date)
+    SELECT $1, s.user_id, s.realm_id, max(s.last_date)
     FROM (
-        SELECT (SELECT d.user_id FROM parsec3.device d WHERE d.organization = $1 AND d.device_id = q.device_id), q.last_date
-        FROM unnest($9::uuid[], $10::bigint[]) q (device_id, last_date)
-    ) s (user_id, last_date)
+        SELECT q.realm_id, (SELECT d.user_id FROM parsec3.device d WHERE d.organization = $1 AND d.device_id = q.device_id), q.last_date
+        FROM unnest($9::uuid[], $10::uuid[], $11::bigint[]) q (realm_id, device_id, last_date)
+    ) s (realm_id, user_id, last_date)
     WHERE s.user_id IS NOT NULL
-    GROUP BY s.user_id
-    ORDER BY s.user_id
+    GROUP BY s.realm_id, s.user_id
+    ORDER BY s.realm_id, s.user_id
     ON CONFLICT (organization, user_id, realm_id) DO UPDATE SET last_date = greatest(l.last_date, excluded.last_date)
 )
 INSERT INTO parsec3.vlob_atom (organization, realm_id, vlob_id, version, key_index, author, written_on, blob)
-SELECT $1, $2, a.vlob_id, a.version, a.key_index, a.author, a.written_on, a.blob
-FROM unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::uuid[], $7::bigint[], $8::bytea[])
-    a (vlob_id, version, key_index, author, written_on, blob)`
+SELECT $1, a.realm_id, a.vlob_id, a.version, a.key_index, a.author, a.written_on, a.blob
+FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::uuid[], $7::bigint[], $8::bytea[])
+    a (realm_id, vlob_id, version, key_index, author, written_on, blob)`
 
-	// countVersions takes the next $3 checkpoints of the realm $2, whose last vlob is
-	// dated $4 or later, for versions of $5 bytes. Each of the vlobs $6 has the version
-	// $7 as its latest one, the $8th of these. From here on the writers of the realm
-	// wait for one another.
+	// countVersions takes in each of the realms $2 the next $3 checkpoints, for versions
+	// of $5 bytes, of which the last is dated $4. Each of the vlobs $7 of the realms $6 has
+	// the version $8 as its latest one, with $9 versions of its realm after it. From here on
+	// the writers of a realm wait for one another, in the order of $2. Realms that are not
+	// there are not inserted: they are locked.
 	countVersions = `
 WITH counted AS (
-    UPDATE parsec3.realm_counter c
-    SET checkpoint = c.checkpoint + $3::bigint, last_vlob = greatest(c.last_vlob, $4), vlobs_size = c.vlobs_size + $5,
-        unsummed = true
-    WHERE c.organization = $1 AND c.realm_id = $2
-    RETURNING c.checkpoint - $3::bigint AS before
+    INSERT INTO parsec3.realm_counter AS c (organization, realm_id, checkpoint, last_vlob, vlobs_size, blocks_size)
+    SELECT $1, q.realm_id, q.versions, q.last_vlob, q.size, 0
+    FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) q (realm_id, versions, last_vlob, size)
+    ON CONFLICT (organization, realm_id) DO UPDATE
+    SET checkpoint = c.checkpoint + excluded.checkpoint, last_vlob = greatest(c.last_vlob, excluded.last_vlob),
+        vlobs_size = c.vlobs_size + excluded.vlobs_size, unsummed = true
+    RETURNING c.realm_id, c.checkpoint
 )
 INSERT INTO parsec3.vlob AS v (organization, realm_id, vlob_id, version, checkpoint)
-SELECT $1, $2, w.vlob_id, w.version, (SELECT counted.before FROM counted) + w.place
-FROM unnest($6::uuid[], $7::bigint[], $8::bigint[]) w (vlob_id, version, place)
-WHERE (SELECT counted.before FROM counted) IS NOT NULL
+SELECT $1, w.realm_id, w.vlob_id, w.version, counted.checkpoint - w.later
+FROM unnest($6::uuid[], $7::uuid[], $8::bigint[], $9::bigint[]) w (realm_id, vlob_id, version, later)
+JOIN counted ON counted.realm_id = w.realm_id
 ON CONFLICT (organization, realm_id, vlob_id) DO UPDATE SET version = excluded.version, checkpoint = excluded.checkpoint
 WHERE v.version < excluded.version`
 
@@ -65,68 +68,99 @@ WHERE c.organization = $1 AND c.realm_id = $2`
 // waits for it in the order of the ids; the counters of the realms come last.
 func (b *batch) writeAll(on *database.Tx) {
 	name := b.scope.Organization.String()
+	var atoms atomColumns
+	var counts countColumns
 	for _, r := range b.realms {
-		if len(r.versions) > 0 {
-			on.QueueAll(len(r.versions), insertAtoms, append([]any{name, database.Key(r.id)}, r.atoms()...)...)
-		}
+		atoms.add(r)
+		counts.add(r)
+		r.versions = nil
 	}
-	sizes := map[parsec.RealmID]int64{}
-	for _, id := range slices.SortedFunc(maps.Keys(b.blockWrites), func(a, b parsec.BlockID) int { return bytes.Compare(a[:], b[:]) }) {
-		write := b.blockWrites[id]
-		sql, args := write.statement()
-		on.QueueOne(sql, append([]any{name, database.Key(write.realm)}, args...)...)
-		sizes[write.realm] += write.size()
+	if len(atoms.vlobs) > 0 {
+		on.QueueAll(len(atoms.vlobs), insertAtoms, name, atoms.realms, atoms.vlobs, atoms.versions, atoms.keyIndexes, atoms.authors,
+			atoms.dates, atoms.blobs, atoms.signedRealms, atoms.signers, atoms.lasts)
+	}
+	sizes := b.writeBlocks(on)
+	if len(counts.heads) > 0 {
+		on.QueueAll(len(counts.heads), countVersions, name, counts.realms, counts.versions, counts.lasts, counts.sizes,
+			counts.headRealms, counts.heads, counts.headVersions, counts.later)
 	}
 	for _, r := range b.realms {
-		if len(r.versions) > 0 {
-			heads, args := r.heads()
-			on.QueueAll(heads, countVersions, append([]any{name, database.Key(r.id)}, args...)...)
-		}
 		if size := sizes[r.id]; size > 0 {
 			on.QueueOne(countBlocks, name, database.Key(r.id), size)
 		}
-		r.versions = nil
 	}
-	clear(b.blockWrites)
 }
 
-// atoms returns the arguments of insertAtoms from $3 on.
-func (r *realmInBatch) atoms() []any {
+// writeBlocks queues what was written of blocks, and returns how many bytes the realms
+// have more.
+func (b *batch) writeBlocks(on *database.Tx) (sizes map[parsec.RealmID]int64) {
+	sizes = map[parsec.RealmID]int64{}
+	for _, id := range slices.SortedFunc(maps.Keys(b.blockWrites), func(a, b parsec.BlockID) int { return bytes.Compare(a[:], b[:]) }) {
+		write := b.blockWrites[id]
+		sql, args := write.statement()
+		on.QueueOne(sql, append([]any{b.scope.Organization.String(), database.Key(write.realm)}, args...)...)
+		sizes[write.realm] += write.size()
+	}
+	clear(b.blockWrites)
+	return sizes
+}
+
+// atomColumns are the arguments of insertAtoms from $2 on.
+type atomColumns struct {
+	realms, vlobs         []pgtype.UUID
+	versions, keyIndexes  []int64
+	authors               []pgtype.UUID
+	dates                 []int64
+	blobs                 [][]byte
+	signedRealms, signers []pgtype.UUID
+	lasts                 []int64
+}
+
+// add adds what is written in a realm.
+func (c *atomColumns) add(r *realmInBatch) {
 	sorted := slices.SortedFunc(slices.Values(r.versions), func(a, b rules.VlobVersion) int {
 		return cmp.Or(bytes.Compare(a.Vlob[:], b.Vlob[:]), cmp.Compare(a.Version, b.Version))
 	})
-	var vlobs, authors, signers []pgtype.UUID
-	var versions, keyIndexes, dates, lasts []int64
-	var blobs [][]byte
+	realm := database.Key(r.id)
 	signed := map[parsec3.DeviceID]parsec.DateTime{}
 	for i := range sorted {
 		version := &sorted[i]
-		vlobs, versions = append(vlobs, database.Key(version.Vlob)), append(versions, int64(version.Version))
-		keyIndexes, authors = append(keyIndexes, database.Bounded(version.KeyIndex)), append(authors, database.Key(version.Author))
-		dates, blobs = append(dates, int64(version.Timestamp)), append(blobs, database.NotNull(version.Blob))
+		c.realms, c.vlobs = append(c.realms, realm), append(c.vlobs, database.Key(version.Vlob))
+		c.versions = append(c.versions, int64(version.Version))
+		c.keyIndexes, c.authors = append(c.keyIndexes, database.Bounded(version.KeyIndex)), append(c.authors, database.Key(version.Author))
+		c.dates, c.blobs = append(c.dates, int64(version.Timestamp)), append(c.blobs, database.NotNull(version.Blob))
 		signed[version.Author] = max(signed[version.Author], version.Timestamp)
 	}
 	for signer, last := range signed {
-		signers, lasts = append(signers, database.Key(signer)), append(lasts, int64(last))
+		c.signedRealms, c.signers, c.lasts = append(c.signedRealms, realm), append(c.signers, database.Key(signer)), append(c.lasts, int64(last))
 	}
-	return []any{vlobs, versions, keyIndexes, authors, dates, blobs, signers, lasts}
 }
 
-// heads returns how many vlobs have a new version, and the arguments of countVersions
-// from $3 on.
-func (r *realmInBatch) heads() (heads int, args []any) {
-	last := map[parsec.VlobID]int{} // the index of the latest version
+// countColumns are the arguments of countVersions from $2 on.
+type countColumns struct {
+	realms                 []pgtype.UUID
+	versions, lasts, sizes []int64
+	headRealms, heads      []pgtype.UUID
+	headVersions, later    []int64
+}
+
+// add adds what a realm has more, and its vlobs that have a new version.
+func (c *countColumns) add(r *realmInBatch) {
+	if len(r.versions) == 0 {
+		return
+	}
+	realm := database.Key(r.id)
+	latest := map[parsec.VlobID]int{} // the index of the version
 	size, date := int64(0), parsec.DateTime(0)
 	for i := range r.versions {
-		last[r.versions[i].Vlob] = i
+		latest[r.versions[i].Vlob] = i
 		size += int64(len(r.versions[i].Blob))
 		date = max(date, r.versions[i].Timestamp)
 	}
-	var vlobs []pgtype.UUID
-	var versions, places []int64
-	for vlob, i := range last {
-		vlobs, versions = append(vlobs, database.Key(vlob)), append(versions, int64(r.versions[i].Version))
-		places = append(places, int64(i)+1)
+	c.realms, c.versions = append(c.realms, realm), append(c.versions, int64(len(r.versions)))
+	c.lasts, c.sizes = append(c.lasts, int64(date)), append(c.sizes, size)
+	for vlob, i := range latest {
+		c.headRealms, c.heads = append(c.headRealms, realm), append(c.heads, database.Key(vlob))
+		c.headVersions, c.later = append(c.headVersions, int64(r.versions[i].Version)), append(c.later, int64(len(r.versions)-1-i))
 	}
-	return len(vlobs), []any{int64(len(r.versions)), int64(date), size, vlobs, versions, places}
 }
