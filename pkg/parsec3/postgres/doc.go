@@ -7,11 +7,11 @@
 //
 // Update costs two round trips, and each method of its transaction that asks for
 // more facts costs one more. What waits for one topic is run together, in one
-// transaction: a batch. Of data, all facts are read at first, and what a rule
-// changes of them for the next one is followed in memory; its effects are sent
-// together. Otherwise each rule but the first has its facts read again, after the
-// effects of those before. The reads of one command are one round trip: one
-// statement, or several in one snapshot.
+// transaction: a batch. So is what writes data in several realms. Of data, all
+// facts are read at first, and what a rule changes of them for the next one is
+// followed in memory; its effects are sent together. Otherwise each rule but the
+// first has its facts read again, after the effects of those before. The reads of
+// one command are one round trip: one statement, or several in one snapshot.
 //
 // Every lock is a row, but that of the organization itself, which both generations
 // share. A lock is taken by a statement of its own, before those that read facts.
