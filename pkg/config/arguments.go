@@ -28,7 +28,12 @@ func JoinWords(words []string) []string {
 			return append(joined, words[i:]...)
 		}
 		joined = append(joined, words[i])
-		if words[i] == "--"+rateLimitOption && i+2 < len(words) && isCount(words[i+1]) && isCount(words[i+2]) {
+		first, glued := strings.CutPrefix(words[i], "--"+rateLimitOption+"=")
+		switch {
+		case glued && i+1 < len(words) && isCount(first) && isCount(words[i+1]):
+			joined[len(joined)-1] += " " + words[i+1]
+			i++
+		case words[i] == "--"+rateLimitOption && i+2 < len(words) && isCount(words[i+1]) && isCount(words[i+2]):
 			joined = append(joined, words[i+1]+" "+words[i+2])
 			i += 2
 		}

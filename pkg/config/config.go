@@ -49,6 +49,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// TrustedProxyNames are host names of more of them.
 	TrustedProxyNames []string
+	// WebApp is the folder of the web application, "" for none.
+	WebApp string
 	// SSEKeepalive is the longest silence of an event stream; it has no limit
 	// if 0.
 	SSEKeepalive time.Duration
@@ -107,6 +109,8 @@ func (c *Config) CurrentAdministrationToken() (string, error) {
 const (
 	maxPort       = 65535
 	minRAID5Nodes = 3
+	// minPool is the least of --db-max-connections.
+	minPool = 2
 )
 
 // UnlimitedConnectionAttempts is a Database.ConnectionAttempts without end.
@@ -120,7 +124,7 @@ type Database struct {
 	// another content, with another password.
 	DSNFile string
 	// MinConnections and MaxConnections bound the pool; MaxConnections is at
-	// least 1 and no less than MinConnections.
+	// least 2 and no less than MinConnections.
 	MinConnections int32
 	MaxConnections int32
 	// ConnectionAttempts is how many may fail in a row, at start or after a
@@ -130,8 +134,6 @@ type Database struct {
 	ConnectionPause time.Duration
 	// Migrate brings the schema to the version of the server at start.
 	Migrate bool
-	// DropDeletedData has no effect.
-	DropDeletedData bool
 }
 
 // Mocked reports whether the state is kept in memory.
@@ -363,8 +365,8 @@ func (c Config) check() error {
 
 func (d Database) checkPool() error {
 	switch {
-	case d.MaxConnections < 1:
-		return errors.New("--db-max-connections must be at least 1")
+	case d.MaxConnections < minPool:
+		return errors.New("--db-max-connections must be at least 2")
 	case d.MinConnections > d.MaxConnections:
 		return errors.New("--db-min-connections must not be greater than --db-max-connections")
 	default:

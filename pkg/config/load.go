@@ -91,7 +91,7 @@ func Load(arguments []Argument, environment Environment) (Loaded, error) {
 	if err := l.config.check(); err != nil {
 		return Loaded{}, err
 	}
-	return Loaded{l.config, effective, slices.Concat(environment.unknownVariables(), pendingWarning(effective), l.warnings())}, nil
+	return Loaded{l.config, effective, slices.Concat(environment.unknownVariables(), inertWarning(effective), l.warnings())}, nil
 }
 
 // LoadDSN resolves the database alone, for the commands that need no other
@@ -109,7 +109,7 @@ func LoadDatabase(arguments []Argument, environment Environment) (Database, erro
 	if err := l.loadDSN(); err != nil {
 		return Database{}, err
 	}
-	if _, err := l.load("db-min-connections", "db-max-connections"); err != nil {
+	if _, err := l.load("db-max-connections", "db-min-connections"); err != nil {
 		return Database{}, err
 	}
 	return l.config.Database, l.config.Database.checkPool()
@@ -355,18 +355,18 @@ func readSecretFile(path string) (string, error) {
 
 func isLineEnd(r rune) bool { return r == '\n' || r == '\r' }
 
-// pendingWarning returns one line for all settings that are given and have no effect yet.
-func pendingWarning(effective []Effective) []string {
+// inertWarning returns one line for all settings that are given and have no effect.
+func inertWarning(effective []Effective) []string {
 	var names []string
 	for _, found := range effective {
-		if found.Setting.Pending && found.Source != FromDefault {
+		if found.Setting.Inert && found.Source != FromDefault {
 			names = append(names, "--"+found.Setting.Name)
 		}
 	}
 	if names == nil {
 		return nil
 	}
-	return []string{"settings without effect yet: " + strings.Join(names, ", ")}
+	return []string{"settings without effect here: " + strings.Join(names, ", ")}
 }
 
 // warnings returns a line for each thing that is accepted and yet may surprise.
@@ -380,9 +380,6 @@ func (l *loader) warnings() []string {
 	}
 	if names := l.config.unknownCiphers; len(names) > 0 {
 		warnings = append(warnings, "--ssl-ciphers: unknown names have no effect: "+strings.Join(names, ", "))
-	}
-	if l.config.Database.DropDeletedData {
-		warnings = append(warnings, "--db-drop-deleted-data has no effect")
 	}
 	if kind := l.config.Blockstore.Kind; l.config.BlockstoreDegradedWrites && kind != BlockstoreRAID1 && kind != BlockstoreRAID5 {
 		warnings = append(warnings, "--blockstore-degraded-writes has no effect without RAID1 or RAID5")

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -79,21 +80,21 @@ func TestLoadOrigins(t *testing.T) {
 	}
 }
 
-// Settings without effect yet are named in one line, and checked all the same.
-func TestLoadPending(t *testing.T) {
+// Settings without effect are named in one line, and checked all the same.
+func TestLoadInert(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "key")
 	if err := os.WriteFile(file, []byte("key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	right := map[string]string{
-		"skip-database-migrations-check":              "true",
+		"skip-database-migrations-check": "true", "db-drop-deleted-data": "true",
 		"organization-initial-account-vault-strategy": "ALLOWED", "organization-initial-allowed-client-agent": "NATIVE_ONLY",
-		"template-dir": folder, "with-client-web-app": folder, "sentry-traces-sample-rate": "0.5", "sentry-profiles-sample-rate": "1",
+		"template-dir": folder, "sentry-traces-sample-rate": "0.5", "sentry-profiles-sample-rate": "1",
 	}
 	variables, named := map[string]string{"PARSEC_SERVER_ADDR": "parsec3://h"}, []string{}
 	for _, setting := range settings {
-		if !setting.Pending {
+		if !setting.Inert {
 			continue
 		}
 		text, known := right[setting.Name]
@@ -105,7 +106,7 @@ func TestLoadPending(t *testing.T) {
 			named = append(named, "--"+setting.Name)
 		}
 	}
-	want := []string{"settings without effect yet: " + strings.Join(named, ", "), "without --email-host no e-mail is sent"}
+	want := []string{"settings without effect here: " + strings.Join(named, ", "), "without --email-host no e-mail is sent"}
 	if got := mustLoad(t, typed(required...), variables).Warnings; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -163,6 +164,8 @@ func TestJoinWords(t *testing.T) {
 		"run --validation-email-rate-limit 60 3 --dev": "run|--validation-email-rate-limit|60 3|--dev",
 		"--validation-email-rate-limit 60":             "--validation-email-rate-limit|60",
 		"--validation-email-rate-limit 60 --dev":       "--validation-email-rate-limit|60|--dev",
+		"--validation-email-rate-limit=60 3 --dev":     "--validation-email-rate-limit=60 3|--dev",
+		"--validation-email-rate-limit=60 --dev":       "--validation-email-rate-limit=60|--dev",
 		"-- --validation-email-rate-limit 60 3":        "--|--validation-email-rate-limit|60|3",
 		"--port 60 3":                                  "--port|60|3",
 		"":                                             "",
@@ -238,9 +241,14 @@ func TestLoadTrustedProxies(t *testing.T) {
 			t.Errorf("%s: names %q, warnings %q", variable, names, loaded.Warnings)
 		}
 	}
-	all := mustLoad(t, typed(append(slices.Clone(required), "proxy-trusted-addresses=*")...), nil).Config.TrustedProxies
-	if !slices.Equal(all, everyAddress) {
-		t.Errorf("every address: %v", all)
+	for setting, want := range map[string]string{
+		"proxy-trusted-addresses=*": "[0.0.0.0/0 ::/0]", "proxy-trusted-addresses=proxy": "[]",
+		"trusted-proxies=192.0.2.1": "[192.0.2.1/32]", "port=1": "[127.0.0.0/8 ::1/128]",
+	} {
+		got := mustLoad(t, typed(append(slices.Clone(required), setting)...), nil).Config.TrustedProxies
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, want %s", setting, got, want)
+		}
 	}
 }
 

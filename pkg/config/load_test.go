@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -120,6 +121,7 @@ func TestLoadPrecedence(t *testing.T) {
 }
 
 func TestLoadDefaults(t *testing.T) {
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	got := mustLoad(t, typed(required...), nil)
 	want := Config{
 		Host:                                    "127.0.0.1",
@@ -134,6 +136,8 @@ func TestLoadDefaults(t *testing.T) {
 		ShutdownGracePeriod:                     30 * time.Second,
 		AddressScheme:                           parsec.Parsec2Scheme,
 		Organization:                            Organization{InitialOutsiderAllowed: true, InitialMinimumArchivingPeriod: 2592000, OpenBao: OpenBao{SecretMountPath: "secret", TransitMountPath: "transit"}},
+		TrustedProxies:                          loopback,
+		proxies:                                 loopback,
 		Account:                                 Account{Config: "DISABLED", MailLimit: [2]int{60, 3}},
 		Email:                                   Email{Port: 25, Language: "en"},
 		Log:                                     telemetry.LogOptions{Level: slog.LevelInfo, Format: telemetry.Console},
@@ -161,6 +165,8 @@ func TestLoadTexts(t *testing.T) {
 		{"db-first-tries-number=20", func(c Config) any { return c.Database.ConnectionAttempts }, 20},
 		{"db-first-tries-sleep=2", func(c Config) any { return c.Database.ConnectionPause }, 2 * time.Second},
 		{"pause-before-retry-database-connection=0.25", func(c Config) any { return c.Database.ConnectionPause }, 250 * time.Millisecond},
+		{"db-max-connections=2", func(c Config) any { return c.Database.MinConnections }, int32(2)},
+		{"db-max-connections=20", func(c Config) any { return c.Database.MinConnections }, int32(5)},
 		{"sse-keepalive=-1", func(c Config) any { return c.SSEKeepalive }, time.Duration(0)},
 		{"sse-keepalive=0", func(c Config) any { return c.SSEKeepalive }, time.Duration(0)},
 		{"idle-connection-timeout=620", func(c Config) any { return c.IdleConnectionTimeout }, 620 * time.Second},
@@ -233,7 +239,9 @@ func TestLoadUsageErrors(t *testing.T) {
 		variables map[string]string
 		want      string
 	}{
-		{[]string{"db="}, nil, "Missing option '--blockstore' / '-b'."},
+		{[]string{"db="}, nil, "Invalid value for '--db': Invalid db type: must be `postgresql://…`, `postgres://…` or `MOCKED`."},
+		{[]string{"db=mysql://u:p@h/db?a=b"}, nil, "Invalid value for '--db': Invalid db type: must be `postgresql://…`, `postgres://…` or `MOCKED`."},
+		{[]string{"db=mocked"}, nil, "Invalid value for '--db': Invalid db type: must be `postgresql://…`, `postgres://…` or `MOCKED`."},
 		{nil, nil, "Missing option '--db'."},
 		{[]string{"db=MOCKED"}, map[string]string{"PARSEC_BLOCKSTORE": "  "}, "Missing option '--blockstore' / '-b'."},
 		{[]string{"db=MOCKED", "blockstore=MOCKED"}, map[string]string{"PARSEC_ADMINISTRATION_TOKEN": ""}, "Missing option '--administration-token'."},
@@ -295,7 +303,7 @@ func TestLoadFailures(t *testing.T) {
 		{[]string{"port=-1"}, "--port must be 0 to 65535"},
 		{[]string{"email-port=0"}, "--email-port must be 1 to 65535"},
 		{[]string{"db-min-connections=8"}, "--db-min-connections must not be greater than --db-max-connections"},
-		{[]string{"db-min-connections=0", "db-max-connections=0"}, "--db-max-connections must be at least 1"},
+		{[]string{"db-max-connections=1"}, "--db-max-connections must be at least 2"},
 		{[]string{"db-max-connections=4294967296"}, "Invalid value for '--db-max-connections': out of range."},
 		{[]string{"blockstore=POSTGRESQL"}, "PostgreSQL block store is not available"},
 		{[]string{"blockstore=RAID1:0:MOCKED", "blockstore=RAID1:1:POSTGRESQL"}, "PostgreSQL block store is not available"},
@@ -434,7 +442,7 @@ func TestLoadWarnings(t *testing.T) {
 	loaded := mustLoad(t, typed(append(slices.Clone(required), "backend-addr=parsec://h", "db-drop-deleted-data", "blockstore-degraded-writes")...), map[string]string{"PARSEC_DBB": "x"})
 	want := []string{
 		"unknown variable PARSEC_DBB is ignored, did you mean PARSEC_DB?",
-		"--db-drop-deleted-data has no effect",
+		"settings without effect here: --db-drop-deleted-data",
 		"--blockstore-degraded-writes has no effect without RAID1 or RAID5",
 		"without --email-host no e-mail is sent",
 	}

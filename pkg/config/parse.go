@@ -38,6 +38,17 @@ func parseText(text string) (string, error) { return text, nil }
 
 func parseSecret(text string) (Secret, error) { return NewSecret(text), nil }
 
+// parseDSN takes the URL of a PostgreSQL database, its parameters by keyword, or Mocked.
+func parseDSN(text string) (Secret, error) {
+	scheme, _, isURL := strings.Cut(text, "://")
+	isURL = isURL && !strings.ContainsAny(scheme, "= ")
+	switch {
+	case text == Mocked, isURL && (scheme == "postgresql" || scheme == "postgres"), !isURL && strings.Contains(text, "="):
+		return NewSecret(text), nil
+	}
+	return Secret{}, messagef("Invalid db type: must be `postgresql://…`, `postgres://…` or `%s`.", Mocked)
+}
+
 func parseBoolean(text string) (bool, error) {
 	switch strings.ToLower(strings.TrimSpace(text)) {
 	case "true", "t", "1", "yes", "y", "on":
@@ -141,7 +152,6 @@ func parseChoice(choices ...string) func(string) (string, error) {
 	}
 }
 
-// parseExistingFile takes the path of a file, or nothing.
 // maxSocketPath is what Linux takes as the name of a Unix socket, 107 bytes, less what
 // the name of one that is being made has more.
 const maxSocketPath = 98
@@ -153,6 +163,7 @@ func parseSocketPath(text string) (string, error) {
 	return text, nil
 }
 
+// parseExistingFile takes the path of a file, or nothing.
 func parseExistingFile(text string) (string, error) {
 	if text == "" {
 		return "", nil

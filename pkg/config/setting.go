@@ -40,8 +40,8 @@ type Setting struct {
 	// Secret settings are shown masked and may be read from a file.
 	Secret  bool
 	Aliases []Alias
-	// Pending settings are read and checked, and have no effect yet.
-	Pending bool
+	// Inert settings are read and checked, and have no effect here.
+	Inert bool
 	// Since and Until are official releases; "own" is a setting of ours.
 	Since string
 	Until string

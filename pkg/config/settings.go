@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"parsec-server/pkg/parsec"
@@ -43,19 +44,17 @@ var commonSettings = []Setting{
 		Name: databaseOption, Variable: "PARSEC_DB", Kind: Text, Required: true, Secret: true, mask: masked(maskDSN), Since: "1.13", Group: groupStorage,
 		Development: Mocked, development: always(Mocked),
 		Help:  "DSN of a PostgreSQL database, or MOCKED to keep everything in memory.",
-		parse: into(func(c *Config) *Secret { return &c.Database.DSN }, parseSecret),
-	}, {
-		Name: "db-drop-deleted-data", Variable: "PARSEC_DB_DROP_DELETED_DATA", Kind: Flag, Default: "false", Since: "1.13", Until: "1.13", Group: groupStorage,
-		Help:  "Accepted without effect.",
-		parse: into(func(c *Config) *bool { return &c.Database.DropDeletedData }, parseBoolean),
-	}, {
-		Name: "db-min-connections", Variable: "PARSEC_DB_MIN_CONNECTIONS", Kind: Integer, Default: "5", Since: "1.13", Group: groupStorage,
-		Help:  "Connections that the pool keeps open.",
-		parse: into(func(c *Config) *int32 { return &c.Database.MinConnections }, parsePoolSize),
-	}, {
+		parse: into(func(c *Config) *Secret { return &c.Database.DSN }, parseDSN),
+	},
+	inert("db-drop-deleted-data", Flag, "1.13", groupStorage, checked(parseBoolean), "Whether deleted data is dropped.").until("1.13"),
+	{
 		Name: "db-max-connections", Variable: "PARSEC_DB_MAX_CONNECTIONS", Kind: Integer, Default: "7", Since: "1.13", Group: groupStorage,
-		Help:  "Connections that the pool may open. One more is held for notifications.",
+		Help:  "Connections that the pool may open, at least 2. One more is held for notifications.",
 		parse: into(func(c *Config) *int32 { return &c.Database.MaxConnections }, parsePoolSize),
+	}, {
+		Name: "db-min-connections", Variable: "PARSEC_DB_MIN_CONNECTIONS", Kind: Integer, Default: defaultMinConnections, fallback: fittingMinConnections, Since: "1.13", Group: groupStorage,
+		Help:  "Connections that the pool keeps open. If not given, no more than --db-max-connections.",
+		parse: into(func(c *Config) *int32 { return &c.Database.MinConnections }, parsePoolSize),
 	}, {
 		Name: "maximum-database-connection-attempts", Variable: "PARSEC_MAXIMUM_DATABASE_CONNECTION_ATTEMPTS", Kind: Integer, Default: "10", Since: "2.2.4", Group: groupStorage,
 		Help:  "Failed attempts in a row, at start or after a loss, before the server gives up; 0 gives up at the first loss.",
@@ -256,6 +255,15 @@ func developmentAddress(c *Config) string {
 	return c.developmentAddress(c.Port)
 }
 
+// fittingMinConnections follows --db-max-connections, which comes before in the table:
+// whoever sets that alone means to have few.
+func fittingMinConnections(c *Config) string {
+	if number, err := parsePoolSize(defaultMinConnections); err == nil && number > c.Database.MaxConnections {
+		return strconv.Itoa(int(c.Database.MaxConnections))
+	}
+	return defaultMinConnections
+}
+
 // defaultSender follows --email-host, which comes before in the table.
 func defaultSender(c *Config) string {
 	if c.Email.Host == Mocked {
@@ -270,4 +278,6 @@ const (
 	emailPasswordOption = "email-host-password"
 	developmentOption   = "dev"
 	mockedSender        = "no-reply@parsec.com"
+
+	defaultMinConnections = "5"
 )

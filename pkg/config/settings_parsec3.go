@@ -15,8 +15,8 @@ var parsec3Settings = []Setting{
 		Help:  "Origins, separated by spaces or commas, whose web pages may use this server in browsers, such as https://app.example.com; * is all.",
 		parse: parseOrigins,
 	}, {
-		Name: "proxy-trusted-addresses", Variable: "PARSEC_PROXY_TRUSTED_ADDRESSES", Kind: List, Since: "3.1", Group: groupServer,
-		Help:  "As --trusted-proxies, to which it adds; also host names, which are looked up again and again, and * for every address.",
+		Name: proxiesOption, Variable: "PARSEC_PROXY_TRUSTED_ADDRESSES", Kind: List, Default: loopbackProxies, fallback: fallbackProxies, Since: "3.1", Group: groupServer,
+		Help:  "As --trusted-proxies, to which it adds; also host names, which are looked up again each 30 seconds, and * for every address. With neither of them, proxies of this machine are believed.",
 		parse: parseProxies,
 		Aliases: []Alias{
 			{Variable: "PARSEC_PROXY_TRUSTED_ADDRESS", Since: "3.1"},
@@ -49,9 +49,9 @@ var parsec3Settings = []Setting{
 			return nil
 		},
 	},
-	pending("organization-initial-account-vault-strategy", Choice, "3.5", groupOrganization, checked(parseChoice("ALLOWED", "FORBIDDEN")), "Whether new organizations let keys be kept in accounts.").until("3.6"),
-	pending("organization-initial-allowed-client-agent", Choice, "3.5", groupOrganization, checked(parseChoice("NATIVE_ONLY", "NATIVE_OR_WEB")), "Which clients new organizations let in.").until("3.6"),
-	pending("skip-database-migrations-check", Flag, "3.6", groupStorage, checked(parseBoolean), "Start on a database whose schema is of another release."),
+	inert("organization-initial-account-vault-strategy", Choice, "3.5", groupOrganization, checked(parseChoice("ALLOWED", "FORBIDDEN")), "Whether new organizations let keys be kept in accounts; --account-config says it for all.").until("3.6"),
+	inert("organization-initial-allowed-client-agent", Choice, "3.5", groupOrganization, checked(parseChoice("NATIVE_ONLY", "NATIVE_OR_WEB")), "Which clients new organizations let in: all may come.").until("3.6"),
+	inert("skip-database-migrations-check", Flag, "3.6", groupStorage, checked(parseBoolean), "Whether to serve on a database whose schema is of another release: a server waits for an older one to be migrated, and does not start on a newer one."),
 	{
 		Name: "account-config", Variable: "PARSEC_ACCOUNT_CONFIG", Kind: Choice, Default: "DISABLED", Since: "3.7", Group: groupOrganization,
 		Help:  "Whether people may have accounts on this server: DISABLED, ENABLED_WITH_VAULT or ENABLED_WITHOUT_VAULT. With DISABLED the commands of accounts are refused; clients alone respect the difference between the other two.",
@@ -116,10 +116,14 @@ var parsec3Settings = []Setting{
 		Help:  "The same, not in a file.",
 		parse: keeps(func(l *later) *bool { return &l.scwsContent }, scwsKey, parsePrivateKey),
 	},
-	pending("template-dir", File, "3.5", groupEmail, checked(parseExistingFolder), "Folder of templates for pages and e-mails."),
-	pending("with-client-web-app", File, "3.4", groupServer, checked(parseExistingFolder), "Folder of the web application."),
-	pending("sentry-traces-sample-rate", Text, "3.9", groupObservation, checked(parseRate), "The part of the requests that Sentry is told of, 0 to 1."),
-	pending("sentry-profiles-sample-rate", Text, "3.9", groupObservation, checked(parseRate), "The part of these whose profile Sentry is told, 0 to 1."),
+	inert("template-dir", File, "3.5", groupEmail, checked(parseExistingFolder), "Folder of templates for pages and e-mails."),
+	{
+		Name: webAppOption, Variable: "PARSEC_WITH_CLIENT_WEB_APP", Kind: File, Since: "3.4", Group: groupServer,
+		Help:  "Folder of the web application, served below /client/, where / and links then lead. Its files may change while the server runs.",
+		parse: into(func(c *Config) *string { return &c.WebApp }, parseExistingFolder),
+	},
+	inert("sentry-traces-sample-rate", Text, "3.9", groupObservation, checked(parseRate), "The part of the requests that Sentry is told of, 0 to 1; traces go to OpenTelemetry."),
+	inert("sentry-profiles-sample-rate", Text, "3.9", groupObservation, checked(parseRate), "The part of these whose profile Sentry is told, 0 to 1; --metrics-profiles has profiles."),
 }
 
 const (
@@ -127,15 +131,28 @@ const (
 	backendAddressName  = "backend-addr"
 	serverAddressOption = "server-addr"
 	rateLimitOption     = "validation-email-rate-limit"
+	proxiesOption       = "proxy-trusted-addresses"
+	webAppOption        = "with-client-web-app"
+
+	loopbackProxies = "127.0.0.0/8,::1"
 )
 
-// pending makes a setting of official servers that is read and checked, and has no
-// effect yet.
-func pending(name string, kind Kind, since, group string, parse func(*Config, []string) error, help string) Setting {
+// inert makes a setting of official servers that is read and checked, and has no
+// effect here.
+func inert(name string, kind Kind, since, group string, parse func(*Config, []string) error, help string) Setting {
 	return Setting{
-		Name: name, Variable: variableOf(name), Kind: kind, Since: since, Group: group, Pending: true,
-		Help: help + " It has no effect yet.", parse: parse,
+		Name: name, Variable: variableOf(name), Kind: kind, Since: since, Group: group, Inert: true,
+		Help: help + " It has no effect here.", parse: parse,
 	}
+}
+
+// fallbackProxies follows --trusted-proxies, which comes before in the table: whoever
+// sets that has said all.
+func fallbackProxies(c *Config) string {
+	if len(c.TrustedProxies) > 0 {
+		return ""
+	}
+	return loopbackProxies
 }
 
 // until is of a setting that later releases do not have.

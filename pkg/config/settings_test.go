@@ -5,6 +5,16 @@ import "testing"
 // maxVariable is the longest name that Scalingo takes.
 const maxVariable = 64
 
+// TestVariablesAreShort measures every variable that is read, the forms for files and the
+// aliases too.
+func TestVariablesAreShort(t *testing.T) {
+	for _, variable := range knownVariables() {
+		if len(variable) > maxVariable {
+			t.Errorf("%s has %d characters", variable, len(variable))
+		}
+	}
+}
+
 // TestSettings checks what the table itself must keep.
 func TestSettings(t *testing.T) {
 	options, variables := map[string]bool{}, map[string]bool{}
@@ -22,12 +32,6 @@ func TestSettings(t *testing.T) {
 		}
 		for _, variable := range setting.variables() {
 			once(variables, variable)
-			if setting.Secret {
-				variable += fileSuffix
-			}
-			if len(variable) > maxVariable {
-				t.Errorf("%s has %d characters", variable, len(variable))
-			}
 		}
 		if setting.parse == nil || setting.Help == "" || setting.Since == "" || setting.Kind == "" {
 			t.Errorf("%s is not complete", setting.Name)
