@@ -135,6 +135,7 @@ func serverOptions(settings config.Config, address parsec.ServerAddress, version
 		Debug:                settings.Debug,
 		Scheme:               settings.AddressScheme,
 		CORSOrigins:          settings.CORSOrigins,
+		WebApp:               settings.WebApp,
 		TrustedProxies:       settings.TrustedProxies,
 		EventStreamKeepAlive: settings.SSEKeepalive,
 		StrictTransport:      settings.StrictTransport,

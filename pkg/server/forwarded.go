@@ -69,13 +69,38 @@ func (s *Server) addressFor(r *http.Request) (parsec.ServerAddress, error) {
 	if s.options.Address != nil {
 		return *s.options.Address, nil
 	}
-	host, secure := r.Host, r.TLS != nil
+	host, secure := s.reached(r)
+	return addressOf(host, secure)
+}
+
+// reachedAddress returns the address that the client used, by what it or the trusted
+// proxies in front say. A proxy that is not trusted does not hide that the configured
+// one is in TLS: what leads there has the secret of a link. It returns StatusError 400
+// if it is no address.
+func (s *Server) reachedAddress(r *http.Request) (parsec.ServerAddress, error) {
+	host, secure := s.reached(r)
+	if s.options.Address != nil {
+		if address, err := addressOf(host, true); err == nil && address == *s.options.Address {
+			return address, nil
+		}
+	}
+	return addressOf(host, secure)
+}
+
+// reached returns the host that the client asked for, and whether it came by TLS, by
+// what it or the trusted proxies in front say.
+func (s *Server) reached(r *http.Request) (host string, secure bool) {
+	host, secure = r.Host, r.TLS != nil
 	if peer, err := parsec.ParsePeerAddress(r.RemoteAddr); err == nil && s.trusts(peer) {
 		host = cmp.Or(forwardedHost(r.Header), host)
 		if told := secureProtocol(forwardedProtocol(r.Header)); told != "" {
 			secure = told == "https"
 		}
 	}
+	return host, secure
+}
+
+func addressOf(host string, secure bool) (parsec.ServerAddress, error) {
 	query := ""
 	if !secure {
 		query = "?no_ssl=true"

@@ -85,7 +85,7 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 // redirect sends whoever asks to the application (docs/protocol/transport.md §9.1 and
 // docs/protocol/v5/transport.md §7). The page is for what does not follow: of a
 // redirection to a scheme that no program takes browsers show nothing, so that of
-// Parsec 3 is part of the page.
+// Parsec 3 is part of the page, or leads to the web application, which lets people choose.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
 	words := languageFor(r)
 	address, err := s.addressFor(r)
@@ -98,7 +98,14 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
 		notFound(w, r)
 		return
 	}
-	if strings.HasPrefix(target, string(parsec.Parsec3Scheme)+"://") {
+	isParsec3 := strings.HasPrefix(target, string(parsec.Parsec3Scheme)+"://")
+	switch {
+	case isParsec3 && s.options.WebApp != "":
+		if target, err = s.webAppTarget(r, target); err != nil {
+			servePage(w, words, http.StatusBadRequest, words.noAddress, "")
+			return
+		}
+	case isParsec3:
 		w.Header().Add("Vary", "Accept")
 		if wantsPage(r.Header) {
 			w.Header().Set("Refresh", "0; url="+target)
@@ -112,8 +119,13 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
 
 // wantsPage reports whether who asks names pages among what it takes, as browsers do.
 func wantsPage(header http.Header) bool {
-	for item := range listItems(header, "Accept") {
-		if MediaType(item) == "text/html" {
+	return prefers(header, "Accept", "text/html")
+}
+
+// prefers reports whether a header names an item that whoever asks takes.
+func prefers(header http.Header, name, wanted string) bool {
+	for item := range listItems(header, name) {
+		if MediaType(item) == wanted {
 			return quality(item) > 0
 		}
 	}

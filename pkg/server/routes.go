@@ -22,6 +22,9 @@ func (s *Server) routes() http.Handler {
 	outer.HandleFunc("/readyz", readable(s.ready))
 	outer.HandleFunc("GET /redirect/{path...}", s.redirect)
 	outer.HandleFunc("/redirect", notFound) // not a redirection to /redirect/
+	if s.options.WebApp != "" {
+		s.webAppRoutes(outer)
+	}
 	outer.HandleFunc("GET /static/icon.svg", static("image/svg+xml", pageIcon))
 	outer.HandleFunc("GET /favicon.ico", static("image/x-icon", favicon))
 	outer.HandleFunc("/", s.whileAvailable(mux.ServeHTTP, func(w http.ResponseWriter, _ *http.Request) { RefuseBusy(w) }))

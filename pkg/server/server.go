@@ -49,6 +49,8 @@ type Options struct {
 	Scheme parsec.Scheme
 	// CORSOrigins are those whose pages may use this server in browsers.
 	CORSOrigins []parsec.Origin
+	// WebApp is the folder of the web application, "" for none. Its files may change.
+	WebApp string
 	// EnforceHTTPS redirects requests that carry this header with another
 	// value; nil lets every request pass (docs/protocol/transport.md §10).
 	EnforceHTTPS *ForwardedProto
