@@ -10,9 +10,8 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// humanAccessesCommand is both `parsec human-accesses` and `parsec backend
-// human_accesses`, as the official command is called
-// (docs/protocol/administration.md §7).
+// humanAccessesCommand is `parsec human-accesses`, and the official `parsec backend
+// human_accesses` (docs/protocol/administration.md §7) and `parsec human_accesses`.
 func (p program) humanAccessesCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "human-accesses",

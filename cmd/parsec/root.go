@@ -90,6 +90,7 @@ func (p program) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(usageOfFlag)
 	root.AddCommand(p.backendCommand(), p.organizationCommand(), p.sequesterCommand(), p.humanAccessesCommand(), p.benchCommand(),
 		p.completionCommand(), p.manCommand())
+	p.addOfficial(root)
 	return root
 }
 

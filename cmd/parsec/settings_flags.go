@@ -32,6 +32,9 @@ func (s *settingsFlags) tolerateAll(flags *pflag.FlagSet) {
 		if flags.Lookup(setting.Name) != nil {
 			continue
 		}
+		if setting.Short != "" && flags.ShorthandLookup(setting.Short) != nil {
+			setting.Short = "" // of an option of the command
+		}
 		rest := pflag.NewFlagSet("", pflag.ContinueOnError)
 		s.defineAll(rest, setting)
 		rest.VisitAll(func(flag *pflag.Flag) { flag.Hidden = true })
