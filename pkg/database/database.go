@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -36,6 +37,9 @@ type Options struct {
 	ReadOnly bool
 	// Codec reads and writes the events of the outbox.
 	Codec Codec
+	// Now is the clock of the server, which is compared with that of the database; nil
+	// is that of the system.
+	Now func() time.Time
 }
 
 // Database is a pool of connections, and what a server does with its database
@@ -57,6 +61,7 @@ type Database struct {
 	full atomic.Bool
 	// schema is the version of the schema last seen.
 	schema atomic.Int64
+	clocks clocks
 
 	mu      sync.Mutex // guards pruners, losses and vanishes
 	pruners []func(context.Context) error
@@ -70,7 +75,7 @@ type Database struct {
 
 // Open connects a server to the database. It fails when the schema is newer than
 // this server knows; when it is older, the Database opens but is not ready until
-// the schema is migrated. It publishes events to bus, and prunes, until Close.
+// the schema is migrated. It publishes events to bus, prunes, and compares the clocks, until Close.
 // When it was without database for longer than events are kept, it reports to bus
 // that events are lost.
 //
@@ -91,6 +96,10 @@ func Open(ctx context.Context, options Options, bus *event.Bus) (*Database, erro
 	// another one.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	d := &Database{codec: options.Codec, logger: from.source.Logger, instance: &instance{last: numberOf(parsec.NewUUID())}, serving: make(chan struct{})}
+	d.clocks.now = options.Now
+	if d.clocks.now == nil {
+		d.clocks.now = time.Now
+	}
 	connect := from.connect
 	if bus != nil {
 		d.delivery = newDelivery(from, d, bus)

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// prunePeriod is the time between two prunings.
+	// prunePeriod is the time between two prunings, and two looks at the clocks.
 	prunePeriod = time.Minute
 	// repeatBatch bounds the rows that one statement of Repeat changes.
 	repeatBatch = 1000
@@ -19,9 +19,16 @@ const (
 	eventsKept = 15 * time.Minute
 )
 
-// maintain prunes from time to time until ctx is done.
+// maintain looks at the clocks, then prunes and looks again from time to time until ctx
+// is done.
 func (d *Database) maintain(ctx context.Context) {
-	for pause(ctx, prunePeriod) == nil {
+	for {
+		if err := d.compareClocks(ctx); err != nil && ctx.Err() == nil {
+			d.logger.DebugContext(ctx, "the clock of the database is not known", slog.Any("error", err))
+		}
+		if pause(ctx, prunePeriod) != nil {
+			return
+		}
 		if err := d.Prune(ctx); err != nil && ctx.Err() == nil {
 			d.logger.WarnContext(ctx, "the database is not pruned", slog.Any("error", err))
 		}

@@ -15,6 +15,9 @@ type Statistics struct {
 	OutboxLag time.Duration
 	// SchemaVersion is that last seen, 0 before.
 	SchemaVersion int64
+	// ClockOffset is how far the clock of the server was ahead of that of the database
+	// when last compared, 0 before.
+	ClockOffset time.Duration
 }
 
 // Statistics asks nothing of the database.
@@ -29,5 +32,6 @@ func (d *Database) Statistics() Statistics {
 		Acquires: pool.AcquireCount(), Waits: pool.EmptyAcquireCount(), Waited: pool.AcquireDuration(),
 		OutboxLag:     lag,
 		SchemaVersion: d.schema.Load(),
+		ClockOffset:   time.Duration(d.clocks.offset.Load()),
 	}
 }

@@ -78,6 +78,8 @@ var (
 		"Time since every event in the database had been read. About a second at rest.", nil, nil)
 	schemaFound = prometheus.NewDesc("parsec_schema_version",
 		"Version of the schema of the database, as last seen; 0 before.", nil, nil)
+	clockOffset = prometheus.NewDesc("parsec_clock_offset_seconds",
+		"How far the clock of the server is ahead of that of the database, as last compared.", nil, nil)
 	schemaWanted = prometheus.NewDesc("parsec_schema_version_wanted",
 		"Version of the schema that this server needs.", nil, nil)
 )
@@ -103,6 +105,7 @@ func (c databaseCollector) Collect(metrics chan<- prometheus.Metric) {
 	counter(poolWaited, float64(now.Waits))
 	counter(poolWaiting, now.Waited.Seconds())
 	gauge(outboxLag, now.OutboxLag.Seconds())
+	gauge(clockOffset, now.ClockOffset.Seconds())
 	gauge(schemaFound, float64(now.SchemaVersion))
 	gauge(schemaWanted, float64(migrations.Latest()))
 }
