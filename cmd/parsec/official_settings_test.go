@@ -236,9 +236,16 @@ func TestOfficialSettings(t *testing.T) {
 			}
 		})
 	}
+	guide, err := os.ReadFile("../../docs/from-official-v3.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range officialOptions(t, "## 2. Server options", "## 3. ") {
 		if _, tried := all[name]; !tried {
 			t.Errorf("--%s is not tried", name)
+		}
+		if !strings.Contains(string(guide), "`--"+name+"`") {
+			t.Errorf("docs/from-official-v3.md says nothing of --%s", name)
 		}
 	}
 }
