@@ -1,0 +1,46 @@
+//go:build !without_postgresql
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"parsec-server/internal/testkit"
+)
+
+// TestOfficialWork runs official command lines on a database, with the options of logs
+// and reports that they take officially, and those of the server in PARSEC_CMD_ARGS.
+func TestOfficialWork(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	tail := []string{
+		"--db-min-connections=1", "--db-max-connections=2", "--log-level=DEBUG", "--log-format", "JSON", "--log-file=-",
+		"--sentry-dsn=https://k@s.example/1", "--sentry-environment=x", "--debug",
+	}
+	for _, row := range []struct {
+		words  string
+		code   int
+		stdout string
+	}{
+		{"migrate --dry-run", 0, "00001_"},
+		{"migrate", 0, "(already applied)"},
+		{"human_accesses --organization Unknown", 1, "Error: no such organization\n"},
+		{"human_accesses", 2, ""},
+		{"sequester list_services --organization Unknown", 1, "Error: "},
+	} {
+		for name, run := range map[string]func() outcome{
+			"options": func() outcome {
+				return executeWith(t.Context(), idle, nil, append(append(strings.Fields(row.words), "--db", dsn), tail...)...)
+			},
+			"variables": func() outcome {
+				return executeWith(t.Context(), idle, map[string]string{
+					"PARSEC_DB": dsn, "PARSEC_CMD_ARGS": "--blockstore=MOCKED --ssl-ciphers=x --spontaneous-organization-bootstrap",
+				}, strings.Fields(row.words)...)
+			},
+		} {
+			if got := run(); got.code != row.code || !strings.Contains(got.stdout, row.stdout) {
+				t.Errorf("%s by %s: got %+v", row.words, name, got)
+			}
+		}
+	}
+}
