@@ -87,10 +87,25 @@ func newProxied(t *testing.T) *proxied {
 			Address:         &public,
 			EnforceHTTPS:    &server.ForwardedProto{Header: "X-Forwarded-Proto", Value: "https"},
 			TrustedProxies:  []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+			WebApp:          p.webApp(),
 		},
 	})
 	p.upstream = hostAndPort(p.server.Address)
 	return p
+}
+
+const webScript = "a script of the web application"
+
+// webApp makes the folder of a web application.
+func (p *proxied) webApp() string {
+	p.t.Helper()
+	folder := filepath.Join(p.folder, "web")
+	if err := os.MkdirAll(filepath.Join(folder, "assets"), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	p.write("web/index.html", "<!doctype html>the web application")
+	p.write("web/assets/index-1a2b.js", webScript)
+	return folder
 }
 
 // certify makes the certificate of the domain.
@@ -225,8 +240,8 @@ func (p *proxied) pages() {
 	p.t.Cleanup(transport.CloseIdleConnections)
 	secure, plain := "https://"+net.JoinHostPort(domain, p.httpsPort), "http://"+net.JoinHostPort(domain, p.httpPort)
 	home := get(p.ctx, p.t, transport, secure+"/", http.Header{})
-	if home.StatusCode != http.StatusOK || home.Proto != "HTTP/2.0" {
-		p.t.Errorf("home page: %s by %s", home.Status, home.Proto)
+	if home.StatusCode != http.StatusMovedPermanently || home.Header.Get("Location") != "/client/" || home.Proto != "HTTP/2.0" {
+		p.t.Errorf("home page: %s to %q by %s", home.Status, home.Header.Get("Location"), home.Proto)
 	}
 	if home.Header.Get("Strict-Transport-Security") == "" {
 		p.t.Error("browsers may come back in clear")
@@ -235,6 +250,7 @@ func (p *proxied) pages() {
 	if got := redirect.Header.Get("Location"); got != "parsec://"+domain+"/Acme?x=1" {
 		p.t.Errorf("/redirect: %s to %q", redirect.Status, got)
 	}
+	p.application(transport, secure)
 	inClear := get(p.ctx, p.t, transport, plain+"/x", http.Header{})
 	if got := inClear.Header.Get("Location"); inClear.StatusCode/100 != 3 || !strings.HasPrefix(got, "https://"+domain) {
 		p.t.Errorf("in clear: %s to %q", inClear.Status, got)
@@ -242,6 +258,30 @@ func (p *proxied) pages() {
 	get(p.ctx, p.t, transport, secure+"/administration/stats", http.Header{"X-Forwarded-For": {"192.0.2.1"}, "Authorization": {"Bearer wrong"}})
 	if !strings.Contains(p.logs.String(), "wrong administration token") || strings.Contains(p.logs.String(), "192.0.2.1") {
 		p.t.Error("a client chooses the address that it is known by")
+	}
+}
+
+// application is the web application, and the links that lead to it.
+func (p *proxied) application(transport *http.Transport, secure string) {
+	p.t.Helper()
+	choice := get(p.ctx, p.t, transport, secure+"/redirect/Acme?a=claim_user&p=xBA", http.Header{"Accept": {"text/html"}})
+	want := secure + "/client/webRedirect?webRedirectUrl=parsec3%3A//" + domain + "/Acme%3Fa%3Dclaim_user%26p%3DxBA"
+	if got := choice.Header.Get("Location"); choice.StatusCode != http.StatusFound || got != want {
+		p.t.Errorf("link: %s to %q, want %q", choice.Status, got, want)
+	}
+	page := get(p.ctx, p.t, transport, want, http.Header{})
+	if page.StatusCode != http.StatusOK || page.Header.Get("Cache-Control") != "no-cache" || page.Header.Get("Content-Security-Policy") != "" {
+		p.t.Errorf("page: %s %v", page.Status, page.Header)
+	}
+	script := get(p.ctx, p.t, transport, secure+"/client/assets/index-1a2b.js", http.Header{"Range": {"bytes=2-7"}})
+	if script.StatusCode != http.StatusPartialContent || script.ContentLength != 6 || !strings.HasSuffix(script.Header.Get("Cache-Control"), "immutable") {
+		p.t.Errorf("a part of a script: %s, %d bytes, %v", script.Status, script.ContentLength, script.Header)
+	}
+	if again := get(p.ctx, p.t, transport, secure+"/client/assets/index-1a2b.js", http.Header{"If-None-Match": {script.Header.Get("ETag")}}); again.StatusCode != http.StatusNotModified {
+		p.t.Errorf("the same script again: %s", again.Status)
+	}
+	if missing := get(p.ctx, p.t, transport, secure+"/client/custom/logo.svg", http.Header{}); missing.StatusCode != http.StatusNotFound {
+		p.t.Errorf("no logo: %s", missing.Status)
 	}
 }
 
