@@ -37,7 +37,7 @@ type officialSetting struct {
 	variable string
 }
 
-func real(effect func(config.Config) any, want any, right ...string) officialSetting {
+func effective(effect func(config.Config) any, want any, right ...string) officialSetting {
 	return officialSetting{right: right, effect: effect, want: want}
 }
 
@@ -103,45 +103,45 @@ func officialSettings(f officialFiles) map[string]officialSetting {
 
 func requiredOfficialSettings() map[string]officialSetting {
 	return map[string]officialSetting{
-		"db": real(func(c config.Config) any { return c.Database.DSN.Reveal() }, "postgres://u:p@h/d", "postgres://u:p@h/d").not("mysql://h/d", "sqlite"),
-		"blockstore": real(func(c config.Config) any { return len(c.Blockstore.Nodes) }, 2, "RAID1:0:MOCKED", `RAID1:1:s3:https\://h:r:b:k:s`).
+		"db": effective(func(c config.Config) any { return c.Database.DSN.Reveal() }, "postgres://u:p@h/d", "postgres://u:p@h/d").not("mysql://h/d", "sqlite"),
+		"blockstore": effective(func(c config.Config) any { return len(c.Blockstore.Nodes) }, 2, "RAID1:0:MOCKED", `RAID1:1:s3:https\://h:r:b:k:s`).
 			not("disk", "s3:x"),
-		"administration-token": real(func(c config.Config) any { return c.AdministrationToken.Reveal() }, officialToken, officialToken).
+		"administration-token": effective(func(c config.Config) any { return c.AdministrationToken.Reveal() }, officialToken, officialToken).
 			not("", "s3cr3t"),
-		"server-addr": real(func(c config.Config) any { return c.ServerAddress.HTTPOrigin() }, "http://h:1", "parsec3://h:1?no_ssl=true").
+		"server-addr": effective(func(c config.Config) any { return c.ServerAddress.HTTPOrigin() }, "http://h:1", "parsec3://h:1?no_ssl=true").
 			not("https://h", "parsec3://", "parsec3://h/Org", "parsec3://h?no_ssl=maybe"),
-		"email-host":                           real(func(c config.Config) any { return c.Email.Host }, "smtp", "smtp").with("--email-sender=p@example.com"),
-		"email-sender":                         real(func(c config.Config) any { return c.Email.Sender.Address }, "p@example.com", "Parsec <p@example.com>").not("nobody"),
-		"fake-account-password-algorithm-seed": real(func(c config.Config) any { return c.Account.Secret.Reveal() }, "F4k3", "F4k3"),
+		"email-host":                           effective(func(c config.Config) any { return c.Email.Host }, "smtp", "smtp").with("--email-sender=p@example.com"),
+		"email-sender":                         effective(func(c config.Config) any { return c.Email.Sender.Address }, "p@example.com", "Parsec <p@example.com>").not("nobody"),
+		"fake-account-password-algorithm-seed": effective(func(c config.Config) any { return c.Account.Secret.Reveal() }, "F4k3", "F4k3"),
 	}
 }
 
 func listeningOfficialSettings(f officialFiles) map[string]officialSetting {
 	const ciphers = "TLS_AES_256_GCM_SHA384,TLS_AES_128_CCM_SHA256,ECDHE-RSA-AES128-GCM-SHA256,DHE-RSA-AES256-CCM"
 	return map[string]officialSetting{
-		"host":                        real(func(c config.Config) any { return c.Host }, "0.0.0.0", "0.0.0.0"),
-		"port":                        real(func(c config.Config) any { return c.Port }, 7000, "7000").not("x", "70000"),
-		"ssl-keyfile":                 real(func(c config.Config) any { return c.TLS.KeyFile }, f.private, f.private).not("/nowhere").with("--ssl-certfile=" + f.private),
-		"ssl-certfile":                real(func(c config.Config) any { return c.TLS.CertificateFile }, f.private, f.private).not("/nowhere"),
-		"ssl-ciphers":                 real(func(c config.Config) any { return len(c.TLS.Ciphers.Suites) }, 1, ciphers).not("RC4-MD5"),
-		"sse-keepalive":               real(func(c config.Config) any { return c.SSEKeepalive.Seconds() }, 0.0, "-1").not("x"),
-		"with-client-web-app":         real(func(c config.Config) any { return c.WebApp }, f.folder, f.folder).not("/nowhere", f.private),
-		"forward-proto-enforce-https": real(func(c config.Config) any { return c.ForwardProto.Value }, "https", "X-Forwarded-Proto:https").not("x"),
-		"proxy-trusted-addresses": real(func(c config.Config) any { return fmt.Sprint(c.TrustedProxies, c.TrustedProxyNames) },
+		"host":                        effective(func(c config.Config) any { return c.Host }, "0.0.0.0", "0.0.0.0"),
+		"port":                        effective(func(c config.Config) any { return c.Port }, 7000, "7000").not("x", "70000"),
+		"ssl-keyfile":                 effective(func(c config.Config) any { return c.TLS.KeyFile }, f.private, f.private).not("/nowhere").with("--ssl-certfile=" + f.private),
+		"ssl-certfile":                effective(func(c config.Config) any { return c.TLS.CertificateFile }, f.private, f.private).not("/nowhere"),
+		"ssl-ciphers":                 effective(func(c config.Config) any { return len(c.TLS.Ciphers.Suites) }, 1, ciphers).not("RC4-MD5"),
+		"sse-keepalive":               effective(func(c config.Config) any { return c.SSEKeepalive.Seconds() }, 0.0, "-1").not("x"),
+		"with-client-web-app":         effective(func(c config.Config) any { return c.WebApp }, f.folder, f.folder).not("/nowhere", f.private),
+		"forward-proto-enforce-https": effective(func(c config.Config) any { return c.ForwardProto.Value }, "https", "X-Forwarded-Proto:https").not("x"),
+		"proxy-trusted-addresses": effective(func(c config.Config) any { return fmt.Sprint(c.TrustedProxies, c.TrustedProxyNames) },
 			"[10.0.0.0/8] [parsec-proxy]", "10.0.0.0/8,parsec-proxy"),
-		"cors-allow-origins": real(func(c config.Config) any { return fmt.Sprint(c.CORSOrigins) }, "[https://a.example https://b.example]",
+		"cors-allow-origins": effective(func(c config.Config) any { return fmt.Sprint(c.CORSOrigins) }, "[https://a.example https://b.example]",
 			"https://a.example", "https://B.example:443/").not("a.example", "https://a.example/x", "null"),
-		"dev":   real(func(c config.Config) any { return c.Development }, true, "true").not("maybe").by("-"),
-		"debug": real(func(c config.Config) any { return c.Debug }, true, "true").not("maybe").by("DEBUG"),
+		"dev":   effective(func(c config.Config) any { return c.Development }, true, "true").not("maybe").by("-"),
+		"debug": effective(func(c config.Config) any { return c.Debug }, true, "true").not("maybe").by("DEBUG"),
 	}
 }
 
 func storageOfficialSettings() map[string]officialSetting {
 	return map[string]officialSetting{
-		"db-min-connections":                     real(func(c config.Config) any { return c.Database.MinConnections }, int32(3), "3").not("x", "8", "-1"),
-		"db-max-connections":                     real(func(c config.Config) any { return c.Database.MaxConnections }, int32(2), "2").not("x", "1", "-1"),
-		"maximum-database-connection-attempts":   real(func(c config.Config) any { return c.Database.ConnectionAttempts }, 3, "3").not("x", "-1"),
-		"pause-before-retry-database-connection": real(func(c config.Config) any { return c.Database.ConnectionPause.Seconds() }, 0.5, "0.5").not("x", "-1"),
+		"db-min-connections":                     effective(func(c config.Config) any { return c.Database.MinConnections }, int32(3), "3").not("x", "8", "-1"),
+		"db-max-connections":                     effective(func(c config.Config) any { return c.Database.MaxConnections }, int32(2), "2").not("x", "1", "-1"),
+		"maximum-database-connection-attempts":   effective(func(c config.Config) any { return c.Database.ConnectionAttempts }, 3, "3").not("x", "-1"),
+		"pause-before-retry-database-connection": effective(func(c config.Config) any { return c.Database.ConnectionPause.Seconds() }, 0.5, "0.5").not("x", "-1"),
 		"skip-database-migrations-check":         inert("true").not("maybe"),
 	}
 }
@@ -152,48 +152,48 @@ func organizationOfficialSettings(f officialFiles) map[string]officialSetting {
 	public, private := "--scws-idopte-public-keys-file="+f.public, "--scws-web-application-private-key-file="+f.private
 	type of = config.Config
 	return map[string]officialSetting{
-		"spontaneous-organization-bootstrap":                       real(func(c of) any { return c.Organization.SpontaneousBootstrap }, true, "true").not("maybe"),
-		"organization-bootstrap-webhook":                           real(func(c of) any { return c.Organization.BootstrapWebhook.Reveal() }, "https://h/x", "https://h/x").not("x"),
-		"organization-initial-active-users-limit":                  real(func(c of) any { return *c.Organization.InitialActiveUsersLimit }, uint64(3), "3").not("-1", "x"),
-		"organization-initial-user-profile-outsider-allowed":       real(func(c of) any { return c.Organization.InitialOutsiderAllowed }, false, "false").not("maybe"),
-		"organization-initial-realm-deletion-min-archiving-period": real(func(c of) any { return c.Organization.InitialMinimumArchivingPeriod }, uint64(60), "60").not("-1", "x"),
-		"organization-initial-tos":                                 real(func(c of) any { return c.Organization.InitialTOS["fr"] }, "https://h/a,b", `en:https://h,fr:https://h/a\,b`).not("en", "en:https://h,en:https://h"),
+		"spontaneous-organization-bootstrap":                       effective(func(c of) any { return c.Organization.SpontaneousBootstrap }, true, "true").not("maybe"),
+		"organization-bootstrap-webhook":                           effective(func(c of) any { return c.Organization.BootstrapWebhook.Reveal() }, "https://h/x", "https://h/x").not("x"),
+		"organization-initial-active-users-limit":                  effective(func(c of) any { return *c.Organization.InitialActiveUsersLimit }, uint64(3), "3").not("-1", "x"),
+		"organization-initial-user-profile-outsider-allowed":       effective(func(c of) any { return c.Organization.InitialOutsiderAllowed }, false, "false").not("maybe"),
+		"organization-initial-realm-deletion-min-archiving-period": effective(func(c of) any { return c.Organization.InitialMinimumArchivingPeriod }, uint64(60), "60").not("-1", "x"),
+		"organization-initial-tos":                                 effective(func(c of) any { return c.Organization.InitialTOS["fr"] }, "https://h/a,b", `en:https://h,fr:https://h/a\,b`).not("en", "en:https://h,en:https://h"),
 		"organization-initial-account-vault-strategy":              inert("ALLOWED").not("MAYBE"),
 		"organization-initial-allowed-client-agent":                inert("NATIVE_ONLY").not("MAYBE"),
-		"account-config":                           real(func(c of) any { return c.Account.Config }, "ENABLED_WITHOUT_VAULT", "ENABLED_WITHOUT_VAULT").not("YES"),
-		"advisory-device-file-protection":          real(func(c of) any { return len(c.Organization.DeviceFileProtection) }, 2, "PASSWORD+TOTP", "PKI").not("PAPER"),
-		"trusted-x509-root-dir":                    real(func(c of) any { return len(c.Organization.TrustedRootFolders) }, 2, f.folder, f.folder).not("/nowhere"),
-		"cryptpad-server-url":                      real(func(c of) any { return c.Organization.CryptpadServerURL }, "https://pad.example", "https://pad.example").not("pad"),
-		"openbao-server-url":                       real(func(c of) any { return c.Organization.OpenBao.ServerURL }, "https://b", "https://b").not("bao").with("--openbao-auth-hexagone=h"),
-		"openbao-secret-mount-path":                real(func(c of) any { return c.Organization.OpenBao.SecretMountPath }, "kv", "kv"),
-		"openbao-transit-mount-path":               real(func(c of) any { return c.Organization.OpenBao.TransitMountPath }, "t", "t"),
-		"openbao-auth-pro-connect":                 real(func(c of) any { return c.Organization.OpenBao.ProConnectMountPath }, "p", "p").with(bao).by(pro),
-		"openbao-auth-hexagone":                    real(func(c of) any { return c.Organization.OpenBao.HexagoneMountPath }, "h", "h").with(bao).by(hexagone),
-		"scws-idopte-public-keys-file":             real(func(c of) any { return len(c.Organization.SCWS.Services) }, 1, f.public).not("/nowhere", f.private).with(private),
-		"scws-web-application-private-key-file":    real(func(c of) any { return c.Organization.SCWS.WebApplication != nil }, true, f.private).not("/nowhere", f.public).with(public),
-		"scws-web-application-private-key-content": real(func(c of) any { return c.Organization.SCWS.WebApplication != nil }, true, f.key).not("key").with(public),
+		"account-config":                           effective(func(c of) any { return c.Account.Config }, "ENABLED_WITHOUT_VAULT", "ENABLED_WITHOUT_VAULT").not("YES"),
+		"advisory-device-file-protection":          effective(func(c of) any { return len(c.Organization.DeviceFileProtection) }, 2, "PASSWORD+TOTP", "PKI").not("PAPER"),
+		"trusted-x509-root-dir":                    effective(func(c of) any { return len(c.Organization.TrustedRootFolders) }, 2, f.folder, f.folder).not("/nowhere"),
+		"cryptpad-server-url":                      effective(func(c of) any { return c.Organization.CryptpadServerURL }, "https://pad.example", "https://pad.example").not("pad"),
+		"openbao-server-url":                       effective(func(c of) any { return c.Organization.OpenBao.ServerURL }, "https://b", "https://b").not("bao").with("--openbao-auth-hexagone=h"),
+		"openbao-secret-mount-path":                effective(func(c of) any { return c.Organization.OpenBao.SecretMountPath }, "kv", "kv"),
+		"openbao-transit-mount-path":               effective(func(c of) any { return c.Organization.OpenBao.TransitMountPath }, "t", "t"),
+		"openbao-auth-pro-connect":                 effective(func(c of) any { return c.Organization.OpenBao.ProConnectMountPath }, "p", "p").with(bao).by(pro),
+		"openbao-auth-hexagone":                    effective(func(c of) any { return c.Organization.OpenBao.HexagoneMountPath }, "h", "h").with(bao).by(hexagone),
+		"scws-idopte-public-keys-file":             effective(func(c of) any { return len(c.Organization.SCWS.Services) }, 1, f.public).not("/nowhere", f.private).with(private),
+		"scws-web-application-private-key-file":    effective(func(c of) any { return c.Organization.SCWS.WebApplication != nil }, true, f.private).not("/nowhere", f.public).with(public),
+		"scws-web-application-private-key-content": effective(func(c of) any { return c.Organization.SCWS.WebApplication != nil }, true, f.key).not("key").with(public),
 	}
 }
 
 func emailOfficialSettings(f officialFiles) map[string]officialSetting {
 	return map[string]officialSetting{
-		"email-port":                  real(func(c config.Config) any { return c.Email.Port }, 587, "587").not("x", "0"),
-		"email-host-user":             real(func(c config.Config) any { return c.Email.User }, "u", "u"),
-		"email-host-password":         real(func(c config.Config) any { return c.Email.Password.Reveal() }, "p", "p"),
-		"email-use-ssl":               real(func(c config.Config) any { return c.Email.Encryption() }, config.EmailTLS, "true").not("maybe"),
-		"email-use-tls":               real(func(c config.Config) any { return c.Email.Encryption() }, config.EmailSTARTTLS, "true").not("maybe"),
-		"validation-email-rate-limit": real(func(c config.Config) any { return c.Account.MailLimit }, [2]int{0, 10}, "0 10").not("60", "a b", "-1 3"),
+		"email-port":                  effective(func(c config.Config) any { return c.Email.Port }, 587, "587").not("x", "0"),
+		"email-host-user":             effective(func(c config.Config) any { return c.Email.User }, "u", "u"),
+		"email-host-password":         effective(func(c config.Config) any { return c.Email.Password.Reveal() }, "p", "p"),
+		"email-use-ssl":               effective(func(c config.Config) any { return c.Email.Encryption() }, config.EmailTLS, "true").not("maybe"),
+		"email-use-tls":               effective(func(c config.Config) any { return c.Email.Encryption() }, config.EmailSTARTTLS, "true").not("maybe"),
+		"validation-email-rate-limit": effective(func(c config.Config) any { return c.Account.MailLimit }, [2]int{0, 10}, "0 10").not("60", "a b", "-1 3"),
 		"template-dir":                inert(f.folder).not("/nowhere"),
 	}
 }
 
 func observationOfficialSettings() map[string]officialSetting {
 	return map[string]officialSetting{
-		"log-level":                   real(func(c config.Config) any { return c.Log.Level.String() }, "WARN", "WARNING").not("LOUD"),
-		"log-format":                  real(func(c config.Config) any { return string(c.Log.Format) }, "CONSOLE_NO_TIMESTAMP", "console_no_timestamp").not("XML"),
-		"log-file":                    real(func(c config.Config) any { return c.Log.File }, "-", "-"),
-		"sentry-dsn":                  real(func(c config.Config) any { return c.Sentry.DSN.Reveal() }, "https://k@s.example/1", "https://k@s.example/1").not("x"),
-		"sentry-environment":          real(func(c config.Config) any { return c.Sentry.Environment }, "staging", "staging"),
+		"log-level":                   effective(func(c config.Config) any { return c.Log.Level.String() }, "WARN", "WARNING").not("LOUD"),
+		"log-format":                  effective(func(c config.Config) any { return string(c.Log.Format) }, "CONSOLE_NO_TIMESTAMP", "console_no_timestamp").not("XML"),
+		"log-file":                    effective(func(c config.Config) any { return c.Log.File }, "-", "-"),
+		"sentry-dsn":                  effective(func(c config.Config) any { return c.Sentry.DSN.Reveal() }, "https://k@s.example/1", "https://k@s.example/1").not("x"),
+		"sentry-environment":          effective(func(c config.Config) any { return c.Sentry.Environment }, "staging", "staging"),
 		"sentry-traces-sample-rate":   inert("0.5").not("2", "x"),
 		"sentry-profiles-sample-rate": inert("1").not("-1", "x"),
 	}

@@ -48,5 +48,7 @@ func TestClockAtStart(t *testing.T) {
 	settings.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	settings.Now = func() time.Time { return time.Now().Add(2 * time.Second) }
 	open(t, settings, testkit.NewBus(t))
-	testkit.Await(t, "the log says so", func() bool { return strings.Contains(log.String(), "level=WARN") && strings.Contains(log.String(), "ahead=2") })
+	testkit.Await(t, "the log says so", func() bool {
+		return strings.Contains(log.String(), "level=WARN") && strings.Contains(log.String(), "ahead=2")
+	})
 }
