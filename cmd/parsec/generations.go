@@ -34,13 +34,13 @@ type generations struct {
 
 // newGenerations returns the rules that settings describe. What they begin ends with
 // the process.
-func newGenerations(process *lifecycle.Process, settings config.Config, stored stores, blocks blockstore.Store, bus *event.Bus, address parsec.ServerAddress, roots *x509.CertPool, logger *slog.Logger) generations {
+func newGenerations(process *lifecycle.Process, settings config.Config, stored stores, blocks blockstore.Store, bus *event.Bus, post mail.Options, address parsec.ServerAddress, roots *x509.CertPool, logger *slog.Logger) generations {
 	founding := foundingOf(settings.Organization)
 	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	endWebhooks(process, "webhooks", webhooks.Close, logger)
 	parsec3webhooks := parsec3webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	endWebhooks(process, "webhooks of Parsec 3", parsec3webhooks.Close, logger)
-	parsec2mailer, parsec3mailer := mailers(settings.Email, address, logger)
+	parsec2mailer, parsec3mailer := mailers(settings.Email, post, address, logger)
 	third := parsec3rules.New(stored.parsec3, blocks, bus, parsec3webhooks, systemClock, logger, parsec3Options(settings, roots, parsec3mailer))
 	process.OnEnd("e-mails of Parsec 3", func(ctx context.Context) {
 		if err := third.Close(ctx); err != nil {
@@ -69,18 +69,11 @@ func parsec3Options(settings config.Config, roots *x509.CertPool, mailer parsec3
 }
 
 // mailers returns what sends the e-mails of each generation, nil without e-mail host.
-func mailers(settings config.Email, address parsec.ServerAddress, logger *slog.Logger) (rules.Mailer, parsec3rules.Mailer) {
+func mailers(settings config.Email, post mail.Options, address parsec.ServerAddress, logger *slog.Logger) (rules.Mailer, parsec3rules.Mailer) {
 	if settings.Host == "" {
 		return nil, nil
 	}
-	options := mail.Options{
-		Host: settings.Host, Port: settings.Port, User: settings.User, Password: settings.CurrentPassword,
-		Encryption: mail.Encryption(settings.Encryption()), Sender: settings.Sender, Language: settings.Language,
-	}
-	if settings.Host == config.Mocked {
-		options.Host = ""
-	}
-	return parsec2mail.New(options, address, logger), parsec3mail.New(options, address, logger)
+	return parsec2mail.New(post, address, logger), parsec3mail.New(post, address, logger)
 }
 
 // withThirdParties adds the services that clients of Parsec 3 use beside the server.

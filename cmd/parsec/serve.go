@@ -29,6 +29,13 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	if err != nil {
 		return err
 	}
+	post, warning, err := mailOptions(settings.Email)
+	if err != nil {
+		return err
+	}
+	if warning != "" {
+		logger.WarnContext(ctx, warning)
+	}
 	observed, err := observe(ctx, process, settings.Metrics, build, logger)
 	if err != nil {
 		return err
@@ -65,7 +72,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	onEnd(process, "look at the proxies", inBackground(ctx, proxies.watch))
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
-	commands := newGenerations(process, settings, stored, blocks, bus, address, roots, logger)
+	commands := newGenerations(process, settings, stored, blocks, bus, post, address, roots, logger)
 	if stored.database != nil {
 		stored.database.OnLeave(commands.parsec3.HasFailedUploads)
 	}

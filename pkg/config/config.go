@@ -248,6 +248,8 @@ type Email struct {
 	Sender       mail.Address
 	// Language is en or fr.
 	Language string
+	// TemplateFolder holds texts that replace built-in ones, "" for none.
+	TemplateFolder string
 }
 
 // CurrentPassword returns the password of the moment: what the file holds now,

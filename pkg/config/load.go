@@ -123,6 +123,18 @@ func LoadBlockstore(arguments []Argument, environment Environment) (Blockstore, 
 	return l.config.Blockstore, err
 }
 
+// LoadEmail resolves what e-mails say and who sends them, and the address of the server
+// that their links lead to, zero for none: it judges no other setting, and not whether
+// an e-mail could be sent.
+func LoadEmail(arguments []Argument, environment Environment) (Email, parsec.ServerAddress, error) {
+	l := loader{arguments: arguments, environment: environment}
+	if _, err := l.load(serverAddressOption, backendAddressName, "email-host", "email-sender", templateOption); err != nil {
+		return Email{}, parsec.ServerAddress{}, err
+	}
+	err := l.config.settleAddress()
+	return l.config.Email, l.config.ServerAddress, err
+}
+
 // Listening is where a server listens.
 type Listening struct {
 	Host string

@@ -90,7 +90,7 @@ func TestLoadInert(t *testing.T) {
 	right := map[string]string{
 		"skip-database-migrations-check": "true", "db-drop-deleted-data": "true",
 		"organization-initial-account-vault-strategy": "ALLOWED", "organization-initial-allowed-client-agent": "NATIVE_ONLY",
-		"template-dir": folder, "sentry-traces-sample-rate": "0.5", "sentry-profiles-sample-rate": "1",
+		"sentry-traces-sample-rate": "0.5", "sentry-profiles-sample-rate": "1",
 	}
 	variables, named := map[string]string{"PARSEC_SERVER_ADDR": "parsec3://h"}, []string{}
 	for _, setting := range settings {

@@ -116,7 +116,11 @@ var parsec3Settings = []Setting{
 		Help:  "The same, not in a file.",
 		parse: keeps(func(l *later) *bool { return &l.scwsContent }, scwsKey, parsePrivateKey),
 	},
-	inert("template-dir", File, "3.5", groupEmail, checked(parseExistingFolder), "Folder of templates for pages and e-mails."),
+	{
+		Name: templateOption, Variable: "PARSEC_TEMPLATE_DIR", Kind: File, Since: "3.5", Group: groupEmail,
+		Help:  "Folder of texts that replace those of e-mails (docs/email.md), read at the start. Templates of official servers (*.j2) have no effect; pages are not replaced.",
+		parse: into(func(c *Config) *string { return &c.Email.TemplateFolder }, parseExistingFolder),
+	},
 	{
 		Name: webAppOption, Variable: "PARSEC_WITH_CLIENT_WEB_APP", Kind: File, Since: "3.4", Group: groupServer,
 		Help:  "Folder of the web application, served below /client/, where / and links then lead. Its files may change while the server runs.",
@@ -133,6 +137,7 @@ const (
 	rateLimitOption     = "validation-email-rate-limit"
 	proxiesOption       = "proxy-trusted-addresses"
 	webAppOption        = "with-client-web-app"
+	templateOption      = "template-dir"
 
 	loopbackProxies = "127.0.0.0/8,::1"
 )

@@ -60,8 +60,11 @@ func oneLine(text string) string {
 		}
 		return r
 	}, text)
-	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "=?", "= ?")
+	return noEncodedWord(strings.Join(strings.Fields(text), " "))
 }
+
+// noEncodedWord parts what reads like the begin of an encoded word (RFC 2047).
+func noEncodedWord(text string) string { return strings.ReplaceAll(text, "=?", "= ?") }
 
 func isASCII(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })

@@ -7,36 +7,27 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-
-	gomail "github.com/wneessen/go-mail"
 )
 
 // folder takes e-mails instead of an SMTP server: a folder of temporary files,
 // one for the process, which stays when the process ends.
 type folder struct {
-	logger *slog.Logger
-
 	mu   sync.Mutex
 	path string // "" until the first e-mail
 }
 
 // deliver writes the HTML part, for a browser, and logs where.
-func (f *folder) deliver(ctx context.Context, message *gomail.Msg) error {
-	parts := message.GetParts()
-	html, err := parts[len(parts)-1].GetContent() // the richest comes last
-	if err != nil {
-		return err
-	}
-	path, err := f.write(html)
+func (f *folder) deliver(ctx context.Context, letter letter, logger *slog.Logger) error {
+	path, err := f.write(letter.HTML)
 	if err != nil {
 		return fmt.Errorf("write the e-mail: %w", err)
 	}
-	f.logger.InfoContext(ctx, "e-mail written in a file: the e-mail host is MOCKED",
-		slog.Any("to", message.GetToString()), slog.String("path", path))
+	logger.InfoContext(ctx, "e-mail written in a file: the e-mail host is MOCKED",
+		slog.Any("to", letter.message.GetToString()), slog.String("path", path))
 	return nil
 }
 
-func (f *folder) write(html []byte) (path string, err error) {
+func (f *folder) write(html string) (path string, err error) {
 	folder, err := f.make()
 	if err != nil {
 		return "", err
@@ -45,7 +36,7 @@ func (f *folder) write(html []byte) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = file.Write(html)
+	_, err = file.WriteString(html)
 	return file.Name(), errors.Join(err, file.Close())
 }
 

@@ -1,11 +1,10 @@
 package mail
 
 import (
-	"bytes"
+	netmail "net/mail"
 	"testing"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 )
 
@@ -16,9 +15,11 @@ func FuzzHeaders(f *testing.F) {
 	f.Add("bob@example.com, eve@example.com", "Alice\r\nBcc: eve@example.com", `"a\" b"@example.com`)
 	f.Add("bøb@bücher.example", "=?utf-8?q?=0D=0A?=", "ålice@example.com")
 	f.Add("b@[::1]", "\u202e\u2028\x00", "a@[x]")
-	settings := config.Email{Host: config.Mocked, Language: "fr"}
-	settings.Sender.Address = "no-reply@example.com"
-	mailer := newMailer(settings)
+	var taken Copy
+	mailer := New(Options{
+		Sender: netmail.Address{Address: "no-reply@example.com"}, Language: "fr",
+		Take: func(copied Copy) error { taken = copied; return nil },
+	}, address, discard)
 	known := map[string]bool{
 		"From": true, "To": true, "Reply-To": true, "Subject": true, "Date": true, "Message-Id": true, "Mime-Version": true,
 		"Content-Type": true, "Content-Language": true, "Auto-Submitted": true,
@@ -31,14 +32,10 @@ func FuzzHeaders(f *testing.F) {
 		mail := invitation(parsec.InvitationUser)
 		mail.To, mail.GreeterName = to, label
 		mail.ReplyTo, _ = parsec.ParseHumanHandle(email, label) // zero if it is none
-		message := mailer.message(Message{To: to, ReplyTo: mail.ReplyTo, Letter: mailer.words.invitation(mail)}, recipient)
-		var raw bytes.Buffer
-		if _, err := message.WriteTo(&raw); err != nil {
-			t.Fatal(err)
-		}
-		parsed, err := testkit.ParseMail(raw.Bytes())
+		wantSent(t, mailer, mail, Sent)
+		parsed, err := testkit.ParseMail(taken.Raw)
 		if err != nil {
-			t.Fatalf("%v in %q", err, &raw)
+			t.Fatalf("%v in %q", err, taken.Raw)
 		}
 		for name, values := range parsed.Header {
 			if !known[name] || len(values) != 1 {

@@ -1,8 +1,12 @@
 package mail
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"html"
 	"log/slog"
+	"maps"
 	netmail "net/mail"
 	"strings"
 	"time"
@@ -29,6 +33,22 @@ type Options struct {
 	Sender     netmail.Address
 	// Language is en or fr.
 	Language string
+	// Templates replace built-in texts, nil for none.
+	Templates *Templates
+	// Observe is told what became of each e-mail, nil for nobody. It must not block.
+	Observe func(kind *Kind, outcome Outcome)
+	// Take gets e-mails in place of any server, nil for nobody. Its methods are those
+	// of a Mailer: it may be called by many at once.
+	Take func(Copy) error
+}
+
+// Copy is an e-mail as it would be sent.
+type Copy struct {
+	Kind                *Kind
+	Language            string
+	Subject, Text, HTML string
+	// Raw is all of it, as SMTP servers get it.
+	Raw []byte
 }
 
 // Encryption is how the connection to an SMTP server is protected.
@@ -64,72 +84,103 @@ type Invitation struct {
 	To, GreeterName string
 	// ReplyTo is the handle of who invites, zero for an e-mail without Reply-To.
 	ReplyTo parsec.HumanHandle
-	// DownloadURL and DocumentationURL are pages about the application.
-	DownloadURL, DocumentationURL string
+	Pages   Pages
 }
 
-// Message is a letter and its envelope.
+// Pages are the addresses of pages about the application.
+type Pages struct{ Download, Documentation string }
+
+// Message is what an e-mail says, and its envelope.
 type Message struct {
-	// Kind says in the log what the e-mail is about.
-	Kind string
+	Kind *Kind
 	// Organization is the one that it is about, zero for none.
 	Organization parsec.OrganizationID
 	// To is the address of the recipient. It may hold anything.
 	To string
 	// ReplyTo is zero for an e-mail without Reply-To.
 	ReplyTo parsec.HumanHandle
-	Letter  Letter
+	// Values are those of the names of its kind. They may hold anything, and show as
+	// text of one line.
+	Values map[string]string
+	Pages  Pages
 }
 
 // Mailer sends e-mails. Its methods are safe for concurrent use.
 type Mailer struct {
-	address parsec.ServerAddress
-	sender  netmail.Address
-	words   *language
-	carrier carrier
-	now     func() time.Time
-	logger  *slog.Logger
+	address   parsec.ServerAddress
+	sender    netmail.Address
+	language  string
+	templates *Templates
+	carrier   carrier
+	observe   func(kind *Kind, outcome Outcome)
+	now       func() time.Time
+	logger    *slog.Logger
 	// places has a token for each delivery under way.
 	places chan struct{}
 }
 
-// carrier hands one e-mail over.
+// letter is an e-mail that goes out.
+type letter struct {
+	Copy    // without Raw
+	message *gomail.Msg
+}
+
+// carrier hands one e-mail over, and logs that it has.
 type carrier interface {
-	deliver(ctx context.Context, message *gomail.Msg) error
+	deliver(ctx context.Context, letter letter, logger *slog.Logger) error
 }
 
 // New returns a mailer of the server at address, without which no e-mail can be
 // sent.
 func New(options Options, address parsec.ServerAddress, logger *slog.Logger) *Mailer {
 	m := &Mailer{
-		address: address, sender: options.Sender, words: languages[options.Language],
-		now: time.Now, logger: logger, places: make(chan struct{}, maxDeliveries),
+		address: address, sender: options.Sender, language: options.Language, templates: options.Templates,
+		observe: options.Observe, now: time.Now, logger: logger, places: make(chan struct{}, maxDeliveries),
+	}
+	if m.observe == nil {
+		m.observe = func(*Kind, Outcome) {}
 	}
 	// What is no domain is for the SMTP server to refuse.
 	if address, err := withASCIIDomain(options.Sender.Address); err == nil {
 		m.sender.Address = address
 	}
-	if options.Host == "" {
-		m.carrier = &folder{logger: logger}
-	} else {
+	switch {
+	case options.Take != nil:
+		m.carrier = taker(options.Take)
+	case options.Host == "":
+		m.carrier = &folder{}
+	default:
 		m.carrier = &smtpServer{options: options, hello: helloName(address)}
 	}
 	return m
 }
 
-// SendInvitation does what Send does with the letter of an invitation.
+// SendInvitation does what Send does with the e-mail of an invitation.
 func (m *Mailer) SendInvitation(ctx context.Context, mail Invitation) Outcome {
+	inviter := mail.GreeterName
+	if mail.ReplyTo != (parsec.HumanHandle{}) {
+		inviter = fmt.Sprintf("%s (%s)", mail.GreeterName, mail.ReplyTo.Email())
+	}
 	return m.Send(ctx, Message{
-		Kind: string(mail.Type), Organization: mail.Organization, To: mail.To, ReplyTo: mail.ReplyTo,
-		Letter: m.words.invitation(mail),
+		Kind: invitations[mail.Type], Organization: mail.Organization, To: mail.To, ReplyTo: mail.ReplyTo, Pages: mail.Pages,
+		Values: map[string]string{
+			"greeter": mail.GreeterName, "inviter": inviter, "organization": mail.Organization.String(), linkName: mail.Link,
+		},
 	})
 }
 
-// Send sends one e-mail, NotAvailable when ctx ends first. It logs what went wrong.
+// Send sends one e-mail, NotAvailable when ctx ends first. It writes one line in the
+// log: what was sent, or what went wrong.
 func (m *Mailer) Send(ctx context.Context, mail Message) Outcome {
-	logger := m.logger.With(slog.String("type", mail.Kind))
+	outcome := m.send(ctx, mail)
+	m.observe(mail.Kind, outcome)
+	return outcome
+}
+
+func (m *Mailer) send(ctx context.Context, mail Message) Outcome {
+	logger := m.logger.With(slog.String("type", mail.Kind.String()))
 	if mail.Organization != (parsec.OrganizationID{}) {
-		logger = m.logger.With(slog.String("organization_id", mail.Organization.String()), slog.String("type", mail.Kind))
+		logger = m.logger.With(slog.String("organization_id", mail.Organization.String()), slog.String("type", mail.Kind.String()))
 	}
 	if m.address == (parsec.ServerAddress{}) {
 		logger.WarnContext(ctx, "e-mail not sent: this server has no public address (--server-addr or --backend-addr)")
@@ -140,7 +191,7 @@ func (m *Mailer) Send(ctx context.Context, mail Message) Outcome {
 		logger.InfoContext(ctx, "e-mail not sent: no such recipient can be", slog.Any("error", err))
 		return BadRecipient
 	}
-	message := m.message(mail, to)
+	letter := m.letter(mail, to)
 	select {
 	case m.places <- struct{}{}:
 		defer func() { <-m.places }()
@@ -149,7 +200,7 @@ func (m *Mailer) Send(ctx context.Context, mail Message) Outcome {
 		return NotAvailable
 	}
 	end := span.Begin(ctx, "e-mail")
-	err = m.carrier.deliver(ctx, message)
+	err = m.carrier.deliver(ctx, letter, logger)
 	end(err)
 	if err != nil {
 		if isRecipientRefused(err) {
@@ -162,9 +213,29 @@ func (m *Mailer) Send(ctx context.Context, mail Message) Outcome {
 	return Sent
 }
 
-// message puts a letter in its envelope.
-func (m *Mailer) message(mail Message, to *netmail.Address) *gomail.Msg {
-	letter := m.words.frame(mail.Letter, m.address)
+// letter writes an e-mail.
+func (m *Mailer) letter(mail Message, to *netmail.Address) letter {
+	values := map[string]string{
+		recipientName: mail.To, serverName: m.address.Hostname(),
+		downloadName: mail.Pages.Download, documentationName: mail.Pages.Documentation,
+	}
+	maps.Copy(values, mail.Values)
+	for name, value := range values {
+		values[name] = oneLine(value)
+	}
+	filled := func(part part, escape func(string) string) string {
+		return m.templates.text(mail.Kind, m.language, part).fill(values, escape)
+	}
+	written := letter{Copy: Copy{
+		Kind: mail.Kind, Language: m.language, Subject: noEncodedWord(filled(subjectPart, asIs)),
+		Text: filled(textPart, asIs), HTML: filled(htmlPart, html.EscapeString),
+	}}
+	written.message = m.envelope(mail, to, written.Copy)
+	return written
+}
+
+// envelope puts what was written in its envelope.
+func (m *Mailer) envelope(mail Message, to *netmail.Address, written Copy) *gomail.Msg {
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	message.FromMailAddress(&m.sender)
 	message.ToMailAddress(to)
@@ -176,14 +247,27 @@ func (m *Mailer) message(mail Message, to *netmail.Address) *gomail.Msg {
 			message.ReplyToMailAddress(reply)
 		}
 	}
-	message.Subject(letter.Subject)
+	message.Subject(written.Subject)
 	message.SetDateWithValue(m.now())
 	message.SetMessageIDWithValue(parsec.NewUUID().Hex() + "@" + domainOf(m.sender.Address))
 	message.SetGenHeader("Auto-Submitted", "auto-generated")
-	message.SetGenHeader(gomail.HeaderContentLang, m.words.tag)
-	message.SetBodyString(gomail.TypeTextPlain, letter.text())
-	message.AddAlternativeString(gomail.TypeTextHTML, letter.html())
+	message.SetGenHeader(gomail.HeaderContentLang, m.language)
+	message.SetBodyString(gomail.TypeTextPlain, written.Text)
+	message.AddAlternativeString(gomail.TypeTextHTML, written.HTML)
 	return message
+}
+
+// taker gives e-mails to a function.
+type taker func(Copy) error
+
+// deliver implements carrier. It logs nothing: nothing is sent.
+func (t taker) deliver(_ context.Context, letter letter, _ *slog.Logger) error {
+	var raw bytes.Buffer
+	if _, err := letter.message.WriteTo(&raw); err != nil {
+		return err
+	}
+	letter.Raw = raw.Bytes()
+	return t(letter.Copy)
 }
 
 func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }

@@ -156,7 +156,7 @@ func TestNames(t *testing.T) {
 		"\u202eecilA":            "ecilA",
 		"=?utf-8?q?=0D=0A?=":     "= ?utf-8?q?=0D=0A?=",
 		strings.Repeat("é", 127): strings.Repeat("é", 127),
-		"$&{organization}":       "$&{organization}",
+		"$&{{organization}}":     "$&{{organization}}",
 	} {
 		server := testkit.StartSMTP(t, testkit.SMTPOptions{})
 		mail := invitation(parsec.InvitationUser)
@@ -268,7 +268,7 @@ func TestMocked(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	logger, log := logged()
 	mailer := newMailer(config.Email{Host: config.Mocked, Port: 25, Sender: netmail.Address{Address: "no-reply@parsec.com"}, Language: "en"})
-	mailer.carrier = &folder{logger: logger}
+	mailer.logger = logger
 	var folders []string
 	for range 2 {
 		wantSent(t, mailer, invitation(parsec.InvitationUser), Sent)

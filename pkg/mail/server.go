@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -32,10 +33,10 @@ type smtpServer struct {
 
 // deliver talks to the server until the e-mail is accepted. Encryption that
 // is wanted and not to be had is an error: nothing goes in clear instead.
-func (s *smtpServer) deliver(ctx context.Context, message *gomail.Msg) error {
+func (s *smtpServer) deliver(ctx context.Context, letter letter, logger *slog.Logger) error {
 	login := s.login()
 	for {
-		err := s.attempt(ctx, message, login)
+		err := s.attempt(ctx, letter.message, login)
 		if login != nil && err != nil {
 			if login.again(err) && ctx.Err() == nil {
 				continue
@@ -47,6 +48,10 @@ func (s *smtpServer) deliver(ctx context.Context, message *gomail.Msg) error {
 		}
 		if err != nil && ctx.Err() != nil {
 			err = fmt.Errorf("the SMTP server took too long: %w", err)
+		}
+		if err == nil {
+			// By its id the log of the SMTP server tells the rest.
+			logger.InfoContext(ctx, "e-mail sent", slog.String("message_id", letter.message.GetMessageID()))
 		}
 		return err
 	}

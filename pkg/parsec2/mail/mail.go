@@ -25,6 +25,9 @@ func New(options mail.Options, address parsec.ServerAddress, logger *slog.Logger
 	return &Mailer{mail.New(options, address, logger), address}
 }
 
+// Kinds returns the e-mails that API 1 to 3 send.
+func Kinds() []*mail.Kind { return mail.Invitations() }
+
 func (m *Mailer) link(to rules.InvitationMail) string {
 	return m.address.InvitationAddress(to.Organization, to.Type, to.Token).HTTPRedirection()
 }
@@ -34,7 +37,7 @@ func (m *Mailer) SendInvitation(ctx context.Context, invitation rules.Invitation
 	outcome := m.mailer.SendInvitation(ctx, mail.Invitation{
 		Organization: invitation.Organization, Type: invitation.Type,
 		Link: m.link(invitation), To: invitation.To, GreeterName: invitation.GreeterName, ReplyTo: invitation.ReplyTo,
-		DownloadURL: parsec.DownloadURL, DocumentationURL: parsec.DocumentationURL,
+		Pages: mail.Pages{Download: parsec.DownloadURL, Documentation: parsec.DocumentationURL},
 	})
 	switch outcome {
 	case mail.Sent:

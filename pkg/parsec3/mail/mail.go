@@ -17,10 +17,16 @@ import (
 // limit is how long an e-mail may take.
 const limit = 30 * time.Second
 
-// Pages of the project about its application (docs/protocol/v5/invite.md §8).
-const (
-	downloadURL = "https://parsec.cloud/en/start-parsec"
-	joiningURL  = "https://docs.parsec.cloud/en/stable/userguide/join_organization.html"
+// downloadURL is the page of the project about its application
+// (docs/protocol/v5/invite.md §8).
+const downloadURL = "https://parsec.cloud/en/start-parsec"
+
+var (
+	pages = mail.Pages{Download: downloadURL, Documentation: parsec.DocumentationURL}
+	// joiningPages are for who is about to join an organization.
+	joiningPages = mail.Pages{
+		Download: downloadURL, Documentation: "https://docs.parsec.cloud/en/stable/userguide/join_organization.html",
+	}
 )
 
 var _ rules.Mailer = (*Mailer)(nil)
@@ -47,49 +53,39 @@ func (m *Mailer) SendInvitation(ctx context.Context, invitation rules.Invitation
 		Organization: invitation.Organization, Type: invitation.Type,
 		Link: m.link(invitation.Organization, parsec3.InvitationTarget{Type: invitation.Type, Token: invitation.Token}),
 		To:   invitation.To, GreeterName: invitation.Greeter.Label(), ReplyTo: invitation.Greeter,
-		DownloadURL: downloadURL, DocumentationURL: joiningURL,
+		Pages: joiningPages,
 	}))
 }
 
 // SendEnrollmentAccepted implements rules.Mailer.
 func (m *Mailer) SendEnrollmentAccepted(ctx context.Context, enrollment rules.EnrollmentMail) protocol.EmailSent {
-	letter := m.letters.enrollmentAccepted
-	letter.Names = map[string]string{
-		"organization": enrollment.Organization.String(),
-		"address":      parsec.Parsec3Scheme.PrintServerAddress(m.address),
-	}
 	return m.send(ctx, mail.Message{
-		Kind: "ENROLLMENT_ACCEPTED", Organization: enrollment.Organization, To: enrollment.To, Letter: letter,
+		Kind: enrollmentAccepted, Organization: enrollment.Organization, To: enrollment.To, Pages: joiningPages,
+		Values: map[string]string{
+			"organization": enrollment.Organization.String(), "address": parsec.Parsec3Scheme.PrintServerAddress(m.address),
+		},
 	})
 }
 
 // SendTOTPReset implements rules.Mailer.
 func (m *Mailer) SendTOTPReset(ctx context.Context, reset rules.TOTPMail) protocol.EmailSent {
-	letter := m.letters.totpReset
-	letter.Link = m.link(reset.Organization, parsec3.TOTPResetTarget{User: reset.User, Token: reset.Token})
-	letter.Names = map[string]string{"organization": reset.Organization.String(), "recipient": reset.To}
 	return m.send(ctx, mail.Message{
-		Kind: "TOTP_RESET", Organization: reset.Organization, To: reset.To, Letter: letter,
+		Kind: totpReset, Organization: reset.Organization, To: reset.To, Pages: pages,
+		Values: map[string]string{
+			"organization": reset.Organization.String(),
+			"link":         m.link(reset.Organization, parsec3.TOTPResetTarget{User: reset.User, Token: reset.Token}),
+		},
 	})
-}
-
-// accountKinds are what the log says.
-var accountKinds = map[rules.AccountMailKind]string{
-	rules.AccountCreation: "ACCOUNT_CREATION", rules.AccountDeletion: "ACCOUNT_DELETION",
-	rules.AccountRecovery: "ACCOUNT_RECOVERY", rules.AccountExists: "ACCOUNT_EXISTS",
-	rules.AccountRecovered: "ACCOUNT_RECOVERED",
 }
 
 // SendAccount implements rules.Mailer.
 func (m *Mailer) SendAccount(ctx context.Context, account rules.AccountMail) protocol.EmailSent {
-	letter := m.letters.account[account.Kind]
-	letter.Code = account.Code
-	letter.Names = map[string]string{
-		"recipient": account.To,
-		"date":      account.On.Time().Format("2006-01-02 15:04 UTC"),
-		"from":      m.letters.address(account.From),
-	}
-	return m.send(ctx, mail.Message{Kind: accountKinds[account.Kind], To: account.To, Letter: letter})
+	return m.send(ctx, mail.Message{
+		Kind: accountKinds[account.Kind], To: account.To, Pages: pages,
+		Values: map[string]string{
+			"code": account.Code, "date": account.On.Time().Format("2006-01-02 15:04 UTC"), "from": m.letters.address(account.From),
+		},
+	})
 }
 
 func (m *Mailer) send(ctx context.Context, message mail.Message) protocol.EmailSent {
