@@ -10,6 +10,7 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
+	"parsec-server/pkg/mail"
 	"parsec-server/pkg/metrics"
 	"parsec-server/pkg/server"
 	"parsec-server/pkg/traces"
@@ -60,6 +61,14 @@ func (o *observation) blocks(node int, store blockstore.Store) blockstore.Store 
 		return store
 	}
 	return o.metrics.ObserveBlocks(node, store)
+}
+
+// emails returns what counts e-mails, nil for nothing.
+func (o *observation) emails() func(*mail.Kind, mail.Outcome) {
+	if o.metrics == nil {
+		return nil
+	}
+	return o.metrics.ObserveEmails(emailKinds())
 }
 
 // observer counts and traces what the server does.

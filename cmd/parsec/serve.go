@@ -40,6 +40,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	if err != nil {
 		return err
 	}
+	post.Observe = observed.emails()
 	bus := event.NewBus()
 	onEnd(process, "events", bus.Close)
 	stored, err := openStores(ctx, settings.Database, bus, logger)

@@ -123,8 +123,10 @@ func TestServeMetrics(t *testing.T) {
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
-	if err != nil || !strings.Contains(string(text), "\nparsec_serving 1\n") {
-		t.Errorf("scraped %q, %v", text, err)
+	for _, line := range []string{"parsec_serving 1", `parsec_emails_total{kind="totp_reset",outcome="sent"} 0`} {
+		if err != nil || !strings.Contains(string(text), "\n"+line+"\n") {
+			t.Errorf("no line %s in %q, %v", line, text, err)
+		}
 	}
 }
 

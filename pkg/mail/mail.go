@@ -74,6 +74,9 @@ const (
 	BadRecipient Outcome = "bad recipient"
 )
 
+// Outcomes returns all outcomes.
+func Outcomes() []Outcome { return []Outcome{Sent, NotAvailable, BadRecipient} }
+
 // Invitation is what an e-mail about an invitation says.
 type Invitation struct {
 	Organization parsec.OrganizationID

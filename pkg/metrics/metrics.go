@@ -11,12 +11,14 @@ import (
 	"errors"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/server"
 )
@@ -36,6 +38,7 @@ type Metrics struct {
 	handshakes       *prometheus.CounterVec
 	blocks           *prometheus.CounterVec
 	blockDurations   *prometheus.HistogramVec
+	emails           *prometheus.CounterVec
 }
 
 // New makes the metrics of a server of some version, built from some commit.
@@ -63,12 +66,15 @@ func New(version, commit string) *Metrics {
 		blockDurations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "parsec_blockstore_call_duration_seconds", Help: "Time that calls of the nodes of the block store took.", Buckets: durations,
 		}, []string{"node", "operation"}),
+		emails: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parsec_emails_total", Help: "E-mails by what became of them.",
+		}, []string{"kind", "outcome"}),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "parsec_build_info", Help: "Always 1; its labels tell which program runs.",
 	}, []string{"version", "commit", "goversion"})
 	build.WithLabelValues(version, commit, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.commands, m.commandDurations, m.refusals, m.connections, m.handshakes, m.blocks, m.blockDurations, build,
+	m.registry.MustRegister(m.commands, m.commandDurations, m.refusals, m.connections, m.handshakes, m.blocks, m.blockDurations, m.emails, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -97,6 +103,20 @@ func (m *Metrics) ConnectionBegun(transport server.Transport, kind string, api p
 	gauge := m.connections.WithLabelValues(string(transport), kind, strconv.Itoa(int(api.Major)))
 	gauge.Inc()
 	return gauge.Dec
+}
+
+// ObserveEmails returns what counts the e-mails of some kinds, from 0: what appears with
+// the first one would hide it from alerts.
+func (m *Metrics) ObserveEmails(kinds []*mail.Kind) func(*mail.Kind, mail.Outcome) {
+	counter := func(kind *mail.Kind, outcome mail.Outcome) prometheus.Counter {
+		return m.emails.WithLabelValues(kind.String(), strings.ReplaceAll(string(outcome), " ", "_"))
+	}
+	for _, kind := range kinds {
+		for _, outcome := range mail.Outcomes() {
+			counter(kind, outcome)
+		}
+	}
+	return func(kind *mail.Kind, outcome mail.Outcome) { counter(kind, outcome).Inc() }
 }
 
 // ObserveBlocks counts the calls of a node of the block store.

@@ -23,6 +23,7 @@ import (
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/mail"
 	"parsec-server/pkg/metrics"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/postgres"
@@ -180,6 +181,22 @@ func TestOutcomes(t *testing.T) {
 	)
 }
 
+// TestEmails counts from 0.
+func TestEmails(t *testing.T) {
+	m := metrics.New("v1", "cafe")
+	kinds := mail.Invitations()
+	ended := m.ObserveEmails(kinds)
+	ended(kinds[0], mail.Sent)
+	ended(kinds[0], mail.Sent)
+	ended(kinds[1], mail.BadRecipient)
+	wantLines(t, m,
+		`parsec_emails_total{kind="invitation_user",outcome="sent"} 2`,
+		`parsec_emails_total{kind="invitation_device",outcome="bad_recipient"} 1`,
+		`parsec_emails_total{kind="invitation_device",outcome="not_available"} 0`,
+		`parsec_emails_total{kind="invitation_shamir_recovery",outcome="sent"} 0`,
+	)
+}
+
 var documentRow = regexp.MustCompile("(?m)^\\| `(parsec_\\w+)` \\| (\\w+) \\| ([^|]*)\\|")
 
 // TestDocument compares the table of docs/monitoring.md with what is served.
@@ -207,6 +224,7 @@ func served(t *testing.T) map[string]string {
 	m.RequestRefused(protocol.Authenticated.String(), http.StatusForbidden)
 	m.ConnectionBegun(server.WebSocket, protocol.Authenticated.String(), parsec.APIVersion{Major: 3})
 	_ = m.ObserveBlocks(0, blockstore.NewMemory()).Create(t.Context(), parsec.OrganizationID{}, parsec.BlockID{}, nil)
+	m.ObserveEmails(mail.Invitations())
 	served := map[string]string{}
 	text := scrape(t, m, "/metrics")
 	for _, kind := range regexp.MustCompile(`(?m)^# TYPE (parsec_\w+) (\w+)$`).FindAllStringSubmatch(text, -1) {

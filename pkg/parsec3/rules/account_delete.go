@@ -22,7 +22,7 @@ func (r *Rules) AccountDeleteSendValidationEmail(ctx context.Context, author *Ac
 	case !found:
 		return nil, protocol.Refuse(protocol.StatusEmailServerUnavailable)
 	}
-	return &protocol.AccountDeleteSendValidationEmailReply{}, refusalOf(r.mails.deliver(ctx, mail.accountMail()))
+	return &protocol.AccountDeleteSendValidationEmailReply{}, refusalOf(r.mails.mailer.SendAccount(ctx, mail.accountMail()))
 }
 
 // AccountDeleteProceed erases the account: what it has, what is pending for it, and who

@@ -78,7 +78,7 @@ const maxMails = 64
 
 // postbox sends e-mails in the background. Its methods are safe for concurrent use.
 type postbox struct {
-	mailer Mailer // nil where no e-mail is sent
+	mailer Mailer // nil where no e-mail is sent; it logs what becomes of each
 	logger *slog.Logger
 	// places are taken by the e-mails on their way.
 	places chan struct{}
@@ -123,7 +123,7 @@ func (p *place) send(mail AccountMail) {
 	p.of = nil
 	go func() {
 		defer (&place{of}).release()
-		of.deliver(of.ctx, mail)
+		of.mailer.SendAccount(of.ctx, mail)
 	}()
 }
 
@@ -134,14 +134,6 @@ func (p *place) release() {
 		p.of.work.Done()
 		p.of = nil
 	}
-}
-
-func (p *postbox) deliver(ctx context.Context, mail AccountMail) protocol.EmailSent {
-	sent := p.mailer.SendAccount(ctx, mail)
-	if sent != protocol.EmailSuccess {
-		p.logger.Warn("an e-mail about an account is not sent", "outcome", sent)
-	}
-	return sent
 }
 
 // close waits until the e-mails on their way are sent, or ctx ends: then they are given

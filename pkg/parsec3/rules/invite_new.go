@@ -154,6 +154,10 @@ func newInvitationMails(now func() parsec.DateTime) invitationMails {
 func (r *Rules) mailInvitation(ctx context.Context, author *Author, mail InvitationMail) protocol.EmailSent {
 	tooMany := r.invitationMails.byAuthor.Take(mailAuthor{author.Organization, author.User}) > 0 ||
 		r.invitationMails.byRecipient.Take(parsec3.Mailbox(mail.To)) > 0
+	if tooMany {
+		r.logger.WarnContext(ctx, "e-mail not sent: too many invitations in an hour, by who asks or to this address",
+			"organization_id", author.Organization.String())
+	}
 	if tooMany || r.options.Mailer == nil {
 		return protocol.EmailServerUnavailable
 	}
