@@ -32,16 +32,22 @@ func (l page) streamhtml(qw422016 *qt422016.Writer) {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="format-detection" content="telephone=no">
 <meta name="color-scheme" content="light dark">
 <meta name="supported-color-schemes" content="light dark">
 <title>`)
-//line letter.qtpl:10
+//line letter.qtpl:11
 	qw422016.E().S(l.Subject)
-//line letter.qtpl:10
+//line letter.qtpl:11
 	qw422016.N().S(`</title>
 <style>
 :root { color-scheme: light dark; supported-color-schemes: light dark; }
-@media (max-width: 480px) { .pad { padding-left: 20px !important; padding-right: 20px !important; } }
+@media (max-width: 480px) {
+  .pad { padding-left: 20px !important; padding-right: 20px !important; }
+  .name, .value { display: block !important; width: auto !important; }
+  .name { padding: 7px 0 0 0 !important; }
+  .value { padding: 0 0 7px 0 !important; }
+}
 @media (prefers-color-scheme: dark) {
   .page { background-color: #10151d !important; }
   .card { background-color: #1b232e !important; border-color: #334050 !important; }
@@ -60,179 +66,179 @@ func (l page) streamhtml(qw422016 *qt422016.Writer) {
 <tr><td class="pad ink" style="padding:28px 36px 0 36px;font-size:14px;line-height:20px;font-weight:bold;letter-spacing:3px;color:#1f2a37;">PARSEC</td></tr>
 <tr><td class="pad ink" style="padding:14px 36px 0 36px;color:#1f2a37;">
 <h1 style="margin:0;font-size:24px;line-height:31px;font-weight:bold;overflow-wrap:anywhere;">`)
-//line letter.qtpl:31
+//line letter.qtpl:37
 	qw422016.E().S(l.Heading)
-//line letter.qtpl:31
+//line letter.qtpl:37
 	qw422016.N().S(`</h1>
 </td></tr>
 <tr><td class="pad ink" style="padding:12px 36px 0 36px;font-size:16px;line-height:24px;color:#1f2a37;overflow-wrap:anywhere;">`)
-//line letter.qtpl:33
+//line letter.qtpl:39
 	qw422016.E().S(l.Intro)
-//line letter.qtpl:33
+//line letter.qtpl:39
 	qw422016.N().S(`</td></tr>
 <tr><td class="pad" style="padding:18px 36px 0 36px;">
 <table role="presentation" class="line" width="100%" cellpadding="0" cellspacing="0" border="0" style="border-top:1px solid #d8dee6;border-bottom:1px solid #d8dee6;font-size:15px;line-height:22px;">
 `)
-//line letter.qtpl:36
+//line letter.qtpl:42
 	for _, fact := range l.Facts {
-//line letter.qtpl:36
-		qw422016.N().S(`<tr><td class="soft" width="110" valign="top" style="padding:7px 12px 7px 0;color:#5a6776;">`)
-//line letter.qtpl:36
+//line letter.qtpl:42
+		qw422016.N().S(`<tr><td class="name soft" width="110" valign="top" style="padding:7px 12px 7px 0;color:#5a6776;">`)
+//line letter.qtpl:42
 		qw422016.E().S(fact.Name)
-//line letter.qtpl:36
-		qw422016.N().S(`</td><td class="ink" valign="top" style="padding:7px 0;color:#1f2a37;font-weight:bold;overflow-wrap:anywhere;">`)
-//line letter.qtpl:36
+//line letter.qtpl:42
+		qw422016.N().S(`</td><td class="value ink" valign="top" style="padding:7px 0;color:#1f2a37;font-weight:bold;overflow-wrap:anywhere;">`)
+//line letter.qtpl:42
 		qw422016.E().S(fact.Value)
-//line letter.qtpl:36
+//line letter.qtpl:42
 		qw422016.N().S(`</td></tr>
 `)
-//line letter.qtpl:37
+//line letter.qtpl:43
 	}
-//line letter.qtpl:37
+//line letter.qtpl:43
 	qw422016.N().S(`</table>
 </td></tr>
 `)
-//line letter.qtpl:39
+//line letter.qtpl:45
 	if len(l.Steps) > 0 {
-//line letter.qtpl:39
+//line letter.qtpl:45
 		qw422016.N().S(`<tr><td class="pad" style="padding:18px 36px 0 36px;">
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="font-size:16px;line-height:24px;">
 `)
-//line letter.qtpl:41
+//line letter.qtpl:47
 		for i, step := range l.Steps {
-//line letter.qtpl:41
+//line letter.qtpl:47
 			last := i == len(l.Steps)-1
 
-//line letter.qtpl:41
+//line letter.qtpl:47
 			qw422016.N().S(`<tr>`)
-//line letter.qtpl:41
+//line letter.qtpl:47
 			if len(l.Steps) > 1 {
-//line letter.qtpl:41
+//line letter.qtpl:47
 				qw422016.N().S(`<td class="ink" width="26" valign="top" style="`)
-//line letter.qtpl:41
+//line letter.qtpl:47
 				if !last {
-//line letter.qtpl:41
+//line letter.qtpl:47
 					qw422016.N().S(`padding-bottom:10px;`)
-//line letter.qtpl:41
+//line letter.qtpl:47
 				}
-//line letter.qtpl:41
+//line letter.qtpl:47
 				qw422016.N().S(`color:#1f2a37;font-weight:bold;">`)
-//line letter.qtpl:41
+//line letter.qtpl:47
 				qw422016.N().D(i + 1)
-//line letter.qtpl:41
+//line letter.qtpl:47
 				qw422016.N().S(`.</td>`)
-//line letter.qtpl:41
+//line letter.qtpl:47
 			}
-//line letter.qtpl:41
+//line letter.qtpl:47
 			qw422016.N().S(`<td class="ink" valign="top" style="`)
-//line letter.qtpl:41
+//line letter.qtpl:47
 			if !last {
-//line letter.qtpl:41
+//line letter.qtpl:47
 				qw422016.N().S(`padding-bottom:10px;`)
-//line letter.qtpl:41
+//line letter.qtpl:47
 			}
-//line letter.qtpl:41
-			qw422016.N().S(`color:#1f2a37;">`)
-//line letter.qtpl:41
+//line letter.qtpl:47
+			qw422016.N().S(`color:#1f2a37;overflow-wrap:anywhere;">`)
+//line letter.qtpl:47
 			qw422016.E().S(step.Text)
-//line letter.qtpl:41
+//line letter.qtpl:47
 			if step.URL != "" {
-//line letter.qtpl:41
+//line letter.qtpl:47
 				qw422016.N().S(` <a class="link" href="`)
-//line letter.qtpl:41
+//line letter.qtpl:47
 				qw422016.E().S(step.URL)
-//line letter.qtpl:41
+//line letter.qtpl:47
 				qw422016.N().S(`" style="color:#0b5cad;">`)
-//line letter.qtpl:41
+//line letter.qtpl:47
 				qw422016.E().S(step.URL)
-//line letter.qtpl:41
+//line letter.qtpl:47
 				qw422016.N().S(`</a>`)
-//line letter.qtpl:41
+//line letter.qtpl:47
 			}
-//line letter.qtpl:41
+//line letter.qtpl:47
 			qw422016.N().S(`</td></tr>
 `)
-//line letter.qtpl:42
+//line letter.qtpl:48
 		}
-//line letter.qtpl:42
+//line letter.qtpl:48
 		qw422016.N().S(`</table>
 </td></tr>
 `)
-//line letter.qtpl:44
+//line letter.qtpl:50
 	}
-//line letter.qtpl:44
+//line letter.qtpl:50
 	if l.Code != "" {
-//line letter.qtpl:44
+//line letter.qtpl:50
 		qw422016.N().S(`<tr><td class="pad" align="center" style="padding:26px 36px 0 36px;">
-<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr><td class="line ink" align="center" style="border:1px solid #d8dee6;border-radius:6px;padding:14px 30px;font-family:Consolas,Menlo,monospace;font-size:28px;line-height:34px;font-weight:bold;letter-spacing:6px;color:#1f2a37;">`)
-//line letter.qtpl:45
+<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr><td class="line ink" align="center" style="border:1px solid #d8dee6;border-radius:6px;padding:14px 24px 14px 30px;font-family:Consolas,Menlo,monospace;font-size:28px;line-height:34px;font-weight:bold;letter-spacing:6px;color:#1f2a37;">`)
+//line letter.qtpl:51
 		qw422016.E().S(l.Code)
-//line letter.qtpl:45
+//line letter.qtpl:51
 		qw422016.N().S(`</td></tr></table>
 </td></tr>
 `)
-//line letter.qtpl:47
+//line letter.qtpl:53
 	}
-//line letter.qtpl:47
+//line letter.qtpl:53
 	if l.Link != "" {
-//line letter.qtpl:47
+//line letter.qtpl:53
 		qw422016.N().S(`<tr><td class="pad" align="center" style="padding:26px 36px 0 36px;">
 <table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr><td align="center" bgcolor="#0b5cad" style="background-color:#0b5cad;border-radius:6px;mso-padding-alt:14px 30px;">
 <a href="`)
-//line letter.qtpl:49
+//line letter.qtpl:55
 		qw422016.E().S(l.Link)
-//line letter.qtpl:49
-		qw422016.N().S(`" style="display:inline-block;padding:14px 30px;font-size:17px;line-height:22px;font-weight:bold;color:#ffffff;text-decoration:none;"><span style="color:#ffffff;">`)
-//line letter.qtpl:49
+//line letter.qtpl:55
+		qw422016.N().S(`" style="display:inline-block;padding:14px 30px;font-size:17px;line-height:22px;font-weight:bold;color:#ffffff;text-decoration:none;overflow-wrap:anywhere;"><span style="color:#ffffff;">`)
+//line letter.qtpl:55
 		qw422016.E().S(l.Button)
-//line letter.qtpl:49
+//line letter.qtpl:55
 		qw422016.N().S(`</span></a>
 </td></tr></table>
 </td></tr>
 <tr><td class="pad soft" style="padding:22px 36px 0 36px;font-size:14px;line-height:21px;color:#5a6776;">`)
-//line letter.qtpl:52
+//line letter.qtpl:58
 		qw422016.E().S(l.LinkHelp)
-//line letter.qtpl:52
+//line letter.qtpl:58
 		qw422016.N().S(`<br><a class="link" href="`)
-//line letter.qtpl:52
+//line letter.qtpl:58
 		qw422016.E().S(l.Link)
-//line letter.qtpl:52
+//line letter.qtpl:58
 		qw422016.N().S(`" style="color:#0b5cad;word-break:break-all;">`)
-//line letter.qtpl:52
+//line letter.qtpl:58
 		qw422016.E().S(l.Link)
-//line letter.qtpl:52
+//line letter.qtpl:58
 		qw422016.N().S(`</a></td></tr>
 `)
-//line letter.qtpl:53
+//line letter.qtpl:59
 	}
-//line letter.qtpl:53
+//line letter.qtpl:59
 	qw422016.N().S(`<tr><td class="pad" style="padding:24px 36px 0 36px;">
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0"><tr><td class="note ink" bgcolor="#fff7e3" style="background-color:#fff7e3;border-left:4px solid #d59a16;padding:12px 16px;font-size:14px;line-height:21px;color:#1f2a37;overflow-wrap:anywhere;"><strong>`)
-//line letter.qtpl:54
+//line letter.qtpl:60
 	qw422016.E().S(l.UnexpectedTitle)
-//line letter.qtpl:54
+//line letter.qtpl:60
 	qw422016.N().S(`</strong><br>`)
-//line letter.qtpl:54
+//line letter.qtpl:60
 	qw422016.E().S(l.Unexpected)
-//line letter.qtpl:54
+//line letter.qtpl:60
 	qw422016.N().S(`</td></tr></table>
 </td></tr>
 <tr><td class="pad soft" style="padding:22px 36px 28px 36px;font-size:13px;line-height:20px;color:#5a6776;overflow-wrap:anywhere;">`)
-//line letter.qtpl:56
+//line letter.qtpl:62
 	qw422016.E().S(l.Documentation)
-//line letter.qtpl:56
+//line letter.qtpl:62
 	qw422016.N().S(` <a class="link" href="`)
-//line letter.qtpl:56
+//line letter.qtpl:62
 	qw422016.E().S(l.DocumentationURL)
-//line letter.qtpl:56
+//line letter.qtpl:62
 	qw422016.N().S(`" style="color:#0b5cad;">`)
-//line letter.qtpl:56
+//line letter.qtpl:62
 	qw422016.E().S(l.DocumentationURL)
-//line letter.qtpl:56
+//line letter.qtpl:62
 	qw422016.N().S(`</a><br>`)
-//line letter.qtpl:56
+//line letter.qtpl:62
 	qw422016.E().S(l.Footer)
-//line letter.qtpl:56
+//line letter.qtpl:62
 	qw422016.N().S(`</td></tr>
 </table>
 </td></tr>
@@ -240,175 +246,175 @@ func (l page) streamhtml(qw422016 *qt422016.Writer) {
 </body>
 </html>
 `)
-//line letter.qtpl:62
+//line letter.qtpl:68
 }
 
-//line letter.qtpl:62
+//line letter.qtpl:68
 func (l page) writehtml(qq422016 qtio422016.Writer) {
-//line letter.qtpl:62
+//line letter.qtpl:68
 	qw422016 := qt422016.AcquireWriter(qq422016)
-//line letter.qtpl:62
+//line letter.qtpl:68
 	l.streamhtml(qw422016)
-//line letter.qtpl:62
+//line letter.qtpl:68
 	qt422016.ReleaseWriter(qw422016)
-//line letter.qtpl:62
+//line letter.qtpl:68
 }
 
-//line letter.qtpl:62
+//line letter.qtpl:68
 func (l page) html() string {
-//line letter.qtpl:62
+//line letter.qtpl:68
 	qb422016 := qt422016.AcquireByteBuffer()
-//line letter.qtpl:62
+//line letter.qtpl:68
 	l.writehtml(qb422016)
-//line letter.qtpl:62
+//line letter.qtpl:68
 	qs422016 := string(qb422016.B)
-//line letter.qtpl:62
+//line letter.qtpl:68
 	qt422016.ReleaseByteBuffer(qb422016)
-//line letter.qtpl:62
+//line letter.qtpl:68
 	return qs422016
-//line letter.qtpl:62
+//line letter.qtpl:68
 }
 
-//line letter.qtpl:64
+//line letter.qtpl:70
 func (l page) streamtext(qw422016 *qt422016.Writer) {
-//line letter.qtpl:64
+//line letter.qtpl:70
 	qw422016.N().S(l.Heading)
-//line letter.qtpl:64
+//line letter.qtpl:70
 	qw422016.N().S(`
 
 `)
-//line letter.qtpl:66
+//line letter.qtpl:72
 	qw422016.N().S(l.Intro)
-//line letter.qtpl:66
+//line letter.qtpl:72
 	qw422016.N().S(`
 `)
-//line letter.qtpl:67
+//line letter.qtpl:73
 	for _, fact := range l.Facts {
-//line letter.qtpl:67
+//line letter.qtpl:73
 		qw422016.N().S(`
   `)
-//line letter.qtpl:68
+//line letter.qtpl:74
 		qw422016.N().S(fact.Name)
-//line letter.qtpl:68
+//line letter.qtpl:74
 		qw422016.N().S(l.Colon)
-//line letter.qtpl:68
+//line letter.qtpl:74
 		qw422016.N().S(` `)
-//line letter.qtpl:68
+//line letter.qtpl:74
 		qw422016.N().S(fact.Value)
-//line letter.qtpl:68
+//line letter.qtpl:74
 	}
-//line letter.qtpl:68
+//line letter.qtpl:74
 	qw422016.N().S(`
 
 `)
-//line letter.qtpl:70
+//line letter.qtpl:76
 	for i, step := range l.Steps {
-//line letter.qtpl:70
+//line letter.qtpl:76
 		if len(l.Steps) > 1 {
-//line letter.qtpl:70
+//line letter.qtpl:76
 			qw422016.N().D(i + 1)
-//line letter.qtpl:70
+//line letter.qtpl:76
 			qw422016.N().S(`. `)
-//line letter.qtpl:70
+//line letter.qtpl:76
 		}
-//line letter.qtpl:70
+//line letter.qtpl:76
 		qw422016.N().S(step.Text)
-//line letter.qtpl:70
+//line letter.qtpl:76
 		if step.URL != "" {
-//line letter.qtpl:70
+//line letter.qtpl:76
 			qw422016.N().S(`
    `)
-//line letter.qtpl:71
+//line letter.qtpl:77
 			qw422016.N().S(step.URL)
-//line letter.qtpl:71
+//line letter.qtpl:77
 		}
-//line letter.qtpl:71
+//line letter.qtpl:77
 		qw422016.N().S(`
 
 `)
-//line letter.qtpl:73
+//line letter.qtpl:79
 	}
-//line letter.qtpl:73
+//line letter.qtpl:79
 	if l.Code != "" {
-//line letter.qtpl:73
+//line letter.qtpl:79
 		qw422016.N().S(`    `)
-//line letter.qtpl:73
+//line letter.qtpl:79
 		qw422016.N().S(l.Code)
-//line letter.qtpl:73
+//line letter.qtpl:79
 		qw422016.N().S(`
 
 `)
-//line letter.qtpl:75
+//line letter.qtpl:81
 	}
-//line letter.qtpl:75
+//line letter.qtpl:81
 	if l.Link != "" {
-//line letter.qtpl:75
+//line letter.qtpl:81
 		qw422016.N().S(l.Button)
-//line letter.qtpl:75
+//line letter.qtpl:81
 		qw422016.N().S(l.Colon)
-//line letter.qtpl:75
+//line letter.qtpl:81
 		qw422016.N().S(`
 `)
-//line letter.qtpl:76
+//line letter.qtpl:82
 		qw422016.N().S(l.Link)
-//line letter.qtpl:76
+//line letter.qtpl:82
 		qw422016.N().S(`
 
 `)
-//line letter.qtpl:78
+//line letter.qtpl:84
 	}
-//line letter.qtpl:78
+//line letter.qtpl:84
 	qw422016.N().S(l.UnexpectedTitle)
-//line letter.qtpl:78
+//line letter.qtpl:84
 	qw422016.N().S(`
 `)
-//line letter.qtpl:79
+//line letter.qtpl:85
 	qw422016.N().S(l.Unexpected)
-//line letter.qtpl:79
+//line letter.qtpl:85
 	qw422016.N().S(`
 
 `)
-//line letter.qtpl:81
+//line letter.qtpl:87
 	qw422016.N().S(l.Documentation)
-//line letter.qtpl:81
+//line letter.qtpl:87
 	qw422016.N().S(` `)
-//line letter.qtpl:81
+//line letter.qtpl:87
 	qw422016.N().S(l.DocumentationURL)
-//line letter.qtpl:81
+//line letter.qtpl:87
 	qw422016.N().S(`
 
 -- 
 `)
-//line letter.qtpl:84
+//line letter.qtpl:90
 	qw422016.N().S(l.Footer)
-//line letter.qtpl:84
+//line letter.qtpl:90
 	qw422016.N().S(`
 `)
-//line letter.qtpl:85
+//line letter.qtpl:91
 }
 
-//line letter.qtpl:85
+//line letter.qtpl:91
 func (l page) writetext(qq422016 qtio422016.Writer) {
-//line letter.qtpl:85
+//line letter.qtpl:91
 	qw422016 := qt422016.AcquireWriter(qq422016)
-//line letter.qtpl:85
+//line letter.qtpl:91
 	l.streamtext(qw422016)
-//line letter.qtpl:85
+//line letter.qtpl:91
 	qt422016.ReleaseWriter(qw422016)
-//line letter.qtpl:85
+//line letter.qtpl:91
 }
 
-//line letter.qtpl:85
+//line letter.qtpl:91
 func (l page) text() string {
-//line letter.qtpl:85
+//line letter.qtpl:91
 	qb422016 := qt422016.AcquireByteBuffer()
-//line letter.qtpl:85
+//line letter.qtpl:91
 	l.writetext(qb422016)
-//line letter.qtpl:85
+//line letter.qtpl:91
 	qs422016 := string(qb422016.B)
-//line letter.qtpl:85
+//line letter.qtpl:91
 	qt422016.ReleaseByteBuffer(qb422016)
-//line letter.qtpl:85
+//line letter.qtpl:91
 	return qs422016
-//line letter.qtpl:85
+//line letter.qtpl:91
 }

@@ -4,8 +4,10 @@ import (
 	"log/slog"
 	netmail "net/mail"
 	"os"
+	"path/filepath"
 	"testing"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/mail"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
@@ -37,6 +39,53 @@ func TestSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantSent(address, protocol.EmailNotAvailable)
+}
+
+// TestLetters compares each e-mail with the files of testdata, which people have read.
+func TestLetters(t *testing.T) {
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	address, err := parsec.ParseServerAddress("parsec://parsec.example.com")
+	must(err)
+	organization, err := parsec.ParseOrganizationID("CoolOrg")
+	must(err)
+	token, err := parsec.ParseUUID("d6f7b1c02a5e4f80a1b2c3d4e5f60718")
+	must(err)
+	alice, err := parsec.ParseHumanHandle("alice@example.com", "Alice Martin & Co")
+	must(err)
+	for _, tt := range []struct {
+		name            string
+		of              parsec.InvitationType
+		replyTo         parsec.HumanHandle
+		subject, subjet string // in English, in French
+	}{
+		{"invitation_user", parsec.InvitationUser, alice, "[Parsec] Alice Martin & Co invited you to CoolOrg", "[Parsec] Alice Martin & Co vous invite à rejoindre CoolOrg"},
+		{"invitation_device", parsec.InvitationDevice, parsec.HumanHandle{}, "[Parsec] New device invitation to CoolOrg", "[Parsec] Invitation d’un nouvel appareil dans CoolOrg"},
+		{"invitation_shamir_recovery", parsec.InvitationShamirRecovery, alice, "[Parsec] Recovery invitation to CoolOrg", "[Parsec] Invitation à récupérer votre compte dans CoolOrg"},
+	} {
+		for language, subject := range map[string]string{"en": tt.subject, "fr": tt.subjet} {
+			var taken mail.Copy
+			mailer := New(mail.Options{
+				Sender: netmail.Address{Address: "no-reply@example.com"}, Language: language,
+				Take: func(copied mail.Copy) error { taken = copied; return nil },
+			}, address, slog.New(slog.DiscardHandler))
+			if got := mailer.SendInvitation(t.Context(), rules.InvitationMail{
+				Organization: organization, Type: tt.of, Token: parsec.InvitationToken(token),
+				To: "bob@example.com", GreeterName: alice.Label(), ReplyTo: tt.replyTo,
+			}); got != protocol.EmailSuccess {
+				t.Fatalf("%s: %s", tt.name, got)
+			}
+			if taken.Subject != subject || taken.Kind.String() != tt.name {
+				t.Errorf("%s: subject %q of %s, want %q", tt.name, taken.Subject, taken.Kind, subject)
+			}
+			testkit.WantFile(t, filepath.Join(language, tt.name+".txt"), taken.Text)
+			testkit.WantFile(t, filepath.Join(language, tt.name+".html"), taken.HTML)
+		}
+	}
 }
 
 // TestLinks are for browsers, at the address that people know the server by.

@@ -2,9 +2,7 @@ package mail
 
 import (
 	"context"
-	"errors"
 	"html"
-	"io/fs"
 	"log/slog"
 	"mime"
 	"net/netip"
@@ -154,8 +152,8 @@ func TestLetters(t *testing.T) {
 				if unfilled := regexp.MustCompile(`\{\w+\}`).FindString(arrived.Text); unfilled != "" {
 					t.Errorf("%s is not filled in", unfilled)
 				}
-				wantFile(t, filepath.Join(language, tt.name+".txt"), arrived.Text)
-				wantFile(t, filepath.Join(language, tt.name+".html"), arrived.HTML)
+				testkit.WantFile(t, filepath.Join(language, tt.name+".txt"), arrived.Text)
+				testkit.WantFile(t, filepath.Join(language, tt.name+".html"), arrived.HTML)
 				holds := append([]string{"parsec.example.com", downloadURL}, tt.holds...)
 				if !tt.withoutRecipient {
 					holds = append(holds, bob)
@@ -170,21 +168,6 @@ func TestLetters(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// wantFile compares with a file. One that is not there is written, for somebody to read.
-func wantFile(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	want, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = os.WriteFile(path, []byte(got), 0o644)
-		t.Errorf("%s is new: read it (%v)", path, err)
-		return
-	}
-	if err != nil || got != string(want) {
-		t.Errorf("%s differs (%v); without the file it is written anew:\n%s", path, err, got)
 	}
 }
 
