@@ -88,6 +88,65 @@ func TestLetters(t *testing.T) {
 	}
 }
 
+// taking returns a mailer that gives what it is asked to send to take.
+func taking(t *testing.T, take func(mail.Copy) error) *Mailer {
+	t.Helper()
+	address, err := parsec.ParseServerAddress("parsec://parsec.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(mail.Options{
+		Sender: netmail.Address{Address: "no-reply@example.com"}, Language: "fr", Take: take,
+	}, address, slog.New(slog.DiscardHandler))
+}
+
+// TestEveryLabel has people of all names: none writes a header or HTML.
+func TestEveryLabel(t *testing.T) {
+	var taken mail.Copy
+	mailer := taking(t, func(copied mail.Copy) error { taken = copied; return nil })
+	example := mail.NewExample()
+	for _, label := range append(testkit.EveryHumanLabel(), testkit.HumanLabels()...) {
+		handle, err := parsec.ParseHumanHandle("alice@example.com", label)
+		if err != nil {
+			t.Errorf("%q: %v", label, err)
+			continue
+		}
+		if got := mailer.SendInvitation(t.Context(), rules.InvitationMail{
+			Organization: example.Organization, Type: parsec.InvitationUser, To: example.To, GreeterName: handle.Label(), ReplyTo: handle,
+		}); got != protocol.EmailSuccess {
+			t.Fatalf("%q: %s", label, got)
+		}
+		testkit.WantInviter(t, taken.Raw, handle.Label())
+	}
+}
+
+// TestEveryEmail is about organizations and of people of all names.
+func TestEveryEmail(t *testing.T) {
+	sent := 0
+	mailer := taking(t, func(copied mail.Copy) error {
+		sent++
+		testkit.WantOnlyItsHeaders(t, copied.Raw)
+		return nil
+	})
+	example := mail.NewExample()
+	labels, organizations := testkit.HumanLabels(), testkit.SomeOrganizations()
+	rounds := max(len(labels), len(organizations))
+	for i := range rounds {
+		var wrongID, wrongHandle error
+		example.Organization, wrongID = parsec.ParseOrganizationID(organizations[i%len(organizations)])
+		example.Greeter, wrongHandle = parsec.ParseHumanHandle("alice@example.com", labels[i%len(labels)])
+		if wrongID != nil || wrongHandle != nil {
+			t.Fatal(wrongID, wrongHandle)
+		}
+		if got := mailer.SendExamples(t.Context(), example); got != protocol.EmailSuccess {
+			t.Fatalf("%q: %s", example.Organization, got)
+		}
+	}
+	if want := rounds * len(Kinds()); sent != want {
+		t.Errorf("%d e-mails are sent, want %d", sent, want)
+	}
+}
+
 // TestLinks are for browsers, at the address that people know the server by.
 func TestLinks(t *testing.T) {
 	organization, err := parsec.ParseOrganizationID("CoolOrg")

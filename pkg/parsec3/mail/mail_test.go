@@ -5,10 +5,12 @@ import (
 	"html"
 	"log/slog"
 	"mime"
+	netmail "net/mail"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -283,18 +285,19 @@ func TestUnknownAddress(t *testing.T) {
 	}
 }
 
-// headers are all that an e-mail has.
-var headers = map[string]bool{
-	"From": true, "To": true, "Reply-To": true, "Subject": true, "Date": true, "Message-Id": true, "Mime-Version": true,
-	"Content-Type": true, "Content-Language": true, "Auto-Submitted": true,
+// taking returns a mailer that gives what it is asked to send to take.
+func taking(take func(mail.Copy) error) *Mailer {
+	return New(mail.Options{
+		Sender: netmail.Address{Name: "Parsec", Address: "no-reply@example.com"}, Language: "en", Take: take,
+	}, address, slog.New(slog.DiscardHandler))
 }
 
-// TestEveryLabel has people of all names: none writes a header.
+// TestEveryLabel has people of all names: none writes a header or HTML.
 func TestEveryLabel(t *testing.T) {
 	t.Parallel()
-	server := testkit.StartSMTP(t, testkit.SMTPOptions{})
-	mailer := newMailer(server.Settings(), address)
-	for _, label := range testkit.HumanLabels() {
+	var taken mail.Copy
+	mailer := taking(func(copied mail.Copy) error { taken = copied; return nil })
+	for _, label := range append(testkit.EveryHumanLabel(), testkit.HumanLabels()...) {
 		greeter, err := parsec3.ParseHumanHandle("alice@example.com", label)
 		if err != nil {
 			t.Errorf("%q: %v", label, err)
@@ -303,21 +306,48 @@ func TestEveryLabel(t *testing.T) {
 		if got := invite(parsec.InvitationUser, greeter)(t.Context(), mailer); got != protocol.EmailSuccess {
 			t.Fatalf("%q: %s", label, got)
 		}
-		arrived := server.Next(within(t), t)
-		want := testkit.ShownLabel(greeter.Label())
-		if got := decoded(t, arrived.Header.Get("Subject")); got != "[Parsec] "+want+" invited you to CoolOrg" {
-			t.Errorf("%q: subject %q", label, got)
+		testkit.WantInviter(t, taken.Raw, greeter.Label())
+	}
+}
+
+// TestEveryEmail is about organizations and of people of all names, to a recipient of
+// all that an address may hold.
+func TestEveryEmail(t *testing.T) {
+	t.Parallel()
+	example := mail.NewExample()
+	example.To = "bob+parsec!#$%&'*/=?^_`{|}~-@example.com"
+	sent := 0
+	mailer := taking(func(copied mail.Copy) error {
+		sent++
+		parsed := testkit.WantOnlyItsHeaders(t, copied.Raw)
+		if list, err := parsed.Header.AddressList("To"); err != nil || len(list) != 1 || list[0].Address != example.To {
+			t.Errorf("%s to %v, %v", copied.Kind, list, err)
 		}
-		if list, err := arrived.Header.AddressList("Reply-To"); err != nil || len(list) != 1 || list[0].Name != want || list[0].Address != "alice@example.com" {
-			t.Errorf("%q: reply to %v, %v", label, list, err)
+		return nil
+	})
+	labels, organizations := testkit.HumanLabels(), testkit.SomeOrganizations()
+	rounds := max(len(labels), len(organizations))
+	for i := range rounds {
+		example.Organization = must(parsec.ParseOrganizationID(organizations[i%len(organizations)]))
+		example.Greeter = must(parsec3.ParseHumanHandle("alice@example.com", labels[i%len(labels)]))
+		if got := mailer.SendExamples(t.Context(), example); got != protocol.EmailSuccess {
+			t.Fatalf("%q: %s", example.Organization, got)
 		}
-		if !strings.Contains(arrived.Text, "Invited by: "+want+" (alice@example.com)\n") || !strings.Contains(arrived.HTML, ">"+html.EscapeString(want)+" (alice@example.com)<") {
-			t.Errorf("%q: %s", label, arrived.Text)
-		}
-		for name, values := range arrived.Header {
-			if !headers[name] || len(values) != 1 {
-				t.Errorf("%q: header %s: %q", label, name, values)
-			}
-		}
+	}
+	if want := rounds * len(cases); sent != want {
+		t.Errorf("%d e-mails are sent, want %d", sent, want)
+	}
+}
+
+// TestExamples are one of each kind.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	var sent []*mail.Kind
+	mailer := taking(func(copied mail.Copy) error {
+		sent = append(sent, copied.Kind)
+		return nil
+	})
+	if got := mailer.SendExamples(t.Context(), mail.NewExample()); got != protocol.EmailSuccess || !slices.Equal(sent, Kinds()) || len(sent) != len(cases) {
+		t.Errorf("%s: sent %v, want %v", got, sent, Kinds())
 	}
 }
