@@ -3,10 +3,24 @@ package main
 import (
 	"bytes"
 	"context"
+	"mime"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/client"
+	parsec3client "parsec-server/pkg/client/parsec3"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/mail"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
 )
 
 // folderOf writes files in a folder.
@@ -77,4 +91,82 @@ type announced struct {
 func (a *announced) Write(text []byte) (int, error) {
 	a.end()
 	return a.text.Write(text)
+}
+
+// TestReplacedTextIsSent by a whole server, of which the other texts are built in.
+func TestReplacedTextIsSent(t *testing.T) {
+	t.Parallel()
+	folder := folderOf(t, map[string]string{
+		"account_creation.fr.subject": "{{server}}\u00a0: le code de {{recipient}}\n", "account_creation.fr.txt": "{{code}}\n",
+	})
+	smtp := testkit.StartSMTP(t, testkit.SMTPOptions{})
+	settings := smtp.Settings()
+	server := startServing(t,
+		config.Argument{Name: "email-host", Text: settings.Host}, config.Argument{Name: "email-port", Text: strconv.Itoa(settings.Port)},
+		config.Argument{Name: "email-sender", Text: settings.Sender.Address}, config.Argument{Name: "email-language", Text: "fr"},
+		config.Argument{Name: "template-dir", Text: folder}, config.Argument{Name: "account-config", Text: "ENABLED_WITH_VAULT"},
+	)
+	address, err := parsec.ParseServerAddress("parsec://" + server.address + "?no_ssl=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := parsec3.ParseEmailAddress("bob@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reached := parsec3client.New(address, parsec3client.LatestVersion, client.Options{})
+	t.Cleanup(reached.Close)
+	if _, err := parsec3client.Call(t.Context(), reached.Server(), protocol.AccountCreateSendValidationEmail,
+		&protocol.AccountCreateSendValidationEmailRequest{Email: to}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // it comes in milliseconds
+	defer cancel()
+	got := smtp.Next(ctx, t)
+	subject, err := new(mime.WordDecoder).DecodeHeader(got.Header.Get("Subject"))
+	if err != nil || subject != "localhost\u00a0: le code de bob@example.com" {
+		t.Errorf("subject %q, %v", subject, err)
+	}
+	if code := strings.TrimSuffix(got.Text, "\n"); len(code) != 6 || !strings.Contains(got.HTML, code) || !strings.Contains(got.HTML, "Confirmez votre adresse e-mail") {
+		t.Errorf("text %q, HTML %s", got.Text, got.HTML)
+	}
+}
+
+// TestEmailDocument compares the tables of docs/email.md with what texts may hold, as the
+// error of a wrong one tells.
+func TestEmailDocument(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../../docs/email.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("\\{\\{(\\w+)\\}\\}")
+	documented, explained := map[string][]string{}, map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|[^|]*\\|(.*)\\|$").FindAllStringSubmatch(string(content), -1) {
+		documented[row[1]] = nil
+		for _, name := range names.FindAllStringSubmatch(row[2], -1) {
+			documented[row[1]] = append(documented[row[1]], name[1])
+		}
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `\\{\\{(\\w+)\\}\\}` \\|").FindAllStringSubmatch(string(content), -1) {
+		explained[row[1]] = true
+	}
+	common := []string{"recipient", "server", "download", "documentation"}
+	for _, kind := range emailKinds() {
+		_, err := mail.ReadTemplates(folderOf(t, map[string]string{kind.String() + ".en.txt": "{{?}}"}), emailKinds())
+		if err == nil {
+			t.Fatalf("%s: a wrong name is taken", kind)
+		}
+		_, known, _ := strings.Cut(err.Error(), "known are ")
+		var want []string
+		for _, name := range names.FindAllStringSubmatch(known, -1) {
+			want = append(want, name[1])
+			if !explained[name[1]] {
+				t.Errorf("{{%s}} of %s is not explained", name[1], kind)
+			}
+		}
+		if got, found := documented[kind.String()]; !found || !slices.Equal(append(got, common...), want) {
+			t.Errorf("%s has %v, documented are %v", kind, want, got)
+		}
+	}
 }
