@@ -140,7 +140,7 @@ func TestEmailDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := regexp.MustCompile("\\{\\{(\\w+)\\}\\}")
+	names := regexp.MustCompile(`\{\{(\w+)\}\}`)
 	documented, explained := map[string][]string{}, map[string]bool{}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|[^|]*\\|(.*)\\|$").FindAllStringSubmatch(string(content), -1) {
 		documented[row[1]] = nil

@@ -14,10 +14,16 @@ import (
 
 var errNotAddress = errors.New("not an e-mail address")
 
+// maxAddressBytes is what SMTP servers take of an address (RFC 5321 §4.5.3.1.3).
+const maxAddressBytes = 254
+
 // parseRecipient wants one bare address. One with a quoted local part is
 // refused: hardly any server takes it, and it could hold commands.
 func parseRecipient(text string) (*netmail.Address, error) {
 	text = strings.TrimSpace(text)
+	if len(text) > maxAddressBytes {
+		return nil, errNotAddress
+	}
 	parsed, err := netmail.ParseAddress("<" + text + ">")
 	if err != nil || parsed.Name != "" || parsed.Address != text || strings.ContainsFunc(text, isBreak) {
 		return nil, errNotAddress

@@ -22,6 +22,7 @@ var rooms = map[string][]string{
 	"memory":    {"store", "tx"},
 	"postgres":  {"keys", "prune", "store", "tx", "value"},
 	"storetest": {"concurrency", "fixture", "memory", "pgbouncer", "postgres", "transaction"},
+	"mail":      {"example"},
 	"notice":    {"codec", "table", "topic"},
 }
 

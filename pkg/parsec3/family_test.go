@@ -18,7 +18,7 @@ var families = []string{
 var rooms = map[string][]string{
 	"certificate":  {"algorithm", "zstd"},
 	"protocol":     {"command", "compatibility", "size", "status"},
-	"mail":         {"language"},
+	"mail":         {"example", "kind", "language"},
 	"rules":        {"store"},
 	"memory":       {"store", "tx"},
 	"postgres":     {"batch", "facts", "lock", "lock_all", "lock_left_out", "reads", "store", "tx", "writes"},
