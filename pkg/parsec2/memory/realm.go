@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 
+	organizations "parsec-server/pkg/organization"
 	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
@@ -143,6 +145,45 @@ func (t *tx) CreateRealm(createdOn parsec.DateTime) {
 func (t *tx) queueOnRealm(name string, effect func(*realm)) {
 	allowed := t.scope.By == rules.RealmExclusive && t.realm != nil
 	t.Queue(name, allowed, func() { effect(t.realm) })
+}
+
+// MarkRealmDeleted implements rules.RealmTx.
+func (t *tx) MarkRealmDeleted() {
+	if !t.Allow("MarkRealmDeleted", !t.createsRealm) {
+		return
+	}
+	t.queueOnRealm("MarkRealmDeleted", func(r *realm) {
+		o := t.organization
+		o.metadataSize -= r.vlobsSize
+		o.dataSize -= r.blocksSize
+		maps.DeleteFunc(o.blocks, func(_ parsec.BlockID, block rules.Block) bool { return block.Realm == r.facts.ID })
+		maps.DeleteFunc(o.vlobs, func(_ parsec.VlobID, v *vlob) bool { return v.realm == r })
+		r.facts.Deleted, r.log, r.vlobsSize, r.blocksSize = true, nil, 0, 0
+	})
+}
+
+// RealmEnd implements organization.RealmEndReader.
+func (s *Store) RealmEnd(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID) (end *organizations.RealmEnd, err error) {
+	o, err := s.read(ctx, organization)
+	defer o.RUnlock()
+	if facts, found := o.realms[id].seenBy(parsec.UserID{}); found {
+		end = facts.End()
+	}
+	return end, err
+}
+
+// RealmEnds implements organization.RealmEndReader. It passes over all realms.
+func (s *Store) RealmEnds(ctx context.Context, organization parsec.OrganizationID) (ends []organizations.RealmEnd, err error) {
+	o, err := s.read(ctx, organization)
+	defer o.RUnlock()
+	for _, r := range o.realms {
+		facts, _ := r.seenBy(parsec.UserID{})
+		if end := facts.End(); !end.Deleted && end.Planned != nil {
+			ends = append(ends, *end)
+		}
+	}
+	slices.SortFunc(ends, func(a, b organizations.RealmEnd) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return ends, err
 }
 
 // AddRole implements rules.RealmTx.

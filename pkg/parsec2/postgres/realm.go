@@ -12,7 +12,7 @@ const (
 	// realmColumns are of a row that may be missing, m of one that often is.
 	realmColumns = `r.id, r.realm_id, r.encryption_revision, r.maintenance_type, r.maintenance_started_on,
     r.maintenance_started_by, r.archiving_type, r.archiving_deletion_date, r.archiving_configured_on,
-    r.archiving_configured_by, r.checkpoint, r.reencrypted, ` + memberColumns
+    r.archiving_configured_by, r.deleted, r.checkpoint, r.reencrypted, ` + memberColumns
 	memberColumns = `m.role, m.role_certified_on, m.last_vlob_update, m.last_role_change, m.last_archiving_change`
 
 	// joinMember adds the user $2 to a realm.
@@ -54,7 +54,7 @@ func (r *realmRow) targets() []any {
 		(*database.Integer)(&r.key), (*database.UUID)(&v.ID), (*database.Unsigned)(&v.EncryptionRevision), database.Parsed(&v.Maintenance.Type),
 		(*database.Integer)(&v.Maintenance.StartedOn), database.Parsed(&v.Maintenance.StartedBy), database.Parsed(&v.Archiving.Type),
 		database.OptionalDate(&v.Archiving.DeletionDate), (*database.Integer)(&v.Archiving.ConfiguredOn), database.Parsed(&v.Archiving.ConfiguredBy),
-		(*database.Unsigned)(&v.Checkpoint), (*database.Unsigned)(&r.reencrypted),
+		(*database.Flag)(&v.Deleted), (*database.Unsigned)(&v.Checkpoint), (*database.Unsigned)(&r.reencrypted),
 	}, memberTargets(&v.Member)...)
 }
 

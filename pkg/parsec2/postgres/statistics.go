@@ -25,16 +25,17 @@ WHERE o.organization_id = ANY($1)`
 
 	// selectPastSums and selectPastCounts are for organizations as they were.
 	// Of a version that is stored under several revisions the first counts. No
-	// blob is read for its length.
+	// blob is read for its length. Data of deleted realms may still be there.
 	selectPastSums = `
 SELECT o.organization_id,
     (SELECT count(*) FROM realm r WHERE r.organization = o.id AND r.created_on <= $2),
     (SELECT coalesce(sum(b.size), 0)::bigint FROM block b
-     WHERE b.organization = o.id AND b.upload_token IS NULL AND b.created_on <= $2),
+     WHERE b.organization = o.id AND b.upload_token IS NULL AND b.created_on <= $2
+         AND NOT EXISTS (SELECT FROM realm r WHERE r.id = b.realm AND r.deleted)),
     (SELECT coalesce(sum(first.length), 0)::bigint FROM (
         SELECT DISTINCT ON (a.vlob, a.version) octet_length(a.blob) AS length
         FROM vlob v JOIN vlob_atom a ON a.vlob = v.id
-        WHERE v.organization = o.id AND a.written_on <= $2
+        WHERE v.organization = o.id AND a.written_on <= $2 AND NOT EXISTS (SELECT FROM realm r WHERE r.id = v.realm AND r.deleted)
         ORDER BY a.vlob, a.version, a.revision
     ) first)
 FROM organization o WHERE o.organization_id = ANY($1)`

@@ -30,5 +30,6 @@ func New(on *database.Database, organizations *organizationstore.Store, now func
 	s.OnLost(s.keys.forget)
 	s.OnPrune(s.pruneReservations)
 	s.OnPrune(s.pruneRevisions)
+	s.OnPrune(s.eraseRealms)
 	return s
 }

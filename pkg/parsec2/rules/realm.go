@@ -18,6 +18,9 @@ type Realm struct {
 	EncryptionRevision uint64
 	Maintenance        Maintenance
 	Archiving          Archiving
+	// Deleted reports whether an operator deleted the realm for good, once its date was
+	// reached.
+	Deleted bool
 	// Checkpoint is the index of the last entry of the change log, 0 if none.
 	Checkpoint uint64
 	// Member is the user who asks, or the author of the transaction.
@@ -157,6 +160,9 @@ type RealmTx interface {
 	TouchArchivingChange(user parsec.UserID, date parsec.DateTime)
 	// AddArchiving appends a certificate and makes it the current one.
 	AddArchiving(archiving Archiving, certificate []byte)
+	// MarkRealmDeleted deletes the realm of the scope for good: its vlobs and blocks
+	// count no more and go, if not at once then soon; its certificates stay.
+	MarkRealmDeleted()
 }
 
 // The checks on realms (docs/protocol/commands.md §1.7 and §1.8). Each is one

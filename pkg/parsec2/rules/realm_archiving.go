@@ -81,9 +81,10 @@ func (a *Archiving) configuration() protocol.ArchivingConfiguration {
 	}
 }
 
-// checkNotDeleted refuses a realm whose deletion date is reached.
+// checkNotDeleted refuses a realm whose deletion date is reached, by this clock or by
+// that of who deleted it for good.
 func (r *Realm) checkNotDeleted(now parsec.DateTime) error {
-	if r.Archiving.Type == parsec.ArchivingDeletionPlanned && *r.Archiving.DeletionDate <= now {
+	if r.Deleted || r.Archiving.Type == parsec.ArchivingDeletionPlanned && *r.Archiving.DeletionDate <= now {
 		return errRealmDeleted
 	}
 	return nil

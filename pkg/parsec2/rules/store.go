@@ -50,6 +50,7 @@ type Reader interface {
 	HumanAccessesReader
 	MessageReader
 	RealmReader
+	organization.RealmEndReader
 	ReencryptionReader
 	VlobReader
 	BlockReader

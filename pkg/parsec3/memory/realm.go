@@ -3,7 +3,10 @@ package memory
 import (
 	"bytes"
 	"context"
+	"slices"
 
+	organizations "parsec-server/pkg/organization"
+	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/rules"
@@ -12,8 +15,10 @@ import (
 // realm is the state of a realm.
 type realm struct {
 	// facts are without Role.
-	facts        rules.Realm
-	createdOn    parsec.DateTime
+	facts     rules.Realm
+	createdOn parsec.DateTime
+	// deletion is the date that is planned, nil for none.
+	deletion     *parsec.DateTime
 	certificates []rules.Certificate // in order of date
 	// members are the users that have, or had, a role.
 	members map[parsec3.UserID]member
@@ -114,6 +119,58 @@ func (t *tx) Members(context.Context) ([]rules.Member, error) {
 	return members, nil
 }
 
+// endOf returns what decides whether a realm may be deleted, nil for a nil realm.
+func (o *organization) endOf(r *realm) *organizations.RealmEnd {
+	if r == nil {
+		return nil
+	}
+	end := &organizations.RealmEnd{ID: r.facts.ID, Deleted: r.facts.Deleted, Planned: organizationstore.CopyOf(r.deletion)}
+	var last parsec.DateTime
+	for id, member := range r.members {
+		user, found := o.users[id]
+		switch {
+		case !found || member.role == parsec.RoleNone:
+		case user.facts.RevokedOn == nil:
+			return end
+		default:
+			last = max(last, *user.facts.RevokedOn)
+		}
+	}
+	if last != 0 {
+		end.Orphaned = &last
+	}
+	return end
+}
+
+// RealmEnd implements organization.RealmEndReader.
+func (s *Store) RealmEnd(ctx context.Context, organization parsec.OrganizationID, id parsec.RealmID) (*organizations.RealmEnd, error) {
+	o, err := s.read(ctx, organization)
+	defer o.RUnlock()
+	return o.endOf(o.realms[id]), err
+}
+
+// RealmEnds implements organization.RealmEndReader. It passes over all realms.
+func (s *Store) RealmEnds(ctx context.Context, organization parsec.OrganizationID) ([]organizations.RealmEnd, error) {
+	o, err := s.read(ctx, organization)
+	defer o.RUnlock()
+	var ends []organizations.RealmEnd
+	for _, r := range o.realms {
+		if end := o.endOf(r); !end.Deleted && (end.Planned != nil || end.Orphaned != nil) {
+			ends = append(ends, *end)
+		}
+	}
+	slices.SortFunc(ends, func(a, b organizations.RealmEnd) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return ends, err
+}
+
+// RealmEnd implements rules.RealmTx.
+func (t *tx) RealmEnd(context.Context) (*organizations.RealmEnd, error) {
+	if t.createsRealm {
+		return nil, nil
+	}
+	return t.organization.endOf(t.realm), nil
+}
+
 // CreateRealm implements rules.RealmTx.
 func (t *tx) CreateRealm(owner parsec3.UserID, certificate rules.Certificate) {
 	_, owned := t.organization.users[owner]
@@ -172,8 +229,9 @@ func (t *tx) RotateKey(rotation rules.KeyRotation, certificate rules.Certificate
 }
 
 // ArchiveRealm implements rules.RealmTx.
-func (t *tx) ArchiveRealm(archiving parsec.ArchivingType, _ *parsec.DateTime, certificate rules.Certificate) {
-	t.queueRealm("ArchiveRealm", true, certificate, func(r *realm) { r.facts.Archiving = archiving })
+func (t *tx) ArchiveRealm(archiving parsec.ArchivingType, deletion *parsec.DateTime, certificate rules.Certificate) {
+	deletion = organizationstore.CopyOf(deletion)
+	t.queueRealm("ArchiveRealm", true, certificate, func(r *realm) { r.facts.Archiving, r.deletion = archiving, deletion })
 }
 
 // MarkRealmDeleted implements rules.RealmTx.

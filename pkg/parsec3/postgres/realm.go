@@ -3,9 +3,11 @@ package postgres
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"parsec-server/pkg/database"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/rules"
@@ -93,6 +95,66 @@ func (t *tx) RealmRole(_ context.Context, user parsec3.UserID) (role parsec.Real
 SELECT m.role FROM parsec3.realm_member m
 WHERE m.organization = $1 AND m.realm_id = $2 AND m.user_id = $3`, t.realmArgs(database.Key(user)), database.Parsed(&role)))
 	return role, err
+}
+
+const (
+	// selectEnds reads what decides on the deletion of realms: who has a role in one,
+	// without whom it would not be there, is revoked, or not all are.
+	selectEnds = `
+SELECT r.realm_id, r.deleted, CASE WHEN r.archiving = 'DELETION_PLANNED' THEN r.deletion_date END,
+    CASE WHEN members.all_revoked THEN members.last_revoked END
+FROM parsec3.realm r
+CROSS JOIN LATERAL (
+    SELECT bool_and(u.revoked_on IS NOT NULL) AS all_revoked, max(u.revoked_on) AS last_revoked
+    FROM parsec3.realm_member m
+    JOIN parsec3.user_ u ON u.organization = $1 AND u.user_id = m.user_id
+    WHERE m.organization = $1 AND m.realm_id = r.realm_id AND m.role IS NOT NULL
+) members
+WHERE r.organization = $1`
+
+	selectEnd = selectEnds + " AND r.realm_id = $2"
+
+	selectAllEnds = selectEnds + `
+    AND NOT r.deleted AND (r.archiving = 'DELETION_PLANNED' OR members.all_revoked) ORDER BY r.realm_id`
+)
+
+func endTargets(end *organization.RealmEnd) []any {
+	return []any{(*database.UUID)(&end.ID), &end.Deleted, database.OptionalDate(&end.Planned), database.OptionalDate(&end.Orphaned)}
+}
+
+// readEnd reads the realm $2, nil if there is none.
+func readEnd(into **organization.RealmEnd, args []any) database.Statement {
+	var ends []organization.RealmEnd
+	statement := database.List(&ends, selectEnd, args, endTargets)
+	list := statement.Rows
+	statement.Rows = func(rows pgx.Rows) error {
+		*into = nil
+		err := list(rows)
+		if len(ends) > 0 {
+			*into = &ends[0]
+		}
+		return err
+	}
+	return statement
+}
+
+// RealmEnd implements organization.RealmEndReader.
+func (s *Store) RealmEnd(ctx context.Context, of parsec.OrganizationID, realm parsec.RealmID) (end *organization.RealmEnd, err error) {
+	err = s.One(ctx, readEnd(&end, []any{of.String(), database.Key(realm)}))
+	return end, err
+}
+
+// RealmEnds implements organization.RealmEndReader. It passes over the realms and their
+// members.
+func (s *Store) RealmEnds(ctx context.Context, of parsec.OrganizationID) (ends []organization.RealmEnd, err error) {
+	err = s.One(ctx, database.List(&ends, selectAllEnds, []any{of.String()}, endTargets))
+	return ends, err
+}
+
+// RealmEnd implements rules.RealmTx.
+func (t *tx) RealmEnd(context.Context) (end *organization.RealmEnd, err error) {
+	err = t.Ask(readEnd(&end, t.realmArgs()))
+	return end, err
 }
 
 // realmArgs returns the arguments of what is of the realm of the scope.

@@ -5,15 +5,16 @@ import (
 	"strings"
 
 	"parsec-server/pkg/database"
+	"parsec-server/pkg/erasure"
+	erasurestore "parsec-server/pkg/erasure/postgres"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 )
 
-const (
-	// eraseBatch bounds the rows that one transaction erases.
-	eraseBatch = 500
-	// erasePage bounds the realms that are looked for at once.
-	erasePage = 100
-)
+var _ erasurestore.Wing = (*Store)(nil)
+
+// eraseBatch bounds the rows that one statement erases.
+const eraseBatch = 500
 
 // ofRealms are the tables of what goes with a realm that is deleted.
 var ofRealms = []string{
@@ -29,84 +30,114 @@ UPDATE parsec3.realm r SET deleted = true WHERE r.organization = $1 AND r.realm_
 	clearCounter = `
 UPDATE parsec3.realm_counter c SET vlobs_size = 0, blocks_size = 0, unsummed = true WHERE c.organization = $1 AND c.realm_id = $2`
 
-	insertToErase = `
-INSERT INTO parsec3.realm_to_erase (organization, realm_id) VALUES ($1, $2)`
-
-	selectToErase = `
-SELECT e.organization, e.realm_id FROM parsec3.realm_to_erase e
-WHERE (e.organization, e.realm_id) > ($1, $2)
-ORDER BY e.organization, e.realm_id LIMIT $3`
-
-	// eraseSome deletes at most $3 rows of a table.
+	// eraseSome deletes at most so many rows of a table that no other eraser has under
+	// way, of the organization $1.
 	eraseSome = `
 WITH erased AS (
-    DELETE FROM TABLE d WHERE d.organization = $1 AND d.realm_id = $2 AND d.ctid = ANY (ARRAY(
-        SELECT k.ctid FROM TABLE k WHERE k.organization = $1 AND k.realm_id = $2 LIMIT $3
+    DELETE FROM TABLE d WHERE d.organization = $1 AND d.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM TABLE k WHERE k.organization = $1CONDITION LIMIT $2 FOR UPDATE SKIP LOCKED
     ))
     RETURNING 1
 )
 SELECT count(*) FROM erased`
-)
 
-// forgetErased deletes the row of a realm of which nothing is left.
-var forgetErased = func() string {
-	sql := `
-DELETE FROM parsec3.realm_to_erase e WHERE e.organization = $1 AND e.realm_id = $2`
-	for _, table := range ofRealms {
-		sql += `
-    AND NOT EXISTS (SELECT FROM ` + table + ` d WHERE d.organization = $1 AND d.realm_id = $2)`
-	}
-	return sql
-}()
+	// eraseBlocks is eraseSome for blocks and uploads, which become objects of the target
+	// $2.
+	eraseBlocks = `
+WITH erased AS (
+    DELETE FROM parsec3.block d WHERE d.organization = $1 AND d.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM parsec3.block k WHERE k.organization = $1CONDITION LIMIT $3 FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING d.block_id, d.size, d.upload_until
+)` + erasurestore.ListErased
+
+	// holdBlocks holds the blocks $2 of the organization $1, but for those that are
+	// known, and those that are reserved by others until after $5.
+	holdBlocks = `
+WITH held AS (
+    INSERT INTO parsec3.block AS b (organization, block_id, realm_id, upload_token, upload_until)
+    SELECT $1, q.block_id, '00000000-0000-0000-0000-000000000000', $3, $4 FROM unnest($2::uuid[]) q (block_id) ORDER BY q.block_id
+    ON CONFLICT (organization, block_id) DO UPDATE
+    SET realm_id = excluded.realm_id, upload_token = excluded.upload_token, upload_until = excluded.upload_until
+    WHERE b.upload_token = $3 OR b.upload_until <= $5
+    RETURNING b.block_id
+)
+SELECT EXISTS (SELECT FROM held h WHERE h.block_id = q.block_id), EXISTS (
+    SELECT FROM parsec3.block b WHERE b.organization = $1 AND b.block_id = q.block_id AND b.upload_token IS NULL
+)
+FROM unnest($2::uuid[]) WITH ORDINALITY q (block_id, number) ORDER BY q.number`
+
+	selectBlocksOf = `
+SELECT b.block_id, coalesce(b.size, 0), coalesce(b.upload_until, 0) FROM parsec3.block b
+WHERE b.organization = $1 AND b.realm_id = $2 AND ($3::uuid IS NULL OR b.block_id > $3) ORDER BY b.block_id LIMIT $4`
+)
 
 // MarkRealmDeleted implements rules.RealmTx. What the realm holds is erased later,
 // bit by bit: see eraseRealms.
 func (t *tx) MarkRealmDeleted() {
-	for _, sql := range []string{markDeleted, clearCounter, insertToErase} {
+	for _, sql := range []string{markDeleted, clearCounter} {
 		t.QueueOne(sql, t.realmArgs()...)
 	}
+	t.QueueOne(erasurestore.InsertRealm, t.realmArgs(int16(organization.Parsec3))...)
 }
 
-// realmToErase is a realm that is deleted, and of which something is left.
-type realmToErase struct {
-	organization parsec.OrganizationID
-	id           parsec.RealmID
-}
-
-func (r *realmToErase) args() []any { return []any{r.organization.String(), database.Key(r.id)} }
-
-// eraseRealms erases what is left of the realms that are deleted, of every
-// organization, in small transactions. When it fails, or its server dies, the next
-// one goes on; several at once do no harm.
+// eraseRealms erases the rows of what is to be erased, of every organization, in small
+// transactions. When it fails, or its server dies, the next one goes on; several at
+// once do no harm. The objects of blocks are left to commands.
 func (s *Store) eraseRealms(ctx context.Context) error {
-	for after := (realmToErase{}); ; {
-		var page []realmToErase
-		err := s.One(ctx, database.List(&page, selectToErase, append(after.args(), erasePage), func(r *realmToErase) []any {
-			return []any{database.Parsed(&r.organization), (*database.UUID)(&r.id)}
-		}))
-		if err != nil {
-			return err
-		}
-		for _, realm := range page {
-			if err := s.eraseRealm(ctx, realm); err != nil {
-				return err
-			}
-			after = realm
-		}
-		if len(page) < erasePage {
-			return nil
-		}
-	}
+	return erasurestore.PruneRows(ctx, s.Database, organization.Parsec3, s)
 }
 
-func (s *Store) eraseRealm(ctx context.Context, realm realmToErase) error {
+// EraseRows implements erasurestore.Wing.
+func (s *Store) EraseRows(ctx context.Context, target erasure.Target) (erased int64, left bool, err error) {
 	for _, table := range ofRealms {
-		sql := strings.ReplaceAll(eraseSome, "TABLE", table)
-		for erased := int64(1); erased > 0; {
-			if err := s.One(ctx, database.Only(sql, append(realm.args(), eraseBatch), &erased)); err != nil {
-				return err
-			}
+		sql, args := strings.ReplaceAll(eraseSome, "TABLE", table), []any{target.Organization.String(), eraseBatch}
+		if table == "parsec3.block" {
+			sql, args = eraseBlocks, []any{target.Organization.String(), target.Number, eraseBatch}
+		}
+		condition := ""
+		if target.Realm != nil {
+			condition = " AND k.realm_id = $" + string(rune('1'+len(args)))
+			args = append(args, database.Key(*target.Realm))
+		}
+		var some int64
+		if err := s.One(ctx, database.Only(strings.Replace(sql, "CONDITION", condition, 1), args, &some)); err != nil {
+			return erased, true, err
+		}
+		if erased += some; erased >= eraseBatch {
+			return erased, true, nil
 		}
 	}
-	return s.One(ctx, database.Statement{SQL: forgetErased, Args: realm.args()})
+	tables, args := make([]string, len(ofRealms)), []any{target.Organization.String()}
+	for i, table := range ofRealms {
+		tables[i] = table + " k WHERE k.organization = $2"
+		if target.Realm != nil {
+			tables[i] += " AND k.realm_id = $3"
+		}
+	}
+	if target.Realm != nil {
+		args = append(args, database.Key(*target.Realm))
+	}
+	left, err = erasurestore.LeaveNoRows(ctx, s.Database, target, tables, args...)
+	return erased, left, err
+}
+
+// HoldBlocks implements erasurestore.Wing. Sent again, it finds its own holds.
+func (s *Store) HoldBlocks(ctx context.Context, organization parsec.OrganizationID, blocks []parsec.BlockID, hold erasure.Hold) (states []erasure.State, err error) {
+	err = s.One(ctx, erasurestore.States(&states, holdBlocks, organization.String(), keys(blocks),
+		database.Key(hold.Token), int64(hold.Until), int64(hold.Now)))
+	return states, err
+}
+
+// ReleaseBlocks implements erasurestore.Wing.
+func (s *Store) ReleaseBlocks(ctx context.Context, organization parsec.OrganizationID, blocks []parsec.BlockID, hold erasure.Hold) error {
+	return s.One(ctx, database.Statement{
+		SQL:  "DELETE FROM parsec3.block b WHERE b.organization = $1 AND b.block_id = ANY ($2::uuid[]) AND b.upload_token = $3",
+		Args: []any{organization.String(), keys(blocks), database.Key(hold.Token)},
+	})
+}
+
+// BlocksOf implements erasurestore.Wing.
+func (s *Store) BlocksOf(ctx context.Context, organization parsec.OrganizationID, realm parsec.RealmID, after *parsec.BlockID, most int) ([]erasure.Object, error) {
+	return erasurestore.BlocksOf(ctx, s.Database, selectBlocksOf, organization, realm, after, most)
 }

@@ -32,10 +32,10 @@ SELECT asked.organization,
      WHERE r.organization = asked.organization AND r.created_on <= $2 AND NOT r.deleted),
     (SELECT coalesce(sum(b.size), 0)::bigint FROM parsec3.block b
      WHERE b.organization = asked.organization AND b.upload_token IS NULL AND b.created_on <= $2 AND NOT EXISTS (
-         SELECT FROM parsec3.realm_to_erase e WHERE e.organization = b.organization AND e.realm_id = b.realm_id)),
+         SELECT FROM erasure e WHERE e.organization_id = b.organization AND e.realm_id = b.realm_id)),
     (SELECT coalesce(sum(octet_length(a.blob)), 0)::bigint FROM parsec3.vlob_atom a
      WHERE a.organization = asked.organization AND a.written_on <= $2 AND NOT EXISTS (
-         SELECT FROM parsec3.realm_to_erase e WHERE e.organization = a.organization AND e.realm_id = a.realm_id))
+         SELECT FROM erasure e WHERE e.organization_id = a.organization AND e.realm_id = a.realm_id))
 FROM unnest($1::text[]) asked (organization)`
 
 	// A user has its first profile before the date of that as well.

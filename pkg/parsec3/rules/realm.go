@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/certificate"
@@ -224,6 +225,9 @@ type RealmTx interface {
 	// Members lists the users that have a role in the realm of the scope, revoked
 	// ones included.
 	Members(ctx context.Context) ([]Member, error)
+	// RealmEnd reads what decides whether the realm of the scope may be deleted, nil
+	// if there is none.
+	RealmEnd(ctx context.Context) (*organization.RealmEnd, error)
 
 	// CreateRealm creates the realm of the scope with its first role.
 	CreateRealm(owner parsec3.UserID, certificate Certificate)

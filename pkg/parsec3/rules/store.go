@@ -51,6 +51,7 @@ type Reader interface {
 	UserReader
 	OrganizationReader
 	RealmReader
+	organization.RealmEndReader
 	VlobReader
 	BlockReader
 	SequesterReader

@@ -1,0 +1,276 @@
+// Package erasure erases what a realm that is deleted, or an organization, has left:
+// rows of the database first, then the objects of its blocks on every node of the
+// block store (docs/protocol/v5/administration.md §4). docs/database.md is its
+// operators' side.
+//
+// What is to be erased is a list in the database. All of it goes in bounded steps, each
+// of which may be repeated: whoever is killed is succeeded by the next, and several at
+// once share the work.
+//
+// A client may upload a block again, into another realm, under the id of one that is
+// being erased. So whoever deletes objects first holds their blocks in the database, as
+// an upload would, and leaves alone those that are known again by then.
+package erasure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/parsec"
+)
+
+const (
+	// batchBlocks is how many blocks are held at once, and workers how many of them are
+	// deleted at once.
+	batchBlocks = 256
+	workers     = 16
+	// batchLimit bounds the work on a batch. What is not deleted by then is left to the
+	// next one.
+	batchLimit = 30 * time.Second
+	// holdTime is how long the blocks of a batch are held: longer than batchLimit, by
+	// more than a request that was cut may need to take effect.
+	holdTime = time.Minute
+	// forgetLimit bounds what is noted of a batch whose command ends.
+	forgetLimit = 10 * time.Second
+	// poll is the time between two looks at what others hold.
+	poll = time.Second
+)
+
+// Target is what is erased.
+type Target struct {
+	// Number is that of the list, which grows.
+	Number       int64
+	Organization parsec.OrganizationID
+	// Realm is nil for the whole organization.
+	Realm      *parsec.RealmID
+	Generation organization.Generation
+}
+
+// Object is what the block store has of a block whose metadata is erased.
+type Object struct {
+	Block parsec.BlockID
+	// Size is that of the block in bytes, 0 if its upload was under way.
+	Size int64
+	// DueOn is the date from which the upload has surely ended.
+	DueOn parsec.DateTime
+}
+
+// Remains is what is left of the objects of a target.
+type Remains struct {
+	Objects int64 `json:"blocks"`
+	Bytes   int64 `json:"bytes"`
+}
+
+// Hold keeps clients from uploading blocks, from Now until a date.
+type Hold struct {
+	Token      parsec.UUID
+	Now, Until parsec.DateTime
+}
+
+// State is what came of a Hold.
+type State uint8
+
+// The states of a block: it is held; it is known again, as that of another realm; it is
+// being uploaded, or held by another command.
+const (
+	Busy State = iota
+	Held
+	Known
+)
+
+// List is what is to be erased, in the database. Each method may be repeated.
+type List interface {
+	// Targets lists the next targets after a number, at most 100, in order.
+	Targets(ctx context.Context, after int64) ([]Target, error)
+	// EraseRows erases some rows of what a target holds. Blocks become objects of the
+	// target. It returns how many it erased, and whether some are left, if only
+	// because another command has them under way.
+	EraseRows(ctx context.Context, target Target) (erased int64, left bool, err error)
+	// Remains sums up the objects of a target.
+	Remains(ctx context.Context, target Target) (Remains, error)
+	// Objects lists the next objects after one, nil for all, at most a number, by id.
+	Objects(ctx context.Context, target Target, after *parsec.BlockID, most int) ([]Object, error)
+	// Hold holds blocks of the organization of a target, those that it can.
+	Hold(ctx context.Context, target Target, blocks []parsec.BlockID, hold Hold) ([]State, error)
+	// Forget takes objects off the list, and ends their holds.
+	Forget(ctx context.Context, target Target, blocks []parsec.BlockID, hold Hold) error
+	// End takes a target off the list of which nothing is left.
+	End(ctx context.Context, target Target) error
+}
+
+// Eraser erases targets. Several may erase one at once.
+type Eraser struct {
+	List List
+	// Array is the block store.
+	Array *blockstore.Array
+	Now   func() parsec.DateTime
+	// Poll is the time between two looks at what others hold; 0 is a second.
+	Poll time.Duration
+	// Advance is told of rows, and of objects and their bytes, that are gone. It is
+	// called by one goroutine at a time.
+	Advance func(rows int64, gone Remains)
+}
+
+// ErrIncomplete is of a target whose objects could not all be deleted: another run goes
+// on.
+var ErrIncomplete = errors.New("objects are left in the block store")
+
+// EraseRows erases the rows of what a target holds, until none is left.
+func (e *Eraser) EraseRows(ctx context.Context, target Target) error {
+	for {
+		erased, left, err := e.List.EraseRows(ctx, target)
+		if err != nil {
+			return fmt.Errorf("erase rows: %w", err)
+		}
+		e.Advance(erased, Remains{})
+		if !left {
+			return nil
+		}
+		if erased == 0 {
+			err = e.pause(ctx)
+		}
+		if err := errors.Join(err, context.Cause(ctx)); err != nil {
+			return err
+		}
+	}
+}
+
+// EraseObjects deletes the objects of a target whose rows are erased, and takes the
+// target off the list. What others hold, or may still upload, it waits for: two minutes
+// or so at most. Its error wraps ErrIncomplete if a node of the block store fails.
+func (e *Eraser) EraseObjects(ctx context.Context, target Target) error {
+	for {
+		waiting, err := e.pass(ctx, target)
+		if err != nil {
+			return err
+		}
+		if waiting == 0 {
+			return e.List.End(ctx, target)
+		}
+		if err := e.pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (e *Eraser) pause(ctx context.Context) error {
+	limit := e.Poll
+	if limit == 0 {
+		limit = poll
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// pass goes through the objects once. It returns how many it had to leave for later.
+func (e *Eraser) pass(ctx context.Context, target Target) (waiting int, err error) {
+	var after *parsec.BlockID
+	for {
+		page, err := e.List.Objects(ctx, target, after, batchBlocks)
+		if err != nil {
+			return 0, fmt.Errorf("list objects: %w", err)
+		}
+		if len(page) == 0 {
+			return waiting, nil
+		}
+		gone, err := e.eraseBatch(ctx, target, page)
+		if err != nil {
+			return 0, err
+		}
+		waiting += len(page) - gone
+		after = &page[len(page)-1].Block
+	}
+}
+
+// eraseBatch returns how many of the objects are gone, or need not go.
+func (e *Eraser) eraseBatch(ctx context.Context, target Target, page []Object) (int, error) {
+	now := e.Now()
+	hold := Hold{Token: parsec.NewUUID(), Now: now, Until: now.Add(holdTime)}
+	var due []Object
+	var ids []parsec.BlockID
+	for _, object := range page {
+		if object.DueOn <= now {
+			due, ids = append(due, object), append(ids, object.Block)
+		}
+	}
+	if len(due) == 0 {
+		return 0, nil
+	}
+	states, err := e.List.Hold(ctx, target, ids, hold)
+	if err != nil {
+		return 0, fmt.Errorf("hold blocks: %w", err)
+	}
+	gone, failure := e.deleteObjects(ctx, target, due, states)
+	// What is deleted is noted even at the end of the command.
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetLimit)
+	defer cancel()
+	if err := e.forget(noting, target, gone, hold); err != nil {
+		return 0, err
+	}
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	return len(gone), failure
+}
+
+// deleteObjects deletes those that are held. It returns them with those that are of
+// another block by now, and why it could not delete all.
+func (e *Eraser) deleteObjects(ctx context.Context, target Target, objects []Object, states []State) (gone []Object, err error) {
+	ctx, cancel := context.WithTimeout(ctx, batchLimit)
+	defer cancel()
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(workers)
+	var mu sync.Mutex
+	add := func(object Object) {
+		mu.Lock()
+		defer mu.Unlock()
+		gone = append(gone, object)
+	}
+	for i, object := range objects {
+		switch states[i] {
+		case Known:
+			add(object)
+		case Held:
+			group.Go(func() error {
+				err := e.Array.Erase(working, target.Organization, object.Block, target.Generation == organization.Parsec2)
+				if err == nil {
+					add(object)
+				}
+				return err
+			})
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return gone, fmt.Errorf("%w: %w", ErrIncomplete, err)
+	}
+	return gone, nil
+}
+
+func (e *Eraser) forget(ctx context.Context, target Target, gone []Object, hold Hold) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	ids, sum := make([]parsec.BlockID, len(gone)), Remains{Objects: int64(len(gone))}
+	for i, object := range gone {
+		ids[i] = object.Block
+		sum.Bytes += object.Size
+	}
+	if err := e.List.Forget(ctx, target, ids, hold); err != nil {
+		return fmt.Errorf("note which objects are deleted: %w", err)
+	}
+	e.Advance(0, sum)
+	return nil
+}
