@@ -6,6 +6,7 @@ import (
 
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/database"
+	erasurestore "parsec-server/pkg/erasure/postgres"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
 	organizationmemory "parsec-server/pkg/organization/memory"
@@ -31,6 +32,8 @@ type stores struct {
 	gathered func() int
 	// blocks is what they know of blocks, nil in memory.
 	blocks *blocksOfAll
+	// erasures is what is to be erased of any generation, nil in memory.
+	erasures *erasurestore.List
 	// database is what all of them stand on, nil in memory.
 	database *database.Database
 }
@@ -75,6 +78,9 @@ func openDatabase(ctx context.Context, options database.Options, bus *event.Bus)
 		gathered:      third.Gathered,
 		blocks: &blocksOfAll{organizations, []generationBlocks{
 			{second, organization.Parsec2}, {releasing{third}, organization.Parsec3},
+		}},
+		erasures: &erasurestore.List{Database: opened, Wings: map[organization.Generation]erasurestore.Wing{
+			organization.Parsec2: second, organization.Parsec3: third,
 		}},
 		database: opened,
 	}, nil

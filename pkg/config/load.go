@@ -135,6 +135,22 @@ func LoadEmail(arguments []Argument, environment Environment) (Email, parsec.Ser
 	return l.config.Email, l.config.ServerAddress, err
 }
 
+// LoadGivenBlockstore is LoadBlockstore for commands that can do without one: given is
+// false where none is configured.
+func LoadGivenBlockstore(arguments []Argument, environment Environment) (settings Blockstore, given bool, err error) {
+	l := loader{arguments: arguments, environment: environment}
+	for _, setting := range Settings() {
+		if setting.Name != "blockstore" {
+			continue
+		}
+		if found, err := l.resolve(setting); err != nil || !found.given() {
+			return Blockstore{}, false, err
+		}
+	}
+	settings, err = LoadBlockstore(arguments, environment)
+	return settings, err == nil, err
+}
+
 // Listening is where a server listens.
 type Listening struct {
 	Host string

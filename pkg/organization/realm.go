@@ -20,8 +20,9 @@ type Deleting interface {
 	DeletableRealm(ctx context.Context, organization parsec.OrganizationID, realm parsec.RealmID) (DeletableRealm, error)
 	// DeleteRealm deletes what DeletableRealm returns, for good: from then on commands
 	// say that it is deleted, and what it holds is to be erased (pkg/erasure). It
-	// decides anew, under the lock of the realm.
-	DeleteRealm(ctx context.Context, organization parsec.OrganizationID, realm parsec.RealmID) (DeletableRealm, error)
+	// decides anew, under the lock of the realm: without orphaned, on what is planned
+	// alone.
+	DeleteRealm(ctx context.Context, organization parsec.OrganizationID, realm parsec.RealmID, orphaned bool) (DeletableRealm, error)
 }
 
 // Why a realm may not be deleted, in the order in which this is looked for.

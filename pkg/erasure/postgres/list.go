@@ -94,16 +94,17 @@ func (l *List) EraseRows(ctx context.Context, target erasure.Target) (erased int
 }
 
 // LeaveNoRows notes that a target has no rows left, unless there are some in tables,
-// each a name and a condition on it for the arguments from $2 on.
+// each a name and a condition on it: $1 is the organization, and args are those from $3
+// on.
 func LeaveNoRows(ctx context.Context, in *database.Database, target erasure.Target, tables []string, args ...any) (left bool, err error) {
 	condition := ""
 	for _, table := range tables {
 		condition += " AND NOT EXISTS (SELECT FROM " + table + ")"
 	}
 	err = in.One(ctx, database.Only(`
-WITH done AS (UPDATE erasure e SET rows_left = false WHERE e.id = $1`+condition+` RETURNING 1)
-SELECT NOT EXISTS (SELECT FROM done) AND EXISTS (SELECT FROM erasure e WHERE e.id = $1)`,
-		append([]any{target.Number}, args...), &left))
+WITH done AS (UPDATE erasure e SET rows_left = false WHERE e.organization_id = $1 AND e.id = $2`+condition+` RETURNING 1)
+SELECT NOT EXISTS (SELECT FROM done) AND EXISTS (SELECT FROM erasure e WHERE e.id = $2)`,
+		append([]any{target.Organization.String(), target.Number}, args...), &left))
 	return left, err
 }
 

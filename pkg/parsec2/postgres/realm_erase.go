@@ -153,9 +153,9 @@ func (s *Store) EraseRows(ctx context.Context, target erasure.Target) (erased in
 	}
 	var tables []string
 	for _, table := range []string{"vlob", "sequester_copy", "block"} {
-		tables = append(tables, table+" k WHERE "+condition("$2", "$3"))
+		tables = append(tables, table+" k WHERE "+condition("$1", "$3"))
 	}
-	left, err = erasurestore.LeaveNoRows(ctx, s.Database, target, tables, withRealm(name)...)
+	left, err = erasurestore.LeaveNoRows(ctx, s.Database, target, tables, withRealm()...)
 	return erased, left, err
 }
 

@@ -44,8 +44,8 @@ func (r *Rules) checkOfGeneration(ctx context.Context, id parsec.OrganizationID)
 
 // DeleteRealm implements organization.Deleting. The date alone deletes a realm for
 // clients (docs/protocol/commands.md §1.7); this makes it so for servers whose clock is
-// behind, too.
-func (r *Rules) DeleteRealm(ctx context.Context, id parsec.OrganizationID, realm parsec.RealmID) (deleted organization.DeletableRealm, err error) {
+// behind, too. None is orphaned here.
+func (r *Rules) DeleteRealm(ctx context.Context, id parsec.OrganizationID, realm parsec.RealmID, _ bool) (deleted organization.DeletableRealm, err error) {
 	now := r.now()
 	err = r.store.Update(ctx, Scope{Organization: id, Realm: realm, By: RealmExclusive}, func(tx Tx) error {
 		stored, found := tx.Organization()

@@ -108,9 +108,9 @@ func (s *Store) EraseRows(ctx context.Context, target erasure.Target) (erased in
 			return erased, true, nil
 		}
 	}
-	tables, args := make([]string, len(ofRealms)), []any{target.Organization.String()}
+	tables, args := make([]string, len(ofRealms)), []any(nil)
 	for i, table := range ofRealms {
-		tables[i] = table + " k WHERE k.organization = $2"
+		tables[i] = table + " k WHERE k.organization = $1"
 		if target.Realm != nil {
 			tables[i] += " AND k.realm_id = $3"
 		}

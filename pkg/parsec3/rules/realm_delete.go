@@ -44,7 +44,7 @@ func (r *Rules) checkOfGeneration(ctx context.Context, id parsec.OrganizationID)
 // DeleteRealm implements organization.Deleting. The lock of the realm keeps out who
 // writes, and who changes its roles or its archiving; users who are revoked meanwhile
 // only make it more deletable. Nobody is told (docs/protocol/v5/commands.md §7).
-func (r *Rules) DeleteRealm(ctx context.Context, id parsec.OrganizationID, realm parsec.RealmID) (deleted organization.DeletableRealm, err error) {
+func (r *Rules) DeleteRealm(ctx context.Context, id parsec.OrganizationID, realm parsec.RealmID, orphaned bool) (deleted organization.DeletableRealm, err error) {
 	now := r.now()
 	scope := Scope{Organization: id, Common: Shared, Realm: realm, RealmLock: Exclusive, Date: now}
 	err = r.store.Update(ctx, scope, func(tx Tx) error {
@@ -55,6 +55,9 @@ func (r *Rules) DeleteRealm(ctx context.Context, id parsec.OrganizationID, realm
 		end, err := tx.RealmEnd(ctx)
 		if err != nil {
 			return err
+		}
+		if end != nil && !orphaned {
+			end.Orphaned = nil
 		}
 		if deleted, err = end.Deletable(now); err != nil {
 			return err

@@ -91,7 +91,6 @@ var acrossOrganizations = map[string]string{
 	"selectPastCounts": "WHERE u.organization = ANY($1) AND u.created_on <= $2",
 	"reservations":     "WHERE upload_token IS NOT NULL AND upload_until <= $2 LIMIT $1",
 	"sumUp":            "WHERE c.unsummed LIMIT $1",
-	"selectToErase":    "WHERE (e.organization, e.realm_id) > ($1, $2)",
 }
 
 func checkStatements(t *testing.T, statements []string) {

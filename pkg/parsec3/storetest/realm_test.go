@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/rules"
@@ -18,6 +19,7 @@ var realmChecks = []check{
 	{"latest access", latestAccess},
 	{"bundles without bytes", emptyBundles},
 	{"deletion", realmDeletion},
+	{"ends", realmEnds},
 	{"without lock", realmWithoutLock},
 }
 
@@ -319,6 +321,72 @@ func realmDeletion(f *fixture) {
 	_, certificates, err := f.store.Certificates(f.Context(), f.organization, bobOne, rules.CertificatesAfter{}, 1<<30)
 	f.no(err)
 	equalList(f, "certificates", texts(certificates.Realms[realm]), []string{"created by alice", "rotation 1", "role of bob: MANAGER"})
+}
+
+// wantEnd asks the reader, the list and a transaction for what decides whether a realm may
+// be deleted; it is listed if it is planned to be, or orphaned.
+func (f *fixture) wantEnd(realm parsec.RealmID, want *organization.RealmEnd) {
+	f.Helper()
+	got, err := f.store.RealmEnd(f.Context(), f.organization, realm)
+	f.no(err)
+	equal(f, "end", got, want)
+	f.update(onRealm(realm), func(tx rules.Tx) error {
+		got, err := tx.RealmEnd(f.Context())
+		equal(f, "end in a transaction", got, want)
+		return err
+	})
+	all, err := f.store.RealmEnds(f.Context(), f.organization)
+	f.no(err)
+	var listed *organization.RealmEnd
+	for i := range all {
+		if all[i].ID == realm {
+			listed = &all[i]
+		}
+	}
+	if want != nil && (want.Deleted || want.Planned == nil && want.Orphaned == nil) {
+		want = nil
+	}
+	equal(f, "listed", listed, want)
+	equal(f, "in order", slices.IsSortedFunc(all, func(a, b organization.RealmEnd) int { return slices.Compare(a.ID[:], b.ID[:]) }), true)
+}
+
+// realmEnds has realms be planned to be deleted, and orphaned by the last revocation of
+// those who have a role, not by that of one who had.
+func realmEnds(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileStandard, bob, carol)
+	realm, other := f.createRealm(), f.createRealm()
+	for _, r := range []parsec.RealmID{realm, other} {
+		f.grant(r, bob, parsec.RoleOwner)
+		f.grant(r, carol, parsec.RoleReader)
+		f.grant(r, alice, parsec.RoleNone)
+	}
+	end := organization.RealmEnd{ID: realm}
+	want := func() {
+		f.Helper()
+		f.wantEnd(realm, new(end))
+	}
+	f.wantEnd(newRealmID(), nil)
+	want()
+	f.archive(realm, parsec.ArchivingArchived, nil)
+	want()
+	end.Planned = new(at(1 << 20))
+	f.archive(realm, parsec.ArchivingDeletionPlanned, end.Planned)
+	want()
+	f.revoke(bob)
+	want()
+	f.revoke(carol)
+	end.Orphaned = new(f.last())
+	want()
+	f.archive(realm, parsec.ArchivingAvailable, nil)
+	end.Planned = nil
+	want()
+	f.wantEnd(other, &organization.RealmEnd{ID: other, Orphaned: end.Orphaned})
+	f.queue(onRealm(realm), func(tx rules.Tx) { tx.MarkRealmDeleted() })
+	end.Deleted = true
+	want()
+	f.grant(other, alice, parsec.RoleOwner)
+	f.wantEnd(other, &organization.RealmEnd{ID: other})
 }
 
 // realmWithoutLock has no realm: its facts could change meanwhile.

@@ -1,0 +1,87 @@
+//go:build !without_postgresql
+
+package main
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"parsec-server/internal/testkit"
+)
+
+// command is `parsec realm delete-due` in a process of its own.
+func (e *estate) command() (command *exec.Cmd, output *bytes.Buffer) {
+	e.t.Helper()
+	itself, err := os.Executable()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	program := filepath.Join(e.t.TempDir(), "parsec")
+	if err := os.Symlink(itself, program); err != nil {
+		e.t.Fatal(err)
+	}
+	command = exec.CommandContext(e.t.Context(), program, "realm", "delete-due")
+	for name, value := range e.variables {
+		command.Env = append(command.Env, name+"="+value)
+	}
+	output = &bytes.Buffer{}
+	command.Stdout, command.Stderr = output, output
+	if err := command.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	return command, output
+}
+
+// left counts what is still to be erased of realms: rows, and objects that are listed.
+func (e *estate) left(realms ...*estateRealm) int64 {
+	e.t.Helper()
+	count := testkit.Number(e.t, e.database, "SELECT count(*) FROM erasure_object")
+	for _, realm := range realms {
+		count += e.rows(realm)
+	}
+	return count
+}
+
+// TestRealmDeleteKilled kills the command at points by chance: between rows, between
+// rows and objects, between objects. The next one goes on, and in the end all is gone
+// and nothing else is.
+func TestRealmDeleteKilled(t *testing.T) {
+	e := newEstate(t)
+	const blocks = 1500
+	due := []*estateRealm{e.addRealm("Three", longAgo, blocks, estateAlice), e.addRealm("Two", longAgo, blocks)}
+	kept := []*estateRealm{e.addRealm("Three", "", 10, estateAlice), e.addRealm("Two", "", 10)}
+	const kills = 8
+	for range kills {
+		command, output := e.command()
+		begin := e.left(due...)
+		below := begin - rand.Int64N(begin/kills+1)
+		testkit.Await(t, "some of it goes", func() bool { return e.left(due...) < below || begin == 0 })
+		_ = command.Process.Kill() // It may have ended.
+		_ = command.Wait()
+		t.Logf("killed with %d of %d left: %s", e.left(due...), begin, output)
+		e.expireHolds()
+	}
+	e.run(0, []string{"delete-due"})
+	e.wantLeft(kept...)
+}
+
+// TestRealmDeleteTwice has two processes share the work.
+func TestRealmDeleteTwice(t *testing.T) {
+	e := newEstate(t)
+	const blocks = 600
+	e.addRealm("Three", longAgo, blocks, estateAlice)
+	e.addRealm("Two", longAgo, blocks)
+	kept := []*estateRealm{e.addRealm("Three", "", 10, estateAlice), e.addRealm("Two", "", 10)}
+	first, firstOutput := e.command()
+	second, secondOutput := e.command()
+	for command, output := range map[*exec.Cmd]*bytes.Buffer{first: firstOutput, second: secondOutput} {
+		if err := command.Wait(); err != nil {
+			t.Errorf("%v: %s", err, output)
+		}
+	}
+	e.wantLeft(kept...)
+}
