@@ -2,8 +2,10 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"slices"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -17,6 +19,7 @@ var realmChecks = []check{
 	{"participants", participants},
 	{"dates never decrease", touches},
 	{"archiving", archiving},
+	{"deletion", deletion},
 }
 
 func (f *fixture) wantNoRealm(id parsec.RealmID) {
@@ -225,6 +228,65 @@ func touches(f *fixture) {
 	equal(f, "bob with a role", f.realm(id, bob).Member, rules.Member{
 		Role: parsec.RoleReader, RoleCertifiedOn: at(20), LastRoleChange: at(8),
 	})
+}
+
+// deletion wants data gone, now or soon, what is certified and the roles kept, and nothing
+// of another realm touched.
+func deletion(f *fixture) {
+	f.bootstrap()
+	id, other := f.createRealm(), f.createRealm()
+	end := func(realm parsec.RealmID) *organization.RealmEnd {
+		f.Helper()
+		end, err := f.store.RealmEnd(f.Context(), f.organization, realm)
+		f.no(err)
+		return end
+	}
+	listed := func() []organization.RealmEnd {
+		f.Helper()
+		ends, err := f.store.RealmEnds(f.Context(), f.organization)
+		f.no(err)
+		return ends
+	}
+	equal(f, "end", end(id), &organization.RealmEnd{ID: id})
+	equal(f, "end of an unknown realm", end(parsec.RealmID(parsec.NewUUID())), nil)
+	equal(f, "listed", len(listed()), 0)
+	for _, realm := range []parsec.RealmID{id, other} {
+		f.queue(onRealm(realm), func(tx rules.Tx) {
+			tx.AddArchiving(rules.Archiving{Type: parsec.ArchivingArchived, ConfiguredOn: at(1), ConfiguredBy: aliceOne}, []byte("archived"))
+		})
+		block := newBlock(realm, newBlockID(), 10)
+		f.queue(onBlock(realm, block.ID), func(tx rules.Tx) { tx.CreateBlock(block) })
+		f.createVlob(realm, aliceOne, 1, "blob")
+	}
+	f.queue(onRealm(id), func(tx rules.Tx) {
+		tx.AddArchiving(rules.Archiving{Type: parsec.ArchivingDeletionPlanned, DeletionDate: new(at(5)), ConfiguredOn: at(2), ConfiguredBy: aliceOne}, []byte("planned"))
+	})
+	planned := organization.RealmEnd{ID: id, Planned: new(at(5))}
+	equal(f, "planned", end(id), &planned)
+	equal(f, "listed", listed(), []organization.RealmEnd{planned})
+	want := *f.realm(id, alice)
+	untouched := f.realm(other, alice)
+	f.queue(onRealm(id), rules.Tx.MarkRealmDeleted)
+	planned.Deleted, want.Deleted = true, true
+	equal(f, "deleted", end(id), &planned)
+	equal(f, "listed", len(listed()), 0)
+	for range 2 {
+		got := *f.realm(id, alice)
+		got.Checkpoint = want.Checkpoint
+		equal(f, "realm", got, want)
+		statistics, err := f.store.OrganizationStatistics(f.Context(), []parsec.OrganizationID{f.organization}, nil)
+		f.no(err)
+		equal(f, "bytes", [3]uint64{statistics[0].DataSize, statistics[0].MetadataSize, statistics[0].Realms}, [3]uint64{10, 4, 2})
+		past, err := f.store.OrganizationStatistics(f.Context(), []parsec.OrganizationID{f.organization}, new(at(1<<20)))
+		f.no(err)
+		equal(f, "bytes in the past", [2]uint64{past[0].DataSize, past[0].MetadataSize}, [2]uint64{10, 4})
+		if store, later := f.store.(interface {
+			Prune(ctx context.Context) error
+		}); later {
+			f.no(store.Prune(f.Context()))
+		}
+	}
+	equal(f, "other realm", f.realm(other, alice), untouched)
 }
 
 func archiving(f *fixture) {
