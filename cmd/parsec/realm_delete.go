@@ -140,34 +140,15 @@ func (w *realmWork) tell(ctx context.Context) error {
 	return err
 }
 
-// run deletes the realm, then what it holds. The file is made before anything is
-// deleted, and filled from the list in the database, which outlives a command that ends.
+// run deletes the realm, then what it holds.
 func (w *realmWork) run(ctx context.Context) error {
-	var file *os.File
-	if w.dump != "" {
-		var err error
-		if file, err = os.OpenFile(w.dump, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-			return invalidValue("--dump-realm-blocks", err)
-		}
-		defer file.Close()
-	}
-	if err := w.mark(ctx); err != nil {
-		if file != nil && w.target == nil {
-			err = errors.Join(err, os.Remove(w.dump))
-		}
-		return err
-	}
-	if w.target == nil {
-		return nil // Another command was faster, and is done.
-	}
-	remains, err := w.eraseRows(ctx, *w.target)
+	remains, err := w.eraseAllRows(ctx)
 	if err != nil {
 		return err
 	}
-	if file != nil {
-		if err := w.write(ctx, file); err != nil {
-			return fmt.Errorf("%s: %w", w.dump, err)
-		}
+	if w.target == nil {
+		fmt.Fprintf(w.program.stdout, "Realm %s is deleted by another command.\n", hexOf(w.realm))
+		return nil
 	}
 	if w.eraser.Array == nil && remains.Objects > 0 {
 		fmt.Fprintf(w.program.stdout, "Realm %s deleted. Its %d blocks are left in the block store: the same command deletes them with --blockstore, as does `parsec realm delete-due`.\n",
@@ -179,6 +160,34 @@ func (w *realmWork) run(ctx context.Context) error {
 	}
 	fmt.Fprintf(w.program.stdout, "Realm %s deleted: %d blocks, %s.\n", hexOf(w.realm), remains.Objects, byteCount(remains.Bytes))
 	return nil
+}
+
+// eraseAllRows deletes the realm, erases its rows, and writes the dump. The file is made
+// before anything is deleted, filled from the list in the database, which outlives a
+// command that ends, and taken away by one that fails.
+func (w *realmWork) eraseAllRows(ctx context.Context) (remains erasure.Remains, err error) {
+	var file *os.File
+	if w.dump != "" {
+		if file, err = os.OpenFile(w.dump, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+			return remains, invalidValue("--dump-realm-blocks", err)
+		}
+		defer func() {
+			file.Close()
+			if err != nil {
+				err = errors.Join(err, os.Remove(w.dump))
+			}
+		}()
+	}
+	if err := w.mark(ctx); err != nil || w.target == nil {
+		return remains, err
+	}
+	if remains, err = w.eraseRows(ctx, *w.target); err != nil || file == nil {
+		return remains, err
+	}
+	if err := w.write(ctx, file); err != nil {
+		return remains, fmt.Errorf("%s: %w", w.dump, err)
+	}
+	return remains, nil
 }
 
 // mark deletes the realm, unless this is done. One that another command deletes

@@ -43,8 +43,8 @@ func TestDeleteRealm(t *testing.T) {
 	want(organization.ErrRealmInUse)
 	s.breakArchived()
 	want(organization.ErrRealmInUse)
-	s.setArchiving(parsec.ArchivingDeletionPlanned, time.Hour)
 	date := s.clock.now().Add(time.Hour)
+	s.setArchiving(parsec.ArchivingDeletionPlanned, time.Hour)
 	want(&organization.RealmNotDueError{On: date})
 	s.clock.advance(time.Hour)
 	if got := want(nil); got != (organization.DeletableRealm{ID: s.realm, Kind: organization.DeletionPlanned, On: date}) {

@@ -60,8 +60,12 @@ type ExportKey struct {
 	Service      parsec.SequesterServiceID
 }
 
-// ErrRealmNotFound is returned for a realm that does not exist.
-var ErrRealmNotFound = errors.New("no such realm")
+// ErrRealmNotFound is returned for a realm that does not exist, and ErrRealmDeleted for
+// one that was deleted for good, and erased.
+var (
+	ErrRealmNotFound = errors.New("no such realm")
+	ErrRealmDeleted  = errors.New("the realm is deleted, and what it held is erased")
+)
 
 // RealmExport reads a realm for a sequester service.
 type RealmExport struct {
@@ -93,6 +97,13 @@ func (r *Rules) ExportRealm(ctx context.Context, key ExportKey) (*RealmExport, e
 	}
 	if !found {
 		return nil, ErrRealmNotFound
+	}
+	end, err := r.store.RealmEnd(ctx, key.Organization, key.Realm)
+	if err != nil {
+		return nil, err
+	}
+	if end != nil && end.Deleted {
+		return nil, ErrRealmDeleted
 	}
 	return &RealmExport{RootVerifyKey: *organization.RootVerifyKey, BlocksSize: size, store: r.store, key: key}, nil
 }

@@ -144,26 +144,45 @@ func (w *twins) changeOrganization() question {
 	}
 }
 
-// deleteRealm does what administrators may do of realms whose deletion is planned.
+// deleteRealm does what operators may do of realms whose deletion is planned, at once for
+// half of them, and of orphaned ones.
 func (w *twins) deleteRealm() question {
 	scope := rules.Scope{Organization: w.organization, Common: rules.Shared, Realm: w.realm(), RealmLock: rules.Exclusive}
+	atOnce, orphaned := w.chance(50), w.chance(50)
+	type reply struct {
+		deletable []organization.DeletableRealm
+		deleted   organization.DeletableRealm
+		why       string
+	}
 	return func(side *twin) (any, error) {
+		var told reply
 		marked := false
-		err := side.store.Update(w.ctx, scope, func(tx rules.Tx) error {
-			realm, found := tx.Realm()
-			marked = found && !realm.Deleted && realm.Archiving == parsec.ArchivingDeletionPlanned
-			if marked {
-				tx.MarkRealmDeleted()
-			}
-			return nil
-		})
+		deletable, err := side.DeletableRealms(w.ctx, w.organization)
+		if err != nil {
+			return nil, err
+		}
+		told.deletable = deletable
+		if atOnce {
+			err = side.store.Update(w.ctx, scope, func(tx rules.Tx) error {
+				realm, found := tx.Realm()
+				marked = found && !realm.Deleted && realm.Archiving == parsec.ArchivingDeletionPlanned
+				if marked {
+					tx.MarkRealmDeleted()
+				}
+				return nil
+			})
+		} else if told.deleted, err = side.DeleteRealm(w.ctx, w.organization, scope.Realm, orphaned); err != nil {
+			told.why, err = err.Error(), nil
+		} else {
+			marked = true
+		}
 		// One of the stores erases what the realm holds later.
 		if store, later := side.store.(interface {
 			Prune(ctx context.Context) error
 		}); later && marked && err == nil {
 			err = store.Prune(w.ctx)
 		}
-		return nil, err
+		return &told, err
 	}
 }
 
