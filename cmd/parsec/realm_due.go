@@ -245,8 +245,8 @@ func (w *dueWork) finish(failure error) error {
 		}
 		return nil
 	}
-	if failure == nil && w.realms == 0 {
-		fmt.Fprintln(w.program.stdout, "No realm is to be deleted.")
+	if failure == nil && w.realms == 0 && isTerminal(w.program.stderr) { // Cron sends what is printed.
+		fmt.Fprintln(w.program.stderr, "No realm is to be deleted.")
 	}
 	return failure
 }
