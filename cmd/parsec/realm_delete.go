@@ -128,7 +128,7 @@ func (w *realmWork) tell(ctx context.Context) error {
 		}
 		return nil
 	}
-	err := error(nil)
+	var err error
 	if w.target == nil {
 		err = w.blocksOf(ctx, w.id, w.generation, w.realm, count)
 	} else {
