@@ -32,12 +32,16 @@ type list struct {
 func (*list) Targets(context.Context, int64) ([]erasure.Target, error) { return nil, nil }
 
 func (l *list) EraseRows(context.Context, erasure.Target) (erased int64, left bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	erased = min(l.rows, 100)
 	l.rows -= erased
 	return erased, l.rows > 0, nil
 }
 
 func (l *list) Remains(context.Context, erasure.Target) (erasure.Remains, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return erasure.Remains{Objects: int64(len(l.objects))}, nil
 }
 
@@ -82,6 +86,8 @@ func (l *list) Forget(_ context.Context, _ erasure.Target, blocks []parsec.Block
 }
 
 func (l *list) End(context.Context, erasure.Target) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.ended = l.rows == 0 && len(l.objects) == 0
 	return nil
 }
