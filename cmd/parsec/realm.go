@@ -68,6 +68,10 @@ func (p program) openRegistry(ctx context.Context, options *settingsFlags, objec
 		return nil, err
 	}
 	r.eraser.Array, r.ends = array, append([]func(){end}, r.ends...)
+	if err := array.Ready(ctx); err != nil { // Nothing is begun that cannot be ended.
+		r.close()
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -141,12 +145,13 @@ func (r *registry) eraseRows(ctx context.Context, target erasure.Target) (erasur
 	return r.stores.erasures.Remains(ctx, target)
 }
 
-// eraseObjects deletes the objects that remain of a target.
+// eraseObjects deletes the objects that remain of a target. Its error is that of the
+// eraser.
 func (r *registry) eraseObjects(ctx context.Context, target erasure.Target, remains erasure.Remains) error {
 	progress := newProgress(r.program.stdout, r.program.stderr, remains.Bytes)
 	defer progress.end()
 	r.eraser.Advance = func(_ int64, gone erasure.Remains) { progress.advance(gone.Objects, gone.Bytes) }
-	return incomplete(r.eraser.EraseObjects(ctx, target))
+	return r.eraser.EraseObjects(ctx, target)
 }
 
 // incomplete says that the work goes on later. The failure is not wrapped: Ctrl-C would

@@ -156,7 +156,7 @@ func (w *realmWork) run(ctx context.Context) error {
 		return nil
 	}
 	if err := w.eraseObjects(ctx, *w.target, remains); err != nil {
-		return err
+		return incomplete(err)
 	}
 	fmt.Fprintf(w.program.stdout, "Realm %s deleted: %d blocks, %s.\n", hexOf(w.realm), remains.Objects, byteCount(remains.Bytes))
 	return nil

@@ -69,6 +69,9 @@ func (p program) deleteDueRealms(ctx context.Context, due *dueRealms) error {
 	if err == nil {
 		err = work.deleteAll(ctx, of)
 	}
+	if err == nil {
+		err = work.failure
+	}
 	return work.finish(err)
 }
 
@@ -78,6 +81,8 @@ type dueWork struct {
 	*dueRealms
 	realms int64
 	sum    erasure.Remains
+	// failure is the first of those that do not keep other realms from being deleted.
+	failure error
 }
 
 // dueRealm is what --json prints of a realm.
@@ -85,8 +90,9 @@ type dueRealm struct {
 	OrganizationID string `json:"organization_id"`
 	deletableRealm
 	erasure.Remains
-	// Deleted is false in a dry run.
-	Deleted bool `json:"deleted"`
+	// Deleted is false in a dry run, and where objects are left, with the reason.
+	Deleted bool   `json:"deleted"`
+	Error   string `json:"error,omitempty"`
 }
 
 // dueSummary is the last line that --json prints.
@@ -197,13 +203,21 @@ func (w *dueWork) erase(ctx context.Context, target erasure.Target, told dueReal
 		return err
 	}
 	remains, err := w.eraseRows(ctx, target)
-	if err == nil {
-		err = w.eraseObjects(ctx, target, remains)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		told.Deleted = true
-		w.tell(told, remains, why)
+	err = w.eraseObjects(ctx, target, remains)
+	if failed, is := errors.AsType[*erasure.IncompleteError](err); is && !failed.GaveUp {
+		told.Error = failed.Error()
+		remains, err = erasure.Remains{}, nil
+		if w.failure == nil {
+			w.failure = incomplete(failed)
+		}
+	} else if err != nil {
+		return incomplete(err)
 	}
+	told.Deleted = told.Error == ""
+	w.tell(told, remains, why)
 	return err
 }
 
@@ -217,8 +231,12 @@ func (w *dueWork) tell(told dueRealm, sum erasure.Remains, why string) {
 		return
 	}
 	verb := "deleted"
-	if w.dryRun {
+	switch {
+	case w.dryRun:
 		verb = "would be deleted"
+	case told.Error != "":
+		fmt.Fprintf(w.program.stdout, "Realm %s of %s, %s, is not erased: %s.\n", told.RealmID, told.OrganizationID, why, told.Error)
+		return
 	}
 	fmt.Fprintf(w.program.stdout, "Realm %s of %s, %s, %s: %d blocks, %s.\n",
 		told.RealmID, told.OrganizationID, why, verb, sum.Objects, byteCount(sum.Bytes))

@@ -368,20 +368,38 @@ func TestRealmDeleteDue(t *testing.T) {
 	}
 }
 
-// TestRealmDeleteDueWhileANodeIsDown says that it is not complete, and goes on.
-func TestRealmDeleteDueWhileANodeIsDown(t *testing.T) {
+// TestRealmDeleteWhileANodeIsDown begins nothing.
+func TestRealmDeleteWhileANodeIsDown(t *testing.T) {
 	e := newEstate(t)
-	due, kept := e.addRealm("Three", longAgo, 5, estateAlice), e.addRealm("Two", "", 5)
+	due := e.addRealm("Three", longAgo, 5, estateAlice)
 	testkit.Execute(t, e.database, "ALTER TABLE block_data RENAME TO away")
-	e.run(1, []string{"delete-due"}, "not complete: objects are left in the block store: node 0 (PostgreSQL table block_data)", "; the same command goes on")
-	e.expireHolds()
-	e.run(1, []string{"delete-due", "--json"}, `"complete":false,"error":"not complete: `)
-	if rows := e.rows(due); rows != 0 {
-		t.Errorf("%d rows are left", rows)
-	}
+	e.run(1, []string{"delete-due"}, "Error: node 0 (PostgreSQL table block_data): ")
+	e.run(1, []string{"delete", "--organization", "Three", "--realm", due.hex()}, "Error: node 0 (PostgreSQL table block_data): ")
 	testkit.Execute(t, e.database, "ALTER TABLE away RENAME TO block_data")
+	e.wantLeft(due)
+}
+
+// TestRealmDeletePassesOver has an object that cannot be deleted keep nothing else from
+// being deleted: neither others of its realm nor other realms.
+func TestRealmDeletePassesOver(t *testing.T) {
+	e := newEstate(t)
+	first, second := e.addRealm("Three", longAgo, 5, estateAlice), e.addRealm("Two", longAgo, 5)
+	kept := e.addRealm("Two", "", 5)
+	testkit.Execute(t, e.database, "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'locked'; END$$")
+	testkit.Execute(t, e.database, `CREATE TRIGGER refuse BEFORE DELETE ON block_data FOR EACH ROW
+		WHEN (OLD.block_id = '`+strings.TrimPrefix(first.names[2], "Three/")+"') EXECUTE FUNCTION refuse()")
+	e.run(1, []string{"delete-due"}, "Realm "+first.hex()+" of Three, deletion planned on "+longAgo+", is not erased: 1 objects could not be deleted",
+		"Realm "+second.hex()+" of Two, deletion planned on "+longAgo+", deleted: 5 blocks", "Error: not complete: 1 objects", "; the same command goes on")
+	if got := e.objects(); len(got) != 6 || e.rows(first) != 0 {
+		t.Errorf("%q are left", got)
+	}
 	e.expireHolds()
-	e.run(0, []string{"delete-due"}, "deleted before, deleted: 5 blocks")
+	e.run(1, []string{"delete-due", "--json"}, `"kind":"unfinished","blocks":0,"bytes":0,"deleted":false,"error":"1 objects`, `"complete":false,"error":"not complete: `)
+	e.expireHolds()
+	e.run(1, []string{"delete", "--organization", "Three", "--realm", first.hex()}, "not complete: 1 objects could not be deleted")
+	testkit.Execute(t, e.database, "DROP TRIGGER refuse ON block_data")
+	e.expireHolds()
+	e.run(0, []string{"delete-due"}, "deleted before, deleted: 1 blocks")
 	e.wantLeft(kept)
 }
 

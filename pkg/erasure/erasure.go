@@ -41,6 +41,9 @@ const (
 	forgetLimit = 10 * time.Second
 	// poll is the time between two looks at what others hold.
 	poll = time.Second
+	// maxFailures ends the work on a target: a node is down, and says the same of each
+	// object.
+	maxFailures = 100
 )
 
 // Target is what is erased.
@@ -118,9 +121,21 @@ type Eraser struct {
 	Advance func(rows int64, gone Remains)
 }
 
-// ErrIncomplete is of a target whose objects could not all be deleted: another run goes
-// on.
-var ErrIncomplete = errors.New("objects are left in the block store")
+// IncompleteError is of a target whose objects could not all be deleted. Another run
+// goes on.
+type IncompleteError struct {
+	// Objects are those that could not be deleted, and Last why the last one could not.
+	Objects int64
+	Last    error
+	// GaveUp reports that there were so many that the others were not tried.
+	GaveUp bool
+}
+
+func (e *IncompleteError) Error() string {
+	return fmt.Sprintf("%d objects could not be deleted from the block store, the last one: %s", e.Objects, e.Last)
+}
+
+func (e *IncompleteError) Unwrap() error { return e.Last }
 
 // EraseRows erases the rows of what a target holds, until none is left.
 func (e *Eraser) EraseRows(ctx context.Context, target Target) error {
@@ -144,14 +159,17 @@ func (e *Eraser) EraseRows(ctx context.Context, target Target) error {
 
 // EraseObjects deletes the objects of a target whose rows are erased, and takes the
 // target off the list. What others hold, or may still upload, it waits for: two minutes
-// or so at most. Its error wraps ErrIncomplete if a node of the block store fails.
+// or so at most. What cannot be deleted it passes over, up to a point, and returns an
+// *IncompleteError.
 func (e *Eraser) EraseObjects(ctx context.Context, target Target) error {
 	for {
-		waiting, err := e.pass(ctx, target)
-		if err != nil {
+		p, err := e.pass(ctx, target)
+		switch {
+		case err != nil:
 			return err
-		}
-		if waiting == 0 {
+		case p.failed > 0:
+			return &IncompleteError{p.failed, p.last, p.failed > maxFailures}
+		case p.waiting == 0:
 			return e.List.End(ctx, target)
 		}
 		if err := e.pause(ctx); err != nil {
@@ -175,28 +193,34 @@ func (e *Eraser) pause(ctx context.Context) error {
 	}
 }
 
-// pass goes through the objects once. It returns how many it had to leave for later.
-func (e *Eraser) pass(ctx context.Context, target Target) (waiting int, err error) {
-	var after *parsec.BlockID
-	for {
-		page, err := e.List.Objects(ctx, target, after, batchBlocks)
-		if err != nil {
-			return 0, fmt.Errorf("list objects: %w", err)
-		}
-		if len(page) == 0 {
-			return waiting, nil
-		}
-		gone, err := e.eraseBatch(ctx, target, page)
-		if err != nil {
-			return 0, err
-		}
-		waiting += len(page) - gone
-		after = &page[len(page)-1].Block
-	}
+// pass is one way through the objects.
+type pass struct {
+	// waiting counts those that it had to leave for later.
+	waiting int64
+	// failed counts those that it could not delete, the last one for a reason.
+	failed int64
+	last   error
 }
 
-// eraseBatch returns how many of the objects are gone, or need not go.
-func (e *Eraser) eraseBatch(ctx context.Context, target Target, page []Object) (int, error) {
+func (e *Eraser) pass(ctx context.Context, target Target) (p pass, err error) {
+	var after *parsec.BlockID
+	for p.failed <= maxFailures {
+		page, err := e.List.Objects(ctx, target, after, batchBlocks)
+		if err != nil {
+			return p, fmt.Errorf("list objects: %w", err)
+		}
+		if len(page) == 0 {
+			return p, nil
+		}
+		if err := e.eraseBatch(ctx, target, page, &p); err != nil {
+			return p, err
+		}
+		after = &page[len(page)-1].Block
+	}
+	return p, nil
+}
+
+func (e *Eraser) eraseBatch(ctx context.Context, target Target, page []Object, p *pass) error {
 	now := e.Now()
 	hold := Hold{Token: parsec.NewUUID(), Now: now, Until: now.Add(holdTime)}
 	var due []Object
@@ -206,57 +230,60 @@ func (e *Eraser) eraseBatch(ctx context.Context, target Target, page []Object) (
 			due, ids = append(due, object), append(ids, object.Block)
 		}
 	}
+	p.waiting += int64(len(page) - len(due))
 	if len(due) == 0 {
-		return 0, nil
+		return nil
 	}
 	states, err := e.List.Hold(ctx, target, ids, hold)
 	if err != nil {
-		return 0, fmt.Errorf("hold blocks: %w", err)
+		return fmt.Errorf("hold blocks: %w", err)
 	}
-	gone, failure := e.deleteObjects(ctx, target, due, states)
+	gone := e.deleteObjects(ctx, target, due, states, p)
 	// What is deleted is noted even at the end of the command.
 	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetLimit)
 	defer cancel()
 	if err := e.forget(noting, target, gone, hold); err != nil {
-		return 0, err
+		return err
 	}
 	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
-	return len(gone), failure
+	return nil
 }
 
 // deleteObjects deletes those that are held. It returns them with those that are of
-// another block by now, and why it could not delete all.
-func (e *Eraser) deleteObjects(ctx context.Context, target Target, objects []Object, states []State) (gone []Object, err error) {
+// another block by now, and counts the others in p.
+func (e *Eraser) deleteObjects(ctx context.Context, target Target, objects []Object, states []State, p *pass) (gone []Object) {
 	ctx, cancel := context.WithTimeout(ctx, batchLimit)
 	defer cancel()
-	group, working := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(workers)
 	var mu sync.Mutex
-	add := func(object Object) {
+	end := func(object Object, err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		gone = append(gone, object)
+		if err == nil {
+			gone = append(gone, object)
+		} else {
+			p.failed++
+			p.last = err
+		}
 	}
 	for i, object := range objects {
 		switch states[i] {
+		case Busy:
+			p.waiting++
 		case Known:
-			add(object)
+			end(object, nil)
 		case Held:
 			group.Go(func() error {
-				err := e.Array.Erase(working, target.Organization, object.Block, target.Generation == organization.Parsec2)
-				if err == nil {
-					add(object)
-				}
-				return err
+				end(object, e.Array.Erase(ctx, target.Organization, object.Block, target.Generation == organization.Parsec2))
+				return nil
 			})
 		}
 	}
-	if err := group.Wait(); err != nil {
-		return gone, fmt.Errorf("%w: %w", ErrIncomplete, err)
-	}
-	return gone, nil
+	_ = group.Wait() // Failures are counted.
+	return gone
 }
 
 func (e *Eraser) forget(ctx context.Context, target Target, gone []Object, hold Hold) error {

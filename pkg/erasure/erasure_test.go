@@ -199,9 +199,9 @@ func TestEraserGoesOn(t *testing.T) {
 			}
 			return nil
 		}
-		err := w.erase()
-		if !errors.Is(err, erasure.ErrIncomplete) || !errors.Is(err, errDown) || w.list.ended {
-			t.Fatalf("%v, ended: %t", err, w.list.ended)
+		incomplete, is := errors.AsType[*erasure.IncompleteError](w.erase())
+		if !is || !incomplete.GaveUp || !errors.Is(incomplete, errDown) || w.list.ended {
+			t.Fatalf("%v, ended: %t", incomplete, w.list.ended)
 		}
 		if left := len(w.list.objects); left < 300 || left >= 600 {
 			t.Errorf("%d objects are left", left)
@@ -216,6 +216,25 @@ func TestEraserGoesOn(t *testing.T) {
 		}
 		w.wantObjects(0)
 	})
+}
+
+// TestEraserPassesOver has one object stay that cannot be deleted.
+func TestEraserPassesOver(t *testing.T) {
+	w := newWorld(t, 600)
+	stays := parsec.BlockID{0, 7}
+	w.nodes[0].remove = func(name string) error {
+		if name == "Acme/"+stays.String() {
+			return errDown
+		}
+		return nil
+	}
+	incomplete, is := errors.AsType[*erasure.IncompleteError](w.erase())
+	if !is || incomplete.GaveUp || incomplete.Objects != 1 || w.list.ended {
+		t.Errorf("%v, ended: %t", incomplete, w.list.ended)
+	}
+	if _, left := w.list.objects[stays]; !left || len(w.list.objects) != 1 {
+		t.Errorf("%d objects are left", len(w.list.objects))
+	}
 }
 
 // TestEraserSparesBlocks has blocks be known again, be uploaded by others, or have an

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"parsec-server/pkg/database"
@@ -97,8 +98,8 @@ func (s *Store) EraseRows(ctx context.Context, target erasure.Target) (erased in
 		}
 		condition := ""
 		if target.Realm != nil {
-			condition = " AND k.realm_id = $" + string(rune('1'+len(args)))
 			args = append(args, database.Key(*target.Realm))
+			condition = fmt.Sprintf(" AND k.realm_id = $%d", len(args))
 		}
 		var some int64
 		if err := s.One(ctx, database.Only(strings.Replace(sql, "CONDITION", condition, 1), args, &some)); err != nil {
