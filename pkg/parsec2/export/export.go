@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/export"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -34,18 +33,17 @@ type Export struct {
 
 	source       *rules.RealmExport
 	organization parsec.OrganizationID
-	file         *export.File
+	file         file
 }
 
 // Open opens the file of what is exported to go on with it, or creates it. The
 // caller closes it.
 func Open(ctx context.Context, path string, key rules.ExportKey, source *rules.RealmExport) (*Export, error) {
-	subject := export.Subject{Realm: key.Realm, Service: key.Service, RootVerifyKey: source.RootVerifyKey}
-	file, err := export.Open(ctx, path, subject)
+	opened, err := openFile(ctx, path, key, source.RootVerifyKey)
 	if err != nil {
 		return nil, err
 	}
-	return &Export{source: source, organization: key.Organization, file: file}, nil
+	return &Export{source: source, organization: key.Organization, file: opened}, nil
 }
 
 // Close ends the work on the file.
@@ -64,21 +62,11 @@ func (e *Export) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.file.Change(ctx, func(batch export.Batch) {
-		for _, device := range certificates.Devices {
-			batch.Device(device.Number, device.Certificate)
-		}
-		for _, role := range certificates.Roles {
-			batch.Role(role.Number, role.Certificate)
-		}
-		for _, user := range certificates.Users {
-			batch.User(user.Number, user.Certificate, user.Revocation)
-		}
-	})
+	return e.file.change(ctx, func(b batch) { b.certificates(&certificates) })
 }
 
 func (e *Export) versions(ctx context.Context) error {
-	last, err := e.file.LastVersion(ctx)
+	last, err := e.file.lastVersion(ctx)
 	if err != nil {
 		return err
 	}
@@ -87,10 +75,9 @@ func (e *Export) versions(ctx context.Context) error {
 		if err != nil || len(versions) == 0 {
 			return err
 		}
-		err = e.file.Change(ctx, func(batch export.Batch) {
+		err = e.file.change(ctx, func(b batch) {
 			for i := range versions {
-				v := &versions[i]
-				batch.Version(v.Checkpoint, v.Vlob, v.Version, v.Copy, v.Author, v.Timestamp)
+				b.version(&versions[i])
 			}
 		})
 		if err != nil {
@@ -126,7 +113,7 @@ func (e *Export) copyBlocks(ctx context.Context, blocks []rules.ExportedBlock) e
 	var bytes int64
 	for _, block := range blocks {
 		bytes += block.Size
-		has, err := e.file.HasBlock(ctx, block.ID)
+		has, err := e.file.hasBlock(ctx, block.ID)
 		if err != nil {
 			return err
 		}
@@ -155,10 +142,10 @@ func (e *Export) copyBlocks(ctx context.Context, blocks []rules.ExportedBlock) e
 	if err := reading.Wait(); err != nil {
 		return err
 	}
-	err := e.file.Change(ctx, func(batch export.Batch) {
+	err := e.file.change(ctx, func(b batch) {
 		for i, block := range wanted {
 			if data[i] != nil {
-				batch.Block(block.ID, data[i], block.Author)
+				b.block(block, data[i])
 			}
 		}
 	})

@@ -41,10 +41,33 @@ type member struct {
 	sees int
 }
 
-// keysBundle is a rotation, with the latest access of each user.
+// keysBundle is a rotation, with the accesses of each user, in order of date, and that
+// of each sequester service.
 type keysBundle struct {
-	bundle   []byte
-	accesses map[parsec3.UserID][]byte
+	rotatedOn parsec.DateTime
+	bundle    []byte
+	accesses  map[parsec3.UserID][]access
+	services  map[parsec.SequesterServiceID][]byte
+}
+
+// access is that of a user, who may be given another one later.
+type access struct {
+	dated  parsec.DateTime
+	access []byte
+}
+
+// accessOf returns the latest access of a user, nil for none.
+func (b *keysBundle) accessOf(user parsec3.UserID) []byte {
+	given := b.accesses[user]
+	if len(given) == 0 {
+		return nil
+	}
+	return given[len(given)-1].access
+}
+
+// give adds an access of a user.
+func (b *keysBundle) give(user parsec3.UserID, dated parsec.DateTime, given []byte) {
+	b.accesses[user] = append(b.accesses[user], access{dated, given})
 }
 
 // as returns the facts for a user, nil for a nil realm.
@@ -82,7 +105,7 @@ func (s *Store) KeysBundle(ctx context.Context, organization parsec.Organization
 	r, user := o.realms[id], o.userOf(author)
 	var keys rules.KeysBundle
 	if r != nil && keyIndex >= 1 && keyIndex <= uint64(len(r.bundles)) {
-		keys = rules.KeysBundle{Bundle: r.bundles[keyIndex-1].bundle, Access: r.bundles[keyIndex-1].accesses[user]}
+		keys = rules.KeysBundle{Bundle: r.bundles[keyIndex-1].bundle, Access: r.bundles[keyIndex-1].accessOf(user)}
 	}
 	return o.standing(author), r.as(user), keys, err
 }
@@ -200,7 +223,7 @@ func (t *tx) SetRole(user parsec3.UserID, role parsec.RealmRole, access []byte, 
 		r.setRole(user, role)
 		t.organization.give(user, role, certificate.Timestamp)
 		if access != nil {
-			r.bundles[len(r.bundles)-1].accesses[user] = access
+			r.bundles[len(r.bundles)-1].give(user, certificate.Timestamp, access)
 		}
 	})
 }
@@ -216,9 +239,12 @@ func own(given []byte) []byte { return append([]byte{}, given...) }
 // RotateKey implements rules.RealmTx. The services are those of the sequester
 // topic, which is locked if there is one.
 func (t *tx) RotateKey(rotation rules.KeyRotation, certificate rules.Certificate) {
-	added := keysBundle{own(rotation.KeysBundle), map[parsec3.UserID][]byte{}}
-	for user, access := range rotation.Participants {
-		added.accesses[user] = own(access)
+	added := keysBundle{certificate.Timestamp, own(rotation.KeysBundle), map[parsec3.UserID][]access{}, map[parsec.SequesterServiceID][]byte{}}
+	for user, given := range rotation.Participants {
+		added.give(user, certificate.Timestamp, own(given))
+	}
+	for service, given := range rotation.Services {
+		added.services[service] = own(given)
 	}
 	possible := t.realm != nil && rotation.KeyIndex == t.realm.facts.KeyIndex+1 &&
 		(t.organization.topics.Sequester == 0 || t.scope.Sequester != rules.Unlocked)

@@ -10,8 +10,7 @@
 // The accounts, which are of no organization, have one lock.
 //
 // Byte slices and stored values are never changed once stored: readers get the
-// bytes without copy, and copies of everything else. What no method returns
-// is not kept: accesses of sequester services.
+// bytes without copy, and copies of everything else.
 //
 // Effects that the scope of their transaction does not allow, or that break a
 // sequence, fail the transaction: one lock for all would otherwise hide from

@@ -59,6 +59,7 @@ type Reader interface {
 	EnrollmentReader
 	AttemptReader
 	ShamirReader
+	ExportReader
 }
 
 // Lock is how a transaction holds a topic until its end.

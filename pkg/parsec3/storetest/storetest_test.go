@@ -49,6 +49,7 @@ func exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store)
 		{"totp", totpChecks},
 		{"cryptpad", cryptpadChecks},
 		{"account", accountChecks},
+		{"export", exportChecks},
 		{"transaction", transactionChecks},
 		{"concurrency", concurrencyChecks},
 	} {
