@@ -44,10 +44,7 @@ type file struct{ *export.File }
 func openFile(ctx context.Context, path string, key rules.ExportKey, root parsec.VerifyKey) (file, error) {
 	opened, err := export.Open(ctx, path, func(tx *export.Tx, empty bool) error {
 		if empty {
-			return errors.Join(
-				tx.Script(schema),
-				tx.Execute("INSERT INTO info VALUES (?, ?, ?, ?)", magic, version, key.Realm[:], root[:]),
-				tx.Execute("INSERT INTO service VALUES (?)", key.Service[:]))
+			return begin(tx, key, root)
 		}
 		var same bool
 		err := tx.Read(`
@@ -59,6 +56,17 @@ FROM info, service`, []any{magic, version, key.Realm[:], root[:], key.Service[:]
 		return nil
 	})
 	return file{opened}, err
+}
+
+// begin makes the tables of an empty file.
+func begin(tx *export.Tx, key rules.ExportKey, root parsec.VerifyKey) error {
+	if err := tx.Script(schema); err != nil {
+		return err
+	}
+	if err := tx.Execute("INSERT INTO info VALUES (?, ?, ?, ?)", magic, version, key.Realm[:], root[:]); err != nil {
+		return err
+	}
+	return tx.Execute("INSERT INTO service VALUES (?)", key.Service[:])
 }
 
 // change commits what work adds to the file. It stops at the first failure, after which
