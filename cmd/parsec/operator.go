@@ -32,40 +32,78 @@ type operation struct {
 	parsec3 func(*parsec3rules.Rules) error
 }
 
-// errOfParsec3 is the error of a command that is for organizations of API 1 to 3.
-var errOfParsec3 = errors.New("an organization of Parsec 3, which this command is not for")
+// The errors of a command that is for organizations of the other generation.
+var (
+	errOfParsec2 = errors.New("an organization of API 1 to 3, which this command is not for")
+	errOfParsec3 = errors.New("an organization of Parsec 3, which this command is not for")
+)
+
+var (
+	errNoOrganization  = errors.New("no such organization")
+	errNotBootstrapped = errors.New("the organization is not bootstrapped")
+)
 
 // operate runs an operation with the rules of an organization, on the database that
 // options name. One that does not exist, or is of no generation yet, counts as one of
 // API 1 to 3.
 func (p program) operate(ctx context.Context, options *settingsFlags, id parsec.OrganizationID, do operation) error {
+	return p.withStores(ctx, options, func(opened stores, bus *event.Bus) error {
+		stored, found, err := opened.organizations.Organization(ctx, id)
+		if err != nil {
+			return err
+		}
+		if found && stored.Bound() == organization.Parsec3 {
+			if do.parsec3 == nil {
+				return errOfParsec3
+			}
+			return do.parsec3(operatorsParsec3(opened, bus))
+		}
+		if do.parsec2 == nil {
+			return whyNotParsec3(stored, found)
+		}
+		err = do.parsec2(rules.New(opened.parsec2, nil, bus, nil, systemClock, slog.New(slog.DiscardHandler), rules.Options{}))
+		if refusal, ok := errors.AsType[*protocol.Refusal](err); ok && refusal.Status == protocol.StatusNotFound {
+			return errNoOrganization
+		}
+		return err
+	})
+}
+
+// operateServer runs an operation of Parsec 3 that is of no organization.
+func (p program) operateServer(ctx context.Context, options *settingsFlags, do func(*parsec3rules.Rules) error) error {
+	return p.withStores(ctx, options, func(opened stores, bus *event.Bus) error { return do(operatorsParsec3(opened, bus)) })
+}
+
+func operatorsParsec3(opened stores, bus *event.Bus) *parsec3rules.Rules {
+	return parsec3rules.New(opened.parsec3, nil, bus, nil, systemClock, slog.New(slog.DiscardHandler), parsec3rules.Options{})
+}
+
+// withStores opens the stores on the database that options name for the time of work.
+func (p program) withStores(ctx context.Context, options *settingsFlags, work func(stores, *event.Bus) error) error {
 	settings, err := config.LoadDatabase(options.given, p.environment)
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.DiscardHandler)
 	bus := event.NewBus()
 	defer bus.Close()
-	opened, err := openDatabase(ctx, storeOptions(settings, logger), nil)
+	opened, err := openDatabase(ctx, storeOptions(settings, slog.New(slog.DiscardHandler)), nil)
 	if err != nil {
 		return err
 	}
 	defer opened.close()
-	stored, found, err := opened.organizations.Organization(ctx, id)
-	if err != nil {
-		return err
+	return work(opened, bus)
+}
+
+// whyNotParsec3 returns why an organization is none of Parsec 3.
+func whyNotParsec3(stored *organization.Organization, found bool) error {
+	switch {
+	case !found:
+		return errNoOrganization
+	case !stored.Bootstrapped():
+		return errNotBootstrapped
+	default:
+		return errOfParsec2
 	}
-	if found && stored.Bound() == organization.Parsec3 {
-		if do.parsec3 == nil {
-			return errOfParsec3
-		}
-		return do.parsec3(parsec3rules.New(opened.parsec3, nil, bus, nil, systemClock, logger, parsec3rules.Options{}))
-	}
-	err = do.parsec2(rules.New(opened.parsec2, nil, bus, nil, systemClock, logger, rules.Options{}))
-	if refusal, ok := errors.AsType[*protocol.Refusal](err); ok && refusal.Status == protocol.StatusNotFound {
-		return errors.New("no such organization")
-	}
-	return err
 }
 
 func systemClock() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }

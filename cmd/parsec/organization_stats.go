@@ -10,17 +10,32 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec2/protocol"
 )
 
 func (p program) organizationStatsCommand() *cobra.Command {
 	var webSocket bool
-	command := p.administrationCommand("stats", "Print what an organization holds; sizes are in bytes.",
+	var instant string
+	var command *cobra.Command
+	command = p.administrationCommand("stats", "Print what an organization holds; sizes are in bytes.",
 		func(ctx context.Context, a administration) error {
-			if webSocket {
+			at, err := dateOption("at", instant)
+			switch {
+			case err != nil:
+				return err
+			case webSocket && at != nil:
+				return &config.UsageError{Message: "--at goes without --websocket."}
+			case webSocket:
 				return p.printStats(ctx, a)
 			}
-			statistics, err := a.Statistics(ctx, a.organization)
+			var statistics *client.OrganizationStatistics
+			if at == nil {
+				statistics, err = a.Statistics(ctx, a.organization)
+			} else {
+				statistics, err = a.StatisticsAt(command.Context(), a.organization, *at) // No time limit, as below.
+			}
 			if err != nil {
 				return err
 			}
@@ -31,6 +46,7 @@ func (p program) organizationStatsCommand() *cobra.Command {
 			}
 			return nil
 		})
+	command.Flags().StringVar(&instant, "at", "", "Tell what there was at a date, 2030-01-31 (0:00 UTC) or 2030-01-31T12:30:00Z; without it what there is.")
 	webSocketOption(command, &webSocket)
 	return command
 }

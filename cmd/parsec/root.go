@@ -88,7 +88,8 @@ func (p program) rootCommand() *cobra.Command {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(usageOfFlag)
-	root.AddCommand(p.backendCommand(), p.organizationCommand(), p.realmCommand(), p.sequesterCommand(), p.humanAccessesCommand(), p.benchCommand(),
+	root.AddCommand(p.backendCommand(), p.organizationCommand(), p.realmCommand(), p.sequesterCommand(), p.exportRealmCommand(), p.accountCommand(),
+		p.humanAccessesCommand(), p.benchCommand(),
 		p.completionCommand(), p.manCommand())
 	p.addOfficial(root)
 	return root

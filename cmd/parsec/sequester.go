@@ -8,7 +8,8 @@ func (p program) sequesterCommand() *cobra.Command {
 	sequester := p.group("sequester", "The sequester services of an organization.")
 	sequester.AddCommand(
 		p.sequesterCreateCommand(), p.sequesterGenerateCommand(), p.sequesterImportCommand(),
-		p.sequesterListCommand(), p.sequesterUpdateCommand(), p.sequesterExportCommand(),
+		p.sequesterListCommand(), p.sequesterUpdateCommand(), p.sequesterGenerateRevocationCommand(), p.sequesterRevokeCommand(),
+		p.sequesterExportCommand(),
 	)
 	return sequester
 }

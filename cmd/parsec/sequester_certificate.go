@@ -17,9 +17,12 @@ import (
 	parsec3certificate "parsec-server/pkg/parsec3/certificate"
 )
 
-// serviceCertificateType is in the first and last lines of the file of a
-// service certificate (docs/protocol/administration.md §7).
-const serviceCertificateType = "PARSEC SEQUESTER SERVICE CERTIFICATE"
+// The types of the files of certificates about services, which are in their first and
+// last lines (docs/protocol/administration.md §7, docs/protocol/v5/administration.md §3).
+const (
+	serviceCertificateType    = "PARSEC SEQUESTER SERVICE CERTIFICATE"
+	revocationCertificateType = "PARSEC SEQUESTER SERVICE REVOCATION CERTIFICATE"
+)
 
 // certification is the options that certify a service.
 type certification struct{ publicKey, authorityKey, label string }
@@ -30,33 +33,50 @@ func (c *certification) define(flags *pflag.FlagSet) {
 	flags.StringVar(&c.label, "service-label", "", "Name of the service.")
 }
 
+// given reports whether there is any of them.
+func (c *certification) given() bool { return c.publicKey+c.authorityKey+c.label != "" }
+
 // sign makes the certificate of a new service, in the form of a generation.
-func (c *certification) sign(now parsec.DateTime, of organization.Generation) ([]byte, error) {
+func (c *certification) sign(now parsec.DateTime, of organization.Generation) (service parsec.SequesterServiceID, signed []byte, err error) {
 	for _, option := range []struct{ name, text string }{
 		{"service-public-key", c.publicKey}, {"authority-private-key", c.authorityKey}, {"service-label", c.label},
 	} {
 		if option.text == "" {
-			return nil, missingOption(option.name)
+			return service, nil, missingOption(option.name)
 		}
 	}
 	encryption, err := readPublicKey(c.publicKey)
 	if err != nil {
-		return nil, invalidValue("--service-public-key", err)
+		return service, nil, invalidValue("--service-public-key", err)
 	}
 	authority, err := readPrivateKey(c.authorityKey)
 	if err != nil {
-		return nil, invalidValue("--authority-private-key", err)
+		return service, nil, invalidValue("--authority-private-key", err)
 	}
-	service := certificate.SequesterService{
+	certified := certificate.SequesterService{
 		Timestamp:        now,
 		ServiceID:        parsec.SequesterServiceID(parsec.NewUUID()),
 		ServiceLabel:     c.label,
 		EncryptionKeyDER: encryption,
 	}
 	if of == organization.Parsec3 {
-		return parsec3certificate.SequesterService(service).Sign(authority)
+		signed, err = parsec3certificate.SequesterService(certified).Sign(authority)
+	} else {
+		signed, err = certified.Sign(authority)
 	}
-	return service.Sign(authority)
+	return certified.ServiceID, signed, err
+}
+
+// signRevocation makes the certificate by which a service of Parsec 3 is revoked.
+func signRevocation(now parsec.DateTime, service parsec.SequesterServiceID, authorityKey string) ([]byte, error) {
+	if authorityKey == "" {
+		return nil, missingOption("authority-private-key")
+	}
+	authority, err := readPrivateKey(authorityKey)
+	if err != nil {
+		return nil, invalidValue("--authority-private-key", err)
+	}
+	return parsec3certificate.SequesterRevokedService{Timestamp: now, ServiceID: service}.Sign(authority)
 }
 
 // readPEM returns the only block of a file.
@@ -111,17 +131,27 @@ func readPrivateKey(path string) (*rsa.PrivateKey, error) {
 	return key, nil
 }
 
-func encodeServiceCertificate(signed []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: serviceCertificateType, Bytes: signed})
+// writeCertificate writes the file of a certificate, of a type.
+func writeCertificate(path, kind string, signed []byte) error {
+	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: signed}), 0o600)
 }
 
-func readServiceCertificate(path string) ([]byte, error) {
-	block, err := readPEM(path)
-	if err != nil {
-		return nil, err
+// certificateName returns how the file is called of what is certified of a service.
+func certificateName(what string, service parsec.SequesterServiceID, now parsec.DateTime) string {
+	return fmt.Sprintf("sequester_service_%s-%s-%s.pem", what, parsec.UUID(service).Hex(), now)
+}
+
+// readCertificate reads a file of writeCertificate, that an option names.
+func readCertificate(option, path, kind string) ([]byte, error) {
+	if path == "" {
+		return nil, missingOption(option)
 	}
-	if block.Type != serviceCertificateType {
-		return nil, fmt.Errorf("%s: a %s, not a %s", path, block.Type, serviceCertificateType)
+	block, err := readPEM(path)
+	if err == nil && block.Type != kind {
+		err = fmt.Errorf("%s: a %s, not a %s", path, block.Type, kind)
+	}
+	if err != nil {
+		return nil, invalidValue("--"+option, err)
 	}
 	return block.Bytes, nil
 }

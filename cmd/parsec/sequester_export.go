@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/export"
 	"parsec-server/pkg/parsec2/rules"
@@ -51,28 +48,14 @@ func (p program) sequesterExportCommand() *cobra.Command {
 		}
 		return p.exportRealm(command.Context(), options, realmExport{
 			ExportKey: rules.ExportKey{Organization: id, Realm: parsec.RealmID(realmID), Service: parsec.SequesterServiceID(serviceID)},
-			path:      exportPath(*output, realmID),
+			path:      inFolder(*output, "parsec-sequester-export-realm-"+realmID.Hex()+".sqlite"),
 		})
 	}
 	return command
 }
 
-func exportPath(output string, realm parsec.UUID) string {
-	if information, err := os.Stat(output); err == nil && information.IsDir() {
-		return filepath.Join(output, "parsec-sequester-export-realm-"+realm.Hex()+".sqlite")
-	}
-	return output
-}
-
 func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted realmExport) error {
-	settings, err := config.LoadBlockstore(options.given, p.environment)
-	if err != nil {
-		return err
-	}
-	if settings.Uses(config.BlockstoreMemory) {
-		return errMemoryBlockstore
-	}
-	database, err := config.LoadDatabase(options.given, p.environment)
+	settings, database, err := p.loadStores(options)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,10 +41,21 @@ func (k *serviceKind) parse() (webhookURL string, err error) {
 }
 
 func (p program) sequesterCreateCommand() *cobra.Command {
-	command := sequesterSubcommand("create-service", "create_service", "Certify a service and add it to an organization.")
+	command := sequesterSubcommand("create-service", "create_service", "Certify a service, unless it is certified already, and add it to an organization.")
+	flags := command.Flags()
 	var making certification
-	making.define(command.Flags())
-	p.addsService(command, func(of organization.Generation) ([]byte, error) { return making.sign(systemClock(), of) })
+	making.define(flags)
+	file := flags.String("service-certificate", "", "File of generate-service-certificate, in place of these three.")
+	p.addsService(command, func(of organization.Generation) ([]byte, error) {
+		if *file == "" {
+			_, signed, err := making.sign(systemClock(), of)
+			return signed, err
+		}
+		if making.given() {
+			return nil, &config.UsageError{Message: "--service-certificate goes without keys and label: it has them."}
+		}
+		return readCertificate("service-certificate", *file, serviceCertificateType)
+	})
 	return command
 }
 
@@ -94,50 +104,115 @@ func (p program) addsService(command *cobra.Command, certify func(organization.G
 }
 
 func (p program) sequesterGenerateCommand() *cobra.Command {
-	command := sequesterSubcommand("generate-service-certificate", "generate_service_certificate",
-		"Certify a service, away from the server; import-service-certificate adds it to an organization.")
+	command := sequesterSubcommand("generate-service-certificate [OUTPUT]", "generate_service_certificate",
+		"Certify a service, away from the server; create-service adds it to an organization.")
+	command.Args = optionalArgument
 	flags := command.Flags()
 	var making certification
 	making.define(flags)
-	output := flags.StringP("output", "o", "", "File to write.")
-	generation := flags.Uint8("generation", uint8(organization.Parsec2), "2 for an organization of API 1 to 3, 3 for one of Parsec 3: their certificates have other forms.")
-	command.RunE = func(*cobra.Command, []string) error {
-		if *output == "" {
-			return missingOption("output")
-		}
-		of := organization.Generation(*generation)
-		if of != organization.Parsec2 && of != organization.Parsec3 {
-			return invalidValue("--generation", errors.New("neither 2 nor 3"))
-		}
-		signed, err := making.sign(systemClock(), of)
+	output := flags.StringP("output", "o", "", "File to write, in place of OUTPUT.")
+	generation := flags.Uint8("generation", 0, "2 for an organization of API 1 to 3, 3 for one of Parsec 3: their certificates have other forms. "+
+		"As the official commands have it, --output is for 2 and OUTPUT, or neither, for 3.")
+	command.RunE = func(_ *cobra.Command, args []string) error {
+		of, path, err := certificateOutput(*generation, *output, args)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(*output, encodeServiceCertificate(signed), 0o600); err != nil {
+		now := systemClock()
+		service, signed, err := making.sign(now, of)
+		if err != nil {
 			return err
 		}
-		fmt.Fprintf(p.stdout, "Service certificate written to %s\n", *output)
+		path = inFolder(path, certificateName("certificate", service, now))
+		if err := writeCertificate(path, serviceCertificateType, signed); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "Service certificate written to %s\n", path)
 		return nil
 	}
 	return command
 }
 
+// certificateOutput returns which form of certificate is wanted, and where: the official
+// command of API 1 to 3 has an option for that, and that of Parsec 3 an argument.
+func certificateOutput(generation uint8, output string, args []string) (of organization.Generation, path string, err error) {
+	of = organization.Generation(generation)
+	switch {
+	case output != "" && len(args) > 0:
+		return 0, "", &config.UsageError{Message: "Either OUTPUT or --output."}
+	case generation == 0 && output != "":
+		of = organization.Parsec2
+	case generation == 0:
+		of = organization.Parsec3
+	case of != organization.Parsec2 && of != organization.Parsec3:
+		return 0, "", invalidValue("--generation", errors.New("neither 2 nor 3"))
+	}
+	if len(args) > 0 {
+		output = args[0]
+	}
+	return of, output, nil
+}
+
 func (p program) sequesterImportCommand() *cobra.Command {
 	command := sequesterSubcommand("import-service-certificate", "import_service_certificate", "Add a certified service to an organization.")
 	file := command.Flags().String("service-certificate", "", "File of generate-service-certificate.")
-	command.PreRunE = func(*cobra.Command, []string) error {
-		if *file == "" {
-			return missingOption("service-certificate")
+	p.addsService(command, func(organization.Generation) ([]byte, error) {
+		return readCertificate("service-certificate", *file, serviceCertificateType)
+	})
+	return command
+}
+
+func (p program) sequesterGenerateRevocationCommand() *cobra.Command {
+	command := sequesterSubcommand("generate-service-revocation-certificate [OUTPUT]", "generate_service_revocation_certificate",
+		"Certify that a service of Parsec 3 is revoked, away from the server; revoke-service tells an organization.")
+	command.Args = optionalArgument
+	flags := command.Flags()
+	service := flags.String("service-id", "", "Id of the service.")
+	authorityKey := flags.String("authority-private-key", "", "PEM file of the RSA key of the authority of the organization.")
+	command.RunE = func(_ *cobra.Command, args []string) error {
+		id, err := uuidOption("service-id", *service)
+		if err != nil {
+			return err
 		}
+		now := systemClock()
+		signed, err := signRevocation(now, parsec.SequesterServiceID(id), *authorityKey)
+		if err != nil {
+			return err
+		}
+		path := inFolder(strings.Join(args, ""), certificateName("revocation_certificate", parsec.SequesterServiceID(id), now))
+		if err := writeCertificate(path, revocationCertificateType, signed); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "Service revocation certificate written to %s\n", path)
 		return nil
 	}
-	p.addsService(command, func(organization.Generation) ([]byte, error) {
-		signed, err := readServiceCertificate(*file)
+	return command
+}
+
+func (p program) sequesterRevokeCommand() *cobra.Command {
+	command := sequesterSubcommand("revoke-service", "revoke_service",
+		"Revoke a service of an organization of Parsec 3, for ever: it gets no key of the next rotations.")
+	flags := command.Flags()
+	name := flags.String("organization", "", "The organization.")
+	file := flags.String("service-revocation-certificate", "", "File of generate-service-revocation-certificate.")
+	database := databaseOptions(flags)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		id, err := organizationOption(*name)
 		if err != nil {
-			return nil, invalidValue("--service-certificate", err)
+			return err
 		}
-		return signed, nil
-	})
+		signed, err := readCertificate("service-revocation-certificate", *file, revocationCertificateType)
+		if err != nil {
+			return err
+		}
+		return p.operate(command.Context(), database, id, operation{parsec3: func(b *parsec3rules.Rules) error {
+			err := b.RevokeSequesterService(command.Context(), id, signed)
+			if err == nil {
+				fmt.Fprintln(p.stdout, "Service revoked")
+			}
+			return err
+		}})
+	}
 	return command
 }
 
@@ -160,20 +235,28 @@ func (p program) sequesterListCommand() *cobra.Command {
 						ID: s.ID, Label: s.Label, WebhookURL: s.WebhookURL, CreatedOn: s.CreatedOn, RevokedOn: s.DisabledOn,
 					}
 				}
-				return p.printServices(listed, "Disabled", err)
+				return p.printServices(listed, parsec2Services, err)
 			},
 			parsec3: func(b *parsec3rules.Rules) error {
 				services, err := b.SequesterServices(command.Context(), id)
-				return p.printServices(services, "Revoked", err)
+				return p.printServices(services, parsec3Services, err)
 			},
 		})
 	}
 	return command
 }
 
-// printServices prints services, unless there is an error; ended says what those are
-// that are not active.
-func (p program) printServices(services []organization.SequesterService, ended string, err error) error {
+// serviceWords are how a generation calls what services have: their kind, and when those
+// ended that are not active.
+type serviceWords struct{ kind, kindPrefix, ended string }
+
+var (
+	parsec2Services = serviceWords{"Type", "", "Disabled"}
+	parsec3Services = serviceWords{"Service type", "SequesterServiceType.", "Revoked"}
+)
+
+// printServices prints services, unless there is an error.
+func (p program) printServices(services []organization.SequesterService, words serviceWords, err error) error {
 	if err != nil {
 		return err
 	}
@@ -181,33 +264,40 @@ func (p program) printServices(services []organization.SequesterService, ended s
 	for _, over := range []bool{false, true} {
 		for i := range services {
 			if service := &services[i]; (service.RevokedOn != nil) == over {
-				p.printService(service, ended)
+				p.printService(service, words)
 			}
 		}
 	}
 	return nil
 }
 
-func (p program) printService(service *organization.SequesterService, ended string) {
+func (p program) printService(service *organization.SequesterService, words serviceWords) {
 	fmt.Fprintf(p.stdout, "\nService %s (id: %s)\n\tCreated on: %s\n",
 		printable(service.Label), parsec.UUID(service.ID).Hex(), service.CreatedOn)
-	if service.WebhookURL == "" {
-		fmt.Fprint(p.stdout, "\tType: STORAGE\n")
-	} else {
-		fmt.Fprintf(p.stdout, "\tType: WEBHOOK\n\tWebhook URL: %s\n", printable(service.WebhookURL))
+	kind := "STORAGE"
+	if service.WebhookURL != "" {
+		kind = "WEBHOOK"
+	}
+	fmt.Fprintf(p.stdout, "\t%s: %s%s\n", words.kind, words.kindPrefix, kind)
+	if service.WebhookURL != "" {
+		fmt.Fprintf(p.stdout, "\tWebhook URL: %s\n", printable(service.WebhookURL))
 	}
 	if service.RevokedOn != nil {
-		fmt.Fprintf(p.stdout, "\t%s on: %s\n", ended, service.RevokedOn)
+		fmt.Fprintf(p.stdout, "\t%s on: %s\n", words.ended, service.RevokedOn)
 	}
 }
 
 func (p program) sequesterUpdateCommand() *cobra.Command {
-	command := sequesterSubcommand("update-service", "update_service", "Enable or disable a service: clients make copies for enabled ones only.")
+	command := sequesterSubcommand("update-service", "update_service",
+		"Enable or disable a service of API 1 to 3: clients make copies for enabled ones only. Or set the type of one of Parsec 3.")
 	flags := command.Flags()
 	name := flags.String("organization", "", "The organization.")
 	service := flags.String("service", "", "Id of the service.")
 	enable := flags.Bool("enable", false, "Enable it.")
 	disable := flags.Bool("disable", false, "Disable it.")
+	var kind serviceKind
+	flags.StringVar(&kind.kind, "service-type", "", "storage keeps what the service gets in the database alone, webhook has it asked too.")
+	flags.StringVar(&kind.webhookURL, "webhook-url", "", "Where it is asked, for --service-type webhook only.")
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		id, err := organizationOption(*name)
@@ -218,20 +308,40 @@ func (p program) sequesterUpdateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if *enable == *disable {
-			return &config.UsageError{Message: "Either --enable or --disable is needed."}
-		}
-		return p.operate(command.Context(), database, id, operation{parsec2: func(b *rules.Rules) error {
-			change := b.DisableSequesterService
-			if *enable {
-				change = b.EnableSequesterService
-			}
-			err := change(command.Context(), id, parsec.SequesterServiceID(serviceID))
-			if err == nil {
-				fmt.Fprintln(p.stdout, "Service updated")
-			}
+		change, err := serviceChange(command.Context(), *enable, *disable, &kind, id, parsec.SequesterServiceID(serviceID))
+		if err != nil {
 			return err
-		}})
+		}
+		if err := p.operate(command.Context(), database, id, change); err != nil {
+			return err
+		}
+		fmt.Fprintln(p.stdout, "Service updated")
+		return nil
 	}
 	return command
+}
+
+// serviceChange returns the one change that options ask for.
+func serviceChange(ctx context.Context, enable, disable bool, kind *serviceKind, id parsec.OrganizationID, service parsec.SequesterServiceID) (change operation, err error) {
+	chosen := 0
+	for _, given := range []bool{enable, disable, kind.kind+kind.webhookURL != ""} {
+		if given {
+			chosen++
+		}
+	}
+	switch {
+	case chosen != 1:
+		return operation{}, &config.UsageError{Message: "Either --enable, --disable or --service-type is needed."}
+	case enable:
+		change.parsec2 = func(b *rules.Rules) error { return b.EnableSequesterService(ctx, id, service) }
+	case disable:
+		change.parsec2 = func(b *rules.Rules) error { return b.DisableSequesterService(ctx, id, service) }
+	default:
+		webhookURL, err := kind.parse()
+		if err != nil {
+			return operation{}, err
+		}
+		change.parsec3 = func(b *parsec3rules.Rules) error { return b.ConfigureSequesterService(ctx, id, service, webhookURL) }
+	}
+	return change, nil
 }

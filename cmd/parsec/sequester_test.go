@@ -245,12 +245,12 @@ func TestSequesterServicesOfParsec3(t *testing.T) {
 
 Service Archive \(id: [0-9a-f]{32}\)
 	Created on: ` + anyDate + `
-	Type: WEBHOOK
+	Service type: SequesterServiceType\.WEBHOOK
 	Webhook URL: https://example\.com/hook
 
 Service Archive \(id: [0-9a-f]{32}\)
 	Created on: ` + anyDate + `
-	Type: STORAGE
+	Service type: SequesterServiceType\.STORAGE
 $`)
 	list := []string{"sequester", "list-services", "--organization", "New"}
 	if got := o.succeed(list...); !want.MatchString(got) {

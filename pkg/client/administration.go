@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -201,14 +202,71 @@ func (a *Administration) Freeze(ctx context.Context, id parsec.OrganizationID, c
 	}{choice, frozen}, reply)
 }
 
-// ServerStatistics writes what the server answers, unchanged: format is json or
-// csv, and at the instant that is summed up, nil for now.
-func (a *Administration) ServerStatistics(ctx context.Context, format string, at *parsec.DateTime, w io.Writer) error {
+// ErrNoSuchTime is returned for an organization that did not exist yet.
+var ErrNoSuchTime = errors.New("there was no such organization then")
+
+// StatisticsAt returns what the statistics of an organization were at an instant. The
+// server sums up those before it in the order of their ids, too.
+func (a *Administration) StatisticsAt(ctx context.Context, id parsec.OrganizationID, at parsec.DateTime) (*OrganizationStatistics, error) {
+	response, err := a.serverStatistics(ctx, "json", &at)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	found, err := findStatistics(json.NewDecoder(response.Body), id)
+	if err != nil {
+		return nil, fmt.Errorf("receive the statistics: %w", err)
+	}
+	if found == nil {
+		return nil, ErrNoSuchTime
+	}
+	found.Users = 0 // Of organizations of API 1 to 3 it is not told.
+	for _, profile := range found.Profiles {
+		found.Users += profile.Active + profile.Revoked
+	}
+	return found, nil
+}
+
+// findStatistics reads {"stats": […]} up to an organization, and returns nil if there is
+// none.
+func findStatistics(from *json.Decoder, id parsec.OrganizationID) (*OrganizationStatistics, error) {
+	for _, want := range []json.Token{json.Delim('{'), "stats", json.Delim('[')} {
+		token, err := from.Token()
+		if err == nil && token != want {
+			err = fmt.Errorf("%v in place of %v", token, want)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for from.More() {
+		var item struct {
+			ID string `json:"organization_id"`
+			OrganizationStatistics
+		}
+		if err := from.Decode(&item); err != nil {
+			return nil, err
+		}
+		if item.ID == id.String() {
+			return &item.OrganizationStatistics, nil
+		}
+	}
+	_, err := from.Token() // The end of the list, or that of an answer that is cut.
+	return nil, err
+}
+
+func (a *Administration) serverStatistics(ctx context.Context, format string, at *parsec.DateTime) (*http.Response, error) {
 	query := url.Values{"format": {format}}
 	if at != nil {
 		query.Set("at", at.Time().Format(time.RFC3339Nano))
 	}
-	response, err := a.do(ctx, http.MethodGet, "stats?"+query.Encode(), nil)
+	return a.do(ctx, http.MethodGet, "stats?"+query.Encode(), nil)
+}
+
+// ServerStatistics writes what the server answers, unchanged: format is json or
+// csv, and at the instant that is summed up, nil for now.
+func (a *Administration) ServerStatistics(ctx context.Context, format string, at *parsec.DateTime, w io.Writer) error {
+	response, err := a.serverStatistics(ctx, format, at)
 	if err != nil {
 		return err
 	}

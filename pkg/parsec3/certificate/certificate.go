@@ -80,6 +80,45 @@ func open(signed []byte, key parsec.VerifyKey, author parsec3.DeviceID, target c
 	return nil
 }
 
+// Claim is what a certificate says of itself before it is verified: whose key it must
+// be verified with.
+type Claim struct {
+	// Type is the value of "type".
+	Type string `wire:"type"`
+	// Author is nil for the root key, and for a sequester authority.
+	Author    *parsec3.DeviceID `wire:"author,nullable,optional"`
+	Timestamp parsec.DateTime   `wire:"timestamp"`
+}
+
+// ReadClaim reads what a certificate that a device or the root key should have signed
+// says of itself. Errors wrap a Failure.
+func ReadClaim(signed []byte) (claim Claim, err error) {
+	if len(signed) < ed25519.SignatureSize {
+		return claim, FailureSignature.because(errors.New("too short"))
+	}
+	encoded, err := Unpack(signed[ed25519.SignatureSize:])
+	if err != nil {
+		return claim, err
+	}
+	return claim, unmarshal(encoded, &claim)
+}
+
+// Read returns what a certificate of type T says, whoever has signed it: for those who
+// tell what is wrong with one that does not load. Errors wrap a Failure.
+func Read[T any, P interface {
+	*T
+	certificate
+}](signed []byte) (T, error) {
+	var value, none T
+	if len(signed) < ed25519.SignatureSize {
+		return none, FailureSignature.because(errors.New("too short"))
+	}
+	if err := unpack(signed[ed25519.SignatureSize:], P(&value)); err != nil {
+		return none, err
+	}
+	return value, nil
+}
+
 func sign(source certificate, key ed25519.PrivateKey) ([]byte, error) {
 	packed, err := pack(source)
 	if err != nil {

@@ -18,7 +18,7 @@ type AccountStore interface {
 
 // AccountReader returns the facts of one command of an account, in one consistent
 // snapshot a call, together with who asks by which method; a disabled method is found
-// too.
+// too. The last two are for operators.
 type AccountReader interface {
 	// AccountStanding reads a method and its account.
 	AccountStanding(ctx context.Context, method parsec3.AuthMethodID) (AccountStanding, error)
@@ -38,6 +38,12 @@ type AccountReader interface {
 	// address of the account, in whatever letters, or for a user with it who is not
 	// revoked, in order of organization and creation.
 	OwnInvitations(ctx context.Context, method parsec3.AuthMethodID) (AccountStanding, []OwnInvitation, error)
+
+	// Accounts lists the accounts whose e-mail addresses come after one in byte order, at
+	// most so many.
+	Accounts(ctx context.Context, after string, most int) ([]Account, error)
+	// AccountsOf lists those of a mailbox, in byte order.
+	AccountsOf(ctx context.Context, mailbox string) ([]Account, error)
 }
 
 // AccountScope names what a transaction on an account works on. Locks are taken in the

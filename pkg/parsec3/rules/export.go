@@ -154,9 +154,14 @@ func (e *RealmExport) Certificates(ctx context.Context, topic CertificateTopic) 
 	if topic == RealmTopic {
 		list.Realm = e.Realm
 	}
+	return certificatesOf(ctx, e.store, e.Organization, list)
+}
+
+// certificatesOf yields those of a list, whatever it counts.
+func certificatesOf(ctx context.Context, store CertificateReader, id parsec.OrganizationID, list CertificateList) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for from := AfterDate(nil); ; {
-			page, last, err := e.store.CertificatePage(ctx, e.Organization, &list, from, heldCertificates)
+			page, last, err := store.CertificatePage(ctx, id, &list, from, heldCertificates)
 			if err != nil {
 				yield(nil, err)
 				return

@@ -60,6 +60,7 @@ type Reader interface {
 	AttemptReader
 	ShamirReader
 	ExportReader
+	HumanAccessesReader
 }
 
 // Lock is how a transaction holds a topic until its end.

@@ -21,6 +21,7 @@ var accountChecks = []check{
 	{"erasure", accountErasure},
 	{"memberships", accountMemberships},
 	{"invitations", accountInvitations},
+	{"lists", accountLists},
 }
 
 // person has an account of its own for each check.
@@ -381,4 +382,42 @@ func accountInvitations(f *fixture) {
 	want(device)
 	f.revoke(bob)
 	want()
+}
+
+// accountLists has two accounts of one mailbox among those of all checks.
+func accountLists(f *fixture) {
+	first, other := f.person(), f.person()
+	second := &person{f, must(parsec3.ParseEmailAddress("zoe" + first.email.String()[3:])), parsec3.AuthMethodID(parsec.NewUUID())}
+	var want []rules.Account
+	for _, p := range []*person{first, second, other} {
+		p.create()
+		want = append(want, *p.standing().Account)
+	}
+	got, err := f.store.AccountsOf(f.Context(), parsec3.Mailbox(first.email.String()))
+	f.no(err)
+	equal(f, "accounts of a mailbox", got, want[:2])
+	got, err = f.store.AccountsOf(f.Context(), "nobody@example.com")
+	f.no(err)
+	equalList(f, "accounts of nobody", got, nil)
+	for _, most := range []int{1, 1000} {
+		met := map[string]rules.Account{}
+		for after := ""; ; {
+			page, err := f.store.Accounts(f.Context(), after, most)
+			f.no(err)
+			for _, account := range page {
+				email := account.HumanHandle.Email()
+				if email <= after {
+					f.Errorf("%s after %s", email, after)
+				}
+				after = email
+				met[email] = account
+			}
+			if len(page) < most {
+				break
+			}
+		}
+		for _, account := range want {
+			equal(f, "listed", met[account.HumanHandle.Email()], account)
+		}
+	}
 }

@@ -14,6 +14,7 @@ var exportChecks = []check{
 	{"keys", exportedKeys},
 	{"versions", exportedVersions},
 	{"blocks", exportedBlocks},
+	{"ids of realms", realmIDs},
 }
 
 // exportOf names what of a realm is dated until the last step.
@@ -196,4 +197,16 @@ func exportedBlocks(f *fixture) {
 	checksums, err := f.store.ExportedChecksums(f.Context(), snapshot, []parsec.BlockID{ids[2], newBlockID(), elsewhere, ids[0]})
 	f.no(err)
 	equalList(f, "checksums", checksums, []*blockstore.Checksum{blockstore.ChecksumOf(ids[2][:]), blockstore.ChecksumOf(ids[0][:])})
+}
+
+func realmIDs(f *fixture) {
+	f.bootstrap()
+	want := sorted([]parsec.RealmID{f.createRealm(), f.createRealm(), f.createRealm()})
+	f.deleteRealm(want[1])
+	paged(f, "realms", want, func(after *parsec.RealmID, most int) ([]parsec.RealmID, error) {
+		if after == nil {
+			after = &parsec.RealmID{}
+		}
+		return f.store.RealmIDs(f.Context(), f.organization, *after, most)
+	})
 }

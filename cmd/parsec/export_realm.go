@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3/export"
+	parsec3rules "parsec-server/pkg/parsec3/rules"
+)
+
+// realmExport3 is what of Parsec 3 is exported, as of a snapshot, nil for the latest
+// possible one; and where to, "" for a file of the default name.
+type realmExport3 struct {
+	organization parsec.OrganizationID
+	realm        parsec.RealmID
+	snapshot     *parsec.DateTime
+	output       string
+}
+
+// exportRealmCommand is the official export_realm
+// (docs/protocol/v5/administration.md §5).
+func (p program) exportRealmCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:     "export-realm [OUTPUT]",
+		Aliases: []string{"export_realm"},
+		Short:   "Write a realm of Parsec 3 into an SQLite file, for its members and sequester services. What is in the file already stays.",
+		Args:    optionalArgument,
+	}
+	flags := command.Flags()
+	flags.SortFlags = false
+	name := flags.String("organization", "", "The organization.")
+	realm := flags.String("realm", "", "Id of the realm.")
+	snapshot := flags.String("snapshot-timestamp", "", "Date of what is exported, as 2030-01-31T12:30:00Z; at the latest, and without it, 320 seconds ago.")
+	options := databaseOptions(flags)
+	options.defineSome(flags, "blockstore")
+	command.RunE = func(command *cobra.Command, args []string) (err error) {
+		var wanted realmExport3
+		if wanted.organization, err = organizationOption(*name); err != nil {
+			return err
+		}
+		id, err := uuidOption("realm", *realm)
+		if err != nil {
+			return err
+		}
+		if wanted.snapshot, err = dateOption("snapshot-timestamp", *snapshot); err != nil {
+			return err
+		}
+		if len(args) > 0 {
+			wanted.output = args[0]
+		}
+		wanted.realm = parsec.RealmID(id)
+		return p.exportRealm3(command.Context(), options, wanted)
+	}
+	return command
+}
+
+// optionalArgument permits one argument, beside options.
+func optionalArgument(command *cobra.Command, args []string) error {
+	if len(args) <= 1 {
+		return nil
+	}
+	return noArguments(command, args[1:])
+}
+
+// path returns where a realm is exported to as of a snapshot.
+func (w *realmExport3) path(snapshot parsec.DateTime) string {
+	name := fmt.Sprintf("parsec-export-%s-realm-%s-%s.sqlite", w.organization, parsec.UUID(w.realm).Hex(), snapshot.Time().UTC().Format("20060102T150405Z"))
+	return inFolder(w.output, name)
+}
+
+// inFolder returns the file that output names, or of a name in the folder output, "" for
+// the current one.
+func inFolder(output, name string) string {
+	if output == "" {
+		return name
+	}
+	if information, err := os.Stat(output); err == nil && information.IsDir() {
+		return filepath.Join(output, name)
+	}
+	return output
+}
+
+// exportRealm3 exports a realm from the database and the block store that options name.
+func (p program) exportRealm3(ctx context.Context, options *settingsFlags, wanted realmExport3) error {
+	settings, database, err := p.loadStores(options)
+	if err != nil {
+		return err
+	}
+	return p.operate(ctx, options, wanted.organization, operation{parsec3: func(b *parsec3rules.Rules) error {
+		source, err := b.ExportRealm(ctx, wanted.organization, wanted.realm, wanted.snapshot)
+		if err != nil {
+			return err
+		}
+		blocks, end, err := openBlockStore(settings, blockStoreOptions{database: database, logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return err
+		}
+		defer end()
+		return p.writeExport3(ctx, wanted, source, blocks)
+	}})
+}
+
+// loadStores loads the settings of a block store that is not in memory, and of the
+// database.
+func (p program) loadStores(options *settingsFlags) (config.Blockstore, config.Database, error) {
+	settings, err := config.LoadBlockstore(options.given, p.environment)
+	if err == nil && settings.Uses(config.BlockstoreMemory) {
+		err = errMemoryBlockstore
+	}
+	if err != nil {
+		return settings, config.Database{}, err
+	}
+	database, err := config.LoadDatabase(options.given, p.environment)
+	return settings, database, err
+}
+
+func (p program) writeExport3(ctx context.Context, wanted realmExport3, source *parsec3rules.RealmExport, blocks blockstore.Store) (err error) {
+	path := wanted.path(source.Snapshot)
+	work, err := export.Open(ctx, path, source)
+	if other, is := errors.AsType[*export.OtherExportError](err); is && other.Of == "timestamp" {
+		return fmt.Errorf("%w; to go on with it give --snapshot-timestamp %s", other, other.Got)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, work.Close()) }()
+	progress := newProgress(p.stdout, p.stderr, work.Bytes())
+	defer progress.end()
+	lost := 0
+	work.Blocks = blocks
+	work.Advance = func(items int, bytes int64) { progress.advance(int64(items), bytes) }
+	work.Lost = func(block parsec.BlockID) {
+		lost++
+		progress.line(fmt.Sprintf("lost %s/%s: the block store does not have it", wanted.organization, block))
+	}
+	if err := work.Run(ctx); err != nil {
+		// Not wrapped: Ctrl-C would be a success.
+		return fmt.Errorf("not complete: %s; the same command with --snapshot-timestamp %s goes on", err.Error(), source.Snapshot)
+	}
+	if left := work.LeftOut(); left > 0 {
+		progress.line(fmt.Sprintf("left out %d versions of files, which have the date of their next ones", left))
+	}
+	progress.line("Realm exported to " + path)
+	if lost > 0 {
+		return errProblems
+	}
+	return nil
+}
