@@ -112,7 +112,7 @@ func (p program) printAccounts(accounts iter.Seq2[parsec3rules.Account, error], 
 			}
 			fmt.Fprintf(p.stdout, "%s\n%s", []string{"[", ","}[min(printed, 1)], line)
 		default:
-			fmt.Fprintf(p.stdout, "%s: %s (vault of %d items, %s)\n", printable(is.Email), printable(is.Label), is.Items, byteCount(int64(is.Size)))
+			fmt.Fprintf(p.stdout, "%s: %s (vault of %d item(s), %s)\n", printable(is.Email), printable(is.Label), is.Items, byteCount(int64(is.Size)))
 		}
 		printed++
 	}
@@ -165,7 +165,7 @@ func (p program) checkDeleted(ctx context.Context, b *parsec3rules.Rules, email 
 			if yes {
 				return nil
 			}
-			return p.confirm(fmt.Sprintf("Account of %s <%s>, with a vault of %d items.", printable(found[i].HumanHandle.Label()), email, found[i].Vault.Items), email.String(), answer)
+			return p.confirm(fmt.Sprintf("Account of %s <%s>, with a vault of %d item(s).", printable(found[i].HumanHandle.Label()), email, found[i].Vault.Items), email.String(), answer)
 		}
 		others = append(others, found[i].HumanHandle.Email())
 	}

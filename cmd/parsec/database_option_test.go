@@ -37,6 +37,11 @@ func databaseCommands(folder string) map[string][]string {
 		"realm list-deletable":                 {"--organization", "Acme"},
 		"realm delete":                         {"--organization", "Acme", "--realm", id, "--blockstore", "POSTGRESQL"},
 		"realm delete-due":                     {"--blockstore", "POSTGRESQL"},
+		"account list":                         nil,
+		"account find":                         {"zoe@example.com"},
+		"account delete":                       {"zoe@example.com", "--yes"},
+		"export-realm":                         {"--organization", "Acme", "--realm", id, "--blockstore", "POSTGRESQL"},
+		"sequester revoke-service":             {"--organization", "Acme", "--service-revocation-certificate", file("revocation")},
 		"sequester create-service":             append([]string{"--organization", "Acme"}, certification...),
 		"sequester import-service-certificate": {"--organization", "Acme", "--service-certificate", file("certificate")},
 		"sequester list-services":              {"--organization", "Acme"},
@@ -76,6 +81,8 @@ func TestCommandsNeedADatabase(t *testing.T) {
 	commands := databaseCommands(folder)
 	s.succeed(append([]string{"sequester", "generate-service-certificate", "-o", filepath.Join(folder, "certificate")},
 		commands["sequester create-service"][2:]...)...)
+	s.succeed("sequester", "generate-service-revocation-certificate", filepath.Join(folder, "revocation"),
+		"--service-id", parsec.UUID{1}.Hex(), "--authority-private-key", filepath.Join(folder, "private"))
 	for name, more := range commands {
 		arguments := append(strings.Fields(name), more...)
 		stdout, _, err := s.run(arguments...)

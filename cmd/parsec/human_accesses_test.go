@@ -10,6 +10,8 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/parsec3/certificate"
+	parsec3rules "parsec-server/pkg/parsec3/rules"
 )
 
 func must[T any](value T, err error) T {
@@ -125,6 +127,56 @@ func TestHumanAccesses(t *testing.T) {
 		_, usage := errors.AsType[*config.UsageError](err)
 		if err == nil || stdout != "" || usage != item.usage || !strings.Contains(err.Error(), item.want) {
 			t.Errorf("%q: printed %q, error %v", item.arguments, stdout, err)
+		}
+	}
+}
+
+// TestHumanAccessesOfParsec3 prints what docs/protocol/v5/administration.md §3 says.
+func TestHumanAccessesOfParsec3(t *testing.T) {
+	o := newOffice3(t)
+	other := parsec.RealmID{2}
+	o.createRealm(other)
+	o.setRole(acmeRealm, bob3, parsec.RoleReader, "2020-01-05")
+	o.setRole(acmeRealm, bob3, parsec.RoleNone, "2020-01-06")
+	o.setRole(other, bob3, parsec.RoleManager, "2020-01-07")
+	o.change3(parsec3rules.Scope{Common: parsec3rules.Exclusive}, func(tx parsec3rules.Tx) {
+		signed, err := certificate.UserUpdate{Author: aliceOne3, Timestamp: date("2020-01-08"), UserID: bob3, NewProfile: parsec.ProfileOutsider}.Sign(o.key)
+		tx.UpdateProfile(bob3, parsec.ProfileOutsider, certified("2020-01-08", signed, err))
+		signed, err = certificate.RevokedUser{Author: aliceOne3, Timestamp: date("2020-01-09"), UserID: bob3}.Sign(o.key)
+		tx.RevokeUser(bob3, certified("2020-01-09", signed, err))
+	})
+	const (
+		first    = "01000000000000000000000000000000"
+		second   = "02000000000000000000000000000000"
+		midnight = "T00:00:00.000000Z"
+		alice    = "\nHuman Alice Alice@example.com\n" +
+			"\tUser a1000000-0000-0000-0000-000000000000 (Admin)\n" +
+			"\t\t2020-01-01" + midnight + ": Created with profile ADMIN\n" +
+			"\t\tRealm " + first + "\n" +
+			"\t\t\t2020-01-03" + midnight + ": Access OWNER granted\n" +
+			"\t\tRealm " + second + "\n" +
+			"\t\t\t2020-01-03" + midnight + ": Access OWNER granted\n"
+		bob = "\nHuman Bob Bob@example.com\n" +
+			"\tUser b0000000-0000-0000-0000-000000000000 (REVOKED)\n" +
+			"\t\t2020-01-02" + midnight + ": Created with profile STANDARD\n" +
+			"\t\t2020-01-08" + midnight + ": Updated to profile OUTSIDER\n" +
+			"\t\t2020-01-09" + midnight + ": Revoked\n" +
+			"\t\tRealm " + first + "\n" +
+			"\t\t\t2020-01-05" + midnight + ": Access READER granted\n" +
+			"\t\t\t2020-01-06" + midnight + ": Access removed\n" +
+			"\t\tRealm " + second + "\n" +
+			"\t\t\t2020-01-07" + midnight + ": Access MANAGER granted\n"
+	)
+	for filter, want := range map[string]string{
+		"":                   "Found 2 result(s)\n" + alice + bob,
+		"BOB":                "Found 1 result(s)\n" + bob,
+		"b0000000-0000":      "Found 1 result(s)\n" + bob,
+		"A10000000000000":    "Found 1 result(s)\n" + alice,
+		"alice <ALICE@ a100": "Found 1 result(s)\n" + alice,
+		"alice bob":          "Found 0 result(s)\n",
+	} {
+		if got := o.succeed("human-accesses", "--organization", "Acme3", "--filter", filter); got != want {
+			t.Errorf("%q printed\n%s\nwant\n%s", filter, got, want)
 		}
 	}
 }

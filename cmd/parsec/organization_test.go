@@ -198,6 +198,15 @@ func TestOrganizationStats(t *testing.T) {
 	if stdout := s.succeed("organization", "stats", "CoolOrg"); stdout != want {
 		t.Errorf("printed\n%s", stdout)
 	}
+	s.create("Other")
+	if stdout := s.succeed("organization", "stats", "CoolOrg", "--at", "2999-01-01"); stdout != want {
+		t.Errorf("at a date printed\n%s", stdout)
+	}
+	for _, name := range []string{"CoolOrg", "None"} {
+		if stdout, _, err := s.run("organization", "stats", name, "--at", "2000-01-01T00:00:00Z"); stdout != "" || !errors.Is(err, client.ErrNoSuchTime) {
+			t.Errorf("before %s: printed %q, error %v", name, stdout, err)
+		}
+	}
 }
 
 func TestServerStats(t *testing.T) {
@@ -424,6 +433,8 @@ func TestOrganizationUsage(t *testing.T) {
 		{"", []string{"freeze", "CoolOrg"}, "Either --user-id or --user-email is needed."},
 		{"", []string{"unfreeze", "CoolOrg", "--user-id", "a", "--user-email", "b"}, "Either --user-id or --user-email is needed."},
 		{"", []string{"server-stats", "--format", "xml"}, "Invalid value for '--format'"},
+		{"", []string{"stats", "CoolOrg", "--at", "yesterday"}, "Invalid value for '--at'"},
+		{"", []string{"stats", "CoolOrg", "--at", "2020-01-01", "--websocket"}, "--at goes without --websocket."},
 		{"", []string{"server-stats", "--at", "yesterday"}, "Invalid value for '--at': must be a date such as 2030-01-31 (0:00 UTC), or with its time and zone"},
 		{"", []string{"server-stats", "--at", "2030-01-32"}, "Invalid value for '--at': must be a date such as"},
 		{"", []string{"server-stats", "--at", "2030-01-31T00:00:00"}, "Invalid value for '--at': must be a date such as"},

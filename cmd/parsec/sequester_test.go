@@ -237,6 +237,9 @@ func TestSequesterServicesOfParsec3(t *testing.T) {
 	file, older := o.path("certificate"), o.path("older")
 	o.succeed(append([]string{"sequester", "generate-service-certificate", "--generation", "3", "-o", file}, keys...)...)
 	o.succeed(append([]string{"sequester", "generate-service-certificate", "-o", older}, keys...)...)
+	revocation := o.path("revocation")
+	o.succeed("sequester", "generate-service-revocation-certificate", revocation, "--service-id", strings.Repeat("0", 32),
+		"--authority-private-key", o.path("sequester_authority.key"))
 	imported := []string{"sequester", "import-service-certificate", "--organization", "New", "--service-certificate"}
 	if got := o.succeed(append(imported, file)...); got != "Service created\n" {
 		t.Errorf("printed %q", got)
@@ -265,7 +268,10 @@ $`)
 		{append([]string{"sequester", "create-service", "--organization", "NewPlain"}, keys...), organization.ErrNotSequestered},
 		{[]string{"sequester", "list-services", "--organization", "NewPlain"}, organization.ErrNotSequestered},
 		{[]string{"sequester", "update-service", "--organization", "New", "--service", strings.Repeat("0", 32), "--disable"}, errOfParsec3},
-		{[]string{"human-accesses", "--organization", "New"}, errOfParsec3},
+		{[]string{"sequester", "revoke-service", "--organization", "Sequestered", "--service-revocation-certificate", revocation}, errOfParsec2},
+		{[]string{"sequester", "update-service", "--organization", "Sequestered", "--service", strings.Repeat("0", 32), "--service-type", "storage"}, errOfParsec2},
+		{[]string{"sequester", "update-service", "--organization", "New", "--service", strings.Repeat("0", 32), "--service-type", "storage"}, organization.ErrServiceNotFound},
+		{[]string{"sequester", "revoke-service", "--organization", "New", "--service-revocation-certificate", revocation}, organization.ErrServiceNotFound},
 	} {
 		if stdout, _, err := o.run(item.arguments...); stdout != "" || !errors.Is(err, item.want) {
 			t.Errorf("%q: printed %q, error %v, want %v", item.arguments, stdout, err, item.want)
@@ -276,6 +282,70 @@ $`)
 	}
 	if got := o.succeed(list...); !want.MatchString(got) {
 		t.Errorf("left\n%s", got)
+	}
+}
+
+// TestOfficialSequesterCommands of Parsec 3 go together, in a folder of their own
+// (docs/protocol/v5/administration.md §3).
+func TestOfficialSequesterCommands(t *testing.T) {
+	o := newOffice(t)
+	o.foundParsec3("New", true)
+	t.Chdir(t.TempDir())
+	written := func(what, id, printed string) string {
+		t.Helper()
+		name := regexp.MustCompile(`^Service ` + what + ` certificate written to (\S*sequester_service_\w+-` + id + `-` + anyDate + `\.pem)\n$`)
+		found := name.FindStringSubmatch(strings.Replace(printed, "Service certificate", "Service  certificate", 1))
+		if found == nil {
+			t.Fatalf("printed %q", printed)
+		}
+		return found[1]
+	}
+	sequester := func(name string, more ...string) []string { return append([]string{"sequester", name}, more...) }
+	made := written("", "[0-9a-f]{32}", o.succeed(append(sequester("generate_service_certificate"), o.certify("sequester_service", "sequester_authority")...)...))
+	if got := o.succeed(sequester("create_service", "--service-certificate", made, "--organization", "New")...); got != "Service created\n" {
+		t.Errorf("printed %q", got)
+	}
+	list := o.succeed(sequester("list_services", "--organization", "New")...)
+	id := regexp.MustCompile(`\(id: ([0-9a-f]{32})\)`).FindStringSubmatch(list)[1]
+	if !strings.HasPrefix(made, "sequester_service_certificate-"+id) {
+		t.Errorf("the certificate of %s is %s", id, made)
+	}
+	update := sequester("update-service", "--organization", "New", "--service", id)
+	for _, kind := range [][]string{{"webhook", "--webhook-url", "https://example.com/hook"}, {"storage"}} {
+		if got := o.succeed(append(append(update, "--service-type"), kind...)...); got != "Service updated\n" {
+			t.Errorf("printed %q", got)
+		}
+		list = o.succeed(sequester("list_services", "--organization", "New")...)
+		if !strings.Contains(list, "\tService type: SequesterServiceType."+strings.ToUpper(kind[0])+"\n") || strings.Contains(list, "example.com") != (kind[0] == "webhook") {
+			t.Errorf("printed\n%s", list)
+		}
+	}
+	folder := o.path("")
+	revoke := sequester("generate_service_revocation_certificate", "--service-id", id, "--authority-private-key", o.path("sequester_authority.key"), folder)
+	made = written("revocation", id, o.succeed(revoke...))
+	if filepath.Dir(made) != filepath.Clean(folder) || !strings.HasPrefix(filepath.Base(made), "sequester_service_revocation_certificate-"+id) {
+		t.Errorf("wrote %s", made)
+	}
+	text := string(must(os.ReadFile(made)))
+	if !strings.HasPrefix(text, "-----BEGIN PARSEC SEQUESTER SERVICE REVOCATION CERTIFICATE-----\n") {
+		t.Errorf("wrote %s", text)
+	}
+	arguments := sequester("revoke_service", "--service-revocation-certificate", made, "--organization", "New")
+	if got := o.succeed(arguments...); got != "Service revoked\n" {
+		t.Errorf("printed %q", got)
+	}
+	if _, _, err := o.run(arguments...); !errors.As(err, new(*organization.GreaterTimestampError)) {
+		t.Errorf("again: %v", err)
+	}
+	want := regexp.MustCompile(`^Found 1 sequester service\(s\)
+
+Service Archive \(id: ` + id + `\)
+	Created on: ` + anyDate + `
+	Service type: SequesterServiceType\.STORAGE
+	Revoked on: ` + anyDate + `
+$`)
+	if got := o.succeed(sequester("list_services", "--organization", "New")...); !want.MatchString(got) {
+		t.Errorf("printed\n%s", got)
 	}
 }
 
@@ -313,7 +383,18 @@ func TestSequesterRefusals(t *testing.T) {
 		{append(fine, "--db", "MOCKED"), true, "needs a PostgreSQL database"},
 		{append(fine, "--db-max-connections", "2", "--db-min-connections", "3"), false, "must not be greater"},
 		{[]string{"create-service"}, true, "Missing option '--organization'."},
-		{[]string{"generate-service-certificate"}, true, "Missing option '--output'."},
+		{append(fine, "--service-certificate", o.path("other")), true, "--service-certificate goes without keys and label"},
+		{in("Sequestered", []string{"create-service", "--service-certificate", o.path("other")}), true, "a X, not a PARSEC SEQUESTER SERVICE CERTIFICATE"},
+		{[]string{"generate-service-certificate"}, true, "Missing option '--service-public-key'."},
+		{[]string{"generate-service-certificate", "x", "-o", "y"}, true, "Either OUTPUT or --output."},
+		{[]string{"generate-service-certificate", "x", "y"}, true, "Got unexpected extra argument (y)"},
+		{[]string{"generate-service-revocation-certificate"}, true, "Missing option '--service-id'."},
+		{[]string{"generate-service-revocation-certificate", "--service-id", "x"}, true, "Invalid value for '--service-id'"},
+		{[]string{"generate-service-revocation-certificate", "--service-id", id}, true, "Missing option '--authority-private-key'."},
+		{[]string{"generate-service-revocation-certificate", "--service-id", id, "--authority-private-key", o.path("broken")}, true, "Invalid value for '--authority-private-key'"},
+		{[]string{"revoke-service", "--organization", "Sequestered"}, true, "Missing option '--service-revocation-certificate'."},
+		{[]string{"revoke-service"}, true, "Missing option '--organization'."},
+		{[]string{"revoke-service", "--organization", "Sequestered", "--service-revocation-certificate", o.path("other")}, true, "a X, not a PARSEC SEQUESTER SERVICE REVOCATION CERTIFICATE"},
 		{[]string{"generate-service-certificate", "-o", "x"}, true, "Missing option '--service-public-key'."},
 		{[]string{"generate-service-certificate", "-o", "x", "--generation", "4"}, true, "Invalid value for '--generation': neither 2 nor 3"},
 		{[]string{"import-service-certificate", "--organization", "Sequestered"}, true, "Missing option '--service-certificate'."},
@@ -321,8 +402,11 @@ func TestSequesterRefusals(t *testing.T) {
 		{[]string{"list-services"}, true, "Missing option '--organization'."},
 		{[]string{"list-services", "--organization", "Plain"}, false, "the organization is not sequestered"},
 		{[]string{"list-services", "--organization", "Unknown"}, false, "no such organization"},
-		{update, true, "Either --enable or --disable is needed."},
-		{append(update, "--enable", "--disable"), true, "Either --enable or --disable is needed."},
+		{update, true, "Either --enable, --disable or --service-type is needed."},
+		{append(update, "--enable", "--disable"), true, "Either --enable, --disable or --service-type is needed."},
+		{append(update, "--enable", "--service-type", "storage"), true, "Either --enable, --disable or --service-type is needed."},
+		{append(update, "--service-type", "webhook"), true, "Missing option '--webhook-url'."},
+		{append(update, "--webhook-url", "https://example.com"), true, "Invalid value for '--service-type'"},
 		{append(update, "--enable"), false, "already enabled"},
 		{append(update, "--enable", "--service", strings.Repeat("0", 32)), false, "no such sequester service"},
 		{append(update, "--enable", "--service", "x"), true, "Invalid value for '--service'"},
