@@ -158,16 +158,35 @@ func RotateKey(d *client3.Device, realm parsec.RealmID, keys *Keys, to Participa
 // the user of d, and the access, for others. The bundle must be what author, known
 // by key, has signed for the rotation of the realm to an index.
 func OpenKeysBundle(d *client3.Device, reply *protocol.RealmGetKeysBundleReply, realm parsec.RealmID, index uint64, author parsec3.DeviceID, key parsec.VerifyKey) (*Keys, Access, error) {
-	public, private := [32]byte(d.PublicKey()), [32]byte(d.PrivateKey.Bytes())
-	packed, ok := box.OpenAnonymous(nil, reply.KeysBundleAccess, &public, &private)
-	if !ok {
-		return nil, Access{}, errors.New("the access to the keys bundle is not for this user")
+	packed, err := openAccess(d, reply.KeysBundleAccess)
+	if err != nil {
+		return nil, Access{}, err
 	}
+	keys, access, err := openKeysBundle(packed, reply.KeysBundle, realm, index, author, key)
+	if err != nil {
+		return nil, Access{}, err
+	}
+	keys.own = UserKeys(d).own
+	return keys, access, nil
+}
+
+// openAccess returns what Access.For has sealed.
+func openAccess(d *client3.Device, sealed []byte) ([]byte, error) {
+	public, private := [32]byte(d.PublicKey()), [32]byte(d.PrivateKey.Bytes())
+	packed, ok := box.OpenAnonymous(nil, sealed, &public, &private)
+	if !ok {
+		return nil, errors.New("the access to the keys bundle is not for this user")
+	}
+	return packed, nil
+}
+
+// openKeysBundle is OpenKeysBundle with an access that is unsealed.
+func openKeysBundle(packed, sealed []byte, realm parsec.RealmID, index uint64, author parsec3.DeviceID, key parsec.VerifyKey) (*Keys, Access, error) {
 	access, err := loadKeysBundleAccess(packed)
 	if err != nil {
 		return nil, Access{}, err
 	}
-	signed, err := unseal(reply.KeysBundle, &access.Key)
+	signed, err := unseal(sealed, &access.Key)
 	if err != nil {
 		return nil, Access{}, fmt.Errorf("open the keys bundle: %w", err)
 	}
@@ -178,5 +197,5 @@ func OpenKeysBundle(d *client3.Device, reply *protocol.RealmGetKeysBundleReply, 
 	if bundle.RealmID != realm || uint64(len(bundle.Keys)) != index {
 		return nil, Access{}, fmt.Errorf("the keys bundle is of realm %s with %d keys", bundle.RealmID, len(bundle.Keys))
 	}
-	return &Keys{own: UserKeys(d).own, list: bundle.Keys}, Access(access.Key), nil
+	return &Keys{list: bundle.Keys}, Access(access.Key), nil
 }

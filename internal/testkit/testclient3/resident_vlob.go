@@ -186,7 +186,7 @@ func (r *Resident) Read(ctx context.Context, realm parsec.RealmID, at *parsec.Da
 		if _, again := versions[item.Vlob]; again || !slices.Contains(vlobs, item.Vlob) {
 			return nil, r.stop(incoherent("vlob %s, which is not asked for, or twice", item.Vlob))
 		}
-		content, err := r.open(keys, realm, item)
+		content, err := openVersion(r.Knowledge(), keys, realm, item)
 		if err != nil {
 			return nil, r.stop(fmt.Errorf("%w: vlob %s version %d: %w", ErrIncoherent, item.Vlob, item.Version, err))
 		}
@@ -195,9 +195,9 @@ func (r *Resident) Read(ctx context.Context, realm parsec.RealmID, at *parsec.Da
 	return versions, nil
 }
 
-// open verifies one version.
-func (r *Resident) open(keys *Keys, realm parsec.RealmID, item *protocol.VlobItem) ([]byte, error) {
-	key, err := r.Knowledge().Signer(realm, item.Author, item.CreatedOn)
+// openVersion verifies one version.
+func openVersion(known *Knowledge, keys *Keys, realm parsec.RealmID, item *protocol.VlobItem) ([]byte, error) {
+	key, err := known.Signer(realm, item.Author, item.CreatedOn)
 	if err != nil {
 		return nil, err
 	}
