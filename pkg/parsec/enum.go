@@ -1,6 +1,9 @@
 package parsec
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // UserProfile is what a user may do in its organization
 // (docs/protocol/types.md §3).
@@ -37,6 +40,25 @@ const (
 // UnmarshalText refuses any other text; RoleNone has no text.
 func (r *RealmRole) UnmarshalText(text []byte) error {
 	return parseEnum(r, text, RoleOwner, RoleManager, RoleContributor, RoleReader)
+}
+
+// Rank orders the roles, from 0 for RoleNone to that of RoleOwner
+// (docs/protocol/v5/types.md §4).
+func (r RealmRole) Rank() int {
+	return slices.Index([]RealmRole{RoleNone, RoleReader, RoleContributor, RoleManager, RoleOwner}, r)
+}
+
+// Writes reports whether the role writes data.
+func (r RealmRole) Writes() bool { return r == RoleContributor || r.Manages() }
+
+// Manages reports whether the role is about the roles of others.
+func (r RealmRole) Manages() bool { return r == RoleOwner || r == RoleManager }
+
+// MayChange reports whether a user with the role may give, change or take that of
+// another, in every generation (docs/protocol/commands.md §1.7,
+// docs/protocol/v5/commands.md §7): only an OWNER touches the roles that manage.
+func (r RealmRole) MayChange(present, next RealmRole) bool {
+	return r == RoleOwner || r == RoleManager && !present.Manages() && !next.Manages()
 }
 
 // MaintenanceType is why a realm refuses writes. The zero value, nil on the

@@ -50,3 +50,21 @@ func TestUserProfilesListsEach(t *testing.T) {
 		t.Errorf("profiles %v, want %v", parsec.UserProfiles, want)
 	}
 }
+
+// TestRealmRoles has every role touch every other.
+func TestRealmRoles(t *testing.T) {
+	roles := []parsec.RealmRole{parsec.RoleNone, parsec.RoleReader, parsec.RoleContributor, parsec.RoleManager, parsec.RoleOwner}
+	for rank, role := range roles {
+		if role.Rank() != rank || role.Writes() != (rank >= 2) || role.Manages() != (rank >= 3) {
+			t.Errorf("%q: rank %d, writes %t, manages %t", role, role.Rank(), role.Writes(), role.Manages())
+		}
+		for present, from := range roles {
+			for next, to := range roles {
+				want := rank == 4 || rank == 3 && present < 3 && next < 3
+				if role.MayChange(from, to) != want {
+					t.Errorf("%q changes %q to %q: %t", role, from, to, !want)
+				}
+			}
+		}
+	}
+}

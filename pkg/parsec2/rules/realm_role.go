@@ -61,7 +61,7 @@ func checkRoleUpdate(ctx context.Context, tx Tx, now parsec.DateTime, role RoleC
 	if !found {
 		return protocol.Refuse(protocol.StatusNotFound, "No such user.")
 	}
-	if user.Profile == parsec.ProfileOutsider && manages(role.Role) {
+	if user.Profile == parsec.ProfileOutsider && role.Role.Manages() {
 		return protocol.Refuse(protocol.StatusIncompatibleProfile, "An outsider may not have this role.")
 	}
 	realm, found := tx.Realm()
@@ -123,40 +123,30 @@ func (m *Member) checkReader() error {
 
 // checkWriter wants a role that writes data.
 func (m *Member) checkWriter() error {
-	switch m.Role {
-	case parsec.RoleOwner, parsec.RoleManager, parsec.RoleContributor:
-		return nil
-	case parsec.RoleNone:
-		return errNoRole
-	default:
-		return errRoleTooLow
-	}
+	return m.checkRole(m.Role.Writes())
 }
 
 // checkOwner wants an OWNER.
 func (m *Member) checkOwner() error {
-	switch m.Role {
-	case parsec.RoleOwner:
+	return m.checkRole(m.Role == parsec.RoleOwner)
+}
+
+// checkRoleChange wants a role that may change another user's from present to
+// wanted.
+func (m *Member) checkRoleChange(present, wanted parsec.RealmRole) error {
+	return m.checkRole(m.Role.MayChange(present, wanted))
+}
+
+// checkRole refuses a role that is not high enough.
+func (m *Member) checkRole(enough bool) error {
+	switch {
+	case enough:
 		return nil
-	case parsec.RoleNone:
+	case m.Role == parsec.RoleNone:
 		return errNoRole
 	default:
 		return errRoleTooLow
 	}
-}
-
-// checkRoleChange wants a role that may change another user's from present to
-// wanted: only an OWNER touches the roles that manage.
-func (m *Member) checkRoleChange(present, wanted parsec.RealmRole) error {
-	if m.Role == parsec.RoleManager && !manages(present) && !manages(wanted) {
-		return nil
-	}
-	return m.checkOwner()
-}
-
-// manages reports whether a role may change other roles.
-func manages(role parsec.RealmRole) bool {
-	return role == parsec.RoleOwner || role == parsec.RoleManager
 }
 
 // checkRoleCausality is C3, C4, C5 and C6 for the target of a role change, and

@@ -145,12 +145,10 @@ func (r *Realm) checkWritable() error {
 	if r.archived() {
 		return errRealmArchived
 	}
-	switch r.Role {
-	case parsec.RoleOwner, parsec.RoleManager, parsec.RoleContributor:
-		return nil
-	default:
+	if !r.Role.Writes() {
 		return errAuthorNotAllowed
 	}
+	return nil
 }
 
 // checkReading applies the rows that the tables of reads of data begin with; realm is

@@ -3,7 +3,6 @@ package rules
 import (
 	"context"
 	"log/slog"
-	"slices"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -40,9 +39,9 @@ func (r *Rules) RealmShare(ctx context.Context, author *Author, request *protoco
 		switch {
 		case target.RevokedOn != nil:
 			return protocol.Refuse(protocol.StatusRecipientRevoked)
-		case !mayChangeRole(realm.Role, present, role.Role):
+		case !realm.Role.MayChange(present, role.Role):
 			return errAuthorNotAllowed
-		case target.Profile == parsec.ProfileOutsider && manages(role.Role):
+		case target.Profile == parsec.ProfileOutsider && role.Role.Manages():
 			return protocol.Refuse(protocol.StatusRoleIncompatibleWithOutsider)
 		case present == role.Role:
 			return realm.refuse(protocol.StatusRoleAlreadyGranted)
@@ -71,7 +70,7 @@ func (r *Rules) RealmUnshare(ctx context.Context, author *Author, request *proto
 			return err
 		}
 		switch {
-		case !mayChangeRole(realm.Role, present, parsec.RoleNone):
+		case !realm.Role.MayChange(present, parsec.RoleNone):
 			return errAuthorNotAllowed
 		case present == parsec.RoleNone:
 			return realm.refuse(protocol.StatusRecipientAlreadyUnshared)
@@ -108,7 +107,7 @@ func (r *Rules) RealmSelfPromoteToOwner(ctx context.Context, author *Author, req
 		switch {
 		case highest == parsec.RoleOwner:
 			return realm.refuse(protocol.StatusActiveOwnerAlreadyExists)
-		case rank(highest) > rank(realm.Role):
+		case highest.Rank() > realm.Role.Rank():
 			return errAuthorNotAllowed
 		}
 		return r.setRole(tx, author, realm, role, request.RealmRoleCertificate, nil)
@@ -175,17 +174,6 @@ func emitRole(tx Tx, author *Author, role certificate.RealmRole) {
 	}})
 }
 
-// mayChangeRole reports whether a user with the role own may give, change or take the
-// role of another (docs/protocol/v5/commands.md §7).
-func mayChangeRole(own, present, next parsec.RealmRole) bool {
-	return own == parsec.RoleOwner || own == parsec.RoleManager && !manages(present) && !manages(next)
-}
-
-// manages reports whether a role is about the roles of others.
-func manages(role parsec.RealmRole) bool {
-	return role == parsec.RoleOwner || role == parsec.RoleManager
-}
-
 // highestRole returns the highest role of the members of the realm who may act: those
 // that are revoked, or OUTSIDER, count as little here as for clients.
 func highestRole(ctx context.Context, tx Tx) (parsec.RealmRole, error) {
@@ -195,16 +183,9 @@ func highestRole(ctx context.Context, tx Tx) (parsec.RealmRole, error) {
 	}
 	highest := parsec.RoleNone
 	for _, member := range members {
-		if !member.Revoked && member.Profile != parsec.ProfileOutsider && rank(member.Role) > rank(highest) {
+		if !member.Revoked && member.Profile != parsec.ProfileOutsider && member.Role.Rank() > highest.Rank() {
 			highest = member.Role
 		}
 	}
 	return highest, nil
-}
-
-// rank orders the roles (docs/protocol/v5/types.md §4).
-func rank(role parsec.RealmRole) int {
-	return slices.Index([]parsec.RealmRole{
-		parsec.RoleNone, parsec.RoleReader, parsec.RoleContributor, parsec.RoleManager, parsec.RoleOwner,
-	}, role)
 }
