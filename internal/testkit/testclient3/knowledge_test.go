@@ -225,7 +225,7 @@ func TestGoodRealm(t *testing.T) {
 		inRealm("work", n.role("bob", "work", "oscar", parsec.RoleNone)),
 		inRealm("home", n.role("carol", "home", "carol", parsec.RoleOwner)))
 	realm := known.Realm(realmOf("work"))
-	if realm.KeyIndex != 3 || len(realm.Rotated) != 3 || realm.Rotated[2] != deviceOf("bob") || !realm.Named || realm.Archiving != parsec.ArchivingArchived {
+	if realm.KeyIndex != 3 || len(realm.Rotated) != 3 || realm.Rotated[2].Value != deviceOf("bob") || !realm.Named || realm.Archiving != parsec.ArchivingArchived {
 		t.Errorf("%+v", realm)
 	}
 	if want := map[parsec3.UserID]parsec.RealmRole{userOf("alice"): parsec.RoleReader, userOf("bob"): parsec.RoleOwner}; !maps.Equal(realm.Members(), want) {

@@ -75,30 +75,6 @@ func loadManifest(signed []byte, key parsec.VerifyKey, author parsec3.DeviceID) 
 	return found, err
 }
 
-// claim is what a certificate says of itself, before it is verified: whose key it
-// must be verified with.
-type claim struct {
-	// Type is the value of "type".
-	Type string `wire:"type"`
-	// Author is nil for the root key, and for a sequester authority.
-	Author    *parsec3.DeviceID `wire:"author,nullable,optional"`
-	Timestamp parsec.DateTime   `wire:"timestamp"`
-}
-
-// claims reads what a certificate that a device or the root key should have signed
-// says of itself.
-func claims(signed []byte) (claim claim, err error) {
-	if len(signed) < ed25519.SignatureSize {
-		return claim, certificate.FailureSignature
-	}
-	encoded, err := certificate.Unpack(signed[ed25519.SignatureSize:])
-	if err != nil {
-		return claim, err
-	}
-	err = wire.Microseconds.Unmarshal(encoded, &claim)
-	return claim, err
-}
-
 func packPayload(name string, fields any) ([]byte, error) {
 	encoded, err := wire.Microseconds.AppendMap(nil, []wire.Field{{Key: "type", Value: name}}, fields)
 	if err != nil {

@@ -75,7 +75,7 @@ func (r *Resident) Keys(ctx context.Context, realm parsec.RealmID) (*Keys, Acces
 	if err != nil {
 		return nil, Access{}, err
 	}
-	author := of.Rotated[of.KeyIndex-1]
+	author := of.Rotated[of.KeyIndex-1].Value
 	key, found := known.KeyOf(author)
 	if !found {
 		return nil, Access{}, r.stop(incoherent("a key rotation by %s, who is unknown", author))

@@ -10,6 +10,7 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/certificate"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/wire"
 )
@@ -105,19 +106,22 @@ func (r *Resident) SharesOf(owner parsec3.UserID) ([][]byte, error) {
 	if !ok {
 		return nil, errors.New("the shares are not for this user")
 	}
-	claim, err := claims(signed)
+	claim, err := certificate.ReadClaim(signed)
 	if err != nil {
 		return nil, err
 	}
-	author, key, err := known.signerOf(claim, false)
-	if err != nil {
-		return nil, err
+	if claim.Author == nil {
+		return nil, certificate.FailureAuthor
+	}
+	author, found := known.of.Device(*claim.Author)
+	if !found {
+		return nil, certificate.FailureAuthor
 	}
 	var shares shamirShares
-	if err := openPayload(signed, shamirSharesType, key, &shares); err != nil {
+	if err := openPayload(signed, shamirSharesType, author.Key, &shares); err != nil {
 		return nil, err
 	}
-	if known.devices[author].user != owner || shares.Timestamp != setup.CreatedOn || len(shares.WeightedShare) != int(setup.Shares[r.Device.User]) {
+	if author.User != owner || !known.User(owner).ActiveAt(claim.Timestamp) || shares.Timestamp != setup.CreatedOn || len(shares.WeightedShare) != int(setup.Shares[r.Device.User]) {
 		return nil, errors.New("the shares are not those of the setup")
 	}
 	return shares.WeightedShare, nil

@@ -87,6 +87,22 @@ func open(signed []byte, key parsec.VerifyKey, author parsec.DeviceID, target ce
 	return nil
 }
 
+// Read returns what a certificate of type T says, whoever has signed it: for those
+// who tell what is wrong with one that does not load. Errors wrap a Failure.
+func Read[T any, P interface {
+	*T
+	certificate
+}](signed []byte) (T, error) {
+	var value, none T
+	if len(signed) < ed25519.SignatureSize {
+		return none, FailureSignature.because(errors.New("too short"))
+	}
+	if err := unpack(signed[ed25519.SignatureSize:], P(&value)); err != nil {
+		return none, err
+	}
+	return value, nil
+}
+
 func sign(source certificate, key ed25519.PrivateKey) ([]byte, error) {
 	compressed, err := pack(source)
 	if err != nil {
