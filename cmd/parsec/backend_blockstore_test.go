@@ -31,7 +31,7 @@ type deployment struct {
 
 // newDeployment keeps blocks in its database.
 func newDeployment(t *testing.T) *deployment {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	d := &deployment{t: t, variables: map[string]string{"PARSEC_DB": dsn}}
 	prefix := "parsec-test-" + parsec.NewUUID().Hex()[:8] + "-"
 	server := sync.OnceValue(func() config.S3 { return testkit.S3(t) })

@@ -36,8 +36,9 @@ const postgresVariable = "PARSEC_TEST_DB"
 const postgresPrefix = "parsec_test_"
 
 // NewPostgres returns the DSN of an empty database with the schema, that is the
-// test's until it ends.
-func NewPostgres(t testing.TB) string {
+// test's until it ends. Then nothing must be found in it that should not be there,
+// unless it is marked as Unsound.
+func NewPostgres(t testing.TB, mark ...Soundness) string {
 	t.Helper()
 	server := needPostgres(t)
 	name, reused := server.takeClean()
@@ -45,6 +46,9 @@ func NewPostgres(t testing.TB) string {
 		name = server.create(t)
 	}
 	t.Cleanup(func() {
+		if len(mark) == 0 && !t.Failed() {
+			checkSound(t, server.dsn(name))
+		}
 		// What a test has broken is not given to another one, and a server that
 		// outlives the tests keeps nothing.
 		if t.Failed() || !server.own || server.clean(context.WithoutCancel(t.Context()), name) != nil {

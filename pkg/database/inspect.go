@@ -13,6 +13,9 @@ import (
 // not safe for concurrent use.
 type Inspection struct{ connection *pgx.Conn }
 
+// NewInspection reads in the transaction that the caller has begun on a connection.
+func NewInspection(connection *pgx.Conn) *Inspection { return &Inspection{connection} }
+
 // boundless takes the limits of commands off a transaction that an operator waits for,
 // and what keeps their plans from going through whole tables.
 var boundless = []string{
@@ -37,7 +40,7 @@ func (d *Database) Inspect(ctx context.Context, work func(context.Context, *Insp
 		statements = append(statements, Statement{SQL: sql})
 	}
 	if err = send(ctx, connection, statements...); err == nil {
-		err = work(ctx, &Inspection{connection})
+		err = work(ctx, NewInspection(connection))
 	}
 	if err == nil {
 		return send(ctx, connection, Statement{SQL: commit})

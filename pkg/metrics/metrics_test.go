@@ -61,7 +61,7 @@ func observed(t *testing.T) (*metrics.Metrics, *testkit.Instance) {
 	instance := testkit.Start(t, testkit.InstanceOptions{
 		Server: server.Options{Observer: m},
 		Store: func(t testing.TB, bus *event.Bus) rules.Store {
-			database = testkit.OpenPostgres(t, testkit.NewPostgres(t), bus)
+			database = testkit.OpenPostgres(t, testkit.NewPostgres(t, testkit.Unsound), bus)
 			return database
 		},
 	})

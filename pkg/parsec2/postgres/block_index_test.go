@@ -25,7 +25,7 @@ func storedBlock(t testing.TB, organization string, size int64) blockstore.Block
 // However large the pages, they have each block once, organization by
 // organization in the order of their creation, and no upload.
 func TestBlockIndexPages(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	index := testkit.OpenPostgres(t, dsn, testkit.NewBus(t))
 	if blocks, err := index.Blocks(t.Context(), nil, 10); err != nil || len(blocks) != 0 {
 		t.Fatalf("an empty database has %v: %v", blocks, err)
@@ -72,7 +72,7 @@ func TestBlockIndexPages(t *testing.T) {
 
 // A checksum that no row of the database may have is an error.
 func TestBlockIndexRefusesChecksums(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := testkit.OpenPostgres(t, dsn, testkit.NewBus(t))
 	testkit.InsertBlocks(t, dsn, storedBlock(t, "Acme", 3))
 	testkit.Execute(t, testkit.Connect(t, dsn), "UPDATE block SET checksum = '\\x01'")
@@ -84,7 +84,7 @@ func TestBlockIndexRefusesChecksums(t *testing.T) {
 // TestOpenReadOnly opens a database that takes no writes, if it may, and none
 // whose schema is old.
 func TestOpenReadOnly(t *testing.T) {
-	replica := options(testkit.NewPostgres(t) + " default_transaction_read_only=on")
+	replica := options(testkit.NewPostgres(t, testkit.Unsound) + " default_transaction_read_only=on")
 	if _, err := tryOpen(t.Context(), replica, nil); err == nil || !strings.Contains(err.Error(), "the database is read-only") {
 		t.Errorf("a replica: %v", err)
 	}

@@ -27,7 +27,7 @@ func publish(t testing.TB, store rules.Store, text string) {
 // notification, once its own commits are told.
 func TestStoreAtRest(t *testing.T) {
 	const poll, watched = time.Second, 3 * time.Second
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	p := testkit.StartPostgresProxy(t, dsn)
 	listener := testkit.Connect(t, dsn)
 	testkit.Execute(t, listener, "LISTEN parsec_events")

@@ -16,7 +16,7 @@ import (
 // TestRestoredDatabase has a user become another row while the connections are
 // lost, as after a restore: the first read already is that of the new one.
 func TestRestoredDatabase(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	p := testkit.StartPostgresProxy(t, dsn)
 	store := open(t, options(p.DSN), testkit.NewBus(t))
 	populate(t, store)
@@ -44,7 +44,7 @@ func TestRestoredDatabase(t *testing.T) {
 // TestSessionStaysReadOnly has a connection of the pool from when the database
 // was read-only: it does not stay there once it is refused.
 func TestSessionStaysReadOnly(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
 	administrator := testkit.Connect(t, dsn)
@@ -69,7 +69,7 @@ func TestSessionStaysReadOnly(t *testing.T) {
 // TestPruneMeetsARenewal prunes reservations while one of those that have
 // expired is taken over: that one stays.
 func TestPruneMeetsARenewal(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	settings := options(dsn)
 	settings.Now = func() parsec.DateTime { return 1000 }
 	store := open(t, settings, testkit.NewBus(t))
@@ -103,7 +103,7 @@ func TestPruneMeetsARenewal(t *testing.T) {
 // TestDeadlock has PostgreSQL end a transaction of the store, since it and
 // another one wait for each other: it runs again.
 func TestDeadlock(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
 	other, watcher := testkit.Connect(t, dsn), testkit.Connect(t, dsn)
@@ -142,7 +142,7 @@ func TestDeadlock(t *testing.T) {
 // TestCommitsNotify has other stores told of what transactions commit, not of
 // events that are published alone.
 func TestCommitsNotify(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
 	listener := testkit.Connect(t, dsn)
@@ -160,7 +160,7 @@ func TestCommitsNotify(t *testing.T) {
 // TestCopiesOfOneService has two organizations with services of one id: a copy
 // is for that of its own.
 func TestCopiesOfOneService(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
 	service := rules.SequesterService{ID: parsec.SequesterServiceID{1}, Label: "the same"}

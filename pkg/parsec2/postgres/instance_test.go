@@ -13,7 +13,7 @@ import (
 // TestUploadsOfDeadServers has the reservations of a server count as long as
 // it lives, and others end by their date alone.
 func TestUploadsOfDeadServers(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	p := testkit.StartPostgresProxy(t, dsn)
 	mortal, other := open(t, options(p.DSN), testkit.NewBus(t)), open(t, options(dsn), testkit.NewBus(t))
 	populate(t, other)

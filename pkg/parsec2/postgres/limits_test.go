@@ -13,7 +13,7 @@ import (
 // TestStatisticsReadNoData asks for statistics while nobody can read the tables
 // that grow.
 func TestStatisticsReadNoData(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, options(dsn+" lock_timeout=100ms"), testkit.NewBus(t))
 	populate(t, store)
 	other := testkit.Connect(t, dsn)

@@ -19,7 +19,7 @@ import (
 // TestConnectionAttempts has a server that refuses at first, and none at all.
 func TestConnectionAttempts(t *testing.T) {
 	const warning = "database not reached yet"
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	for _, test := range []struct {
 		attempts, refusals, warnings int
 		fails                        bool
@@ -72,7 +72,7 @@ func (w writer) Write(line []byte) (int, error) {
 
 // TestOutage has a database out of reach for a while.
 func TestOutage(t *testing.T) {
-	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
+	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t, testkit.Unsound))
 	var lines testkit.Output
 	settings := options(p.DSN)
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
@@ -100,7 +100,7 @@ func TestOutage(t *testing.T) {
 
 // TestBusyPool has no connection left for a command that is abandoned.
 func TestBusyPool(t *testing.T) {
-	store := open(t, options(testkit.NewPostgres(t)), testkit.NewBus(t))
+	store := open(t, options(testkit.NewPostgres(t, testkit.Unsound)), testkit.NewBus(t))
 	populate(t, store)
 	change(t, store, rules.Scope{}, func(rules.Tx) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -16,7 +16,7 @@ import (
 // is reencrypted.
 func TestPruneRevisions(t *testing.T) {
 	const vlobs = 250 // more than are pruned at once
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
 	reader := testkit.Connect(t, dsn)
@@ -70,7 +70,7 @@ func TestPruneRevisions(t *testing.T) {
 }
 
 func TestPruneReservations(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	now := parsec.DateTime(1000)
 	settings := options(dsn)
 	settings.Now = func() parsec.DateTime { return now }

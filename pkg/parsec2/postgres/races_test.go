@@ -16,7 +16,7 @@ import (
 // reads, which run again once, do not meet one after the other.
 func TestPooledConnectionsCut(t *testing.T) {
 	const connections = 5
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	p := testkit.StartPostgresProxy(t, dsn)
 	settings := options(p.DSN)
 	settings.MaxConnections = connections
@@ -54,7 +54,7 @@ func TestPooledConnectionsCut(t *testing.T) {
 // TestRealmCreatedMeanwhile creates a realm between the statement that locks it
 // and the one that reads it: the rule sees it with its lock only.
 func TestRealmCreatedMeanwhile(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
 	other, watcher := testkit.Connect(t, dsn), testkit.Connect(t, dsn)
@@ -99,7 +99,7 @@ func TestRealmCreatedMeanwhile(t *testing.T) {
 // TestReservationMeanwhile has a block reserved while a rule that has seen no
 // reservation creates it: the rule runs again, and sees the newer one.
 func TestReservationMeanwhile(t *testing.T) {
-	settings := options(testkit.NewPostgres(t))
+	settings := options(testkit.NewPostgres(t, testkit.Unsound))
 	settings.MaxConnections = 2
 	store := open(t, settings, testkit.NewBus(t))
 	populate(t, store)

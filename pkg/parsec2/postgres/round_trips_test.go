@@ -16,7 +16,7 @@ import (
 
 // TestRoundTrips counts how often the hot commands wait for the database.
 func TestRoundTrips(t *testing.T) {
-	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
+	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t, testkit.Unsound))
 	settings := options(p.DSN)
 	bus := testkit.NewBus(t)
 	store := open(t, settings, bus)

@@ -16,7 +16,7 @@ import (
 // none, would cost as much as if the user might.
 func TestStrangersReadNoRow(t *testing.T) {
 	const many = 300 // vlobs, versions of one, and role certificates
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	filling := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, filling)
 	bobOne := must(parsec.ParseDeviceID("bob@one"))

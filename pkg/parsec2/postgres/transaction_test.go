@@ -18,7 +18,7 @@ import (
 
 // TestConnectionLost loses the connection of a transaction, or of a read.
 func TestConnectionLost(t *testing.T) {
-	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
+	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t, testkit.Unsound))
 	store := open(t, options(p.DSN+" default_query_exec_mode=exec"), testkit.NewBus(t))
 	populate(t, store)
 	for _, test := range []struct {
@@ -59,7 +59,7 @@ func TestConnectionLost(t *testing.T) {
 
 // TestDatabaseRestarts has all connections of the pool die while idle.
 func TestDatabaseRestarts(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := testkit.OpenPostgres(t, dsn, testkit.NewBus(t))
 	populate(t, store)
 	var group sync.WaitGroup
@@ -89,7 +89,7 @@ func TestDatabaseRestarts(t *testing.T) {
 
 // TestRulesThatFail leaves the only connection usable.
 func TestRulesThatFail(t *testing.T) {
-	store := open(t, options(testkit.NewPostgres(t)), testkit.NewBus(t))
+	store := open(t, options(testkit.NewPostgres(t, testkit.Unsound)), testkit.NewBus(t))
 	populate(t, store)
 	scope := rules.Scope{Organization: acme, Author: aliceOne, Vlob: theVlob, By: rules.RealmVlobUpdate}
 	func() {
@@ -116,7 +116,7 @@ func TestRulesThatFail(t *testing.T) {
 
 // TestRunsAreBounded has a rule that never gets what it wants.
 func TestRunsAreBounded(t *testing.T) {
-	store := open(t, options(testkit.NewPostgres(t)), testkit.NewBus(t))
+	store := open(t, options(testkit.NewPostgres(t, testkit.Unsound)), testkit.NewBus(t))
 	populate(t, store)
 	runs := 0
 	err := store.Update(t.Context(), rules.Scope{Organization: acme, LockOrganization: true}, func(tx rules.Tx) error {
@@ -141,7 +141,7 @@ func TestRunsAreBounded(t *testing.T) {
 // TestAbandonedCommands end their transaction all the same, and do not cost
 // the connection.
 func TestAbandonedCommands(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
 	watcher := testkit.Connect(t, dsn)
@@ -167,7 +167,7 @@ func TestAbandonedCommands(t *testing.T) {
 
 // TestTexts has characters that columns of text do not take.
 func TestTexts(t *testing.T) {
-	store := open(t, options(testkit.NewPostgres(t)), testkit.NewBus(t))
+	store := open(t, options(testkit.NewPostgres(t, testkit.Unsound)), testkit.NewBus(t))
 	populate(t, store)
 	bob := must(parsec.ParseUserID("bob"))
 	user := rules.User{
@@ -200,7 +200,7 @@ func TestTexts(t *testing.T) {
 // TestInvitationsApart has transactions and waits of one invitation not wait for
 // those of another, while those of the same do.
 func TestInvitationsApart(t *testing.T) {
-	settings := options(testkit.NewPostgres(t))
+	settings := options(testkit.NewPostgres(t, testkit.Unsound))
 	settings.MaxConnections = 4
 	store := open(t, settings, testkit.NewBus(t))
 	populate(t, store)

@@ -18,7 +18,7 @@ import (
 // TestUnavailable has what fails for now told from what is wrong.
 func TestUnavailable(t *testing.T) {
 	setUp := func(t *testing.T, parameters string) (store *postgres.Store, p *testkit.PostgresProxy, database string) {
-		database = testkit.NewPostgres(t)
+		database = testkit.NewPostgres(t, testkit.Unsound)
 		p = testkit.StartPostgresProxy(t, database)
 		store = open(t, options(p.DSN+" default_query_exec_mode=exec"+parameters), testkit.NewBus(t))
 		populate(t, store)
@@ -102,7 +102,7 @@ func refuseWrites(t *testing.T, administrator *pgx.Conn, condition string) {
 // ready, and yet is read. It is ready again by the first write, or by the probe
 // where no client sends one.
 func TestNoRoom(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
 	administrator := testkit.Connect(t, dsn)

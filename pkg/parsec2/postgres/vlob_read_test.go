@@ -17,7 +17,7 @@ import (
 // TestGatheredReads has reads that are answered together, when one of them is
 // abandoned, and when their connection is lost.
 func TestGatheredReads(t *testing.T) {
-	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
+	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t, testkit.Unsound))
 	store := open(t, options(p.DSN+" default_query_exec_mode=exec"), testkit.NewBus(t))
 	populate(t, store)
 	read := func(ctx context.Context) error {

@@ -15,6 +15,6 @@ import (
 func TestPgBouncer(t *testing.T) {
 	between := testkit.StartPgBouncer(t, "transaction")
 	exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
-		return testkit.OpenPostgres(t, between.DSN(testkit.NewPostgres(t))+" default_query_exec_mode=exec", bus)
+		return testkit.OpenPostgres(t, between.DSN(testkit.NewPostgres(t, testkit.Unsound))+" default_query_exec_mode=exec", bus)
 	})
 }

@@ -18,13 +18,13 @@ import (
 
 func TestPostgres(t *testing.T) {
 	exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
-		return testkit.OpenPostgres(t, testkit.NewPostgres(t), bus)
+		return testkit.OpenPostgres(t, testkit.NewPostgres(t, testkit.Unsound), bus)
 	})
 }
 
 func TestOrganizationsInPostgres(t *testing.T) {
 	organizationtest.Exercise(t, func(t *testing.T, bus *event.Bus) organization.Store {
-		return testkit.OpenPostgres(t, testkit.NewPostgres(t), bus)
+		return testkit.OpenPostgres(t, testkit.NewPostgres(t, testkit.Unsound), bus)
 	})
 }
 
@@ -34,7 +34,7 @@ func TestModes(t *testing.T) {
 	for _, mode := range []string{"exec", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
 			exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
-				return testkit.OpenPostgres(t, testkit.NewPostgres(t)+" default_query_exec_mode="+mode, bus)
+				return testkit.OpenPostgres(t, testkit.NewPostgres(t, testkit.Unsound)+" default_query_exec_mode="+mode, bus)
 			})
 		})
 	}
@@ -43,7 +43,7 @@ func TestModes(t *testing.T) {
 // TestTwoStores has every second change made by another server.
 func TestTwoStores(t *testing.T) {
 	exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
-		dsn := testkit.NewPostgres(t)
+		dsn := testkit.NewPostgres(t, testkit.Unsound)
 		first := testkit.OpenPostgres(t, dsn, bus)
 		return &alternating{Store: first, writers: [2]rules.Store{first, testkit.OpenPostgres(t, dsn, testkit.NewBus(t))}}
 	})

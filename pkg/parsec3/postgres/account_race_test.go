@@ -49,7 +49,7 @@ func (l letterBox) SendAccount(_ context.Context, mail rules.AccountMail) protoc
 
 func newPair(t *testing.T, limit rules.MailLimit) *pair {
 	t.Helper()
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	p := &pair{t: t, dsn: dsn, office: letterBox{mu: &sync.Mutex{}, codes: map[string]string{}, sent: map[string]int{}}}
 	for i := range p.servers {
 		p.servers[i], _ = newRulesWith(t, open(t, dsn, 8, now), blockstore.NewMemory(), rules.Options{

@@ -184,7 +184,7 @@ func (a *accountTour) owners() []command {
 
 // TestAccountRoundTrips counts how often the commands of accounts wait for the database.
 func TestAccountRoundTrips(t *testing.T) {
-	proxy := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
+	proxy := testkit.StartPostgresProxy(t, testkit.NewPostgres(t, testkit.Unsound))
 	store := open(t, proxy.DSN, 1, now)
 	// Two transactions by mail: send, proceed. A recovery and a rotation ask for the
 	// vaults that there are, a rotation is preceded by the list of items, and asks for it.
@@ -262,7 +262,7 @@ func checkAccountPlan(t *testing.T, when, statement string, p plan) {
 
 // TestErasedAccountLeavesNothing looks for what was stored of an account in every table.
 func TestErasedAccountLeavesNothing(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, dsn, 1, now)
 	for _, command := range accountCommands(t, store) {
 		if err := command.run(t.Context()); err != nil {
@@ -280,7 +280,7 @@ func TestErasedAccountLeavesNothing(t *testing.T) {
 
 // TestPruneAccounts erases e-mails and codes that count no more.
 func TestPruneAccounts(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	clock := testkit.NewClock(parsec.DateTimeOf(time.Now()))
 	store := open(t, dsn, 1, clock.Now)
 	connection := testkit.Connect(t, dsn)

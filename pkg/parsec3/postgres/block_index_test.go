@@ -16,7 +16,7 @@ import (
 // TestBlockIndexPages has pages of any length hold each block once, in order of
 // organization and id, and no upload.
 func TestBlockIndexPages(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	index := open(t, dsn, 1, now)
 	var all []blockstore.Block
 	var size int64
@@ -58,7 +58,7 @@ func TestBlockIndexPages(t *testing.T) {
 // TestHoldBlock has a block held: it can neither be held again nor be uploaded, and
 // is not known; one that is known, being uploaded or foreign cannot be held.
 func TestHoldBlock(t *testing.T) {
-	store := open(t, testkit.NewPostgres(t), 1, now)
+	store := open(t, testkit.NewPostgres(t, testkit.Unsound), 1, now)
 	populate(t, store)
 	block := blockstore.Block{Organization: acme, ID: theBlock}
 	foreign := blockstore.Block{Organization: must(parsec.ParseOrganizationID("Elsewhere")), ID: theBlock}

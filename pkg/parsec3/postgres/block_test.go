@@ -13,7 +13,7 @@ import (
 // TestUploadsOfDeadServers has the reservations of a server count as long as it
 // lives, and others end by their date alone.
 func TestUploadsOfDeadServers(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	proxy := testkit.StartPostgresProxy(t, dsn)
 	mortal, other := open(t, proxy.DSN, 1, now), open(t, dsn, 1, now)
 	populate(t, other)
@@ -58,7 +58,7 @@ func TestUploadsOfDeadServers(t *testing.T) {
 
 // TestPruneReservations has what has expired go, and nothing else.
 func TestPruneReservations(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	at := parsec.DateTime(100)
 	store := open(t, dsn, 1, func() parsec.DateTime { return at })
 	populate(t, store)

@@ -69,7 +69,7 @@ func writesOf(count int) (all []func(tx rules.Tx) error) {
 // as one alone.
 func TestOneCommitForMany(t *testing.T) {
 	const count = 20
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	proxy := testkit.StartPostgresProxy(t, dsn)
 	store := open(t, proxy.DSN, 1, now)
 	populate(t, store)
@@ -107,7 +107,7 @@ func checkWritten(t *testing.T, store *postgres.Store, count int) {
 
 // TestFaultOfOne has who makes a transaction fail be told alone: the others are done.
 func TestFaultOfOne(t *testing.T) {
-	store := open(t, testkit.NewPostgres(t), 3, now)
+	store := open(t, testkit.NewPostgres(t, testkit.Unsound), 3, now)
 	populate(t, store)
 	unknown := func(tx rules.Tx) error { // which a foreign key refuses
 		tx.SetRole(parsec3.UserID{0xbb}, parsec.RoleReader, nil, rules.Certificate{Timestamp: 100, Author: aliceOne})
@@ -144,7 +144,7 @@ func TestLostTogether(t *testing.T) {
 		{"INSERT INTO parsec3.vlob_atom", true, true, true},
 	} {
 		t.Run(fmt.Sprint(strings.Fields(test.statement)[0], test.executed), func(t *testing.T) {
-			dsn := testkit.NewPostgres(t)
+			dsn := testkit.NewPostgres(t, testkit.Unsound)
 			proxy := testkit.StartPostgresProxy(t, dsn)
 			store := open(t, proxy.DSN+" default_query_exec_mode=exec", 1, now)
 			populate(t, store)

@@ -110,7 +110,7 @@ func newPeers(t *testing.T, greeterSide, claimerSide *rules.Rules) *peers {
 // who take their time (docs/protocol/v5/performance-notes.md §1), on one server. Those
 // of the delivery of events are not of a request.
 func TestStatementsOfGreeting(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	populate(t, open(t, dsn, 1, now))
 	proxy := testkit.StartPostgresProxy(t, dsn)
 	parsec3 := newInstance(t, proxy.DSN)
@@ -147,7 +147,7 @@ func TestStatementsOfGreeting(t *testing.T) {
 
 // TestRoundTripsOfSteps counts how often steps wait for the database.
 func TestRoundTripsOfSteps(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	populate(t, open(t, dsn, 1, now))
 	var proxies [2]*testkit.PostgresProxy
 	var instances [2]*rules.Rules
@@ -196,7 +196,7 @@ func TestRoundTripsOfSteps(t *testing.T) {
 // TestSpeechesWait has a speech wait for whoever changes what it depends on, and then
 // not be stored.
 func TestSpeechesWait(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, dsn, 3, now)
 	populate(t, store)
 	watcher := testkit.Connect(t, dsn)

@@ -73,7 +73,7 @@ func lockOf(sql string, args []any) string {
 
 // TestLocksExclude has a transaction wait, or not, for one that holds a topic.
 func TestLocksExclude(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	holder := open(t, dsn, 1, now)
 	populate(t, holder)
 	waiter := open(t, dsn+" lock_timeout=100ms", 1, now)
@@ -102,7 +102,7 @@ func inRealmAlone(how rules.Lock) rules.Scope { return rules.Scope{Realm: theRea
 // TestFactsAreNew has a transaction that waits for a lock see what its holder has
 // left.
 func TestFactsAreNew(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, dsn, 2, now)
 	populate(t, store)
 	watcher := testkit.Connect(t, dsn)

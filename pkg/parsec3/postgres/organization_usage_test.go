@@ -56,7 +56,7 @@ func prune(t testing.TB, store *postgres.Store) {
 // TestUsageIsSummedUp has the usage be the same before and after its realms are
 // summed up, and be read of the sums alone then.
 func TestUsageIsSummedUp(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store, watcher := open(t, dsn, 1, now), testkit.Connect(t, dsn)
 	unsummed := func() int64 {
 		return testkit.Number(t, watcher, "SELECT count(*) FROM parsec3.realm_counter WHERE unsummed")
@@ -95,7 +95,7 @@ func TestUsageIsSummedUp(t *testing.T) {
 // TestUsageOfRealmsOfBefore has servers of the release before, which know nothing of
 // sums, make a realm.
 func TestUsageOfRealmsOfBefore(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store, watcher := open(t, dsn, 1, now), testkit.Connect(t, dsn)
 	populate(t, store)
 	testkit.Execute(t, watcher, `
@@ -114,7 +114,7 @@ VALUES ('Acme', $1, 1, 1, 20, 300)`, parsec.UUID(aRealm).String())
 // nothing is lost or counted twice, and a realm that is being written to keeps
 // nobody waiting.
 func TestSumsOfManyServers(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	writer, reader := open(t, dsn, 4, now), open(t, dsn, 1, now)
 	populate(t, writer)
 	createRealm(t, writer, aRealm)
@@ -167,7 +167,7 @@ func TestSumsOfManyServers(t *testing.T) {
 // TestWritesStayInPlace has the second write to a realm, and those after, change its
 // counters without any index.
 func TestWritesStayInPlace(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, dsn, 1, now)
 	populate(t, store)
 	connection := testkit.Connect(t, dsn)

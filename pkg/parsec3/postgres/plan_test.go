@@ -404,7 +404,7 @@ func grow(t testing.TB, connection *pgx.Conn) {
 // pages as they do where there is nothing else.
 func checkCosts(t *testing.T, dsn string, connection *pgx.Conn, statements []string) {
 	t.Helper()
-	empty := testkit.Connect(t, testkit.NewPostgres(t)+" plan_cache_mode=force_generic_plan enable_seqscan=off jit=off")
+	empty := testkit.Connect(t, testkit.NewPostgres(t, testkit.Unsound)+" plan_cache_mode=force_generic_plan enable_seqscan=off jit=off")
 	small := open(t, empty.Config().ConnString(), 1, now)
 	populate(t, small)
 	tour(t, small)

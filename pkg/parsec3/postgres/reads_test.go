@@ -18,7 +18,7 @@ import (
 // together, each with its own answer: also when one is abandoned, when one cannot be
 // answered, and when their connection is lost.
 func TestReadsTogether(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	proxy := testkit.StartPostgresProxy(t, dsn)
 	store := open(t, proxy.DSN+" default_query_exec_mode=exec", 1, now)
 	populate(t, store)

@@ -46,7 +46,7 @@ func fillRealm(t *testing.T, connection *pgx.Conn, realm parsec.RealmID, rows in
 // marks it has few effects, no other is large, and what one server cannot erase is
 // erased by the next.
 func TestRealmIsErasedBitByBit(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store, watcher := open(t, dsn, 1, now), testkit.Connect(t, dsn)
 	populate(t, store)
 	createRealm(t, store, aRealm)

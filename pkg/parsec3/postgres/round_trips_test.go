@@ -161,7 +161,7 @@ func furnish(t testing.TB, parsec3 *rules.Rules, author *rules.Author) (vlobs []
 
 // TestRoundTrips counts how often the commands wait for the database.
 func TestRoundTrips(t *testing.T) {
-	proxy := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
+	proxy := testkit.StartPostgresProxy(t, testkit.NewPostgres(t, testkit.Unsound))
 	store := open(t, proxy.DSN, 1, now)
 	populate(t, store)
 	parsec3, author := newRules(t, store, blockstore.NewMemory())
@@ -189,7 +189,7 @@ func TestRoundTrips(t *testing.T) {
 
 // TestOneStatement has what reads many rows be one statement.
 func TestOneStatement(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	proxy := testkit.StartPostgresProxy(t, dsn)
 	first := open(t, dsn, 1, now)
 	populate(t, first)
@@ -221,7 +221,7 @@ func TestOneStatement(t *testing.T) {
 
 // BenchmarkCommands has each hot command wait for PostgreSQL alone.
 func BenchmarkCommands(b *testing.B) {
-	store := open(b, testkit.NewPostgres(b), 1, now)
+	store := open(b, testkit.NewPostgres(b, testkit.Unsound), 1, now)
 	populate(b, store)
 	parsec3, author := newRules(b, store, blockstore.NewMemory())
 	vlobs := furnish(b, parsec3, author)

@@ -33,7 +33,7 @@ func texts(t testing.TB, connection *pgx.Conn, sql string, args ...any) []string
 // of every key and index, and of what a foreign key refers to. Accounts are of none, and
 // look for their owner in all of them.
 func TestOrganizationFirst(t *testing.T) {
-	connection := testkit.Connect(t, testkit.NewPostgres(t))
+	connection := testkit.Connect(t, testkit.NewPostgres(t, testkit.Unsound))
 	for _, test := range []struct{ what, sql string }{
 		{"indexes and the keys on them", `
 SELECT i.indexrelid::regclass || ' ' || coalesce(a.attname, 'an expression')
@@ -77,7 +77,7 @@ WHERE c.relnamespace = 'parsec3'::regnamespace AND c.relkind = 'r'
 // next version, and no index on what changes: realm_counter_unsummed is of what the
 // first write in a minute changes. TestWritesStayInPlace has it so.
 func TestHotRows(t *testing.T) {
-	connection := testkit.Connect(t, testkit.NewPostgres(t))
+	connection := testkit.Connect(t, testkit.NewPostgres(t, testkit.Unsound))
 	for table, want := range map[string]int{"realm_counter": 2, "last_signed": 1, "topic": 1, "realm": 1, "usage": 1} {
 		if got := texts(t, connection, "SELECT indexrelid::text FROM pg_index WHERE indrelid = ('parsec3.' || $1::text)::regclass", table); len(got) != want {
 			t.Errorf("%s has %d indexes", table, len(got))
@@ -91,7 +91,7 @@ func TestHotRows(t *testing.T) {
 
 // TestStorage has what is encrypted or signed stored without compression.
 func TestStorage(t *testing.T) {
-	connection := testkit.Connect(t, testkit.NewPostgres(t))
+	connection := testkit.Connect(t, testkit.NewPostgres(t, testkit.Unsound))
 	got := texts(t, connection, `
 SELECT c.relname || '.' || a.attname
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -136,7 +136,7 @@ func TestDocument(t *testing.T) {
 		table := slices.Collect(maps.Keys(names(cells[1])))[0]
 		columns[table], indexes[table] = names(aside.ReplaceAllString(cells[3], "")), names(cells[4])
 	}
-	connection := testkit.Connect(t, testkit.NewPostgres(t))
+	connection := testkit.Connect(t, testkit.NewPostgres(t, testkit.Unsound))
 	known := texts(t, connection, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'parsec3'")
 	if len(known) != len(columns) {
 		t.Errorf("%d tables are explained of %d", len(columns), len(known))

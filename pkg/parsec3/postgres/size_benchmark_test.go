@@ -17,7 +17,7 @@ import (
 // an organization of one user as in that of TestPlans, beside large ones
 // (docs/protocol/v5/performance-notes.md §8 and §10).
 func BenchmarkSizes(b *testing.B) {
-	small, large := testkit.NewPostgres(b), testkit.NewPostgres(b)
+	small, large := testkit.NewPostgres(b, testkit.Unsound), testkit.NewPostgres(b)
 	stores := map[string]*postgres.Store{"small": open(b, small, 2, now), "large": open(b, large, 2, now)}
 	for _, store := range stores {
 		populate(b, store)

@@ -24,7 +24,7 @@ import (
 
 func TestOrganizationStore(t *testing.T) {
 	organizationtest.Exercise(t, func(t *testing.T, bus *event.Bus) organization.Store {
-		return testkit.OpenParsec3Postgres(t, testkit.NewPostgres(t), bus)
+		return testkit.OpenParsec3Postgres(t, testkit.NewPostgres(t, testkit.Unsound), bus)
 	})
 }
 

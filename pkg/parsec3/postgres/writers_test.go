@@ -15,7 +15,7 @@ import (
 // TestWritersAreNotRedone has writers of different vlobs of one realm at once: each
 // runs once, and the checkpoints have no gap.
 func TestWritersAreNotRedone(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, dsn, 8, now)
 	populate(t, store)
 	const writers, each = 8, 25

@@ -19,7 +19,7 @@ import (
 // TestPostgres also has every statement name the organization, as $1, for each of
 // its tables.
 func TestPostgres(t *testing.T) {
-	proxy := testkit.StartPostgresProxy(t, testkit.NewPostgres(t))
+	proxy := testkit.StartPostgresProxy(t, testkit.NewPostgres(t, testkit.Unsound))
 	exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
 		return testkit.OpenParsec3Postgres(t, proxy.DSN, bus)
 	})
@@ -32,7 +32,7 @@ func TestPostgresModes(t *testing.T) {
 	for _, mode := range []string{"exec", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
 			exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
-				return testkit.OpenParsec3Postgres(t, testkit.NewPostgres(t)+" default_query_exec_mode="+mode, bus)
+				return testkit.OpenParsec3Postgres(t, testkit.NewPostgres(t, testkit.Unsound)+" default_query_exec_mode="+mode, bus)
 			})
 		})
 	}
@@ -41,7 +41,7 @@ func TestPostgresModes(t *testing.T) {
 // TestTwoPostgres has every second change made by another server.
 func TestTwoPostgres(t *testing.T) {
 	exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
-		dsn := testkit.NewPostgres(t)
+		dsn := testkit.NewPostgres(t, testkit.Unsound)
 		first := testkit.OpenParsec3Postgres(t, dsn, bus)
 		return &alternating{Store: first, janitor: first, writers: [2]rules.Store{first, testkit.OpenParsec3Postgres(t, dsn, testkit.NewBus(t))}}
 	})

@@ -19,7 +19,7 @@ import (
 // or on other topics.
 func TestLocksThatDoNotExclude(t *testing.T) {
 	bus := testkit.NewBus(t)
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	stores := [2]rules.Store{testkit.OpenParsec3Postgres(t, dsn, bus), testkit.OpenParsec3Postgres(t, dsn, testkit.NewBus(t))}
 	f := &fixture{T: t, bus: bus, store: stores[0], organization: newOrganizationID(), seconds: &atomic.Int64{}}
 	f.bootstrapSequestered()

@@ -45,7 +45,7 @@ func BenchmarkTwoInstances(b *testing.B) {
 	} {
 		b.Run(item.name, func(b *testing.B) {
 			newSide := func(name string, instances int) *side {
-				dsn := testkit.NewPostgres(b)
+				dsn := testkit.NewPostgres(b, testkit.Unsound)
 				through := make([]*organization, instances)
 				through[0] = newOrganization(b, startOn(b, dsn))
 				for i := range through[1:] {
@@ -66,7 +66,7 @@ func BenchmarkTwoInstances(b *testing.B) {
 // one instance until a client of another instance is told, while the first one
 // has half the load that it can take.
 func BenchmarkEventsAcrossInstances(b *testing.B) {
-	dsn := testkit.NewPostgres(b)
+	dsn := testkit.NewPostgres(b, testkit.Unsound)
 	here := newOrganization(b, startOn(b, dsn))
 	there := startOn(b, dsn)
 	load := &side{name: "load"}

@@ -37,7 +37,7 @@ func BenchmarkPgbench(b *testing.B) {
 		{"vlob_read", "vlob_read", vlobReadsIn, false},
 	} {
 		b.Run(item.name, func(b *testing.B) {
-			dsn := testkit.NewPostgres(b)
+			dsn := testkit.NewPostgres(b, testkit.Unsound)
 			o := newOrganization(b, startOn(b, dsn))
 			server := &side{name: "server"}
 			rival := &pgbench{

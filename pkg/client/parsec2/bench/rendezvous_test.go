@@ -31,7 +31,7 @@ type rendezvousPair struct {
 // newRendezvous makes pairs on two instances over one database.
 func newRendezvous(b *testing.B, pairs int) (*organization, []rendezvousPair) {
 	b.Helper()
-	dsn := testkit.NewPostgres(b)
+	dsn := testkit.NewPostgres(b, testkit.Unsound)
 	here, there := newOrganization(b, startOn(b, dsn)), startOn(b, dsn)
 	remote := parsec2.New(there.Address, client.Options{})
 	b.Cleanup(remote.Close)

@@ -63,7 +63,7 @@ func BenchmarkVersions(b *testing.B) {
 	} {
 		b.Run(item.name, func(b *testing.B) {
 			newSide := func(name string, versions int) *side {
-				dsn := testkit.NewPostgres(b)
+				dsn := testkit.NewPostgres(b, testkit.Unsound)
 				o := newOrganization(b, startOn(b, dsn))
 				realm := o.newRealm(b)
 				fillVersions(b, dsn, realm, versions)
@@ -92,7 +92,7 @@ const (
 // changes, which must not cost more each when there are many.
 func BenchmarkPollFromZero(b *testing.B) {
 	newSide := func(name string, versions int) *polls {
-		dsn := testkit.NewPostgres(b)
+		dsn := testkit.NewPostgres(b, testkit.Unsound)
 		o := newOrganization(b, startOn(b, dsn))
 		realm := o.newRealm(b)
 		fillVersions(b, dsn, realm, versions)

@@ -22,7 +22,7 @@ import (
 func BenchmarkFirstSynchronization(b *testing.B) {
 	program, err := testkit.BuildMeasuredParsec(b.Context(), b.TempDir())
 	check(b, err)
-	dsn := testkit.NewPostgres(b)
+	dsn := testkit.NewPostgres(b, testkit.Unsound)
 	server := testkit.StartParsec(b, program, "--db", dsn)
 	devices, _ := newDevices(b, server.Address, nil, 1)
 	testkit.Execute(b, testkit.Connect(b, dsn), `

@@ -61,7 +61,7 @@ func BenchmarkPgbench(b *testing.B) {
 func durable(b *testing.B) string {
 	b.Helper()
 	if os.Getenv("PARSEC_TEST_DB") != "" {
-		return testkit.NewPostgres(b)
+		return testkit.NewPostgres(b, testkit.Unsound)
 	}
 	server := testkit.StartBreakablePostgres(b, "fsync=on", "synchronous_commit=on", "full_page_writes=on")
 	if _, err := database.Migrate(b.Context(), server.DSN); err != nil {

@@ -131,7 +131,7 @@ func newSized(
 	newExchange func(o *founded, b *testing.B, realm parsec.RealmID, size int) *exchange,
 ) *side {
 	b.Helper()
-	dsn := testkit.NewPostgres(b)
+	dsn := testkit.NewPostgres(b, testkit.Unsound)
 	o := found(b, startMeasured(b, "--db", dsn))
 	realm := parsec.RealmID(parsec.NewUUID())
 	o.createRealm(b, realm)

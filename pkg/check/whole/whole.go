@@ -1,0 +1,112 @@
+// Package whole checks a whole database: the organizations of both generations, and what
+// is of none.
+package whole
+
+import (
+	"context"
+	"fmt"
+
+	"parsec-server/pkg/check"
+	"parsec-server/pkg/database"
+	"parsec-server/pkg/organization"
+	organizationpostgres "parsec-server/pkg/organization/postgres"
+	"parsec-server/pkg/parsec"
+	parsec3check "parsec-server/pkg/parsec3/check"
+)
+
+// Options say what is checked, and who is told.
+type Options struct {
+	// Only is the organization to check, nil for all, and what is of none.
+	Only *parsec.OrganizationID
+	// Report is told of each fault.
+	Report check.Report
+	// Begin is told of the certificates and versions of vlobs that there are, Advance of
+	// those that are done; nil for nobody.
+	Begin, Advance func(rows int64)
+}
+
+// Counts are what was checked.
+type Counts struct {
+	Organizations int64 `json:"organizations"`
+	// Rows are certificates and versions of vlobs.
+	Rows int64 `json:"rows"`
+}
+
+// NotFoundError is that of an organization that does not exist.
+type NotFoundError struct{ Organization parsec.OrganizationID }
+
+func (e *NotFoundError) Error() string { return "no such organization: " + e.Organization.String() }
+
+// Rules are those of both generations.
+func Rules() []*check.Rule { return append(append([]*check.Rule{}, parsec3check.Rules...)) }
+
+// Check finds what a database holds that it should not, at the instant of an inspection.
+func Check(ctx context.Context, on *database.Inspection, options Options) (counts Counts, err error) {
+	organizations, err := list(ctx, on, options.Only)
+	if err != nil {
+		return counts, err
+	}
+	advance := func(rows int64) {
+		counts.Rows += rows
+		if options.Advance != nil {
+			options.Advance(rows)
+		}
+	}
+	if options.Begin != nil {
+		total, err := rowsOf(ctx, on, organizations)
+		if err != nil {
+			return counts, err
+		}
+		options.Begin(total)
+	}
+	for i := range organizations {
+		if err := one(ctx, on, &organizations[i], options.Report, advance); err != nil {
+			return counts, fmt.Errorf("organization %s: %w", organizations[i].ID, err)
+		}
+		counts.Organizations++
+	}
+	if options.Only != nil {
+		return counts, nil
+	}
+	return counts, parsec3check.Rest(ctx, on, options.Report)
+}
+
+// list returns the organizations to check.
+func list(ctx context.Context, on *database.Inspection, only *parsec.OrganizationID) (all []organization.Organization, err error) {
+	if only != nil {
+		var found bool
+		var stored organization.Organization
+		if err := on.Ask(ctx, organizationpostgres.Select(&found, &stored, *only)); err != nil {
+			return nil, err
+		}
+		if !found {
+			return nil, &NotFoundError{*only}
+		}
+		return []organization.Organization{stored}, nil
+	}
+	err = on.Ask(ctx, database.List(&all, "SELECT "+organizationpostgres.Columns+" FROM organization o ORDER BY o.organization_id", nil,
+		organizationpostgres.Targets))
+	return all, err
+}
+
+func rowsOf(ctx context.Context, on *database.Inspection, organizations []organization.Organization) (total int64, err error) {
+	for i := range organizations {
+		if organizations[i].Bound() != organization.Parsec3 {
+			continue
+		}
+		rows, err := parsec3check.Rows(ctx, on, organizations[i].ID)
+		if err != nil {
+			return 0, err
+		}
+		total += rows
+	}
+	return total, nil
+}
+
+// one checks an organization by its generation.
+func one(ctx context.Context, on *database.Inspection, stored *organization.Organization, report check.Report, advance func(rows int64)) error {
+	if stored.Bound() == organization.Parsec3 && stored.Bootstrapped() {
+		return parsec3check.Organization(ctx, on, stored, report, advance)
+	}
+	return nil
+}
