@@ -12,6 +12,7 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 )
 
@@ -39,7 +40,9 @@ type session struct {
 	options  *blockstoreOptions
 	database config.Database
 	blocks   *blocksOfAll
-	close    func()
+	// inspected is the database itself.
+	inspected *database.Database
+	close     func()
 	// progress is there once it is known how much there is to do.
 	progress *progress
 	counts   walkCounts
@@ -90,12 +93,13 @@ func (p program) openSession(ctx context.Context, options *blockstoreOptions) (*
 		return nil, err
 	}
 	return &session{
-		program:  p,
-		options:  options,
-		database: database,
-		blocks:   opened.blocks,
-		close:    opened.close,
-		problems: make(map[scrub.Problem]int64),
+		program:   p,
+		options:   options,
+		database:  database,
+		blocks:    opened.blocks,
+		inspected: opened.database,
+		close:     opened.close,
+		problems:  make(map[scrub.Problem]int64),
 	}, nil
 }
 
@@ -121,6 +125,11 @@ func (p program) onArray(ctx context.Context, options *blockstoreOptions, work f
 // begin shows how far the command is; total is in bytes, 0 if nobody knows.
 func (s *session) begin(total int64) {
 	s.progress = newProgress(s.program.stdout, s.program.stderr, total)
+}
+
+// beginItems is begin for a number of items that are not counted in bytes.
+func (s *session) beginItems(total int64) {
+	s.progress = newItemProgress(s.program.stdout, s.program.stderr, total)
 }
 
 // walk goes through the blocks of the database.

@@ -22,8 +22,9 @@ const (
 type progress struct {
 	stdout, stderr io.Writer
 	bar            *progressbar.ProgressBar // nil for lines
-	// total is in bytes, 0 if nobody knows; then items are shown.
+	// total is in bytes, or items if inItems, 0 if nobody knows; then items are shown.
 	total        int64
+	inItems      bool
 	told         time.Time
 	items, bytes int64
 	// reached is what a command could go on after; "" for nothing yet.
@@ -32,10 +33,21 @@ type progress struct {
 
 func newProgress(stdout, stderr io.Writer, total int64) *progress {
 	p := &progress{stdout: stdout, stderr: stderr, total: total, told: time.Now()}
-	if isTerminal(stderr) {
+	p.show()
+	return p
+}
+
+// newItemProgress is newProgress for a total of items.
+func newItemProgress(stdout, stderr io.Writer, total int64) *progress {
+	p := &progress{stdout: stdout, stderr: stderr, total: total, inItems: true, told: time.Now()}
+	p.show()
+	return p
+}
+
+func (p *progress) show() {
+	if isTerminal(p.stderr) {
 		p.showBar()
 	}
-	return p
 }
 
 func isTerminal(w io.Writer) bool {
@@ -50,7 +62,7 @@ func (p *progress) showBar() {
 	}
 	p.bar = progressbar.NewOptions64(limit,
 		progressbar.OptionSetWriter(p.stderr),
-		progressbar.OptionShowBytes(p.total > 0),
+		progressbar.OptionShowBytes(p.total > 0 && !p.inItems),
 		progressbar.OptionShowCount(),
 		progressbar.OptionThrottle(barPeriod),
 		progressbar.OptionSetPredictTime(true),
@@ -63,7 +75,7 @@ func (p *progress) advance(items, bytes int64) {
 	p.bytes += bytes
 	if p.bar != nil {
 		step := items
-		if p.total > 0 {
+		if p.total > 0 && !p.inItems {
 			step = bytes
 		}
 		_ = p.bar.Add64(step) // It fails beyond the total, which grows meanwhile.
@@ -74,7 +86,10 @@ func (p *progress) advance(items, bytes int64) {
 	}
 	p.told = time.Now()
 	text := fmt.Sprintf("%d done", p.items)
-	if p.total > 0 {
+	switch {
+	case p.inItems:
+		text += fmt.Sprintf(" of %d", p.total)
+	case p.total > 0:
 		text += ", " + byteCount(p.bytes) + " of " + byteCount(p.total)
 	}
 	if p.reached != "" {

@@ -27,7 +27,7 @@ func VerifyRealmRoles(realm parsec.RealmID, users []*VerifiedUser, certificates 
 	roles := map[parsec.UserID]parsec.RealmRole{}
 	for i, change := range history {
 		author := change.Author.User()
-		entitled := mayChangeRole(roles[author], roles[change.UserID], change.Role)
+		entitled := roles[author].MayChange(roles[change.UserID], change.Role)
 		if i == 0 {
 			entitled = author == change.UserID && change.Role == parsec.RoleOwner
 		}
@@ -54,16 +54,4 @@ func loadRole(users []*VerifiedUser, signed []byte) (certificate.RealmRole, erro
 		}
 	}
 	return certificate.RealmRole{}, untrusted("no author for a role")
-}
-
-// mayChangeRole is the table of docs/protocol/commands.md §1.7.
-func mayChangeRole(author, present, wanted parsec.RealmRole) bool {
-	if manages(present) || manages(wanted) {
-		return author == parsec.RoleOwner
-	}
-	return manages(author)
-}
-
-func manages(role parsec.RealmRole) bool {
-	return role == parsec.RoleOwner || role == parsec.RoleManager
 }

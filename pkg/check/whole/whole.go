@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/organization"
 	organizationpostgres "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
+	parsec2check "parsec-server/pkg/parsec2/check"
 	parsec3check "parsec-server/pkg/parsec3/check"
 )
 
@@ -37,8 +38,17 @@ type NotFoundError struct{ Organization parsec.OrganizationID }
 
 func (e *NotFoundError) Error() string { return "no such organization: " + e.Organization.String() }
 
-// Rules are those of both generations.
-func Rules() []*check.Rule { return append(append([]*check.Rule{}, parsec3check.Rules...)) }
+// wing is how an organization of a generation is checked.
+type wing struct {
+	rows  func(context.Context, *database.Inspection, parsec.OrganizationID) (int64, error)
+	check func(context.Context, *database.Inspection, *organization.Organization, check.Report, func(int64)) error
+	rest  func(context.Context, *database.Inspection, check.Report) error
+}
+
+var wings = map[organization.Generation]wing{
+	organization.Parsec2: {parsec2check.Rows, parsec2check.Organization, parsec2check.Rest},
+	organization.Parsec3: {parsec3check.Rows, parsec3check.Organization, parsec3check.Rest},
+}
 
 // Check finds what a database holds that it should not, at the instant of an inspection.
 func Check(ctx context.Context, on *database.Inspection, options Options) (counts Counts, err error) {
@@ -60,15 +70,23 @@ func Check(ctx context.Context, on *database.Inspection, options Options) (count
 		options.Begin(total)
 	}
 	for i := range organizations {
-		if err := one(ctx, on, &organizations[i], options.Report, advance); err != nil {
-			return counts, fmt.Errorf("organization %s: %w", organizations[i].ID, err)
+		// One that is not bootstrapped has nothing, which the rest sees to.
+		if one := &organizations[i]; one.Bootstrapped() {
+			if err := wings[one.Bound()].check(ctx, on, one, options.Report, advance); err != nil {
+				return counts, fmt.Errorf("organization %s: %w", one.ID, err)
+			}
 		}
 		counts.Organizations++
 	}
 	if options.Only != nil {
 		return counts, nil
 	}
-	return counts, parsec3check.Rest(ctx, on, options.Report)
+	for _, wing := range wings {
+		if err := wing.rest(ctx, on, options.Report); err != nil {
+			return counts, err
+		}
+	}
+	return counts, nil
 }
 
 // list returns the organizations to check.
@@ -91,22 +109,14 @@ func list(ctx context.Context, on *database.Inspection, only *parsec.Organizatio
 
 func rowsOf(ctx context.Context, on *database.Inspection, organizations []organization.Organization) (total int64, err error) {
 	for i := range organizations {
-		if organizations[i].Bound() != organization.Parsec3 {
+		if !organizations[i].Bootstrapped() {
 			continue
 		}
-		rows, err := parsec3check.Rows(ctx, on, organizations[i].ID)
+		rows, err := wings[organizations[i].Bound()].rows(ctx, on, organizations[i].ID)
 		if err != nil {
 			return 0, err
 		}
 		total += rows
 	}
 	return total, nil
-}
-
-// one checks an organization by its generation.
-func one(ctx context.Context, on *database.Inspection, stored *organization.Organization, report check.Report, advance func(rows int64)) error {
-	if stored.Bound() == organization.Parsec3 && stored.Bootstrapped() {
-		return parsec3check.Organization(ctx, on, stored, report, advance)
-	}
-	return nil
 }
