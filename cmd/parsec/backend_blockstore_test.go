@@ -130,6 +130,11 @@ func TestBlockstoreCommands(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, got.stdout)
 		}
 	}
+	// The check of the whole database says the same of the parts of a RAID.
+	whole := executeWith(t.Context(), idle, d.variables, "backend", "check", "--organization", d.blocks[3].Organization.String())
+	if want := d.blocks[3].Organization.String() + " block " + d.blocks[3].ID.String() + " on node 1 (S3 bucket "; whole.code != 3 || !strings.Contains(whole.stdout, want) {
+		t.Errorf("backend check: exit code %d, without %q:\n%s", whole.code, want, whole.stdout)
+	}
 	d.run(3, "4 missing, 1 lost.\n", "repair")
 	d.run(3, "4 missing, 1 lost; 2 repaired.\n", "repair", "--apply")
 	d.run(3, "40 blocks checked, 39.1 KiB: 2 missing, 1 lost.\n", "check", "--deep")

@@ -24,6 +24,7 @@ var rooms = map[string][]string{
 	"storetest": {"concurrency", "fixture", "memory", "pgbouncer", "postgres", "transaction"},
 	"mail":      {"example"},
 	"notice":    {"codec", "table", "topic"},
+	"check":     {"rules", "tables"},
 }
 
 // otherNames are those that families had in one room or another.

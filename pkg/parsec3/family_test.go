@@ -17,6 +17,8 @@ var families = []string{
 // and one with their name.
 var rooms = map[string][]string{
 	"certificate":  {"algorithm", "zstd"},
+	"check":        {"rules", "tables"},
+	"replay":       {"rules"},
 	"protocol":     {"command", "compatibility", "size", "status"},
 	"mail":         {"example", "kind", "language"},
 	"rules":        {"store"},

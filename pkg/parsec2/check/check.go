@@ -58,6 +58,8 @@ type checker struct {
 	fault   func(rule *check.Rule, subject, detail string)
 	advance func(rows int64)
 
+	// founded is the date of the user that the root key has signed.
+	founded parsec.DateTime
 	// users and devices are by their keys, and by what clients call them.
 	users   map[int64]*user
 	byID    map[string]*user

@@ -211,6 +211,11 @@ func certificatePlantings() []planting {
 			f.sql("UPDATE user_ SET certifier = '' WHERE user_id = 'bob'")
 			user.change(f, func(signed []byte) []byte { return user.resign(signed, parsec.DeviceID{}, f.now(), f.root) })
 		}, parsec2check.Foundation, "user bob"},
+		{"a second authority", func(f *fixture) {
+			f.sql("UPDATE organization SET sequester_authority_certificate = $1", must(certificate.SequesterAuthority{
+				Timestamp: f.now(), VerifyKeyDER: rsaKeys(f.t)["sequester_authority"].Public,
+			}.Sign(f.root)))
+		}, parsec2check.Foundation, "sequester authority"},
 		{"a chain in a circle", func(f *fixture) {
 			f.sql("UPDATE device SET certifier = 'bob@phone' WHERE name = 'phone'")
 		}, parsec2check.Chain, "device bob@phone"},
@@ -259,7 +264,6 @@ func tablePlantings() []planting {
 		statement("another profile", parsec2check.CertificateRow, "user bob", "UPDATE user_ SET profile = 'ADMIN' WHERE user_id = 'bob'"),
 		statement("another key", parsec2check.CertificateRow, "device bob@phone", "UPDATE device SET verify_key = sha256(verify_key) WHERE name = 'phone'"),
 		statement("no first device", parsec2check.FirstDevice, "user bob", "DELETE FROM device WHERE user_ = "+bob+" AND name = 'desk'"),
-		statement("another date of the bootstrap", parsec2check.Foundation, "user alice", "UPDATE organization SET bootstrapped_on = bootstrapped_on + 1"),
 		statement("users are not counted", parsec2check.UserCounts, "users STANDARD", "UPDATE user_count SET users = users + 1 WHERE profile = 'STANDARD'"),
 		{"an e-mail twice", func(f *fixture) {
 			f.sql("DROP INDEX user_active_human")

@@ -54,8 +54,8 @@ func (c *checker) checkAuthority() *rsa.PublicKey {
 	if !readable {
 		return nil
 	}
-	if founded := c.stored.BootstrappedOn; founded == nil || *founded != loaded.Timestamp {
-		c.faultf(Foundation, subject, "it is of %s", loaded.Timestamp)
+	if loaded.Timestamp != c.founded {
+		c.faultf(Foundation, subject, "it is of %s, and the first user of %s", loaded.Timestamp, c.founded)
 	}
 	if !bytes.Equal(loaded.VerifyKeyDER, c.stored.SequesterVerifyKeyDER) {
 		c.fault(CertificateRow, subject, "the key of the organization is another one")

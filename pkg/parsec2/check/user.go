@@ -124,8 +124,9 @@ func (c *checker) checkByAdmin(subject string, by signer, about string) {
 }
 
 func (c *checker) checkFounder(subject string, loaded *certificate.User) {
-	if founded := c.stored.BootstrappedOn; loaded.Profile != parsec.ProfileAdmin || founded == nil || *founded != loaded.Timestamp {
-		c.faultf(Foundation, subject, "the root key has signed a user, %s, of %s", loaded.Profile, loaded.Timestamp)
+	c.founded = loaded.Timestamp
+	if loaded.Profile != parsec.ProfileAdmin {
+		c.faultf(Foundation, subject, "the root key has signed a user who is %s", loaded.Profile)
 	}
 }
 
