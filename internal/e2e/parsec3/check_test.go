@@ -63,7 +63,7 @@ func TestCheckOfARestore(t *testing.T) {
 
 	plant("UPDATE block_data SET data = overlay(data PLACING '\\x00000000' FROM 10)")
 	check(0, "2 blocks: nothing wrong.")
-	check(3, "2 faults.", "--blocks", "deep")
+	check(3, "4 faults.", "--blocks", "deep") // each is wrong, and so lost
 	check(3, `"rule":"blocks","invariant":"49, v5.42"`, "--blocks", "deep", "--json")
 	plant("DELETE FROM block_data WHERE block_id = '" + parsec.UUID(lost).String() + "'")
 	check(3, "block "+parsec.UUID(lost).String())

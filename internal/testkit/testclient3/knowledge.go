@@ -22,10 +22,12 @@ func incoherent(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrIncoherent}, args...)...)
 }
 
-// What a client knows of users, realms and Shamir recoveries.
 type (
-	KnownUser  = replay.User
+	// KnownUser is a user whose certificate is verified.
+	KnownUser = replay.User
+	// KnownRealm is a realm whose certificates are verified.
 	KnownRealm = replay.Realm
+	// KnownSetup is a Shamir recovery whose certificates are verified.
 	KnownSetup = replay.Setup
 )
 
