@@ -236,7 +236,7 @@ func certificatePlantings() []planting {
 			f.archive(f.alice, nil, date)
 			f.archive(f.alice, nil, date)
 		}, parsec2check.RealmDates, "archiving at"},
-		{"a role of a revoked", func(f *fixture) { f.role(f.alice, f.rita, parsec.RoleReader, f.now()) }, parsec2check.RealmRevoked, "role of user rita"},
+		{"a role of a revoked", func(f *fixture) { f.role(f.alice, f.rita, parsec.RoleReader, f.now().Add(time.Hour)) }, parsec2check.RealmRevoked, "role of user rita"},
 		{"an OUTSIDER as MANAGER", func(f *fixture) { f.role(f.alice, f.oscar, parsec.RoleManager, f.now()) }, parsec2check.RealmOutsider, "role of user oscar"},
 		{"an archiving by a MANAGER", func(f *fixture) { f.archive(f.bob, nil, f.now()) }, parsec2check.RealmArchiving, "archiving at"},
 		{"a deletion in the past", func(f *fixture) {

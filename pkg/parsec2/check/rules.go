@@ -86,7 +86,7 @@ var (
 	}
 	RealmRevoked = &check.Rule{
 		Name: "v2_realm_revoked", Invariant: "26", Remedy: byClients,
-		Says: "No role is given to who is revoked at that date.",
+		Says: "No role is given to who is revoked; clocks may differ.",
 	}
 	RealmOutsider = &check.Rule{
 		Name: "v2_realm_outsider", Invariant: "27", Remedy: byClients,
