@@ -2,11 +2,7 @@
 // what must hold there: the rules, and where they are broken.
 package check
 
-import (
-	"strings"
-
-	"parsec-server/pkg/parsec"
-)
+import "parsec-server/pkg/parsec"
 
 // Rule is something that holds in a sound database.
 type Rule struct {
@@ -53,6 +49,3 @@ func (r Report) OfOrganization(id parsec.OrganizationID) func(rule *Rule, subjec
 		r(Fault{Rule: rule, Organization: id, Subject: subject, Detail: detail})
 	}
 }
-
-// Subject returns that of kinds and ids, one after the other.
-func Subject(words ...string) string { return strings.Join(words, " ") }

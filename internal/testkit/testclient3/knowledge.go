@@ -102,16 +102,33 @@ func judge(step replay.Step) error {
 	if len(step.Objections) == 0 {
 		return nil
 	}
-	return incoherent("%w", step.Objections[0])
+	return incoherent("%s", step.Objections[0].Detail)
 }
 
 // clone copies what Learn changes.
 func (k *Knowledge) clone() *Knowledge {
-	next := &Knowledge{self: k.self, of: k.of.Clone(), realms: make(map[parsec.RealmID]*replay.Realm, len(k.realms))}
-	for id, realm := range k.realms {
-		next.realms[id] = realm.Clone()
+	of := *k.of
+	of.Users = cloneEach(of.Users, func(u *replay.User) { u.Profiles = slices.Clone(u.Profiles) })
+	of.Devices = maps.Clone(of.Devices)
+	of.Services = cloneEach(of.Services, func(*replay.Service) {})
+	of.Setups = cloneEach(of.Setups, func(*replay.Setup) {})
+	return &Knowledge{self: k.self, of: &of, realms: cloneEach(k.realms, func(r *replay.Realm) {
+		r.Rotated, r.Roles = slices.Clone(r.Rotated), maps.Clone(r.Roles)
+		for user, history := range r.Roles {
+			r.Roles[user] = slices.Clone(history)
+		}
+	})}
+}
+
+// cloneEach copies values, of which deepen copies what lies deeper.
+func cloneEach[K comparable, V any](of map[K]*V, deepen func(*V)) map[K]*V {
+	result := make(map[K]*V, len(of))
+	for key, value := range of {
+		copied := new(*value)
+		deepen(copied)
+		result[key] = copied
 	}
-	return next
+	return result
 }
 
 // realm returns a realm that is known, if only from now on.
@@ -126,11 +143,11 @@ func (k *Knowledge) realm(id parsec.RealmID) *replay.Realm {
 func (k *Knowledge) Realm(id parsec.RealmID) *KnownRealm { return k.realms[id] }
 
 // User returns what is known of a user, nil for nothing.
-func (k *Knowledge) User(id parsec3.UserID) *KnownUser { return k.of.User(id) }
+func (k *Knowledge) User(id parsec3.UserID) *KnownUser { return k.of.Users[id] }
 
 // Setup returns the last Shamir recovery of a user that concerns the reader, nil if
 // there was none.
-func (k *Knowledge) Setup(user parsec3.UserID) *KnownSetup { return k.of.Setup(user) }
+func (k *Knowledge) Setup(user parsec3.UserID) *KnownSetup { return k.of.Setups[user] }
 
 // forgets reports whether who knows next, and knew k, must ask for everything again:
 // OUTSIDERs are not told what others are called.
@@ -159,7 +176,7 @@ func (k *Knowledge) Participants(id parsec.RealmID) Participants {
 	}
 	if k.of.Authority != nil {
 		to.Services = map[parsec.SequesterServiceID]*rsa.PublicKey{}
-		for service, known := range k.of.Services() {
+		for service, known := range k.of.Services {
 			if known.RevokedOn == nil {
 				to.Services[service] = known.Key
 			}
@@ -184,6 +201,6 @@ func (k *Knowledge) Signer(realm parsec.RealmID, author parsec3.DeviceID, date p
 
 // KeyOf returns the key of a device that is known.
 func (k *Knowledge) KeyOf(device parsec3.DeviceID) (parsec.VerifyKey, bool) {
-	known, found := k.of.Device(device)
+	known, found := k.of.Devices[device]
 	return known.Key, found
 }

@@ -113,7 +113,7 @@ func (r *Resident) SharesOf(owner parsec3.UserID) ([][]byte, error) {
 	if claim.Author == nil {
 		return nil, certificate.FailureAuthor
 	}
-	author, found := known.of.Device(*claim.Author)
+	author, found := known.of.Devices[*claim.Author]
 	if !found {
 		return nil, certificate.FailureAuthor
 	}

@@ -182,7 +182,7 @@ func (c *checker) checkServices(ctx context.Context) error {
 		(*serviceRow).targets, func(row *serviceRow) {
 			id := parsec.SequesterServiceID(row.id)
 			subject := "sequester service " + id.String()
-			service := c.of.Service(id)
+			service := c.of.Services[id]
 			if service == nil {
 				c.fault(ServiceRow, subject, "it has no certificate")
 				return
@@ -192,7 +192,7 @@ func (c *checker) checkServices(ctx context.Context) error {
 				c.fault(ServiceRow, subject, "its label or dates are not those of its certificates")
 			}
 		})
-	if missing := len(c.of.Services()) - found; err == nil && missing > 0 {
+	if missing := len(c.of.Services) - found; err == nil && missing > 0 {
 		c.faultf(ServiceRow, "sequester services", "%d with a certificate are missing", missing)
 	}
 	return err

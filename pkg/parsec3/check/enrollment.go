@@ -32,7 +32,7 @@ func (c *checker) checkEnrollments(ctx context.Context) error {
 				c.fault(Enrollments, subject, err.Error())
 				return
 			}
-			if device, known := c.of.Device(accepted.DeviceID); !known || device.User != accepted.UserID {
+			if device, known := c.of.Devices[accepted.DeviceID]; !known || device.User != accepted.UserID {
 				c.faultf(Enrollments, subject, "its user %s with device %s is missing", accepted.UserID, accepted.DeviceID)
 			}
 		})

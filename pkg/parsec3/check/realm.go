@@ -105,7 +105,6 @@ func (r *memberRow) ofRealm() database.UUID      { return r.realm }
 func (r *accessRow) ofRealm() database.UUID      { return r.realm }
 func (r *signedRow) ofRealm() database.UUID      { return r.realm }
 func (r *atomRow) ofRealm() database.UUID        { return r.realm }
-func (r *headRow) ofRealm() database.UUID        { return r.realm }
 
 // inRealm visits the rows of a realm. Those before it are of none, which is told apart.
 func inRealm[T any, P interface {
@@ -216,7 +215,7 @@ func (r *realmChecker) checkMembers(ctx context.Context, cursors *realms) error 
 	found := 0
 	err := inRealm(ctx, cursors.members, r.row.realm, func(row *memberRow) {
 		id := parsec3.UserID(row.user)
-		history := r.realm.Roles()[id]
+		history := r.realm.Roles[id]
 		if len(history) == 0 {
 			r.fault(RealmMembers, r.subject+" user "+id.String(), "it has no certificate")
 			return
@@ -226,7 +225,7 @@ func (r *realmChecker) checkMembers(ctx context.Context, cursors *realms) error 
 			r.fault(RealmMembers, r.subject+" user "+id.String(), "its role, or one of its dates, is not that of its certificates")
 		}
 	})
-	if missing := len(r.realm.Roles()) - found; err == nil && missing > 0 {
+	if missing := len(r.realm.Roles) - found; err == nil && missing > 0 {
 		r.faultf(RealmMembers, r.subject, "%d members with a certificate are missing", missing)
 	}
 	return err

@@ -65,7 +65,7 @@ func (c *checker) checkUserRows(ctx context.Context) error {
 SELECT u.user_id, u.profile, u.human_email, u.human_label, u.created_on, u.revoked_on FROM parsec3.user_ u WHERE u.organization = $1`,
 		(*userRow).targets, func(row *userRow) {
 			id := parsec3.UserID(row.id)
-			user := c.of.User(id)
+			user := c.of.Users[id]
 			if user == nil {
 				c.fault(UserRow, "user "+id.String(), "it has no certificate")
 				return
@@ -75,7 +75,7 @@ SELECT u.user_id, u.profile, u.human_email, u.human_label, u.created_on, u.revok
 				c.fault(UserRow, "user "+id.String(), "its row is not what its certificates say")
 			}
 		})
-	if missing := len(c.of.AllUsers()) - found; err == nil && missing > 0 {
+	if missing := len(c.of.Users) - found; err == nil && missing > 0 {
 		c.faultf(UserRow, "users", "%d with a certificate are missing", missing)
 	}
 	return err
@@ -95,7 +95,7 @@ func (c *checker) checkProfiles(ctx context.Context) error {
 SELECT p.user_id, p.since, p.profile FROM parsec3.user_profile p WHERE p.organization = $1 ORDER BY p.user_id, p.since`,
 		(*profileRow).targets, func(row *profileRow) {
 			id := parsec3.UserID(row.id)
-			user, place := c.of.User(id), found[id]
+			user, place := c.of.Users[id], found[id]
 			found[id]++
 			if user == nil {
 				return // which is told of its row
@@ -109,7 +109,7 @@ SELECT p.user_id, p.since, p.profile FROM parsec3.user_profile p WHERE p.organiz
 	if err != nil {
 		return err
 	}
-	for id, user := range c.of.AllUsers() {
+	for id, user := range c.of.Users {
 		if found[id] < len(user.Profiles) {
 			c.faultf(UserRow, "user "+id.String(), "%d of its %d profiles are known", found[id], len(user.Profiles))
 		}
@@ -130,7 +130,7 @@ func (c *checker) checkDevices(ctx context.Context) error {
 	err := rows(ctx, c, "SELECT d.device_id, d.user_id, d.verify_key, d.created_on FROM parsec3.device d WHERE d.organization = $1",
 		(*deviceRow).targets, func(row *deviceRow) {
 			id := parsec3.DeviceID(row.id)
-			device, known := c.of.Device(id)
+			device, known := c.of.Devices[id]
 			if !known {
 				c.fault(DeviceRow, "device "+id.String(), "it has no certificate")
 				return
@@ -140,7 +140,7 @@ func (c *checker) checkDevices(ctx context.Context) error {
 				c.fault(DeviceRow, "device "+id.String(), "its row is not what its certificate says")
 			}
 		})
-	if missing := c.of.Devices() - found; err == nil && missing > 0 {
+	if missing := len(c.of.Devices) - found; err == nil && missing > 0 {
 		c.faultf(DeviceRow, "devices", "%d with a certificate are missing", missing)
 	}
 	return err

@@ -24,40 +24,27 @@ type Realm struct {
 	// DeletionDate that of the deletion that it plans.
 	Archiving    parsec.ArchivingType
 	DeletionDate *parsec.DateTime
-	roles        map[parsec3.UserID][]Since[parsec.RealmRole]
+	// Roles are those that each user has had, and has.
+	Roles map[parsec3.UserID][]Since[parsec.RealmRole]
 }
 
 // NewRealm returns a realm of which nothing is followed yet.
 func NewRealm(id parsec.RealmID) *Realm {
-	return &Realm{ID: id, roles: map[parsec3.UserID][]Since[parsec.RealmRole]{}}
-}
-
-// Clone returns a copy that may follow more.
-func (r *Realm) Clone() *Realm {
-	next := *r
-	next.Rotated = slices.Clone(r.Rotated)
-	next.roles = make(map[parsec3.UserID][]Since[parsec.RealmRole], len(r.roles))
-	for user, history := range r.roles {
-		next.roles[user] = slices.Clone(history)
-	}
-	return &next
+	return &Realm{ID: id, Roles: map[parsec3.UserID][]Since[parsec.RealmRole]{}}
 }
 
 // RoleAt returns the role of a user at a date.
 func (r *Realm) RoleAt(user parsec3.UserID, date parsec.DateTime) parsec.RealmRole {
-	return at(r.roles[user], date)
+	return at(r.Roles[user], date)
 }
 
 // Role returns the present role of a user.
 func (r *Realm) Role(user parsec3.UserID) parsec.RealmRole { return r.RoleAt(user, parsec.MaxDateTime) }
 
-// Roles returns what roles each user has had, and has.
-func (r *Realm) Roles() map[parsec3.UserID][]Since[parsec.RealmRole] { return r.roles }
-
 // Members returns the present role of each user that has one.
 func (r *Realm) Members() map[parsec3.UserID]parsec.RealmRole {
 	members := map[parsec3.UserID]parsec.RealmRole{}
-	for user := range r.roles {
+	for user := range r.Roles {
 		if role := r.Role(user); role != parsec.RoleNone {
 			members[user] = role
 		}
@@ -103,7 +90,7 @@ func (o *Organization) followRole(realm *Realm, step *Step, signed []byte, by si
 	if !readable {
 		return
 	}
-	target := o.users[role.UserID]
+	target := o.Users[role.UserID]
 	switch {
 	case role.RealmID != realm.ID:
 		step.object(RealmTopic, "a role in realm %s", role.RealmID)
@@ -113,7 +100,7 @@ func (o *Organization) followRole(realm *Realm, step *Step, signed []byte, by si
 	case role.Role != parsec.RoleNone && !target.ActiveAt(role.Timestamp):
 		step.object(RealmRevoked, "a role of %s, who is revoked at %s", role.UserID, role.Timestamp)
 	case by.user == nil:
-	case len(realm.roles) == 0:
+	case len(realm.Roles) == 0:
 		checkCreation(step, by.user, &role)
 	case role.UserID == by.user.ID:
 		o.checkSelfPromotion(realm, step, by.user, &role)
@@ -121,7 +108,7 @@ func (o *Organization) followRole(realm *Realm, step *Step, signed []byte, by si
 		checkGrant(realm, step, by.user, target, &role)
 	}
 	step.Member, step.Role = role.UserID, role.Role
-	realm.roles[role.UserID] = append(realm.roles[role.UserID], Since[parsec.RealmRole]{role.Timestamp, role.Role})
+	realm.Roles[role.UserID] = append(realm.Roles[role.UserID], Since[parsec.RealmRole]{role.Timestamp, role.Role})
 }
 
 func checkCreation(step *Step, by *User, role *certificate.RealmRole) {
@@ -140,7 +127,7 @@ func (o *Organization) checkSelfPromotion(realm *Realm, step *Step, by *User, ro
 		return
 	}
 	for id, member := range realm.Members() {
-		user := o.users[id]
+		user := o.Users[id]
 		if user != nil && user.ActiveAt(role.Timestamp) && user.ProfileAt(role.Timestamp) != parsec.ProfileOutsider && member.Rank() > own.Rank() {
 			step.object(RealmPromotion, "%s promotes itself beside %s, who is %s", by.ID, id, member)
 			return

@@ -15,15 +15,7 @@ import (
 type Objection struct {
 	Rule   *check.Rule
 	Detail string
-	// failure is that of a certificate that does not load.
-	failure error
 }
-
-// Error says what was found.
-func (o Objection) Error() string { return o.Detail }
-
-// Unwrap returns the failure of a certificate that does not load.
-func (o Objection) Unwrap() error { return o.failure }
 
 // Step is what came of a certificate.
 type Step struct {
@@ -66,18 +58,20 @@ type Organization struct {
 	// topics, zero for none.
 	Common, Sequester, Shamir parsec.DateTime
 
-	users   map[parsec3.UserID]*User
-	devices map[parsec3.DeviceID]Device
+	// Users and Devices are those that there are, revoked ones too.
+	Users   map[parsec3.UserID]*User
+	Devices map[parsec3.DeviceID]Device
 	// first is the user whose first device comes next, nil for none.
 	first *certificate.User
 
 	// Authority is the key of the sequester, nil without, of the date Authorized.
 	Authority  *rsa.PublicKey
 	Authorized parsec.DateTime
-	services   map[parsec.SequesterServiceID]*Service
+	// Services are those of the sequester, by what they are called.
+	Services map[parsec.SequesterServiceID]*Service
 
-	// setups are the last Shamir recoveries of users.
-	setups map[parsec3.UserID]*Setup
+	// Setups are the last Shamir recoveries of users.
+	Setups map[parsec3.UserID]*Setup
 	// shares is the brief whose shares come next, nil for none.
 	shares *openShares
 }
@@ -87,32 +81,11 @@ type Organization struct {
 func New(root parsec.VerifyKey, reader *parsec3.UserID) *Organization {
 	return &Organization{
 		root: root, reader: reader,
-		users:    map[parsec3.UserID]*User{},
-		devices:  map[parsec3.DeviceID]Device{},
-		services: map[parsec.SequesterServiceID]*Service{},
-		setups:   map[parsec3.UserID]*Setup{},
+		Users:    map[parsec3.UserID]*User{},
+		Devices:  map[parsec3.DeviceID]Device{},
+		Services: map[parsec.SequesterServiceID]*Service{},
+		Setups:   map[parsec3.UserID]*Setup{},
 	}
-}
-
-// Clone returns a copy that may follow more.
-func (o *Organization) Clone() *Organization {
-	next := *o
-	next.users = cloneEach(o.users, (*User).clone)
-	next.devices = make(map[parsec3.DeviceID]Device, len(o.devices))
-	for id, device := range o.devices {
-		next.devices[id] = device
-	}
-	next.services = cloneEach(o.services, func(s *Service) *Service { return new(*s) })
-	next.setups = cloneEach(o.setups, func(s *Setup) *Setup { return new(*s) })
-	return &next
-}
-
-func cloneEach[K comparable, V any](of map[K]*V, clone func(*V) *V) map[K]*V {
-	result := make(map[K]*V, len(of))
-	for key, value := range of {
-		result[key] = clone(value)
-	}
-	return result
 }
 
 // Since is a value from a date on.
@@ -147,7 +120,7 @@ func begin(what string, signed []byte) (certificate.Claim, Step, bool) {
 	claim, err := certificate.ReadClaim(signed)
 	step := Step{Type: claim.Type, Date: claim.Timestamp}
 	if err != nil {
-		step.Objections = []Objection{{Format, what + ": " + err.Error(), err}}
+		step.Objections = []Objection{{Format, what + ": " + err.Error()}}
 	}
 	return claim, step, err == nil
 }
@@ -161,12 +134,12 @@ func (o *Organization) signerOf(step *Step, claim *certificate.Claim, rootMay bo
 		}
 		return signer{key: o.root, known: true}
 	}
-	device, found := o.devices[*claim.Author]
+	device, found := o.Devices[*claim.Author]
 	if !found {
 		step.object(Author, "%s at %s by %s, which is unknown or younger", claim.Type, claim.Timestamp, claim.Author)
 		return signer{device: *claim.Author}
 	}
-	user := o.users[device.User]
+	user := o.Users[device.User]
 	step.User = device.User
 	switch {
 	case device.CreatedOn > claim.Timestamp:
@@ -187,11 +160,11 @@ func read[T any](step *Step, what string, signed []byte, by signer, load loader[
 		if err == nil {
 			return value, true
 		}
-		step.Objections = append(step.Objections, Objection{ruleOf(err), what + ": " + err.Error(), err})
+		step.Objections = append(step.Objections, Objection{ruleOf(err), what + ": " + err.Error()})
 	}
 	value, err := unverified(signed)
 	if err != nil && !by.known {
-		step.Objections = append(step.Objections, Objection{Format, what + ": " + err.Error(), err})
+		step.Objections = append(step.Objections, Objection{Format, what + ": " + err.Error()})
 	}
 	return value, err == nil
 }

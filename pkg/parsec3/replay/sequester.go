@@ -17,12 +17,6 @@ type Service struct {
 	RevokedOn *parsec.DateTime
 }
 
-// Service returns a sequester service, nil for none.
-func (o *Organization) Service(id parsec.SequesterServiceID) *Service { return o.services[id] }
-
-// Services returns all of them.
-func (o *Organization) Services() map[parsec.SequesterServiceID]*Service { return o.services }
-
 // FollowSequester follows the next certificate of the sequester topic: the authority,
 // then services and their ends.
 func (o *Organization) FollowSequester(signed []byte) (step Step) {
@@ -37,7 +31,7 @@ func (o *Organization) FollowSequester(signed []byte) (step Step) {
 	}
 	revoked, err := certificate.LoadSequesterRevokedService(signed, o.Authority)
 	if err != nil {
-		step.Objections = []Objection{{ruleOf(err), "a certificate of the sequester topic: " + err.Error(), err}}
+		step.Objections = []Objection{{ruleOf(err), "a certificate of the sequester topic: " + err.Error()}}
 		return step
 	}
 	o.followServiceEnd(&step, &revoked)
@@ -64,7 +58,7 @@ func (o *Organization) followAuthority(step *Step, signed []byte) {
 func (o *Organization) followService(step *Step, service *certificate.SequesterService) {
 	step.Type, step.Date = "sequester_service_certificate", service.Timestamp
 	o.checkSequesterDate(step, "sequester service "+service.ServiceID.String())
-	if o.services[service.ServiceID] != nil {
+	if o.Services[service.ServiceID] != nil {
 		step.object(Services, "sequester service %s twice", service.ServiceID)
 		return
 	}
@@ -73,13 +67,13 @@ func (o *Organization) followService(step *Step, service *certificate.SequesterS
 		step.object(Format, "the key of a sequester service: %s", err)
 		return
 	}
-	o.services[service.ServiceID] = &Service{Label: service.ServiceLabel, Key: key, CreatedOn: service.Timestamp}
+	o.Services[service.ServiceID] = &Service{Label: service.ServiceLabel, Key: key, CreatedOn: service.Timestamp}
 }
 
 func (o *Organization) followServiceEnd(step *Step, revoked *certificate.SequesterRevokedService) {
 	step.Type, step.Date = "sequester_revoked_service_certificate", revoked.Timestamp
 	o.checkSequesterDate(step, "the end of sequester service "+revoked.ServiceID.String())
-	service := o.services[revoked.ServiceID]
+	service := o.Services[revoked.ServiceID]
 	if service == nil || service.RevokedOn != nil {
 		step.object(Services, "the end of sequester service %s, which is unknown or over", revoked.ServiceID)
 		return

@@ -35,9 +35,6 @@ type openShares struct {
 	awaited map[parsec3.UserID]bool
 }
 
-// Setup returns the last Shamir recovery of a user, nil for none.
-func (o *Organization) Setup(user parsec3.UserID) *Setup { return o.setups[user] }
-
 // FollowShamir follows the next certificate of the topic of Shamir recovery. A share
 // follows its brief: all of them, or that of the reader.
 func (o *Organization) FollowShamir(signed []byte) Step {
@@ -94,12 +91,12 @@ func (o *Organization) followBrief(step *Step, signed []byte, by signer) {
 	if own || by.user != nil && by.user.ID != owner {
 		step.object(ShamirOwner, "a setup of %s by %s, for itself: %t", owner, by.device, own)
 	}
-	if before := o.setups[owner]; before != nil && !before.Deleted {
+	if before := o.Setups[owner]; before != nil && !before.Deleted {
 		step.object(ShamirOwner, "a second setup of %s", owner)
 	}
 	awaited := map[parsec3.UserID]bool{}
 	for recipient := range brief.PerRecipientShares {
-		if user := o.users[recipient]; user == nil || !user.ActiveAt(brief.Timestamp) {
+		if user := o.Users[recipient]; user == nil || !user.ActiveAt(brief.Timestamp) {
 			step.object(ShamirRecipients, "a setup for %s, who is unknown or revoked", recipient)
 		}
 		if o.reader == nil || recipient == *o.reader {
@@ -112,7 +109,7 @@ func (o *Organization) followBrief(step *Step, signed []byte, by signer) {
 		step.object(ShamirShares, "a setup of %s for others", owner)
 	}
 	setup := &Setup{CreatedOn: brief.Timestamp, Threshold: brief.Threshold, Shares: brief.PerRecipientShares}
-	o.setups[owner] = setup
+	o.Setups[owner] = setup
 	setup.tell(step, owner)
 	o.shares = &openShares{by.device, owner, setup, awaited}
 }
@@ -140,7 +137,7 @@ func (o *Organization) followShamirDeletion(step *Step, signed []byte, by signer
 		return
 	}
 	owner := deletion.SetupToDeleteUserID
-	setup := o.setups[owner]
+	setup := o.Setups[owner]
 	if by.user != nil && by.user.ID != owner || setup == nil || setup.Deleted || setup.CreatedOn != deletion.SetupToDeleteTimestamp {
 		step.object(ShamirDeletion, "the deletion of the setup of %s at %s", owner, deletion.SetupToDeleteTimestamp)
 	}

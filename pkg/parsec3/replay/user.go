@@ -1,8 +1,6 @@
 package replay
 
 import (
-	"slices"
-
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/certificate"
@@ -27,12 +25,6 @@ type Device struct {
 	CreatedOn parsec.DateTime
 }
 
-func (u *User) clone() *User {
-	next := *u
-	next.Profiles = slices.Clone(u.Profiles)
-	return &next
-}
-
 // ActiveAt reports whether the user exists at a date, and is not revoked.
 func (u *User) ActiveAt(date parsec.DateTime) bool {
 	return u.CreatedOn <= date && (u.RevokedOn == nil || date < *u.RevokedOn)
@@ -43,18 +35,6 @@ func (u *User) Profile() parsec.UserProfile { return u.Profiles[len(u.Profiles)-
 
 // ProfileAt returns the one at a date.
 func (u *User) ProfileAt(date parsec.DateTime) parsec.UserProfile { return at(u.Profiles, date) }
-
-// User returns a user, nil for none.
-func (o *Organization) User(id parsec3.UserID) *User { return o.users[id] }
-
-// Devices returns how many there are.
-func (o *Organization) Devices() int { return len(o.devices) }
-
-// Device returns a device, false for none.
-func (o *Organization) Device(id parsec3.DeviceID) (Device, bool) {
-	device, found := o.devices[id]
-	return device, found
-}
 
 // FollowCommon follows the next certificate of the common topic, and its redacted form,
 // which a reader is not given.
@@ -72,7 +52,7 @@ func (o *Organization) FollowCommon(signed, redacted []byte) Step {
 	if claim.Timestamp <= o.Common && (first == nil || claim.Timestamp < o.Common) {
 		step.object(Dates, "%s at %s after one at %s", claim.Type, claim.Timestamp, o.Common)
 	}
-	rootMay := len(o.users) == 0 || first != nil && first.Author == (parsec3.DeviceID{})
+	rootMay := len(o.Users) == 0 || first != nil && first.Author == (parsec3.DeviceID{})
 	by := o.signerOf(&step, &claim, rootMay)
 	switch claim.Type {
 	case "user_certificate":
@@ -123,7 +103,7 @@ func (o *Organization) followUser(step *Step, signed, redacted []byte, by signer
 	if by.known && by.user == nil && user.Profile != parsec.ProfileAdmin {
 		step.object(Foundation, "the first user is %s", user.Profile)
 	}
-	if o.users[user.UserID] != nil {
+	if o.Users[user.UserID] != nil {
 		step.object(IDs, "user %s twice", user.UserID)
 		return
 	}
@@ -133,10 +113,10 @@ func (o *Organization) followUser(step *Step, signed, redacted []byte, by signer
 			step.object(Redacted, "user %s has no redacted certificate of its own", user.UserID)
 		}
 	}
-	if len(o.users) == 0 {
+	if len(o.Users) == 0 {
 		o.Founded = user.Timestamp
 	}
-	o.users[user.UserID] = &User{
+	o.Users[user.UserID] = &User{
 		ID: user.UserID, HumanHandle: user.HumanHandle, PublicKey: user.PublicKey, CreatedOn: user.Timestamp,
 		Profiles: []Since[parsec.UserProfile]{{user.Timestamp, user.Profile}},
 	}
@@ -160,11 +140,11 @@ func (o *Organization) followDevice(step *Step, signed, redacted []byte, by sign
 		}
 	case by.user != nil && by.user.ID != device.UserID:
 		step.object(Author, "device %s of %s by %s", device.DeviceID, device.UserID, by.device)
-	case o.users[device.UserID] == nil:
+	case o.Users[device.UserID] == nil:
 		step.object(UserState, "device %s of %s, who is unknown", device.DeviceID, device.UserID)
 		return
 	}
-	if _, found := o.devices[device.DeviceID]; found {
+	if _, found := o.Devices[device.DeviceID]; found {
 		step.object(IDs, "device %s twice, for user %s", device.DeviceID, device.UserID)
 		return
 	}
@@ -174,8 +154,8 @@ func (o *Organization) followDevice(step *Step, signed, redacted []byte, by sign
 			step.object(Redacted, "device %s has no redacted certificate of its own", device.DeviceID)
 		}
 	}
-	if o.users[device.UserID] != nil {
-		o.devices[device.DeviceID] = Device{device.UserID, device.VerifyKey, device.Timestamp}
+	if o.Users[device.UserID] != nil {
+		o.Devices[device.DeviceID] = Device{device.UserID, device.VerifyKey, device.Timestamp}
 	}
 }
 
@@ -185,7 +165,7 @@ func (o *Organization) followUpdate(step *Step, signed []byte, by signer) {
 		return
 	}
 	checkAdmin(step, by, update.UserID)
-	user := o.users[update.UserID]
+	user := o.Users[update.UserID]
 	if user == nil || !user.ActiveAt(update.Timestamp) || user.Profile() == update.NewProfile {
 		step.object(UserState, "update of %s to %s at %s", update.UserID, update.NewProfile, update.Timestamp)
 	}
@@ -200,7 +180,7 @@ func (o *Organization) followRevocation(step *Step, signed []byte, by signer) {
 		return
 	}
 	checkAdmin(step, by, revoked.UserID)
-	user := o.users[revoked.UserID]
+	user := o.Users[revoked.UserID]
 	if user == nil || !user.ActiveAt(revoked.Timestamp) {
 		step.object(UserState, "revocation of %s at %s", revoked.UserID, revoked.Timestamp)
 	}
@@ -208,6 +188,3 @@ func (o *Organization) followRevocation(step *Step, signed []byte, by signer) {
 		user.RevokedOn = &revoked.Timestamp
 	}
 }
-
-// AllUsers returns all of them.
-func (o *Organization) AllUsers() map[parsec3.UserID]*User { return o.users }

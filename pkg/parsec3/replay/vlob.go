@@ -22,13 +22,13 @@ var (
 // have written it.
 func (o *Organization) CheckData(realm *Realm, author parsec3.DeviceID, date parsec.DateTime) Step {
 	step := Step{Date: date}
-	device, found := o.devices[author]
+	device, found := o.Devices[author]
 	if !found {
 		step.object(DataAuthor, "data by %s, who is unknown", author)
 		return step
 	}
 	step.User = device.User
-	if device.CreatedOn > date || !o.users[device.User].ActiveAt(date) {
+	if device.CreatedOn > date || !o.Users[device.User].ActiveAt(date) {
 		step.object(DataAuthor, "data at %s by %s, who is younger or revoked", date, author)
 	}
 	if role := realm.RoleAt(device.User, date); !role.Writes() {
