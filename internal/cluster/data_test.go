@@ -253,6 +253,8 @@ func invariant44Checkpoints(c *cluster) {
 // invariant47SequesterServices has a third process, that of the test, add a
 // service while both servers write.
 func invariant47SequesterServices(c *cluster) {
+	// Nobody has signed the services.
+	c = newCluster(c.t, testkit.NewPostgres(c.t, testkit.Unsound)).within(c.t)
 	bus := event.NewBus()
 	c.t.Cleanup(bus.Close)
 	store := testkit.OpenPostgres(c.t, c.dsn, bus)

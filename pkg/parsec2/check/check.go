@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"parsec-server/pkg/check"
 	"parsec-server/pkg/database"
@@ -110,9 +111,18 @@ func (c *checker) signed(subject string, by signer, date parsec.DateTime) {
 	if by.device == nil {
 		return
 	}
-	if revoked := by.device.user.revokedOn; revoked != nil && int64(date) > *revoked {
+	if revoked := by.device.user.revokedOn; isAfter(date, revoked) {
 		c.faultf(AuthorRevoked, subject, "%s has signed it at %s, and was revoked at %s", by.id, date, parsec.DateTime(*revoked))
 	}
+}
+
+// skew is how much later than a revocation something may be dated that came before it:
+// by a clock that is as fast as is admitted, where that of who revoked was as slow.
+const skew = (parsec.BallparkEarlyOffset + parsec.BallparkLateOffset) * time.Second
+
+// isAfter reports whether what is of a date surely came after a revocation, nil for none.
+func isAfter(date parsec.DateTime, revoked *int64) bool {
+	return revoked != nil && date.Sub(parsec.DateTime(*revoked)) > skew
 }
 
 // read loads a certificate, or reads what it says all the same, false if nobody can.

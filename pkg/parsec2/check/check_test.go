@@ -132,7 +132,9 @@ func signaturePlantings() (all []planting) {
 				if k.author != "" {
 					f.sql("UPDATE " + k.table + " SET " + k.author + " = 'rita@desk' WHERE " + k.where)
 				}
-				k.change(f, func(signed []byte) []byte { return k.resign(signed, f.rita.ID, f.now(), f.rita.SigningKey) })
+				k.change(f, func(signed []byte) []byte {
+					return k.resign(signed, f.rita.ID, f.now().Add(time.Hour), f.rita.SigningKey)
+				})
 			}, parsec2check.AuthorRevoked, k.subject})
 		if k.author == "" {
 			all = append(all, planting{k.name + ": of another owner", func(f *fixture) {

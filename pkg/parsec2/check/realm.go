@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"time"
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
@@ -214,7 +213,7 @@ func (r *realmChecker) checkRole(row *roleRow) {
 	if by.device != nil {
 		r.checkGrant(subject, by.device.user, target, &role, first)
 	}
-	if role.Role != parsec.RoleNone && target.revokedOn != nil && role.Timestamp.Sub(parsec.DateTime(*target.revokedOn)) > skew {
+	if role.Role != parsec.RoleNone && isAfter(role.Timestamp, target.revokedOn) {
 		r.faultf(RealmRevoked, subject, "it was revoked at %s", parsec.DateTime(*target.revokedOn))
 	}
 	of := r.member(target)
@@ -223,10 +222,6 @@ func (r *realmChecker) checkRole(row *roleRow) {
 	}
 	of.roles = append(of.roles, since{int64(role.Timestamp), role.Role})
 }
-
-// skew is how much later than a revocation something may be dated that came before it:
-// by a clock that is as fast as is admitted, where that of who revoked was as slow.
-const skew = (parsec.BallparkEarlyOffset + parsec.BallparkLateOffset) * time.Second
 
 // checkGrant wants the author to be allowed to give the role.
 func (r *realmChecker) checkGrant(subject string, author, target *user, role *certificate.RealmRole, first bool) {

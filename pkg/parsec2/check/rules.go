@@ -29,7 +29,7 @@ var (
 	}
 	AuthorRevoked = &check.Rule{
 		Name: "v2_author_revoked", Invariant: "13", Remedy: byClients,
-		Says: "No certificate is dated after the revocation of its author.",
+		Says: "No certificate is dated after the revocation of its author; clocks may differ.",
 	}
 	AuthorProfile = &check.Rule{
 		Name: "v2_author_profile", Invariant: "certificates.md §9", Remedy: byClients,
