@@ -28,6 +28,7 @@ func databaseCommands(folder string) map[string][]string {
 		"backend config":                       {"--blockstore", "MOCKED", "--administration-token", testkit.AdministrationToken},
 		"backend migrate":                      nil,
 		"backend migrate status":               nil,
+		"backend check":                        {"--blockstore", "POSTGRESQL"},
 		"backend blockstore init":              {"--blockstore", "POSTGRESQL"},
 		"backend blockstore check":             {"--blockstore", "POSTGRESQL"},
 		"backend blockstore repair":            {"--blockstore", "POSTGRESQL"},

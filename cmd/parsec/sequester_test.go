@@ -35,7 +35,7 @@ type office struct {
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	bus := event.NewBus()
 	t.Cleanup(bus.Close)
 	_, root, err := ed25519.GenerateKey(nil)
