@@ -283,6 +283,8 @@ func tablePlantings() []planting {
 		statement("another date of a realm", parsec2check.RealmRow, "realm ", "UPDATE realm SET created_on = created_on + 1"),
 		statement("another archiving", parsec2check.RealmRow, "realm ", "UPDATE realm SET archiving_type = 'AVAILABLE' WHERE archiving_type IS NOT NULL"),
 
+		statement("a deleted realm that counts", parsec2check.DeletedRealm, "realm ", "UPDATE realm SET deleted = true WHERE maintenance_type IS NOT NULL"),
+		statement("data of a deleted realm", parsec2check.DeletedRealm, "realm ", "UPDATE realm SET deleted = true, vlobs_size = 0, blocks_size = 0"),
 		statement("a version is missing", parsec2check.Versions, "vlob ", "DELETE FROM vlob_atom WHERE vlob = "+long+" AND version = 1"),
 		statement("the latest version is missing", parsec2check.Versions, "vlob ", "DELETE FROM vlob_atom WHERE vlob = "+long+" AND version = 2"),
 		statement("another latest version", parsec2check.Versions, "vlob ", "UPDATE vlob SET version = 3 WHERE version = 2"),

@@ -112,6 +112,10 @@ var (
 		Name: "v2_an_owner", Invariant: "21", Remedy: check.Restore,
 		Says: "A realm has an OWNER, revoked or not.",
 	}
+	DeletedRealm = &check.Rule{
+		Name: "v2_deleted_realm", Invariant: "32", Remedy: "Nobody can read what is left; it only takes room.",
+		Says: "What a deleted realm holds is gone, or about to go, and counts no more.",
+	}
 
 	Versions = &check.Rule{
 		Name: "v2_versions", Invariant: "43", Remedy: dataLost,
@@ -164,6 +168,6 @@ var (
 var Rules = []*check.Rule{
 	Format, Signature, Author, AuthorRevoked, AuthorProfile, Foundation, Chain, CertificateRow, Redacted, FirstDevice,
 	UserCounts, Emails, Administrator, Messages,
-	RealmFirst, RealmRoles, RealmDates, RealmRevoked, RealmOutsider, RealmArchiving, RealmDeletion, RealmMembers, RealmRow, AnOwner,
+	RealmFirst, RealmRoles, RealmDates, RealmRevoked, RealmOutsider, RealmArchiving, RealmDeletion, RealmMembers, RealmRow, AnOwner, DeletedRealm,
 	Versions, Log, DataRole, Reencryption, RealmSizes, Blocks, Copies, Orphans, Shamir, Invitations, Enrollments,
 }

@@ -39,20 +39,27 @@ SELECT 'realm ' || r.realm_id, 'it counts ' || r.reencrypted || ' versions that 
 FROM realm r CROSS JOIN LATERAL (
     SELECT count(*) AS saved FROM vlob v JOIN vlob_atom a ON a.vlob = v.id AND a.revision = r.encryption_revision WHERE v.realm = r.id
 ) a
-WHERE r.organization = $1::bigint AND r.maintenance_type IS NOT NULL AND (a.saved <> r.reencrypted OR r.reencrypted > r.checkpoint)`},
+WHERE r.organization = $1::bigint AND r.maintenance_type IS NOT NULL AND NOT r.deleted AND (a.saved <> r.reencrypted OR r.reencrypted > r.checkpoint)`},
 	{Rule: Reencryption, SQL: `
 SELECT 'realm ' || r.realm_id, 'its encryption revision is ' || r.encryption_revision || ', and those from ' || r.kept_revision || ' on are kept' FROM realm r
 WHERE r.organization = $1::bigint AND (r.encryption_revision < 1 OR r.kept_revision NOT BETWEEN 1 AND r.encryption_revision)`},
 	{Rule: Reencryption, SQL: `
 SELECT DISTINCT 'realm ' || r.realm_id || ' vlob ' || v.vlob_id, 'it has versions of the encryption revision ' || a.revision || ' of ' || r.encryption_revision
 FROM realm r JOIN vlob v ON v.realm = r.id JOIN vlob_atom a ON a.vlob = v.id
-WHERE r.organization = $1::bigint AND (a.revision > r.encryption_revision OR a.revision < r.kept_revision)`},
+WHERE r.organization = $1::bigint AND NOT r.deleted AND (a.revision > r.encryption_revision OR a.revision < r.kept_revision)`},
 	{Rule: RealmSizes, SQL: `
 SELECT 'realm ' || r.realm_id, 'it counts ' || r.blocks_size || ' bytes of blocks, and holds ' || coalesce(b.bytes, 0)
 FROM realm r LEFT JOIN (
     SELECT b.realm, sum(b.size) AS bytes FROM block b WHERE b.organization = $1::bigint AND b.upload_token IS NULL GROUP BY b.realm
 ) b ON b.realm = r.id
-WHERE r.organization = $1::bigint AND r.blocks_size <> coalesce(b.bytes, 0)`},
+WHERE r.organization = $1::bigint AND NOT r.deleted AND r.blocks_size <> coalesce(b.bytes, 0)`},
+	{Rule: DeletedRealm, SQL: `
+SELECT 'realm ' || r.realm_id, 'it is deleted, and counts ' || r.vlobs_size || ' and ' || r.blocks_size || ' bytes, or has rows that nobody will erase'
+FROM realm r JOIN organization o ON o.id = r.organization
+WHERE r.organization = $1::bigint AND r.deleted AND (r.vlobs_size <> 0 OR r.blocks_size <> 0 OR (
+    EXISTS (SELECT FROM vlob v WHERE v.realm = r.id) OR EXISTS (SELECT FROM block b WHERE b.realm = r.id)
+) AND NOT EXISTS (
+    SELECT FROM erasure e WHERE e.organization_id = o.organization_id AND (e.realm_id = r.realm_id OR e.realm_id IS NULL) AND e.rows_left))`},
 	{Rule: Blocks, SQL: `
 SELECT 'block ' || b.block_id, CASE WHEN r.id IS NULL THEN 'its realm' ELSE 'its author' END || ' is unknown'
 FROM block b
@@ -64,7 +71,7 @@ SELECT 'realm ' || r.realm_id || ' sequester service ' || coalesce(s.service_id:
 FROM sequester_copy c JOIN realm r ON r.id = c.realm
 LEFT JOIN sequester_service s ON s.id = c.service AND s.organization = r.organization
 LEFT JOIN vlob v ON v.id = c.vlob AND v.realm = r.id
-WHERE r.organization = $1::bigint AND (s.id IS NULL OR v.id IS NULL OR c.version NOT BETWEEN 1 AND v.version OR c.checkpoint NOT BETWEEN 1 AND r.checkpoint)`},
+WHERE r.organization = $1::bigint AND NOT r.deleted AND (s.id IS NULL OR v.id IS NULL OR c.version NOT BETWEEN 1 AND v.version OR c.checkpoint NOT BETWEEN 1 AND r.checkpoint)`},
 	{Rule: Orphans, SQL: `
 SELECT 'vlob ' || v.vlob_id, 'its realm is unknown' FROM vlob v
 WHERE v.organization = $1::bigint AND NOT EXISTS (SELECT FROM realm r WHERE r.id = v.realm AND r.organization = v.organization)`},

@@ -40,6 +40,9 @@ func (r *realmChecker) checkVlobs(ctx context.Context, cursors *realms) error {
 	var d data
 	err := inRealm(ctx, cursors.atoms, r.row.key, func(row *atomRow) {
 		r.advance(1)
+		if r.row.deleted {
+			return
+		}
 		if row.vlob != d.last.vlob {
 			r.endVlob(&d)
 			d.last = *row
@@ -49,7 +52,7 @@ func (r *realmChecker) checkVlobs(ctx context.Context, cursors *realms) error {
 			r.checkAtom(&d, row)
 		}
 	})
-	if err != nil {
+	if err != nil || r.row.deleted {
 		return err
 	}
 	r.endVlob(&d)

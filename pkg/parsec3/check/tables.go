@@ -111,7 +111,7 @@ SELECT 'realm ' || d.realm_id, 'it does not exist, but for rows of TABLE' FROM (
 SELECT 'realm ' || r.realm_id, 'it is deleted, has rows of TABLE, and nobody will erase them' FROM parsec3.realm r
 WHERE r.organization = $1 AND r.deleted
     AND EXISTS (SELECT FROM parsec3.TABLE t WHERE t.organization = r.organization AND t.realm_id = r.realm_id)
-    AND NOT EXISTS (SELECT FROM parsec3.realm_to_erase e WHERE e.organization = r.organization AND e.realm_id = r.realm_id)`)})
+    AND NOT EXISTS (SELECT FROM erasure e WHERE e.organization_id = r.organization AND (e.realm_id = r.realm_id OR e.realm_id IS NULL) AND e.rows_left)`)})
 		}
 	}
 	return all

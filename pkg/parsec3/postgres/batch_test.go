@@ -63,7 +63,7 @@ func inEach(t *testing.T, store *postgres.Store, realms []parsec.RealmID, done f
 // TestOneCommitForManyRealms has writers of several realms share a transaction, and each
 // realm keep what is its own.
 func TestOneCommitForManyRealms(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, dsn, 3, now)
 	populate(t, store)
 	var realms []parsec.RealmID
@@ -86,7 +86,7 @@ func TestOneCommitForManyRealms(t *testing.T) {
 // TestLockedRealmHoldsNobodyElse has one of the realms be locked by another server: its
 // writer waits, and the others do not.
 func TestLockedRealmHoldsNobodyElse(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store, other := open(t, dsn, 3, now), open(t, dsn, 3, now)
 	populate(t, store)
 	free, locked := anotherRealm(t, store, 0x81), anotherRealm(t, store, 0x80)
