@@ -131,7 +131,7 @@ func (e *RealmExport) unlock(ctx context.Context, query string, owner []byte, op
 	if err != nil {
 		return err
 	}
-	author := known.Rotated[known.KeyIndex-1]
+	author := known.Rotated[known.KeyIndex-1].Value
 	key, found := e.knowledge.KeyOf(author)
 	if !found {
 		return incoherent("a key rotation by %s, who is unknown", author)
