@@ -31,7 +31,7 @@ func TestLargeRealm(t *testing.T) {
 	})
 	t.Run("postgresql", func(t *testing.T) {
 		t.Parallel()
-		dsn := testkit.NewPostgres(t)
+		dsn := testkit.NewPostgres(t, testkit.Unsound)
 		exerciseLargeRealm(t, func(t testing.TB, bus *event.Bus) rules.Store { return testkit.OpenPostgres(t, dsn, bus) },
 			func(w *world, _ *parsec2.Device, realm parsec.RealmID) { fillTables(w, dsn, realm) })
 	})

@@ -16,7 +16,7 @@ import (
 func TestClocks(t *testing.T) {
 	var off atomic.Int64
 	var log testkit.Output
-	settings := options(testkit.NewPostgres(t))
+	settings := options(testkit.NewPostgres(t, testkit.Unsound))
 	settings.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	settings.Now = func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
 	store := open(t, settings, testkit.NewBus(t))
@@ -44,7 +44,7 @@ func TestClocks(t *testing.T) {
 // TestClockAtStart is told without anybody asking.
 func TestClockAtStart(t *testing.T) {
 	var log testkit.Output
-	settings := options(testkit.NewPostgres(t))
+	settings := options(testkit.NewPostgres(t, testkit.Unsound))
 	settings.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	settings.Now = func() time.Time { return time.Now().Add(2 * time.Second) }
 	open(t, settings, testkit.NewBus(t))

@@ -19,7 +19,7 @@ const outboxWaits = `SELECT count(*) FROM pg_locks
 // TestStartUnderLoad opens a store while a transaction has written its events
 // and not committed, and a later one has: the store does not begin after both.
 func TestStartUnderLoad(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	watcher, late := testkit.Connect(t, dsn), testkit.Connect(t, dsn)
 	testkit.Execute(t, late, "BEGIN")
 	testkit.Execute(t, late, insertPing, pingBytes("late"))
@@ -57,7 +57,7 @@ func TestStartUnderLoad(t *testing.T) {
 // delivery waits to settle it: events of others wait, and the store is ready.
 func TestLongWriter(t *testing.T) {
 	const tries = 3
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	var lines testkit.Output
 	settings := options(dsn)
 	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))

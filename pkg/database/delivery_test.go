@@ -18,7 +18,7 @@ import (
 // which they deliver are lost again and again.
 func TestDeliveryThroughLosses(t *testing.T) {
 	const writers, writes, losses = 4, 100, 3
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	var stores []*database.Database
 	var recorders []*testkit.Recorder
 	for range 2 {
@@ -66,7 +66,7 @@ func TestDeliveryThroughLosses(t *testing.T) {
 // events later: the events come in the order of the writing. It lasts until
 // the delivery suspects that it is rolled back.
 func TestLateCommit(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	bus := testkit.NewBus(t)
 	store := openWide(t, dsn, bus)
 	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
@@ -85,7 +85,7 @@ func TestLateCommit(t *testing.T) {
 // TestRolledBackEvents leave gaps, that do not hold up for ever what comes
 // later.
 func TestRolledBackEvents(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	bus := testkit.NewBus(t)
 	store := openWide(t, dsn, bus)
 	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
@@ -104,7 +104,7 @@ func TestRolledBackEvents(t *testing.T) {
 
 // TestManyRows has more than is read at once.
 func TestManyRows(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	bus := testkit.NewBus(t)
 	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	store := openWide(t, dsn, bus)
@@ -120,7 +120,7 @@ func TestManyRows(t *testing.T) {
 // TestWakeUps has a store told by another one, or by its own clock when nobody
 // tells it.
 func TestWakeUps(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	bus := testkit.NewBus(t)
 	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	_ = openWide(t, dsn, bus)
@@ -132,7 +132,7 @@ func TestWakeUps(t *testing.T) {
 
 // TestNotifications are empty, and fewer than the commits of a busy store.
 func TestNotifications(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := openWide(t, dsn, testkit.NewBus(t))
 	populate(t, store)
 	listener := testkit.Connect(t, dsn)
@@ -174,7 +174,7 @@ func TestNotifications(t *testing.T) {
 
 // TestLostEvents prunes what a store has not read.
 func TestLostEvents(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	bus := testkit.NewBus(t)
 	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	store := openWide(t, dsn, bus)

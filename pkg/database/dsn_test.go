@@ -63,7 +63,7 @@ func TestDSNRefused(t *testing.T) {
 // drivers: each is ignored with one warning, however many connections there
 // are. Those of PostgreSQL count.
 func TestDSNOfProviders(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	foreign := []string{
 		"gssencmode=disable", "sslcompression=0", "keepalives=1", "keepalives_idle=30", "load_balance_hosts=random",
 		"requirepeer=''", "ssl_min_protocol_version=TLSv1.2", "fallback_application_name=x", // libpq

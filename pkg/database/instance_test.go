@@ -58,7 +58,7 @@ const (
 
 // Each instance learns that another one vanished, and so does one that begins later.
 func TestVanishedInstance(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	watcher := testkit.Connect(t, dsn)
 	first, second := openInstance(t, dsn), openInstance(t, dsn)
 	testkit.Await(t, "both have entered", func() bool { return testkit.Number(t, watcher, entered) == 2 })
@@ -79,7 +79,7 @@ func TestVanishedInstance(t *testing.T) {
 
 // An instance that ends has not vanished, unless it says so.
 func TestInstanceEnds(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	watcher := testkit.Connect(t, dsn)
 	stays, ends, failed := openInstance(t, dsn), openInstance(t, dsn), openInstance(t, dsn)
 	testkit.Await(t, "all have entered", func() bool { return testkit.Number(t, watcher, entered) == 3 })
@@ -99,7 +99,7 @@ func TestInstanceEnds(t *testing.T) {
 
 // A database that loses all connections has not taken the servers with it.
 func TestInstancesOutlastTheirConnections(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	watcher := testkit.Connect(t, dsn)
 	const locks = "SELECT count(*) FROM instance i JOIN pg_locks l ON l.locktype = 'advisory' AND l.mode = 'ExclusiveLock' AND (l.classid::bigint << 32 | l.objid::bigint) = i.lock"
 	one, other := openInstance(t, dsn), openInstance(t, dsn)

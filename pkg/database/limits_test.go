@@ -11,7 +11,7 @@ import (
 
 // TestLimits has every connection bounded, unless its DSN says otherwise.
 func TestLimits(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	for _, test := range []struct{ dsn, lock string }{
 		{dsn, "10s"},
 		{dsn + " lock_timeout=3s", "3s"},

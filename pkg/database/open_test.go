@@ -21,7 +21,7 @@ import (
 )
 
 func TestOpenRefuses(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func cleanUp(t testing.TB, dsn string, statements ...string) {
 // TestReadOnly has a database that takes no writes, as replicas do, at first
 // and in the course of work.
 func TestReadOnly(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	administrator := testkit.Connect(t, dsn)
 	setReadOnly := func(value string) {
 		t.Helper()
@@ -138,7 +138,7 @@ func TestReadOnly(t *testing.T) {
 // store may open: commands wait, and none fails.
 func TestConnectionLimit(t *testing.T) {
 	const writers, writes = 10, 20
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	populate(t, open(t, options(dsn), testkit.NewBus(t)))
 	limited := createRole(t, dsn, "LOGIN CONNECTION LIMIT 3")
 	var lines testkit.Output
@@ -167,7 +167,7 @@ func TestConnectionLimit(t *testing.T) {
 
 // TestFullDisk has the database answer as it does when its disk is full.
 func TestFullDisk(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, options(dsn), testkit.NewBus(t))
 	populate(t, store)
 	administrator := testkit.Connect(t, dsn)
@@ -213,7 +213,7 @@ func TestOldSchema(t *testing.T) {
 
 // TestClose opens and closes again and again, with commands under way.
 func TestClose(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	populate(t, open(t, options(dsn), testkit.NewBus(t)))
 	for range 10 {
 		bus := event.NewBus()

@@ -54,7 +54,7 @@ func TestPgBouncerMigrates(t *testing.T) {
 func TestPgBouncerLimits(t *testing.T) {
 	for mode, recipe := range pgBouncerModes {
 		t.Run(mode, func(t *testing.T) {
-			within := testkit.NewPostgres(t)
+			within := testkit.NewPostgres(t, testkit.Unsound)
 			dsn := testkit.StartPgBouncer(t, mode).DSN(within) + recipe
 			store := open(t, options(dsn+" lock_timeout=100ms"), testkit.NewBus(t))
 			populate(t, store)
@@ -82,7 +82,7 @@ func TestPgBouncerLimits(t *testing.T) {
 // TestPgBouncerWithoutRecipe has somebody forget what docs/database.md asks for:
 // the first statement that meets one of another session says so.
 func TestPgBouncerWithoutRecipe(t *testing.T) {
-	dsn := testkit.StartPgBouncer(t, "transaction").DSN(testkit.NewPostgres(t))
+	dsn := testkit.StartPgBouncer(t, "transaction").DSN(testkit.NewPostgres(t, testkit.Unsound))
 	var err error
 	for i := 0; i < 20 && err == nil; i++ {
 		var store *database.Database

@@ -11,7 +11,7 @@ import (
 // TestPruneEvents deletes the old ones, in the order of their ids only, and
 // never the last one.
 func TestPruneEvents(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, options(dsn), testkit.NewBus(t))
 	other := testkit.Connect(t, dsn)
 	want := func(rows int64) {

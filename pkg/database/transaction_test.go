@@ -27,7 +27,7 @@ import (
 // newAccounts returns a database with the account 1, which has 10.
 func newAccounts(t *testing.T) (dsn string) {
 	t.Helper()
-	dsn = testkit.NewPostgres(t)
+	dsn = testkit.NewPostgres(t, testkit.Unsound)
 	testkit.Execute(t, testkit.Connect(t, dsn), createAccounts+"; INSERT INTO account VALUES (1, 10)")
 	return dsn
 }

@@ -19,7 +19,7 @@ import (
 func TestStore(t *testing.T) {
 	organizationtest.Exercise(t, func(t *testing.T, bus *event.Bus) organization.Store {
 		opened, err := database.Open(t.Context(), database.Options{
-			Source:         database.Source{DSN: testkit.NewPostgres(t), Logger: slog.New(slog.DiscardHandler)},
+			Source:         database.Source{DSN: testkit.NewPostgres(t, testkit.Unsound), Logger: slog.New(slog.DiscardHandler)},
 			MaxConnections: 7,
 			Codec:          codec{},
 		}, bus)
