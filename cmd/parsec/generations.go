@@ -64,7 +64,7 @@ func parsec3Options(settings config.Config, roots *x509.CertPool, mailer parsec3
 		MailLimit: parsec3rules.MailLimit{
 			MinDelay: time.Duration(settings.Account.MailLimit[0]) * time.Second, MaxPerHour: settings.Account.MailLimit[1],
 		},
-		TrustedRoots: roots, Mailer: mailer,
+		TrustedRoots: roots, OnlineStatus: settings.Organization.InvitationOnlineStatus, Mailer: mailer,
 	})
 }
 

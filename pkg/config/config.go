@@ -187,6 +187,8 @@ type Organization struct {
 	InitialMinimumArchivingPeriod uint64
 	// InitialTOS has the address of the terms of service in each language; nil is none.
 	InitialTOS map[string]string
+	// InvitationOnlineStatus tells whoever is invited to one of Parsec 3 who is connected.
+	InvitationOnlineStatus bool
 	// DeviceFileProtection is what clients of Parsec 3 are advised, in the words of
 	// docs/protocol/v5/types.md §4.
 	DeviceFileProtection []string

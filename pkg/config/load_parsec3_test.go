@@ -140,6 +140,16 @@ func TestLoadAccount(t *testing.T) {
 	}
 }
 
+// Whoever is invited is told who is online, unless the setting says otherwise.
+func TestLoadInvitationOnlineStatus(t *testing.T) {
+	if !mustLoad(t, typed(required...), nil).Config.Organization.InvitationOnlineStatus {
+		t.Error("not by default")
+	}
+	if mustLoad(t, typed(required...), map[string]string{"PARSEC_INVITATION_ONLINE_STATUS": "false"}).Config.Organization.InvitationOnlineStatus {
+		t.Error("not turned off")
+	}
+}
+
 // The advice is kept in the words that clients know.
 func TestLoadDeviceFileProtection(t *testing.T) {
 	for _, row := range []struct {

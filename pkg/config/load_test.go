@@ -135,7 +135,7 @@ func TestLoadDefaults(t *testing.T) {
 		MaxUnauthenticatedConnectionsPerAddress: 100,
 		ShutdownGracePeriod:                     30 * time.Second,
 		AddressScheme:                           parsec.Parsec2Scheme,
-		Organization:                            Organization{InitialOutsiderAllowed: true, InitialMinimumArchivingPeriod: 2592000, OpenBao: OpenBao{SecretMountPath: "secret", TransitMountPath: "transit"}},
+		Organization:                            Organization{InitialOutsiderAllowed: true, InvitationOnlineStatus: true, InitialMinimumArchivingPeriod: 2592000, OpenBao: OpenBao{SecretMountPath: "secret", TransitMountPath: "transit"}},
 		TrustedProxies:                          loopback,
 		proxies:                                 loopback,
 		Account:                                 Account{Config: "DISABLED", MailLimit: [2]int{60, 3}},

@@ -36,6 +36,11 @@ var parsec3Settings = []Setting{
 		parse: into(func(c *Config) *map[string]string { return &c.Organization.InitialTOS }, parseTOS),
 	},
 	{
+		Name: "invitation-online-status", Variable: "PARSEC_INVITATION_ONLINE_STATUS", Kind: Boolean, Default: "true", Since: own, Group: groupOrganization,
+		Help:  "Tell whoever has the link of an invitation of Parsec 3, of a user or to recover a device, which of the people that may greet them are connected.",
+		parse: into(func(c *Config) *bool { return &c.Organization.InvitationOnlineStatus }, parseBoolean),
+	},
+	{
 		Name: "advisory-device-file-protection", Variable: "PARSEC_ADVISORY_DEVICE_FILE_PROTECTION", Kind: List, Repeatable: true, Since: "3.9", Group: groupOrganization,
 		Help: "How clients are advised to protect the keys of devices: PASSWORD, KEYRING, PKI, OPENBAO or ACCOUNT_VAULT, each also with +TOTP. Several are given one by one, or in the variable separated by spaces. No advice if not given.",
 		parse: func(c *Config, texts []string) error {

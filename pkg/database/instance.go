@@ -29,9 +29,11 @@ type instance struct {
 	// seen is when an instance vanished last, as far as was told; only look uses it.
 	seen time.Time
 
-	mu sync.Mutex // guards entered and left
-	// entered is the number that has a row, zero for none.
+	mu sync.Mutex // guards entered, entries and left
+	// entered is the number that has a row, zero for none, and entries how often one was
+	// written.
 	entered instanceNumber
+	entries uint64
 	// left reports that the process ends: nothing is entered any more.
 	left bool
 	// held is the number that is locked now, nil for none.
@@ -89,6 +91,9 @@ func (i *instance) enter(ctx context.Context, connection *pgx.Conn) error {
 	if err := send(ctx, connection, statements...); err != nil {
 		return fmt.Errorf("tell that this server lives: %w", err)
 	}
+	i.mu.Lock()
+	i.entries++
+	i.mu.Unlock()
 	return nil
 }
 
@@ -190,6 +195,15 @@ func (d *Database) leave() {
 	if err := d.instance.leave(ctx, d, vanishes); err != nil {
 		d.logger.WarnContext(ctx, "other servers take this one for one that vanished", slog.Any("error", err))
 	}
+}
+
+// Instance returns the key of the row of this instance in the table of that name, and how
+// often it was written: others may have taken what this instance left before for that of
+// one that vanished. It is 0 times where no instance can be told alive.
+func (d *Database) Instance() (lock int64, entries uint64) {
+	d.instance.mu.Lock()
+	defer d.instance.mu.Unlock()
+	return d.instance.entered.lock(), d.instance.entries
 }
 
 // drop is called when the connection ends.

@@ -59,7 +59,10 @@ func (s *Store) InvitationGreeters(ctx context.Context, organization parsec.Orga
 	}
 	for _, id := range o.ids {
 		if user, _ := o.copyUser(id); isGreeter(standing.Invitation, user) {
-			greeters = append(greeters, rules.InvitationGreeter{User: *user, LastJoined: o.lastJoined(token, id)})
+			greeters = append(greeters, rules.InvitationGreeter{
+				User: *user, LastJoined: o.lastJoined(token, id),
+				Online: s.presence.onlineStatus(rules.Present{Organization: organization, User: id}),
+			})
 		}
 	}
 	return standing, greeters, err

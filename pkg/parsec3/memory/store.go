@@ -37,6 +37,7 @@ type Store struct {
 	*organizationstore.Store
 	updates  gather.Gatherer[rules.Topic, work]
 	accounts accounts
+	presence presence
 }
 
 // New returns a store on the organizations, which other generations may share.

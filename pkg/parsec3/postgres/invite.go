@@ -48,14 +48,14 @@ LEFT JOIN parsec3.invitation i ON i.organization = $1 AND i.token = $2` + joinPe
 	// it is of a user.
 	selectAdministrators = "SELECT " + userColumns + `, (
     SELECT max(a.greeter_joined) FROM parsec3.greeting_attempt a
-    WHERE a.organization = $1 AND a.token = $2 AND a.greeter = u.user_id AND a.greeter_joined IS NOT NULL)
+    WHERE a.organization = $1 AND a.token = $2 AND a.greeter = u.user_id AND a.greeter_joined IS NOT NULL), ` + isPresent + `
 FROM parsec3.user_ u
 WHERE u.organization = $1 AND u.profile = 'ADMIN' AND u.revoked_on IS NULL AND EXISTS (
     SELECT 1 FROM parsec3.invitation i WHERE i.organization = $1 AND i.token = $2 AND i.type = 'USER')`
 
 	// selectRecipientsOf reads the recipients of the setup of the invitation $2, if it is
 	// of one.
-	selectRecipientsOf = "SELECT " + userColumns + `, NULL::bigint
+	selectRecipientsOf = "SELECT " + userColumns + ", NULL::bigint, " + isPresent + `
 FROM parsec3.invitation i
 CROSS JOIN LATERAL (
     SELECT h.recipient FROM parsec3.shamir_share h
@@ -238,14 +238,27 @@ func (s *Store) Invited(ctx context.Context, organization parsec.OrganizationID,
 // InvitationGreeters implements rules.InvitationReader.
 func (s *Store) InvitationGreeters(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken) (rules.InvitedStanding, []rules.InvitationGreeter, error) {
 	var invited invitedRow
-	var administrators, recipients []rules.InvitationGreeter
-	arguments, targets := []any{organization.String(), tokenKey(token)}, func(g *rules.InvitationGreeter) []any {
-		return append(userTargets(&g.User), database.OptionalDate(&g.LastJoined))
-	}
+	var administrators, recipients []greeterRow
+	arguments := []any{organization.String(), tokenKey(token)}
 	err := s.Snapshot(ctx, readInvited(&invited, organization, token),
-		database.List(&administrators, selectAdministrators, arguments, targets),
-		database.List(&recipients, selectRecipientsOf, arguments, targets))
-	return invited.facts(), append(administrators, recipients...), err
+		database.List(&administrators, selectAdministrators, arguments, (*greeterRow).targets),
+		database.List(&recipients, selectRecipientsOf, arguments, (*greeterRow).targets))
+	greeters := make([]rules.InvitationGreeter, 0, len(administrators)+len(recipients))
+	for _, row := range append(administrators, recipients...) {
+		row.greeter.Online = s.onlineStatus(row.isPresent)
+		greeters = append(greeters, row.greeter)
+	}
+	return invited.facts(), greeters, err
+}
+
+// greeterRow is who may greet the claimer of an invitation.
+type greeterRow struct {
+	greeter   rules.InvitationGreeter
+	isPresent bool
+}
+
+func (r *greeterRow) targets() []any {
+	return append(userTargets(&r.greeter.User), database.OptionalDate(&r.greeter.LastJoined), &r.isPresent)
 }
 
 // Invitations implements rules.InvitationReader.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"cmp"
+	"sync/atomic"
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/gather"
@@ -21,6 +22,9 @@ type Store struct {
 	updates gather.Gatherer[rules.Topic, work]
 	data    gather.Gatherer[share, work]
 	reads   database.Gatherer[*waitingRead]
+	// presence is how often the instance was entered when all who are present were
+	// written.
+	presence atomic.Uint64
 }
 
 // New returns the store of a database, which writes and reads events by
@@ -36,5 +40,6 @@ func New(on *database.Database, organizations *organizationstore.Store, now func
 	s.OnPrune(s.sumUsage)
 	s.OnPrune(s.eraseRealms)
 	s.OnPrune(s.pruneAccounts)
+	s.OnPrune(s.prunePresence)
 	return s
 }

@@ -157,7 +157,10 @@ func (p *postbox) close(ctx context.Context) error {
 }
 
 // Close ends what goes on in the background, in the time of ctx.
-func (r *Rules) Close(ctx context.Context) error { return r.mails.close(ctx) }
+func (r *Rules) Close(ctx context.Context) error {
+	r.presence.close()
+	return r.mails.close(ctx)
+}
 
 // refusalOf returns how a command is refused whose e-mail was not sent, nil if it was.
 func refusalOf(sent protocol.EmailSent) error {

@@ -255,6 +255,9 @@ type InvitationGreeter struct {
 	// LastJoined is when the user has last joined an attempt of the invitation, nil
 	// for never.
 	LastJoined *parsec.DateTime
+	// Online is whether the user has a stream of events on any instance, unknown to a
+	// store that cannot tell which instances live.
+	Online protocol.OnlineStatus
 }
 
 // InvitationTx is for invitations.

@@ -65,27 +65,24 @@ func (r *Rules) InviteInfo(ctx context.Context, invited *Invited, _ *protocol.In
 		CreatedBy: protocol.InvitationOfUser(invitation.CreatedBy.User, invitation.CreatedBy.HumanHandle),
 	}
 	if reply.Type == parsec.InvitationUser {
-		reply.ClaimerEmail, reply.Administrators = &invitation.Claimer.Email, administrators(greeters)
+		reply.ClaimerEmail, reply.Administrators = &invitation.Claimer.Email, r.administrators(greeters)
 		return reply, nil
 	}
 	reply.ClaimerUserID, reply.ClaimerHumanHandle = &invitation.ClaimerUser.ID, &invitation.ClaimerUser.HumanHandle
 	if setup := invitation.Setup; setup != nil {
-		reply.ShamirRecoveryCreatedOn, reply.Threshold, reply.Recipients = &setup.CreatedOn, &setup.Threshold, recipients(setup, greeters)
+		reply.ShamirRecoveryCreatedOn, reply.Threshold, reply.Recipients = &setup.CreatedOn, &setup.Threshold, r.recipients(setup, greeters)
 	}
 	return reply, nil
 }
 
 // recipients are sorted by name, and all there: the claimer counts their shares. Who is
 // frozen cannot greet.
-func recipients(setup *ShamirSetup, greeters []InvitationGreeter) []protocol.InviteRecipient {
+func (r *Rules) recipients(setup *ShamirSetup, greeters []InvitationGreeter) []protocol.InviteRecipient {
 	list := []protocol.InviteRecipient{}
 	for i := range greeters {
 		recipient := protocol.InviteRecipient{
 			UserID: greeters[i].ID, HumanHandle: greeters[i].HumanHandle, Shares: setup.Shares[greeters[i].ID],
-			RevokedOn: greeters[i].RevokedOn, OnlineStatus: protocol.OnlineUnknown,
-		}
-		if greeters[i].Frozen {
-			recipient.OnlineStatus = protocol.Offline
+			RevokedOn: greeters[i].RevokedOn, OnlineStatus: r.onlineStatus(&greeters[i]),
 		}
 		list = append(list, recipient)
 	}
@@ -96,14 +93,14 @@ func recipients(setup *ShamirSetup, greeters []InvitationGreeter) []protocol.Inv
 }
 
 // administrators are sorted by name. Who is frozen cannot greet.
-func administrators(greeters []InvitationGreeter) []protocol.InviteAdministrator {
+func (r *Rules) administrators(greeters []InvitationGreeter) []protocol.InviteAdministrator {
 	list := []protocol.InviteAdministrator{}
 	for i := range greeters {
 		if greeters[i].Frozen {
 			continue
 		}
 		list = append(list, protocol.InviteAdministrator{
-			UserID: greeters[i].ID, HumanHandle: greeters[i].HumanHandle, OnlineStatus: protocol.OnlineUnknown,
+			UserID: greeters[i].ID, HumanHandle: greeters[i].HumanHandle, OnlineStatus: r.onlineStatus(&greeters[i]),
 			LastGreetingAttemptJoinedOn: greeters[i].LastJoined,
 		})
 	}
@@ -111,6 +108,19 @@ func administrators(greeters []InvitationGreeter) []protocol.InviteAdministrator
 		return cmp.Or(cmp.Compare(a.HumanHandle.Label(), b.HumanHandle.Label()), compareUsers(a.UserID, b.UserID))
 	})
 	return list
+}
+
+// onlineStatus returns whether a greeter may be met, as far as this is told to whoever
+// holds the link. Who is frozen may not, even with a stream that is about to end.
+func (r *Rules) onlineStatus(greeter *InvitationGreeter) protocol.OnlineStatus {
+	switch {
+	case greeter.Frozen:
+		return protocol.Offline
+	case !r.options.OnlineStatus:
+		return protocol.OnlineUnknown
+	default:
+		return greeter.Online
+	}
 }
 
 func compareUsers(a, b parsec3.UserID) int { return slices.Compare(a[:], b[:]) }

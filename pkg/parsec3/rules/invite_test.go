@@ -1,11 +1,14 @@
 package rules_test
 
 import (
+	"context"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
@@ -258,6 +261,48 @@ func TestInviteInfo(t *testing.T) {
 			t.Errorf("got %+v, %v, want %+v", got, err, test.want)
 		}
 	}
+}
+
+// Who may be met is told, but for whom a setting hides it; who is frozen may not.
+func TestInviteInfoTellsWhoIsOnline(t *testing.T) {
+	f := newFixture(t, withOptions(func(o *rules.Options) { o.OnlineStatus = true }))
+	t.Cleanup(func() { _ = f.Close(context.Background()) })
+	f.setProfile(bobID, parsec.ProfileAdmin)
+	token := f.inviteUser(f.alice(), zackEmail)
+	statuses := func(of *rules.Rules) map[parsec3.UserID]protocol.OnlineStatus {
+		info, err := of.InviteInfo(t.Context(), invited(token), &protocol.InviteInfoRequest{})
+		f.ok(info, err)
+		found := map[parsec3.UserID]protocol.OnlineStatus{}
+		for _, of := range info.Administrators {
+			found[of.UserID] = of.OnlineStatus
+		}
+		return found
+	}
+	await := func(alice, bob protocol.OnlineStatus) {
+		t.Helper()
+		want := map[parsec3.UserID]protocol.OnlineStatus{aliceID: alice, bobID: bob}
+		testkit.Await(t, "who is online", func() bool { return maps.Equal(statuses(f.Rules), want) })
+	}
+	await(protocol.Offline, protocol.Offline)
+	var sessions []*rules.Session
+	for range 2 {
+		session, err := f.OpenSession(t.Context(), f.alice(), "", nil)
+		f.ok(session, err)
+		sessions = append(sessions, session)
+	}
+	await(protocol.Online, protocol.Offline)
+	hidden := rules.New(f.store, f.blocks, f.bus, f.webhooks, f.clock.now, discard, rules.Options{})
+	if got := statuses(hidden); got[aliceID] != protocol.OnlineUnknown || got[bobID] != protocol.OnlineUnknown {
+		t.Errorf("by the setting: %v", got)
+	}
+	sessions[0].Close()
+	sessions[0].Close()
+	bobs, err := f.OpenSession(t.Context(), f.bob(), "", nil)
+	f.ok(bobs, err)
+	await(protocol.Online, protocol.Online)
+	sessions[1].Close()
+	await(protocol.Offline, protocol.Online)
+	bobs.Close()
 }
 
 // What is sent goes to the claimer, and what became of it is told: the invitation

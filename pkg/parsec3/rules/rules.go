@@ -89,6 +89,9 @@ type Options struct {
 	MailLimit MailLimit
 	// Secret is one that every instance has, and no database.
 	Secret []byte
+	// OnlineStatus tells whoever comes by an invitation which greeters have a stream of
+	// events.
+	OnlineStatus bool
 	// Mailer sends e-mails; nil where none is sent.
 	Mailer Mailer
 }
@@ -130,6 +133,8 @@ type Rules struct {
 	tokens verifiedTokens
 	// greetings are the attempts that this instance has seen lately.
 	greetings *greetings
+	// presence is nil where nobody is told who is online.
+	presence *presence
 	// heldSteps counts those that wait for the other side's.
 	heldSteps atomic.Int64
 	// invitationMails bounds what the mailer is asked for.
@@ -153,6 +158,9 @@ func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks
 		history: newHistory(), uploads: newFailedUploads(now),
 		mails: newPostbox(options.Mailer, logger), codeKey: codeKeyOf(options.Secret),
 		greetings: g, invitationMails: newInvitationMails(now), reveals: newReveals(now),
+	}
+	if options.OnlineStatus {
+		r.presence = newPresence(store, logger)
 	}
 	bus.Record(r.history.record)
 	bus.Record(r.uploads.record)

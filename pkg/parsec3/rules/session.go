@@ -75,6 +75,8 @@ type Session struct {
 	queue      []*Message // changed by push, drop and Next alone
 	over       bool
 	expiration *time.Timer
+	// present reports that the stream counts, until Close.
+	present bool
 }
 
 // OpenSession registers a stream of the author, which resumes after the event with
@@ -99,6 +101,8 @@ func (r *Rules) OpenSession(ctx context.Context, author *Author, lastEventID str
 		s.subscription.Add(notice.RealmTopic(author.Organization, realm))
 	}
 	s.begin(&standing, lastEventID, keepalive)
+	s.present = true
+	r.presence.count(s.who(), +1)
 	return s, nil
 }
 
@@ -160,11 +164,17 @@ func (s *Session) replay(later []*Message, known bool, newest notice.ID) {
 	}
 }
 
+func (s *Session) who() Present { return Present{s.author.Organization, s.author.User} }
+
 // Close releases the session.
 func (s *Session) Close() {
 	s.subscription.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.present {
+		s.present = false
+		s.rules.presence.count(s.who(), -1)
+	}
 	s.over, s.early = true, nil
 	s.drop()
 	if s.expiration != nil {

@@ -19,6 +19,7 @@ type Store interface {
 	Reader
 	BlockUploads
 	AccountStore
+	PresenceStore
 
 	// Update runs rule on the facts that scope names, under its locks. When
 	// rule returns nil, the effects queued on the transaction are applied and

@@ -91,6 +91,10 @@ var acrossOrganizations = map[string]string{
 	"selectPastCounts": "WHERE u.organization = ANY($1) AND u.created_on <= $2",
 	"reservations":     "WHERE upload_token IS NOT NULL AND upload_until <= $2 LIMIT $1",
 	"sumUp":            "WHERE c.unsummed LIMIT $1",
+	"insertPresent":    "FROM unnest($1::text[], $2::uuid[]) q (organization, user_id)\nON CONFLICT",
+	"deletePresent":    "WHERE p.organization = q.organization AND p.user_id = q.user_id",
+	"deleteAllPresent": "WHERE p.instance = $1",
+	"prunePresence":    "WHERE n.lock = p.instance AND n.vanished_on IS NULL)\n    LIMIT $1",
 }
 
 func checkStatements(t *testing.T, statements []string) {

@@ -44,6 +44,7 @@ func exercise(t *testing.T, open func(t *testing.T, bus *event.Bus) rules.Store)
 		{"block", blockChecks},
 		{"sequester", sequesterChecks},
 		{"invite", inviteChecks},
+		{"presence", presenceChecks},
 		{"shamir", shamirChecks},
 		{"enrollment", enrollmentChecks},
 		{"totp", totpChecks},
