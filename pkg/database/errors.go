@@ -38,10 +38,16 @@ func IsLost(err error) bool {
 	return lost
 }
 
+// isDeadlock reports whether a transaction was ended for others to go on: each waited for
+// the other.
+func isDeadlock(err error) bool { return codeOf(err) == deadlockDetected }
+
+const deadlockDetected = "40P01"
+
 // isRace reports whether the transaction failed only because of others.
 func isRace(err error) bool {
 	switch codeOf(err) {
-	case "40001", "40P01", "23505": // serialization_failure, deadlock_detected, unique_violation
+	case "40001", deadlockDetected, "23505": // serialization_failure, unique_violation
 		return true
 	default:
 		return errors.Is(err, ErrRaced)
@@ -82,7 +88,7 @@ func isUnavailable(err error) bool {
 func isUnavailableCode(code string) bool {
 	switch code {
 	case "55P03", "25P03", "25P04", // lock_not_available, idle_in_transaction_session_timeout, transaction_timeout
-		"40001", "40P01": // serialization_failure, deadlock_detected: again and again
+		"40001", deadlockDetected: // serialization_failure: again and again
 		return true
 	}
 	for _, class := range []string{

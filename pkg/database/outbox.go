@@ -127,6 +127,8 @@ func (d *Database) Publish(ctx context.Context, e event.Event) error {
 // Publishing runs one statement, and never again, whose last common table expression
 // is called changed: if that has a row, the events are published, else there are none.
 // It reports which. The row of the outbox has its id once what is changed is locked.
+// Whoever locks several rows here and is the victim of a deadlock has changed nothing:
+// others were faster, as when a row is no longer as it was.
 func (d *Database) Publishing(ctx context.Context, with string, args []any, events []event.Event) (changed bool, err error) {
 	inserts, err := outboxInsert(d.codec, events)
 	if err != nil {
@@ -139,10 +141,16 @@ func (d *Database) Publishing(ctx context.Context, with string, args []any, even
 	sql := with + "\nINSERT INTO event_outbox (organizations, authors, kinds, bodies) SELECT " + strings.Join(marks, ", ") + " FROM changed RETURNING id"
 	all := slices.Concat(args, inserts[0].Args)
 	err = d.Once(ctx, func() Statement { return Row(&changed, sql, all, new(int64)) })
-	if changed && err == nil {
+	switch {
+	case isDeadlock(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	if changed {
 		d.wake(ctx)
 	}
-	return changed && err == nil, err
+	return changed, nil
 }
 
 // wake has the events that were committed delivered at once: by this server,

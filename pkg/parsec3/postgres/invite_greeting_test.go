@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
@@ -243,4 +245,56 @@ func TestSpeechesWait(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSpeechesAndDeadlocks has a step wait for a transaction that changes its greeter, and
+// then wants the invitation: it is as if the step had come later.
+func TestSpeechesAndDeadlocks(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	populate(t, open(t, dsn, 1, now))
+	parsec3 := newInstance(t, dsn)
+	p := newPeers(t, parsec3, parsec3)
+	p.begin()
+	watcher, other := testkit.Connect(t, dsn), testkit.Connect(t, dsn)
+	waiting := func(want int64) {
+		t.Helper()
+		testkit.Await(t, "somebody waits for a lock", func() bool {
+			return testkit.Number(t, watcher, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == want
+		})
+	}
+	deadlocks := func() int64 {
+		return testkit.Number(t, watcher, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+	}
+	before := deadlocks()
+	// The other transaction leaves it to the step to find that they wait for each other.
+	for _, sql := range []string{
+		"BEGIN", "SET LOCAL deadlock_timeout = '10min'",
+		"UPDATE parsec3.user_ SET human_label = 'Alicia' WHERE organization = 'Acme'",
+	} {
+		p.run(other, sql)
+	}
+	said := make(chan error, 1)
+	go func() {
+		_, err := parsec3.InviteClaimerStep(t.Context(), p.invited, &protocol.InviteClaimerStepRequest{
+			GreetingAttempt: p.attempt, ClaimerStep: protocol.ClaimerStepOf(0, make([]byte, 32)),
+		})
+		said <- err
+	}()
+	waiting(1)
+	p.run(other, "UPDATE parsec3.invitation SET created_on = created_on + 1 WHERE organization = 'Acme'")
+	waiting(1)
+	p.run(other, "COMMIT")
+	if err := <-said; !errors.Is(err, protocol.Refuse(protocol.StatusNotReady)) {
+		t.Errorf("the step ends with %v", err)
+	}
+	testkit.Await(t, "the deadlock is counted", func() bool { return deadlocks() == before+1 })
+	if !p.say(protocol.Greeter, 0) {
+		t.Error("the step is not stored")
+	}
+}
+
+func (p *peers) run(on *pgx.Conn, sql string) {
+	p.t.Helper()
+	_, err := on.Exec(p.t.Context(), sql)
+	p.no(err)
 }
