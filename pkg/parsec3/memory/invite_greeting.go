@@ -2,6 +2,7 @@ package memory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -129,6 +130,43 @@ func (t *tx) ActiveAttempts(_ context.Context, token parsec3.AccessToken) (activ
 		}
 	}
 	return active, nil
+}
+
+// GreetingSession implements rules.AttemptTx. It scans the attempts.
+func (t *tx) GreetingSession(_ context.Context, token parsec3.AccessToken, greeter parsec3.UserID, side protocol.Side, after parsec.DateTime) (session rules.GreetingSession, err error) {
+	for _, attempt := range t.organization.attempts {
+		of := attempt.facts
+		switch {
+		case of.Invitation != token || of.Greeter != greeter:
+		case of.Cancelled == nil:
+			session.Active = new(copyAttempt(of))
+		default:
+			session.Ended++
+			if of.Cancelled.Origin == side && of.Cancelled.On > after {
+				session.Restarts++
+			}
+		}
+	}
+	return session, nil
+}
+
+// EraseAttempts implements rules.AttemptTx.
+func (t *tx) EraseAttempts(token parsec3.AccessToken, greeter parsec3.UserID, keep int) {
+	t.Queue("EraseAttempts", t.holdsInvitation(token), func() {
+		var ended []*attempt
+		for _, attempt := range t.organization.attempts {
+			if of := &attempt.facts; of.Invitation == token && of.Greeter == greeter && of.Cancelled != nil {
+				ended = append(ended, attempt)
+			}
+		}
+		slices.SortFunc(ended, func(a, b *attempt) int { return cmp.Compare(b.facts.Cancelled.On, a.facts.Cancelled.On) })
+		last := t.organization.lastJoined(token, greeter)
+		for _, attempt := range ended[min(keep, len(ended)):] {
+			if joined := attempt.facts.GreeterJoined; joined == nil || *joined != *last {
+				delete(t.organization.attempts, attempt.facts.ID)
+			}
+		}
+	})
 }
 
 // CreateAttempt implements rules.AttemptTx.

@@ -38,9 +38,11 @@ type organization struct {
 	// tokens are those of the invitations, in order of creation.
 	tokens []parsec3.AccessToken
 	// setups are those of Shamir recovery of each user, in order of date.
-	setups      map[parsec3.UserID][]*rules.ShamirSetup
-	enrollments map[parsec3.EnrollmentID]*enrollment
-	attempts    map[parsec3.GreetingAttemptID]*attempt
+	setups map[parsec3.UserID][]*rules.ShamirSetup
+	// wrongReveals are the dates of wrong tokens for an invitation to recover.
+	wrongReveals map[parsec3.AccessToken][]parsec.DateTime
+	enrollments  map[parsec3.EnrollmentID]*enrollment
+	attempts     map[parsec3.GreetingAttemptID]*attempt
 }
 
 func newOrganization(in *organizationstore.Cell) *organization {
@@ -53,10 +55,11 @@ func newOrganization(in *organizationstore.Cell) *organization {
 		blocks:  map[parsec.BlockID]rules.Block{},
 		uploads: map[parsec.BlockID]rules.BlockUpload{},
 
-		invitations: map[parsec3.AccessToken]*rules.Invitation{},
-		setups:      map[parsec3.UserID][]*rules.ShamirSetup{},
-		enrollments: map[parsec3.EnrollmentID]*enrollment{},
-		attempts:    map[parsec3.GreetingAttemptID]*attempt{},
+		invitations:  map[parsec3.AccessToken]*rules.Invitation{},
+		wrongReveals: map[parsec3.AccessToken][]parsec.DateTime{},
+		setups:       map[parsec3.UserID][]*rules.ShamirSetup{},
+		enrollments:  map[parsec3.EnrollmentID]*enrollment{},
+		attempts:     map[parsec3.GreetingAttemptID]*attempt{},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"maps"
+	"slices"
 
 	organizationstore "parsec-server/pkg/organization/memory"
 	"parsec-server/pkg/parsec"
@@ -68,16 +69,20 @@ func (o *organization) setupOf(invitation *rules.Invitation) *rules.ShamirSetup 
 	return setup
 }
 
-// RevealedSetup implements rules.ShamirReader.
-func (s *Store) RevealedSetup(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken) (rules.InvitedStanding, *rules.ShamirSetup, error) {
-	o, err := s.read(ctx, organization)
-	defer o.RUnlock()
-	standing := o.invited(token)
-	if standing.Invitation == nil || standing.Invitation.Setup == nil {
-		return standing, nil, err
+// RevealedSetup implements rules.ShamirTx.
+func (t *tx) RevealedSetup(context.Context) (*rules.ShamirSetup, []parsec.DateTime, error) {
+	invitation := t.Greeting().Invitation
+	if invitation == nil || invitation.Setup == nil {
+		return nil, nil, nil
 	}
-	setup, _ := copySetup(o.setup(standing.Invitation.Claimer.User, standing.Invitation.Claimer.Setup))
-	return standing, setup, err
+	setup, _ := copySetup(t.organization.setup(invitation.Claimer.User, invitation.Claimer.Setup))
+	return setup, slices.Clone(t.organization.wrongReveals[invitation.Token]), nil
+}
+
+// PutWrongReveals implements rules.ShamirTx.
+func (t *tx) PutWrongReveals(token parsec3.AccessToken, dates []parsec.DateTime) {
+	dates = slices.Clone(dates)
+	t.Queue("PutWrongReveals", t.holdsInvitation(token), func() { t.organization.wrongReveals[token] = dates })
 }
 
 // CurrentShamirSetup implements rules.ShamirTx.

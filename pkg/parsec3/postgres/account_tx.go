@@ -132,9 +132,7 @@ func (t *accountTx) readCodes(rows pgx.Rows) error {
 			return err
 		}
 		code.Tries = int(tries)
-		for _, on := range wrong {
-			code.WrongTries = append(code.WrongTries, parsec.DateTime(on))
-		}
+		code.WrongTries = datesOf(wrong)
 		t.codes[rules.CodeKind(kind)] = code
 	}
 	return rows.Err()
@@ -206,14 +204,10 @@ func (t *accountTx) CountSend(on parsec.DateTime) {
 
 // PutCode implements rules.AccountTx.
 func (t *accountTx) PutCode(kind rules.CodeKind, code rules.Code) {
-	wrong := make([]int64, len(code.WrongTries))
-	for i, on := range code.WrongTries {
-		wrong[i] = int64(on)
-	}
 	t.QueueOne(`
 INSERT INTO parsec3.account_code (email, kind, hash, created_on, tries, wrong_tries) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (email, kind) DO UPDATE SET hash = excluded.hash, created_on = excluded.created_on, tries = excluded.tries, wrong_tries = excluded.wrong_tries`,
-		t.mailbox(), string(kind), database.Bytes(code.Hash), int64(code.CreatedOn), int64(code.Tries), wrong)
+		t.mailbox(), string(kind), database.Bytes(code.Hash), int64(code.CreatedOn), int64(code.Tries), fromDates(code.WrongTries))
 }
 
 // CreateAccount implements rules.AccountTx.

@@ -127,3 +127,15 @@ func contentOf(e *rules.Enrollment) []any {
 		pgtype.Text{String: e.Identity.Entity, Valid: e.Identity.Chain == nil}, database.Bounded(e.Size()),
 	}
 }
+
+// refusedKept is how long it is told that an enrollment was cancelled or rejected, in
+// microseconds.
+const refusedKept = 90 * 24 * 3600 * 1_000_000
+
+// pruneEnrollments erases those that were cancelled or rejected long ago.
+func (s *Store) pruneEnrollments(ctx context.Context) error {
+	return s.Repeat(ctx, `
+DELETE FROM parsec3.enrollment e WHERE e.ctid = ANY(ARRAY(
+    SELECT o.ctid FROM parsec3.enrollment o WHERE o.payload IS NULL AND o.ended_on < $2 LIMIT $1 FOR UPDATE SKIP LOCKED
+))`, int64(s.now())-refusedKept)
+}

@@ -108,3 +108,20 @@ func keys[K ~[16]byte](ids []K) []pgtype.UUID {
 	}
 	return list
 }
+
+// datesOf and fromDates are for columns of several dates.
+func datesOf(column []int64) []parsec.DateTime {
+	var dates []parsec.DateTime
+	for _, date := range column {
+		dates = append(dates, parsec.DateTime(date))
+	}
+	return dates
+}
+
+func fromDates(dates []parsec.DateTime) []int64 {
+	column := make([]int64, len(dates))
+	for i, date := range dates {
+		column[i] = int64(date)
+	}
+	return column
+}

@@ -34,6 +34,29 @@ LEFT JOIN LATERAL (
 FROM parsec3.greeting_attempt a
 WHERE a.organization = $1 AND a.token = $2 AND a.cancelled_on IS NULL`
 
+	// selectGreetingSession reads the active attempt of the invitation $2 and the greeter $3, if
+	// there is one, and counts those that are cancelled, and of them those by the side $4
+	// after $5.
+	selectGreetingSession = "SELECT a.attempt_id IS NOT NULL, ended.all_, ended.lately, " + attemptColumns + `
+FROM (
+    SELECT count(*) AS all_, count(*) FILTER (WHERE e.cancelled_by = $4 AND e.cancelled_on > $5) AS lately
+    FROM parsec3.greeting_attempt e
+    WHERE e.organization = $1 AND e.token = $2 AND e.greeter = $3 AND e.cancelled_on > 0
+) ended
+LEFT JOIN parsec3.greeting_attempt a
+    ON a.organization = $1 AND a.token = $2 AND a.greeter = $3 AND a.cancelled_on IS NULL`
+
+	eraseAttempts = `
+DELETE FROM parsec3.greeting_attempt a
+WHERE a.organization = $1 AND a.token = $2 AND a.greeter = $3 AND a.cancelled_on > 0
+AND a.attempt_id NOT IN (
+    SELECT k.attempt_id FROM parsec3.greeting_attempt k
+    WHERE k.organization = $1 AND k.token = $2 AND k.greeter = $3 AND k.cancelled_on > 0
+    ORDER BY k.cancelled_on DESC, k.attempt_id LIMIT $4)
+AND coalesce(a.greeter_joined, 0) < coalesce((
+    SELECT max(j.greeter_joined) FROM parsec3.greeting_attempt j
+    WHERE j.organization = $1 AND j.token = $2 AND j.greeter = $3 AND j.greeter_joined IS NOT NULL), 1)`
+
 	insertAttempt = `
 INSERT INTO parsec3.greeting_attempt (organization, attempt_id, token, greeter, greeter_joined, claimer_joined, version, greeter_said, claimer_said)
 VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', '{}')`
@@ -165,6 +188,49 @@ func (t *tx) ActiveAttempts(_ context.Context, token parsec3.AccessToken) ([]rul
 		active[i] = *rows[i].facts()
 	}
 	return active, err
+}
+
+// GreetingSession implements rules.AttemptTx.
+func (t *tx) GreetingSession(_ context.Context, token parsec3.AccessToken, greeter parsec3.UserID, side protocol.Side, after parsec.DateTime) (session rules.GreetingSession, err error) {
+	var isActive bool
+	var active attemptRow
+	err = t.Ask(database.Only(selectGreetingSession, []any{t.organizationName(), tokenKey(token), database.Key(greeter), string(side), int64(after)},
+		append([]any{&isActive, &session.Ended, &session.Restarts}, active.targets()...)...))
+	if isActive {
+		session.Active = active.facts()
+	}
+	return session, err
+}
+
+// EraseAttempts implements rules.AttemptTx.
+func (t *tx) EraseAttempts(token parsec3.AccessToken, greeter parsec3.UserID, keep int) {
+	t.Queue(eraseAttempts, t.organizationName(), tokenKey(token), database.Key(greeter), keep)
+}
+
+const (
+	// attemptsKept is how long those of an invitation are kept that has ended, in
+	// microseconds: the other side may still ask why.
+	attemptsKept = 24 * 3600 * 1_000_000
+
+	// eraseEnded erases what invitations that ended before $2 have left, at most $1 of them.
+	eraseEnded = `
+WITH over AS (
+    SELECT i.organization, i.token FROM parsec3.invitation i
+    WHERE i.ended_on < $2 AND NOT i.attempts_erased LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+), cancelled AS (
+    DELETE FROM parsec3.greeting_attempt a USING over o WHERE a.organization = o.organization AND a.token = o.token AND a.cancelled_on IS NOT NULL
+), active AS (
+    DELETE FROM parsec3.greeting_attempt a USING over o WHERE a.organization = o.organization AND a.token = o.token AND a.cancelled_on IS NULL
+), guesses AS (
+    DELETE FROM parsec3.shamir_guess g USING over o WHERE g.organization = o.organization AND g.token = o.token
+)
+UPDATE parsec3.invitation i SET attempts_erased = true
+FROM over o WHERE i.organization = o.organization AND i.token = o.token`
+)
+
+// pruneInvitations erases what nobody can go on with.
+func (s *Store) pruneInvitations(ctx context.Context) error {
+	return s.Repeat(ctx, eraseEnded, int64(s.now())-attemptsKept)
 }
 
 // CreateAttempt implements rules.AttemptTx.

@@ -298,3 +298,107 @@ func (p *peers) run(on *pgx.Conn, sql string) {
 	_, err := on.Exec(p.t.Context(), sql)
 	p.no(err)
 }
+
+// TestRevealsGuessedInParallel has two servers guess at what the shares of a setup protect:
+// each guess counts, and only for the invitation that it comes by.
+func TestRevealsGuessedInParallel(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	store := open(t, dsn, 2, now)
+	populate(t, store)
+	setup := rules.ShamirSetup{
+		User: alice, CreatedOn: 1000, Threshold: 1, Shares: map[parsec3.UserID]uint8{}, RevealToken: theToken, CipheredData: []byte("data"),
+	}
+	change(t, store, rules.Scope{Common: rules.Shared, Shamir: rules.Exclusive}, func(tx rules.Tx) {
+		tx.CreateShamirSetup(setup, rules.Certificate{Timestamp: setup.CreatedOn, Author: aliceOne}, nil)
+	})
+	tokens := []parsec3.AccessToken{parsec3.NewAccessToken(), parsec3.NewAccessToken()}
+	change(t, store, rules.Scope{Common: rules.Shared, Invitations: rules.Exclusive}, func(tx rules.Tx) {
+		for _, token := range tokens {
+			tx.CreateInvitation(rules.Invitation{
+				Token: token, CreatedBy: rules.Person{User: alice}, Claimer: rules.Claimer{Type: parsec.InvitationShamirRecovery, User: alice, Setup: setup.CreatedOn},
+			})
+		}
+	})
+	servers := []*rules.Rules{newInstance(t, dsn), newInstance(t, dsn)}
+	reveal := func(server int, by, secret parsec3.AccessToken) error {
+		_, err := servers[server].InviteShamirRecoveryReveal(t.Context(),
+			&rules.Invited{Organization: acme, Token: by, API: parsec.APIVersion{Major: 5, Minor: 6}}, &protocol.InviteShamirRecoveryRevealRequest{RevealToken: secret})
+		return err
+	}
+	const guesses = 12
+	outcomes := make(chan error, guesses)
+	for n := range guesses {
+		go func() { outcomes <- reveal(n%2, tokens[0], parsec3.NewAccessToken()) }()
+	}
+	wrong := protocol.Refuse(protocol.StatusBadRevealToken)
+	for range guesses {
+		if err := <-outcomes; !errors.Is(err, wrong) {
+			t.Errorf("a guess ends with %v", err)
+		}
+	}
+	const most = 10
+	if got := testkit.Number(t, testkit.Connect(t, dsn), "SELECT sum(cardinality(wrong_on)) FROM parsec3.shamir_guess"); got != most {
+		t.Errorf("%d guesses count", got)
+	}
+	for server := range servers {
+		if err := reveal(server, tokens[0], theToken); !errors.Is(err, wrong) {
+			t.Errorf("the right token after too many wrong ones: %v", err)
+		}
+		if err := reveal(server, tokens[1], theToken); err != nil {
+			t.Errorf("by another invitation: %v", err)
+		}
+	}
+}
+
+// TestWhatIsOverIsErased has the attempts of an invitation go a day after its end, and
+// what is left of an enrollment that was cancelled after 90 days.
+func TestWhatIsOverIsErased(t *testing.T) {
+	dsn := testkit.NewPostgres(t)
+	clock := parsec.DateTimeOf(time.Now())
+	store := open(t, dsn, 2, func() parsec.DateTime { return clock })
+	populate(t, store)
+	watcher := testkit.Connect(t, dsn)
+	want := func(what string, attempts, enrollments int64) {
+		t.Helper()
+		if err := store.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := testkit.Number(t, watcher, "SELECT count(*) FROM parsec3.greeting_attempt"); got != attempts {
+			t.Errorf("%s: %d attempts are kept, want %d", what, got, attempts)
+		}
+		if got := testkit.Number(t, watcher, "SELECT count(*) FROM parsec3.enrollment"); got != enrollments {
+			t.Errorf("%s: %d enrollments are kept, want %d", what, got, enrollments)
+		}
+	}
+	var tokens []parsec3.AccessToken
+	for range 2 {
+		token := parsec3.NewAccessToken()
+		change(t, store, rules.Scope{Common: rules.Shared, Invitations: rules.Exclusive}, func(tx rules.Tx) {
+			tx.CreateInvitation(rules.Invitation{Token: token, CreatedBy: rules.Person{User: alice}, Claimer: rules.Claimer{Type: parsec.InvitationDevice, User: alice}})
+		})
+		change(t, store, rules.Scope{Common: rules.Shared, Invitation: &token}, func(tx rules.Tx) {
+			tx.CreateAttempt(rules.Attempt{ID: parsec3.GreetingAttemptID(parsec.NewUUID()), Invitation: token, Greeter: alice, Version: 1})
+		})
+		tokens = append(tokens, token)
+	}
+	change(t, store, rules.Scope{Common: rules.Shared, Invitation: &tokens[0]}, func(tx rules.Tx) {
+		tx.EndInvitation(tokens[0], rules.InvitationEnd{On: clock, Status: protocol.InvitationFinished})
+	})
+	for i, email := range []string{"one@example.com", "two@example.com"} {
+		id := parsec3.EnrollmentID{byte(i + 1)}
+		change(t, store, rules.Scope{Common: rules.Shared, Enrollment: rules.Exclusive}, func(tx rules.Tx) {
+			tx.SubmitEnrollment(rules.Enrollment{ID: id, Status: protocol.EnrollmentSubmitted, SubmittedOn: clock}, email)
+		})
+	}
+	change(t, store, rules.Scope{Common: rules.Shared, Enrollment: rules.Exclusive}, func(tx rules.Tx) {
+		tx.EndEnrollment(parsec3.EnrollmentID{1}, protocol.EnrollmentRejected, clock)
+	})
+	const day = 24 * time.Hour
+	want("at the end", 2, 2)
+	clock = clock.Add(day)
+	want("a day later", 2, 2)
+	clock = clock.Add(time.Second)
+	want("a moment later", 1, 2)
+	clock = clock.Add(89 * day)
+	want("90 days later", 1, 1)
+}

@@ -25,6 +25,12 @@ import (
 // aRealm is one that the tour makes.
 var aRealm = parsec.RealmID{7}
 
+// aRecovery is an invitation to recover aSetup.
+var aRecovery = must(parsec3.ParseAccessToken(strings.Repeat("08", 16)))
+
+// aSetup is the date of a setup that the tour makes.
+var aSetup parsec.DateTime
+
 // aKey is one that the tour makes.
 var aKey = rules.OpaqueKeyName{User: alice, Key: parsec3.OpaqueKeyID{7}}
 
@@ -110,16 +116,26 @@ func tour(t *testing.T, store *postgres.Store) {
 			tx.CreateInvitation(rules.Invitation{
 				Token: theToken, CreatedBy: rules.Person{User: alice}, Claimer: rules.Claimer{Type: parsec.InvitationUser, Email: "yves@example.com"},
 			})
+			tx.CreateInvitation(rules.Invitation{
+				Token: aRecovery, CreatedBy: rules.Person{User: alice}, Claimer: rules.Claimer{Type: parsec.InvitationShamirRecovery, User: alice, Setup: aSetup},
+			})
 			noErrors(t, err1)
 		}},
 		{rules.Scope{Common: rules.Shared, Invitation: &theToken}, func(tx rules.Tx) {
-			_, err := tx.ActiveAttempts(t.Context(), theToken)
-			noErrors(t, err)
+			_, err1 := tx.ActiveAttempts(t.Context(), theToken)
+			_, err2 := tx.GreetingSession(t.Context(), theToken, alice, protocol.Claimer, 1)
+			noErrors(t, err1, err2)
+			tx.EraseAttempts(theToken, alice, 1)
 			tx.CreateAttempt(rules.Attempt{ID: theAttempt, Invitation: theToken, Greeter: alice, Version: 1})
 		}},
 		{rules.Scope{Common: rules.Shared, Attempt: &theAttempt}, func(tx rules.Tx) {
 			tx.JoinAttempt(theAttempt, protocol.Greeter, 1)
 			tx.JoinAttempt(theAttempt, protocol.Claimer, 1)
+		}},
+		{rules.Scope{Common: rules.Shared, Invitation: &aRecovery}, func(tx rules.Tx) {
+			_, _, err := tx.RevealedSetup(t.Context())
+			noErrors(t, err)
+			tx.PutWrongReveals(aRecovery, []parsec.DateTime{1})
 		}},
 		{rules.Scope{Common: rules.Shared, Attempt: &theAttempt}, func(tx rules.Tx) {
 			tx.CancelAttempt(theAttempt, rules.AttemptEnd{Origin: protocol.Greeter, Reason: protocol.ManuallyCancelled})
@@ -159,6 +175,7 @@ func tourShamir(t *testing.T, tx rules.Tx, recipient parsec3.UserID, dated func(
 	_, err5 := tx.PendingInvitations(t.Context(), rules.Claimer{Type: parsec.InvitationShamirRecovery, User: alice, Setup: 1})
 	noErrors(t, err1, err2, err3, err4, err5)
 	brief := dated()
+	aSetup = brief.Timestamp
 	setup := rules.ShamirSetup{User: alice, CreatedOn: brief.Timestamp, Shares: map[parsec3.UserID]uint8{recipient: 1}}
 	tx.CreateShamirSetup(setup, brief, []rules.ShamirShare{{Recipient: recipient}})
 	tx.DeleteShamirSetup(&setup, dated())
@@ -194,8 +211,7 @@ func tourReads(t *testing.T, store *postgres.Store) {
 	_, _, err14 := store.Enrollment(ctx, acme, parsec3.EnrollmentID{1})
 	_, _, err15 := store.PendingEnrollments(ctx, acme, aliceOne)
 	_, _, err16 := store.Greeting(ctx, acme, aliceOne, nil, theAttempt)
-	_, _, err17 := store.RevealedSetup(ctx, acme, theToken)
-	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15, err16, err17, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
+	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15, err16, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
 }
 
 func noErrors(t *testing.T, problems ...error) {
@@ -388,9 +404,9 @@ func grow(t testing.TB, connection *pgx.Conn) {
 		SELECT 'Acme', '%[1]s', md5('document' || i)::uuid, '%[2]s', i, 1, 'view' FROM generate_series(1, 100000) i`, parsec.UUID(theRealm), parsec.UUID(aliceOne)),
 		fmt.Sprintf(`INSERT INTO parsec3.block (organization, block_id, realm_id, key_index, author, size, created_on)
 		SELECT 'Acme', md5('block' || i)::uuid, '%[1]s', 1, '%[2]s', 1, i FROM generate_series(1, 100000) i`, parsec.UUID(theRealm), parsec.UUID(aliceOne)),
-		`INSERT INTO parsec3.invitation (organization, token, type, created_by, created_on, claimer_email, claimer_user, ended_on, ended_as)
+		`INSERT INTO parsec3.invitation (organization, token, type, created_by, created_on, claimer_email, claimer_user, ended_on, ended_as, attempts_erased)
 		SELECT 'Acme', md5('invitation' || i)::uuid, CASE i % 2 WHEN 0 THEN 'USER' ELSE 'DEVICE' END, md5('user' || i)::uuid, i,
-		    CASE i % 2 WHEN 0 THEN i || '@example.com' END, CASE i % 2 WHEN 1 THEN md5('user' || i)::uuid END, i, 'FINISHED'
+		    CASE i % 2 WHEN 0 THEN i || '@example.com' END, CASE i % 2 WHEN 1 THEN md5('user' || i)::uuid END, i, 'FINISHED', true
 		FROM generate_series(1, 100000) i`,
 		`INSERT INTO parsec3.greeting_attempt (organization, attempt_id, token, greeter, greeter_joined, version, greeter_said, claimer_said)
 		SELECT 'Acme', md5('attempt' || i)::uuid, md5('invitation' || i % 50000)::uuid, md5('user' || 1 + i / 50000)::uuid, i, 1, '{}', '{}' FROM generate_series(1, 100000) i`,

@@ -35,9 +35,11 @@ WHERE s.organization = $1 AND s.user_id = $2 AND s.created_on = $3`
 FROM parsec3.shamir_setup s
 WHERE s.organization = $1 AND s.user_id = $2 AND s.deleted_on IS NULL`
 
-	// selectRevealed reads the setup of the invitation $2, if it is of one.
-	selectRevealed = "SELECT " + setupColumns + `
+	// selectRevealed reads the setup of the invitation $2, if it is of one, and the wrong
+	// tokens.
+	selectRevealed = "SELECT g.wrong_on, " + setupColumns + `
 FROM parsec3.invitation i
+LEFT JOIN parsec3.shamir_guess g ON g.organization = $1 AND g.token = $2
 CROSS JOIN LATERAL (
     SELECT s.* FROM parsec3.shamir_setup s
     WHERE s.organization = $1 AND s.user_id = i.claimer_user AND s.created_on = i.setup_date LIMIT 1
@@ -128,19 +130,24 @@ func (t *tx) findSetup(selectSetup, selectShares string, args ...any) (*rules.Sh
 	return &setup, true, nil
 }
 
-// RevealedSetup implements rules.ShamirReader.
-func (s *Store) RevealedSetup(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken) (rules.InvitedStanding, *rules.ShamirSetup, error) {
-	var invited invitedRow
-	var found bool
-	var setup rules.ShamirSetup
-	err := s.Snapshot(ctx, readInvited(&invited, organization, token),
-		database.Row(&found, selectRevealed, []any{organization.String(), tokenKey(token)}, setupTargets(&setup)...))
-	standing := invited.facts()
-	if !found || err != nil {
-		return standing, nil, err
+// RevealedSetup implements rules.ShamirTx.
+func (t *tx) RevealedSetup(context.Context) (*rules.ShamirSetup, []parsec.DateTime, error) {
+	invitation := t.Greeting().Invitation
+	if invitation == nil || invitation.Setup == nil {
+		return nil, nil, nil
 	}
-	setup.Shares = standing.Invitation.Setup.Shares
-	return standing, &setup, nil
+	var wrong []int64
+	setup := &rules.ShamirSetup{Shares: invitation.Setup.Shares}
+	err := t.Ask(database.Only(selectRevealed, []any{t.organizationName(), tokenKey(invitation.Token)}, append([]any{&wrong}, setupTargets(setup)...)...))
+	return setup, datesOf(wrong), err
+}
+
+// PutWrongReveals implements rules.ShamirTx.
+func (t *tx) PutWrongReveals(token parsec3.AccessToken, dates []parsec.DateTime) {
+	t.QueueOne(`
+INSERT INTO parsec3.shamir_guess (organization, token, wrong_on) VALUES ($1, $2, $3)
+ON CONFLICT (organization, token) DO UPDATE SET wrong_on = excluded.wrong_on`,
+		t.organizationName(), tokenKey(token), fromDates(dates))
 }
 
 func setupTargets(s *rules.ShamirSetup) []any {

@@ -41,5 +41,7 @@ func New(on *database.Database, organizations *organizationstore.Store, now func
 	s.OnPrune(s.eraseRealms)
 	s.OnPrune(s.pruneAccounts)
 	s.OnPrune(s.prunePresence)
+	s.OnPrune(s.pruneInvitations)
+	s.OnPrune(s.pruneEnrollments)
 	return s
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"context"
+	"time"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -28,6 +29,16 @@ type AttemptEnd struct {
 	Origin protocol.Side
 	On     parsec.DateTime
 	Reason protocol.CancelledAttemptReason
+}
+
+// GreetingSession are the attempts of a greeter with the claimer of an invitation
+// (docs/protocol/v5/invite.md §1).
+type GreetingSession struct {
+	// Active is nil for none.
+	Active *Attempt
+	// Ended is how many are kept that are cancelled, and Restarts how many of them one
+	// side has cancelled lately.
+	Ended, Restarts int
 }
 
 // joined returns when a side has joined, nil for not yet.
@@ -156,6 +167,16 @@ func (r *Rules) InviteClaimerStartGreetingAttempt(ctx context.Context, invited *
 	return reply, err
 }
 
+const (
+	// maxRestarts bounds the attempts of one invitation and greeter that a side ends in
+	// restartPeriod, and then begins another: clients begin again 8 times by themselves.
+	maxRestarts   = 32
+	restartPeriod = time.Minute
+	// keptAttempts are those of one invitation and greeter that have ended, and are
+	// kept: of both sides in that time.
+	keptAttempts = 2 * maxRestarts
+)
+
 // joining is a side that joins an attempt.
 type joining struct {
 	organization parsec.OrganizationID
@@ -165,16 +186,21 @@ type joining struct {
 }
 
 // join joins the active attempt, or a new one. Who has joined it already has begun
-// again: the other side finds it cancelled.
+// again: the other side finds it cancelled. TooMany is the answer to who has done so too
+// often, which nobody does that means to meet the other side.
 func (j joining) join(ctx context.Context, tx Tx, now parsec.DateTime) (parsec3.GreetingAttemptID, error) {
-	active, err := j.active(ctx, tx)
+	session, err := tx.GreetingSession(ctx, j.invitation, j.greeter, j.side, now.Add(-restartPeriod))
 	if err != nil {
 		return parsec3.GreetingAttemptID{}, err
 	}
+	active := session.Active
 	if active != nil && active.joined(j.side) == nil {
 		tx.JoinAttempt(active.ID, j.side, now)
 		emitAttemptChanged(tx, j.organization, active)
 		return active.ID, nil
+	}
+	if session.Restarts >= maxRestarts {
+		return parsec3.GreetingAttemptID{}, TooMany
 	}
 	if active != nil {
 		tx.CancelAttempt(active.ID, AttemptEnd{j.side, now, protocol.AutomaticallyCancelled})
@@ -190,18 +216,10 @@ func (j joining) join(ctx context.Context, tx Tx, now parsec.DateTime) (parsec3.
 		created.ClaimerJoined = &now
 	}
 	tx.CreateAttempt(created)
-	return created.ID, nil
-}
-
-// active returns the attempt that is active, nil for none.
-func (j joining) active(ctx context.Context, tx Tx) (*Attempt, error) {
-	attempts, err := tx.ActiveAttempts(ctx, j.invitation)
-	for i := range attempts {
-		if attempts[i].Greeter == j.greeter {
-			return &attempts[i], err
-		}
+	if session.Ended >= keptAttempts {
+		tx.EraseAttempts(j.invitation, j.greeter, keptAttempts)
 	}
-	return nil, err
+	return created.ID, nil
 }
 
 // InviteGreeterCancelGreetingAttempt ends an attempt (docs/protocol/v5/invite.md §4).
@@ -289,6 +307,9 @@ type AttemptTx interface {
 	Greeting() *Greeting
 	// ActiveAttempts returns those of an invitation that are not cancelled.
 	ActiveAttempts(ctx context.Context, token parsec3.AccessToken) ([]Attempt, error)
+	// GreetingSession returns what there is of a greeter and an invitation, with what a
+	// side has ended after a date.
+	GreetingSession(ctx context.Context, token parsec3.AccessToken, greeter parsec3.UserID, side protocol.Side, after parsec.DateTime) (GreetingSession, error)
 
 	// CreateAttempt adds an attempt that nobody has said anything in.
 	CreateAttempt(attempt Attempt)
@@ -296,4 +317,7 @@ type AttemptTx interface {
 	JoinAttempt(id parsec3.GreetingAttemptID, side protocol.Side, on parsec.DateTime)
 	// CancelAttempt ends an attempt that is active, and drops what was said in it.
 	CancelAttempt(id parsec3.GreetingAttemptID, end AttemptEnd)
+	// EraseAttempts erases those of a greeter and an invitation that are cancelled, but
+	// for so many of the last ones, and for the one that the greeter has joined last.
+	EraseAttempts(token parsec3.AccessToken, greeter parsec3.UserID, keep int)
 }

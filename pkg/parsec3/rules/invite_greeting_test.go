@@ -484,3 +484,49 @@ func TestBothBeginAgain(t *testing.T) {
 		s.ok(s.say(protocol.Claimer, 0, s.said))
 	}
 }
+
+// Who begins again and again is told to wait, and the other side is not; of what was, a
+// part is kept.
+func TestRestartsAreBounded(t *testing.T) {
+	s := newGreeting(protocol.Greeter, nil)(t)
+	const restarts = 32
+	first := s.attempt
+	s.start(protocol.Claimer)
+	for range 4 * restarts {
+		s.start(protocol.Claimer)
+		s.clock.advance(time.Minute / restarts)
+	}
+	for range 2 * restarts {
+		if _, err := s.tryStart(protocol.Claimer); errors.Is(err, rules.TooMany) {
+			break
+		}
+	}
+	if _, err := s.tryStart(protocol.Claimer); !errors.Is(err, rules.TooMany) {
+		t.Errorf("once more ends with %v", err)
+	}
+	s.start(protocol.Greeter)
+	s.start(protocol.Greeter)
+	byHand := protocol.AttemptCancellation{GreetingAttempt: s.start(protocol.Claimer), Reason: protocol.ManuallyCancelled}
+	s.ok(s.InviteClaimerCancelGreetingAttempt(t.Context(), s.invited, &protocol.InviteClaimerCancelGreetingAttemptRequest{AttemptCancellation: byHand}))
+	if _, err := s.tryStart(protocol.Claimer); !errors.Is(err, rules.TooMany) {
+		t.Errorf("after a cancellation by hand: %v", err)
+	}
+	session := func() (found rules.GreetingSession) {
+		s.ok(nil, s.store.Update(t.Context(), rules.Scope{Organization: acme, Common: rules.Shared, Invitation: &s.invited.Token}, func(tx rules.Tx) (err error) {
+			found, err = tx.GreetingSession(t.Context(), s.invited.Token, bobID, protocol.Claimer, 0)
+			return err
+		}))
+		return found
+	}
+	const most = 2*restarts + 4
+	if got := session().Ended; got < 2*restarts || got > most {
+		t.Errorf("%d are kept", got)
+	}
+	s.clock.advance(time.Minute + time.Second)
+	s.start(protocol.Claimer)
+	byHand.GreetingAttempt = first
+	_, err := s.InviteGreeterCancelGreetingAttempt(t.Context(), s.author, &protocol.InviteGreeterCancelGreetingAttemptRequest{AttemptCancellation: byHand})
+	if !errors.Is(err, protocol.Refuse(protocol.StatusGreetingAttemptNotFound)) {
+		t.Errorf("the first attempt is found: %v", err)
+	}
+}

@@ -19,7 +19,6 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
-	"parsec-server/pkg/throttle"
 )
 
 // generation is what these rules bind organizations to.
@@ -143,8 +142,6 @@ type Rules struct {
 	mails *postbox
 	// codeKey is that of the hashes of codes.
 	codeKey [blake2b.Size256]byte
-	// reveals bounds the wrong tokens of Shamir recoveries.
-	reveals *throttle.Keyed[revealKey]
 }
 
 // New returns rules whose events come from bus, which the store publishes to, and
@@ -157,7 +154,7 @@ func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks
 		holder:  outage.Holder{Patience: cmp.Or(options.Patience, outage.Patience), Most: maxHeld},
 		history: newHistory(), uploads: newFailedUploads(now),
 		mails: newPostbox(options.Mailer, logger), codeKey: codeKeyOf(options.Secret),
-		greetings: g, invitationMails: newInvitationMails(now), reveals: newReveals(now),
+		greetings: g, invitationMails: newInvitationMails(now),
 	}
 	if options.OnlineStatus {
 		r.presence = newPresence(store, logger)

@@ -272,13 +272,6 @@ type ShamirFacts struct {
 	Exists, TokenTaken bool
 }
 
-// ShamirReader reads Shamir recoveries.
-type ShamirReader interface {
-	// RevealedSetup reads the invitation with a token, and what its setup reveals; nil for
-	// an invitation of another type.
-	RevealedSetup(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken) (InvitedStanding, *ShamirSetup, error)
-}
-
 // ShamirTx is for Shamir recovery. What grows the topic locks it exclusively, and the
 // common topic at least shared.
 type ShamirTx interface {
@@ -290,6 +283,10 @@ type ShamirTx interface {
 	CurrentShamirSetup(ctx context.Context, user parsec3.UserID) (*ShamirSetup, bool, error)
 	// ShamirSetup returns the setup of a user of a date, false if there is none.
 	ShamirSetup(ctx context.Context, user parsec3.UserID, createdOn parsec.DateTime) (*ShamirSetup, bool, error)
+	// RevealedSetup returns what the setup of the invitation of the scope reveals, nil for
+	// an invitation of another type, and the dates of the last wrong tokens that were
+	// given for it.
+	RevealedSetup(ctx context.Context) (*ShamirSetup, []parsec.DateTime, error)
 	// LastShamirSeen returns the date of the last certificate of the topic that a user
 	// sees, zero for none.
 	LastShamirSeen(ctx context.Context, user parsec3.UserID) (parsec.DateTime, error)
@@ -300,4 +297,7 @@ type ShamirTx interface {
 	// DeleteShamirSetup deletes a setup, with what it reveals, as of the certificate's
 	// date. Its owner and the recipients see the certificate.
 	DeleteShamirSetup(setup *ShamirSetup, certificate Certificate)
+	// PutWrongReveals replaces the dates of the last wrong tokens of an invitation whose
+	// row is locked.
+	PutWrongReveals(token parsec3.AccessToken, dates []parsec.DateTime)
 }

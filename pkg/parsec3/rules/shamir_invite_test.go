@@ -310,6 +310,13 @@ func TestInviteShamirRecoveryReveal(t *testing.T) {
 func TestInviteShamirRecoveryRevealIsBounded(t *testing.T) {
 	s := newReveal(t)
 	right := s.token
+	r := s.recovery
+	dave := r.shamirSetup(r.fixture.author(daveDesk), aliceID)
+	dave.brief.Threshold = 1
+	r.setUp(r.fixture.author(daveDesk), dave)
+	recovered, err := r.InviteNewShamirRecovery(t.Context(), r.alice(), &protocol.InviteNewShamirRecoveryRequest{ClaimerUserID: daveID})
+	r.ok(recovered, err)
+	again := &reveal{byInvitation{command{r.fixture, r.alice()}, invited(recovered.Token)}, r, dave.token}
 	guess := func() error {
 		_, err := s.InviteShamirRecoveryReveal(t.Context(), s.invited, &protocol.InviteShamirRecoveryRevealRequest{RevealToken: randomToken()})
 		return err
@@ -319,6 +326,9 @@ func TestInviteShamirRecoveryRevealIsBounded(t *testing.T) {
 	}
 	if got := status(s.ask()); got != protocol.StatusBadRevealToken {
 		t.Errorf("the right token after ten wrong ones: got %s", got)
+	}
+	if got := status(again.ask()); got != protocol.StatusOK {
+		t.Errorf("the right token of another invitation: got %s", got)
 	}
 	s.clock.advance(time.Hour)
 	s.token = right

@@ -2,54 +2,55 @@ package rules
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
-	"parsec-server/pkg/throttle"
 )
 
 const (
-	// reveals is how often a wrong token may be given for an invitation at once, and
-	// revealsRest how long it is until once more.
-	reveals     = 10
-	revealsRest = time.Hour / reveals
-	// maxRevealKeys bounds the invitations that are told apart.
-	maxRevealKeys = 1 << 14
+	// maxWrongReveals is how many wrong tokens may be given for an invitation in
+	// wrongRevealsPeriod, over all servers.
+	maxWrongReveals    = 10
+	wrongRevealsPeriod = time.Hour
 )
-
-// revealKey is an invitation.
-type revealKey struct {
-	organization parsec.OrganizationID
-	token        parsec3.AccessToken
-}
-
-func newReveals(now func() parsec.DateTime) *throttle.Keyed[revealKey] {
-	begin := now()
-	return throttle.NewKeyed[revealKey](reveals, revealsRest, maxRevealKeys, func() time.Duration { return now().Sub(begin) })
-}
 
 // InviteShamirRecoveryReveal returns what the setup of the invitation keeps for whoever
 // has its secret: enough recipients have given their shares
 // (docs/protocol/v5/invite.md §3). After too many wrong tokens the right one is not
-// looked at either.
+// looked at either. They count while the invitation is locked: those that are given at
+// once are no more, and nobody's count but the invitation's own.
 func (r *Rules) InviteShamirRecoveryReveal(ctx context.Context, invited *Invited, request *protocol.InviteShamirRecoveryRevealRequest) (*protocol.InviteShamirRecoveryRevealReply, error) {
-	standing, setup, err := r.store.RevealedSetup(ctx, invited.Organization, invited.Token)
-	if err != nil {
-		return nil, err
+	now := r.now()
+	var reply *protocol.InviteShamirRecoveryRevealReply
+	err := r.updateInvited(ctx, invited, now, Scope{}, func(tx Tx) error {
+		reply = nil
+		greeting := tx.Greeting()
+		if err := greeting.check(now); err != nil {
+			return err
+		}
+		setup, wrong, err := tx.RevealedSetup(ctx)
+		switch {
+		case err != nil:
+			return err
+		case setup == nil:
+			return protocol.Refuse(protocol.StatusBadInvitationType)
+		case setup.DeletedOn != nil: // a moment ago
+			return InvitationOver
+		}
+		wrong = slices.DeleteFunc(wrong, func(on parsec.DateTime) bool { return on <= now.Add(-wrongRevealsPeriod) })
+		switch {
+		case len(wrong) >= maxWrongReveals:
+		case setup.RevealToken.Equal(request.RevealToken):
+			reply = &protocol.InviteShamirRecoveryRevealReply{CipheredData: setup.CipheredData}
+		default:
+			tx.PutWrongReveals(invited.Token, append(wrong, now))
+		}
+		return nil
+	})
+	if err == nil && reply == nil {
+		err = protocol.Refuse(protocol.StatusBadRevealToken)
 	}
-	if err := standing.check(r.now()); err != nil {
-		return nil, err
-	}
-	if setup == nil {
-		return nil, protocol.Refuse(protocol.StatusBadInvitationType)
-	}
-	key := revealKey{invited.Organization, invited.Token}
-	// It counts before it is looked at: those that are given at once are no more.
-	if r.reveals.Take(key) > 0 || !setup.RevealToken.Equal(request.RevealToken) {
-		return nil, protocol.Refuse(protocol.StatusBadRevealToken)
-	}
-	r.reveals.Return(key)
-	return &protocol.InviteShamirRecoveryRevealReply{CipheredData: setup.CipheredData}, nil
+	return reply, err
 }

@@ -59,7 +59,6 @@ type Reader interface {
 	InvitationReader
 	EnrollmentReader
 	AttemptReader
-	ShamirReader
 	ExportReader
 	HumanAccessesReader
 }

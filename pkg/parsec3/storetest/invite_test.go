@@ -17,6 +17,7 @@ var inviteChecks = []check{
 	{"greeters", invitationGreeters},
 	{"enrolled", invitationEnrolled},
 	{"attempts", greetingAttempts},
+	{"sessions", greetingSessions},
 	{"speeches", greetingSpeeches},
 	{"speeches that hold no more", greetingSpeechesLate},
 }
@@ -280,6 +281,50 @@ func greetingAttempts(f *fixture) {
 	check()
 	again := f.attempt(invitation.Token)
 	check(again)
+}
+
+// greetingSessions has bob and zack begin again and again.
+func greetingSessions(f *fixture) {
+	f.bootstrap()
+	f.enrol(parsec.ProfileAdmin, bob)
+	token := f.invite(zack).Token
+	session := func(side protocol.Side, after parsec.DateTime) (found rules.GreetingSession) {
+		f.update(onInvitation(token), func(tx rules.Tx) (err error) {
+			found, err = tx.GreetingSession(f.Context(), token, bob, side, after)
+			return err
+		})
+		return found
+	}
+	equal(f, "at first", session(protocol.Claimer, 0), rules.GreetingSession{})
+	cancel := func(of rules.Attempt, by protocol.Side) parsec.DateTime {
+		on := f.next()
+		f.queue(onInvitation(token), func(tx rules.Tx) {
+			tx.CancelAttempt(of.ID, rules.AttemptEnd{Origin: by, On: on, Reason: protocol.AutomaticallyCancelled})
+		})
+		return on
+	}
+	joined := f.attempt(token)
+	cancel(joined, protocol.Greeter)
+	var ids []parsec3.GreetingAttemptID
+	var dates []parsec.DateTime
+	for range 4 {
+		of := rules.Attempt{ID: parsec3.GreetingAttemptID(parsec.NewUUID()), Invitation: token, Greeter: bob, ClaimerJoined: new(f.next()), Version: 1}
+		f.queue(onInvitation(token), func(tx rules.Tx) { tx.CreateAttempt(of) })
+		equal(f, "active", session(protocol.Claimer, 0).Active, &of)
+		ids, dates = append(ids, of.ID), append(dates, cancel(of, protocol.Claimer))
+	}
+	of := f.attempt(f.invite(zack).Token)
+	equal(f, "by the claimer", session(protocol.Claimer, 0), rules.GreetingSession{Ended: 5, Restarts: 4})
+	equal(f, "by the greeter", session(protocol.Greeter, 0), rules.GreetingSession{Ended: 5, Restarts: 1})
+	equal(f, "lately", session(protocol.Claimer, dates[1]), rules.GreetingSession{Ended: 5, Restarts: 2})
+	f.queue(onInvitation(token), func(tx rules.Tx) { tx.EraseAttempts(token, bob, 5) })
+	equal(f, "when all are kept", session(protocol.Claimer, 0).Ended, 5)
+	f.queue(onInvitation(token), func(tx rules.Tx) { tx.EraseAttempts(token, bob, 2) })
+	for id, kept := range map[parsec3.GreetingAttemptID]bool{joined.ID: true, ids[0]: false, ids[1]: false, ids[2]: true, ids[3]: true, of.ID: true} {
+		if got := f.greeting(id).Attempt != nil; got != kept {
+			f.Errorf("an attempt is there: %t, want %t", got, kept)
+		}
+	}
 }
 
 // speech is what zack, or bob, says as things are.

@@ -95,6 +95,8 @@ var acrossOrganizations = map[string]string{
 	"deletePresent":    "WHERE p.organization = q.organization AND p.user_id = q.user_id",
 	"deleteAllPresent": "WHERE p.instance = $1",
 	"prunePresence":    "WHERE n.lock = p.instance AND n.vanished_on IS NULL)\n    LIMIT $1",
+	"pruneInvitations": "WHERE i.ended_on < $2 AND NOT i.attempts_erased LIMIT $1",
+	"pruneEnrollments": "WHERE o.payload IS NULL AND o.ended_on < $2 LIMIT $1",
 }
 
 func checkStatements(t *testing.T, statements []string) {

@@ -5,6 +5,7 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
 )
 
@@ -178,12 +179,14 @@ func shamirInvitations(f *fixture) {
 	}
 	revealed := func(token parsec3.AccessToken, want *rules.ShamirSetup) {
 		f.Helper()
-		standing, got, err := f.store.RevealedSetup(f.Context(), f.organization, token)
+		f.update(onInvitation(token), func(tx rules.Tx) error {
+			got, wrong, err := tx.RevealedSetup(f.Context())
+			equal(f, "revealed", got, want)
+			equalList(f, "wrong tokens", wrong, nil)
+			return err
+		})
+		standing, err := f.store.Invited(f.Context(), f.organization, token)
 		f.no(err)
-		equal(f, "revealed", got, want)
-		if got != nil {
-			equal(f, "invitation", standing.Invitation.Token, token)
-		}
 		if standing.Invitation != nil && standing.Invitation.Setup != nil {
 			equal(f, "what the invitation tells", standing.Invitation.Setup.CipheredData, nil)
 			equal(f, "the token that it tells", standing.Invitation.Setup.RevealToken, parsec3.AccessToken{})
@@ -194,6 +197,16 @@ func shamirInvitations(f *fixture) {
 	}
 	revealed(token, &setup)
 	revealed(f.invite(bobsDevice).Token, nil)
+	other := f.invite(rules.Claimer{Type: parsec.InvitationShamirRecovery, User: bob, Setup: setup.CreatedOn}).Token
+	for _, want := range [][]parsec.DateTime{{at(1), at(2)}, {at(3)}, nil} {
+		f.queue(onInvitation(other), func(tx rules.Tx) { tx.PutWrongReveals(other, want) })
+		f.update(onInvitation(other), func(tx rules.Tx) error {
+			_, wrong, err := tx.RevealedSetup(f.Context())
+			equalList(f, "wrong tokens", wrong, want)
+			return err
+		})
+	}
+	f.end(other, protocol.InvitationCancelled)
 	revealed(parsec3.NewAccessToken(), nil)
 	_, greeters, err := f.store.InvitationGreeters(f.Context(), f.organization, token)
 	f.no(err)
