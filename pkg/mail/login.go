@@ -119,13 +119,14 @@ func (l *login) again(err error) bool {
 	return true
 }
 
-// explain returns the failures of all mechanisms; err is that of the last one.
+// explain returns the failures of all mechanisms; err is that of the last one, by which
+// all are judged.
 func (l *login) explain(err error) error {
 	if l.running != nil && !l.done {
 		err = l.by(err)
 	}
 	for _, failure := range slices.Backward(l.failures) {
-		err = fmt.Errorf("%w; %w", failure, err)
+		err = fmt.Errorf("%s; %w", failure.Error(), err)
 	}
 	return err
 }

@@ -68,8 +68,11 @@ type Outcome string
 const (
 	// Sent e-mails were handed over.
 	Sent Outcome = "sent"
-	// NotAvailable is of an e-mail that could not be handed over in time.
+	// NotAvailable is of an e-mail that could not be handed over in time, and may be later.
 	NotAvailable Outcome = "not available"
+	// Misconfigured is of an e-mail that the server does not take as this one sends it: by
+	// this login, from this sender, over this TLS.
+	Misconfigured Outcome = "misconfigured"
 	// BadRecipient is of an e-mail whose recipient cannot be, or was refused.
 	BadRecipient Outcome = "bad recipient"
 )
@@ -211,6 +214,9 @@ func (m *Mailer) send(ctx context.Context, mail Message) Outcome {
 			return BadRecipient
 		}
 		logger.ErrorContext(ctx, "e-mail not sent", slog.Any("error", err))
+		if ctx.Err() == nil && isMisconfigured(err) {
+			return Misconfigured
+		}
 		return NotAvailable
 	}
 	return Sent

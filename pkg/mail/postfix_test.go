@@ -24,14 +24,14 @@ func TestPostfix(t *testing.T) {
 		explain string // in the log
 	}{
 		{"as it should be", "", nil, "bob@example.com", Sent, ""},
-		{"wrong password", "", func(s *config.Email) { s.Password = config.NewSecret("other") }, "bob@example.com", NotAvailable, "log in by LOGIN"},
+		{"wrong password", "", func(s *config.Email) { s.Password = config.NewSecret("other") }, "bob@example.com", Misconfigured, "log in by LOGIN"},
 		{"unknown recipient", "", nil, "carol@example.com", BadRecipient, "User unknown"},
 		{"sender that the login does not own", "smtpd_sender_login_maps = inline:{no-reply@example.com=somebody}\nsmtpd_sender_restrictions = reject_sender_login_mismatch",
-			nil, "bob@example.com", NotAvailable, "Sender address rejected"},
+			nil, "bob@example.com", Misconfigured, "Sender address rejected"},
 		{"name that it does not take", "smtpd_helo_restrictions = check_helo_access inline:{parsec.example.com=REJECT}",
-			nil, "bob@example.com", NotAvailable, "Helo command rejected"},
+			nil, "bob@example.com", Misconfigured, "Helo command rejected"},
 		{"client that it does not take", "smtpd_client_restrictions = check_client_access inline:{127.0.0.1=REJECT}",
-			nil, "bob@example.com", NotAvailable, "Client host rejected"},
+			nil, "bob@example.com", Misconfigured, "Client host rejected"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,11 @@ package mail
 
 import (
 	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/textproto"
+	"os"
 	"regexp"
 	"strings"
 
@@ -21,6 +26,30 @@ func isRecipientRefused(err error) bool {
 	}
 	text, _, _ := strings.Cut(failure.Error(), ", affected recipient")
 	return speaksOfRecipient(failure.ErrorCode(), failure.EnhancedStatusCode(), text)
+}
+
+// isMisconfigured reports whether a failure that is not of the recipient would be the same
+// later: a refusal that is not temporary, or what this server and the other one do not agree
+// on. That is not so of a connection that there is not, or that is lost.
+func isMisconfigured(err error) bool {
+	const permanent = 500
+	if failure, found := errors.AsType[*gomail.SendError](err); found {
+		return failure.ErrorCode() >= permanent
+	}
+	if reply, found := errors.AsType[*textproto.Error](err); found {
+		return reply.Code >= permanent
+	}
+	for _, lost := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded} {
+		if errors.Is(err, lost) {
+			return false
+		}
+	}
+	if _, ofFile := errors.AsType[*fs.PathError](err); ofFile { // there is no server
+		return false
+	}
+	// TLS tells of alerts as of other operations.
+	failure, found := errors.AsType[*net.OpError](err)
+	return !found || failure.Op != "dial" && failure.Op != "read" && failure.Op != "write"
 }
 
 var (

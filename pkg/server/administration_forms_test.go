@@ -163,7 +163,7 @@ var formTable = map[string][]formRow{
 		{"POST", "organizations/ORG/users/freeze", `{"frozen": true}`, 400, refused("Missing either `user_id` or `user_email` field")},
 		{"POST", "organizations/ORG/users/freeze", `{"frozen": true, "user_id": "` + adaID + `", "user_email": ""}`, 400, refused("Both `user_id` and `user_email` fields are provided")},
 		{"POST", "organizations/ORG/users/reset_totp", `{"user_id": "` + adaID + `"}`, 200, resetOf("NOT_SENT_AS_REQUESTED")},
-		{"POST", "organizations/ORG/users/reset_totp", `{"user_email": "ada@example.com", "send_email": true}`, 200, resetOf("SERVER_UNAVAILABLE")},
+		{"POST", "organizations/ORG/users/reset_totp", `{"user_email": "ada@example.com", "send_email": true}`, 200, resetOf("BAD_SMTP_CONFIG")},
 		{"POST", "organizations/ORG/users/reset_totp", `{"user_id": "` + bobID + `"}`, 404, refused("User has been revoked")},
 		{"POST", "organizations/ORG/users/reset_totp", `{"user_email": "bob@example.com"}`, 404, refused("User not found")},
 		{"POST", "organizations/ORG/users/reset_totp", `{"user_id": "` + strings.Repeat("0", 32) + `"}`, 404, refused("User not found")},

@@ -142,6 +142,7 @@ var emailOutcomes = map[organization.EmailOutcome]string{
 	organization.EmailSent:              "SENT_AS_REQUESTED",
 	organization.EmailServerUnavailable: "SERVER_UNAVAILABLE",
 	organization.EmailRecipientRefused:  "RECIPIENT_REFUSED",
+	organization.EmailBadConfig:         "BAD_SMTP_CONFIG",
 }
 
 func resetTOTP(call *administrationCall, id parsec.OrganizationID, given resetForm) error {

@@ -8,14 +8,13 @@ import (
 )
 
 // ResetTOTP implements organization.SecondFactors: no e-mail leaves.
-func (w *sequesteringWing) ResetTOTP(ctx context.Context, id parsec.OrganizationID, choice organization.UserChoice, location parsec.Location, sendEmail bool) (organization.TOTPReset, error) {
+func (w *sequesteringWing) ResetTOTP(ctx context.Context, id parsec.OrganizationID, choice organization.UserChoice, location parsec.Location) (organization.TOTPReset, error) {
 	user, err := w.SetFrozen(ctx, id, choice, false) // which finds whom it may
 	if err != nil {
 		return organization.TOTPReset{}, err
 	}
-	reset := organization.TOTPReset{User: user, Link: w.BootstrapLink(location, "reset")}
-	if sendEmail {
-		reset.Email = organization.EmailServerUnavailable
-	}
-	return reset, nil
+	return organization.TOTPReset{
+		User: user, Link: w.BootstrapLink(location, "reset"),
+		Mail: func(context.Context) organization.EmailOutcome { return organization.EmailBadConfig },
+	}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/mail"
+	organizations "parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -68,14 +69,24 @@ func (m *Mailer) SendEnrollmentAccepted(ctx context.Context, enrollment rules.En
 }
 
 // SendTOTPReset implements rules.Mailer.
-func (m *Mailer) SendTOTPReset(ctx context.Context, reset rules.TOTPMail) protocol.EmailSent {
-	return m.send(ctx, mail.Message{
+func (m *Mailer) SendTOTPReset(ctx context.Context, reset rules.TOTPMail) organizations.EmailOutcome {
+	outcome := m.deliver(ctx, mail.Message{
 		Kind: totpReset, Organization: reset.Organization, To: reset.To, Pages: pages,
 		Values: map[string]string{
 			"organization": reset.Organization.String(),
 			"link":         m.link(reset.Organization, parsec3.TOTPResetTarget{User: reset.User, Token: reset.Token}),
 		},
 	})
+	switch outcome {
+	case mail.Sent:
+		return organizations.EmailSent
+	case mail.BadRecipient:
+		return organizations.EmailRecipientRefused
+	case mail.Misconfigured:
+		return organizations.EmailBadConfig
+	default:
+		return organizations.EmailServerUnavailable
+	}
 }
 
 // SendAccount implements rules.Mailer.
@@ -89,9 +100,13 @@ func (m *Mailer) SendAccount(ctx context.Context, account rules.AccountMail) pro
 }
 
 func (m *Mailer) send(ctx context.Context, message mail.Message) protocol.EmailSent {
+	return sent(m.deliver(ctx, message))
+}
+
+func (m *Mailer) deliver(ctx context.Context, message mail.Message) mail.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, m.limit)
 	defer cancel()
-	return sent(m.mailer.Send(ctx, message))
+	return m.mailer.Send(ctx, message)
 }
 
 func (m *Mailer) link(organization parsec.OrganizationID, target parsec3.Target) string {
@@ -105,6 +120,8 @@ func (l *letters) address(from netip.Addr) string {
 	return from.Unmap().String()
 }
 
+// sent returns the outcome in the words of replies: clients are not told why an e-mail was
+// not sent.
 func sent(outcome mail.Outcome) protocol.EmailSent {
 	switch outcome {
 	case mail.Sent:

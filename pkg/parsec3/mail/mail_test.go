@@ -20,6 +20,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/mail"
+	organizations "parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -84,7 +85,7 @@ var cases = []struct {
 	}, "[Parsec] Request accepted to join CoolOrg", "[Parsec] Demande acceptée pour rejoindre CoolOrg",
 		"", []string{"parsec3://parsec.example.com"}, "", true},
 	{"totp_reset", func(ctx context.Context, m rules.Mailer) protocol.EmailSent {
-		return m.SendTOTPReset(ctx, rules.TOTPMail{To: bob, Organization: organization, User: user, Token: token})
+		return folded[m.SendTOTPReset(ctx, rules.TOTPMail{To: bob, Organization: organization, User: user, Token: token})]
 	}, "[Parsec] Your MFA has been reset for CoolOrg", "[Parsec] Votre double authentification pour CoolOrg a été réinitialisée",
 		"", nil, "a=totp_reset&p=ktgCEJtoulzfQo6gAX_GvMBNSsQQ1vexwCpeT4ChssPU5fYHGA", false},
 	{"account_creation", account(rules.AccountCreation, "AB23CD"),
@@ -98,6 +99,12 @@ var cases = []struct {
 	{"account_recovered", account(rules.AccountRecovered, ""),
 		"Parsec Account: Your account was recovered", "Compte Parsec\u00a0: votre compte a été récupéré", "",
 		[]string{"2026-03-04 05:06 UTC", "192.0.2.7"}, "", false},
+}
+
+// folded are the outcomes that administrators are told in the words of replies.
+var folded = map[organizations.EmailOutcome]protocol.EmailSent{
+	organizations.EmailSent: protocol.EmailSuccess, organizations.EmailRecipientRefused: protocol.EmailRecipientRefused,
+	organizations.EmailServerUnavailable: protocol.EmailServerUnavailable, organizations.EmailBadConfig: protocol.EmailServerUnavailable,
 }
 
 func invite(of parsec.InvitationType, greeter parsec.HumanHandle) func(context.Context, rules.Mailer) protocol.EmailSent {
@@ -249,6 +256,29 @@ func TestOutcomes(t *testing.T) {
 				if got := of.send(t.Context(), mailer); got != tt.want {
 					t.Errorf("%s: %s, want %s", of.name, got, tt.want)
 				}
+			}
+		})
+	}
+}
+
+// Administrators are told that the other server will not take an e-mail later either.
+func TestOutcomesOfResets(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*config.Email)
+		want   organizations.EmailOutcome
+	}{
+		"no server": {func(s *config.Email) { s.Port = 1 }, organizations.EmailServerUnavailable},
+		"no TLS":    {func(s *config.Email) { s.UseTLS = true }, organizations.EmailBadConfig},
+		"no login":  {func(s *config.Email) { s.User, s.Password = "parsec", config.NewSecret("secret") }, organizations.EmailBadConfig},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			settings := testkit.StartSMTP(t, testkit.SMTPOptions{}).Settings()
+			tt.change(&settings)
+			got := newMailer(settings, address).SendTOTPReset(t.Context(), rules.TOTPMail{To: bob, Organization: organization, User: user, Token: token})
+			if got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
 			}
 		})
 	}

@@ -14,6 +14,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/postgres"
@@ -54,7 +55,7 @@ func (p postOffice) SendEnrollmentAccepted(context.Context, rules.EnrollmentMail
 	panic("no enrollment")
 }
 
-func (p postOffice) SendTOTPReset(context.Context, rules.TOTPMail) protocol.EmailSent {
+func (p postOffice) SendTOTPReset(context.Context, rules.TOTPMail) organization.EmailOutcome {
 	panic("no second factor")
 }
 

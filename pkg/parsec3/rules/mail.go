@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -19,8 +20,8 @@ type Mailer interface {
 	// (docs/protocol/v5/enrollment.md §2.6).
 	SendEnrollmentAccepted(ctx context.Context, mail EnrollmentMail) protocol.EmailSent
 	// SendTOTPReset sends the link for a new second factor
-	// (docs/protocol/v5/enrollment.md §4.5).
-	SendTOTPReset(ctx context.Context, mail TOTPMail) protocol.EmailSent
+	// (docs/protocol/v5/enrollment.md §4.5). It is for an administrator, who is told more.
+	SendTOTPReset(ctx context.Context, mail TOTPMail) organization.EmailOutcome
 	// SendAccount sends an e-mail about an account (docs/protocol/v5/account.md §6).
 	SendAccount(ctx context.Context, mail AccountMail) protocol.EmailSent
 }

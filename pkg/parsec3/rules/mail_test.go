@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
 )
@@ -11,6 +12,10 @@ import (
 // mailer answers as it is told, and keeps what it is asked for.
 type mailer struct {
 	outcome protocol.EmailSent
+	// reset is the outcome of the e-mail about a second factor, and resetting is called
+	// before; nil is for nothing.
+	reset     organization.EmailOutcome
+	resetting func()
 
 	mu          sync.Mutex
 	invitations []rules.InvitationMail
@@ -35,8 +40,12 @@ func (m *mailer) SendEnrollmentAccepted(_ context.Context, mail rules.Enrollment
 	return keep(m, &m.enrollments, mail)
 }
 
-func (m *mailer) SendTOTPReset(_ context.Context, mail rules.TOTPMail) protocol.EmailSent {
-	return keep(m, &m.resets, mail)
+func (m *mailer) SendTOTPReset(_ context.Context, mail rules.TOTPMail) organization.EmailOutcome {
+	if m.resetting != nil {
+		m.resetting()
+	}
+	keep(m, &m.resets, mail)
+	return m.reset
 }
 
 func (m *mailer) SendAccount(_ context.Context, mail rules.AccountMail) protocol.EmailSent {

@@ -6,14 +6,13 @@ import (
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
-	"parsec-server/pkg/parsec3/protocol"
 )
 
 var _ organization.SecondFactors = (*Rules)(nil)
 
 // ResetTOTP implements organization.SecondFactors. Keys that the server keeps stay, for
 // when the new setup is complete.
-func (r *Rules) ResetTOTP(ctx context.Context, id parsec.OrganizationID, choice organization.UserChoice, location parsec.Location, sendEmail bool) (organization.TOTPReset, error) {
+func (r *Rules) ResetTOTP(ctx context.Context, id parsec.OrganizationID, choice organization.UserChoice, location parsec.Location) (organization.TOTPReset, error) {
 	user, err := r.chosen(ctx, id, choice)
 	if err != nil {
 		return organization.TOTPReset{}, err
@@ -35,13 +34,11 @@ func (r *Rules) ResetTOTP(ctx context.Context, id parsec.OrganizationID, choice 
 		return organization.TOTPReset{}, err
 	}
 	address := parsec3.Address{Location: location, Target: parsec3.TOTPResetTarget{User: user.ID, Token: token}}
-	reset := organization.TOTPReset{
+	mail := TOTPMail{To: user.HumanHandle.Email(), Organization: id, User: user.ID, Token: token}
+	return organization.TOTPReset{
 		User: seenByAdministrator(user), Link: organization.Link{URL: address.String(), HTTPRedirection: address.HTTPRedirection()},
-	}
-	if sendEmail {
-		reset.Email = r.sendTOTPReset(ctx, TOTPMail{To: user.HumanHandle.Email(), Organization: id, User: user.ID, Token: token})
-	}
-	return reset, nil
+		Mail: func(ctx context.Context) organization.EmailOutcome { return r.sendTOTPReset(ctx, mail) },
+	}, nil
 }
 
 // chosen returns the user that an administrator means, who is not revoked.
@@ -74,12 +71,5 @@ func (r *Rules) sendTOTPReset(ctx context.Context, mail TOTPMail) organization.E
 	if r.options.Mailer == nil {
 		return organization.EmailServerUnavailable
 	}
-	switch r.options.Mailer.SendTOTPReset(ctx, mail) {
-	case protocol.EmailSuccess:
-		return organization.EmailSent
-	case protocol.EmailRecipientRefused:
-		return organization.EmailRecipientRefused
-	default:
-		return organization.EmailServerUnavailable
-	}
+	return r.options.Mailer.SendTOTPReset(ctx, mail)
 }

@@ -1,9 +1,12 @@
 package rules_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -459,7 +462,7 @@ func TestTOTPCreateOpaqueKeyTable(t *testing.T) {
 // TestTOTPReset is by id or by e-mail, of users that are not revoked, in organizations
 // that may be expired (administration.md §1.4).
 func TestTOTPReset(t *testing.T) {
-	mails := &mailer{outcome: protocol.EmailSuccess}
+	mails := &mailer{reset: organization.EmailSent}
 	f := newFixture(t, withOptions(func(o *rules.Options) { o.Mailer = mails }))
 	f.freeze(bobID)
 	f.expire()
@@ -477,14 +480,31 @@ func TestTOTPReset(t *testing.T) {
 			t.Errorf("sent %+v, want %+v", mails.resets, want)
 		}
 	}
-	for outcome, want := range map[protocol.EmailSent]organization.EmailOutcome{
-		protocol.EmailServerUnavailable: organization.EmailServerUnavailable, protocol.EmailRecipientRefused: organization.EmailRecipientRefused,
-	} {
-		mails.outcome = outcome
+	for _, outcome := range []organization.EmailOutcome{organization.EmailServerUnavailable, organization.EmailRecipientRefused, organization.EmailBadConfig} {
+		mails.reset = outcome
 		reset, err := f.administration.ResetTOTP(t.Context(), organization.Administrator{}, acme, organization.UserChoice{Email: &email}, location(), true)
-		if err != nil || reset.Email != want {
-			t.Errorf("%s: %d, error %v", outcome, reset.Email, err)
+		if err != nil || reset.Email != outcome {
+			t.Errorf("got %d, want %d, error %v", reset.Email, outcome, err)
 		}
+	}
+}
+
+// The log has a reset that is committed, whatever becomes of the e-mail.
+func TestTOTPResetIsLoggedBeforeItsEmail(t *testing.T) {
+	mails := &mailer{}
+	f := newFixture(t, withOptions(func(o *rules.Options) { o.Mailer = mails }))
+	log := &bytes.Buffer{}
+	administration := organization.New(f.store, organization.Wings{organization.Parsec3: f.Rules}, f.clock.now, slog.New(slog.NewTextHandler(log, nil)), organization.Options{})
+	sending := false
+	mails.resetting = func() {
+		sending = true
+		if !strings.Contains(log.String(), "reset_totp") {
+			t.Error("nothing is logged before the e-mail")
+		}
+	}
+	_, err := administration.ResetTOTP(t.Context(), organization.Administrator{}, acme, organization.UserChoice{ID: bobID.String()}, location(), true)
+	if err != nil || !sending {
+		t.Errorf("sent: %t, %v", sending, err)
 	}
 }
 
