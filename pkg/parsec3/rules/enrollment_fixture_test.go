@@ -61,6 +61,22 @@ func (f *fixture) issueFor(key crypto.Signer, by *card, name string, changes ...
 	return &card{must(x509.ParseCertificate(der)), key}
 }
 
+// hugeKey has a public key of more bits than are taken, and nobody the private one.
+type hugeKey struct{ crypto.Signer }
+
+func (hugeKey) Public() crypto.PublicKey {
+	const bits, exponent = 8192, 65537
+	return &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), bits, 1), E: exponent}
+}
+
+// issueHuge is issue for a huge key: another one signs.
+func (f *fixture) issueHuge(by *card, name string) *card {
+	f.t.Helper()
+	issued := f.issueFor(hugeKey{authorityKey(f.t)}, by, name)
+	issued.key = authorityKey(f.t)
+	return issued
+}
+
 // authority lets a card issue others.
 func authority(template *x509.Certificate) {
 	template.IsCA, template.BasicConstraintsValid = true, true

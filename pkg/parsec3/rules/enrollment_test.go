@@ -545,6 +545,7 @@ func TestTrustedRoots(t *testing.T) {
 		{"for servers", f.issue(root, "carol", func(template *x509.Certificate) {
 			template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		}), nil, protocol.StatusInvalidX509Trustchain},
+		{"with a key that takes long to verify by", f.issueHuge(root, "carol"), nil, protocol.StatusInvalidX509Trustchain},
 	} {
 		s := f.submission(carolLaptop)
 		s.id, s.force, s.leaf, s.intermediates = enrollmentID(test.name), true, test.leaf, test.intermediates

@@ -160,6 +160,34 @@ func TestBodyLimits(t *testing.T) {
 	}
 }
 
+// What strangers are replied counts with what they have sent: they may be slow to read it.
+func TestRepliesToStrangersShareABudget(t *testing.T) {
+	// A network has a 32nd of the memory: room for the message, but not for as much again.
+	f := newFixture(t, func(o *testkit.GenerationsOptions) { o.Server.Memory = 40 << 20 })
+	const large = 900 << 10
+	send := func(command, text string) answer {
+		t.Helper()
+		r := f.requestOf(http.MethodPost, "/anonymous/CoolOrg")
+		r.body = message(command, &protocol.PingRequest{Ping: text})
+		return f.send(r)
+	}
+	for _, test := range []struct {
+		what, command string
+		length        int
+		status        int
+	}{
+		{"a small reply", "ping", 1 << 10, http.StatusOK},
+		{"no reply to a large message", "pong", large, http.StatusUnsupportedMediaType},
+		{"a large reply", "ping", large, http.StatusServiceUnavailable},
+		{"a small reply again", "ping", 1 << 10, http.StatusOK},
+	} {
+		got := send(test.command, strings.Repeat("x", test.length))
+		if got.status != test.status || (got.status == http.StatusServiceUnavailable) != (got.header.Get("Retry-After") != "") {
+			t.Errorf("%s: status %d, %v", test.what, got.status, got.header)
+		}
+	}
+}
+
 // A body without length is read only once it is known who sends it.
 func TestBodyIsReadAfterTheToken(t *testing.T) {
 	f := newFixture(t)
