@@ -189,23 +189,6 @@ func invitations(rows []invitationRow) []rules.Invitation {
 	return list
 }
 
-// token scans a uuid; NULL leaves it as it is.
-type token struct{ into *parsec3.AccessToken }
-
-// ScanUUID implements pgtype.UUIDScanner.
-func (t token) ScanUUID(value pgtype.UUID) error {
-	if !value.Valid {
-		return nil
-	}
-	return t.into.UnmarshalBinary(value.Bytes[:])
-}
-
-// tokenKey returns the parameter of a uuid column.
-func tokenKey(of parsec3.AccessToken) pgtype.UUID {
-	bytes, _ := of.MarshalBinary() // it never fails
-	return database.Key([16]byte(bytes))
-}
-
 // invitedRow is who comes by a token, if found.
 type invitedRow struct {
 	found, invited bool

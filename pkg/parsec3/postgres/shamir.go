@@ -152,7 +152,7 @@ ON CONFLICT (organization, token) DO UPDATE SET wrong_on = excluded.wrong_on`,
 
 func setupTargets(s *rules.ShamirSetup) []any {
 	return []any{
-		(*database.UUID)(&s.User), (*database.Integer)(&s.CreatedOn), &s.Threshold, (*accessToken)(&s.RevealToken), &s.CipheredData,
+		(*database.UUID)(&s.User), (*database.Integer)(&s.CreatedOn), &s.Threshold, token{&s.RevealToken}, &s.CipheredData,
 		database.OptionalDate(&s.DeletedOn),
 	}
 }
@@ -165,14 +165,6 @@ func scanShares(rows pgx.Rows, into map[parsec3.UserID]uint8) error {
 		return nil
 	})
 	return err
-}
-
-// accessToken scans one.
-type accessToken parsec3.AccessToken
-
-// ScanBytes implements pgtype.BytesScanner.
-func (t *accessToken) ScanBytes(value []byte) error {
-	return (*parsec3.AccessToken)(t).UnmarshalBinary(value)
 }
 
 // LastShamirSeen implements rules.ShamirTx.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec3"
@@ -44,23 +43,6 @@ WHERE k.organization = $1 AND k.user_id = $2 AND k.key_id = $3`
 UPDATE parsec3.totp_key k SET failures = 0, failed_on = 0, last_step = 0
 WHERE k.organization = $1 AND k.user_id = $2`
 )
-
-// optionalToken scans an access token; NULL is nil.
-type optionalToken struct{ into **parsec3.AccessToken }
-
-// ScanBytes implements pgtype.BytesScanner.
-func (a optionalToken) ScanBytes(value []byte) error {
-	*a.into = nil
-	if value == nil {
-		return nil
-	}
-	var token parsec3.AccessToken
-	if err := token.UnmarshalBinary(value); err != nil {
-		return fmt.Errorf("an access token in the database: %w", err)
-	}
-	*a.into = &token
-	return nil
-}
 
 func totpTargets(setup *rules.TOTPSetup) []any {
 	return []any{&setup.Secret, (*database.Flag)(&setup.Completed), optionalToken{&setup.ResetToken}}

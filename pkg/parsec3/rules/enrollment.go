@@ -153,10 +153,7 @@ func (r *Rules) AsyncEnrollmentList(ctx context.Context, author *Author, _ *prot
 	if err != nil {
 		return nil, err
 	}
-	if err := standing.check(now); err != nil {
-		return nil, err
-	}
-	if err := checkAdministrator(standing.User); err != nil {
+	if err := standing.checkAdministrator(now); err != nil {
 		return nil, err
 	}
 	reply := &protocol.AsyncEnrollmentListReply{Enrollments: make([]protocol.SubmittedEnrollment, len(pending))}

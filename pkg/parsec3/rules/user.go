@@ -78,6 +78,14 @@ func checkAdministrator(user *User) error {
 	return nil
 }
 
+// checkAdministrator makes the checks of what an ADMIN reads.
+func (s *Standing) checkAdministrator(now parsec.DateTime) error {
+	if err := s.check(now); err != nil {
+		return err
+	}
+	return checkAdministrator(s.User)
+}
+
 func checkActiveUsersLimit(ctx context.Context, tx Tx) error {
 	stored, found := tx.Organization()
 	if !found || stored.ActiveUsersLimit == nil {
@@ -244,10 +252,7 @@ func (r *Rules) ListFrozenUsers(ctx context.Context, author *Author, _ *protocol
 	if err != nil {
 		return nil, err
 	}
-	if err := standing.check(now); err != nil {
-		return nil, err
-	}
-	if err := checkAdministrator(standing.User); err != nil {
+	if err := standing.checkAdministrator(now); err != nil {
 		return nil, err
 	}
 	return &protocol.ListFrozenUsersReply{FrozenUsers: frozen}, nil
