@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"parsec-server/pkg/mail"
+	organizations "parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -33,7 +34,11 @@ func (m *Mailer) SendExamples(ctx context.Context, example mail.Example) protoco
 			return m.SendEnrollmentAccepted(ctx, rules.EnrollmentMail{To: example.To, Organization: example.Organization})
 		},
 		func() protocol.EmailSent {
-			return m.SendTOTPReset(ctx, rules.TOTPMail{To: example.To, Organization: example.Organization, User: parsec3.UserID(parsec.NewUUID()), Token: token})
+			reset := rules.TOTPMail{To: example.To, Organization: example.Organization, User: parsec3.UserID(parsec.NewUUID()), Token: token}
+			if m.SendTOTPReset(ctx, reset) != organizations.EmailSent {
+				return protocol.EmailServerUnavailable
+			}
+			return protocol.EmailSuccess
 		},
 		account(rules.AccountCreation, code), account(rules.AccountDeletion, code), account(rules.AccountRecovery, code),
 		account(rules.AccountExists, ""), account(rules.AccountRecovered, ""),
