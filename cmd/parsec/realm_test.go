@@ -44,7 +44,7 @@ const (
 // newEstate keeps blocks in the store of these texts, POSTGRESQL for none.
 func newEstate(t *testing.T, store ...string) *estate {
 	t.Helper()
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	if len(store) == 0 {
 		store = []string{"POSTGRESQL"}
 	}

@@ -28,7 +28,7 @@ type archive struct {
 
 func newArchive(t *testing.T) *archive {
 	t.Helper()
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	second, third := testkit.OpenPostgres(t, dsn, testkit.NewBus(t)), testkit.OpenParsec3Postgres(t, dsn, testkit.NewBus(t))
 	a := &archive{t: t, database: testkit.Connect(t, dsn), blocks: blockstore.NewMemory(), list: &erasurestore.List{
 		Database: second.Database, Wings: map[organization.Generation]erasurestore.Wing{organization.Parsec2: second, organization.Parsec3: third},
