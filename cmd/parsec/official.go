@@ -20,6 +20,7 @@ var officialCommands = []officialCommand{
 	{"run", program.backendRunCommand},
 	{"migrate", program.backendMigrateCommand},
 	{"human_accesses", program.humanAccessesCommand},
+	{"export_email", program.emailPreviewCommand},
 }
 
 // officialGroups are those whose commands have their official names as aliases.

@@ -17,7 +17,7 @@ var commonOfficialOptions = []string{
 
 // awaitedOfficialCommands have nothing behind them yet.
 var awaitedOfficialCommands = []string{
-	"export_realm", "list_deletable_realms", "delete_realm", "export_email",
+	"export_realm", "list_deletable_realms", "delete_realm",
 	"sequester create_service", "sequester generate_service_revocation_certificate", "sequester revoke_service",
 }
 

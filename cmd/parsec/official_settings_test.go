@@ -183,7 +183,7 @@ func emailOfficialSettings(f officialFiles) map[string]officialSetting {
 		"email-use-ssl":               effective(func(c config.Config) any { return c.Email.Encryption() }, config.EmailTLS, "true").not("maybe"),
 		"email-use-tls":               effective(func(c config.Config) any { return c.Email.Encryption() }, config.EmailSTARTTLS, "true").not("maybe"),
 		"validation-email-rate-limit": effective(func(c config.Config) any { return c.Account.MailLimit }, [2]int{0, 10}, "0 10").not("60", "a b", "-1 3"),
-		"template-dir":                inert(f.folder).not("/nowhere"),
+		"template-dir":                effective(func(c config.Config) any { return c.Email.TemplateFolder }, f.folder, f.folder).not("/nowhere"),
 	}
 }
 

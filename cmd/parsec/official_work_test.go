@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,7 +17,7 @@ func TestOfficialWork(t *testing.T) {
 	dsn := testkit.NewPostgres(t)
 	tail := []string{
 		"--db-min-connections=1", "--db-max-connections=2", "--log-level=DEBUG", "--log-format", "JSON", "--log-file=-",
-		"--sentry-dsn=https://k@s.example/1", "--sentry-environment=x", "--debug",
+		"--sentry-dsn=https://k@s.example/1", "--sentry-environment=x", "--debug", "--blockstore=POSTGRESQL",
 	}
 	for _, row := range []struct {
 		words  string
@@ -27,6 +29,7 @@ func TestOfficialWork(t *testing.T) {
 		{"human_accesses --organization Unknown", 1, "Error: no such organization\n"},
 		{"human_accesses", 2, ""},
 		{"sequester list_services --organization Unknown", 1, "Error: "},
+		{"export_email", 2, ""},
 	} {
 		for name, run := range map[string]func() outcome{
 			"options": func() outcome {
@@ -34,7 +37,7 @@ func TestOfficialWork(t *testing.T) {
 			},
 			"variables": func() outcome {
 				return executeWith(t.Context(), idle, map[string]string{
-					"PARSEC_DB": dsn, "PARSEC_CMD_ARGS": "--blockstore=MOCKED --ssl-ciphers=x --spontaneous-organization-bootstrap",
+					"PARSEC_DB": dsn, "PARSEC_CMD_ARGS": "--blockstore=POSTGRESQL --ssl-ciphers=x --spontaneous-organization-bootstrap",
 				}, strings.Fields(row.words)...)
 			},
 		} {
@@ -42,5 +45,15 @@ func TestOfficialWork(t *testing.T) {
 				t.Errorf("%s by %s: got %+v", row.words, name, got)
 			}
 		}
+	}
+}
+
+// TestOfficialExportEmail writes the e-mails to files.
+func TestOfficialExportEmail(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "mails")
+	got := executeWith(t.Context(), idle, officialBase(), "export_email", folder, "--log-format=JSON")
+	files, err := os.ReadDir(folder)
+	if got.code != 0 || err != nil || len(files) == 0 {
+		t.Errorf("got %+v, %d files, %v", got, len(files), err)
 	}
 }
