@@ -20,6 +20,9 @@ var officialCommands = []officialCommand{
 	{"run", program.backendRunCommand},
 	{"migrate", program.backendMigrateCommand},
 	{"human_accesses", program.humanAccessesCommand},
+	{"export_realm", program.exportRealmCommand},
+	{"list_deletable_realms", program.realmListCommand},
+	{"delete_realm", program.realmDeleteCommand},
 	{"export_email", program.emailPreviewCommand},
 }
 

@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +20,7 @@ func TestOfficialWork(t *testing.T) {
 		"--db-min-connections=1", "--db-max-connections=2", "--log-level=DEBUG", "--log-format", "JSON", "--log-file=-",
 		"--sentry-dsn=https://k@s.example/1", "--sentry-environment=x", "--debug", "--blockstore=POSTGRESQL",
 	}
+	const nobody = "ab000000000000000000000000000000"
 	for _, row := range []struct {
 		words  string
 		code   int
@@ -30,6 +32,10 @@ func TestOfficialWork(t *testing.T) {
 		{"human_accesses", 2, ""},
 		{"sequester list_services --organization Unknown", 1, "Error: "},
 		{"export_email", 2, ""},
+		{"list_deletable_realms --organization Unknown --json", 1, "Error: "},
+		{"delete_realm --organization Unknown --realm " + nobody + " --dump-realm-blocks /nowhere/dump --dry-run", 1, "Error: "},
+		{"export_realm /nowhere/file --organization Unknown --realm " + nobody, 1, "Error: "},
+		{"export_realm one two", 2, ""},
 	} {
 		for name, run := range map[string]func() outcome{
 			"options": func() outcome {
@@ -45,6 +51,32 @@ func TestOfficialWork(t *testing.T) {
 				t.Errorf("%s by %s: got %+v", row.words, name, got)
 			}
 		}
+	}
+}
+
+// TestOfficialDeletion deletes a realm by the official command lines.
+func TestOfficialDeletion(t *testing.T) {
+	e := newEstate(t)
+	due, kept := e.addRealm("Three", longAgo, 5, estateAlice), e.addRealm("Three", "", 5, estateAlice)
+	run := func(words ...string) outcome {
+		t.Helper()
+		got := executeWith(t.Context(), idle, e.variables, append(words, "--organization", "Three", "--log-level=INFO")...)
+		if got.code != 0 {
+			t.Fatalf("%q: got %+v", words, got)
+		}
+		return got
+	}
+	listed := run("list_deletable_realms", "--json")
+	if want := `[{"realm_id":"` + due.hex() + `","kind":"deletion_planned","deletion_date":"` + longAgo + `"}]`; strings.Join(strings.Fields(listed.stdout), "") != want {
+		t.Errorf("listed %s, want %s", listed.stdout, want)
+	}
+	dump := filepath.Join(t.TempDir(), "dump")
+	run("delete_realm", "--realm", due.hex(), "--dump-realm-blocks", dump, "--dry-run")
+	e.wantLeft(due, kept)
+	run("delete_realm", "--realm", due.hex(), "--dump-realm-blocks", dump)
+	e.wantLeft(kept)
+	if got := strings.Fields(string(must(os.ReadFile(dump)))); !slices.Equal(got, due.names) {
+		t.Errorf("dumped %q, want %q", got, due.names)
 	}
 }
 
