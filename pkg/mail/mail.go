@@ -78,7 +78,7 @@ const (
 )
 
 // Outcomes returns all outcomes.
-func Outcomes() []Outcome { return []Outcome{Sent, NotAvailable, BadRecipient} }
+func Outcomes() []Outcome { return []Outcome{Sent, NotAvailable, Misconfigured, BadRecipient} }
 
 // Invitation is what an e-mail about an invitation says.
 type Invitation struct {

@@ -193,6 +193,7 @@ func TestEmails(t *testing.T) {
 		`parsec_emails_total{kind="invitation_user",outcome="sent"} 2`,
 		`parsec_emails_total{kind="invitation_device",outcome="bad_recipient"} 1`,
 		`parsec_emails_total{kind="invitation_device",outcome="not_available"} 0`,
+		`parsec_emails_total{kind="invitation_device",outcome="misconfigured"} 0`,
 		`parsec_emails_total{kind="invitation_shamir_recovery",outcome="sent"} 0`,
 	)
 }
