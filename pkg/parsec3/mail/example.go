@@ -5,7 +5,6 @@ import (
 	"net/netip"
 
 	"parsec-server/pkg/mail"
-	organizations "parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -34,17 +33,13 @@ func (m *Mailer) SendExamples(ctx context.Context, example mail.Example) protoco
 			return m.SendEnrollmentAccepted(ctx, rules.EnrollmentMail{To: example.To, Organization: example.Organization})
 		},
 		func() protocol.EmailSent {
-			reset := rules.TOTPMail{To: example.To, Organization: example.Organization, User: parsec3.UserID(parsec.NewUUID()), Token: token}
-			if m.SendTOTPReset(ctx, reset) != organizations.EmailSent {
-				return protocol.EmailServerUnavailable
-			}
-			return protocol.EmailSuccess
+			return sent(m.deliverTOTPReset(ctx, rules.TOTPMail{To: example.To, Organization: example.Organization, User: parsec3.UserID(parsec.NewUUID()), Token: token}))
 		},
 		account(rules.AccountCreation, code), account(rules.AccountDeletion, code), account(rules.AccountRecovery, code),
 		account(rules.AccountExists, ""), account(rules.AccountRecovered, ""),
 	} {
-		if sent := send(); sent != protocol.EmailSuccess {
-			return sent
+		if outcome := send(); outcome != protocol.EmailSuccess {
+			return outcome
 		}
 	}
 	return protocol.EmailSuccess

@@ -70,14 +70,7 @@ func (m *Mailer) SendEnrollmentAccepted(ctx context.Context, enrollment rules.En
 
 // SendTOTPReset implements rules.Mailer.
 func (m *Mailer) SendTOTPReset(ctx context.Context, reset rules.TOTPMail) organizations.EmailOutcome {
-	outcome := m.deliver(ctx, mail.Message{
-		Kind: totpReset, Organization: reset.Organization, To: reset.To, Pages: pages,
-		Values: map[string]string{
-			"organization": reset.Organization.String(),
-			"link":         m.link(reset.Organization, parsec3.TOTPResetTarget{User: reset.User, Token: reset.Token}),
-		},
-	})
-	switch outcome {
+	switch m.deliverTOTPReset(ctx, reset) {
 	case mail.Sent:
 		return organizations.EmailSent
 	case mail.BadRecipient:
@@ -87,6 +80,16 @@ func (m *Mailer) SendTOTPReset(ctx context.Context, reset rules.TOTPMail) organi
 	default:
 		return organizations.EmailServerUnavailable
 	}
+}
+
+func (m *Mailer) deliverTOTPReset(ctx context.Context, reset rules.TOTPMail) mail.Outcome {
+	return m.deliver(ctx, mail.Message{
+		Kind: totpReset, Organization: reset.Organization, To: reset.To, Pages: pages,
+		Values: map[string]string{
+			"organization": reset.Organization.String(),
+			"link":         m.link(reset.Organization, parsec3.TOTPResetTarget{User: reset.User, Token: reset.Token}),
+		},
+	})
 }
 
 // SendAccount implements rules.Mailer.
