@@ -10,7 +10,7 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/check"
-	"parsec-server/pkg/check/whole"
+	"parsec-server/internal/whole"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"

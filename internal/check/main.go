@@ -94,7 +94,7 @@ func check(ctx context.Context, out io.Writer, long bool) error {
 }
 
 // onEveryStore are the packages whose tests run on PostgreSQL, too.
-var onEveryStore = []string{"./pkg/parsec2/rules", "./pkg/parsec3/rules", "./internal/e2e"}
+var onEveryStore = []string{"./pkg/parsec2/rules", "./pkg/parsec3/rules", "./pkg/parsec3/export", "./internal/e2e"}
 
 // fuzzed are the fuzz tests of what strangers send. The tests run all of them on their
 // seeds alone.

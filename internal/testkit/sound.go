@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"parsec-server/pkg/check"
-	"parsec-server/pkg/check/whole"
+	"parsec-server/internal/whole"
 	"parsec-server/pkg/database"
 )
 

@@ -25,6 +25,7 @@ var rooms = map[string][]string{
 	"mail":      {"example"},
 	"notice":    {"codec", "table", "topic"},
 	"check":     {"rules", "tables"},
+	"export":    {"file"},
 }
 
 // otherNames are those that families had in one room or another.

@@ -9,8 +9,8 @@ import (
 // families are the names that a family of commands, or what its rules depend
 // on, has in every room.
 var families = []string{
-	"account", "authentication", "block", "certificate", "cryptpad", "device", "enrollment", "event", "invite", "mail",
-	"organization", "ping", "realm", "scws", "sequester", "server", "session", "shamir", "statistics", "tos", "totp", "user", "vlob",
+	"account", "authentication", "block", "certificate", "cryptpad", "device", "enrollment", "event", "export", "human_accesses",
+	"invite", "mail", "organization", "ping", "presence", "realm", "scws", "sequester", "server", "session", "shamir", "statistics", "tos", "totp", "user", "vlob",
 }
 
 // rooms have files of their own, which are of no family or of all, beside doc.go
@@ -20,10 +20,11 @@ var rooms = map[string][]string{
 	"check":        {"rules", "tables"},
 	"replay":       {"rules"},
 	"protocol":     {"command", "compatibility", "size", "status"},
+	"export":       {"data", "file", "plan"},
 	"mail":         {"example", "kind", "language"},
 	"rules":        {"store"},
 	"memory":       {"store", "tx"},
-	"postgres":     {"batch", "facts", "lock", "lock_all", "lock_left_out", "reads", "store", "tx", "writes"},
+	"postgres":     {"batch", "facts", "lock", "lock_all", "lock_left_out", "reads", "store", "token", "tx", "writes"},
 	"storetest":    {"concurrency", "fixture", "gather", "memory", "postgres", "sharing", "transaction"},
 	"differential": {"commands", "commands_data", "draw", "stores", "twins"},
 	"notice":       {"codec", "table", "topic"},

@@ -16,7 +16,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/check"
-	"parsec-server/pkg/check/whole"
+	"parsec-server/internal/whole"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/database"

@@ -15,7 +15,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/check"
-	"parsec-server/pkg/check/whole"
+	"parsec-server/internal/whole"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"

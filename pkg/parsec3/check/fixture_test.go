@@ -17,7 +17,7 @@ import (
 	"parsec-server/internal/testkit/testclient3"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/check"
-	"parsec-server/pkg/check/whole"
+	"parsec-server/internal/whole"
 	"parsec-server/pkg/client"
 	client3 "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/database"

@@ -13,7 +13,7 @@ import (
 // TestDocument wants docs/invariants.md to list every rule that is checked, in order, and
 // no name to be that of two.
 func TestDocument(t *testing.T) {
-	content, err := os.ReadFile("../../../docs/invariants.md")
+	content, err := os.ReadFile("../../docs/invariants.md")
 	if err != nil {
 		t.Fatal(err)
 	}
