@@ -250,7 +250,7 @@ func TestSpeechesWait(t *testing.T) {
 // TestSpeechesAndDeadlocks has a step wait for a transaction that changes its greeter, and
 // then wants the invitation: it is as if the step had come later.
 func TestSpeechesAndDeadlocks(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	populate(t, open(t, dsn, 1, now))
 	parsec3 := newInstance(t, dsn)
 	p := newPeers(t, parsec3, parsec3)
@@ -302,7 +302,7 @@ func (p *peers) run(on *pgx.Conn, sql string) {
 // TestRevealsGuessedInParallel has two servers guess at what the shares of a setup protect:
 // each guess counts, and only for the invitation that it comes by.
 func TestRevealsGuessedInParallel(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := open(t, dsn, 2, now)
 	populate(t, store)
 	setup := rules.ShamirSetup{
@@ -353,7 +353,7 @@ func TestRevealsGuessedInParallel(t *testing.T) {
 // TestWhatIsOverIsErased has the attempts of an invitation go a day after its end, and
 // what is left of an enrollment that was cancelled after 90 days.
 func TestWhatIsOverIsErased(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	clock := parsec.DateTimeOf(time.Now())
 	store := open(t, dsn, 2, func() parsec.DateTime { return clock })
 	populate(t, store)

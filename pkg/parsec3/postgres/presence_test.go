@@ -16,7 +16,7 @@ import (
 // TestPresenceOfInstances has users present on two instances, of which one ends, one
 // vanishes, and one is told that it had.
 func TestPresenceOfInstances(t *testing.T) {
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	watcher := testkit.Connect(t, dsn)
 	first := open(t, dsn, 2, now)
 	populate(t, first)
