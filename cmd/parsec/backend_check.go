@@ -7,10 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"parsec-server/internal/whole"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/check"
-	"parsec-server/internal/whole"
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"

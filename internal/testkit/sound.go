@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"testing"
 
-	"parsec-server/pkg/check"
 	"parsec-server/internal/whole"
+	"parsec-server/pkg/check"
 	"parsec-server/pkg/database"
 )
 

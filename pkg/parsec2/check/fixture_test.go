@@ -15,8 +15,8 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/vectors"
-	"parsec-server/pkg/check"
 	"parsec-server/internal/whole"
+	"parsec-server/pkg/check"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/database"

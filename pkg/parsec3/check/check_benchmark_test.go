@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/check"
 	"parsec-server/internal/whole"
+	"parsec-server/pkg/check"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
