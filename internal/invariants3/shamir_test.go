@@ -3,11 +3,13 @@
 package invariants3_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
 
 	"parsec-server/internal/testkit/testclient3"
+	"parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/parsec"
 	vocabulary "parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
@@ -17,6 +19,7 @@ func TestInvariant43OneSetup(t *testing.T)              { everywhere(t, oneSetup
 func TestInvariant44ShamirDatesIncrease(t *testing.T)   { everywhere(t, shamirDatesIncrease) }
 func TestInvariant45SharesAreSecret(t *testing.T)       { everywhere(t, sharesAreSecret) }
 func TestInvariant46NobodyRevokedRecovers(t *testing.T) { everywhere(t, nobodyRevokedRecovers) }
+func TestInvitationsOfDeletedSetups(t *testing.T)       { everywhere(t, invitationsOfDeletedSetups) }
 
 // setsUp has each recipient hold a share; all of them recover.
 func (m *member) setsUp(instance int, date parsec.DateTime, recipients ...*member) call {
@@ -159,4 +162,33 @@ func nobodyRevokedRecovers(w *world) {
 	w.want(protocol.StatusRevokedRecipient, carol.setsUp(1, anytime, w.alice, bob))
 	w.want(revoked, bob.setsUp(0, anytime, w.alice))
 	w.coherent(carol)
+}
+
+// invitationsOfDeletedSetups has a setup be deleted while somebody is invited to recover
+// by it: the invitation is refused, or over.
+func invitationsOfDeletedSetups(w *world) {
+	w.inBothOrders(rounds, func() (call, call, func(first, second protocol.Status)) {
+		bob := w.addUser("bob", parsec.ProfileStandard)
+		setUp, secret := bob.setsUpWith(0, anytime, w.alice)
+		w.ok(setUp)
+		var token vocabulary.AccessToken
+		invites := func(ctx context.Context) error {
+			reply, err := parsec3.Call(ctx, w.alice.on[1], protocol.InviteNewShamirRecovery, &protocol.InviteNewShamirRecoveryRequest{ClaimerUserID: bob.User})
+			if err == nil {
+				token = reply.Token
+			}
+			return err
+		}
+		return bob.deletesSetup(0, anytime), invites, func(deleted, invited protocol.Status) {
+			w.Helper()
+			switch {
+			case deleted != protocol.StatusOK:
+				w.Fatalf("the deletion ends with %s", deleted)
+			case invited == protocol.StatusOK:
+				w.want(onHTTP(http.StatusGone), w.reveals(1, token, secret))
+			case invited != protocol.StatusAuthorNotAllowed:
+				w.Fatalf("the invitation ends with %s", invited)
+			}
+		}
+	})
 }
