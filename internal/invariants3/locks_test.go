@@ -28,7 +28,6 @@ var proofs = []struct {
 	{"Q:s", "TestInvariant48ServicesAndRotations", servicesAndRotations},
 	{"S:x", "TestInvariant44ShamirDatesIncrease", shamirDatesIncrease},
 	{"S:s", "TestInvariant12RevocationIsLast", revocationIsLast},
-	{"S:s", "TestInvitationsOfDeletedSetups", invitationsOfDeletedSetups},
 	{"E:x", "TestEnrollmentsAreBounded", enrollmentsAreBounded},
 	{"I:x", "TestOneInvitation", oneInvitation},
 	{"invitation", "TestInvitationsEndOnce", invitationsEndOnce},

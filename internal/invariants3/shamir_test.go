@@ -186,6 +186,7 @@ func invitationsOfDeletedSetups(w *world) {
 				w.Fatalf("the deletion ends with %s", deleted)
 			case invited == protocol.StatusOK:
 				w.want(onHTTP(http.StatusGone), w.reveals(1, token, secret))
+				w.want(protocol.StatusInvitationAlreadyCancelled, w.alice.cancels(0, token))
 			case invited != protocol.StatusAuthorNotAllowed:
 				w.Fatalf("the invitation ends with %s", invited)
 			}
