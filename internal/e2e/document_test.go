@@ -58,7 +58,7 @@ func TestAdministrationDocument(t *testing.T) {
 		}
 		pattern := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(example.want)), "…", ".*")
 		got := strings.TrimSpace(strings.ReplaceAll(string(output), "\r\n", "\n"))
-		if !regexp.MustCompile("^" + pattern + "$").MatchString(got) {
+		if !regexp.MustCompile("(?s)^" + pattern + "$").MatchString(got) {
 			t.Errorf("%s printed\n%s\nwant\n%s", example.command, got, example.want)
 		}
 	}
