@@ -40,7 +40,7 @@ type exporter struct {
 // newExporter has a realm with some versions and blocks.
 func newExporter(t *testing.T, items int) *exporter {
 	t.Helper()
-	dsn := testkit.NewPostgres(t)
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	e := &exporter{
 		t: t, dsn: dsn, organization: must(parsec.ParseOrganizationID("Acme")), realm: parsec.RealmID{1},
 		store: testkit.OpenParsec3Postgres(t, dsn, testkit.NewBus(t)),
