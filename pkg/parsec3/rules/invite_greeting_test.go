@@ -454,6 +454,7 @@ func TestBothBeginAgain(t *testing.T) {
 	p := newPolled(t, hasty)
 	s, other := p.greeting, p.other().greeting
 	for range 100 {
+		s.clock.advance(time.Minute)       // in which nobody may begin again much more often
 		clients := [2]greeting{*s, *other} // on two instances
 		starts := func(i int) func() error {
 			return func() (err error) {

@@ -50,10 +50,24 @@ func presentUsers(f *fixture) {
 		{"all again", rules.PresenceChange{All: true, Came: present(alice)}, true, protocol.Online, protocol.Offline, protocol.Offline},
 		{"nobody", rules.PresenceChange{All: true}, true, protocol.Offline, protocol.Offline, protocol.Offline},
 	} {
+		if f.isBlind() {
+			step.written, step.alice, step.bob, step.carol = false, protocol.OnlineUnknown, protocol.OnlineUnknown, protocol.OnlineUnknown
+		}
 		written, err := f.store.WritePresence(f.Context(), step.change)
 		f.no(err)
 		equal(f, step.what+": written", written, step.written)
 		equal(f, step.what, f.online(token), map[parsec3.UserID]protocol.OnlineStatus{alice: step.alice, bob: step.bob})
 		equal(f, step.what+", of a setup", f.online(recovery), map[parsec3.UserID]protocol.OnlineStatus{alice: step.alice, carol: step.carol})
 	}
+}
+
+// isBlind reports whether the store is behind a pooler, as by the modes of its
+// statements: no server can be told alive there.
+func (f *fixture) isBlind() bool {
+	store, of := f.store.(interface{ Instance() (int64, uint64) })
+	if !of {
+		return false
+	}
+	_, entries := store.Instance()
+	return entries == 0
 }
