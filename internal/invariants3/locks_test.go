@@ -44,7 +44,7 @@ func TestLocksAreNeeded(t *testing.T) {
 	program := build(testkit.BuildParsecWithoutLock)
 	for _, proof := range proofs {
 		t.Run(proof.lock, func(t *testing.T) {
-			on := postgresHome(t, program, testkit.LeftOutLock+"="+proof.lock)
+			on := homeIn(t, testkit.NewPostgres(t, testkit.Unsound), program, testkit.LeftOutLock+"="+proof.lock)
 			if proof.lock == "Q:x" { // which administrators take
 				on.rules = newRules(withoutSequesterLock{on.store}, nil, on.bus)
 			}

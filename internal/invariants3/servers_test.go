@@ -115,7 +115,7 @@ func TestMain(m *testing.M) {
 }
 
 // processes returns the home that the tests share.
-var processes = sync.OnceValue(func() *home { return postgresHome(common, theCommand()) })
+var processes = sync.OnceValue(func() *home { return homeIn(common, testkit.NewPostgres(common), theCommand()) })
 
 // theCommand is the product.
 var theCommand = sync.OnceValue(func() string { return build(testkit.BuildParsec) })
@@ -217,11 +217,11 @@ func serve(t testing.TB, bus *event.Bus, organizations *organization.Administrat
 	return must(parsec.ParseServerAddress("parsec://" + listener.Addr().String() + "?no_ssl=true"))
 }
 
-// postgresHome is two processes of a program over one database, with variables of the
+// homeIn is two processes of a program over one database, with variables of the
 // environment.
-func postgresHome(t testing.TB, program string, environment ...string) *home {
+func homeIn(t testing.TB, dsn, program string, environment ...string) *home {
 	t.Helper()
-	h := openPostgres(t, testkit.NewPostgres(t))
+	h := openPostgres(t, dsn)
 	for i := range h.clients {
 		h.start(t, i, h.dsn, program, environment...)
 	}
