@@ -205,11 +205,13 @@ func notForWhoIsEnrolled(w *world) {
 // enrollmentsAreBounded lets no two of them take the last place.
 func enrollmentsAreBounded(w *world) {
 	const most = 1000
+	_, stranger, err := testclient3.NewEnrollment(w.organization, testclient3.Entity(person("stranger").HumanHandle.Email()), person("stranger"))
+	w.no(err)
 	w.no(w.store.Update(w.ctx, rules.Scope{Organization: w.organization, Common: rules.Shared, Enrollment: rules.Exclusive}, func(tx rules.Tx) error {
 		for i := range most - 1 {
 			tx.SubmitEnrollment(rules.Enrollment{
 				ID: vocabulary.EnrollmentID(parsec.NewUUID()), Status: protocol.EnrollmentSubmitted, SubmittedOn: now(),
-				Payload: []byte{}, Identity: rules.Identity{Signature: []byte{}},
+				Payload: stranger.SubmitPayload, Identity: rules.Identity{Signature: []byte{}},
 			}, fmt.Sprintf("stranger%d@example.com", i))
 		}
 		return nil
