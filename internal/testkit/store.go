@@ -27,7 +27,7 @@ func NewStore(t testing.TB, bus *event.Bus) rules.Store {
 	case "", "MOCKED":
 		return memory.New(organizationmemory.New(bus))
 	case "POSTGRESQL":
-		return &prompt{OpenPostgres(t, NewPostgres(t), bus), bus}
+		return &prompt{OpenPostgres(t, NewPostgres(t, Unsound), bus), bus}
 	default:
 		t.Fatalf("%s is %q, not MOCKED or POSTGRESQL", storeVariable, kind)
 		return nil

@@ -22,7 +22,7 @@ func NewParsec3Store(t testing.TB, bus *event.Bus) rules.Store {
 	case "", "MOCKED":
 		return memory.New(organizationmemory.New(bus))
 	case "POSTGRESQL":
-		return &promptParsec3{OpenParsec3Postgres(t, NewPostgres(t), bus), bus}
+		return &promptParsec3{OpenParsec3Postgres(t, NewPostgres(t, Unsound), bus), bus}
 	default:
 		t.Fatalf("%s is %q, not MOCKED or POSTGRESQL", storeVariable, kind)
 		return nil
