@@ -36,73 +36,63 @@ SELECT $1, a.realm_id, a.vlob_id, a.version, a.key_index, a.author, a.written_on
 FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::uuid[], $7::bigint[], $8::bytea[])
     a (realm_id, vlob_id, version, key_index, author, written_on, blob)`
 
-	// countVersions takes in each of the realms $2 the next $3 checkpoints, for versions
-	// of $5 bytes, of which the last is dated $4. Each of the vlobs $7 of the realms $6 has
-	// the version $8 as its latest one, with $9 versions of its realm after it. From here on
-	// the writers of a realm wait for one another, in the order of $2. Realms that are not
-	// there are not inserted: they are locked.
-	countVersions = `
+	// countWrites takes in each of the realms $2 the next $3 checkpoints, for versions of $5
+	// bytes, of which the last is dated $4, and adds blocks of $6 bytes. Each of the vlobs
+	// $8 of the realms $7 has the version $9 as its latest one, with $10 versions of its
+	// realm after it. From here on the writers of a realm wait for one another, in the order
+	// of $2. Realms that are not there are not inserted: they are locked.
+	countWrites = `
 WITH counted AS (
     INSERT INTO parsec3.realm_counter AS c (organization, realm_id, checkpoint, last_vlob, vlobs_size, blocks_size)
-    SELECT $1, q.realm_id, q.versions, q.last_vlob, q.size, 0
-    FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) q (realm_id, versions, last_vlob, size)
+    SELECT $1, q.realm_id, q.versions, q.last_vlob, q.vlobs_size, q.blocks_size
+    FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) q (realm_id, versions, last_vlob, vlobs_size, blocks_size)
     ON CONFLICT (organization, realm_id) DO UPDATE
     SET checkpoint = c.checkpoint + excluded.checkpoint, last_vlob = greatest(c.last_vlob, excluded.last_vlob),
-        vlobs_size = c.vlobs_size + excluded.vlobs_size, unsummed = true
+        vlobs_size = c.vlobs_size + excluded.vlobs_size, blocks_size = c.blocks_size + excluded.blocks_size, unsummed = true
     RETURNING c.realm_id, c.checkpoint
 )
 INSERT INTO parsec3.vlob AS v (organization, realm_id, vlob_id, version, checkpoint)
 SELECT $1, w.realm_id, w.vlob_id, w.version, counted.checkpoint - w.later
-FROM unnest($6::uuid[], $7::uuid[], $8::bigint[], $9::bigint[]) w (realm_id, vlob_id, version, later)
+FROM unnest($7::uuid[], $8::uuid[], $9::bigint[], $10::bigint[]) w (realm_id, vlob_id, version, later)
 JOIN counted ON counted.realm_id = w.realm_id
 ON CONFLICT (organization, realm_id, vlob_id) DO UPDATE SET version = excluded.version, checkpoint = excluded.checkpoint
 WHERE v.version < excluded.version`
-
-	// countBlocks adds $3 bytes.
-	countBlocks = `
-UPDATE parsec3.realm_counter c SET blocks_size = c.blocks_size + $3, unsummed = true
-WHERE c.organization = $1 AND c.realm_id = $2`
 )
 
 // writeAll queues what was written, and is written no more. Whoever writes the same
 // waits for it in the order of the ids; the counters of the realms come last.
 func (b *batch) writeAll(on *database.Tx) {
 	name := b.scope.Organization.String()
+	sizes := map[parsec.RealmID]int64{}
+	for _, write := range b.blockWrites {
+		sizes[write.realm] += write.size()
+	}
 	var atoms atomColumns
 	var counts countColumns
 	for _, r := range b.realms {
 		atoms.add(r)
-		counts.add(r)
+		counts.add(r, sizes[r.id])
 		r.versions = nil
 	}
 	if len(atoms.vlobs) > 0 {
 		on.QueueAll(len(atoms.vlobs), insertAtoms, name, atoms.realms, atoms.vlobs, atoms.versions, atoms.keyIndexes, atoms.authors,
 			atoms.dates, atoms.blobs, atoms.signedRealms, atoms.signers, atoms.lasts)
 	}
-	sizes := b.writeBlocks(on)
-	if len(counts.heads) > 0 {
-		on.QueueAll(len(counts.heads), countVersions, name, counts.realms, counts.versions, counts.lasts, counts.sizes,
+	b.writeBlocks(on)
+	if len(counts.realms) > 0 {
+		on.QueueAll(len(counts.heads), countWrites, name, counts.realms, counts.versions, counts.lasts, counts.vlobs, counts.blocks,
 			counts.headRealms, counts.heads, counts.headVersions, counts.later)
-	}
-	for _, r := range b.realms {
-		if size := sizes[r.id]; size > 0 {
-			on.QueueOne(countBlocks, name, database.Key(r.id), size)
-		}
 	}
 }
 
-// writeBlocks queues what was written of blocks, and returns how many bytes the realms
-// have more.
-func (b *batch) writeBlocks(on *database.Tx) (sizes map[parsec.RealmID]int64) {
-	sizes = map[parsec.RealmID]int64{}
+// writeBlocks queues what was written of blocks.
+func (b *batch) writeBlocks(on *database.Tx) {
 	for _, id := range slices.SortedFunc(maps.Keys(b.blockWrites), func(a, b parsec.BlockID) int { return bytes.Compare(a[:], b[:]) }) {
 		write := b.blockWrites[id]
 		sql, args := write.statement()
 		on.QueueOne(sql, append([]any{b.scope.Organization.String(), database.Key(write.realm)}, args...)...)
-		sizes[write.realm] += write.size()
 	}
 	clear(b.blockWrites)
-	return sizes
 }
 
 // atomColumns are the arguments of insertAtoms from $2 on.
@@ -136,17 +126,18 @@ func (c *atomColumns) add(r *realmInBatch) {
 	}
 }
 
-// countColumns are the arguments of countVersions from $2 on.
+// countColumns are the arguments of countWrites from $2 on.
 type countColumns struct {
-	realms                 []pgtype.UUID
-	versions, lasts, sizes []int64
-	headRealms, heads      []pgtype.UUID
-	headVersions, later    []int64
+	realms                         []pgtype.UUID
+	versions, lasts, vlobs, blocks []int64
+	headRealms, heads              []pgtype.UUID
+	headVersions, later            []int64
 }
 
-// add adds what a realm has more, and its vlobs that have a new version.
-func (c *countColumns) add(r *realmInBatch) {
-	if len(r.versions) == 0 {
+// add adds what a realm has more, with the bytes of its blocks, and its vlobs that have a
+// new version.
+func (c *countColumns) add(r *realmInBatch, blocks int64) {
+	if len(r.versions) == 0 && blocks == 0 {
 		return
 	}
 	realm := database.Key(r.id)
@@ -158,7 +149,7 @@ func (c *countColumns) add(r *realmInBatch) {
 		date = max(date, r.versions[i].Timestamp)
 	}
 	c.realms, c.versions = append(c.realms, realm), append(c.versions, int64(len(r.versions)))
-	c.lasts, c.sizes = append(c.lasts, int64(date)), append(c.sizes, size)
+	c.lasts, c.vlobs, c.blocks = append(c.lasts, int64(date)), append(c.vlobs, size), append(c.blocks, blocks)
 	for vlob, i := range latest {
 		c.headRealms, c.heads = append(c.headRealms, realm), append(c.heads, database.Key(vlob))
 		c.headVersions, c.later = append(c.headVersions, int64(r.versions[i].Version)), append(c.later, int64(len(r.versions)-1-i))
