@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ func (p program) backendBlockstoreCommand() *cobra.Command {
 	options := &settingsFlags{}
 	command := &cobra.Command{
 		Use:   "init",
-		Short: "Create the bucket or container of each node. What exists stays as it is.",
+		Short: "Create the bucket, container or folder of each node. What exists stays as it is.",
 		Args:  noArguments,
 	}
 	options.defineSome(command.Flags(), "blockstore", "db")
@@ -72,7 +73,7 @@ func openArray(settings config.Blockstore, database config.Database) (array *blo
 	if settings.Uses(config.BlockstoreMemory) {
 		return nil, nil, errMemoryBlockstore
 	}
-	nodes, end, err := openBlockNodes(settings, database)
+	nodes, end, err := openBlockNodes(settings, database, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -120,7 +121,21 @@ func places(store config.Blockstore) []string {
 		return []string{fmt.Sprint(store.Kind, store.Swift.AuthURL, " ", store.Swift.Tenant, " ", store.Swift.Container)}
 	case config.BlockstorePostgreSQL:
 		return []string{store.Type()}
+	case config.BlockstoreFolder:
+		return []string{fmt.Sprint(store.Kind, " ", realPath(store.Folder))}
 	default:
 		return all
 	}
+}
+
+// realPath returns the one name of a folder, as far as it exists.
+func realPath(folder string) string {
+	absolute, err := filepath.Abs(folder)
+	if err != nil {
+		return folder
+	}
+	if followed, err := filepath.EvalSymlinks(absolute); err == nil {
+		return followed
+	}
+	return absolute
 }

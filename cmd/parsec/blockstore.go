@@ -34,7 +34,7 @@ type blockStoreOptions struct {
 // openBlockStore puts together the stores that settings describe, without
 // connecting to them. The caller ends them with the function that it gets.
 func openBlockStore(settings config.Blockstore, options blockStoreOptions) (store blockstore.Store, end func(), err error) {
-	nodes, endNodes, err := openBlockNodes(settings, options.database)
+	nodes, endNodes, err := openBlockNodes(settings, options.database, options.logger)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -63,7 +63,7 @@ func openBlockStore(settings config.Blockstore, options blockStoreOptions) (stor
 }
 
 // openBlockNodes opens each node of a RAID, or the one store that there is.
-func openBlockNodes(settings config.Blockstore, inDatabase config.Database) (nodes []blockstore.Store, end func(), err error) {
+func openBlockNodes(settings config.Blockstore, inDatabase config.Database, logger *slog.Logger) (nodes []blockstore.Store, end func(), err error) {
 	var pool *pgxpool.Pool
 	end = func() {
 		if pool != nil {
@@ -76,7 +76,7 @@ func openBlockNodes(settings config.Blockstore, inDatabase config.Database) (nod
 		}
 	}
 	if len(settings.Nodes) == 0 {
-		store, err := openSimpleBlockStore(settings, pool)
+		store, err := openSimpleBlockStore(settings, pool, logger)
 		if err != nil {
 			end()
 			return nil, nil, err
@@ -85,7 +85,7 @@ func openBlockNodes(settings config.Blockstore, inDatabase config.Database) (nod
 	}
 	nodes = make([]blockstore.Store, len(settings.Nodes))
 	for i, node := range settings.Nodes {
-		if nodes[i], err = openSimpleBlockStore(node, pool); err != nil {
+		if nodes[i], err = openSimpleBlockStore(node, pool, logger); err != nil {
 			end()
 			return nil, nil, fmt.Errorf("node %d of the block store: %w", i, err)
 		}
@@ -94,7 +94,7 @@ func openBlockNodes(settings config.Blockstore, inDatabase config.Database) (nod
 }
 
 // openSimpleBlockStore uses pool for POSTGRESQL.
-func openSimpleBlockStore(settings config.Blockstore, pool *pgxpool.Pool) (store blockstore.Store, err error) {
+func openSimpleBlockStore(settings config.Blockstore, pool *pgxpool.Pool, logger *slog.Logger) (store blockstore.Store, err error) {
 	switch settings.Kind {
 	case config.BlockstorePostgreSQL:
 		store = blockstore.NewPostgres(pool)
@@ -119,6 +119,8 @@ func openSimpleBlockStore(settings config.Blockstore, pool *pgxpool.Pool) (store
 			User:      settings.Swift.User,
 			Password:  settings.Swift.Password.Reveal(),
 		})
+	case config.BlockstoreFolder:
+		store, err = blockstore.NewFolder(blockstore.FolderOptions{Path: settings.Folder, Logger: logger})
 	default:
 		return blockstore.NewMemory(), nil
 	}

@@ -16,19 +16,22 @@ const (
 	BlockstorePostgreSQL BlockstoreKind = "POSTGRESQL"
 	BlockstoreS3         BlockstoreKind = "S3"
 	BlockstoreSwift      BlockstoreKind = "SWIFT"
+	BlockstoreFolder     BlockstoreKind = "FILE"
 	BlockstoreRAID0      BlockstoreKind = "RAID0"
 	BlockstoreRAID1      BlockstoreKind = "RAID1"
 	BlockstoreRAID5      BlockstoreKind = "RAID5"
 )
 
-// Blockstore is where blocks are kept. S3 and Swift are set for their kinds;
-// Nodes, for the RAID kinds, are in the order of their indexes and never RAID
-// themselves.
+// Blockstore is where blocks are kept. S3, Swift and Folder are set for their
+// kinds; Nodes, for the RAID kinds, are in the order of their indexes and never
+// RAID themselves.
 type Blockstore struct {
 	Kind  BlockstoreKind
 	S3    S3
 	Swift Swift
-	Nodes []Blockstore
+	// Folder is a path, never empty.
+	Folder string
+	Nodes  []Blockstore
 }
 
 // S3 is a bucket. Any part may be empty; an empty Endpoint is AWS, any other
@@ -55,12 +58,15 @@ const (
 	partSeparator = ':'
 	partEscape    = '\\'
 	storeParts    = 6
+	folderParts   = 2
 )
 
 var (
 	errS3Form    = messagef("Invalid S3 config, must be `s3:[<endpoint_url>]:<region>:<bucket>:<key>:<secret>`")
 	errSwiftForm = messagef("Invalid SWIFT config, must be `swift:<auth_url>:<tenant>:<container>:<user>:<password>`")
-	errNotRAID   = messagef("Multiple blockstore configs only available for RAID mode")
+	// The official server has no such form.
+	errFolderForm = messagef("Invalid file config, must be `file:<folder>`, with a colon of the folder written `\\:`")
+	errNotRAID    = messagef("Multiple blockstore configs only available for RAID mode")
 )
 
 // ParseBlockstore reads the occurrences of --blockstore, one text each
@@ -127,6 +133,8 @@ func (b Blockstore) maskedTexts() []string {
 		return []string{joinParts("s3", maskEndpoint(b.S3.Endpoint), b.S3.Region, b.S3.Bucket, b.S3.Key.String(), b.S3.Secret.String())}
 	case BlockstoreSwift:
 		return []string{joinParts("swift", maskEndpoint(b.Swift.AuthURL), b.Swift.Tenant, b.Swift.Container, b.Swift.User, b.Swift.Password.String())}
+	case BlockstoreFolder:
+		return []string{joinParts("file", b.Folder)}
 	case BlockstoreRAID0, BlockstoreRAID1, BlockstoreRAID5:
 		texts := make([]string, len(b.Nodes))
 		for index, node := range b.Nodes {
@@ -179,6 +187,11 @@ func parseSimpleBlockstore(text string) (Blockstore, error) {
 			User:      parts[4],
 			Password:  NewSecret(parts[5]),
 		}}, nil
+	case BlockstoreFolder:
+		if len(parts) != folderParts || parts[1] == "" {
+			return Blockstore{}, errFolderForm
+		}
+		return Blockstore{Kind: BlockstoreFolder, Folder: parts[1]}, nil
 	default:
 		return Blockstore{}, invalidBlockstoreType(parts[0])
 	}

@@ -19,6 +19,8 @@ func swiftNode(authURL string) Blockstore {
 	return Blockstore{Kind: BlockstoreSwift, Swift: Swift{authURL, "t", "c", "u", NewSecret("p")}}
 }
 
+func folderNode(path string) Blockstore { return Blockstore{Kind: BlockstoreFolder, Folder: path} }
+
 func raid(kind BlockstoreKind, nodes ...Blockstore) Blockstore {
 	return Blockstore{Kind: kind, Nodes: nodes}
 }
@@ -49,6 +51,10 @@ var blockstoreRows = []struct {
 	{[]string{"swift:auth.com:t:c:u:p"}, swiftNode("https://auth.com")},
 	{[]string{`swift:https\://auth.com/v1:t:c:u:p`}, swiftNode("https://auth.com/v1")},
 	{[]string{"swift::t:c:u:p"}, swiftNode("")},
+	{[]string{"file:/var/lib/parsec/blocks"}, folderNode("/var/lib/parsec/blocks")},
+	{[]string{"FILE:blocks"}, folderNode("blocks")},
+	{[]string{`file:C\:\a\\b c`}, folderNode(`C:\a\b c`)},
+	{[]string{"RAID1:0:file:/a", "RAID1:1:file:/b"}, raid(BlockstoreRAID1, folderNode("/a"), folderNode("/b"))},
 	{[]string{"RAID0:0:MOCKED", "RAID0:1:POSTGRESQL"}, raid(BlockstoreRAID0, memoryNode, postgreSQLNode)},
 	{[]string{"raid0:0:mocked", "raid0:1:s3::r:b:k:s"}, raid(BlockstoreRAID0, memoryNode, s3Node("", "r", "b", "k", "s"))},
 	{[]string{"RAID1:1:MOCKED", "RAID1:0:POSTGRESQL"}, raid(BlockstoreRAID1, postgreSQLNode, memoryNode)},
@@ -58,9 +64,10 @@ var blockstoreRows = []struct {
 }
 
 const (
-	s3Form    = "Invalid S3 config, must be `s3:[<endpoint_url>]:<region>:<bucket>:<key>:<secret>`"
-	swiftForm = "Invalid SWIFT config, must be `swift:<auth_url>:<tenant>:<container>:<user>:<password>`"
-	onlyRAID  = "Multiple blockstore configs only available for RAID mode"
+	s3Form     = "Invalid S3 config, must be `s3:[<endpoint_url>]:<region>:<bucket>:<key>:<secret>`"
+	swiftForm  = "Invalid SWIFT config, must be `swift:<auth_url>:<tenant>:<container>:<user>:<password>`"
+	folderForm = "Invalid file config, must be `file:<folder>`, with a colon of the folder written `\\:`"
+	onlyRAID   = "Multiple blockstore configs only available for RAID mode"
 )
 
 var wrongBlockstoreRows = []struct {
@@ -76,6 +83,9 @@ var wrongBlockstoreRows = []struct {
 	{[]string{"s3:https://foo.com:eu:b:k:s"}, s3Form},
 	{[]string{"s3::eu:b:k:s:extra"}, s3Form},
 	{[]string{"swift:a:t:c:u"}, swiftForm},
+	{[]string{"file"}, folderForm},
+	{[]string{"file:"}, folderForm},
+	{[]string{"file:/a:b"}, folderForm},
 	{[]string{"RAID1:0:MOCKED", "raid1:1:MOCKED"}, "Multiple blockstore config with different types: RAID1/raid1"},
 	{[]string{"RAID0:0:MOCKED", "RAID1:1:MOCKED"}, "Multiple blockstore config with different types: RAID0/RAID1"},
 	{[]string{"RAID0:0:MOCKED", "MOCKED"}, "Multiple blockstore config with different types: RAID0/MOCKED"},
@@ -131,6 +141,7 @@ func TestBlockstoreString(t *testing.T) {
 		{[]string{"s3:::::"}, "s3:::::"},
 		{[]string{`s3:me\:pass@foo.com\:9000:eu:b:AKIA:a\:b`}, `s3:https\://********@foo.com\:9000:eu:b:********:********`},
 		{[]string{`swift:auth.com:t:c:u:hunter2`}, `swift:https\://auth.com:t:c:u:********`},
+		{[]string{`FILE:/a b/c\:d`}, `file:/a b/c\:d`},
 		{[]string{"raid1:1:s3::r:b:k:s", "raid1:0:postgresql"}, "RAID1:0:POSTGRESQL RAID1:1:s3::r:b:********:********"},
 	} {
 		store, err := ParseBlockstore(row.given)

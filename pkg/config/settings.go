@@ -79,7 +79,7 @@ var commonSettings = []Setting{
 	}, {
 		Name: "blockstore", Short: "b", Variable: "PARSEC_BLOCKSTORE", Kind: Text, Required: true, Repeatable: true, Secret: true, mask: maskBlockstore, Since: "1.13", Group: groupStorage,
 		Development: Mocked, development: always(Mocked),
-		Help: "Where blocks are kept: MOCKED, POSTGRESQL, s3:[<endpoint_url>]:<region>:<bucket>:<key>:<secret> or swift:<auth_url>:<tenant>:<container>:<user>:<password>. " +
+		Help: "Where blocks are kept: MOCKED, POSTGRESQL, file:<folder>, s3:[<endpoint_url>]:<region>:<bucket>:<key>:<secret> or swift:<auth_url>:<tenant>:<container>:<user>:<password>. " +
 			`A colon in a part is written \: and a backslash \\. ` +
 			"For RAID, given once for each node: <RAID0|RAID1|RAID5>:<index>:<one of the above>.",
 		parse: func(c *Config, texts []string) (err error) {

@@ -119,9 +119,11 @@ func (m *Metrics) ObserveEmails(kinds []*mail.Kind) func(*mail.Kind, mail.Outcom
 	return func(kind *mail.Kind, outcome mail.Outcome) { counter(kind, outcome).Inc() }
 }
 
-// ObserveBlocks counts the calls of a node of the block store.
+// ObserveBlocks counts the calls of a node of the block store, and tells the space
+// that it has if it knows. It is called once for each node.
 func (m *Metrics) ObserveBlocks(node int, store blockstore.Store) blockstore.Store {
 	label := strconv.Itoa(node)
+	m.observeSpace(label, store)
 	return blockstore.NewObserved(store, func(_ context.Context, operation blockstore.Operation, err error, duration time.Duration) {
 		result := "ok"
 		switch {
@@ -133,4 +135,39 @@ func (m *Metrics) ObserveBlocks(node int, store blockstore.Store) blockstore.Sto
 		m.blocks.WithLabelValues(label, string(operation), result).Inc()
 		m.blockDurations.WithLabelValues(label, string(operation)).Observe(duration.Seconds())
 	})
+}
+
+func (m *Metrics) observeSpace(node string, store blockstore.Store) {
+	roomy, tells := store.(blockstore.Roomy)
+	if !tells {
+		return
+	}
+	m.registry.MustRegister(spaceCollector{node, roomy})
+}
+
+// spaceCollector reads what a node has found of its file system at its last look.
+type spaceCollector struct {
+	node  string
+	store blockstore.Roomy
+}
+
+var (
+	spaceFree = prometheus.NewDesc("parsec_blockstore_free_bytes",
+		"Space that a folder of the block store may still use, as last found.", []string{"node"}, nil)
+	spaceSize = prometheus.NewDesc("parsec_blockstore_size_bytes",
+		"Size of the file system of a folder of the block store, as last found.", []string{"node"}, nil)
+)
+
+// Describe implements prometheus.Collector. What it collects is there only after the
+// first look, and not of every store.
+func (spaceCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c spaceCollector) Collect(metrics chan<- prometheus.Metric) {
+	space, known := c.store.Space()
+	if !known {
+		return
+	}
+	metrics <- prometheus.MustNewConstMetric(spaceFree, prometheus.GaugeValue, float64(space.Free), c.node)
+	metrics <- prometheus.MustNewConstMetric(spaceSize, prometheus.GaugeValue, float64(space.Size), c.node)
 }
