@@ -49,6 +49,7 @@ func TestOpenBlockStore(t *testing.T) {
 		{[]string{s3}, "S3 bucket blocks at minio:9000"},
 		{[]string{"s3::eu:blocks:key:secret"}, "S3 bucket blocks at AWS eu"},
 		{[]string{swift}, "Swift container blocks at auth.example.com"},
+		{[]string{"file:/srv/blocks"}, "folder /srv/blocks"},
 		{[]string{"RAID0:0:MOCKED"}, "RAID0 of 1 nodes"},
 		{[]string{"RAID1:1:MOCKED", "RAID1:0:" + s3}, "RAID1 of 2 nodes"},
 		{[]string{"RAID1:0:POSTGRESQL", "RAID1:1:POSTGRESQL"}, "RAID1 of 2 nodes"},

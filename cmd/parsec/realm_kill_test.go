@@ -50,7 +50,23 @@ func (e *estate) left(realms ...*estateRealm) int64 {
 // rows and objects, between objects. The next one goes on, and in the end all is gone
 // and nothing else is.
 func TestRealmDeleteKilled(t *testing.T) {
-	e := newEstate(t)
+	for name, nodes := range map[string][]string{
+		"PostgreSQL": nil,
+		"folder":     {folderText(t)},
+		"RAID5":      {"RAID5:0:" + folderText(t), "RAID5:1:" + folderText(t), "RAID5:2:POSTGRESQL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killRealmDelete(t, nodes...)
+		})
+	}
+}
+
+// folderText is the text of a store in a folder of its own.
+func folderText(t *testing.T) string { return "file:" + filepath.Join(t.TempDir(), "blocks") }
+
+func killRealmDelete(t *testing.T, nodes ...string) {
+	e := newEstate(t, nodes...)
 	const blocks = 1500
 	due := []*estateRealm{e.addRealm("Three", longAgo, blocks, estateAlice), e.addRealm("Two", longAgo, blocks)}
 	kept := []*estateRealm{e.addRealm("Three", "", 10, estateAlice), e.addRealm("Two", "", 10)}
@@ -62,6 +78,9 @@ func TestRealmDeleteKilled(t *testing.T) {
 		testkit.Await(t, "some of it goes", func() bool { return e.left(due...) < below || begin == 0 })
 		_ = command.Process.Kill() // It may have ended.
 		_ = command.Wait()
+		testkit.Await(t, "what it has sent ends", func() bool {
+			return testkit.Number(t, e.database, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()") == 0
+		})
 		t.Logf("killed with %d of %d left: %s", e.left(due...), begin, output)
 		e.expireHolds()
 	}

@@ -25,10 +25,11 @@ func TestRealmDeleteOnEveryStore(t *testing.T) {
 	swift, _ := testkit.Swift(t)
 	swiftText := fmt.Sprintf("swift:%s:%s:%s:%s:%s", strings.ReplaceAll(swift.AuthURL, ":", `\:`), swift.Tenant, swift.Container, swift.User, swift.Password.Reveal())
 	for name, nodes := range map[string][]string{
-		"MinIO": {storeText(minio)}, "VersityGW": {storeText(versity)}, "Swift": {swiftText},
-		"RAID0": {"RAID0:0:" + storeText(minio), "RAID0:1:" + storeText(minio)},
-		"RAID1": {"RAID1:0:" + storeText(minio), "RAID1:1:" + storeText(versity)},
-		"RAID5": {"RAID5:0:" + storeText(minio), "RAID5:1:" + storeText(versity), "RAID5:2:POSTGRESQL"},
+		"MinIO": {storeText(minio)}, "VersityGW": {storeText(versity)}, "Swift": {swiftText}, "folder": {folderText(t)},
+		"RAID0":            {"RAID0:0:" + storeText(minio), "RAID0:1:" + storeText(minio)},
+		"RAID1":            {"RAID1:0:" + storeText(minio), "RAID1:1:" + storeText(versity)},
+		"RAID5":            {"RAID5:0:" + storeText(minio), "RAID5:1:" + storeText(versity), "RAID5:2:POSTGRESQL"},
+		"RAID5 of folders": {"RAID5:0:" + folderText(t), "RAID5:1:" + folderText(t), "RAID5:2:" + folderText(t)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEstate(t, nodes...)

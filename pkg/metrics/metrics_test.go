@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -225,6 +226,16 @@ func served(t *testing.T) map[string]string {
 	m.RequestRefused(protocol.Authenticated.String(), http.StatusForbidden)
 	m.ConnectionBegun(server.WebSocket, protocol.Authenticated.String(), parsec.APIVersion{Major: 3})
 	_ = m.ObserveBlocks(0, blockstore.NewMemory()).Create(t.Context(), parsec.OrganizationID{}, parsec.BlockID{}, nil)
+	folder, err := blockstore.NewFolder(blockstore.FolderOptions{Path: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := blockstore.Init(t.Context(), folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.ObserveBlocks(1, blockstore.NewLimited(folder, blockstore.DefaultLimits())).Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	m.ObserveEmails(mail.Invitations())
 	served := map[string]string{}
 	text := scrape(t, m, "/metrics")
