@@ -36,7 +36,8 @@ func (p program) emailPreviewCommand() *cobra.Command {
 		Args:  oneArgument("DIRECTORY"),
 	}
 	options := &settingsFlags{}
-	options.defineSome(command.Flags(), "template-dir", "server-addr", "backend-addr", "email-sender")
+	options.defineSome(command.Flags(), "template-dir", "server-addr", "backend-addr", "email-sender",
+		"download-url", "documentation-url", "v2-download-url", "v2-documentation-url")
 	options.tolerateAll(command.Flags())
 	command.RunE = func(command *cobra.Command, args []string) error {
 		return p.previewEmails(command.Context(), options, args[0])
@@ -82,6 +83,9 @@ func (p program) previewEmails(ctx context.Context, options *settingsFlags, fold
 	}
 	post, warning, err := mailOptions(settings)
 	if err != nil {
+		return err
+	}
+	if post.Clients, err = config.LoadClients(options.given, p.environment); err != nil {
 		return err
 	}
 	if warning != "" {

@@ -48,7 +48,7 @@ const officialWarning = "--template-dir has no effect, e-mails and pages are the
 func TestTemplatesAtStart(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ file, text, want string }{
-		{"totp_reset.fr.html", "<p>{{recipient}}</p>\n<p>{{organisation}} {{link}}</p>", ":2: {{organisation}} is not known here; known are {{organization}}, {{link}}, {{recipient}}, {{server}}, {{download}}, {{documentation}}\n"},
+		{"totp_reset.fr.html", "<p>{{recipient}}</p>\n<p>{{organisation}} {{link}}</p>", ":2: {{organisation}} is not known here; known are {{organization}}, {{link}}, {{recipient}}, {{server}}, {{client}}, {{download}}, {{documentation}}\n"},
 		{"account_creation.en.txt", "Hello,\n\nyour code is {{link}}", ":3: {{link}} is not known here"},
 		{"account_recovery.en.txt", "Hello,\nyour code is\n", ":3: {{code}} is missing in this text\n"},
 		{"invitation_user.en.subject", "{{greeter", ":1: {{ without }} on the same line\n"},
@@ -151,7 +151,7 @@ func TestEmailDocument(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `\\{\\{(\\w+)\\}\\}` \\|").FindAllStringSubmatch(string(content), -1) {
 		explained[row[1]] = true
 	}
-	common := []string{"recipient", "server", "download", "documentation"}
+	common := []string{"recipient", "server", "client", "download", "documentation"}
 	for _, kind := range emailKinds() {
 		_, err := mail.ReadTemplates(folderOf(t, map[string]string{kind.String() + ".en.txt": "{{?}}"}), emailKinds())
 		if err == nil {

@@ -40,7 +40,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	if err != nil {
 		return err
 	}
-	post.Observe = observed.emails()
+	post.Observe, post.Clients = observed.emails(), settings.Clients
 	bus := event.NewBus()
 	onEnd(process, "events", bus.Close)
 	stored, err := openStores(ctx, settings.Database, bus, logger)
@@ -144,6 +144,7 @@ func serverOptions(settings config.Config, address parsec.ServerAddress, version
 		Scheme:               settings.AddressScheme,
 		CORSOrigins:          settings.CORSOrigins,
 		WebApp:               settings.WebApp,
+		Clients:              settings.Clients,
 		TrustedProxies:       settings.TrustedProxies,
 		EventStreamKeepAlive: settings.SSEKeepalive,
 		StrictTransport:      settings.StrictTransport,

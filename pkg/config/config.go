@@ -51,6 +51,8 @@ type Config struct {
 	TrustedProxyNames []string
 	// WebApp is the folder of the web application, "" for none.
 	WebApp string
+	// Clients are the pages about the applications.
+	Clients parsec.Clients
 	// SSEKeepalive is the longest silence of an event stream; it has no limit
 	// if 0.
 	SSEKeepalive time.Duration

@@ -134,6 +134,7 @@ func TestLoadDefaults(t *testing.T) {
 		StrictTransport:                         true,
 		MaxUnauthenticatedConnectionsPerAddress: 100,
 		ShutdownGracePeriod:                     30 * time.Second,
+		Clients:                                 parsec.DefaultClients(),
 		AddressScheme:                           parsec.Parsec2Scheme,
 		Organization:                            Organization{InitialOutsiderAllowed: true, InvitationOnlineStatus: true, InitialMinimumArchivingPeriod: 2592000, OpenBao: OpenBao{SecretMountPath: "secret", TransitMountPath: "transit"}},
 		TrustedProxies:                          loopback,

@@ -26,7 +26,7 @@ const (
 const own = "own"
 
 // settings is the table.
-var settings = slices.Concat(commonSettings, parsec3Settings)
+var settings = slices.Concat(commonSettings, parsec3Settings, clientSettings)
 
 // commonSettings are those that official releases before Parsec 3 have too, and ours.
 // The required ones come in the order in which a missing one is reported

@@ -65,7 +65,7 @@ func invitation(of parsec.InvitationType) Invitation {
 		Link:        address.InvitationAddress(organization, of, parsec.InvitationToken(must(parsec.ParseUUID(token)))).HTTPRedirection(),
 		To:          "bob@example.com",
 		GreeterName: "Alice Martin",
-		Pages:       Pages{Download: parsec.DownloadURL, Documentation: parsec.DocumentationURL},
+		Pages:       JoiningPagesOf(parsec.Clients{}, parsec.Parsec2Scheme),
 	}
 	if of != parsec.InvitationDevice {
 		mail.ReplyTo = must(parsec.ParseHumanHandle("alice@example.com", "Alice Martin"))

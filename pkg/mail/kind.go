@@ -39,12 +39,13 @@ const (
 
 	recipientName     = "recipient"
 	serverName        = "server"
+	clientName        = "client"
 	downloadName      = "download"
 	documentationName = "documentation"
 )
 
 // commonNames are those that every e-mail knows.
-var commonNames = []string{recipientName, serverName, downloadName, documentationName}
+var commonNames = []string{recipientName, serverName, clientName, downloadName, documentationName}
 
 // addressNames are those of addresses of pages.
 var addressNames = []string{linkName, downloadName, documentationName}

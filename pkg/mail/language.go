@@ -11,7 +11,7 @@ import (
 func Languages() []string { return slices.Sorted(maps.Keys(languages)) }
 
 // language holds the words of every e-mail, and of those about invitations.
-// {{greeter}}, {{organization}} and {{server}} stand for values.
+// {{greeter}}, {{organization}}, {{client}} and {{server}} stand for values.
 type language struct {
 	tag                                          string
 	colon                                        string
@@ -29,8 +29,8 @@ var languages = map[string]*language{
 	"en": {
 		tag:           "en",
 		colon:         ":",
-		install:       "Install Parsec on this device, if it is not there yet:",
-		linkHelp:      "If the button does nothing, copy this link and paste it in Parsec:",
+		install:       "Install {{client}} on a computer, if it is not there yet (another version does not open this invitation):",
+		linkHelp:      "If the button does nothing, copy this link and paste it in {{client}}:",
 		unexpected:    "You did not expect this message?",
 		documentation: "User documentation:",
 		invitedBy:     "Invited by", invited: "Invited", organization: "Organization",
@@ -65,8 +65,8 @@ var languages = map[string]*language{
 	"fr": {
 		tag:           "fr",
 		colon:         "\u00a0:",
-		install:       "Installez Parsec sur cet appareil, s’il n’y est pas déjà\u00a0:",
-		linkHelp:      "Si le bouton ne fait rien, copiez ce lien et collez-le dans Parsec\u00a0:",
+		install:       "Installez {{client}} sur un ordinateur, s’il n’y est pas déjà (une autre version n’ouvre pas cette invitation)\u00a0:",
+		linkHelp:      "Si le bouton ne fait rien, copiez ce lien et collez-le dans {{client}}\u00a0:",
 		unexpected:    "Vous n’attendiez pas ce message\u00a0?",
 		documentation: "Documentation\u00a0:",
 		invitedBy:     "Invitation de", invited: "Pour", organization: "Organisation",

@@ -5,7 +5,7 @@ import "parsec-server/pkg/parsec"
 //go:generate go tool -modfile=../../internal/tools/go.mod qtc -file=letter.qtpl
 
 // Letter is what an e-mail says: single lines of plain text, in which {{name}} stands
-// for a value. Every e-mail knows {{server}}, {{recipient}}, {{download}} and
+// for a value. Every e-mail knows {{server}}, {{recipient}}, {{client}}, {{download}} and
 // {{documentation}}.
 type Letter struct {
 	Subject, Heading, Intro string

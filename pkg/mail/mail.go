@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"html"
@@ -33,6 +34,8 @@ type Options struct {
 	Sender     netmail.Address
 	// Language is en or fr.
 	Language string
+	// Clients are the pages about the applications, those of the project if zero.
+	Clients parsec.Clients
 	// Templates replace built-in texts, nil for none.
 	Templates *Templates
 	// Observe is told what became of each e-mail, nil for nobody. It must not block.
@@ -93,8 +96,25 @@ type Invitation struct {
 	Pages   Pages
 }
 
-// Pages are the addresses of pages about the application.
-type Pages struct{ Download, Documentation string }
+// Pages are what an e-mail says about the application that it is for.
+type Pages struct {
+	// Client is the name of the application.
+	Client                  string
+	Download, Documentation string
+}
+
+// PagesOf returns what e-mails say about the application of a generation.
+func PagesOf(clients parsec.Clients, generation parsec.Scheme) Pages {
+	of := cmp.Or(clients, parsec.DefaultClients()).Of(generation)
+	return Pages{Client: generation.Product(), Download: of.Download, Documentation: of.Documentation}
+}
+
+// JoiningPagesOf is PagesOf, for whoever is about to join an organization.
+func JoiningPagesOf(clients parsec.Clients, generation parsec.Scheme) Pages {
+	pages := PagesOf(clients, generation)
+	pages.Documentation = parsec.ClientPages{Documentation: pages.Documentation}.Joining()
+	return pages
+}
 
 // Message is what an e-mail says, and its envelope.
 type Message struct {
@@ -226,7 +246,7 @@ func (m *Mailer) send(ctx context.Context, mail Message) Outcome {
 func (m *Mailer) letter(mail Message, to *netmail.Address) letter {
 	values := map[string]string{
 		recipientName: mail.To, serverName: m.address.Hostname(),
-		downloadName: mail.Pages.Download, documentationName: mail.Pages.Documentation,
+		clientName: mail.Pages.Client, downloadName: mail.Pages.Download, documentationName: mail.Pages.Documentation,
 	}
 	maps.Copy(values, mail.Values)
 	for name, value := range values {

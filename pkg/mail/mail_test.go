@@ -88,7 +88,7 @@ func TestInvitations(t *testing.T) {
 			}
 			address := link + tt.action + "&token=" + token
 			for part, text := range map[string]string{"text": mail.Text, "HTML": readable(mail.HTML)} {
-				for _, want := range append(tt.says, address, "https://parsec.cloud/get-parsec", "https://docs.parsec.cloud", "parsec.example.com") {
+				for _, want := range append(tt.says, address, "Parsec 2", "https://github.com/Scille/parsec-cloud/releases/tag/v2.17.0", "https://docs.parsec.cloud/en/v2.17.0/", "parsec.example.com") {
 					if part == "HTML" {
 						want = strings.NewReplacer("\u00a0: ", " ", ": ", " ").Replace(want)
 					}

@@ -82,7 +82,7 @@ func TestReplacedTexts(t *testing.T) {
 	}
 	const escaped = "{{link}} &lt;&#34;&#39;&amp;&gt;"
 	if want := "<!doctype html><title>" + escaped + "</title>\n<style>@media{p{color:red}}</style>\n<!--[if mso]><a href=\"" +
-		strings.ReplaceAll(mail.Link, "&", "&amp;") + "\"><![endif]--><p>" + escaped + " <a href='https://parsec.cloud/get-parsec'>CoolOrg</a>\n"; got.HTML != want {
+		strings.ReplaceAll(mail.Link, "&", "&amp;") + "\"><![endif]--><p>" + escaped + " <a href='https://github.com/Scille/parsec-cloud/releases/tag/v2.17.0'>CoolOrg</a>\n"; got.HTML != want {
 		t.Errorf("HTML %s\nwant %s", got.HTML, want)
 	}
 	wantSent(t, mailer, invitation(parsec.InvitationDevice), Sent)

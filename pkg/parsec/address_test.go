@@ -165,8 +165,8 @@ func checkAddress(t *testing.T, kind string, value address) {
 		return
 	}
 	target, ok := located.Server().RedirectTarget(parsec.Parsec2Scheme, request.Path, request.RawQuery)
-	if again, err := addressParsers[kind](target); !ok || err != nil || again != value {
-		t.Errorf("%s leads to %s, read as %v with error %v", request, target, again, err)
+	if again, err := addressParsers[kind](target.Target); !ok || err != nil || again != value {
+		t.Errorf("%s leads to %s, read as %v with error %v", request, target.Target, again, err)
 	}
 }
 

@@ -10,30 +10,41 @@ import (
 // has an http(s):// form.
 const redirectRoute = "/redirect"
 
-// RedirectTarget returns the URL to which the server at address a sends the browser
+// Redirection is an address of this server in the two forms that lead to it.
+type Redirection struct {
+	// Scheme is that of the application that opens the address.
+	Scheme Scheme
+	// Target is what it opens, and Web what browsers do, on any device.
+	Target, Web string
+}
+
+// RedirectTarget returns the address to which the server at address a sends the browser
 // that asked for requestPath and rawQuery (docs/protocol/transport.md §9.1 and
 // docs/protocol/v5/transport.md §7): of the generation that its parameters are of, or
 // else of the other scheme. requestPath is decoded, like the Path of an url.URL, and
 // begins with "/redirect". ok is false when nothing follows, but to Parsec 3, where
 // that is the server itself.
 //
-// The URL designates this server whatever the request says, and is pure ASCII
-// without control characters; its path and parameters are not validated.
-func (a ServerAddress) RedirectTarget(otherwise Scheme, requestPath, rawQuery string) (location string, ok bool) {
+// Both forms designate this server whatever the request says, and are pure ASCII
+// without control characters; path and parameters are not validated.
+func (a ServerAddress) RedirectTarget(otherwise Scheme, requestPath, rawQuery string) (redirection Redirection, ok bool) {
 	path, found := strings.CutPrefix(requestPath, redirectRoute+"/")
 	asked := parseParameters(rawQuery)
 	scheme := schemeOf(asked, otherwise)
 	if !found || path == "" && scheme == Parsec2Scheme {
-		return "", false
+		return Redirection{}, false
 	}
+	escaped := escapePath("/" + strings.ToValidUTF8(path, "\uFFFD"))
 	parameters := groupByName(asked)
+	redirection = Redirection{Scheme: scheme, Web: a.HTTPOrigin() + redirectRoute + escaped + parameters.String()}
+	if path == "" { // the server itself has no slash
+		escaped = ""
+	}
 	if a.clear {
 		parameters = parameters.With("no_ssl", "true")
 	}
-	if path != "" {
-		path = "/" + strings.ToValidUTF8(path, "\uFFFD")
-	}
-	return scheme.prefix() + a.hostAndPort() + escapePath(path) + parameters.String(), true
+	redirection.Target = scheme.prefix() + a.hostAndPort() + escaped + parameters.String()
+	return redirection, true
 }
 
 // schemeOf returns the scheme of the addresses that have such parameters.

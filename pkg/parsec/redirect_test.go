@@ -23,7 +23,7 @@ func TestRedirectTarget(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			location, ok := server.RedirectTarget(parsec.Parsec2Scheme, request.Path, request.RawQuery)
+			redirection, ok := server.RedirectTarget(parsec.Parsec2Scheme, request.Path, request.RawQuery)
 			if want := item.Status == http.StatusFound; ok != want {
 				t.Fatalf("redirects = %t, want %t", ok, want)
 			}
@@ -36,8 +36,8 @@ func TestRedirectTarget(t *testing.T) {
 			if strings.Contains(item.Target, "%20") {
 				want = strings.Replace(want, "/%E5%BA%B7+x?", "/%E5%BA%B7%20x?", 1)
 			}
-			if location != want {
-				t.Errorf("location %s, want %s", location, want)
+			if redirection.Target != want || redirection.Scheme != parsec.Parsec2Scheme {
+				t.Errorf("%+v, want %s", redirection, want)
 			}
 		})
 	}
@@ -61,8 +61,8 @@ func TestRedirectTargetEscapes(t *testing.T) {
 		{"/redirection/a", "", ""},
 		{"/", "", ""},
 	} {
-		if location, ok := server.RedirectTarget(parsec.Parsec2Scheme, item.path, item.query); location != item.want || ok != (item.want != "") {
-			t.Errorf("%q %q leads to %q (%t), want %q", item.path, item.query, location, ok, item.want)
+		if to, ok := server.RedirectTarget(parsec.Parsec2Scheme, item.path, item.query); to.Target != item.want || ok != (item.want != "") {
+			t.Errorf("%q %q leads to %+v (%t), want %q", item.path, item.query, to, ok, item.want)
 		}
 	}
 }
@@ -77,12 +77,13 @@ func FuzzRedirectTarget(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, path, query string) {
-		location, ok := server.RedirectTarget(parsec.Parsec2Scheme, path, query)
+		to, ok := server.RedirectTarget(parsec.Parsec2Scheme, path, query)
 		if !ok {
 			return
 		}
-		if strings.ContainsFunc(location, func(r rune) bool { return r <= ' ' || r >= 0x7F }) {
-			t.Errorf("%q does not fit in a header", location)
+		location := to.Target
+		if strings.ContainsFunc(location+to.Web, func(r rune) bool { return r <= ' ' || r >= 0x7F }) {
+			t.Errorf("%+v does not fit in a header", to)
 		}
 		target, err := url.Parse(location)
 		if err != nil {
@@ -92,8 +93,16 @@ func FuzzRedirectTarget(f *testing.F) {
 			t.Errorf("%q leads to another server", location)
 		}
 		// What the client reads is a fixed point of the route.
-		if again, ok := server.RedirectTarget(parsec.Parsec2Scheme, "/redirect"+target.Path, target.RawQuery); !ok || again != location {
-			t.Errorf("%q leads to %q the second time", location, again)
+		if again, ok := server.RedirectTarget(parsec.Parsec2Scheme, "/redirect"+target.Path, target.RawQuery); !ok || again != to {
+			t.Errorf("%+v leads to %+v the second time", to, again)
+		}
+		// What is sent to a computer leads there, too.
+		web, err := url.Parse(to.Web)
+		if err != nil || web.Host != "foo:1" || web.Scheme != "http" {
+			t.Fatalf("%q leads elsewhere: %v", to.Web, err)
+		}
+		if again, ok := server.RedirectTarget(parsec.Parsec2Scheme, web.Path, web.RawQuery); !ok || again != to {
+			t.Errorf("%q leads to %+v", to.Web, again)
 		}
 	})
 }
@@ -123,9 +132,9 @@ func TestRedirectTargetOfGenerations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		location, ok := server.RedirectTarget(item.otherwise, item.path, item.query)
-		if location != item.want || ok != (item.want != "") {
-			t.Errorf("%s?%s, otherwise %s: %s, %t; want %s", item.path, item.query, item.otherwise, location, ok, item.want)
+		to, ok := server.RedirectTarget(item.otherwise, item.path, item.query)
+		if to.Target != item.want || ok != (item.want != "") || ok && !strings.HasPrefix(to.Target, string(to.Scheme)+"://") {
+			t.Errorf("%s?%s, otherwise %s: %+v, %t; want %s", item.path, item.query, item.otherwise, to, ok, item.want)
 		}
 	}
 }

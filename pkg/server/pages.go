@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/text/language"
@@ -29,7 +28,12 @@ var (
 	favicon = mustRead("pages/favicon.ico")
 )
 
-const maxAcceptLanguage = 1 << 10
+const (
+	maxAcceptLanguage = 1 << 10
+
+	// getParsecRoute is the page about where the applications are.
+	getParsecRoute = "/get-parsec"
+)
 
 // pagePolicy lets a page load the icon and use its own style, nothing else.
 var pagePolicy = "default-src 'none'; img-src 'self'; style-src 'sha256-" + digest(pageStyle, base64.StdEncoding.EncodeToString) +
@@ -67,69 +71,59 @@ func languageFor(r *http.Request) pageLanguage {
 	return pageLanguages[index]
 }
 
-func home(w http.ResponseWriter, r *http.Request) {
+func (s *Server) home(w http.ResponseWriter, r *http.Request) {
+	serveKept(w, r, func(language pageLanguage) pageView { return s.page(language, language.home) })
+}
+
+// getParsec says where the applications are, and who needs which.
+func (s *Server) getParsec(w http.ResponseWriter, r *http.Request) {
+	serveKept(w, r, func(language pageLanguage) pageView {
+		view := s.page(language, language.applications)
+		view.Applications = s.applications(language)
+		return view
+	})
+}
+
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
+	language := languageFor(r)
+	servePage(w, language, http.StatusNotFound, s.page(language, language.notFound))
+}
+
+// page is one that is about no link.
+func (s *Server) page(language pageLanguage, words pageWords) pageView {
+	view := pageView{Language: language, Words: words, Documentation: []pageLink{
+		{parsec.Parsec3Scheme.Product(), s.options.Clients.Parsec3.Documentation},
+		{parsec.Parsec2Scheme.Product(), s.options.Clients.Parsec2.Documentation},
+	}}
+	if words.Help != "" {
+		view.Steps = []pageStep{
+			{Text: language.Install, Link: pageLink{language.applications.Heading, getParsecRoute}},
+			{Text: language.OpenAgain},
+		}
+	}
+	return view
+}
+
+// serveKept answers with a page that browsers keep.
+func serveKept(w http.ResponseWriter, r *http.Request, viewIn func(pageLanguage) pageView) {
 	if r.Method == http.MethodOptions {
 		return // what asks is no reader
 	}
-	words := languageFor(r)
-	body := page(words, words.home, "")
-	setPageHeader(w, words)
-	serveCached(w, r, []byte(body))
+	language := languageFor(r)
+	setPageHeader(w, language)
+	serveCached(w, r, []byte(page(viewIn(language))))
 }
 
-func notFound(w http.ResponseWriter, r *http.Request) {
-	words := languageFor(r)
-	servePage(w, words, http.StatusNotFound, words.notFound, "")
-}
-
-// redirect sends whoever asks to the application (docs/protocol/transport.md §9.1 and
-// docs/protocol/v5/transport.md §7). The page is for what does not follow: of a
-// redirection to a scheme that no program takes browsers show nothing, so that of
-// Parsec 3 is part of the page, or leads to the web application, which lets people choose.
-func (s *Server) redirect(w http.ResponseWriter, r *http.Request) {
-	words := languageFor(r)
-	address, err := s.addressFor(r)
-	if err != nil {
-		servePage(w, words, http.StatusBadRequest, words.noAddress, "")
-		return
+// applications are those of both generations, the current one first.
+func (s *Server) applications(language pageLanguage) []pageApplication {
+	current := []pageLink{{language.Download, s.options.Clients.Parsec3.Download}}
+	if s.options.WebApp != "" {
+		current = append(current, pageLink{language.InBrowser, webAppRoute})
 	}
-	target, ok := address.RedirectTarget(s.options.Scheme, r.URL.Path, r.URL.RawQuery)
-	if !ok {
-		notFound(w, r)
-		return
+	return []pageApplication{
+		{parsec.Parsec3Scheme.Product(), language.Parsec3, current},
+		{parsec.Parsec2Scheme.Product(), language.Parsec2, []pageLink{{language.Download, s.options.Clients.Parsec2.Download}}},
 	}
-	isParsec3 := strings.HasPrefix(target, string(parsec.Parsec3Scheme)+"://")
-	switch {
-	case isParsec3 && s.options.WebApp != "":
-		if target, err = s.webAppTarget(r, target); err != nil {
-			servePage(w, words, http.StatusBadRequest, words.noAddress, "")
-			return
-		}
-	case isParsec3:
-		w.Header().Add("Vary", "Accept")
-		if wantsPage(r.Header) {
-			w.Header().Set("Refresh", "0; url="+target)
-			servePage(w, words, http.StatusOK, words.opening, target)
-			return
-		}
-	}
-	w.Header().Set("Location", target)
-	servePage(w, words, http.StatusFound, words.opening, target)
-}
-
-// wantsPage reports whether who asks names pages among what it takes, as browsers do.
-func wantsPage(header http.Header) bool {
-	return prefers(header, "Accept", "text/html")
-}
-
-// prefers reports whether a header names an item that whoever asks takes.
-func prefers(header http.Header, name, wanted string) bool {
-	for item := range listItems(header, name) {
-		if MediaType(item) == wanted {
-			return quality(item) > 0
-		}
-	}
-	return false
 }
 
 // static serves a file.
@@ -143,8 +137,8 @@ func static(contentType string, content []byte) http.HandlerFunc {
 
 // servePage answers with a page that nobody keeps: its address may hold the
 // secret of an invitation.
-func servePage(w http.ResponseWriter, language pageLanguage, status int, words pageWords, target string) {
-	body := page(language, words, target)
+func servePage(w http.ResponseWriter, language pageLanguage, status int, view pageView) {
+	body := page(view)
 	setPageHeader(w, language)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))

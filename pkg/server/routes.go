@@ -13,18 +13,19 @@ import (
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	s.administrationRoutes(mux)
-	mux.HandleFunc("/{$}", readable(home))
-	mux.HandleFunc("/", notFound)
+	mux.HandleFunc("/{$}", readable(s.home))
+	mux.HandleFunc("/", s.notFound)
 
 	outer := http.NewServeMux()
 	s.wingRoutes(outer)
 	outer.HandleFunc("/healthz", readable(healthy))
 	outer.HandleFunc("/readyz", readable(s.ready))
 	outer.HandleFunc("GET /redirect/{path...}", s.redirect)
-	outer.HandleFunc("/redirect", notFound) // not a redirection to /redirect/
+	outer.HandleFunc("/redirect", s.notFound) // not a redirection to /redirect/
 	if s.options.WebApp != "" {
 		s.webAppRoutes(outer)
 	}
+	outer.HandleFunc(getParsecRoute, readable(s.getParsec))
 	outer.HandleFunc("GET /static/icon.svg", static("image/svg+xml", pageIcon))
 	outer.HandleFunc("GET /favicon.ico", static("image/x-icon", favicon))
 	outer.HandleFunc("/", s.whileAvailable(mux.ServeHTTP, func(w http.ResponseWriter, _ *http.Request) { RefuseBusy(w) }))

@@ -51,6 +51,8 @@ type Options struct {
 	CORSOrigins []parsec.Origin
 	// WebApp is the folder of the web application, "" for none. Its files may change.
 	WebApp string
+	// Clients are the pages about the applications, those of the project if zero.
+	Clients parsec.Clients
 	// EnforceHTTPS redirects requests that carry this header with another
 	// value; nil lets every request pass (docs/protocol/transport.md §10).
 	EnforceHTTPS *ForwardedProto
@@ -142,6 +144,7 @@ func New(organizations *organization.Administration, now func() parsec.DateTime,
 	options.WriteTimeout = cmp.Or(options.WriteTimeout, 45*time.Second)
 	options.IdleTimeout = cmp.Or(options.IdleTimeout, 150*time.Second)
 	options.Scheme = cmp.Or(options.Scheme, parsec.Parsec2Scheme)
+	options.Clients = cmp.Or(options.Clients, parsec.DefaultClients())
 	options.Observer = cmp.Or[Observer](options.Observer, Unobserved{})
 	memory := memoryOf(options.Memory)
 	s := &Server{

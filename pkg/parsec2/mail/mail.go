@@ -17,12 +17,13 @@ var _ rules.Mailer = (*Mailer)(nil)
 type Mailer struct {
 	mailer  *mail.Mailer
 	address parsec.ServerAddress
+	pages   mail.Pages
 }
 
 // New returns a mailer whose links lead to address; without it no e-mail can be
 // sent.
 func New(options mail.Options, address parsec.ServerAddress, logger *slog.Logger) *Mailer {
-	return &Mailer{mail.New(options, address, logger), address}
+	return &Mailer{mail.New(options, address, logger), address, mail.JoiningPagesOf(options.Clients, parsec.Parsec2Scheme)}
 }
 
 // Kinds returns the e-mails that API 1 to 3 send.
@@ -37,7 +38,7 @@ func (m *Mailer) SendInvitation(ctx context.Context, invitation rules.Invitation
 	outcome := m.mailer.SendInvitation(ctx, mail.Invitation{
 		Organization: invitation.Organization, Type: invitation.Type,
 		Link: m.link(invitation), To: invitation.To, GreeterName: invitation.GreeterName, ReplyTo: invitation.ReplyTo,
-		Pages: mail.Pages{Download: parsec.DownloadURL, Documentation: parsec.DocumentationURL},
+		Pages: m.pages,
 	})
 	switch outcome {
 	case mail.Sent:

@@ -49,7 +49,7 @@ var languages = map[string]*letters{
 				Intro:   "A Parsec account for this address is about to be created on the server {{server}}.",
 				Facts:   []mail.Fact{{Name: "Account", Value: "{{recipient}}"}},
 				Steps: []mail.Step{
-					{Text: "Install Parsec on this device, if it is not there yet:", URL: "{{download}}"},
+					{Text: "Install {{client}} on this computer, if it is not there yet:", URL: "{{download}}"},
 					{Text: "Type this code in Parsec within an hour:"},
 				},
 				Unexpected: "If you did not ask for an account, ignore this message: without the code none is created. Give the code to nobody.",
@@ -73,7 +73,7 @@ var languages = map[string]*letters{
 				Intro:   "Access to your Parsec account on the server {{server}} is about to be recovered, with a new password. Devices that only the vault of before keeps cannot be opened any more afterwards.",
 				Facts:   []mail.Fact{{Name: "Account", Value: "{{recipient}}"}},
 				Steps: []mail.Step{
-					{Text: "Install Parsec on this device, if it is not there yet:", URL: "{{download}}"},
+					{Text: "Install {{client}} on this computer, if it is not there yet:", URL: "{{download}}"},
 					{Text: "Type this code in Parsec within an hour:"},
 				},
 				Unexpected: "If you did not ask for it, give the code to nobody, and tell who runs {{server}}. Without the code nothing happens.",
@@ -135,7 +135,7 @@ var languages = map[string]*letters{
 				Intro:   "Un compte Parsec est sur le point d’être créé pour cette adresse sur le serveur {{server}}.",
 				Facts:   []mail.Fact{{Name: "Compte", Value: "{{recipient}}"}},
 				Steps: []mail.Step{
-					{Text: "Installez Parsec sur cet appareil, s’il n’y est pas déjà\u00a0:", URL: "{{download}}"},
+					{Text: "Installez {{client}} sur cet ordinateur, s’il n’y est pas déjà\u00a0:", URL: "{{download}}"},
 					{Text: "Saisissez ce code dans Parsec avant une heure\u00a0:"},
 				},
 				Unexpected: "Si vous n’avez pas demandé de compte, ignorez ce message\u00a0: sans le code, aucun n’est créé. Ne donnez le code à personne.",
@@ -159,7 +159,7 @@ var languages = map[string]*letters{
 				Intro:   "L’accès à votre compte Parsec sur le serveur {{server}} est sur le point d’être récupéré, avec un nouveau mot de passe. Les appareils que seul l’ancien coffre garde ne pourront plus être ouverts ensuite.",
 				Facts:   []mail.Fact{{Name: "Compte", Value: "{{recipient}}"}},
 				Steps: []mail.Step{
-					{Text: "Installez Parsec sur cet appareil, s’il n’y est pas déjà\u00a0:", URL: "{{download}}"},
+					{Text: "Installez {{client}} sur cet ordinateur, s’il n’y est pas déjà\u00a0:", URL: "{{download}}"},
 					{Text: "Saisissez ce code dans Parsec avant une heure\u00a0:"},
 				},
 				Unexpected: "Si vous n’avez rien demandé, ne donnez le code à personne et prévenez les responsables de {{server}}. Sans le code, rien ne se passe.",

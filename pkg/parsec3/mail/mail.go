@@ -18,18 +18,6 @@ import (
 // limit is how long an e-mail may take.
 const limit = 30 * time.Second
 
-// downloadURL is the page of the project about its application
-// (docs/protocol/v5/invite.md §8).
-const downloadURL = "https://parsec.cloud/en/start-parsec"
-
-var (
-	pages = mail.Pages{Download: downloadURL, Documentation: parsec.DocumentationURL}
-	// joiningPages are for who is about to join an organization.
-	joiningPages = mail.Pages{
-		Download: downloadURL, Documentation: "https://docs.parsec.cloud/en/stable/userguide/join_organization.html",
-	}
-)
-
 var _ rules.Mailer = (*Mailer)(nil)
 
 // Mailer implements rules.Mailer.
@@ -38,12 +26,19 @@ type Mailer struct {
 	letters *letters
 	address parsec.ServerAddress
 	limit   time.Duration
+	// joining are the pages for who is about to join an organization, pages those for
+	// everybody else.
+	pages, joining mail.Pages
 }
 
 // New returns a mailer whose links lead to address; without it no e-mail can be
 // sent.
 func New(options mail.Options, address parsec.ServerAddress, logger *slog.Logger) *Mailer {
-	return &Mailer{mail.New(options, address, logger), languages[options.Language], address, limit}
+	return &Mailer{
+		mailer: mail.New(options, address, logger), letters: languages[options.Language], address: address, limit: limit,
+		pages:   mail.PagesOf(options.Clients, parsec.Parsec3Scheme),
+		joining: mail.JoiningPagesOf(options.Clients, parsec.Parsec3Scheme),
+	}
 }
 
 // SendInvitation implements rules.Mailer.
@@ -54,14 +49,14 @@ func (m *Mailer) SendInvitation(ctx context.Context, invitation rules.Invitation
 		Organization: invitation.Organization, Type: invitation.Type,
 		Link: m.link(invitation.Organization, parsec3.InvitationTarget{Type: invitation.Type, Token: invitation.Token}),
 		To:   invitation.To, GreeterName: invitation.Greeter.Label(), ReplyTo: invitation.Greeter,
-		Pages: joiningPages,
+		Pages: m.joining,
 	}))
 }
 
 // SendEnrollmentAccepted implements rules.Mailer.
 func (m *Mailer) SendEnrollmentAccepted(ctx context.Context, enrollment rules.EnrollmentMail) protocol.EmailSent {
 	return m.send(ctx, mail.Message{
-		Kind: enrollmentAccepted, Organization: enrollment.Organization, To: enrollment.To, Pages: joiningPages,
+		Kind: enrollmentAccepted, Organization: enrollment.Organization, To: enrollment.To, Pages: m.joining,
 		Values: map[string]string{
 			"organization": enrollment.Organization.String(), "address": parsec.Parsec3Scheme.PrintServerAddress(m.address),
 		},
@@ -84,7 +79,7 @@ func (m *Mailer) SendTOTPReset(ctx context.Context, reset rules.TOTPMail) organi
 
 func (m *Mailer) deliverTOTPReset(ctx context.Context, reset rules.TOTPMail) mail.Outcome {
 	return m.deliver(ctx, mail.Message{
-		Kind: totpReset, Organization: reset.Organization, To: reset.To, Pages: pages,
+		Kind: totpReset, Organization: reset.Organization, To: reset.To, Pages: m.pages,
 		Values: map[string]string{
 			"organization": reset.Organization.String(),
 			"link":         m.link(reset.Organization, parsec3.TOTPResetTarget{User: reset.User, Token: reset.Token}),
@@ -95,7 +90,7 @@ func (m *Mailer) deliverTOTPReset(ctx context.Context, reset rules.TOTPMail) mai
 // SendAccount implements rules.Mailer.
 func (m *Mailer) SendAccount(ctx context.Context, account rules.AccountMail) protocol.EmailSent {
 	return m.send(ctx, mail.Message{
-		Kind: accountKinds[account.Kind], To: account.To, Pages: pages,
+		Kind: accountKinds[account.Kind], To: account.To, Pages: m.pages,
 		Values: map[string]string{
 			"code": account.Code, "date": account.On.Time().Format("2006-01-02 15:04 UTC"), "from": m.letters.address(account.From),
 		},

@@ -163,7 +163,7 @@ func TestLetters(t *testing.T) {
 				}
 				testkit.WantFile(t, filepath.Join(language, tt.name+".txt"), arrived.Text)
 				testkit.WantFile(t, filepath.Join(language, tt.name+".html"), arrived.HTML)
-				holds := append([]string{"parsec.example.com", downloadURL}, tt.holds...)
+				holds := append([]string{"parsec.example.com", "https://parsec.cloud/en/start-parsec"}, tt.holds...)
 				if !tt.withoutRecipient {
 					holds = append(holds, bob)
 				}
