@@ -91,7 +91,7 @@ func TestVariables(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range regexp.MustCompile(`PARSEC_[A-Z_]*[A-Z]`).FindAllString(string(content), -1) {
+		for _, name := range regexp.MustCompile(`PARSEC_[A-Z0-9_]*[A-Z0-9]`).FindAllString(string(content), -1) {
 			if !slices.Contains(known, name) {
 				t.Errorf("%s: nothing reads %s", path, name)
 			}

@@ -221,7 +221,6 @@ func TestRedirectToWebApp(t *testing.T) {
 		"proxy":                  {invitation, "other.example.com", "192.0.2.1:1", "https", "https://other.example.com" + choice},
 		"unknown proxy":          {invitation, "other.example.com", "192.0.2.9:1", "https", "http://other.example.com" + choice},
 		"the configured address": {invitation, "parsec.example.com", "192.0.2.9:1", "https", "https://parsec.example.com" + choice},
-		"API 3":                  {"/redirect/CoolOrg?action=claim_user", "parsec.example.com", "192.0.2.9:1", "", "parsec://parsec.example.com/CoolOrg?action=claim_user"},
 		"other characters": {"/redirect/a%20b+c/%C3%A9?a=path&p=x%26~", "parsec.example.com", "192.0.2.9:1", "",
 			"https://parsec.example.com/client/webRedirect?webRedirectUrl=parsec3%3A//parsec.example.com/a%2520b%252Bc/%25C3%25A9%3Fa%3Dpath%26p%3Dx%2526~"},
 		"no host": {invitation, "in side", "192.0.2.9:1", "", ""},
