@@ -116,14 +116,15 @@ func serveKept(w http.ResponseWriter, r *http.Request, viewIn func(pageLanguage)
 
 // applications are those of both generations, the current one first.
 func (s *Server) applications(language pageLanguage) []pageApplication {
-	current := []pageLink{{language.Download, s.options.Clients.Parsec3.Download}}
+	application := func(of parsec.Scheme, words string) pageApplication {
+		view := pageView{Client: of.Product()}
+		return pageApplication{view.Client, words, []pageLink{{view.named(language.Download), s.options.Clients.Of(of).Download}}}
+	}
+	current := application(parsec.Parsec3Scheme, language.Parsec3)
 	if s.options.WebApp != "" {
-		current = append(current, pageLink{language.InBrowser, webAppRoute})
+		current.Links = append(current.Links, pageLink{language.InBrowser, webAppRoute})
 	}
-	return []pageApplication{
-		{parsec.Parsec3Scheme.Product(), language.Parsec3, current},
-		{parsec.Parsec2Scheme.Product(), language.Parsec2, []pageLink{{language.Download, s.options.Clients.Parsec2.Download}}},
-	}
+	return []pageApplication{current, application(parsec.Parsec2Scheme, language.Parsec2)}
 }
 
 // static serves a file.

@@ -74,7 +74,7 @@ func (s *Server) elsewhere(language pageLanguage, to parsec.Redirection) pageVie
 
 // about is a page about a link.
 func (s *Server) about(language pageLanguage, words pageWords, to parsec.Redirection) pageView {
-	documentation := s.options.Clients.Of(to.Scheme).Documentation
+	documentation := s.options.Clients.Of(to.Scheme).Joining()
 	return pageView{Language: language, Words: words, Client: to.Scheme.Product(), Documentation: []pageLink{{documentation, documentation}}}
 }
 

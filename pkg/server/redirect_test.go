@@ -51,7 +51,7 @@ func TestRedirectByReader(t *testing.T) {
 			if got := response.Header.Get("Refresh"); got != refresh {
 				t.Errorf("%s, accept %q: refresh %q", name, accept, got)
 			}
-			for _, want := range []string{target, link.product, link.pages.Download, link.pages.Documentation} {
+			for _, want := range []string{target, link.product, link.pages.Download, link.pages.Joining()} {
 				if !strings.Contains(html.UnescapeString(string(body)), want) {
 					t.Errorf("%s, accept %q: no %s in %s", name, accept, want, body)
 				}
