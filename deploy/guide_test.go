@@ -46,7 +46,7 @@ func TestGuides(t *testing.T) {
 	}
 }
 
-// TestGuideLinks follows every link of the guides.
+// TestGuideLinks follows every link of the guides within the project.
 func TestGuideLinks(t *testing.T) {
 	t.Parallel()
 	for _, guide := range []string{"hosting.md", "hosting.fr.md"} {
@@ -61,12 +61,16 @@ func TestGuideLinks(t *testing.T) {
 		}
 		for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(content), -1) {
 			file, _, _ := strings.Cut(link[1], "#") // Anchors of other documents are not looked for.
-			if file == "" {
+			switch {
+			case strings.HasPrefix(file, "https://"): // Tests reach no other machine.
+			case file == "":
 				if !slices.Contains(anchors, link[1]) {
 					t.Errorf("%s: no heading for %s", guide, link[1])
 				}
-			} else if _, err := os.Stat(filepath.Join("../docs", file)); err != nil {
-				t.Errorf("%s: %v", guide, err)
+			default:
+				if _, err := os.Stat(filepath.Join("../docs", file)); err != nil {
+					t.Errorf("%s: %v", guide, err)
+				}
 			}
 		}
 	}
