@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -94,13 +93,6 @@ func raidLevel(settings config.Blockstore) int {
 		return 0
 	}
 }
-
-// errProblems ends a command that has done its work and has told of problems:
-// exit code 3.
-var errProblems = errors.New("there are problems")
-
-// errTold ends a command that has failed and has printed why.
-var errTold = errors.New("failed")
 
 // sharesNode reports whether two stores have a place in common.
 func sharesNode(a, b config.Blockstore) bool {

@@ -13,6 +13,8 @@ import (
 	"parsec-server/pkg/config"
 )
 
+const toOption = "to"
+
 func (p program) blockstoreCopyCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "copy",
@@ -22,15 +24,13 @@ func (p program) blockstoreCopyCommand() *cobra.Command {
 	options := &blockstoreOptions{}
 	options.define(command, afterBlock)
 	flags := command.Flags()
-	to := flags.StringArray("to", nil, "Where to copy to, in the form of --blockstore, given once for each node of a RAID; or "+config.CopyTargetVariable+", separated by spaces.")
+	to := flags.StringArray(toOption, nil, "Where to copy to, in the form of --blockstore, given once for each node of a RAID; in the variable separated by spaces.")
+	describe(flags, toOption, flagNotes{kind: config.Text, variables: []string{config.CopyTargetVariable}, required: true})
 	apply := flags.Bool("apply", false, "Copy. Otherwise only tell how much there is to copy.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		texts := *to
 		if len(texts) == 0 {
-			text, err := p.mandatory("to", "", config.CopyTargetVariable)
-			if err != nil {
-				return err
-			}
+			text, _ := p.environment.Lookup(config.CopyTargetVariable)
 			texts = strings.Fields(text)
 		}
 		return p.copyBlockStore(command.Context(), options, texts, *apply)

@@ -11,7 +11,6 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/blockstore/scrub"
 	"parsec-server/pkg/check"
-	"parsec-server/pkg/config"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 )
@@ -79,7 +78,12 @@ func (p program) checkCommand() *cobra.Command {
 	flags.StringVar(&organization, "organization", "", "Check this organization alone.")
 	flags.StringVar(&depth, "blocks", blocksPresence, "How far to look at blocks: "+blocksPresence+" for what the block store lists, "+
 		blocksDeep+" to read all of them and verify their checksums, "+blocksNone+" for the database alone.")
+	choose(flags, "blocks", blocksNone, blocksPresence, blocksDeep)
+	optional(flags, blockstoreName)
 	command.RunE = func(command *cobra.Command, _ []string) error {
+		if err := choice(flags, "blocks"); err != nil {
+			return err
+		}
 		var only *parsec.OrganizationID
 		if organization != "" {
 			id, err := organizationOption(organization)
@@ -94,28 +98,24 @@ func (p program) checkCommand() *cobra.Command {
 }
 
 func (p program) check(ctx context.Context, options *blockstoreOptions, only *parsec.OrganizationID, depth string) error {
-	switch depth {
-	case blocksNone:
+	if depth == blocksNone {
 		s, err := p.openSession(ctx, options)
 		if err != nil {
 			return err
 		}
 		defer s.close()
 		return (&databaseCheck{session: s, only: only, faults: map[string]int64{}}).run(ctx, nil, false)
-	case blocksPresence, blocksDeep:
-		return p.onArray(ctx, options, func(s *session, array *blockstore.Array) error {
-			return (&databaseCheck{session: s, only: only, faults: map[string]int64{}}).run(ctx, array, depth == blocksDeep)
-		})
-	default:
-		return invalidValue("--blocks", errors.New("it is one of "+blocksNone+", "+blocksPresence+" and "+blocksDeep))
 	}
+	return p.onArray(ctx, options, func(s *session, array *blockstore.Array) error {
+		return (&databaseCheck{session: s, only: only, faults: map[string]int64{}}).run(ctx, array, depth == blocksDeep)
+	})
 }
 
 // run checks the database, and then the blocks of it in an array, nil for none.
 func (d *databaseCheck) run(ctx context.Context, array *blockstore.Array, deep bool) error {
 	err := d.checkDatabase(ctx)
-	if missing, isMissing := errors.AsType[*whole.NotFoundError](err); isMissing {
-		return &config.UsageError{Message: missing.Error() + "."}
+	if _, missing := errors.AsType[*whole.NotFoundError](err); missing && d.only != nil {
+		return noOrganization(err, *d.only, d.session.database.DSN.Reveal())
 	}
 	if err == nil && array != nil {
 		err = d.checkBlocks(ctx, array, deep)

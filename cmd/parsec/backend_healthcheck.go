@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +31,7 @@ func (p program) backendHealthcheckCommand() *cobra.Command {
 	}
 	live := command.Flags().Bool("live", false, "Ask only whether the process answers, not whether its database does.")
 	options := newSettingsFlags(command.Flags())
+	optional(command.Flags(), "db", "blockstore", tokenOption)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		listening, err := config.LoadListening(options.given, p.environment)
 		if err != nil {
@@ -55,17 +55,22 @@ func (p program) backendHealthcheckCommand() *cobra.Command {
 
 // healthURL is where the server answers on this machine.
 func healthURL(listening config.Listening, path string) string {
-	host := listening.Host
-	if address, err := netip.ParseAddr(host); host == "" || err == nil && address == netip.IPv4Unspecified() {
-		host = "127.0.0.1"
-	} else if err == nil && address == netip.IPv6Unspecified() {
-		host = "::1"
-	}
 	scheme := "http"
 	if listening.TLS.Enabled() {
 		scheme = "https"
 	}
-	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(listening.Port)) + path
+	return scheme + "://" + net.JoinHostPort(localHost(listening.Host), strconv.Itoa(listening.Port)) + path
+}
+
+// unhealthyError is the answer of a server that is not healthy.
+type unhealthyError struct {
+	url    string
+	status int
+	words  string
+}
+
+func (e *unhealthyError) Error() string {
+	return fmt.Sprintf("%s answers %d %s: %s", e.url, e.status, http.StatusText(e.status), e.words)
 }
 
 // askHealth returns the answer of a healthy server. The certificate is for the
@@ -94,7 +99,7 @@ func askHealth(ctx context.Context, url string) (string, error) {
 	}
 	answer := strings.TrimSpace(string(body))
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answers %s: %s", url, response.Status, answer)
+		return "", &unhealthyError{url, response.StatusCode, answer}
 	}
 	return answer, nil
 }

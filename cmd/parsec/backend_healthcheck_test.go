@@ -74,12 +74,12 @@ func TestHealthcheck(t *testing.T) {
 	} {
 		status["/readyz"] = row.ready
 		got := executeWith(t.Context(), idle, ofServer(row.server), row.args...)
-		if got.code != row.code || !strings.HasPrefix(got.stdout, row.stdout) || strings.Count(got.stdout, "\n") > 1 {
+		if got.code != row.code || !strings.HasPrefix(got.stdout+got.stderr, row.stdout) || strings.Count(got.stdout, "\n") > 1 {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}
 	inClear.Close()
-	if got := executeWith(t.Context(), idle, ofServer(inClear), plain...); got.code != 1 || !strings.Contains(got.stdout, "refused") {
+	if got := executeWith(t.Context(), idle, ofServer(inClear), plain...); got.code != 1 || !strings.Contains(got.stderr, "refused") {
 		t.Errorf("no server: got %+v", got)
 	}
 }

@@ -25,7 +25,7 @@ func (p program) backendRunCommand() *cobra.Command {
 		}
 		log, output, err := telemetry.NewLogger(loaded.Config.Log, p.stderr)
 		if err != nil {
-			return err
+			return invalidValue("--log-file", err)
 		}
 		defer func() { err = errors.Join(err, output.Close()) }()
 		ignoreOthers()
@@ -43,7 +43,7 @@ func (p program) backendRunCommand() *cobra.Command {
 				DSN: dsn, Environment: loaded.Config.Sentry.Environment, Release: p.build.version,
 			})
 			if err != nil {
-				return err
+				return invalidValue("--sentry-dsn", err)
 			}
 			log, flush = reporting, flushReports
 		}

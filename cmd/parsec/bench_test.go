@@ -49,7 +49,7 @@ func TestBenchRefusals(t *testing.T) {
 		"number of connections":             {"--connections", "-1"},
 		"Invalid value for '--source'":      {"--source", "here"},
 		"Invalid value for '--addr'":        {"--addr", "http://here"},
-		"not_allowed":                       {"--administration-token", "wrong"},
+		"refused the administration token":  {"--administration-token", "wrong"},
 		"Got unexpected extra argument (x)": {"x"},
 	} {
 		stdout, _, err := newShell(t).run(append([]string{"bench"}, arguments...)...)

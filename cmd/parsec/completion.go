@@ -1,13 +1,20 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"parsec-server/pkg/config"
 )
 
 func (p program) completionCommand() *cobra.Command {
-	completion := p.group("completion", "Print what makes a shell complete commands and options.")
+	completion := p.group("completion", "Print what makes a shell complete commands, options and their values.")
 	for shell, write := range map[string]func(root *cobra.Command, w io.Writer) error{
 		"bash": func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, true) },
 		"zsh":  (*cobra.Command).GenZshCompletion,
@@ -29,4 +36,66 @@ func (p program) completionCommand() *cobra.Command {
 func (p program) completes() bool {
 	return len(p.commandLine) > 0 &&
 		(p.commandLine[0] == cobra.ShellCompRequestCmd || p.commandLine[0] == cobra.ShellCompNoDescRequestCmd)
+}
+
+// completeValues has shells complete the values of the options of a command: files only
+// where a file is meant.
+func completeValues(command *cobra.Command) {
+	complete := func(flag *pflag.Flag) {
+		if flag.Hidden || flag.NoOptDefVal != "" {
+			return
+		}
+		if _, taken := command.GetFlagCompletionFunc(flag.Name); taken {
+			return
+		}
+		choices := flag.Annotations[choiceNote]
+		var values cobra.CompletionFunc
+		switch kind := valueKind(flag); {
+		case len(choices) > 0:
+			values = cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp)
+		case kind == string(config.File):
+			values = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
+		default:
+			values = cobra.NoFileCompletions
+		}
+		_ = command.RegisterFlagCompletionFunc(flag.Name, values) // of a flag that is there, once
+	}
+	command.Flags().VisitAll(complete)
+	command.PersistentFlags().VisitAll(complete)
+}
+
+// completionTimeout bounds what a shell waits for.
+const completionTimeout = 2 * time.Second
+
+// completeOrganizations completes an argument with the organizations of the server.
+func completeOrganizations(reach func(func(administration) error) error) cobra.CompletionFunc {
+	return func(command *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(contextOf(command)), completionTimeout)
+		defer cancel()
+		var answer bytes.Buffer
+		err := reach(func(a administration) error { return a.ServerStatistics(ctx, "json", nil, &answer) })
+		var stats struct {
+			Organizations []struct {
+				ID string `json:"organization_id"`
+			} `json:"stats"`
+		}
+		if err != nil || json.Unmarshal(answer.Bytes(), &stats) != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		for _, organization := range stats.Organizations {
+			names = append(names, organization.ID)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// contextOf returns the context of a command, which has none while it is completed.
+func contextOf(command *cobra.Command) context.Context {
+	if ctx := command.Context(); ctx != nil {
+		return ctx
+	}
+	return command.Root().Context()
 }

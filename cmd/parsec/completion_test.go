@@ -101,7 +101,7 @@ func TestMan(t *testing.T) {
 		}
 	}
 	missing := filepath.Join(directory, "missing")
-	if got := executeWith(t.Context(), idle, nil, "man", missing); got.code != 1 || !strings.HasPrefix(got.stdout, "Error: open "+missing) {
+	if got := executeWith(t.Context(), idle, nil, "man", missing); got.code != 2 || !strings.Contains(got.stderr, "Error: Invalid value for 'DIRECTORY': open "+missing) {
 		t.Errorf("got %+v", got)
 	}
 }

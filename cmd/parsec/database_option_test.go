@@ -87,7 +87,7 @@ func TestCommandsNeedADatabase(t *testing.T) {
 	for name, more := range commands {
 		arguments := append(strings.Fields(name), more...)
 		stdout, _, err := s.run(arguments...)
-		if _, usage := errors.AsType[*config.UsageError](err); !usage || err.Error() != "Missing option '--db'." || stdout != "" {
+		if _, usage := errors.AsType[*config.UsageError](err); !usage || !strings.HasPrefix(err.Error(), missingDB) || strings.Contains(err.Error(), "\n") || stdout != "" {
 			t.Errorf("%s: printed %q, error %v", name, stdout, err)
 		}
 		if name == "backend run" || name == "backend config" {

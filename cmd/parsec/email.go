@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"parsec-server/pkg/config"
@@ -40,7 +39,7 @@ func mailOptions(settings config.Email) (options mail.Options, warning string, e
 	case errors.Is(err, mail.ErrOfficialTemplates):
 		return options, "--template-dir has no effect, e-mails and pages are the built-in ones: " + err.Error(), nil
 	case err != nil:
-		return options, "", fmt.Errorf("--template-dir: %w", err)
+		return options, "", &config.UsageError{Message: "--template-dir: " + err.Error()}
 	}
 	return options, "", nil
 }

@@ -56,7 +56,7 @@ func TestTemplatesAtStart(t *testing.T) {
 	} {
 		folder := folderOf(t, map[string]string{"account_exists.en.subject": "Hello", tt.file: tt.text})
 		got := executeServing(t.Context(), "backend", "run", "--dev", "--port=0", "--template-dir="+folder)
-		if want := "Error: --template-dir: " + filepath.Join(folder, tt.file) + tt.want; got.code != exitFailure || !strings.HasPrefix(got.stdout, want) {
+		if want := "Error: --template-dir: " + filepath.Join(folder, tt.file) + tt.want; got.code != exitUsage || !strings.HasPrefix(strings.TrimPrefix(got.stderr, usageOfRun), want) {
 			t.Errorf("%s: %+v, want %s", tt.file, got, want)
 		}
 	}

@@ -40,6 +40,7 @@ func (p program) exportRealmCommand() *cobra.Command {
 	name := flags.String("organization", "", "The organization.")
 	realm := flags.String("realm", "", "Id of the realm.")
 	snapshot := flags.String("snapshot-timestamp", "", "Date of what is exported, as 2030-01-31T12:30:00Z; at the latest, and without it, 320 seconds ago.")
+	require(flags, organizationName, "realm")
 	options := databaseOptions(flags)
 	options.defineSome(flags, "blockstore")
 	command.RunE = func(command *cobra.Command, args []string) (err error) {

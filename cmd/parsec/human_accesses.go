@@ -23,6 +23,7 @@ func (p program) humanAccessesCommand() *cobra.Command {
 	flags := command.Flags()
 	organization := flags.String("organization", "", "The organization.")
 	filter := flags.String("filter", "", "Words, all of which must occur in 'name <e-mail> user-id', in any case.")
+	require(flags, organizationName)
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		id, err := organizationOption(*organization)

@@ -16,7 +16,7 @@ func main() {
 func execute() int {
 	environment, err := config.ReadEnvironment()
 	if err != nil {
-		fmt.Fprintln(os.Stdout, "Error:", err)
+		fmt.Fprintln(os.Stderr, "Error:", err)
 		return exitFailure
 	}
 	ctx, stop := untilSignal(context.Background())

@@ -90,7 +90,7 @@ func TestOfficialRun(t *testing.T) {
 		}
 	}
 	got := executeWith(t.Context(), idle, nil, "run")
-	if want := "Usage: parsec run [OPTIONS]\nTry 'parsec run --help' for help.\n\nError: Missing option '--db'.\n"; got.code != 2 || got.stderr != want {
+	if want := "Usage: parsec run [OPTIONS]\nTry 'parsec run --help' for help.\n\nError: " + missingServer; got.code != 2 || got.stderr != want {
 		t.Errorf("got %+v", got)
 	}
 }

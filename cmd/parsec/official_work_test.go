@@ -28,7 +28,7 @@ func TestOfficialWork(t *testing.T) {
 	}{
 		{"migrate --dry-run", 0, "00001_"},
 		{"migrate", 0, "(already applied)"},
-		{"human_accesses --organization Unknown", 1, "Error: no such organization\n"},
+		{"human_accesses --organization Unknown", 1, "Error: There is no organization Unknown in the database "},
 		{"human_accesses", 2, ""},
 		{"sequester list_services --organization Unknown", 1, "Error: "},
 		{"export_email", 2, ""},
@@ -47,7 +47,7 @@ func TestOfficialWork(t *testing.T) {
 				}, strings.Fields(row.words)...)
 			},
 		} {
-			if got := run(); got.code != row.code || !strings.Contains(got.stdout, row.stdout) {
+			if got := run(); got.code != row.code || !strings.Contains(got.stdout+got.stderr, row.stdout) {
 				t.Errorf("%s by %s: got %+v", row.words, name, got)
 			}
 		}

@@ -34,8 +34,8 @@ type operation struct {
 
 // The errors of a command that is for organizations of the other generation.
 var (
-	errOfParsec2 = errors.New("an organization of API 1 to 3, which this command is not for")
-	errOfParsec3 = errors.New("an organization of Parsec 3, which this command is not for")
+	errOfParsec2 = errors.New("the organization is of API 1 to 3, which this command is not for")
+	errOfParsec3 = errors.New("the organization is of Parsec 3, which this command is not for")
 )
 
 var (
@@ -58,12 +58,15 @@ func (p program) operate(ctx context.Context, options *settingsFlags, id parsec.
 			}
 			return do.parsec3(operatorsParsec3(opened, bus))
 		}
+		if !found {
+			return noOrganization(errNoOrganization, id, opened.dsn)
+		}
 		if do.parsec2 == nil {
-			return whyNotParsec3(stored, found)
+			return whyNotParsec3(stored)
 		}
 		err = do.parsec2(rules.New(opened.parsec2, nil, bus, nil, systemClock, slog.New(slog.DiscardHandler), rules.Options{}))
 		if refusal, ok := errors.AsType[*protocol.Refusal](err); ok && refusal.Status == protocol.StatusNotFound {
-			return errNoOrganization
+			return noOrganization(errNoOrganization, id, opened.dsn)
 		}
 		return err
 	})
@@ -95,16 +98,18 @@ func (p program) withStores(ctx context.Context, options *settingsFlags, work fu
 }
 
 // whyNotParsec3 returns why an organization is none of Parsec 3.
-func whyNotParsec3(stored *organization.Organization, found bool) error {
-	switch {
-	case !found:
-		return errNoOrganization
-	case !stored.Bootstrapped():
+func whyNotParsec3(stored *organization.Organization) error {
+	if !stored.Bootstrapped() {
 		return errNotBootstrapped
-	default:
-		return errOfParsec2
 	}
+	return errOfParsec2
 }
+
+// The options that many commands have.
+const (
+	organizationName = "organization"
+	blockstoreName   = "blockstore"
+)
 
 func systemClock() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
 

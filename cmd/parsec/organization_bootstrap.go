@@ -40,6 +40,7 @@ func (p program) organizationBootstrapCommand() *cobra.Command {
 	flags.StringVar(&options.humanLabel, "human-label", "", "Name of the first user.")
 	flags.StringVar(&options.humanEmail, "human-email", "", "E-mail address of the first user.")
 	flags.StringVar(&options.deviceLabel, "device-label", "", "Name of the first device.")
+	require(flags, "human-label", "human-email", "device-label")
 	flags.StringVar(&options.output, "output", "", "New file for the keys of the device, in clear. Without it they are lost.")
 	command.RunE = func(command *cobra.Command, args []string) error {
 		founded, err := options.found(args[0], systemClock())
@@ -57,6 +58,8 @@ type foundation struct {
 	save func(path string) error
 	// bootstrap has the server take it.
 	bootstrap func(ctx context.Context) error
+	server    parsec.ServerAddress
+	id        parsec.OrganizationID
 	// organization is its address, device the id of its device.
 	organization, device string
 }
@@ -106,7 +109,7 @@ func (f founding) foundParsec2(address parsec.BootstrapAddress, now parsec.DateT
 		return foundation{}, err
 	}
 	return foundation{
-		save: device.Save,
+		save: device.Save, server: address.Server(), id: device.Organization,
 		bootstrap: func(ctx context.Context) error {
 			reached := parsec2client.New(address.Server(), client.Options{})
 			defer reached.Close()
@@ -135,7 +138,7 @@ func (f founding) foundParsec3(location parsec.Location, token *parsec3.AccessTo
 		return foundation{}, err
 	}
 	return foundation{
-		save: device.Save,
+		save: device.Save, server: location.Server(), id: device.Organization,
 		bootstrap: func(ctx context.Context) error {
 			reached := parsec3client.New(location.Server(), parsec3client.LatestVersion, client.Options{})
 			defer reached.Close()
@@ -161,6 +164,7 @@ func (p program) bootstrap(ctx context.Context, founded foundation, output strin
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := founded.bootstrap(ctx); err != nil {
+		err = founded.explain(ctx, err)
 		switch {
 		case output == "":
 			return err
@@ -175,6 +179,27 @@ func (p program) bootstrap(ctx context.Context, founded foundation, output strin
 		fmt.Fprintf(p.stdout, "Keys: %s\n", output)
 	}
 	return nil
+}
+
+// explain puts in words why the server has not taken the organization.
+func (f *foundation) explain(ctx context.Context, err error) error {
+	at := hostPort(f.server)
+	status := ""
+	if refusal, is := errors.AsType[*protocol.Refusal](err); is { // of either generation
+		status = string(refusal.Status)
+	}
+	handshake, refused := errors.AsType[*parsec2client.HandshakeError](err)
+	answer, answered := errors.AsType[*client.HTTPError](err)
+	switch {
+	case status == "already_bootstrapped", status == string(parsec3protocol.StatusOrganizationAlreadyBootstrapped):
+		return say(err, "The organization %s on %s is bootstrapped already.", f.id, at)
+	case status == "not_found", status == string(parsec3protocol.StatusInvalidBootstrapToken),
+		refused && handshake.Result == "bad_identity", answered && answer.Status == http.StatusNotFound:
+		return say(err, "%s knows no organization %s that waits to be bootstrapped with this link. `parsec organization create %[2]s` prints another one.", at, f.id)
+	case status != "":
+		return say(err, "%s refused: %s.", at, err)
+	}
+	return explainServer(ctx, f.server, err)
 }
 
 // isRefused reports whether the organization was certainly not bootstrapped.

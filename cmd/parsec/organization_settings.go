@@ -143,9 +143,9 @@ func (p program) organizationCreateCommand() *cobra.Command {
 
 // printBootstrap prints no link of Parsec 3 for a token that only an older server makes.
 func (p program) printBootstrap(a administration, token string) {
-	fmt.Fprintf(p.stdout, "Bootstrap organization url: %s\n", a.server.BootstrapAddress(a.organization, token))
+	fmt.Fprintf(p.stdout, "Bootstrap organization url: %s\n", a.public.BootstrapAddress(a.organization, token))
 	if parsed, err := parsec3.ParseAccessToken(token); err == nil {
-		address := parsec3.Address{Location: a.server.LocationOf(a.organization), Target: parsec3.BootstrapTarget{Token: &parsed}}
+		address := parsec3.Address{Location: a.public.LocationOf(a.organization), Target: parsec3.BootstrapTarget{Token: &parsed}}
 		fmt.Fprintf(p.stdout, "Bootstrap organization url of Parsec 3: %s\n", address)
 	}
 }

@@ -70,11 +70,12 @@ func (p program) serverStatsCommand() *cobra.Command {
 	reach := p.reachOptions(command)
 	flags := command.Flags()
 	format := flags.String("format", "json", "json or csv.")
+	choose(flags, "format", "json", "csv")
 	instant := flags.String("at", "", "Tell what there was at a date, 2030-01-31 (0:00 UTC) or 2030-01-31T12:30:00Z; without it what there is.")
 	output := flags.String("output", "", "File to write instead of the standard output.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		if *format != "json" && *format != "csv" {
-			return invalidValue("--format", errors.New("neither json nor csv"))
+		if err := choice(flags, "format"); err != nil {
+			return err
 		}
 		at, err := dateOption("at", *instant)
 		if err != nil {

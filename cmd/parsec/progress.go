@@ -50,9 +50,10 @@ func (p *progress) show() {
 	}
 }
 
+// isTerminal reports whether w is a terminal that can move its cursor.
 func isTerminal(w io.Writer) bool {
 	file, isFile := w.(*os.File)
-	return isFile && term.IsTerminal(int(file.Fd()))
+	return isFile && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
 func (p *progress) showBar() {

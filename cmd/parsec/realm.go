@@ -88,7 +88,7 @@ func (r *registry) generation(ctx context.Context, id parsec.OrganizationID) (or
 	case err != nil:
 		return 0, err
 	case !found:
-		return 0, organization.ErrNotFound
+		return 0, noOrganization(organization.ErrNotFound, id, r.stores.dsn)
 	case stored.Bound() == organization.Parsec3:
 		return organization.Parsec3, nil
 	default:

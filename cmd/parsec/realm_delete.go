@@ -32,8 +32,10 @@ func (d *realmDeletion) define(flags *pflag.FlagSet) {
 	flags.StringVar(&d.realm, "realm", "", "Id of the realm.")
 	flags.StringVar(&d.dump, "dump-realm-blocks", "", "File to write, which must not exist: a line <organization>/<block> for each block, as their objects are named.")
 	flags.BoolVar(&d.dryRun, "dry-run", false, "Check, and tell what would be deleted.")
+	require(flags, organizationName, "realm")
 	d.database = databaseOptions(flags)
-	d.database.defineSome(flags, "blockstore")
+	d.database.defineSome(flags, blockstoreName)
+	optional(flags, blockstoreName)
 }
 
 func (p program) realmDeleteCommand() *cobra.Command {

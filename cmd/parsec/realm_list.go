@@ -24,6 +24,7 @@ func (l *realmListing) define(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.StringVar(&l.organization, "organization", "", "The organization.")
 	flags.BoolVar(&l.json, "json", false, "Print a JSON list.")
+	require(flags, organizationName)
 	l.database = databaseOptions(flags)
 }
 

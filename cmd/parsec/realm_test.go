@@ -247,7 +247,7 @@ func TestRealmListDeletable(t *testing.T) {
 	testkit.Execute(t, e.database, "DELETE FROM vlob; DELETE FROM block; DELETE FROM realm")
 	e.run(0, []string{"list-deletable", "--organization", "Two"}, "Found 0 deletable realm(s)\n")
 	e.run(0, []string{"list-deletable", "--organization", "Two", "--json"}, "[]\n")
-	e.run(1, []string{"list-deletable", "--organization", "Four"}, "Error: "+organization.ErrNotFound.Error())
+	e.run(1, []string{"list-deletable", "--organization", "Four"}, "Error: There is no organization Four in the database ")
 	e.run(2, []string{"list-deletable"}, "Missing option '--organization'.")
 }
 
@@ -352,7 +352,7 @@ func TestRealmDeleteDue(t *testing.T) {
 		t.Errorf("another organization is told of: %s", got.stdout)
 	}
 	e.wantLeft(all...)
-	e.run(1, []string{"delete-due", "--organization", "Four"}, organization.ErrNotFound.Error())
+	e.run(1, []string{"delete-due", "--organization", "Four"}, "There is no organization Four in the database ")
 	e.run(2, []string{"delete-due", "--organization", "x x"}, "'--organization'")
 	e.wantLeft(all...)
 

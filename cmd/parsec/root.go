@@ -15,16 +15,6 @@ import (
 	"parsec-server/pkg/lifecycle"
 )
 
-// The exit codes (docs/protocol/configuration.md §1).
-const (
-	exitSuccess = 0
-	exitFailure = 1
-	exitUsage   = 2
-	// exitProblems is of commands that have done their work, and found what is
-	// not as it should be (docs/blockstore.md).
-	exitProblems = 3
-)
-
 // program is what the commands share.
 type program struct {
 	// commandLine is what was typed, without the arguments of PARSEC_CMD_ARGS.
@@ -33,7 +23,12 @@ type program struct {
 	build       build
 	stdout      io.Writer
 	stderr      io.Writer
-	serve       func(ctx context.Context, process *lifecycle.Process, settings config.Config, log *slog.Logger, build build, stdout io.Writer) error
+	// besides are the settings of the server that PARSEC_CMD_ARGS has, for a command
+	// that is not the server.
+	besides []config.Argument
+	// folderDenied is of a folder of settings that the caller may not read.
+	folderDenied bool
+	serve        func(ctx context.Context, process *lifecycle.Process, settings config.Config, log *slog.Logger, build build, stdout io.Writer) error
 }
 
 // run executes the command that args name and returns the exit code.
@@ -50,34 +45,14 @@ func run(ctx context.Context, args []string, environment config.Environment, std
 }
 
 func (p program) run(ctx context.Context) int {
+	p, err := p.beside()
 	root := p.rootCommand()
-	args := append([]string{}, p.commandLine...) // never nil, which would mean os.Args
-	if !p.completes() {
-		args = append(args, p.environment.Arguments()...)
+	command := root
+	if err == nil {
+		root.SetArgs(p.arguments())
+		command, err = root.ExecuteContextC(ctx)
 	}
-	root.SetArgs(args)
-	command, err := root.ExecuteContextC(ctx)
-	if err == nil || errors.Is(err, context.Canceled) {
-		if errors.Is(context.Cause(ctx), errInterrupted) {
-			fmt.Fprintln(p.stdout, "bye ;-)")
-			return exitSuccess
-		}
-		if err == nil || errors.Is(context.Cause(ctx), errTerminated) {
-			return exitSuccess
-		}
-	}
-	if errors.Is(err, errProblems) {
-		return exitProblems
-	}
-	if errors.Is(err, errTold) {
-		return exitFailure
-	}
-	if usage := (*config.UsageError)(nil); errors.As(err, &usage) {
-		fmt.Fprintf(p.stderr, "Usage: %s [OPTIONS]\nTry '%[1]s --help' for help.\n\nError: %s\n", command.CommandPath(), usage)
-		return exitUsage
-	}
-	fmt.Fprintf(p.stdout, "Error: %s\n", err)
-	return exitFailure
+	return p.exitCode(ctx, command, err)
 }
 
 func (p program) rootCommand() *cobra.Command {
@@ -88,11 +63,23 @@ func (p program) rootCommand() *cobra.Command {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(usageOfFlag)
+	root.SetHelpFunc(p.showHelp)
+	root.SetHelpCommand(&cobra.Command{Hidden: true})
 	root.AddCommand(p.backendCommand(), p.organizationCommand(), p.realmCommand(), p.sequesterCommand(), p.exportRealmCommand(), p.accountCommand(),
 		p.humanAccessesCommand(), p.benchCommand(),
-		p.completionCommand(), p.manCommand())
+		p.completionCommand(), p.manCommand(), p.versionCommand())
 	p.addOfficial(root)
+	p.finish(root)
 	return root
+}
+
+// finish gives each command what all have in common.
+func (p program) finish(command *cobra.Command) {
+	p.wantAll(command)
+	completeValues(command)
+	for _, below := range command.Commands() {
+		p.finish(below)
+	}
 }
 
 // group makes a command that only has commands.
@@ -105,10 +92,9 @@ func (p program) group(name, short string) *cobra.Command {
 		RunE: func(command *cobra.Command, args []string) error {
 			switch {
 			case version:
-				fmt.Fprintf(p.stdout, "parsec, version %s\n", p.build)
-				return nil
+				return p.printVersion()
 			case len(args) > 0:
-				return &config.UsageError{Message: "No such command '" + args[0] + "'."}
+				return noSuchCommand(command, args[0])
 			default:
 				return command.Help()
 			}
@@ -118,6 +104,18 @@ func (p program) group(name, short string) *cobra.Command {
 	// call methods by name, every method of every type: 7 MB.
 	group.Flags().BoolVarP(&version, "version", "v", false, "Print the version.")
 	return group
+}
+
+func (p program) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version of this program.", Args: noArguments,
+		RunE: func(*cobra.Command, []string) error { return p.printVersion() },
+	}
+}
+
+func (p program) printVersion() error {
+	_, err := fmt.Fprintf(p.stdout, "parsec, version %s\n", p.build)
+	return err
 }
 
 // noArguments refuses what is neither option nor value.
@@ -132,16 +130,66 @@ func noArguments(_ *cobra.Command, args []string) error {
 	}
 }
 
-// usageOfFlag returns an error of the flag parser with its official message.
-func usageOfFlag(_ *cobra.Command, err error) error {
+// noSuchCommand names the nearest of those that a group has.
+func noSuchCommand(group *cobra.Command, name string) error {
+	path := strings.TrimPrefix(group.CommandPath()+" "+name, "parsec ")
+	if here, renamed := renamedCommands[path]; renamed {
+		return &config.UsageError{Message: "No such command '" + name + "'. " + here}
+	}
+	var names []string
+	for _, command := range group.Commands() {
+		if !command.Hidden {
+			names = append(names, command.Name())
+		}
+		names = append(names, command.Aliases...)
+	}
+	return &config.UsageError{Message: "No such command '" + name + "'." + didYouMean(name, names, "")}
+}
+
+func didYouMean(name string, names []string, before string) string {
+	nearest, found := config.Nearest(name, names)
+	if !found {
+		return ""
+	}
+	return " Did you mean " + before + nearest + "?"
+}
+
+// usageOfFlag returns an error of the flag parser with its official message, and the
+// nearest option.
+func usageOfFlag(command *cobra.Command, err error) error {
 	message := err.Error()
 	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
-		message = "No such option: " + dashed(unknown.GetSpecifiedName())
+		name := unknown.GetSpecifiedName()
+		message = "No such option: " + dashed(name)
+		if len(name) > 1 {
+			var names []string
+			allFlags(command).VisitAll(func(flag *pflag.Flag) {
+				if !flag.Hidden {
+					names = append(names, flag.Name)
+				}
+			})
+			message += didYouMean(name, names, "--")
+		}
 	}
 	if lonely := (*pflag.ValueRequiredError)(nil); errors.As(err, &lonely) {
 		message = "Option '" + dashed(lonely.GetSpecifiedName()) + "' requires an argument."
 	}
+	if wrong := (*pflag.InvalidValueError)(nil); errors.As(err, &wrong) {
+		message = wrongValue(wrong)
+	}
 	return &config.UsageError{Message: message}
+}
+
+// wrongValue puts an error of the flag parser in the words of those of settings.
+func wrongValue(wrong *pflag.InvalidValueError) string {
+	flag := wrong.GetFlag()
+	kind := map[string]string{
+		"bool": "boolean", "int": "integer", "uint32": "integer", "uint64": "integer", "duration": "duration, such as 90s or 1h30m",
+	}[flag.Value.Type()]
+	if kind == "" {
+		return wrong.Error()
+	}
+	return "Invalid value for '--" + flag.Name + "': '" + wrong.GetValue() + "' is not a valid " + kind + "."
 }
 
 func dashed(option string) string {

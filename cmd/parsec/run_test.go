@@ -63,25 +63,32 @@ func executeWith(ctx context.Context, serve serveStub, variables map[string]stri
 
 const usageOfRun = "Usage: parsec backend run [OPTIONS]\nTry 'parsec backend run --help' for help.\n\n"
 
+const (
+	missingDB     = "Missing option '--db'. Or set PARSEC_DB, PARSEC_DB_FILE or DATABASE_URL."
+	missingServer = missingDB + "\n" +
+		"Missing option '--blockstore'. Or set PARSEC_BLOCKSTORE or PARSEC_BLOCKSTORE_FILE.\n" +
+		"Missing option '--administration-token'. Or set PARSEC_ADMINISTRATION_TOKEN or PARSEC_ADMINISTRATION_TOKEN_FILE.\n"
+)
+
 func TestUsageErrors(t *testing.T) {
 	for _, row := range []struct {
 		args []string
 		want string
 	}{
-		{[]string{"backend", "run"}, usageOfRun + "Error: Missing option '--db'.\n"},
+		{[]string{"backend", "run"}, usageOfRun + "Error: " + missingServer},
 		{[]string{"backend", "run", "--foo"}, usageOfRun + "Error: No such option: --foo\n"},
 		{[]string{"backend", "run", "--dev", "-z"}, usageOfRun + "Error: No such option: -z\n"},
-		{[]string{"backend", "run", "--administration-tok=x"}, usageOfRun + "Error: No such option: --administration-tok\n"},
+		{[]string{"backend", "run", "--administration-tok=x"}, usageOfRun + "Error: No such option: --administration-tok Did you mean --administration-token?\n"},
 		{[]string{"backend", "run", "--dev", "--port"}, usageOfRun + "Error: Option '--port' requires an argument.\n"},
 		{[]string{"backend", "run", "--dev", "-P"}, usageOfRun + "Error: Option '-P' requires an argument.\n"},
 		{[]string{"backend", "run", "--dev", "x"}, usageOfRun + "Error: Got unexpected extra argument (x)\n"},
 		{[]string{"backend", "run", "--dev", "x", "y"}, usageOfRun + "Error: Got unexpected extra arguments (x y)\n"},
 		{[]string{"backend", "run", "--dev", "--port", "abc"}, usageOfRun + "Error: Invalid value for '--port' / '-P': 'abc' is not a valid integer.\n"},
-		{[]string{"backend", "run", "--db=MOCKED", "--blockstore=MOCKED", "--administration-token=s3cr3t"}, usageOfRun + "Error: Invalid value for '--administration-token': anybody could guess it. Make one with: openssl rand -base64 48\n"},
+		{[]string{"backend", "run", "--db=MOCKED", "--blockstore=MOCKED", "--administration-token=s3cr3t"}, usageOfRun + "Error: Invalid value for '--administration-token': anybody could guess it, as it has 6 characters; at least 16 are needed. Make one with: openssl rand -base64 48\n"},
 		{[]string{"backend", "run", "--dev", "--ssl-certfile=/does/not/exist"}, usageOfRun + "Error: Invalid value for '--ssl-certfile': File '/does/not/exist' does not exist.\n"},
 		{[]string{"backend", "serve"}, "Usage: parsec backend [OPTIONS]\nTry 'parsec backend --help' for help.\n\nError: No such command 'serve'.\n"},
 		{[]string{"front"}, "Usage: parsec [OPTIONS]\nTry 'parsec --help' for help.\n\nError: No such command 'front'.\n"},
-		{[]string{"backend", "conf"}, "Usage: parsec backend [OPTIONS]\nTry 'parsec backend --help' for help.\n\nError: No such command 'conf'.\n"},
+		{[]string{"backend", "conf"}, "Usage: parsec backend [OPTIONS]\nTry 'parsec backend --help' for help.\n\nError: No such command 'conf'. Did you mean config?\n"},
 	} {
 		got := executeWith(t.Context(), idle, nil, row.args...)
 		if got.code != 2 || got.stdout != "" || got.stderr != row.want || got.settings != nil {
@@ -102,7 +109,7 @@ func TestRunForms(t *testing.T) {
 		{[]string{"backend", "run", "--dev", "-P7000"}, "", 7000},
 		{[]string{"backend", "run", "--dev", "-P7000", "--port=7001"}, "", 7001},
 		{[]string{"backend", "run", "--dev", "--port=1"}, "--port=2", 2},
-		{nil, "backend run --dev", 6777},
+		{nil, "backend run --dev", 7003},
 		{[]string{"backend"}, "run --dev --port=$PORT", 7003},
 		{[]string{"backend", "run", "--dev", "--port"}, "7004", 7004},
 	} {
@@ -194,7 +201,7 @@ func TestStartFailures(t *testing.T) {
 		{"--port=70000"},
 	} {
 		got := executeWith(t.Context(), idle, nil, append([]string{"backend", "run", "--dev"}, args...)...)
-		if got.code != 1 || !strings.HasPrefix(got.stdout, "Error: ") || strings.Count(got.stdout, "\n") != 1 || got.stderr != "" || got.settings != nil {
+		if got.code == 0 || strings.Count(got.stdout+got.stderr, "Error: ") != 1 || got.settings != nil {
 			t.Errorf("%q: got %+v", args, got)
 		}
 	}
@@ -256,9 +263,9 @@ func TestHelpAndVersion(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "Available Commands:"},
-		{[]string{"--help"}, "Available Commands:"},
-		{[]string{"backend"}, "Available Commands:"},
+		{nil, "Administration of a running server:\n"},
+		{[]string{"--help"}, "Administration of a running server:\n"},
+		{[]string{"backend"}, "Commands:\n"},
 		{[]string{"backend", "run", "--help"}, "-H, --host"},
 		{[]string{"--version"}, "parsec, version v9.9.9 (commit cafe)\n"},
 		{[]string{"backend", "--version"}, "parsec, version v9.9.9 (commit cafe)\n"},

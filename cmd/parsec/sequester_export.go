@@ -28,6 +28,7 @@ func (p program) sequesterExportCommand() *cobra.Command {
 	realm := flags.String("realm", "", "Id of the realm.")
 	service := flags.String("service", "", "Id of the service.")
 	output := flags.String("output", "", "File to write, or to go on with; in a directory, parsec-sequester-export-realm-<realm>.sqlite.")
+	require(flags, organizationName, "realm", "service", "output")
 	options := databaseOptions(flags)
 	options.defineSome(flags, "blockstore")
 	command.RunE = func(command *cobra.Command, _ []string) error {

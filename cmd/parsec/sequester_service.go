@@ -36,7 +36,7 @@ func (k *serviceKind) parse() (webhookURL string, err error) {
 		}
 		return k.webhookURL, nil
 	default:
-		return "", invalidValue("--service-type", errors.New("neither storage nor webhook"))
+		return "", config.OneOf("--service-type", k.kind, []string{"storage", "webhook"})
 	}
 }
 
@@ -63,9 +63,11 @@ func (p program) sequesterCreateCommand() *cobra.Command {
 // returns for the generation of the organization.
 func (p program) addsService(command *cobra.Command, certify func(organization.Generation) ([]byte, error)) {
 	flags := command.Flags()
-	name := flags.String("organization", "", "The organization.")
+	name := flags.String(organizationName, "", "The organization.")
+	require(flags, organizationName)
 	var kind serviceKind
 	flags.StringVar(&kind.kind, "service-type", "storage", "storage keeps the copies in the database, webhook sends them.")
+	choose(flags, "service-type", "storage", "webhook")
 	flags.StringVar(&kind.webhookURL, "webhook-url", "", "Where the copies are sent, for --service-type webhook only.")
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
@@ -110,6 +112,7 @@ func (p program) sequesterGenerateCommand() *cobra.Command {
 	flags := command.Flags()
 	var making certification
 	making.define(flags)
+	require(flags, "service-public-key", "authority-private-key", "service-label")
 	output := flags.StringP("output", "o", "", "File to write, in place of OUTPUT.")
 	generation := flags.Uint8("generation", 0, "2 for an organization of API 1 to 3, 3 for one of Parsec 3: their certificates have other forms. "+
 		"As the official commands have it, --output is for 2 and OUTPUT, or neither, for 3.")
@@ -156,6 +159,7 @@ func certificateOutput(generation uint8, output string, args []string) (of organ
 func (p program) sequesterImportCommand() *cobra.Command {
 	command := sequesterSubcommand("import-service-certificate", "import_service_certificate", "Add a certified service to an organization.")
 	file := command.Flags().String("service-certificate", "", "File of generate-service-certificate.")
+	require(command.Flags(), "service-certificate")
 	p.addsService(command, func(organization.Generation) ([]byte, error) {
 		return readCertificate("service-certificate", *file, serviceCertificateType)
 	})
@@ -169,6 +173,7 @@ func (p program) sequesterGenerateRevocationCommand() *cobra.Command {
 	flags := command.Flags()
 	service := flags.String("service-id", "", "Id of the service.")
 	authorityKey := flags.String("authority-private-key", "", "PEM file of the RSA key of the authority of the organization.")
+	require(flags, "service-id", "authority-private-key")
 	command.RunE = func(_ *cobra.Command, args []string) error {
 		id, err := uuidOption("service-id", *service)
 		if err != nil {
@@ -195,6 +200,7 @@ func (p program) sequesterRevokeCommand() *cobra.Command {
 	flags := command.Flags()
 	name := flags.String("organization", "", "The organization.")
 	file := flags.String("service-revocation-certificate", "", "File of generate-service-revocation-certificate.")
+	require(flags, organizationName, "service-revocation-certificate")
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		id, err := organizationOption(*name)
@@ -219,7 +225,8 @@ func (p program) sequesterRevokeCommand() *cobra.Command {
 func (p program) sequesterListCommand() *cobra.Command {
 	command := sequesterSubcommand("list-services", "list_services", "Print the services of an organization, enabled ones first.")
 	flags := command.Flags()
-	name := flags.String("organization", "", "The organization.")
+	name := flags.String(organizationName, "", "The organization.")
+	require(flags, organizationName)
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		id, err := organizationOption(*name)
@@ -293,11 +300,13 @@ func (p program) sequesterUpdateCommand() *cobra.Command {
 	flags := command.Flags()
 	name := flags.String("organization", "", "The organization.")
 	service := flags.String("service", "", "Id of the service.")
+	require(flags, organizationName, "service")
 	enable := flags.Bool("enable", false, "Enable it.")
 	disable := flags.Bool("disable", false, "Disable it.")
 	var kind serviceKind
 	flags.StringVar(&kind.kind, "service-type", "", "storage keeps what the service gets in the database alone, webhook has it asked too.")
 	flags.StringVar(&kind.webhookURL, "webhook-url", "", "Where it is asked, for --service-type webhook only.")
+	choose(flags, "service-type", "storage", "webhook")
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		id, err := organizationOption(*name)

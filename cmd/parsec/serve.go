@@ -27,7 +27,7 @@ import (
 func serve(ctx context.Context, process *lifecycle.Process, settings config.Config, logger *slog.Logger, build build, stdout io.Writer) error {
 	roots, err := readTrustedRoots(settings.Organization.TrustedRootFolders)
 	if err != nil {
-		return err
+		return invalidValue("--trusted-x509-root-dir", err)
 	}
 	post, warning, err := mailOptions(settings.Email)
 	if err != nil {
@@ -111,7 +111,7 @@ func listen(ctx context.Context, process *lifecycle.Process, settings config.Con
 			Name: settings.ServerAddress.Hostname(), Ciphers: settings.TLS.Ciphers, Logger: logger, Now: time.Now,
 		})
 		if err != nil {
-			return nil, err
+			return nil, &config.UsageError{Message: err.Error()}
 		}
 	}
 	socket, err := process.Listen(ctx, net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)))

@@ -124,18 +124,23 @@ func TestStartFaults(t *testing.T) {
 	}
 	for _, row := range []struct {
 		args []string
+		code int
 		want string
 	}{
-		{[]string{"--port=" + port}, "Error: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
-		{[]string{"--metrics-address=127.0.0.1:" + port}, "Error: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
-		{[]string{"--ssl-certfile=" + certificateFile}, "Error: " + certificateFile + " holds no private key in PEM: give it by --ssl-keyfile\n"},
-		{[]string{"--ssl-certfile=" + certificateFile, "--ssl-keyfile=" + otherKey}, "Error: " + otherKey + " holds no private key in PEM\n"},
-		{[]string{"--ssl-certfile=" + certificateFile, "--ssl-keyfile=" + foreignKey}, "Error: the certificate in " + certificateFile + " and the private key in " + foreignKey + " are no pair: tls: private key type does not match public key type\n"},
-		{[]string{"--log-file=" + filepath.Join(certificateFile, "log")}, "Error: open the log file: open " + filepath.Join(certificateFile, "log") + ": not a directory\n"},
-		{[]string{"--host=192.0.2.1"}, "Error: listen tcp 192.0.2.1:0: bind: cannot assign requested address\n"},
+		{[]string{"--port=" + port}, 1, "Error: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
+		{[]string{"--metrics-address=127.0.0.1:" + port}, 1, "Error: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
+		{[]string{"--ssl-certfile=" + certificateFile}, 2, "Error: " + certificateFile + " holds no private key in PEM: give it by --ssl-keyfile\n"},
+		{[]string{"--ssl-certfile=" + certificateFile, "--ssl-keyfile=" + otherKey}, 2, "Error: " + otherKey + " holds no private key in PEM\n"},
+		{[]string{"--ssl-certfile=" + certificateFile, "--ssl-keyfile=" + foreignKey}, 2, "Error: the certificate in " + certificateFile + " and the private key in " + foreignKey + " are no pair: tls: private key type does not match public key type\n"},
+		{[]string{"--log-file=" + filepath.Join(certificateFile, "log")}, 2, "Error: Invalid value for '--log-file': open the log file: open " + filepath.Join(certificateFile, "log") + ": not a directory\n"},
+		{[]string{"--host=192.0.2.1"}, 1, "Error: listen tcp 192.0.2.1:0: bind: cannot assign requested address\n"},
 	} {
 		got := executeServing(t.Context(), append([]string{"backend", "run", "--dev", "--port=0"}, row.args...)...)
-		if got.code != 1 || got.stdout != row.want || got.stderr != "" {
+		told, silent := got.stdout, got.stderr
+		if row.code == exitUsage {
+			told, silent = strings.TrimPrefix(got.stderr, usageOfRun), got.stdout
+		}
+		if got.code != row.code || told != row.want || silent != "" {
 			t.Errorf("%q: got %+v", row.args, got)
 		}
 	}

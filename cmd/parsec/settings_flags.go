@@ -66,6 +66,13 @@ func (s *settingsFlags) defineSome(flags *pflag.FlagSet, names ...string) {
 func (s *settingsFlags) define(flags *pflag.FlagSet, setting config.Setting, name, short, help, byDefault string) {
 	flag := flags.VarPF(&settingValue{s, name, setting.Kind}, name, short, help)
 	flag.DefValue = byDefault
+	notes := flagNotes{kind: setting.Kind, group: setting.Group, setting: setting.Name, choices: setting.Choices}
+	if name == setting.Name {
+		notes.variables, notes.required = setting.AllVariables(), setting.Required
+	} else {
+		notes.variables = setting.VariablesOf(name)
+	}
+	describe(flags, name, notes)
 	if setting.Kind == config.Flag {
 		flag.NoOptDefVal = "true"
 	}

@@ -36,6 +36,8 @@ type stores struct {
 	erasures *erasurestore.List
 	// database is what all of them stand on, nil in memory.
 	database *database.Database
+	// dsn is that of database, for what is said of it.
+	dsn string
 }
 
 // openStores opens the stores that settings describe for a server, and migrates
@@ -72,6 +74,7 @@ func openDatabase(ctx context.Context, options database.Options, bus *event.Bus)
 	second := postgres.New(opened, organizations, systemClock)
 	third := parsec3postgres.New(opened, organizations, systemClock)
 	return stores{
+		dsn:           options.Source.DSN,
 		organizations: organizations,
 		parsec2:       second,
 		parsec3:       third,

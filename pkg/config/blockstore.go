@@ -166,8 +166,8 @@ func parseSimpleBlockstore(text string) (Blockstore, error) {
 	parts := splitParts(text)
 	switch BlockstoreKind(strings.ToUpper(parts[0])) {
 	case BlockstoreS3:
-		if len(parts) != storeParts {
-			return Blockstore{}, errS3Form
+		if err := checkParts(parts, errS3Form); err != nil {
+			return Blockstore{}, err
 		}
 		return Blockstore{Kind: BlockstoreS3, S3: S3{
 			Endpoint: completeURL(parts[1]),
@@ -177,8 +177,8 @@ func parseSimpleBlockstore(text string) (Blockstore, error) {
 			Secret:   NewSecret(parts[5]),
 		}}, nil
 	case BlockstoreSwift:
-		if len(parts) != storeParts {
-			return Blockstore{}, errSwiftForm
+		if err := checkParts(parts, errSwiftForm); err != nil {
+			return Blockstore{}, err
 		}
 		return Blockstore{Kind: BlockstoreSwift, Swift: Swift{
 			AuthURL:   completeURL(parts[1]),
@@ -197,8 +197,31 @@ func parseSimpleBlockstore(text string) (Blockstore, error) {
 	}
 }
 
+// checkParts wants as many parts as a form has. A URL whose colons are not escaped is
+// told from the rest, and how it is written; the parts after it may be secrets.
+func checkParts(parts []string, form error) error {
+	scheme := strings.ToLower(parts[min(1, len(parts)-1)])
+	if len(parts) > 2 && (scheme == "http" || scheme == "https") && strings.HasPrefix(parts[2], "//") {
+		const anyOther = storeParts - 2
+		url := parts[1] + ":" + parts[2]
+		if _, err := strconv.ParseUint(parts[min(3, len(parts)-1)], 10, 16); err == nil && len(parts) > anyOther {
+			url += ":" + parts[3]
+		}
+		return messagef("%s. A colon in a part is written `\\:`, so that the URL is `%s`", form, strings.ReplaceAll(maskUserInformation(url), ":", `\:`))
+	}
+	if len(parts) == storeParts {
+		return nil
+	}
+	return messagef("%s: there are %d parts and not %d. A colon in a part is written `\\:`", form, len(parts), storeParts)
+}
+
 func invalidBlockstoreType(name string) error {
-	return messagef("Invalid blockstore type `%s`", name)
+	kinds := []string{"MOCKED", "POSTGRESQL", "S3", "SWIFT", "FILE", "RAID0", "RAID1", "RAID5"}
+	hint := ""
+	if nearest, found := Nearest(strings.ToUpper(name), kinds); found && nearest != strings.ToUpper(name) {
+		hint = ", did you mean " + nearest + "?"
+	}
+	return messagef("Invalid blockstore type `%s`%s", name, hint)
 }
 
 // completeURL completes a URL as the official server does since v1.14: a bare

@@ -66,6 +66,7 @@ var blockstoreRows = []struct {
 const (
 	s3Form     = "Invalid S3 config, must be `s3:[<endpoint_url>]:<region>:<bucket>:<key>:<secret>`"
 	swiftForm  = "Invalid SWIFT config, must be `swift:<auth_url>:<tenant>:<container>:<user>:<password>`"
+	escaped    = ". A colon in a part is written `\\:`"
 	folderForm = "Invalid file config, must be `file:<folder>`, with a colon of the folder written `\\:`"
 	onlyRAID   = "Multiple blockstore configs only available for RAID mode"
 )
@@ -74,15 +75,19 @@ var wrongBlockstoreRows = []struct {
 	given []string
 	want  string
 }{
-	{[]string{"postgres"}, "Invalid blockstore type `postgres`"},
+	{[]string{"postgres"}, "Invalid blockstore type `postgres`, did you mean POSTGRESQL?"},
 	{[]string{""}, "Invalid blockstore type ``"},
-	{[]string{" MOCKED"}, "Invalid blockstore type ` MOCKED`"},
+	{[]string{" MOCKED"}, "Invalid blockstore type ` MOCKED`, did you mean MOCKED?"},
 	{[]string{"MOCKED:"}, "Invalid blockstore type `MOCKED`"},
-	{[]string{"s3"}, s3Form},
-	{[]string{"s3:"}, s3Form},
-	{[]string{"s3:https://foo.com:eu:b:k:s"}, s3Form},
-	{[]string{"s3::eu:b:k:s:extra"}, s3Form},
-	{[]string{"swift:a:t:c:u"}, swiftForm},
+	{[]string{"s3"}, s3Form + ": there are 1 parts and not 6" + escaped},
+	{[]string{"s3:"}, s3Form + ": there are 2 parts and not 6" + escaped},
+	{[]string{"s3:https://foo.com:eu:b:k:s"}, s3Form + escaped + ", so that the URL is `https\\://foo.com`"},
+	{[]string{"s3:https://foo.com:b:k:s"}, s3Form + escaped + ", so that the URL is `https\\://foo.com`"},
+	{[]string{"s3:http://foo.com:9000:eu:b:k:s"}, s3Form + escaped + ", so that the URL is `http\\://foo.com\\:9000`"},
+	{[]string{"swift:http://me@foo.com:8080:t:c:u:p"}, swiftForm + escaped + ", so that the URL is `http\\://********@foo.com\\:8080`"},
+	{[]string{"s3:https:"}, s3Form + ": there are 3 parts and not 6" + escaped},
+	{[]string{"s3::eu:b:k:s:extra"}, s3Form + ": there are 7 parts and not 6" + escaped},
+	{[]string{"swift:a:t:c:u"}, swiftForm + ": there are 5 parts and not 6" + escaped},
 	{[]string{"file"}, folderForm},
 	{[]string{"file:"}, folderForm},
 	{[]string{"file:/a:b"}, folderForm},
@@ -101,8 +106,8 @@ var wrongBlockstoreRows = []struct {
 	{[]string{"RAID0"}, "Invalid blockstore type `RAID0`"},
 	{[]string{"RAID0:0"}, "Invalid blockstore type `RAID0`"},
 	{[]string{"RAID0:0:"}, "Invalid blockstore type ``"},
-	{[]string{"RAID2:0:MOCKED"}, "Invalid blockstore type `RAID2`"},
-	{[]string{"RAID10:0:MOCKED"}, "Invalid blockstore type `RAID10`"},
+	{[]string{"RAID2:0:MOCKED"}, "Invalid blockstore type `RAID2`, did you mean RAID0?"},
+	{[]string{"RAID10:0:MOCKED"}, "Invalid blockstore type `RAID10`, did you mean RAID0?"},
 	{[]string{"RAID0:0:RAID1:0:MOCKED"}, "Invalid blockstore type `RAID1`"},
 	{[]string{"RAID1:0:partial_create_ok:MOCKED"}, "Invalid blockstore type `partial_create_ok`"},
 }

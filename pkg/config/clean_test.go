@@ -27,7 +27,7 @@ func TestCleanVariables(t *testing.T) {
 	for i, name := range knownVariables() {
 		t.Setenv(name, strings.ReplaceAll(around[i%len(around)], "%s", "value"))
 	}
-	t.Setenv("DATABASE_URL", "'postgresql://h/d'\n")
+	t.Setenv("OTHER_URL", "'postgresql://h/d'\n")
 	environment, err := ReadEnvironment()
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestCleanVariables(t *testing.T) {
 			t.Errorf("%s is %q, %q", name, environment.Variables[name], looked)
 		}
 	}
-	if dsn, found := environment.Lookup("DATABASE_URL"); !found || dsn != "postgresql://h/d" {
+	if dsn, found := environment.Lookup("OTHER_URL"); !found || dsn != "postgresql://h/d" {
 		t.Errorf("a reference is %q", dsn)
 	}
 	if _, found := environment.Lookup("NOTHING_OF_THE_KIND"); found {

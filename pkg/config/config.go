@@ -2,7 +2,6 @@ package config
 
 import (
 	"crypto/rsa"
-	"errors"
 	"math"
 	"net/mail"
 	"net/netip"
@@ -102,8 +101,8 @@ func (c *Config) CurrentAdministrationToken() (string, error) {
 		return c.AdministrationToken.Reveal(), nil
 	}
 	token, err := readSecretFile(c.AdministrationTokenFile)
-	if err == nil && !c.Development && isWeakToken(token) {
-		err = errWeakToken
+	if err == nil {
+		err = weakness(token, c.Development)
 	}
 	return token, err
 }
@@ -340,28 +339,22 @@ func (c Config) developmentAddress(port int) string {
 	return address
 }
 
-// check compares settings with each other. What the official server finds at
-// start only is no *UsageError.
+// check compares settings with each other.
 func (c Config) check() error {
+	if err := checkToken(c.AdministrationToken.Reveal(), c.Development); err != nil {
+		return err
+	}
 	switch {
-	case !isCarried(c.AdministrationToken.Reveal()):
-		return errTokenForm
-	case !c.Development && isWeakToken(c.AdministrationToken.Reveal()):
-		return errWeakToken
 	case c.TLS.KeyFile != "" && c.TLS.CertificateFile == "":
 		return &UsageError{"--ssl-keyfile needs --ssl-certfile."}
 	case c.Metrics.Profiles && c.Metrics.Address == "":
 		return &UsageError{"--metrics-profiles needs --metrics-address."}
-	case c.Port < 0 || c.Port > maxPort:
-		return errors.New("--port must be 0 to 65535")
 	case c.Database.Mocked() && c.Blockstore.Uses(BlockstorePostgreSQL):
-		return messagef("PostgreSQL block store is not available")
+		return &UsageError{"--blockstore is POSTGRESQL, and --db is MOCKED: a block store in a database needs one."}
 	case c.Blockstore.Kind == BlockstoreRAID5 && len(c.Blockstore.Nodes) < minRAID5Nodes:
-		return messagef("RAID5 block store needs at least 3 nodes")
-	case c.Email.Port < 1 || c.Email.Port > maxPort:
-		return errors.New("--email-port must be 1 to 65535")
+		return &UsageError{"A RAID5 block store needs at least 3 nodes."}
 	case c.Email.Host != "" && c.Email.Sender == (mail.Address{}):
-		return errors.New("--email-sender is required when --email-host is provided")
+		return &UsageError{"--email-sender is required when --email-host is provided."}
 	}
 	if err := c.checkThirdParties(); err != nil {
 		return err
@@ -372,9 +365,9 @@ func (c Config) check() error {
 func (d Database) checkPool() error {
 	switch {
 	case d.MaxConnections < minPool:
-		return errors.New("--db-max-connections must be at least 2")
+		return &UsageError{"--db-max-connections must be at least 2."}
 	case d.MinConnections > d.MaxConnections:
-		return errors.New("--db-min-connections must not be greater than --db-max-connections")
+		return &UsageError{"--db-min-connections must not be greater than --db-max-connections."}
 	default:
 		return nil
 	}

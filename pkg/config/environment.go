@@ -29,6 +29,9 @@ type Environment struct {
 	// ServiceLinks are the PARSEC_* variables by which Kubernetes announces
 	// services, in alphabetical order. They are no settings.
 	ServiceLinks []string
+	// Folder has the settings of a server that systemd runs here, "" for none
+	// (InFolder).
+	Folder string
 	// Lookup finds any variable, for the references in PARSEC_CMD_ARGS.
 	Lookup func(name string) (value string, found bool)
 }
@@ -63,7 +66,7 @@ func ReadEnvironment() (Environment, error) {
 	if err := envconfig.Process("", values.Interface()); err != nil {
 		return Environment{}, fmt.Errorf("read the environment: %w", err)
 	}
-	environment := Environment{Variables: make(map[string]string), Lookup: lookupClean}
+	environment := Environment{Variables: make(map[string]string), Folder: Folder, Lookup: lookupClean}
 	for i, name := range names {
 		if text := clean(values.Elem().Field(i).String()); text != "" && !isServiceLink(name, text) {
 			environment.Variables[name] = text
@@ -115,7 +118,7 @@ func (e Environment) unknownVariables() []string {
 			continue
 		}
 		warning := "unknown variable " + name + " is ignored"
-		if nearest, found := nearestName(name, known); found {
+		if nearest, found := nearestVariable(name, known); found {
 			warning += ", did you mean " + nearest + "?"
 		}
 		warnings = append(warnings, warning)
@@ -128,26 +131,30 @@ func (e Environment) unknownVariables() []string {
 func knownVariables() []string {
 	names := []string{ArgumentsVariable, AddressVariable, CopyTargetVariable}
 	for _, setting := range settings {
-		for _, variable := range setting.variables() {
-			names = append(names, variable)
-			if setting.Secret {
-				names = append(names, variable+fileSuffix)
-			}
-		}
+		names = append(names, setting.AllVariables()...)
 	}
 	return names
 }
 
-// nearestName returns the first of the names with the least edit distance to
-// name, if it is near enough for a typing error; and the variable itself for
-// the file of one that is no secret.
-func nearestName(name string, names []string) (nearest string, found bool) {
+// nearestVariable is Nearest, and the variable itself for the file of one that is no
+// secret.
+func nearestVariable(name string, names []string) (nearest string, found bool) {
 	if variable, isFile := strings.CutSuffix(name, fileSuffix); isFile && slices.Contains(names, variable) {
 		return variable, true
 	}
-	least := max(2, len(strings.TrimPrefix(name, variablePrefix))/3) + 1
+	return nearestWithin(name, names, len(strings.TrimPrefix(name, variablePrefix)))
+}
+
+// Nearest returns the first of the names with the least edit distance to name, if it is
+// near enough for a typing error.
+func Nearest(name string, names []string) (nearest string, found bool) {
+	return nearestWithin(name, names, len(name))
+}
+
+func nearestWithin(name string, names []string, length int) (nearest string, found bool) {
+	least := max(2, length/3) + 1
 	for _, candidate := range names {
-		if distance := editDistance(name, candidate); distance < least {
+		if distance := editDistance(name, candidate); distance < least && distance < len(candidate) {
 			nearest, least, found = candidate, distance, true
 		}
 	}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,10 +20,6 @@ type UsageError struct{ Message string }
 
 // Error returns the message.
 func (e *UsageError) Error() string { return e.Message }
-
-// failure is a wrong setting that the official server notices only once it
-// starts: exit code 1.
-type failure struct{ error }
 
 // Source is the kind of place that a setting came from.
 type Source string
@@ -73,8 +68,8 @@ type Loaded struct {
 }
 
 // Load resolves every setting: PARSEC_CMD_ARGS, then the command line, then
-// variables or their files, then --dev, then defaults. An error is a
-// *UsageError, or else a reason why the server could not start.
+// variables or their files, then --dev, then what platforms set, then defaults. An
+// error is a *UsageError.
 func Load(arguments []Argument, environment Environment) (Loaded, error) {
 	l := loader{arguments: arguments, environment: environment}
 	if err := l.readDevelopment(); err != nil {
@@ -216,12 +211,7 @@ func (l *loader) load(names ...string) ([]Effective, error) {
 		}
 		loaded = append(loaded, found.effective(setting))
 	}
-	for _, effective := range loaded {
-		if setting := effective.Setting; setting.Required && effective.Source == FromDefault {
-			return nil, &UsageError{"Missing option " + setting.option(setting.Name) + "."}
-		}
-	}
-	return loaded, nil
+	return loaded, missing(loaded)
 }
 
 // loadDSN resolves the database, which must be one of PostgreSQL.
@@ -265,6 +255,11 @@ func (l *loader) resolve(setting Setting) (resolved, error) {
 		}
 		return found, nil
 	}
+	for _, variable := range setting.platformVariables() {
+		if found, err := l.fromVariable(setting, variable); err != nil || found.given() {
+			return found, err
+		}
+	}
 	found := resolved{source: FromDefault, name: setting.Name}
 	text := setting.Default
 	if setting.fallback != nil {
@@ -302,9 +297,6 @@ func (l *loader) parse(setting Setting, found resolved) error {
 	if found.source != FromCommandLine {
 		text += " (" + found.effective(setting).Origin() + ")"
 	}
-	if late := (failure{}); errors.As(err, &late) {
-		return message(text)
-	}
 	return &UsageError{text}
 }
 
@@ -329,7 +321,7 @@ func (l *loader) fromArguments(setting Setting) (found resolved) {
 func (l *loader) fromVariable(setting Setting, variable string) (resolved, error) {
 	text := l.environment.Variables[variable]
 	var path string
-	if setting.Secret {
+	if setting.readsFile(variable) {
 		path = l.environment.Variables[variable+fileSuffix]
 	}
 	switch {

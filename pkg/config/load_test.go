@@ -240,12 +240,13 @@ func TestLoadUsageErrors(t *testing.T) {
 		variables map[string]string
 		want      string
 	}{
-		{[]string{"db="}, nil, "Invalid value for '--db': Invalid db type: must be `postgresql://…`, `postgres://…` or `MOCKED`."},
-		{[]string{"db=mysql://u:p@h/db?a=b"}, nil, "Invalid value for '--db': Invalid db type: must be `postgresql://…`, `postgres://…` or `MOCKED`."},
-		{[]string{"db=mocked"}, nil, "Invalid value for '--db': Invalid db type: must be `postgresql://…`, `postgres://…` or `MOCKED`."},
-		{nil, nil, "Missing option '--db'."},
-		{[]string{"db=MOCKED"}, map[string]string{"PARSEC_BLOCKSTORE": "  "}, "Missing option '--blockstore' / '-b'."},
-		{[]string{"db=MOCKED", "blockstore=MOCKED"}, map[string]string{"PARSEC_ADMINISTRATION_TOKEN": ""}, "Missing option '--administration-token'."},
+		{[]string{"db="}, nil, "Invalid value for '--db': Invalid db type: must be `postgresql://<user>:<password>@<host>/<database>`, `postgres://…` or `MOCKED`."},
+		{[]string{"db=mysql://u:p@h/db?a=b"}, nil, "Invalid value for '--db': Invalid db type: must be `postgresql://<user>:<password>@<host>/<database>`, `postgres://…` or `MOCKED`. mysql:// is another kind of database, which this server does not use."},
+		{[]string{"db=mocked"}, nil, "Invalid value for '--db': Invalid db type: must be `postgresql://<user>:<password>@<host>/<database>`, `postgres://…` or `MOCKED`."},
+		{nil, nil, missingDB + "\n" + missingBlockstore + "\n" + missingToken},
+		{[]string{"db=MOCKED"}, nil, missingBlockstore + "\n" + missingToken},
+		{[]string{"db=MOCKED", "administration-token=" + goodToken}, map[string]string{"PARSEC_BLOCKSTORE": "  "}, missingBlockstore},
+		{[]string{"db=MOCKED", "blockstore=MOCKED"}, map[string]string{"PARSEC_ADMINISTRATION_TOKEN": ""}, missingToken},
 		{[]string{"port=abc"}, nil, "Invalid value for '--port' / '-P': 'abc' is not a valid integer."},
 		{[]string{"port="}, nil, "Invalid value for '--port' / '-P': '' is not a valid integer."},
 		{nil, map[string]string{"PARSEC_PORT": "abc"}, "Invalid value for '--port' / '-P': 'abc' is not a valid integer. (variable PARSEC_PORT)"},
@@ -257,8 +258,8 @@ func TestLoadUsageErrors(t *testing.T) {
 		{[]string{"email-sender=nobody"}, nil, "Invalid value for '--email-sender': 'nobody' is not an e-mail address, such as no-reply@example.com or Example, Inc. <no-reply@example.com>."},
 		{[]string{"email-sender=a@b.c, d@e.f"}, nil, "Invalid value for '--email-sender': 'a@b.c, d@e.f' is not an e-mail address, such as no-reply@example.com or Example, Inc. <no-reply@example.com>."},
 		{[]string{"email-sender=A <a@b.c>, D <d@e.f>"}, nil, "Invalid value for '--email-sender': 'A <a@b.c>, D <d@e.f>' is not an e-mail address, such as no-reply@example.com or Example, Inc. <no-reply@example.com>."},
-		{[]string{"blockstore=postgres"}, nil, "Invalid value for '--blockstore' / '-b': Invalid blockstore type `postgres`"},
-		{[]string{"backend-addr=https://example.com"}, nil, "Invalid value for '--backend-addr': must start with `parsec://`"},
+		{[]string{"blockstore=postgres"}, nil, "Invalid value for '--blockstore' / '-b': Invalid blockstore type `postgres`, did you mean POSTGRESQL?"},
+		{[]string{"backend-addr=https://example.com"}, nil, "Invalid value for '--backend-addr': must start with `parsec://`; perhaps parsec://example.com"},
 		{[]string{"ssl-certfile=/does/not/exist"}, nil, "Invalid value for '--ssl-certfile': File '/does/not/exist' does not exist."},
 		{[]string{"ssl-certfile=" + directory}, nil, "Invalid value for '--ssl-certfile': File '" + directory + "' is a directory."},
 		{append(slices.Clone(required), "ssl-keyfile="+emptyFile), nil, "--ssl-keyfile needs --ssl-certfile."},
@@ -294,22 +295,29 @@ func TestLoadUsageErrors(t *testing.T) {
 	}
 }
 
-// TestLoadFailures is about settings that are well written, yet cannot start.
+const (
+	missingDB         = "Missing option '--db'. Or set PARSEC_DB, PARSEC_DB_FILE or DATABASE_URL."
+	missingBlockstore = "Missing option '--blockstore'. Or set PARSEC_BLOCKSTORE or PARSEC_BLOCKSTORE_FILE."
+	missingToken      = "Missing option '--administration-token'. Or set PARSEC_ADMINISTRATION_TOKEN or PARSEC_ADMINISTRATION_TOKEN_FILE."
+)
+
+// TestLoadFailures is about settings that are well written, yet cannot start: official
+// servers notice that late.
 func TestLoadFailures(t *testing.T) {
 	for _, row := range []struct {
 		arguments []string
 		want      string
 	}{
-		{[]string{"port=65536"}, "--port must be 0 to 65535"},
-		{[]string{"port=-1"}, "--port must be 0 to 65535"},
-		{[]string{"email-port=0"}, "--email-port must be 1 to 65535"},
-		{[]string{"db-min-connections=8"}, "--db-min-connections must not be greater than --db-max-connections"},
-		{[]string{"db-max-connections=1"}, "--db-max-connections must be at least 2"},
+		{[]string{"port=65536"}, "Invalid value for '--port' / '-P': must be 0 to 65535."},
+		{[]string{"port=-1"}, "Invalid value for '--port' / '-P': must be 0 to 65535."},
+		{[]string{"email-port=0"}, "Invalid value for '--email-port': must be 1 to 65535."},
+		{[]string{"db-min-connections=8"}, "--db-min-connections must not be greater than --db-max-connections."},
+		{[]string{"db-max-connections=1"}, "--db-max-connections must be at least 2."},
 		{[]string{"db-max-connections=4294967296"}, "Invalid value for '--db-max-connections': out of range."},
-		{[]string{"blockstore=POSTGRESQL"}, "PostgreSQL block store is not available"},
-		{[]string{"blockstore=RAID1:0:MOCKED", "blockstore=RAID1:1:POSTGRESQL"}, "PostgreSQL block store is not available"},
-		{[]string{"blockstore=RAID5:0:MOCKED", "blockstore=RAID5:1:MOCKED"}, "RAID5 block store needs at least 3 nodes"},
-		{[]string{"blockstore=MOCKED", "email-host=mail"}, "--email-sender is required when --email-host is provided"},
+		{[]string{"blockstore=POSTGRESQL"}, "--blockstore is POSTGRESQL, and --db is MOCKED: a block store in a database needs one."},
+		{[]string{"blockstore=RAID1:0:MOCKED", "blockstore=RAID1:1:POSTGRESQL"}, "--blockstore is POSTGRESQL, and --db is MOCKED: a block store in a database needs one."},
+		{[]string{"blockstore=RAID5:0:MOCKED", "blockstore=RAID5:1:MOCKED"}, "A RAID5 block store needs at least 3 nodes."},
+		{[]string{"blockstore=MOCKED", "email-host=mail"}, "--email-sender is required when --email-host is provided."},
 		{[]string{"log-filter=("}, "Invalid value for '--log-filter': error parsing regexp: missing closing ): `(`"},
 		{[]string{"sentry-dsn=hunter2"}, "Invalid value for '--sentry-dsn': must be `https://<key>@<host>/<project>`"},
 	} {
@@ -318,8 +326,8 @@ func TestLoadFailures(t *testing.T) {
 			arguments = append(arguments, "blockstore=MOCKED")
 		}
 		_, err := Load(typed(arguments...), environmentOf(nil))
-		if usage := (*UsageError)(nil); err == nil || errors.As(err, &usage) {
-			t.Errorf("%q: got %v, want a failure", row.arguments, err)
+		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
+			t.Errorf("%q: got %v, want a usage error", row.arguments, err)
 		} else if err.Error() != row.want {
 			t.Errorf("got %q, want %q", err, row.want)
 		}

@@ -46,8 +46,16 @@ func parseDSN(text string) (Secret, error) {
 	case text == Mocked, isURL && (scheme == "postgresql" || scheme == "postgres"), !isURL && strings.Contains(text, "="):
 		return NewSecret(text), nil
 	}
-	return Secret{}, messagef("Invalid db type: must be `postgresql://…`, `postgres://…` or `%s`.", Mocked)
+	hint := ""
+	if isURL && slices.Contains(otherDatabases, strings.ToLower(scheme)) {
+		hint = " " + scheme + ":// is another kind of database, which this server does not use."
+	}
+	return Secret{}, messagef("Invalid db type: must be `postgresql://<user>:<password>@<host>/<database>`, `postgres://…` or `%s`.%s", Mocked, hint)
 }
+
+// otherDatabases are the schemes of databases that servers of other programs use. What
+// looks like the scheme of anything else may be a password.
+var otherDatabases = []string{"mysql", "mysql2", "mariadb", "sqlite", "sqlite3", "mongodb", "sqlserver", "mssql", "oracle", "redis", "file"}
 
 func parseBoolean(text string) (bool, error) {
 	switch strings.ToLower(strings.TrimSpace(text)) {
@@ -65,6 +73,23 @@ func parseInteger(text string) (int, error) {
 		return 0, messagef("'%s' is not a valid integer.", text)
 	}
 	return number, nil
+}
+
+// parsePort takes 0, too, which is any free one.
+func parsePort(text string) (int, error) {
+	port, err := parseInteger(text)
+	if err == nil && (port < 0 || port > maxPort) {
+		return 0, messagef("must be 0 to %d.", maxPort)
+	}
+	return port, err
+}
+
+func parseKnownPort(text string) (int, error) {
+	port, err := parsePort(text)
+	if err == nil && port == 0 {
+		return 0, messagef("must be 1 to %d.", maxPort)
+	}
+	return port, err
 }
 
 func parseCount(text string) (int, error) {
@@ -92,7 +117,7 @@ func parsePoolSize(text string) (int32, error) {
 		return 0, err
 	}
 	if number < 0 || number > math.MaxInt32 {
-		return 0, failure{messagef("out of range.")}
+		return 0, messagef("out of range.")
 	}
 	return int32(number), nil
 }
@@ -148,8 +173,33 @@ func parseChoice(choices ...string) func(string) (string, error) {
 				return choice, nil
 			}
 		}
-		return "", messagef("'%s' is not one of '%s'.", text, strings.Join(choices, "', '"))
+		return "", notOneOf(text, choices)
 	}
+}
+
+// OneOf wants the value of an option of a command to be one of these.
+func OneOf(option, text string, choices []string) error {
+	if slices.Contains(choices, text) {
+		return nil
+	}
+	return &UsageError{"Invalid value for '" + option + "': " + notOneOf(text, choices).Error()}
+}
+
+// notOneOf says what could be meant.
+func notOneOf(text string, choices []string) error {
+	hint := ""
+	if nearest, found := Nearest(strings.ToUpper(text), upper(choices)); found {
+		hint = " Did you mean " + choices[slices.Index(upper(choices), nearest)] + "?"
+	}
+	return messagef("'%s' is not one of '%s'.%s", text, strings.Join(choices, "', '"), hint)
+}
+
+func upper(texts []string) []string {
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = strings.ToUpper(text)
+	}
+	return all
 }
 
 // maxSocketPath is what Linux takes as the name of a Unix socket, 107 bytes, less what
@@ -225,7 +275,7 @@ func parseSentryDSN(text string) (Secret, error) {
 	if text != "" {
 		dsn, err := url.Parse(text)
 		if err != nil || !parsec.IsHTTPURL(text) || dsn.User.Username() == "" || strings.Trim(dsn.Path, "/") == "" {
-			return Secret{}, failure{errors.New("must be `https://<key>@<host>/<project>`")}
+			return Secret{}, errors.New("must be `https://<key>@<host>/<project>`")
 		}
 	}
 	return NewSecret(text), nil
@@ -263,7 +313,7 @@ func parseLogFilter(text string) (*regexp.Regexp, error) {
 	}
 	filter, err := regexp.Compile(text)
 	if err != nil {
-		return nil, failure{err}
+		return nil, err
 	}
 	return filter, nil
 }
@@ -271,11 +321,16 @@ func parseLogFilter(text string) (*regexp.Regexp, error) {
 // logLevels are in the order in which messages list them.
 var logLevels = []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError, telemetry.LevelCritical}
 
-func parseLogLevel(text string) (slog.Level, error) {
+func logLevelNames() []string {
 	names := make([]string, len(logLevels))
 	for i, level := range logLevels {
 		names[i] = telemetry.LevelName(level)
 	}
+	return names
+}
+
+func parseLogLevel(text string) (slog.Level, error) {
+	names := logLevelNames()
 	name, err := parseChoice(names...)(text)
 	if err != nil {
 		return 0, err
@@ -283,7 +338,12 @@ func parseLogLevel(text string) (slog.Level, error) {
 	return logLevels[slices.Index(names, name)], nil
 }
 
+var logFormats = []string{string(telemetry.Console), string(telemetry.ConsoleNoTimestamp), string(telemetry.JSON)}
+
+// languages are those of e-mails.
+var languages = []string{"en", "fr"}
+
 func parseLogFormat(text string) (telemetry.Format, error) {
-	name, err := parseChoice(string(telemetry.Console), string(telemetry.ConsoleNoTimestamp), string(telemetry.JSON))(text)
+	name, err := parseChoice(logFormats...)(text)
 	return telemetry.Format(name), err
 }

@@ -82,7 +82,7 @@ func parseTOS(text string) (map[string]string, error) {
 func parseProtection(text string) (string, error) {
 	const withTOTP = "+TOTP"
 	base, twice := strings.CutSuffix(text, withTOTP)
-	protection, err := parseChoice("PASSWORD", "KEYRING", "PKI", "OPENBAO", "ACCOUNT_VAULT")(base)
+	protection, err := parseChoice(protections...)(base)
 	if twice {
 		protection += withTOTP
 	}

@@ -40,6 +40,8 @@ type Setting struct {
 	// Secret settings are shown masked and may be read from a file.
 	Secret  bool
 	Aliases []Alias
+	// Choices are the values of a Choice.
+	Choices []string
 	// Inert settings are read and checked, and have no effect here.
 	Inert bool
 	// Since and Until are official releases; "own" is a setting of ours.
@@ -63,6 +65,9 @@ type Alias struct {
 	Since    string
 	Until    string
 	Help     string
+	// Platform is of a variable that platforms set: it serves when nothing else is
+	// given, not even by --dev.
+	Platform bool
 
 	parse func(config *Config, texts []string) error // nil: as the setting
 }
@@ -76,8 +81,25 @@ func (s Setting) variables() []string {
 	if s.Variable != "" {
 		names = append(names, s.Variable)
 	}
+	return append(names, s.aliasVariables(false)...)
+}
+
+// VariablesOf returns those of an alias that has an option.
+func (s Setting) VariablesOf(option string) []string {
 	for _, alias := range s.Aliases {
-		if alias.Variable != "" {
+		if alias.Name == option && alias.Variable != "" {
+			return []string{alias.Variable}
+		}
+	}
+	return nil
+}
+
+// platformVariables returns those that serve when nothing else is given.
+func (s Setting) platformVariables() []string { return s.aliasVariables(true) }
+
+func (s Setting) aliasVariables(platform bool) (names []string) {
+	for _, alias := range s.Aliases {
+		if alias.Variable != "" && alias.Platform == platform {
 			names = append(names, alias.Variable)
 		}
 	}

@@ -38,13 +38,15 @@ var commonSettings = []Setting{
 		parse: into(func(c *Config) *string { return &c.Host }, parseText),
 	}, {
 		Name: "port", Short: "P", Variable: "PARSEC_PORT", Kind: Integer, Default: "6777", Since: "1.13", Group: groupServer,
-		Help:  "Port to listen on; 0 takes any free one.",
-		parse: into(func(c *Config) *int { return &c.Port }, parseInteger),
+		Help:    "Port to listen on; 0 takes any free one.",
+		parse:   into(func(c *Config) *int { return &c.Port }, parsePort),
+		Aliases: []Alias{{Variable: "PORT", Since: own, Platform: true}},
 	}, {
 		Name: databaseOption, Variable: "PARSEC_DB", Kind: Text, Required: true, Secret: true, mask: masked(maskDSN), Since: "1.13", Group: groupStorage,
 		Development: Mocked, development: always(Mocked),
-		Help:  "DSN of a PostgreSQL database, or MOCKED to keep everything in memory.",
-		parse: into(func(c *Config) *Secret { return &c.Database.DSN }, parseDSN),
+		Help:    "DSN of a PostgreSQL database, or MOCKED to keep everything in memory.",
+		parse:   into(func(c *Config) *Secret { return &c.Database.DSN }, parseDSN),
+		Aliases: []Alias{{Variable: "DATABASE_URL", Since: own, Platform: true}},
 	},
 	inert("db-drop-deleted-data", Flag, "1.13", groupStorage, checked(parseBoolean), "Whether deleted data is dropped.").until("1.13"),
 	{
@@ -172,7 +174,7 @@ var commonSettings = []Setting{
 	}, {
 		Name: "email-port", Variable: "PARSEC_EMAIL_PORT", Kind: Integer, Default: "25", Since: "1.14", Group: groupEmail,
 		Help:  "Port of the SMTP server.",
-		parse: into(func(c *Config) *int { return &c.Email.Port }, parseInteger),
+		parse: into(func(c *Config) *int { return &c.Email.Port }, parseKnownPort),
 	}, {
 		Name: "email-host-user", Variable: "PARSEC_EMAIL_HOST_USER", Kind: Text, Since: "1.14", Group: groupEmail,
 		Help:  "Login on the SMTP server. Used only with a password.",
@@ -197,15 +199,15 @@ var commonSettings = []Setting{
 	}, {
 		Name: "email-language", Variable: "PARSEC_EMAIL_LANGUAGE", Kind: Choice, Default: "en", Since: own, Group: groupEmail,
 		Help:  "Language of e-mails: en or fr.",
-		parse: into(func(c *Config) *string { return &c.Email.Language }, parseChoice("en", "fr")),
+		parse: into(func(c *Config) *string { return &c.Email.Language }, parseChoice(languages...)), Choices: languages,
 	}, {
 		Name: "log-level", Short: "l", Variable: "PARSEC_LOG_LEVEL", Kind: Choice, Default: "INFO", Since: "1.13", Group: groupObservation,
 		Help:  "DEBUG, INFO, WARNING, ERROR or CRITICAL, in any case: what is below is not logged.",
-		parse: into(func(c *Config) *slog.Level { return &c.Log.Level }, parseLogLevel),
+		parse: into(func(c *Config) *slog.Level { return &c.Log.Level }, parseLogLevel), Choices: logLevelNames(),
 	}, {
 		Name: "log-format", Short: "f", Variable: "PARSEC_LOG_FORMAT", Kind: Choice, Default: "CONSOLE", Since: "1.13", Group: groupObservation,
 		Help:  "CONSOLE, CONSOLE_NO_TIMESTAMP or JSON, in any case.",
-		parse: into(func(c *Config) *telemetry.Format { return &c.Log.Format }, parseLogFormat),
+		parse: into(func(c *Config) *telemetry.Format { return &c.Log.Format }, parseLogFormat), Choices: logFormats,
 	}, {
 		Name: "log-file", Short: "o", Variable: "PARSEC_LOG_FILE", Kind: File, Since: "1.13", Group: groupObservation,
 		Help:  "File that logs are appended to, opened again at SIGHUP, and within a second or two when it was moved away. The standard error if not given, or if it is - (a dash).",

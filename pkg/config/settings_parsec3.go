@@ -2,6 +2,8 @@ package config
 
 import (
 	"crypto/rsa"
+	"fmt"
+	"strings"
 
 	"parsec-server/pkg/parsec"
 )
@@ -41,7 +43,7 @@ var parsec3Settings = []Setting{
 		parse: into(func(c *Config) *bool { return &c.Organization.InvitationOnlineStatus }, parseBoolean),
 	},
 	{
-		Name: "advisory-device-file-protection", Variable: "PARSEC_ADVISORY_DEVICE_FILE_PROTECTION", Kind: List, Repeatable: true, Since: "3.9", Group: groupOrganization,
+		Name: "advisory-device-file-protection", Variable: "PARSEC_ADVISORY_DEVICE_FILE_PROTECTION", Kind: List, Repeatable: true, Choices: protections, Since: "3.9", Group: groupOrganization,
 		Help: "How clients are advised to protect the keys of devices: PASSWORD, KEYRING, PKI, OPENBAO or ACCOUNT_VAULT, each also with +TOTP. Several are given one by one, or in the variable separated by spaces. No advice if not given.",
 		parse: func(c *Config, texts []string) error {
 			for _, text := range texts {
@@ -54,13 +56,13 @@ var parsec3Settings = []Setting{
 			return nil
 		},
 	},
-	inert("organization-initial-account-vault-strategy", Choice, "3.5", groupOrganization, checked(parseChoice("ALLOWED", "FORBIDDEN")), "Whether new organizations let keys be kept in accounts; --account-config says it for all.").until("3.6"),
-	inert("organization-initial-allowed-client-agent", Choice, "3.5", groupOrganization, checked(parseChoice("NATIVE_ONLY", "NATIVE_OR_WEB")), "Which clients new organizations let in: all may come.").until("3.6"),
+	inert("organization-initial-account-vault-strategy", Choice, "3.5", groupOrganization, checked(parseChoice(vaultStrategies...)), "Whether new organizations let keys be kept in accounts; --account-config says it for all.").until("3.6").choose(vaultStrategies),
+	inert("organization-initial-allowed-client-agent", Choice, "3.5", groupOrganization, checked(parseChoice(clientAgents...)), "Which clients new organizations let in: all may come.").until("3.6").choose(clientAgents),
 	inert("skip-database-migrations-check", Flag, "3.6", groupStorage, checked(parseBoolean), "Whether to serve on a database whose schema is of another release: a server waits for an older one to be migrated, and does not start on a newer one."),
 	{
 		Name: "account-config", Variable: "PARSEC_ACCOUNT_CONFIG", Kind: Choice, Default: "DISABLED", Since: "3.7", Group: groupOrganization,
 		Help:  "Whether people may have accounts on this server: DISABLED, ENABLED_WITH_VAULT or ENABLED_WITHOUT_VAULT. With DISABLED the commands of accounts are refused; clients alone respect the difference between the other two.",
-		parse: into(func(c *Config) *string { return &c.Account.Config }, parseChoice("DISABLED", "ENABLED_WITH_VAULT", "ENABLED_WITHOUT_VAULT")),
+		parse: into(func(c *Config) *string { return &c.Account.Config }, parseChoice(accountConfigs...)), Choices: accountConfigs,
 	}, {
 		Name: rateLimitOption, Variable: "PARSEC_VALIDATION_EMAIL_RATE_LIMIT", Kind: Text, Default: "60 3", Since: "3.5", Group: groupEmail,
 		Help:  "Seconds between two e-mails about accounts, and how many may be sent in an hour, to one mailbox and for one network address, by all servers on one database; 0 is no limit.",
@@ -171,6 +173,20 @@ func (s Setting) until(release string) Setting {
 	return s
 }
 
+// choose names the values of a setting.
+func (s Setting) choose(choices []string) Setting {
+	s.Choices = choices
+	return s
+}
+
+// The values of settings of Parsec 3 (docs/protocol/v5/types.md §4).
+var (
+	accountConfigs  = []string{"DISABLED", "ENABLED_WITH_VAULT", "ENABLED_WITHOUT_VAULT"}
+	protections     = []string{"PASSWORD", "KEYRING", "PKI", "OPENBAO", "ACCOUNT_VAULT"}
+	vaultStrategies = []string{"ALLOWED", "FORBIDDEN"}
+	clientAgents    = []string{"NATIVE_ONLY", "NATIVE_OR_WEB"}
+)
+
 // later is what settings tell that are compared with each other.
 type later struct{ scwsFile, scwsContent bool }
 
@@ -179,11 +195,11 @@ func (c *Config) checkThirdParties() error {
 	of := &c.Organization
 	switch {
 	case of.OpenBao.ServerURL != "" && of.OpenBao.HexagoneMountPath == "" && of.OpenBao.ProConnectMountPath == "":
-		return messagef("--openbao-server-url needs --openbao-auth-pro-connect or --openbao-auth-hexagone")
+		return &UsageError{"--openbao-server-url needs --openbao-auth-pro-connect or --openbao-auth-hexagone."}
 	case c.later.scwsFile && c.later.scwsContent:
-		return messagef("--scws-web-application-private-key-file and --scws-web-application-private-key-content are both given")
+		return &UsageError{"--scws-web-application-private-key-file and --scws-web-application-private-key-content are both given."}
 	case (of.SCWS.Services != nil) != (of.SCWS.WebApplication != nil):
-		return messagef("--scws-idopte-public-keys-file and --scws-web-application-private-key-file go together")
+		return &UsageError{"--scws-idopte-public-keys-file and --scws-web-application-private-key-file go together."}
 	}
 	return nil
 }
@@ -222,8 +238,35 @@ func parseAddress(text string) (configuredAddress, error) {
 		address.scheme = parsec.Parsec3Scheme
 	}
 	var err error
-	address.server, err = parsec.ParseAnyServerAddress(text)
-	return address, err
+	if address.server, err = parsec.ParseAnyServerAddress(text); err != nil {
+		return address, fmt.Errorf("%w%s", err, AddressHint(text))
+	}
+	return address, nil
+}
+
+// AddressHint returns which address of a server is meant by that of a web page, or by a
+// name alone, after what is wrong with it; "" for none.
+func AddressHint(text string) string {
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found {
+		scheme, rest = "https", text
+	}
+	rest, _, _ = strings.Cut(rest, "/")
+	hint := "parsec://" + rest
+	switch strings.ToLower(scheme) {
+	case "http":
+		if !strings.Contains(rest, ":") {
+			hint += ":80"
+		}
+		hint += "?no_ssl=true"
+	case "https":
+	default:
+		return ""
+	}
+	if _, err := parsec.ParseServerAddress(hint); err != nil {
+		return ""
+	}
+	return "; perhaps " + hint
 }
 
 // settleAddress takes the one address of the server from the settings of both

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 const (
 	// minTokenBytes is well below what the advised command prints, and beyond
@@ -13,11 +16,25 @@ const (
 // knownTokens are in tokens that were copied from an example.
 var knownTokens = []string{"s3cr3t", "changeme", "change-me", "change_me", "change me", "password", "administration", "example", "12345678"}
 
-// errWeakToken says how to make a good one.
-var errWeakToken = &UsageError{"Invalid value for '--administration-token': anybody could guess it. Make one with: openssl rand -base64 48"}
+// makeToken is the line that makes a good one.
+const makeToken = `Make one with: openssl rand -base64 48`
 
-// errTokenForm is of a token that clients cannot send.
-var errTokenForm = &UsageError{"Invalid value for '--administration-token': no HTTP header can carry it. Letters, digits and punctuation of ASCII can; make one with: openssl rand -base64 48"}
+// checkToken returns why a token may not be that of the administrator.
+func checkToken(token string, development bool) error {
+	if !isCarried(token) {
+		return &UsageError{"Invalid value for '--administration-token': no HTTP header can carry it. Letters, digits and punctuation of ASCII can. " + makeToken}
+	}
+	return weakness(token, development)
+}
+
+// weakness returns the rule that a token breaks which can be guessed. One to develop
+// with may be.
+func weakness(token string, development bool) error {
+	if rule := weakRule(token); rule != "" && !development {
+		return &UsageError{"Invalid value for '--administration-token': anybody could guess it, " + rule + ". " + makeToken}
+	}
+	return nil
+}
 
 // isCarried reports whether a header can carry a token as it is.
 func isCarried(token string) bool {
@@ -29,20 +46,24 @@ func isCarried(token string) bool {
 	return strings.TrimSpace(token) == token
 }
 
-// isWeakToken reports whether a token can be guessed.
-func isWeakToken(token string) bool {
+// weakRule returns the rule that a token breaks which can be guessed, in words that do
+// not show it; "" for none.
+func weakRule(token string) string {
 	variety := map[byte]struct{}{}
 	for i := range len(token) {
 		variety[token[i]] = struct{}{}
 	}
-	if len(token) < minTokenBytes || len(variety) < minTokenVariety {
-		return true
+	switch {
+	case len(token) < minTokenBytes:
+		return fmt.Sprintf("as it has %d characters; at least %d are needed", len(token), minTokenBytes)
+	case len(variety) < minTokenVariety:
+		return fmt.Sprintf("as it has only %d different characters; at least %d are needed", len(variety), minTokenVariety)
 	}
 	lower := strings.ToLower(token)
 	for _, known := range knownTokens {
 		if strings.Contains(lower, known) {
-			return true
+			return "as it has in it a word of examples, " + known
 		}
 	}
-	return false
+	return ""
 }

@@ -4,7 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
+	"strings"
 	"testing"
 )
 
@@ -14,7 +14,7 @@ func TestWeakTokens(t *testing.T) {
 		"S3CR3T-but-a-long-one-0f-it", "ChangeMe-1234-abcdefgh", "my-very-own-password", "0123456789abcdef-12345678",
 	} {
 		_, err := Load(typed("db=MOCKED", "blockstore=MOCKED", "administration-token="+token), environmentOf(nil))
-		if !errors.Is(err, errWeakToken) {
+		if err == nil || !strings.Contains(err.Error(), "anybody could guess it, as it has ") || !strings.HasSuffix(err.Error(), "Make one with: openssl rand -base64 48") {
 			t.Errorf("%q: %v", token, err)
 		}
 		if _, err := Load(typed("dev=true", "administration-token="+token), environmentOf(nil)); err != nil {
@@ -27,7 +27,7 @@ func TestWeakTokens(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, token := range []string{base64.StdEncoding.EncodeToString(raw), hex.EncodeToString(raw[:16])} {
-			if isWeakToken(token) {
+			if weakRule(token) != "" {
 				t.Errorf("%s is weak", token)
 			}
 		}
@@ -40,7 +40,7 @@ func TestTokensOfNoHeader(t *testing.T) {
 	for _, token := range []string{goodToken + "\n", "\ufeff" + goodToken, goodToken + "é", " " + goodToken, goodToken + "\x00", goodToken + "\t", "two\nlines of" + goodToken} {
 		for _, arguments := range [][]string{{"db=MOCKED", "blockstore=MOCKED"}, {"dev=true"}} {
 			_, err := Load(typed(append(arguments, "administration-token="+token)...), environmentOf(nil))
-			if !errors.Is(err, errTokenForm) {
+			if err == nil || !strings.Contains(err.Error(), "no HTTP header can carry it") {
 				t.Errorf("%q: %v", token, err)
 			}
 		}

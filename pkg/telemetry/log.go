@@ -59,7 +59,7 @@ func NewLogger(options LogOptions, stderr io.Writer) (*slog.Logger, *Output, err
 		handler = tint.NewTextHandler(output, &tint.Options{
 			Level:       options.Level,
 			TimeFormat:  timestampLayout,
-			NoColor:     !isTerminal(output.writer),
+			NoColor:     !isTerminal(output.writer) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb",
 			ReplaceAttr: consoleAttribute(options.Format != ConsoleNoTimestamp),
 		})
 	}

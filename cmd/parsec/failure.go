@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"parsec-server/pkg/config"
+)
+
+// The exit codes (docs/administration.md, "Exit codes").
+const (
+	exitSuccess = 0
+	// exitFailure is of what happened: a server, a database or a file refused.
+	exitFailure = 1
+	// exitUsage is of what was typed or set: nothing was asked, and nothing changed.
+	exitUsage = 2
+	// exitProblems is of commands that have done their work, and found what is
+	// not as it should be (docs/blockstore.md).
+	exitProblems = 3
+)
+
+// errProblems ends a command that has done its work and has told of problems:
+// exit code 3.
+var errProblems = errors.New("there are problems")
+
+// errTold ends a command that has failed and has printed why.
+var errTold = errors.New("failed")
+
+// sentence is an error in words for people, which name the thing, the place and the way
+// out. Programs look at what caused it.
+type sentence struct {
+	words string
+	cause error
+}
+
+func (s *sentence) Error() string { return s.words }
+func (s *sentence) Unwrap() error { return s.cause }
+
+// say puts an error in words.
+func say(cause error, format string, arguments ...any) error {
+	return &sentence{fmt.Sprintf(format, arguments...), cause}
+}
+
+// exitCode tells why a command has ended, and returns its exit code. What is wrong is
+// told on the standard error, but by the server on the standard output, as official ones
+// do (docs/protocol/configuration.md §1).
+func (p program) exitCode(ctx context.Context, command *cobra.Command, err error) int {
+	if err == nil || errors.Is(err, context.Canceled) {
+		if errors.Is(context.Cause(ctx), errInterrupted) {
+			fmt.Fprintln(p.stdout, "bye ;-)")
+			return exitSuccess
+		}
+		if err == nil || errors.Is(context.Cause(ctx), errTerminated) {
+			return exitSuccess
+		}
+	}
+	usage, isUsage := errors.AsType[*config.UsageError](err)
+	switch {
+	case errors.Is(err, errProblems):
+		return exitProblems
+	case errors.Is(err, errTold):
+		return exitFailure
+	case isUsage:
+		fmt.Fprintf(p.stderr, "Usage: %s [OPTIONS]\nTry '%[1]s --help' for help.\n\nError: %s\n", command.CommandPath(), usage)
+		if p.folderDenied {
+			fmt.Fprintf(p.stderr, "The settings of the server of this machine are in %s, which you may not read: try sudo.\n", p.environment.Folder)
+		}
+		return exitUsage
+	}
+	var to io.Writer = p.stderr
+	if isServer(command) {
+		to = p.stdout
+	}
+	fmt.Fprintf(to, "Error: %s\n", oneLine(explainDatabase(err).Error()))
+	return exitFailure
+}
+
+// oneLine joins the lines of an error.
+func oneLine(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, " ")
+}
+
+func invalidValue(name string, err error) error {
+	return &config.UsageError{Message: fmt.Sprintf("Invalid value for '%s': %s", name, err)}
+}
+
+// wrongPath is for the error of a file or folder that was typed.
+func wrongPath(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return invalidValue(name, err)
+}

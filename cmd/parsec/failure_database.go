@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"parsec-server/pkg/parsec"
+)
+
+// explainDatabase puts in words why no connection to a database was made; other errors
+// stay as they are.
+func explainDatabase(err error) error {
+	connecting, is := errors.AsType[*pgconn.ConnectError](err)
+	if !is || connecting.Config == nil {
+		return err
+	}
+	at, name, user := databasePlace(connecting.Config), connecting.Config.Database, connecting.Config.User
+	if name == "" {
+		name = user
+	}
+	refusal, _ := errors.AsType[*pgconn.PgError](err)
+	resolving, _ := errors.AsType[*net.DNSError](err)
+	switch {
+	case refusal != nil && (refusal.Code == "28P01" || refusal.Code == "28000"):
+		return say(err, "The database at %s refused the user %s: %s. Correct the user or the password in --db, or PARSEC_DB.", at, user, refusal.Message)
+	case refusal != nil && refusal.Code == "3D000":
+		return say(err, "PostgreSQL at %s has no database %s. Create it (createdb %[2]s), or correct --db, or PARSEC_DB.", at, name)
+	case refusal != nil:
+		return say(err, "The database %s at %s refused: %s.", name, at, refusal.Message)
+	case resolving != nil:
+		return say(err, "There is no host %s, which --db, or PARSEC_DB, names: %s.", resolving.Name, resolving.Err)
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return say(err, "The database %s at %s does not answer: connection refused. Start PostgreSQL there, or correct --db, or PARSEC_DB.", name, at)
+	case errors.Is(err, context.DeadlineExceeded):
+		return say(err, "The database %s at %s does not answer in time. Look at PostgreSQL and at the network, or correct --db, or PARSEC_DB.", name, at)
+	default:
+		return say(err, "The database %s at %s is not reached: %s", name, at, lastCause(err))
+	}
+}
+
+func databasePlace(of *pgconn.Config) string {
+	if strings.HasPrefix(of.Host, "/") {
+		return of.Host
+	}
+	return net.JoinHostPort(of.Host, strconv.Itoa(int(of.Port)))
+}
+
+func lastCause(err error) string {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err.Error()
+		}
+		err = next
+	}
+}
+
+// inDatabase names a database in a sentence, without what is secret of its DSN.
+func inDatabase(dsn string) string {
+	parsed, err := pgconn.ParseConfig(dsn)
+	if err != nil {
+		return "in the database"
+	}
+	return fmt.Sprintf("in the database %s at %s", parsed.Database, databasePlace(parsed))
+}
+
+// noOrganization is of an organization that a database does not have.
+func noOrganization(cause error, id parsec.OrganizationID, dsn string) error {
+	return say(cause, "There is no organization %s %s.", id, inDatabase(dsn))
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/protocol"
+)
+
+// probeTimeout bounds what is asked of a server that has failed.
+const probeTimeout = 3 * time.Second
+
+// explain puts in words why a server did not do what an administrator asked for.
+func (a administration) explain(ctx context.Context, err error) error {
+	if _, explained := errors.AsType[*sentence](err); explained {
+		return err
+	}
+	at := hostPort(a.server)
+	if refusal, is := errors.AsType[*client.AdministrationError](err); is {
+		return a.explainRefusal(at, err, refusal)
+	}
+	if refusal, is := errors.AsType[*parsec2.HandshakeError](err); is && refusal.Result == "bad_admin_token" {
+		return a.wrongToken(at, err)
+	}
+	if refusal, is := errors.AsType[*protocol.Refusal](err); is {
+		return a.explainCode(at, err, string(refusal.Status), refusal.Reason)
+	}
+	return explainServer(ctx, a.server, err)
+}
+
+func (a administration) wrongToken(at string, err error) error {
+	return say(err, "The server at %s refused the administration token (from the %s). Give the token that it runs with, by --administration-token or PARSEC_ADMINISTRATION_TOKEN.",
+		at, strings.TrimPrefix(a.tokenFrom, "the "))
+}
+
+func (a administration) explainRefusal(at string, err error, refusal *client.AdministrationError) error {
+	switch {
+	case refusal.Status == http.StatusForbidden && refusal.Reason == "" && (refusal.Code == "not_allowed" || refusal.Code == "Bad authorization token"):
+		return a.wrongToken(at, err)
+	case refusal.Status == http.StatusTooManyRequests:
+		return say(err, "The server at %s has got too many wrong administration tokens from here. Wait a minute, and give the right one.", at)
+	}
+	return a.explainCode(at, err, refusal.Code, refusal.Reason)
+}
+
+// explainCode is for the codes of organizations of API 1 to 3, and the sentences of those
+// of Parsec 3 (docs/protocol/v5/administration.md §1.6).
+func (a administration) explainCode(at string, err error, code, reason string) error {
+	switch code {
+	case "not_found", "Organization not found":
+		return say(err, "There is no organization %s on %s.", a.organization, at)
+	case "user_not_found", "User not found":
+		return say(err, "There is no such user in the organization %s on %s, or none that is active. `parsec organization list-users %[1]s` lists them.", a.organization, at)
+	case "User has been revoked":
+		return say(err, "This user of the organization %s on %s is revoked.", a.organization, at)
+	case "already_exists", "Organization already exists":
+		return say(err, "There is an organization %s on %s already, and it is bootstrapped.", a.organization, at)
+	}
+	if reason != "" {
+		code += ": " + reason
+	}
+	return say(err, "The server at %s refused: %s.", at, strings.TrimSuffix(code, "."))
+}
+
+// hostPort names a server in a sentence.
+func hostPort(address parsec.ServerAddress) string {
+	_, at, _ := strings.Cut(address.HTTPOrigin(), "://")
+	return at
+}
+
+// explainServer puts in words why a server is not reached, or does not answer as one.
+func explainServer(ctx context.Context, server parsec.ServerAddress, err error) error {
+	at := hostPort(server)
+	answer, answered := errors.AsType[*client.HTTPError](err)
+	_, verified := errors.AsType[*tls.CertificateVerificationError](err)
+	_, inClear := errors.AsType[tls.RecordHeaderError](err)
+	resolving, _ := errors.AsType[*net.DNSError](err)
+	switch {
+	case answered:
+		return explainAnswer(ctx, server, err, answer)
+	case inClear || strings.Contains(err.Error(), http.ErrSchemeMismatch.Error()):
+		return say(err, "%s speaks in clear, without TLS: add ?no_ssl=true to its address.", at)
+	case errors.Is(err, errOtherCertificate):
+		return say(err, "Another server answers at %s than that of the settings here: %s. Give the address of yours by --addr.", at, errOtherCertificate)
+	case verified:
+		return say(err, "The certificate of %s is not trusted: %s. The variable SSL_CERT_FILE may name a file with the authority that signed it.", at, lastCause(err))
+	case resolving != nil:
+		return say(err, "There is no host %s: %s. Correct --addr, or PARSEC_ADDR.", resolving.Name, resolving.Err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return say(err, "No server answers at %s: connection refused. Start it, or give the address of yours by --addr or PARSEC_ADDR.", at)
+	case errors.Is(err, context.DeadlineExceeded):
+		if words := unready(ctx, server); words != "" {
+			return say(err, "%s", words)
+		}
+		return say(err, "%s did not answer within %s. Look at the server and at the network, or correct --addr, or PARSEC_ADDR.", at, callTimeout)
+	}
+	if _, dialing := errors.AsType[*net.OpError](err); dialing {
+		return say(err, "The connection to %s failed: %s. If it speaks otherwise, add or leave out ?no_ssl=true in --addr, or PARSEC_ADDR.", at, lastCause(err))
+	}
+	return err
+}
+
+func explainAnswer(ctx context.Context, server parsec.ServerAddress, err error, answer *client.HTTPError) error {
+	at := hostPort(server)
+	switch {
+	case answer.Status == http.StatusBadRequest && !server.TLS() && speaksTLS(ctx, at):
+		return say(err, "%s speaks TLS: leave ?no_ssl=true out of its address.", at)
+	case answer.Status >= http.StatusMultipleChoices && answer.Status < http.StatusBadRequest:
+		return say(err, "%s leads elsewhere (HTTP %d). Give the address that it leads to by --addr or PARSEC_ADDR; if that is https, without ?no_ssl=true.", at, answer.Status)
+	case answer.Status == http.StatusNotFound:
+		return say(err, "What answers at %s has no administration: it is no Parsec server, or one before 2.5 (try --websocket), or a proxy keeps /administration back.", at)
+	case answer.Status >= http.StatusInternalServerError:
+		if words := unready(ctx, server); words != "" {
+			return say(err, "%s", words)
+		}
+	}
+	return say(err, "%s answers %s.", at, err)
+}
+
+// unready returns what a server that does not do what it should says of itself, "" for
+// nothing.
+func unready(ctx context.Context, server parsec.ServerAddress) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+	defer cancel()
+	_, err := askHealth(ctx, server.HTTPOrigin()+"/readyz")
+	answer, is := errors.AsType[*unhealthyError](err)
+	switch {
+	case !is || answer.status != http.StatusServiceUnavailable:
+		return ""
+	case answer.words == "shutting down":
+		return fmt.Sprintf("The server at %s is being stopped. Try again when it is back.", hostPort(server))
+	default:
+		return fmt.Sprintf("The server at %s is up, its database does not answer. Its log says why.", hostPort(server))
+	}
+}
+
+// speaksTLS reports whether TLS is spoken at an address.
+func speaksTLS(ctx context.Context, at string) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+	defer cancel()
+	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // nothing is sent
+	conn, err := dialer.DialContext(ctx, "tcp", withPort(at, "80"))
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
