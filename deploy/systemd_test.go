@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -58,6 +59,70 @@ func TestUnit(t *testing.T) {
 		if err != nil || arguments[0] == "verify" && len(output) > 0 {
 			t.Errorf("%s: %v: %s", arguments[0], err, output)
 		}
+	}
+}
+
+// TestUnitHasTheFolderOfCommands has the unit take its settings from where a command that
+// an administrator runs beside it looks for them: its file of variables, and each secret
+// in a file of the name of its option.
+func TestUnitHasTheFolderOfCommands(t *testing.T) {
+	t.Parallel()
+	unit, err := os.ReadFile("systemd/parsec.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := "\nEnvironmentFile=" + config.Folder + "/parsec.env\n"; !strings.Contains(string(unit), line) {
+		t.Errorf("no line %s", line)
+	}
+	credentials := 0
+	for line := range strings.Lines(string(unit)) {
+		credential, found := strings.CutPrefix(strings.TrimSpace(line), "LoadCredential=")
+		if !found {
+			continue
+		}
+		credentials++
+		name, path, _ := strings.Cut(credential, ":")
+		i := slices.IndexFunc(config.Settings(), func(setting config.Setting) bool { return setting.Name == name && setting.Secret })
+		if i < 0 || path != filepath.Join(config.Folder, name) || !strings.Contains(string(unit), "\nEnvironment="+config.Settings()[i].Variable+"_FILE=%d/"+name+"\n") {
+			t.Errorf("%s: commands do not find it", line)
+		}
+	}
+	if credentials == 0 {
+		t.Error("the unit has no credentials")
+	}
+}
+
+// TestCommandBesideUnit runs the server as the unit does, with its settings in a folder
+// that only root reads, and a command without any beside it.
+func TestCommandBesideUnit(t *testing.T) {
+	t.Parallel()
+	port, token := testkit.FreePort(t), "Yq3vXr8LmN2pTz6wKb4s"
+	folder := t.TempDir()
+	for name, content := range map[string]string{
+		"parsec.env":           "# Every other setting.\nPARSEC_PORT=" + port + "\nPARSEC_BACKEND_ADDR=parsec://parsec.example.com\nPARSEC_BLOCKSTORE='MOCKED'\n",
+		"administration-token": token + "\n",
+		"db":                   "MOCKED\n",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program := filepath.Join(application, "bin", "parsec")
+	// What systemd makes of EnvironmentFile= and LoadCredential=.
+	variables := []string{
+		"PARSEC_PORT=" + port, "PARSEC_BACKEND_ADDR=parsec://parsec.example.com", "PARSEC_BLOCKSTORE=MOCKED",
+		"PARSEC_DB_FILE=" + filepath.Join(folder, "db"), "PARSEC_ADMINISTRATION_TOKEN_FILE=" + filepath.Join(folder, "administration-token"),
+	}
+	process := testkit.StartProcess(t, variables, program, "backend", "run")
+	process.Await(t, func(ctx context.Context) error { return testkit.GetOK(ctx, "http://127.0.0.1:"+port+"/readyz") })
+	unshare := testkit.FindProgram(t, "unshare", "apt-get install util-linux")
+	// The folder of the test is where that of the unit is, for this command alone.
+	script := "mount --bind " + folder + " /mnt && mount -t tmpfs none /etc && mkdir /etc/parsec && mount --bind /mnt /etc/parsec && exec " + program + " organization create MyOrg"
+	command := exec.CommandContext(t.Context(), unshare, "--user", "--map-root-user", "--mount", "sh", "-c", script)
+	command.Env = []string{"PATH=" + os.Getenv("PATH")}
+	output, err := command.CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(output), "Bootstrap organization url: parsec://parsec.example.com/MyOrg?action=bootstrap_organization&token=") {
+		t.Errorf("%v: %s", err, output)
 	}
 }
 

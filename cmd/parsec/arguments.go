@@ -111,6 +111,7 @@ func optionsOf(command *cobra.Command, added []string) (kept []string) {
 // allFlags returns the options that a command takes.
 func allFlags(command *cobra.Command) *pflag.FlagSet {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.SortFlags = false
 	flags.AddFlagSet(command.Flags())
 	flags.AddFlagSet(command.PersistentFlags())
 	flags.AddFlagSet(command.InheritedFlags())

@@ -108,7 +108,7 @@ func (c *commandTest) words(without ...string) []string {
 		}
 		words = append(words, value)
 	}
-	c.command.Flags().VisitAll(func(flag *pflag.Flag) {
+	allFlags(c.command).VisitAll(func(flag *pflag.Flag) {
 		if !isRequired(flag) || flag.Hidden || slices.Contains(without, flag.Name) {
 			return
 		}
@@ -176,7 +176,7 @@ func TestWrongValues(t *testing.T) {
 		if slices.Contains(settingCommands, c.path()) {
 			return
 		}
-		c.command.Flags().VisitAll(func(flag *pflag.Flag) {
+		allFlags(c.command).VisitAll(func(flag *pflag.Flag) {
 			if wrong := wrongValueOf(flag); wrong != "" {
 				got := c.run(nil, append(c.words(flag.Name), "--"+flag.Name+wrong)...)
 				c.want(got, exitUsage, "--"+flag.Name)
@@ -196,7 +196,7 @@ func TestNothingGiven(t *testing.T) {
 				missing = append(missing, "Missing argument '"+argument+"'.")
 			}
 		}
-		c.command.Flags().VisitAll(func(flag *pflag.Flag) {
+		allFlags(c.command).VisitAll(func(flag *pflag.Flag) {
 			if isRequired(flag) && !flag.Hidden {
 				missing = append(missing, "Missing option '--"+flag.Name+"'.")
 			}
@@ -216,7 +216,7 @@ func TestNothingGiven(t *testing.T) {
 func TestNoServer(t *testing.T) {
 	t.Parallel()
 	eachCommand(t, func(c *commandTest) {
-		if c.command.Flags().Lookup(addrOption) != nil {
+		if allFlags(c.command).Lookup(addrOption) != nil {
 			c.want(c.run(nil, append(c.words(), "--addr", "parsec://127.0.0.1:1?no_ssl=true")...), exitFailure, "No server answers at 127.0.0.1:1")
 		}
 	})
@@ -226,7 +226,7 @@ func TestWrongToken(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartGenerations(t, testkit.GenerationsOptions{})
 	eachCommand(t, func(c *commandTest) {
-		if c.command.Flags().Lookup(addrOption) != nil {
+		if allFlags(c.command).Lookup(addrOption) != nil {
 			got := c.run(map[string]string{"PARSEC_ADMINISTRATION_TOKEN": "wrong"}, append(c.words(tokenOption), "--addr", server.Address.String())...)
 			c.want(got, exitFailure, "The server at "+hostPort(server.Address)+" refused the administration token (from the variable PARSEC_ADMINISTRATION_TOKEN).")
 		}
@@ -237,7 +237,7 @@ func TestWrongToken(t *testing.T) {
 func TestNoDatabase(t *testing.T) {
 	t.Parallel()
 	eachCommand(t, func(c *commandTest) {
-		option := c.command.Flags().Lookup("db")
+		option := allFlags(c.command).Lookup("db")
 		if option == nil || option.Hidden || slices.Contains(settingCommands, c.path()) {
 			return
 		}
@@ -267,10 +267,11 @@ func golden(t *testing.T, path, got string) {
 }
 
 var (
-	anyPort  = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
-	anyHex   = regexp.MustCompile(`[0-9a-f]{32}`)
-	anyDate  = regexp.MustCompile(`20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z`)
-	anyToken = regexp.MustCompile(`(p|rvk|token)=[A-Za-z0-9_-]+`)
+	changingPort     = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
+	changingHex      = regexp.MustCompile(`[0-9a-f]{32}`)
+	changingDate     = regexp.MustCompile(`20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z`)
+	changingDatabase = regexp.MustCompile(`database \S+ at \S+`)
+	changingToken    = regexp.MustCompile(`(p|rvk|token)=[A-Za-z0-9_-]+`)
 )
 
 // section is what a command line printed, without what differs each time.
@@ -280,9 +281,32 @@ func (c *commandTest) section(name string, words []string, got outcome) string {
 		text += "(standard error)\n" + got.stderr
 	}
 	text = strings.ReplaceAll(text, c.folder, "FOLDER")
-	text = anyToken.ReplaceAllString(anyPort.ReplaceAllString(text, "127.0.0.1:PORT"), "$1=TOKEN")
-	text = anyDate.ReplaceAllString(anyHex.ReplaceAllString(text, "HEX"), "DATE")
+	text = changingToken.ReplaceAllString(changingPort.ReplaceAllString(text, "127.0.0.1:PORT"), "$1=TOKEN")
+	text = changingDate.ReplaceAllString(changingHex.ReplaceAllString(text, "HEX"), "DATE")
 	return "== " + name + ", exit code " + string(rune('0'+got.code)) + "\n" + text + "\n"
+}
+
+// successes are command lines that do their work, on a server with the organization
+// Golden. What bench and completion print is not the same each time, or long.
+var successes = map[string]string{
+	"parsec organization create":       "organization create New",
+	"parsec organization status":       "organization status Golden",
+	"parsec organization stats":        "organization stats Golden",
+	"parsec organization update":       "organization update Golden --active-users-limit 7",
+	"parsec organization list-users":   "organization list-users Golden",
+	"parsec organization freeze":       "organization freeze Golden --user-email alice@example.com",
+	"parsec organization unfreeze":     "organization unfreeze Golden --user-email alice@example.com",
+	"parsec organization server-stats": "organization server-stats --format csv",
+	"parsec organization bootstrap":    "organization bootstrap @link --human-label Bob --human-email bob@example.com --device-label laptop --output @folder/keys",
+	"parsec backend config":            "backend config --dev",
+	"parsec backend email preview":     "backend email preview @folder/preview",
+	"parsec backend email templates":   "backend email templates @folder/templates",
+	"parsec man":                       "man @folder",
+	"parsec version":                   "version",
+	"parsec sequester generate-service-certificate": "sequester generate-service-certificate --service-label Archive " +
+		"--service-public-key @folder/public --authority-private-key @folder/private @folder/new.pem",
+	"parsec sequester generate-service-revocation-certificate": "sequester generate-service-revocation-certificate --service-id " + someID +
+		" --authority-private-key @folder/private @folder/revoked.pem",
 }
 
 // TestGolden has a file for each command: its help, what it says with nothing, with an
@@ -291,6 +315,9 @@ func (c *commandTest) section(name string, words []string, got outcome) string {
 func TestGolden(t *testing.T) {
 	server := testkit.StartGenerations(t, testkit.GenerationsOptions{})
 	beside := map[string]string{"PARSEC_ADDR": server.Address.String(), "PARSEC_ADMINISTRATION_TOKEN": testkit.AdministrationToken}
+	s := &shell{t, server.Address, beside}
+	s.succeed(bootstrapArguments(s.create("Golden"))...)
+	link := s.create("Linked")
 	var seen []string
 	eachCommand(t, func(c *commandTest) {
 		if c.command.Hidden || strings.Count(c.path(), "backend realm")+strings.Count(c.path(), "backend sequester")+strings.Count(c.path(), "backend human") > 0 {
@@ -306,12 +333,19 @@ func TestGolden(t *testing.T) {
 		add("help", nil, append(slices.Clone(name), "--help")...)
 		add("nothing given", nil, name...)
 		add("an option that is not there", nil, append(slices.Clone(name), "--halp")...)
-		if c.command.Flags().Lookup(addrOption) != nil {
+		if allFlags(c.command).Lookup(addrOption) != nil {
 			add("no server", nil, append(c.words(), "--addr", "parsec://127.0.0.1:1?no_ssl=true")...)
 			add("wrong token", beside, append(c.words(tokenOption), "--administration-token", "wrong")...)
 		}
-		if option := c.command.Flags().Lookup("db"); option != nil && !option.Hidden && !slices.Contains(settingCommands, c.path()) {
+		if option := allFlags(c.command).Lookup("db"); option != nil && !option.Hidden && !slices.Contains(settingCommands, c.path()) {
 			add("no database", nil, c.words()...)
+		}
+		if line, works := successes[c.path()]; works {
+			variables := beside
+			if strings.HasPrefix(c.path(), "parsec backend") {
+				variables = nil
+			}
+			add("success", variables, strings.Fields(strings.ReplaceAll(line, "@link", link))...)
 		}
 		file := strings.Join(name, "-") + ".golden"
 		seen = append(seen, file)

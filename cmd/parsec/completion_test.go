@@ -39,6 +39,8 @@ func TestCompletion(t *testing.T) {
 		{[]string{"back"}, []string{"backend"}},
 		{[]string{"backend", "mig"}, []string{"migrate"}},
 		{[]string{"backend", "run", "--ssl"}, []string{"--ssl-certfile", "--ssl-ciphers", "--ssl-keyfile"}},
+		{[]string{"backend", "run", "--log-level", "W"}, []string{"WARNING"}},
+		{[]string{"organization", "server-stats", "--format", ""}, []string{"csv", "json"}},
 		{[]string{"completion", ""}, []string{"bash", "fish", "zsh"}},
 		{[]string{"nonsense"}, nil},
 	} {

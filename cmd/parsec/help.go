@@ -106,7 +106,8 @@ func commandsBelow(command *cobra.Command) []helpGroup {
 // of the documentation.
 func optionsIn(command *cobra.Command) []helpGroup {
 	groups := []helpGroup{{title: ownGroup}}
-	visit := func(flag *pflag.Flag) {
+	command.Flags().SortFlags = false
+	allFlags(command).VisitAll(func(flag *pflag.Flag) {
 		if flag.Hidden {
 			return
 		}
@@ -117,11 +118,7 @@ func optionsIn(command *cobra.Command) []helpGroup {
 			groups = append(groups, helpGroup{title: title})
 		}
 		groups[i].items = append(groups[i].items, optionItem(flag))
-	}
-	flags := command.Flags()
-	flags.SortFlags = false
-	flags.VisitAll(visit)
-	command.InheritedFlags().VisitAll(visit)
+	})
 	return slices.DeleteFunc(groups, func(group helpGroup) bool { return len(group.items) == 0 })
 }
 

@@ -64,7 +64,6 @@ func (p program) rootCommand() *cobra.Command {
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(usageOfFlag)
 	root.SetHelpFunc(p.showHelp)
-	root.SetHelpCommand(&cobra.Command{Hidden: true})
 	root.AddCommand(p.backendCommand(), p.organizationCommand(), p.realmCommand(), p.sequesterCommand(), p.exportRealmCommand(), p.accountCommand(),
 		p.humanAccessesCommand(), p.benchCommand(),
 		p.completionCommand(), p.manCommand(), p.versionCommand())
@@ -77,6 +76,8 @@ func (p program) rootCommand() *cobra.Command {
 func (p program) finish(command *cobra.Command) {
 	p.wantAll(command)
 	completeValues(command)
+	command.InitDefaultHelpFlag()
+	command.Flags().Lookup("help").Usage = "Print this help."
 	for _, below := range command.Commands() {
 		p.finish(below)
 	}

@@ -43,11 +43,15 @@ func environmentOf(variables map[string]string) config.Environment {
 	return environment
 }
 
-func executeWith(ctx context.Context, serve serveStub, variables map[string]string, args ...string) (got outcome) {
+func executeWith(ctx context.Context, serve serveStub, variables map[string]string, args ...string) outcome {
+	return executeIn(ctx, serve, environmentOf(variables), args...)
+}
+
+func executeIn(ctx context.Context, serve serveStub, environment config.Environment, args ...string) (got outcome) {
 	var stdout, stderr bytes.Buffer
 	p := program{
 		commandLine: args,
-		environment: environmentOf(variables),
+		environment: environment,
 		build:       build{"v9.9.9", "cafe"},
 		stdout:      &stdout,
 		stderr:      &stderr,

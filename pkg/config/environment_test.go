@@ -1,6 +1,9 @@
 package config
 
 import (
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -128,5 +131,45 @@ func TestEditDistance(t *testing.T) {
 		if got := editDistance(row.from, row.to); got != row.want {
 			t.Errorf("%q to %q: got %d, want %d", row.from, row.to, got, row.want)
 		}
+	}
+}
+
+// TestFolder has the settings of a server that systemd runs, for a command that is told
+// nothing.
+func TestFolder(t *testing.T) {
+	folder := t.TempDir()
+	for name, content := range map[string]string{
+		folderFile:             "# comment\n; comment\nPARSEC_PORT=7000\n PARSEC_BACKEND_ADDR = \"parsec://example.com\"\nOTHER=x\nPARSEC_DB=postgresql://variable/db\n",
+		"administration-token": goodToken + "\n",
+		"db":                   "postgresql://file/db",
+		"host":                 "is no secret",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, denied, err := environmentOf(map[string]string{"DATABASE_URL": "postgresql://platform/db"}).InFolder(folder)
+	if err != nil || denied {
+		t.Fatal(denied, err)
+	}
+	beside, err := LoadBeside(nil, found)
+	if err != nil || beside.Port != 7000 || beside.Address.String() != "parsec://example.com" || beside.Host != "127.0.0.1" {
+		t.Errorf("%+v, %v", beside, err)
+	}
+	if token, origin, err := LoadToken(nil, found); err != nil || token.Reveal() != goodToken || !strings.Contains(origin, filepath.Join(folder, "administration-token")) {
+		t.Errorf("%s from %s, %v", token.Reveal(), origin, err)
+	}
+	if dsn, err := LoadDSN(nil, found); err != nil || dsn.Reveal() != "postgresql://variable/db" {
+		t.Errorf("database %s, %v", dsn.Reveal(), err)
+	}
+	if other, is := found.Lookup("OTHER"); !is || other != "x" {
+		t.Errorf("OTHER is %q", other)
+	}
+	set := map[string]string{"PARSEC_DB": "postgresql://set/db"}
+	if alone, _, err := environmentOf(set).InFolder(folder); err != nil || !maps.Equal(alone.Variables, set) {
+		t.Errorf("with a setting of its own: %q, %v", alone.Variables, err)
+	}
+	if none, denied, err := environmentOf(nil).InFolder(filepath.Join(folder, "none")); err != nil || denied || len(none.Variables) > 0 {
+		t.Errorf("no folder: %q, %v", none.Variables, err)
 	}
 }
