@@ -36,13 +36,12 @@ func isMigrate(command *cobra.Command) bool { return command.Name() == "migrate"
 
 // arguments returns what a command gets: what was typed, and what PARSEC_CMD_ARGS has
 // for it.
-func (p program) arguments() []string {
+func (p program) arguments(command *cobra.Command) []string {
 	typed := append([]string{}, p.commandLine...) // never nil, which would mean os.Args
 	if p.completes() {
 		return typed
 	}
 	added := p.environment.Arguments()
-	command := p.typedCommand()
 	if command == nil || isServer(command) || len(added) == 0 || !isForServer(command, added) {
 		return append(typed, added...)
 	}
@@ -121,8 +120,7 @@ func allFlags(command *cobra.Command) *pflag.FlagSet {
 // beside returns the program with the settings of the server that runs here, for every
 // command but the server itself: those of PARSEC_CMD_ARGS, and where nothing is set nor
 // typed those of its folder.
-func (p program) beside() (program, error) {
-	command := p.typedCommand()
+func (p program) beside(command *cobra.Command) (program, error) {
 	if command == nil || isServer(command) {
 		return p, nil
 	}

@@ -403,7 +403,7 @@ func TestNearestNames(t *testing.T) {
 		"organisation":                                           "No such command 'organisation'. Did you mean organization?",
 		"organization creat":                                     "No such command 'creat'. Did you mean create?",
 		"organization create MyOrg --active":                     "No such option: --active",
-		"organization create MyOrg --active-user-limit=1":        "No such option: --active-user-limit Did you mean --active-users-limit?",
+		"organization create MyOrg --active-user-limit=1":        "No such option: --active-user-limit. Did you mean --active-users-limit?",
 		"organization server-stats --format=jsn":                 "'jsn' is not one of 'json', 'csv'. Did you mean json?",
 		"backend config --dev --log-level=warn":                  "'warn' is not one of 'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'.",
 		"backend config --dev --log-format=jsno":                 "Did you mean JSON?",

@@ -85,8 +85,8 @@ func (o *office3) checkExportRefusals3(path string) {
 		usage bool
 		want  string
 	}{
-		{[]string{"--organization", "Unknown"}, false, "no such organization"},
-		{[]string{"--organization", "Plain"}, false, "an organization of API 1 to 3, which this command is not for"},
+		{[]string{"--organization", "Unknown"}, false, "There is no organization Unknown in the database "},
+		{[]string{"--organization", "Plain"}, false, "The organization Plain is of API 1 to 3, which this command is not for."},
 		{[]string{"--realm", parsec.UUID{9}.Hex()}, false, "no such realm"},
 		{
 			[]string{"--snapshot-timestamp", "2020-02-01"}, false,

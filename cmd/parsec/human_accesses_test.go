@@ -120,7 +120,7 @@ func TestHumanAccesses(t *testing.T) {
 		want      string
 	}{
 		{nil, true, "Missing option '--organization'."},
-		{[]string{"--organization", "Unknown"}, false, "no such organization"},
+		{[]string{"--organization", "Unknown"}, false, "There is no organization Unknown in the database "},
 		{[]string{"--organization", "Plain", "--db", "MOCKED"}, true, "needs a PostgreSQL database"},
 	} {
 		stdout, _, err := o.run(append([]string{"human-accesses"}, item.arguments...)...)

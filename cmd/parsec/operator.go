@@ -54,7 +54,7 @@ func (p program) operate(ctx context.Context, options *settingsFlags, id parsec.
 		}
 		if found && stored.Bound() == organization.Parsec3 {
 			if do.parsec3 == nil {
-				return errOfParsec3
+				return say(errOfParsec3, "The organization %s is of Parsec 3, which this command is not for.", id)
 			}
 			return do.parsec3(operatorsParsec3(opened, bus))
 		}
@@ -100,9 +100,9 @@ func (p program) withStores(ctx context.Context, options *settingsFlags, work fu
 // whyNotParsec3 returns why an organization is none of Parsec 3.
 func whyNotParsec3(stored *organization.Organization) error {
 	if !stored.Bootstrapped() {
-		return errNotBootstrapped
+		return say(errNotBootstrapped, "The organization %s is not bootstrapped yet.", stored.ID)
 	}
-	return errOfParsec2
+	return say(errOfParsec2, "The organization %s is of API 1 to 3, which this command is not for.", stored.ID)
 }
 
 // The options that many commands have.

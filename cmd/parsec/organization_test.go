@@ -437,7 +437,7 @@ func TestOrganizationUsage(t *testing.T) {
 		{"", []string{"server-stats", "--at", "yesterday"}, "Invalid value for '--at': must be a date such as 2030-01-31 (0:00 UTC), or with its time and zone"},
 		{"", []string{"server-stats", "--at", "2030-01-32"}, "Invalid value for '--at': must be a date such as"},
 		{"", []string{"server-stats", "--at", "2030-01-31T00:00:00"}, "Invalid value for '--at': must be a date such as"},
-		{"", []string{"bootstrap", "parsec3://example.com/CoolOrg?a=organization_bootstrap&p=x"}, "Invalid value for 'URL': invalid `a` param value"},
+		{"", bootstrapArguments("parsec3://example.com/CoolOrg?a=organization_bootstrap&p=x")[1:], "Invalid value for 'URL': invalid `a` param value"},
 		{"", []string{"server-stats", "--output", filepath.Join(t.TempDir(), "none", "x")}, "Invalid value for '--output'"},
 		{"", []string{"bootstrap"}, "Missing argument 'URL'."},
 		{"", bootstrapArguments("parsec://localhost:1/CoolOrg")[1:], "Invalid value for 'URL'"},

@@ -45,11 +45,12 @@ func run(ctx context.Context, args []string, environment config.Environment, std
 }
 
 func (p program) run(ctx context.Context) int {
-	p, err := p.beside()
+	typed := p.typedCommand()
+	p, err := p.beside(typed)
 	root := p.rootCommand()
 	command := root
 	if err == nil {
-		root.SetArgs(p.arguments())
+		root.SetArgs(p.arguments(typed))
 		command, err = root.ExecuteContextC(ctx)
 	}
 	return p.exitCode(ctx, command, err)
@@ -75,7 +76,9 @@ func (p program) rootCommand() *cobra.Command {
 // finish gives each command what all have in common.
 func (p program) finish(command *cobra.Command) {
 	p.wantAll(command)
-	completeValues(command)
+	if p.completes() { // cobra keeps them for ever
+		completeValues(command)
+	}
 	command.InitDefaultHelpFlag()
 	command.Flags().Lookup("help").Usage = "Print this help."
 	for _, below := range command.Commands() {
@@ -169,7 +172,9 @@ func usageOfFlag(command *cobra.Command, err error) error {
 					names = append(names, flag.Name)
 				}
 			})
-			message += didYouMean(name, names, "--")
+			if hint := didYouMean(name, names, "--"); hint != "" {
+				message += "." + hint
+			}
 		}
 	}
 	if lonely := (*pflag.ValueRequiredError)(nil); errors.As(err, &lonely) {

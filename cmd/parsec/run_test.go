@@ -82,7 +82,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"backend", "run"}, usageOfRun + "Error: " + missingServer},
 		{[]string{"backend", "run", "--foo"}, usageOfRun + "Error: No such option: --foo\n"},
 		{[]string{"backend", "run", "--dev", "-z"}, usageOfRun + "Error: No such option: -z\n"},
-		{[]string{"backend", "run", "--administration-tok=x"}, usageOfRun + "Error: No such option: --administration-tok Did you mean --administration-token?\n"},
+		{[]string{"backend", "run", "--administration-tok=x"}, usageOfRun + "Error: No such option: --administration-tok. Did you mean --administration-token?\n"},
 		{[]string{"backend", "run", "--dev", "--port"}, usageOfRun + "Error: Option '--port' requires an argument.\n"},
 		{[]string{"backend", "run", "--dev", "-P"}, usageOfRun + "Error: Option '-P' requires an argument.\n"},
 		{[]string{"backend", "run", "--dev", "x"}, usageOfRun + "Error: Got unexpected extra argument (x)\n"},

@@ -206,7 +206,7 @@ func (a *archive) checkExportRefusals(path string) {
 		want  string
 	}{
 		{[]string{"--organization", "Plain"}, false, "the organization is not sequestered"},
-		{[]string{"--organization", "Unknown"}, false, "no such organization"},
+		{[]string{"--organization", "Unknown"}, false, "There is no organization Unknown in the database "},
 		{[]string{"--service", webhook}, false, "is a webhook"},
 		{[]string{"--service", parsec.UUID{9}.Hex()}, false, "no such sequester service"},
 		{[]string{"--service", other}, false, "is not an export of this realm for this service"},
