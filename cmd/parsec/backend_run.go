@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"runtime/pprof"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -29,7 +31,7 @@ func (p program) backendRunCommand() *cobra.Command {
 		}
 		defer func() { err = errors.Join(err, output.Close()) }()
 		ignoreOthers()
-		defer onSignal(syscall.SIGQUIT, func() { _ = pprof.Lookup("goroutine").WriteTo(p.stderr, 1) })()
+		defer onSignal(syscall.SIGQUIT, func() { p.dump(log, loaded.Config.Log.Format) })()
 		if output.IsFile() {
 			defer onSignal(syscall.SIGHUP, func() {
 				if err := output.Reopen(); err != nil {
@@ -50,19 +52,43 @@ func (p program) backendRunCommand() *cobra.Command {
 		process := lifecycle.New(loaded.Config.ShutdownGracePeriod, log)
 		defer process.End()
 		onEnd(process, "error reports", flush)
-		defer reportPanic(log)
+		defer reportPanic(log, loaded.Config.Log.Format, process)
 		for _, warning := range loaded.Warnings {
 			log.WarnContext(command.Context(), warning)
 		}
-		return p.serve(command.Context(), process, loaded.Config, log, p.build, p.stdout)
+		// Libraries have no other log.
+		slog.SetDefault(log)
+		err = p.serve(command.Context(), process, loaded.Config, log, p.build, p.stdout)
+		if err != nil && loaded.Config.Log.Format == telemetry.JSON && !errors.Is(err, context.Canceled) {
+			log.Log(context.WithoutCancel(command.Context()), telemetry.LevelCritical, "the server ends", "error", err)
+			err = errTold
+		}
+		return err
 	}
 	return command
 }
 
-// reportPanic is deferred: it logs what ends the process.
-func reportPanic(log *slog.Logger) {
+// dump writes what each goroutine does.
+func (p program) dump(log *slog.Logger, format telemetry.Format) {
+	goroutines := pprof.Lookup("goroutine")
+	if format != telemetry.JSON {
+		_ = goroutines.WriteTo(p.stderr, 1)
+		return
+	}
+	var stacks strings.Builder
+	_ = goroutines.WriteTo(&stacks, 1) // never fails
+	log.Info("goroutines", "stack", stacks.String())
+}
+
+// reportPanic is deferred: it logs what ends the process. Go would write lines that
+// are no JSON.
+func reportPanic(log *slog.Logger, format telemetry.Format, process *lifecycle.Process) {
 	if cause := recover(); cause != nil {
 		log.Log(context.Background(), telemetry.LevelCritical, "panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		if format == telemetry.JSON {
+			process.End()
+			os.Exit(exitUsage) // as after a panic
+		}
 		panic(cause)
 	}
 }

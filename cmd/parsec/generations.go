@@ -13,6 +13,7 @@ import (
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/mail"
 	"parsec-server/pkg/organization"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	parsec2mail "parsec-server/pkg/parsec2/mail"
 	"parsec-server/pkg/parsec2/rules"
@@ -34,14 +35,16 @@ type generations struct {
 
 // newGenerations returns the rules that settings describe. What they begin ends with
 // the process.
-func newGenerations(process *lifecycle.Process, settings config.Config, stored stores, blocks blockstore.Store, bus *event.Bus, post mail.Options, address parsec.ServerAddress, roots *x509.CertPool, logger *slog.Logger) generations {
+func newGenerations(process *lifecycle.Process, settings config.Config, stored stores, blocks blockstore.Store, bus *event.Bus, post mail.Options, blockStore *outage.Dependency, address parsec.ServerAddress, roots *x509.CertPool, logger *slog.Logger) generations {
 	founding := foundingOf(settings.Organization)
 	webhooks := webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	endWebhooks(process, "webhooks", webhooks.Close, logger)
 	parsec3webhooks := parsec3webhook.New(settings.Organization.BootstrapWebhook.Reveal(), logger)
 	endWebhooks(process, "webhooks of Parsec 3", parsec3webhooks.Close, logger)
 	parsec2mailer, parsec3mailer := mailers(settings.Email, post, address, logger)
-	third := parsec3rules.New(stored.parsec3, blocks, bus, parsec3webhooks, systemClock, logger, parsec3Options(settings, roots, parsec3mailer))
+	parsec3options := parsec3Options(settings, roots, parsec3mailer)
+	parsec3options.BlockStore = blockStore
+	third := parsec3rules.New(stored.parsec3, blocks, bus, parsec3webhooks, systemClock, logger, parsec3options)
 	process.OnEnd("e-mails of Parsec 3", func(ctx context.Context) {
 		if err := third.Close(ctx); err != nil {
 			logger.Warn("e-mails not sent", "error", err)
@@ -49,7 +52,7 @@ func newGenerations(process *lifecycle.Process, settings config.Config, stored s
 	})
 	return generations{
 		parsec2: rules.New(stored.parsec2, blocks, bus, webhooks, systemClock, logger, rules.Options{
-			Founding: founding, Mailer: parsec2mailer,
+			Founding: founding, BlockStore: blockStore, Mailer: parsec2mailer,
 		}),
 		parsec3: third,
 	}

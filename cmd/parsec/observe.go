@@ -12,7 +12,10 @@ import (
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/mail"
 	"parsec-server/pkg/metrics"
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/server"
+	"parsec-server/pkg/tlsfile"
 	"parsec-server/pkg/traces"
 )
 
@@ -80,23 +83,53 @@ func (o *observation) observer() server.Observer {
 }
 
 // serve answers until the caller calls end.
-func (o *observation) serve(ctx context.Context, front *server.Server, commands generations, bus *event.Bus, stored stores, watch *blockstore.Watch) (end func()) {
+func (o *observation) serve(ctx context.Context, of observable) (end func()) {
 	if o.metrics == nil {
 		return func() {}
 	}
-	o.metrics.ObserveState(metrics.State{
-		Serving: front.Serving, BlocksReady: func() bool { return watch.Problem() == nil },
-		QueuedEvents:   func() int64 { return commands.parsec2.QueuedEvents() + commands.parsec3.QueuedEvents() },
-		EventOverflows: func() int64 { return commands.parsec2.EventOverflows() + commands.parsec3.EventOverflows() },
-		BusDepth:       bus.Depth,
-		Gathered:       stored.gathered,
-		Database:       stored.database,
-	})
-	end = inBackground(context.WithoutCancel(ctx), func(ctx context.Context) {
+	o.metrics.ObserveState(of.state())
+	endSurvey := inBackground(ctx, metrics.NewSurvey(o.metrics, of.organizations, systemClock, o.logger).Run)
+	endServing := inBackground(context.WithoutCancel(ctx), func(ctx context.Context) {
 		if err := o.metrics.Serve(ctx, o.listener, o.settings.Profiles); err != nil {
 			o.logger.Error("metrics end", "error", err)
 		}
 	})
 	o.logger.Info("metrics served", "address", o.listener.Addr().String(), "profiles", o.settings.Profiles)
-	return end
+	return func() {
+		endServing()
+		endSurvey()
+	}
+}
+
+// observable is what metrics are about.
+type observable struct {
+	front         *server.Server
+	commands      generations
+	bus           *event.Bus
+	stored        stores
+	needed        dependencies
+	organizations *organization.Administration
+	// certificate is nil without TLS.
+	certificate *tlsfile.Certificate
+	// mails reports whether there is an SMTP server.
+	mails bool
+}
+
+func (o observable) state() metrics.State {
+	there := func(what *outage.Dependency) func() bool { return func() bool { return what.Problem() == nil } }
+	state := metrics.State{
+		Serving: o.front.Serving, DatabaseReady: there(o.needed.database), BlocksReady: there(o.needed.blocks),
+		QueuedEvents:   func() int64 { return o.commands.parsec2.QueuedEvents() + o.commands.parsec3.QueuedEvents() },
+		EventOverflows: func() int64 { return o.commands.parsec2.EventOverflows() + o.commands.parsec3.EventOverflows() },
+		BusDepth:       o.bus.Depth,
+		Gathered:       o.stored.gathered,
+		Database:       o.stored.database,
+	}
+	if o.mails {
+		state.EmailReady = there(o.needed.email)
+	}
+	if o.certificate != nil {
+		state.CertificateEnd = o.certificate.NotAfter
+	}
+	return state
 }

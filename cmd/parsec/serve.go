@@ -17,9 +17,12 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
+	"parsec-server/pkg/mail"
 	"parsec-server/pkg/organization"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/server"
+	"parsec-server/pkg/telemetry"
 	"parsec-server/pkg/tlsfile"
 )
 
@@ -40,10 +43,11 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	if err != nil {
 		return err
 	}
-	post.Observe, post.Clients = observed.emails(), settings.Clients
+	needed := newDependencies(logger)
+	post.Observe, post.Clients, post.Outage = observed.emails(), settings.Clients, needed.email
 	bus := event.NewBus()
 	onEnd(process, "events", bus.Close)
-	stored, err := openStores(ctx, settings.Database, bus, logger)
+	stored, err := openStores(ctx, settings.Database, bus, logger, needed.database)
 	if err != nil {
 		return err
 	}
@@ -60,20 +64,20 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	if err := process.Inherit(ctx, settings.HandoverSocket); err != nil {
 		return err
 	}
-	listener, err := listen(ctx, process, settings, logger)
+	listener, certificate, err := listen(ctx, process, settings, logger)
 	if err != nil {
 		return err
 	}
 	if err := observed.listen(ctx, process); err != nil {
 		return err
 	}
-	watch := blockstore.NewWatch(blocks, logger)
-	onEnd(process, "look at the block store", inBackground(ctx, watch.Run))
+	onEnd(process, "look at the block store", inBackground(ctx, blockstore.NewWatch(blocks, needed.blocks).Run))
 	proxies := &namedProxies{names: settings.TrustedProxyNames, lookup: net.DefaultResolver.LookupNetIP, logger: logger}
 	onEnd(process, "look at the proxies", inBackground(ctx, proxies.watch))
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	address := settings.AnnouncedAddress(port)
-	commands := newGenerations(process, settings, stored, blocks, bus, post, address, roots, logger)
+	onEnd(process, "look at the SMTP server", inBackground(ctx, mail.NewWatch(post, address).Run))
+	commands := newGenerations(process, settings, stored, blocks, bus, post, needed.blocks, address, roots, logger)
 	if stored.database != nil {
 		stored.database.OnLeave(commands.parsec3.HasFailedUploads)
 	}
@@ -82,13 +86,13 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 		systemClock, logger, organization.Options{
 			Founding: foundingOf(settings.Organization), Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken,
 		})
-	options := serverOptions(settings, address, build.version, observed.observer(), watch)
+	options := serverOptions(settings, address, build.version, observed.observer(), needed)
 	options.TrustsProxy = proxies.has
 	front := server.New(organizations, systemClock, logger, options,
 		commands.wings(organizations, settings)...)
-	onEnd(process, "metrics", observed.serve(ctx, front, commands, bus, stored, watch))
+	onEnd(process, "metrics", observed.serve(ctx, observable{front, commands, bus, stored, needed, organizations, certificate, settings.Email.Host != ""}))
 
-	announce(stdout, settings, port, address)
+	announce(stdout, logger, settings, port, address)
 	process.OnServing(func() { notifyManager(logger, daemon.SdNotifyReady) })
 	process.Linger(settings.ShutdownDelay)
 	err = process.Serve(ctx, front, listener)
@@ -96,33 +100,42 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	return err
 }
 
+// dependencies are what the process needs of others.
+type dependencies struct{ database, blocks, email *outage.Dependency }
+
+func newDependencies(logger *slog.Logger) dependencies {
+	return dependencies{
+		database: outage.NewDependency(outage.Database, slog.LevelError, logger),
+		blocks:   outage.NewDependency(outage.BlockStore, slog.LevelError, logger),
+		email:    outage.NewDependency(outage.Email, slog.LevelError, logger),
+	}
+}
+
 // onEnd is for what bounds its own end, or need not.
 func onEnd(process *lifecycle.Process, name string, end func()) {
 	process.OnEnd(name, func(context.Context) { end() })
 }
 
-// listen binds the port, in TLS if there is a certificate.
-func listen(ctx context.Context, process *lifecycle.Process, settings config.Config, logger *slog.Logger) (net.Listener, error) {
-	var certificate *tlsfile.Certificate
+// listen binds the port, in TLS if there is a certificate: it is nil for none.
+func listen(ctx context.Context, process *lifecycle.Process, settings config.Config, logger *slog.Logger) (_ net.Listener, certificate *tlsfile.Certificate, err error) {
 	if settings.TLS.Enabled() {
-		var err error
 		certificate, err = tlsfile.Open(tlsfile.Options{
 			CertificateFile: settings.TLS.CertificateFile, KeyFile: settings.TLS.KeyFile,
 			Name: settings.ServerAddress.Hostname(), Ciphers: settings.TLS.Ciphers, Logger: logger, Now: time.Now,
 		})
 		if err != nil {
-			return nil, &config.UsageError{Message: err.Error()}
+			return nil, nil, &config.UsageError{Message: err.Error()}
 		}
 	}
 	socket, err := process.Listen(ctx, net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)))
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case certificate == nil:
-		return socket, nil
+		return socket, nil, nil
 	}
 	onEnd(process, "look at the certificate", inBackground(context.WithoutCancel(ctx), certificate.Watch))
-	return tls.NewListener(socket, certificate.Config()), nil
+	return tls.NewListener(socket, certificate.Config()), certificate, nil
 }
 
 // inBackground runs work until the caller calls end, which waits for it.
@@ -136,7 +149,7 @@ func inBackground(ctx context.Context, work func(context.Context)) (end func()) 
 	}
 }
 
-func serverOptions(settings config.Config, address parsec.ServerAddress, version string, observer server.Observer, watch *blockstore.Watch) server.Options {
+func serverOptions(settings config.Config, address parsec.ServerAddress, version string, observer server.Observer, needed dependencies) server.Options {
 	options := server.Options{
 		Version:              version,
 		Observer:             observer,
@@ -149,7 +162,8 @@ func serverOptions(settings config.Config, address parsec.ServerAddress, version
 		EventStreamKeepAlive: settings.SSEKeepalive,
 		StrictTransport:      settings.StrictTransport,
 		IdleTimeout:          settings.IdleConnectionTimeout,
-		BlockProblem:         watch.Problem,
+		Database:             needed.database,
+		BlockProblem:         needed.blocks.Problem,
 	}
 	if address != (parsec.ServerAddress{}) {
 		options.Address = &address
@@ -167,13 +181,19 @@ func notifyManager(logger *slog.Logger, state string) {
 	}
 }
 
-// announce prints the start-up line, once there is a listening socket.
-func announce(stdout io.Writer, settings config.Config, port uint16, address parsec.ServerAddress) {
-	telemetry := "off"
+// announce prints the start-up line, once there is a listening socket. It is one of the
+// log where each must be JSON.
+func announce(stdout io.Writer, logger *slog.Logger, settings config.Config, port uint16, address parsec.ServerAddress) {
+	reports := "off"
 	if settings.Sentry.DSN.Reveal() != "" {
-		telemetry = "on"
+		reports = "on"
 	}
-	fmt.Fprintf(stdout, "Starting Parsec Backend on %s (db=%s blockstore=%s email=%s telemetry=%s backend_addr=%s)\n",
+	line := fmt.Sprintf("Starting Parsec Backend on %s (db=%s blockstore=%s email=%s telemetry=%s backend_addr=%s)",
 		net.JoinHostPort(settings.Host, strconv.Itoa(int(port))), settings.Database.Type(), settings.Blockstore.Type(),
-		settings.Email.Type(), telemetry, address)
+		settings.Email.Type(), reports, address)
+	if settings.Log.Format == telemetry.JSON && settings.Log.File == "" {
+		logger.Info(line)
+		return
+	}
+	fmt.Fprintln(stdout, line)
 }

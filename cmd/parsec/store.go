@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/organization"
 	organizationmemory "parsec-server/pkg/organization/memory"
 	organizationpostgres "parsec-server/pkg/organization/postgres"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/memory"
 	"parsec-server/pkg/parsec2/notice"
@@ -42,13 +43,15 @@ type stores struct {
 
 // openStores opens the stores that settings describe for a server, and migrates
 // their database if they say so. The caller closes them.
-func openStores(ctx context.Context, settings config.Database, bus *event.Bus, logger *slog.Logger) (stores, error) {
+func openStores(ctx context.Context, settings config.Database, bus *event.Bus, logger *slog.Logger, absence *outage.Dependency) (stores, error) {
 	if settings.Mocked() {
 		organizations := organizationmemory.New(bus)
 		third := parsec3memory.New(organizations)
 		return stores{organizations: organizations, parsec2: memory.New(organizations), parsec3: third, gathered: third.Gathered}, nil
 	}
-	return openDatabase(ctx, storeOptions(settings, logger), bus)
+	options := storeOptions(settings, logger)
+	options.Outage = absence
+	return openDatabase(ctx, options, bus)
 }
 
 // storeOptions returns the options of the database that settings describe.

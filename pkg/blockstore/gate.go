@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 )
 
@@ -62,6 +63,9 @@ type Gate struct {
 	Store  Store
 	Now    func() parsec.DateTime
 	Logger *slog.Logger
+	// Outage is whether the store can be used, as who watches it knows; nil if nobody
+	// does.
+	Outage *outage.Dependency
 }
 
 // Create stores an immutable block.
@@ -168,7 +172,11 @@ func failure(ctx context.Context) error {
 }
 
 func (g *Gate) log(ctx context.Context, message string, organization parsec.OrganizationID, id parsec.BlockID, err error) {
-	g.Logger.WarnContext(ctx, message,
+	var absent *outage.Dependency // what is missing or damaged is so whoever is away
+	if !errors.Is(err, ErrNotFound) && !errors.Is(err, errDamaged) {
+		absent = g.Outage
+	}
+	absent.Failed(ctx, g.Logger, message,
 		slog.String("organization", organization.String()),
 		slog.String("block", id.String()),
 		slog.Any("error", err))

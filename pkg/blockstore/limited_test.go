@@ -13,6 +13,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/outage"
 )
 
 func TestLimitedConformance(t *testing.T) {
@@ -191,7 +192,8 @@ func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log testkit.Output
 		node := newFakeNode()
-		watch := blockstore.NewWatch(node, slog.New(slog.NewTextHandler(&log, nil)))
+		found := outage.NewDependency(outage.BlockStore, slog.LevelError, slog.New(slog.NewTextHandler(&log, nil)))
+		watch := blockstore.NewWatch(node, found)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		// Pauses of 1, 2, 4, 8, 16, 30 and 30 seconds.
@@ -204,21 +206,21 @@ func TestWatch(t *testing.T) {
 			t.Helper()
 			<-time.After(duration)
 			synctest.Wait()
-			if got := watch.Problem(); !errors.Is(got, want) {
+			if got := found.Problem(); !errors.Is(got, want) {
 				t.Errorf("%v, want %v", got, want)
 			}
 			text := log.String()
-			if strings.Count(text, `level=ERROR msg="block store not ready" error=broken`) != problems || strings.Count(text, `msg="block store ready"`) != recoveries {
+			if strings.Count(text, `level=ERROR msg="block store not available" error=broken`) != problems || strings.Count(text, `msg="block store available again"`) != recoveries {
 				t.Errorf("logged %q", text)
 			}
 		}
-		after(90*time.Second, errBroken, 7, 0)
-		after(time.Second, nil, 7, 1)
+		after(90*time.Second, errBroken, 1, 0)
+		after(time.Second, nil, 1, 1)
 		node.set(failing(2, errBroken), nil)
-		after(15*time.Second, errBroken, 8, 1)
-		after(time.Second, errBroken, 9, 1)
-		after(2*time.Second, nil, 9, 2)
-		after(time.Hour, nil, 9, 2)
+		after(15*time.Second, errBroken, 2, 1)
+		after(time.Second, errBroken, 2, 1)
+		after(2*time.Second, nil, 2, 2)
+		after(time.Hour, nil, 2, 2)
 		cancel()
 		<-ended
 	})

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"parsec-server/pkg/outage"
 )
 
 // node is one of the stores of a RAID, and what reads and writes have shown of
@@ -23,8 +25,9 @@ func newNodes(stores []Store, logger *slog.Logger) []*node {
 	for i, store := range stores {
 		n := &node{index: i, store: store}
 		named := logger.With(n.attribute())
-		n.reads.logger = named.With(slog.String("operation", "read"))
-		n.writes.logger = named.With(slog.String("operation", "write"))
+		// The others stand in for it: that is no error yet.
+		n.reads.found = outage.NewDependency("block store node", slog.LevelWarn, named.With(slog.String("operation", "read")))
+		n.writes.found = outage.NewDependency("block store node", slog.LevelWarn, named.With(slog.String("operation", "write")))
 		nodes[i] = n
 	}
 	return nodes
@@ -47,33 +50,28 @@ const maxLate = 3
 
 var errLate = errors.New("no answer in the time that others take")
 
-// health is how the last operations of one kind on a node have ended. Each
-// change is logged, once.
+// health is how the last operations of one kind on a node have ended.
 type health struct {
-	logger *slog.Logger
+	found *outage.Dependency
 
 	mu sync.Mutex
 	// late counts the operations in a row that have ended without an answer.
-	late   int
-	failed bool
+	late int
 }
 
-func (h *health) failing() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.failed
-}
+func (h *health) failing() bool { return h.found.Problem() != nil }
 
 // observe takes note of how an operation that nobody cut has ended. A node
 // that has no such block, or another than it should, does answer.
 func (h *health) observe(ctx context.Context, err error) {
-	if errors.Is(err, ErrNotFound) || errors.Is(err, errDamaged) {
-		err = nil
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.late = 0
-	h.set(ctx, err)
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, errDamaged) {
+		h.found.Lost(ctx, err)
+	} else {
+		h.found.Back(ctx)
+	}
 }
 
 // observeLate takes note of an operation that was cut because the others had
@@ -83,18 +81,8 @@ func (h *health) observeLate(ctx context.Context) {
 	defer h.mu.Unlock()
 	h.late++
 	if h.late >= maxLate {
-		h.set(ctx, errLate)
+		h.found.Lost(ctx, errLate)
 	}
-}
-
-func (h *health) set(ctx context.Context, err error) {
-	switch {
-	case err != nil && !h.failed:
-		h.logger.WarnContext(ctx, "block store node failing", slog.Any("error", err))
-	case err == nil && h.failed:
-		h.logger.InfoContext(ctx, "block store node back")
-	}
-	h.failed = err != nil
 }
 
 const (

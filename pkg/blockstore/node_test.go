@@ -127,7 +127,7 @@ func openRAID(t testing.TB, level int, stores []blockstore.Store, degraded bool,
 	t.Helper()
 	options := blockstore.RAIDOptions{DegradedWrites: degraded, Logger: slog.New(slog.DiscardHandler)}
 	if log != nil {
-		options.Logger = slog.New(slog.NewTextHandler(log, nil))
+		options.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	if level == 1 {
 		return blockstore.NewRAID1(stores, options)

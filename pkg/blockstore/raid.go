@@ -282,7 +282,7 @@ func (r *raid) create(ctx context.Context, k key, pieces [][]byte) error {
 		return errors.Join(errs...)
 	}
 	if lost != nil {
-		r.logger.WarnContext(ctx, "block stored without a node", lost.attribute(), k.attribute(), slog.Any("error", errs[0]))
+		lost.writes.found.Failed(ctx, r.logger, "block stored without a node", lost.attribute(), k.attribute(), slog.Any("error", errs[0]))
 	}
 	return nil
 }

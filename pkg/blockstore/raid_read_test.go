@@ -311,8 +311,8 @@ func TestRAIDHedgesReads(t *testing.T) {
 					}
 					name := fmt.Sprintf(`node="node %d (memory)" operation=read`, hung)
 					lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-					if len(lines) != 2 || !strings.Contains(lines[0], `level=WARN msg="block store node failing" `+name) ||
-						!strings.Contains(lines[1], `level=INFO msg="block store node back" `+name) {
+					if len(lines) != 2 || !strings.Contains(lines[0], `level=WARN msg="block store node not available" `+name) ||
+						!strings.Contains(lines[1], `level=INFO msg="block store node available again" `+name) {
 						t.Errorf("logged %q", lines)
 					}
 				})

@@ -2,9 +2,9 @@ package blockstore
 
 import (
 	"context"
-	"log/slog"
-	"sync/atomic"
 	"time"
+
+	"parsec-server/pkg/outage"
 )
 
 // initCommand is what operators create a bucket or a container with.
@@ -37,37 +37,30 @@ func Init(ctx context.Context, store Store) error {
 
 // Watch looks after a store. Its methods are safe for concurrent use.
 type Watch struct {
-	store  Store
-	logger *slog.Logger
-	// problem is why the store could not be used at the last look, nil if it
-	// could or before the first.
-	problem atomic.Pointer[error]
+	store Store
+	// found is told what the looks find.
+	found *outage.Dependency
 }
 
-// NewWatch looks at nothing until Run.
-func NewWatch(store Store, logger *slog.Logger) *Watch {
-	return &Watch{store: store, logger: logger}
+// NewWatch looks at nothing until Run, which tells found.
+func NewWatch(store Store, found *outage.Dependency) *Watch {
+	return &Watch{store: store, found: found}
 }
 
 // Run looks at the store until ctx is done: every 15 seconds while it is ready,
-// and again after 1 to 30 seconds while it is not, each time with a line in the
-// log.
+// and again after 1 to 30 seconds while it is not.
 func (w *Watch) Run(ctx context.Context) {
 	for pause := firstReadyPause; ; {
 		err := w.look(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		lost := w.problem.Load() != nil
 		next := readyPeriod
-		switch {
-		case err != nil:
-			w.problem.Store(&err)
-			w.logger.ErrorContext(ctx, "block store not ready", slog.Any("error", err))
+		if err != nil {
+			w.found.Lost(ctx, err)
 			next, pause = pause, min(2*pause, maxReadyPause)
-		case lost:
-			w.problem.Store(nil)
-			w.logger.InfoContext(ctx, "block store ready")
+		} else {
+			w.found.Back(ctx)
 			pause = firstReadyPause
 		}
 		if !wait(ctx, next) {
@@ -80,15 +73,6 @@ func (w *Watch) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
 	return w.store.Ready(ctx)
-}
-
-// Problem is why blocks could not be stored or read at the last look, nil if
-// they could. It may name hosts.
-func (w *Watch) Problem() error {
-	if problem := w.problem.Load(); problem != nil {
-		return *problem
-	}
-	return nil
 }
 
 // wait returns false if ctx is done before the duration has passed.

@@ -91,8 +91,8 @@ func (r *repairs) repair(ctx context.Context, next repair) {
 	r.mu.Unlock()
 	switch {
 	case err == nil:
-		r.logger.WarnContext(ctx, "block repaired: it was missing or damaged", next.node.attribute(), next.key.attribute())
+		r.logger.InfoContext(ctx, "block repaired: it was missing or damaged", next.node.attribute(), next.key.attribute())
 	case ctx.Err() == nil:
-		r.logger.WarnContext(ctx, "block not repaired", next.node.attribute(), next.key.attribute(), slog.Any("error", err))
+		next.node.writes.found.Failed(ctx, r.logger, "block not repaired", next.node.attribute(), next.key.attribute(), slog.Any("error", err))
 	}
 }

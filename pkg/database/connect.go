@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/outage"
 )
 
 // The limits of each connection, unless its DSN sets them.
@@ -52,14 +54,15 @@ type Retry struct {
 }
 
 // connect opens a connection, which the caller closes.
-func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Conn, error), readOnly bool, logger *slog.Logger) (*pgx.Conn, error) {
+func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Conn, error), readOnly bool, absence *outage.Dependency) (*pgx.Conn, error) {
 	for attempt := 1; ; attempt++ {
 		connection, err := open(ctx)
 		if err == nil {
-			if readOnly {
-				return connection, nil
+			if !readOnly {
+				err = checkWritable(ctx, connection)
 			}
-			if err = checkWritable(ctx, connection); err == nil {
+			if err == nil {
+				absence.Back(ctx)
 				return connection, nil
 			}
 			_ = closeConnection(connection) // The other error says more.
@@ -68,7 +71,7 @@ func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Con
 		if ctx.Err() != nil || attempt >= r.Attempts || !isTransient(err) {
 			return nil, err
 		}
-		logger.WarnContext(ctx, "database not reached yet", slog.Int("attempt", attempt), slog.Any("error", err))
+		absence.Lost(ctx, err)
 		if err := pause(ctx, r.Pause); err != nil {
 			return nil, err
 		}

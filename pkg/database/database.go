@@ -29,6 +29,9 @@ type Options struct {
 	// Migrate brings the schema to the version that this server works with
 	// first, as the function Migrate does.
 	Migrate bool
+	// Outage is told when the first connection has to be waited for, and when it is
+	// there; nil is told nothing.
+	Outage *outage.Dependency
 	// Retry is for the first connection. What is lost later is opened again
 	// when it is needed.
 	Retry Retry
@@ -50,6 +53,7 @@ type Database struct {
 	pool   *pgxpool.Pool
 	codec  Codec
 	logger *slog.Logger
+	outage *outage.Dependency
 	// delivery is nil for the command of an operator.
 	delivery *delivery
 	instance *instance
@@ -95,7 +99,7 @@ func Open(ctx context.Context, options Options, bus *event.Bus) (*Database, erro
 	// A connection that died is found by the command that gets it, which takes
 	// another one.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
-	d := &Database{codec: options.Codec, logger: from.source.Logger, instance: &instance{last: numberOf(parsec.NewUUID())}, serving: make(chan struct{})}
+	d := &Database{codec: options.Codec, logger: from.source.Logger, outage: options.Outage, instance: &instance{last: numberOf(parsec.NewUUID())}, serving: make(chan struct{})}
 	d.clocks.now = options.Now
 	if d.clocks.now == nil {
 		d.clocks.now = time.Now
@@ -105,7 +109,7 @@ func Open(ctx context.Context, options Options, bus *event.Bus) (*Database, erro
 		d.delivery = newDelivery(from, d, bus)
 		connect = d.delivery.connect
 	}
-	connection, err := options.Retry.connect(ctx, connect, options.ReadOnly, d.logger)
+	connection, err := options.Retry.connect(ctx, connect, options.ReadOnly, options.Outage)
 	if err != nil {
 		return nil, explained(err)
 	}
@@ -205,16 +209,15 @@ func (d *Database) Ready(ctx context.Context) error {
 	// The errors of connections name hosts and users: they are for the log.
 	switch {
 	case errors.Is(err, errReadOnly):
-		return errors.New("the database is read-only")
+		return &outage.Problem{Told: "the database is read-only", Cause: err}
 	case isFullDisk(err):
 		return outage.ErrNoRoom
 	case err != nil:
-		d.logger.DebugContext(ctx, "database not ready", slog.Any("error", err))
-		return errors.New("the database does not answer")
+		return &outage.Problem{Told: "the database does not answer", Cause: err}
 	case version < migrations.Latest():
 		return errOldSchema(version)
 	case d.delivery != nil && d.delivery.ready() != nil:
-		return errors.New("the events of the database are not delivered yet")
+		return &outage.Problem{Told: "the events of the database are not delivered yet", Cause: d.delivery.ready()}
 	default:
 		return nil
 	}

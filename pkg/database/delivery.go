@@ -103,7 +103,8 @@ func (d *delivery) ready() error {
 	return d.state
 }
 
-// become sets the state, and logs it when it changes.
+// become sets the state, and logs it when it changes: Ready says so, and who asks it
+// tells the administrator.
 func (d *delivery) become(ctx context.Context, state error) {
 	d.mu.Lock()
 	before := d.state
@@ -112,9 +113,9 @@ func (d *delivery) become(ctx context.Context, state error) {
 	switch {
 	case ctx.Err() != nil:
 	case state == nil && before != nil && !errors.Is(before, errNotServing):
-		d.logger.InfoContext(ctx, "events are delivered again")
+		d.logger.DebugContext(ctx, "events are delivered again")
 	case state != nil && (before == nil || before.Error() != state.Error()):
-		d.logger.WarnContext(ctx, "events are not delivered", slog.Any("error", state))
+		d.logger.DebugContext(ctx, "events are not delivered", slog.Any("error", state))
 	}
 }
 
@@ -338,7 +339,7 @@ func (d *delivery) settle(ctx context.Context, connection *pgx.Conn) (more bool,
 // lapse is called when the row of the last event published is pruned, and maybe
 // others after it: it tells every subscription, and begins anew.
 func (d *delivery) lapse(ctx context.Context, connection *pgx.Conn) error {
-	d.logger.ErrorContext(ctx, "events are lost: the database was out of reach for too long", slog.Int64("place", d.place))
+	d.logger.WarnContext(ctx, "events are lost, and clients look at everything again: the database was out of reach for too long", slog.Int64("place", d.place))
 	if err := d.begin(ctx, connection); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func TestLongWriter(t *testing.T) {
 	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	var lines testkit.Output
 	settings := options(dsn)
-	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	settings.Logger = slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	bus := testkit.NewBus(t)
 	store := open(t, settings, bus)
 	events := testkit.Record(t, bus, event.OrganizationTopic(acme))

@@ -30,7 +30,7 @@ func (d *Database) maintain(ctx context.Context) {
 			return
 		}
 		if err := d.Prune(ctx); err != nil && ctx.Err() == nil {
-			d.logger.WarnContext(ctx, "the database is not pruned", slog.Any("error", err))
+			d.outage.Failed(ctx, d.logger, "the database is not pruned", slog.Any("error", err))
 		}
 	}
 }

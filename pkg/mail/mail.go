@@ -14,6 +14,7 @@ import (
 
 	gomail "github.com/wneessen/go-mail"
 
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/span"
 )
@@ -38,6 +39,9 @@ type Options struct {
 	Clients parsec.Clients
 	// Templates replace built-in texts, nil for none.
 	Templates *Templates
+	// Outage is told whether e-mails can be handed over; nil makes one for this mailer
+	// alone.
+	Outage *outage.Dependency
 	// Observe is told what became of each e-mail, nil for nobody. It must not block.
 	Observe func(kind *Kind, outcome Outcome)
 	// Take gets e-mails in place of any server, nil for nobody. Its methods are those
@@ -139,6 +143,7 @@ type Mailer struct {
 	templates *Templates
 	carrier   carrier
 	observe   func(kind *Kind, outcome Outcome)
+	outage    *outage.Dependency
 	now       func() time.Time
 	logger    *slog.Logger
 	// places has a token for each delivery under way.
@@ -161,7 +166,7 @@ type carrier interface {
 func New(options Options, address parsec.ServerAddress, logger *slog.Logger) *Mailer {
 	m := &Mailer{
 		address: address, sender: options.Sender, language: options.Language, templates: options.Templates,
-		observe: options.Observe, now: time.Now, logger: logger, places: make(chan struct{}, maxDeliveries),
+		observe: options.Observe, outage: outageOf(options, logger), now: time.Now, logger: logger, places: make(chan struct{}, maxDeliveries),
 	}
 	if m.observe == nil {
 		m.observe = func(*Kind, Outcome) {}
@@ -204,10 +209,11 @@ func (m *Mailer) Send(ctx context.Context, mail Message) Outcome {
 }
 
 func (m *Mailer) send(ctx context.Context, mail Message) Outcome {
-	logger := m.logger.With(slog.String("type", mail.Kind.String()))
+	about := []slog.Attr{slog.String("type", mail.Kind.String())}
 	if mail.Organization != (parsec.OrganizationID{}) {
-		logger = m.logger.With(slog.String("organization_id", mail.Organization.String()), slog.String("type", mail.Kind.String()))
+		about = append([]slog.Attr{slog.String("organization_id", mail.Organization.String())}, about...)
 	}
+	logger := slog.New(m.logger.Handler().WithAttrs(about))
 	if m.address == (parsec.ServerAddress{}) {
 		logger.WarnContext(ctx, "e-mail not sent: this server has no public address (--server-addr or --backend-addr)")
 		return NotAvailable
@@ -222,7 +228,7 @@ func (m *Mailer) send(ctx context.Context, mail Message) Outcome {
 	case m.places <- struct{}{}:
 		defer func() { <-m.places }()
 	case <-ctx.Done():
-		logger.ErrorContext(ctx, "e-mail not sent: too many wait already")
+		m.outage.Failed(ctx, logger, "e-mail not sent: too many wait already")
 		return NotAvailable
 	}
 	end := span.Begin(ctx, "e-mail")
@@ -230,15 +236,18 @@ func (m *Mailer) send(ctx context.Context, mail Message) Outcome {
 	end(err)
 	if err != nil {
 		if isRecipientRefused(err) {
+			m.outage.Back(ctx)
 			logger.WarnContext(ctx, "e-mail not sent: recipient refused", slog.Any("error", err))
 			return BadRecipient
 		}
-		logger.ErrorContext(ctx, "e-mail not sent", slog.Any("error", err))
+		m.outage.Lost(ctx, err, about...)
+		logger.DebugContext(ctx, "e-mail not sent", slog.Any("error", err))
 		if ctx.Err() == nil && isMisconfigured(err) {
 			return Misconfigured
 		}
 		return NotAvailable
 	}
+	m.outage.Back(ctx)
 	return Sent
 }
 

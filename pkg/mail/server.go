@@ -34,9 +34,20 @@ type smtpServer struct {
 // deliver talks to the server until the e-mail is accepted. Encryption that
 // is wanted and not to be had is an error: nothing goes in clear instead.
 func (s *smtpServer) deliver(ctx context.Context, letter letter, logger *slog.Logger) error {
+	err := s.loggedIn(ctx, func(login *login) error { return s.attempt(ctx, letter.message, login) })
+	if err == nil {
+		// By its id the log of the SMTP server tells the rest.
+		logger.InfoContext(ctx, "e-mail sent", slog.String("message_id", letter.message.GetMessageID()))
+	}
+	return err
+}
+
+// loggedIn has attempt connect and log in, by one mechanism after the other while the
+// server takes none.
+func (s *smtpServer) loggedIn(ctx context.Context, attempt func(login *login) error) error {
 	login := s.login()
 	for {
-		err := s.attempt(ctx, letter.message, login)
+		err := attempt(login)
 		if login != nil && err != nil {
 			if login.again(err) && ctx.Err() == nil {
 				continue
@@ -48,10 +59,6 @@ func (s *smtpServer) deliver(ctx context.Context, letter letter, logger *slog.Lo
 		}
 		if err != nil && ctx.Err() != nil {
 			err = fmt.Errorf("the SMTP server took too long: %w", err)
-		}
-		if err == nil {
-			// By its id the log of the SMTP server tells the rest.
-			logger.InfoContext(ctx, "e-mail sent", slog.String("message_id", letter.message.GetMessageID()))
 		}
 		return err
 	}
@@ -79,9 +86,11 @@ func (s *smtpServer) attempt(ctx context.Context, message *gomail.Msg, login *lo
 	defer connection.Close()
 	// The library has time limits for each step only.
 	defer context.AfterFunc(ctx, func() { connection.Close() })()
-	client, err := s.client(connection, message, login)
-	if err != nil {
-		return err
+	sender, _ := message.GetSender(false)
+	recipients, err := message.GetRecipients()
+	client, failed := s.client(connection, err == nil && isASCII(sender+strings.Join(recipients, "")), login)
+	if failed != nil {
+		return failed
 	}
 	err = client.DialAndSendWithContext(ctx, message)
 	if message.IsDelivered() {
@@ -105,8 +114,9 @@ func (s *smtpServer) tlsConfig() *tls.Config {
 	return &tls.Config{ServerName: s.options.Host, RootCAs: s.roots, MinVersion: tls.VersionTLS12}
 }
 
-// client is for one e-mail over a connection.
-func (s *smtpServer) client(connection net.Conn, message *gomail.Msg, login *login) (*gomail.Client, error) {
+// client is for one e-mail over a connection, or none. ascii reports that no address in
+// it is in other characters.
+func (s *smtpServer) client(connection net.Conn, ascii bool, login *login) (*gomail.Client, error) {
 	settings := []gomail.Option{
 		gomail.WithPort(s.options.Port), gomail.WithTimeout(stepLimit), gomail.WithoutNoop(),
 		gomail.WithDialContextFunc(func(context.Context, string, string) (net.Conn, error) { return connection, nil }),
@@ -118,9 +128,7 @@ func (s *smtpServer) client(connection net.Conn, message *gomail.Msg, login *log
 	if s.hello != "" {
 		settings = append(settings, gomail.WithHELO(s.hello))
 	}
-	sender, _ := message.GetSender(false)
-	recipients, err := message.GetRecipients()
-	if err == nil && isASCII(sender+strings.Join(recipients, "")) {
+	if ascii {
 		settings = append(settings, gomail.WithoutSMTPUTF8())
 	}
 	if login != nil {

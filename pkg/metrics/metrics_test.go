@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"maps"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
@@ -26,6 +28,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/mail"
 	"parsec-server/pkg/metrics"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/protocol"
@@ -67,11 +70,49 @@ func observed(t *testing.T) (*metrics.Metrics, *testkit.Instance) {
 		},
 	})
 	m.ObserveState(metrics.State{
-		Serving: instance.Server.Serving, BlocksReady: func() bool { return false },
-		QueuedEvents: instance.Rules.QueuedEvents, EventOverflows: instance.Rules.EventOverflows, BusDepth: instance.Bus.Depth,
+		Serving: instance.Server.Serving, DatabaseReady: func() bool { return true },
+		BlocksReady: func() bool { return false }, EmailReady: func() bool { return false },
+		CertificateEnd: func() time.Time { return time.Unix(1234567890, 0) },
+		QueuedEvents:   instance.Rules.QueuedEvents, EventOverflows: instance.Rules.EventOverflows, BusDepth: instance.Bus.Depth,
 		Gathered: func() int { return 3 }, Database: database.Database,
 	})
+	count(t, m)
 	return m, instance
+}
+
+// surveyor has what organizations hold.
+type surveyor []organization.Surveyed
+
+func (s surveyor) Survey(context.Context, *parsec.DateTime) iter.Seq2[organization.Surveyed, error] {
+	return func(yield func(organization.Surveyed, error) bool) {
+		for _, surveyed := range s {
+			if !yield(surveyed, nil) {
+				return
+			}
+		}
+	}
+}
+
+// count counts two organizations, of which one has expired.
+func count(t *testing.T, m *metrics.Metrics) {
+	t.Helper()
+	const now = parsec.DateTime(1000)
+	held := organization.NewStatistics()
+	held.DataSize, held.MetadataSize, held.Active[parsec.ProfileStandard], held.Revoked[parsec.ProfileAdmin] = 100, 10, 3, 1
+	survey := metrics.NewSurvey(m, surveyor{
+		{Organization: organization.Organization{BootstrappedOn: new(parsec.DateTime(1))}, Statistics: held},
+		{Organization: organization.Organization{ExpirationDate: new(now)}, Statistics: held},
+	}, func() parsec.DateTime { return now }, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		survey.Run(ctx)
+	}()
+	testkit.Await(t, "it is counted", func() bool { return strings.Contains(scrape(t, m, "/metrics"), `parsec_stored_bytes{kind="metadata"}`) })
+	cancel()
+	<-ended
 }
 
 // TestServer counts what one administrator does.
@@ -86,11 +127,11 @@ func TestServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	organization, err := parsec.ParseOrganizationID("Acme")
+	acme, err := parsec.ParseOrganizationID("Acme")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parsec2.Call(t.Context(), conn, protocol.AdministrationCreate, &protocol.AdministrationCreateRequest{OrganizationID: organization}); err != nil {
+	if _, err := parsec2.Call(t.Context(), conn, protocol.AdministrationCreate, &protocol.AdministrationCreateRequest{OrganizationID: acme}); err != nil {
 		t.Fatal(err)
 	}
 	other, err := parsec.ParseOrganizationID("Other")
@@ -106,6 +147,17 @@ func TestServer(t *testing.T) {
 		`parsec_build_info{commit="cafe",goversion="`+goVersion(t, m)+`",version="v1"} 1`,
 		`parsec_serving 1`,
 		`parsec_writes_gathered 3`,
+		`parsec_database_ready 1`,
+		`parsec_blockstore_ready 0`,
+		`parsec_email_ready 0`,
+		`parsec_certificate_end_timestamp_seconds 1.23456789e+09`,
+		`parsec_organizations{state="active"} 1`,
+		`parsec_organizations{state="expired"} 1`,
+		`parsec_organizations{state="not_bootstrapped"} 0`,
+		`parsec_users{profile="STANDARD",state="active"} 6`,
+		`parsec_users{profile="ADMIN",state="revoked"} 2`,
+		`parsec_stored_bytes{kind="data"} 200`,
+		`parsec_stored_bytes{kind="metadata"} 20`,
 		`parsec_handshakes_total{result="bad_admin_token"} 1`,
 		`parsec_handshakes_total{result="ok"} 1`,
 		`parsec_connections{api="1",kind="administration",transport="websocket"} 1`,
@@ -294,7 +346,7 @@ func TestMonitoring(t *testing.T) {
 }
 
 // TestDashboard has no panel lie on another, and every panel ask the data
-// source that is provisioned.
+// source that is chosen.
 func TestDashboard(t *testing.T) {
 	content, err := os.ReadFile("../../deploy/monitoring/grafana/dashboards/parsec.json")
 	if err != nil {
@@ -335,7 +387,7 @@ func TestDashboard(t *testing.T) {
 			t.Errorf("%s is out of the grid", panel.Title)
 		}
 		for _, target := range panel.Targets {
-			if target.Expr == "" || target.Datasource != (source{"prometheus"}) || panel.Datasource != target.Datasource {
+			if target.Expr == "" || target.Datasource != (source{"${datasource}"}) || panel.Datasource != target.Datasource {
 				t.Errorf("%s asks %+v", panel.Title, target)
 			}
 		}

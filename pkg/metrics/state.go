@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"parsec-server/migrations"
@@ -12,6 +14,11 @@ type State struct {
 	// Serving reports whether commands can run, BlocksReady whether blocks can
 	// be stored and read.
 	Serving, BlocksReady func() bool
+	// DatabaseReady reports whether state can be written and read, EmailReady whether
+	// e-mails can be handed over: it is nil without SMTP server.
+	DatabaseReady, EmailReady func() bool
+	// CertificateEnd returns when the certificate of the server ends, nil without one.
+	CertificateEnd func() time.Time
 	// QueuedEvents counts the events that wait for their clients, EventOverflows
 	// the sessions ended because too many did.
 	QueuedEvents, EventOverflows func() int64
@@ -28,6 +35,14 @@ type State struct {
 // once, when the server is about to serve.
 func (m *Metrics) ObserveState(state State) {
 	m.gauge("parsec_serving", "1 while commands can run, 0 while they are refused with 503.", truth(state.Serving))
+	m.gauge("parsec_database_ready", "1 while the database can be written and read, as last found, 0 while it cannot.", truth(state.DatabaseReady))
+	if state.EmailReady != nil {
+		m.gauge("parsec_email_ready", "1 while e-mails can be handed to the SMTP server, as last found, 0 while they cannot.", truth(state.EmailReady))
+	}
+	if state.CertificateEnd != nil {
+		m.gauge("parsec_certificate_end_timestamp_seconds", "When the certificate of the server ends.",
+			func() float64 { return float64(state.CertificateEnd().Unix()) })
+	}
 	m.gauge("parsec_blockstore_ready", "1 while blocks can be stored and read, as last found, 0 while they cannot.", truth(state.BlocksReady))
 	m.gauge("parsec_event_queue_depth", "Events that wait for their clients, of all sessions.",
 		func() float64 { return float64(state.QueuedEvents()) })

@@ -117,7 +117,7 @@ func (call *administrationCall) refuse(err error) {
 	case call.r.Context().Err() != nil:
 		logger.Debug("administration request abandoned", "error", err)
 	case errors.Is(err, outage.ErrUnavailable):
-		logger.Warn("administration request refused", "error", err)
+		call.server.LogFailure(call.r.Context(), logger, "administration request refused", err)
 		RefuseBusy(call.w)
 	default:
 		logger.Error("administration request failed", "error", err)

@@ -79,7 +79,7 @@ func (call *administrationCall) stream(contentType string, at *parsec.DateTime, 
 	err := write(answer, call.server.organizations.Survey(call.r.Context(), at))
 	if err != nil && answer.begun {
 		if call.r.Context().Err() == nil {
-			call.server.logger.Error("statistics not delivered", "error", err)
+			call.server.LogFailure(call.r.Context(), call.server.logger, "statistics not delivered", err)
 		}
 		panic(http.ErrAbortHandler)
 	}

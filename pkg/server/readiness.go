@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -72,11 +73,7 @@ func (s *Server) look() *look {
 		ctx, cancel := context.WithTimeout(s.lasting, probeLimit)
 		defer cancel()
 		l.err = s.readyWings(ctx)
-		if errors.Is(l.err, outage.ErrNoRoom) {
-			s.become(nil) // what is there can be read
-		} else {
-			s.become(l.err)
-		}
+		s.become(l.err)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.looking = nil
@@ -99,19 +96,38 @@ func (s *Server) readyWings(ctx context.Context) error {
 	return full
 }
 
-// become has commands refused while there is an error, and logs when that
-// changes.
+// become has commands refused while there is an error, but one that there is no
+// room: what is there can be read.
 func (s *Server) become(err error) {
 	if s.IsDraining() {
 		return
 	}
-	before := s.unavailable.Swap(&err)
-	switch {
-	case err != nil && (before == nil || *before == nil || (*before).Error() != err.Error()):
-		s.logger.Warn("not serving", "error", err)
-	case err == nil && before != nil && *before != nil:
-		s.logger.Info("serving again")
+	if err != nil {
+		s.options.Database.Lost(s.lasting, err)
+	} else {
+		s.options.Database.Back(s.lasting)
 	}
+	if errors.Is(err, outage.ErrNoRoom) {
+		err = nil
+	}
+	s.unavailable.Store(&err)
+}
+
+// LogFailure logs that something failed: at ERROR, but for what fails because the
+// database is away, which has a line of its own.
+func (s *Server) LogFailure(ctx context.Context, logger *slog.Logger, message string, err error, attributes ...slog.Attr) {
+	if s.options.Database.IsOf(err, outage.ErrUnavailable) {
+		s.LogOutage(ctx, logger, message, err, attributes...)
+		return
+	}
+	attributes = append(attributes, slog.Any("error", err))
+	logger.LogAttrs(ctx, slog.LevelError, message, attributes...)
+}
+
+// LogOutage is LogFailure for what the database is taken to have failed, whatever the
+// error.
+func (s *Server) LogOutage(ctx context.Context, logger *slog.Logger, message string, err error, attributes ...slog.Attr) {
+	s.options.Database.Failed(ctx, logger, message, append(attributes, slog.Any("error", err))...)
 }
 
 // whileAvailable has requests refused while no command can run. A refused handshake

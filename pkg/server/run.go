@@ -152,11 +152,11 @@ func (s *Server) tell(ctx context.Context, c Caller, command *rpc.Form, status r
 	case Abandoned:
 		message = "command abandoned"
 	default:
-		message = "command failed"
-		attributes = append(attributes, slog.Any("error", err))
 		if panicked, ok := errors.AsType[*panicError](err); ok {
 			attributes = append(attributes, slog.String("stack", panicked.stack))
 		}
+		s.LogFailure(ctx, c.Logger(), "command failed", err, attributes...)
+		return
 	}
 	c.Logger().LogAttrs(ctx, outcome.level(), message, attributes...)
 }

@@ -15,6 +15,7 @@ import (
 
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/organization"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/throttle"
 )
@@ -85,6 +86,9 @@ type Options struct {
 	// 0 is 150 s. Proxies meet the end of a connection with a 502, so it must be
 	// longer than theirs.
 	IdleTimeout time.Duration
+	// Database is told whether what the wings keep state in can be used; nil makes one
+	// for this server alone.
+	Database *outage.Dependency
 	// BlockProblem returns why blocks cannot be stored or read, nil if they can;
 	// nil for a store that never fails. It must not wait.
 	BlockProblem func() error
@@ -146,6 +150,7 @@ func New(organizations *organization.Administration, now func() parsec.DateTime,
 	options.Scheme = cmp.Or(options.Scheme, parsec.Parsec2Scheme)
 	options.Clients = cmp.Or(options.Clients, parsec.DefaultClients())
 	options.Observer = cmp.Or[Observer](options.Observer, Unobserved{})
+	options.Database = cmp.Or(options.Database, outage.NewDependency(outage.Database, slog.LevelError, logger))
 	memory := memoryOf(options.Memory)
 	s := &Server{
 		organizations: organizations,

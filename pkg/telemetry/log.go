@@ -31,8 +31,11 @@ const (
 // standardError as a LogOptions.File is that stream.
 const standardError = "-"
 
-// timestampLayout is in UTC (docs/protocol/configuration.md §2).
-const timestampLayout = time.DateTime
+// The dates of lines: RFC 3339 for programs, and the time of the place for people.
+const (
+	jsonLayout    = "2006-01-02T15:04:05.000000Z07:00"
+	consoleLayout = "2006-01-02 15:04:05 -07:00"
+)
 
 // LogOptions says what is logged, how and where.
 type LogOptions struct {
@@ -58,7 +61,7 @@ func NewLogger(options LogOptions, stderr io.Writer) (*slog.Logger, *Output, err
 	} else {
 		handler = tint.NewTextHandler(output, &tint.Options{
 			Level:       options.Level,
-			TimeFormat:  timestampLayout,
+			TimeFormat:  consoleLayout,
 			NoColor:     !isTerminal(output.writer) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb",
 			ReplaceAttr: consoleAttribute(options.Format != ConsoleNoTimestamp),
 		})
@@ -85,8 +88,7 @@ func LevelName(level slog.Level) string {
 	}
 }
 
-// consoleAttribute writes the date of a line in UTC, if dated, and levels by their
-// names.
+// consoleAttribute writes the date of a line, if dated, and levels by their names.
 func consoleAttribute(dated bool) func(groups []string, attribute slog.Attr) slog.Attr {
 	return func(groups []string, attribute slog.Attr) slog.Attr {
 		if len(groups) > 0 {
@@ -94,12 +96,8 @@ func consoleAttribute(dated bool) func(groups []string, attribute slog.Attr) slo
 		}
 		switch value := attribute.Value.Any().(type) {
 		case time.Time:
-			switch {
-			case attribute.Key != slog.TimeKey:
-			case !dated:
+			if attribute.Key == slog.TimeKey && !dated {
 				return slog.Attr{} // is left out
-			default:
-				return slog.Time(slog.TimeKey, value.UTC())
 			}
 		case slog.Level:
 			if attribute.Key == slog.LevelKey {
@@ -111,16 +109,20 @@ func consoleAttribute(dated bool) func(groups []string, attribute slog.Attr) slo
 }
 
 // jsonAttribute renames the standard attributes as collectors of Parsec's logs
-// know them.
+// know them, and writes durations in seconds, as numbers.
 func jsonAttribute(groups []string, attribute slog.Attr) slog.Attr {
+	switch attribute.Value.Kind() {
+	case slog.KindDuration:
+		return slog.Float64(attribute.Key, attribute.Value.Duration().Seconds())
+	case slog.KindTime:
+		attribute.Value = slog.StringValue(attribute.Value.Time().UTC().Format(jsonLayout))
+	}
 	if len(groups) > 0 {
 		return attribute
 	}
 	switch attribute.Key {
 	case slog.TimeKey:
-		if attribute.Value.Kind() == slog.KindTime {
-			return slog.String("timestamp", attribute.Value.Time().UTC().Format(timestampLayout))
-		}
+		attribute.Key = "timestamp"
 	case slog.LevelKey:
 		if level, ok := attribute.Value.Any().(slog.Level); ok {
 			return slog.String(slog.LevelKey, LevelName(level))

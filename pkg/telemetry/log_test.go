@@ -29,7 +29,7 @@ func newLogger(t *testing.T, options LogOptions) (*slog.Logger, *bytes.Buffer) {
 }
 
 // timestamp is what changes from line to line.
-var timestamp = regexp.MustCompile(`\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}`)
+var timestamp = regexp.MustCompile(`\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2} [+-]\d{2}:\d{2}`)
 
 func TestLevels(t *testing.T) {
 	log, output := newLogger(t, LogOptions{Level: slog.LevelWarn, Format: Console})
@@ -55,20 +55,23 @@ func TestNoTimestamp(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	log, output := newLogger(t, LogOptions{Level: slog.LevelDebug, Format: JSON})
-	log.With("logger", "parsec.server").WithGroup("request").Log(t.Context(), LevelCritical, "Lost", "msg", "kept")
+	begin := time.Now()
+	log.With("logger", "parsec.server").WithGroup("request").Log(t.Context(), LevelCritical, "Lost", "msg", "kept", "duration", 1500*time.Millisecond)
 	var got map[string]any
 	if err := json.Unmarshal(output.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if text, _ := got["timestamp"].(string); timestamp.FindString(text) != text || text == "" {
-		t.Errorf("timestamp %v", got["timestamp"])
+	text, _ := got["timestamp"].(string)
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || at.Before(begin.Truncate(time.Microsecond)) || at.After(time.Now()) || !strings.HasSuffix(text, "Z") || len(text) != len("2026-01-02T03:04:05.678901Z") {
+		t.Errorf("timestamp %q: %v", text, err)
 	}
 	for key, want := range map[string]any{"level": "CRITICAL", "event": "Lost", "logger": "parsec.server"} {
 		if got[key] != want {
 			t.Errorf("%s = %v, want %v", key, got[key], want)
 		}
 	}
-	if request, _ := got["request"].(map[string]any); request["msg"] != "kept" {
+	if request, _ := got["request"].(map[string]any); request["msg"] != "kept" || request["duration"] != 1.5 {
 		t.Errorf("request = %v", got["request"])
 	}
 	if len(got) != 5 {

@@ -91,6 +91,9 @@ func (c *Certificate) Config() *tls.Config {
 	}
 }
 
+// NotAfter returns the end of the certificate that is served.
+func (c *Certificate) NotAfter() time.Time { return c.current.Load().Leaf.NotAfter }
+
 // Watch takes the certificate of files that change, until ctx is done. What is
 // wrong with the new one is logged, and the old one stays.
 func (c *Certificate) Watch(ctx context.Context) {

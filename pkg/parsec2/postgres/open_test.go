@@ -13,33 +13,37 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec2/rules"
 )
 
 // TestConnectionAttempts has a server that refuses at first, and none at all.
 func TestConnectionAttempts(t *testing.T) {
-	const warning = "database not reached yet"
+	const line = `level=ERROR msg="database not available"`
 	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	for _, test := range []struct {
-		attempts, refusals, warnings int
-		fails                        bool
+		attempts, refusals, lines int
+		fails                     bool
 	}{
 		{1, 0, 0, false},
-		{3, 2, 2, false},
-		{3, 3, 2, true},
+		{3, 2, 1, false},
+		{3, 3, 1, true},
 		{0, 1, 0, true},
 	} {
 		p := testkit.StartPostgresProxy(t, dsn)
 		p.Refusals.Store(int64(test.refusals))
 		var lines testkit.Output
 		settings := options(p.DSN)
-		settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+		settings.Outage = outage.NewDependency(outage.Database, slog.LevelError, slog.New(slog.NewTextHandler(&lines, nil)))
 		settings.Retry.Attempts = test.attempts
 		store, err := tryOpen(t.Context(), settings, testkit.NewBus(t))
-		if (err != nil) != test.fails || strings.Count(lines.String(), warning) != test.warnings {
-			t.Errorf("%+v: %v after %d warnings", test, err, strings.Count(lines.String(), warning))
+		if (err != nil) != test.fails || strings.Count(lines.String(), line) != test.lines {
+			t.Errorf("%+v: %v, logged %s", test, err, &lines)
 		}
 		if err == nil {
+			if back := strings.Count(lines.String(), `level=INFO msg="database available again"`); back != test.lines {
+				t.Errorf("%+v: %d times back", test, back)
+			}
 			store.Close()
 		}
 	}
@@ -48,16 +52,15 @@ func TestConnectionAttempts(t *testing.T) {
 		"host=" + t.TempDir() + " user=x dbname=x",
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
-		var attempts int
+		lines := 0
 		settings := options(dsn)
 		settings.Retry = database.Retry{Attempts: 1000}
-		settings.Logger = slog.New(slog.NewTextHandler(writer(func() {
-			if attempts++; attempts == 5 {
-				cancel()
-			}
-		}), nil))
-		if _, err := tryOpen(ctx, settings, testkit.NewBus(t)); err == nil || attempts != 5 {
-			t.Errorf("%s: %v after %d attempts", dsn, err, attempts)
+		settings.Outage = outage.NewDependency(outage.Database, slog.LevelError, slog.New(slog.NewTextHandler(writer(func() {
+			lines++
+			cancel()
+		}), nil)))
+		if _, err := tryOpen(ctx, settings, testkit.NewBus(t)); err == nil || lines != 1 {
+			t.Errorf("%s: %v after %d lines", dsn, err, lines)
 		}
 	}
 }
@@ -75,13 +78,13 @@ func TestOutage(t *testing.T) {
 	p := testkit.StartPostgresProxy(t, testkit.NewPostgres(t, testkit.Unsound))
 	var lines testkit.Output
 	settings := options(p.DSN)
-	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	settings.Logger = slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	bus := testkit.NewBus(t)
 	events := testkit.Record(t, bus, event.OrganizationTopic(acme))
 	store := open(t, settings, bus)
 	populate(t, store)
-	const outage = 1 << 40
-	p.Refusals.Store(outage)
+	const always = 1 << 40
+	p.Refusals.Store(always)
 	p.Cut()
 	if err := updateVlob(t.Context(), store); err == nil {
 		t.Error("written without database")

@@ -2,9 +2,11 @@ package rules
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 )
 
@@ -73,7 +75,11 @@ func (r *Rules) leave(invitee Invitee, connection parsec.UUID) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
 	defer cancel()
 	if err := r.endPresences(ctx, LapsedPresence{invitee.Organization, invitee.Token}, connection); err != nil {
-		r.logger.WarnContext(ctx, "the end of a claimer's connection is not stored", slog.Any("error", err))
+		level := slog.LevelWarn
+		if errors.Is(err, outage.ErrUnavailable) {
+			level = slog.LevelDebug // the outage has a line of its own
+		}
+		r.logger.Log(ctx, level, "the end of a claimer's connection is not stored", slog.Any("error", err))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/throttle"
 )
@@ -23,6 +24,9 @@ var ErrSessionOver = errors.New("the author may not act any more")
 // Options are the settings of the rules.
 type Options struct {
 	organization.Founding
+	// BlockStore is whether blocks can be stored and read, as who watches knows; nil if
+	// nobody does.
+	BlockStore *outage.Dependency
 	// Elapsed is a clock that is never set, from any instant on, which limits
 	// how often something is tried; the system's if nil.
 	Elapsed func() time.Duration
@@ -67,7 +71,7 @@ type Rules struct {
 // to, and whose clock is now.
 func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
 	return &Rules{
-		store: store, blocks: blockstore.Gate{Store: blocks, Now: now, Logger: logger},
+		store: store, blocks: blockstore.Gate{Store: blocks, Now: now, Logger: logger, Outage: options.BlockStore},
 		bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
 		pings:     throttle.NewKeyed[pinger](toldPings, pingInterval, maxPingers, options.Elapsed),
 		reveals:   throttle.NewKeyed[revealKey](freeReveals, revealPause, maxReveals, options.Elapsed),

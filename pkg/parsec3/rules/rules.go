@@ -60,6 +60,9 @@ var ErrOldClient = errors.New("the client is too old")
 // Options are the settings of the rules.
 type Options struct {
 	organization.Founding
+	// BlockStore is whether blocks can be stored and read, as who watches knows; nil if
+	// nobody does.
+	BlockStore *outage.Dependency
 	// DeviceFileProtection is how clients are advised to protect the keys of devices
 	// (docs/protocol/v5/types.md §4); nil is no advice.
 	DeviceFileProtection []string
@@ -149,7 +152,7 @@ type Rules struct {
 func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
 	g := newGreetings(now)
 	r := &Rules{
-		store: tellingStore{store, g.record}, blocks: blockstore.Gate{Store: blocks, Now: now, Logger: logger},
+		store: tellingStore{store, g.record}, blocks: blockstore.Gate{Store: blocks, Now: now, Logger: logger, Outage: options.BlockStore},
 		bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
 		holder:  outage.Holder{Patience: cmp.Or(options.Patience, outage.Patience), Most: maxHeld},
 		history: newHistory(), uploads: newFailedUploads(now),

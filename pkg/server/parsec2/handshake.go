@@ -78,7 +78,7 @@ func (c *connection) handshake() bool {
 		}
 	default:
 		c.wing.server.Observer().HandshakeEnded("")
-		c.caller.logger.Error("handshake failed", "error", err)
+		c.wing.server.LogFailure(context.Background(), c.caller.logger, "handshake failed", err)
 		c.close(websocket.StatusInternalError)
 	}
 	return false

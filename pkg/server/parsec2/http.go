@@ -85,10 +85,10 @@ func (call *httpCall) fail(err error) {
 	case errors.Is(err, server.ErrNoRoom), errors.Is(err, errOverForNow), call.wing.server.Commands().Err() != nil:
 		server.RefuseBusy(call.w)
 	case errors.Is(err, outage.ErrUnavailable):
-		call.caller.logger.Warn("request refused", "error", err)
+		call.wing.server.LogFailure(call.r.Context(), call.caller.logger, "request refused", err)
 		server.RefuseBusy(call.w)
 	default:
-		call.caller.logger.Error("request failed", "error", err)
+		call.wing.server.LogFailure(call.r.Context(), call.caller.logger, "request failed", err)
 		call.w.WriteHeader(http.StatusInternalServerError)
 	}
 }

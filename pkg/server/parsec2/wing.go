@@ -169,7 +169,7 @@ func (w *Wing) renewPresences() {
 	ctx, cancel := context.WithTimeout(w.server.Lasting(), presenceLimit)
 	defer cancel()
 	if err := w.rules.RenewPresences(ctx); err != nil && !w.server.IsDraining() {
-		w.server.Logger().Warn("the presence of claimers is not renewed", "error", err)
+		w.server.LogOutage(ctx, w.server.Logger(), "the presence of claimers is not renewed", err)
 	}
 }
 

@@ -42,7 +42,7 @@ func (w *Wing) events(answer http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		if r.Context().Err() == nil {
-			call.caller.Logger().Warn("event stream refused", "error", err)
+			call.wing.server.LogOutage(r.Context(), call.caller.Logger(), "event stream refused", err)
 		}
 		call.busy()
 		return nil

@@ -181,10 +181,10 @@ func (call *httpCall) fail(err error) {
 	case isHasty, errors.Is(err, server.ErrNoRoom), errors.Is(err, errNotServing), call.wing.server.Commands().Err() != nil:
 		call.busy()
 	case isOutage(err):
-		call.caller.Logger().Warn("request refused", "error", err)
+		call.wing.server.LogOutage(call.ctx, call.caller.Logger(), "request refused", err)
 		call.busy()
 	default:
-		call.caller.Logger().Error("request failed", "error", err)
+		call.wing.server.LogFailure(call.ctx, call.caller.Logger(), "request failed", err)
 		call.refuse(http.StatusInternalServerError)
 	}
 }
@@ -320,7 +320,7 @@ func (call *httpCall) replyLong(reply *server.LongReply) error {
 	call.w.Header().Set("Content-Type", messagePackType)
 	call.w.Header().Set("Content-Length", strconv.FormatInt(reply.Length, 10))
 	if err := reply.Write(call.r.Context(), call.w); err != nil {
-		call.caller.Logger().Warn("reply not sent whole", "error", err)
+		call.wing.server.LogOutage(call.ctx, call.caller.Logger(), "reply not sent whole", err)
 		panic(http.ErrAbortHandler)
 	}
 	return nil
