@@ -20,6 +20,8 @@ import (
 	words "parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/wire"
+
+	"parsec-server/internal/testkit"
 )
 
 // http2Client is a device of API 5 that speaks HTTP/2.
@@ -35,7 +37,7 @@ type http2Client struct {
 // TestServeHTTP2 has a client of API 5 listen and send commands over one connection,
 // and a WebSocket come over another one to the same port.
 func TestServeHTTP2(t *testing.T) {
-	certificateFile, keyFile, roots := certificateFiles(t)
+	certificateFile, keyFile, roots := testkit.CertificateFiles(t)
 	s := startServing(t, config.Argument{Name: "ssl-certfile", Text: certificateFile}, config.Argument{Name: "ssl-keyfile", Text: keyFile},
 		config.Argument{Name: "spontaneous-organization-bootstrap", Text: "true"})
 	encryption := &tls.Config{RootCAs: roots}

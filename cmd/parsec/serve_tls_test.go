@@ -25,35 +25,10 @@ import (
 	"parsec-server/pkg/config"
 )
 
-// certificateFiles writes the certificate of 127.0.0.1 that comes with Go.
-func certificateFiles(t *testing.T) (certificateFile, keyFile string, roots *x509.CertPool) {
-	t.Helper()
-	server := httptest.NewTLSServer(http.NotFoundHandler())
-	defer server.Close()
-	certificate := server.TLS.Certificates[0]
-	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	directory := t.TempDir()
-	certificateFile, keyFile = filepath.Join(directory, "certificate"), filepath.Join(directory, "key")
-	for path, block := range map[string]*pem.Block{
-		certificateFile: {Type: "CERTIFICATE", Bytes: certificate.Certificate[0]},
-		keyFile:         {Type: "PRIVATE KEY", Bytes: key},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	roots = x509.NewCertPool()
-	roots.AddCert(server.Certificate())
-	return certificateFile, keyFile, roots
-}
-
 // TestServeTLS speaks every protocol to one port: RPC by HTTP/2 and HTTP/1.1,
 // WebSockets, and the health check.
 func TestServeTLS(t *testing.T) {
-	certificateFile, keyFile, roots := certificateFiles(t)
+	certificateFile, keyFile, roots := testkit.CertificateFiles(t)
 	s := startServing(t, config.Argument{Name: "ssl-certfile", Text: certificateFile}, config.Argument{Name: "ssl-keyfile", Text: keyFile})
 	for protocol, http2 := range map[string]bool{"HTTP/2.0": true, "HTTP/1.1": false} {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: http2}
@@ -96,8 +71,8 @@ func TestServeTLS(t *testing.T) {
 
 // TestStartFaults are those that show only when the server starts: one line.
 func TestStartFaults(t *testing.T) {
-	certificateFile, _, _ := certificateFiles(t)
-	_, otherKey, _ := certificateFiles(t)
+	certificateFile, _, _ := testkit.CertificateFiles(t)
+	_, otherKey, _ := testkit.CertificateFiles(t)
 	if err := os.WriteFile(otherKey, []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +124,7 @@ func TestStartFaults(t *testing.T) {
 // TestHandOverInTLS has a client send requests over HTTP/2 while another process takes
 // the port over: each is answered.
 func TestHandOverInTLS(t *testing.T) {
-	certificateFile, keyFile, roots := certificateFiles(t)
+	certificateFile, keyFile, roots := testkit.CertificateFiles(t)
 	port := testkit.FreePort(t)
 	settings := developmentSettings(t,
 		config.Argument{Name: "ssl-certfile", Text: certificateFile}, config.Argument{Name: "ssl-keyfile", Text: keyFile},

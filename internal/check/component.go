@@ -101,6 +101,11 @@ var components = []component{
 		install:  "apt-get install haproxy",
 	},
 	{
+		name: "Prometheus", tag: "without_prometheus",
+		programs: []string{"prometheus"},
+		install:  "apt-get install prometheus",
+	},
+	{
 		name: "Postfix", tag: "without_postfix",
 		programs: []string{"/usr/sbin/postfix"},
 		root:     true,

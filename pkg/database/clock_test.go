@@ -46,7 +46,7 @@ func TestClockAtStart(t *testing.T) {
 	var log testkit.Output
 	settings := options(testkit.NewPostgres(t, testkit.Unsound))
 	settings.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	settings.Now = func() time.Time { return time.Now().Add(2 * time.Second) }
+	settings.Now = func() time.Time { return time.Now().Add(2500 * time.Millisecond) }
 	open(t, settings, testkit.NewBus(t))
 	testkit.Await(t, "the log says so", func() bool {
 		return strings.Contains(log.String(), "level=WARN") && strings.Contains(log.String(), "ahead=2")

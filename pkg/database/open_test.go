@@ -17,6 +17,7 @@ import (
 	"parsec-server/migrations"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 )
 
@@ -110,10 +111,10 @@ func TestReadOnly(t *testing.T) {
 	var lines testkit.Output
 	settings := options(dsn)
 	settings.Retry.Attempts = 2
-	settings.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	settings.Outage = outage.NewDependency(outage.Database, slog.LevelError, slog.New(slog.NewTextHandler(&lines, nil)))
 	_, err := database.Open(t.Context(), settings, testkit.NewBus(t))
-	if err == nil || !strings.Contains(err.Error(), "the database is read-only") || strings.Count(lines.String(), "not reached yet") != 1 {
-		t.Errorf("%v after %d warnings", err, strings.Count(lines.String(), "not reached yet"))
+	if err == nil || !strings.Contains(err.Error(), "the database is read-only") || strings.Count(lines.String(), `level=ERROR msg="database not available"`) != 1 {
+		t.Errorf("%v, logged %s", err, &lines)
 	}
 	setReadOnly("off")
 	store := open(t, options(dsn), testkit.NewBus(t))
