@@ -38,6 +38,26 @@ func openBlockStore(settings config.Blockstore, options blockStoreOptions) (stor
 	if err != nil {
 		return nil, nil, err
 	}
+	return assembleBlockStore(settings, options, nodes, endNodes)
+}
+
+// openServedBlocks is openBlockStore for a server, which erases what is deleted node by
+// node, too.
+func openServedBlocks(settings config.Blockstore, options blockStoreOptions) (store blockstore.Store, array *blockstore.Array, end func(), err error) {
+	nodes, endNodes, err := openBlockNodes(settings, options.database)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if array, err = blockstore.NewArray(raidLevel(settings), nodes); err != nil {
+		endNodes()
+		return nil, nil, nil, err
+	}
+	store, end, err = assembleBlockStore(settings, options, nodes, endNodes)
+	return store, array, end, err
+}
+
+// assembleBlockStore makes one store of nodes.
+func assembleBlockStore(settings config.Blockstore, options blockStoreOptions, nodes []blockstore.Store, endNodes func()) (store blockstore.Store, end func(), err error) {
 	if options.wrap != nil {
 		for i, node := range nodes {
 			nodes[i] = options.wrap(i, node)

@@ -52,6 +52,9 @@ func (p program) operate(ctx context.Context, options *settingsFlags, id parsec.
 		if err != nil {
 			return err
 		}
+		if found && stored.DeletedOn != nil {
+			return organization.ErrBeingDeleted
+		}
 		if found && stored.Bound() == organization.Parsec3 {
 			if do.parsec3 == nil {
 				return say(errOfParsec3, "The organization %s is of Parsec 3, which this command is not for.", id)

@@ -22,6 +22,7 @@ func (p program) organizationCommand() *cobra.Command {
 		p.organizationStatusCommand(), p.organizationStatsCommand(), p.organizationUpdateCommand(),
 		p.organizationListUsersCommand(), p.organizationFreezeCommand("freeze", "Keep a user out of an organization.", true),
 		p.organizationFreezeCommand("unfreeze", "Let a frozen user in again.", false), p.serverStatsCommand(),
+		p.organizationDeleteCommand(),
 	)
 	return organization
 }

@@ -89,6 +89,8 @@ func (r *registry) generation(ctx context.Context, id parsec.OrganizationID) (or
 		return 0, err
 	case !found:
 		return 0, noOrganization(organization.ErrNotFound, id, r.stores.dsn)
+	case stored.DeletedOn != nil:
+		return 0, organization.ErrBeingDeleted
 	case stored.Bound() == organization.Parsec3:
 		return organization.Parsec3, nil
 	default:

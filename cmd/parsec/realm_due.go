@@ -141,8 +141,8 @@ func (w *dueWork) deleteAll(ctx context.Context, of *parsec.OrganizationID) erro
 // deleteOf deletes the realms of an organization that are due.
 func (w *dueWork) deleteOf(ctx context.Context, id parsec.OrganizationID) error {
 	generation, err := w.generation(ctx, id)
-	if errors.Is(err, organization.ErrNotFound) {
-		return nil // It is gone by now.
+	if errors.Is(err, organization.ErrNotFound) || errors.Is(err, organization.ErrBeingDeleted) {
+		return nil // It is gone by now, or goes.
 	}
 	if err != nil {
 		return err

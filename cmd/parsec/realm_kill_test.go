@@ -13,8 +13,8 @@ import (
 	"parsec-server/internal/testkit"
 )
 
-// command is `parsec realm delete-due` in a process of its own.
-func (e *estate) command() (command *exec.Cmd, output *bytes.Buffer) {
+// program is the path of the command, which is this program under its name.
+func (e *estate) program() string {
 	e.t.Helper()
 	itself, err := os.Executable()
 	if err != nil {
@@ -24,7 +24,13 @@ func (e *estate) command() (command *exec.Cmd, output *bytes.Buffer) {
 	if err := os.Symlink(itself, program); err != nil {
 		e.t.Fatal(err)
 	}
-	command = exec.CommandContext(e.t.Context(), program, "realm", "delete-due")
+	return program
+}
+
+// command is `parsec realm delete-due` in a process of its own.
+func (e *estate) command() (command *exec.Cmd, output *bytes.Buffer) {
+	e.t.Helper()
+	command = exec.CommandContext(e.t.Context(), e.program(), "realm", "delete-due")
 	for name, value := range e.variables {
 		command.Env = append(command.Env, name+"="+value)
 	}

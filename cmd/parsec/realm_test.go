@@ -22,8 +22,8 @@ import (
 )
 
 // estate is a database with the organizations Two, of API 1 to 3, and Three, of
-// Parsec 3, and a block store. Of the users of Three, alice is active, bob and carol are
-// revoked.
+// Parsec 3, and their neighbours Second and Third, and a block store. Of the users of
+// Three, alice is active, bob and carol are revoked.
 type estate struct {
 	t         *testing.T
 	variables map[string]string
@@ -63,7 +63,7 @@ func newEstate(t *testing.T, store ...string) *estate {
 	e.array = array
 	for _, sql := range []string{
 		`INSERT INTO organization (organization_id, bootstrap_token, root_verify_key, user_profile_outsider_allowed, minimum_archiving_period, created_on, bootstrapped_on, generation)
-		SELECT id, '', sha256(''), true, 0, 0, 0, generation FROM (VALUES ('Three', 3), ('Two', 2)) o (id, generation)`,
+		SELECT id, '', sha256(''), true, 0, 0, 0, generation FROM (VALUES ('Three', 3), ('Two', 2), ('Third', 3), ('Second', 2)) o (id, generation)`,
 		fmt.Sprintf(`INSERT INTO parsec3.user_ (organization, user_id, profile, human_email, human_label, created_on, revoked_on, frozen)
 		SELECT 'Three', id::uuid, 'STANDARD', id || '@example.com', 'label', 0, revoked, false
 		FROM (VALUES ('%s', NULL), ('%s', %d), ('%s', 1)) u (id, revoked)`, estateAlice, estateBob, must(parsec.ParseDateTime(bobRevoked)), estateCarol),
@@ -94,7 +94,7 @@ func (e *estate) addRealm(in string, planned string, blocks int, members ...stri
 	}
 	statements := []string{
 		`INSERT INTO realm (organization, realm_id, created_on, archiving_type, archiving_deletion_date, archiving_configured_on, archiving_configured_by, vlobs_size, blocks_size)
-		SELECT id, 'REALM', 0, ARCHIVING, DELETION, 0, 'alice@one', BLOCKS * 100, BLOCKS * 100 FROM organization WHERE organization_id = 'Two'`,
+		SELECT id, 'REALM', 0, ARCHIVING, DELETION, 0, 'alice@one', BLOCKS * 100, BLOCKS * 100 FROM organization WHERE organization_id = 'ORGANIZATION'`,
 		`INSERT INTO vlob (organization, vlob_id, realm, version, updated_on, checkpoint)
 		SELECT r.organization, gen_random_uuid(), r.id, 1, 0, i FROM realm r, generate_series(1, BLOCKS) i WHERE r.realm_id = 'REALM'`,
 		`INSERT INTO vlob_atom (vlob, revision, version, author, written_on, blob)
@@ -105,27 +105,27 @@ func (e *estate) addRealm(in string, planned string, blocks int, members ...stri
 		SELECT r.organization, gen_random_uuid(), r.id, 1, 100, 0 FROM realm r, generate_series(1, BLOCKS) WHERE r.realm_id = 'REALM'`,
 	}
 	selectBlocks := "SELECT block_id::text FROM block b JOIN realm r ON r.id = b.realm WHERE r.realm_id = $1 ORDER BY block_id"
-	if in == "Three" {
+	if slices.Contains([]string{"Three", "Third"}, in) {
 		statements = []string{
 			`INSERT INTO parsec3.realm (organization, realm_id, created_on, last_date, key_index, named, archiving, deletion_date, deleted)
-			VALUES ('Three', 'REALM', 0, 0, 1, false, ARCHIVING, DELETION, false)`,
+			VALUES ('ORGANIZATION', 'REALM', 0, 0, 1, false, ARCHIVING, DELETION, false)`,
 			`INSERT INTO parsec3.realm_counter (organization, realm_id, checkpoint, last_vlob, vlobs_size, blocks_size)
-			VALUES ('Three', 'REALM', BLOCKS, 0, BLOCKS * 100, BLOCKS * 100)`,
+			VALUES ('ORGANIZATION', 'REALM', BLOCKS, 0, BLOCKS * 100, BLOCKS * 100)`,
 			`INSERT INTO parsec3.vlob (organization, realm_id, vlob_id, version, checkpoint)
-			SELECT 'Three', 'REALM', gen_random_uuid(), 1, i FROM generate_series(1, BLOCKS) i`,
+			SELECT 'ORGANIZATION', 'REALM', gen_random_uuid(), 1, i FROM generate_series(1, BLOCKS) i`,
 			`INSERT INTO parsec3.vlob_atom (organization, realm_id, vlob_id, version, key_index, author, written_on, blob)
-			SELECT 'Three', 'REALM', v.vlob_id, 1, 1, gen_random_uuid(), 0, decode(repeat('00', 100), 'hex') FROM parsec3.vlob v WHERE v.realm_id = 'REALM'`,
-			`INSERT INTO parsec3.keys_bundle (organization, realm_id, key_index, bundle) VALUES ('Three', 'REALM', 1, 'bundle')`,
+			SELECT 'ORGANIZATION', 'REALM', v.vlob_id, 1, 1, gen_random_uuid(), 0, decode(repeat('00', 100), 'hex') FROM parsec3.vlob v WHERE v.realm_id = 'REALM'`,
+			`INSERT INTO parsec3.keys_bundle (organization, realm_id, key_index, bundle) VALUES ('ORGANIZATION', 'REALM', 1, 'bundle')`,
 			`INSERT INTO parsec3.block (organization, block_id, realm_id, key_index, author, size, created_on)
-			SELECT 'Three', gen_random_uuid(), 'REALM', 1, gen_random_uuid(), 100, 0 FROM generate_series(1, BLOCKS)`,
+			SELECT 'ORGANIZATION', gen_random_uuid(), 'REALM', 1, gen_random_uuid(), 100, 0 FROM generate_series(1, BLOCKS)`,
 		}
 		for _, member := range members {
 			statements = append(statements, `INSERT INTO parsec3.realm_member (organization, realm_id, user_id, role, role_date, given_date, managing_date)
-			VALUES ('Three', 'REALM', '`+member+`', 'OWNER', 0, 0, 0)`)
+			VALUES ('ORGANIZATION', 'REALM', '`+member+`', 'OWNER', 0, 0, 0)`)
 		}
 		selectBlocks = "SELECT block_id::text FROM parsec3.block WHERE realm_id = $1 ORDER BY block_id"
 	}
-	words := strings.NewReplacer("REALM", parsec.UUID(r.id).String(), "ARCHIVING", archiving, "DELETION", deletion, "BLOCKS", fmt.Sprint(blocks))
+	words := strings.NewReplacer("REALM", parsec.UUID(r.id).String(), "ARCHIVING", archiving, "DELETION", deletion, "BLOCKS", fmt.Sprint(blocks), "ORGANIZATION", in)
 	for _, sql := range statements {
 		testkit.Execute(e.t, e.database, words.Replace(sql))
 	}

@@ -15,6 +15,7 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/erasure"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/mail"
@@ -52,7 +53,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 		return err
 	}
 	onEnd(process, "database", stored.close)
-	blocks, endBlocks, err := openBlockStore(settings.Blockstore, blockStoreOptions{
+	blocks, array, endBlocks, err := openServedBlocks(settings.Blockstore, blockStoreOptions{
 		database: settings.Database, degradedWrites: settings.BlockstoreDegradedWrites, logger: logger, wrap: observed.blocks,
 	})
 	if err != nil {
@@ -81,10 +82,12 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	if stored.database != nil {
 		stored.database.OnLeave(commands.parsec3.HasFailedUploads)
 	}
+	janitor := erasure.NewJanitor(stored.erasing, array, systemClock, logger)
+	onEnd(process, "look at what is to be erased", inBackground(ctx, janitor.Run))
 	organizations := organization.New(stored.organizations,
 		organization.Wings{organization.Parsec2: commands.parsec2, organization.Parsec3: commands.parsec3},
 		systemClock, logger, organization.Options{
-			Founding: foundingOf(settings.Organization), Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken,
+			Founding: foundingOf(settings.Organization), Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken, Eraser: janitor,
 		})
 	options := serverOptions(settings, address, build.version, observed.observer(), needed)
 	options.TrustsProxy = proxies.has

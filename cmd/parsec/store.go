@@ -6,6 +6,8 @@ import (
 
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/database"
+	"parsec-server/pkg/erasure"
+	erasurememory "parsec-server/pkg/erasure/memory"
 	erasurestore "parsec-server/pkg/erasure/postgres"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
@@ -33,7 +35,9 @@ type stores struct {
 	gathered func() int
 	// blocks is what they know of blocks, nil in memory.
 	blocks *blocksOfAll
-	// erasures is what is to be erased of any generation, nil in memory.
+	// erasing is what is to be erased of any generation, and erasures the same on a
+	// database, nil in memory.
+	erasing  erasure.List
 	erasures *erasurestore.List
 	// database is what all of them stand on, nil in memory.
 	database *database.Database
@@ -46,8 +50,9 @@ type stores struct {
 func openStores(ctx context.Context, settings config.Database, bus *event.Bus, logger *slog.Logger, absence *outage.Dependency) (stores, error) {
 	if settings.Mocked() {
 		organizations := organizationmemory.New(bus)
-		third := parsec3memory.New(organizations)
-		return stores{organizations: organizations, parsec2: memory.New(organizations), parsec3: third, gathered: third.Gathered}, nil
+		second, third := memory.New(organizations), parsec3memory.New(organizations)
+		return stores{organizations: organizations, parsec2: second, parsec3: third, gathered: third.Gathered, erasing: erasurememory.New(organizations,
+			map[organization.Generation]erasurememory.Wing{organization.Parsec2: second, organization.Parsec3: third})}, nil
 	}
 	options := storeOptions(settings, logger)
 	options.Outage = absence
@@ -76,6 +81,9 @@ func openDatabase(ctx context.Context, options database.Options, bus *event.Bus)
 	organizations := organizationpostgres.New(opened)
 	second := postgres.New(opened, organizations, systemClock)
 	third := parsec3postgres.New(opened, organizations, systemClock)
+	erasures := &erasurestore.List{Database: opened, Wings: map[organization.Generation]erasurestore.Wing{
+		organization.Parsec2: second, organization.Parsec3: third,
+	}}
 	return stores{
 		dsn:           options.Source.DSN,
 		organizations: organizations,
@@ -85,9 +93,8 @@ func openDatabase(ctx context.Context, options database.Options, bus *event.Bus)
 		blocks: &blocksOfAll{organizations, []generationBlocks{
 			{second, organization.Parsec2}, {releasing{third}, organization.Parsec3},
 		}},
-		erasures: &erasurestore.List{Database: opened, Wings: map[organization.Generation]erasurestore.Wing{
-			organization.Parsec2: second, organization.Parsec3: third,
-		}},
+		erasing:  erasures,
+		erasures: erasures,
 		database: opened,
 	}, nil
 }

@@ -7,10 +7,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/erasure"
+	erasurememory "parsec-server/pkg/erasure/memory"
+	erasurepostgres "parsec-server/pkg/erasure/postgres"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/lifecycle"
 	"parsec-server/pkg/organization"
@@ -41,6 +45,8 @@ type Generations struct {
 	Store2        parsec2rules.Store
 	Store3        parsec3rules.Store
 	Bus           *event.Bus
+	// erasing is what is to be erased.
+	erasing erasure.List
 }
 
 // GenerationsOptions differ from the defaults of tests where set.
@@ -102,9 +108,10 @@ func StartGenerations(t testing.TB, options GenerationsOptions) *Generations {
 		Founding: founding, Elapsed: func() time.Duration { return time.Since(begun) },
 	})
 	g.Parsec3 = parsec3rules.New(g.Store3, options.Blocks, g.Bus, webhooks3, options.Now, options.Logger, options.Parsec3)
+	janitor, endJanitor := g.startJanitor(t, options)
 	g.Organizations = organization.New(organizations,
 		organization.Wings{organization.Parsec2: g.Parsec2, organization.Parsec3: g.Parsec3}, options.Now, options.Logger,
-		organization.Options{Founding: founding, Token: AdministrationToken, Elapsed: options.Server.Elapsed})
+		organization.Options{Founding: founding, Token: AdministrationToken, Elapsed: options.Server.Elapsed, Eraser: janitor})
 	if options.Server.Address == nil {
 		options.Server.Address = &g.Address
 	}
@@ -116,6 +123,7 @@ func StartGenerations(t testing.TB, options GenerationsOptions) *Generations {
 	)
 	process := lifecycle.New(instanceGrace, options.Logger)
 	process.OnEnd("events", func(context.Context) { g.Bus.Close() })
+	process.OnEnd("janitor", func(context.Context) { endJanitor() })
 	process.OnEnd("webhooks", func(ctx context.Context) {
 		if err := errors.Join(webhooks2.Close(ctx), webhooks3.Close(ctx), g.Parsec3.Close(ctx)); err != nil {
 			t.Errorf("close webhooks: %v", err)
@@ -152,12 +160,37 @@ func (g *Generations) openStores(t testing.TB, options GenerationsOptions) organ
 	}
 	if options.Database == "" {
 		organizations := organizationmemory.New(g.Bus)
-		g.Store2, g.Store3 = parsec2memory.New(organizations), parsec3memory.New(organizations)
+		second, third := parsec2memory.New(organizations), parsec3memory.New(organizations)
+		g.Store2, g.Store3 = second, third
+		g.erasing = erasurememory.New(organizations, map[organization.Generation]erasurememory.Wing{organization.Parsec2: second, organization.Parsec3: third})
 		return organizations
 	}
 	opened := OpenDatabase(t, options.Database, g.Bus)
 	organizations := organizationpostgres.New(opened)
-	g.Store2 = &prompt{parsec2postgres.New(opened, organizations, now), g.Bus}
-	g.Store3 = &promptParsec3{parsec3postgres.New(opened, organizations, now), g.Bus}
+	second, third := parsec2postgres.New(opened, organizations, now), parsec3postgres.New(opened, organizations, now)
+	g.Store2, g.Store3 = &prompt{second, g.Bus}, &promptParsec3{third, g.Bus}
+	g.erasing = &erasurepostgres.List{Database: opened, Wings: map[organization.Generation]erasurepostgres.Wing{organization.Parsec2: second, organization.Parsec3: third}}
 	return g.Store2
+}
+
+// startJanitor begins to erase what is deleted, with the objects of a block store that
+// lists them.
+func (g *Generations) startJanitor(t testing.TB, options GenerationsOptions) (janitor *erasure.Janitor, end func()) {
+	t.Helper()
+	blocks := options.Blocks
+	if _, lists := blocks.(blockstore.Inventory); !lists {
+		blocks = blockstore.NewMemory()
+	}
+	array, err := blockstore.NewArray(0, []blockstore.Store{blocks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	janitor = erasure.NewJanitor(g.erasing, array, options.Now, options.Logger)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { janitor.Run(ctx) })
+	return janitor, func() {
+		cancel()
+		running.Wait()
+	}
 }

@@ -70,8 +70,9 @@ func Check(ctx context.Context, on *database.Inspection, options Options) (count
 		options.Begin(total)
 	}
 	for i := range organizations {
-		// One that is not bootstrapped has nothing, which the rest sees to.
-		if one := &organizations[i]; one.Bootstrapped() {
+		// One that is not bootstrapped has nothing, which the rest sees to, and one that is
+		// being deleted is not whole.
+		if one := &organizations[i]; isChecked(one) {
 			if err := wings[one.Bound()].check(ctx, on, one, options.Report, advance); err != nil {
 				return counts, fmt.Errorf("organization %s: %w", one.ID, err)
 			}
@@ -107,9 +108,13 @@ func list(ctx context.Context, on *database.Inspection, only *parsec.Organizatio
 	return all, err
 }
 
+func isChecked(one *organization.Organization) bool {
+	return one.Bootstrapped() && one.DeletedOn == nil
+}
+
 func rowsOf(ctx context.Context, on *database.Inspection, organizations []organization.Organization) (total int64, err error) {
 	for i := range organizations {
-		if !organizations[i].Bootstrapped() {
+		if !isChecked(&organizations[i]) {
 			continue
 		}
 		rows, err := wings[organizations[i].Bound()].rows(ctx, on, organizations[i].ID)

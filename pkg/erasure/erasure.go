@@ -10,6 +10,10 @@
 // A client may upload a block again, into another realm, under the id of one that is
 // being erased. So whoever deletes objects first holds their blocks in the database, as
 // an upload would, and leaves alone those that are known again by then.
+//
+// Into an organization that is being deleted nobody uploads, but another one may get its
+// name, and the same blocks, once it is erased. So one eraser at a time deletes its
+// objects, and the name is taken until the last one is gone.
 package erasure
 
 import (
@@ -54,6 +58,8 @@ type Target struct {
 	// Realm is nil for the whole organization.
 	Realm      *parsec.RealmID
 	Generation organization.Generation
+	// RowsLeft is false once all rows are erased.
+	RowsLeft bool
 }
 
 // Object is what the block store has of a block whose metadata is erased.
@@ -100,12 +106,15 @@ type List interface {
 	Remains(ctx context.Context, target Target) (Remains, error)
 	// Objects lists the next objects after one, nil for all, at most a number, by id.
 	Objects(ctx context.Context, target Target, after *parsec.BlockID, most int) ([]Object, error)
-	// Hold holds blocks of the organization of a target, those that it can.
+	// Hold holds blocks of the organization of a target, those that it can. Where the
+	// target is a whole organization that is all of them, or none while another token
+	// has it.
 	Hold(ctx context.Context, target Target, blocks []parsec.BlockID, hold Hold) ([]State, error)
 	// Forget takes objects off the list, and ends their holds.
 	Forget(ctx context.Context, target Target, blocks []parsec.BlockID, hold Hold) error
-	// End takes a target off the list of which nothing is left.
-	End(ctx context.Context, target Target) error
+	// End takes a target off the list of which nothing is left, and an organization off
+	// the organizations. It reports whether something is left of that.
+	End(ctx context.Context, target Target) (left bool, err error)
 }
 
 // Eraser erases targets. Several may erase one at once.
@@ -157,20 +166,30 @@ func (e *Eraser) EraseRows(ctx context.Context, target Target) error {
 	}
 }
 
+// ErrElsewhere is of an organization whose objects another eraser deletes.
+var ErrElsewhere = errors.New("another server deletes the objects of the organization")
+
 // EraseObjects deletes the objects of a target whose rows are erased, and takes the
 // target off the list. What others hold, or may still upload, it waits for: two minutes
-// or so at most. What cannot be deleted it passes over, up to a point, and returns an
-// *IncompleteError.
+// or so at most; but of an organization that another eraser has it returns ErrElsewhere.
+// What cannot be deleted it passes over, up to a point, and returns an *IncompleteError.
 func (e *Eraser) EraseObjects(ctx context.Context, target Target) error {
+	token := parsec.NewUUID()
 	for {
-		p, err := e.pass(ctx, target)
+		p, err := e.pass(ctx, target, token)
 		switch {
 		case err != nil:
 			return err
 		case p.failed > 0:
 			return &IncompleteError{p.failed, p.last, p.failed > maxFailures}
 		case p.waiting == 0:
-			return e.List.End(ctx, target)
+			if left, err := e.List.End(ctx, target); err != nil || !left {
+				return err
+			}
+			if err := e.EraseRows(ctx, target); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := e.pause(ctx); err != nil {
 			return err
@@ -202,7 +221,7 @@ type pass struct {
 	last   error
 }
 
-func (e *Eraser) pass(ctx context.Context, target Target) (p pass, err error) {
+func (e *Eraser) pass(ctx context.Context, target Target, token parsec.UUID) (p pass, err error) {
 	var after *parsec.BlockID
 	for p.failed <= maxFailures {
 		page, err := e.List.Objects(ctx, target, after, batchBlocks)
@@ -212,7 +231,7 @@ func (e *Eraser) pass(ctx context.Context, target Target) (p pass, err error) {
 		if len(page) == 0 {
 			return p, nil
 		}
-		if err := e.eraseBatch(ctx, target, page, &p); err != nil {
+		if err := e.eraseBatch(ctx, target, token, page, &p); err != nil {
 			return p, err
 		}
 		after = &page[len(page)-1].Block
@@ -220,9 +239,9 @@ func (e *Eraser) pass(ctx context.Context, target Target) (p pass, err error) {
 	return p, nil
 }
 
-func (e *Eraser) eraseBatch(ctx context.Context, target Target, page []Object, p *pass) error {
+func (e *Eraser) eraseBatch(ctx context.Context, target Target, token parsec.UUID, page []Object, p *pass) error {
 	now := e.Now()
-	hold := Hold{Token: parsec.NewUUID(), Now: now, Until: now.Add(holdTime)}
+	hold := Hold{Token: token, Now: now, Until: now.Add(holdTime)}
 	var due []Object
 	var ids []parsec.BlockID
 	for _, object := range page {
@@ -237,6 +256,9 @@ func (e *Eraser) eraseBatch(ctx context.Context, target Target, page []Object, p
 	states, err := e.List.Hold(ctx, target, ids, hold)
 	if err != nil {
 		return fmt.Errorf("hold blocks: %w", err)
+	}
+	if target.Realm == nil && states[0] == Busy {
+		return ErrElsewhere
 	}
 	gone := e.deleteObjects(ctx, target, due, states, p)
 	// What is deleted is noted even at the end of the command.

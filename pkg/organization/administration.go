@@ -34,6 +34,8 @@ type Options struct {
 	// RereadToken returns the token that lets them in now, when it may have
 	// been replaced; nil for never.
 	RereadToken func() (string, error)
+	// Eraser erases what is deleted.
+	Eraser Eraser
 	// Elapsed is a clock that is never set, from any instant on, which limits
 	// how often something is tried; the system's if nil.
 	Elapsed func() time.Duration
@@ -71,19 +73,22 @@ type Administrator struct {
 	Address netip.Addr
 }
 
-// Find returns an organization, or ErrNotFound.
+// Find returns an organization, ErrNotFound or ErrBeingDeleted.
 func (a *Administration) Find(ctx context.Context, id parsec.OrganizationID) (*Organization, error) {
 	organization, found, err := a.store.Organization(ctx, id)
-	if err == nil && !found {
-		err = ErrNotFound
+	if err == nil {
+		err = there(organization, found)
 	}
-	return organization, err
+	if err != nil {
+		return nil, err
+	}
+	return organization, nil
 }
 
 // Create creates an organization, or replaces one that is not bootstrapped, and
 // returns its bootstrap token. What is nil has the settings of new
 // organizations. It returns ErrAlreadyExists for an organization that is
-// bootstrapped.
+// bootstrapped, and ErrBeingDeleted.
 func (a *Administration) Create(ctx context.Context, by Administrator, id parsec.OrganizationID, given Change) (token string, err error) {
 	now := a.now()
 	created := a.options.Founding.New(id, now)
@@ -94,7 +99,10 @@ func (a *Administration) Create(ctx context.Context, by Administrator, id parsec
 		if !found {
 			stored = &Organization{}
 		}
-		if stored.Bootstrapped() {
+		switch {
+		case stored.DeletedOn != nil:
+			return ErrBeingDeleted
+		case stored.Bootstrapped():
 			return ErrAlreadyExists
 		}
 		put(tx, stored, created)
@@ -124,14 +132,14 @@ func newBootstrapToken() string {
 }
 
 // Update changes what is not nil. It returns ErrNotFound for an organization that
-// does not exist.
+// does not exist, and ErrBeingDeleted.
 func (a *Administration) Update(ctx context.Context, by Administrator, id parsec.OrganizationID, given Change) error {
 	now := a.now()
 	var before, after Organization
 	err := a.store.ChangeOrganization(ctx, id, func(tx Tx) error {
 		stored, found := tx.Organization()
-		if !found {
-			return ErrNotFound
+		if err := there(stored, found); err != nil {
+			return err
 		}
 		before, after = *stored, *stored
 		given.apply(&after, now)

@@ -34,6 +34,9 @@ type Organization struct {
 	SequesterVerifyKeyDER         []byte
 	CreatedOn                     parsec.DateTime
 	BootstrappedOn                *parsec.DateTime
+	// DeletedOn is since when the organization is being deleted (Deletions), nil if it
+	// is not. It is expired, for good, and its name is taken until all is erased.
+	DeletedOn *parsec.DateTime
 	// Generation is what the bootstrap binds the organization to, 0 before. It is
 	// also 0 where a server that knows no generations bootstrapped: use Bound.
 	Generation Generation

@@ -30,7 +30,8 @@ func (a *Administration) Statistics(ctx context.Context, id parsec.OrganizationI
 	return surveyed[0].Statistics, nil
 }
 
-// Survey sums up every organization, in order of their ids. With at it returns
+// Survey sums up every organization that is not being deleted, in order of their ids.
+// With at it returns
 // what there was then: organizations, users, realms, versions and blocks
 // created until that instant, and of the users those revoked until then
 // (docs/protocol/administration.md §4). The past costs a pass over all data,
@@ -59,10 +60,13 @@ func (a *Administration) Survey(ctx context.Context, at *parsec.DateTime) iter.S
 				return
 			}
 			for i := range page {
+				after = page[i].Organization.ID
+				if page[i].Organization.DeletedOn != nil {
+					continue
+				}
 				if !yield(page[i], nil) {
 					return
 				}
-				after = page[i].Organization.ID
 			}
 			if len(page) < limit {
 				return

@@ -32,6 +32,9 @@ type Tx interface {
 	Organization() (*Organization, bool)
 	// PutOrganization creates or replaces the organization.
 	PutOrganization(organization Organization)
+	// MarkDeleted has the organization, which is there and expired, be erased from a
+	// date on (pkg/erasure).
+	MarkDeleted(on parsec.DateTime)
 	// Emit queues an event, published after the commit in the order of the
 	// calls.
 	Emit(event event.Event)

@@ -20,9 +20,11 @@ func (s *Server) administrationRoutes(mux *http.ServeMux) {
 	const one = "/administration/organizations/{organization}"
 	s.administrationRoute(mux, "/administration/organizations", methods{http.MethodPost: createOrganization})
 	s.administrationRoute(mux, one, methods{
-		http.MethodGet:   ofOrganization(nothing, showOrganization),
-		http.MethodPatch: ofOrganization(parseChange, changeOrganization),
+		http.MethodGet:    ofOrganization(nothing, showOrganization),
+		http.MethodPatch:  ofOrganization(parseChange, changeOrganization),
+		http.MethodDelete: deleteOrganization,
 	})
+	s.administrationRoute(mux, one+"/deletion", methods{http.MethodGet: showDeletion})
 	// Releases up to 2.12 also answered PATCH here.
 	s.administrationRoute(mux, one+"/stats", methods{
 		http.MethodGet:   ofOrganization(nothing, showStatistics),

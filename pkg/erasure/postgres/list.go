@@ -19,6 +19,10 @@ var _ erasure.List = (*List)(nil)
 type Wing interface {
 	// EraseRows is that of erasure.List. It ends with LeaveNoRows.
 	EraseRows(ctx context.Context, target erasure.Target) (erased int64, left bool, err error)
+	// RowsOf returns where the rows of a target are: each a table k and a condition on
+	// it, in which $1 is the organization, and args are those from $3 on, none for a
+	// whole organization.
+	RowsOf(target erasure.Target) (tables []string, args []any)
 	// HoldBlocks is Hold of erasure.List, and ReleaseBlocks ends holds.
 	HoldBlocks(ctx context.Context, organization parsec.OrganizationID, blocks []parsec.BlockID, hold erasure.Hold) ([]erasure.State, error)
 	ReleaseBlocks(ctx context.Context, organization parsec.OrganizationID, blocks []parsec.BlockID, hold erasure.Hold) error
@@ -50,10 +54,10 @@ INSERT INTO erasure (organization_id, realm_id, generation, rows_left) VALUES ($
 SELECT count(*) FROM erased`
 
 	selectTargets = `
-SELECT e.id, e.organization_id, e.realm_id, e.generation FROM erasure e WHERE e.id > $1 ORDER BY e.id LIMIT $2`
+SELECT e.id, e.organization_id, e.realm_id, e.generation, e.rows_left FROM erasure e WHERE e.id > $1 ORDER BY e.id LIMIT $2`
 
 	selectTargetsOf = `
-SELECT e.id, e.organization_id, e.realm_id, e.generation FROM erasure e
+SELECT e.id, e.organization_id, e.realm_id, e.generation, e.rows_left FROM erasure e
 WHERE e.id > $1 AND e.rows_left AND e.generation = $3 ORDER BY e.id LIMIT $2`
 )
 
@@ -75,7 +79,7 @@ func targets(ctx context.Context, in *database.Database, sql string, args ...any
 		found = nil
 		var target erasure.Target
 		var realm pgtype.UUID
-		_, err := pgx.ForEachRow(rows, []any{&target.Number, database.Parsed(&target.Organization), &realm, (*uint8)(&target.Generation)}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&target.Number, database.Parsed(&target.Organization), &realm, (*uint8)(&target.Generation), &target.RowsLeft}, func() error {
 			target.Realm = nil
 			if realm.Valid {
 				target.Realm = new(parsec.RealmID(realm.Bytes))
@@ -93,14 +97,18 @@ func (l *List) EraseRows(ctx context.Context, target erasure.Target) (erased int
 	return l.Wings[target.Generation].EraseRows(ctx, target)
 }
 
-// LeaveNoRows notes that a target has no rows left, unless there are some in tables,
-// each a name and a condition on it: $1 is the organization, and args are those from $3
-// on.
-func LeaveNoRows(ctx context.Context, in *database.Database, target erasure.Target, tables []string, args ...any) (left bool, err error) {
-	condition := ""
+// noRows is the condition that no table of Wing.RowsOf has rows.
+func noRows(tables []string) (condition string) {
 	for _, table := range tables {
 		condition += " AND NOT EXISTS (SELECT FROM " + table + ")"
 	}
+	return condition
+}
+
+// LeaveNoRows notes that a target has no rows left, unless there are some.
+func LeaveNoRows(ctx context.Context, in *database.Database, of Wing, target erasure.Target) (left bool, err error) {
+	tables, args := of.RowsOf(target)
+	condition := noRows(tables)
 	err = in.One(ctx, database.Only(`
 WITH done AS (UPDATE erasure e SET rows_left = false WHERE e.organization_id = $1 AND e.id = $2`+condition+` RETURNING 1)
 SELECT NOT EXISTS (SELECT FROM done) AND EXISTS (SELECT FROM erasure e WHERE e.id = $2)`,
@@ -163,6 +171,9 @@ func BlocksOf(ctx context.Context, in *database.Database, sql string, organizati
 
 // Hold implements erasure.List.
 func (l *List) Hold(ctx context.Context, target erasure.Target, blocks []parsec.BlockID, hold erasure.Hold) ([]erasure.State, error) {
+	if target.Realm == nil {
+		return l.holdOrganization(ctx, target, blocks, hold)
+	}
 	return l.Wings[target.Generation].HoldBlocks(ctx, target.Organization, blocks, hold)
 }
 
@@ -173,7 +184,7 @@ func (l *List) Forget(ctx context.Context, target erasure.Target, blocks []parse
 		SQL:  "DELETE FROM erasure_object o WHERE o.erasure = $1 AND o.block_id = ANY ($2::uuid[])",
 		Args: []any{target.Number, Keys(blocks)},
 	})
-	if err != nil {
+	if err != nil || target.Realm == nil { // An organization is held until its end, or until it may be.
 		return err
 	}
 	return l.Wings[target.Generation].ReleaseBlocks(ctx, target.Organization, blocks, hold)
@@ -189,8 +200,11 @@ func Keys(blocks []parsec.BlockID) []pgtype.UUID {
 }
 
 // End implements erasure.List.
-func (l *List) End(ctx context.Context, target erasure.Target) error {
-	return l.One(ctx, database.Statement{
+func (l *List) End(ctx context.Context, target erasure.Target) (left bool, err error) {
+	if target.Realm == nil {
+		return l.endOrganization(ctx, target)
+	}
+	return false, l.One(ctx, database.Statement{
 		SQL: `
 DELETE FROM erasure e
 WHERE e.id = $1 AND NOT e.rows_left AND NOT EXISTS (SELECT FROM erasure_object o WHERE o.erasure = $1)`,

@@ -15,6 +15,8 @@ type Cell struct {
 	State any
 
 	stored *organization.Organization
+	// removed reports that it is one of the store no longer.
+	removed bool
 }
 
 // Organization returns a copy of what is stored, nil if there is none.
@@ -32,6 +34,7 @@ func copyOrganization(o *organization.Organization) *organization.Organization {
 	value.ExpirationDate = CopyOf(value.ExpirationDate)
 	value.ActiveUsersLimit = CopyOf(value.ActiveUsersLimit)
 	value.BootstrappedOn = CopyOf(value.BootstrappedOn)
+	value.DeletedOn = CopyOf(value.DeletedOn)
 	value.TOS = CopyOf(value.TOS)
 	return &value
 }

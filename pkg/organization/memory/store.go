@@ -9,6 +9,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -60,6 +61,18 @@ func (s *Store) Cells() map[parsec.OrganizationID]*Cell {
 // Unless it fails, or misused its transaction, its effects are applied and its
 // events published.
 func (s *Store) Update(ctx context.Context, id parsec.OrganizationID, rule func(*Tx) error) error {
+	for {
+		err := s.update(ctx, id, rule)
+		if !errors.Is(err, errRemoved) {
+			return err
+		}
+	}
+}
+
+// errRemoved is of a transaction on an organization that was removed while it waited.
+var errRemoved = errors.New("removed meanwhile")
+
+func (s *Store) update(ctx context.Context, id parsec.OrganizationID, rule func(*Tx) error) error {
 	cell, found := s.Cell(id)
 	if !found {
 		s.creating.Lock()
@@ -70,6 +83,9 @@ func (s *Store) Update(ctx context.Context, id parsec.OrganizationID, rule func(
 	defer cell.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if cell.removed {
+		return errRemoved
 	}
 	t := &Tx{Cell: cell, id: id}
 	t.Locked = &t.id
@@ -88,6 +104,24 @@ func (s *Store) Update(ctx context.Context, id parsec.OrganizationID, rule func(
 	return nil
 }
 
+// Remove removes an organization, and tells who waits for it that it is expired.
+func (s *Store) Remove(id parsec.OrganizationID) {
+	cell, found := s.Cell(id)
+	if !found {
+		return
+	}
+	cell.Lock()
+	defer cell.Unlock()
+	if cell.removed {
+		return
+	}
+	s.mu.Lock()
+	delete(s.cells, id)
+	s.mu.Unlock()
+	s.bus.Publish([]event.Event{{Organization: id, Body: event.OrganizationExpiration{Date: cell.Organization().ExpirationDate}}})
+	cell.stored, cell.State, cell.removed = nil, nil, true
+}
+
 // Publish publishes an event that comes with no change of state.
 func (s *Store) Publish(ctx context.Context, e event.Event) error {
 	if err := ctx.Err(); err != nil {
@@ -102,10 +136,11 @@ func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*or
 	if err := ctx.Err(); err != nil {
 		return nil, false, err
 	}
-	cell, found := s.Cell(id)
+	cell, _ := s.Cell(id)
 	cell.RLock()
 	defer cell.RUnlock()
-	return cell.Organization(), found, nil
+	stored := cell.Organization()
+	return stored, stored != nil, nil
 }
 
 // Organizations implements organization.Store.
@@ -116,7 +151,7 @@ func (s *Store) Organizations(ctx context.Context, after parsec.OrganizationID, 
 	var page []organization.Organization
 	for id, cell := range s.Cells() {
 		cell.RLock()
-		if id.String() > after.String() && (until == nil || cell.stored.CreatedOn <= *until) {
+		if cell.stored != nil && id.String() > after.String() && (until == nil || cell.stored.CreatedOn <= *until) {
 			page = append(page, *cell.Organization())
 		}
 		cell.RUnlock()

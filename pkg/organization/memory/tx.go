@@ -45,6 +45,11 @@ func (t *Tx) PutOrganization(o organization.Organization) {
 	t.Queue("PutOrganization", o.ID == t.id, func() { t.stored = stored })
 }
 
+// MarkDeleted implements organization.Tx: pkg/erasure/memory goes on.
+func (t *Tx) MarkDeleted(on parsec.DateTime) {
+	t.Queue("MarkDeleted", t.stored != nil, func() { t.stored.DeletedOn = &on })
+}
+
 // Emit implements organization.Tx.
 func (t *Tx) Emit(e event.Event) { t.events = append(t.events, ownEvent(e)) }
 

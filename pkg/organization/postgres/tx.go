@@ -42,8 +42,8 @@ func (t *Tx) PutOrganization(o organization.Organization) {
 INSERT INTO organization (organization_id, bootstrap_token, root_verify_key, expiration_date,
     user_profile_outsider_allowed, active_users_limit, minimum_archiving_period,
     sequester_authority_certificate, sequester_verify_key_der, created_on, bootstrapped_on,
-    generation, tos_urls, tos_updated_on)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, nullif($12::smallint, 0), $13, $14)
+    generation, tos_urls, tos_updated_on, deleted_on)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, nullif($12::smallint, 0), $13, $14, $15)
 ON CONFLICT (organization_id) DO UPDATE SET bootstrap_token = excluded.bootstrap_token,
     root_verify_key = excluded.root_verify_key, expiration_date = excluded.expiration_date,
     user_profile_outsider_allowed = excluded.user_profile_outsider_allowed,
@@ -52,9 +52,19 @@ ON CONFLICT (organization_id) DO UPDATE SET bootstrap_token = excluded.bootstrap
     sequester_authority_certificate = excluded.sequester_authority_certificate,
     sequester_verify_key_der = excluded.sequester_verify_key_der,
     created_on = excluded.created_on, bootstrapped_on = excluded.bootstrapped_on,
-    generation = excluded.generation, tos_urls = excluded.tos_urls, tos_updated_on = excluded.tos_updated_on`,
+    generation = excluded.generation, tos_urls = excluded.tos_urls, tos_updated_on = excluded.tos_updated_on,
+    deleted_on = excluded.deleted_on`,
 		t.ID.String(), o.BootstrapToken, rootVerifyKey, database.Date(o.ExpirationDate),
 		o.UserProfileOutsiderAllowed, limit, database.Bounded(o.MinimumArchivingPeriod),
 		o.SequesterAuthorityCertificate, o.SequesterVerifyKeyDER, int64(o.CreatedOn), database.Date(o.BootstrappedOn),
-		int16(o.Generation), urls, updatedOn)
+		int16(o.Generation), urls, updatedOn, database.Date(o.DeletedOn))
+}
+
+// MarkDeleted implements organization.Tx: pkg/erasure/postgres goes on. What is of no
+// generation has no rows beside its own, and is erased as one of API 1 to 3.
+func (t *Tx) MarkDeleted(on parsec.DateTime) {
+	t.QueueOne(`UPDATE organization SET deleted_on = $2 WHERE organization_id = $1`, t.ID.String(), int64(on))
+	t.QueueOne(`
+INSERT INTO erasure (organization_id, generation, rows_left)
+SELECT organization_id, coalesce(generation, 2), true FROM organization WHERE organization_id = $1`, t.ID.String())
 }

@@ -18,8 +18,9 @@ type account struct {
 }
 
 // accountKeys are the ids of its rows, user nil when there is no such user.
-// Rows of organizations and users are never deleted and their ids never change:
-// these are the only facts that may be remembered.
+// The ids of rows never change, and are never given again: these are the only facts
+// that may be remembered. Where nothing is found by them, an organization of that name
+// may have been deleted and created anew.
 type accountKeys struct {
 	organization int32
 	user         *int64
@@ -48,6 +49,13 @@ func (c *keyCache) put(of account, keys accountKeys) {
 	c.keys[of] = keys
 }
 
+// drop forgets one account.
+func (c *keyCache) drop(of account) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.keys, of)
+}
+
 // forget empties the cache: a database that comes back may have been restored,
 // with other rows.
 func (c *keyCache) forget() {
@@ -57,10 +65,10 @@ func (c *keyCache) forget() {
 }
 
 // keysOf returns the keys of an account, found false when there is no such
-// organization.
-func (s *Store) keysOf(ctx context.Context, of account) (keys accountKeys, found bool, err error) {
+// organization, and whether they were remembered.
+func (s *Store) keysOf(ctx context.Context, of account) (keys accountKeys, found, remembered bool, err error) {
 	if keys, found = s.keys.get(of); found {
-		return keys, true, nil
+		return keys, true, true, nil
 	}
 	err = s.One(ctx, database.Row(&found, `
 SELECT o.id, u.id
@@ -69,5 +77,5 @@ WHERE o.organization_id = $1`, []any{of.organization.String(), of.user.String()}
 	if err == nil && keys.user != nil {
 		s.keys.put(of, keys)
 	}
-	return keys, found, err
+	return keys, found, false, err
 }

@@ -52,10 +52,9 @@ WITH erased AS (
     RETURNING d.block_id, d.size, d.upload_until
 )` + erasurestore.ListErased
 
-	// realmsOf and realmOf choose the rows of an organization, and of a realm.
-	realmsOf = `k.realm IN (SELECT r.id FROM organization o JOIN realm r ON r.organization = o.id WHERE o.organization_id = $ORGANIZATION)`
-	realmOf  = `k.realm = (SELECT r.id FROM organization o JOIN realm r ON r.organization = o.id
-    WHERE o.organization_id = $ORGANIZATION AND r.realm_id = $REALM)`
+	// realmOf chooses the rows of the realm $REALM of the organization $1.
+	realmOf = `k.realm = (SELECT r.id FROM organization o JOIN realm r ON r.organization = o.id
+    WHERE o.organization_id = $1 AND r.realm_id = $REALM)`
 
 	// holdBlocks holds the blocks $2 of the organization $1, but for those that are
 	// known, and those that are reserved by others until after $5.
@@ -119,44 +118,50 @@ func (s *Store) eraseRealms(ctx context.Context) error {
 
 // EraseRows implements erasurestore.Wing.
 func (s *Store) EraseRows(ctx context.Context, target erasure.Target) (erased int64, left bool, err error) {
-	name := target.Organization.String()
-	condition := func(organization, realm string) string {
-		if target.Realm == nil {
-			return strings.ReplaceAll(realmsOf, "$ORGANIZATION", organization)
-		}
-		return strings.NewReplacer("$ORGANIZATION", organization, "$REALM", realm).Replace(realmOf)
+	if target.Realm == nil {
+		return s.eraseOrganization(ctx, target)
 	}
-	withRealm := func(args ...any) []any {
-		if target.Realm != nil {
-			args = append(args, database.Key(*target.Realm))
-		}
-		return args
-	}
+	name, realm := target.Organization.String(), database.Key(*target.Realm)
 	for _, step := range []struct {
 		sql   string
-		realm string // Its argument.
 		args  []any
+		realm string // The number of its argument.
 		batch int64
 	}{
-		{eraseVersions, "$3", withRealm(name, eraseVlobs), eraseVlobs},
-		{eraseCopies, "$3", withRealm(name, eraseBatch), eraseBatch},
-		{eraseBlocks, "$4", withRealm(name, target.Number, eraseBatch), eraseBatch},
+		{eraseVersions, []any{name, eraseVlobs, realm}, "$3", eraseVlobs},
+		{eraseCopies, []any{name, eraseBatch, realm}, "$3", eraseBatch},
+		{eraseBlocks, []any{name, target.Number, eraseBatch, realm}, "$4", eraseBatch},
 	} {
-		var some int64
-		sql := strings.Replace(step.sql, "CONDITION", condition("$1", step.realm), 1)
-		if err := s.One(ctx, database.Only(sql, step.args, &some)); err != nil {
+		some, err := s.eraseSome(ctx, step.sql, strings.Replace(realmOf, "$REALM", step.realm, 1), step.args...)
+		if err != nil {
 			return erased, true, err
 		}
 		if erased += some; some >= step.batch {
 			return erased, true, nil
 		}
 	}
-	var tables []string
-	for _, table := range []string{"vlob", "sequester_copy", "block"} {
-		tables = append(tables, table+" k WHERE "+condition("$1", "$3"))
-	}
-	left, err = erasurestore.LeaveNoRows(ctx, s.Database, target, tables, withRealm()...)
+	left, err = erasurestore.LeaveNoRows(ctx, s.Database, s, target)
 	return erased, left, err
+}
+
+// eraseSome erases some of the rows for which a condition holds.
+func (s *Store) eraseSome(ctx context.Context, sql, condition string, args ...any) (erased int64, err error) {
+	err = s.One(ctx, database.Only(strings.Replace(sql, "CONDITION", condition, 1), args, &erased))
+	return erased, err
+}
+
+// RowsOf implements erasurestore.Wing.
+func (s *Store) RowsOf(target erasure.Target) (tables []string, args []any) {
+	if target.Realm == nil {
+		for _, of := range ofOrganizations {
+			tables = append(tables, of.table+" k WHERE "+of.condition)
+		}
+		return tables, nil
+	}
+	for _, table := range []string{"vlob", "sequester_copy", "block"} {
+		tables = append(tables, table+" k WHERE "+strings.Replace(realmOf, "$REALM", "$3", 1))
+	}
+	return tables, []any{database.Key(*target.Realm)}
 }
 
 // HoldBlocks implements erasurestore.Wing. Sent again, it finds its own holds.

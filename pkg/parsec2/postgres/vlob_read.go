@@ -74,7 +74,7 @@ func (s *Store) ReadVlob(ctx context.Context, organization parsec.OrganizationID
 
 // readVlob is ReadVlob, once.
 func (s *Store) readVlob(ctx context.Context, of account, selection rules.VlobSelection) (*rules.Realm, *rules.VlobVersion, bool, error) {
-	reader, found, err := s.keysOf(ctx, of)
+	reader, found, remembered, err := s.keysOf(ctx, of)
 	if err != nil || !found {
 		return nil, nil, false, err
 	}
@@ -93,6 +93,9 @@ func (s *Store) readVlob(ctx context.Context, of account, selection rules.VlobSe
 		return nil, nil, false, ctx.Err()
 	}
 	switch {
+	case read.err == nil && !read.found && remembered:
+		s.keys.drop(of)
+		return s.readVlob(ctx, of, selection)
 	case read.err != nil || !read.found:
 		return nil, nil, false, read.err
 	case read.version.Version == 0:

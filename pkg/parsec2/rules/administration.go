@@ -70,6 +70,8 @@ func administrationRefusal(err error) error {
 	switch {
 	case errors.Is(err, organization.ErrNotFound):
 		return errOrganizationNotFound
+	case errors.Is(err, organization.ErrBeingDeleted):
+		return protocol.Refuse(protocol.StatusAlreadyExists, "This organization is being deleted.")
 	case errors.Is(err, organization.ErrAlreadyExists):
 		return protocol.Refuse(protocol.StatusAlreadyExists, "This organization already exists.")
 	default:

@@ -91,36 +91,48 @@ func (s *Store) eraseRealms(ctx context.Context) error {
 
 // EraseRows implements erasurestore.Wing.
 func (s *Store) EraseRows(ctx context.Context, target erasure.Target) (erased int64, left bool, err error) {
+	if target.Realm == nil {
+		return s.eraseOrganization(ctx, target)
+	}
 	for _, table := range ofRealms {
-		sql, args := strings.ReplaceAll(eraseSome, "TABLE", table), []any{target.Organization.String(), eraseBatch}
-		if table == "parsec3.block" {
-			sql, args = eraseBlocks, []any{target.Organization.String(), target.Number, eraseBatch}
-		}
-		condition := ""
-		if target.Realm != nil {
-			args = append(args, database.Key(*target.Realm))
-			condition = fmt.Sprintf(" AND k.realm_id = $%d", len(args))
-		}
-		var some int64
-		if err := s.One(ctx, database.Only(strings.Replace(sql, "CONDITION", condition, 1), args, &some)); err != nil {
+		some, err := s.eraseSome(ctx, target, table, " AND k.realm_id = ", database.Key(*target.Realm))
+		if err != nil {
 			return erased, true, err
 		}
 		if erased += some; erased >= eraseBatch {
 			return erased, true, nil
 		}
 	}
-	tables, args := make([]string, len(ofRealms)), []any(nil)
-	for i, table := range ofRealms {
-		tables[i] = table + " k WHERE k.organization = $1"
-		if target.Realm != nil {
-			tables[i] += " AND k.realm_id = $3"
-		}
-	}
-	if target.Realm != nil {
-		args = append(args, database.Key(*target.Realm))
-	}
-	left, err = erasurestore.LeaveNoRows(ctx, s.Database, target, tables, args...)
+	left, err = erasurestore.LeaveNoRows(ctx, s.Database, s, target)
 	return erased, left, err
+}
+
+// eraseSome erases some rows of a table, those of which a condition holds: it is followed
+// by its argument, if there is one.
+func (s *Store) eraseSome(ctx context.Context, target erasure.Target, table, condition string, args ...any) (erased int64, err error) {
+	sql, all := strings.ReplaceAll(eraseSome, "TABLE", table), []any{target.Organization.String(), eraseBatch}
+	if table == "parsec3.block" {
+		sql, all = eraseBlocks, []any{target.Organization.String(), target.Number, eraseBatch}
+	}
+	if all = append(all, args...); len(args) > 0 {
+		condition = fmt.Sprintf("%s$%d", condition, len(all))
+	}
+	err = s.One(ctx, database.Only(strings.Replace(sql, "CONDITION", condition, 1), all, &erased))
+	return erased, err
+}
+
+// RowsOf implements erasurestore.Wing.
+func (s *Store) RowsOf(target erasure.Target) (tables []string, args []any) {
+	if target.Realm == nil {
+		for _, table := range ofOrganizations() {
+			tables = append(tables, table+" k WHERE k.organization = $1")
+		}
+		return tables, nil
+	}
+	for _, table := range ofRealms {
+		tables = append(tables, table+" k WHERE k.organization = $1 AND k.realm_id = $3")
+	}
+	return tables, []any{database.Key(*target.Realm)}
 }
 
 // HoldBlocks implements erasurestore.Wing. Sent again, it finds its own holds.
