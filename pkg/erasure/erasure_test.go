@@ -85,11 +85,11 @@ func (l *list) Forget(_ context.Context, _ erasure.Target, blocks []parsec.Block
 	return nil
 }
 
-func (l *list) End(context.Context, erasure.Target) error {
+func (l *list) End(context.Context, erasure.Target) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = l.rows == 0 && len(l.objects) == 0
-	return nil
+	return !l.ended, nil
 }
 
 // store is a block store whose deletions may fail.
@@ -122,7 +122,7 @@ func newWorld(t *testing.T, blocks int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, target: erasure.Target{Number: 1, Organization: id, Generation: organization.Parsec3}, list: &list{
+	w := &world{t: t, target: erasure.Target{Number: 1, Organization: id, Realm: new(parsec.RealmID), Generation: organization.Parsec3}, list: &list{
 		rows: 250, objects: map[parsec.BlockID]erasure.Object{}, held: map[parsec.BlockID]erasure.Hold{}, known: map[parsec.BlockID]bool{},
 	}}
 	for i := range w.nodes {

@@ -99,8 +99,8 @@ func TestWholeOrganization(t *testing.T) {
 			t.Errorf("target %+v", target)
 		}
 		// Nothing ends while something is left.
-		if err := a.list.End(t.Context(), target); err != nil {
-			t.Fatal(err)
+		if left, err := a.list.End(t.Context(), target); err != nil || !left {
+			t.Fatalf("something is left: %t, %v", left, err)
 		}
 		a.targets(1)
 		if err := a.eraser.EraseRows(t.Context(), target); err != nil {
@@ -147,7 +147,7 @@ func TestHolds(t *testing.T) {
 	for _, generation := range []organization.Generation{organization.Parsec2, organization.Parsec3} {
 		a := newArchive(t)
 		known := a.insert(generation, "Acme", 1)[0]
-		target := erasure.Target{Number: 1, Organization: known.Organization, Generation: generation}
+		target := erasure.Target{Number: 1, Organization: known.Organization, Realm: new(parsec.RealmID), Generation: generation}
 		blocks := []parsec.BlockID{{2}, known.ID, {1}}
 		first, second := erasure.Hold{Token: parsec.NewUUID(), Now: 10, Until: 20}, erasure.Hold{Token: parsec.NewUUID(), Now: 19, Until: 30}
 		want := func(hold erasure.Hold, want ...erasure.State) {
