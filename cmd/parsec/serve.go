@@ -87,7 +87,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	organizations := organization.New(stored.organizations,
 		organization.Wings{organization.Parsec2: commands.parsec2, organization.Parsec3: commands.parsec3},
 		systemClock, logger, organization.Options{
-			Founding: foundingOf(settings.Organization), Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken, Eraser: janitor,
+			Founding: foundingOf(settings.Organization), Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken, Eraser: janitor, NamedTokens: namedTokens(settings),
 		})
 	options := serverOptions(settings, address, build.version, observed.observer(), needed)
 	options.TrustsProxy = proxies.has
@@ -111,6 +111,18 @@ func newDependencies(logger *slog.Logger) dependencies {
 		database: outage.NewDependency(outage.Database, slog.LevelError, logger),
 		blocks:   outage.NewDependency(outage.BlockStore, slog.LevelError, logger),
 		email:    outage.NewDependency(outage.Email, slog.LevelError, logger),
+	}
+}
+
+// namedTokens returns what reads the tokens of named administrators.
+func namedTokens(settings config.Config) func() ([]organization.NamedToken, error) {
+	return func() ([]organization.NamedToken, error) {
+		tokens, err := settings.CurrentAdministrationTokens()
+		named := make([]organization.NamedToken, len(tokens))
+		for i, token := range tokens {
+			named[i] = organization.NamedToken{Name: token.Name, Token: token.Token.Reveal(), ReadOnly: token.ReadOnly}
+		}
+		return named, err
 	}
 }
 

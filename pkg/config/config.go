@@ -32,6 +32,10 @@ type Config struct {
 	// AdministrationTokenFile is the file that the token was read from, "" for
 	// none. It may get another content.
 	AdministrationTokenFile string
+	// AdministrationTokens are those of several administrators, beside the single one,
+	// and AdministrationTokensFile what they were read from, "" for none.
+	AdministrationTokens     []NamedToken
+	AdministrationTokensFile string
 
 	// ServerAddress is announced to clients. Zero means none: no e-mail is
 	// sent, and links have host and scheme of the request; but see
@@ -88,6 +92,8 @@ type Config struct {
 	// serverAddress and backendAddress are what ServerAddress is made of.
 	serverAddress, backendAddress configuredAddress
 	later                         later
+	// administrationTokens are the lines of AdministrationTokens.
+	administrationTokens Secret
 	// proxies are TrustedProxies by another setting.
 	proxies []netip.Prefix
 	// unknownCiphers are names that have no effect.

@@ -83,7 +83,7 @@ func Load(arguments []Argument, environment Environment) (Loaded, error) {
 		return Loaded{}, err
 	}
 	l.config.TrustedProxies = append(l.config.TrustedProxies, l.config.proxies...)
-	if err := l.config.check(); err != nil {
+	if err := l.config.checkAndRead(); err != nil {
 		return Loaded{}, err
 	}
 	return Loaded{l.config, effective, slices.Concat(environment.unknownVariables(), inertWarning(effective), l.warnings())}, nil
@@ -284,6 +284,8 @@ func (l *loader) parse(setting Setting, found resolved) error {
 			l.config.Database.DSNFile = found.path
 		case tokenOption:
 			l.config.AdministrationTokenFile = found.path
+		case tokensOption:
+			l.config.AdministrationTokensFile = found.path
 		case emailPasswordOption:
 			l.config.Email.PasswordFile = found.path
 		}

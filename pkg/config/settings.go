@@ -98,6 +98,10 @@ var commonSettings = []Setting{
 		Help:  "What administrators authenticate with. One that can be guessed is refused, except with --dev.",
 		parse: into(func(c *Config) *Secret { return &c.AdministrationToken }, parseSecret),
 	}, {
+		Name: tokensOption, Variable: "PARSEC_ADMINISTRATION_TOKENS", Kind: Text, Secret: true, Since: own, Group: groupServer,
+		Help:  "More tokens, each of an administrator whom the audit log names: a line name:token, or name:token:read for one that may only read. A file is read again when it changes.",
+		parse: into(func(c *Config) *Secret { return &c.administrationTokens }, parseSecret),
+	}, {
 		Name: "ssl-keyfile", Variable: "PARSEC_SSL_KEYFILE", Kind: File, Since: "1.13", Group: groupServer,
 		Help:  "Private key of the certificate, in PEM. Not needed when the certificate file holds it.",
 		parse: into(func(c *Config) *string { return &c.TLS.KeyFile }, parseExistingFile),
@@ -277,6 +281,7 @@ func defaultSender(c *Config) string {
 const (
 	databaseOption      = "db"
 	tokenOption         = "administration-token"
+	tokensOption        = "administration-tokens"
 	emailPasswordOption = "email-host-password"
 	developmentOption   = "dev"
 	mockedSender        = "no-reply@parsec.com"

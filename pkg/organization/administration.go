@@ -19,6 +19,8 @@ var (
 	ErrBadToken      = errors.New("invalid administration token")
 	ErrNotFound      = errors.New("no such organization")
 	ErrAlreadyExists = errors.New("the organization already exists")
+	// ErrReadOnly is of an administrator who may change nothing.
+	ErrReadOnly = errors.New("the administration token may only read")
 )
 
 // bootstrapTokenBytes is the size of a bootstrap token before its hexadecimal
@@ -34,6 +36,9 @@ type Options struct {
 	// RereadToken returns the token that lets them in now, when it may have
 	// been replaced; nil for never.
 	RereadToken func() (string, error)
+	// NamedTokens returns the tokens that let in more of them now, each with a name; nil
+	// for none ever.
+	NamedTokens func() ([]NamedToken, error)
 	// Eraser erases what is deleted.
 	Eraser Eraser
 	// Elapsed is a clock that is never set, from any instant on, which limits
@@ -53,6 +58,10 @@ type Administration struct {
 	attempts *throttle.Throttle
 	// token is the last one that could be read again.
 	token atomic.Pointer[string]
+	// named are the last ones that could be read, and unread what is in the log of why
+	// they cannot be read now, nil for nothing.
+	named  atomic.Pointer[[]NamedToken]
+	unread atomic.Pointer[string]
 	// history is held while statistics of the past are made.
 	history chan struct{}
 }
@@ -60,15 +69,21 @@ type Administration struct {
 // New returns the administration of the organizations of a store. Each is asked
 // of the wing of its generation.
 func New(store Store, wings Wings, now func() parsec.DateTime, logger *slog.Logger, options Options) *Administration {
-	return &Administration{
+	a := &Administration{
 		store: store, wings: wings, now: now, options: options, logger: logger,
 		attempts: throttle.New(freeAttempts, attemptInterval, options.Elapsed),
 		history:  make(chan struct{}, 1),
 	}
+	a.currentNamed() // What is read later may be broken.
+	return a
 }
 
-// Administrator is whoever has sent the administration token.
+// Administrator is whoever has sent an administration token.
 type Administrator struct {
+	// Name is that of its token.
+	Name string
+	// ReadOnly is for one that may change nothing.
+	ReadOnly bool
 	// Address is where the request came from.
 	Address netip.Addr
 }

@@ -14,6 +14,7 @@ import (
 func (a *Administration) audit(ctx context.Context, by Administrator, action string, id parsec.OrganizationID, rest ...slog.Attr) {
 	attributes := append([]slog.Attr{
 		slog.String("action", action),
+		slog.String("administrator", by.Name),
 		slog.String("address", by.Address.String()),
 		slog.String("organization", id.String()),
 	}, rest...)

@@ -85,6 +85,8 @@ func (s *Server) administrate(w http.ResponseWriter, r *http.Request, handle adm
 	switch {
 	case errors.Is(err, organization.ErrBadToken) && token == "":
 		err = errNoToken
+	case err == nil && by.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead:
+		err = organization.ErrReadOnly
 	case err == nil:
 		call.by = by
 		err = handle(call)

@@ -60,6 +60,7 @@ var refusals = []struct {
 }{
 	{errNoToken, refusal{http.StatusForbidden, codeNotAllowed, "", "Not authenticated"}},
 	{organization.ErrBadToken, refusal{http.StatusForbidden, codeNotAllowed, "", "Bad authorization token"}},
+	{organization.ErrReadOnly, refusal{http.StatusForbidden, codeNotAllowed, "", "This token may only read"}},
 	{errInvalidID, refusal{http.StatusNotFound, codeNotFound, "", "Invalid organization ID"}},
 	{organization.ErrNotFound, refusal{http.StatusNotFound, codeNotFound, "", "Organization not found"}},
 	{organization.ErrAlreadyExists, refusal{http.StatusBadRequest, "already_exists", "", "Organization already exists"}},

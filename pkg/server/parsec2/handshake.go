@@ -201,6 +201,9 @@ func (c *connection) answerAdministration(message []byte) error {
 	}
 	c.identify()
 	administrator, err := c.wing.organizations.Connect(c.address, answer.Token)
+	if err == nil && administrator.ReadOnly {
+		err = organization.ErrReadOnly // Which of the commands only read is of no interest any more.
+	}
 	c.caller.decode = decoderOf(c.wing.tables.administrators, administrator)
 	return err
 }
@@ -211,6 +214,9 @@ func (c *connection) answerAdministration(message []byte) error {
 func toldInHandshake(err error) error {
 	if _, hasty := errors.AsType[*organization.TooManyAttemptsError](err); hasty {
 		return &handshakeError{protocol.HandshakeBadAdminToken, "Too many invalid administration tokens, try again later"}
+	}
+	if errors.Is(err, organization.ErrReadOnly) {
+		return &handshakeError{protocol.HandshakeBadAdminToken, "This administration token may only read, by REST"}
 	}
 	if errors.Is(err, organization.ErrBadToken) {
 		return &handshakeError{protocol.HandshakeBadAdminToken, "Invalid administration token"}
