@@ -48,7 +48,8 @@ func (r *Rules) admit(standing *Standing, token *Token, api parsec.APIVersion, c
 	if standing.Device == nil || standing.User == nil {
 		return nil, UnknownDevice
 	}
-	if !r.tokens.verify(standing.Device.VerifyKey, token, now) {
+	by := signer{standing.Organization.ID, standing.User.ID, standing.Device.VerifyKey}
+	if !r.tokens.verify(by, token, now) {
 		return nil, BadSignature
 	}
 	if err := cmp.Or(checkNotRevoked(standing.User), checkNotFrozen(standing.User)); err != nil {

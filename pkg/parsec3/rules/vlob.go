@@ -179,7 +179,12 @@ func (r *Rules) VlobReadBatch(ctx context.Context, author *Author, request *prot
 	if err != nil {
 		return nil, err
 	}
-	items, err := r.vlobItems(&reading)
+	return r.vlobBatch(author, request, &reading)
+}
+
+// vlobBatch answers VlobReadBatch with what was read for it.
+func (r *Rules) vlobBatch(author *Author, request *protocol.VlobReadBatchRequest, reading *VlobReading) (*protocol.VlobReadBatchReply, error) {
+	items, err := r.vlobItems(reading)
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,14 @@ func (w *Wing) anonymousServer(answer http.ResponseWriter, r *http.Request) {
 func (w *Wing) authenticated(answer http.ResponseWriter, r *http.Request) {
 	w.serveCommand(answer, r, protocol.Authenticated, func(call *httpCall) error {
 		call.beginUpload()
-		author, err := call.authenticate((*httpCall).checkContentType, maxAuthenticatedBytes, w.rules.Admit)
+		token, err := call.deviceToken((*httpCall).checkContentType, maxAuthenticatedBytes)
+		if err != nil {
+			return err
+		}
+		if applicant, ok := call.applicant(&token); ok {
+			return call.executeAtOnce(applicant)
+		}
+		author, err := call.author(&token, w.rules.Admit)
 		if err != nil {
 			return err
 		}
@@ -62,29 +69,41 @@ func (w *Wing) tos(answer http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// authenticate applies the checks up to 14 of docs/protocol/v5/transport.md §5, of
-// which checkForm is the third or the fourth, and admit those from the seventh on.
-func (call *httpCall) authenticate(
-	checkForm func(*httpCall) error, most int64, admit func(*rules.Standing, *rules.Token, parsec.APIVersion) (*rules.Author, error),
-) (*rules.Author, error) {
-	if err := call.checkOrganization(); err != nil {
+// admission applies the checks of docs/protocol/v5/transport.md §5 from the seventh on.
+type admission func(*rules.Standing, *rules.Token, parsec.APIVersion) (*rules.Author, error)
+
+// authenticate applies the checks up to 14 of docs/protocol/v5/transport.md §5.
+func (call *httpCall) authenticate(checkForm func(*httpCall) error, most int64, admit admission) (*rules.Author, error) {
+	token, err := call.deviceToken(checkForm, most)
+	if err != nil {
 		return nil, err
 	}
+	return call.author(&token, admit)
+}
+
+// deviceToken applies those up to the sixth, of which checkForm is the third or the
+// fourth.
+func (call *httpCall) deviceToken(checkForm func(*httpCall) error, most int64) (rules.Token, error) {
+	if err := call.checkOrganization(); err != nil {
+		return rules.Token{}, err
+	}
 	if err := checkForm(call); err != nil {
-		return nil, err
+		return rules.Token{}, err
 	}
 	token, ok := parseDeviceToken(call.r.Header)
 	if !ok {
-		return nil, server.StatusError(http.StatusUnauthorized)
+		return rules.Token{}, server.StatusError(http.StatusUnauthorized)
 	}
-	if err := call.checkLength(most); err != nil {
-		return nil, err
-	}
+	return token, call.checkLength(most)
+}
+
+// author applies those from the seventh on.
+func (call *httpCall) author(token *rules.Token, admit admission) (*rules.Author, error) {
 	standing, err := call.standing(token.Device)
 	if err != nil {
 		return nil, err
 	}
-	author, err := admit(&standing, &token, call.caller.api)
+	author, err := admit(&standing, token, call.caller.api)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ type stranger = rules.Peer
 // tables are the commands that the server answers, by family.
 type tables struct {
 	authenticated   rpc.Table[*rules.Author]
+	atOnce          rpc.Table[*rules.Applicant]
 	tos             rpc.Table[*rules.Author]
 	anonymous       rpc.Table[*rules.Anonymous]
 	anonymousServer rpc.Table[stranger]
@@ -70,6 +71,9 @@ func bind(r *rules.Rules, now func() parsec.DateTime) tables {
 			rpc.Bind(protocol.TOTPSetupGetSecret, r.TOTPSetupGetSecret),
 			rpc.Bind(protocol.TOTPSetupConfirm, r.TOTPSetupConfirm),
 			rpc.Bind(protocol.TOTPCreateOpaqueKey, r.TOTPCreateOpaqueKey),
+		),
+		atOnce: rpc.NewTable(wire.Microseconds,
+			rpc.Bind(protocol.VlobReadBatch, r.VlobReadBatchAtOnce),
 		),
 		tos: rpc.NewTable(wire.Microseconds,
 			rpc.Bind(protocol.TOSGet, r.TOSGet),

@@ -251,7 +251,11 @@ func (call *httpCall) executeBody(most int64, held *server.Share, decode decoder
 		return err
 	}
 	defer server.PutBuffer(body)
-	t := decode(*body)
+	return call.executeMessage(*body, decode)
+}
+
+func (call *httpCall) executeMessage(message []byte, decode decoder) error {
+	t := decode(message)
 	if t.Err != nil {
 		call.caller.Logger().Debug("request not understood", "error", t.Err)
 		return server.StatusError(http.StatusUnsupportedMediaType)
@@ -262,16 +266,22 @@ func (call *httpCall) executeBody(most int64, held *server.Share, decode decoder
 	return call.execute(t)
 }
 
-// execute runs a command and answers it.
+// execute runs a command once there is room for its reply.
 func (call *httpCall) execute(t server.Task) error {
-	var room *server.Share
-	if call.holder != nil {
-		var err error
-		if room, err = call.wing.admit(call.ctx, *call.holder, t.Form); err != nil {
-			return err
-		}
-		defer room.Release()
+	if call.holder == nil {
+		return call.run(t, nil)
 	}
+	room, err := call.wing.admit(call.ctx, *call.holder, t.Form)
+	if err != nil {
+		return err
+	}
+	defer room.Release()
+	return call.run(t, room)
+}
+
+// run runs a command and answers it. The reply of a stranger takes room that is not
+// known before.
+func (call *httpCall) run(t server.Task, room *server.Share) error {
 	reply, err := call.wing.server.Run(call.ctx, &call.caller, t)
 	switch {
 	case err == nil && reply.Long != nil:

@@ -21,8 +21,6 @@ import (
 // what fails all the same is remembered.
 
 const (
-	// admissionLimit is how long one look at who sends a request may take.
-	admissionLimit = 10 * time.Second
 	// heldBytes is about what a held request costs, in bytes: its buffers, and no
 	// body. It is of what strangers may make the server hold, as nobody knows who
 	// sends it.
@@ -95,7 +93,7 @@ func (call *httpCall) standing(device parsec3.DeviceID) (rules.Standing, error) 
 }
 
 func (call *httpCall) lookForStanding(device parsec3.DeviceID) (rules.Standing, error) {
-	ctx, cancel := context.WithTimeout(call.ctx, admissionLimit)
+	ctx, cancel := context.WithTimeout(call.ctx, rules.AdmissionLimit)
 	defer cancel()
 	return call.wing.rules.Standing(ctx, call.organization, device)
 }
@@ -124,7 +122,7 @@ func (call *httpCall) mayWait() bool {
 	if u.place != nil {
 		return true
 	}
-	if u.opening.command() == nil {
+	if !heldCommands[u.opening.command()] {
 		return false
 	}
 	place := call.wing.server.StrangersShare(call.address)
@@ -147,18 +145,21 @@ func (call *httpCall) tellUpload() {
 	}
 }
 
-// heldCommands are those that are held, by what follows the head of the map when
-// their name comes first, as official clients write it.
-var heldCommands = func() map[string]*rpc.Form {
+// heldCommands are those that are held.
+var heldCommands = map[*rpc.Form]bool{protocol.VlobCreate.Form: true, protocol.VlobUpdate.Form: true, protocol.BlockCreate.Form: true}
+
+// openings are the commands that are told before the whole body is there, by what
+// follows the head of the map when their name comes first, as official clients write it.
+var openings = func() map[string]*rpc.Form {
 	const fixedText = 0xa0 // with the length of what follows
 	commands := map[string]*rpc.Form{}
-	for _, form := range []*rpc.Form{protocol.VlobCreate.Form, protocol.VlobUpdate.Form, protocol.BlockCreate.Form} {
+	for _, form := range []*rpc.Form{protocol.VlobCreate.Form, protocol.VlobUpdate.Form, protocol.BlockCreate.Form, protocol.VlobReadBatch.Form} {
 		commands["\xa3cmd"+string([]byte{fixedText | byte(len(form.Name))})+form.Name] = form
 	}
 	return commands
 }()
 
-// openingBytes is more than the longest head of a map with one of heldCommands has.
+// openingBytes is more than the longest head of a map with one of openings has.
 const openingBytes = 32
 
 // openingBody is a body whose first bytes are kept, and may be read before the rest.
@@ -187,7 +188,7 @@ func (b *openingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// command returns the held command that the body begins with, nil for none. It reads
+// command returns the command of openings that the body begins with, nil for none. It reads
 // no more than it needs to know.
 func (b *openingBody) command() *rpc.Form {
 	for {
@@ -201,7 +202,7 @@ func (b *openingBody) command() *rpc.Form {
 	}
 }
 
-// commandOf finds the held command that a message begins with, and reports whether
+// commandOf finds the command of openings that a message begins with, and reports whether
 // more of the message may tell.
 func commandOf(opening string) (_ *rpc.Form, more bool) {
 	if opening == "" {
@@ -222,7 +223,7 @@ func commandOf(opening string) (_ *rpc.Form, more bool) {
 	if len(opening) < head {
 		return nil, true
 	}
-	for begin, form := range heldCommands {
+	for begin, form := range openings {
 		if strings.HasPrefix(opening[head:], begin) {
 			return form, false
 		}
