@@ -4,6 +4,7 @@ package postgres_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"slices"
 	"strings"
@@ -74,6 +75,13 @@ func reads(parsec3 *rules.Rules, author *rules.Author, vlobs []parsec.VlobID) []
 		}},
 		{"vlob_read_batch", func(ctx context.Context) error {
 			_, err := parsec3.VlobReadBatch(ctx, author, &protocol.VlobReadBatchRequest{RealmID: theRealm, Vlobs: vlobs[:1]})
+			return err
+		}},
+		{"vlob_read_batch at once", func(ctx context.Context) error {
+			text := []byte("text")
+			token := &rules.Token{Device: aliceOne, Date: now(), Signed: text, Signature: ed25519.Sign(privateKey, text)}
+			applicant := &rules.Applicant{Organization: acme, User: alice, Token: token, API: author.API}
+			_, err := parsec3.VlobReadBatchAtOnce(ctx, applicant, &protocol.VlobReadBatchRequest{RealmID: theRealm, Vlobs: vlobs[:1]})
 			return err
 		}},
 		{"vlob_read_batch of 100", func(ctx context.Context) error {

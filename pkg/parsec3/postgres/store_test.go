@@ -38,7 +38,8 @@ var (
 	theAttempt = parsec3.GreetingAttemptID{4}
 	theToken   = must(parsec3.ParseAccessToken(strings.Repeat("07", 16)))
 
-	publicKey = parsec.VerifyKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey))
+	privateKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	publicKey  = parsec.VerifyKey(privateKey.Public().(ed25519.PublicKey))
 )
 
 func must[T any](value T, err error) T {
