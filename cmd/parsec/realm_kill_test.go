@@ -56,14 +56,17 @@ func (e *estate) left(realms ...*estateRealm) int64 {
 // rows and objects, between objects. The next one goes on, and in the end all is gone
 // and nothing else is.
 func TestRealmDeleteKilled(t *testing.T) {
-	for name, nodes := range map[string][]string{
-		"PostgreSQL": nil,
-		"folder":     {folderText(t)},
-		"RAID5":      {"RAID5:0:" + folderText(t), "RAID5:1:" + folderText(t), "RAID5:2:POSTGRESQL"},
+	for name, test := range map[string]struct {
+		blocks int
+		nodes  []string
+	}{
+		"PostgreSQL": {1500, nil},
+		"folder":     {600, []string{folderText(t)}},
+		"RAID5":      {600, []string{"RAID5:0:" + folderText(t), "RAID5:1:" + folderText(t), "RAID5:2:POSTGRESQL"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			killRealmDelete(t, nodes...)
+			killRealmDelete(t, test.blocks, test.nodes)
 		})
 	}
 }
@@ -71,9 +74,8 @@ func TestRealmDeleteKilled(t *testing.T) {
 // folderText is the text of a store in a folder of its own.
 func folderText(t *testing.T) string { return "file:" + filepath.Join(t.TempDir(), "blocks") }
 
-func killRealmDelete(t *testing.T, nodes ...string) {
+func killRealmDelete(t *testing.T, blocks int, nodes []string) {
 	e := newEstate(t, nodes...)
-	const blocks = 1500
 	due := []*estateRealm{e.addRealm("Three", longAgo, blocks, estateAlice), e.addRealm("Two", longAgo, blocks)}
 	kept := []*estateRealm{e.addRealm("Three", "", 10, estateAlice), e.addRealm("Two", "", 10)}
 	const kills = 8
