@@ -49,18 +49,30 @@ func (p program) backendRunCommand() *cobra.Command {
 			}
 			log, flush = reporting, flushReports
 		}
+		ctx := command.Context()
+		if loaded.Config.Data.Folder != "" {
+			held, end, err := openData(ctx, loaded.Config, log, p.stdout)
+			if err != nil {
+				return err
+			}
+			defer end() // After the process, which needs the database.
+			ctx = held
+		}
 		process := lifecycle.New(loaded.Config.ShutdownGracePeriod, log)
 		defer process.End()
 		onEnd(process, "error reports", flush)
 		defer reportPanic(log, loaded.Config.Log.Format, process)
 		for _, warning := range loaded.Warnings {
-			log.WarnContext(command.Context(), warning)
+			log.WarnContext(ctx, warning)
 		}
 		// Libraries have no other log.
 		slog.SetDefault(log)
-		err = p.serve(command.Context(), process, loaded.Config, log, p.build, p.stdout)
+		err = p.serve(ctx, process, loaded.Config, log, p.build, p.stdout)
+		if errors.Is(context.Cause(ctx), errFolderLost) {
+			err = errFolderLost
+		}
 		if err != nil && loaded.Config.Log.Format == telemetry.JSON && !errors.Is(err, context.Canceled) {
-			log.Log(context.WithoutCancel(command.Context()), telemetry.LevelCritical, "the server ends", "error", err)
+			log.Log(context.WithoutCancel(ctx), telemetry.LevelCritical, "the server ends", "error", err)
 			err = errTold
 		}
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -51,9 +52,13 @@ func (s *settingsFlags) defineAll(flags *pflag.FlagSet, setting config.Setting) 
 	}
 }
 
-// defineSome defines the options of some settings, without their aliases.
+// defineSome defines the options of some settings, without their aliases. Where the
+// database is one of them, the folder that may hold it is another.
 func (s *settingsFlags) defineSome(flags *pflag.FlagSet, names ...string) {
 	flags.SortFlags = false
+	if slices.Contains(names, "db") {
+		names = append(names, "data")
+	}
 	for _, name := range names {
 		for _, setting := range config.Settings() {
 			if setting.Name == name {

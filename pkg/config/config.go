@@ -23,6 +23,8 @@ type Config struct {
 	Host string
 	Port int
 
+	// Data is where everything is kept that is not set otherwise.
+	Data       Data
 	Database   Database
 	Blockstore Blockstore
 	// BlockstoreDegradedWrites accepts blocks that one node of a RAID1 or RAID5
@@ -324,7 +326,7 @@ type Metrics struct {
 // AnnouncedAddress is ServerAddress, or the one that --dev makes of the port
 // that the server listens on when it had to take any free one.
 func (c Config) AnnouncedAddress(port uint16) parsec.ServerAddress {
-	if c.ServerAddress != (parsec.ServerAddress{}) || !c.Development {
+	if c.ServerAddress != (parsec.ServerAddress{}) || !c.Development && c.Data.Folder == "" {
 		return c.ServerAddress
 	}
 	address, err := parsec.ParseServerAddress(c.developmentAddress(int(port)))

@@ -24,13 +24,14 @@ func (e *UsageError) Error() string { return e.Message }
 // Source is the kind of place that a setting came from.
 type Source string
 
-// The sources, from the strongest; --dev takes the place of the defaults of the
-// settings that it sets.
+// The sources, from the strongest; --data and --dev take the place of the defaults
+// of the settings that they set.
 const (
 	FromCommandArguments Source = "PARSEC_CMD_ARGS"
 	FromCommandLine      Source = "command line"
 	FromVariable         Source = "variable"
 	FromFile             Source = "file"
+	FromData             Source = "--data"
 	FromDevelopment      Source = "--dev"
 	FromDefault          Source = "default"
 )
@@ -71,7 +72,7 @@ type Loaded struct {
 // variables or their files, then --dev, then what platforms set, then defaults. An
 // error is a *UsageError.
 func Load(arguments []Argument, environment Environment) (Loaded, error) {
-	l := loader{arguments: arguments, environment: environment}
+	l := newLoader(arguments, environment)
 	if err := l.readDevelopment(); err != nil {
 		return Loaded{}, err
 	}
@@ -79,6 +80,7 @@ func Load(arguments []Argument, environment Environment) (Loaded, error) {
 	if err != nil {
 		return Loaded{}, err
 	}
+	l.note(effective)
 	if err := l.config.settleAddress(); err != nil {
 		return Loaded{}, err
 	}
@@ -92,7 +94,7 @@ func Load(arguments []Argument, environment Environment) (Loaded, error) {
 // LoadDSN resolves the database alone, for the commands that need no other
 // setting. It is a PostgreSQL database.
 func LoadDSN(arguments []Argument, environment Environment) (Secret, error) {
-	l := loader{arguments: arguments, environment: environment}
+	l := newLoader(arguments, environment)
 	err := l.loadDSN()
 	return l.config.Database.DSN, err
 }
@@ -100,7 +102,7 @@ func LoadDSN(arguments []Argument, environment Environment) (Secret, error) {
 // LoadDatabase resolves the database and its pool alone. It is a PostgreSQL
 // database.
 func LoadDatabase(arguments []Argument, environment Environment) (Database, error) {
-	l := loader{arguments: arguments, environment: environment}
+	l := newLoader(arguments, environment)
 	if err := l.loadDSN(); err != nil {
 		return Database{}, err
 	}
@@ -113,7 +115,7 @@ func LoadDatabase(arguments []Argument, environment Environment) (Database, erro
 // LoadBlockstore resolves the block store alone, for the commands that need no
 // other setting.
 func LoadBlockstore(arguments []Argument, environment Environment) (Blockstore, error) {
-	l := loader{arguments: arguments, environment: environment}
+	l := newLoader(arguments, environment)
 	_, err := l.load("blockstore")
 	return l.config.Blockstore, err
 }
@@ -122,7 +124,7 @@ func LoadBlockstore(arguments []Argument, environment Environment) (Blockstore, 
 // that their links lead to, zero for none: it judges no other setting, and not whether
 // an e-mail could be sent.
 func LoadEmail(arguments []Argument, environment Environment) (Email, parsec.ServerAddress, error) {
-	l := loader{arguments: arguments, environment: environment}
+	l := newLoader(arguments, environment)
 	if _, err := l.load(serverAddressOption, backendAddressName, "email-host", "email-sender", templateOption); err != nil {
 		return Email{}, parsec.ServerAddress{}, err
 	}
@@ -133,7 +135,7 @@ func LoadEmail(arguments []Argument, environment Environment) (Email, parsec.Ser
 // LoadGivenBlockstore is LoadBlockstore for commands that can do without one: given is
 // false where none is configured.
 func LoadGivenBlockstore(arguments []Argument, environment Environment) (settings Blockstore, given bool, err error) {
-	l := loader{arguments: arguments, environment: environment}
+	l := newLoader(arguments, environment)
 	for _, setting := range Settings() {
 		if setting.Name != "blockstore" {
 			continue
@@ -156,7 +158,7 @@ type Listening struct {
 // LoadListening resolves where the server of these settings listens, and judges
 // no other setting.
 func LoadListening(arguments []Argument, environment Environment) (Listening, error) {
-	l := loader{arguments: arguments, environment: environment}
+	l := newLoader(arguments, environment)
 	if _, err := l.load("host", "port", "ssl-certfile"); err != nil {
 		return Listening{}, err
 	}
@@ -171,6 +173,8 @@ type loader struct {
 	environment Environment
 	config      Config
 	development bool
+	// data is the absolute path of the folder of data, "" for none.
+	data string
 	// foreign are variables without our prefix whose values are meant for other
 	// programs.
 	foreign []string
@@ -247,6 +251,13 @@ func (l *loader) resolve(setting Setting) (resolved, error) {
 		if found, err := l.fromVariable(setting, variable); err != nil || found.given() {
 			return found, err
 		}
+	}
+	if l.data != "" && setting.data != nil {
+		found := resolved{source: FromData}
+		if text := setting.data(l.data, &l.config); text != "" {
+			found.texts = []string{text}
+		}
+		return found, nil
 	}
 	if l.development && setting.development != nil {
 		found := resolved{source: FromDevelopment}
@@ -407,7 +418,7 @@ func (l *loader) warnings() []string {
 		warnings = append(warnings, "--blockstore-degraded-writes has no effect without RAID1 or RAID5")
 	}
 	switch {
-	case l.development:
+	case l.development, l.data != "":
 	case l.config.ServerAddress == (parsec.ServerAddress{}):
 		warnings = append(warnings, "without --server-addr or --backend-addr no e-mail is sent, and links and redirections have host and scheme of the request")
 	case l.config.Email.Host == "":

@@ -347,3 +347,11 @@ func parseLogFormat(text string) (telemetry.Format, error) {
 	name, err := parseChoice(logFormats...)(text)
 	return telemetry.Format(name), err
 }
+
+// parseFolder returns the absolute path of a folder, which need not exist.
+func parseFolder(text string) (string, error) {
+	if text == "" {
+		return "", messagef("a folder has a name.")
+	}
+	return absolute(text), nil
+}

@@ -53,6 +53,7 @@ type Setting struct {
 
 	parse       func(config *Config, texts []string) error
 	mask        func(texts []string) string // nil: all of a secret, nothing of others
+	data        func(folder string, config *Config) string // what --data sets
 	development func(config *Config) string
 	fallback    func(config *Config) string // the default, where Default depends on other settings
 }

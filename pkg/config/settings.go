@@ -42,8 +42,17 @@ var commonSettings = []Setting{
 		parse:   into(func(c *Config) *int { return &c.Port }, parsePort),
 		Aliases: []Alias{{Variable: "PORT", Since: own, Platform: true}},
 	}, {
+		Name: dataOption, Variable: "PARSEC_DATA", Kind: File, Since: own, Group: groupStorage,
+		Help: "Folder of a server that keeps everything on this machine: a PostgreSQL of its own without --db, made of the programs that are installed, " +
+			"blocks without --blockstore, and an administration token. It is made if there is none.",
+		parse: into(func(c *Config) *string { return &c.Data.Folder }, parseFolder),
+	}, {
+		Name: "data-user", Variable: "PARSEC_DATA_USER", Kind: Text, Default: "postgres", Since: own, Group: groupStorage,
+		Help:  "Who runs the PostgreSQL of --data where root starts the server.",
+		parse: into(func(c *Config) *string { return &c.Data.User }, parseText),
+	}, {
 		Name: databaseOption, Variable: "PARSEC_DB", Kind: Text, Required: true, Secret: true, mask: masked(maskDSN), Since: "1.13", Group: groupStorage,
-		Development: Mocked, development: always(Mocked),
+		data: databaseIn, Development: Mocked, development: always(Mocked),
 		Help:    "DSN of a PostgreSQL database, or MOCKED to keep everything in memory.",
 		parse:   into(func(c *Config) *Secret { return &c.Database.DSN }, parseDSN),
 		Aliases: []Alias{{Variable: "DATABASE_URL", Since: own, Platform: true}},
@@ -58,7 +67,7 @@ var commonSettings = []Setting{
 		Help:  "Connections that the pool keeps open. If not given, no more than --db-max-connections.",
 		parse: into(func(c *Config) *int32 { return &c.Database.MinConnections }, parsePoolSize),
 	}, {
-		Name: "maximum-database-connection-attempts", Variable: "PARSEC_MAXIMUM_DATABASE_CONNECTION_ATTEMPTS", Kind: Integer, Default: "10", Since: "2.2.4", Group: groupStorage,
+		Name: "maximum-database-connection-attempts", Variable: "PARSEC_MAXIMUM_DATABASE_CONNECTION_ATTEMPTS", Kind: Integer, Default: "10", data: attemptsIn, Since: "2.2.4", Group: groupStorage,
 		Help:  "Failed attempts in a row, at start or after a loss, before the server gives up; 0 gives up at the first loss.",
 		parse: into(func(c *Config) *int { return &c.Database.ConnectionAttempts }, parseCount),
 		Aliases: []Alias{{
@@ -75,12 +84,12 @@ var commonSettings = []Setting{
 			Help: "Alias of --pause-before-retry-database-connection.",
 		}},
 	}, {
-		Name: "migrate", Variable: "PARSEC_MIGRATE", Kind: Flag, Default: "false", Since: own, Group: groupStorage,
+		Name: "migrate", Variable: "PARSEC_MIGRATE", Kind: Flag, Default: "false", data: migrateIn, Since: own, Group: groupStorage,
 		Help:  "Bring the schema of the database to the version of this server when it starts, as `parsec backend migrate` does.",
 		parse: into(func(c *Config) *bool { return &c.Database.Migrate }, parseBoolean),
 	}, {
 		Name: "blockstore", Short: "b", Variable: "PARSEC_BLOCKSTORE", Kind: Text, Required: true, Repeatable: true, Secret: true, mask: maskBlockstore, Since: "1.13", Group: groupStorage,
-		Development: Mocked, development: always(Mocked),
+		data: blocksIn, Development: Mocked, development: always(Mocked),
 		Help: "Where blocks are kept: MOCKED, POSTGRESQL, file:<folder>, s3:[<endpoint_url>]:<region>:<bucket>:<key>:<secret> or swift:<auth_url>:<tenant>:<container>:<user>:<password>. " +
 			`A colon in a part is written \: and a backslash \\. ` +
 			"For RAID, given once for each node: <RAID0|RAID1|RAID5>:<index>:<one of the above>.",
@@ -94,7 +103,7 @@ var commonSettings = []Setting{
 		parse: into(func(c *Config) *bool { return &c.BlockstoreDegradedWrites }, parseBoolean),
 	}, {
 		Name: tokenOption, Variable: "PARSEC_ADMINISTRATION_TOKEN", Kind: Text, Required: true, Secret: true, Since: "1.13", Group: groupServer,
-		Development: "s3cr3t", development: always("s3cr3t"),
+		data: tokenIn, Development: "s3cr3t", development: always("s3cr3t"),
 		Help:  "What administrators authenticate with. One that can be guessed is refused, except with --dev.",
 		parse: into(func(c *Config) *Secret { return &c.AdministrationToken }, parseSecret),
 	}, {
@@ -115,7 +124,7 @@ var commonSettings = []Setting{
 		parse: into(func(c *Config) *configuredAddress { return &c.serverAddress }, parseAddress),
 	}, {
 		Name: backendAddressName, Variable: "PARSEC_BACKEND_ADDR", Kind: URL, Since: "1.14", Group: groupServer,
-		Development: "parsec://localhost:<port>?no_ssl=true", development: developmentAddress,
+		data: addressIn, Development: "parsec://localhost:<port>?no_ssl=true", development: developmentAddress,
 		Help:  "The same, by its name before Parsec 3. If both are given they must be the same but for the scheme.",
 		parse: into(func(c *Config) *configuredAddress { return &c.backendAddress }, parseAddress),
 	}, {

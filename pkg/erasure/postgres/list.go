@@ -171,6 +171,13 @@ func BlocksOf(ctx context.Context, in *database.Database, sql string, organizati
 
 // Hold implements erasure.List.
 func (l *List) Hold(ctx context.Context, target erasure.Target, blocks []parsec.BlockID, hold erasure.Hold) ([]erasure.State, error) {
+	saving, err := l.IsSaved(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if saving { // The blocks that a backup names stay until it has them.
+		return make([]erasure.State, len(blocks)), nil
+	}
 	if target.Realm == nil {
 		return l.holdOrganization(ctx, target, blocks, hold)
 	}

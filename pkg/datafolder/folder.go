@@ -1,0 +1,167 @@
+package datafolder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	privateMode = 0o700
+	// passableMode lets the user of PostgreSQL reach what is its own, where root starts it.
+	passableMode = 0o711
+	secretMode   = 0o600
+)
+
+// Options say which folder to open, and how.
+type Options struct {
+	// Path is absolute.
+	Path string
+	// User runs PostgreSQL where this process is root's.
+	User   string
+	Logger *slog.Logger
+}
+
+// Folder is a folder of data that this process holds.
+type Folder struct {
+	Layout
+	options Options
+	account *account
+	lock    *lock
+}
+
+// Open takes a folder for this process, and makes it if there is none. It returns an
+// *InUseError if another process has it. The caller closes it.
+func Open(ctx context.Context, options Options) (*Folder, error) {
+	f, err := open(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	if _, unfinished := os.Stat(f.file(restoringName)); unfinished == nil {
+		err = fmt.Errorf("a backup was not restored to the end in the folder %s: run `parsec backend restore` again", f.Layout)
+	}
+	if err = errors.Join(err, f.settle()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// open is Open of a folder that may be unfinished.
+func open(ctx context.Context, options Options) (*Folder, error) {
+	f := &Folder{Layout: Layout(options.Path), options: options}
+	var err error
+	if f.account, err = accountOf(options.User); err != nil {
+		return nil, err
+	}
+	if err := f.prepare(); err != nil {
+		return nil, err
+	}
+	if f.lock, err = take(ctx, f.Layout, options.Logger); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Close lets others have the folder.
+func (f *Folder) Close() { f.lock.release() }
+
+// Lost is closed when another machine has taken the folder all the same, because this
+// process was not seen alive.
+func (f *Folder) Lost() <-chan struct{} { return f.lock.lost }
+
+// prepare makes the folder itself. It takes none that holds something else.
+func (f *Folder) prepare() error {
+	mode := fs.FileMode(privateMode)
+	if f.account != nil {
+		mode = passableMode
+	}
+	names, err := os.ReadDir(string(f.Layout))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.MkdirAll(string(f.Layout), mode); err != nil {
+			return err
+		}
+		return os.Chmod(string(f.Layout), mode) // Whatever the umask is.
+	case err != nil:
+		return err
+	}
+	foreign := ""
+	for _, name := range names {
+		switch name.Name() {
+		case lockName: // What only begun folders have too.
+			return nil
+		case "lost+found":
+		default:
+			foreign = name.Name()
+		}
+	}
+	if foreign != "" {
+		return fmt.Errorf("the folder %s holds something else (%s): name an empty one, or one that does not exist", f.Layout, foreign)
+	}
+	if err := os.Chmod(string(f.Layout), mode); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
+
+// KeepToken writes the administration token to the folder, unless there is one.
+func (f *Folder) KeepToken(token string) (isNew bool, err error) {
+	if _, err := os.Stat(f.Token()); err == nil {
+		return false, nil
+	}
+	return true, writeFile(f.Token(), []byte(token+"\n"))
+}
+
+// writeFile makes a file that is whole or not there.
+func writeFile(path string, content []byte) error {
+	unfinished := path + ".tmp"
+	file, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, secretMode) //nolint:gosec // An operator names the folder.
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(unfinished, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder has the names in a folder be on the disk.
+func syncFolder(path string) error {
+	folder, err := os.Open(path) //nolint:gosec // An operator names it.
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// maxSocketPath is what systems allow, with the zero at its end.
+const maxSocketPath = 103
+
+// checkSocket returns an error for a path that is too long.
+func (f *Folder) checkSocket() error {
+	if over := len(filepath.Join(f.sockets(), socketName)) - maxSocketPath; over > 0 {
+		return fmt.Errorf("the path of the folder %s is too long by %d bytes for the socket in it: choose a shorter one", f.Layout, over)
+	}
+	if strings.ContainsAny(string(f.Layout), ",\n") {
+		return fmt.Errorf("the path of the folder %s has a comma, which PostgreSQL takes for the end of it", f.Layout)
+	}
+	return nil
+}
+
+// IsNew reports whether the folder has no data yet: what is missing in one that has is
+// lost, or not mounted.
+func (f *Folder) IsNew() bool {
+	_, noDatabase := os.Stat(f.postgres())
+	_, noBlocks := os.Stat(f.Blocks())
+	return errors.Is(noDatabase, fs.ErrNotExist) || errors.Is(noBlocks, fs.ErrNotExist)
+}

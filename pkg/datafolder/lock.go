@@ -1,0 +1,216 @@
+package datafolder
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// beatPeriod is how often the holder of a folder says that it lives.
+	beatPeriod = 2 * time.Second
+	// beatPatience is how long another machine waits for that.
+	beatPatience = 15 * time.Second
+	beatPoll     = 500 * time.Millisecond
+	maxClaim     = 4 << 10
+)
+
+// claim is what the file lock says of who holds the folder.
+type claim struct {
+	Host string `json:"host"`
+	// Boot is that of the kernel: where it is the same, so are locks of the file system.
+	Boot string `json:"boot"`
+	PID  int    `json:"pid"`
+	// Token is that of one hold, and Beat changes all the time.
+	Token string `json:"token"`
+	Beat  int64  `json:"beat"`
+}
+
+// InUseError is of a folder that another process holds.
+type InUseError struct {
+	Folder, Host string
+	PID          int
+}
+
+func (e *InUseError) Error() string {
+	if e.PID == 0 {
+		return "the folder " + e.Folder + " is in use by another server"
+	}
+	return fmt.Sprintf("the folder %s is in use by process %d on %s", e.Folder, e.PID, e.Host)
+}
+
+// lock is a hold of a folder.
+type lock struct {
+	folder Layout
+	file   *os.File
+	claim  claim
+	logger *slog.Logger
+
+	stop    context.CancelFunc
+	beating sync.WaitGroup
+	// lost is closed when somebody else has taken the folder.
+	lost chan struct{}
+}
+
+// take holds a folder, or returns an *InUseError.
+func take(ctx context.Context, folder Layout, logger *slog.Logger) (_ *lock, err error) {
+	file, err := os.OpenFile(folder.file(lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			file.Close()
+		}
+	}()
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // A descriptor.
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, inUse(folder)
+		}
+		// A file server without locks: the claim has to do.
+		logger.DebugContext(ctx, "the file system has no locks", slog.Any("error", err))
+	}
+	l := &lock{folder: folder, file: file, logger: logger, lost: make(chan struct{}), claim: claim{
+		Host: hostName(), Boot: bootID(), PID: os.Getpid(), Token: rand.Text(),
+	}}
+	before, err := readClaim(folder)
+	if err != nil {
+		return nil, err
+	}
+	foreign := before.Token != "" && (before.Boot == "" || before.Boot != l.claim.Boot)
+	if foreign {
+		logger.InfoContext(ctx, "waiting to see whether another machine uses the folder", slog.String("host", before.Host))
+		if err := awaitSilence(ctx, folder, before, beatPatience); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.beat(); err != nil {
+		return nil, err
+	}
+	if foreign { // Two may have waited.
+		if err := awaitSilence(ctx, folder, l.claim, 2*beatPoll); err != nil {
+			return nil, err
+		}
+	}
+	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l.stop = stop
+	l.beating.Go(func() { l.run(beating) })
+	return l, nil
+}
+
+func inUse(folder Layout) error {
+	holder, _ := readClaim(folder) // The lock says enough.
+	return &InUseError{string(folder), holder.Host, holder.PID}
+}
+
+// awaitSilence returns nil if the claim of before does not change for a while.
+func awaitSilence(ctx context.Context, folder Layout, before claim, patience time.Duration) error {
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	ticker := time.NewTicker(beatPoll)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			now, err := readClaim(folder)
+			if err != nil {
+				return err
+			}
+			if now.Token != "" && now != before {
+				return inUse(folder)
+			}
+		case <-end.C:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// readClaim opens the file anew, so that a file server is asked. What is not there,
+// or half written, is the zero claim.
+func readClaim(folder Layout) (found claim, err error) {
+	content, err := os.ReadFile(folder.file(lockName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return claim{}, nil
+	}
+	if err != nil {
+		return claim{}, err
+	}
+	if json.Unmarshal(content, &found) != nil {
+		return claim{}, nil
+	}
+	return found, nil
+}
+
+// beat writes the claim, with a beat of its own.
+func (l *lock) beat() error {
+	l.claim.Beat++
+	text, err := json.Marshal(l.claim)
+	if err != nil {
+		return err
+	}
+	// Of the same length each time: what another one reads meanwhile is whole.
+	text = append(text, strings.Repeat(" ", max(0, maxClaim-len(text)))...)
+	_, err = l.file.WriteAt(text, 0)
+	return err
+}
+
+func (l *lock) run(ctx context.Context) {
+	ticker := time.NewTicker(beatPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		now, err := readClaim(l.folder)
+		if err == nil && now.Token != "" && now.Token != l.claim.Token {
+			l.logger.ErrorContext(ctx, "another server has taken the folder", slog.String("folder", string(l.folder)), slog.String("host", now.Host))
+			close(l.lost)
+			return
+		}
+		if err == nil {
+			err = l.beat()
+		}
+		if err != nil {
+			l.logger.WarnContext(ctx, "the folder cannot be written", slog.String("folder", string(l.folder)), slog.Any("error", err))
+		}
+	}
+}
+
+// release lets others have the folder at once.
+func (l *lock) release() {
+	l.stop()
+	l.beating.Wait()
+	select {
+	case <-l.lost:
+	default:
+		_ = l.file.Truncate(0) // Otherwise another machine waits a little.
+	}
+	l.file.Close()
+}
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "an unknown host"
+	}
+	return name
+}
+
+// bootID is "" where the system does not tell.
+func bootID() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // Not every system has it.
+	return strings.TrimSpace(string(id))
+}

@@ -1,0 +1,292 @@
+package datafolder
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// startLimit bounds the start, with the recovery after a crash.
+	startLimit = 10 * time.Minute
+	startPoll  = 50 * time.Millisecond
+	// stopLimit bounds the orderly end of PostgreSQL; then it is cut, and recovers at
+	// its next start.
+	stopLimit = 30 * time.Second
+	cutLimit  = 10 * time.Second
+	// firstPause and maxPause are between the end of PostgreSQL and its next start.
+	firstPause = 200 * time.Millisecond
+	maxPause   = 15 * time.Second
+	// steadyAfter is how long it must have lived for the next pause to be the first.
+	steadyAfter = time.Minute
+	// rememberedLines are told where it does not start.
+	rememberedLines = 5
+)
+
+// Postgres is the PostgreSQL of a folder, that is started again when it ends by itself.
+type Postgres struct {
+	folder   *Folder
+	programs programs
+	// data and sockets are its folders.
+	data, sockets string
+	logger        *slog.Logger
+
+	stopping context.Context
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+
+	mu    sync.Mutex
+	lines []string // the last that it said
+}
+
+// StartDatabase makes the data of PostgreSQL if there is none, and starts it. It answers
+// when this returns. The caller stops it before the folder is closed.
+func (f *Folder) StartDatabase(ctx context.Context) (*Postgres, error) {
+	if err := f.checkSocket(); err != nil {
+		return nil, err
+	}
+	major, err := majorOf(f.postgres())
+	if err != nil {
+		return nil, err
+	}
+	var found programs
+	if major == 0 {
+		if found, err = latestPrograms(ctx); err == nil {
+			err = f.initialize(ctx, found, f.postgres())
+		}
+	} else {
+		found, err = programsOf(ctx, f.Layout, major)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.start(ctx, found, f.postgres(), f.sockets())
+}
+
+// initialize makes the data of PostgreSQL in a folder, which is there once it is whole.
+func (f *Folder) initialize(ctx context.Context, programs programs, data string) error {
+	unfinished := data + ".tmp"
+	if err := os.RemoveAll(unfinished); err != nil {
+		return err
+	}
+	if err := f.account.give(unfinished); err != nil {
+		return err
+	}
+	if err := f.checkReach(ctx, programs, unfinished); err != nil {
+		return err
+	}
+	f.options.Logger.InfoContext(ctx, "making the database", slog.String("folder", data), slog.Int("postgresql", programs.major))
+	command := f.command(ctx, programs, "initdb", unfinished,
+		"--pgdata", unfinished, "--username", databaseName, "--auth-local", "trust", "--auth-host", "reject",
+		"--encoding", "UTF8", "--locale", "C", "--data-checksums")
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb of PostgreSQL %d: %w: %s", programs.major, err, strings.TrimSpace(string(output)))
+	}
+	if err := os.Rename(unfinished, data); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(data))
+}
+
+// checkReach returns an error if the account may not come to a folder.
+func (f *Folder) checkReach(ctx context.Context, programs programs, folder string) error {
+	command := f.command(ctx, programs, "postgres", folder, "--version")
+	if err := command.Run(); errors.Is(err, fs.ErrPermission) && f.account != nil {
+		return fmt.Errorf("the user %s, who runs PostgreSQL, cannot reach the folder %s: name one where every folder above may be passed (chmod a+x), such as /srv/parsec", f.account.name, f.Layout)
+	} else if err != nil {
+		return fmt.Errorf("PostgreSQL does not run: %w", err)
+	}
+	return nil
+}
+
+// command runs a program of PostgreSQL as the account, with no setting of the caller's.
+func (f *Folder) command(ctx context.Context, programs programs, name, in string, arguments ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, programs.path(name), arguments...) //nolint:gosec // Where programs are installed.
+	command.Dir = in
+	command.Env = []string{"LC_ALL=C", "PATH=" + programs.folder + ":/usr/bin:/bin"}
+	command.SysProcAttr = f.account.attributes()
+	return command
+}
+
+func (f *Folder) start(ctx context.Context, programs programs, data, sockets string) (*Postgres, error) {
+	if err := f.account.give(sockets); err != nil {
+		return nil, err
+	}
+	if err := f.checkReach(ctx, programs, data); err != nil {
+		return nil, err
+	}
+	p := &Postgres{folder: f, programs: programs, data: data, sockets: sockets, logger: f.options.Logger}
+	if err := p.clear(ctx); err != nil {
+		return nil, err
+	}
+	p.stopping, p.stop = context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	p.running.Go(func() { p.supervise(ended) })
+	if err := p.await(ctx, ended); err != nil {
+		p.Stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Stop ends PostgreSQL in order, and waits for it.
+func (p *Postgres) Stop() {
+	p.stop()
+	p.running.Wait()
+}
+
+// Major is the version of PostgreSQL.
+func (p *Postgres) Major() int { return p.programs.major }
+
+// supervise runs PostgreSQL until Stop; first is told how its first run has ended.
+func (p *Postgres) supervise(first chan<- error) {
+	pause := firstPause
+	for {
+		begun := time.Now()
+		err := p.run()
+		select {
+		case first <- err:
+		default:
+		}
+		if p.stopping.Err() != nil {
+			return
+		}
+		if time.Since(begun) > steadyAfter {
+			pause = firstPause
+		}
+		p.logger.Error("PostgreSQL has ended by itself, and is started again", slog.Any("error", err), slog.String("said", p.said()), slog.Duration("pause", pause))
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-p.stopping.Done():
+			timer.Stop()
+			return
+		}
+		pause = min(2*pause, maxPause)
+		if err := p.clear(p.stopping); err != nil {
+			p.logger.Error("PostgreSQL cannot be started", slog.Any("error", err))
+		}
+	}
+}
+
+// run runs PostgreSQL once, on a thread that lives as long: where the system can, it
+// stops when that ends.
+func (p *Postgres) run() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	command := p.folder.command(context.Background(), p.programs, "postgres", p.data,
+		"-D", p.data, "-k", p.sockets, "-c", "port="+socketPort, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700",
+		"-c", "logging_collector=off", "-c", "log_destination=stderr", "-c", "log_min_messages=log", "-c", "log_checkpoints=off", "-c", "log_line_prefix=")
+	stopWithThread(command.SysProcAttr)
+	output, err := command.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := command.Start(); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	var ending sync.WaitGroup
+	ending.Go(func() { p.end(command.Process, done) })
+	p.listen(output)
+	err = command.Wait()
+	close(done)
+	ending.Wait()
+	return err
+}
+
+// end sends the signals of an end to PostgreSQL, once it is to stop.
+func (p *Postgres) end(process *os.Process, done <-chan struct{}) {
+	select {
+	case <-done:
+		return
+	case <-p.stopping.Done():
+	}
+	_ = process.Signal(syscall.SIGINT) // It may have ended.
+	timer := time.NewTimer(stopLimit)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		p.logger.Warn("PostgreSQL does not stop in time, and is cut", slog.Duration("limit", stopLimit))
+		_ = process.Signal(syscall.SIGQUIT)
+	}
+}
+
+// listen hands on what PostgreSQL says until it ends.
+func (p *Postgres) listen(output io.Reader) {
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		line := lines.Text()
+		level := slog.LevelDebug
+		if strings.HasPrefix(line, "FATAL") || strings.HasPrefix(line, "PANIC") {
+			level = slog.LevelInfo
+		}
+		p.logger.Log(p.stopping, level, "PostgreSQL says", slog.String("line", line))
+		p.mu.Lock()
+		p.lines = append(p.lines, line)
+		p.lines = p.lines[max(0, len(p.lines)-rememberedLines):]
+		p.mu.Unlock()
+	}
+	_, _ = io.Copy(io.Discard, output) // A line was too long.
+}
+
+func (p *Postgres) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.lines, "; ")
+}
+
+// await waits until PostgreSQL answers, and has the database.
+func (p *Postgres) await(ctx context.Context, ended <-chan error) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	ticker := time.NewTicker(startPoll)
+	defer ticker.Stop()
+	for {
+		err := p.createDatabase(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case exit := <-ended:
+			return fmt.Errorf("PostgreSQL %d does not start: %w: %s", p.programs.major, exit, p.said())
+		case <-ctx.Done():
+			return fmt.Errorf("PostgreSQL %d does not answer: %w", p.programs.major, err)
+		}
+	}
+}
+
+// dsn names a database of this PostgreSQL.
+func (p *Postgres) dsn(database string) string {
+	return strings.Replace(p.folder.dsn(database), p.folder.sockets(), p.sockets, 1)
+}
+
+func (p *Postgres) createDatabase(ctx context.Context) error {
+	connection, err := pgx.Connect(ctx, p.dsn("postgres"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close(ctx) }() // It has done its work.
+	var exists bool
+	if err := connection.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", databaseName).Scan(&exists); err != nil || exists {
+		return err
+	}
+	_, err = connection.Exec(ctx, "CREATE DATABASE "+databaseName)
+	return err
+}
