@@ -52,7 +52,7 @@ type Setting struct {
 	Help string
 
 	parse       func(config *Config, texts []string) error
-	mask        func(texts []string) string // nil: all of a secret, nothing of others
+	mask        func(texts []string) string                // nil: all of a secret, nothing of others
 	data        func(folder string, config *Config) string // what --data sets
 	development func(config *Config) string
 	fallback    func(config *Config) string // the default, where Default depends on other settings
