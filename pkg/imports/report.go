@@ -1,0 +1,97 @@
+package imports
+
+import "parsec-server/pkg/parsec"
+
+// Severity is what a Finding means for the organization.
+type Severity string
+
+// The severities (docs/protocol/import.md §5).
+const (
+	// Stop keeps the organization from being imported.
+	Stop Severity = "stop"
+	// Repair is mended by the import.
+	Repair Severity = "repair"
+	// Note is imported as it is.
+	Note Severity = "note"
+)
+
+// Finding is something in the source that is not as it should be.
+type Finding struct {
+	Severity Severity `json:"severity"`
+	// Rule names what was broken, for tools. It does not change.
+	Rule string `json:"rule"`
+	// Subject is what it is about, such as "user alice", and Detail what was found.
+	Subject string `json:"subject"`
+	Detail  string `json:"detail"`
+}
+
+// Count is how much of something there is.
+type Count struct {
+	Rows  int64 `json:"rows"`
+	Bytes int64 `json:"bytes,omitempty"`
+}
+
+// Organization is one of the source, and what the import makes of it.
+type Organization struct {
+	ID parsec.OrganizationID `json:"id"`
+	// Key is that of its row in the source.
+	Key int64 `json:"-"`
+	// Counts are by table of the source.
+	Counts   map[string]Count `json:"counts"`
+	Findings []Finding        `json:"findings"`
+	// Left says why it is not imported, "" for one that is.
+	Left string `json:"left_out,omitempty"`
+	// Complete says that its import has ended, so that later runs leave it alone.
+	Complete bool `json:"complete"`
+}
+
+// Found adds a finding.
+func (o *Organization) Found(severity Severity, rule, subject, detail string) {
+	o.Findings = append(o.Findings, Finding{severity, rule, subject, detail})
+}
+
+// Stopped reports whether a finding keeps the organization from being imported.
+func (o *Organization) Stopped() bool {
+	for _, finding := range o.Findings {
+		if finding.Severity == Stop {
+			return true
+		}
+	}
+	return false
+}
+
+// Report is what a run has found and done.
+type Report struct {
+	Identity   string `json:"source"`
+	Generation uint8  `json:"generation"`
+	Step       int    `json:"step"`
+	Release    string `json:"release"`
+	// Organizations are in the order of the source.
+	Organizations []*Organization `json:"organizations"`
+	// Server are findings of what is of no organization.
+	Server []Finding `json:"server,omitempty"`
+}
+
+// Rows counts what is to be read of the organizations that are imported.
+func (r *Report) Rows() (total Count) {
+	for _, one := range r.Organizations {
+		if one.Left != "" {
+			continue
+		}
+		for _, count := range one.Counts {
+			total.Rows += count.Rows
+			total.Bytes += count.Bytes
+		}
+	}
+	return total
+}
+
+// Importable returns the organizations that are imported.
+func (r *Report) Importable() (all []*Organization) {
+	for _, one := range r.Organizations {
+		if one.Left == "" {
+			all = append(all, one)
+		}
+	}
+	return all
+}

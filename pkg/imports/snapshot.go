@@ -1,0 +1,71 @@
+package imports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/database"
+	"parsec-server/pkg/organization"
+)
+
+// Snapshot is a database of the official server, as it is at one instant. It is not safe
+// for concurrent use.
+type Snapshot struct {
+	*database.Inspection
+	connection *pgx.Conn
+	// Identity tells this database from every other one, whatever name it is reached by.
+	Identity string
+	// Generation is that of its clients, and Step its last migration.
+	Generation organization.Generation
+	Step       int
+}
+
+// OpenSnapshot begins to read a database of the official server that one of the wings
+// knows, or fails with what it is instead. The caller closes it.
+func OpenSnapshot(ctx context.Context, source database.Source, wings []Wing) (*Snapshot, Wing, error) {
+	connection, err := database.Connect(ctx, source)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the database to import from: %w", err)
+	}
+	s := &Snapshot{connection: connection}
+	wing, err := s.begin(ctx, wings)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return s, wing, nil
+}
+
+func (s *Snapshot) begin(ctx context.Context, wings []Wing) (wing Wing, err error) {
+	if s.Inspection, err = database.BeginSnapshot(ctx, s.connection); err != nil {
+		return nil, err
+	}
+	if wing, err = s.recognize(ctx, wings); err != nil {
+		return nil, err
+	}
+	s.Generation = wing.Generation()
+	// The number of a cluster is that of its standbys too.
+	err = s.connection.QueryRow(ctx, "SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' || current_database()").Scan(&s.Identity)
+	if err != nil {
+		return nil, fmt.Errorf("ask which database it is: %w", err)
+	}
+	return wing, nil
+}
+
+// Close ends the transaction and the connection.
+func (s *Snapshot) Close() error { return s.connection.Close(context.Background()) }
+
+// Number returns the only number that a statement answers.
+func (s *Snapshot) Number(ctx context.Context, sql string, args ...any) (number int64, err error) {
+	err = s.Ask(ctx, database.Only(sql, args, &number))
+	return number, err
+}
+
+// copyTo writes what a SELECT returns, in the binary form of COPY.
+func (s *Snapshot) copyTo(ctx context.Context, w io.Writer, query string) error {
+	_, err := s.connection.PgConn().CopyTo(ctx, w, "COPY ("+query+") TO STDOUT (FORMAT binary)")
+	return err
+}

@@ -1,0 +1,71 @@
+package imports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/database"
+)
+
+// Target is the database that is imported into. It is not safe for concurrent use.
+type Target struct{ connection *pgx.Conn }
+
+// importLock is held by who imports: any number that nobody else takes.
+const importLock = 0x70617273696d70
+
+// OpenTarget connects to a database of ours. One may be imported into by one command at a
+// time. The caller closes it.
+func OpenTarget(ctx context.Context, source database.Source) (*Target, error) {
+	connection, err := database.ConnectMigrated(ctx, source)
+	if err != nil {
+		return nil, fmt.Errorf("the database to import into: %w", err)
+	}
+	t := &Target{connection}
+	var locked bool
+	if err = connection.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(importLock)).Scan(&locked); err == nil && !locked {
+		err = errors.New("another command imports into this database")
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// Close ends the connection.
+func (t *Target) Close() error { return t.connection.Close(context.Background()) }
+
+// read runs statements that read, each by itself.
+func (t *Target) read(ctx context.Context, statements ...database.Statement) error {
+	return database.NewInspection(t.connection).Ask(ctx, statements...)
+}
+
+// Fill runs work in one transaction.
+func (t *Target) Fill(ctx context.Context, work func(*Filling) error) error {
+	transaction, err := t.connection.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("write to the database: %w", err)
+	}
+	f := &Filling{transaction: transaction, open: map[string]*heap{}}
+	if err = work(f); err == nil {
+		err = f.merge(ctx)
+	}
+	if err != nil {
+		// It has failed anyhow, and the connection may be gone.
+		_ = transaction.Rollback(context.WithoutCancel(ctx))
+		return err
+	}
+	if err := transaction.Commit(ctx); err != nil {
+		return fmt.Errorf("write to the database: %w", err)
+	}
+	return nil
+}
+
+// Inspected is the target as a Wing compares it.
+type Inspected struct {
+	*database.Inspection
+	// Base is what the numbers of the source have become more by.
+	Base int64
+}
