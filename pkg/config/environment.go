@@ -106,6 +106,8 @@ const (
 	// CopyTargetVariable sets --to of `blockstore copy` without showing its
 	// secrets in lists of processes.
 	CopyTargetVariable = "PARSEC_BLOCKSTORE_TO"
+	// ImportSourceVariable, or a file that it names with _FILE, sets --from of `import`.
+	ImportSourceVariable = "PARSEC_IMPORT_FROM"
 )
 
 // unknownVariables returns a warning for each PARSEC_* variable that nothing
@@ -129,7 +131,7 @@ func (e Environment) unknownVariables() []string {
 // knownVariables returns every variable that is read, in the order of the
 // table.
 func knownVariables() []string {
-	names := []string{ArgumentsVariable, AddressVariable, CopyTargetVariable}
+	names := []string{ArgumentsVariable, AddressVariable, CopyTargetVariable, ImportSourceVariable, ImportSourceVariable + fileSuffix}
 	for _, setting := range settings {
 		names = append(names, setting.AllVariables()...)
 	}

@@ -49,3 +49,31 @@ func Compare(ctx context.Context, from *Snapshot, one *Organization, in *Inspect
 		}
 	}
 }
+
+// Compare tells where the organizations of a report that have been imported differ from
+// the source, and returns these organizations.
+func (t *Target) Compare(ctx context.Context, from *Snapshot, wing Wing, report *Report) (compared []*Organization, err error) {
+	inspection, err := database.BeginSnapshot(ctx, t.connection)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _, _ = t.connection.Exec(context.WithoutCancel(ctx), "ROLLBACK") }() // It has only read.
+	for _, one := range report.Organizations {
+		var found bool
+		in := &Inspected{Inspection: inspection}
+		err := inspection.Ask(ctx, database.Row(&found, `
+SELECT i.base FROM import_organization m JOIN import i ON i.id = m.import WHERE m.organization = $1 AND i.source = $2`,
+			[]any{one.ID.String(), from.Identity}, &in.Base))
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			continue
+		}
+		if err := wing.Compare(ctx, from, one, in); err != nil {
+			return nil, err
+		}
+		compared = append(compared, one)
+	}
+	return compared, nil
+}

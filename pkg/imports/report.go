@@ -1,6 +1,10 @@
 package imports
 
-import "parsec-server/pkg/parsec"
+import (
+	"slices"
+
+	"parsec-server/pkg/parsec"
+)
 
 // Severity is what a Finding means for the organization.
 type Severity string
@@ -52,12 +56,7 @@ func (o *Organization) Found(severity Severity, rule, subject, detail string) {
 
 // Stopped reports whether a finding keeps the organization from being imported.
 func (o *Organization) Stopped() bool {
-	for _, finding := range o.Findings {
-		if finding.Severity == Stop {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(o.Findings, func(finding Finding) bool { return finding.Severity == Stop })
 }
 
 // Report is what a run has found and done.
@@ -84,6 +83,23 @@ func (r *Report) Rows() (total Count) {
 		}
 	}
 	return total
+}
+
+// LeaveStopped leaves out the organizations that a finding stops, and returns how many.
+func (r *Report) LeaveStopped() (stopped int) {
+	for _, one := range r.Organizations {
+		if one.Left == "" && one.Stopped() {
+			one.Left = "what is marked as " + string(Stop) + " keeps it from being imported"
+			stopped++
+		}
+	}
+	return stopped
+}
+
+// Stopped reports whether something keeps anything from being imported.
+func (r *Report) Stopped() bool {
+	stopped := slices.ContainsFunc(r.Server, func(finding Finding) bool { return finding.Severity == Stop })
+	return stopped || slices.ContainsFunc(r.Organizations, (*Organization).Stopped)
 }
 
 // Importable returns the organizations that are imported.

@@ -3,6 +3,7 @@ package imports
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
@@ -16,39 +17,30 @@ type Selection struct {
 
 // left says why an organization is not imported, "" for one that is.
 func (s *Selection) left(id parsec.OrganizationID) string {
-	for _, skipped := range s.Skip {
-		if skipped == id {
-			return "it is left out by --skip"
-		}
-	}
-	if len(s.Only) == 0 {
+	switch {
+	case slices.Contains(s.Skip, id):
+		return "it is left out by --skip"
+	case len(s.Only) == 0 || slices.Contains(s.Only, id):
 		return ""
-	}
-	for _, chosen := range s.Only {
-		if chosen == id {
-			return ""
-		}
 	}
 	return "it is not one of --organization"
 }
 
-// Survey tells what an import would bring, and what is wrong with it. Nothing changes. Begin
-// is told of each organization before it is looked at.
-func Survey(ctx context.Context, from *Snapshot, wing Wing, selection Selection, choices Choices, begin func(*Organization)) (*Report, error) {
+// named is the row of an organization in the source.
+type named struct {
+	key int64
+	id  string
+}
+
+func (n *named) targets() []any { return []any{&n.key, &n.id} }
+
+// List returns a report of the organizations of the source that says nothing of them yet.
+func List(ctx context.Context, from *Snapshot, wing Wing, selection Selection) (*Report, error) {
 	report := &Report{
 		Identity: from.Identity, Generation: uint8(from.Generation), Step: from.Step, Release: wing.Schema().Releases[from.Step],
 	}
-	var names []struct {
-		key int64
-		id  string
-	}
-	err := from.Ask(ctx, database.List(&names, "SELECT o._id::bigint, o.organization_id::text FROM organization o ORDER BY o._id", nil, func(n *struct {
-		key int64
-		id  string
-	},
-	) []any {
-		return []any{&n.key, &n.id}
-	}))
+	var names []named
+	err := from.Ask(ctx, database.List(&names, "SELECT o._id::bigint, o.organization_id::text FROM organization o ORDER BY o._id", nil, (*named).targets))
 	if err != nil {
 		return nil, fmt.Errorf("read the organizations: %w", err)
 	}
@@ -58,14 +50,27 @@ func Survey(ctx context.Context, from *Snapshot, wing Wing, selection Selection,
 			report.Server = append(report.Server, Finding{Stop, "organization_id", "organization " + name.id, "its id is not valid here: " + err.Error()})
 			continue
 		}
-		one := &Organization{ID: id, Key: name.key, Counts: map[string]Count{}, Left: selection.left(id)}
-		report.Organizations = append(report.Organizations, one)
-		if one.Left != "" {
-			continue
+		report.Organizations = append(report.Organizations, &Organization{ID: id, Key: name.key, Counts: map[string]Count{}, Left: selection.left(id)})
+	}
+	for _, chosen := range selection.Only {
+		if !slices.ContainsFunc(report.Organizations, func(one *Organization) bool { return one.ID == chosen }) {
+			return nil, fmt.Errorf("the database to import from has no organization %s", chosen)
 		}
+	}
+	return report, nil
+}
+
+// Survey tells what an import would bring, and what is wrong with it. Nothing changes. Begin
+// is told of each organization before it is looked at.
+func Survey(ctx context.Context, from *Snapshot, wing Wing, selection Selection, choices Choices, begin func(*Organization)) (*Report, error) {
+	report, err := List(ctx, from, wing, selection)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range report.Importable() {
 		begin(one)
 		if err := wing.Survey(ctx, from, one, choices); err != nil {
-			return nil, fmt.Errorf("organization %s: %w", id, err)
+			return nil, fmt.Errorf("organization %s: %w", one.ID, err)
 		}
 	}
 	return report, nil

@@ -44,9 +44,6 @@ type Schema struct {
 	Tables   []SourceTable
 }
 
-// Release names the releases of a step.
-func (s *Schema) Release(step int) string { return s.Releases[step] }
-
 // errNotOfficial says what a database is that is no official one.
 func errNotOfficial(what string) error {
 	return fmt.Errorf("the database to import from is %s: nothing was changed", what)

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/blockstore/scrub"
+	"parsec-server/pkg/config"
+	"parsec-server/pkg/database"
+	"parsec-server/pkg/imports"
+	"parsec-server/pkg/parsec"
+	parsec2imports "parsec-server/pkg/parsec2/imports"
+)
+
+// importWings know the databases of official servers.
+var importWings = []imports.Wing{parsec2imports.Wing{}}
+
+// keepFirst is what --same-human and --same-vlob take.
+const keepFirst = "keep-first"
+
+// importOptions are those of `import` and `import verify`.
+type importOptions struct {
+	settings      settingsFlags
+	from          string
+	fromBlocks    []string
+	organizations []string
+	skip          []string
+	sameHuman     string
+	report        string
+	dryRun, final bool
+	skipAccounts  bool
+}
+
+func (p program) importCommand() *cobra.Command {
+	options := &importOptions{}
+	command := &cobra.Command{
+		Use:   "import",
+		Short: "Bring what a database of the official server holds into the one of this server. It can be run again, and goes on.",
+		Args:  noArguments,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return p.importOfficial(command.Context(), options)
+		},
+	}
+	options.define(command)
+	flags := command.Flags()
+	flags.StringArrayVar(&options.fromBlocks, "from-blockstore", nil,
+		"Copy the blocks from the block store of the official server, in the form of --blockstore, to --blockstore. Without it, --blockstore is that of the official server.")
+	flags.BoolVar(&options.dryRun, "dry-run", false, "Tell what would come, and what is wrong with it, and change nothing. It needs no --db.")
+	flags.BoolVar(&options.final, "final", false, "The official server has stopped: bring the rest, compare everything, and let clients in.")
+	verify := &importOptions{}
+	verifying := &cobra.Command{
+		Use:   "verify",
+		Short: "Compare what was imported with the official database, verify what is signed, and look for each block. It changes nothing.",
+		Args:  noArguments,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return p.verifyImport(command.Context(), verify)
+		},
+	}
+	verify.define(verifying)
+	command.AddCommand(verifying)
+	return command
+}
+
+func (o *importOptions) define(command *cobra.Command) {
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&o.from, "from", "", "The database of the official server, or "+config.ImportSourceVariable+", or a file named by "+config.ImportSourceVariable+
+		"_FILE. Its user needs no more than to read.")
+	o.settings.defineSome(flags, "db", "blockstore")
+	flags.StringArrayVar(&o.organizations, "organization", nil, "Import this organization, and none that is not given so. It can be given several times.")
+	flags.StringArrayVar(&o.skip, "skip", nil, "Leave this organization out. It can be given several times.")
+	flags.StringVar(&o.sameHuman, "same-human", "", "Of two active users with one e-mail address, '"+keepFirst+"' has the first one keep it. Otherwise their organization is not imported.")
+	flags.BoolVar(&o.skipAccounts, "skip-accounts", false, "Leave accounts, and their vaults, out.")
+	flags.StringVar(&o.report, "report", "", "Write the whole report to this file, as JSON.")
+}
+
+// choices are those of the options.
+func (o *importOptions) choices() (choices imports.Choices, selection imports.Selection, err error) {
+	choices = imports.Choices{At: systemClock(), SkipAccounts: o.skipAccounts}
+	switch o.sameHuman {
+	case "":
+	case keepFirst:
+		choices.KeepFirstHuman = true
+	default:
+		return choices, selection, invalidValue("--same-human", errors.New("it is '"+keepFirst+"'"))
+	}
+	for _, list := range []struct {
+		texts []string
+		into  *[]parsec.OrganizationID
+	}{{o.organizations, &selection.Only}, {o.skip, &selection.Skip}} {
+		for _, text := range list.texts {
+			id, err := organizationOption(text)
+			if err != nil {
+				return choices, selection, err
+			}
+			*list.into = append(*list.into, id)
+		}
+	}
+	return choices, selection, nil
+}
+
+// importRun is one run of `import`.
+type importRun struct {
+	program  program
+	options  *importOptions
+	from     *imports.Snapshot
+	wing     imports.Wing
+	choices  imports.Choices
+	report   *imports.Report
+	progress *progress
+	source   config.Secret
+	blocks   config.Blockstore
+	hasBlock bool
+}
+
+// importOfficial surveys, and then copies.
+func (p program) importOfficial(ctx context.Context, options *importOptions) error {
+	choices, selection, err := options.choices()
+	if err != nil {
+		return err
+	}
+	r := &importRun{program: p, options: options, choices: choices}
+	if r.source, err = config.LoadImportSource(options.from, p.environment); err != nil {
+		return err
+	}
+	var dsn config.Secret
+	if !options.dryRun {
+		if dsn, err = config.LoadDSN(options.settings.given, p.environment); err != nil {
+			return err
+		}
+		if r.blocks, r.hasBlock, err = config.LoadGivenBlockstore(options.settings.given, p.environment); err != nil {
+			return err
+		}
+		r.choices.BlockData = r.hasBlock && r.blocks.Uses(config.BlockstorePostgreSQL) && len(options.fromBlocks) == 0
+	}
+	var still imports.Activity
+	if options.final {
+		if still, err = imports.AwaitStopped(ctx, database.Source{DSN: r.source.Reveal()}, stillInterval); err != nil {
+			return err
+		}
+	}
+	if r.from, r.wing, err = imports.OpenSnapshot(ctx, database.Source{DSN: r.source.Reveal()}, importWings); err != nil {
+		return err
+	}
+	defer r.from.Close()
+	if err := r.survey(ctx, selection); err != nil {
+		return err
+	}
+	if options.dryRun {
+		return r.tell(false)
+	}
+	if err := r.copy(ctx, dsn, still); err != nil {
+		return err
+	}
+	if err := r.copyBlocks(ctx); err != nil {
+		return err
+	}
+	return r.tell(true)
+}
+
+func (r *importRun) survey(ctx context.Context, selection imports.Selection) (err error) {
+	fmt.Fprintf(r.program.stdout, "From a database of the official server %s (step %d).\n", r.wing.Schema().Releases[r.from.Step], r.from.Step)
+	r.report, err = imports.Survey(ctx, r.from, r.wing, selection, r.choices, func(one *imports.Organization) {
+		if isTerminal(r.program.stderr) {
+			fmt.Fprintf(r.program.stderr, "looking at %s\n", one.ID)
+		}
+	})
+	return err
+}
+
+func (r *importRun) copy(ctx context.Context, dsn config.Secret, still imports.Activity) error {
+	target, err := imports.OpenTarget(ctx, database.Source{DSN: dsn.Reveal()})
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	if err := target.Match(ctx, r.report); err != nil {
+		return err
+	}
+	r.report.LeaveStopped()
+	r.tellFindings()
+	r.progress = newItemProgress(r.program.stdout, r.program.stderr, r.report.Rows().Rows)
+	defer r.progress.end()
+	if err := imports.Import(ctx, r.from, r.wing, target, r.report, r.choices, r); err != nil {
+		return fmt.Errorf("not complete, and the same command goes on: %s", err.Error()) // not wrapped: Ctrl-C would be a success
+	}
+	if !r.options.final {
+		return nil
+	}
+	if _, err := target.Compare(ctx, r.from, r.wing, r.report); err != nil {
+		return err
+	}
+	if r.report.LeaveStopped() > 0 {
+		r.tellFindings()
+		return errors.New("what was copied differs from the source, so it is not complete")
+	}
+	if err := still.Lasts(ctx, database.Source{DSN: r.source.Reveal()}); err != nil {
+		return err
+	}
+	return imports.Complete(ctx, target, r.report, r.choices.At)
+}
+
+// stillInterval is how long an official server must write nothing to count as stopped.
+const stillInterval = 10 * time.Second
+
+// Advance implements imports.Progress.
+func (r *importRun) Advance(table string, rows, bytes int64) {
+	r.progress.reached = table
+	r.progress.advance(rows, bytes)
+}
+
+// copyBlocks copies the bytes of blocks from another store.
+func (r *importRun) copyBlocks(ctx context.Context) error {
+	if len(r.options.fromBlocks) == 0 {
+		return nil
+	}
+	if !r.hasBlock {
+		return &config.UsageError{Message: "--from-blockstore needs --blockstore, where to copy to."}
+	}
+	from, err := config.ParseBlockstore(r.options.fromBlocks)
+	if err != nil {
+		return invalidValue("--from-blockstore", err)
+	}
+	// POSTGRESQL is the database of the official server there, and ours here.
+	source, endSource, err := openBlockStore(from, blockStoreOptions{
+		database: config.Database{DSN: r.source, MaxConnections: operatorConnections}, logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return err
+	}
+	defer endSource()
+	s, err := r.program.openSession(ctx, &blockstoreOptions{settings: r.options.settings})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	written, endWritten, err := openBlockStore(r.blocks, blockStoreOptions{database: s.database, logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	defer endWritten()
+	array, endArray, err := openArray(r.blocks, s.database)
+	if err != nil {
+		return err
+	}
+	defer endArray()
+	walk, err := s.walk(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = scrub.Copy(ctx, walk, source, scrub.Target{Store: written, Array: array, Copied: func(blockstore.Block) {}})
+	s.progress.end()
+	if err == nil && s.remaining() > 0 {
+		fmt.Fprintf(r.program.stdout, "Blocks: %s.\n", s.problemList())
+	}
+	return err
+}
+
+// tellFindings prints what is wrong, by organization.
+func (r *importRun) tellFindings() {
+	for _, finding := range r.report.Server {
+		fmt.Fprintf(r.program.stdout, "%s: %s: %s (%s)\n", finding.Severity, finding.Subject, finding.Detail, finding.Rule)
+	}
+	for _, one := range r.report.Organizations {
+		for _, finding := range one.Findings {
+			fmt.Fprintf(r.program.stdout, "%s %s: %s: %s (%s)\n", one.ID, finding.Severity, finding.Subject, finding.Detail, finding.Rule)
+		}
+	}
+}
+
+// tell prints what the run has come to.
+func (r *importRun) tell(copied bool) error {
+	if !copied {
+		r.report.LeaveStopped()
+		r.tellFindings()
+	}
+	for _, one := range r.report.Organizations {
+		if one.Left != "" {
+			fmt.Fprintf(r.program.stdout, "%s: not imported: %s.\n", one.ID, one.Left)
+		}
+	}
+	total := r.report.Rows()
+	words := fmt.Sprintf("%d organizations, %d rows, %s", len(r.report.Importable()), total.Rows, byteCount(total.Bytes))
+	switch {
+	case !copied:
+		words += fmt.Sprintf(" to be copied; that takes about %s.", estimate(total))
+	case r.options.final:
+		words += " copied and compared: the import is complete, and the server lets clients in."
+	default:
+		words += " copied. Stop the official server, and run the same command with --final for the rest."
+	}
+	fmt.Fprintln(r.program.stdout, words)
+	if err := r.write(); err != nil {
+		return err
+	}
+	if r.report.Stopped() {
+		return errProblems
+	}
+	return nil
+}
+
+// write writes the report to a file.
+func (r *importRun) write() error {
+	if r.options.report == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(r.report, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(r.options.report, append(text, '\n'), 0o600)
+}
+
+// The speed of an import, on two cores (docs/import.md).
+const (
+	rowsPerSecond  = 15000
+	bytesPerSecond = 20 << 20
+)
+
+// estimate is how long it takes to copy.
+func estimate(total imports.Count) time.Duration {
+	seconds := total.Rows/rowsPerSecond + total.Bytes/bytesPerSecond + 1
+	return time.Duration(seconds) * time.Second
+}

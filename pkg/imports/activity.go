@@ -1,0 +1,95 @@
+package imports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"parsec-server/pkg/database"
+)
+
+// Activity is how much was ever written to a source.
+type Activity struct{ writes int64 }
+
+// session is another one that the source has.
+type session struct{ id, user, application, address, statement string }
+
+func (s *session) targets() []any {
+	return []any{&s.id, &s.user, &s.application, &s.address, &s.statement}
+}
+
+// selectSessions finds the other sessions of a database. Whose statements are shown
+// depends on the user.
+const selectSessions = `
+SELECT a.pid::text, coalesce(a.usename, '')::text, coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'the same machine'), coalesce(a.query, '')
+FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend' ORDER BY a.pid`
+
+const selectWrites = "SELECT coalesce(sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_del), 0)::bigint FROM pg_stat_user_tables t"
+
+// AwaitStopped makes sure that no official server works with a source any more: one that
+// is idle writes nothing, but stays connected, so nobody may be; and nothing may be
+// written for a time.
+func AwaitStopped(ctx context.Context, source database.Source, interval time.Duration) (Activity, error) {
+	before, err := readActivity(ctx, source)
+	if err != nil {
+		return Activity{}, err
+	}
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return Activity{}, ctx.Err()
+	}
+	return before, before.Lasts(ctx, source)
+}
+
+// Lasts fails if something has been written since, or a session is there.
+func (a Activity) Lasts(ctx context.Context, source database.Source) error {
+	now, err := readActivity(ctx, source)
+	if err == nil && now != a {
+		err = errors.New("something writes to the database to import from: stop the official server first")
+	}
+	return err
+}
+
+func readActivity(ctx context.Context, source database.Source) (activity Activity, err error) {
+	connection, err := database.Connect(ctx, source)
+	if err != nil {
+		return activity, fmt.Errorf("the database to import from: %w", err)
+	}
+	defer func() { _ = connection.Close(context.WithoutCancel(ctx)) }() // It has only read.
+	var sessions []session
+	var behind bool
+	err = database.NewInspection(connection).Ask(ctx,
+		database.List(&sessions, selectSessions, nil, (*session).targets),
+		database.Only(selectWrites, nil, &activity.writes),
+		database.Only("SELECT pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()", nil, &behind))
+	switch {
+	case err != nil:
+		return activity, fmt.Errorf("ask who uses the database to import from: %w", err)
+	case behind:
+		return activity, errors.New("the database to import from is a standby that has not replayed all it has received: try again")
+	case len(sessions) > 0:
+		return activity, sessionsError(sessions)
+	}
+	return activity, nil
+}
+
+// sessionsError names the sessions, and the official server by what it listens to.
+func sessionsError(sessions []session) error {
+	var names []string
+	for _, one := range sessions {
+		name := fmt.Sprintf("process %s of user %s from %s", one.id, one.user, one.address)
+		if one.application != "" {
+			name += " (" + one.application + ")"
+		}
+		if strings.Contains(one.statement, "app_notification") {
+			name += ", which is an official server"
+		}
+		names = append(names, name)
+	}
+	return errors.New("the database to import from is in use, so the official server may run: stop it first, and end " + strings.Join(names, "; "))
+}
