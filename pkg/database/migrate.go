@@ -136,8 +136,8 @@ const selectNature = `
 SELECT current_setting('server_encoding'),
     to_regclass('migration') IS NOT NULL OR to_regclass('vlob_encryption_revision') IS NOT NULL`
 
-var errOfficial = errors.New("this is a database of the official Parsec server, which this server cannot use: " +
-	"nothing was changed; give an empty database")
+var errOfficial = errors.New("this is a database of the official Parsec server, which this server cannot use as it is; nothing was changed. " +
+	"To move in, give an empty database, and run `parsec backend migrate` on that, then `parsec backend import --from` this one (docs/import.md)")
 
 // schemaVersion is 0 for a database without schema.
 func schemaVersion(ctx context.Context, connection *pgx.Conn) (version int64, err error) {

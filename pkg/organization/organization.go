@@ -6,7 +6,10 @@
 package organization
 
 import (
+	"fmt"
+
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 )
 
@@ -40,7 +43,13 @@ type Organization struct {
 	// Generation is what the bootstrap binds the organization to, 0 before. It is
 	// also 0 where a server that knows no generations bootstrapped: use Bound.
 	Generation Generation
+	// Importing is while it comes from another server: it answers no client.
+	Importing bool
 }
+
+// ErrImporting is what clients of an organization that is being imported are told: that
+// it is out of reach, so that they come again.
+var ErrImporting = fmt.Errorf("the organization is being imported: %w", outage.ErrUnavailable)
 
 // TOS are terms of service: the address of the text in each language, never none
 // (docs/protocol/v5/administration.md §1.2). Nobody changes them.

@@ -16,7 +16,7 @@ import (
 const Columns = `o.organization_id, o.bootstrap_token, o.root_verify_key, o.expiration_date,
     o.user_profile_outsider_allowed, o.active_users_limit, o.minimum_archiving_period,
     o.sequester_authority_certificate, o.sequester_verify_key_der, o.created_on, o.bootstrapped_on,
-    coalesce(o.generation, 0), o.tos_urls, o.tos_updated_on, o.deleted_on`
+    coalesce(o.generation, 0), o.tos_urls, o.tos_updated_on, o.deleted_on, o.importing`
 
 // Targets returns a target in o for each of Columns.
 func Targets(o *organization.Organization) []any {
@@ -26,7 +26,7 @@ func Targets(o *organization.Organization) []any {
 		database.OptionalDate(&o.ExpirationDate), (*database.Flag)(&o.UserProfileOutsiderAllowed), &o.ActiveUsersLimit,
 		(*database.Unsigned)(&o.MinimumArchivingPeriod), &o.SequesterAuthorityCertificate, &o.SequesterVerifyKeyDER,
 		(*database.Integer)(&o.CreatedOn), database.OptionalDate(&o.BootstrappedOn), (*uint8)(&o.Generation),
-		(*database.Text)(&terms.urls), terms, database.OptionalDate(&o.DeletedOn),
+		(*database.Text)(&terms.urls), terms, database.OptionalDate(&o.DeletedOn), (*database.Flag)(&o.Importing),
 	}
 }
 

@@ -41,6 +41,8 @@ func (r *Rules) CheckOpen(organization *Organization) error {
 	switch {
 	case organization == nil:
 		return UnknownOrganization
+	case organization.Importing:
+		return errImporting
 	case isOfAnotherGeneration(organization):
 		return OtherGeneration
 	case organization.Expired(r.now()):
@@ -49,6 +51,8 @@ func (r *Rules) CheckOpen(organization *Organization) error {
 		return nil
 	}
 }
+
+var errImporting = organization.ErrImporting
 
 // isOfAnotherGeneration reports whether a bootstrap has bound the organization to
 // clients that these rules do not know.
@@ -101,6 +105,9 @@ type Answer struct {
 func (r *Rules) checkAnswer(answer Answer, facts AuthenticationFacts) error {
 	if facts.Organization == nil {
 		return UnknownOrganization
+	}
+	if facts.Organization.Importing {
+		return errImporting
 	}
 	if isOfAnotherGeneration(facts.Organization) {
 		return OtherGeneration

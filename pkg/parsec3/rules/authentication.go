@@ -100,7 +100,7 @@ func (r *Rules) find(ctx context.Context, id parsec.OrganizationID) (*organizati
 }
 
 func (r *Rules) checkAnonymous(o *organization.Organization, now parsec.DateTime) error {
-	if r.options.Spontaneous(o) {
+	if (o == nil || !o.Importing) && r.options.Spontaneous(o) {
 		return nil
 	}
 	return checkExisting(o, now)
@@ -112,6 +112,8 @@ func checkExisting(o *organization.Organization, now parsec.DateTime) error {
 	switch {
 	case o == nil:
 		return OrganizationNotFound
+	case o.Importing:
+		return organization.ErrImporting
 	case o.Bound() != 0 && o.Bound() != generation:
 		return WrongGeneration
 	case o.Expired(now):
@@ -125,6 +127,8 @@ func checkExisting(o *organization.Organization, now parsec.DateTime) error {
 // does not exist.
 func checkOpen(o *organization.Organization, now parsec.DateTime) error {
 	switch {
+	case o != nil && o.Importing:
+		return organization.ErrImporting
 	case o == nil || o.Bound() == 0:
 		return OrganizationNotFound
 	case o.Bound() != generation:
