@@ -89,7 +89,7 @@ func (p *Pass) Again(ctx context.Context, f *Filling, log *Log, condition string
 		return err
 	}
 	for _, one := range spans {
-		found, err := p.From.Number(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT FROM %s WHERE %s AND %s BETWEEN %d AND %d LIMIT 1) some",
+		found, err := p.From.Number(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT FROM %s WHERE %s AND %s BETWEEN %d AND %d LIMIT 1) page",
 			log.From, condition, log.Number, one.first, one.last))
 		if err != nil {
 			return err
@@ -135,7 +135,7 @@ func (p *Pass) copyFrom(ctx context.Context, log *Log, after int64) error {
 SELECT coalesce(max(n), 0)::bigint, count(*), coalesce(sum(size), 0)::bigint FROM (
     SELECT n, size, sum(size) OVER (ORDER BY n) - size AS before FROM (
         SELECT %s AS n, %s AS size FROM %s WHERE %s AND %[1]s > %[5]d ORDER BY 1 LIMIT %[6]d
-    ) some
+    ) page
 ) fitting WHERE before < %[7]d`, log.Number, log.Size, log.From, log.Where, after, rangeRows, rangeBytes), nil, &next.last, &next.rows, &bytes))
 		if err != nil {
 			return fmt.Errorf("read %s: %w", log.Name, err)

@@ -101,6 +101,7 @@ func (c *converter) checkUser(row *userRow) {
 	}
 	loaded, known := verify(c, subject, row.certificate, row.certifier, certificate.LoadUser)
 	if known {
+		row.createdOn = c.dated(subject, row.certifier, row.createdOn, loaded.Timestamp)
 		if loaded.UserID.String() != row.id || string(loaded.Profile) != row.profile || int64(loaded.Timestamp) != row.createdOn {
 			c.stop("certificate", subject, "its row is not what its certificate says")
 		}
@@ -134,6 +135,16 @@ func (c *converter) checkRevocation(row *userRow) {
 		c.stop("certificate", subject, "its row is not what its certificate says")
 	}
 	c.checkSigned(subject, *row.revoker, *row.revokedOn)
+}
+
+// dated returns the date of a row, and takes it from the certificate where the root key has
+// signed that: the bootstrap of API 1 has left its own date in the row.
+func (c *converter) dated(subject, certifier string, stored int64, signed parsec.DateTime) int64 {
+	if certifier != "" || stored == int64(signed) {
+		return stored
+	}
+	c.repair("bootstrap_date", subject, "its row is of %s, and takes the date of its certificate", parsec.DateTime(stored))
+	return int64(signed)
 }
 
 // checkSigned notes what was signed after its author was revoked.
@@ -253,6 +264,7 @@ func (c *converter) checkDevice(row *deviceRow, one *device) {
 	if !known {
 		return
 	}
+	row.createdOn = c.dated(subject, row.certifier, row.createdOn, loaded.Timestamp)
 	if loaded.DeviceID != one.id || int64(loaded.Timestamp) != row.createdOn {
 		c.stop("certificate", subject, "its row is not what its certificate says")
 	}
