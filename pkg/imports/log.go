@@ -1,6 +1,7 @@
 package imports
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -33,7 +34,7 @@ type Log struct {
 
 const (
 	// rangeRows and rangeBytes bound what one transaction copies.
-	rangeRows  = 10000
+	rangeRows  = 10_000
 	rangeBytes = 16 << 20
 )
 
@@ -136,7 +137,7 @@ SELECT coalesce(max(n), 0)::bigint, count(*), coalesce(sum(size), 0)::bigint FRO
     SELECT n, size, sum(size) OVER (ORDER BY n) - size AS before FROM (
         SELECT %s AS n, %s AS size FROM %s WHERE %s AND %[1]s > %[5]d ORDER BY 1 LIMIT %[6]d
     ) page
-) fitting WHERE before < %[7]d`, log.Number, log.Size, log.From, log.Where, after, rangeRows, rangeBytes), nil, &next.last, &next.rows, &bytes))
+) fitting WHERE before < %[7]d`, log.Number, log.Size, log.From, log.Where, after, cmp.Or(p.Choices.RangeRows, rangeRows), rangeBytes), nil, &next.last, &next.rows, &bytes))
 		if err != nil {
 			return fmt.Errorf("read %s: %w", log.Name, err)
 		}

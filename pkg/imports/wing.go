@@ -40,6 +40,8 @@ type Choices struct {
 	KeepFirstVlob bool
 	// SkipAccounts leaves accounts out.
 	SkipAccounts bool
+	// RangeRows is how many rows of a log one transaction copies at most; 0 is for many.
+	RangeRows int
 	// BlockData has the bytes of blocks come too, where the source has them in its
 	// database, and the target has some in its own.
 	BlockData bool
