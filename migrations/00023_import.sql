@@ -5,6 +5,9 @@
 -- Servers of the release before let clients into what is being imported: stop them.
 ALTER TABLE organization ADD COLUMN importing boolean NOT NULL DEFAULT false;
 
+-- Races of the official server leave versions that no reencryption has moved.
+ALTER TABLE realm ADD COLUMN left_behind bigint NOT NULL DEFAULT 0;
+
 CREATE TABLE import (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     source text COLLATE "C" NOT NULL,

@@ -20,13 +20,14 @@ type realmRow struct {
 	configuredBy               *string
 	checkpoint                 int64
 	vlobsSize                  int64
+	leftBehind                 int64
 	deleted                    bool
 }
 
 func (r *realmRow) targets() []any {
 	return []any{
 		&r.key, &r.id, &r.createdOn, &r.revision, &r.maintenance, &r.reencrypted, &r.archiving, &r.deletionDate, &r.configuredOn, &r.configuredBy,
-		&r.checkpoint, &r.vlobsSize, &r.deleted,
+		&r.checkpoint, &r.vlobsSize, &r.leftBehind, &r.deleted,
 	}
 }
 
@@ -80,7 +81,7 @@ type realms struct {
 func (c *checker) openRealms(ctx context.Context) (r realms, err error) {
 	if r.rows, err = database.NewCursor(ctx, c.on, `
 SELECT r.id, r.realm_id, r.created_on, r.encryption_revision::bigint, r.maintenance_type IS NOT NULL, r.reencrypted,
-    r.archiving_type, r.archiving_deletion_date, r.archiving_configured_on, r.archiving_configured_by, r.checkpoint, r.vlobs_size, r.deleted
+    r.archiving_type, r.archiving_deletion_date, r.archiving_configured_on, r.archiving_configured_by, r.checkpoint, r.vlobs_size, r.left_behind, r.deleted
 FROM realm r WHERE r.organization = $1::bigint ORDER BY r.id`, []any{c.key}, (*realmRow).targets); err != nil {
 		return r, err
 	}

@@ -39,14 +39,14 @@ SELECT 'realm ' || r.realm_id, 'it counts ' || r.reencrypted || ' versions that 
 FROM realm r CROSS JOIN LATERAL (
     SELECT count(*) AS saved FROM vlob v JOIN vlob_atom a ON a.vlob = v.id AND a.revision = r.encryption_revision WHERE v.realm = r.id
 ) a
-WHERE r.organization = $1::bigint AND r.maintenance_type IS NOT NULL AND NOT r.deleted AND (a.saved <> r.reencrypted OR r.reencrypted > r.checkpoint)`},
+WHERE r.organization = $1::bigint AND r.maintenance_type IS NOT NULL AND NOT r.deleted AND (a.saved + r.left_behind <> r.reencrypted OR r.reencrypted > r.checkpoint)`},
 	{Rule: Reencryption, SQL: `
 SELECT 'realm ' || r.realm_id, 'its encryption revision is ' || r.encryption_revision || ', and those from ' || r.kept_revision || ' on are kept' FROM realm r
 WHERE r.organization = $1::bigint AND (r.encryption_revision < 1 OR r.kept_revision NOT BETWEEN 1 AND r.encryption_revision)`},
 	{Rule: Reencryption, SQL: `
 SELECT DISTINCT 'realm ' || r.realm_id || ' vlob ' || v.vlob_id, 'it has versions of the encryption revision ' || a.revision || ' of ' || r.encryption_revision
 FROM realm r JOIN vlob v ON v.realm = r.id JOIN vlob_atom a ON a.vlob = v.id
-WHERE r.organization = $1::bigint AND NOT r.deleted AND (a.revision > r.encryption_revision OR a.revision < r.kept_revision)`},
+WHERE r.organization = $1::bigint AND NOT r.deleted AND (a.revision > r.encryption_revision OR a.revision < r.kept_revision AND r.left_behind = 0)`},
 	{Rule: RealmSizes, SQL: `
 SELECT 'realm ' || r.realm_id, 'it counts ' || r.blocks_size || ' bytes of blocks, and holds ' || coalesce(b.bytes, 0)
 FROM realm r LEFT JOIN (

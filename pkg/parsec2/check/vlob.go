@@ -56,8 +56,9 @@ func (r *realmChecker) checkVlobs(ctx context.Context, cursors *realms) error {
 		return err
 	}
 	r.endVlob(&d)
-	if r.row.checkpoint != d.versions || d.versions > 0 && d.checkpoint != d.versions {
-		r.faultf(Log, r.subject, "its log ends at %d, that of its vlobs at %d, and there are %d versions", r.row.checkpoint, d.checkpoint, d.versions)
+	written := d.versions + r.row.leftBehind
+	if r.row.checkpoint != written || written > 0 && d.checkpoint != written {
+		r.faultf(Log, r.subject, "its log ends at %d, that of its vlobs at %d, and there are %d versions", r.row.checkpoint, d.checkpoint, written)
 	}
 	if r.row.revision == 1 && r.row.vlobsSize != d.bytes {
 		r.faultf(RealmSizes, r.subject, "it counts %d bytes of vlobs, and holds %d", r.row.vlobsSize, d.bytes)

@@ -91,6 +91,9 @@ UPDATE realm r SET checkpoint = n.checkpoint, vlobs_size = n.size
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) n (realm, checkpoint, size)
 WHERE r.id = n.realm AND (r.checkpoint, r.vlobs_size) IS DISTINCT FROM (n.checkpoint, n.size)`, realms, checkpoints, sizes)
 	})
+	if err == nil {
+		err = countLeft(ctx, pass, into)
+	}
 	if err != nil || pass.From.Step < 9 {
 		return err
 	}
@@ -113,6 +116,23 @@ SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5:
 ON CONFLICT (realm, user_) DO UPDATE SET last_role_change = greatest(m.last_role_change, EXCLUDED.last_role_change),
     last_vlob_update = greatest(m.last_vlob_update, EXCLUDED.last_vlob_update),
     last_archiving_change = greatest(m.last_archiving_change, EXCLUDED.last_archiving_change)`, realms, users, roles, vlobs, archivings)
+	})
+}
+
+// countLeft counts the versions that reencryptions have missed: none will ever move them.
+func countLeft(ctx context.Context, pass *imports.Pass, into *imports.Filling) error {
+	return eachPage(ctx, pass, `
+SELECT r._id::bigint, count(*), 0::bigint FROM vlob_atom x`+ofRealm+`
+WHERE r.organization IN (`+pass.Keys()+`) AND `+leftBehind+` GROUP BY r._id`, (*totals).targets, func(page []totals) error {
+		for _, one := range page {
+			err := into.Run(ctx, `
+UPDATE realm SET left_behind = $2, reencrypted = CASE WHEN maintenance_type IS NULL THEN reencrypted ELSE $2 END
+WHERE id = $1 AND (left_behind <> $2 OR maintenance_type IS NOT NULL AND reencrypted <> $2)`, into.Number(one.realm), one.checkpoint)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -30,6 +30,7 @@ func move(t testing.TB, from, to string, choices imports.Choices) *imports.Repor
 	if err != nil {
 		t.Fatal(err)
 	}
+	report.LeaveStopped()
 	target, err := imports.OpenTarget(t.Context(), database.Source{DSN: to})
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +40,22 @@ func move(t testing.TB, from, to string, choices imports.Choices) *imports.Repor
 		t.Fatal(err)
 	}
 	if _, err := target.Compare(t.Context(), snapshot, wing, report); err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// survey tells what an import would bring.
+func survey(t testing.TB, from string, choices imports.Choices) *imports.Report {
+	t.Helper()
+	choices.At = importDate
+	snapshot, wing, err := imports.OpenSnapshot(t.Context(), database.Source{DSN: from}, []imports.Wing{parsec2imports.Wing{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snapshot.Close()
+	report, err := imports.Survey(t.Context(), snapshot, wing, imports.Selection{}, choices, func(*imports.Organization) {})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return report

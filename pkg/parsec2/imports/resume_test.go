@@ -50,7 +50,7 @@ func TestKilledImports(t *testing.T) {
 }
 
 // runUntil imports until ctx ends.
-func runUntil(ctx context.Context, t *testing.T, from, to string, choices imports.Choices, progress imports.Progress) error {
+func runUntil(ctx context.Context, t testing.TB, from, to string, choices imports.Choices, progress imports.Progress) error {
 	t.Helper()
 	snapshot, wing, err := imports.OpenSnapshot(t.Context(), database.Source{DSN: from}, []imports.Wing{parsec2imports.Wing{}})
 	if err != nil {

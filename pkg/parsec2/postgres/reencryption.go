@@ -15,7 +15,7 @@ import (
 func (t *tx) StartMaintenance(maintenance rules.Maintenance) {
 	t.QueueOne(`
 UPDATE realm SET maintenance_type = $3, maintenance_started_on = $4, maintenance_started_by = $5,
-    encryption_revision = encryption_revision + 1, reencrypted = 0, reencrypted_through = 0
+    encryption_revision = encryption_revision + 1, reencrypted = left_behind, reencrypted_through = 0
 WHERE id = `+theRealm,
 		t.organizationName(), database.Key(t.realmID()), string(maintenance.Type), int64(maintenance.StartedOn),
 		maintenance.StartedBy.String())
@@ -31,7 +31,8 @@ WHERE id = `+theRealm,
 }
 
 // ReencryptionProgress implements rules.ReencryptionTx. Every version has one
-// checkpoint, and none is written during a maintenance.
+// checkpoint, and none is written during a maintenance. Those that are left behind
+// count as done.
 func (t *tx) ReencryptionProgress(context.Context) (total, done uint64, err error) {
 	if t.realm == nil || t.realm.value.Maintenance.Type == parsec.MaintenanceNone {
 		return 0, 0, nil

@@ -1,0 +1,167 @@
+//go:build !without_postgresql
+
+package imports_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"parsec-server/internal/testkit"
+	"parsec-server/pkg/imports"
+	parsec2imports "parsec-server/pkg/parsec2/imports"
+)
+
+// olderColumns are how earlier steps have what later ones have replaced.
+var olderColumns = map[string]string{
+	"organization.expiration_date": "ALTER TABLE organization ADD COLUMN expiration_date timestamptz",
+	"user_.is_admin":               "ALTER TABLE user_ ADD COLUMN is_admin boolean NOT NULL DEFAULT false",
+	"user_invitation": "CREATE TABLE user_invitation (_id SERIAL PRIMARY KEY, organization integer NOT NULL, user_id varchar(32) NOT NULL, " +
+		"creator integer NOT NULL, created_on timestamptz NOT NULL)",
+	"device_invitation": "CREATE TABLE device_invitation (_id SERIAL PRIMARY KEY, organization integer NOT NULL, device_id varchar(65) NOT NULL, " +
+		"creator integer NOT NULL, created_on timestamptz NOT NULL)",
+}
+
+// downgrade takes from a database what came after a step.
+func downgrade(t *testing.T, connection *pgx.Conn, from, step int) {
+	t.Helper()
+	if step < 13 && from >= 13 {
+		testkit.Execute(t, connection, "DELETE FROM shamir_recovery_conduit")
+		testkit.Execute(t, connection, "DELETE FROM invitation WHERE type = 'SHAMIR_RECOVERY'")
+	}
+	for _, table := range (parsec2imports.Wing{}).Schema().Tables {
+		switch {
+		case table.At(from) && !table.At(step):
+			testkit.Execute(t, connection, "DROP TABLE "+table.Name+" CASCADE")
+			continue
+		case !table.At(from) && table.At(step):
+			testkit.Execute(t, connection, olderColumns[table.Name])
+		case !table.At(step):
+			continue
+		}
+		for _, column := range table.Columns {
+			switch {
+			case column.At(from) && !column.At(step):
+				testkit.Execute(t, connection, "ALTER TABLE "+table.Name+" DROP COLUMN "+column.Name+" CASCADE")
+			case !column.At(from) && column.At(step):
+				testkit.Execute(t, connection, olderColumns[table.Name+"."+column.Name])
+			}
+		}
+	}
+	testkit.Execute(t, connection, fmt.Sprintf("DELETE FROM migration WHERE _id > %d", step))
+	if step == 1 {
+		testkit.Execute(t, connection, "DROP TABLE migration")
+	}
+}
+
+// TestEverySchema imports a database of each step that a release had.
+func TestEverySchema(t *testing.T) {
+	t.Parallel()
+	for _, of := range []struct {
+		release string
+		from    int
+		steps   []int
+	}{
+		{"1.13", 3, []int{1, 3}},
+		{"2.17", 15, []int{5, 6, 8, 9, 10, 11, 12, 14}},
+	} {
+		official := testkit.LoadOfficial(t, of.release)
+		for _, step := range of.steps {
+			t.Run(fmt.Sprint(step), func(t *testing.T) {
+				t.Parallel()
+				from, owner := testkit.NewOfficial(t, official)
+				downgrade(t, testkit.Connect(t, owner), of.from, step)
+				to := testkit.NewPostgres(t)
+				report := move(t, from, to, imports.Choices{})
+				if report.Step != step || report.Stopped() {
+					t.Errorf("step %d: %+v", report.Step, findings(report))
+				}
+				first := dump(t, to)
+				move(t, from, to, imports.Choices{})
+				if second := dump(t, to); second != first {
+					t.Errorf("a second run changes something:\n%s", difference(first, second))
+				}
+			})
+		}
+	}
+}
+
+// findings are all of a report, a line each.
+func findings(report *imports.Report) (lines []string) {
+	for _, one := range report.Organizations {
+		for _, finding := range one.Findings {
+			lines = append(lines, fmt.Sprintf("%s %s %s: %s: %s", one.ID, finding.Severity, finding.Rule, finding.Subject, finding.Detail))
+		}
+	}
+	return lines
+}
+
+// TestAnomalies has each of what races and hand edits leave, and wants its finding.
+func TestAnomalies(t *testing.T) {
+	t.Parallel()
+	official := testkit.LoadOfficial(t, "2.17")
+	const reencrypted = "(SELECT r._id FROM realm r WHERE r.encryption_revision = 2 AND r.maintenance_type IS NULL LIMIT 1)"
+	for name, test := range map[string]struct {
+		breaks string
+		want   string
+	}{
+		"two active users of one e-mail": {
+			"UPDATE user_ SET revoked_on = NULL, revoked_user_certificate = NULL, revoked_user_certifier = NULL WHERE revoked_on IS NOT NULL",
+			"Alpha stop same_human: user ",
+		},
+		"messages of one index": {"UPDATE message SET index = 1", "Alpha repair message_index: user "},
+		"a vlob in two realms": {
+			`INSERT INTO vlob_atom (organization, vlob_encryption_revision, vlob_id, version, blob, size, author, created_on)
+SELECT x.organization, v._id, x.vlob_id, 1, 'x', 1, x.author, x.created_on FROM vlob_atom x JOIN vlob_encryption_revision w ON w._id = x.vlob_encryption_revision
+JOIN realm r ON r.organization = x.organization AND r._id <> w.realm JOIN vlob_encryption_revision v ON v.realm = r._id AND v.encryption_revision = 1 WHERE x.version = 1 LIMIT 1`,
+			"stop vlob_in_two_realms: vlob ",
+		},
+		"a version that a reencryption has missed": {
+			`WITH atom AS (
+    INSERT INTO vlob_atom (organization, vlob_encryption_revision, vlob_id, version, blob, size, author, created_on)
+    SELECT x.organization, v._id, x.vlob_id, 1 + (SELECT max(y.version) FROM vlob_atom y WHERE y.vlob_id = x.vlob_id), 'x', 1, x.author, now()
+    FROM vlob_encryption_revision v JOIN vlob_atom x ON x.vlob_encryption_revision = v._id WHERE v.realm = ` + reencrypted + ` AND v.encryption_revision = 1 LIMIT 1 RETURNING _id
+)
+INSERT INTO realm_vlob_update (realm, index, vlob_atom)
+SELECT ` + reencrypted + `, (SELECT max(u.index) + 1 FROM realm_vlob_update u WHERE u.realm = ` + reencrypted + `), atom._id FROM atom`,
+			"Alpha repair version_in_old_revision: realm ",
+		},
+		"a certificate that somebody has changed": {
+			"UPDATE user_ SET user_certificate = set_byte(user_certificate, 5, 255 - get_byte(user_certificate, 5)) WHERE _id = 2", "stop certificate: user ",
+		},
+		"a row that is not its certificate": {"UPDATE realm_user_role SET role = 'READER' WHERE _id = 1", "stop certificate: realm "},
+		"a realm without roles":             {"DELETE FROM realm_user_role WHERE realm = 1", "stop realm_incomplete: realm "},
+		"a gap in the change log":           {"DELETE FROM realm_vlob_update WHERE index = 2", "stop change_log: realm "},
+		"too many users":                    {"UPDATE organization SET active_users_limit = 1", "Alpha note users_limit: organization"},
+		"an expiration that step 8 made":    {"UPDATE organization SET is_expired = true, _expired_on = '2100-01-01'", "Alpha note expired_by_migration: organization"},
+		"a device without its user's":       {"UPDATE device SET user_ = (SELECT max(_id) FROM user_) WHERE _id = 1", "stop missing_row: device "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			from, owner := testkit.NewOfficial(t, official)
+			connection := testkit.Connect(t, owner)
+			testkit.Execute(t, connection, "SET session_replication_role = replica")
+			testkit.Execute(t, connection, test.breaks)
+			to := testkit.NewPostgres(t, testkit.Unsound)
+			report := survey(t, from, imports.Choices{})
+			if all := strings.Join(findings(report), "\n"); !strings.Contains(all, test.want) {
+				t.Errorf("%q is not in\n%s", test.want, all)
+			}
+			report.LeaveStopped()
+			for _, one := range report.Organizations {
+				if one.Stopped() && one.Left == "" {
+					t.Errorf("%s would be imported", one.ID)
+				}
+			}
+			if report := move(t, from, to, imports.Choices{}); report.Stopped() {
+				for _, one := range report.Importable() {
+					if one.Stopped() && !strings.Contains(one.Left, "stop") {
+						t.Errorf("%s: %q", one.ID, findings(report))
+					}
+				}
+			}
+		})
+	}
+}
