@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -107,18 +108,44 @@ func importOfficial(t *testing.T, release string) *testkit.Instance {
 	if err := imports.Import(t.Context(), snapshot, wing, target, report, choices, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := imports.Complete(t.Context(), target, report, choices.At); err != nil {
-		t.Fatal(err)
-	}
 	pool, err := database.NewPool(database.Source{DSN: to}, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return testkit.Start(t, testkit.InstanceOptions{
+	instance := testkit.Start(t, testkit.InstanceOptions{
 		Store:  func(t testing.TB, bus *event.Bus) rules.Store { return testkit.OpenPostgres(t, to, bus) },
 		Blocks: blockstore.NewPostgres(pool),
 	})
+	wantClosed(t, instance, report.Organizations[0].ID)
+	if err := imports.Complete(t.Context(), target, report, choices.At); err != nil {
+		t.Fatal(err)
+	}
+	if err := instance.Rules.Ready(t.Context()); err != nil {
+		t.Errorf("after the import: %v", err)
+	}
+	return instance
+}
+
+// wantClosed wants an organization that is being imported to be away for a while.
+func wantClosed(t *testing.T, instance *testkit.Instance, id parsec.OrganizationID) {
+	t.Helper()
+	if err := instance.Rules.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "import --final") {
+		t.Errorf("the server is ready: %v", err)
+	}
+	stranger := parsec2.New(instance.Address, client.Options{})
+	_, err := parsec2.Call(t.Context(), stranger.AnonymousRPC(id, parsec.APIVersion{Major: 3}), protocol.PKIEnrollmentInfo, &protocol.PKIEnrollmentInfoRequest{})
+	if err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("over HTTP it answers %v", err)
+	}
+	conn, err := stranger.DialAnonymous(t.Context(), id, nil)
+	if err == nil {
+		conn.CloseNow()
+		t.Error("over WebSocket it lets a client in")
+	}
+	if refused := (*parsec2.HandshakeError)(nil); errors.As(err, &refused) {
+		t.Errorf("over WebSocket it says %v", err)
+	}
 }
 
 func hash(content []byte) string {

@@ -67,8 +67,9 @@ type Database struct {
 	schema atomic.Int64
 	clocks clocks
 
-	mu      sync.Mutex // guards pruners, losses and vanishes
+	mu      sync.Mutex // guards pruners, losses, judges and vanishes
 	pruners []func(context.Context) error
+	judges  []func(context.Context) error
 	losses  []func()
 	// vanishes is that of OnLeave, nil for none.
 	vanishes func() bool
@@ -219,6 +220,25 @@ func (d *Database) Ready(ctx context.Context) error {
 	case d.delivery != nil && d.delivery.ready() != nil:
 		return &outage.Problem{Told: "the events of the database are not delivered yet", Cause: d.delivery.ready()}
 	default:
-		return nil
+		return d.judge(ctx)
 	}
+}
+
+// OnReady has Ready fail with what a function says of what the database holds.
+func (d *Database) OnReady(judge func(context.Context) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.judges = append(d.judges, judge)
+}
+
+func (d *Database) judge(ctx context.Context) error {
+	d.mu.Lock()
+	judges := d.judges
+	d.mu.Unlock()
+	for _, judge := range judges {
+		if err := judge(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }

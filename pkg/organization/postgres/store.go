@@ -5,6 +5,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/organization"
@@ -17,7 +18,28 @@ var _ organization.Store = (*Store)(nil)
 type Store struct{ database *database.Database }
 
 // New returns the store of a database.
-func New(on *database.Database) *Store { return &Store{on} }
+func New(on *database.Database) *Store {
+	s := &Store{on}
+	on.OnReady(s.ready)
+	return s
+}
+
+// errImporting is what a server is not ready for whose organizations all are imported.
+var errImporting = errors.New("the import from an official server is not complete: run `parsec backend import --final`")
+
+// ready fails while there is nothing but what is being imported.
+func (s *Store) ready(ctx context.Context) error {
+	var importing bool
+	err := s.database.One(ctx, database.Only("SELECT coalesce(bool_and(o.importing), false) FROM organization o", nil, &importing))
+	switch {
+	case err != nil: // Anybody may read what this returns.
+		return errors.New("the database does not answer")
+	case importing:
+		return errImporting
+	default:
+		return nil
+	}
+}
 
 // Organization implements organization.Store.
 func (s *Store) Organization(ctx context.Context, id parsec.OrganizationID) (*organization.Organization, bool, error) {
