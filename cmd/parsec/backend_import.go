@@ -151,13 +151,13 @@ func (p program) importOfficial(ctx context.Context, options *importOptions) err
 		return err
 	}
 	defer r.from.Close()
-	if err := r.survey(ctx, selection); err != nil {
-		return err
-	}
 	if options.dryRun {
+		if err := r.survey(ctx, selection); err != nil {
+			return err
+		}
 		return r.tell(false)
 	}
-	if err := r.copy(ctx, dsn, still); err != nil {
+	if err := r.copy(ctx, dsn, selection, still); err != nil {
 		return err
 	}
 	if err := r.copyBlocks(ctx); err != nil {
@@ -176,13 +176,13 @@ func (r *importRun) survey(ctx context.Context, selection imports.Selection) (er
 	return err
 }
 
-func (r *importRun) copy(ctx context.Context, dsn config.Secret, still imports.Activity) error {
+func (r *importRun) copy(ctx context.Context, dsn config.Secret, selection imports.Selection, still imports.Activity) error {
 	target, err := imports.OpenTarget(ctx, database.Source{DSN: dsn.Reveal()})
 	if err != nil {
 		return err
 	}
 	defer target.Close()
-	if err := target.Match(ctx, r.report); err != nil {
+	if err := r.surveyRest(ctx, target, selection); err != nil {
 		return err
 	}
 	r.report.LeaveStopped()
@@ -206,6 +206,29 @@ func (r *importRun) copy(ctx context.Context, dsn config.Secret, still imports.A
 		return err
 	}
 	return imports.Complete(ctx, target, r.report, r.choices.At)
+}
+
+// surveyRest surveys what is not complete in the target.
+func (r *importRun) surveyRest(ctx context.Context, target *imports.Target, selection imports.Selection) error {
+	known, err := imports.List(ctx, r.from, r.wing, selection)
+	if err != nil {
+		return err
+	}
+	if err := target.Match(ctx, known); err != nil {
+		return err
+	}
+	for _, one := range known.Organizations {
+		if one.Complete {
+			selection.Skip = append(selection.Skip, one.ID)
+		}
+	}
+	if err := r.survey(ctx, selection); err != nil {
+		return err
+	}
+	if err := target.Match(ctx, r.report); err != nil {
+		return err
+	}
+	return target.MatchServer(ctx, r.from, r.wing, r.choices, r.report)
 }
 
 // stillInterval is how long an official server must write nothing to count as stopped.

@@ -29,6 +29,8 @@ func databaseCommands(folder string) map[string][]string {
 		"backend migrate":                      nil,
 		"backend migrate status":               nil,
 		"backend check":                        {"--blockstore", "POSTGRESQL"},
+		"backend import":                       {"--from", "postgresql://official"},
+		"backend import verify":                {"--from", "postgresql://official"},
 		"backend blockstore init":              {"--blockstore", "POSTGRESQL"},
 		"backend blockstore check":             {"--blockstore", "POSTGRESQL"},
 		"backend blockstore repair":            {"--blockstore", "POSTGRESQL"},

@@ -73,7 +73,7 @@ func Survey(ctx context.Context, from *Snapshot, wing Wing, selection Selection,
 			return nil, fmt.Errorf("organization %s: %w", one.ID, err)
 		}
 	}
-	return report, nil
+	return report, surveyServer(ctx, from, wing, choices, report)
 }
 
 // membership says by which import an organization came.
@@ -82,6 +82,9 @@ var membership = &Table{Name: "import_organization", Columns: []string{"organiza
 // Import brings the organizations of a report that are not stopped, as far as the target
 // has them not. What was done stays when it ends early, and the next run goes on.
 func Import(ctx context.Context, from *Snapshot, wing Wing, target *Target, report *Report, choices Choices, progress Progress) error {
+	if err := importServer(ctx, from, wing, target, choices, report); err != nil {
+		return err
+	}
 	passes, err := target.passes(ctx, from, report, wing, choices)
 	if err != nil {
 		return err

@@ -1,11 +1,6 @@
 package imports
 
-import (
-	"strconv"
-	"strings"
-
-	"parsec-server/pkg/imports"
-)
+import "parsec-server/pkg/imports"
 
 // tables are those that the import reads, with the step that added each column: name, then
 // @ and the first step and, after a hyphen, the last one; without, it is there as long as
@@ -46,26 +41,5 @@ var schema = &imports.Schema{
 		1: "v1.0 to v1.12", 2: "before v1.13", 3: "v1.13", 4: "before v1.14", 5: "v1.14 to v2.3", 6: "v2.4", 7: "before v2.5", 8: "v2.5",
 		9: "v2.6, v2.7", 10: "v2.8 to v2.10", 11: "v2.11, v2.12", 12: "v2.13 to v2.15", 13: "before v2.16", 14: "v2.16", 15: "v2.17",
 	},
-	Tables: readTables(tables),
-}
-
-func readTables(described map[string]string) (all []imports.SourceTable) {
-	for name, columns := range described {
-		var table imports.SourceTable
-		table.Name, table.Steps = readSteps(name)
-		for column := range strings.FieldsSeq(columns) {
-			name, steps := readSteps(column)
-			table.Columns = append(table.Columns, imports.Column{Name: name, Steps: steps})
-		}
-		all = append(all, table)
-	}
-	return all
-}
-
-func readSteps(text string) (name string, steps imports.Steps) {
-	name, bounds, _ := strings.Cut(text, "@")
-	from, to, _ := strings.Cut(bounds, "-")
-	steps.From, _ = strconv.Atoi(from) // "" is 0, from the beginning
-	steps.To, _ = strconv.Atoi(to)
-	return name, steps
+	Tables: imports.ParseTables(tables),
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 
-	"parsec-server/pkg/database"
 	"parsec-server/pkg/imports"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
@@ -97,13 +96,9 @@ func (c *converter) since(step int, expression, before string) string {
 }
 
 // micro is the expression of a date as it is stored here.
-func micro(date string) string { return "(extract(epoch FROM " + date + ") * 1000000)::bigint" }
+func micro(date string) string { return imports.Micro(date) }
 
 // each visits the rows of a statement that takes the organization.
 func each[T any](ctx context.Context, c *converter, sql string, targets func(*T) []any, visit func(*T) error) error {
-	cursor, err := database.NewCursor(ctx, c.from.Inspection, sql, []any{c.one.Key}, targets)
-	if err != nil {
-		return err
-	}
-	return cursor.Each(ctx, nil, visit)
+	return imports.Each(ctx, c.from, c.one, sql, targets, visit)
 }
