@@ -37,6 +37,7 @@ type importOptions struct {
 	report        string
 	dryRun, final bool
 	skipAccounts  bool
+	accountsFrom  string
 }
 
 func (p program) importCommand() *cobra.Command {
@@ -79,12 +80,13 @@ func (o *importOptions) define(command *cobra.Command) {
 	flags.StringArrayVar(&o.skip, "skip", nil, "Leave this organization out. It can be given several times.")
 	flags.StringVar(&o.sameHuman, "same-human", "", "Of two active users with one e-mail address, '"+keepFirst+"' has the first one keep it. Otherwise their organization is not imported.")
 	flags.BoolVar(&o.skipAccounts, "skip-accounts", false, "Leave accounts, and their vaults, out.")
+	flags.StringVar(&o.accountsFrom, "accounts-from", "", "Of two official databases with an account of one person, take that of this one, by the name that `import` gives it.")
 	flags.StringVar(&o.report, "report", "", "Write the whole report to this file, as JSON.")
 }
 
 // choices are those of the options.
 func (o *importOptions) choices() (choices imports.Choices, selection imports.Selection, err error) {
-	choices = imports.Choices{At: systemClock(), SkipAccounts: o.skipAccounts}
+	choices = imports.Choices{At: systemClock(), SkipAccounts: o.skipAccounts, AccountsFrom: o.accountsFrom}
 	switch o.sameHuman {
 	case "":
 	case keepFirst:
@@ -167,7 +169,7 @@ func (p program) importOfficial(ctx context.Context, options *importOptions) err
 }
 
 func (r *importRun) survey(ctx context.Context, selection imports.Selection) (err error) {
-	fmt.Fprintf(r.program.stdout, "From a database of the official server %s (step %d).\n", r.wing.Schema().Releases[r.from.Step], r.from.Step)
+	fmt.Fprintf(r.program.stdout, "From the database %s of an official server %s (step %d).\n", r.from.Identity, r.wing.Schema().Releases[r.from.Step], r.from.Step)
 	r.report, err = imports.Survey(ctx, r.from, r.wing, selection, r.choices, func(one *imports.Organization) {
 		if isTerminal(r.program.stderr) {
 			fmt.Fprintf(r.program.stderr, "looking at %s\n", one.ID)

@@ -40,15 +40,12 @@ type Choices struct {
 	KeepFirstVlob bool
 	// SkipAccounts leaves accounts out.
 	SkipAccounts bool
-<<<<<<< ours
 	// RangeRows is how many rows of a log one transaction copies at most; 0 is for many.
 	RangeRows int
-=======
 	// AccountsFrom is the source whose accounts count where two have some of one person,
 	// by its Identity: another one leaves out those that the target has, and this one
 	// replaces them. Without, they keep all accounts of a source out.
 	AccountsFrom string
->>>>>>> theirs
 	// BlockData has the bytes of blocks come too, where the source has them in its
 	// database, and the target has some in its own.
 	BlockData bool
