@@ -204,7 +204,7 @@ func (r *importRun) copy(ctx context.Context, dsn config.Secret, selection impor
 		r.tellFindings()
 		return errors.New("what was copied differs from the source, so it is not complete")
 	}
-	if err := still.Lasts(ctx, database.Source{DSN: r.source.Reveal()}); err != nil {
+	if err := still.Lasts(ctx, database.Source{DSN: r.source.Reveal()}, r.from); err != nil {
 		return err
 	}
 	return imports.Complete(ctx, target, r.report, r.choices.At)

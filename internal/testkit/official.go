@@ -80,6 +80,10 @@ func NewOfficial(t testing.TB, from *Official) (dsn, owner string) {
 	} {
 		Execute(t, connection, statement)
 	}
+	// Whoever is connected counts as an official server.
+	if err := connection.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
 		server := needPostgres(t)

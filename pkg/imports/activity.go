@@ -20,11 +20,12 @@ func (s *session) targets() []any {
 	return []any{&s.id, &s.user, &s.application, &s.address, &s.statement}
 }
 
-// selectSessions finds the other sessions of a database. Whose statements are shown
-// depends on the user.
+// selectSessions finds the sessions of a database but for its own and that of the process
+// $1. A user who may not see what others do sees NULL.
 const selectSessions = `
-SELECT a.pid::text, coalesce(a.usename, '')::text, coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'the same machine'), coalesce(a.query, '')
-FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend' ORDER BY a.pid`
+SELECT a.pid::text, coalesce(a.usename, '')::text, coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''), coalesce(a.query, '')
+FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid NOT IN (pg_backend_pid(), $1) AND a.usename IS NOT NULL
+    AND coalesce(a.backend_type, 'client backend') = 'client backend' ORDER BY a.pid`
 
 const selectWrites = "SELECT coalesce(sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_del), 0)::bigint FROM pg_stat_user_tables t"
 
@@ -32,7 +33,7 @@ const selectWrites = "SELECT coalesce(sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_de
 // is idle writes nothing, but stays connected, so nobody may be; and nothing may be
 // written for a time.
 func AwaitStopped(ctx context.Context, source database.Source, interval time.Duration) (Activity, error) {
-	before, err := readActivity(ctx, source)
+	before, err := readActivity(ctx, source, 0)
 	if err != nil {
 		return Activity{}, err
 	}
@@ -43,19 +44,24 @@ func AwaitStopped(ctx context.Context, source database.Source, interval time.Dur
 	case <-ctx.Done():
 		return Activity{}, ctx.Err()
 	}
-	return before, before.Lasts(ctx, source)
+	return before, before.lasts(ctx, source, 0)
 }
 
-// Lasts fails if something has been written since, or a session is there.
-func (a Activity) Lasts(ctx context.Context, source database.Source) error {
-	now, err := readActivity(ctx, source)
+// Lasts fails if something has been written since, or there is a session but that of a
+// snapshot.
+func (a Activity) Lasts(ctx context.Context, source database.Source, own *Snapshot) error {
+	return a.lasts(ctx, source, own.connection.PgConn().PID())
+}
+
+func (a Activity) lasts(ctx context.Context, source database.Source, own uint32) error {
+	now, err := readActivity(ctx, source, own)
 	if err == nil && now != a {
 		err = errors.New("something writes to the database to import from: stop the official server first")
 	}
 	return err
 }
 
-func readActivity(ctx context.Context, source database.Source) (activity Activity, err error) {
+func readActivity(ctx context.Context, source database.Source, own uint32) (activity Activity, err error) {
 	connection, err := database.Connect(ctx, source)
 	if err != nil {
 		return activity, fmt.Errorf("the database to import from: %w", err)
@@ -64,7 +70,8 @@ func readActivity(ctx context.Context, source database.Source) (activity Activit
 	var sessions []session
 	var behind bool
 	err = database.NewInspection(connection).Ask(ctx,
-		database.List(&sessions, selectSessions, nil, (*session).targets),
+		database.List(&sessions, selectSessions, []any{int32(own)}, //nolint:gosec // it is an integer there
+			(*session).targets),
 		database.Only(selectWrites, nil, &activity.writes),
 		database.Only("SELECT pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()", nil, &behind))
 	switch {
@@ -82,7 +89,10 @@ func readActivity(ctx context.Context, source database.Source) (activity Activit
 func sessionsError(sessions []session) error {
 	var names []string
 	for _, one := range sessions {
-		name := fmt.Sprintf("process %s of user %s from %s", one.id, one.user, one.address)
+		name := fmt.Sprintf("process %s of user %s", one.id, one.user)
+		if one.address != "" {
+			name += " from " + one.address
+		}
 		if one.application != "" {
 			name += " (" + one.application + ")"
 		}
