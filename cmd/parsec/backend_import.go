@@ -34,6 +34,7 @@ type importOptions struct {
 	organizations []string
 	skip          []string
 	sameHuman     string
+	sameVlob      string
 	report        string
 	dryRun, final bool
 	skipAccounts  bool
@@ -79,6 +80,7 @@ func (o *importOptions) define(command *cobra.Command) {
 	flags.StringArrayVar(&o.organizations, "organization", nil, "Import this organization, and none that is not given so. It can be given several times.")
 	flags.StringArrayVar(&o.skip, "skip", nil, "Leave this organization out. It can be given several times.")
 	flags.StringVar(&o.sameHuman, "same-human", "", "Of two active users with one e-mail address, '"+keepFirst+"' has the first one keep it. Otherwise their organization is not imported.")
+	flags.StringVar(&o.sameVlob, "same-vlob", "", "Of two workspaces with one file, '"+keepFirst+"' has the first one keep it. Otherwise their organization is not imported.")
 	flags.BoolVar(&o.skipAccounts, "skip-accounts", false, "Leave accounts, and their vaults, out.")
 	flags.StringVar(&o.accountsFrom, "accounts-from", "", "Of two official databases with an account of one person, take that of this one, by the name that `import` gives it.")
 	flags.StringVar(&o.report, "report", "", "Write the whole report to this file, as JSON.")
@@ -87,12 +89,13 @@ func (o *importOptions) define(command *cobra.Command) {
 // choices are those of the options.
 func (o *importOptions) choices() (choices imports.Choices, selection imports.Selection, err error) {
 	choices = imports.Choices{At: systemClock(), SkipAccounts: o.skipAccounts, AccountsFrom: o.accountsFrom}
-	switch o.sameHuman {
-	case "":
-	case keepFirst:
-		choices.KeepFirstHuman = true
-	default:
-		return choices, selection, invalidValue("--same-human", errors.New("it is '"+keepFirst+"'"))
+	for _, flag := range []struct {
+		name, text string
+		chosen     *bool
+	}{{"--same-human", o.sameHuman, &choices.KeepFirstHuman}, {"--same-vlob", o.sameVlob, &choices.KeepFirstVlob}} {
+		if *flag.chosen = flag.text == keepFirst; flag.text != "" && !*flag.chosen {
+			return choices, selection, invalidValue(flag.name, errors.New("it is '"+keepFirst+"'"))
+		}
 	}
 	for _, list := range []struct {
 		texts []string
@@ -312,9 +315,11 @@ func (r *importRun) tell(copied bool) error {
 			fmt.Fprintf(r.program.stdout, "%s: not imported: %s.\n", one.ID, one.Left)
 		}
 	}
-	total := r.report.Rows()
-	words := fmt.Sprintf("%d organizations, %d rows, %s", len(r.report.Importable()), total.Rows, byteCount(total.Bytes))
+	total, left := r.report.Rows(), len(r.report.Importable())
+	words := fmt.Sprintf("%d organizations, %d rows, %s", left, total.Rows, byteCount(total.Bytes))
 	switch {
+	case left == 0:
+		words = "Nothing is left to import."
 	case !copied:
 		words += fmt.Sprintf(" to be copied; that takes about %s.", estimate(total))
 	case r.options.final:

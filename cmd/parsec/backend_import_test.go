@@ -44,7 +44,7 @@ func TestImportCommand(t *testing.T) {
 	if out := s.succeed("backend", "import", "--final", "--report", report); !strings.Contains(out, "the import is complete") {
 		t.Errorf("the last run says %q", out)
 	}
-	if out := s.succeed("backend", "import", "--final"); !strings.Contains(out, "it is complete") {
+	if out := s.succeed("backend", "import"); !strings.Contains(out, "Nothing is left") {
 		t.Errorf("a run after the last says %q", out)
 	}
 	if out := s.succeed("backend", "import", "verify"); strings.Count(out, "nothing wrong") != 3 {

@@ -2,13 +2,24 @@ package imports
 
 import (
 	"context"
+	"slices"
+	"strconv"
+	"strings"
 
 	"parsec-server/pkg/imports"
 )
 
 // Compare implements imports.Wing.
 func (Wing) Compare(ctx context.Context, from *imports.Snapshot, one *imports.Organization, in *imports.Inspected) error {
-	return imports.CompareAll(ctx, from, one, in, comparisons)
+	kept, err := keptVlobs(ctx, from, strconv.FormatInt(one.Key, 10))
+	if err != nil {
+		return err
+	}
+	all := slices.Clone(comparisons)
+	for i := range all {
+		all[i].Source = strings.ReplaceAll(all[i].Source, "{kept}", kept)
+	}
+	return imports.CompareAll(ctx, from, one, in, all)
 }
 
 var comparisons = []imports.Comparison{
@@ -38,7 +49,7 @@ FROM realm r LEFT JOIN realm_vlob_update u ON u.realm = r._id WHERE r.organizati
 SELECT 'realm ' || r.realm_id, r.checkpoint::text FROM realm r JOIN organization o ON o.id = r.organization WHERE o.organization_id = $1 ORDER BY r.realm_id`},
 	{Rule: "versions", Steps: imports.Steps{From: 1}, Source: `
 SELECT 'realm ' || r.realm_id, count(*) || ' ' || ` + imports.Hashed("x.vlob_id || ':' || x.version || ':' || md5(x.blob)") + `
-FROM vlob_atom x` + ofRealm + ` WHERE r.organization = $1 AND (v.encryption_revision = ` + completeRevision + ` OR ` + leftBehind + `)
+FROM vlob_atom x` + ofRealm + ` WHERE r.organization = $1 AND {kept} AND (v.encryption_revision = ` + completeRevision + ` OR ` + leftBehind + `)
 GROUP BY r.realm_id ORDER BY r.realm_id`, Target: `
 SELECT 'realm ' || r.realm_id, count(*) || ' ' || ` + imports.Hashed("v.vlob_id || ':' || a.version || ':' || md5(a.blob)") + `
 FROM vlob_atom a JOIN vlob v ON v.id = a.vlob JOIN realm r ON r.id = v.realm JOIN organization o ON o.id = r.organization
@@ -58,7 +69,8 @@ SELECT 'enrollment ' || e.enrollment_id, e.enrollment_state::text FROM pki_enrol
 SELECT 'enrollment ' || e.enrollment_id, e.status FROM pki_enrollment e JOIN organization o ON o.id = e.organization WHERE o.organization_id = $1
 ORDER BY e.enrollment_id`},
 	{Rule: "sequester_copies", Steps: imports.Steps{From: 11}, Source: `
-SELECT 'service ' || s.service_id, count(DISTINCT y.vlob_atom)::text FROM sequester_service s LEFT JOIN sequester_service_vlob_atom y ON y.service = s._id
+SELECT 'service ' || s.service_id, count(DISTINCT y.vlob_atom) FILTER (WHERE {kept})::text FROM sequester_service s
+LEFT JOIN (sequester_service_vlob_atom y JOIN vlob_atom x ON x._id = y.vlob_atom` + ofRealm + `) ON y.service = s._id
 WHERE s.organization = $1 GROUP BY s.service_id ORDER BY s.service_id`, Target: `
 SELECT 'service ' || s.service_id, count(y.vlob)::text FROM sequester_service s JOIN organization o ON o.id = s.organization
 LEFT JOIN sequester_copy y ON y.service = s.id WHERE o.organization_id = $1 GROUP BY s.service_id ORDER BY s.service_id`},

@@ -78,8 +78,12 @@ func (c *change) targets() []any {
 // deriveFromSource brings what the target cannot know: its versions are fewer than those
 // that were written, where a realm was reencrypted.
 func deriveFromSource(ctx context.Context, pass *imports.Pass, into *imports.Filling) error {
-	err := eachPage(ctx, pass, `
-SELECT r._id::bigint, coalesce(max(u.index), 0)::bigint, coalesce(sum(x.size), 0)::bigint
+	kept, err := keptVlobs(ctx, pass.From, pass.Keys())
+	if err != nil {
+		return err
+	}
+	err = eachPage(ctx, pass, `
+SELECT r._id::bigint, coalesce(max(u.index), 0)::bigint, coalesce(sum(x.size) FILTER (WHERE `+kept+`), 0)::bigint
 FROM realm r LEFT JOIN realm_vlob_update u ON u.realm = r._id LEFT JOIN vlob_atom x ON x._id = u.vlob_atom
 WHERE r.organization IN (`+pass.Keys()+`) GROUP BY r._id`, (*totals).targets, func(page []totals) error {
 		realms, checkpoints, sizes := make([]int64, len(page)), make([]int64, len(page)), make([]int64, len(page))
@@ -92,7 +96,7 @@ FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) n (realm, checkpoint, size
 WHERE r.id = n.realm AND (r.checkpoint, r.vlobs_size) IS DISTINCT FROM (n.checkpoint, n.size)`, realms, checkpoints, sizes)
 	})
 	if err == nil {
-		err = countLeft(ctx, pass, into)
+		err = countLeft(ctx, pass, into, kept)
 	}
 	if err != nil || pass.From.Step < 9 {
 		return err
@@ -119,11 +123,14 @@ ON CONFLICT (realm, user_) DO UPDATE SET last_role_change = greatest(m.last_role
 	})
 }
 
-// countLeft counts the versions that reencryptions have missed: none will ever move them.
-func countLeft(ctx context.Context, pass *imports.Pass, into *imports.Filling) error {
+// countLeft counts the versions that have a place in the change log, and that no
+// reencryption will ever move: those that one has missed, and those of vlobs that another
+// realm keeps.
+func countLeft(ctx context.Context, pass *imports.Pass, into *imports.Filling, kept string) error {
 	return eachPage(ctx, pass, `
 SELECT r._id::bigint, count(*), 0::bigint FROM vlob_atom x`+ofRealm+`
-WHERE r.organization IN (`+pass.Keys()+`) AND `+leftBehind+` GROUP BY r._id`, (*totals).targets, func(page []totals) error {
+WHERE r.organization IN (`+pass.Keys()+`) AND (`+leftBehind+` OR NOT (`+kept+`) AND EXISTS (SELECT FROM realm_vlob_update u WHERE u.vlob_atom = x._id))
+GROUP BY r._id`, (*totals).targets, func(page []totals) error {
 		for _, one := range page {
 			err := into.Run(ctx, `
 UPDATE realm SET left_behind = $2, reencrypted = CASE WHEN maintenance_type IS NULL THEN reencrypted ELSE $2 END

@@ -45,22 +45,6 @@ func move(t testing.TB, from, to string, choices imports.Choices) *imports.Repor
 	return report
 }
 
-// survey tells what an import would bring.
-func survey(t testing.TB, from string, choices imports.Choices) *imports.Report {
-	t.Helper()
-	choices.At = importDate
-	snapshot, wing, err := imports.OpenSnapshot(t.Context(), database.Source{DSN: from}, []imports.Wing{parsec2imports.Wing{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer snapshot.Close()
-	report, err := imports.Survey(t.Context(), snapshot, wing, imports.Selection{}, choices, func(*imports.Organization) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return report
-}
-
 // dump returns the rows of all tables of the target, without the marks of the import.
 func dump(t testing.TB, dsn string) string {
 	t.Helper()

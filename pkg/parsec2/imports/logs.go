@@ -9,7 +9,8 @@ import (
 )
 
 // scope replaces in what a log says: {base} is what is added to numbers, {keys} are the
-// organizations in the source, and {pairs} those with their numbers here.
+// organizations in the source, {pairs} those with their numbers here, and {kept} is the
+// condition of keptVlobs.
 type scope struct{ replacer *strings.Replacer }
 
 func (s scope) text(text string) string { return s.replacer.Replace(text) }
@@ -36,7 +37,11 @@ func (w Wing) Logs(ctx context.Context, pass *imports.Pass) ([]imports.Log, erro
 	if err != nil {
 		return nil, err
 	}
-	s := scope{strings.NewReplacer("{base}", fmt.Sprint(pass.Base), "{keys}", pass.Keys(), "{pairs}", pairs)}
+	kept, err := keptVlobs(ctx, pass.From, pass.Keys())
+	if err != nil {
+		return nil, err
+	}
+	s := scope{strings.NewReplacer("{kept}", kept, "{base}", fmt.Sprint(pass.Base), "{keys}", pass.Keys(), "{pairs}", pairs)}
 	logs := []imports.Log{atomLog, leftLog, vlobLog, headLog, messageLog, blockLog}
 	if pass.From.Step >= 11 {
 		logs = append(logs, copyLog)
@@ -63,14 +68,14 @@ const leftBehind = "v.encryption_revision < " + completeRevision + ` AND EXISTS 
 
 var (
 	vlobLog = imports.Log{
-		Name: "vlobs", Number: "u._id", From: changes, Where: "x.version = 1", Size: "0",
+		Name: "vlobs", Number: "u._id", From: changes, Where: "x.version = 1 AND {kept}", Size: "0",
 		Into: "vlob", Columns: []string{"id", "organization", "vlob_id", "realm", "version", "updated_on", "checkpoint"},
 		Select: []string{
 			"({base} + x._id)::bigint", "p.here::integer", "x.vlob_id", "({base} + r._id)::bigint", "1::bigint", micro("x.created_on"), "u.index::bigint",
 		},
 	}
 	headLog = imports.Log{
-		Name: "realm_vlob_update", Number: "u._id", From: changes, Where: "x.version > 1", Size: "0",
+		Name: "realm_vlob_update", Number: "u._id", From: changes, Where: "x.version > 1 AND {kept}", Size: "0",
 		Shape:  "vlob bigint, version bigint, updated_on bigint, checkpoint bigint",
 		Select: []string{firstVersion, "x.version::bigint", micro("x.created_on"), "u.index::bigint"},
 		Merge: `
@@ -80,14 +85,14 @@ WHERE v.id = b.vlob AND v.version < b.version`,
 	}
 	atomLog = imports.Log{
 		Name: "vlob_atom", Number: "x._id", From: "vlob_atom x" + ofRealm,
-		Where: "r.organization IN ({keys}) AND v.encryption_revision = " + completeRevision, Size: "x.size",
+		Where: "r.organization IN ({keys}) AND {kept} AND v.encryption_revision = " + completeRevision, Size: "x.size",
 		Into: "vlob_atom", Columns: []string{"vlob", "revision", "version", "author", "written_on", "blob"},
 		Select: []string{firstVersion, "v.encryption_revision", "x.version::bigint", "({base} + x.author)::bigint", micro("x.created_on"), "x.blob"},
 	}
 	// leftLog are the versions that a reencryption has missed.
 	leftLog = imports.Log{
 		Name: "vlob_atom left behind", Number: "x._id", From: "vlob_atom x" + ofRealm,
-		Where: "r.organization IN ({keys}) AND " + leftBehind, Size: "x.size",
+		Where: "r.organization IN ({keys}) AND {kept} AND " + leftBehind, Size: "x.size",
 		Into: "vlob_atom", Columns: atomLog.Columns, Select: atomLog.Select,
 	}
 	messageLog = imports.Log{
@@ -112,7 +117,7 @@ UPDATE user_ u SET message_count = 0 WHERE u.id IN (SELECT recipient FROM forgot
 		Name: "sequester_service_vlob_atom", Number: "y._id", Size: "length(y.blob)",
 		From: `sequester_service_vlob_atom y JOIN vlob_atom x ON x._id = y.vlob_atom` + ofRealm + `
     JOIN realm_vlob_update u ON u.vlob_atom = x._id JOIN sequester_service s ON s._id = y.service`,
-		Where:  "r.organization IN ({keys})",
+		Where:  "r.organization IN ({keys}) AND {kept}",
 		Shape:  "number bigint, vlob bigint, version bigint, organization text, service_id uuid, blob bytea, realm bigint, checkpoint bigint",
 		Select: []string{"y._id::bigint", firstVersion, "x.version::bigint", "(SELECT o.organization_id::text FROM organization o WHERE o._id = r.organization)", "s.service_id", "y.blob", "({base} + r._id)::bigint", "u.index::bigint"},
 		Merge: `

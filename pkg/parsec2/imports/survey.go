@@ -11,7 +11,11 @@ func (Wing) Survey(ctx context.Context, from *imports.Snapshot, one *imports.Org
 	if err := imports.CountAll(ctx, from, one, counted); err != nil {
 		return err
 	}
-	if err := newConverter(from, one, choices, nil).convert(ctx); err != nil {
+	c := newConverter(from, one, choices, nil)
+	if err := c.convert(ctx); err != nil {
+		return err
+	}
+	if err := c.shareVlobs(ctx); err != nil {
 		return err
 	}
 	return imports.AskAll(ctx, from, one, questions)
@@ -87,7 +91,4 @@ FROM organization o WHERE o._id = $1::bigint
 SELECT 'block ' || b.block_id, 'its row says ' || b.size || ' bytes, and the database has ' || length(d.data)
 FROM block b JOIN organization o ON o._id = b.organization JOIN block_data d ON d.organization_id = o.organization_id AND d.block_id = b.block_id
 WHERE b.organization = $1::bigint AND length(d.data) <> b.size`},
-	{Severity: imports.Stop, Rule: "vlob_in_two_realms", Steps: imports.Steps{From: 1}, SQL: `
-SELECT 'vlob ' || x.vlob_id, 'it is in ' || count(DISTINCT r._id) || ' realms: ' || string_agg(DISTINCT r.realm_id::text, ', ')
-FROM vlob_atom x` + ofRealm + ` WHERE r.organization = $1::bigint AND x.version = 1 GROUP BY x.vlob_id HAVING count(DISTINCT r._id) > 1`},
 }
