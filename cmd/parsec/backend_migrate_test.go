@@ -26,7 +26,7 @@ func TestMigrateRefuses(t *testing.T) {
 	executeOn(t, official, "CREATE TABLE migration (_id integer PRIMARY KEY, name text, applied timestamptz)")
 	for dsn, want := range map[string]string{
 		newer:    "newer than version",
-		official: "a database of the official Parsec server, which this server cannot use",
+		official: "a database of the official Parsec server, which this server cannot use as it is; nothing was changed. To move in, give an empty database, and run `parsec backend migrate` on that, then `parsec backend import --from` this one",
 	} {
 		s := &shell{t: t, variables: map[string]string{
 			"PARSEC_DB": dsn, "PARSEC_BLOCKSTORE": "POSTGRESQL", "PARSEC_ADMINISTRATION_TOKEN": parsec.NewUUID().Hex(), "PARSEC_PORT": "0",
@@ -37,6 +37,8 @@ func TestMigrateRefuses(t *testing.T) {
 			{"backend", "migrate", "status"},
 			{"backend", "run"},
 			{"backend", "run", "--migrate"},
+			{"run"}, // as official servers of Parsec 3
+			{"migrate"},
 			{"human-accesses", "--organization", "Acme"},
 		} {
 			stdout, _, err := s.run(command...)
