@@ -18,10 +18,11 @@ import (
 	"parsec-server/pkg/imports"
 	"parsec-server/pkg/parsec"
 	parsec2imports "parsec-server/pkg/parsec2/imports"
+	parsec3imports "parsec-server/pkg/parsec3/imports"
 )
 
 // importWings know the databases of official servers.
-var importWings = []imports.Wing{parsec2imports.Wing{}}
+var importWings = []imports.Wing{parsec2imports.Wing{}, parsec3imports.Wing{}}
 
 // keepFirst is what --same-human and --same-vlob take.
 const keepFirst = "keep-first"
@@ -188,6 +189,9 @@ func (r *importRun) copy(ctx context.Context, dsn config.Secret, selection impor
 	}
 	defer target.Close()
 	if err := r.surveyRest(ctx, target, selection); err != nil {
+		return err
+	}
+	if err := target.MatchServer(ctx, r.from, r.wing, r.choices, r.report); err != nil {
 		return err
 	}
 	r.report.LeaveStopped()
