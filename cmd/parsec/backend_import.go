@@ -191,9 +191,6 @@ func (r *importRun) copy(ctx context.Context, dsn config.Secret, selection impor
 	if err := r.surveyRest(ctx, target, selection); err != nil {
 		return err
 	}
-	if err := target.MatchServer(ctx, r.from, r.wing, r.choices, r.report); err != nil {
-		return err
-	}
 	r.report.LeaveStopped()
 	r.tellFindings()
 	r.progress = newItemProgress(r.program.stdout, r.program.stderr, r.report.Rows().Rows)
