@@ -108,7 +108,7 @@ func serveImported(t *testing.T) parsec.ServerAddress {
 	}
 	t.Cleanup(pool.Close)
 	server := testkit.StartGenerations(t, testkit.GenerationsOptions{
-		Database: to, Blocks: blockstore.NewPostgres(pool), Parsec3: rules.Options{Accounts: protocol.AccountWithVault},
+		Database: to, Blocks: blockstore.NewPostgres(pool), Parsec3: rules.Options{Accounts: protocol.AccountEnabledWithVault},
 	})
 	return server.Address
 }
