@@ -70,7 +70,7 @@ func (c *Config) namedTokens(text string) ([]NamedToken, error) {
 			err = errTokenTwice
 		case !isCarried(value):
 			err = errTokenBytes
-		case !c.Development && isWeakToken(value):
+		case !c.Development && weakRule(value) != "":
 			err = errTokenGuess
 		case len(tokens) == maxNamedTokens:
 			err = errManyTokens
