@@ -44,7 +44,7 @@ func openBlockStore(settings config.Blockstore, options blockStoreOptions) (stor
 // openServedBlocks is openBlockStore for a server, which erases what is deleted node by
 // node, too.
 func openServedBlocks(settings config.Blockstore, options blockStoreOptions) (store blockstore.Store, array *blockstore.Array, end func(), err error) {
-	nodes, endNodes, err := openBlockNodes(settings, options.database)
+	nodes, endNodes, err := openBlockNodes(settings, options.database, options.logger)
 	if err != nil {
 		return nil, nil, nil, err
 	}
