@@ -73,7 +73,7 @@ func TestServerBesideInTLS(t *testing.T) {
 		_, _ = w.Write([]byte(`{"is_bootstrapped":true}`))
 	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	certificateFile, keyFile, _ := certificateFiles(t)
+	certificateFile, keyFile, _ := testkit.CertificateFiles(t)
 	pair, err := tls.LoadX509KeyPair(certificateFile, keyFile)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,8 @@ const (
 
 func loadTokens(text string, arguments ...string) (Config, error) {
 	given := append([]string{"db=MOCKED", "blockstore=MOCKED", "administration-token=" + goodToken}, arguments...)
-	return Load(typed(given...), environmentOf(map[string]string{"PARSEC_ADMINISTRATION_TOKENS": text}))
+	loaded, err := Load(typed(given...), environmentOf(map[string]string{"PARSEC_ADMINISTRATION_TOKENS": text}))
+	return loaded.Config, err
 }
 
 func TestNamedTokens(t *testing.T) {
