@@ -281,7 +281,7 @@ func TestBlockstoreUsage(t *testing.T) {
 	d.run(2, "Missing option '--to'", "copy")
 	d.run(2, "Invalid value for '--to': Invalid blockstore type `x`", "copy", "--to", "x")
 	d.run(2, "Invalid value for '--after'", "check", "--after", "Acme")
-	d.run(2, "Invalid value for '--after': there is no such organization", "check", "--after", "Nobody/"+d.blocks[0].ID.String())
+	d.run(1, "There is no organization Nobody in the database ", "check", "--after", "Nobody/"+d.blocks[0].ID.String())
 	d.run(2, "Invalid value for '--after'", "orphans", "--after", "Acme/x")
 	d.run(2, "Invalid value for '--min-age': uploads may take that long", "orphans", "--min-age=59m")
 	d.run(2, "A block store in memory belongs to the server that runs.", "check", "-b", "MOCKED")

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -151,7 +150,7 @@ func (s *session) walk(ctx context.Context) (*scrub.Walk, error) {
 	}
 	_, known, err := s.blocks.organizations.Organization(ctx, after.Organization)
 	if err == nil && !known {
-		err = invalidValue("--"+afterOption, errors.New("there is no such organization"))
+		err = noOrganization(errNoOrganization, after.Organization, s.database.DSN.Reveal())
 	}
 	walk.After = &after
 	return walk, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -121,7 +122,7 @@ func (p program) wantAll(command *cobra.Command) {
 		var missing []config.Missing
 		if check != nil {
 			err := check(command, args)
-			argument, is := err.(*missingArgument) //nolint:errorlint // as oneArgument returns it
+			argument, is := errors.AsType[*missingArgument](err)
 			if err != nil && !is {
 				return err
 			}

@@ -272,7 +272,7 @@ func TestRealmDelete(t *testing.T) {
 				e.run(code, arguments, want)
 				e.run(code, append(arguments, "--dry-run"), want)
 			}
-			refused(1, []string{"delete", "--organization", "Four", "--realm", due.hex()}, organization.ErrNotFound.Error())
+			refused(1, []string{"delete", "--organization", "Four", "--realm", due.hex()}, "There is no organization Four in the database ")
 			refused(1, del(strings.Repeat("7", 32), "--dump-realm-blocks", full), organization.ErrRealmNotFound.Error())
 			refused(1, del(inUse.hex()), organization.ErrRealmInUse.Error())
 			refused(1, del(notDue.hex(), "--dump-realm-blocks", dump), "planned for "+farAway)
