@@ -131,7 +131,7 @@ func (p program) wantAll(command *cobra.Command) {
 			}
 		}
 		command.Flags().VisitAll(func(flag *pflag.Flag) {
-			if isRequired(flag) && !flag.Hidden && !p.isGiven(command.Flags(), flag) {
+			if isRequired(flag) && !flag.Hidden && !takesDev(command, flag) && !p.isGiven(flag) {
 				missing = append(missing, config.Missing{Name: "--" + flag.Name, Variables: flag.Annotations[variableNote]})
 			}
 		})
@@ -142,8 +142,16 @@ func (p program) wantAll(command *cobra.Command) {
 	}
 }
 
+// takesDev reports whether a setting is one of all of them, which --dev may set:
+// config.Load says what is missing.
+func takesDev(command *cobra.Command, flag *pflag.Flag) bool {
+	_, isSetting := flag.Value.(*settingValue)
+	dev := command.Flags().Lookup("dev")
+	return isSetting && dev != nil && !dev.Hidden
+}
+
 // isGiven reports whether there is a value of an option from anywhere.
-func (p program) isGiven(flags *pflag.FlagSet, flag *pflag.Flag) bool {
+func (p program) isGiven(flag *pflag.Flag) bool {
 	_, isSetting := flag.Value.(*settingValue)
 	if isSetting && flag.Changed || !isSetting && flag.Value.String() != "" && flag.Value.String() != "[]" {
 		return true
@@ -157,8 +165,7 @@ func (p program) isGiven(flags *pflag.FlagSet, flag *pflag.Flag) bool {
 	if name == "" {
 		return false
 	}
-	develops := settingNamed(name).Development != "" && flags.Changed("dev")
-	return develops || slices.ContainsFunc(p.besides, func(argument config.Argument) bool {
+	return slices.ContainsFunc(p.besides, func(argument config.Argument) bool {
 		return argument.Name == name || argument.Name == "dev" && settingNamed(name).Development != ""
 	})
 }

@@ -362,6 +362,7 @@ func TestSequesterRefusals(t *testing.T) {
 	o.write("broken", []byte("-----BEGIN X-----\n"))
 	o.write("other", pem.EncodeToMemory(&pem.Block{Type: "X"}))
 	update := []string{"update-service", "--organization", "Sequestered", "--service", id}
+	keysOfService := []string{"--service-label", "x", "--service-public-key", "x", "--authority-private-key", "x"}
 	for _, item := range []struct {
 		arguments []string
 		usage     bool
@@ -381,22 +382,22 @@ func TestSequesterRefusals(t *testing.T) {
 		{append(fine, "--service-type", "webhook", "--webhook-url", "ftp://x"), true, "Invalid value for '--webhook-url'"},
 		{append(fine, "--service-type", "other"), true, "Invalid value for '--service-type'"},
 		{append(fine, "--db", "MOCKED"), true, "needs a PostgreSQL database"},
-		{append(fine, "--db-max-connections", "2", "--db-min-connections", "3"), false, "must not be greater"},
+		{append(fine, "--db-max-connections", "2", "--db-min-connections", "3"), true, "must not be greater"},
 		{[]string{"create-service"}, true, "Missing option '--organization'."},
 		{append(fine, "--service-certificate", o.path("other")), true, "--service-certificate goes without keys and label"},
 		{in("Sequestered", []string{"create-service", "--service-certificate", o.path("other")}), true, "a X, not a PARSEC SEQUESTER SERVICE CERTIFICATE"},
 		{[]string{"generate-service-certificate"}, true, "Missing option '--service-public-key'."},
-		{[]string{"generate-service-certificate", "x", "-o", "y"}, true, "Either OUTPUT or --output."},
+		{append([]string{"generate-service-certificate", "x", "-o", "y"}, keysOfService...), true, "Either OUTPUT or --output."},
 		{[]string{"generate-service-certificate", "x", "y"}, true, "Got unexpected extra argument (y)"},
 		{[]string{"generate-service-revocation-certificate"}, true, "Missing option '--service-id'."},
-		{[]string{"generate-service-revocation-certificate", "--service-id", "x"}, true, "Invalid value for '--service-id'"},
+		{[]string{"generate-service-revocation-certificate", "--service-id", "x", "--authority-private-key", "x"}, true, "Invalid value for '--service-id'"},
 		{[]string{"generate-service-revocation-certificate", "--service-id", id}, true, "Missing option '--authority-private-key'."},
 		{[]string{"generate-service-revocation-certificate", "--service-id", id, "--authority-private-key", o.path("broken")}, true, "Invalid value for '--authority-private-key'"},
 		{[]string{"revoke-service", "--organization", "Sequestered"}, true, "Missing option '--service-revocation-certificate'."},
 		{[]string{"revoke-service"}, true, "Missing option '--organization'."},
 		{[]string{"revoke-service", "--organization", "Sequestered", "--service-revocation-certificate", o.path("other")}, true, "a X, not a PARSEC SEQUESTER SERVICE REVOCATION CERTIFICATE"},
 		{[]string{"generate-service-certificate", "-o", "x"}, true, "Missing option '--service-public-key'."},
-		{[]string{"generate-service-certificate", "-o", "x", "--generation", "4"}, true, "Invalid value for '--generation': neither 2 nor 3"},
+		{append([]string{"generate-service-certificate", "-o", "x", "--generation", "4"}, keysOfService...), true, "Invalid value for '--generation': neither 2 nor 3"},
 		{[]string{"import-service-certificate", "--organization", "Sequestered"}, true, "Missing option '--service-certificate'."},
 		{[]string{"import-service-certificate", "--organization", "Sequestered", "--service-certificate", o.path("other")}, true, "a X, not a PARSEC SEQUESTER SERVICE CERTIFICATE"},
 		{[]string{"list-services"}, true, "Missing option '--organization'."},

@@ -89,7 +89,8 @@ func (e Environment) InFolder(folder string) (found Environment, denied bool, er
 		return e, false, err
 	}
 	found = e
-	found.Variables = maps.Clone(e.Variables)
+	found.Variables = map[string]string{}
+	maps.Copy(found.Variables, e.Variables)
 	known := knownVariables()
 	values := parseVariables(string(text))
 	for name, value := range values {
