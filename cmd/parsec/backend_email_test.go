@@ -83,6 +83,40 @@ func TestEmailPreview(t *testing.T) {
 	wantInTheWay(t, folder, run)
 }
 
+// TestEmailPreviewOfOwnClients names the pages that the settings of each generation name,
+// in every e-mail, and no page of the project.
+func TestEmailPreviewOfOwnClients(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "preview")
+	own := map[string][]string{
+		"parsec2": {"https://ours.example/get-2", "https://ours.example/read-2"},
+		"parsec3": {"https://ours.example/get-3", "https://ours.example/read-3"},
+	}
+	got := executeWith(t.Context(), idle, nil, "backend", "email", "preview", folder,
+		"--v2-download-url="+own["parsec2"][0], "--v2-documentation-url="+own["parsec2"][1],
+		"--download-url="+own["parsec3"][0], "--documentation-url="+own["parsec3"][1])
+	if got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	for name, text := range contents(t, folder) {
+		generation, file, _ := strings.Cut(name, "/")
+		if !strings.HasSuffix(file, ".txt") {
+			continue
+		}
+		for _, want := range own[generation] {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s has no %s: %s", name, want, text)
+			}
+		}
+		if strings.Contains(text, "parsec.cloud") || strings.Contains(text, "github.com") {
+			t.Errorf("%s names a page of the project: %s", name, text)
+		}
+	}
+	if got := executeWith(t.Context(), idle, nil, "backend", "email", "preview", folder, "--download-url=ours.example"); got.code != exitUsage {
+		t.Errorf("an address without scheme: %+v", got)
+	}
+}
+
 // wantInTheWay has what is not of a preview be in its folder: nothing is written then.
 func wantInTheWay(t *testing.T, folder string, run func(arguments ...string) outcome) {
 	t.Helper()

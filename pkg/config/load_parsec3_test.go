@@ -113,7 +113,7 @@ func TestLoadInert(t *testing.T) {
 	for _, wrong := range [][]string{
 		{"account-config=YES"}, {"advisory-device-file-protection=PAPER"}, {"validation-email-rate-limit=60"}, {"validation-email-rate-limit=60 -3"}, {"validation-email-rate-limit=86401 3"},
 		{"trusted-x509-root-dir=" + file}, {"openbao-server-url=bao", "openbao-auth-hexagone=x"}, {"openbao-server-url=https://bao.example"},
-		{"cryptpad-server-url=pad"}, {"scws-idopte-public-keys-file=" + file}, {"scws-web-application-private-key-content=key"},
+		{"cryptpad-server-url=pad"}, {"download-url=ours.example"}, {"v2-documentation-url=javascript:alert(1)"}, {"scws-idopte-public-keys-file=" + file}, {"scws-web-application-private-key-content=key"},
 		{"template-dir=" + file}, {"with-client-web-app=/nowhere"}, {"sentry-traces-sample-rate=1.5"}, {"sentry-profiles-sample-rate=NaN"},
 		{"cors-allow-origins=https://a.example/path"}, {"cors-allow-origins=a.example"}, {"cors-allow-origins=null"},
 		{"organization-initial-tos=en"}, {"organization-initial-tos=en:https://a,en:https://b"},
