@@ -53,8 +53,8 @@ func TestBrowser(t *testing.T) {
 	}
 
 	for language, headings := range map[string][3]string{
-		"en": {"A Parsec server is running here", "There is no such page", "Opening Parsec…"},
-		"fr": {"Un serveur Parsec fonctionne ici", "Cette page n’existe pas", "Ouverture de Parsec…"},
+		"en": {"A Parsec server is running here", "There is no such page", "Opening Parsec 2…"},
+		"fr": {"Un serveur Parsec fonctionne ici", "Cette page n’existe pas", "Ouverture de Parsec 2…"},
 	} {
 		b.speak(language)
 		home := w.Address.HTTPOrigin() + "/"
@@ -62,7 +62,7 @@ func TestBrowser(t *testing.T) {
 		b.wantAccessible(language, headings[0], landmarks)
 		b.open(home + "dummy")
 		b.wantAccessible(language, headings[1], landmarks)
-		// Browsers do not show the page of a redirection: have it in the place
+		// The page opens the application, for which there is none here: have it in the place
 		// of another, under the same policy.
 		b.open(home)
 		b.show(b.read(invitationLink, language))

@@ -41,7 +41,7 @@ type pageLink struct{ Text, URL string }
 type pageLanguage struct {
 	Language                                             string
 	home, notFound, noAddress, opening, onPhone          pageWords
-	Install, OpenAgain, Open, InstallHere, Paste         string
+	Install, OpenLink, Open, InstallHere, Paste          string
 	OnComputer, InstallThere, HereAfterAll               string
 	applications                                         pageWords
 	Parsec2, Parsec3, Download, InBrowser, Documentation string
@@ -86,8 +86,8 @@ var pageLanguages = []pageLanguage{
 		Parsec2:       "For organizations that were founded with Parsec 1 or 2. Its last release is 2.17. Their links begin with parsec://.",
 		Download:      "Download {{client}}",
 		InBrowser:     "Use it in the browser",
-		Install:       "Install Parsec on a computer, if it is not there yet:",
-		OpenAgain:     "Open the link that you received. If nothing happens, copy it and paste it in Parsec.",
+		Install:       "Or install Parsec on your computer first:",
+		OpenLink:      "Open the link that you received, on a computer. The page that comes opens Parsec, or says which application to install.",
 		Open:          "Open in Parsec",
 		InstallHere:   "Install {{client}} on this computer, if it is not there yet (another version does not open this link):",
 		Paste:         "Open the link again, or copy this one and paste it in {{client}}:",
@@ -130,8 +130,8 @@ var pageLanguages = []pageLanguage{
 		Parsec2:       "Pour les organisations créées avec Parsec 1 ou 2. La dernière version est la 2.17. Leurs liens commencent par parsec://.",
 		Download:      "Télécharger {{client}}",
 		InBrowser:     "Utiliser dans le navigateur",
-		Install:       "Installez Parsec sur un ordinateur, s’il n’y est pas déjà\u00a0:",
-		OpenAgain:     "Ouvrez le lien que vous avez reçu. Si rien ne se passe, copiez-le et collez-le dans Parsec.",
+		Install:       "Ou installez d’abord Parsec sur votre ordinateur\u00a0:",
+		OpenLink:      "Ouvrez le lien que vous avez reçu, sur un ordinateur. La page qui s’affiche ouvre Parsec, ou indique quelle application installer.",
 		Open:          "Ouvrir dans Parsec",
 		InstallHere:   "Installez {{client}} sur cet ordinateur, s’il n’y est pas déjà (une autre version n’ouvre pas ce lien)\u00a0:",
 		Paste:         "Ouvrez le lien de nouveau, ou copiez celui-ci et collez-le dans {{client}}\u00a0:",

@@ -97,8 +97,8 @@ func (s *Server) page(language pageLanguage, words pageWords) pageView {
 	}}
 	if words.Help != "" {
 		view.Steps = []pageStep{
+			{Text: language.OpenLink},
 			{Text: language.Install, Link: pageLink{language.applications.Heading, getParsecRoute}},
-			{Text: language.OpenAgain},
 		}
 	}
 	return view
