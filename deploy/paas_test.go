@@ -1,4 +1,4 @@
-//go:build !without_postgresql
+//go:build !without_postgresql && !without_bash
 
 package deploy_test
 

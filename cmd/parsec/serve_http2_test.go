@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/config"
@@ -20,8 +21,6 @@ import (
 	words "parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/wire"
-
-	"parsec-server/internal/testkit"
 )
 
 // http2Client is a device of API 5 that speaks HTTP/2.

@@ -20,6 +20,8 @@ type component struct {
 	variable string
 	// programs are tried in PATH, and as patterns of paths.
 	programs []string
+	// brings are other programs of it, that tests start.
+	brings []string
 	// command succeeds where tests find the component by another way.
 	command []string
 	// root reports whether only root can start it.
@@ -73,7 +75,13 @@ var components = []component{
 	{
 		name: "OpenStack Swift", tag: "without_swift", variable: "PARSEC_TEST_SWIFT",
 		programs: []string{"swift-proxy-server"},
+		brings:   []string{"memcached", "swift-ring-builder"},
 		install:  "apt-get install swift-proxy swift-account swift-container swift-object memcached",
+	},
+	{
+		name: "bash", tag: "without_bash",
+		programs: []string{"bash"},
+		install:  "apt-get install bash",
 	},
 	{
 		name: "curl", tag: "without_curl",
@@ -103,17 +111,20 @@ var components = []component{
 	{
 		name: "Prometheus", tag: "without_prometheus",
 		programs: []string{"prometheus"},
+		brings:   []string{"promtool"},
 		install:  "apt-get install prometheus",
 	},
 	{
 		name: "Postfix", tag: "without_postfix",
 		programs: []string{"/usr/sbin/postfix"},
+		brings:   []string{"postconf", "saslauthd"},
 		root:     true,
 		install:  "apt-get install postfix sasl2-bin libsasl2-modules, and be root",
 	},
 	{
 		name: "systemd", tag: "without_systemd",
 		programs: []string{"systemd-analyze"},
+		brings:   []string{"systemd-socket-activate"},
 		install:  "apt-get install systemd",
 	},
 }

@@ -45,7 +45,7 @@ func TestAdministrationDocument(t *testing.T) {
 	}
 	folder := t.TempDir()
 	for _, example := range examples {
-		command := exec.CommandContext(p.ctx, "sh", "-c", example.command)
+		command := exec.CommandContext(p.ctx, "/bin/sh", "-c", example.command)
 		command.Dir = folder
 		command.Env = []string{
 			"PATH=" + filepath.Dir(string(b)) + ":" + os.Getenv("PATH"), "HOME=/nonexistent",

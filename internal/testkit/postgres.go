@@ -299,7 +299,7 @@ func runPostgres() (dsn string, err error) {
 	if err != nil {
 		return "", err
 	}
-	server := exec.Command("sh", append([]string{"-c", supervise, "supervise", directory}, postgres...)...)
+	server := exec.Command("/bin/sh", append([]string{"-c", supervise, "supervise", directory}, postgres...)...)
 	server.Dir = directory
 	attributes.Setpgid = true // What ends the process by its group must not end the supervisor.
 	server.SysProcAttr = attributes

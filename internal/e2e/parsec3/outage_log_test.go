@@ -43,7 +43,7 @@ type needs struct {
 }
 
 // serveNeedy starts a server whose log is JSON, while what it needs is there or not.
-func serveNeedy(t *testing.T, there bool, arguments ...string) *needs {
+func serveNeedy(t *testing.T, there bool) *needs {
 	n := &needs{t: t, database: testkit.StartBreakablePostgres(t), blocks: testkit.StartMinIO(t)}
 	s3 := n.blocks.S3("parsec")
 	testkit.Await(t, "the bucket is made", func() bool {
@@ -59,17 +59,16 @@ func serveNeedy(t *testing.T, there bool, arguments ...string) *needs {
 	}
 	port := testkit.FreePort(t)
 	n.metrics = "127.0.0.1:" + testkit.FreePort(t)
-	n.address = must(parsec.ParseServerAddress("parsec3://127.0.0.1:" + port + "?no_ssl=true"))
-	n.process = testkit.StartProcess(t, nil, program, slices.Concat([]string{
-		"backend", "run", "--dev", "--administration-token", testkit.AdministrationToken, "--host=127.0.0.1", "--port=" + port,
-		"--server-addr=" + n.address.String(), "--db=" + n.database.DSN, "--migrate", "--maximum-database-connection-attempts=1000",
-		"--pause-before-retry-database-connection=0.1", "--metrics-address=" + n.metrics,
-		"--blockstore=" + strings.Join([]string{
+	n.address = must(parsec.ParseServerAddress("parsec://127.0.0.1:" + port + "?no_ssl=true"))
+	n.process = testkit.StartProcess(t, nil, program,
+		"backend", "run", "--dev", "--administration-token", testkit.AdministrationToken, "--host=127.0.0.1", "--port="+port,
+		"--server-addr="+n.address.String(), "--db="+n.database.DSN, "--migrate", "--maximum-database-connection-attempts=1000",
+		"--pause-before-retry-database-connection=0.1", "--metrics-address="+n.metrics,
+		"--blockstore="+strings.Join([]string{
 			"s3", strings.ReplaceAll(s3.Endpoint, ":", `\:`), s3.Region, s3.Bucket, s3.Key.Reveal(), s3.Secret.Reveal(),
 		}, ":"),
-		"--email-host=127.0.0.1", "--email-port=" + must(url.Parse(mails)).Port(), "--email-sender=no-reply@example.com",
-		"--log-format=JSON", "--sentry-dsn=" + n.playSentry(),
-	}, arguments)...)
+		"--email-host=127.0.0.1", "--email-port="+must(url.Parse(mails)).Port(), "--email-sender=no-reply@example.com",
+		"--log-format=JSON", "--sentry-dsn="+n.playSentry())
 	return n
 }
 
