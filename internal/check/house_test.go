@@ -152,3 +152,37 @@ func TestFuzzed(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnStores keeps the tests that the round on PostgreSQL does without from getting
+// their store from the environment.
+func TestOwnStores(t *testing.T) {
+	getsStore := regexp.MustCompile(`\btestkit\.New(Parsec3)?Store\b`)
+	for _, test := range onOwnStore {
+		found := false
+		for _, folder := range onEveryStore {
+			files, err := filepath.Glob(filepath.Join(root, folder, "*_test.go"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				content, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, body, has := bytes.Cut(content, []byte("\nfunc "+test+"(t *testing.T) {\n"))
+				if !has {
+					continue
+				}
+				found = true
+				body, _, _ = bytes.Cut(body, []byte("\n}\n"))
+				ownStore := bytes.Contains(body, []byte("testkit.NewPostgres(")) || bytes.Contains(body, []byte("buildBinary(")) || bytes.Contains(body, []byte("{Store: "))
+				if getsStore.Match(body) || !ownStore && test != "TestBrowser" {
+					t.Errorf("%s gets its store from the environment", test)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("there is no %s", test)
+		}
+	}
+}

@@ -52,6 +52,14 @@ func check(ctx context.Context, out io.Writer, long bool) error {
 	if err != nil {
 		return err
 	}
+	programs, err := os.MkdirTemp("", "parsec-test-programs-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(programs)                                        //nolint:errcheck // it is of the system
+	if err := os.Setenv("PARSEC_TEST_PROGRAMS", programs); err != nil { // see testkit.BuildParsec
+		return err
+	}
 	tags := "-tags=" + strings.Join(missing, ",")
 	tests := []string{"test", tags, "-timeout", limit}
 	if hasCompiler(ctx) {
@@ -88,9 +96,16 @@ func check(ctx context.Context, out io.Writer, long bool) error {
 		return nil
 	}
 	// The rules, and the stories of clients, hold on every store. Those that
-	// choose their store themselves have run.
+	// choose their store themselves, or run the command, have run.
 	return run(ctx, out, []string{"PARSEC_TEST_STORE=POSTGRESQL"},
-		slices.Concat(tests, []string{"-skip", "^(TestRAIDLosesNothing|TestBrowser|TestBinary)$"}, onEveryStore))
+		slices.Concat(tests, []string{"-skip", "^(" + strings.Join(onOwnStore, "|") + ")$"}, onEveryStore))
+}
+
+// onOwnStore are the tests of these packages that do not get their store from the
+// environment.
+var onOwnStore = []string{
+	"TestRAIDLosesNothing", "TestBrowser", "TestBinary", "TestPlatform", "TestOfficialFiles", "TestAdministrationDocument",
+	"TestEnrolmentsOnPostgreSQL", "TestRendezvousOnTwoInstances",
 }
 
 // onEveryStore are the packages whose tests run on PostgreSQL, too.

@@ -61,8 +61,40 @@ func buildAndRun(m *testing.M, build func(ctx context.Context, folder string) (s
 	return m.Run(), nil
 }
 
+// programsVariable names a folder of commands that all processes of tests share, each
+// linked once: with the race detector that takes long. Nobody changes the code meanwhile.
+const programsVariable = "PARSEC_TEST_PROGRAMS"
+
+// buildParsec builds a command in folder, unless another process shares one.
 func buildParsec(ctx context.Context, folder string, race bool, tags string) (program string, err error) {
+	shared := os.Getenv(programsVariable)
+	if shared == "" {
+		return linkParsec(ctx, filepath.Join(folder, "parsec"), race, tags)
+	}
+	folder = filepath.Join(shared, fmt.Sprintf("race-%t-%s", race, tags))
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", err
+	}
+	lock, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", err
+	}
 	program = filepath.Join(folder, "parsec")
+	if _, err := os.Stat(program); err == nil {
+		return program, nil
+	}
+	linked, err := linkParsec(ctx, program+".new", race, tags)
+	if err != nil {
+		return "", err
+	}
+	return program, os.Rename(linked, program)
+}
+
+func linkParsec(ctx context.Context, program string, race bool, tags string) (string, error) {
 	build := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%t", race), "-tags", tags, "-o", program, "parsec-server/cmd/parsec")
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the command: %w\n%s", err, output)
