@@ -33,19 +33,24 @@ func outageOf(options Options, logger *slog.Logger) *outage.Dependency {
 // Watch looks after the SMTP server of options: it connects and logs in, and sends
 // nothing. Nobody waits for an e-mail to learn that none can be sent.
 type Watch struct {
-	server *smtpServer
-	found  *outage.Dependency
+	found *outage.Dependency
+	// look connects, greets and logs in; nil without a server.
+	look func(ctx context.Context) error
 }
 
 // NewWatch looks at nothing until Run, which tells the Outage of options. It presents
 // itself as the server at address.
 func NewWatch(options Options, address parsec.ServerAddress) *Watch {
-	return &Watch{server: &smtpServer{options: options, hello: helloName(address)}, found: options.Outage}
+	w := &Watch{found: options.Outage}
+	if options.Host != "" {
+		w.look = (&smtpServer{options: options, hello: helloName(address)}).answers
+	}
+	return w
 }
 
 // Run looks at the server until ctx is done. It does nothing without a host.
 func (w *Watch) Run(ctx context.Context) {
-	if w.server.options.Host == "" {
+	if w.look == nil {
 		return
 	}
 	ticker := time.NewTicker(firstWatchPause)
@@ -77,18 +82,18 @@ func (w *Watch) Run(ctx context.Context) {
 	}
 }
 
-// look connects, greets and logs in.
-func (w *Watch) look(ctx context.Context) error {
+// answers connects, greets and logs in.
+func (s *smtpServer) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, watchLimit)
 	defer cancel()
-	return w.server.loggedIn(ctx, func(login *login) error {
-		connection, err := w.server.connect(ctx)
+	return s.loggedIn(ctx, func(login *login) error {
+		connection, err := s.connect(ctx)
 		if err != nil {
 			return fmt.Errorf("connect to the SMTP server: %w", err)
 		}
 		defer connection.Close()
 		defer context.AfterFunc(ctx, func() { connection.Close() })()
-		client, err := w.server.client(connection, true, login)
+		client, err := s.client(connection, true, login)
 		if err != nil {
 			return err
 		}
