@@ -153,6 +153,7 @@ func (n *needs) ready() bool {
 
 func (n *needs) get(address string) (string, error) {
 	request := must(http.NewRequestWithContext(n.t.Context(), http.MethodGet, address, nil))
+	request.Header.Set("Authorization", "Bearer "+testkit.AdministrationToken)
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return "", err
