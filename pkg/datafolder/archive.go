@@ -85,7 +85,10 @@ func (w *archiveWriter) close() error {
 	return w.tar.Close()
 }
 
-var errDamagedArchive = errors.New("the archive is damaged")
+var (
+	errDamagedArchive = errors.New("the archive is damaged")
+	errCutArchive     = fmt.Errorf("%w: its end is missing", errDamagedArchive)
+)
 
 // archiveReader reads an archive, and compares the checksums at its end.
 type archiveReader struct {
@@ -94,7 +97,6 @@ type archiveReader struct {
 	// current is the file that is being read.
 	current string
 	sum     hash.Hash
-	ended   bool
 }
 
 func newArchiveReader(in io.Reader) *archiveReader {
@@ -108,13 +110,10 @@ func (r *archiveReader) next() (name string, content io.Reader, err error) {
 		r.sums[r.current] = hex.EncodeToString(r.sum.Sum(nil))
 	}
 	header, err := r.tar.Next()
-	if errors.Is(err, io.EOF) && !r.ended {
-		err = fmt.Errorf("%w: its end is missing", errDamagedArchive)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errCutArchive
 	}
 	if err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = fmt.Errorf("%w: its end is missing", errDamagedArchive)
-		}
 		return "", nil, err
 	}
 	if header.Typeflag != tar.TypeReg || !isArchived(header.Name) {
@@ -158,7 +157,6 @@ func (r *archiveReader) compare() error {
 	if count != len(r.sums) {
 		return fmt.Errorf("%w: it has files that were not saved", errDamagedArchive)
 	}
-	r.ended = true
 	return nil
 }
 

@@ -233,8 +233,8 @@ func (p *Postgres) listen(output io.Reader) {
 	for lines.Scan() {
 		line := lines.Text()
 		level := slog.LevelDebug
-		if strings.HasPrefix(line, "FATAL") || strings.HasPrefix(line, "PANIC") {
-			level = slog.LevelInfo
+		if strings.HasPrefix(line, "PANIC") {
+			level = slog.LevelWarn
 		}
 		p.logger.Log(p.stopping, level, "PostgreSQL says", slog.String("line", line))
 		p.mu.Lock()

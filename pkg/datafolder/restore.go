@@ -131,6 +131,9 @@ func writeFrom(root *os.Root, name string, content io.Reader) (size int64, err e
 		return 0, err
 	}
 	size, err = io.Copy(file, content)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errCutArchive
+	}
 	return size, errors.Join(err, file.Close())
 }
 
