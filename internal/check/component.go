@@ -63,6 +63,12 @@ var components = []component{
 		rights:  ", as root with the right to make networks",
 	},
 	{
+		name: "volumes to mount", tag: "without_mount",
+		command: []string{"unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"},
+		install: "apt-get install mount",
+		rights:  ", as root with the right to mount",
+	},
+	{
 		name: "MinIO", tag: "without_minio", variable: "PARSEC_TEST_S3",
 		programs: []string{"minio", "$GOPATH/bin/minio"},
 		install:  "go install github.com/minio/minio@latest",

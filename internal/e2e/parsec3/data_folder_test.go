@@ -1,4 +1,4 @@
-//go:build !without_postgresql
+//go:build !without_postgresql_programs
 
 package parsec3_test
 
