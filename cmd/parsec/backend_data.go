@@ -33,7 +33,9 @@ func openData(ctx context.Context, settings config.Config, logger *slog.Logger, 
 			folder.Close()
 		}
 	}()
-	if settings.Data.Blocks && folder.IsNew() {
+	// Blocks that are missing where there is a database are lost, or not mounted.
+	known := folder.HasDatabase() || !settings.Data.Database && folder.HasBlocks()
+	if settings.Data.Blocks && !known {
 		if err := initFolderOfBlocks(ctx, folder.Blocks(), logger); err != nil {
 			return nil, nil, err
 		}

@@ -47,23 +47,14 @@ func Backup(ctx context.Context, options Options, archive, server string) (done 
 	if _, err := os.Lstat(archive); err == nil {
 		return done, fmt.Errorf("the archive %s is there already", archive)
 	}
-	folder, err := Open(ctx, options)
-	inUse := (*InUseError)(nil)
-	switch {
-	case errors.As(err, &inUse): // Its server runs.
-	case err != nil:
+	end, err := wake(ctx, options)
+	if err != nil {
 		return done, err
-	default:
-		defer folder.Close()
-		running, err := folder.StartDatabase(ctx)
-		if err != nil {
-			return done, err
-		}
-		defer running.Stop()
 	}
+	defer end()
 	holding, err := pgx.Connect(ctx, layout.DSN())
 	if err != nil {
-		return done, errors.Join(inUseOrNil(inUse), fmt.Errorf("the database of the folder does not answer: %w", err))
+		return done, fmt.Errorf("the database of the folder does not answer: %w", err)
 	}
 	defer func() { _ = holding.Close(context.WithoutCancel(ctx)) }() // The lock ends with it.
 	if _, err := holding.Exec(ctx, "SELECT pg_advisory_lock($1)", database.BackupLock); err != nil {
@@ -75,7 +66,7 @@ func Backup(ctx context.Context, options Options, archive, server string) (done 
 		err = holding.Ping(ctx) // The lock was there all the time.
 	}
 	if err == nil {
-		err = os.Link(unfinished, archive) // It overwrites nothing.
+		err = os.Rename(unfinished, archive)
 	}
 	_ = os.Remove(unfinished) // The error says more.
 	if err != nil {
@@ -84,11 +75,27 @@ func Backup(ctx context.Context, options Options, archive, server string) (done 
 	return done, syncFolder(filepath.Dir(archive))
 }
 
-func inUseOrNil(inUse *InUseError) error {
-	if inUse == nil {
-		return nil
+// wake has the database of a folder run until end: unless a server has it run.
+func wake(ctx context.Context, options Options) (end func(), err error) {
+	folder, err := Open(ctx, options)
+	if inUse := (*InUseError)(nil); errors.As(err, &inUse) {
+		if inUse.Host != hostName() {
+			return nil, err
+		}
+		return func() {}, nil
 	}
-	return inUse
+	if err != nil {
+		return nil, err
+	}
+	running, err := folder.StartDatabase(ctx)
+	if err != nil {
+		folder.Close()
+		return nil, err
+	}
+	return func() {
+		running.Stop()
+		folder.Close()
+	}, nil
 }
 
 func (s *Summary) write(ctx context.Context, layout Layout, programs programs, path, server string) (err error) {

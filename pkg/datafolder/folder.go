@@ -158,10 +158,13 @@ func (f *Folder) checkSocket() error {
 	return nil
 }
 
-// IsNew reports whether the folder has no data yet: what is missing in one that has is
-// lost, or not mounted.
-func (f *Folder) IsNew() bool {
-	_, noDatabase := os.Stat(f.postgres())
-	_, noBlocks := os.Stat(f.Blocks())
-	return errors.Is(noDatabase, fs.ErrNotExist) || errors.Is(noBlocks, fs.ErrNotExist)
+// HasDatabase reports whether the folder has data of PostgreSQL.
+func (f *Folder) HasDatabase() bool { return exists(f.postgres()) }
+
+// HasBlocks reports whether the folder has one for blocks.
+func (f *Folder) HasBlocks() bool { return exists(f.Blocks()) }
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
