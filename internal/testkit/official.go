@@ -77,6 +77,7 @@ func NewOfficial(t testing.TB, from *Official) (dsn, owner string) {
 		"CREATE ROLE " + role + " LOGIN",
 		"GRANT USAGE ON SCHEMA public TO " + role,
 		"GRANT SELECT ON ALL TABLES IN SCHEMA public TO " + role,
+		"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO " + role,
 	} {
 		Execute(t, connection, statement)
 	}

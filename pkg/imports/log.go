@@ -175,7 +175,7 @@ func (p *Pass) copyRows(ctx context.Context, f *Filling, log *Log, condition str
 	shape, merge := log.Shape, log.Merge
 	if merge == "" {
 		shape = "AS SELECT " + list(log.Columns) + " FROM " + log.Into + " WITH NO DATA"
-		merge = "INSERT INTO " + log.Into + " (" + list(log.Columns) + ") SELECT " + list(log.Columns) + " FROM batch ON CONFLICT DO NOTHING"
+		merge = "INSERT INTO " + log.Into + " (" + list(log.Columns) + ") OVERRIDING SYSTEM VALUE SELECT " + list(log.Columns) + " FROM batch ON CONFLICT DO NOTHING"
 	} else {
 		shape = "(" + shape + ")"
 	}

@@ -51,7 +51,7 @@ func dump(t testing.TB, dsn string) string {
 	connection := testkit.Connect(t, dsn)
 	var tables []string
 	rows, err := connection.Query(t.Context(), `
-SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname IN ('public', 'parsec3') AND tablename <> 'goose_db_version' AND tablename NOT LIKE 'import%' ORDER BY 1`)
+SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname IN ('public', 'parsec3') AND tablename NOT IN ('goose_db_version', 'event_outbox') AND tablename NOT LIKE 'import%' ORDER BY 1`)
 	if err != nil {
 		t.Fatal(err)
 	}

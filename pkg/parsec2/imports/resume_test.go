@@ -34,10 +34,13 @@ func TestKilledImports(t *testing.T) {
 	move(t, from, whole, imports.Choices{})
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // it is a test
 	choices := imports.Choices{At: importDate, RangeRows: 7}
-	const mostRuns = 60
-	for range mostRuns {
+	runs := 5
+	if testkit.Long() {
+		runs = 100
+	}
+	for run := range runs { // What is done counts as steps too.
 		ctx, cancel := context.WithCancel(t.Context())
-		err := runUntil(ctx, t, from, parts, choices, &killer{1 + random.IntN(9), cancel})
+		err := runUntil(ctx, t, from, parts, choices, &killer{1 + random.IntN(20*(run+1)), cancel})
 		cancel()
 		if err == nil {
 			break
