@@ -4,13 +4,11 @@ package database_test
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/database"
 )
 
@@ -78,42 +76,8 @@ func contents(t testing.TB, dsn string) (list string) {
 // official server, and the record of its migrations.
 func createOfficial(t testing.TB, release string) string {
 	t.Helper()
-	official := vectors.Load[struct {
-		Schema struct {
-			Enums      map[string][]string
-			Composites map[string][][2]string
-			Tables     map[string]struct{ Columns []struct{ Name, Type string } }
-		}
-		Rows struct{ Migration []map[string]string }
-	}](t, "import/official-"+release+".json")
-	var statements []string
-	for name, labels := range official.Schema.Enums {
-		statements = append(statements, fmt.Sprintf("CREATE TYPE %s AS ENUM ('%s')", name, strings.Join(labels, "', '")))
-	}
-	join := func(columns [][2]string) string {
-		var list []string
-		for _, column := range columns {
-			list = append(list, fmt.Sprintf("%q %s", column[0], column[1]))
-		}
-		return strings.Join(list, ", ")
-	}
-	for name, fields := range official.Schema.Composites {
-		statements = append(statements, fmt.Sprintf("CREATE TYPE %s AS (%s)", name, join(fields)))
-	}
-	for _, name := range slices.Sorted(maps.Keys(official.Schema.Tables)) {
-		var columns [][2]string
-		for _, column := range official.Schema.Tables[name].Columns {
-			columns = append(columns, [2]string{column.Name, column.Type})
-		}
-		statements = append(statements, fmt.Sprintf("CREATE TABLE %q (%s)", name, join(columns)))
-	}
-	for _, row := range official.Rows.Migration {
-		statements = append(statements, fmt.Sprintf("INSERT INTO migration VALUES (%s, '%s', '%s')", row["_id"], row["name"], row["applied"]))
-	}
-	dsn := testkit.NewBlankPostgres(t)
-	connection := testkit.Connect(t, dsn)
-	for _, statement := range statements {
-		testkit.Execute(t, connection, statement)
-	}
-	return dsn
+	official := testkit.LoadOfficial(t, release)
+	official.Rows = map[string][]map[string]*string{"migration": official.Rows["migration"]}
+	_, owner := testkit.NewOfficial(t, official)
+	return owner
 }
