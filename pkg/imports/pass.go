@@ -93,7 +93,7 @@ func (k *known) targets() []any { return []any{&k.organization, &k.source, &k.id
 
 // selectKnown takes the ids of organizations.
 const selectKnown = `
-SELECT o.organization_id, coalesce(i.source, ''), coalesce(i.id, 0)::bigint, i.completed_on IS NOT NULL
+SELECT o.organization_id, coalesce(i.source, ''), coalesce(i.id, 0)::bigint, i.id IS NOT NULL AND NOT o.importing
 FROM organization o LEFT JOIN import_organization m ON m.organization = o.organization_id LEFT JOIN import i ON i.id = m.import
 WHERE o.organization_id = ANY ($1)`
 

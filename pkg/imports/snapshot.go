@@ -47,12 +47,25 @@ func (s *Snapshot) begin(ctx context.Context, wings []Wing) (wing Wing, err erro
 		return nil, err
 	}
 	s.Generation = wing.Generation()
-	// The number of a cluster is that of its standbys too.
-	err = s.connection.QueryRow(ctx, "SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' || current_database()").Scan(&s.Identity)
-	if err != nil {
+	if s.Identity, err = s.identify(ctx); err != nil {
 		return nil, fmt.Errorf("ask which database it is: %w", err)
 	}
 	return wing, nil
+}
+
+// identify returns the number of the cluster, which is that of its standbys too, or its
+// address where its user may not know that, and the name of the database.
+func (s *Snapshot) identify(ctx context.Context) (identity string, err error) {
+	var permitted bool
+	if err := s.Ask(ctx, database.Only("SELECT has_function_privilege('pg_control_system()', 'EXECUTE')", nil, &permitted)); err != nil {
+		return "", err
+	}
+	cluster := "coalesce(host(inet_server_addr()), 'here') || ':' || current_setting('port')"
+	if permitted {
+		cluster = "(SELECT c.system_identifier FROM pg_control_system() c)::text"
+	}
+	err = s.Ask(ctx, database.Only("SELECT "+cluster+" || '/' || current_database()", nil, &identity))
+	return identity, err
 }
 
 // Close ends the transaction and the connection.

@@ -61,8 +61,8 @@ SELECT 'realm ' || r.realm_id, count(*) || ' ' || ` + imports.Hashed("b.block_id
 FROM block b JOIN realm r ON r.id = b.realm JOIN organization o ON o.id = r.organization WHERE o.organization_id = $1 AND b.upload_token IS NULL
 GROUP BY r.realm_id ORDER BY r.realm_id`},
 	{Rule: "invitations", Steps: imports.Steps{From: 4}, Source: `
-SELECT 'invitation ' || i.token, i.type::text || ' ' || (i.deleted_on IS NOT NULL) FROM invitation i WHERE i.organization = $1 ORDER BY i.token`, Target: `
-SELECT 'invitation ' || i.token, i.type || ' ' || (i.deleted_on IS NOT NULL) FROM invitation i JOIN organization o ON o.id = i.organization
+SELECT 'invitation ' || i.token, i.type::text || ' ' || (i.deleted_on IS NOT NULL AND i.type::text <> 'SHAMIR_RECOVERY') FROM invitation i WHERE i.organization = $1 ORDER BY i.token`, Target: `
+SELECT 'invitation ' || i.token, i.type || ' ' || (i.deleted_on IS NOT NULL AND i.type <> 'SHAMIR_RECOVERY') FROM invitation i JOIN organization o ON o.id = i.organization
 WHERE o.organization_id = $1 ORDER BY i.token`},
 	{Rule: "enrollments", Steps: imports.Steps{From: 10}, Source: `
 SELECT 'enrollment ' || e.enrollment_id, e.enrollment_state::text FROM pki_enrollment e WHERE e.organization = $1 ORDER BY e.enrollment_id`, Target: `
