@@ -70,7 +70,7 @@ func readActivity(ctx context.Context, source database.Source, own uint32) (acti
 	var sessions []session
 	var behind bool
 	err = database.NewInspection(connection).Ask(ctx,
-		database.List(&sessions, selectSessions, []any{int32(own)}, //nolint:gosec // it is an integer there
+		database.List(&sessions, selectSessions, []any{int32(own)},
 			(*session).targets),
 		database.Only(selectWrites, nil, &activity.writes),
 		database.Only("SELECT pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()", nil, &behind))

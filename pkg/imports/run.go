@@ -104,7 +104,7 @@ func (p *Pass) run(ctx context.Context, wing Wing) error {
 			if err := wing.Convert(ctx, p.From, one, p.Choices, f); err != nil {
 				return err
 			}
-			return f.Put(ctx, membership, one.ID.String(), int32(p.id)) //nolint:gosec // it is an integer there
+			return f.Put(ctx, membership, one.ID.String(), int32(p.id))
 		})
 		if err != nil {
 			return fmt.Errorf("organization %s: %w", one.ID, err)

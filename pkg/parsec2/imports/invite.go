@@ -29,7 +29,7 @@ SELECT i.user_id::text, d.device_id::text, `+micro("i.created_on")+` FROM user_i
 UNION ALL
 SELECT i.device_id::text, d.device_id::text, `+micro("i.created_on")+` FROM device_invitation i JOIN device d ON d._id = i.creator WHERE i.organization = $1::bigint`,
 		(*oldInvitationRow).targets, func(row *oldInvitationRow) error {
-			return c.into.Put(ctx, oldInvitationTable, int32(c.number), row.invitee, row.creator, row.createdOn) //nolint:gosec // an integer there
+			return c.into.Put(ctx, oldInvitationTable, int32(c.number), row.invitee, row.creator, row.createdOn)
 		})
 }
 
@@ -90,7 +90,7 @@ func (c *converter) putInvitation(ctx context.Context, row *invitationRow) error
 		claimer = new(c.into.Number(*row.claimer))
 	}
 	number := c.into.Number(row.key)
-	err := c.into.Put(ctx, invitationTable, number, int32(c.number), [16]byte(row.token), row.kind, c.into.Number(row.greeter), //nolint:gosec // an integer there
+	err := c.into.Put(ctx, invitationTable, number, int32(c.number), [16]byte(row.token), row.kind, c.into.Number(row.greeter),
 		database.NotNull(row.email), row.createdOn, row.deletedOn, row.reason, claimer)
 	if err != nil {
 		return err

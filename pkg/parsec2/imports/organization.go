@@ -120,7 +120,7 @@ SELECT s.service_id, s.service_label::text::bytea, s.service_certificate, `+url+
 FROM sequester_service s JOIN organization o ON o._id = s.organization WHERE s.organization = $1::bigint ORDER BY s._id`,
 		(*serviceRow).targets, func(row *serviceRow) error {
 			c.checkService(row)
-			return c.into.Put(ctx, serviceTable, int32(c.number), [16]byte(row.id), row.label, row.certificate, row.url, row.createdOn, row.disabledOn) //nolint:gosec // an integer there
+			return c.into.Put(ctx, serviceTable, int32(c.number), [16]byte(row.id), row.label, row.certificate, row.url, row.createdOn, row.disabledOn)
 		})
 }
 

@@ -276,7 +276,7 @@ func TestRandomServers(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			random := rand.New(rand.NewPCG(seed, 22)) //nolint:gosec // it is a test
+			random := rand.New(rand.NewPCG(seed, 22))
 			from, owner := testkit.NewOfficial(t, official)
 			server := newRandomServer(t, testkit.Connect(t, owner), random)
 			parts := testkit.NewPostgres(t)

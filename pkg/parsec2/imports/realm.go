@@ -75,7 +75,7 @@ func (c *converter) putRealm(ctx context.Context, row *realmRow) error {
 	if row.createdOn == nil {
 		return nil
 	}
-	return c.into.Put(ctx, realmTable, c.into.Number(row.key), int32(c.number), [16]byte(row.id), *row.createdOn, //nolint:gosec // an integer there
+	return c.into.Put(ctx, realmTable, c.into.Number(row.key), int32(c.number), [16]byte(row.id), *row.createdOn,
 		row.archiving, row.deletionDate, row.configuredOn, row.configuredBy)
 }
 

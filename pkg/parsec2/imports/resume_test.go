@@ -32,7 +32,7 @@ func TestKilledImports(t *testing.T) {
 	from, _ := testkit.NewOfficial(t, testkit.LoadOfficial(t, "2.17"))
 	whole, parts := testkit.NewPostgres(t), testkit.NewPostgres(t)
 	move(t, from, whole, imports.Choices{})
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // it is a test
+	random := rand.New(rand.NewPCG(1, 2))
 	choices := imports.Choices{At: importDate, RangeRows: 7}
 	runs := 5
 	if testkit.Long() {

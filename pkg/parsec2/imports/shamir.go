@@ -53,10 +53,10 @@ FROM shamir_recovery_setup s JOIN user_ u ON u._id = s.user_ WHERE s.organizatio
 			if !known {
 				return nil
 			}
-			if brief.Author.User().String() != row.ownerID || int64(brief.Threshold) != row.threshold { //nolint:gosec // what does not fit is different
+			if brief.Author.User().String() != row.ownerID || int64(brief.Threshold) != row.threshold {
 				c.stop("certificate", subject, "its row is not what its certificate says")
 			}
-			return c.into.Put(ctx, setupTable, c.into.Number(row.key), int32(c.number), c.into.Number(row.owner), row.current, [16]byte(row.token), row.data, //nolint:gosec // an integer there
+			return c.into.Put(ctx, setupTable, c.into.Number(row.key), int32(c.number), c.into.Number(row.owner), row.current, [16]byte(row.token), row.data,
 				row.brief, row.threshold, int64(brief.Timestamp))
 		})
 }
@@ -165,7 +165,7 @@ WHERE e.organization = $1::bigint ORDER BY e._id`,
 			if !accepted {
 				row.accepter, row.device, row.certificate, row.answer, row.answerSign = nil, nil, nil, nil, nil
 			}
-			return c.into.Put(ctx, enrollmentTable, c.into.Number(row.key), int32(c.number), [16]byte(row.id), row.submitter, row.payload, row.signature, //nolint:gosec // an integer there
+			return c.into.Put(ctx, enrollmentTable, c.into.Number(row.key), int32(c.number), [16]byte(row.id), row.submitter, row.payload, row.signature,
 				row.submittedOn, row.status, row.decidedOn, row.accepter, row.device, row.certificate, row.answer, row.answerSign)
 		})
 }

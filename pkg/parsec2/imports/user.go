@@ -73,7 +73,7 @@ WHERE u.organization = $1::bigint ORDER BY u._id`,
 			if row.email != nil && row.revokedOn == nil {
 				c.checkEmail(row, emails)
 			}
-			return c.into.Put(ctx, userTable, c.into.Number(row.key), int32(c.number), row.id, row.profile, row.email, row.label, row.certificate, //nolint:gosec // an integer there
+			return c.into.Put(ctx, userTable, c.into.Number(row.key), int32(c.number), row.id, row.profile, row.email, row.label, row.certificate,
 				row.redacted, row.certifier, row.createdOn, row.revocation, row.revoker, row.revokedOn, row.frozen)
 		})
 }
