@@ -28,6 +28,12 @@ func ParseHumanHandle(email, label string) (parsec.HumanHandle, error) {
 	return parsec.ParseHumanHandle(email, label)
 }
 
+// RedactedHandle returns what stands for the human handle of a user whose certificate has
+// none: nobody can have this e-mail address.
+func RedactedHandle(user UserID) (email, label string) {
+	return user.String() + "@" + redactedDomain, user.String()
+}
+
 // CheckEmail refuses an e-mail address that ParseHumanHandle refuses.
 func CheckEmail(email string) error {
 	_, err := ParseHumanHandle(email, "nobody")

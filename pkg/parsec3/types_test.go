@@ -198,7 +198,8 @@ func TestTextVectors(t *testing.T) {
 func TestRedactedVectors(t *testing.T) {
 	redacted := loadTypes(t).Redacted
 	user, err := parsec3.ParseUserID(redacted.UserID)
-	if email, label := redacted.HumanHandle[0], redacted.HumanHandle[1]; err != nil || label != user.String() || email != label+"@redacted.invalid" {
+	wantEmail, wantLabel := parsec3.RedactedHandle(user)
+	if email, label := redacted.HumanHandle[0], redacted.HumanHandle[1]; err != nil || email != wantEmail || label != wantLabel {
 		t.Errorf("user %s, %v: human handle %q", user, err, redacted.HumanHandle)
 	}
 	if handle, err := parsec3.ParseHumanHandle(redacted.HumanHandle[0], redacted.HumanHandle[1]); err == nil {

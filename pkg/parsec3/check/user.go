@@ -55,7 +55,11 @@ func (r *userRow) targets() []any {
 
 // isOf reports whether the row is that of the certificates of a user.
 func (r *userRow) isOf(user *replay.User) bool {
-	return r.profile == string(user.Profile()) && r.email == user.HumanHandle.Email() && string(r.label) == user.HumanHandle.Label() &&
+	email, label := user.HumanHandle.Email(), user.HumanHandle.Label()
+	if email == "" { // as of some that an official server has let in
+		email, label = parsec3.RedactedHandle(user.ID)
+	}
+	return r.profile == string(user.Profile()) && r.email == email && string(r.label) == label &&
 		r.createdOn == int64(user.CreatedOn) && sameDate(user.RevokedOn, r.revokedOn)
 }
 

@@ -3,12 +3,14 @@
 package imports_test
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/klauspost/compress/zstd"
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/moving"
@@ -182,8 +184,13 @@ SELECT organization, md5('another'), type, created_by_device, upper(user_invitat
 			} else {
 				test.does(t, connection)
 			}
-			to := testkit.NewPostgres(t, testkit.Unsound)
-			report := moving.Move(t, wing, from, to, imports.Choices{})
+			var report *imports.Report
+			if strings.Contains(test.want, " stop ") {
+				report = moving.Survey(t, wing, from, imports.Choices{})
+				report.LeaveStopped()
+			} else {
+				report = moving.Move(t, wing, from, testkit.NewPostgres(t, testkit.Unsound), imports.Choices{})
+			}
 			if all := "\n" + strings.Join(moving.Findings(report), "\n"); !strings.Contains(all, "\n"+test.want) {
 				t.Errorf("%q is not in%s", test.want, all)
 			}
@@ -229,8 +236,10 @@ func rename(t *testing.T, connection *pgx.Conn, keys signers) {
 		t.Fatal(err)
 	}
 	user := must(certificate.Read[certificate.User](signed))
-	user.HumanHandle = must(parsec.ParseHumanHandle("zoé@example.com", "Zoé"))
-	if _, err := connection.Exec(t.Context(), "UPDATE user_ SET user_certificate = $1 WHERE _id = 12", must(user.Sign(keys[user.Author]))); err != nil {
+	packed := bytes.Replace(must(certificate.Unpack(signed[ed25519.SignatureSize:])), []byte("@example.com"), []byte("@exampl\u00e9.co"), 1)
+	encoder := must(zstd.NewWriter(nil))
+	packed = append([]byte{0}, encoder.EncodeAll(packed, nil)...)
+	if _, err := connection.Exec(t.Context(), "UPDATE user_ SET user_certificate = $1 WHERE _id = 12", append(ed25519.Sign(keys[user.Author], packed), packed...)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -258,5 +267,17 @@ WITH atom AS (
 	}
 	if strings.Contains(moving.Dump(t, to), realm) {
 		t.Error("the realm has come")
+	}
+}
+
+// TestUserWithoutHandle imports a user whose certificate has no human handle, as the first
+// servers let them in.
+func TestUserWithoutHandle(t *testing.T) {
+	t.Parallel()
+	from, owner := testkit.NewOfficial(t, testkit.LoadOfficial(t, "3.9.3"))
+	testkit.Execute(t, testkit.Connect(t, owner), "UPDATE user_ SET user_certificate = redacted_user_certificate WHERE _id = 12")
+	report := moving.Move(t, wing, from, testkit.NewPostgres(t), imports.Choices{})
+	if all := strings.Join(moving.Findings(report), "\n"); !strings.Contains(all, "Alpha note no_handle: user ") || len(moving.Stops(report)) > 0 {
+		t.Errorf("it tells\n%s", all)
 	}
 }

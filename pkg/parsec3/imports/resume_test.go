@@ -6,6 +6,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/moving"
@@ -20,10 +21,14 @@ func TestKilledImports(t *testing.T) {
 	whole, parts := testkit.NewPostgres(t), testkit.NewPostgres(t)
 	moving.Move(t, wing, from, whole, imports.Choices{})
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // it is a test
-	const mostRuns = 60
-	for range mostRuns {
+	const mostRuns, mostSteps, mostTime = 20, 20, 400 * time.Millisecond
+	for run := range mostRuns {
 		ctx, cancel := context.WithCancel(t.Context())
-		err := moving.Run(ctx, t, wing, from, parts, imports.Choices{RangeRows: 5}, &moving.Killer{Left: 1 + random.IntN(7), Kill: cancel})
+		if run%2 == 1 {
+			cancel()
+			ctx, cancel = context.WithTimeout(t.Context(), time.Duration(random.Int64N(int64(mostTime))))
+		}
+		err := moving.Run(ctx, t, wing, from, parts, imports.Choices{RangeRows: 5}, &moving.Killer{Left: 1 + random.IntN(mostSteps), Kill: cancel})
 		cancel()
 		if err == nil {
 			break

@@ -107,7 +107,7 @@ func (c *converter) handle(subject string, row *userRow, user *replay.User) (ema
 	}
 	if user.HumanHandle.Email() == "" {
 		c.note("no_handle", subject, "its certificate has no human handle")
-		return user.ID.String() + "@redacted.invalid", user.ID.String()
+		return parsec3.RedactedHandle(user.ID)
 	}
 	if user.HumanHandle.Email() != row.email {
 		c.stop("certificate", subject, "its e-mail address is %s, and %s in its certificate", row.email, user.HumanHandle.Email())

@@ -109,7 +109,7 @@ func (o *Organization) followUser(step *Step, signed, redacted []byte, by signer
 	}
 	if o.reader == nil {
 		form, err := certificate.LoadUser(redacted, by.key, by.device)
-		if by.known && (err != nil || !user.IsFullFormOf(form)) {
+		if by.known && (err != nil || form != user.Redacted()) {
 			step.object(Redacted, "user %s has no redacted certificate of its own", user.UserID)
 		}
 	}
