@@ -25,6 +25,7 @@ func Move(t testing.TB, wing imports.Wing, from, to string, choices imports.Choi
 	t.Helper()
 	choices.At = Date
 	snapshot := open(t, wing, from)
+	defer snapshot.Close()
 	report, err := imports.Survey(t.Context(), snapshot, wing, imports.Selection{}, choices, func(*imports.Organization) {})
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +49,9 @@ func Move(t testing.TB, wing imports.Wing, from, to string, choices imports.Choi
 func Survey(t testing.TB, wing imports.Wing, from string, choices imports.Choices) *imports.Report {
 	t.Helper()
 	choices.At = Date
-	report, err := imports.Survey(t.Context(), open(t, wing, from), wing, imports.Selection{}, choices, func(*imports.Organization) {})
+	snapshot := open(t, wing, from)
+	defer snapshot.Close()
+	report, err := imports.Survey(t.Context(), snapshot, wing, imports.Selection{}, choices, func(*imports.Organization) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +63,7 @@ func Run(ctx context.Context, t testing.TB, wing imports.Wing, from, to string, 
 	t.Helper()
 	choices.At = Date
 	snapshot := open(t, wing, from)
+	defer snapshot.Close()
 	report, err := imports.List(t.Context(), snapshot, wing, imports.Selection{})
 	if err != nil {
 		t.Fatal(err)
@@ -69,14 +73,13 @@ func Run(ctx context.Context, t testing.TB, wing imports.Wing, from, to string, 
 	return imports.Import(ctx, snapshot, wing, target, report, choices, progress)
 }
 
-// open opens a source until the test ends.
+// open opens a source, which the caller closes.
 func open(t testing.TB, wing imports.Wing, from string) *imports.Snapshot {
 	t.Helper()
 	snapshot, _, err := imports.OpenSnapshot(t.Context(), database.Source{DSN: from}, []imports.Wing{wing})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = snapshot.Close() }) // It has only read.
 	return snapshot
 }
 
