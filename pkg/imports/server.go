@@ -15,8 +15,8 @@ type ServerWing interface {
 	SurveyServer(ctx context.Context, from *Snapshot, choices Choices, report *Report) error
 	// MatchServer tells which of them the target has from elsewhere.
 	MatchServer(ctx context.Context, from *Snapshot, choices Choices, in *database.Inspection, report *Report) error
-	// ConvertServer puts them. Settled says that an import of the source has ended: the
-	// accounts that have come then are left as they are.
+	// ConvertServer puts them. Settled says that organizations of the source answer
+	// clients already: the accounts that have come are left as they are.
 	ConvertServer(ctx context.Context, from *Snapshot, choices Choices, in *database.Inspection, settled bool, into *Filling) error
 }
 
@@ -52,7 +52,10 @@ func importServer(ctx context.Context, from *Snapshot, wing Wing, target *Target
 		return nil
 	}
 	var settled bool
-	err := target.read(ctx, database.Only("SELECT EXISTS (SELECT FROM import i WHERE i.source = $1 AND i.completed_on IS NOT NULL)", []any{from.Identity}, &settled))
+	err := target.read(ctx, database.Only(`
+SELECT EXISTS (
+    SELECT FROM import i JOIN import_organization m ON m.import = i.id JOIN organization o ON o.organization_id = m.organization
+    WHERE i.source = $1 AND NOT o.importing)`, []any{from.Identity}, &settled))
 	if err != nil {
 		return err
 	}

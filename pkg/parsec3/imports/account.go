@@ -191,13 +191,18 @@ type accounts struct {
 // ConvertServer implements imports.ServerWing. What codes were sent is not imported:
 // people ask for new ones.
 func (Wing) ConvertServer(ctx context.Context, from *imports.Snapshot, choices imports.Choices, in *database.Inspection, settled bool, into *imports.Filling) error {
+	if settled {
+		if came, err := haveCome(ctx, from, in); came || err != nil {
+			return err
+		}
+	}
 	found, err := clashes(ctx, from, in)
 	if err != nil {
 		return err
 	}
 	a := &accounts{from: from, choices: choices, into: into, ids: map[int64][16]byte{}}
 	err = eachAccount(ctx, from, selectAccounts, (*accountRow).targets, func(row *accountRow) error {
-		return a.put(ctx, row, found[row.key], in, settled)
+		return a.put(ctx, row, found[row.key])
 	})
 	if err != nil {
 		return err
@@ -211,15 +216,22 @@ func (Wing) ConvertServer(ctx context.Context, from *imports.Snapshot, choices i
 	return a.items(ctx)
 }
 
-func (a *accounts) put(ctx context.Context, row *accountRow, clashing []clash, in *database.Inspection, settled bool) error {
-	id := accountID(a.from, row.key)
-	if settled {
-		var there bool
-		err := in.Ask(ctx, database.Only("SELECT EXISTS (SELECT FROM parsec3.account a WHERE a.account_id = $1)", []any{database.Key(id)}, &there))
-		if err != nil || there {
-			return err
-		}
+// haveCome reports whether accounts of a source are in the target: they come together.
+func haveCome(ctx context.Context, from *imports.Snapshot, in *database.Inspection) (came bool, err error) {
+	var ids [][16]byte
+	err = eachAccount(ctx, from, selectAccounts, (*accountRow).targets, func(row *accountRow) error {
+		ids = append(ids, accountID(from, row.key))
+		return nil
+	})
+	if err != nil {
+		return false, err
 	}
+	err = in.Ask(ctx, database.Only("SELECT EXISTS (SELECT FROM parsec3.account a WHERE a.account_id = ANY ($1))", []any{ids}, &came))
+	return came, err
+}
+
+func (a *accounts) put(ctx context.Context, row *accountRow, clashing []clash) error {
+	id := accountID(a.from, row.key)
 	if row.deleted {
 		return a.erase(ctx, id)
 	}

@@ -55,6 +55,21 @@ func TestAccountsOfTwoSources(t *testing.T) {
 	}
 }
 
+// TestAccountsInUse leaves accounts alone that clients use here already.
+func TestAccountsInUse(t *testing.T) {
+	t.Parallel()
+	from, owner := testkit.NewOfficial(t, testkit.LoadOfficial(t, "3.9.3"))
+	to := testkit.NewPostgres(t)
+	moving.Move(t, wing, from, to, imports.Choices{})
+	testkit.Execute(t, testkit.Connect(t, to), "UPDATE organization SET importing = false")
+	testkit.Execute(t, testkit.Connect(t, owner), "UPDATE account SET human_handle_label = 'Second' WHERE email = 'alice@example.com'")
+	testkit.Execute(t, testkit.Connect(t, owner), "UPDATE account SET deleted_on = now() WHERE email = 'bob@example.com'")
+	moving.Move(t, wing, from, to, imports.Choices{})
+	if have := accountsOf(t, to); have != "alice bob recovered" {
+		t.Errorf("there are %q", have)
+	}
+}
+
 // accountsOf tells the accounts of a database.
 func accountsOf(t *testing.T, dsn string) (all string) {
 	t.Helper()
