@@ -20,8 +20,12 @@ func (p program) organizationCommand() *cobra.Command {
 	organization.AddCommand(
 		p.organizationCreateCommand(), p.organizationBootstrapCommand(),
 		p.organizationStatusCommand(), p.organizationStatsCommand(), p.organizationUpdateCommand(),
-		p.organizationListUsersCommand(), p.organizationFreezeCommand("freeze", "Keep a user out of an organization.", true),
-		p.organizationFreezeCommand("unfreeze", "Let a frozen user in again.", false), p.serverStatsCommand(),
+		p.organizationListUsersCommand(), p.organizationFreezeCommand("freeze", "Keep a user out of an organization.", new(true)),
+		p.organizationFreezeCommand("unfreeze", "Let a frozen user in again.", new(false)), p.serverStatsCommand(),
+		p.organizationListCommand(), p.organizationFindUsersCommand(), p.organizationBootstrapLinkCommand(), p.organizationResetTOTPCommand(),
+		p.organizationExpireCommand("expire", "Close an organization to its users.",
+			"Close an organization to its users, whose connections end at once. Nothing of it is lost: unexpire opens it again.", true),
+		p.organizationExpireCommand("unexpire", "Open an expired organization again.", "Open an expired organization again.", false),
 		p.organizationDeleteCommand(),
 	)
 	return organization

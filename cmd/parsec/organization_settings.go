@@ -167,21 +167,33 @@ func (p program) organizationUpdateCommand() *cobra.Command {
 	command := p.administrationCommand("update", "Change an organization; what is not given stays.",
 		func(ctx context.Context, a administration) error {
 			if !options.webSocket {
-				return a.Update(ctx, a.organization, settings)
+				if err := a.Update(ctx, a.organization, settings); err != nil {
+					return err
+				}
+				return p.printEffect(ctx, a)
 			}
 			request.OrganizationID = a.organization
 			_, err := overWebSocket(ctx, a, protocol.AdministrationUpdate, &request)
 			return err
 		})
 	options = newSettingOptions(command, true)
+	var terms tosOptions
+	terms.define(command)
+	command.Example = "  parsec organization update Acme --active-users-limit 50\n  parsec organization update Acme --tos fr:https://example.com/cgu --tos en:https://example.com/terms"
 	command.PreRunE = func(*cobra.Command, []string) (err error) {
 		if err := options.check(); err != nil {
 			return err
 		}
-		if !options.changed(isExpiredOption, outsiderOption, usersLimitOption, archivingOption, expirationDateOption, noExpirationOption) {
+		if options.webSocket && options.changed(tosOption, noTOSOption) {
+			return &config.UsageError{Message: "--" + tosOption + " does not go with --" + webSocketName + "."}
+		}
+		if !options.changed(tosOption, noTOSOption, isExpiredOption, outsiderOption, usersLimitOption, archivingOption, expirationDateOption, noExpirationOption) {
 			return &config.UsageError{Message: "Nothing to change."}
 		}
 		if settings, err = options.settings(); err != nil {
+			return err
+		}
+		if _, err := terms.add(&settings); err != nil {
 			return err
 		}
 		request, err = options.updateRequest()

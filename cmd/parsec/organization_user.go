@@ -13,30 +13,35 @@ import (
 	"parsec-server/pkg/config"
 )
 
-func (p program) organizationListUsersCommand() *cobra.Command {
-	return p.administrationCommand("list-users", "Print the users of an organization that have a name and an e-mail, revoked ones included.",
-		func(ctx context.Context, a administration) error {
-			users, err := a.Users(ctx, a.organization)
-			if err != nil {
-				return err
-			}
-			for i := range users {
-				p.printUser(&users[i])
-			}
-			return nil
-		})
+// printUsers prints the users that have a human handle, as every server tells them.
+func (p program) printUsers(ctx context.Context, a administration) error {
+	users, err := a.Users(ctx, a.organization)
+	if err != nil {
+		return err
+	}
+	for i := range users {
+		p.printUser(&users[i])
+	}
+	return nil
 }
 
-func (p program) organizationFreezeCommand(name, short string, frozen bool) *cobra.Command {
+// organizationFreezeCommand does what frozen says when it is run.
+func (p program) organizationFreezeCommand(name, short string, frozen *bool) *cobra.Command {
 	var choice client.UserChoice
 	command := p.administrationCommand(name, short, func(ctx context.Context, a administration) error {
-		user, err := a.Freeze(ctx, a.organization, choice, frozen)
+		user, err := a.Freeze(ctx, a.organization, choice, *frozen)
 		if err != nil {
 			return err
 		}
 		p.printUser(user)
 		return nil
 	})
+	p.userOptions(command, &choice)
+	return command
+}
+
+// userOptions defines the options that choose a user, one of which must be given.
+func (p program) userOptions(command *cobra.Command, choice *client.UserChoice) {
 	flags := command.Flags()
 	flags.StringVar(&choice.ID, "user-id", "", "The user, by its id.")
 	flags.StringVar(&choice.Email, "user-email", "", "The user, by its e-mail.")
@@ -46,7 +51,6 @@ func (p program) organizationFreezeCommand(name, short string, frozen bool) *cob
 		}
 		return nil
 	}
-	return command
 }
 
 // printUser prints one line.

@@ -80,6 +80,13 @@ type OrganizationState struct {
 	ActiveUsersLimit           *uint64 `json:"active_users_limit"`
 	// MinimumArchivingPeriod is in seconds.
 	MinimumArchivingPeriod uint64 `json:"minimum_archiving_period"`
+	// TOS is nil without terms of service.
+	TOS *AcceptedTerms `json:"tos"`
+}
+
+// AcceptedTerms are terms of service as they are.
+type AcceptedTerms struct {
+	PerLocaleURLs map[string]string `json:"per_locale_urls"`
 }
 
 // UnmarshalJSON implements json.Unmarshaler: organizations of Parsec 3 have another name

@@ -28,3 +28,13 @@ func (a *Administration) Deletion(ctx context.Context, id parsec.OrganizationID)
 	reply := new(Deletion)
 	return reply, a.call(ctx, http.MethodGet, organizationPath(id)+"/deletion", nil, reply)
 }
+
+// Remove closes an organization and deletes it, for whoever has made it for a while.
+func (a *Administration) Remove(ctx context.Context, id parsec.OrganizationID) error {
+	expired := true
+	if err := a.Update(ctx, id, OrganizationSettings{IsExpired: &expired}); err != nil {
+		return err
+	}
+	_, err := a.Delete(ctx, id)
+	return err
+}

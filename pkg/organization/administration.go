@@ -19,6 +19,8 @@ var (
 	ErrBadToken      = errors.New("invalid administration token")
 	ErrNotFound      = errors.New("no such organization")
 	ErrAlreadyExists = errors.New("the organization already exists")
+	// ErrAlreadyBootstrapped is of an organization that has its first user.
+	ErrAlreadyBootstrapped = errors.New("the organization is bootstrapped already")
 	// ErrReadOnly is of an administrator who may change nothing.
 	ErrReadOnly = errors.New("the administration token may only read")
 )

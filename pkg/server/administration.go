@@ -18,7 +18,10 @@ const maxFormBytes = 64 << 10
 // docs/protocol/v5/administration.md §1.
 func (s *Server) administrationRoutes(mux *http.ServeMux) {
 	const one = "/administration/organizations/{organization}"
-	s.administrationRoute(mux, "/administration/organizations", methods{http.MethodPost: createOrganization})
+	s.administrationRoute(mux, "/administration/organizations", methods{http.MethodGet: listOrganizations, http.MethodPost: createOrganization})
+	s.administrationRoute(mux, "/administration/users", methods{http.MethodGet: findMembers})
+	s.administrationRoute(mux, one+"/members", methods{http.MethodGet: ofOrganization(nothing, listMembers)})
+	s.administrationRoute(mux, one+"/bootstrap_link", methods{http.MethodPost: ofOrganization(nothing, showBootstrapLink)})
 	s.administrationRoute(mux, one, methods{
 		http.MethodGet:    ofOrganization(nothing, showOrganization),
 		http.MethodPatch:  ofOrganization(parseChange, changeOrganization),

@@ -65,6 +65,7 @@ var refusals = []struct {
 	{organization.ErrNotFound, refusal{http.StatusNotFound, codeNotFound, "", "Organization not found"}},
 	{organization.ErrAlreadyExists, refusal{http.StatusBadRequest, "already_exists", "", "Organization already exists"}},
 	{organization.ErrBeingDeleted, refusal{http.StatusConflict, "being_deleted", "", "Organization is being deleted"}},
+	{organization.ErrAlreadyBootstrapped, refusal{http.StatusBadRequest, "already_bootstrapped", "", "Organization is bootstrapped already"}},
 	{organization.ErrNotExpired, refusal{http.StatusBadRequest, "not_expired", "", "Organization is not expired"}},
 	{organization.ErrNotDeleted, refusal{http.StatusBadRequest, "not_deleted", "", "Organization is not being deleted"}},
 	{organization.ErrUserNotFound, refusal{http.StatusNotFound, "user_not_found", "", "User not found"}},

@@ -75,8 +75,15 @@ func showServerStatistics(call *administrationCall) error {
 // stream writes a survey as it comes. A failure on the way cuts the
 // connection: the client sees that the answer is not whole.
 func (call *administrationCall) stream(contentType string, at *parsec.DateTime, write func(io.Writer, iter.Seq2[organization.Surveyed, error]) error) error {
+	return call.streamed(contentType, func(w io.Writer) error {
+		return write(w, call.server.organizations.Survey(call.r.Context(), at))
+	})
+}
+
+// streamed has write write the answer as it comes.
+func (call *administrationCall) streamed(contentType string, write func(io.Writer) error) error {
 	answer := &lateWriter{ResponseWriter: call.w, contentType: contentType}
-	err := write(answer, call.server.organizations.Survey(call.r.Context(), at))
+	err := write(answer)
 	if err != nil && answer.begun {
 		if call.r.Context().Err() == nil {
 			call.server.LogFailure(call.r.Context(), call.server.logger, "statistics not delivered", err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 )
 
@@ -112,6 +113,7 @@ func compareHumans(a, b HumanAccesses) int {
 
 // HumanAccessesReader reads an organization for the report of human accesses.
 type HumanAccessesReader interface {
+	organization.ActivityReader
 	// Users lists all users in byte order of their ids, without certificates.
 	Users(ctx context.Context, organization parsec.OrganizationID) ([]User, error)
 	// RoleChanges lists those of every realm, without certificates, in order of

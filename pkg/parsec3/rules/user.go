@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/certificate"
@@ -275,6 +276,7 @@ type User struct {
 
 // UserReader reads users.
 type UserReader interface {
+	organization.ActivityReader
 	// FrozenUsers lists the users that are frozen, by date of creation.
 	FrozenUsers(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID) (Standing, []parsec3.UserID, error)
 	// Users lists all users, by date of creation.

@@ -69,6 +69,7 @@ func (l *load) prepareOrganization(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create organization %s: %w", organization, err)
 	}
+	l.organization = organization
 	address := l.options.Address.BootstrapAddress(organization, token)
 	founder, request, err := parsec2.NewOrganization(address, parsec2.Person{}, now())
 	if err == nil {
@@ -121,6 +122,17 @@ func createRealm(ctx context.Context, conn *parsec2.Conn, owner *parsec2.Device)
 		return realm, fmt.Errorf("create a realm: %w", err)
 	}
 	return realm, nil
+}
+
+// removeOrganization deletes what prepareOrganization has made. A server that cannot, such
+// as an official one, keeps it.
+func (l *load) removeOrganization(ctx context.Context) {
+	if l.organization == (parsec.OrganizationID{}) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bench.PreparationTimeout)
+	defer cancel()
+	_ = l.clients[0].Administration(l.options.AdministrationToken).Remove(ctx, l.organization)
 }
 
 // createOrganization returns the bootstrap token. Servers since 2.5 have the

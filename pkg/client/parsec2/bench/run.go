@@ -44,6 +44,7 @@ func Run(ctx context.Context, options bench.Options) (*bench.Report, error) {
 		payload: make([]byte, options.Payload()),
 	}
 	defer l.close()
+	defer l.removeOrganization(ctx)
 	if err := l.prepareOrganization(ctx); err != nil {
 		return nil, err
 	}

@@ -28,7 +28,9 @@ type load struct {
 	bench.Run
 
 	options bench.Options
-	devices []*client3.Device
+	// organization is the one that was made, zero before.
+	organization parsec.OrganizationID
+	devices      []*client3.Device
 	// realm is the one that all share, zero when each worker has its own.
 	realm   parsec.RealmID
 	payload []byte
@@ -57,6 +59,7 @@ func Run(ctx context.Context, options bench.Options) (*bench.Report, error) {
 		options: options,
 		payload: make([]byte, options.Payload()),
 	}
+	defer l.removeOrganization(ctx)
 	if err := l.prepareOrganization(ctx); err != nil {
 		return nil, err
 	}
@@ -100,6 +103,7 @@ func (l *load) prepareOrganization(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create organization %s: %w", organization, err)
 	}
+	l.organization = organization
 	token, err := parsec3.ParseAccessToken(text)
 	if err != nil {
 		return fmt.Errorf("%w: the bootstrap token %w", client.ErrProtocol, err)
@@ -120,6 +124,19 @@ func (l *load) prepareOrganization(ctx context.Context) error {
 		l.realm, err = createRealm(ctx, c.Authenticated(founder), founder)
 	}
 	return err
+}
+
+// removeOrganization deletes what prepareOrganization has made. A server that cannot, such
+// as an official one, keeps it.
+func (l *load) removeOrganization(ctx context.Context) {
+	if l.organization == (parsec.OrganizationID{}) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bench.PreparationTimeout)
+	defer cancel()
+	c := l.newClient(0)
+	defer c.Close()
+	_ = c.Administration(l.options.AdministrationToken).Remove(ctx, l.organization)
 }
 
 func now() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
