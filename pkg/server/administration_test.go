@@ -418,11 +418,11 @@ func TestAdministrationAudit(t *testing.T) {
 		}
 	}
 	want := []map[string]any{
-		{"level": "INFO", "msg": "audit", "action": "create_organization", "address": "127.0.0.1", "organization": "New", "after": map[string]any{
+		{"level": "INFO", "msg": "audit", "action": "create_organization", "administrator": "administrator", "address": "127.0.0.1", "organization": "New", "after": map[string]any{
 			"expiration_date": "none", "user_profile_outsider_allowed": true, "active_users_limit": 3.0, "minimum_archiving_period": 2592000.0}},
-		{"level": "INFO", "msg": "audit", "action": "update_organization", "address": "127.0.0.1", "organization": "New",
+		{"level": "INFO", "msg": "audit", "action": "update_organization", "administrator": "administrator", "address": "127.0.0.1", "organization": "New",
 			"before": map[string]any{"active_users_limit": 3.0}, "after": map[string]any{"active_users_limit": "none"}},
-		{"level": "INFO", "msg": "audit", "action": "freeze_user", "address": "127.0.0.1", "organization": "CoolOrg", "user": "bob",
+		{"level": "INFO", "msg": "audit", "action": "freeze_user", "administrator": "administrator", "address": "127.0.0.1", "organization": "CoolOrg", "user": "bob",
 			"before": map[string]any{"frozen": false}, "after": map[string]any{"frozen": true}},
 	}
 	if !reflect.DeepEqual(audit, want) {

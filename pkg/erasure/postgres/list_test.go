@@ -12,7 +12,9 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/erasure"
+	"parsec-server/pkg/erasure/erasuretest"
 	erasurestore "parsec-server/pkg/erasure/postgres"
+	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 )
@@ -139,6 +141,28 @@ func TestWholeOrganization(t *testing.T) {
 			t.Errorf("%d blocks and objects are left", got)
 		}
 	}
+}
+
+// TestList has the list pass the suite that every one passes.
+func TestList(t *testing.T) {
+	erasuretest.Exercise(t, func(t *testing.T, bus *event.Bus) erasuretest.Opened {
+		dsn := testkit.NewPostgres(t, testkit.Unsound)
+		second, third := testkit.OpenPostgres(t, dsn, bus), testkit.OpenParsec3Postgres(t, dsn, bus)
+		list := &erasurestore.List{
+			Database: second.Database, Wings: map[organization.Generation]erasurestore.Wing{organization.Parsec2: second, organization.Parsec3: third},
+		}
+		return erasuretest.Opened{List: list, Organizations: second, Fill: func(id parsec.OrganizationID, generation organization.Generation, count int) {
+			var blocks []blockstore.Block
+			for range count {
+				blocks = append(blocks, blockstore.Block{Organization: id, ID: parsec.BlockID(parsec.NewUUID()), Size: 10})
+			}
+			if generation == organization.Parsec2 {
+				testkit.InsertBlocks(t, dsn, blocks...)
+			} else {
+				testkit.InsertParsec3Blocks(t, dsn, blocks...)
+			}
+		}}
+	})
 }
 
 // TestHolds has blocks be held that nobody has, again by the same token, and once the
