@@ -133,7 +133,7 @@ func (p program) awaitDeletion(ctx context.Context, a administration, left *clie
 			left, err = a.Deletion(ctx, a.organization)
 			return err
 		})
-		if refusal, is := errors.AsType[*client.AdministrationError](err); is && (refusal.Status == http.StatusNotFound || refusal.Code == codeNotDeleted) {
+		if refusal, is := errors.AsType[*client.AdministrationError](err); is && (refusal.Status == http.StatusNotFound || refusal.Status == http.StatusBadRequest) {
 			return nil // Nothing is left, or somebody has created another one since.
 		}
 		if err != nil {
@@ -142,9 +142,6 @@ func (p program) awaitDeletion(ctx context.Context, a administration, left *clie
 		shown.show(left)
 	}
 }
-
-// codeNotDeleted is that of organizations that are not being deleted.
-const codeNotDeleted = "not_deleted"
 
 // deletionProgress shows how far a deletion is: rows until they are gone, without knowing
 // how many there are, then objects.

@@ -193,7 +193,7 @@ func (p program) organizationUpdateCommand() *cobra.Command {
 		if settings, err = options.settings(); err != nil {
 			return err
 		}
-		if _, err := terms.add(&settings); err != nil {
+		if err := terms.add(&settings); err != nil {
 			return err
 		}
 		request, err = options.updateRequest()

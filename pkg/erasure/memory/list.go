@@ -161,6 +161,16 @@ func (l *List) Forget(_ context.Context, target erasure.Target, blocks []parsec.
 
 // End implements erasure.List.
 func (l *List) End(ctx context.Context, target erasure.Target) (left bool, err error) {
+	l.mu.Lock()
+	early := l.find(target)
+	if early != nil && early.target.RowsLeft {
+		l.mu.Unlock()
+		return true, nil
+	}
+	l.mu.Unlock()
+	if early == nil {
+		return false, nil
+	}
 	// What began before the organization was closed may have left something since.
 	if _, _, err := l.EraseRows(ctx, target); err != nil {
 		return true, err
