@@ -139,28 +139,18 @@ func (p program) officialCreateCommand() *cobra.Command {
 
 // officialFreezeCommand is `organization freeze` and `unfreeze` in one.
 func (p program) officialFreezeCommand() *cobra.Command {
-	command, unfreezing := p.organizationFreezeCommand("freeze", "Keep a user out of an organization, or let it in again.", true), p.organizationFreezeCommand("unfreeze", "", false)
+	frozen := true
+	command := p.organizationFreezeCommand("freeze", "Keep a user out of an organization, or let it in again.", &frozen)
 	flags := command.Flags()
 	freeze := flags.Bool("freeze", false, "Keep the user out, as without it.")
 	unfreeze := flags.Bool("unfreeze", false, "Let the user in again.")
-	run, check := command.RunE, command.PreRunE
+	check := command.PreRunE
 	command.PreRunE = func(command *cobra.Command, args []string) error {
 		if *freeze && *unfreeze {
 			return &config.UsageError{Message: "--freeze and --unfreeze are both given."}
 		}
+		frozen = !*unfreeze
 		return check(command, args)
-	}
-	command.RunE = func(command *cobra.Command, args []string) error {
-		if !*unfreeze {
-			return run(command, args)
-		}
-		unfreezing.SetContext(command.Context())
-		for _, name := range []string{"user-id", "user-email", addrOption, tokenOption} {
-			if err := unfreezing.Flags().Set(name, flags.Lookup(name).Value.String()); err != nil {
-				return err
-			}
-		}
-		return unfreezing.RunE(unfreezing, args)
 	}
 	return command
 }

@@ -16,6 +16,8 @@ type load struct {
 	version parsec.APIVersion
 	clients []*parsec2.Client
 	devices []*parsec2.Device
+	// organization is what was made for the run, zero before.
+	organization parsec.OrganizationID
 	// realm is the one that all share, zero when each worker has its own.
 	realm   parsec.RealmID
 	payload []byte
