@@ -55,6 +55,27 @@ func TestImportCommand(t *testing.T) {
 	}
 }
 
+// TestImportOfBoth moves databases of both generations into one.
+func TestImportOfBoth(t *testing.T) {
+	t.Parallel()
+	to := testkit.NewPostgres(t)
+	s := &shell{t: t, variables: map[string]string{"PARSEC_DB": to}}
+	second, owner := testkit.NewOfficial(t, testkit.LoadOfficial(t, "2.17"))
+	third, _ := testkit.NewOfficial(t, testkit.LoadOfficial(t, "3.9.3"))
+	s.succeed("backend", "import", "--from", third)
+	out, _, err := s.run("backend", "import", "--from", second)
+	if !errors.Is(err, errProblems) || !strings.Contains(out, "organization Alpha: the database to import into has one of this name") || !strings.Contains(out, "Nothing is left") {
+		t.Errorf("organizations of the same names: %v, %q", err, out)
+	}
+	executeOn(t, owner, "UPDATE organization SET organization_id = 'Second' || _id")
+	s.succeed("backend", "import", "--from", second)
+	for _, from := range []string{second, third} {
+		if out := s.succeed("backend", "import", "verify", "--from", from); strings.Contains(out, "stop") {
+			t.Errorf("verify says %q", out)
+		}
+	}
+}
+
 // TestImportRefusals are of sources that are none, and of names that are taken.
 func TestImportRefusals(t *testing.T) {
 	t.Parallel()
