@@ -34,7 +34,7 @@ func TestRandomStates(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			lived := testkit.NewPostgres(t)
-			l := begin(t, lived, uint64(seed)) //nolint:gosec // of few
+			l := begin(t, lived, uint64(seed))
 			for range actions {
 				l.act()
 			}
@@ -87,7 +87,7 @@ func begin(t *testing.T, dsn string, seed uint64) *life {
 		t.Fatal(err)
 	}
 	token := must(parsec3.ParseAccessToken(text))
-	l := &life{t: t, ctx: t.Context(), random: rand.New(rand.NewPCG(seed, 7))} //nolint:gosec // it is a test
+	l := &life{t: t, ctx: t.Context(), random: rand.New(rand.NewPCG(seed, 7))}
 	l.client = client3.New(server.Address, client3.LatestVersion, client.Options{})
 	t.Cleanup(l.client.Close)
 	founder, request, err := client3.NewOrganization(client3.Founding{Organization: id, Token: &token}, l.person(), parsec.DateTimeOf(time.Now()))

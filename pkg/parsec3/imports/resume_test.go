@@ -20,7 +20,7 @@ func TestKilledImports(t *testing.T) {
 	from, _ := testkit.NewOfficial(t, testkit.LoadOfficial(t, "3.9.3"))
 	whole, parts := testkit.NewPostgres(t), testkit.NewPostgres(t)
 	moving.Move(t, wing, from, whole, imports.Choices{})
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // it is a test
+	random := rand.New(rand.NewPCG(1, 2))
 	const mostRuns, mostSteps, mostTime = 20, 20, 400 * time.Millisecond
 	for run := range mostRuns {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -151,14 +151,14 @@ func (s *scribe) ofRealm(kind string) {
 		rotation := must(certificate.Read[certificate.RealmKeyRotation](s.signed))
 		var bundle []byte
 		err := s.lookup.QueryRow(s.t.Context(), "SELECT b.bundle FROM parsec3.keys_bundle b WHERE b.realm_id = $1 AND b.key_index = $2",
-			s.realm, int64(rotation.KeyIndex)).Scan(&bundle) //nolint:gosec // of few
+			s.realm, int64(rotation.KeyIndex)).Scan(&bundle)
 		if err != nil {
 			s.t.Fatal(err)
 		}
 		s.put("INSERT INTO realm_keys_bundle (realm, key_index, realm_key_rotation_certificate, certified_by, certified_on, key_canary, keys_bundle) VALUES ("+
 			ofRealm("$1")+", $2, $3, "+byDevice("$4")+", "+date("$5")+", $6, $7)",
-			s.realm, int32(rotation.KeyIndex), s.signed, device(rotation.Author), s.dated, rotation.KeyCanary, bundle) //nolint:gosec // of few
-		s.put("UPDATE realm SET key_index = $2 WHERE realm_id = $1::uuid", s.realm, int32(rotation.KeyIndex)) //nolint:gosec // of few
+			s.realm, int32(rotation.KeyIndex), s.signed, device(rotation.Author), s.dated, rotation.KeyCanary, bundle)
+		s.put("UPDATE realm SET key_index = $2 WHERE realm_id = $1::uuid", s.realm, int32(rotation.KeyIndex))
 	case "realm_name_certificate":
 		name := must(certificate.Read[certificate.RealmName](s.signed))
 		s.put("INSERT INTO realm_name (realm, realm_name_certificate, certified_by, certified_on) VALUES ("+ofRealm("$1")+", $2, "+byDevice("$3")+", "+date("$4")+")",
