@@ -126,6 +126,7 @@ func TestLoadDefaults(t *testing.T) {
 	want := Config{
 		Host:                                    "127.0.0.1",
 		Port:                                    6777,
+		Data:                                    Data{User: "postgres"},
 		Database:                                Database{DSN: NewSecret(Mocked), MinConnections: 5, MaxConnections: 7, ConnectionAttempts: 10, ConnectionPause: time.Second},
 		Blockstore:                              memoryNode,
 		AdministrationToken:                     NewSecret(goodToken),
