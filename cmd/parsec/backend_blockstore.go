@@ -46,10 +46,17 @@ func (p program) initBlockStore(ctx context.Context, options *settingsFlags) err
 		return err
 	}
 	defer end()
-	if err := blockstore.Init(ctx, store); err != nil {
+	retry, err := p.retry(options)
+	if err != nil {
 		return err
 	}
-	if err := store.Ready(ctx); err != nil {
+	err = retry.Do(ctx, func(ctx context.Context) error {
+		if err := blockstore.Init(ctx, store); err != nil {
+			return err
+		}
+		return store.Ready(ctx)
+	}, func(err error) { fmt.Fprintf(p.stderr, "The block store is not ready yet: %s\n", err) })
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "The block store is ready (%s).\n", settings.Type())

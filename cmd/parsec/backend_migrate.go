@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,6 +42,13 @@ func (p program) migrate(ctx context.Context, options *settingsFlags, dryRun boo
 	if err != nil {
 		return err
 	}
+	retry, err := p.retry(options)
+	if err != nil {
+		return err
+	}
+	if err := database.Await(ctx, database.Source{DSN: dsn.Reveal(), Logger: slog.New(slog.NewTextHandler(p.stderr, nil))}, retry); err != nil {
+		return err
+	}
 	before, err := database.MigrationStatus(ctx, dsn.Reveal())
 	if err != nil {
 		return err
@@ -61,6 +69,13 @@ func (p program) migrate(ctx context.Context, options *settingsFlags, dryRun boo
 		fmt.Fprintf(p.stdout, "%s ✔\n", migration.File)
 	}
 	return err
+}
+
+// retry is how long a command that an orchestrator starts beside the stores waits
+// for them, as the server does.
+func (p program) retry(options *settingsFlags) (database.Retry, error) {
+	attempts, wait, err := config.LoadRetry(options.given, p.environment)
+	return database.Retry{Attempts: attempts, Pause: wait}, err
 }
 
 func (p program) migrationStatus(ctx context.Context, options *settingsFlags) error {

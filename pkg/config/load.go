@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"parsec-server/pkg/parsec"
@@ -110,6 +111,14 @@ func LoadDatabase(arguments []Argument, environment Environment) (Database, erro
 		return Database{}, err
 	}
 	return l.config.Database, l.config.Database.checkPool()
+}
+
+// LoadRetry resolves how often, and with what pause, what is not reached at start
+// is tried again.
+func LoadRetry(arguments []Argument, environment Environment) (attempts int, pause time.Duration, err error) {
+	l := loader{arguments: arguments, environment: environment}
+	_, err = l.load("maximum-database-connection-attempts", "pause-before-retry-database-connection")
+	return l.config.Database.ConnectionAttempts, l.config.Database.ConnectionPause, err
 }
 
 // LoadBlockstore resolves the block store alone, for the commands that need no

@@ -78,6 +78,35 @@ func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Con
 	}
 }
 
+// Do does something until it succeeds or there are no attempts left, and tells of
+// each failure but the last one, which it returns.
+func (r Retry) Do(ctx context.Context, do func(context.Context) error, failed func(error)) error {
+	for attempt := 1; ; attempt++ {
+		err := do(ctx)
+		if err == nil || ctx.Err() != nil || attempt >= r.Attempts {
+			return err
+		}
+		failed(err)
+		if err := pause(ctx, r.Pause); err != nil {
+			return err
+		}
+	}
+}
+
+// Await waits until the database of a DSN takes connections and writes, as Open
+// does first. Its error is that of the last attempt.
+func Await(ctx context.Context, source Source, retry Retry) error {
+	from, err := newConnector(source, nil)
+	if err != nil {
+		return err
+	}
+	connection, err := retry.connect(ctx, from.connect, false, from.source.Logger)
+	if err != nil {
+		return explained(err)
+	}
+	return closeConnection(connection)
+}
+
 // errReadOnly is the error of a replica, until it is promoted, and of a database
 // that its administrator has frozen.
 var errReadOnly = errors.New("the database is read-only: if it is a replica, name its primary, or all hosts with target_session_attrs=read-write")

@@ -23,13 +23,15 @@ import (
 const root = "../../.."
 
 // profiles are those that the guide names; "" is none.
-var profiles = []string{"", "proxy", "scale", "mail", "monitoring", "versitygw", "swift"}
+var profiles = []string{"", "proxy", "scale", "mail", "monitoring", "versitygw", "swift", "backup"}
+
+// tasks are the services that end.
+var tasks = []string{"secrets", "settings", "migrate", "bucket", "backup", "restore"}
 
 // madeHere are images that a Dockerfile of the project makes.
 var madeHere = []string{"parsec-server:local", "parsec-swift"}
 
-// folder is one with what a host downloads, and the settings that make-env
-// writes in it.
+// folder is one with what a host downloads.
 func folder(t *testing.T) string {
 	t.Helper()
 	path := t.TempDir()
@@ -45,16 +47,39 @@ func folder(t *testing.T) string {
 	if err := os.CopyFS(filepath.Join(path, "deploy"), os.DirFS(filepath.Join(root, "deploy"))); err != nil {
 		t.Fatal(err)
 	}
-	if output, err := makeEnv(t, path); err != nil {
-		t.Fatalf("make-env: %v\n%s", err, output)
-	}
 	return path
 }
 
-func makeEnv(t *testing.T, path string) (output string, err error) {
+// makeSecrets runs what the service secrets runs, as it is set in the project, on
+// the folder where a volume would be.
+func makeSecrets(t *testing.T, project *types.Project, folder string) {
 	t.Helper()
-	printed, err := exec.CommandContext(t.Context(), filepath.Join(path, "deploy/compose/make-env")).CombinedOutput()
-	return string(printed), err
+	service := project.Services["secrets"]
+	var script string
+	for _, volume := range service.Volumes {
+		if volume.Target == service.Entrypoint[1] {
+			script = volume.Source
+		}
+	}
+	command := exec.CommandContext(t.Context(), service.Entrypoint[0], script)
+	command.Env = []string{"PATH=" + os.Getenv("PATH")}
+	for name, value := range service.Environment {
+		command.Env = append(command.Env, name+"="+*value)
+	}
+	command.Env = append(command.Env, "SECRETS="+folder)
+	if printed, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, printed)
+	}
+}
+
+// secretIn reads a file that makeSecrets has made.
+func secretIn(t *testing.T, folder, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(folder, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(string(text), "\n")
 }
 
 // load returns what Docker Compose understands. Variables come from .env alone.
@@ -97,8 +122,7 @@ func checkService(t *testing.T, service types.ServiceConfig) {
 	if !pinned.MatchString(service.Image) && !slices.Contains(madeHere, service.Image) {
 		t.Errorf("the image %q is not pinned", service.Image)
 	}
-	task := slices.Contains([]string{"migrate", "bucket"}, service.Name)
-	if want := map[bool]string{true: types.RestartPolicyNo, false: types.RestartPolicyUnlessStopped}[task]; service.Restart != want {
+	if want := map[bool]string{true: types.RestartPolicyNo, false: types.RestartPolicyUnlessStopped}[slices.Contains(tasks, service.Name)]; service.Restart != want {
 		t.Errorf("restarts %q, want %q", service.Restart, want)
 	}
 	if service.Deploy == nil || service.Deploy.Resources.Limits == nil {
@@ -139,20 +163,22 @@ func TestServersSettings(t *testing.T) {
 	for _, profile := range profiles {
 		t.Run(profile, func(t *testing.T) {
 			path := folder(t)
-			secrets := settle(t, filepath.Join(path, ".env"), profile)
+			settle(t, path, profile)
 			project := mustLoad(t, path, profile)
-			settings := settingsOf(t, project, "server")
-			if got := settings.AdministrationToken.Reveal(); got != secrets["PARSEC_ADMINISTRATION_TOKEN"] {
+			secrets := t.TempDir()
+			makeSecrets(t, project, secrets)
+			settings := settingsOf(t, project, "server", secrets)
+			if got := settings.AdministrationToken.Reveal(); got != secretIn(t, secrets, "administration_token") {
 				t.Errorf("administration token %q", got)
 			}
-			if got := settings.Database.DSN.Reveal(); !strings.Contains(got, ":"+secrets["POSTGRES_PASSWORD"]+"@db/") {
+			if got := settings.Database.DSN.Reveal(); !strings.Contains(got, ":"+secretIn(t, secrets, "postgres_password")+"@db/") {
 				t.Errorf("database %s", got)
 			}
 			store, blocks := "minio", settings.Blockstore
 			switch profile {
 			case "swift":
 				store = profile
-				if blocks.Swift.AuthURL != "http://swift:8080/auth/v1.0" || blocks.Swift.Password.Reveal() != secrets["S3_SECRET_KEY"] {
+				if blocks.Swift.AuthURL != "http://swift:8080/auth/v1.0" || blocks.Swift.Password.Reveal() != secretIn(t, secrets, "store_password") {
 					t.Errorf("blocks go to %+v", blocks.Swift)
 				}
 			case "versitygw":
@@ -160,7 +186,7 @@ func TestServersSettings(t *testing.T) {
 				fallthrough
 			default:
 				port := map[string]string{"minio": "9000", "versitygw": "7070"}[store]
-				if blocks.S3.Endpoint != "http://"+store+":"+port || blocks.S3.Secret.Reveal() != secrets["S3_SECRET_KEY"] {
+				if blocks.S3.Endpoint != "http://"+store+":"+port || blocks.S3.Secret.Reveal() != secretIn(t, secrets, "store_password") {
 					t.Errorf("blocks go to %+v", blocks.S3)
 				}
 			}
@@ -168,8 +194,8 @@ func TestServersSettings(t *testing.T) {
 				t.Errorf("a grace period of %s", settings.ShutdownGracePeriod)
 			}
 			minio := project.Services["minio"]
-			if got := minio.GetScale() == 1; got != (store == "minio") {
-				t.Errorf("MinIO runs: %t", got)
+			if got := minio.GetScale() == 1; got != (store == "minio") || got == (minio.PullPolicy == types.PullPolicyNever) {
+				t.Errorf("MinIO runs: %t, and is pulled by the policy %s", got, minio.PullPolicy)
 			}
 			if got := settings.Email.Host != ""; got != (profile == "mail") {
 				t.Errorf("e-mail %t", got)
@@ -183,12 +209,14 @@ func TestServersSettings(t *testing.T) {
 	}
 }
 
-func settingsOf(t *testing.T, project *types.Project, service string) config.Config {
+// settingsOf reads the settings of a service as it does, with the secrets of a
+// folder.
+func settingsOf(t *testing.T, project *types.Project, service, secrets string) config.Config {
 	t.Helper()
 	environment := config.Environment{Variables: map[string]string{}}
 	for name, value := range project.Services[service].Environment {
 		if value != nil && *value != "" {
-			environment.Variables[name] = *value
+			environment.Variables[name] = strings.Replace(*value, "/secrets/", secrets+"/", 1)
 		}
 		if strings.HasPrefix(name, "PARSEC_") {
 			environment.Names = append(environment.Names, name)
@@ -206,95 +234,88 @@ func settingsOf(t *testing.T, project *types.Project, service string) config.Con
 	return loaded.Config
 }
 
-var (
-	assignment = regexp.MustCompile(`(?m)^([A-Z0-9_]+)=(.+)$`)
-	suggestion = regexp.MustCompile(`(?m)^#([A-Z0-9_]+=.+)$`)
-)
+var suggestion = regexp.MustCompile(`(?m)^#([A-Z0-9_]+=.+)$`)
 
-// settle sets what .env has in a comment for the profile, and gives the secrets
-// of .env.
-func settle(t *testing.T, path, profile string) map[string]string {
+// settle writes .env with what .env.example has in a comment for the profile.
+func settle(t *testing.T, path, profile string) {
 	t.Helper()
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(filepath.Join(path, ".env.example"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	secrets := map[string]string{}
-	for _, found := range assignment.FindAllStringSubmatch(string(text), -1) {
-		secrets[found[1]] = found[2]
-	}
-	var settings strings.Builder
-	settings.Write(text)
+	settings := "COMPOSE_PROFILES=" + profile + "\n"
 	for paragraph := range strings.SplitSeq(string(text), "\n\n") {
-		if profile != "" && strings.HasPrefix(paragraph, "# "+profile+":") {
+		title, _, _ := strings.Cut(strings.TrimPrefix(paragraph, "# "), ":")
+		if profile != "" && slices.Contains(strings.Split(title, ", "), profile) {
 			for _, found := range suggestion.FindAllStringSubmatch(paragraph, -1) {
-				settings.WriteString(strings.ReplaceAll(found[1], "<the value of S3_SECRET_KEY>", secrets["S3_SECRET_KEY"]) + "\n")
+				settings += found[1] + "\n"
 			}
 		}
 	}
-	if err := os.WriteFile(path, []byte(settings.String()), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(path, ".env"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return secrets
 }
 
-// TestSecrets has each asked for by its name, in one line.
+// TestSecrets makes each once, takes those of .env, and shows none to whoever has
+// no business with it.
 func TestSecrets(t *testing.T) {
-	path := folder(t)
-	file := filepath.Join(path, ".env")
-	text, err := os.ReadFile(file)
-	if err != nil {
+	path, secrets := folder(t), t.TempDir()
+	makeSecrets(t, mustLoad(t, path, ""), secrets)
+	made := map[string]string{}
+	for _, name := range []string{"administration_token", "postgres_password", "store_password", "grafana_password"} {
+		made[name] = secretIn(t, secrets, name)
+		if !regexp.MustCompile("^[0-9A-Za-z]{40,}$").MatchString(made[name]) {
+			t.Errorf("%s is %q", name, made[name])
+		}
+	}
+	if len(slices.Compact(slices.Sorted(maps.Values(made)))) != len(made) {
+		t.Error("two secrets are the same")
+	}
+	own := "S3_SECRET_KEY=mine\nPARSEC_BLOCKSTORE='raid1:0:file:/a raid1:1:file:/b'\n"
+	if err := os.WriteFile(filepath.Join(path, ".env"), []byte(own), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused := func(name string, want string) {
-		_, err := load(t.Context(), path)
-		if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "variable "+name+" is missing") || !strings.Contains(err.Error(), want) {
-			t.Errorf("without %s: %v", name, err)
+	makeSecrets(t, mustLoad(t, path, ""), secrets)
+	made["store_password"], made["blockstore"] = "mine", "raid1:0:file:/a\nraid1:1:file:/b"
+	for name, want := range made {
+		if got := secretIn(t, secrets, name); got != want {
+			t.Errorf("the second time %s is %q, want %q", name, got, want)
 		}
-	}
-	values := map[string]bool{}
-	for _, name := range []string{"PARSEC_ADMINISTRATION_TOKEN", "POSTGRES_PASSWORD", "S3_SECRET_KEY", "GRAFANA_PASSWORD"} {
-		line := regexp.MustCompile("(?m)^" + name + "=([0-9A-Za-z]{40,})$")
-		found := line.FindSubmatch(text)
-		if found == nil || values[string(found[1])] {
-			t.Fatalf("make-env makes no good secret %s", name)
-		}
-		values[string(found[1])] = true
-		if err := os.WriteFile(file, line.ReplaceAll(text, []byte(name+"=")), 0o600); err != nil {
+		about, err := os.Stat(filepath.Join(secrets, name))
+		if err != nil {
 			t.Fatal(err)
 		}
-		refused(name, ".env")
+		if about.Mode() != 0o640 {
+			t.Errorf("%s has the mode %s", name, about.Mode())
+		}
 	}
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
-	refused("PARSEC_ADMINISTRATION_TOKEN", "run deploy/compose/make-env")
 }
 
-// TestMakeEnv changes nothing the second time.
-func TestMakeEnv(t *testing.T) {
+// TestSmall holds the small stack to what the other one says.
+func TestSmall(t *testing.T) {
 	path := folder(t)
-	file := filepath.Join(path, ".env")
-	before, err := os.ReadFile(file)
+	options, err := cli.NewProjectOptions([]string{filepath.Join(path, "deploy/compose/small.yml")},
+		cli.WithWorkingDirectory(filepath.Join(path, "deploy/compose")), cli.WithProfiles([]string{"*"}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	output, err := makeEnv(t, path)
-	if err == nil || output != "make-env: .env exists already, and nothing was changed\n" {
-		t.Errorf("the second time: %v, %s", err, output)
-	}
-	after, err := os.ReadFile(file)
+	project, err := options.LoadProject(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(after) != string(before) {
-		t.Error("the second make-env changes .env")
+	for name, service := range project.Services {
+		t.Run(name, func(t *testing.T) { checkService(t, service) })
+		if strings.Contains(service.Image, "minio") {
+			t.Errorf("%s needs MinIO", name)
+		}
 	}
-	about, err := os.Stat(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if about.Mode() != 0o600 {
-		t.Errorf("others can read .env: %s", about.Mode())
+	secrets := t.TempDir()
+	makeSecrets(t, project, secrets)
+	blocks := settingsOf(t, project, "server", secrets).Blockstore
+	if blocks.Kind != config.BlockstoreFolder || !slices.ContainsFunc(project.Services["server"].Volumes, func(volume types.ServiceVolumeConfig) bool {
+		return volume.Type == types.VolumeTypeVolume && strings.HasPrefix(blocks.Folder, volume.Target+"/")
+	}) {
+		t.Errorf("blocks go to %s", blocks)
 	}
 }
