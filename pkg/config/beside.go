@@ -27,7 +27,7 @@ func LoadBeside(arguments []Argument, environment Environment) (Beside, error) {
 	if err != nil {
 		return Beside{}, err
 	}
-	l := loader{arguments: arguments, environment: environment}
+	l := newLoader(arguments, environment)
 	if err := l.readDevelopment(); err != nil {
 		return Beside{}, err
 	}
@@ -43,7 +43,7 @@ func LoadBeside(arguments []Argument, environment Environment) (Beside, error) {
 // LoadToken resolves what administrators authenticate with, and where that came from in
 // words. It is not judged.
 func LoadToken(arguments []Argument, environment Environment) (token Secret, origin string, err error) {
-	l := loader{arguments: arguments, environment: environment}
+	l := newLoader(arguments, environment)
 	if err := l.readDevelopment(); err != nil {
 		return Secret{}, "", err
 	}
