@@ -25,7 +25,7 @@ func TestData(t *testing.T) {
 		t.Errorf("address %s", address)
 	}
 	again := mustLoad(t, typed("data="+folder), nil).Config
-	if loaded.AdministrationToken.Reveal() == again.AdministrationToken.Reveal() || isWeakToken(again.AdministrationToken.Reveal()) {
+	if loaded.AdministrationToken.Reveal() == again.AdministrationToken.Reveal() || weakRule(again.AdministrationToken.Reveal()) != "" {
 		t.Error("a token that is not made anew, or that can be guessed")
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {

@@ -100,7 +100,7 @@ func Await(ctx context.Context, source Source, retry Retry) error {
 	if err != nil {
 		return err
 	}
-	connection, err := retry.connect(ctx, from.connect, false, from.source.Logger)
+	connection, err := retry.connect(ctx, from.connect, false, outage.NewDependency(outage.Database, slog.LevelWarn, from.source.Logger))
 	if err != nil {
 		return explained(err)
 	}
