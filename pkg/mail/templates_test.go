@@ -109,7 +109,7 @@ func TestWrongTemplates(t *testing.T) {
 		{subject, "one\ntwo", ":1: a subject is one line, without tabs"},
 		{subject, "a\tb", ":1: a subject is one line, without tabs"},
 		{subject, strings.Repeat("x", 1025), "is longer than 1024 bytes"},
-		{subject, "{{link}} for {{Greeter}}", ":1: {{Greeter}} is not known here; known are {{greeter}}, {{inviter}}, {{organization}}, {{link}}, {{recipient}}, {{server}}, {{download}}, {{documentation}}"},
+		{subject, "{{link}} for {{Greeter}}", ":1: {{Greeter}} is not known here; known are {{greeter}}, {{inviter}}, {{organization}}, {{link}}, {{recipient}}, {{server}}, {{client}}, {{download}}, {{documentation}}"},
 		{text, " \n", ":1: the text is empty"},
 		{text, "\n\nHello {{greter}}\n{{link}}", ":3: {{greter}} is not known here"},
 		{text, "Hello\n{{code}} {{link}}", ":2: {{code}} is not known here"},
