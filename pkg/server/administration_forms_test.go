@@ -443,7 +443,7 @@ func TestAdministrationMethodBeforeToken(t *testing.T) {
 	f := newFormsFixture(t)
 	for path, want := range map[string]string{
 		"organizations/CoolOrg/users/reset_totp": "POST", "organizations/CoolOrg/sequester/services": "GET, HEAD, POST",
-		"organizations/CoolOrg/sequester/services/revoke": "POST", "organizations/CoolOrg/sequester/services/config": "PUT", "organizations": "POST",
+		"organizations/CoolOrg/sequester/services/revoke": "POST", "organizations/CoolOrg/sequester/services/config": "PUT", "organizations": "GET, HEAD, POST",
 	} {
 		response := f.do(http.MethodDelete, "/administration/"+path, nil)
 		answered, err := io.ReadAll(response.Body)

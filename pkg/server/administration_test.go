@@ -383,12 +383,12 @@ func TestAdministrationStatistics(t *testing.T) {
 func TestAdministrationMethods(t *testing.T) {
 	f := newFixture(t)
 	for path, want := range map[string]string{
-		"organizations": "POST", "organizations/CoolOrg": "GET, HEAD, PATCH", "organizations/CoolOrg/stats": "GET, HEAD, PATCH",
+		"organizations": "GET, HEAD, POST", "organizations/CoolOrg": "DELETE, GET, HEAD, PATCH", "organizations/CoolOrg/stats": "GET, HEAD, PATCH",
 		"organizations/CoolOrg/users": "GET, HEAD", "organizations/CoolOrg/users/freeze": "POST", "stats": "GET, HEAD",
 	} {
-		response := f.do(http.MethodDelete, "/administration/"+path, nil, bearer)
+		response := f.do("PROPFIND", "/administration/"+path, nil, bearer)
 		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != want {
-			t.Errorf("DELETE %s: HTTP %d, Allow %s", path, response.StatusCode, response.Header.Get("Allow"))
+			t.Errorf("PROPFIND %s: HTTP %d, Allow %s", path, response.StatusCode, response.Header.Get("Allow"))
 		}
 	}
 }
