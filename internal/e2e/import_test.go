@@ -59,9 +59,6 @@ type officialSeen struct {
 			Head     uint32
 			Versions []officialVersion
 		}
-		Status struct {
-			EncryptionRevision uint64 `json:"encryption_revision"`
-		}
 	}
 }
 
@@ -236,14 +233,16 @@ func follow(t *testing.T, instance *testkit.Instance, device *parsec2.Device, se
 		if fmt.Sprint(certificates) != fmt.Sprint(had.RoleCertificates) {
 			t.Errorf("realm %s has the roles %v, and had %v", name, certificates, had.RoleCertificates)
 		}
+		revision := completeRevision(t, conn, realm)
 		for vlobName, vlob := range had.Vlobs {
 			id := parsec.VlobID(must(parsec.ParseUUID(vlobName)))
 			if poll.Changes[id] != vlob.Head {
 				t.Errorf("vlob %s is at %d, and was at %d", vlobName, poll.Changes[id], vlob.Head)
 			}
 			for _, version := range vlob.Versions {
-				// A realm that is being reencrypted is read at the revision before.
-				read, err := readVersion(t, conn, id, version.Version, had.Status.EncryptionRevision)
+				read, err := parsec2.Call(t.Context(), conn, protocol.VlobRead, &protocol.VlobReadRequest{
+					VlobID: id, Version: &version.Version, EncryptionRevision: revision,
+				})
 				if err != nil {
 					t.Errorf("%s version %d: %v", vlobName, version.Version, err)
 				} else if hash(read.Blob) != version.SHA256 || read.Author.String() != version.Author {
@@ -272,11 +271,16 @@ func follow(t *testing.T, instance *testkit.Instance, device *parsec2.Device, se
 	}
 }
 
-func readVersion(t *testing.T, conn *parsec2.Conn, vlob parsec.VlobID, version uint32, revision uint64) (*protocol.VlobReadReply, error) {
+// completeRevision is the encryption revision that a realm is read at: while it is
+// reencrypted, the one before.
+func completeRevision(t *testing.T, conn *parsec2.Conn, realm parsec.RealmID) uint64 {
 	t.Helper()
-	read, err := parsec2.Call(t.Context(), conn, protocol.VlobRead, &protocol.VlobReadRequest{VlobID: vlob, Version: &version, EncryptionRevision: revision})
-	if err != nil && revision > 1 {
-		return parsec2.Call(t.Context(), conn, protocol.VlobRead, &protocol.VlobReadRequest{VlobID: vlob, Version: &version, EncryptionRevision: revision - 1})
+	status, err := parsec2.Call(t.Context(), conn, protocol.RealmStatus, &protocol.RealmStatusRequest{RealmID: realm})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return read, err
+	if status.InMaintenance {
+		return status.EncryptionRevision - 1
+	}
+	return status.EncryptionRevision
 }
