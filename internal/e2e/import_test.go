@@ -3,10 +3,12 @@
 package e2e_test
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -44,6 +46,25 @@ type officialVersion struct {
 	Version        uint32
 }
 
+// officialVlob is a vlob, which the file of 1.13 has as the list of its versions.
+type officialVlob struct {
+	Head     uint32
+	Versions []officialVersion
+}
+
+// UnmarshalJSON reads either form.
+func (v *officialVlob) UnmarshalJSON(text []byte) error {
+	if !bytes.HasPrefix(text, []byte("[")) {
+		type plain officialVlob
+		return json.Unmarshal(text, (*plain)(v))
+	}
+	err := json.Unmarshal(text, &v.Versions)
+	for _, version := range v.Versions {
+		v.Head = max(v.Head, version.Version)
+	}
+	return err
+}
+
 // officialSeen is what one device has seen of the official server.
 type officialSeen struct {
 	Login    string
@@ -55,10 +76,7 @@ type officialSeen struct {
 		Poll             string
 		Checkpoint       uint64
 		RoleCertificates any `json:"role_certificates"`
-		Vlobs            map[string]struct {
-			Head     uint32
-			Versions []officialVersion
-		}
+		Vlobs            map[string]officialVlob
 	}
 }
 
