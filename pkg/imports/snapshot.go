@@ -2,7 +2,6 @@ package imports
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -34,7 +33,8 @@ func OpenSnapshot(ctx context.Context, source database.Source, wings []Wing) (*S
 	s := &Snapshot{connection: connection}
 	wing, err := s.begin(ctx, wings)
 	if err != nil {
-		return nil, nil, errors.Join(err, s.Close())
+		s.Close()
+		return nil, nil, err
 	}
 	return s, wing, nil
 }
@@ -69,7 +69,7 @@ func (s *Snapshot) identify(ctx context.Context) (identity string, err error) {
 }
 
 // Close ends the transaction and the connection.
-func (s *Snapshot) Close() error { return s.connection.Close(context.Background()) }
+func (s *Snapshot) Close() { _ = s.connection.Close(context.Background()) } // It has only read.
 
 // Number returns the only number that a statement answers.
 func (s *Snapshot) Number(ctx context.Context, sql string, args ...any) (number int64, err error) {

@@ -29,13 +29,14 @@ func OpenTarget(ctx context.Context, source database.Source) (*Target, error) {
 		err = errors.New("another command imports into this database")
 	}
 	if err != nil {
-		return nil, errors.Join(err, t.Close())
+		t.Close()
+		return nil, err
 	}
 	return t, nil
 }
 
 // Close ends the connection.
-func (t *Target) Close() error { return t.connection.Close(context.Background()) }
+func (t *Target) Close() { _ = t.connection.Close(context.Background()) } // What is done is committed.
 
 // read runs statements that read, each by itself.
 func (t *Target) read(ctx context.Context, statements ...database.Statement) error {

@@ -10,9 +10,6 @@ import (
 	"parsec-server/pkg/parsec2/certificate"
 )
 
-// minimumArchivingPeriod is that of sources that have none, in seconds.
-const minimumArchivingPeriod = 2592000
-
 func (c *converter) organization(ctx context.Context) error {
 	row := &imports.OrganizationRow{ID: c.one.ID}
 	var expiredOn *int64
