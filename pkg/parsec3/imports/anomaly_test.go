@@ -162,7 +162,7 @@ SELECT organization, md5('another'), type, created_by_device, upper(user_invitat
 		},
 		"a row that is not its certificate":  {breaks: "UPDATE user_ SET current_profile = 'ADMIN' WHERE _id = 3", want: "Alpha stop certificate: user "},
 		"a device of another key":            {breaks: "UPDATE device SET verify_key = set_byte(verify_key, 0, 255 - get_byte(verify_key, 0)) WHERE _id = 1", want: "Alpha stop certificate: device "},
-		"a realm without roles":              {breaks: "DELETE FROM realm_user_role WHERE realm = 9", want: "Alpha stop v5_realm_first: realm "},
+		"a realm without roles":              {breaks: "DELETE FROM realm_user_role WHERE realm = 9", want: "Alpha stop realm_incomplete: realm "},
 		"a missing rotation":                 {breaks: "DELETE FROM realm_keys_bundle WHERE _id = 2", want: "Alpha stop v5_realm_keys: realm "},
 		"a missing share":                    {breaks: "DELETE FROM shamir_recovery_share WHERE shamir_recovery = 3", want: "Alpha stop v5_shamir_shares: "},
 		"a gap in the change log":            {breaks: "DELETE FROM realm_vlob_update WHERE index = 2 AND realm = 3", want: "Alpha stop change_log: realm "},

@@ -225,7 +225,10 @@ func (r *realmConverter) putRealm(ctx context.Context) error {
 	if int64(realm.KeyIndex) != r.row.keyIndex { //nolint:gosec // replay bounds it
 		r.stop("certificate", r.subject, "its key index is %d, and %d by its certificates", r.row.keyIndex, realm.KeyIndex)
 	}
-	if !realm.HasOwner() {
+	switch {
+	case len(realm.Roles) == 0:
+		r.stop("realm_incomplete", r.subject, "its first role, which its creator gives itself, is missing")
+	case !realm.HasOwner():
 		r.note("no_owner", r.subject, "it has no OWNER")
 	}
 	archiving := realm.Archiving

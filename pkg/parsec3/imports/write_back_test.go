@@ -200,7 +200,7 @@ FROM realm_keys_bundle b WHERE b.realm = `+ofRealm("$1")+` AND b.key_index = $3`
 FROM parsec3.vlob_atom ORDER BY written_on`, `
 WITH atom AS (
     INSERT INTO vlob_atom (realm, vlob_id, version, key_index, author, created_on, blob, size)
-    VALUES (`+ofRealm("$1")+`, $2::uuid, $3, $4, `+byDevice("$5")+`, `+date("$6")+`, $7, length($7)) RETURNING realm, _id
+    VALUES (`+ofRealm("$1")+`, $2::uuid, $3, $4, `+byDevice("$5")+`, `+date("$6")+`, $7::bytea, length($7::bytea)) RETURNING realm, _id
 ) INSERT INTO realm_vlob_update (realm, index, vlob_atom) SELECT atom.realm, $8, atom._id FROM atom`)
 	s.copy("SELECT realm_id, block_id, key_index, author, size, created_on FROM parsec3.block WHERE upload_token IS NULL ORDER BY created_on", `
 INSERT INTO block (realm, block_id, key_index, author, size, created_on) VALUES (`+ofRealm("$1")+`, $2::uuid, $3, `+byDevice("$4")+`, $5, `+date("$6")+`)`)
