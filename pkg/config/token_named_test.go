@@ -84,12 +84,12 @@ func TestNamedTokensOfFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	write("# nobody\nbob:" + thirdToken + ":read\n")
-	tokens, err := loaded.CurrentAdministrationTokens()
+	tokens, err := loaded.Config.CurrentAdministrationTokens()
 	if err != nil || len(tokens) != 1 || tokens[0].Name != "bob" || !tokens[0].ReadOnly {
 		t.Errorf("%+v, %v", tokens, err)
 	}
 	write("bob:" + thirdToken + "\nalice")
-	if _, err := loaded.CurrentAdministrationTokens(); err == nil || err.Error() != path+": line 2: "+errTokenLine.Error() {
+	if _, err := loaded.Config.CurrentAdministrationTokens(); err == nil || err.Error() != path+": line 2: "+errTokenLine.Error() {
 		t.Errorf("got %v", err)
 	}
 }
