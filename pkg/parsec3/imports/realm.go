@@ -204,7 +204,7 @@ func (c *converter) realm(ctx context.Context, cursors *realmCursors, row *realm
 func (r *realmConverter) follow(ctx context.Context, row *certificateRow) error {
 	before := r.realm.KeyIndex
 	step := r.of.FollowRealm(r.realm, row.certificate)
-	index := int64(r.realm.KeyIndex) //nolint:gosec // replay bounds it
+	index := int64(r.realm.KeyIndex)
 	switch {
 	case r.realm.KeyIndex == before+1:
 		for user := range r.realm.Members() {
@@ -222,7 +222,7 @@ func (r *realmConverter) putRealm(ctx context.Context) error {
 		r.stop("realm_incomplete", r.subject, "it has no certificate")
 		return nil
 	}
-	if int64(realm.KeyIndex) != r.row.keyIndex { //nolint:gosec // replay bounds it
+	if int64(realm.KeyIndex) != r.row.keyIndex {
 		r.stop("certificate", r.subject, "its key index is %d, and %d by its certificates", r.row.keyIndex, realm.KeyIndex)
 	}
 	switch {
@@ -235,7 +235,7 @@ func (r *realmConverter) putRealm(ctx context.Context) error {
 	if archiving == "" {
 		archiving = parsec.ArchivingAvailable
 	}
-	return r.into.Put(ctx, realmTable, r.name, [16]byte(r.row.id), int64(realm.CreatedOn), int64(realm.Last), int64(realm.KeyIndex), realm.Named, //nolint:gosec // replay bounds it
+	return r.into.Put(ctx, realmTable, r.name, [16]byte(r.row.id), int64(realm.CreatedOn), int64(realm.Last), int64(realm.KeyIndex), realm.Named,
 		string(archiving), (*int64)(realm.DeletionDate), r.row.deleted)
 }
 

@@ -171,7 +171,7 @@ func (c *converter) certifyShamir(ctx context.Context, one *event, signed []byte
 		return err
 	}
 	for _, user := range step.Audience {
-		if err := c.into.Put(ctx, seenTable, c.name, [16]byte(user), int64(one.date), int16(one.sequence)); err != nil { //nolint:gosec // 255 at most
+		if err := c.into.Put(ctx, seenTable, c.name, [16]byte(user), int64(one.date), int16(one.sequence)); err != nil {
 			return err
 		}
 	}

@@ -198,7 +198,7 @@ func (c *converter) certify(ctx context.Context, topic, subject string, row *cer
 		by := signing{step.User, parsec.RealmID(row.realm)}
 		c.signed[by] = max(c.signed[by], step.Date)
 	}
-	return c.into.Put(ctx, certificateTable, c.name, topic, [16]byte(row.realm), row.dated, int16(row.sequence), row.certificate, row.redacted) //nolint:gosec // of few
+	return c.into.Put(ctx, certificateTable, c.name, topic, [16]byte(row.realm), row.dated, int16(row.sequence), row.certificate, row.redacted)
 }
 
 // end tells what is missing at the end of a topic.
