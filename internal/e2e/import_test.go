@@ -128,6 +128,13 @@ func importOfficial(t *testing.T, release string) *testkit.Instance {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
+	// While there is nothing else, the server is not ready; here is an organization that
+	// it serves meanwhile.
+	if err := testkit.OpenPostgres(t, to, testkit.NewBus(t)).Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "import --final") {
+		t.Errorf("the server is ready: %v", err)
+	}
+	testkit.Execute(t, testkit.Connect(t, to), `
+INSERT INTO organization (organization_id, bootstrap_token, user_profile_outsider_allowed, minimum_archiving_period, created_on) VALUES ('Other', '', false, 0, 0)`)
 	instance := testkit.Start(t, testkit.InstanceOptions{
 		Store:  func(t testing.TB, bus *event.Bus) rules.Store { return testkit.OpenPostgres(t, to, bus) },
 		Blocks: blockstore.NewPostgres(pool),
@@ -136,18 +143,12 @@ func importOfficial(t *testing.T, release string) *testkit.Instance {
 	if err := imports.Complete(t.Context(), target, report, choices.At); err != nil {
 		t.Fatal(err)
 	}
-	if err := instance.Rules.Ready(t.Context()); err != nil {
-		t.Errorf("after the import: %v", err)
-	}
 	return instance
 }
 
 // wantClosed wants an organization that is being imported to be away for a while.
 func wantClosed(t *testing.T, instance *testkit.Instance, id parsec.OrganizationID) {
 	t.Helper()
-	if err := instance.Rules.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "import --final") {
-		t.Errorf("the server is ready: %v", err)
-	}
 	stranger := parsec2.New(instance.Address, client.Options{})
 	_, err := parsec2.Call(t.Context(), stranger.AnonymousRPC(id, parsec.APIVersion{Major: 3}), protocol.PKIEnrollmentInfo, &protocol.PKIEnrollmentInfoRequest{})
 	if err == nil || !strings.Contains(err.Error(), "503") {
