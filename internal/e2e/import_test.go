@@ -223,7 +223,7 @@ func follow(t *testing.T, instance *testkit.Instance, device *parsec2.Device, se
 	}
 	var messages, wanted []string
 	for _, message := range must(parsec2.Call(t.Context(), conn, protocol.MessageGet, &protocol.MessageGetRequest{})).Messages {
-		messages = append(messages, fmt.Sprint(message.Count, message.Sender, hash(message.Body)))
+		messages = append(messages, fmt.Sprint(message.Count, message.Sender.String(), hash(message.Body)))
 	}
 	for _, message := range seen.Messages {
 		wanted = append(wanted, fmt.Sprint(message.Count, message.Sender, message.SHA256))
