@@ -65,6 +65,7 @@ var components = []component{
 	{
 		name: "volumes to mount", tag: "without_mount",
 		command: []string{"unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"},
+		brings:  []string{"unshare", "mount"},
 		install: "apt-get install mount",
 		rights:  ", as root with the right to mount",
 	},

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -69,7 +70,7 @@ func Swift(t testing.TB) (container config.Swift, s3 *config.S3) {
 	start := func(kind, text string) string {
 		port := FreePort(t)
 		settings["PORT"] = port
-		servers[port] = StartProcess(t, nil, FindProgram(t, "swift-"+kind+"-server", installSwift), write(kind+".conf", text))
+		servers[port] = StartProcess(t, nil, FindProgram(t, fmt.Sprintf("swift-%s-server", kind), installSwift), write(kind+".conf", text))
 		return port
 	}
 	for _, kind := range []string{"account", "container", "object"} {
