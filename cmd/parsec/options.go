@@ -131,7 +131,7 @@ func (p program) wantAll(command *cobra.Command) {
 			}
 		}
 		command.Flags().VisitAll(func(flag *pflag.Flag) {
-			if isRequired(flag) && !flag.Hidden && !takesDev(command, flag) && !p.isGiven(flag) {
+			if isRequired(flag) && !flag.Hidden && !takesDev(command, flag) && !p.isGiven(flag) && !p.isInData(command, flag) {
 				missing = append(missing, config.Missing{Name: "--" + flag.Name, Variables: flag.Annotations[variableNote]})
 			}
 		})
@@ -140,6 +140,12 @@ func (p program) wantAll(command *cobra.Command) {
 		}
 		return config.NewMissingError(missing...)
 	}
+}
+
+// isInData reports whether --data is given, and its folder has what an option would say.
+func (p program) isInData(command *cobra.Command, flag *pflag.Flag) bool {
+	name, data := note(flag, settingNote), command.Flags().Lookup("data")
+	return data != nil && name != "" && settingNamed(name).InData() && p.isGiven(data)
 }
 
 // takesDev reports whether a setting is one of all of them, which --dev may set:

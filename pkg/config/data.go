@@ -19,6 +19,9 @@ type Data struct {
 
 const dataOption = "data"
 
+// InData reports whether the folder of --data has what the setting would say.
+func (s Setting) InData() bool { return s.data != nil }
+
 // newLoader knows the folder of data, which other settings depend on.
 func newLoader(arguments []Argument, environment Environment) loader {
 	l := loader{arguments: arguments, environment: environment}

@@ -50,7 +50,7 @@ func TestCheckOfARestore(t *testing.T) {
 	sound()
 	check(2, "--blocks", "--blocks", "all")
 	check(2, "--organization", "--organization", "no/name")
-	check(2, "no such organization: Nobody", "--organization", "Nobody")
+	check(1, "There is no organization Nobody in the database", "--organization", "Nobody")
 	check(2, "extra argument", "more")
 
 	connection := testkit.Connect(t, dsn)

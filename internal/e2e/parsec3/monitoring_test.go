@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -34,7 +35,11 @@ func TestPrometheus(t *testing.T) {
 	n := serveNeedy(t, true)
 	certificate, key, _ := testkit.CertificateFiles(t)
 	encrypted := "127.0.0.1:" + testkit.FreePort(t)
-	testkit.StartProcess(t, nil, program, "backend", "run", "--dev", "--host=127.0.0.1", "--port="+testkit.FreePort(t),
+	folder := "--blockstore=file:" + filepath.Join(t.TempDir(), "blocks")
+	if output, err := exec.CommandContext(t.Context(), program, "backend", "blockstore", "init", folder).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	testkit.StartProcess(t, nil, program, "backend", "run", "--dev", folder, "--host=127.0.0.1", "--port="+testkit.FreePort(t),
 		"--ssl-certfile="+certificate, "--ssl-keyfile="+key, "--metrics-address="+encrypted)
 	prometheus := testkit.StartPrometheus(t, rules, n.metrics, encrypted)
 	n.await("database", "parsec_database_ready", 0, 0)
