@@ -115,7 +115,7 @@ func (p program) check(ctx context.Context, options *blockstoreOptions, only *pa
 func (d *databaseCheck) run(ctx context.Context, array *blockstore.Array, deep bool) error {
 	err := d.checkDatabase(ctx)
 	if _, missing := errors.AsType[*whole.NotFoundError](err); missing && d.only != nil {
-		return noOrganization(err, *d.only, d.session.database.DSN.Reveal())
+		return noOrganization(err, *d.only, d.database.DSN.Reveal())
 	}
 	if err == nil && array != nil {
 		err = d.checkBlocks(ctx, array, deep)

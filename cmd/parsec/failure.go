@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -72,7 +71,7 @@ func (p program) exitCode(ctx context.Context, command *cobra.Command, err error
 		}
 		return exitUsage
 	}
-	var to io.Writer = p.stderr
+	to := p.stderr
 	if isServer(command) {
 		to = p.stdout
 	}

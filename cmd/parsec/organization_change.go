@@ -45,7 +45,7 @@ func (p program) printEffect(ctx context.Context, a administration) error {
 		limit = strconv.FormatUint(*state.ActiveUsersLimit, 10) + " at most"
 	}
 	const most = uint64(1<<63-1) / uint64(time.Second)
-	period := span(time.Duration(min(state.MinimumArchivingPeriod, most)) * time.Second) //nolint:gosec // it is bounded
+	period := span(time.Duration(min(state.MinimumArchivingPeriod, most)) * time.Second)
 	fmt.Fprintf(p.stdout, "Organization %s is %s\n  active users: %s\n  profile OUTSIDER: %s\n  workspaces stay archived for: %s at least\n", a.organization, access, limit, outsiders, period)
 	if state.TOS != nil {
 		fmt.Fprintf(p.stdout, "  terms of service:\n")

@@ -104,7 +104,7 @@ func (a administration) describe(ctx context.Context) (what string, err error) {
 			return err
 		}
 		what = fmt.Sprintf("Organization %s, with %d user(s), %s of files in %d workspace(s) and %s of what describes them.", a.organization, statistics.Users,
-			byteCount(int64(statistics.DataSize)), statistics.Realms, byteCount(int64(statistics.MetadataSize))) //nolint:gosec // sizes are below 2^63
+			byteCount(int64(statistics.DataSize)), statistics.Realms, byteCount(int64(statistics.MetadataSize)))
 		return nil
 	})
 	return what, err

@@ -55,7 +55,7 @@ func (p program) printOrganizations(all []client.OrganizationOverview, now time.
 			activity = ago(*one.LastActivity, now)
 		}
 		rows = append(rows, []string{
-			one.ID, stateOf(one), generation, users, byteCount(int64(one.DataSize)), byteCount(int64(one.MetadataSize)), day(one.CreatedOn), activity, //nolint:gosec // sizes are below 2^63
+			one.ID, stateOf(one), generation, users, byteCount(int64(one.DataSize)), byteCount(int64(one.MetadataSize)), day(one.CreatedOn), activity,
 		})
 	}
 	return p.printTable(rows)

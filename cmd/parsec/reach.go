@@ -139,7 +139,7 @@ var errOtherCertificate = errors.New("it shows another certificate than that of 
 // onlyCertificate trusts the server that has the certificate of a file, whatever it is
 // called there: it is asked by its address on this machine, and gets the token.
 func onlyCertificate(path string) (*tls.Config, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // An operator names the file.
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, invalidValue("--ssl-certfile", err)
 	}

@@ -56,6 +56,7 @@ func (e *estate) left(realms ...*estateRealm) int64 {
 // rows and objects, between objects. The next one goes on, and in the end all is gone
 // and nothing else is.
 func TestRealmDeleteKilled(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		blocks int
 		nodes  []string

@@ -85,7 +85,7 @@ func openDatabase(ctx context.Context, options database.Options, bus *event.Bus)
 		organization.Parsec2: second, organization.Parsec3: third,
 	}}
 	return stores{
-		dsn:           options.Source.DSN,
+		dsn:           options.DSN,
 		organizations: organizations,
 		parsec2:       second,
 		parsec3:       third,

@@ -140,7 +140,7 @@ func (f *Folder) Read(ctx context.Context, organization parsec.OrganizationID, i
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	err = f.read(root, key{organization, id}, into)
 	if err == nil {
 		err = verify(into, checksum)
@@ -181,7 +181,7 @@ func (f *Folder) Create(ctx context.Context, organization parsec.OrganizationID,
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	f.tidy(ctx, root)
 	if err := f.checkRoom(int64(len(block))); err != nil {
 		return f.failure(err)
@@ -292,7 +292,7 @@ func (f *Folder) Init(ctx context.Context) error {
 	if err != nil {
 		return f.failure(err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	return f.failure(f.initialize(root))
 }
 
@@ -332,7 +332,7 @@ func (f *Folder) initialize(root *os.Root) error {
 	if err != nil {
 		return nil //nolint:nilerr // Who may not read the folder above has not made this one.
 	}
-	defer parent.Close()
+	defer func() { _ = parent.Close() }()
 	return syncFolder(parent, ".")
 }
 
@@ -386,7 +386,7 @@ func (f *Folder) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	if err := checkMarker(root); err != nil {
 		return f.failure(err)
 	}

@@ -23,7 +23,7 @@ func mountVolume(t *testing.T, size string) (path string) {
 	t.Helper()
 	path = t.TempDir()
 	run := func(ctx context.Context, name string, arguments ...string) {
-		if output, err := exec.CommandContext(ctx, name, arguments...).CombinedOutput(); err != nil { //nolint:gosec // A folder of the test.
+		if output, err := exec.CommandContext(ctx, name, arguments...).CombinedOutput(); err != nil {
 			t.Fatalf("%s %q: %v: %s", name, arguments, err, output)
 		}
 	}
@@ -108,7 +108,7 @@ func TestFolderReadOnly(t *testing.T) {
 	mustCreate(t, store, id, blockOf(100))
 	remount := func(how string) {
 		t.Helper()
-		if output, err := exec.CommandContext(t.Context(), "mount", "-o", "remount,"+how, path).CombinedOutput(); err != nil { //nolint:gosec // A folder of the test.
+		if output, err := exec.CommandContext(t.Context(), "mount", "-o", "remount,"+how, path).CombinedOutput(); err != nil {
 			t.Fatalf("remount: %v: %s", err, output)
 		}
 	}

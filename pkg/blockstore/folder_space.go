@@ -35,8 +35,8 @@ func spaceOf(path string) (Space, error) {
 	if err := unix.Statfs(path, &found); err != nil {
 		return Space{}, err
 	}
-	unit := uint64(found.Bsize) //nolint:gosec,unconvert // A size, whose type differs between systems.
-	return Space{Free: uint64(found.Bavail) * unit, Size: found.Blocks * unit}, nil
+	unit := uint64(found.Bsize)
+	return Space{Free: uint64(found.Bavail) * unit, Size: found.Blocks * unit}, nil //nolint:unconvert // Its type differs between systems.
 }
 
 // checkRoom returns an error unless so many bytes can be written.
@@ -45,7 +45,7 @@ func (f *Folder) checkRoom(bytes int64) error {
 	if err != nil {
 		return err
 	}
-	if space.Free < reservedSpace+uint64(bytes) { //nolint:gosec // A length.
+	if space.Free < reservedSpace+uint64(bytes) {
 		return fmt.Errorf("%w: %d MiB are free, of which %d stay so", errNoSpace, space.Free>>20, reservedSpace>>20)
 	}
 	return nil

@@ -45,7 +45,6 @@ func newFolder(t testing.TB) (path string, store *blockstore.Limited) {
 }
 
 func TestFolder(t *testing.T) {
-	t.Parallel()
 	exerciseStore(t, func(t *testing.T) blockstore.Store {
 		_, store := newFolder(t)
 		return store

@@ -17,7 +17,7 @@ const (
 var knownTokens = []string{"s3cr3t", "changeme", "change-me", "change_me", "change me", "password", "administration", "example", "12345678"}
 
 // makeToken is the line that makes a good one.
-const makeToken = `Make one with: openssl rand -base64 48`
+const makeToken = `Make one with: openssl rand -base64 48` //nolint:gosec // It is no token.
 
 // checkToken returns why a token may not be that of the administrator.
 func checkToken(token string, development bool) error {

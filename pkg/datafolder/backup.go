@@ -99,7 +99,7 @@ func wake(ctx context.Context, options Options) (end func(), err error) {
 }
 
 func (s *Summary) write(ctx context.Context, layout Layout, programs programs, path, server string) (err error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, secretMode) //nolint:gosec // An operator names it.
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, secretMode)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (s *Summary) write(ctx context.Context, layout Layout, programs programs, p
 		return err
 	}
 	dump := path + ".dump"
-	defer os.Remove(dump)
+	defer func() { _ = os.Remove(dump) }()
 	if err := dumpDatabase(ctx, programs, layout.DSN(), dump); err != nil {
 		return err
 	}
@@ -169,17 +169,17 @@ func (s *Summary) addBlocks(ctx context.Context, out *archiveWriter, blocks stri
 
 // dumpDatabase writes what pg_dump makes of a database to a file.
 func dumpDatabase(ctx context.Context, programs programs, dsn, path string) (err error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, secretMode) //nolint:gosec // An operator names it.
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, secretMode)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	return runClient(exec.CommandContext(ctx, programs.path("pg_dump"), "--format=custom", "--no-owner", "--no-privileges", "--dbname="+dsn), file) //nolint:gosec // Where programs are installed.
+	return runClient(exec.CommandContext(ctx, programs.path("pg_dump"), "--format=custom", "--no-owner", "--no-privileges", "--dbname="+dsn), file)
 }
 
 // restoreDatabase fills an empty database with what dumpDatabase has written.
 func restoreDatabase(ctx context.Context, programs programs, dsn, path string) error {
-	command := exec.CommandContext(ctx, programs.path("pg_restore"), "--exit-on-error", "--no-owner", "--no-privileges", "--dbname="+dsn, path) //nolint:gosec // Where programs are installed.
+	command := exec.CommandContext(ctx, programs.path("pg_restore"), "--exit-on-error", "--no-owner", "--no-privileges", "--dbname="+dsn, path)
 	return runClient(command, nil)
 }
 

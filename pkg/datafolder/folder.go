@@ -121,7 +121,7 @@ func (f *Folder) KeepToken(token string) (isNew bool, err error) {
 // writeFile makes a file that is whole or not there.
 func writeFile(path string, content []byte) error {
 	unfinished := path + ".tmp"
-	file, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, secretMode) //nolint:gosec // An operator names the folder.
+	file, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, secretMode)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func writeFile(path string, content []byte) error {
 
 // syncFolder has the names in a folder be on the disk.
 func syncFolder(path string) error {
-	folder, err := os.Open(path) //nolint:gosec // An operator names it.
+	folder, err := os.Open(path)
 	if err != nil {
 		return err
 	}

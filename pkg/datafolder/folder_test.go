@@ -151,7 +151,7 @@ func TestPrograms(t *testing.T) {
 		folder := filepath.Join(place, major, "bin")
 		script := "#!/bin/sh\necho 'postgres (PostgreSQL) " + major + ".3 (Debian)'\n"
 		if err := errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, "initdb"), nil, 0o600),
-			os.WriteFile(filepath.Join(folder, "postgres"), []byte(script), 0o700)); err != nil { //nolint:gosec // A program.
+			os.WriteFile(filepath.Join(folder, "postgres"), []byte(script), 0o700)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -72,7 +72,7 @@ func take(ctx context.Context, folder Layout, logger *slog.Logger) (_ *lock, err
 			file.Close()
 		}
 	}()
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // A descriptor.
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, inUse(folder)
 		}
@@ -147,7 +147,7 @@ func readClaim(folder Layout) (found claim, err error) {
 		return claim{}, err
 	}
 	if json.Unmarshal(content, &found) != nil {
-		return claim{}, nil
+		return claim{}, nil //nolint:nilerr // A claim that cannot be read is nobody's.
 	}
 	return found, nil
 }

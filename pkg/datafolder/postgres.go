@@ -115,7 +115,7 @@ func (f *Folder) checkReach(ctx context.Context, programs programs, folder strin
 
 // command runs a program of PostgreSQL as the account, with no setting of the caller's.
 func (f *Folder) command(ctx context.Context, programs programs, name, in string, arguments ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, programs.path(name), arguments...) //nolint:gosec // Where programs are installed.
+	command := exec.CommandContext(ctx, programs.path(name), arguments...)
 	command.Dir = in
 	command.Env = []string{"LC_ALL=C", "PATH=" + programs.folder + ":/usr/bin:/bin"}
 	command.SysProcAttr = f.account.attributes()

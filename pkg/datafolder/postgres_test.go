@@ -20,7 +20,7 @@ import (
 func newFolder(t *testing.T) *Folder {
 	t.Helper()
 	path := t.TempDir()
-	if err := os.Chmod(filepath.Dir(path), 0o711); err != nil { //nolint:gosec // To be passed, not read.
+	if err := os.Chmod(filepath.Dir(path), 0o711); err != nil {
 		t.Fatal(err)
 	}
 	options := optionsFor(filepath.Join(path, "data"))

@@ -92,7 +92,7 @@ func (s *Summary) extract(ctx context.Context, f *Folder, in *archiveReader) err
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	for {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)

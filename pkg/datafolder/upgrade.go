@@ -46,7 +46,7 @@ func Upgrade(ctx context.Context, options Options) (from, to int, err error) {
 // upgrade moves the database from one version of programs to another.
 func (f *Folder) upgrade(ctx context.Context, old, latest programs) error {
 	dump := f.file(dumpName)
-	defer os.Remove(dump)
+	defer func() { _ = os.Remove(dump) }()
 	if err := f.checkSocket(); err != nil {
 		return err
 	}

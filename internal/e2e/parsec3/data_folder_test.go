@@ -30,7 +30,7 @@ import (
 func newDataFolder(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	if err := os.Chmod(filepath.Dir(folder), 0o711); err != nil { //nolint:gosec // To be passed, not read.
+	if err := os.Chmod(filepath.Dir(folder), 0o711); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Join(folder, "data")
@@ -138,7 +138,7 @@ func (b *blockLoad) wantBlocks(blocks map[parsec.BlockID]int) {
 // leaderIn is the number of the process that is PostgreSQL in a folder.
 func leaderIn(t *testing.T, folder string) int {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(folder, "postgres", "postmaster.pid")) //nolint:gosec // A folder of the test.
+	text, err := os.ReadFile(filepath.Join(folder, "postgres", "postmaster.pid"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func leaderIn(t *testing.T, folder string) int {
 // runParsec runs a command to its end.
 func runParsec(t *testing.T, arguments ...string) string {
 	t.Helper()
-	output, err := exec.CommandContext(t.Context(), program, arguments...).CombinedOutput() //nolint:gosec // The command under test.
+	output, err := exec.CommandContext(t.Context(), program, arguments...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%q: %v: %s", arguments, err, output)
 	}

@@ -112,9 +112,8 @@ func (f *fixture) deletes() {
 	if again := f.target(); again == nil || again.RowsLeft || again.Number != target.Number {
 		f.Errorf("target %+v", again)
 	}
-	want := erasure.Remains{}
 	if f.generation != 0 {
-		want = erasure.Remains{Objects: blocks, Bytes: blocks * blockBytes}
+		want := erasure.Remains{Objects: blocks, Bytes: blocks * blockBytes}
 		f.holds(*target, want)
 	}
 	heard := make(chan event.Event, 1)
