@@ -59,11 +59,6 @@ func (l *loader) note(effective []Effective) {
 	}
 }
 
-// LoadData resolves the folder of data alone: "" for none.
-func LoadData(arguments []Argument, environment Environment) string {
-	return newLoader(arguments, environment).data
-}
-
 // databaseIn is the text of the setting for the database in a folder of data.
 func databaseIn(folder string, _ *Config) string { return datafolder.Layout(folder).DSN() }
 
