@@ -26,6 +26,7 @@ var rooms = map[string][]string{
 	"notice":    {"codec", "table", "topic"},
 	"check":     {"rules", "tables"},
 	"export":    {"file"},
+	"imports":   {"compare", "derive", "logs", "schema", "shared_vlob", "survey", "wing"},
 }
 
 // otherNames are those that families had in one room or another.

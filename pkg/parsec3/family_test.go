@@ -21,6 +21,7 @@ var rooms = map[string][]string{
 	"replay":       {"rules"},
 	"protocol":     {"command", "compatibility", "size", "status"},
 	"export":       {"data", "file", "plan"},
+	"imports":      {"compare", "derive", "logs", "schema", "survey", "wing"},
 	"mail":         {"example", "kind", "language"},
 	"rules":        {"store"},
 	"memory":       {"store", "tx"},
