@@ -39,6 +39,7 @@ func TestStoreAtRest(t *testing.T) {
 	if _, err := listener.WaitForNotification(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	testkit.Await(t, "the first look at the clocks", func() bool { return store.Statistics().ClockOffset != 0 })
 	commands, statements := p.Waits.Load(), p.Listening.Load()
 	resting, cancel := context.WithTimeout(t.Context(), watched)
 	defer cancel()
