@@ -51,7 +51,7 @@ func (p program) accountFindCommand() *cobra.Command {
 				return err
 			}
 			if len(found) == 0 {
-				return parsec3rules.ErrAccountNotFound
+				return noAccount(email)
 			}
 			return p.printAccounts(eachAccount(found), *asJSON)
 		})
@@ -170,9 +170,14 @@ func (p program) checkDeleted(ctx context.Context, b *parsec3rules.Rules, email 
 		others = append(others, found[i].HumanHandle.Email())
 	}
 	if len(others) > 0 {
-		return fmt.Errorf("%w, but of %s", parsec3rules.ErrAccountNotFound, strings.Join(others, ", "))
+		return say(parsec3rules.ErrAccountNotFound, "There is no account of the e-mail address %s, but of %s: write it in these letters.", email, strings.Join(others, ", "))
 	}
-	return parsec3rules.ErrAccountNotFound
+	return noAccount(email)
+}
+
+// noAccount is of an account that a database does not have.
+func noAccount(email parsec3.EmailAddress) error {
+	return say(parsec3rules.ErrAccountNotFound, "There is no account of the e-mail address %s. `parsec account list` prints all of them.", email)
 }
 
 // errNotConfirmed is that of an operator who thought better of it.

@@ -108,11 +108,11 @@ func TestAccounts(t *testing.T) {
 		usage     bool
 		want      string
 	}{
-		{[]string{"find", "zoe@example.org"}, false, "no such account"},
+		{[]string{"find", "zoe@example.org"}, false, "There is no account of the e-mail address"},
 		{[]string{"find", "zoe"}, true, "Invalid value for 'EMAIL'"},
 		{[]string{"find"}, true, "Missing argument 'EMAIL'."},
-		{[]string{"delete", "--yes", "zoe@example.com"}, false, "no such account, but of Zoe@example.com"},
-		{[]string{"delete", "--yes", "yves@example.com"}, false, "no such account"},
+		{[]string{"delete", "--yes", "zoe@example.com"}, false, "There is no account of the e-mail address zoe@example.com, but of Zoe@example.com"},
+		{[]string{"delete", "--yes", "yves@example.com"}, false, "There is no account of the e-mail address"},
 		{[]string{"delete", "x", "--yes"}, true, "Invalid value for 'EMAIL'"},
 		{[]string{"list", "x"}, true, "Got unexpected extra argument (x)"},
 		{[]string{"list", "--db", "MOCKED"}, true, "needs a PostgreSQL database"},

@@ -25,14 +25,17 @@ func (p program) typedCommand() *cobra.Command {
 		line = line[1:]
 	}
 	command, _, err := p.rootCommand().Find(line)
-	if err != nil || command.HasSubCommands() && !isMigrate(command) {
+	if err != nil || !doesWork(command) {
 		return nil
 	}
 	return command
 }
 
-// isMigrate is of the only command that also has commands.
-func isMigrate(command *cobra.Command) bool { return command.Name() == "migrate" }
+// doesWork reports whether a command does something, which groups do not. Some commands
+// have commands besides.
+func doesWork(command *cobra.Command) bool {
+	return !command.HasSubCommands() || command.Name() == "migrate" || command.Name() == "import"
+}
 
 // arguments returns what a command gets: what was typed, and what PARSEC_CMD_ARGS has
 // for it.

@@ -55,7 +55,9 @@ func (p program) initBlockStore(ctx context.Context, options *settingsFlags) err
 			return err
 		}
 		return store.Ready(ctx)
-	}, func(err error) { fmt.Fprintf(p.stderr, "The block store is not ready yet: %s\n", err) })
+	}, func(err error) {
+		fmt.Fprintf(p.stderr, "The block store is not ready yet: %s\n", oneLine(explainDatabase(err).Error()))
+	})
 	if err != nil {
 		return err
 	}

@@ -87,14 +87,8 @@ func initFolderOfBlocks(ctx context.Context, path string, logger *slog.Logger) e
 // dataCommand makes a command whose arguments are files, and that works on a folder of
 // data.
 func (p program) dataCommand(use, short string, run func(ctx context.Context, options datafolder.Options, paths []string) error) *cobra.Command {
-	names := strings.Fields(use)[1:]
 	var user string
-	command := &cobra.Command{Use: use, Short: short, Args: func(_ *cobra.Command, given []string) error {
-		if len(given) != len(names) {
-			return &config.UsageError{Message: "Give " + strings.Join(names, " and ") + "."}
-		}
-		return nil
-	}}
+	command := &cobra.Command{Use: use, Short: short, Args: namedArguments(strings.Fields(use)[1:]...)}
 	command.Flags().StringVar(&user, "data-user", "postgres", "Who runs the PostgreSQL of the folder where root runs the command.")
 	command.RunE = func(command *cobra.Command, given []string) error {
 		paths := make([]string, len(given))
@@ -110,7 +104,7 @@ func (p program) dataCommand(use, short string, run func(ctx context.Context, op
 }
 
 func (p program) backendBackupCommand() *cobra.Command {
-	return p.dataCommand("backup <folder> <archive>", "Save a folder of --data in an archive (tar), whether its server runs or not.",
+	return p.dataCommand("backup FOLDER ARCHIVE", "Save a folder of --data in an archive (tar), whether its server runs or not.",
 		func(ctx context.Context, options datafolder.Options, paths []string) error {
 			options.Path = paths[0]
 			done, err := datafolder.Backup(ctx, options, paths[1], p.build.String())
@@ -123,7 +117,7 @@ func (p program) backendBackupCommand() *cobra.Command {
 }
 
 func (p program) backendRestoreCommand() *cobra.Command {
-	return p.dataCommand("restore <archive> <folder>", "Make a folder for --data of an archive. The folder is empty, or does not exist yet.",
+	return p.dataCommand("restore ARCHIVE FOLDER", "Make a folder for --data of an archive. The folder is empty, or does not exist yet.",
 		func(ctx context.Context, options datafolder.Options, paths []string) error {
 			options.Path = paths[1]
 			done, err := datafolder.Restore(ctx, options, paths[0])
@@ -136,7 +130,7 @@ func (p program) backendRestoreCommand() *cobra.Command {
 }
 
 func (p program) backendUpgradeCommand() *cobra.Command {
-	return p.dataCommand("upgrade <folder>", "Move the database of a folder of --data, whose server is stopped, to the latest PostgreSQL of the machine.",
+	return p.dataCommand("upgrade FOLDER", "Move the database of a folder of --data, whose server is stopped, to the latest PostgreSQL of the machine.",
 		func(ctx context.Context, options datafolder.Options, paths []string) error {
 			options.Path = paths[0]
 			from, to, err := datafolder.Upgrade(ctx, options)

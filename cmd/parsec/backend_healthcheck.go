@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,12 +47,25 @@ func (p program) backendHealthcheckCommand() *cobra.Command {
 		defer cancel()
 		answer, err := askHealth(ctx, healthURL(listening, path))
 		if err != nil {
-			return err
+			return explainHealth(listening, err)
 		}
 		fmt.Fprintln(p.stdout, answer)
 		return nil
 	}
 	return command
+}
+
+// explainHealth puts in words why no server answers. What one says of itself stays.
+func explainHealth(listening config.Listening, err error) error {
+	at := net.JoinHostPort(localHost(listening.Host), strconv.Itoa(listening.Port))
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return say(err, "No server answers at %s: connection refused. Start it, or run this with the settings that it runs with.", at)
+	case errors.Is(err, context.DeadlineExceeded):
+		return say(err, "The server at %s did not answer within %s. Its log may say why.", at, healthTimeout)
+	default:
+		return err
+	}
 }
 
 // healthURL is where the server answers on this machine.

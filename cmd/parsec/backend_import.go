@@ -56,6 +56,7 @@ func (p program) importCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.StringArrayVar(&options.fromBlocks, "from-blockstore", nil,
 		"Copy the blocks from the block store of the official server, in the form of --blockstore, to --blockstore. Without it, --blockstore is that of the official server.")
+	optional(flags, "db") // not needed by --dry-run
 	flags.BoolVar(&options.dryRun, "dry-run", false, "Tell what would come, and what is wrong with it, and change nothing. It needs no --db.")
 	flags.BoolVar(&options.final, "final", false, "The official server has stopped: bring the rest, compare everything, and let clients in.")
 	verify := &importOptions{}
@@ -75,13 +76,16 @@ func (p program) importCommand() *cobra.Command {
 func (o *importOptions) define(command *cobra.Command) {
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&o.from, "from", "", "The database of the official server, or "+config.ImportSourceVariable+", or a file named by "+config.ImportSourceVariable+
-		"_FILE. Its user needs no more than to read.")
+	flags.StringVar(&o.from, "from", "", "The database of the official server. Its user needs no more than to read.")
+	describe(flags, "from", flagNotes{kind: settingNamed("db").Kind, variables: []string{config.ImportSourceVariable, config.ImportSourceVariable + "_FILE"}, required: true})
 	o.settings.defineSome(flags, "db", "blockstore")
+	optional(flags, "blockstore")
 	flags.StringArrayVar(&o.organizations, "organization", nil, "Import this organization, and none that is not given so. It can be given several times.")
 	flags.StringArrayVar(&o.skip, "skip", nil, "Leave this organization out. It can be given several times.")
 	flags.StringVar(&o.sameHuman, "same-human", "", "Of two active users with one e-mail address, '"+keepFirst+"' has the first one keep it. Otherwise their organization is not imported.")
 	flags.StringVar(&o.sameVlob, "same-vlob", "", "Of two workspaces with one file, '"+keepFirst+"' has the first one keep it. Otherwise their organization is not imported.")
+	choose(flags, "same-human", keepFirst)
+	choose(flags, "same-vlob", keepFirst)
 	flags.BoolVar(&o.skipAccounts, "skip-accounts", false, "Leave accounts, and their vaults, out.")
 	flags.StringVar(&o.accountsFrom, "accounts-from", "", "Of two official databases with an account of one person, take that of this one, by the name that `import` gives it.")
 	flags.StringVar(&o.report, "report", "", "Write the whole report to this file, as JSON.")
@@ -95,17 +99,18 @@ func (o *importOptions) choices() (choices imports.Choices, selection imports.Se
 		chosen     *bool
 	}{{"--same-human", o.sameHuman, &choices.KeepFirstHuman}, {"--same-vlob", o.sameVlob, &choices.KeepFirstVlob}} {
 		if *flag.chosen = flag.text == keepFirst; flag.text != "" && !*flag.chosen {
-			return choices, selection, invalidValue(flag.name, errors.New("it is '"+keepFirst+"'"))
+			return choices, selection, config.OneOf(flag.name, flag.text, []string{keepFirst})
 		}
 	}
 	for _, list := range []struct {
-		texts []string
-		into  *[]parsec.OrganizationID
-	}{{o.organizations, &selection.Only}, {o.skip, &selection.Skip}} {
+		option string
+		texts  []string
+		into   *[]parsec.OrganizationID
+	}{{"--organization", o.organizations, &selection.Only}, {"--skip", o.skip, &selection.Skip}} {
 		for _, text := range list.texts {
-			id, err := organizationOption(text)
+			id, err := parsec.ParseOrganizationID(text)
 			if err != nil {
-				return choices, selection, err
+				return choices, selection, invalidValue(list.option, err)
 			}
 			*list.into = append(*list.into, id)
 		}
@@ -150,11 +155,11 @@ func (p program) importOfficial(ctx context.Context, options *importOptions) err
 	var still imports.Activity
 	if options.final {
 		if still, err = imports.AwaitStopped(ctx, database.Source{DSN: r.source.Reveal()}, stillInterval); err != nil {
-			return err
+			return explainSource(err)
 		}
 	}
 	if r.from, r.wing, err = imports.OpenSnapshot(ctx, database.Source{DSN: r.source.Reveal()}, importWings); err != nil {
-		return err
+		return explainSource(err)
 	}
 	defer r.from.Close()
 	if options.dryRun {
@@ -170,6 +175,11 @@ func (p program) importOfficial(ctx context.Context, options *importOptions) err
 		return err
 	}
 	return r.tell(true)
+}
+
+// explainSource puts in words why the official database is not reached.
+func explainSource(err error) error {
+	return explainConnection(err, "--from, or "+config.ImportSourceVariable)
 }
 
 func (r *importRun) survey(ctx context.Context, selection imports.Selection) (err error) {

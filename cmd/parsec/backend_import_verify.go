@@ -26,7 +26,7 @@ func (p program) verifyImport(ctx context.Context, options *importOptions) error
 		return err
 	}
 	if r.from, r.wing, err = imports.OpenSnapshot(ctx, database.Source{DSN: r.source.Reveal()}, importWings); err != nil {
-		return err
+		return explainSource(err)
 	}
 	defer r.from.Close()
 	if r.report, err = imports.List(ctx, r.from, r.wing, selection); err != nil {

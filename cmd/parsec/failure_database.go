@@ -14,9 +14,15 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// explainDatabase puts in words why no connection to a database was made; other errors
-// stay as they are.
-func explainDatabase(err error) error {
+// explainDatabase puts in words why no connection to the database of the server was
+// made; other errors stay as they are.
+func explainDatabase(err error) error { return explainConnection(err, "--db, or PARSEC_DB") }
+
+// explainConnection is for a database that an option or a variable names.
+func explainConnection(err error, named string) error {
+	if _, explained := errors.AsType[*sentence](err); explained {
+		return err
+	}
 	connecting, is := errors.AsType[*pgconn.ConnectError](err)
 	if !is || connecting.Config == nil {
 		return err
@@ -29,17 +35,17 @@ func explainDatabase(err error) error {
 	resolving, _ := errors.AsType[*net.DNSError](err)
 	switch {
 	case refusal != nil && (refusal.Code == "28P01" || refusal.Code == "28000"):
-		return say(err, "The database at %s refused the user %s: %s. Correct the user or the password in --db, or PARSEC_DB.", at, user, refusal.Message)
+		return say(err, "The database at %s refused the user %s: %s. Correct the user or the password in %s.", at, user, refusal.Message, named)
 	case refusal != nil && refusal.Code == "3D000":
-		return say(err, "PostgreSQL at %s has no database %s. Create it (createdb %[2]s), or correct --db, or PARSEC_DB.", at, name)
+		return say(err, "PostgreSQL at %s has no database %s. Create it (createdb %[2]s), or correct %[3]s.", at, name, named)
 	case refusal != nil:
 		return say(err, "The database %s at %s refused: %s.", name, at, refusal.Message)
 	case resolving != nil:
-		return say(err, "There is no host %s, which --db, or PARSEC_DB, names: %s.", resolving.Name, resolving.Err)
+		return say(err, "There is no host %s, which %s, names: %s.", resolving.Name, named, resolving.Err)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
-		return say(err, "The database %s at %s does not answer: connection refused. Start PostgreSQL there, or correct --db, or PARSEC_DB.", name, at)
+		return say(err, "The database %s at %s does not answer: connection refused. Start PostgreSQL there, or correct %s.", name, at, named)
 	case errors.Is(err, context.DeadlineExceeded):
-		return say(err, "The database %s at %s does not answer in time. Look at PostgreSQL and at the network, or correct --db, or PARSEC_DB.", name, at)
+		return say(err, "The database %s at %s does not answer in time. Look at PostgreSQL and at the network, or correct %s.", name, at, named)
 	default:
 		return say(err, "The database %s at %s is not reached: %s", name, at, lastCause(err))
 	}

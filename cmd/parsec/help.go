@@ -54,7 +54,7 @@ func newHelpPage(command *cobra.Command) helpPage {
 	page.usage = strings.TrimSpace(page.path + " [OPTIONS] " + arguments)
 	if command.HasAvailableSubCommands() {
 		page.commands = commandsBelow(command)
-		if command.Name() != "migrate" {
+		if !doesWork(command) {
 			page.usage = page.path + " COMMAND [OPTIONS]"
 		}
 	}
@@ -150,7 +150,7 @@ func optionItem(flag *pflag.Flag) helpItem {
 var valueKinds = map[string]string{
 	organizationName: organizationName, "realm": "id", "service": "id", "service-id": "id", "user-id": "id",
 	"at": "date", "snapshot-timestamp": "date", expirationDateOption: "date", "user-email": "e-mail", "human-email": "e-mail",
-	"output": fileKind, "dump-realm-blocks": fileKind, "service-certificate": fileKind, "service-revocation-certificate": fileKind,
+	"output": fileKind, "report": fileKind, "dump-realm-blocks": fileKind, "service-certificate": fileKind, "service-revocation-certificate": fileKind,
 	"service-public-key": fileKind, "authority-private-key": fileKind, "webhook-url": "URL",
 }
 

@@ -81,6 +81,9 @@ func (p program) addOfficial(root *cobra.Command) {
 		command := official.ours(p)
 		_, arguments, _ := strings.Cut(command.Use, " ")
 		command.Use, command.Aliases, command.Hidden = strings.TrimSpace(name+" "+arguments), nil, true
+		for _, below := range command.Commands() {
+			below.Hidden = true
+		}
 		if group == core {
 			withOfficialLetters(command)
 		} else {

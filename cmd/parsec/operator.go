@@ -53,13 +53,13 @@ func (p program) operate(ctx context.Context, options *settingsFlags, id parsec.
 			return err
 		}
 		if found && stored.DeletedOn != nil {
-			return organization.ErrBeingDeleted
+			return say(organization.ErrBeingDeleted, "The organization %s is being deleted. `parsec organization delete %[1]s` shows how far it is.", id)
 		}
 		if found && stored.Bound() == organization.Parsec3 {
 			if do.parsec3 == nil {
 				return say(errOfParsec3, "The organization %s is of Parsec 3, which this command is not for.", id)
 			}
-			return do.parsec3(operatorsParsec3(opened, bus))
+			return explainSequester(do.parsec3(operatorsParsec3(opened, bus)), id)
 		}
 		if !found {
 			return noOrganization(errNoOrganization, id, opened.dsn)
@@ -71,8 +71,16 @@ func (p program) operate(ctx context.Context, options *settingsFlags, id parsec.
 		if refusal, ok := errors.AsType[*protocol.Refusal](err); ok && refusal.Status == protocol.StatusNotFound {
 			return noOrganization(errNoOrganization, id, opened.dsn)
 		}
-		return err
+		return explainSequester(err, id)
 	})
+}
+
+// explainSequester puts in words that an organization has no sequester services.
+func explainSequester(err error, id parsec.OrganizationID) error {
+	if errors.Is(err, organization.ErrNotSequestered) || errors.Is(err, rules.ErrNotSequestered) {
+		return say(err, "The organization %s is not sequestered: only its bootstrap can name an authority of sequester.", id)
+	}
+	return err
 }
 
 // operateServer runs an operation of Parsec 3 that is of no organization.

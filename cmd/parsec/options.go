@@ -105,14 +105,21 @@ func settingNamed(name string) config.Setting {
 	return all[slices.IndexFunc(all, func(setting config.Setting) bool { return setting.Name == name })]
 }
 
-// missingArgument is the error of an argument that is not there.
-type missingArgument struct{ name string }
+// missingArguments is the error of arguments that are not there.
+type missingArguments struct{ names []string }
 
-func (m *missingArgument) Error() string { return m.asUsage().Error() }
-func (m *missingArgument) Unwrap() error { return m.asUsage() }
+func (m *missingArguments) Error() string { return m.asUsage().Error() }
+func (m *missingArguments) Unwrap() error { return m.asUsage() }
 
-func (m *missingArgument) asUsage() *config.UsageError {
-	return config.NewMissingError(config.Missing{Name: m.name})
+func (m *missingArguments) asUsage() *config.UsageError {
+	return config.NewMissingError(m.missing()...)
+}
+
+func (m *missingArguments) missing() (missing []config.Missing) {
+	for _, name := range m.names {
+		missing = append(missing, config.Missing{Name: name})
+	}
+	return missing
 }
 
 // wantAll has a command say at once everything that is missing, arguments and options.
@@ -122,12 +129,12 @@ func (p program) wantAll(command *cobra.Command) {
 		var missing []config.Missing
 		if check != nil {
 			err := check(command, args)
-			argument, is := errors.AsType[*missingArgument](err)
+			arguments, is := errors.AsType[*missingArguments](err)
 			if err != nil && !is {
 				return err
 			}
 			if is {
-				missing = append(missing, config.Missing{Name: argument.name})
+				missing = arguments.missing()
 			}
 		}
 		command.Flags().VisitAll(func(flag *pflag.Flag) {

@@ -71,12 +71,15 @@ func webSocketOption(command *cobra.Command, into *bool) {
 }
 
 // oneArgument wants the argument called name and no other.
-func oneArgument(name string) cobra.PositionalArgs {
+func oneArgument(name string) cobra.PositionalArgs { return namedArguments(name) }
+
+// namedArguments wants those called names and no other.
+func namedArguments(names ...string) cobra.PositionalArgs {
 	return func(command *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return &missingArgument{name}
+		if len(args) < len(names) {
+			return &missingArguments{names[len(args):]}
 		}
-		return noArguments(command, args[1:])
+		return noArguments(command, args[len(names):])
 	}
 }
 

@@ -24,7 +24,7 @@ func (p program) organizationExpireCommand(name, short, long string, expired boo
 		}
 		return p.printEffect(ctx, a)
 	})
-	command.Long, command.Example = long, "  parsec organization "+name+" Acme"
+	command.Long = long
 	return command
 }
 
@@ -115,7 +115,6 @@ func (p program) organizationBootstrapLinkCommand() *cobra.Command {
 
 Whoever opens it first becomes the administrator of the organization. An organization that
 is bootstrapped has none any more.`
-	command.Example = "  parsec organization bootstrap-link Acme"
 	return command
 }
 
@@ -134,7 +133,6 @@ func (p program) organizationResetTOTPCommand() *cobra.Command {
 			}
 			return nil
 		})
-	command.Example = "  parsec organization reset-totp Acme --user-email alice@example.com --send-email"
 	p.userOptions(command, &choice)
 	command.Flags().BoolVar(&sendEmail, "send-email", false, "Send the link to the user.")
 	return command

@@ -28,11 +28,9 @@ At once nobody can ask for the organization any more. Then the server erases its
 then the objects of its blocks on every node of the block store; it goes on when this
 command is stopped, and after a restart. The name is free when all of it is gone: until
 then nobody can create an organization of this name. The same command shows how far it is.`,
-		Example: `  parsec organization expire Acme
-  parsec organization delete Acme
-  parsec organization delete Acme --yes`,
 	}
 	reach := p.reachOptions(command)
+	command.ValidArgsFunction = completeOrganizations(reach)
 	command.Flags().BoolVar(&yes, "yes", false, "Do not ask for the name again.")
 	command.RunE = func(command *cobra.Command, args []string) error {
 		id, err := parsec.ParseOrganizationID(args[0])
@@ -86,9 +84,6 @@ func isAdministration(err error, code string) bool {
 	return is && refusal.Code == code
 }
 
-// errNotExpired says what comes before a deletion.
-var errNotExpired = errors.New("it is not expired: only an expired organization can be deleted, expire it first")
-
 // describe says what an organization holds that may be deleted.
 func (a administration) describe(ctx context.Context) (what string, err error) {
 	err = within(ctx, func(ctx context.Context) error {
@@ -97,7 +92,7 @@ func (a administration) describe(ctx context.Context) (what string, err error) {
 			return err
 		}
 		if !state.IsExpired {
-			return errNotExpired
+			return &client.AdministrationError{Code: "not_expired"}
 		}
 		statistics, err := a.Statistics(ctx, a.organization)
 		if err != nil {

@@ -19,7 +19,7 @@ func TestOrganizationDelete(t *testing.T) {
 	s.create("Bare")
 	s.create("Kept")
 	for _, name := range []string{"Two", "Three", "Bare"} {
-		if _, _, err := s.run("organization", "delete", name, "--yes"); err == nil || !strings.Contains(err.Error(), "expire it first") {
+		if _, _, err := s.run("organization", "delete", name, "--yes"); err == nil || !strings.Contains(err.Error(), "`parsec organization expire "+name+"`") {
 			t.Errorf("%s is open: %v", name, err)
 		}
 		if got := s.succeed("organization", "expire", name); !strings.HasPrefix(got, "Organization "+name+" is expired: nobody can connect\n") {
@@ -32,7 +32,7 @@ func TestOrganizationDelete(t *testing.T) {
 		if got := s.succeed("organization", "delete", name, "--yes"); got != "Organization "+name+" deleted.\n" {
 			t.Errorf("printed %q", got)
 		}
-		if _, _, err := s.run("organization", "status", name); err == nil || !strings.Contains(err.Error(), "not_found") {
+		if _, _, err := s.run("organization", "status", name); err == nil || !strings.Contains(err.Error(), "There is no organization "+name) {
 			t.Errorf("%s is still there: %v", name, err)
 		}
 	}

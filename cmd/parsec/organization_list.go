@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -21,7 +20,6 @@ func (p program) organizationListCommand() *cobra.Command {
 
 The last activity is the last date at which a user wrote or changed something: reading
 leaves no trace.`,
-		Example: "  parsec organization list\n  parsec organization list --json | jq '.[] | select(.is_expired)'",
 	}
 	reach := p.reachOptions(command)
 	asJSON := command.Flags().Bool("json", false, "Print a list in JSON; sizes are in bytes.")
@@ -92,15 +90,16 @@ func (p program) organizationListUsersCommand() *cobra.Command {
 
 A user was last seen at the last date at which it wrote or changed something: reading leaves
 no trace.`
-	command.Example = "  parsec organization list-users Acme\n  parsec organization list-users Acme --json"
 	command.Flags().BoolVar(&asJSON, "json", false, "Print a list in JSON.")
 	return command
 }
 
+var errNoUser = errors.New("there is no such user")
+
 func (p program) organizationFindUsersCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "find-users EMAIL", Short: "List the users of an e-mail address, in whatever letters, of every organization.", Args: oneArgument("EMAIL"),
-		Example: "  parsec organization find-users alice@example.com",
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	reach := p.reachOptions(command)
 	asJSON := command.Flags().Bool("json", false, "Print a list in JSON.")
@@ -111,7 +110,7 @@ func (p program) organizationFindUsersCommand() *cobra.Command {
 				return err
 			}
 			if len(found) == 0 && !*asJSON {
-				return fmt.Errorf("no organization has a user with the e-mail address %s", printable(args[0]))
+				return say(errNoUser, "No organization on %s has a user with the e-mail address %s.", hostPort(a.server), printable(args[0]))
 			}
 			return p.printMembers(found, *asJSON, true)
 		})

@@ -63,6 +63,12 @@ func (a administration) explainCode(at string, err error, code, reason string) e
 		return say(err, "There is no such user in the organization %s on %s, or none that is active. `parsec organization list-users %[1]s` lists them.", a.organization, at)
 	case "User has been revoked":
 		return say(err, "This user of the organization %s on %s is revoked.", a.organization, at)
+	case codeBeingDeleted, "Organization is being deleted":
+		return say(err, "The organization %s on %s is being deleted. `parsec organization delete %[1]s` shows how far it is; its name is free then.", a.organization, at)
+	case "not_expired", "Organization is not expired":
+		return say(err, "The organization %s on %s is not expired, so it is not deleted. Close it to its users first: `parsec organization expire %[1]s`.", a.organization, at)
+	case "already_bootstrapped", "Organization is bootstrapped already":
+		return say(err, "The organization %s on %s is bootstrapped already, so it has no link any more.", a.organization, at)
 	case "already_exists", "Organization already exists":
 		return say(err, "There is an organization %s on %s already, and it is bootstrapped.", a.organization, at)
 	}
