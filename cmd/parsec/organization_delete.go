@@ -39,7 +39,10 @@ then nobody can create an organization of this name. The same command shows how 
 		}
 		return reach(func(a administration) error {
 			a.organization = id
-			return p.deleteOrganization(command.Context(), a, yes, command.InOrStdin())
+			if err := p.deleteOrganization(command.Context(), a, yes, command.InOrStdin()); err != nil {
+				return a.explain(command.Context(), err)
+			}
+			return nil
 		})
 	}
 	return command

@@ -59,6 +59,8 @@ func (a administration) explainCode(at string, err error, code, reason string) e
 	switch code {
 	case "not_found", "Organization not found":
 		return say(err, "There is no organization %s on %s.", a.organization, at)
+	case "Not an organization of Parsec 3":
+		return say(err, "The organization %s on %s is not one of Parsec 3, which this command is for.", a.organization, at)
 	case "user_not_found", "User not found":
 		return say(err, "There is no such user in the organization %s on %s, or none that is active. `parsec organization list-users %[1]s` lists them.", a.organization, at)
 	case "User has been revoked":
