@@ -16,7 +16,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -61,7 +63,8 @@ func check(ctx context.Context, out io.Writer, long bool) error {
 		return err
 	}
 	tags := "-tags=" + strings.Join(missing, ",")
-	tests := []string{"test", tags, "-timeout", limit}
+	// Most packages wait for processes that they start more than they compute.
+	tests := []string{"test", tags, "-timeout", limit, "-p", strconv.Itoa(runtime.NumCPU() + 1)}
 	if hasCompiler(ctx) {
 		tests = append(tests, "-race")
 	} else {

@@ -53,7 +53,7 @@ func TestUnavailable(t *testing.T) {
 	})
 	for name, limit := range map[string]string{"locked": "lock_timeout", "slow": "statement_timeout"} {
 		t.Run(name, func(t *testing.T) {
-			store, _, database := setUp(t, " "+limit+"=50ms")
+			store, _, database := setUp(t, " "+limit+"=500ms")
 			other := testkit.Connect(t, database)
 			testkit.Execute(t, other, "BEGIN")
 			testkit.Execute(t, other, "LOCK TABLE organization, vlob_atom IN ACCESS EXCLUSIVE MODE")
