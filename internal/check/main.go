@@ -39,7 +39,7 @@ func main() {
 }
 
 func check(ctx context.Context, out io.Writer, long bool) error {
-	limit := "15m"
+	limit := "20m"
 	if long {
 		limit = "90m"
 		if err := os.Setenv("PARSEC_TEST_LONG", "1"); err != nil { // see testkit.Long
