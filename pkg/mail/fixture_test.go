@@ -80,6 +80,11 @@ func wantSent(t *testing.T, m *Mailer, mail Invitation, want Outcome) {
 	}
 }
 
+// tells has a mailer log what it does, and outages too.
+func tells(mailer *Mailer, logger *slog.Logger) {
+	mailer.logger, mailer.outage = logger, outageOf(Options{}, logger)
+}
+
 // logged collects what is logged.
 func logged() (*slog.Logger, *strings.Builder) {
 	var log strings.Builder

@@ -269,7 +269,7 @@ func TestMocked(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	logger, log := logged()
 	mailer := newMailer(config.Email{Host: config.Mocked, Port: 25, Sender: netmail.Address{Address: "no-reply@parsec.com"}, Language: "en"})
-	mailer.logger = logger
+	tells(mailer, logger)
 	var folders []string
 	for range 2 {
 		wantSent(t, mailer, invitation(parsec.InvitationUser), Sent)

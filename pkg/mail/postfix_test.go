@@ -44,7 +44,7 @@ func TestPostfix(t *testing.T) {
 			mailer := newMailer(settings)
 			mailer.carrier.(*smtpServer).roots = postfix.Roots()
 			logger, log := logged()
-			mailer.logger = logger
+			tells(mailer, logger)
 			mail := invitation(parsec.InvitationUser)
 			mail.To = tt.to
 			wantSent(t, mailer, mail, tt.want)

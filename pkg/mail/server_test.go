@@ -92,7 +92,7 @@ func TestNotAvailable(t *testing.T) {
 			}
 			mailer := trusting(server, settings)
 			logger, log := logged()
-			mailer.logger = logger
+			tells(mailer, logger)
 			wantSent(t, mailer, invitation(parsec.InvitationUser), tt.outcome)
 			if !server.Empty() {
 				t.Error("something was sent")
@@ -111,7 +111,7 @@ func TestUnknownAuthority(t *testing.T) {
 		server := testkit.StartSMTP(t, testkit.SMTPOptions{Encryption: encryption})
 		mailer := newMailer(server.Settings())
 		logger, log := logged()
-		mailer.logger = logger
+		tells(mailer, logger)
 		wantSent(t, mailer, invitation(parsec.InvitationUser), Misconfigured)
 		if !strings.Contains(log.String(), "certificate signed by unknown authority") {
 			t.Errorf("log %s", log)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/pkg/config"
 	"parsec-server/pkg/outage"
 )
 
@@ -63,7 +64,7 @@ func TestWatch(t *testing.T) {
 // TestWatchLogsIn has real servers: one that takes this one, one that does not, none.
 func TestWatchLogsIn(t *testing.T) {
 	t.Parallel()
-	taking := testkit.StartSMTP(t, testkit.SMTPOptions{User: "parsec", Password: "right", Mechanisms: []string{"PLAIN"}})
+	taking := testkit.StartSMTP(t, testkit.SMTPOptions{Encryption: config.EmailClear, User: "parsec", Password: "right", Mechanisms: []string{"PLAIN"}})
 	options := optionsOf(taking.Settings())
 	if err := NewWatch(options, address).look(t.Context()); err != nil {
 		t.Error(err)
