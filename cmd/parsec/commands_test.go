@@ -344,6 +344,7 @@ var successes = map[string]string{
 
 // refusals are command lines that the server of successes refuses.
 var refusals = map[string]string{
+	"parsec backend send-test-mail":      "backend send-test-mail zoe@example.com --email-host 127.0.0.1 --email-port 1 --email-sender parsec@example.com --server-addr parsec3://parsec.example.com",
 	"parsec organization bootstrap-link": "organization bootstrap-link Golden",
 	"parsec organization delete":         "organization delete Golden",
 	"parsec organization find-users":     "organization find-users nobody@example.com",
@@ -386,7 +387,11 @@ func TestGolden(t *testing.T) {
 			add("no database", nil, c.words()...)
 		}
 		if line, refused := refusals[c.path()]; refused {
-			add("refused", beside, strings.Fields(line)...)
+			variables := beside
+			if strings.HasPrefix(c.path(), "parsec backend") {
+				variables = nil
+			}
+			add("refused", variables, strings.Fields(line)...)
 		}
 		if line, works := successes[c.path()]; works {
 			variables := beside

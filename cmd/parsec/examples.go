@@ -25,6 +25,7 @@ var examples = map[string][]string{
 	"parsec backend check":              {"parsec backend check", "parsec backend check --organization MyOrg --blocks deep"},
 	"parsec backend healthcheck":        {"parsec backend healthcheck", "parsec backend healthcheck --live"},
 	"parsec backend email preview":      {"parsec backend email preview /tmp/e-mails"},
+	"parsec backend send-test-mail":     {"parsec backend send-test-mail you@example.com"},
 	"parsec backend email templates":    {"parsec backend email templates /etc/parsec/e-mails"},
 
 	"parsec organization create": {

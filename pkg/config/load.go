@@ -141,6 +141,21 @@ func LoadEmail(arguments []Argument, environment Environment) (Email, parsec.Ser
 	return l.config.Email, l.config.ServerAddress, err
 }
 
+// MailSettings are the names of the settings by which e-mails are handed over.
+func MailSettings() []string {
+	return []string{"email-host", "email-port", "email-host-user", emailPasswordOption, "email-use-ssl", "email-use-tls", "email-sender", "email-language"}
+}
+
+// LoadMail is LoadEmail for who sends e-mails: with all that says how.
+func LoadMail(arguments []Argument, environment Environment) (Email, parsec.ServerAddress, error) {
+	l := newLoader(arguments, environment)
+	if _, err := l.load(append(MailSettings(), serverAddressOption, backendAddressName)...); err != nil {
+		return Email{}, parsec.ServerAddress{}, err
+	}
+	err := l.config.settleAddress()
+	return l.config.Email, l.config.ServerAddress, err
+}
+
 // LoadGivenBlockstore is LoadBlockstore for commands that can do without one: given is
 // false where none is configured.
 func LoadGivenBlockstore(arguments []Argument, environment Environment) (settings Blockstore, given bool, err error) {
