@@ -149,11 +149,22 @@ func (p program) wantAll(command *cobra.Command) {
 	}
 }
 
-// isInData reports whether --data is given, and its folder has what an option would say.
+// isInData reports whether --data is given, here or to the server beside, and its folder
+// has what an option would say.
 func (p program) isInData(command *cobra.Command, flag *pflag.Flag) bool {
-	name, data := note(flag, settingNote), command.Flags().Lookup("data")
-	return data != nil && name != "" && settingNamed(name).InData() && p.isGiven(data)
+	name := note(flag, settingNote)
+	if name == "" || !settingNamed(name).InData() {
+		return false
+	}
+	if data := command.Flags().Lookup(dataOption); data != nil && p.isGiven(data) {
+		return true
+	}
+	folder, _ := p.environment.Lookup(settingNamed(dataOption).Variable)
+	return folder != "" || slices.ContainsFunc(p.besides, func(argument config.Argument) bool { return argument.Name == dataOption })
 }
+
+// dataOption is the folder that may hold what other options say.
+const dataOption = "data"
 
 // takesDev reports whether a setting is one of all of them, which --dev may set:
 // config.Load says what is missing.

@@ -148,3 +148,16 @@ func TestFolderOfServer(t *testing.T) {
 		t.Errorf("the server itself: %+v", got)
 	}
 }
+
+// TestTokenOfData takes the administration token that a folder of data has.
+func TestTokenOfData(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "administration-token"), []byte("Yq3vXr8LmN2pTz6wKb4s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := executeWith(t.Context(), idle, map[string]string{"PARSEC_DATA": folder, "PARSEC_ADDR": "parsec://127.0.0.1:1?no_ssl=true"}, "organization", "create", "MyOrg")
+	if got.code != exitFailure || strings.Contains(got.stderr, "Missing") {
+		t.Errorf("%+v", got)
+	}
+}

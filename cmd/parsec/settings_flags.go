@@ -57,7 +57,7 @@ func (s *settingsFlags) defineAll(flags *pflag.FlagSet, setting config.Setting) 
 func (s *settingsFlags) defineSome(flags *pflag.FlagSet, names ...string) {
 	flags.SortFlags = false
 	if slices.Contains(names, "db") {
-		names = append(names, "data")
+		names = append(names, dataOption)
 	}
 	for _, name := range names {
 		for _, setting := range config.Settings() {
