@@ -563,7 +563,7 @@ func TestPlatformVariables(t *testing.T) {
 	} {
 		variables := maps.Clone(platform)
 		maps.Copy(variables, row.more)
-		args := append([]string{"backend", "run", "--blockstore=MOCKED", "--administration-token=" + testkit.AdministrationToken}, row.args...)
+		args := append([]string{"backend", "run", "--blockstore=MOCKED", "--administration-token=hunter2/Qx7rTz0bLmPa"}, row.args...)
 		got := executeWith(t.Context(), idle, variables, args...)
 		if got.code != 0 || got.settings.Database.DSN.Reveal() != row.db || strconv.Itoa(got.settings.Port) != row.port {
 			t.Errorf("%s: %+v", name, got)

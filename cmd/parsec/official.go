@@ -32,7 +32,7 @@ var officialCommands = []officialCommand{
 	{"core status_organization", program.organizationStatusCommand},
 	{"core stats_organization", program.organizationStatsCommand},
 	{"core stats_server", program.serverStatsCommand},
-	{"core list_users", program.organizationListUsersCommand},
+	{"core list_users", program.officialListUsersCommand},
 	{"core freeze_user", program.officialFreezeCommand},
 }
 
@@ -138,6 +138,12 @@ func (p program) officialCreateCommand() *cobra.Command {
 		return check(command, args)
 	}
 	return command
+}
+
+// officialListUsersCommand prints a line of each user, as the official one does and scripts
+// read, in place of the table of `organization list-users`.
+func (p program) officialListUsersCommand() *cobra.Command {
+	return p.administrationCommand("list-users", "List the users of an organization that have a name and an e-mail.", p.printUsers)
 }
 
 // officialFreezeCommand is `organization freeze` and `unfreeze` in one.
