@@ -22,6 +22,7 @@ func (p program) backendBlockstoreCommand() *cobra.Command {
 		Args:  noArguments,
 	}
 	options.defineSome(command.Flags(), "blockstore", "db")
+	optional(command.Flags(), "db") // Only a store in the database needs it.
 	options.tolerateAll(command.Flags())
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		return p.initBlockStore(command.Context(), options)

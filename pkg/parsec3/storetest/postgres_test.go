@@ -82,8 +82,8 @@ func (a *alternating) Publish(ctx context.Context, e event.Event) error {
 }
 
 // acrossOrganizations are the statements that do not name one organization, by a
-// text in each: those of statistics, of which administrators ask for several, and
-// those of what is done each minute for all.
+// text in each: those of statistics, of which administrators ask for several, those
+// of what is done each minute for all, and what the readiness of a server looks at.
 var acrossOrganizations = map[string]string{
 	"selectSums":       "WHERE r.organization = ANY($1) AND NOT r.deleted",
 	"selectCounts":     "WHERE c.organization = ANY($1)",
@@ -96,6 +96,7 @@ var acrossOrganizations = map[string]string{
 	"deleteAllPresent": "WHERE p.instance = $1",
 	"prunePresence":    "WHERE n.lock = p.instance AND n.vanished_on IS NULL)\n    LIMIT $1",
 	"pruneInvitations": "WHERE i.ended_on < $2 AND NOT i.attempts_erased LIMIT $1",
+	"isImporting":      "SELECT coalesce(bool_and(o.importing), false) FROM organization o",
 	"pruneEnrollments": "WHERE o.payload IS NULL AND o.ended_on < $2 LIMIT $1",
 }
 
