@@ -104,7 +104,7 @@ func (l *List) endOrganization(ctx context.Context, target erasure.Target) (left
 					return err
 				}
 				left = false
-				tx.QueueOne("DELETE FROM import_organization WHERE organization = $1", id)
+				tx.Queue("DELETE FROM import_organization WHERE organization = $1", id)
 				tx.QueueOne("DELETE FROM organization WHERE organization_id = $1", id)
 				tx.Emit(event.Event{Organization: target.Organization, Body: event.OrganizationExpiration{Date: expiration}})
 				return nil
