@@ -205,7 +205,7 @@ func (a *archive) checkExportRefusals(path string) {
 		usage bool
 		want  string
 	}{
-		{[]string{"--organization", "Plain"}, false, "the organization is not sequestered"},
+		{[]string{"--organization", "Plain"}, false, "The organization Plain is not sequestered"},
 		{[]string{"--organization", "Unknown"}, false, "There is no organization Unknown in the database "},
 		{[]string{"--service", webhook}, false, "is a webhook"},
 		{[]string{"--service", parsec.UUID{9}.Hex()}, false, "no such sequester service"},

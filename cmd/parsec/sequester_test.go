@@ -369,7 +369,7 @@ func TestSequesterRefusals(t *testing.T) {
 		want      string
 	}{
 		{in("Unknown", fine), false, "There is no organization Unknown in the database "},
-		{in("Plain", fine), false, "the organization is not sequestered"},
+		{in("Plain", fine), false, "The organization Plain is not sequestered"},
 		{in("a b", fine), true, "Invalid value for '--organization'"},
 		{create("sequester_service", "sequester_other"), false, "the authority of the organization has not signed this certificate"},
 		{create("none", "sequester_authority"), true, "Invalid value for '--service-public-key'"},
@@ -401,7 +401,7 @@ func TestSequesterRefusals(t *testing.T) {
 		{[]string{"import-service-certificate", "--organization", "Sequestered"}, true, "Missing option '--service-certificate'."},
 		{[]string{"import-service-certificate", "--organization", "Sequestered", "--service-certificate", o.path("other")}, true, "a X, not a PARSEC SEQUESTER SERVICE CERTIFICATE"},
 		{[]string{"list-services"}, true, "Missing option '--organization'."},
-		{[]string{"list-services", "--organization", "Plain"}, false, "the organization is not sequestered"},
+		{[]string{"list-services", "--organization", "Plain"}, false, "The organization Plain is not sequestered"},
 		{[]string{"list-services", "--organization", "Unknown"}, false, "There is no organization Unknown in the database "},
 		{update, true, "Either --enable, --disable or --service-type is needed."},
 		{append(update, "--enable", "--disable"), true, "Either --enable, --disable or --service-type is needed."},
