@@ -53,6 +53,7 @@ var moreWords = map[string][]string{
 	"parsec organization reset-totp": {"--user-email", "alice@example.com"},
 	"parsec organization delete":     {"--yes"},
 	"parsec backend import":          {"--db", "@database"},
+	"parsec backend check":           {"--blockstore", "POSTGRESQL"},
 	"parsec core freeze_user":        {"--user-email", "alice@example.com"},
 	"parsec sequester create-service": {
 		"--service-certificate", "@folder/certificate",
