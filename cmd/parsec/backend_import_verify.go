@@ -25,6 +25,9 @@ func (p program) verifyImport(ctx context.Context, options *importOptions) error
 	if err != nil {
 		return err
 	}
+	if _, _, err := config.LoadGivenBlockstore(options.settings.given, p.environment); err != nil {
+		return err // Before hours of comparing.
+	}
 	if r.from, r.wing, err = imports.OpenSnapshot(ctx, database.Source{DSN: r.source.Reveal()}, importWings); err != nil {
 		return explainSource(err)
 	}

@@ -265,7 +265,11 @@ func TestNoDatabase(t *testing.T) {
 		if option == nil || option.Hidden || slices.Contains(settingCommands, c.path()) {
 			return
 		}
-		c.want(c.run(nil, c.words()...), exitFailure, "The database none at 127.0.0.1:1 does not answer: connection refused.")
+		words := c.words()
+		if !isRequired(option) {
+			words = append(words, "--db", optionValues["db"])
+		}
+		c.want(c.run(nil, words...), exitFailure, "The database none at 127.0.0.1:1 does not answer: connection refused.")
 	})
 }
 
@@ -379,7 +383,7 @@ func TestGolden(t *testing.T) {
 		}
 		add("help", nil, append(slices.Clone(name), "--help")...)
 		add("nothing given", nil, name...)
-		add("an option that is not there", nil, append(slices.Clone(name), "--halp")...)
+		add("an option that is not there", nil, append(slices.Clone(name), "--halp")...) //nolint:misspell // It is to be wrong.
 		if allFlags(c.command).Lookup(addrOption) != nil {
 			add("no server", nil, append(c.words(), "--addr", "parsec://127.0.0.1:1?no_ssl=true")...)
 			add("wrong token", beside, append(c.words(tokenOption), "--administration-token", "wrong")...)

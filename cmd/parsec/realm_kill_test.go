@@ -81,14 +81,18 @@ func killRealmDelete(t *testing.T, blocks int, nodes []string) {
 	kept := []*estateRealm{e.addRealm("Three", "", 10, estateAlice), e.addRealm("Two", "", 10)}
 	const kills = 8
 	for range kills {
+		started := testkit.Number(t, e.database, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
 		command, output := e.command()
 		begin := e.left(due...)
 		below := begin - rand.Int64N(begin/kills+1)
 		testkit.Await(t, "some of it goes", func() bool { return e.left(due...) < below || begin == 0 })
 		_ = command.Process.Kill() // It may have ended.
 		_ = command.Wait()
-		testkit.Await(t, "what it has sent ends", func() bool {
-			return testkit.Number(t, e.database, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()") == 0
+		// What waits in its sockets is done until its sessions have ended.
+		testkit.Await(t, "its sessions end", func() bool {
+			return testkit.Number(t, e.database, `
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'
+    AND pid <> pg_backend_pid() AND extract(epoch FROM backend_start) * 1000000 > $1`, started) == 0
 		})
 		t.Logf("killed with %d of %d left: %s", e.left(due...), begin, output)
 		e.expireHolds()

@@ -330,7 +330,7 @@ func (f *Folder) initialize(root *os.Root) error {
 	}
 	parent, err := os.OpenRoot(filepath.Dir(f.path))
 	if err != nil {
-		return nil //nolint:nilerr // Who may not read the folder above has not made this one.
+		return nil // Who may not read the folder above has not made this one.
 	}
 	defer func() { _ = parent.Close() }()
 	return syncFolder(parent, ".")

@@ -98,7 +98,7 @@ func (f *Folder) List(ctx context.Context, prefix, after string) ([]Object, erro
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	organizations := []string{}
 	if prefix == "" {
 		if organizations, err = namesIn(root, "."); err != nil {
@@ -204,7 +204,7 @@ func (f *Folder) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	k, isBlock := parseObjectName(name)
 	if !isBlock || name != k.objectName() {
 		return nil // There is nothing else.

@@ -55,7 +55,7 @@ func findPrograms(ctx context.Context) []programs {
 		if _, err := os.Stat(filepath.Join(folder, "initdb")); err != nil || slices.Index(folders, folder) < i {
 			continue
 		}
-		output, err := exec.CommandContext(ctx, filepath.Join(folder, "postgres"), "--version").Output() //nolint:gosec // Where programs are installed.
+		output, err := exec.CommandContext(ctx, filepath.Join(folder, "postgres"), "--version").Output()
 		if err != nil {
 			continue
 		}

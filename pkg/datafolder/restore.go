@@ -19,7 +19,7 @@ const restoringName = "restoring"
 // Restore makes a folder of an archive. The folder is empty or does not exist; what is
 // not finished is refused by Open, and begun again by the next Restore.
 func Restore(ctx context.Context, options Options, archive string) (done Summary, err error) {
-	file, err := os.Open(archive) //nolint:gosec // An operator names it.
+	file, err := os.Open(archive)
 	if err != nil {
 		return done, err
 	}
