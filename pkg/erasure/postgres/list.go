@@ -187,14 +187,17 @@ func (l *List) Hold(ctx context.Context, target erasure.Target, blocks []parsec.
 // Forget implements erasure.List. Objects that are no longer listed are those of whoever
 // uploads them next: they are released last.
 func (l *List) Forget(ctx context.Context, target erasure.Target, blocks []parsec.BlockID, hold erasure.Hold) error {
-	err := l.One(ctx, database.Statement{
+	if target.Realm != nil { // An organization is held until its end, or until it may be.
+		// First the holds: of a process that is killed in between nothing is left but
+		// what the next one goes over again.
+		if err := l.Wings[target.Generation].ReleaseBlocks(ctx, target.Organization, blocks, hold); err != nil {
+			return err
+		}
+	}
+	return l.One(ctx, database.Statement{
 		SQL:  "DELETE FROM erasure_object o WHERE o.erasure = $1 AND o.block_id = ANY ($2::uuid[])",
 		Args: []any{target.Number, Keys(blocks)},
 	})
-	if err != nil || target.Realm == nil { // An organization is held until its end, or until it may be.
-		return err
-	}
-	return l.Wings[target.Generation].ReleaseBlocks(ctx, target.Organization, blocks, hold)
 }
 
 // Keys returns ids as an argument of statements.
