@@ -54,36 +54,36 @@ type Retry struct {
 }
 
 // connect opens a connection, which the caller closes.
-func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Conn, error), readOnly bool, absence *outage.Dependency) (*pgx.Conn, error) {
-	for attempt := 1; ; attempt++ {
-		connection, err := open(ctx)
-		if err == nil {
-			if !readOnly {
-				err = checkWritable(ctx, connection)
+func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Conn, error), readOnly bool, absence *outage.Dependency) (connection *pgx.Conn, err error) {
+	attempt := func(ctx context.Context) error {
+		opened, err := open(ctx)
+		if err == nil && !readOnly {
+			if err = checkWritable(ctx, opened); err != nil {
+				_ = closeConnection(opened) // The other error says more.
 			}
-			if err == nil {
-				absence.Back(ctx)
-				return connection, nil
-			}
-			_ = closeConnection(connection) // The other error says more.
 		}
-		err = fmt.Errorf("connect to the database: %w", err)
-		if ctx.Err() != nil || attempt >= r.Attempts || !isTransient(err) {
-			return nil, err
+		if err != nil {
+			return fmt.Errorf("connect to the database: %w", err)
 		}
-		absence.Lost(ctx, err)
-		if err := pause(ctx, r.Pause); err != nil {
-			return nil, err
-		}
+		absence.Back(ctx)
+		connection = opened
+		return nil
 	}
+	err = r.while(ctx, isTransient, attempt, func(err error) { absence.Lost(ctx, err) })
+	return connection, err
 }
 
 // Do does something until it succeeds or there are no attempts left, and tells of
 // each failure but the last one, which it returns.
 func (r Retry) Do(ctx context.Context, do func(context.Context) error, failed func(error)) error {
+	return r.while(ctx, func(error) bool { return true }, do, failed)
+}
+
+// while is Do that gives up at once where a failure will stay.
+func (r Retry) while(ctx context.Context, passes func(error) bool, do func(context.Context) error, failed func(error)) error {
 	for attempt := 1; ; attempt++ {
 		err := do(ctx)
-		if err == nil || ctx.Err() != nil || attempt >= r.Attempts {
+		if err == nil || ctx.Err() != nil || attempt >= r.Attempts || !passes(err) {
 			return err
 		}
 		failed(err)
