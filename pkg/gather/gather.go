@@ -51,8 +51,6 @@ type Gatherer[Topic comparable, Work any] struct {
 
 	mu     sync.Mutex // guards what follows
 	topics map[Topic]*topic[Work]
-	// waiting counts the members that are not done, and running the calls of Run.
-	waiting, running int
 }
 
 // Member is one of those that are done together.
@@ -76,10 +74,14 @@ type topic[Work any] struct {
 	// whether that has taken its members.
 	end   context.CancelFunc
 	taken bool
+	// members counts those that it has taken, until they are told that they are done.
+	members int
 	// awaited is how many must wait for the pause to end early, 0 if there is none; full
 	// is closed then.
 	awaited int
 	full    chan struct{}
+	// pausing reports whether all that wait do so for others, as nothing runs.
+	pausing bool
 }
 
 // Do has work of a topic done, and returns its outcome. Size is that of the work in
@@ -138,13 +140,20 @@ func Guard(work func() error) (err error) {
 func (g *Gatherer[Topic, Work]) Gathered() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.waiting - g.running
+	count := 0
+	for _, t := range g.topics {
+		members := len(t.waiting) + t.members
+		if members > 0 && !t.pausing {
+			members--
+		}
+		count += members
+	}
+	return count
 }
 
 func (g *Gatherer[Topic, Work]) add(of Topic, m *Member[Work]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.waiting++
 	if t, busy := g.topics[of]; busy {
 		t.waiting = append(t.waiting, m)
 		if t.awaited > 0 && len(t.waiting) >= t.awaited {
@@ -158,7 +167,6 @@ func (g *Gatherer[Topic, Work]) add(of Topic, m *Member[Work]) {
 	}
 	t := &topic[Work]{waiting: []*Member[Work]{m}}
 	g.topics[of] = t
-	g.running++
 	go g.work(of, t)
 }
 
@@ -175,7 +183,6 @@ func (g *Gatherer[Topic, Work]) leave(of Topic, m *Member[Work]) bool {
 		return false
 	}
 	t.waiting = slices.Delete(t.waiting, i, i+1)
-	g.waiting--
 	if len(t.waiting) == 0 && !t.taken && t.end != nil { // else begin does
 		t.end()
 	}
@@ -206,7 +213,7 @@ func (g *Gatherer[Topic, Work]) pause(t *topic[Work], members int, limit time.Du
 		t.awaited = 0
 		close(full)
 	}
-	g.running-- // all who wait are gathered
+	t.pausing = true
 	g.mu.Unlock()
 	timer := time.NewTimer(min(limit, maxPause))
 	defer timer.Stop()
@@ -216,8 +223,7 @@ func (g *Gatherer[Topic, Work]) pause(t *topic[Work], members int, limit time.Du
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	t.awaited = 0
-	g.running++
+	t.awaited, t.pausing = 0, false
 }
 
 // run calls Run, tells the members that they are done, and returns how many they were.
@@ -242,7 +248,7 @@ func (g *Gatherer[Topic, Work]) run(values context.Context, of Topic, t *topic[W
 			}
 			defer func() { go g.work(of, t) }()
 		}
-		g.finish(members)
+		g.finish(t, members)
 	}()
 	g.Run(ctx, take)
 	returned = true
@@ -256,7 +262,6 @@ func (g *Gatherer[Topic, Work]) next(of Topic, t *topic[Work]) (values context.C
 	defer g.mu.Unlock()
 	if len(t.waiting) == 0 {
 		delete(g.topics, of)
-		g.running--
 		return nil, false
 	}
 	return t.waiting[0].ctx, true
@@ -289,15 +294,16 @@ func (g *Gatherer[Topic, Work]) take(ctx context.Context, t *topic[Work]) []*Mem
 		count++
 	}
 	members := slices.Clone(t.waiting[:count])
+	t.members = count
 	t.waiting = slices.Delete(t.waiting, 0, count)
 	slices.SortStableFunc(members, func(a, b *Member[Work]) int { return g.Compare(a.Work, b.Work) })
 	return members
 }
 
 // finish tells the members that they are done.
-func (g *Gatherer[Topic, Work]) finish(members []*Member[Work]) {
+func (g *Gatherer[Topic, Work]) finish(t *topic[Work], members []*Member[Work]) {
 	g.mu.Lock()
-	g.waiting -= len(members)
+	t.members = 0
 	g.mu.Unlock()
 	for _, m := range members {
 		close(m.done)

@@ -117,6 +117,23 @@ func TestTogether(t *testing.T) {
 	})
 }
 
+// TestNoneIsGatheredAlone counts none while one after the other is done alone, the moment
+// after it is told so included.
+func TestNoneIsGatheredAlone(t *testing.T) {
+	g := gather.Gatherer[string, int]{
+		Run:     func(_ context.Context, take func() []*gather.Member[int]) { take() },
+		Compare: cmp.Compare[int],
+	}
+	for work := range 10_000 {
+		if err := g.Do(t.Context(), "a", work, 0, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := g.Gathered(); got != 0 {
+			t.Fatalf("%d are gathered", got)
+		}
+	}
+}
+
 // TestTakenLate has what comes before the members are taken be among them.
 func TestTakenLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
