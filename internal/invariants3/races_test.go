@@ -5,6 +5,7 @@ package invariants3_test
 import (
 	"testing"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/protocol"
 )
@@ -12,7 +13,10 @@ import (
 // TestRaces sends two commands of which exactly one must be accepted, through either
 // process, as they come.
 func TestRaces(t *testing.T) {
-	const rounds = 200
+	rounds := 40
+	if testkit.Long() {
+		rounds = 200
+	}
 	for name, prepare := range map[string]func(w *world) func(round int) (first, second call){
 		"administrators revoke each other":               administratorsRevokeEachOther,
 		"bootstraps with one token":                      bootstrapsWithOneToken,
