@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"parsec-server/pkg/outage"
 )
 
 const (
@@ -22,6 +24,8 @@ const (
 type bootstrapQueue struct {
 	client *Client
 	url    string
+	// found is whether calls are accepted.
+	found *outage.Dependency
 	// cancel drops what is left; done is closed when run has ended.
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -46,6 +50,7 @@ func newBootstrapQueue(client *Client, url string) *bootstrapQueue {
 	q := &bootstrapQueue{
 		client: client,
 		url:    url,
+		found:  outage.NewDependency("bootstrap webhook", slog.LevelError, client.logger),
 		calls:  make(chan Bootstrap, maxBootstraps),
 		cancel: cancel,
 		done:   make(chan struct{}),
@@ -54,11 +59,11 @@ func newBootstrapQueue(client *Client, url string) *bootstrapQueue {
 	return q
 }
 
-// Bootstrapped announces a new organization, in the background. A failure is
-// logged, after the last try.
+// Bootstrapped announces a new organization, in the background. The log has when the
+// last try of a call fails, and when calls are accepted again.
 func (c *Client) Bootstrapped(call Bootstrap) {
 	if c.bootstraps != nil && !c.bootstraps.add(call) {
-		c.logger.Error("bootstrap webhook dropped", slog.String("organization", call.Organization))
+		c.bootstraps.found.Failed(context.Background(), c.logger, "bootstrap webhook dropped", slog.String("organization", call.Organization))
 	}
 }
 
@@ -99,8 +104,10 @@ func (q *bootstrapQueue) run(ctx context.Context) {
 	defer close(q.done)
 	for call := range q.calls {
 		if err := q.deliver(ctx, call); err != nil {
-			q.client.logger.Error("bootstrap webhook failed",
-				slog.String("organization", call.Organization), slog.Any("error", err))
+			q.found.Lost(ctx, err, slog.String("organization", call.Organization))
+			q.client.logger.DebugContext(ctx, "bootstrap webhook failed", slog.String("organization", call.Organization), slog.Any("error", err))
+		} else {
+			q.found.Back(ctx)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -42,8 +41,8 @@ type Question struct {
 type Parameter struct{ Name, Value string }
 
 // Ask asks a service once: any 2xx accepts, 400 rejects, by a RejectionError, and
-// everything else is a failure of the service, which it logs. The body has no
-// Content-Type.
+// everything else is a failure of the service. The log has when a service goes, and when
+// it is back. The body has no Content-Type.
 func (c *Client) Ask(ctx context.Context, question *Question) error {
 	address, err := question.url()
 	return c.ask(ctx, question.Organization, question.Service, sequesterCall{address, err, "", question.Body, question.Limit})
@@ -65,11 +64,9 @@ type sequesterCall struct {
 }
 
 func (c *Client) ask(ctx context.Context, organization parsec.OrganizationID, service parsec.SequesterServiceID, call sequesterCall) error {
-	logger := c.logger.With(
-		slog.String("organization", organization.String()),
-		slog.String("service", service.String()))
+	found := c.services.of(organization, service)
 	if call.bad != nil {
-		logger.ErrorContext(ctx, "sequester webhook has no valid address", slog.Any("error", call.bad))
+		found.Lost(ctx, fmt.Errorf("no valid address: %w", call.bad))
 		return call.bad
 	}
 	limited, cancel := context.WithTimeout(ctx, call.limit)
@@ -79,15 +76,18 @@ func (c *Client) ask(ctx context.Context, organization parsec.OrganizationID, se
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		logger.WarnContext(ctx, "sequester webhook failed", slog.Any("error", err))
+		found.Lost(ctx, err)
 		return err
 	case answer.accepted():
+		found.Back(ctx)
 		return nil
 	case answer.status == http.StatusBadRequest:
+		found.Back(ctx)
 		return &RejectionError{rejection(answer.body)}
 	default:
-		logger.WarnContext(ctx, "sequester webhook failed", slog.Int("status", answer.status))
-		return fmt.Errorf("status %d", answer.status)
+		err = fmt.Errorf("status %d", answer.status)
+		found.Lost(ctx, err)
+		return err
 	}
 }
 

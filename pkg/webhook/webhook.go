@@ -24,6 +24,8 @@ const maxAnswerBytes = 64 << 10
 type Client struct {
 	http   *http.Client
 	logger *slog.Logger
+	// services is what is known of sequester services.
+	services *services
 	// bootstraps is nil when nobody is to be told of new organizations.
 	bootstraps *bootstrapQueue
 }
@@ -44,7 +46,8 @@ func NewOver(transport http.RoundTripper, bootstrapURL string, logger *slog.Logg
 			// A redirection would send the same body again.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		logger: logger,
+		logger:   logger,
+		services: newServices(logger),
 	}
 	if bootstrapURL != "" {
 		c.bootstraps = newBootstrapQueue(c, bootstrapURL)
