@@ -14,44 +14,55 @@ import (
 // maxFormBytes bounds the body of an administration request.
 const maxFormBytes = 64 << 10
 
-// administrationRoutes are those of docs/protocol/administration.md §4 and
-// docs/protocol/v5/administration.md §1.
-func (s *Server) administrationRoutes(mux *http.ServeMux) {
+// administrationTable is the handlers of each path of docs/protocol/administration.md §4
+// and docs/protocol/v5/administration.md §1.
+func administrationTable() map[string]methods {
 	const one = "/administration/organizations/{organization}"
-	s.administrationRoute(mux, "/administration/organizations", methods{http.MethodGet: listOrganizations, http.MethodPost: createOrganization})
-	s.administrationRoute(mux, "/administration/users", methods{http.MethodGet: findMembers})
-	s.administrationRoute(mux, one+"/members", methods{http.MethodGet: ofOrganization(nothing, listMembers)})
-	s.administrationRoute(mux, one+"/bootstrap_link", methods{http.MethodPost: ofOrganization(nothing, showBootstrapLink)})
-	s.administrationRoute(mux, one, methods{
-		http.MethodGet:    ofOrganization(nothing, showOrganization),
-		http.MethodPatch:  ofOrganization(parseChange, changeOrganization),
-		http.MethodDelete: deleteOrganization,
-	})
-	s.administrationRoute(mux, one+"/deletion", methods{http.MethodGet: showDeletion})
-	// Releases up to 2.12 also answered PATCH here.
-	s.administrationRoute(mux, one+"/stats", methods{
-		http.MethodGet:   ofOrganization(nothing, showStatistics),
-		http.MethodPatch: ofOrganization(nothing, showStatistics),
-	})
-	s.administrationRoute(mux, one+"/users", methods{http.MethodGet: ofOrganization(nothing, listUsers)})
-	s.administrationRoute(mux, one+"/users/freeze", methods{http.MethodPost: ofOrganization(parseFreeze, freezeUser)})
-	s.administrationRoute(mux, one+"/users/reset_totp", methods{http.MethodPost: ofParsec3(parseReset, resetTOTP)})
-	s.administrationRoute(mux, one+"/sequester/services", methods{
-		http.MethodGet:  ofParsec3(nothing, listServices),
-		http.MethodPost: ofParsec3(parseNewService, createService),
-	})
-	s.administrationRoute(mux, one+"/sequester/services/revoke", methods{http.MethodPost: ofParsec3(parseRevokedService, revokeService)})
-	s.administrationRoute(mux, one+"/sequester/services/config", methods{http.MethodPut: ofParsec3(parseServiceConfig, configureService)})
-	s.administrationRoute(mux, "/administration/stats", methods{http.MethodGet: showServerStatistics})
+	table := map[string]methods{
+		"/administration/organizations": {http.MethodGet: listOrganizations, http.MethodPost: createOrganization},
+		"/administration/users":         {http.MethodGet: findMembers},
+		one + "/members":                {http.MethodGet: ofOrganization(nothing, listMembers)},
+		one + "/bootstrap_link":         {http.MethodPost: ofOrganization(nothing, showBootstrapLink)},
+		one: {
+			http.MethodGet:    ofOrganization(nothing, showOrganization),
+			http.MethodPatch:  ofOrganization(parseChange, changeOrganization),
+			http.MethodDelete: deleteOrganization,
+		},
+		one + "/deletion": {http.MethodGet: showDeletion},
+		// Releases up to 2.12 also answered PATCH here.
+		one + "/stats": {
+			http.MethodGet:   ofOrganization(nothing, showStatistics),
+			http.MethodPatch: ofOrganization(nothing, showStatistics),
+		},
+		one + "/users":            {http.MethodGet: ofOrganization(nothing, listUsers)},
+		one + "/users/freeze":     {http.MethodPost: ofOrganization(parseFreeze, freezeUser)},
+		one + "/users/reset_totp": {http.MethodPost: ofParsec3(parseReset, resetTOTP)},
+		one + "/sequester/services": {
+			http.MethodGet:  ofParsec3(nothing, listServices),
+			http.MethodPost: ofParsec3(parseNewService, createService),
+		},
+		one + "/sequester/services/revoke": {http.MethodPost: ofParsec3(parseRevokedService, revokeService)},
+		one + "/sequester/services/config": {http.MethodPut: ofParsec3(parseServiceConfig, configureService)},
+		"/administration/stats":            {http.MethodGet: showServerStatistics},
+	}
+	for _, handlers := range table {
+		if read, reads := handlers[http.MethodGet]; reads {
+			handlers[http.MethodHead] = read // net/http leaves out the body
+		}
+	}
+	return table
+}
+
+func (s *Server) administrationRoutes(mux *http.ServeMux) {
+	for path, handlers := range administrationTable() {
+		s.administrationRoute(mux, path, handlers)
+	}
 }
 
 // methods are the handlers of a path.
 type methods map[string]administrationHandler
 
 func (s *Server) administrationRoute(mux *http.ServeMux, path string, handlers methods) {
-	if read, reads := handlers[http.MethodGet]; reads {
-		handlers[http.MethodHead] = read // net/http leaves out the body
-	}
 	allow := strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")
 	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		handle, allowed := handlers[r.Method]

@@ -31,9 +31,9 @@ const (
 
 // newFormsFixture has ada and bob, who is revoked, in an organization of each generation,
 // and one of none.
-func newFormsFixture(t *testing.T) *fixture {
+func newFormsFixture(t *testing.T, changes ...func(*options)) *fixture {
 	t.Helper()
-	f := newEmptyFixture(t, twoWings)
+	f := newEmptyFixture(t, append(changes, twoWings)...)
 	f.organize(emptyOrg, 0)
 	for _, wing := range f.wings {
 		ada, bob := f.person("ada", parsec.ProfileAdmin), f.person("bob", parsec.ProfileStandard)

@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 
 	"parsec-server/pkg/organization"
+	"parsec-server/pkg/server"
 )
 
 // TestNamedTokens has each administrator be known by its token, one that may only read
@@ -38,10 +40,7 @@ func TestNamedTokens(t *testing.T) {
 	}
 	ask("alice-token", http.MethodPost, "organizations", `{"organization_id": "New"}`, 200, "bootstrap_token")
 	ask("backup-token", http.MethodGet, "organizations/New", "", 200, "is_bootstrapped")
-	for _, method := range []string{http.MethodPatch, http.MethodDelete} {
-		ask("backup-token", method, "organizations/New", "{}", 403, `"detail":"This token may only read"`)
-	}
-	ask("backup-token", http.MethodPost, "organizations/New/bootstrap_link", "", 403, `"detail":"This token may only read"`)
+	ask("backup-token", http.MethodPatch, "organizations/New", "{}", 403, `"detail":"This token may only read"`)
 	failure = errors.New("line 2: wrong")
 	ask("alice-token", http.MethodPatch, "organizations/New", `{"active_users_limit": 1}`, 200, "{}")
 	ask("backup-token", http.MethodGet, "organizations/New", "", 200, "is_bootstrapped")
@@ -53,5 +52,46 @@ func TestNamedTokens(t *testing.T) {
 	}
 	if strings.Count(logs, `"administrator":"alice"`) != 2 {
 		t.Errorf("logged %s", logs)
+	}
+}
+
+// TestReadingToken has a token that may only read be let in to read by every route, and
+// refused by all that may change something: of organizations of both generations, and of
+// none yet.
+func TestReadingToken(t *testing.T) {
+	f := newFormsFixture(t, func(o *options) {
+		o.organizations.NamedTokens = func() ([]organization.NamedToken, error) {
+			return []organization.NamedToken{{Name: "backup", Token: "backup-token", ReadOnly: true}}, nil
+		}
+	})
+	read, refused := 0, 0
+	for pattern, methods := range server.AdministrationPaths() {
+		for _, method := range methods {
+			for _, id := range organizationOfForm {
+				path := strings.Replace(pattern, "{organization}", id.String(), 1)
+				response := f.do(method, path, []byte("{}"), typeJSON, "Authorization: Bearer backup-token")
+				answer, err := io.ReadAll(response.Body)
+				f.ok(err)
+				switch method {
+				case http.MethodGet, http.MethodHead:
+					read++
+					if response.StatusCode == http.StatusForbidden {
+						t.Errorf("%s %s: HTTP %d %s", method, path, response.StatusCode, answer)
+					}
+				default:
+					refused++
+					const want = `{"detail":"This token may only read","error":"not_allowed"}`
+					if response.StatusCode != http.StatusForbidden || string(answer) != want {
+						t.Errorf("%s %s: HTTP %d %s, want 403 %s", method, path, response.StatusCode, answer, want)
+					}
+				}
+			}
+		}
+	}
+	if read < 3*2*9 || refused < 3*10 {
+		t.Errorf("%d requests to read and %d others: where are the routes?", read, refused)
+	}
+	if logs := f.logs.String(); strings.Contains(logs, `"msg":"audit"`) {
+		t.Errorf("something is changed: %s", logs)
 	}
 }

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"parsec-server/pkg/lifecycle"
@@ -46,3 +48,12 @@ func EndStreams(ctx context.Context, streams int, next lifecycle.Succession) (fi
 
 // HasSpoken is for connections that tests make.
 var HasSpoken = hasSpoken
+
+// AdministrationPaths returns the methods of each path of REST administration.
+func AdministrationPaths() map[string][]string {
+	paths := map[string][]string{}
+	for path, handlers := range administrationTable() {
+		paths[path] = slices.Collect(maps.Keys(handlers))
+	}
+	return paths
+}

@@ -15,6 +15,7 @@ import (
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/client/parsec2"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
@@ -101,6 +102,24 @@ func TestAdministrationTokenAttempts(t *testing.T) {
 	}
 	if strings.Contains(f.logs.String(), "wrong1") {
 		t.Error("the tokens are logged")
+	}
+}
+
+// A token that may only read opens no connection, whose commands change things, and reads by
+// REST.
+func TestReadingToken(t *testing.T) {
+	f := newFixture(t, func(o *testkit.InstanceOptions) {
+		o.Organizations.NamedTokens = func() ([]organization.NamedToken, error) {
+			return []organization.NamedToken{{Name: "backup", Token: "backup-token", ReadOnly: true}, {Name: "zoe", Token: "zoe-token"}}, nil
+		}
+	})
+	_, err := f.client.DialAdministration(f.ctx, "backup-token")
+	wantResult(t, err, protocol.HandshakeBadAdminToken, "This administration token may only read, by REST")
+	administration, err := f.client.DialAdministration(f.ctx, "zoe-token")
+	f.ok(err)
+	administration.CloseNow()
+	if got := f.get("/administration/organizations/CoolOrg", "Authorization: Bearer backup-token").StatusCode; got != http.StatusOK {
+		t.Errorf("by REST: HTTP %d", got)
 	}
 }
 
