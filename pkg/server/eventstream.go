@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -217,7 +216,7 @@ func (s *OpenStream) send() {
 func (s *OpenStream) sendAll() (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			s.server.logger.Error("panic", "cause", cause, "stack", string(debug.Stack()))
+			s.server.tellPanic(cause)
 			s.cut()
 			err = errEnded
 		}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -29,7 +30,30 @@ func (s *Server) routes() http.Handler {
 	outer.HandleFunc("GET /static/icon.svg", static("image/svg+xml", pageIcon))
 	outer.HandleFunc("GET /favicon.ico", static("image/x-icon", favicon))
 	outer.HandleFunc("/", s.whileAvailable(mux.ServeHTTP, func(w http.ResponseWriter, _ *http.Request) { RefuseBusy(w) }))
-	return s.withTimeLimits(s.withServerHeader(s.withCORS(s.withStrictTransport(s.enforceHTTPS(outer)))))
+	return s.withPanicsTold(s.withTimeLimits(s.withServerHeader(s.withCORS(s.withStrictTransport(s.enforceHTTPS(outer))))))
+}
+
+// withPanicsTold logs a panic. net/http then cuts the connection, and has nothing more to
+// say: its own words are for nobody to look at.
+func (s *Server) withPanicsTold(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			if cause != http.ErrAbortHandler {
+				s.tellPanic(cause)
+			}
+			panic(http.ErrAbortHandler)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// tellPanic is called by the deferred function that has recovered.
+func (s *Server) tellPanic(cause any) {
+	s.logger.Error("panic", "cause", cause, "stack", string(debug.Stack()))
 }
 
 // Only answers 405 to other methods. It names the methods in that answer, and in

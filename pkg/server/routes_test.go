@@ -4,9 +4,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"parsec-server/internal/testkit/vectors"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/server"
 )
@@ -105,5 +108,53 @@ func TestRoutes(t *testing.T) {
 		if server := response.Header.Get("Server"); server != "parsec" {
 			t.Errorf("%s %s: Server: %s", item.method, item.target, server)
 		}
+	}
+}
+
+// A panic of a handler is an error in the log, with its stack, and ends its connection alone.
+func TestPanicOfAHandlerIsTold(t *testing.T) {
+	var broken atomic.Bool
+	f := newFixture(t, func(o *options) {
+		o.organizations.NamedTokens = func() ([]organization.NamedToken, error) {
+			if broken.Load() {
+				panic("out of order")
+			}
+			return nil, nil
+		}
+	})
+	broken.Store(true)
+	request := must(http.NewRequestWithContext(f.ctx, http.MethodGet, f.Address.HTTPOrigin()+"/administration/stats", nil))
+	request.Header.Set("Authorization", "Bearer wrong")
+	if response, err := http.DefaultTransport.RoundTrip(request); err == nil {
+		_ = response.Body.Close()
+		t.Errorf("HTTP %d", response.StatusCode)
+	}
+	if status := f.get("/healthz").StatusCode; status != http.StatusOK {
+		t.Errorf("HTTP %d afterwards", status)
+	}
+	logs := f.logs.String()
+	if !strings.Contains(logs, `"level":"ERROR","msg":"panic","cause":"out of order","stack":"`) || !strings.Contains(logs, "TestPanicOfAHandlerIsTold") {
+		t.Errorf("logged %s", logs)
+	}
+	if strings.Contains(logs, "http: panic serving") {
+		t.Error("it is told twice")
+	}
+}
+
+// A panic of what is done at intervals is told, and the next time comes.
+func TestPanicAtAnInterval(t *testing.T) {
+	f := newFixture(t)
+	again, times := make(chan struct{}), 0
+	f.Server.Every(time.Millisecond, func(time.Time) {
+		switch times++; times {
+		case 1:
+			panic("out of order")
+		case 2:
+			close(again)
+		}
+	})
+	f.await(again)
+	if logs := f.logs.String(); !strings.Contains(logs, `"msg":"panic","cause":"out of order"`) {
+		t.Errorf("logged %s", logs)
 	}
 }

@@ -234,12 +234,22 @@ func (s *Server) Every(interval time.Duration, do func(now time.Time)) {
 		for {
 			select {
 			case now := <-ticker.C:
-				do(now)
+				s.once(now, do)
 			case <-s.lasting.Done():
 				return
 			}
 		}
 	})
+}
+
+// once keeps a panic from ending the process: the next time may go well.
+func (s *Server) once(now time.Time, do func(now time.Time)) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.tellPanic(cause)
+		}
+	}()
+	do(now)
 }
 
 // Commands is done at the end of the grace period: what runs is abandoned.

@@ -91,7 +91,7 @@ func (s *Server) IsDraining() bool { return s.lasting.Err() != nil }
 // Those of the server itself may end none that is idle before clients were told: a
 // request may be on its way.
 func (s *Server) configureHTTP2() {
-	s.http2 = &http.Server{IdleTimeout: s.http.IdleTimeout, ReadHeaderTimeout: s.http.ReadHeaderTimeout}
+	s.http2 = &http.Server{IdleTimeout: s.http.IdleTimeout, ReadHeaderTimeout: s.http.ReadHeaderTimeout, ErrorLog: s.http.ErrorLog}
 	_ = s.http2.Serve(endedListener{}) // which configures it, and ends
 	s.http.TLSNextProto = s.http2.TLSNextProto
 }
