@@ -3,12 +3,17 @@
 package parsec3_test
 
 import (
+	"errors"
 	"math/rand/v2"
+	"net/http"
 	"testing"
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/testclient3"
+	"parsec-server/pkg/client"
+	"parsec-server/pkg/client/parsec2"
 	client3 "parsec-server/pkg/client/parsec3"
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
 )
@@ -32,6 +37,63 @@ func TestStoryOnPostgreSQL(t *testing.T) {
 func TestBothGenerationsOnPostgreSQL(t *testing.T) {
 	t.Parallel()
 	together(newWorld(t, testkit.StartParsec(t, program, "--db", testkit.NewPostgres(t), "--blockstore", "POSTGRESQL")))
+}
+
+// TestOrganizationsEndOnEveryServer has an organization of each generation expire, and be
+// deleted, by one of two servers: streams of events and sessions end on both at once.
+func TestOrganizationsEndOnEveryServer(t *testing.T) {
+	t.Parallel()
+	dsn := testkit.NewPostgres(t)
+	w := newWorld(t, testkit.StartParsec(t, program, "--db", dsn), testkit.StartParsec(t, program, "--db", dsn))
+	alice := w.login("alice", w.found("alice"))
+	added, err := alice.AddUser(w.ctx, person("bob"), parsec.ProfileStandard)
+	w.do("add bob", err)
+	peers := []*peer{alice, w.login("bob", added)}
+	old := newOlder(w, newLoad())
+	sessions := []*parsec2.Conn{old.writer}
+	elsewhere := parsec2.New(w.addresses[1], client.Options{})
+	t.Cleanup(elsewhere.Close)
+	session, err := elsewhere.DialAuthenticated(w.ctx, old.device, api3)
+	w.do("connect to the other server", err)
+	t.Cleanup(session.CloseNow)
+	sessions = append(sessions, session)
+
+	organizations := []parsec.OrganizationID{w.organization, old.device.Organization}
+	for _, id := range organizations {
+		w.do("expire", w.administration().Update(w.ctx, id, client.OrganizationSettings{IsExpired: new(true)}))
+	}
+	for _, p := range peers {
+		p.wantStop(client.StatusOrganizationExpired)
+	}
+	for i, session := range sessions {
+		select {
+		case <-session.Done():
+		case <-w.ctx.Done():
+			t.Fatalf("the session with server %d goes on: %v", i, session.Err())
+		}
+	}
+	wantHandshake := func(want string) {
+		t.Helper()
+		for i, c := range []*parsec2.Client{old.client, elsewhere} {
+			_, err := c.DialAuthenticated(w.ctx, old.device, api3)
+			if refused, is := errors.AsType[*parsec2.HandshakeError](err); !is || refused.Result != want {
+				t.Errorf("a handshake with server %d: %v, want %s", i, err, want)
+			}
+		}
+	}
+	wantHandshake("organization_expired")
+	for _, id := range organizations {
+		_, err := w.administration().Delete(w.ctx, id)
+		w.do("delete", err)
+	}
+	testkit.Await(t, "nothing is left of them", func() bool {
+		left, err := w.administration().Organizations(w.ctx)
+		return err == nil && len(left) == 0
+	})
+	for _, p := range peers {
+		w.wantHTTP(p.name+" pings", http.StatusNotFound, p.ping())
+	}
+	wantHandshake("bad_identity")
 }
 
 // TestJoiningOnPostgreSQL has one server, and then two, on one database.
