@@ -99,7 +99,10 @@ INSERT INTO import_organization (organization, import) SELECT unnest(ARRAY['Two'
 		}
 		server.Start()
 	}
-	testkit.Await(t, "all of it goes", func() bool { return left() == 0 })
+	for rest := left(); rest > 0; { // A slow store takes its time, but goes on.
+		testkit.Await(t, "more of it goes", func() bool { return left() < rest })
+		rest = left()
+	}
 	e.wantLeft(kept...)
 	for _, in := range []string{"Two", "Three"} {
 		if _, err := administration.Create(t.Context(), organizationID(t, in), client.OrganizationSettings{}); err != nil {
