@@ -22,10 +22,14 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	parsec3client "parsec-server/pkg/client/parsec3"
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	parsec3protocol "parsec-server/pkg/parsec3/protocol"
 )
+
+// readingToken may only read, on the server of a shell.
+const readingToken = "reading-token"
 
 // shell runs commands against a server of its own.
 type shell struct {
@@ -38,6 +42,9 @@ func newShell(t *testing.T) *shell {
 	t.Helper()
 	var options testkit.GenerationsOptions
 	options.Parsec3.InitialOutsiderAllowed = true
+	options.NamedTokens = func() ([]organization.NamedToken, error) {
+		return []organization.NamedToken{{Name: "reader", Token: readingToken, ReadOnly: true}}, nil
+	}
 	instance := testkit.StartGenerations(t, options)
 	return &shell{t, instance.Address, map[string]string{
 		"PARSEC_ADDR":                 instance.Address.String(),
@@ -293,6 +300,8 @@ func TestOrganizationRefusals(t *testing.T) {
 		{[]string{"organization", "list-users", "None"}, "There is no organization None on "},
 		{[]string{"organization", "freeze", "CoolOrg", "--user-id", "nobody"}, "There is no such user in the organization CoolOrg on "},
 		{[]string{"organization", "status", "CoolOrg", "--administration-token", "wrong"}, "refused the administration token (from the command line)"},
+		{[]string{"organization", "expire", "CoolOrg", "--administration-token", readingToken}, "may only read, and "},
+		{[]string{"organization", "status", "CoolOrg", "--websocket", "--administration-token", readingToken}, "may only read, which --websocket cannot"},
 		{bootstrapArguments(url, "--output", keys), "is bootstrapped already"},
 		{bootstrapArguments(strings.Replace(url, "CoolOrg", "None", 1), "--output", keys), "knows no organization None that waits"},
 		{bootstrapArguments(url, "--output", t.TempDir()), "file exists"},

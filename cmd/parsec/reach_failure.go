@@ -30,6 +30,9 @@ func (a administration) explain(ctx context.Context, err error) error {
 		return a.explainRefusal(at, err, refusal)
 	}
 	if refusal, is := errors.AsType[*parsec2.HandshakeError](err); is && refusal.Result == "bad_admin_token" {
+		if strings.Contains(refusal.Help, mayOnlyRead) {
+			return say(err, "The administration token (from the %s) may only read, which --websocket cannot: leave that out, or give another token.", strings.TrimPrefix(a.tokenFrom, "the "))
+		}
 		return a.wrongToken(at, err)
 	}
 	if refusal, is := errors.AsType[*protocol.Refusal](err); is {
@@ -43,8 +46,14 @@ func (a administration) wrongToken(at string, err error) error {
 		at, strings.TrimPrefix(a.tokenFrom, "the "))
 }
 
+// mayOnlyRead is what servers say, by REST or WebSocket, of a token that may.
+const mayOnlyRead = "token may only read"
+
 func (a administration) explainRefusal(at string, err error, refusal *client.AdministrationError) error {
 	switch {
+	case refusal.Status == http.StatusForbidden && strings.Contains(refusal.Reason, mayOnlyRead):
+		return say(err, "The administration token (from the %s) may only read, and %s was asked to change something. Give one that may, by --administration-token or PARSEC_ADMINISTRATION_TOKEN.",
+			strings.TrimPrefix(a.tokenFrom, "the "), at)
 	case refusal.Status == http.StatusForbidden && refusal.Reason == "" && (refusal.Code == "not_allowed" || refusal.Code == "Bad authorization token"):
 		return a.wrongToken(at, err)
 	case refusal.Status == http.StatusTooManyRequests:

@@ -56,6 +56,8 @@ type GenerationsOptions struct {
 	Server  server.Options
 	// BootstrapWebhook is told of new organizations; nobody is if it is "".
 	BootstrapWebhook string
+	// NamedTokens are tokens beside AdministrationToken.
+	NamedTokens func() ([]organization.NamedToken, error)
 	// Now is the clock; the real one if nil.
 	Now func() parsec.DateTime
 	// Logger discards if nil.
@@ -111,7 +113,7 @@ func StartGenerations(t testing.TB, options GenerationsOptions) *Generations {
 	janitor, endJanitor := g.startJanitor(t, options)
 	g.Organizations = organization.New(organizations,
 		organization.Wings{organization.Parsec2: g.Parsec2, organization.Parsec3: g.Parsec3}, options.Now, options.Logger,
-		organization.Options{Founding: founding, Token: AdministrationToken, Elapsed: options.Server.Elapsed, Eraser: janitor})
+		organization.Options{Founding: founding, Token: AdministrationToken, Elapsed: options.Server.Elapsed, Eraser: janitor, NamedTokens: options.NamedTokens})
 	if options.Server.Address == nil {
 		options.Server.Address = &g.Address
 	}

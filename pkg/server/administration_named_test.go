@@ -80,7 +80,7 @@ func TestReadingToken(t *testing.T) {
 					}
 				default:
 					refused++
-					const want = `{"detail":"This token may only read","error":"not_allowed"}`
+					const want = `{"detail":"This token may only read","error":"not_allowed","reason":"This token may only read"}`
 					if response.StatusCode != http.StatusForbidden || string(answer) != want {
 						t.Errorf("%s %s: HTTP %d %s, want 403 %s", method, path, response.StatusCode, answer, want)
 					}

@@ -52,6 +52,9 @@ const (
 	codeBadData    = "bad_data"
 )
 
+// mayOnlyRead tells a token that may only read from a wrong one.
+const mayOnlyRead = "This token may only read"
+
 // refusals are the answers to errors that say no more than which they are; the first
 // one that an error is counts.
 var refusals = []struct {
@@ -60,7 +63,7 @@ var refusals = []struct {
 }{
 	{errNoToken, refusal{http.StatusForbidden, codeNotAllowed, "", "Not authenticated"}},
 	{organization.ErrBadToken, refusal{http.StatusForbidden, codeNotAllowed, "", "Bad authorization token"}},
-	{organization.ErrReadOnly, refusal{http.StatusForbidden, codeNotAllowed, "", "This token may only read"}},
+	{organization.ErrReadOnly, refusal{http.StatusForbidden, codeNotAllowed, mayOnlyRead, mayOnlyRead}},
 	{errInvalidID, refusal{http.StatusNotFound, codeNotFound, "", "Invalid organization ID"}},
 	{organization.ErrNotFound, refusal{http.StatusNotFound, codeNotFound, "", "Organization not found"}},
 	{organization.ErrAlreadyExists, refusal{http.StatusBadRequest, "already_exists", "", "Organization already exists"}},
