@@ -40,7 +40,7 @@ func openData(ctx context.Context, settings config.Config, logger *slog.Logger, 
 			return nil, nil, err
 		}
 	}
-	fmt.Fprintf(stdout, "Data in %s\n", folder.Layout)
+	fmt.Fprintf(stdout, "Data in %s\n", folder.Folder)
 	if settings.Data.Database {
 		database, err := folder.StartDatabase(ctx)
 		if err != nil {

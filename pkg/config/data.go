@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"parsec-server/pkg/datafolder"
+	"parsec-server/pkg/datafolder/layout"
 )
 
 // Data is the folder of a server that keeps everything in one.
@@ -60,20 +60,20 @@ func (l *loader) note(effective []Effective) {
 }
 
 // databaseIn is the text of the setting for the database in a folder of data.
-func databaseIn(folder string, _ *Config) string { return datafolder.Layout(folder).DSN() }
+func databaseIn(folder string, _ *Config) string { return layout.Folder(folder).DSN() }
 
 // blocksIn is the text of the setting for the blocks in a folder of data.
 func blocksIn(folder string, _ *Config) string {
-	return strings.Join([]string{"file", partEscaper.Replace(datafolder.Layout(folder).Blocks())}, string(partSeparator))
+	return strings.Join([]string{"file", partEscaper.Replace(layout.Folder(folder).Blocks())}, string(partSeparator))
 }
 
 // tokenIn is the administration token in a folder of data, or a new one, which is
 // kept there once the server starts.
 func tokenIn(folder string, _ *Config) string {
-	if token, err := readSecretFile(datafolder.Layout(folder).Token()); err == nil {
+	if token, err := readSecretFile(layout.Folder(folder).Token()); err == nil {
 		return token
 	}
-	return datafolder.NewToken()
+	return layout.NewToken()
 }
 
 // addressIn follows --port and --server-addr, as that of --dev.

@@ -14,6 +14,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"parsec-server/pkg/datafolder/layout"
 )
 
 // The files of an archive, which is a tar: the head comes first, then the database, the
@@ -132,10 +134,10 @@ func (r *archiveReader) next() (name string, content io.Reader, err error) {
 // isArchived reports whether a backup has files of such a name.
 func isArchived(name string) bool {
 	switch name {
-	case headName, dumpName, tokenName, checksumsName:
+	case headName, dumpName, layout.TokenName, checksumsName:
 		return true
 	}
-	return strings.HasPrefix(name, blocksName+"/") && path.Clean(name) == name && !strings.Contains(name, `\`)
+	return strings.HasPrefix(name, layout.BlocksName+"/") && path.Clean(name) == name && !strings.Contains(name, `\`)
 }
 
 // compare reads the checksums, which are those of all files before.

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/pkg/database"
+	"parsec-server/pkg/datafolder/layout"
 )
 
 // Summary is what a backup or a restore has come to.
@@ -32,15 +33,15 @@ type Summary struct {
 // The database comes first, then the blocks: those that it names are there by then.
 // Nobody deletes one meanwhile, while this holds the lock that deletions ask for.
 func Backup(ctx context.Context, options Options, archive, server string) (done Summary, err error) {
-	layout := Layout(options.Path)
-	major, err := majorOf(layout.postgres())
+	folder := layout.Folder(options.Path)
+	major, err := majorOf(folder.Postgres())
 	if err != nil {
 		return done, err
 	}
 	if major == 0 {
-		return done, fmt.Errorf("the folder %s has no database of its own", layout)
+		return done, fmt.Errorf("the folder %s has no database of its own", folder)
 	}
-	found, err := programsOf(ctx, layout, major)
+	found, err := programsOf(ctx, folder, major)
 	if err != nil {
 		return done, err
 	}
@@ -52,7 +53,7 @@ func Backup(ctx context.Context, options Options, archive, server string) (done 
 		return done, err
 	}
 	defer end()
-	holding, err := pgx.Connect(ctx, layout.DSN())
+	holding, err := pgx.Connect(ctx, folder.DSN())
 	if err != nil {
 		return done, fmt.Errorf("the database of the folder does not answer: %w", err)
 	}
@@ -62,7 +63,7 @@ func Backup(ctx context.Context, options Options, archive, server string) (done 
 	}
 	done = Summary{PostgreSQL: major}
 	unfinished := archive + ".partial"
-	if err = done.write(ctx, layout, found, unfinished, server); err == nil {
+	if err = done.write(ctx, folder, found, unfinished, server); err == nil {
 		err = holding.Ping(ctx) // The lock was there all the time.
 	}
 	if err == nil {
@@ -98,14 +99,14 @@ func wake(ctx context.Context, options Options) (end func(), err error) {
 	}, nil
 }
 
-func (s *Summary) write(ctx context.Context, layout Layout, programs programs, path, server string) (err error) {
+func (s *Summary) write(ctx context.Context, folder layout.Folder, programs programs, path, server string) (err error) {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, secretMode)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	out := newArchiveWriter(file)
-	_, marked := os.Stat(filepath.Join(layout.Blocks(), "parsec-blocks.txt"))
+	_, marked := os.Stat(filepath.Join(folder.Blocks(), "parsec-blocks.txt"))
 	s.BlocksIncluded = marked == nil
 	head, err := json.MarshalIndent(archiveHead{archiveFormat, time.Now().UTC(), server, programs.major, s.BlocksIncluded}, "", "  ")
 	if err != nil {
@@ -116,17 +117,17 @@ func (s *Summary) write(ctx context.Context, layout Layout, programs programs, p
 	}
 	dump := path + ".dump"
 	defer func() { _ = os.Remove(dump) }()
-	if err := dumpDatabase(ctx, programs, layout.DSN(), dump); err != nil {
+	if err := dumpDatabase(ctx, programs, folder.DSN(), dump); err != nil {
 		return err
 	}
 	if _, err := out.addFile(dumpName, dump); err != nil {
 		return err
 	}
-	if _, err := out.addFile(tokenName, layout.Token()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := out.addFile(layout.TokenName, folder.Token()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if s.BlocksIncluded {
-		if err := s.addBlocks(ctx, out, layout.Blocks()); err != nil {
+		if err := s.addBlocks(ctx, out, folder.Blocks()); err != nil {
 			return err
 		}
 	}
@@ -155,7 +156,7 @@ func (s *Summary) addBlocks(ctx context.Context, out *archiveWriter, blocks stri
 		if err != nil {
 			return err
 		}
-		size, err := out.addFile(blocksName+"/"+filepath.ToSlash(relative), path)
+		size, err := out.addFile(layout.BlocksName+"/"+filepath.ToSlash(relative), path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"parsec-server/pkg/datafolder/layout"
 )
 
 const (
@@ -29,7 +31,7 @@ type Options struct {
 
 // Folder is a folder of data that this process holds.
 type Folder struct {
-	Layout
+	layout.Folder
 	options Options
 	account *account
 	lock    *lock
@@ -42,8 +44,8 @@ func Open(ctx context.Context, options Options) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, unfinished := os.Stat(f.file(restoringName)); unfinished == nil {
-		err = fmt.Errorf("a backup was not restored to the end in the folder %s: run `parsec backend restore` again", f.Layout)
+	if _, unfinished := os.Stat(f.File(restoringName)); unfinished == nil {
+		err = fmt.Errorf("a backup was not restored to the end in the folder %s: run `parsec backend restore` again", f.Folder)
 	}
 	if err = errors.Join(err, f.settle()); err != nil {
 		f.Close()
@@ -54,7 +56,7 @@ func Open(ctx context.Context, options Options) (*Folder, error) {
 
 // open is Open of a folder that may be unfinished.
 func open(ctx context.Context, options Options) (*Folder, error) {
-	f := &Folder{Layout: Layout(options.Path), options: options}
+	f := &Folder{Folder: layout.Folder(options.Path), options: options}
 	var err error
 	if f.account, err = accountOf(options.User); err != nil {
 		return nil, err
@@ -62,7 +64,7 @@ func open(ctx context.Context, options Options) (*Folder, error) {
 	if err := f.prepare(); err != nil {
 		return nil, err
 	}
-	if f.lock, err = take(ctx, f.Layout, options.Logger); err != nil {
+	if f.lock, err = take(ctx, f.Folder, options.Logger); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -81,20 +83,20 @@ func (f *Folder) prepare() error {
 	if f.account != nil {
 		mode = passableMode
 	}
-	names, err := os.ReadDir(string(f.Layout))
+	names, err := os.ReadDir(string(f.Folder))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := os.MkdirAll(string(f.Layout), mode); err != nil {
+		if err := os.MkdirAll(string(f.Folder), mode); err != nil {
 			return err
 		}
-		return os.Chmod(string(f.Layout), mode) // Whatever the umask is.
+		return os.Chmod(string(f.Folder), mode) // Whatever the umask is.
 	case err != nil:
 		return err
 	}
 	foreign := ""
 	for _, name := range names {
 		switch name.Name() {
-		case lockName: // What only begun folders have too.
+		case layout.LockName: // What only begun folders have too.
 			return nil
 		case "lost+found":
 		default:
@@ -102,9 +104,9 @@ func (f *Folder) prepare() error {
 		}
 	}
 	if foreign != "" {
-		return fmt.Errorf("the folder %s holds something else (%s): name an empty one, or one that does not exist", f.Layout, foreign)
+		return fmt.Errorf("the folder %s holds something else (%s): name an empty one, or one that does not exist", f.Folder, foreign)
 	}
-	if err := os.Chmod(string(f.Layout), mode); err != nil && !errors.Is(err, fs.ErrPermission) {
+	if err := os.Chmod(string(f.Folder), mode); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
 	return nil
@@ -149,17 +151,17 @@ const maxSocketPath = 103
 
 // checkSocket returns an error for a path that is too long.
 func (f *Folder) checkSocket() error {
-	if over := len(filepath.Join(f.sockets(), socketName)) - maxSocketPath; over > 0 {
-		return fmt.Errorf("the path of the folder %s is too long by %d bytes for the socket in it: choose a shorter one", f.Layout, over)
+	if over := len(filepath.Join(f.Sockets(), layout.SocketName)) - maxSocketPath; over > 0 {
+		return fmt.Errorf("the path of the folder %s is too long by %d bytes for the socket in it: choose a shorter one", f.Folder, over)
 	}
-	if strings.ContainsAny(string(f.Layout), ",\n") {
-		return fmt.Errorf("the path of the folder %s has a comma, which PostgreSQL takes for the end of it", f.Layout)
+	if strings.ContainsAny(string(f.Folder), ",\n") {
+		return fmt.Errorf("the path of the folder %s has a comma, which PostgreSQL takes for the end of it", f.Folder)
 	}
 	return nil
 }
 
 // HasDatabase reports whether the folder has data of PostgreSQL.
-func (f *Folder) HasDatabase() bool { return exists(f.postgres()) }
+func (f *Folder) HasDatabase() bool { return exists(f.Postgres()) }
 
 // HasBlocks reports whether the folder has one for blocks.
 func (f *Folder) HasBlocks() bool { return exists(f.Blocks()) }

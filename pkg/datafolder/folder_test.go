@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"parsec-server/pkg/datafolder/layout"
 )
 
 func optionsFor(path string) Options {
@@ -40,12 +42,12 @@ func TestFolderInUse(t *testing.T) {
 // foreign is the claim of another machine, which no lock of this one tells of.
 func foreign(t *testing.T, path string, beat int64) *lock {
 	t.Helper()
-	file, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(filepath.Join(path, layout.LockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { file.Close() })
-	l := &lock{folder: Layout(path), file: file, claim: claim{Host: "elsewhere", Boot: "another", PID: 7, Token: "token", Beat: beat}}
+	l := &lock{folder: layout.Folder(path), file: file, claim: claim{Host: "elsewhere", Boot: "another", PID: 7, Token: "token", Beat: beat}}
 	if err := l.beat(); err != nil {
 		t.Fatal(err)
 	}
@@ -65,13 +67,13 @@ func TestFolderOfAnotherMachine(t *testing.T) {
 			}
 		}()
 		begin := time.Now()
-		_, err := take(t.Context(), Layout(path), slog.New(slog.DiscardHandler))
+		_, err := take(t.Context(), layout.Folder(path), slog.New(slog.DiscardHandler))
 		inUse := (*InUseError)(nil)
 		if !errors.As(err, &inUse) || inUse.Host != "elsewhere" || inUse.PID != 7 || time.Since(begin) > beatPatience {
 			t.Errorf("a living one: %v after %s", err, time.Since(begin))
 		}
 		begin = time.Now()
-		held, err := take(t.Context(), Layout(path), slog.New(slog.DiscardHandler))
+		held, err := take(t.Context(), layout.Folder(path), slog.New(slog.DiscardHandler))
 		if err != nil || time.Since(begin) < beatPatience {
 			t.Fatalf("one that has ended: %v after %s", err, time.Since(begin))
 		}
@@ -124,11 +126,11 @@ func TestToken(t *testing.T) {
 // A path that is too long for a socket is told, by how much.
 func TestSocketPath(t *testing.T) {
 	t.Parallel()
-	folder := &Folder{Layout: Layout("/" + strings.Repeat("a", maxSocketPath-len("/")-len("/run/")-len(socketName)))}
+	folder := &Folder{Folder: layout.Folder("/" + strings.Repeat("a", maxSocketPath-len("/")-len("/run/")-len(layout.SocketName)))}
 	if err := folder.checkSocket(); err != nil {
 		t.Error(err)
 	}
-	folder.Layout += "bc"
+	folder.Folder += "bc"
 	if err := folder.checkSocket(); err == nil || !strings.Contains(err.Error(), "too long by 2 bytes") {
 		t.Errorf("too long: %v", err)
 	}

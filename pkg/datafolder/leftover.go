@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"parsec-server/pkg/datafolder/layout"
 )
 
 // clear stops what a process before this one has left running on the data, and removes
@@ -68,7 +70,7 @@ func (p *Postgres) removeLocks() error {
 	}
 	var err error
 	for _, path := range []string{
-		filepath.Join(p.data, "postmaster.pid"), filepath.Join(p.sockets, socketName), filepath.Join(p.sockets, socketName+".lock"),
+		filepath.Join(p.data, "postmaster.pid"), filepath.Join(p.folder.Sockets(), layout.SocketName), filepath.Join(p.folder.Sockets(), layout.SocketName+".lock"),
 	} {
 		if failed := os.Remove(path); failed != nil && !errors.Is(failed, fs.ErrNotExist) {
 			err = errors.Join(err, failed)

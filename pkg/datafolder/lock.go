@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"parsec-server/pkg/datafolder/layout"
 )
 
 const (
@@ -50,7 +52,7 @@ func (e *InUseError) Error() string {
 
 // lock is a hold of a folder.
 type lock struct {
-	folder Layout
+	folder layout.Folder
 	file   *os.File
 	claim  claim
 	logger *slog.Logger
@@ -62,8 +64,8 @@ type lock struct {
 }
 
 // take holds a folder, or returns an *InUseError.
-func take(ctx context.Context, folder Layout, logger *slog.Logger) (_ *lock, err error) {
-	file, err := os.OpenFile(folder.file(lockName), os.O_RDWR|os.O_CREATE, 0o600)
+func take(ctx context.Context, folder layout.Folder, logger *slog.Logger) (_ *lock, err error) {
+	file, err := os.OpenFile(folder.File(layout.LockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -107,13 +109,13 @@ func take(ctx context.Context, folder Layout, logger *slog.Logger) (_ *lock, err
 	return l, nil
 }
 
-func inUse(folder Layout) error {
+func inUse(folder layout.Folder) error {
 	holder, _ := readClaim(folder) // The lock says enough.
 	return &InUseError{string(folder), holder.Host, holder.PID}
 }
 
 // awaitSilence returns nil if the claim of before does not change for a while.
-func awaitSilence(ctx context.Context, folder Layout, before claim, patience time.Duration) error {
+func awaitSilence(ctx context.Context, folder layout.Folder, before claim, patience time.Duration) error {
 	end := time.NewTimer(patience)
 	defer end.Stop()
 	ticker := time.NewTicker(beatPoll)
@@ -138,8 +140,8 @@ func awaitSilence(ctx context.Context, folder Layout, before claim, patience tim
 
 // readClaim opens the file anew, so that a file server is asked. What is not there,
 // or half written, is the zero claim.
-func readClaim(folder Layout) (found claim, err error) {
-	content, err := os.ReadFile(folder.file(lockName))
+func readClaim(folder layout.Folder) (found claim, err error) {
+	content, err := os.ReadFile(folder.File(layout.LockName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return claim{}, nil
 	}

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/datafolder/layout"
 )
 
 const (
@@ -41,9 +43,8 @@ const (
 type Postgres struct {
 	folder   *Folder
 	programs programs
-	// data and sockets are its folders.
-	data, sockets string
-	logger        *slog.Logger
+	data     string // its folder
+	logger   *slog.Logger
 
 	stopping context.Context
 	stop     context.CancelFunc
@@ -59,22 +60,22 @@ func (f *Folder) StartDatabase(ctx context.Context) (*Postgres, error) {
 	if err := f.checkSocket(); err != nil {
 		return nil, err
 	}
-	major, err := majorOf(f.postgres())
+	major, err := majorOf(f.Postgres())
 	if err != nil {
 		return nil, err
 	}
 	var found programs
 	if major == 0 {
 		if found, err = latestPrograms(ctx); err == nil {
-			err = f.initialize(ctx, found, f.postgres())
+			err = f.initialize(ctx, found, f.Postgres())
 		}
 	} else {
-		found, err = programsOf(ctx, f.Layout, major)
+		found, err = programsOf(ctx, f.Folder, major)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return f.start(ctx, found, f.postgres(), f.sockets())
+	return f.start(ctx, found, f.Postgres())
 }
 
 // initialize makes the data of PostgreSQL in a folder, which is there once it is whole.
@@ -91,7 +92,7 @@ func (f *Folder) initialize(ctx context.Context, programs programs, data string)
 	}
 	f.options.Logger.InfoContext(ctx, "making the database", slog.String("folder", data), slog.Int("postgresql", programs.major))
 	command := f.command(ctx, programs, "initdb", unfinished,
-		"--pgdata", unfinished, "--username", databaseName, "--auth-local", "trust", "--auth-host", "reject",
+		"--pgdata", unfinished, "--username", layout.DatabaseName, "--auth-local", "trust", "--auth-host", "reject",
 		"--encoding", "UTF8", "--locale", "C", "--data-checksums")
 	if output, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb of PostgreSQL %d: %w: %s", programs.major, err, strings.TrimSpace(string(output)))
@@ -106,7 +107,7 @@ func (f *Folder) initialize(ctx context.Context, programs programs, data string)
 func (f *Folder) checkReach(ctx context.Context, programs programs, folder string) error {
 	command := f.command(ctx, programs, "postgres", folder, "--version")
 	if err := command.Run(); errors.Is(err, fs.ErrPermission) && f.account != nil {
-		return fmt.Errorf("the user %s, who runs PostgreSQL, cannot reach the folder %s: name one where every folder above may be passed (chmod a+x), such as /srv/parsec", f.account.name, f.Layout)
+		return fmt.Errorf("the user %s, who runs PostgreSQL, cannot reach the folder %s: name one where every folder above may be passed (chmod a+x), such as /srv/parsec", f.account.name, f.Folder)
 	} else if err != nil {
 		return fmt.Errorf("PostgreSQL does not run: %w", err)
 	}
@@ -122,14 +123,14 @@ func (f *Folder) command(ctx context.Context, programs programs, name, in string
 	return command
 }
 
-func (f *Folder) start(ctx context.Context, programs programs, data, sockets string) (*Postgres, error) {
-	if err := f.account.give(sockets); err != nil {
+func (f *Folder) start(ctx context.Context, programs programs, data string) (*Postgres, error) {
+	if err := f.account.give(f.Sockets()); err != nil {
 		return nil, err
 	}
 	if err := f.checkReach(ctx, programs, data); err != nil {
 		return nil, err
 	}
-	p := &Postgres{folder: f, programs: programs, data: data, sockets: sockets, logger: f.options.Logger}
+	p := &Postgres{folder: f, programs: programs, data: data, logger: f.options.Logger}
 	if err := p.clear(ctx); err != nil {
 		return nil, err
 	}
@@ -189,7 +190,7 @@ func (p *Postgres) run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	command := p.folder.command(context.Background(), p.programs, "postgres", p.data,
-		"-D", p.data, "-k", p.sockets, "-c", "port="+socketPort, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700",
+		"-D", p.data, "-k", p.folder.Sockets(), "-c", "port="+layout.SocketPort, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700",
 		"-c", "logging_collector=off", "-c", "log_destination=stderr", "-c", "log_min_messages=log", "-c", "log_checkpoints=off", "-c", "log_line_prefix=")
 	stopWithThread(command.SysProcAttr)
 	output, err := command.StderrPipe()
@@ -272,21 +273,16 @@ func (p *Postgres) await(ctx context.Context, ended <-chan error) error {
 	}
 }
 
-// dsn names a database of this PostgreSQL.
-func (p *Postgres) dsn(database string) string {
-	return strings.Replace(p.folder.dsn(database), p.folder.sockets(), p.sockets, 1)
-}
-
 func (p *Postgres) createDatabase(ctx context.Context) error {
-	connection, err := pgx.Connect(ctx, p.dsn("postgres"))
+	connection, err := pgx.Connect(ctx, p.folder.DSNOf("postgres"))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = connection.Close(ctx) }() // It has done its work.
 	var exists bool
-	if err := connection.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", databaseName).Scan(&exists); err != nil || exists {
+	if err := connection.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", layout.DatabaseName).Scan(&exists); err != nil || exists {
 		return err
 	}
-	_, err = connection.Exec(ctx, "CREATE DATABASE "+databaseName)
+	_, err = connection.Exec(ctx, "CREATE DATABASE "+layout.DatabaseName)
 	return err
 }

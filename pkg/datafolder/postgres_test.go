@@ -62,11 +62,11 @@ func TestDatabase(t *testing.T) {
 	folder := newFolder(t)
 	first := startDatabase(t, folder)
 	execute(t, folder, "CREATE TABLE kept (id integer)")
-	if info, err := os.Stat(folder.sockets()); err != nil || info.Mode().Perm() != 0o700 {
+	if info, err := os.Stat(folder.Sockets()); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("others reach the socket: %v (%v)", info.Mode(), err)
 	}
 	// A server that a killed process has left.
-	left := folder.command(t.Context(), first.programs, "postgres", folder.postgres(), "-D", folder.postgres(), "-k", folder.sockets(), "-c", "listen_addresses=")
+	left := folder.command(t.Context(), first.programs, "postgres", folder.Postgres(), "-D", folder.Postgres(), "-k", folder.Sockets(), "-c", "listen_addresses=")
 	first.Stop()
 	if err := left.Start(); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestDatabase(t *testing.T) {
 	execute(t, folder, "INSERT INTO kept VALUES (1)")
 	second.Stop()
 	// The number of a process that has ended is another one's by now.
-	pid := filepath.Join(folder.postgres(), "postmaster.pid")
+	pid := filepath.Join(folder.Postgres(), "postmaster.pid")
 	if err := os.WriteFile(pid, []byte(strconv.Itoa(os.Getppid())+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -133,11 +133,11 @@ func TestUpgrade(t *testing.T) {
 	if err := folder.upgrade(t.Context(), database.programs, database.programs); err != nil {
 		t.Fatal(err)
 	}
-	old := folder.postgres() + "." + strconv.Itoa(database.Major())
+	old := folder.Postgres() + "." + strconv.Itoa(database.Major())
 	if _, err := os.Stat(old); err != nil {
 		t.Error(err)
 	}
-	if err := errors.Join(os.Rename(folder.postgres(), folder.postgres()+readySuffix), os.Rename(old, folder.postgres())); err != nil {
+	if err := errors.Join(os.Rename(folder.Postgres(), folder.Postgres()+readySuffix), os.Rename(old, folder.Postgres())); err != nil {
 		t.Fatal(err)
 	}
 	folder.Close()
@@ -153,7 +153,7 @@ func TestUpgrade(t *testing.T) {
 	if _, _, err := Upgrade(t.Context(), folder.options); err == nil || !strings.Contains(err.Error(), "and this machine has no later one") {
 		t.Errorf("nothing to upgrade to: %v", err)
 	}
-	if folder.lock, err = take(t.Context(), folder.Layout, folder.options.Logger); err != nil {
+	if folder.lock, err = take(t.Context(), folder.Folder, folder.options.Logger); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"parsec-server/pkg/datafolder/layout"
 )
 
 // minMajor is the first PostgreSQL that the server works with.
@@ -97,7 +99,7 @@ func majorOf(data string) (int, error) {
 }
 
 // programsOf are those that the data of a folder is of.
-func programsOf(ctx context.Context, folder Layout, major int) (programs, error) {
+func programsOf(ctx context.Context, folder layout.Folder, major int) (programs, error) {
 	all := findPrograms(ctx)
 	latest := 0
 	for _, found := range all {

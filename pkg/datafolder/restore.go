@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"parsec-server/pkg/datafolder/layout"
 )
 
 // restoringName is a file of a folder that is not whole yet.
@@ -49,10 +51,10 @@ func Restore(ctx context.Context, options Options, archive string) (done Summary
 		return done, err
 	}
 	unix.Sync() // All files at once: there may be millions.
-	if err := os.Remove(f.file(restoringName)); err != nil {
+	if err := os.Remove(f.File(restoringName)); err != nil {
 		return done, err
 	}
-	return done, syncFolder(string(f.Layout))
+	return done, syncFolder(string(f.Folder))
 }
 
 // openEmpty takes a folder that has nothing, or only what an interrupted Restore has
@@ -67,28 +69,28 @@ func openEmpty(ctx context.Context, options Options) (_ *Folder, err error) {
 			f.Close()
 		}
 	}()
-	names, err := os.ReadDir(string(f.Layout))
+	names, err := os.ReadDir(string(f.Folder))
 	if err != nil {
 		return nil, err
 	}
-	_, unfinished := os.Stat(f.file(restoringName))
+	_, unfinished := os.Stat(f.File(restoringName))
 	for _, name := range names {
 		switch name := name.Name(); {
-		case name == lockName, name == restoringName, name == "lost+found":
+		case name == layout.LockName, name == restoringName, name == "lost+found":
 		case unfinished != nil:
-			return nil, fmt.Errorf("the folder %s is not empty: a backup is restored to a folder of its own", f.Layout)
+			return nil, fmt.Errorf("the folder %s is not empty: a backup is restored to a folder of its own", f.Folder)
 		default:
-			if err := os.RemoveAll(f.file(name)); err != nil {
+			if err := os.RemoveAll(f.File(name)); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return f, writeFile(f.file(restoringName), nil)
+	return f, writeFile(f.File(restoringName), nil)
 }
 
 // extract writes the files of an archive, and compares them with its checksums.
 func (s *Summary) extract(ctx context.Context, f *Folder, in *archiveReader) error {
-	root, err := os.OpenRoot(string(f.Layout))
+	root, err := os.OpenRoot(string(f.Folder))
 	if err != nil {
 		return err
 	}
@@ -142,16 +144,16 @@ func (f *Folder) fill(ctx context.Context, programs programs) error {
 	if err := f.checkSocket(); err != nil {
 		return err
 	}
-	if err := f.initialize(ctx, programs, f.postgres()); err != nil {
+	if err := f.initialize(ctx, programs, f.Postgres()); err != nil {
 		return err
 	}
-	database, err := f.start(ctx, programs, f.postgres(), f.sockets())
+	database, err := f.start(ctx, programs, f.Postgres())
 	if err != nil {
 		return err
 	}
 	defer database.Stop()
-	if err := restoreDatabase(ctx, programs, f.DSN(), f.file(dumpName)); err != nil {
+	if err := restoreDatabase(ctx, programs, f.DSN(), f.File(dumpName)); err != nil {
 		return err
 	}
-	return os.Remove(f.file(dumpName))
+	return os.Remove(f.File(dumpName))
 }

@@ -23,20 +23,20 @@ func Upgrade(ctx context.Context, options Options) (from, to int, err error) {
 		return 0, 0, err
 	}
 	defer f.Close()
-	if from, err = majorOf(f.postgres()); err != nil {
+	if from, err = majorOf(f.Postgres()); err != nil {
 		return 0, 0, err
 	}
 	if from == 0 {
-		return 0, 0, fmt.Errorf("the folder %s has no database of its own", f.Layout)
+		return 0, 0, fmt.Errorf("the folder %s has no database of its own", f.Folder)
 	}
 	latest, err := newestPrograms(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
 	if latest.major <= from {
-		return from, from, fmt.Errorf("the folder %s is of PostgreSQL %d, and this machine has no later one: %s", f.Layout, from, installHint)
+		return from, from, fmt.Errorf("the folder %s is of PostgreSQL %d, and this machine has no later one: %s", f.Folder, from, installHint)
 	}
-	old, err := programsOf(ctx, f.Layout, from)
+	old, err := programsOf(ctx, f.Folder, from)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -45,15 +45,15 @@ func Upgrade(ctx context.Context, options Options) (from, to int, err error) {
 
 // upgrade moves the database from one version of programs to another.
 func (f *Folder) upgrade(ctx context.Context, old, latest programs) error {
-	dump := f.file(dumpName)
+	dump := f.File(dumpName)
 	defer func() { _ = os.Remove(dump) }()
 	if err := f.checkSocket(); err != nil {
 		return err
 	}
-	if err := f.with(ctx, old, f.postgres(), func() error { return dumpDatabase(ctx, latest, f.DSN(), dump) }); err != nil {
+	if err := f.with(ctx, old, f.Postgres(), func() error { return dumpDatabase(ctx, latest, f.DSN(), dump) }); err != nil {
 		return err
 	}
-	data := f.postgres() + newSuffix
+	data := f.Postgres() + newSuffix
 	if err := os.RemoveAll(data); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (f *Folder) upgrade(ctx context.Context, old, latest programs) error {
 	if err := f.with(ctx, latest, data, func() error { return restoreDatabase(ctx, latest, f.DSN(), dump) }); err != nil {
 		return err
 	}
-	if err := os.Rename(data, f.postgres()+readySuffix); err != nil {
+	if err := os.Rename(data, f.Postgres()+readySuffix); err != nil {
 		return err
 	}
 	return f.settle()
@@ -71,7 +71,7 @@ func (f *Folder) upgrade(ctx context.Context, old, latest programs) error {
 
 // with does something while the database runs.
 func (f *Folder) with(ctx context.Context, programs programs, data string, do func() error) error {
-	database, err := f.start(ctx, programs, data, f.sockets())
+	database, err := f.start(ctx, programs, data)
 	if err != nil {
 		return err
 	}
@@ -81,25 +81,25 @@ func (f *Folder) with(ctx context.Context, programs programs, data string, do fu
 
 // settle ends an upgrade, also one that was killed before its end.
 func (f *Folder) settle() error {
-	ready := f.postgres() + readySuffix
+	ready := f.Postgres() + readySuffix
 	if _, err := os.Stat(ready); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	old, err := majorOf(f.postgres())
+	old, err := majorOf(f.Postgres())
 	if err != nil {
 		return err
 	}
 	if old != 0 {
-		kept := f.postgres() + "." + strconv.Itoa(old)
+		kept := f.Postgres() + "." + strconv.Itoa(old)
 		if err := os.RemoveAll(kept); err != nil { // of an earlier try
 			return err
 		}
-		if err := os.Rename(f.postgres(), kept); err != nil {
+		if err := os.Rename(f.Postgres(), kept); err != nil {
 			return err
 		}
 	}
-	if err := os.Rename(ready, f.postgres()); err != nil {
+	if err := os.Rename(ready, f.Postgres()); err != nil {
 		return err
 	}
-	return syncFolder(string(f.Layout))
+	return syncFolder(string(f.Folder))
 }
