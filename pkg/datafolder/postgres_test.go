@@ -122,15 +122,35 @@ func TestDatabaseKilled(t *testing.T) {
 	}
 }
 
-// TestUpgrade moves a database to other programs, here of the same version, and has one
-// that was killed between its last two steps be complete at the next start.
+// oldestPrograms are the first that a machine has of those that the server works with.
+func oldestPrograms(t *testing.T) (oldest programs) {
+	t.Helper()
+	for _, found := range findPrograms(t.Context()) {
+		if found.major >= minMajor && (oldest.major == 0 || found.major < oldest.major) {
+			oldest = found
+		}
+	}
+	return oldest
+}
+
+// TestUpgrade moves a database from the oldest programs of the machine to the newest,
+// where it has one version only to those again, and has one that was killed between its
+// last two steps be complete at the next start.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	folder := newFolder(t)
+	folder, oldest := newFolder(t), oldestPrograms(t)
+	newest, err := newestPrograms(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("from PostgreSQL %d to %d", oldest.major, newest.major)
+	if err := folder.initialize(t.Context(), oldest, folder.Postgres()); err != nil {
+		t.Fatal(err)
+	}
 	database := startDatabase(t, folder)
 	execute(t, folder, "CREATE TABLE kept AS SELECT 1 AS id")
 	database.Stop()
-	if err := folder.upgrade(t.Context(), database.programs, database.programs); err != nil {
+	if err := folder.upgrade(t.Context(), oldest, newest); err != nil {
 		t.Fatal(err)
 	}
 	old := folder.Postgres() + "." + strconv.Itoa(database.Major())
@@ -147,6 +167,9 @@ func TestUpgrade(t *testing.T) {
 	}
 	folder.lock = again.lock
 	database = startDatabase(t, again)
+	if database.Major() != newest.major {
+		t.Errorf("PostgreSQL %d runs after the upgrade", database.Major())
+	}
 	execute(t, again, "INSERT INTO kept SELECT id FROM kept")
 	database.Stop()
 	again.Close()
