@@ -4,40 +4,25 @@ package blockstore_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
 )
-
-// mountVolume mounts memory as a volume of so many bytes until the test ends.
-func mountVolume(t *testing.T, size string) (path string) {
-	t.Helper()
-	path = t.TempDir()
-	run := func(ctx context.Context, name string, arguments ...string) {
-		if output, err := exec.CommandContext(ctx, name, arguments...).CombinedOutput(); err != nil {
-			t.Fatalf("%s %q: %v: %s", name, arguments, err, output)
-		}
-	}
-	run(t.Context(), "mount", "-t", "tmpfs", "-o", "size="+size, "parsec-test", path)
-	t.Cleanup(func() { run(context.WithoutCancel(t.Context()), "umount", path) })
-	return path
-}
 
 // A full volume refuses writes, with a word before, and harms nothing that is there. Writes
 // go on once there is space.
 func TestFolderFull(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	path := mountVolume(t, "72m")
+	path := testkit.MountVolume(t, "72m").Path
 	store, err := blockstore.NewFolder(blockstore.FolderOptions{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -99,20 +84,15 @@ func TestFolderFull(t *testing.T) {
 // again once it can be.
 func TestFolderReadOnly(t *testing.T) {
 	t.Parallel()
-	path := mountVolume(t, "100m")
+	volume := testkit.MountVolume(t, "100m")
+	path := volume.Path
 	store := openFolder(t, path, nil)
 	if err := store.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	id := newBlockID()
 	mustCreate(t, store, id, blockOf(100))
-	remount := func(how string) {
-		t.Helper()
-		if output, err := exec.CommandContext(t.Context(), "mount", "-o", "remount,"+how, path).CombinedOutput(); err != nil {
-			t.Fatalf("remount: %v: %s", err, output)
-		}
-	}
-	remount("ro")
+	volume.Remount("ro")
 	wantBlock(t, store, id, blockOf(100))
 	for action, err := range map[string]error{
 		"create": store.Create(t.Context(), organization(t), newBlockID(), blockOf(10)), "ready": openFolder(t, path, nil).Ready(t.Context()),
@@ -122,7 +102,7 @@ func TestFolderReadOnly(t *testing.T) {
 			t.Errorf("%s: %v", action, err)
 		}
 	}
-	remount("rw")
+	volume.Remount("rw")
 	mustCreate(t, store, newBlockID(), blockOf(100))
 	if err := openFolder(t, path, nil).Ready(t.Context()); err != nil {
 		t.Error(err)

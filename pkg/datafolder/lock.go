@@ -37,6 +37,8 @@ type claim struct {
 	Beat  int64  `json:"beat"`
 }
 
+var errGone = errors.New("it is not there: it was moved, removed, or another volume is mounted")
+
 // InUseError is of a folder that another process holds.
 type InUseError struct {
 	Folder, Host string
@@ -170,6 +172,7 @@ func (l *lock) beat() error {
 func (l *lock) run(ctx context.Context) {
 	ticker := time.NewTicker(beatPeriod)
 	defer ticker.Stop()
+	failed := false
 	for {
 		select {
 		case <-ticker.C:
@@ -185,9 +188,16 @@ func (l *lock) run(ctx context.Context) {
 		if err == nil {
 			err = l.beat()
 		}
-		if err != nil {
-			l.logger.WarnContext(ctx, "the folder cannot be written", slog.String("folder", string(l.folder)), slog.Any("error", err))
+		if err == nil && now.Token == "" {
+			err = errGone // What is open can still be written, wherever it is.
 		}
+		switch {
+		case err != nil && !failed:
+			l.logger.WarnContext(ctx, "the folder is not as it should be", slog.String("folder", string(l.folder)), slog.Any("error", err))
+		case err == nil && failed:
+			l.logger.InfoContext(ctx, "the folder is as it should be again", slog.String("folder", string(l.folder)))
+		}
+		failed = err != nil
 	}
 }
 

@@ -238,12 +238,29 @@ func (p *Postgres) listen(output io.Reader) {
 			level = slog.LevelWarn
 		}
 		p.logger.Log(p.stopping, level, "PostgreSQL says", slog.String("line", line))
+		if isOfConnection(line) {
+			continue
+		}
 		p.mu.Lock()
 		p.lines = append(p.lines, line)
 		p.lines = p.lines[max(0, len(p.lines)-rememberedLines):]
 		p.mu.Unlock()
 	}
 	_, _ = io.Copy(io.Discard, output) // A line was too long.
+}
+
+// isOfConnection reports whether PostgreSQL says that it refuses or loses somebody, which
+// it does as often as somebody comes while it does not start, and which does not say why.
+func isOfConnection(line string) bool {
+	for _, beginning := range []string{
+		"FATAL:  the database system is ", "DETAIL:  Consistent recovery state", "DETAIL:  Hot standby mode is disabled",
+		"LOG:  could not send data to client", "FATAL:  terminating connection",
+	} {
+		if strings.HasPrefix(line, beginning) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Postgres) said() string {

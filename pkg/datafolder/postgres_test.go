@@ -4,6 +4,7 @@ package datafolder
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -95,6 +96,17 @@ func TestDatabase(t *testing.T) {
 	third.Stop()
 	if _, err := os.Stat(pid); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after the end there is %s: %v", pid, err)
+	}
+}
+
+// What PostgreSQL says of whoever asks meanwhile does not hide why it does not start.
+func TestSaid(t *testing.T) {
+	t.Parallel()
+	p := &Postgres{logger: slog.New(slog.DiscardHandler), stopping: t.Context()}
+	refusal := "FATAL:  the database system is not yet accepting connections\nDETAIL:  Consistent recovery state has not been yet reached.\n"
+	p.listen(strings.NewReader("LOG:  starting\nFATAL:  could not write: No space left on device\n" + strings.Repeat(refusal, 9) + "LOG:  database system is shut down\n"))
+	if said := p.said(); said != "LOG:  starting; FATAL:  could not write: No space left on device; LOG:  database system is shut down" {
+		t.Errorf("said %q", said)
 	}
 }
 
