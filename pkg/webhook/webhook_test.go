@@ -143,7 +143,8 @@ func TestOutageOfAnnouncements(t *testing.T) {
 		for range 2 * maxBootstraps {
 			c.Bootstrapped(Bootstrap{Organization: "Acme"})
 		}
-		<-time.After(time.Hour) // all are tried
+		<-time.After(24 * time.Hour) // all are tried
+		synctest.Wait()
 		answers[""] = 200
 		c.Bootstrapped(Bootstrap{Organization: "Acme"})
 		if err := c.Close(t.Context()); err != nil {
