@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -42,7 +43,7 @@ func (s *Server) withPanicsTold(next http.Handler) http.Handler {
 			if cause == nil {
 				return
 			}
-			if cause != http.ErrAbortHandler {
+			if err, failed := cause.(error); !failed || !errors.Is(err, http.ErrAbortHandler) {
 				s.tellPanic(cause)
 			}
 			panic(http.ErrAbortHandler)
