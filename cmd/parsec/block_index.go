@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 )
@@ -29,6 +30,8 @@ type blocksOfAll struct {
 	// of has one for each generation, that of the first also for organizations that
 	// are of none.
 	of []generationBlocks
+	// database is what all of them stand on.
+	database *database.Database
 }
 
 type generationBlocks struct {
@@ -105,8 +108,12 @@ func (b *blocksOfAll) StrayBlocks(ctx context.Context, blocks []blockstore.Block
 	return stray, foreign, nil
 }
 
-// HoldBlock implements scrub.Registry.
+// HoldBlock implements scrub.Registry. While a backup is made it holds none: the backup
+// may name a block that is unknown by now, and has yet to read its object.
 func (b *blocksOfAll) HoldBlock(ctx context.Context, block blockstore.Block, token parsec.UUID, until parsec.DateTime) (held bool, err error) {
+	if saving, err := b.database.IsSaved(ctx); err != nil || saving {
+		return false, err
+	}
 	place, err := b.place(ctx, block.Organization)
 	if err != nil {
 		return false, err

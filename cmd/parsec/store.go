@@ -92,7 +92,7 @@ func openDatabase(ctx context.Context, options database.Options, bus *event.Bus)
 		gathered:      third.Gathered,
 		blocks: &blocksOfAll{organizations, []generationBlocks{
 			{second, organization.Parsec2}, {releasing{third}, organization.Parsec3},
-		}},
+		}, opened},
 		erasing:  erasures,
 		erasures: erasures,
 		database: opened,

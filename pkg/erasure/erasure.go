@@ -166,12 +166,14 @@ func (e *Eraser) EraseRows(ctx context.Context, target Target) error {
 	}
 }
 
-// ErrElsewhere is of an organization whose objects another eraser deletes.
-var ErrElsewhere = errors.New("another server deletes the objects of the organization")
+// ErrElsewhere is of an organization whose objects another eraser deletes, or which a
+// backup has yet to read.
+var ErrElsewhere = errors.New("another server deletes the objects of the organization, or a backup is made")
 
 // EraseObjects deletes the objects of a target whose rows are erased, and takes the
 // target off the list. What others hold, or may still upload, it waits for: two minutes
-// or so at most; but of an organization that another eraser has it returns ErrElsewhere.
+// or so at most, or as long as a backup is made, which holds everything; but of an
+// organization that another eraser has, or a backup, it returns ErrElsewhere.
 // What cannot be deleted it passes over, up to a point, and returns an *IncompleteError.
 func (e *Eraser) EraseObjects(ctx context.Context, target Target) error {
 	token := parsec.NewUUID()

@@ -5,7 +5,9 @@ package parsec3_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -160,23 +162,89 @@ func runParsec(t *testing.T, arguments ...string) string {
 	return string(output)
 }
 
+// saveWhileErasing saves the folder of a server. When the archive has the database, and no
+// block yet, an organization is deleted: its objects stay until the archive has them, for
+// the server and for whoever looks for objects without metadata, and go afterwards.
+func saveWhileErasing(w *world, folder, archive string) (said string, leaving *blockLoad) {
+	w.t.Helper()
+	other := *w
+	other.organization = must(parsec.ParseOrganizationID("Leaving"))
+	leaving = &blockLoad{w: &other, younger: newYounger(&other, newLoad()), confirmed: make(map[parsec.BlockID]int)}
+	for range 20 {
+		block := parsec.BlockID(parsec.NewUUID())
+		w.do("write", leaving.write(w.ctx, 5, block))
+		leaving.confirmed[block] = 5
+	}
+	// The token comes between the database and the blocks: from a pipe that nobody fills
+	// the backup waits for it.
+	pipe := filepath.Join(folder, "administration-token")
+	w.do("make a pipe", syscall.Mkfifo(pipe, 0o600))
+	saving := exec.CommandContext(w.ctx, program, "backend", "backup", folder, archive)
+	var output bytes.Buffer
+	saving.Stdout, saving.Stderr = &output, &output
+	w.do("save", saving.Start())
+	size := func(path string) int64 {
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	testkit.Await(w.t, "the archive has the database", func() bool {
+		dump := size(archive + ".partial.dump")
+		return dump > 32<<10 && size(archive+".partial") > dump
+	})
+	administration, expired := w.administration(), true
+	w.do("expire", administration.Update(w.ctx, other.organization, client.OrganizationSettings{IsExpired: &expired}))
+	_, err := administration.Delete(w.ctx, other.organization)
+	w.do("delete", err)
+	testkit.Await(w.t, "the rows are erased", func() bool {
+		left, err := administration.Deletion(w.ctx, other.organization)
+		return err == nil && !left.RowsLeft
+	})
+	objects, longAgo := filepath.Join(folder, "blocks", "%4ceaving"), time.Now().Add(-48*time.Hour)
+	w.do("age the objects", filepath.WalkDir(objects, func(path string, _ os.DirEntry, err error) error {
+		return errors.Join(err, os.Chtimes(path, longAgo, longAgo))
+	}))
+	if found := runParsec(w.t, "backend", "blockstore", "orphans", "--data", folder, "--apply"); !strings.Contains(found, "0 deleted") {
+		w.t.Errorf("while a backup is made: %s", found)
+	}
+	open, err := os.OpenFile(pipe, os.O_RDWR, 0) // Which does not wait for a backup that has failed.
+	w.do("let the backup go on", err)
+	ended := saving.Wait()
+	w.do("remove the pipe", errors.Join(open.Close(), os.Remove(pipe)))
+	if ended != nil {
+		w.t.Fatalf("backup: %v: %s", ended, &output)
+	}
+	testkit.Await(w.t, "the organization goes", func() bool {
+		_, err := administration.Delete(w.ctx, other.organization) // Which has the server look again at once.
+		refusal, is := errors.AsType[*client.AdministrationError](err)
+		return is && refusal.Status == http.StatusNotFound
+	})
+	if left, err := os.ReadDir(objects); len(left) > 0 {
+		w.t.Errorf("objects are left: %v (%v)", left, err)
+	}
+	return output.String(), leaving
+}
+
 // TestDataFolder kills the server of a folder, and its PostgreSQL, while clients of both
-// generations write; saves the folder meanwhile, and has the archive be a folder with all that was
-// confirmed before.
+// generations write; saves the folder meanwhile, also while an organization is deleted, and
+// has the archive be a folder with all that was confirmed before.
 func TestDataFolder(t *testing.T) {
 	t.Parallel()
 	folder := newDataFolder(t)
 	server := testkit.StartParsec(t, program, "--data", folder)
 	w := newWorld(t, server)
 	load := newBlockLoad(w)
-	end := load.start()
 	rounds := 4
-	if testkit.Long() {
+	if testkit.Long() { // Before the load starts, which ends with the context.
 		rounds = 200
 		var cancel context.CancelFunc
 		w.ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
 		t.Cleanup(cancel)
 	}
+	end := load.start()
+	begun := time.Now()
 	for round := range rounds {
 		load.awaitMore()
 		if round%2 == 0 {
@@ -187,9 +255,11 @@ func TestDataFolder(t *testing.T) {
 		}
 	}
 	load.awaitMore()
+	t.Logf("%d kills in %s, with %d blocks confirmed", rounds, time.Since(begun).Round(time.Second), len(load.written()))
 	saved := load.written()
 	archive := filepath.Join(t.TempDir(), "archive.tar")
-	if said := runParsec(t, "backend", "backup", folder, archive); !strings.HasPrefix(said, "Saved "+folder+" in "+archive+": database of PostgreSQL ") {
+	said, leaving := saveWhileErasing(w, folder, archive)
+	if !strings.HasPrefix(said, "Saved "+folder+" in "+archive+": database of PostgreSQL ") {
 		t.Errorf("backup says %q", said)
 	}
 	load.awaitMore()
@@ -202,11 +272,14 @@ func TestDataFolder(t *testing.T) {
 	elsewhere := newDataFolder(t)
 	runParsec(t, "backend", "restore", archive, elsewhere)
 	other := testkit.StartParsec(t, program, "--data", elsewhere)
-	if said := runParsec(t, "backend", "check", "--data", elsewhere, "--blocks", "deep"); !strings.Contains(said, "2 organizations checked") || !strings.Contains(said, "nothing wrong") {
+	if said := runParsec(t, "backend", "check", "--data", elsewhere, "--blocks", "deep"); !strings.Contains(said, "3 organizations checked") || !strings.Contains(said, "nothing wrong") {
 		t.Errorf("check says %q", said)
 	}
 	w.moveTo(load, other)
 	load.wantBlocks(saved)
+	leaving.w.addresses = w.addresses
+	leaving.younger.writer = leaving.w.login("alice", leaving.younger.device).Resident
+	leaving.wantBlocks(leaving.confirmed)
 }
 
 // moveTo has the clients of a load talk to another server.
