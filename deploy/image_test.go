@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"parsec-server/pkg/database"
 )
 
 // TestImageIsBuiltOfAll wants .dockerignore to let into an image whatever the command
@@ -69,5 +72,18 @@ func TestImageIsBuiltOfAll(t *testing.T) {
 	}
 	if files == 0 {
 		t.Error("the command consists of nothing")
+	}
+}
+
+// TestComposeBackupLocks wants the backup of Compose to hold the lock that deletions of
+// blocks wait for.
+func TestComposeBackupLocks(t *testing.T) {
+	t.Parallel()
+	script, err := os.ReadFile("compose/backup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("pg_advisory_lock(%d)", database.BackupLock); !strings.Contains(string(script), want) {
+		t.Errorf("the backup of Compose does not ask for %s", want)
 	}
 }
