@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -64,14 +65,19 @@ func LoadOfficial(t testing.TB, release string) *Official {
 // test, for a user who may do nothing but read it. Owner is the DSN of who may do all.
 func NewOfficial(t testing.TB, from *Official) (dsn, owner string) {
 	t.Helper()
-	owner = NewBlankPostgres(t)
-	script := []string{"SET TIME ZONE 'UTC'", "BEGIN"}
-	script = append(append(append(script, from.types()...), from.tables()...), from.inserts(t)...)
-	script = append(append(script, from.references()...), "COMMIT")
-	connection := Connect(t, owner)
-	if _, err := connection.Exec(t.Context(), strings.Join(script, ";\n")); err != nil {
+	server, name := needPostgres(t), newDatabaseName()
+	script := from.script(t)
+	digest := sha256.Sum256([]byte(script))
+	template := fmt.Sprintf("%sofficial_%x", postgresPrefix, digest[:8])
+	if err := server.makeTemplate(t.Context(), template, func(dsn string) error { return server.execute(t.Context(), dsn, script) }); err != nil {
 		t.Fatalf("make the database of the official server: %v", err)
 	}
+	if err := server.execute(t.Context(), server.maintenance(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.drop(t, name) })
+	owner = server.dsn(name)
+	connection := Connect(t, owner)
 	role := "reader_" + connection.Config().Database
 	for _, statement := range []string{
 		"CREATE ROLE " + role + " LOGIN",
@@ -93,6 +99,14 @@ func NewOfficial(t testing.TB, from *Official) (dsn, owner string) {
 		}
 	})
 	return owner + " user=" + role, owner
+}
+
+// script makes the database.
+func (o *Official) script(t testing.TB) string {
+	t.Helper()
+	script := []string{"SET TIME ZONE 'UTC'", "BEGIN"}
+	script = append(append(append(script, o.types()...), o.tables()...), o.inserts(t)...)
+	return strings.Join(append(append(script, o.references()...), "COMMIT"), ";\n")
 }
 
 func quotedName(name string) string { return `"` + name + `"` }

@@ -218,14 +218,23 @@ func (s *postgresServer) execute(ctx context.Context, dsn string, statements ...
 	return nil
 }
 
-// createTemplate makes the database that others are copied from. A server may
-// have it from another process, under a name that depends on its content.
+// createTemplate makes the database with the schema that others are copied from, under
+// a name that depends on its content.
 func (s *postgresServer) createTemplate(ctx context.Context) error {
 	content, err := migrationsDigest()
 	if err != nil {
 		return err
 	}
 	s.template = postgresPrefix + "template_" + content
+	return s.makeTemplate(ctx, s.template, func(dsn string) error {
+		_, err := database.Migrate(ctx, dsn)
+		return err
+	})
+}
+
+// makeTemplate makes a database that others are copied from, unless the server has it from
+// another test, or another process.
+func (s *postgresServer) makeTemplate(ctx context.Context, name string, fill func(dsn string) error) error {
 	connection, err := pgx.ConnectConfig(ctx, s.config.Copy())
 	if err != nil {
 		return err
@@ -236,21 +245,21 @@ func (s *postgresServer) createTemplate(ctx context.Context) error {
 		return err
 	}
 	var exists bool
-	err = connection.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", s.template).Scan(&exists)
+	err = connection.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&exists)
 	if err != nil || exists {
 		return err
 	}
-	building := s.template + "_building"
+	building := name + "_building"
 	if _, err := connection.Exec(ctx, "DROP DATABASE IF EXISTS "+building); err != nil {
 		return err
 	}
 	if _, err := connection.Exec(ctx, "CREATE DATABASE "+building); err != nil {
 		return err
 	}
-	if _, err := database.Migrate(ctx, s.dsn(building)); err != nil {
+	if err := fill(s.dsn(building)); err != nil {
 		return err
 	}
-	_, err = connection.Exec(ctx, "ALTER DATABASE "+building+" RENAME TO "+s.template)
+	_, err = connection.Exec(ctx, "ALTER DATABASE "+building+" RENAME TO "+name)
 	return err
 }
 
