@@ -1,6 +1,7 @@
 package imports
 
 import (
+	"fmt"
 	"slices"
 
 	"parsec-server/pkg/parsec"
@@ -52,6 +53,21 @@ type Organization struct {
 // Found adds a finding.
 func (o *Organization) Found(severity Severity, rule, subject, detail string) {
 	o.Findings = append(o.Findings, Finding{severity, rule, subject, detail})
+}
+
+// Stop adds a finding that keeps the organization from being imported.
+func (o *Organization) Stop(rule, subject, format string, args ...any) {
+	o.Found(Stop, rule, subject, fmt.Sprintf(format, args...))
+}
+
+// Repair adds a finding of what the import mends.
+func (o *Organization) Repair(rule, subject, format string, args ...any) {
+	o.Found(Repair, rule, subject, fmt.Sprintf(format, args...))
+}
+
+// Note adds a finding of what is imported as it is.
+func (o *Organization) Note(rule, subject, format string, args ...any) {
+	o.Found(Note, rule, subject, fmt.Sprintf(format, args...))
 }
 
 // Stopped reports whether a finding keeps the organization from being imported.

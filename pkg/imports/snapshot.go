@@ -71,6 +71,15 @@ func (s *Snapshot) identify(ctx context.Context) (identity string, err error) {
 // Close ends the transaction and the connection.
 func (s *Snapshot) Close() { _ = s.connection.Close(context.Background()) } // It has only read.
 
+// Since returns an expression for sources from a step on, and another one for those of
+// before.
+func (s *Snapshot) Since(step int, expression, before string) string {
+	if s.Step >= step {
+		return expression
+	}
+	return before
+}
+
 // Number returns the only number that a statement answers.
 func (s *Snapshot) Number(ctx context.Context, sql string, args ...any) (number int64, err error) {
 	err = s.Ask(ctx, database.Only(sql, args, &number))

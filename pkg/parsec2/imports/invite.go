@@ -65,18 +65,18 @@ func (c *converter) invitations(ctx context.Context) error {
 		return nil
 	}
 	recovering := map[int64]bool{}
-	shamir := c.since(13, `s.user_::bigint, CASE WHEN i.shamir_recovery IS NULL THEN NULL ELSE
+	shamir := c.from.Since(13, `s.user_::bigint, CASE WHEN i.shamir_recovery IS NULL THEN NULL ELSE
         (SELECT array_agg(h.recipient::bigint) FROM shamir_recovery_share h WHERE h.shamir_recovery = i.shamir_recovery) END`, "NULL::bigint, NULL::bigint[]")
 	return each(ctx, c, `
 SELECT i._id::bigint, i.token, i.type::text, i.greeter::bigint, CASE WHEN i.type = 'USER' THEN coalesce(i.claimer_email, '') ELSE '' END::text::bytea,
     `+micro("i.created_on")+`, `+micro("i.deleted_on")+`, i.deleted_reason::text, `+shamir+`
-FROM invitation i`+c.since(13, " LEFT JOIN shamir_recovery_setup s ON s._id = i.shamir_recovery", "")+`
+FROM invitation i`+c.from.Since(13, " LEFT JOIN shamir_recovery_setup s ON s._id = i.shamir_recovery", "")+`
 WHERE i.organization = $1::bigint ORDER BY i._id`,
 		(*invitationRow).targets, func(row *invitationRow) error {
 			if row.claimer != nil && row.deletedOn == nil {
 				if recovering[*row.claimer] {
 					row.deletedOn, row.reason = new(int64(c.choices.At)), new("ROTTEN")
-					c.repair("recovery_invited_twice", "invitation "+parsec.UUID(row.token).Hex(), "its claimer has another one, so it is over")
+					c.one.Repair("recovery_invited_twice", "invitation "+parsec.UUID(row.token).Hex(), "its claimer has another one, so it is over")
 				}
 				recovering[*row.claimer] = true
 			}

@@ -15,11 +15,11 @@ func (c *converter) organization(ctx context.Context) error {
 	var expiredOn *int64
 	var expired bool
 	err := c.from.Ask(ctx, database.Only(`
-SELECT o.bootstrap_token, o.root_verify_key, `+c.since(8, micro("o._expired_on"), micro("o.expiration_date"))+`,
-    `+c.since(8, "o.is_expired", "false")+`, `+c.since(6, "o.user_profile_outsider_allowed", "false")+`,
-    `+c.since(7, "o.active_users_limit::bigint", "NULL::bigint")+`, `+c.since(14, "o.minimum_archiving_period::bigint", "2592000::bigint")+`,
-    `+c.since(11, "o.sequester_authority_certificate, o.sequester_authority_verify_key_der", "NULL::bytea, NULL::bytea")+`,
-    `+c.since(8, micro("o._created_on")+", "+micro("o._bootstrapped_on"), "NULL::bigint, NULL::bigint")+`,
+SELECT o.bootstrap_token, o.root_verify_key, `+c.from.Since(8, micro("o._expired_on"), micro("o.expiration_date"))+`,
+    `+c.from.Since(8, "o.is_expired", "false")+`, `+c.from.Since(6, "o.user_profile_outsider_allowed", "false")+`,
+    `+c.from.Since(7, "o.active_users_limit::bigint", "NULL::bigint")+`, `+c.from.Since(14, "o.minimum_archiving_period::bigint", "2592000::bigint")+`,
+    `+c.from.Since(11, "o.sequester_authority_certificate, o.sequester_authority_verify_key_der", "NULL::bytea, NULL::bytea")+`,
+    `+c.from.Since(8, micro("o._created_on")+", "+micro("o._bootstrapped_on"), "NULL::bigint, NULL::bigint")+`,
     (SELECT min(`+micro("u.created_on")+`) FROM user_ u WHERE u.organization = o._id AND u.user_certifier IS NULL),
     (SELECT min(`+micro("u.created_on")+`) FROM user_ u WHERE u.organization = o._id)
 FROM organization o WHERE o._id = $1`, []any{c.one.Key}, &row.BootstrapToken, &row.RootVerifyKey, &expiredOn, &expired, &row.OutsiderAllowed,
@@ -40,12 +40,12 @@ FROM organization o WHERE o._id = $1`, []any{c.one.Key}, &row.BootstrapToken, &r
 	}
 	if row.RootVerifyKey != nil {
 		if len(row.RootVerifyKey) != len(parsec.VerifyKey{}) {
-			c.stop("certificate", "organization", "its root key has %d bytes", len(row.RootVerifyKey))
+			c.one.Stop("certificate", "organization", "its root key has %d bytes", len(row.RootVerifyKey))
 			return nil
 		}
 		c.root = new(parsec.VerifyKey(row.RootVerifyKey))
 	} else if c.first != nil {
-		c.stop("missing_row", "organization", "it has users, and no root key")
+		c.one.Stop("missing_row", "organization", "it has users, and no root key")
 	}
 	c.checkAuthority(row)
 	c.number, err = c.into.PutOrganization(ctx, organization.Parsec2, row)
@@ -63,7 +63,7 @@ func (c *converter) expire(row *imports.OrganizationRow, expiredOn *int64, expir
 	case expired:
 		row.ExpirationDate = expiredOn
 		if *expiredOn > int64(c.choices.At) {
-			c.note("expired_by_migration", "organization",
+			c.one.Note("expired_by_migration", "organization",
 				"the official server has it expired, though its date is %s: `parsec organization update --is-expired=false` opens it again", parsec.DateTime(*expiredOn))
 			// It stays expired, as its users know it.
 			row.ExpirationDate = new(int64(c.choices.At))
@@ -81,9 +81,9 @@ func (c *converter) checkAuthority(row *imports.OrganizationRow) {
 	loaded, err := certificate.LoadSequesterAuthority(row.SequesterAuthorityCertificate, *c.root)
 	switch {
 	case err != nil:
-		c.stop("certificate", "sequester authority", "%s", err)
+		c.one.Stop("certificate", "sequester authority", "%s", err)
 	case string(loaded.VerifyKeyDER) != string(row.SequesterVerifyKeyDER):
-		c.stop("certificate", "sequester authority", "its key is not that of its certificate")
+		c.one.Stop("certificate", "sequester authority", "its key is not that of its certificate")
 	}
 }
 
@@ -110,7 +110,7 @@ func (c *converter) services(ctx context.Context) error {
 	if c.from.Step < 11 {
 		return nil
 	}
-	url := c.since(12, "CASE WHEN s.service_type = 'WEBHOOK' THEN coalesce(s.webhook_url, '') ELSE '' END", "''")
+	url := c.from.Since(12, "CASE WHEN s.service_type = 'WEBHOOK' THEN coalesce(s.webhook_url, '') ELSE '' END", "''")
 	return each(ctx, c, `
 SELECT s.service_id, s.service_label::text::bytea, s.service_certificate, `+url+`, `+micro("s.created_on")+`, `+micro("s.disabled_on")+`,
     o.sequester_authority_verify_key_der
@@ -125,14 +125,14 @@ func (c *converter) checkService(row *serviceRow) {
 	subject := "sequester service " + parsec.UUID(row.id).String()
 	key, err := parsec.ParseRSAPublicKey(row.authority)
 	if err != nil {
-		c.stop("certificate", subject, "the key of the authority: %s", err)
+		c.one.Stop("certificate", subject, "the key of the authority: %s", err)
 		return
 	}
 	loaded, err := certificate.LoadSequesterService(row.certificate, key)
 	switch {
 	case err != nil:
-		c.stop("certificate", subject, "%s", err)
+		c.one.Stop("certificate", subject, "%s", err)
 	case loaded.ServiceID != parsec.SequesterServiceID(row.id) || loaded.ServiceLabel != string(row.label):
-		c.stop("certificate", subject, "its row is not what its certificate says")
+		c.one.Stop("certificate", subject, "its row is not what its certificate says")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/moving"
 	"parsec-server/pkg/imports"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/certificate"
@@ -54,7 +55,7 @@ type randomServer struct {
 
 func newRandomServer(t *testing.T, connection *pgx.Conn, random *rand.Rand) *randomServer {
 	t.Helper()
-	s := &randomServer{t: t, random: random, connection: connection, now: importDate - 1_000_000_000_000, messages: map[int64]int{}}
+	s := &randomServer{t: t, random: random, connection: connection, now: moving.Date - 1_000_000_000_000, messages: map[int64]int{}}
 	root := s.newKey()
 	s.organization = s.insert(`INSERT INTO organization (organization_id, bootstrap_token, root_verify_key, is_expired, user_profile_outsider_allowed, _bootstrapped_on, _created_on, minimum_archiving_period)
 VALUES ('Random', '', $1, false, true, now(), now(), 0) RETURNING _id`, []byte(root.Public().(ed25519.PublicKey)))
@@ -284,18 +285,18 @@ func TestRandomServers(t *testing.T) {
 				server.step()
 				if i%(steps/3) == steps/4 {
 					ctx, cancel := context.WithCancel(t.Context())
-					_ = runUntil(ctx, t, from, parts, imports.Choices{At: importDate, RangeRows: 1 + random.IntN(9)}, &killer{1 + random.IntN(15), cancel})
+					_ = moving.Run(ctx, t, wing, from, parts, imports.Choices{RangeRows: 1 + random.IntN(9)}, &moving.Killer{Left: 1 + random.IntN(15), Kill: cancel})
 					cancel()
 				}
 			}
-			report := move(t, from, parts, imports.Choices{RangeRows: 1 + random.IntN(9)})
+			report := moving.Move(t, wing, from, parts, imports.Choices{RangeRows: 1 + random.IntN(9)})
 			if report.Stopped() {
-				t.Errorf("%q", findings(report))
+				t.Errorf("%q", moving.Findings(report))
 			}
 			whole := testkit.NewPostgres(t)
-			move(t, from, whole, imports.Choices{})
-			if want, have := dump(t, whole), dump(t, parts); want != have {
-				t.Errorf("it is another one:\n%s", difference(want, have))
+			moving.Move(t, wing, from, whole, imports.Choices{})
+			if want, have := moving.Dump(t, whole), moving.Dump(t, parts); want != have {
+				t.Errorf("it is another one:\n%s", moving.Difference(want, have))
 			}
 		})
 	}

@@ -45,9 +45,9 @@ const completeRevision = "(r.encryption_revision - (r.maintenance_type IS NOT NU
 func subjectOf(realm database.UUID) string { return "realm " + parsec.RealmID(realm).String() }
 
 func (c *converter) realms(ctx context.Context) error {
-	archiving := c.since(14, "a.configuration::text, "+micro("a.deletion_date")+", "+micro("a.certified_on")+", ad.device_id::text",
+	archiving := c.from.Since(14, "a.configuration::text, "+micro("a.deletion_date")+", "+micro("a.certified_on")+", ad.device_id::text",
 		"NULL::text, NULL::bigint, NULL::bigint, NULL::text")
-	joined := c.since(14, `
+	joined := c.from.Since(14, `
 LEFT JOIN LATERAL (SELECT x.* FROM realm_archiving x WHERE x.realm = r._id ORDER BY x.certified_on DESC, x._id DESC LIMIT 1) a ON true
 LEFT JOIN device ad ON ad._id = a.certified_by`, "")
 	return each(ctx, c, `
@@ -64,13 +64,13 @@ WHERE r.organization = $1::bigint ORDER BY r._id`,
 func (c *converter) putRealm(ctx context.Context, row *realmRow) error {
 	subject := subjectOf(row.id)
 	if row.maintenance != nil {
-		c.repair("reencryption", subject, "it is being reencrypted, and that begins anew")
+		c.one.Repair("reencryption", subject, "it is being reencrypted, and that begins anew")
 	}
 	switch {
 	case !row.hasRevision:
-		c.stop("realm_incomplete", subject, "the row of its encryption revision is missing")
+		c.one.Stop("realm_incomplete", subject, "the row of its encryption revision is missing")
 	case row.createdOn == nil || !row.firstIsOfSelf:
-		c.stop("realm_incomplete", subject, "its first role, which its creator gives itself, is missing")
+		c.one.Stop("realm_incomplete", subject, "its first role, which its creator gives itself, is missing")
 	}
 	if row.createdOn == nil {
 		return nil
@@ -110,7 +110,7 @@ WHERE r.organization = $1::bigint ORDER BY x.realm, x.certified_on, x._id`,
 			loaded, known := verify(c, subject, row.certificate, row.author, certificate.LoadRealmRole)
 			if known && (loaded.RealmID != parsec.RealmID(row.id) || loaded.UserID.String() != row.userID ||
 				string(loaded.Role) != text(row.role) || int64(loaded.Timestamp) != row.certifiedOn) {
-				c.stop("certificate", subject, "its row is not what its certificate says")
+				c.one.Stop("certificate", subject, "its row is not what its certificate says")
 			}
 			c.checkSigned(subject, row.author, row.certifiedOn)
 			order.next(c, row, subject)
@@ -136,11 +136,11 @@ func (o *roleOrder) next(c *converter, row *roleRow, subject string) {
 	if by := c.byName[row.author]; by != nil && !first {
 		own, present := o.roles[by.user], o.roles[row.user]
 		if by.user == row.user || !own.MayChange(present, role) {
-			c.note("role_order", subject, "%s, %q at that date, gives %q to who has %q", row.author, own, role, present)
+			c.one.Note("role_order", subject, "%s, %q at that date, gives %q to who has %q", row.author, own, role, present)
 		}
 	}
 	if o.dates[row.user] == row.certifiedOn {
-		c.note("role_order", subject, "another role of this user has the same date")
+		c.one.Note("role_order", subject, "another role of this user has the same date")
 	}
 	o.roles[row.user], o.dates[row.user] = role, row.certifiedOn
 }
@@ -185,7 +185,7 @@ WHERE r.organization = $1::bigint ORDER BY x.realm, x.certified_on, x._id`,
 			loaded, known := verify(c, subject, row.certificate, row.author, certificate.LoadRealmArchiving)
 			if known && (loaded.RealmID != parsec.RealmID(row.id) || string(loaded.Type) != row.configuration || int64(loaded.Timestamp) != row.certifiedOn ||
 				!same((*int64)(loaded.DeletionDate), row.deletionDate)) {
-				c.stop("certificate", subject, "its row is not what its certificate says")
+				c.one.Stop("certificate", subject, "its row is not what its certificate says")
 			}
 			c.checkSigned(subject, row.author, row.certifiedOn)
 			return c.into.Put(ctx, archivingTable, c.into.Number(row.key), c.into.Number(row.realm), row.certificate, row.author, row.certifiedOn)

@@ -8,22 +8,9 @@ import (
 	"testing"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/database"
+	"parsec-server/internal/testkit/moving"
 	"parsec-server/pkg/imports"
-	parsec2imports "parsec-server/pkg/parsec2/imports"
 )
-
-// killer ends a context after a number of steps.
-type killer struct {
-	left int
-	kill context.CancelFunc
-}
-
-func (k *killer) Advance(string, int64, int64) {
-	if k.left--; k.left == 0 {
-		k.kill()
-	}
-}
 
 // TestKilledImports has an import end at random points, and go on: in the end it is that of
 // one run.
@@ -31,46 +18,25 @@ func TestKilledImports(t *testing.T) {
 	t.Parallel()
 	from, _ := testkit.NewOfficial(t, testkit.LoadOfficial(t, "2.17"))
 	whole, parts := testkit.NewPostgres(t), testkit.NewPostgres(t)
-	move(t, from, whole, imports.Choices{})
+	moving.Move(t, wing, from, whole, imports.Choices{})
 	random := rand.New(rand.NewPCG(1, 2))
-	choices := imports.Choices{At: importDate, RangeRows: 7}
+	choices := imports.Choices{RangeRows: 7}
 	runs := 5
 	if testkit.Long() {
 		runs = 100
 	}
 	for run := range runs { // What is done counts as steps too.
 		ctx, cancel := context.WithCancel(t.Context())
-		err := runUntil(ctx, t, from, parts, choices, &killer{1 + random.IntN(20*(run+1)), cancel})
+		err := moving.Run(ctx, t, wing, from, parts, choices, &moving.Killer{Left: 1 + random.IntN(20*(run+1)), Kill: cancel})
 		cancel()
 		if err == nil {
 			break
 		}
 	}
-	move(t, from, parts, imports.Choices{RangeRows: 7})
-	if want, have := dump(t, whole), dump(t, parts); want != have {
-		t.Errorf("it is another one:\n%s", difference(want, have))
+	moving.Move(t, wing, from, parts, imports.Choices{RangeRows: 7})
+	if want, have := moving.Dump(t, whole), moving.Dump(t, parts); want != have {
+		t.Errorf("it is another one:\n%s", moving.Difference(want, have))
 	}
-}
-
-// runUntil imports until ctx ends.
-func runUntil(ctx context.Context, t testing.TB, from, to string, choices imports.Choices, progress imports.Progress) error {
-	t.Helper()
-	snapshot, wing, err := imports.OpenSnapshot(t.Context(), database.Source{DSN: from}, []imports.Wing{parsec2imports.Wing{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer snapshot.Close()
-	report, err := imports.List(t.Context(), snapshot, wing, imports.Selection{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var target *imports.Target
-	testkit.Await(t, "the target that was being imported into", func() bool {
-		target, err = imports.OpenTarget(t.Context(), database.Source{DSN: to})
-		return err == nil
-	})
-	defer target.Close()
-	return imports.Import(ctx, snapshot, wing, target, report, choices, progress)
 }
 
 // TestDifference imports a database while much of it is missing, in no order, and one of its
@@ -79,7 +45,7 @@ func TestDifference(t *testing.T) {
 	t.Parallel()
 	from, owner := testkit.NewOfficial(t, testkit.LoadOfficial(t, "2.17"))
 	whole, parts := testkit.NewPostgres(t), testkit.NewPostgres(t, testkit.Unsound)
-	move(t, from, whole, imports.Choices{})
+	moving.Move(t, wing, from, whole, imports.Choices{})
 	connection := testkit.Connect(t, owner)
 	for _, statement := range []string{
 		"SET session_replication_role = replica", // No references.
@@ -105,15 +71,15 @@ func TestDifference(t *testing.T) {
 		testkit.Execute(t, connection, "DELETE FROM "+table+" WHERE _id IN (SELECT _id FROM stash."+stash+")")
 	}
 	testkit.Execute(t, connection, "UPDATE realm SET encryption_revision = 1 WHERE _id IN (SELECT realm FROM stash.revision)")
-	if err := runUntil(t.Context(), t, from, parts, imports.Choices{At: importDate, RangeRows: 5}, nil); err != nil {
+	if err := moving.Run(t.Context(), t, wing, from, parts, imports.Choices{RangeRows: 5}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for stash, table := range tables {
 		testkit.Execute(t, connection, "INSERT INTO "+table+" SELECT * FROM stash."+stash)
 	}
 	testkit.Execute(t, connection, "UPDATE realm SET encryption_revision = 2 WHERE _id IN (SELECT realm FROM stash.revision)")
-	move(t, from, parts, imports.Choices{RangeRows: 5})
-	if want, have := dump(t, whole), dump(t, parts); want != have {
-		t.Errorf("it is another one:\n%s", difference(want, have))
+	moving.Move(t, wing, from, parts, imports.Choices{RangeRows: 5})
+	if want, have := moving.Dump(t, whole), moving.Dump(t, parts); want != have {
+		t.Errorf("it is another one:\n%s", moving.Difference(want, have))
 	}
 }

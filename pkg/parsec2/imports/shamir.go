@@ -46,7 +46,7 @@ FROM shamir_recovery_setup s JOIN user_ u ON u._id = s.user_ WHERE s.organizatio
 		(*setupRow).targets, func(row *setupRow) error {
 			subject := "user " + row.ownerID + " Shamir recovery"
 			if row.data == nil {
-				c.repair("recovery_without_data", subject, "it cannot recover anything, so it is left out")
+				c.one.Repair("recovery_without_data", subject, "it cannot recover anything, so it is left out")
 				return nil
 			}
 			brief, known := c.brief(subject, row.brief)
@@ -54,7 +54,7 @@ FROM shamir_recovery_setup s JOIN user_ u ON u._id = s.user_ WHERE s.organizatio
 				return nil
 			}
 			if brief.Author.User().String() != row.ownerID || int64(brief.Threshold) != row.threshold {
-				c.stop("certificate", subject, "its row is not what its certificate says")
+				c.one.Stop("certificate", subject, "its row is not what its certificate says")
 			}
 			return c.into.Put(ctx, setupTable, c.into.Number(row.key), int32(c.number), c.into.Number(row.owner), row.current, [16]byte(row.token), row.data,
 				row.brief, row.threshold, int64(brief.Timestamp))
@@ -65,7 +65,7 @@ FROM shamir_recovery_setup s JOIN user_ u ON u._id = s.user_ WHERE s.organizatio
 func (c *converter) brief(subject string, signed []byte) (brief certificate.ShamirBrief, known bool) {
 	claim, err := certificate.Read[certificate.ShamirBrief](signed)
 	if err != nil {
-		c.stop("certificate", subject, "its brief: %s", err)
+		c.one.Stop("certificate", subject, "its brief: %s", err)
 		return brief, false
 	}
 	brief, known = verify(c, subject+" brief", signed, claim.Author.String(), certificate.LoadShamirBrief)
@@ -102,12 +102,12 @@ WHERE h.organization = $1::bigint ORDER BY h._id`,
 			subject := "user " + row.ownerID + " Shamir share of " + row.recipientID
 			claim, err := certificate.Read[certificate.ShamirShare](row.certificate)
 			if err != nil {
-				c.stop("certificate", subject, "%s", err)
+				c.one.Stop("certificate", subject, "%s", err)
 				return nil
 			}
 			loaded, known := verify(c, subject, row.certificate, claim.Author.String(), certificate.LoadShamirShare)
 			if known && (loaded.Recipient.String() != row.recipientID || loaded.Author.User().String() != row.ownerID) {
-				c.stop("certificate", subject, "its row is not what its certificate says")
+				c.one.Stop("certificate", subject, "its row is not what its certificate says")
 			}
 			return c.into.Put(ctx, shareTable, c.into.Number(row.setup), c.into.Number(row.recipient), row.shares, row.certificate)
 		})
@@ -159,7 +159,7 @@ WHERE e.organization = $1::bigint ORDER BY e._id`,
 			accepted := row.status == "ACCEPTED"
 			if accepted && (row.accepter == nil || row.device == nil || row.certificate == nil || row.answer == nil || row.answerSign == nil) ||
 				row.status != "SUBMITTED" && row.decidedOn == nil {
-				c.stop("missing_row", subject, "it is %s, and how is missing", row.status)
+				c.one.Stop("missing_row", subject, "it is %s, and how is missing", row.status)
 				return nil
 			}
 			if !accepted {

@@ -21,9 +21,9 @@ FROM vlob_atom x` + ofRealm + ` WHERE r.organization IN %s AND x.version = 1 GRO
 func (c *converter) shareVlobs(ctx context.Context) error {
 	return each(ctx, c, fmt.Sprintf(sharedVlobs, "($1::bigint)"), (*answer).targets, func(row *answer) error {
 		if c.choices.KeepFirstVlob {
-			c.repair("vlob_in_two_realms", row.subject, "%s; that of its first version keeps it", row.detail)
+			c.one.Repair("vlob_in_two_realms", row.subject, "%s; that of its first version keeps it", row.detail)
 		} else {
-			c.stop("vlob_in_two_realms", row.subject, "%s: leave the organization out, or give --same-vlob=keep-first", row.detail)
+			c.one.Stop("vlob_in_two_realms", row.subject, "%s: leave the organization out, or give --same-vlob=keep-first", row.detail)
 		}
 		return nil
 	})
@@ -48,15 +48,18 @@ SELECT DISTINCT s.realm, s.vlob_id FROM (
     FROM vlob_atom x` + ofRealm + ` WHERE r.organization IN (%s) AND x.version = 1
 ) s WHERE s.realm <> s.keeper`
 
+// allKept is the condition of keptVlobs where each realm keeps all of its vlobs.
+const allKept = "true"
+
 // keptVlobs returns a condition that versions x of the realm r are of vlobs that it keeps.
 // Organizations with such vlobs come by the choice of the operator alone.
 func keptVlobs(ctx context.Context, from *imports.Snapshot, keys string) (condition string, err error) {
-	var all []lost
-	if err := from.Ask(ctx, database.List(&all, fmt.Sprintf(selectLost, keys), nil, (*lost).targets)); err != nil || len(all) == 0 {
-		return "true", err
+	var left []lost
+	if err := from.Ask(ctx, database.List(&left, fmt.Sprintf(selectLost, keys), nil, (*lost).targets)); err != nil || len(left) == 0 {
+		return allKept, err
 	}
-	pairs := make([]string, len(all))
-	for i, one := range all {
+	pairs := make([]string, len(left))
+	for i, one := range left {
 		pairs[i] = fmt.Sprintf("(%d, '%s'::uuid)", one.realm, parsec.UUID(one.vlob))
 	}
 	return "(r._id, x.vlob_id) NOT IN (" + strings.Join(pairs, ", ") + ")", nil

@@ -3,14 +3,10 @@
 package imports_test
 
 import (
-	"runtime"
-	"strconv"
-	"strings"
 	"testing"
-	"time"
 
 	"parsec-server/internal/testkit"
-	"parsec-server/pkg/imports"
+	"parsec-server/internal/testkit/moving"
 )
 
 // grow adds versions of vlobs, ten of each, and blocks to a realm of a database of 2.17.
@@ -29,34 +25,6 @@ SELECT p.organization, md5('block ' || n)::uuid, p.realm, p.author, 524288, now(
 	"ANALYZE",
 }
 
-// BenchmarkImport tells how many versions, and their places in the change log, come in a
-// minute, and what a second run takes. With PARSEC_TEST_LONG there are 300,000.
 func BenchmarkImport(b *testing.B) {
-	size := 50_000
-	if testkit.Long() {
-		size = 300_000
-	}
-	from, owner := testkit.NewOfficial(b, testkit.LoadOfficial(b, "2.17"))
-	connection := testkit.Connect(b, owner)
-	for _, statement := range grow {
-		if _, err := connection.Exec(b.Context(), strings.ReplaceAll(statement, "$1", strconv.Itoa(size))); err != nil {
-			b.Fatal(err)
-		}
-	}
-	for b.Loop() {
-		to := testkit.NewPostgres(b, testkit.Unsound)
-		for _, run := range []string{"first", "again"} {
-			began := time.Now()
-			if err := runUntil(b.Context(), b, from, to, imports.Choices{At: importDate}, nil); err != nil {
-				b.Fatal(err)
-			}
-			b.ReportMetric(time.Since(began).Seconds(), run+"-s")
-		}
-		began := time.Now()
-		move(b, from, to, imports.Choices{})
-		b.ReportMetric(time.Since(began).Seconds(), "surveyed-and-compared-s")
-		var memory runtime.MemStats
-		runtime.ReadMemStats(&memory)
-		b.ReportMetric(float64(memory.Sys)/(1<<20), "MiB")
-	}
+	moving.Benchmark(b, wing, testkit.LoadOfficial(b, "2.17"), grow)
 }

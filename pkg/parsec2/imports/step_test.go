@@ -7,53 +7,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/moving"
 	"parsec-server/pkg/imports"
-	parsec2imports "parsec-server/pkg/parsec2/imports"
 )
 
-// olderColumns are how earlier steps have what later ones have replaced.
-var olderColumns = map[string]string{
+// older makes what earlier steps have and later ones have replaced.
+var older = map[string]string{
+	"invitation.shamir_recovery":   "DELETE FROM shamir_recovery_conduit; DELETE FROM invitation WHERE type = 'SHAMIR_RECOVERY'",
 	"organization.expiration_date": "ALTER TABLE organization ADD COLUMN expiration_date timestamptz",
 	"user_.is_admin":               "ALTER TABLE user_ ADD COLUMN is_admin boolean NOT NULL DEFAULT false",
 	"user_invitation": "CREATE TABLE user_invitation (_id SERIAL PRIMARY KEY, organization integer NOT NULL, user_id varchar(32) NOT NULL, " +
 		"creator integer NOT NULL, created_on timestamptz NOT NULL)",
 	"device_invitation": "CREATE TABLE device_invitation (_id SERIAL PRIMARY KEY, organization integer NOT NULL, device_id varchar(65) NOT NULL, " +
 		"creator integer NOT NULL, created_on timestamptz NOT NULL)",
-}
-
-// downgrade takes from a database what came after a step.
-func downgrade(t *testing.T, connection *pgx.Conn, from, step int) {
-	t.Helper()
-	if step < 13 && from >= 13 {
-		testkit.Execute(t, connection, "DELETE FROM shamir_recovery_conduit")
-		testkit.Execute(t, connection, "DELETE FROM invitation WHERE type = 'SHAMIR_RECOVERY'")
-	}
-	for _, table := range (parsec2imports.Wing{}).Schema().Tables {
-		switch {
-		case table.At(from) && !table.At(step):
-			testkit.Execute(t, connection, "DROP TABLE "+table.Name+" CASCADE")
-			continue
-		case !table.At(from) && table.At(step):
-			testkit.Execute(t, connection, olderColumns[table.Name])
-		case !table.At(step):
-			continue
-		}
-		for _, column := range table.Columns {
-			switch {
-			case column.At(from) && !column.At(step):
-				testkit.Execute(t, connection, "ALTER TABLE "+table.Name+" DROP COLUMN "+column.Name+" CASCADE")
-			case !column.At(from) && column.At(step):
-				testkit.Execute(t, connection, olderColumns[table.Name+"."+column.Name])
-			}
-		}
-	}
-	testkit.Execute(t, connection, fmt.Sprintf("DELETE FROM migration WHERE _id > %d", step))
-	if step == 1 {
-		testkit.Execute(t, connection, "DROP TABLE migration")
-	}
 }
 
 // TestEverySchema imports a database of each step that a release had.
@@ -72,30 +39,24 @@ func TestEverySchema(t *testing.T) {
 			t.Run(fmt.Sprint(step), func(t *testing.T) {
 				t.Parallel()
 				from, owner := testkit.NewOfficial(t, official)
-				downgrade(t, testkit.Connect(t, owner), of.from, step)
-				to := testkit.NewPostgres(t)
-				report := move(t, from, to, imports.Choices{})
-				if report.Step != step || report.Stopped() {
-					t.Errorf("step %d: %+v", report.Step, findings(report))
+				connection := testkit.Connect(t, owner)
+				moving.Downgrade(t, connection, wing, of.from, step, older)
+				if step == 1 {
+					testkit.Execute(t, connection, "DROP TABLE migration")
 				}
-				first := dump(t, to)
-				move(t, from, to, imports.Choices{})
-				if second := dump(t, to); second != first {
-					t.Errorf("a second run changes something:\n%s", difference(first, second))
+				to := testkit.NewPostgres(t)
+				report := moving.Move(t, wing, from, to, imports.Choices{})
+				if report.Step != step || report.Stopped() {
+					t.Errorf("step %d: %+v", report.Step, moving.Findings(report))
+				}
+				first := moving.Dump(t, to)
+				moving.Move(t, wing, from, to, imports.Choices{})
+				if second := moving.Dump(t, to); second != first {
+					t.Errorf("a second run changes something:\n%s", moving.Difference(first, second))
 				}
 			})
 		}
 	}
-}
-
-// findings are all of a report, a line each.
-func findings(report *imports.Report) (lines []string) {
-	for _, one := range report.Organizations {
-		for _, finding := range one.Findings {
-			lines = append(lines, fmt.Sprintf("%s %s %s: %s: %s", one.ID, finding.Severity, finding.Rule, finding.Subject, finding.Detail))
-		}
-	}
-	return lines
 }
 
 // TestAnomalies has each of what races and hand edits leave, and wants its finding.
@@ -153,20 +114,26 @@ SELECT ` + reencrypted + `, (SELECT max(u.index) + 1 FROM realm_vlob_update u WH
 			connection := testkit.Connect(t, owner)
 			testkit.Execute(t, connection, "SET session_replication_role = replica")
 			testkit.Execute(t, connection, test.breaks)
-			report := move(t, from, testkit.NewPostgres(t, testkit.Unsound), imports.Choices{})
-			if all := strings.Join(findings(report), "\n"); !strings.Contains(all, test.want) {
+			var report *imports.Report
+			if strings.Contains(test.want, "stop ") {
+				report = moving.Survey(t, wing, from, imports.Choices{})
+				report.LeaveStopped()
+			} else {
+				report = moving.Move(t, wing, from, testkit.NewPostgres(t, testkit.Unsound), imports.Choices{})
+			}
+			if all := strings.Join(moving.Findings(report), "\n"); !strings.Contains(all, test.want) {
 				t.Errorf("%q is not in\n%s", test.want, all)
 			}
 			for _, one := range report.Organizations {
 				if one.Stopped() != (one.Left != "") {
-					t.Errorf("%s is left out: %q, and has %q", one.ID, one.Left, findings(report))
+					t.Errorf("%s is left out: %q, and has %q", one.ID, one.Left, moving.Findings(report))
 				}
 			}
 			if test.choices == (imports.Choices{}) {
 				return
 			}
-			if report := move(t, from, testkit.NewPostgres(t, testkit.Unsound), test.choices); report.Stopped() {
-				t.Errorf("with the choice: %q", findings(report))
+			if report := moving.Move(t, wing, from, testkit.NewPostgres(t, testkit.Unsound), test.choices); report.Stopped() {
+				t.Errorf("with the choice: %q", moving.Findings(report))
 			}
 		})
 	}

@@ -61,11 +61,11 @@ func (c *converter) putUsers(ctx context.Context) error {
 	emails := map[string]string{}
 	human, joined := "h.email::text, h.label::text::bytea", " LEFT JOIN human h ON h._id = u.human"
 	return each(ctx, c, `
-SELECT u._id::bigint, u.user_id::text, `+c.since(5, "u.profile::text", "CASE WHEN u.is_admin THEN 'ADMIN' ELSE 'STANDARD' END")+`,
-    `+c.since(3, human, "NULL::text, NULL::bytea")+`, u.user_certificate, `+c.since(5, "u.redacted_user_certificate", "u.user_certificate")+`,
+SELECT u._id::bigint, u.user_id::text, `+c.from.Since(5, "u.profile::text", "CASE WHEN u.is_admin THEN 'ADMIN' ELSE 'STANDARD' END")+`,
+    `+c.from.Since(3, human, "NULL::text, NULL::bytea")+`, u.user_certificate, `+c.from.Since(5, "u.redacted_user_certificate", "u.user_certificate")+`,
     coalesce(c.device_id, '')::text, `+micro("u.created_on")+`, `+micro("u.revoked_on")+`, u.revoked_user_certificate, r.device_id::text,
-    `+c.since(15, "u.frozen", "false")+`
-FROM user_ u LEFT JOIN device c ON c._id = u.user_certifier LEFT JOIN device r ON r._id = u.revoked_user_certifier`+c.since(3, joined, "")+`
+    `+c.from.Since(15, "u.frozen", "false")+`
+FROM user_ u LEFT JOIN device c ON c._id = u.user_certifier LEFT JOIN device r ON r._id = u.revoked_user_certifier`+c.from.Since(3, joined, "")+`
 WHERE u.organization = $1::bigint ORDER BY u._id`,
 		(*userRow).targets, func(row *userRow) error {
 			c.users[row.key] = &user{row.key, row.id, row.revokedOn}
@@ -85,10 +85,10 @@ func (c *converter) checkEmail(row *userRow, emails map[string]string) {
 	case !taken:
 		emails[*row.email] = row.id
 	case c.choices.KeepFirstHuman:
-		c.repair("same_human", "user "+row.id, "it has the e-mail address %s of user %s, who keeps it", *row.email, first)
+		c.one.Repair("same_human", "user "+row.id, "it has the e-mail address %s of user %s, who keeps it", *row.email, first)
 		row.email, row.label = nil, nil
 	default:
-		c.stop("same_human", "user "+row.id, "it has the e-mail address %s of user %s: have one of them revoked by an official client, or give --same-human=keep-first",
+		c.one.Stop("same_human", "user "+row.id, "it has the e-mail address %s of user %s: have one of them revoked by an official client, or give --same-human=keep-first",
 			*row.email, first)
 	}
 }
@@ -97,24 +97,24 @@ func (c *converter) checkEmail(row *userRow, emails map[string]string) {
 func (c *converter) checkUser(row *userRow) {
 	subject := "user " + row.id
 	if _, err := parsec.ParseUserID(row.id); err != nil {
-		c.stop("identifier", subject, "%s", err)
+		c.one.Stop("identifier", subject, "%s", err)
 	}
 	loaded, known := verify(c, subject, row.certificate, row.certifier, certificate.LoadUser)
 	if known {
 		row.createdOn = c.dated(subject, row.certifier, row.createdOn, loaded.Timestamp)
 		if loaded.UserID.String() != row.id || string(loaded.Profile) != row.profile || int64(loaded.Timestamp) != row.createdOn {
-			c.stop("certificate", subject, "its row is not what its certificate says")
+			c.one.Stop("certificate", subject, "its row is not what its certificate says")
 		}
 		if handle := loaded.HumanHandle; handle.Email() != "" {
 			if row.email != nil && *row.email != handle.Email() {
-				c.stop("certificate", subject, "its e-mail address is %s, and %s in its certificate", *row.email, handle.Email())
+				c.one.Stop("certificate", subject, "its e-mail address is %s, and %s in its certificate", *row.email, handle.Email())
 			}
 			row.email, row.label = new(handle.Email()), []byte(handle.Label())
 		}
 		c.checkSigned(subject, row.certifier, row.createdOn)
 		if string(row.redacted) != string(row.certificate) {
 			if form, known := verify(c, subject, row.redacted, row.certifier, certificate.LoadUser); known && form != loaded.Redacted() {
-				c.stop("certificate", subject, "its redacted certificate is another one")
+				c.one.Stop("certificate", subject, "its redacted certificate is another one")
 			}
 		}
 	}
@@ -127,12 +127,12 @@ func (c *converter) checkRevocation(row *userRow) {
 	}
 	subject := "user " + row.id + " revocation"
 	if row.revoker == nil || row.revocation == nil {
-		c.stop("missing_row", subject, "its certificate, or its author, is missing")
+		c.one.Stop("missing_row", subject, "its certificate, or its author, is missing")
 		return
 	}
 	loaded, known := verify(c, subject, row.revocation, *row.revoker, certificate.LoadRevokedUser)
 	if known && (loaded.UserID.String() != row.id || int64(loaded.Timestamp) != *row.revokedOn) {
-		c.stop("certificate", subject, "its row is not what its certificate says")
+		c.one.Stop("certificate", subject, "its row is not what its certificate says")
 	}
 	c.checkSigned(subject, *row.revoker, *row.revokedOn)
 }
@@ -143,7 +143,7 @@ func (c *converter) dated(subject, certifier string, stored int64, signed parsec
 	if certifier != "" || stored == int64(signed) {
 		return stored
 	}
-	c.repair("bootstrap_date", subject, "its row is of %s, and takes the date of its certificate", parsec.DateTime(stored))
+	c.one.Repair("bootstrap_date", subject, "its row is of %s, and takes the date of its certificate", parsec.DateTime(stored))
 	return int64(signed)
 }
 
@@ -154,7 +154,7 @@ func (c *converter) checkSigned(subject, author string, date int64) {
 		return
 	}
 	if of := c.users[by.user]; of != nil && of.revokedOn != nil && date >= *of.revokedOn {
-		c.note("author_revoked", subject, "%s has signed it at %s, and was revoked at %s", author, parsec.DateTime(date), parsec.DateTime(*of.revokedOn))
+		c.one.Note("author_revoked", subject, "%s has signed it at %s, and was revoked at %s", author, parsec.DateTime(date), parsec.DateTime(*of.revokedOn))
 	}
 }
 
@@ -168,12 +168,12 @@ func verify[T any](c *converter, subject string, signed []byte, author string, l
 	case by != nil:
 		key, id = by.key, by.id
 	default:
-		c.stop("missing_row", subject, "its author %s is unknown", author)
+		c.one.Stop("missing_row", subject, "its author %s is unknown", author)
 		return loaded, false
 	}
 	loaded, err := load(signed, key, id)
 	if err != nil {
-		c.stop("certificate", subject, "%s", err)
+		c.one.Stop("certificate", subject, "%s", err)
 	}
 	return loaded, err == nil
 }
@@ -206,12 +206,12 @@ FROM device d LEFT JOIN device c ON c._id = d.device_certifier WHERE d.organizat
 			subject := "device " + row.id
 			id, err := parsec.ParseDeviceID(row.id)
 			if err != nil {
-				c.stop("identifier", subject, "%s", err)
+				c.one.Stop("identifier", subject, "%s", err)
 				return nil
 			}
 			read, err := certificate.Read[certificate.Device](row.certificate)
 			if err != nil {
-				c.stop("certificate", subject, "%s", err)
+				c.one.Stop("certificate", subject, "%s", err)
 				return nil
 			}
 			one := &device{id: id, key: read.VerifyKey, user: row.user, author: row.certifier}
@@ -223,8 +223,8 @@ FROM device d LEFT JOIN device c ON c._id = d.device_certifier WHERE d.organizat
 func (c *converter) putDevices(ctx context.Context) error {
 	owners := map[int64]bool{}
 	err := each(ctx, c, `
-SELECT d._id::bigint, d.user_::bigint, d.device_id::text, `+c.since(5, "d.device_label::text::bytea", "NULL::bytea")+`, d.device_certificate,
-    `+c.since(5, "d.redacted_device_certificate", "d.device_certificate")+`, coalesce(c.device_id, '')::text, `+micro("d.created_on")+`
+SELECT d._id::bigint, d.user_::bigint, d.device_id::text, `+c.from.Since(5, "d.device_label::text::bytea", "NULL::bytea")+`, d.device_certificate,
+    `+c.from.Since(5, "d.redacted_device_certificate", "d.device_certificate")+`, coalesce(c.device_id, '')::text, `+micro("d.created_on")+`
 FROM device d LEFT JOIN device c ON c._id = d.device_certifier WHERE d.organization = $1::bigint ORDER BY d._id`,
 		(*deviceRow).targets, func(row *deviceRow) error {
 			one := c.devices[row.key]
@@ -242,12 +242,12 @@ FROM device d LEFT JOIN device c ON c._id = d.device_certifier WHERE d.organizat
 	}
 	for key, of := range c.users {
 		if !owners[key] {
-			c.stop("missing_row", "user "+of.id, "it has no device")
+			c.one.Stop("missing_row", "user "+of.id, "it has no device")
 		}
 	}
 	for name, one := range c.byName {
 		if err := c.leadsToRoot(one); err != nil {
-			c.stop("certificate", "device "+name, "%s", err)
+			c.one.Stop("certificate", "device "+name, "%s", err)
 		}
 	}
 	return nil
@@ -257,7 +257,7 @@ func (c *converter) checkDevice(row *deviceRow, one *device) {
 	subject := "device " + row.id
 	owner := c.users[row.user]
 	if owner == nil || one.id.User().String() != owner.id {
-		c.stop("missing_row", subject, "its user is missing, or another one")
+		c.one.Stop("missing_row", subject, "its user is missing, or another one")
 		return
 	}
 	loaded, known := verify(c, subject, row.certificate, row.certifier, certificate.LoadDevice)
@@ -266,7 +266,7 @@ func (c *converter) checkDevice(row *deviceRow, one *device) {
 	}
 	row.createdOn = c.dated(subject, row.certifier, row.createdOn, loaded.Timestamp)
 	if loaded.DeviceID != one.id || int64(loaded.Timestamp) != row.createdOn {
-		c.stop("certificate", subject, "its row is not what its certificate says")
+		c.one.Stop("certificate", subject, "its row is not what its certificate says")
 	}
 	if label := loaded.DeviceLabel.String(); label != "" {
 		row.label = []byte(label)
@@ -276,7 +276,7 @@ func (c *converter) checkDevice(row *deviceRow, one *device) {
 		return
 	}
 	if form, known := verify(c, subject, row.redacted, row.certifier, certificate.LoadDevice); known && form != loaded.Redacted() {
-		c.stop("certificate", subject, "its redacted certificate is another one")
+		c.one.Stop("certificate", subject, "its redacted certificate is another one")
 	}
 }
 

@@ -4,7 +4,6 @@ package imports
 
 import (
 	"context"
-	"fmt"
 
 	"parsec-server/pkg/imports"
 	"parsec-server/pkg/organization"
@@ -72,27 +71,6 @@ func (c *converter) convert(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (c *converter) stop(rule, subject, format string, args ...any) {
-	c.one.Found(imports.Stop, rule, subject, fmt.Sprintf(format, args...))
-}
-
-func (c *converter) repair(rule, subject, format string, args ...any) {
-	c.one.Found(imports.Repair, rule, subject, fmt.Sprintf(format, args...))
-}
-
-func (c *converter) note(rule, subject, format string, args ...any) {
-	c.one.Found(imports.Note, rule, subject, fmt.Sprintf(format, args...))
-}
-
-// since returns an expression for sources from a step on, and another one for those of
-// before.
-func (c *converter) since(step int, expression, before string) string {
-	if c.from.Step >= step {
-		return expression
-	}
-	return before
 }
 
 // micro is the expression of a date as it is stored here.

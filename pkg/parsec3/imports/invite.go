@@ -43,8 +43,8 @@ type claimer struct {
 // invitations puts them without their greetings, which begin again.
 func (c *converter) invitations(ctx context.Context) error {
 	pending := map[claimer]string{}
-	claimers := c.since(9, "coalesce(xu.user_id, cu.user_id)", "cu.user_id")
-	joined := c.since(9, " LEFT JOIN user_ xu ON xu._id = i.device_invitation_claimer", "")
+	claimers := c.from.Since(9, "coalesce(xu.user_id, cu.user_id)", "cu.user_id")
+	joined := c.from.Since(9, " LEFT JOIN user_ xu ON xu._id = i.device_invitation_claimer", "")
 	return each(ctx, c, `
 SELECT replace(i.token::text, '-', ''), i.type::text, cu.user_id, `+micro("i.created_on")+`, coalesce(i.user_invitation_claimer_email, '')::text,
     `+claimers+`, i.shamir_recovery::bigint, `+micro("i.deleted_on")+`, coalesce(i.deleted_reason::text, '')
@@ -70,7 +70,7 @@ func (c *converter) putInvitation(ctx context.Context, row *invitationRow, pendi
 		row.endedAs = "CANCELLED"
 	case row.endedOn != nil:
 	case pending[of] != "":
-		c.repair("pending_invitations", subject, "it is cancelled: invitation %s is pending for the same person", pending[of])
+		c.one.Repair("pending_invitations", subject, "it is cancelled: invitation %s is pending for the same person", pending[of])
 		row.endedOn, row.endedAs = new(int64(c.choices.At)), "CANCELLED"
 	default:
 		pending[of] = row.token
@@ -100,7 +100,7 @@ func (c *converter) claimerOf(subject string, row *invitationRow) (of claimer, o
 		of.email = parsec3.Mailbox(row.email)
 	case string(parsec.InvitationShamirRecovery):
 		if row.setup == nil || c.setups[*row.setup] == nil {
-			c.stop("missing_row", subject, "its Shamir recovery is missing")
+			c.one.Stop("missing_row", subject, "its Shamir recovery is missing")
 			return of, false
 		}
 		setup := c.setups[*row.setup]
@@ -110,7 +110,7 @@ func (c *converter) claimerOf(subject string, row *invitationRow) (of claimer, o
 		}
 	default:
 		if row.claimer == nil {
-			c.stop("missing_row", subject, "nobody says whose device it is for")
+			c.one.Stop("missing_row", subject, "nobody says whose device it is for")
 			return of, false
 		}
 		of.user = parsec3.UserID(*row.claimer)
@@ -125,10 +125,10 @@ func (c *converter) creator(subject string, row *invitationRow, claimer parsec3.
 	case row.creator != nil:
 		return parsec3.UserID(*row.creator)
 	case claimer != (parsec3.UserID{}):
-		c.note("invitation_by_service", subject, "another service has made it, which is told no more")
+		c.one.Note("invitation_by_service", subject, "another service has made it, which is told no more")
 		return claimer
 	default:
-		c.note("invitation_by_service", subject, "another service has made it: it counts as one by the first user")
+		c.one.Note("invitation_by_service", subject, "another service has made it: it counts as one by the first user")
 		return c.first
 	}
 }
@@ -205,21 +205,21 @@ func (c *converter) putEnrollment(ctx context.Context, row *enrollmentRow, waiti
 	case "SUBMITTED":
 		email, kept = new(parsec3.Mailbox(row.email)), row.submit
 		if waiting[*email] {
-			c.repair("enrollments", subject, "it is cancelled: another one waits for %s", row.email)
+			c.one.Repair("enrollments", subject, "it is cancelled: another one waits for %s", row.email)
 			row.status, row.endedOn, email, kept = "CANCELLED", new(int64(c.choices.At)), nil, proof{}
 			break
 		}
 		waiting[*email] = true
 		if _, err := certificate.LoadEnrollmentSubmit(row.submit.payload); err != nil {
-			c.stop("enrollment", subject, "%s", err)
+			c.one.Stop("enrollment", subject, "%s", err)
 		}
 	case "ACCEPTED":
 		kept = row.accept
 		accepted, err := certificate.LoadEnrollmentAccept(row.accept.payload)
 		if err != nil {
-			c.stop("enrollment", subject, "%s", err)
+			c.one.Stop("enrollment", subject, "%s", err)
 		} else if device, known := c.of.Devices[accepted.DeviceID]; !known || device.User != accepted.UserID {
-			c.stop("missing_row", subject, "its user %s is missing", accepted.UserID)
+			c.one.Stop("missing_row", subject, "its user %s is missing", accepted.UserID)
 		}
 	}
 	content, ok := c.content(subject, &kept, row.chain)
@@ -238,7 +238,7 @@ func (c *converter) content(subject string, kept *proof, chain [][]byte) (values
 	size := len(kept.payload)
 	if kept.kind != nil && *kept.kind == "PKI" {
 		if len(chain) == 0 {
-			c.stop("missing_row", subject, "the X.509 certificate that it is signed by is missing")
+			c.one.Stop("missing_row", subject, "the X.509 certificate that it is signed by is missing")
 			return nil, false
 		}
 		size += len(kept.signature)
@@ -248,7 +248,7 @@ func (c *converter) content(subject string, kept *proof, chain [][]byte) (values
 		return []any{kept.payload, database.NotNull(kept.signature), chain, (*string)(nil), int64(size)}, true
 	}
 	if kept.openBao == nil || kept.entityBao == nil {
-		c.stop("missing_row", subject, "it is not signed")
+		c.one.Stop("missing_row", subject, "it is not signed")
 		return nil, false
 	}
 	size += len(*kept.openBao) + len(*kept.entityBao)

@@ -18,10 +18,10 @@ func (c *converter) organization(ctx context.Context) error {
 	var users int64
 	err := c.from.Ask(ctx, database.Only(`
 SELECT coalesce(o.bootstrap_token, '')::text, o.root_verify_key, `+micro("o._expired_on")+`, o.is_expired, o.user_profile_outsider_allowed,
-    o.active_users_limit::bigint, `+c.since(24, "o.realm_minimum_archiving_period_before_deletion", "o.minimum_archiving_period")+`::bigint,
+    o.active_users_limit::bigint, `+c.from.Since(24, "o.realm_minimum_archiving_period_before_deletion", "o.minimum_archiving_period")+`::bigint,
     o.sequester_authority_certificate, o.sequester_authority_verify_key_der, `+micro("o._created_on")+`,
     coalesce((SELECT min(`+micro("u.created_on")+`) FROM user_ u WHERE u.organization = o._id AND u.user_certifier IS NULL), `+micro("o._bootstrapped_on")+`),
-    `+c.since(6, "o.tos_per_locale_urls::text, "+micro("o.tos_updated_on"), "NULL::text, NULL::bigint")+`,
+    `+c.from.Since(6, "o.tos_per_locale_urls::text, "+micro("o.tos_updated_on"), "NULL::text, NULL::bigint")+`,
     (SELECT count(*) FROM user_ u WHERE u.organization = o._id)
 FROM organization o WHERE o._id = $1::bigint`, []any{c.one.Key}, &row.BootstrapToken, &row.RootVerifyKey, &expiredOn, &expired, &row.OutsiderAllowed,
 		&row.ActiveUsersLimit, &row.MinimumArchivingPeriod, &row.SequesterAuthorityCertificate, &row.SequesterVerifyKeyDER,
@@ -52,12 +52,12 @@ FROM organization o WHERE o._id = $1::bigint`, []any{c.one.Key}, &row.BootstrapT
 func (c *converter) root(row *imports.OrganizationRow, users int64) {
 	switch {
 	case row.RootVerifyKey == nil && users > 0:
-		c.stop("missing_row", "organization", "it has users, and no root key")
+		c.one.Stop("missing_row", "organization", "it has users, and no root key")
 	case row.RootVerifyKey == nil:
 	case len(row.RootVerifyKey) != len(parsec.VerifyKey{}):
-		c.stop("certificate", "organization", "its root key has %d bytes", len(row.RootVerifyKey))
+		c.one.Stop("certificate", "organization", "its root key has %d bytes", len(row.RootVerifyKey))
 	case users == 0:
-		c.stop("missing_row", "organization", "it has a root key, and no users")
+		c.one.Stop("missing_row", "organization", "it has a root key, and no users")
 	default:
 		c.of = replay.New(parsec.VerifyKey(row.RootVerifyKey), nil)
 	}
@@ -117,7 +117,7 @@ FROM sequester_service s WHERE s.organization = $1::bigint ORDER BY s._id`, (*se
 		subject := "sequester service " + parsec.UUID(row.id).String()
 		switch {
 		case service == nil:
-			c.stop("missing_row", subject, "it has no certificate")
+			c.one.Stop("missing_row", subject, "it has no certificate")
 			return nil
 		case service.Label != string(row.label) || int64(service.CreatedOn) != row.createdOn:
 			c.differs(subject)
@@ -132,6 +132,6 @@ func (c *converter) checkAuthority(key []byte) {
 		return
 	}
 	if read, err := certificate.Read[certificate.SequesterAuthority](c.authority); err == nil && string(read.VerifyKeyDER) != string(key) {
-		c.stop("certificate", "sequester authority", "its key is not that of its certificate")
+		c.one.Stop("certificate", "sequester authority", "its key is not that of its certificate")
 	}
 }

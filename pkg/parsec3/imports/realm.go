@@ -219,17 +219,17 @@ func (r *realmConverter) follow(ctx context.Context, row *certificateRow) error 
 func (r *realmConverter) putRealm(ctx context.Context) error {
 	realm := r.realm
 	if realm.CreatedOn == 0 {
-		r.stop("realm_incomplete", r.subject, "it has no certificate")
+		r.one.Stop("realm_incomplete", r.subject, "it has no certificate")
 		return nil
 	}
 	if int64(realm.KeyIndex) != r.row.keyIndex {
-		r.stop("certificate", r.subject, "its key index is %d, and %d by its certificates", r.row.keyIndex, realm.KeyIndex)
+		r.one.Stop("certificate", r.subject, "its key index is %d, and %d by its certificates", r.row.keyIndex, realm.KeyIndex)
 	}
 	switch {
 	case len(realm.Roles) == 0:
-		r.stop("realm_incomplete", r.subject, "its first role, which its creator gives itself, is missing")
+		r.one.Stop("realm_incomplete", r.subject, "its first role, which its creator gives itself, is missing")
 	case !realm.HasOwner():
-		r.note("no_owner", r.subject, "it has no OWNER")
+		r.one.Note("no_owner", r.subject, "it has no OWNER")
 	}
 	archiving := realm.Archiving
 	if archiving == "" {
@@ -242,7 +242,7 @@ func (r *realmConverter) putRealm(ctx context.Context) error {
 func (r *realmConverter) putMembers(ctx context.Context) error {
 	for _, user := range slices.SortedFunc(maps.Keys(r.realm.Roles), func(a, b parsec3.UserID) int { return bytes.Compare(a[:], b[:]) }) {
 		if r.of.Users[user] == nil {
-			r.stop("missing_row", r.subject, "its member %s is unknown", user)
+			r.one.Stop("missing_row", r.subject, "its member %s is unknown", user)
 			continue
 		}
 		var role *string
@@ -323,6 +323,6 @@ func (r *realmConverter) putAccesses(ctx context.Context, cursors *realmCursors)
 // missing notes that a member has not been given keys.
 func (r *realmConverter) missing(key access) {
 	if user := parsec3.UserID(key.user); r.realm.Role(user) != parsec.RoleNone {
-		r.note("access_missing", r.subject+" user "+user.String(), "it cannot decrypt by the keys %d before they are shared or rotated again", key.keyIndex)
+		r.one.Note("access_missing", r.subject+" user "+user.String(), "it cannot decrypt by the keys %d before they are shared or rotated again", key.keyIndex)
 	}
 }

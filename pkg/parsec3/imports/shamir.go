@@ -70,7 +70,7 @@ func (c *converter) shamir(ctx context.Context) error {
 	for _, one := range all {
 		brief, err := certificate.Read[certificate.ShamirBrief](one.brief)
 		if err != nil {
-			c.stop(replay.Format.Name, "Shamir recovery of user "+one.owner.String(), "a brief: %s", err)
+			c.one.Stop(replay.Format.Name, "Shamir recovery of user "+one.owner.String(), "a brief: %s", err)
 			continue
 		}
 		one.createdDate = brief.Timestamp
@@ -99,7 +99,7 @@ func (c *converter) shamir(ctx context.Context) error {
 func (c *converter) readSetups(ctx context.Context) (all []*setup, err error) {
 	err = each(ctx, c, `
 SELECT s._id::bigint, u.user_id, s.brief_certificate, replace(s.reveal_token::text, '-', ''), s.threshold::bigint, s.ciphered_data,
-    `+c.since(7, micro("s.created_on")+", "+micro("s.deleted_on")+", s.deletion_certificate", "NULL::bigint, NULL::bigint, NULL::bytea")+`
+    `+c.from.Since(7, micro("s.created_on")+", "+micro("s.deleted_on")+", s.deletion_certificate", "NULL::bigint, NULL::bigint, NULL::bytea")+`
 FROM shamir_recovery_setup s JOIN user_ u ON u._id = s.user_ WHERE s.organization = $1::bigint ORDER BY s._id`, func(s *setup) []any {
 		return []any{&s.key, (*database.UUID)(&s.owner), &s.brief, &s.token, &s.threshold, &s.ciphered, &s.createdOn, &s.deletedOn, &s.deletion}
 	}, func(row *setup) error {
@@ -129,7 +129,7 @@ func (c *converter) checkOrder(events []event) {
 			continue
 		}
 		if one.date < last {
-			c.note("shamir_order", "user "+one.of.owner.String(), "its Shamir recovery of %s came after one of %s: clients that have that one refuse it", one.date, last)
+			c.one.Note("shamir_order", "user "+one.of.owner.String(), "its Shamir recovery of %s came after one of %s: clients that have that one refuse it", one.date, last)
 		}
 		last = max(last, one.date)
 	}
@@ -191,7 +191,7 @@ func (c *converter) putSetup(ctx context.Context, one *setup) error {
 	case one.deletedOn != nil:
 		one.ciphered = nil
 	case one.ciphered == nil:
-		c.note("shamir_without_data", subject, "it reveals nothing")
+		c.one.Note("shamir_without_data", subject, "it reveals nothing")
 		one.ciphered = []byte{}
 	}
 	err := c.into.Put(ctx, setupTable, c.name, [16]byte(one.owner), int64(one.createdDate), int16(one.of.Threshold), token[:], one.ciphered, one.deletedOn)

@@ -3,14 +3,10 @@
 package imports_test
 
 import (
-	"strconv"
-	"strings"
 	"testing"
-	"time"
 
 	"parsec-server/internal/testkit"
 	"parsec-server/internal/testkit/moving"
-	"parsec-server/pkg/imports"
 )
 
 // grow adds versions of vlobs, ten of each, and blocks to a realm of the sample.
@@ -28,31 +24,6 @@ SELECT md5('block ' || n)::uuid, p.realm, p.author, 524288, now(), 3 FROM place 
 	"ANALYZE",
 }
 
-// BenchmarkImport tells how long versions, their places in the change log, and blocks take
-// to come, and what a second run takes. With PARSEC_TEST_LONG there are a million versions.
 func BenchmarkImport(b *testing.B) {
-	size := 50_000
-	if testkit.Long() {
-		size = 1_000_000
-	}
-	from, owner := testkit.NewOfficial(b, testkit.LoadOfficial(b, "3.9.3"))
-	connection := testkit.Connect(b, owner)
-	for _, statement := range grow {
-		if _, err := connection.Exec(b.Context(), strings.ReplaceAll(statement, "$1", strconv.Itoa(size))); err != nil {
-			b.Fatal(err)
-		}
-	}
-	for b.Loop() {
-		to := testkit.NewPostgres(b, testkit.Unsound)
-		for _, run := range []string{"first", "again"} {
-			began := time.Now()
-			if err := moving.Run(b.Context(), b, wing, from, to, imports.Choices{}, nil); err != nil {
-				b.Fatal(err)
-			}
-			b.ReportMetric(time.Since(began).Seconds(), run+"-s")
-		}
-		began := time.Now()
-		moving.Move(b, wing, from, to, imports.Choices{})
-		b.ReportMetric(time.Since(began).Seconds(), "surveyed-and-compared-s")
-	}
+	moving.Benchmark(b, wing, testkit.LoadOfficial(b, "3.9.3"), grow)
 }

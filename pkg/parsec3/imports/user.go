@@ -68,20 +68,20 @@ func (c *converter) putUsers(ctx context.Context) error {
 	emails := map[string]parsec3.UserID{}
 	found := 0
 	err := each(ctx, c, `
-SELECT u.user_id, u.initial_profile::text, `+c.since(3, "u.current_profile::text", "u.initial_profile::text")+`, h.email::text, `+micro("u.created_on")+`,
-    `+micro("u.revoked_on")+`, u.frozen, `+c.since(6, micro("u.tos_accepted_on"), "NULL::bigint")+`
+SELECT u.user_id, u.initial_profile::text, `+c.from.Since(3, "u.current_profile::text", "u.initial_profile::text")+`, h.email::text, `+micro("u.created_on")+`,
+    `+micro("u.revoked_on")+`, u.frozen, `+c.from.Since(6, micro("u.tos_accepted_on"), "NULL::bigint")+`
 FROM user_ u JOIN human h ON h._id = u.human WHERE u.organization = $1::bigint ORDER BY u._id`, (*userRow).targets, func(row *userRow) error {
 		id := parsec3.UserID(row.id)
 		user := c.of.Users[id]
 		subject := "user " + id.String()
 		if user == nil {
-			c.stop("missing_row", subject, "it has no certificate")
+			c.one.Stop("missing_row", subject, "it has no certificate")
 			return nil
 		}
 		found++
 		email, label := c.handle(subject, row, user)
 		if first, taken := emails[email]; taken && user.RevokedOn == nil {
-			c.stop("same_human", subject, "it has the e-mail address %s of user %s: have one of them revoked by an official client", email, first)
+			c.one.Stop("same_human", subject, "it has the e-mail address %s of user %s: have one of them revoked by an official client", email, first)
 		} else if user.RevokedOn == nil {
 			emails[email] = id
 		}
@@ -93,7 +93,7 @@ FROM user_ u JOIN human h ON h._id = u.human WHERE u.organization = $1::bigint O
 		return c.putProfiles(ctx, user)
 	})
 	if missing := len(c.of.Users) - found; err == nil && missing > 0 {
-		c.stop("missing_row", "organization", "the rows of %d users, or of their humans, are missing", missing)
+		c.one.Stop("missing_row", "organization", "the rows of %d users, or of their humans, are missing", missing)
 	}
 	return err
 }
@@ -106,11 +106,11 @@ func (c *converter) handle(subject string, row *userRow, user *replay.User) (ema
 		c.differs(subject)
 	}
 	if user.HumanHandle.Email() == "" {
-		c.note("no_handle", subject, "its certificate has no human handle")
+		c.one.Note("no_handle", subject, "its certificate has no human handle")
 		return parsec3.RedactedHandle(user.ID)
 	}
 	if user.HumanHandle.Email() != row.email {
-		c.stop("certificate", subject, "its e-mail address is %s, and %s in its certificate", row.email, user.HumanHandle.Email())
+		c.one.Stop("certificate", subject, "its e-mail address is %s, and %s in its certificate", row.email, user.HumanHandle.Email())
 	}
 	return user.HumanHandle.Email(), user.HumanHandle.Label()
 }
@@ -141,7 +141,7 @@ WHERE d.organization = $1::bigint ORDER BY d._id`, (*deviceRow).targets, func(ro
 		device, known := c.of.Devices[id]
 		subject := "device " + id.String()
 		if !known {
-			c.stop("missing_row", subject, "it has no certificate")
+			c.one.Stop("missing_row", subject, "it has no certificate")
 			return nil
 		}
 		found++
@@ -151,7 +151,7 @@ WHERE d.organization = $1::bigint ORDER BY d._id`, (*deviceRow).targets, func(ro
 		return c.into.Put(ctx, deviceTable, c.name, [16]byte(id), [16]byte(device.User), device.Key[:], int64(device.CreatedOn))
 	})
 	if missing := len(c.of.Devices) - found; err == nil && missing > 0 {
-		c.stop("missing_row", "organization", "the rows of %d devices are missing", missing)
+		c.one.Stop("missing_row", "organization", "the rows of %d devices are missing", missing)
 	}
 	return err
 }
@@ -216,7 +216,7 @@ WHERE u.organization = $1::bigint AND (u.totp_secret IS NOT NULL OR u.totp_setup
 SELECT u.user_id, k.opaque_key_id, k.opaque_key FROM totp_opaque_key k JOIN user_ u ON u._id = k.user_ WHERE u.organization = $1::bigint ORDER BY k._id`,
 		(*keyRow).targets, func(row *keyRow) error {
 			if len(row.key) != len(parsec3.OpaqueKey{}) {
-				c.stop("missing_row", "user "+parsec3.UserID(row.user).String(), "one of its opaque keys has %d bytes", len(row.key))
+				c.one.Stop("missing_row", "user "+parsec3.UserID(row.user).String(), "one of its opaque keys has %d bytes", len(row.key))
 			}
 			return c.into.Put(ctx, keyTable, c.name, [16]byte(row.user), [16]byte(row.id), row.key, int64(0), int64(0), int64(0))
 		})
@@ -226,7 +226,7 @@ SELECT u.user_id, k.opaque_key_id, k.opaque_key FROM totp_opaque_key k JOIN user
 func (c *converter) token(subject, text string) (bytes [16]byte, ok bool) {
 	token, err := parsec3.ParseAccessToken(text)
 	if err != nil {
-		c.stop("identifier", subject, "its token %s", err)
+		c.one.Stop("identifier", subject, "its token %s", err)
 		return bytes, false
 	}
 	binary, _ := token.MarshalBinary() // it never fails

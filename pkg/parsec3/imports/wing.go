@@ -7,7 +7,6 @@ package imports
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"parsec-server/pkg/check"
@@ -108,21 +107,9 @@ func (c *converter) convert(ctx context.Context) error {
 	return nil
 }
 
-func (c *converter) stop(rule, subject, format string, args ...any) {
-	c.one.Found(imports.Stop, rule, subject, fmt.Sprintf(format, args...))
-}
-
-func (c *converter) repair(rule, subject, format string, args ...any) {
-	c.one.Found(imports.Repair, rule, subject, fmt.Sprintf(format, args...))
-}
-
-func (c *converter) note(rule, subject, format string, args ...any) {
-	c.one.Found(imports.Note, rule, subject, fmt.Sprintf(format, args...))
-}
-
 // differs stops what is not as its certificate says.
 func (c *converter) differs(subject string) {
-	c.stop("certificate", subject, "its row is not what its certificates say")
+	c.one.Stop("certificate", subject, "its row is not what its certificates say")
 }
 
 // stopping are the rules of certificates that keep an organization from being imported
@@ -141,15 +128,6 @@ func (c *converter) object(subject string, step *replay.Step) {
 		}
 		c.one.Found(severity, objection.Rule.Name, subject, objection.Detail)
 	}
-}
-
-// since returns an expression for sources from a step on, and another one for those of
-// before.
-func (c *converter) since(step int, expression, before string) string {
-	if c.from.Step >= step {
-		return expression
-	}
-	return before
 }
 
 // has reports whether the source has a column that no step is known to add.
@@ -192,7 +170,7 @@ func (c *converter) certify(ctx context.Context, topic, subject string, row *cer
 	}
 	c.object(subject, step)
 	if step.Date != 0 && int64(step.Date) != row.dated {
-		c.stop("certificate", subject, "it says %s", step.Date)
+		c.one.Stop("certificate", subject, "it says %s", step.Date)
 	}
 	if step.User != (parsec3.UserID{}) {
 		by := signing{step.User, parsec.RealmID(row.realm)}
