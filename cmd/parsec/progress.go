@@ -89,7 +89,7 @@ func (p *progress) advance(items, bytes int64) {
 	text := fmt.Sprintf("%d done", p.items)
 	switch {
 	case p.inItems:
-		text += fmt.Sprintf(" of %d", p.total)
+		text += fmt.Sprintf(" of %d", max(p.total, p.items)) // It grows meanwhile.
 	case p.total > 0:
 		text += ", " + byteCount(p.bytes) + " of " + byteCount(p.total)
 	}

@@ -17,12 +17,14 @@ type Inspection struct{ connection *pgx.Conn }
 func NewInspection(connection *pgx.Conn) *Inspection { return &Inspection{connection} }
 
 // boundless takes the limits of commands off a transaction that an operator waits for,
-// and what keeps their plans from going through whole tables.
+// and what keeps their plans from going through whole tables. Cursors are read to their
+// end, and not for their first rows.
 var boundless = []string{
 	"SET LOCAL statement_timeout = 0",
 	"SET LOCAL idle_in_transaction_session_timeout = 0",
 	"SET LOCAL enable_seqscan = on",
 	"SET LOCAL plan_cache_mode = auto",
+	"SET LOCAL cursor_tuple_fraction = 1",
 }
 
 // Inspect runs work on the database as it is at one instant. It changes nothing, and

@@ -16,6 +16,7 @@ var unlimited = map[string]string{
 	"idle_in_transaction_session_timeout": "0",
 	"enable_seqscan":                      "on",
 	"plan_cache_mode":                     "auto",
+	"cursor_tuple_fraction":               "1",
 	"timezone":                            "UTC",
 }
 

@@ -16,11 +16,13 @@ import (
 type Log struct {
 	// Name is what progress and the marks call it.
 	Name string
-	// Number is the expression of the number of a row, such as "x._id"; From is what
-	// follows FROM, and Where the condition that a row is of the pass.
-	Number, From, Where string
-	// Size is the expression of how many bytes a row has, "0" for few.
-	Size string
+	// Table is the table alone, such as "vlob_atom x", Number the expression of the number
+	// of its rows, such as "x._id", and Size that of how many bytes one has, "0" for few.
+	// Its ranges are those of all its rows, of the pass or not: they are found without a
+	// look at other tables.
+	Table, Number, Size string
+	// From is what follows FROM, and Where the condition that a row is of the pass.
+	From, Where string
 	// Columns are what is filled of the table Into, by the expressions Select.
 	Into            string
 	Columns, Select []string
@@ -38,12 +40,12 @@ const (
 	rangeBytes = 16 << 20
 )
 
-// span is a range of numbers, and how many rows it has.
+// span is a range of numbers, and how many rows of the table it has.
 type span struct{ first, last, rows int64 }
 
-// condition has the rows of a span.
-func (l *Log) condition(s span) string {
-	return fmt.Sprintf("%s AND %s BETWEEN %d AND %d", l.Where, l.Number, s.first, s.last)
+// within is the condition that a row is of a span.
+func (l *Log) within(s span) string {
+	return fmt.Sprintf("%s BETWEEN %d AND %d", l.Number, s.first, s.last)
 }
 
 // copyLog brings what the target has not of a log.
@@ -90,8 +92,7 @@ func (p *Pass) Again(ctx context.Context, f *Filling, log *Log, condition string
 		return err
 	}
 	for _, one := range spans {
-		found, err := p.From.Number(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT FROM %s WHERE %s AND %s BETWEEN %d AND %d LIMIT 1) page",
-			log.From, condition, log.Number, one.first, one.last))
+		found, err := p.From.Number(ctx, "SELECT count(*) FROM (SELECT FROM "+log.From+" WHERE "+condition+" AND "+log.within(one)+" LIMIT 1) page")
 		if err != nil {
 			return err
 		}
@@ -114,7 +115,7 @@ func (p *Pass) spans(ctx context.Context, log *Log) (spans []span, err error) {
 
 // grown counts the rows of a span.
 func (p *Pass) grown(ctx context.Context, log *Log, of span) (int64, error) {
-	return p.From.Number(ctx, "SELECT count(*) FROM "+log.From+" WHERE "+log.condition(of))
+	return p.From.Number(ctx, "SELECT count(*) FROM "+log.Table+" WHERE "+log.within(of))
 }
 
 // forget has everything be read again.
@@ -135,9 +136,9 @@ func (p *Pass) copyFrom(ctx context.Context, log *Log, after int64) error {
 		err := p.From.Ask(ctx, database.Only(fmt.Sprintf(`
 SELECT coalesce(max(n), 0)::bigint, count(*), coalesce(sum(size), 0)::bigint FROM (
     SELECT n, size, sum(size) OVER (ORDER BY n) - size AS before FROM (
-        SELECT %s AS n, %s AS size FROM %s WHERE %s AND %[1]s > %[5]d ORDER BY 1 LIMIT %[6]d
+        SELECT %s AS n, %s AS size FROM %s WHERE %[1]s > %[4]d ORDER BY 1 LIMIT %[5]d
     ) page
-) fitting WHERE before < %[7]d`, log.Number, log.Size, log.From, log.Where, after, cmp.Or(p.Choices.RangeRows, rangeRows), rangeBytes), nil, &next.last, &next.rows, &bytes))
+) fitting WHERE before < %[6]d`, log.Number, log.Size, log.Table, after, cmp.Or(p.Choices.RangeRows, rangeRows), rangeBytes), nil, &next.last, &next.rows, &bytes))
 		if err != nil {
 			return fmt.Errorf("read %s: %w", log.Name, err)
 		}
@@ -156,7 +157,7 @@ SELECT coalesce(max(n), 0)::bigint, count(*), coalesce(sum(size), 0)::bigint FRO
 // copySpan copies a span, and marks it as copied.
 func (p *Pass) copySpan(ctx context.Context, log *Log, one span, again bool) error {
 	return p.target.Fill(ctx, func(f *Filling) error {
-		err := p.copyRows(ctx, f, log, log.condition(one), again)
+		err := p.copyRows(ctx, f, log, log.Where+" AND "+log.within(one), again)
 		if err != nil {
 			return fmt.Errorf("copy %s from %d to %d: %w", log.Name, one.first, one.last, err)
 		}

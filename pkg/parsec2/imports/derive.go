@@ -127,10 +127,12 @@ ON CONFLICT (realm, user_) DO UPDATE SET last_role_change = greatest(m.last_role
 // reencryption will ever move: those that one has missed, and those of vlobs that another
 // realm keeps.
 func countLeft(ctx context.Context, pass *imports.Pass, into *imports.Filling, kept string) error {
+	unmoved := leftBehind
+	if kept != allKept {
+		unmoved += " OR NOT (" + kept + ") AND EXISTS (SELECT FROM realm_vlob_update u WHERE u.vlob_atom = x._id)"
+	}
 	return eachPage(ctx, pass, `
-SELECT r._id::bigint, count(*), 0::bigint FROM vlob_atom x`+ofRealm+`
-WHERE r.organization IN (`+pass.Keys()+`) AND (`+leftBehind+` OR NOT (`+kept+`) AND EXISTS (SELECT FROM realm_vlob_update u WHERE u.vlob_atom = x._id))
-GROUP BY r._id`, (*totals).targets, func(page []totals) error {
+SELECT r._id::bigint, count(*), 0::bigint FROM vlob_atom x`+ofRealm+` WHERE r.organization IN (`+pass.Keys()+`) AND (`+unmoved+`) GROUP BY r._id`, (*totals).targets, func(page []totals) error {
 		for _, one := range page {
 			err := into.Run(ctx, `
 UPDATE realm SET left_behind = $2, reencrypted = CASE WHEN maintenance_type IS NULL THEN reencrypted ELSE $2 END

@@ -42,7 +42,7 @@ func (w Wing) Logs(ctx context.Context, pass *imports.Pass) ([]imports.Log, erro
 		return nil, err
 	}
 	s := scope{strings.NewReplacer("{kept}", kept, "{base}", fmt.Sprint(pass.Base), "{keys}", pass.Keys(), "{pairs}", pairs)}
-	logs := []imports.Log{atomLog, leftLog, vlobLog, headLog, messageLog, blockLog}
+	logs := []imports.Log{atomLog, headLog, messageLog, blockLog}
 	if pass.From.Step >= 11 {
 		logs = append(logs, copyLog)
 	}
@@ -54,49 +54,46 @@ func (w Wing) Logs(ctx context.Context, pass *imports.Pass) ([]imports.Log, erro
 		log.From, log.Where, log.Merge, log.Forget = s.text(log.From), s.text(log.Where), s.text(log.Merge), s.text(log.Forget)
 		log.Select = s.texts(log.Select)
 	}
-	return logs, settleRealms(ctx, pass, logs[:2])
+	return logs, settleRealms(ctx, pass, &logs[0])
 }
 
-// what a change log, of which each row is of the first upload of a version, has.
-const changes = `realm_vlob_update u JOIN realm r ON r._id = u.realm JOIN vlob_atom x ON x._id = u.vlob_atom
-    JOIN (VALUES {pairs}) p (source, here) ON p.source = r.organization`
-
 // leftBehind is the condition that a version is not under the revision that is complete.
-const leftBehind = "v.encryption_revision < " + completeRevision + ` AND EXISTS (SELECT FROM realm_vlob_update u WHERE u.vlob_atom = x._id)
-    AND NOT EXISTS (SELECT FROM vlob_atom n JOIN vlob_encryption_revision nr ON nr._id = n.vlob_encryption_revision
-        WHERE nr.realm = r._id AND nr.encryption_revision = ` + completeRevision + ` AND n.vlob_id = x.vlob_id AND n.version = x.version)`
+// It is asked of each such version alone, by the index of versions, and not of all at once,
+// in each range. The source has no index on what the change log is of: that comes last.
+const leftBehind = "v.encryption_revision < " + completeRevision + `
+    AND (SELECT count(*) FROM vlob_atom n JOIN vlob_encryption_revision nr ON nr._id = n.vlob_encryption_revision
+        WHERE nr.realm = r._id AND nr.encryption_revision = ` + completeRevision + ` AND n.vlob_id = x.vlob_id AND n.version = x.version) = 0
+    AND EXISTS (SELECT FROM realm_vlob_update u WHERE u.vlob_atom = x._id)`
 
 var (
-	vlobLog = imports.Log{
-		Name: "vlobs", Number: "u._id", From: changes, Where: "x.version = 1 AND {kept}", Size: "0",
-		Into: "vlob", Columns: []string{"id", "organization", "vlob_id", "realm", "version", "updated_on", "checkpoint"},
-		Select: []string{
-			"({base} + x._id)::bigint", "p.here::integer", "x.vlob_id", "({base} + r._id)::bigint", "1::bigint", micro("x.created_on"), "u.index::bigint",
-		},
-	}
-	headLog = imports.Log{
-		Name: "realm_vlob_update", Number: "u._id", From: changes, Where: "x.version > 1 AND {kept}", Size: "0",
-		Shape:  "vlob bigint, version bigint, updated_on bigint, checkpoint bigint",
-		Select: []string{firstVersion, "x.version::bigint", micro("x.created_on"), "u.index::bigint"},
-		Merge: `
-UPDATE vlob v SET version = b.version, updated_on = b.updated_on, checkpoint = b.checkpoint
-FROM (SELECT DISTINCT ON (vlob) vlob, version, updated_on, checkpoint FROM batch ORDER BY vlob, version DESC) b
-WHERE v.id = b.vlob AND v.version < b.version`,
-	}
+	// atomLog has the versions of the revision that is complete, and those that a
+	// reencryption has missed.
 	atomLog = imports.Log{
-		Name: "vlob_atom", Number: "x._id", From: "vlob_atom x" + ofRealm,
-		Where: "r.organization IN ({keys}) AND {kept} AND v.encryption_revision = " + completeRevision, Size: "x.size",
-		Into: "vlob_atom", Columns: []string{"vlob", "revision", "version", "author", "written_on", "blob"},
+		Name: "vlob_atom", Table: "vlob_atom x", Number: "x._id", Size: "x.size", From: "vlob_atom x" + ofRealm,
+		Where: "r.organization IN ({keys}) AND {kept} AND (v.encryption_revision = " + completeRevision + " OR " + leftBehind + ")",
+		Into:  "vlob_atom", Columns: []string{"vlob", "revision", "version", "author", "written_on", "blob"},
 		Select: []string{firstVersion, "v.encryption_revision", "x.version::bigint", "({base} + x.author)::bigint", micro("x.created_on"), "x.blob"},
 	}
-	// leftLog are the versions that a reencryption has missed.
-	leftLog = imports.Log{
-		Name: "vlob_atom left behind", Number: "x._id", From: "vlob_atom x" + ofRealm,
-		Where: "r.organization IN ({keys}) AND {kept} AND " + leftBehind, Size: "x.size",
-		Into: "vlob_atom", Columns: atomLog.Columns, Select: atomLog.Select,
+	// headLog has the place of the last version of each vlob: one that was the last when
+	// its range was copied is followed by one of a range that is copied later.
+	headLog = imports.Log{
+		Name: "realm_vlob_update", Table: "realm_vlob_update u", Number: "u._id", Size: "0", From: `realm_vlob_update u JOIN realm r ON r._id = u.realm
+    JOIN vlob_atom x ON x._id = u.vlob_atom JOIN (VALUES {pairs}) p (source, here) ON p.source = r.organization`,
+		Where: `{kept} AND x.version = (
+    SELECT max((SELECT max(n.version) FROM vlob_atom n WHERE n.vlob_encryption_revision = nr._id AND n.vlob_id = x.vlob_id))
+    FROM vlob_encryption_revision nr WHERE nr.realm = r._id)`,
+		Shape: "id bigint, organization integer, vlob_id uuid, realm bigint, version bigint, updated_on bigint, checkpoint bigint",
+		Select: []string{
+			firstVersion, "p.here::integer", "x.vlob_id", "({base} + r._id)::bigint", "x.version::bigint", micro("x.created_on"), "u.index::bigint",
+		},
+		Merge: `
+INSERT INTO vlob AS v (id, organization, vlob_id, realm, version, updated_on, checkpoint) OVERRIDING SYSTEM VALUE
+SELECT b.id, b.organization, b.vlob_id, b.realm, b.version, b.updated_on, b.checkpoint FROM batch b
+ON CONFLICT (id) DO UPDATE SET version = EXCLUDED.version, updated_on = EXCLUDED.updated_on, checkpoint = EXCLUDED.checkpoint
+WHERE v.version < EXCLUDED.version`,
 	}
 	messageLog = imports.Log{
-		Name: "message", Number: "x._id", From: "message x", Where: "x.organization IN ({keys})", Size: "length(x.body)",
+		Name: "message", Table: "message x", Number: "x._id", From: "message x", Where: "x.organization IN ({keys})", Size: "length(x.body)",
 		Shape:  "number bigint, recipient bigint, sender bigint, sent_on bigint, body bytea",
 		Select: []string{"x._id::bigint", "({base} + x.recipient)::bigint", "({base} + x.sender)::bigint", micro("x.timestamp"), "x.body"},
 		Merge: `
@@ -114,7 +111,7 @@ WITH forgotten AS (
 UPDATE user_ u SET message_count = 0 WHERE u.id IN (SELECT recipient FROM forgotten)`,
 	}
 	copyLog = imports.Log{
-		Name: "sequester_service_vlob_atom", Number: "y._id", Size: "length(y.blob)",
+		Name: "sequester_service_vlob_atom", Table: "sequester_service_vlob_atom y", Number: "y._id", Size: "length(y.blob)",
 		From: `sequester_service_vlob_atom y JOIN vlob_atom x ON x._id = y.vlob_atom` + ofRealm + `
     JOIN realm_vlob_update u ON u.vlob_atom = x._id JOIN sequester_service s ON s._id = y.service`,
 		Where:  "r.organization IN ({keys}) AND {kept}",
@@ -128,7 +125,7 @@ ORDER BY b.realm, s.id, b.checkpoint, b.number DESC
 ON CONFLICT (realm, service, checkpoint) DO UPDATE SET blob = EXCLUDED.blob`,
 	}
 	blockLog = imports.Log{
-		Name: "block", Number: "x._id", Size: "0", Where: "true",
+		Name: "block", Table: "block x", Number: "x._id", Size: "0", Where: "true",
 		From: "block x JOIN (VALUES {pairs}) p (source, here) ON p.source = x.organization",
 		Into: "block", Columns: []string{"organization", "block_id", "realm", "author", "size", "created_on"},
 		Select: []string{
@@ -136,7 +133,7 @@ ON CONFLICT (realm, service, checkpoint) DO UPDATE SET blob = EXCLUDED.blob`,
 		},
 	}
 	blockDataLog = imports.Log{
-		Name: "block_data", Number: "x._id", Size: "length(x.data)",
+		Name: "block_data", Table: "block_data x", Number: "x._id", Size: "length(x.data)",
 		From:  "block_data x JOIN organization o ON o.organization_id = x.organization_id JOIN block k ON k.organization = o._id AND k.block_id = x.block_id",
 		Where: "o._id IN ({keys})",
 		Into:  "block_data", Columns: []string{"organization_id", "block_id", "data"},

@@ -3,7 +3,6 @@ package imports
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/imports"
@@ -33,7 +32,7 @@ func (e *encryption) complete() int64 {
 // settleRealms has realms be under the encryption revision that they are under in the
 // source. Where another one has become complete since an earlier run, its versions take
 // the place of those that came then.
-func settleRealms(ctx context.Context, pass *imports.Pass, logs []imports.Log) error {
+func settleRealms(ctx context.Context, pass *imports.Pass, log *imports.Log) error {
 	before := map[int64]encryption{}
 	var there []encryption
 	pairs, err := pass.Pairs(ctx)
@@ -58,7 +57,7 @@ FROM realm r LEFT JOIN device d ON d._id = r.maintenance_started_by WHERE r.orga
 				if !found || had.revision == now.revision && (had.maintenance == nil) == (now.maintenance == nil) {
 					continue
 				}
-				if err := settleRealm(ctx, pass, slices.Clone(logs), &now, had.complete() != now.complete()); err != nil {
+				if err := settleRealm(ctx, pass, log, &now, had.complete() != now.complete()); err != nil {
 					return err
 				}
 			}
@@ -66,7 +65,7 @@ FROM realm r LEFT JOIN device d ON d._id = r.maintenance_started_by WHERE r.orga
 		})
 }
 
-func settleRealm(ctx context.Context, pass *imports.Pass, logs []imports.Log, now *encryption, replaced bool) error {
+func settleRealm(ctx context.Context, pass *imports.Pass, log *imports.Log, now *encryption, replaced bool) error {
 	return pass.Fill(ctx, func(f *imports.Filling) error {
 		number := f.Number(now.realm)
 		err := f.Run(ctx, `
@@ -79,11 +78,6 @@ UPDATE realm SET encryption_revision = $2, maintenance_type = $3, maintenance_st
 		if err := f.Run(ctx, "DELETE FROM vlob_atom a USING vlob v WHERE v.id = a.vlob AND v.realm = $1", number); err != nil {
 			return err
 		}
-		for i := range logs {
-			if err := pass.Again(ctx, f, &logs[i], fmt.Sprintf("r._id = %d", now.realm)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return pass.Again(ctx, f, log, fmt.Sprintf("r._id = %d", now.realm))
 	})
 }

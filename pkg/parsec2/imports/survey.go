@@ -69,9 +69,9 @@ FROM realm_vlob_update u JOIN realm r ON r._id = u.realm WHERE r.organization = 
 GROUP BY r.realm_id HAVING min(u.index) <> 1 OR max(u.index) <> count(*)`},
 	{Severity: imports.Stop, Rule: "change_log", Steps: imports.Steps{From: 1}, SQL: `
 SELECT 'realm ' || r.realm_id || ' vlob ' || x.vlob_id, 'version ' || x.version || ' is not in the change log'
-FROM vlob_atom x` + ofRealm + ` WHERE r.organization = $1::bigint AND v.encryption_revision <= ` + completeRevision + `
-GROUP BY r._id, r.realm_id, x.vlob_id, x.version
-HAVING NOT bool_or(EXISTS (SELECT FROM realm_vlob_update u WHERE u.vlob_atom = x._id))`},
+FROM vlob_atom x` + ofRealm + ` LEFT JOIN realm_vlob_update u ON u.vlob_atom = x._id
+WHERE r.organization = $1::bigint AND v.encryption_revision <= ` + completeRevision + `
+GROUP BY r._id, r.realm_id, x.vlob_id, x.version HAVING count(u._id) = 0`},
 	{Severity: imports.Stop, Rule: "missing_row", Steps: imports.Steps{From: 1}, SQL: `
 SELECT 'realm of another organization ' || r.realm_id, 'versions by ' || d.device_id
 FROM vlob_atom x` + ofRealm + ` JOIN device d ON d._id = x.author WHERE r.organization = $1::bigint AND d.organization <> r.organization GROUP BY 1, 2`},

@@ -44,24 +44,26 @@ const ofRealms = " x JOIN realm r ON r._id = x.realm JOIN organization o ON o._i
 
 var (
 	atomLog = imports.Log{
-		Name: "vlob_atom", Number: "x._id", From: "vlob_atom" + ofRealms + " JOIN device d ON d._id = x.author", Where: "{kept}", Size: "x.size",
+		Name: "vlob_atom", Table: "vlob_atom x", Number: "x._id", From: "vlob_atom" + ofRealms + " JOIN device d ON d._id = x.author", Where: "{kept}", Size: "x.size",
 		Into: "parsec3.vlob_atom", Columns: []string{"organization", "realm_id", "vlob_id", "version", "key_index", "author", "written_on", "blob"},
 		Select: []string{
 			"o.organization_id::text", "r.realm_id", "x.vlob_id", "x.version::bigint", "x.key_index::bigint", "d.device_id", micro("x.created_on"), "x.blob",
 		},
 	}
 	headLog = imports.Log{
-		Name: "realm_vlob_update", Number: "x._id", From: "realm_vlob_update" + ofRealms + " JOIN vlob_atom a ON a._id = x.vlob_atom", Where: "{kept}", Size: "0",
+		Name: "realm_vlob_update", Table: "realm_vlob_update x", Number: "x._id", From: "realm_vlob_update" + ofRealms + " JOIN vlob_atom a ON a._id = x.vlob_atom", Size: "0",
+		// One that was the last version when its range was copied is followed by one of a
+		// range that is copied later.
+		Where:  "{kept} AND a.version = (SELECT max(n.version) FROM vlob_atom n WHERE n.realm = a.realm AND n.vlob_id = a.vlob_id)",
 		Shape:  "organization text, realm_id uuid, vlob_id uuid, version bigint, checkpoint bigint",
 		Select: []string{"o.organization_id::text", "r.realm_id", "a.vlob_id", "a.version::bigint", "x.index::bigint"},
 		Merge: `
 INSERT INTO parsec3.vlob AS v (organization, realm_id, vlob_id, version, checkpoint)
-SELECT DISTINCT ON (b.organization, b.realm_id, b.vlob_id) b.organization, b.realm_id, b.vlob_id, b.version, b.checkpoint
-FROM batch b ORDER BY b.organization, b.realm_id, b.vlob_id, b.version DESC
+SELECT b.organization, b.realm_id, b.vlob_id, b.version, b.checkpoint FROM batch b
 ON CONFLICT (organization, realm_id, vlob_id) DO UPDATE SET version = excluded.version, checkpoint = excluded.checkpoint WHERE v.version < excluded.version`,
 	}
 	blockLog = imports.Log{
-		Name: "block", Number: "x._id", From: "block" + ofRealms + " JOIN device d ON d._id = x.author", Where: "{kept}", Size: "0",
+		Name: "block", Table: "block x", Number: "x._id", From: "block" + ofRealms + " JOIN device d ON d._id = x.author", Where: "{kept}", Size: "0",
 		Shape: "number bigint, organization text, block_id uuid, realm_id uuid, key_index bigint, author uuid, size bigint, created_on bigint",
 		Select: []string{
 			"x._id::bigint", "o.organization_id::text", "x.block_id", "r.realm_id", "x.key_index::bigint", "d.device_id", "x.size::bigint", micro("x.created_on"),
@@ -73,7 +75,7 @@ FROM batch b ORDER BY b.organization, b.block_id, b.number {place}
 ON CONFLICT (organization, block_id)`,
 	}
 	blockDataLog = imports.Log{
-		Name: "block_data", Number: "x._id", Size: "length(x.data)", From: "block_data x JOIN organization o ON o.organization_id = x.organization_id",
+		Name: "block_data", Table: "block_data x", Number: "x._id", Size: "length(x.data)", From: "block_data x JOIN organization o ON o.organization_id = x.organization_id",
 		Where: `o._id IN ({keys}) AND EXISTS (SELECT FROM block k JOIN realm r ON r._id = k.realm WHERE k.block_id = x.block_id AND r.organization = o._id)`,
 		Into:  "block_data", Columns: []string{"organization_id", "block_id", "data"},
 		Select: []string{"x.organization_id::text", "x.block_id", "x.data"},
