@@ -106,7 +106,29 @@ SELECT ` + reencrypted + `, (SELECT max(u.index) + 1 FROM realm_vlob_update u WH
 		"a gap in the change log":           {"DELETE FROM realm_vlob_update WHERE index = 2", "stop change_log: realm ", imports.Choices{}},
 		"too many users":                    {"UPDATE organization SET active_users_limit = 1", "Alpha note users_limit: organization", imports.Choices{}},
 		"an expiration that step 8 made":    {"UPDATE organization SET is_expired = true, _expired_on = '2100-01-01'", "Alpha note expired_by_migration: organization", imports.Choices{}},
-		"a device without its user's":       {"UPDATE device SET user_ = (SELECT max(_id) FROM user_) WHERE _id = 1", "stop missing_row: device ", imports.Choices{}},
+		"two roles of one date": {
+			`INSERT INTO realm_user_role (realm, user_, role, certificate, certified_by, certified_on)
+SELECT x.realm, x.user_, x.role, x.certificate, x.certified_by, x.certified_on FROM realm_user_role x WHERE x._id = (SELECT max(y._id) FROM realm_user_role y)`,
+			" note role_order: realm ", imports.Choices{},
+		},
+		"data of somebody who is revoked": {
+			`UPDATE vlob_atom x SET created_on = '2100-01-01' FROM device d, user_ u WHERE d._id = x.author AND u._id = d.user_ AND u.revoked_on IS NOT NULL`,
+			"Alpha note data_after_revocation: realm ", imports.Choices{},
+		},
+		"a block of another size": {"UPDATE block SET size = size + 1 WHERE _id = 1", " note block_size: block ", imports.Choices{}},
+		"two pending recoveries of one claimer": {
+			`INSERT INTO invitation (organization, token, type, greeter, created_on, conduit_state, shamir_recovery)
+SELECT i.organization, gen_random_uuid(), i.type, i.greeter, i.created_on, i.conduit_state, i.shamir_recovery FROM invitation i
+WHERE i.type = 'SHAMIR_RECOVERY' AND i.deleted_on IS NULL LIMIT 1`,
+			"Alpha repair recovery_invited_twice: invitation ", imports.Choices{},
+		},
+		"nobody who administers":                  {"UPDATE user_ SET profile = 'STANDARD'", "Alpha note no_admin: organization", imports.Choices{}},
+		"a user without device":                   {"DELETE FROM device WHERE user_ = 2", "Alpha stop missing_row: user ", imports.Choices{}},
+		"a realm without its revision":            {"DELETE FROM vlob_encryption_revision WHERE realm = 1", "stop realm_incomplete: realm ", imports.Choices{}},
+		"a version that is not in the change log": {"DELETE FROM realm_vlob_update WHERE _id = (SELECT max(_id) FROM realm_vlob_update)", "stop change_log: realm ", imports.Choices{}},
+		"a user id that is refused today":         {"UPDATE user_ SET user_id = 'not valid' WHERE _id = 2", "Alpha stop identifier: user not valid", imports.Choices{}},
+		"a name that is refused today":            {"UPDATE organization SET organization_id = 'not valid' WHERE _id = 2", "stop organization_id: organization not valid", imports.Choices{}},
+		"a device without its user's":             {"UPDATE device SET user_ = (SELECT max(_id) FROM user_) WHERE _id = 1", "stop missing_row: device ", imports.Choices{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
