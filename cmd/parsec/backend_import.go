@@ -16,6 +16,7 @@ import (
 	"parsec-server/pkg/config"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/imports"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	parsec2imports "parsec-server/pkg/parsec2/imports"
 	parsec3imports "parsec-server/pkg/parsec3/imports"
@@ -57,7 +58,7 @@ func (p program) importCommand() *cobra.Command {
 	flags.StringArrayVar(&options.fromBlocks, "from-blockstore", nil,
 		"Copy the blocks from the block store of the official server, in the form of --blockstore, to --blockstore. Without it, --blockstore is that of the official server.")
 	optional(flags, "db") // not needed by --dry-run
-	flags.BoolVar(&options.dryRun, "dry-run", false, "Tell what would come, and what is wrong with it, and change nothing. It needs no --db.")
+	flags.BoolVar(&options.dryRun, "dry-run", false, "Tell what would come, and what is wrong with it, and change nothing. With --db, it tells what of it that database has already.")
 	flags.BoolVar(&options.final, "final", false, "The official server has stopped: bring the rest, compare everything, and let clients in.")
 	verify := &importOptions{}
 	verifying := &cobra.Command{
@@ -82,8 +83,8 @@ func (o *importOptions) define(command *cobra.Command) {
 	optional(flags, "blockstore")
 	flags.StringArrayVar(&o.organizations, "organization", nil, "Import this organization, and none that is not given so. It can be given several times.")
 	flags.StringArrayVar(&o.skip, "skip", nil, "Leave this organization out. It can be given several times.")
-	flags.StringVar(&o.sameHuman, "same-human", "", "Of two active users with one e-mail address, '"+keepFirst+"' has the first one keep it. Otherwise their organization is not imported.")
-	flags.StringVar(&o.sameVlob, "same-vlob", "", "Of two workspaces with one file, '"+keepFirst+"' has the first one keep it. Otherwise their organization is not imported.")
+	flags.StringVar(&o.sameHuman, "same-human", "", "Before 3.0: of two active users with one e-mail address, '"+keepFirst+"' has the first one keep it. Otherwise their organization is not imported.")
+	flags.StringVar(&o.sameVlob, "same-vlob", "", "Before 3.0: of two workspaces with one file, '"+keepFirst+"' has the first one keep it. Otherwise their organization is not imported.")
 	choose(flags, "same-human", keepFirst)
 	choose(flags, "same-vlob", keepFirst)
 	flags.BoolVar(&o.skipAccounts, "skip-accounts", false, "Leave accounts, and their vaults, out.")
@@ -142,15 +143,19 @@ func (p program) importOfficial(ctx context.Context, options *importOptions) err
 	if r.source, err = config.LoadImportSource(options.from, p.environment); err != nil {
 		return err
 	}
-	var dsn config.Secret
-	if !options.dryRun {
-		if dsn, err = config.LoadDSN(options.settings.given, p.environment); err != nil {
-			return err
-		}
-		if r.blocks, r.hasBlock, err = config.LoadGivenBlockstore(options.settings.given, p.environment); err != nil {
-			return err
-		}
-		r.choices.BlockData = r.hasBlock && r.blocks.Uses(config.BlockstorePostgreSQL) && len(options.fromBlocks) == 0
+	if r.blocks, r.hasBlock, err = config.LoadGivenBlockstore(options.settings.given, p.environment); err != nil {
+		return err
+	}
+	if len(options.fromBlocks) > 0 && !r.hasBlock {
+		return &config.UsageError{Message: "--from-blockstore needs --blockstore, where to copy to."}
+	}
+	r.choices.BlockData = r.hasBlock && r.blocks.Uses(config.BlockstorePostgreSQL) && len(options.fromBlocks) == 0
+	if options.dryRun {
+		return r.dryRun(ctx, selection)
+	}
+	dsn, err := config.LoadDSN(options.settings.given, p.environment)
+	if err != nil {
+		return err
 	}
 	var still imports.Activity
 	if options.final {
@@ -158,16 +163,10 @@ func (p program) importOfficial(ctx context.Context, options *importOptions) err
 			return explainSource(err)
 		}
 	}
-	if r.from, r.wing, err = imports.OpenSnapshot(ctx, database.Source{DSN: r.source.Reveal()}, importWings); err != nil {
-		return explainSource(err)
+	if err := r.open(ctx); err != nil {
+		return err
 	}
 	defer r.from.Close()
-	if options.dryRun {
-		if err := r.survey(ctx, selection); err != nil {
-			return err
-		}
-		return r.tell(false)
-	}
 	if err := r.copy(ctx, dsn, selection, still); err != nil {
 		return err
 	}
@@ -175,6 +174,49 @@ func (p program) importOfficial(ctx context.Context, options *importOptions) err
 		return err
 	}
 	return r.tell(true)
+}
+
+// open opens the source, and refuses choices about what it cannot have.
+func (r *importRun) open(ctx context.Context) (err error) {
+	if r.from, r.wing, err = imports.OpenSnapshot(ctx, database.Source{DSN: r.source.Reveal()}, importWings); err != nil {
+		return explainSource(err)
+	}
+	if r.wing.Generation() != organization.Parsec2 && (r.choices.KeepFirstHuman || r.choices.KeepFirstVlob) {
+		r.from.Close()
+		return &config.UsageError{Message: "--same-human and --same-vlob are for what official servers before 3.0 have left."}
+	}
+	return nil
+}
+
+// dryRun tells what would come, and what of it the database of this server, if that is
+// given, has already.
+func (r *importRun) dryRun(ctx context.Context, selection imports.Selection) error {
+	dsn, given, err := config.LoadGivenDSN(r.options.settings.given, r.program.environment)
+	if err != nil {
+		return err
+	}
+	if err := r.open(ctx); err != nil {
+		return err
+	}
+	defer r.from.Close()
+	if !given {
+		err = r.survey(ctx, selection)
+	} else {
+		err = r.surveyFor(ctx, dsn, selection)
+	}
+	if err != nil {
+		return err
+	}
+	return r.tell(false)
+}
+
+func (r *importRun) surveyFor(ctx context.Context, dsn config.Secret, selection imports.Selection) error {
+	target, err := imports.LookAtTarget(ctx, database.Source{DSN: dsn.Reveal()})
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	return r.surveyRest(ctx, target, selection)
 }
 
 // explainSource puts in words why the official database is not reached.
@@ -203,7 +245,7 @@ func (r *importRun) copy(ctx context.Context, dsn config.Secret, selection impor
 	}
 	r.report.LeaveStopped()
 	r.tellFindings()
-	r.progress = newItemProgress(r.program.stdout, r.program.stderr, r.report.Rows().Rows)
+	r.progress = newItemProgress(r.program.stdout, r.program.stderr, r.report.Rows(r.choices).Rows)
 	defer r.progress.end()
 	if err := imports.Import(ctx, r.from, r.wing, target, r.report, r.choices, r); err != nil {
 		return fmt.Errorf("not complete, and the same command goes on: %s", err.Error()) // not wrapped: Ctrl-C would be a success
@@ -260,9 +302,6 @@ func (r *importRun) Advance(table string, rows, bytes int64) {
 func (r *importRun) copyBlocks(ctx context.Context) error {
 	if len(r.options.fromBlocks) == 0 {
 		return nil
-	}
-	if !r.hasBlock {
-		return &config.UsageError{Message: "--from-blockstore needs --blockstore, where to copy to."}
 	}
 	from, err := config.ParseBlockstore(r.options.fromBlocks)
 	if err != nil {
@@ -326,7 +365,7 @@ func (r *importRun) tell(copied bool) error {
 			fmt.Fprintf(r.program.stdout, "%s: not imported: %s.\n", one.ID, one.Left)
 		}
 	}
-	total, left := r.report.Rows(), len(r.report.Importable())
+	total, left := r.report.Rows(r.choices), len(r.report.Importable())
 	words := fmt.Sprintf("%d organizations, %d rows, %s", left, total.Rows, byteCount(total.Bytes))
 	switch {
 	case left == 0:

@@ -62,7 +62,13 @@ func TestImportOfBoth(t *testing.T) {
 	s := &shell{t: t, variables: map[string]string{"PARSEC_DB": to}}
 	second, owner := testkit.NewOfficial(t, testkit.LoadOfficial(t, "2.17"))
 	third, _ := testkit.NewOfficial(t, testkit.LoadOfficial(t, "3.9.3"))
+	if _, _, err := s.run("backend", "import", "--from", third, "--same-vlob", "keep-first"); err == nil || !strings.Contains(err.Error(), "before 3.0") {
+		t.Errorf("a choice that this source does not know: %v", err)
+	}
 	s.succeed("backend", "import", "--from", third)
+	if out, _, err := s.run("backend", "import", "--from", second, "--dry-run"); !errors.Is(err, errProblems) || !strings.Contains(out, "organization Alpha: the database to import into has one of this name") {
+		t.Errorf("a dry run, where organizations have the same names: %v, %q", err, out)
+	}
 	out, _, err := s.run("backend", "import", "--from", second)
 	if !errors.Is(err, errProblems) || !strings.Contains(out, "organization Alpha: the database to import into has one of this name") || !strings.Contains(out, "Nothing is left") {
 		t.Errorf("organizations of the same names: %v, %q", err, out)
@@ -72,6 +78,24 @@ func TestImportOfBoth(t *testing.T) {
 	for _, from := range []string{second, third} {
 		if out := s.succeed("backend", "import", "verify", "--from", from); strings.Contains(out, "stop") {
 			t.Errorf("verify says %q", out)
+		}
+	}
+}
+
+// TestImportOfAccountsTwice has a dry run, and a copy after it, name accounts that have come
+// from elsewhere.
+func TestImportOfAccountsTwice(t *testing.T) {
+	t.Parallel()
+	sample := testkit.LoadOfficial(t, "3.9.3")
+	first, _ := testkit.NewOfficial(t, sample)
+	second, owner := testkit.NewOfficial(t, sample)
+	executeOn(t, owner, "UPDATE organization SET organization_id = 'Second' || _id")
+	s := &shell{t: t, variables: map[string]string{"PARSEC_DB": testkit.NewPostgres(t)}}
+	s.succeed("backend", "import", "--from", first)
+	for _, run := range [][]string{{"--dry-run"}, nil} {
+		out, _, err := s.run(append([]string{"backend", "import", "--from", second}, run...)...)
+		if !errors.Is(err, errProblems) || !strings.Contains(out, "stop: account alice@example.com: the database to import into has an account alice@example.com") {
+			t.Errorf("accounts of the same people, %q: %v, %q", run, err, out)
 		}
 	}
 }

@@ -28,8 +28,8 @@ func (p program) verifyImport(ctx context.Context, options *importOptions) error
 	if _, _, err := config.LoadGivenBlockstore(options.settings.given, p.environment); err != nil {
 		return err // Before hours of comparing.
 	}
-	if r.from, r.wing, err = imports.OpenSnapshot(ctx, database.Source{DSN: r.source.Reveal()}, importWings); err != nil {
-		return explainSource(err)
+	if err := r.open(ctx); err != nil {
+		return err
 	}
 	defer r.from.Close()
 	if r.report, err = imports.List(ctx, r.from, r.wing, selection); err != nil {

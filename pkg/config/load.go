@@ -100,6 +100,15 @@ func LoadDSN(arguments []Argument, environment Environment) (Secret, error) {
 	return l.config.Database.DSN, err
 }
 
+// LoadGivenDSN is LoadDSN for a command that may do without a database.
+func LoadGivenDSN(arguments []Argument, environment Environment) (dsn Secret, given bool, err error) {
+	if given, err = isGiven("db", arguments, environment); err != nil || !given {
+		return Secret{}, false, err
+	}
+	dsn, err = LoadDSN(arguments, environment)
+	return dsn, err == nil, err
+}
+
 // LoadDatabase resolves the database and its pool alone. It is a PostgreSQL
 // database.
 func LoadDatabase(arguments []Argument, environment Environment) (Database, error) {
@@ -159,17 +168,23 @@ func LoadMail(arguments []Argument, environment Environment) (Email, parsec.Serv
 // LoadGivenBlockstore is LoadBlockstore for commands that can do without one: given is
 // false where none is configured.
 func LoadGivenBlockstore(arguments []Argument, environment Environment) (settings Blockstore, given bool, err error) {
-	l := newLoader(arguments, environment)
-	for _, setting := range Settings() {
-		if setting.Name != "blockstore" {
-			continue
-		}
-		if found, err := l.resolve(setting); err != nil || !found.given() {
-			return Blockstore{}, false, err
-		}
+	if given, err = isGiven("blockstore", arguments, environment); err != nil || !given {
+		return Blockstore{}, false, err
 	}
 	settings, err = LoadBlockstore(arguments, environment)
 	return settings, err == nil, err
+}
+
+// isGiven reports whether a setting is not left to its default.
+func isGiven(name string, arguments []Argument, environment Environment) (bool, error) {
+	l := newLoader(arguments, environment)
+	for _, setting := range Settings() {
+		if setting.Name == name {
+			found, err := l.resolve(setting)
+			return err == nil && found.given(), err
+		}
+	}
+	return false, nil
 }
 
 // Listening is where a server listens.

@@ -87,15 +87,19 @@ type Report struct {
 	Server []Finding `json:"server,omitempty"`
 }
 
-// Rows counts what is to be read of the organizations that are imported.
-func (r *Report) Rows() (total Count) {
+// Rows counts what is to be read of the organizations that are imported. The bytes of
+// blocks are read only where they are in the database of the source, and come to that of
+// the target.
+func (r *Report) Rows(choices Choices) (total Count) {
 	for _, one := range r.Organizations {
 		if one.Left != "" {
 			continue
 		}
-		for _, count := range one.Counts {
+		for table, count := range one.Counts {
 			total.Rows += count.Rows
-			total.Bytes += count.Bytes
+			if table != "block" || choices.BlockData {
+				total.Bytes += count.Bytes
+			}
 		}
 	}
 	return total

@@ -19,13 +19,12 @@ const importLock = 0x70617273696d70
 // OpenTarget connects to a database of ours. One may be imported into by one command at a
 // time. The caller closes it.
 func OpenTarget(ctx context.Context, source database.Source) (*Target, error) {
-	connection, err := database.ConnectMigrated(ctx, source)
+	t, err := LookAtTarget(ctx, source)
 	if err != nil {
-		return nil, fmt.Errorf("the database to import into: %w", err)
+		return nil, err
 	}
-	t := &Target{connection}
 	var locked bool
-	if err = connection.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(importLock)).Scan(&locked); err == nil && !locked {
+	if err = t.connection.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(importLock)).Scan(&locked); err == nil && !locked {
 		err = errors.New("another command imports into this database")
 	}
 	if err != nil {
@@ -33,6 +32,15 @@ func OpenTarget(ctx context.Context, source database.Source) (*Target, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// LookAtTarget is OpenTarget for who only reads, while another command may import.
+func LookAtTarget(ctx context.Context, source database.Source) (*Target, error) {
+	connection, err := database.ConnectMigrated(ctx, source)
+	if err != nil {
+		return nil, fmt.Errorf("the database to import into: %w", err)
+	}
+	return &Target{connection}, nil
 }
 
 // Close ends the connection.
