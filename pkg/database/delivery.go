@@ -63,6 +63,12 @@ type delivery struct {
 	commits signal
 
 	place int64
+	// read is when the outbox was read, and unread reports that there may be rows that are
+	// to be published at once.
+	read   time.Time
+	unread bool
+	// behind reports that a row may be missing: whoever commits has the outbox read.
+	behind atomic.Bool
 	// gapSince is when the row after place was found missing, zero if it was
 	// not.
 	gapSince time.Time
@@ -70,8 +76,12 @@ type delivery struct {
 	// commits have come since.
 	notified time.Time
 	pending  bool
-	// looked is when instances that vanished were looked for last.
+	// looked is when the other instances were looked for last, and called reports that one
+	// of them has notified since: it may have just begun.
 	looked time.Time
+	called bool
+	// alone reports that there was none, so that nobody listens.
+	alone atomic.Bool
 
 	// caughtUp is when the outbox had been read to its end.
 	caughtUp atomic.Pointer[time.Time]
@@ -153,6 +163,9 @@ func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan
 		}
 		close(serving)
 	}
+	defer d.alone.Store(false)
+	// What has come while there was no connection is read, and who begins calls the others.
+	d.unread, d.pending = true, true
 	if keepsSession(connection) {
 		if _, err := connection.Exec(ctx, "LISTEN "+channel); err != nil {
 			return fmt.Errorf("listen: %w", err)
@@ -185,18 +198,23 @@ func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan
 	}
 }
 
-// look publishes that an instance vanished, from time to time.
+// look looks for the other instances, from time to time and when one calls, and publishes
+// that one of them vanished. Whoever finds that it is not alone any more calls once: the
+// other one has begun before, and may have missed what was committed meanwhile.
 func (d *delivery) look(ctx context.Context, connection *pgx.Conn, spare bool) error {
-	if !keepsSession(connection) || time.Since(d.looked) < lookPeriod {
+	if !keepsSession(connection) || !d.called && time.Since(d.looked) < lookPeriod {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, useLimit)
 	defer cancel()
-	vanished, news, err := d.instance.look(ctx, connection, spare)
+	vanished, news, others, err := d.instance.look(ctx, connection, spare)
 	if err != nil {
 		return err
 	}
-	d.looked = time.Now()
+	d.looked, d.called = time.Now(), false
+	if wasAlone := d.alone.Swap(!others); wasAlone && others {
+		d.pending = true
+	}
 	if news {
 		d.logger.WarnContext(ctx, "a server has vanished", slog.Time("vanished_on", vanished))
 		d.bus.Publish([]event.Event{{Body: event.InstanceVanished{On: parsec.DateTimeOf(vanished)}}})
@@ -230,33 +248,46 @@ func (d *delivery) begin(ctx context.Context, connection *pgx.Conn) error {
 func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, useLimit)
 	defer cancel()
-	if d.commits.raised.Swap(false) {
-		d.pending = true
-	}
+	d.take()
 	var rows []outboxRow
-	read := d.readOutbox(&rows)
-	if d.pending && time.Since(d.notified) >= notifyPeriod {
-		err = send(ctx, connection, Statement{SQL: notify}, read)
-		d.pending, d.notified = err != nil, time.Now()
-	} else {
-		err = send(ctx, connection, read)
+	var statements []Statement
+	notifies := d.pending && time.Since(d.notified) >= notifyPeriod
+	if notifies {
+		statements = append(statements, Statement{SQL: notify})
 	}
-	if err != nil {
+	reads := d.unread || d.untilRead(connection) <= 0
+	if reads {
+		d.behind.Store(true)
+		statements = append(statements, d.readOutbox(&rows))
+	}
+	if len(statements) == 0 {
+		return false, nil
+	}
+	if err = send(ctx, connection, statements...); err != nil {
 		return false, fmt.Errorf("read the outbox: %w", err)
 	}
+	if notifies {
+		d.pending, d.notified = false, time.Now()
+	}
+	if !reads {
+		return false, nil
+	}
+	d.unread, d.read = false, time.Now()
 	if len(rows) == 0 || rows[0].id != d.place {
 		return true, d.lapse(ctx, connection)
 	}
 	complete := d.publish(ctx, rows[1:], false)
+	d.behind.Store(!complete)
 	switch {
 	case complete:
 		d.gapSince = time.Time{}
 		if len(rows) < rowsPerRead {
 			d.caughtUp.Store(new(time.Now()))
 		}
-		return len(rows) == rowsPerRead, nil
+		d.unread = len(rows) == rowsPerRead
+		return d.unread, nil
 	case d.gapSince.IsZero():
-		d.gapSince = time.Now()
+		d.gapSince = d.read
 		return false, nil
 	case time.Since(d.gapSince) < gapPatience:
 		return false, nil
@@ -265,8 +296,30 @@ func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, e
 	}
 }
 
+// take takes note of what this server has committed.
+func (d *delivery) take() {
+	if d.commits.raised.Swap(false) { // before unread, which is set first
+		d.pending = true
+	}
+	if d.commits.unread.Swap(false) {
+		d.unread = true
+	}
+	d.pending = d.pending && !d.alone.Load()
+}
+
+// untilRead is the time until the outbox is read when nothing wakes the delivery.
+func (d *delivery) untilRead(connection *pgx.Conn) time.Duration {
+	period := pollPeriod
+	if !keepsSession(connection) {
+		period = deafPollPeriod
+	}
+	return period - time.Since(d.read)
+}
+
 const (
-	notify = "SELECT pg_notify('" + channel + "', '')"
+	// notify need not survive the server of the database, whose end the listeners notice:
+	// it does not wait for the disk, nor for replicas.
+	notify = "SELECT pg_notify('" + channel + "', ''), set_config('synchronous_commit', 'off', true)"
 
 	// lockOutbox waits for the transactions that write to it.
 	lockOutbox = "LOCK TABLE event_outbox IN SHARE MODE"
@@ -333,7 +386,8 @@ func (d *delivery) settle(ctx context.Context, connection *pgx.Conn) (more bool,
 		return true, d.lapse(ctx, connection)
 	}
 	d.publish(ctx, rows[1:], true)
-	return len(rows) == rowsPerRead, nil
+	d.unread = len(rows) == rowsPerRead
+	return d.unread, nil
 }
 
 // lapse is called when the row of the last event published is pruned, and maybe
@@ -344,19 +398,17 @@ func (d *delivery) lapse(ctx context.Context, connection *pgx.Conn) error {
 		return err
 	}
 	d.bus.Lose()
+	d.unread = true
 	return nil
 }
 
 // wait returns once there may be something to do.
 func (d *delivery) wait(ctx context.Context, connection *pgx.Conn) error {
-	limit := pollPeriod
-	if !keepsSession(connection) {
-		limit = deafPollPeriod
-	}
+	limit := d.untilRead(connection)
 	if d.pending {
-		limit = min(limit, max(0, notifyPeriod-time.Since(d.notified)))
+		limit = min(limit, notifyPeriod-time.Since(d.notified))
 	}
-	waiting, cancel := context.WithTimeout(ctx, limit)
+	waiting, cancel := context.WithTimeout(ctx, max(0, limit))
 	defer cancel()
 	// First the one, then the other: a signal raised between them is not missed.
 	d.commits.wake.Store(&cancel)
@@ -369,7 +421,10 @@ func (d *delivery) wait(ctx context.Context, connection *pgx.Conn) error {
 		switch {
 		case err == nil && notification.PID == connection.PgConn().PID():
 			continue
-		case err != nil && waiting.Err() == nil, ctx.Err() != nil, connection.IsClosed():
+		case err == nil:
+			d.unread, d.called = true, d.called || d.alone.Load()
+			return nil
+		case waiting.Err() == nil, ctx.Err() != nil, connection.IsClosed():
 			return fmt.Errorf("wait for notifications: %w", errors.Join(err, ctx.Err()))
 		default:
 			return nil
@@ -380,11 +435,16 @@ func (d *delivery) wait(ctx context.Context, connection *pgx.Conn) error {
 // signal is raised by commits, and wakes the delivery.
 type signal struct {
 	raised atomic.Bool
+	// unread reports that this server, too, is to hear of their events.
+	unread atomic.Bool
 	// wake is called when the signal is raised, nil while nobody waits.
 	wake atomic.Pointer[context.CancelFunc]
 }
 
-func (s *signal) raise() {
+func (s *signal) raise(unread bool) {
+	if unread {
+		s.unread.Store(true)
+	}
 	s.raised.Store(true)
 	if wake := s.wake.Load(); wake != nil {
 		(*wake)()

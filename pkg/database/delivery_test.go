@@ -135,6 +135,7 @@ func TestNotifications(t *testing.T) {
 	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	store := openWide(t, dsn, testkit.NewBus(t))
 	populate(t, store)
+	_ = openWide(t, dsn, testkit.NewBus(t))
 	listener := testkit.Connect(t, dsn)
 	testkit.Execute(t, listener, "LISTEN parsec_events")
 	const writers, writes = 8, 100
@@ -166,8 +167,8 @@ func TestNotifications(t *testing.T) {
 	for notified() != "the end" {
 		count++
 	}
-	// The store promises at most one in two milliseconds.
-	if most := 1 + int(time.Since(begin)/(2*time.Millisecond)); count > most {
+	// The store promises at most one in two milliseconds, and the other one has called it.
+	if most := 2 + int(time.Since(begin)/(2*time.Millisecond)); count > most {
 		t.Errorf("%d notifications of %d commits, want at most %d", count, writers*writes, most)
 	}
 }

@@ -115,30 +115,32 @@ func (i *instance) leave(ctx context.Context, d *Database, vanishes bool) error 
 }
 
 // look finds the instances that vanished, and reports when the last one did if that is
-// news. Those that lost their connections together with this one may be away for
-// another moment: spare has it only read what others have found.
-func (i *instance) look(ctx context.Context, connection *pgx.Conn, spare bool) (vanished time.Time, news bool, err error) {
-	var others []otherInstance
-	err = send(ctx, connection, List(&others, `
+// news, and whether there are others that did not. Those that lost their connections
+// together with this one may be away for another moment: spare has it only read what
+// others have found.
+func (i *instance) look(ctx context.Context, connection *pgx.Conn, spare bool) (vanished time.Time, news, others bool, err error) {
+	var all []otherInstance
+	err = send(ctx, connection, List(&all, `
 SELECT lock, vanished_on IS NULL AND NOT $2 AND pg_try_advisory_xact_lock_shared(lock),
     vanished_on, clock_timestamp() FROM instance WHERE lock <> $1`,
 		[]any{i.last.lock(), spare}, func(o *otherInstance) []any { return []any{&o.lock, &o.vanishes, &o.vanishedOn, &o.now} }))
 	if err != nil {
-		return vanished, false, fmt.Errorf("look for other servers: %w", err)
+		return vanished, false, false, fmt.Errorf("look for other servers: %w", err)
 	}
-	for _, other := range others {
+	for _, other := range all {
 		if other.vanishes {
 			if err := send(ctx, connection, Statement{SQL: vanishInstance, Args: []any{other.lock}}); err != nil {
-				return vanished, false, fmt.Errorf("tell that a server vanished: %w", err)
+				return vanished, false, false, fmt.Errorf("tell that a server vanished: %w", err)
 			}
 			other.vanishedOn = &other.now
 		}
+		others = others || other.vanishedOn == nil
 		if on := other.vanishedOn; on != nil && on.After(i.seen) {
 			i.seen, news = *on, true
 			vanished = time.Now().Add(on.Sub(other.now)) // the clock of the database is another one
 		}
 	}
-	return vanished, news, nil
+	return vanished, news, others, nil
 }
 
 // otherInstance is a row of the table.

@@ -120,7 +120,7 @@ func (d *Database) Publish(ctx context.Context, e event.Event) error {
 	if err := d.Once(ctx, func() Statement { return inserts[0] }); err != nil {
 		return err
 	}
-	d.wake(ctx)
+	d.wake(ctx, []event.Event{e})
 	return nil
 }
 
@@ -148,16 +148,21 @@ func (d *Database) Publishing(ctx context.Context, with string, args []any, even
 		return false, err
 	}
 	if changed {
-		d.wake(ctx)
+		d.wake(ctx, events)
 	}
 	return changed, nil
 }
 
 // wake has the events that were committed delivered at once: by this server,
 // which notifies the others, or, for the command of an operator, by all servers.
-func (d *Database) wake(ctx context.Context) {
+// What only others have to be told, while there are none, can wait until the outbox is
+// read anyway.
+func (d *Database) wake(ctx context.Context, events []event.Event) {
 	if d.delivery != nil {
-		d.delivery.commits.raise()
+		unread := d.delivery.behind.Load() || slices.ContainsFunc(events, func(e event.Event) bool { return !event.IsKnown(e.Body) })
+		if unread || !d.delivery.alone.Load() {
+			d.delivery.commits.raise(unread)
+		}
 		return
 	}
 	if err := d.Once(ctx, func() Statement { return Statement{SQL: notify} }); err != nil { // They look by themselves soon.

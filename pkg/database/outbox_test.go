@@ -20,7 +20,7 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// Pinged is the body of the events of tests, of the one kind that they know.
+// Pinged is the body of most events of tests.
 type Pinged struct {
 	Ping string `wire:"ping"`
 }
@@ -30,26 +30,50 @@ func (Pinged) Topics(o parsec.OrganizationID) []event.Topic {
 	return []event.Topic{event.OrganizationTopic(o)}
 }
 
-// PingedCodec knows Pinged.
+// Noted is one that is only for other instances.
+type Noted struct {
+	Note string `wire:"note"`
+}
+
+// Topics returns the organization.
+func (Noted) Topics(o parsec.OrganizationID) []event.Topic {
+	return []event.Topic{event.OrganizationTopic(o)}
+}
+
+// Known implements event.Known.
+func (Noted) Known() {}
+
+// PingedCodec knows Pinged and Noted.
 type PingedCodec struct{}
 
 // Encode implements Codec.
 func (PingedCodec) Encode(body event.Body) (kind string, data []byte, err error) {
-	if _, known := body.(Pinged); !known {
+	switch body.(type) {
+	case Pinged:
+		kind = "pinged"
+	case Noted:
+		kind = "noted"
+	default:
 		return "", nil, fmt.Errorf("a %T", body)
 	}
 	data, err = wire.Marshal(body)
-	return "pinged", data, err
+	return kind, data, err
 }
 
 // Decode implements Codec.
 func (PingedCodec) Decode(kind string, data []byte) (event.Body, error) {
-	if kind != "pinged" {
+	switch kind {
+	case "pinged":
+		var body Pinged
+		err := wire.Unmarshal(data, &body)
+		return body, err
+	case "noted":
+		var body Noted
+		err := wire.Unmarshal(data, &body)
+		return body, err
+	default:
 		return nil, nil
 	}
-	var body Pinged
-	err := wire.Unmarshal(data, &body)
-	return body, err
 }
 
 // bodies have, in all, more than a bin of the protocol may have.

@@ -119,7 +119,7 @@ func (d *Database) update(ctx context.Context, patience time.Duration, prepare f
 		d.full.Store(false)
 	}
 	if len(t.events) > 0 {
-		d.wake(ctx)
+		d.wake(ctx, t.events)
 	}
 	return refusals, false, nil
 }

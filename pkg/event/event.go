@@ -27,6 +27,20 @@ type Body interface {
 	Topics(organization parsec.OrganizationID) []Topic
 }
 
+// Known is a Body of which nobody hears on the instance that causes it: the command tells
+// those there whom it concerns.
+type Known interface {
+	Body
+	// Known has no other purpose.
+	Known()
+}
+
+// IsKnown reports whether an event with a body is only for other instances.
+func IsKnown(body Body) bool {
+	_, known := body.(Known)
+	return known
+}
+
 // Lost reaches every subscription: events may have been missed.
 type Lost struct{}
 

@@ -228,6 +228,9 @@ type GreetingAttemptChanged struct {
 // Topics returns none: each instance takes note of it.
 func (GreetingAttemptChanged) Topics(parsec.OrganizationID) []event.Topic { return nil }
 
+// Known implements event.Known.
+func (GreetingAttemptChanged) Known() {}
+
 // GreetingStepSaid tells the other instances, and no client, what a side has said,
 // which makes the version of the attempt.
 type GreetingStepSaid struct {
@@ -241,6 +244,9 @@ type GreetingStepSaid struct {
 
 // Topics returns none: each instance takes note of it.
 func (GreetingStepSaid) Topics(parsec.OrganizationID) []event.Topic { return nil }
+
+// Known implements event.Known.
+func (GreetingStepSaid) Known() {}
 
 // UserTopic has the events that concern a user.
 func UserTopic(organization parsec.OrganizationID, user parsec3.UserID) event.Topic {
