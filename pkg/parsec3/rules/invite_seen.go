@@ -45,6 +45,16 @@ type greetings struct {
 	loads map[*load]struct{}
 	// ready is when greeters were last told that a claimer waits.
 	ready map[attemptKey]parsec.DateTime
+	// turns are of the attempts that somebody speaks in here.
+	turns map[attemptKey]*turn
+}
+
+// turn is of those who speak in an attempt here, one after the other.
+type turn struct {
+	// taken has an element while one of them speaks.
+	taken chan struct{}
+	// speakers are those who speak or wait for it.
+	speakers int
 }
 
 type (
@@ -89,6 +99,55 @@ func newGreetings(now func() parsec.DateTime) *greetings {
 		tokens:  map[tokenKey]*view{},
 		loads:   map[*load]struct{}{},
 		ready:   map[attemptKey]parsec.DateTime{},
+		turns:   map[attemptKey]*turn{},
+	}
+}
+
+// takeTurn waits until nobody else speaks here in an attempt, and reports whether somebody
+// has. It is followed by leaveTurn, unless it fails.
+func (g *greetings) takeTurn(ctx context.Context, of attemptKey) (waited bool, err error) {
+	g.mu.Lock()
+	t := g.turns[of]
+	if t == nil {
+		t = &turn{taken: make(chan struct{}, 1)}
+		g.turns[of] = t
+	}
+	t.speakers++
+	waited = t.speakers > 1
+	g.mu.Unlock()
+	select {
+	case t.taken <- struct{}{}:
+		return waited, nil
+	case <-ctx.Done():
+		g.leave(of, t)
+		return waited, ctx.Err()
+	}
+}
+
+// leaveTurn lets the next one speak.
+func (g *greetings) leaveTurn(of attemptKey) {
+	g.mu.Lock()
+	t := g.turns[of]
+	g.mu.Unlock()
+	<-t.taken
+	g.leave(of, t)
+}
+
+func (g *greetings) leave(of attemptKey, t *turn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t.speakers--; t.speakers == 0 {
+		delete(g.turns, of)
+	}
+}
+
+// isOver reports whether something else may hold by now.
+func (v *view) isOver() bool {
+	select {
+	case <-v.changed:
+		return true
+	default:
+		return false
 	}
 }
 

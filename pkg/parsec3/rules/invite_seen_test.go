@@ -23,6 +23,9 @@ import (
 type countingStore struct {
 	rules.Store
 	asked atomic.Int64
+	// spoken, unless it is nil, is called before and after each part that is stored, with
+	// whether it was.
+	spoken func(isStored bool, before bool)
 }
 
 func (s *countingStore) Greeting(ctx context.Context, o parsec.OrganizationID, device parsec3.DeviceID, token *parsec3.AccessToken, attempt parsec3.GreetingAttemptID) (rules.Standing, rules.Greeting, error) {
@@ -32,7 +35,13 @@ func (s *countingStore) Greeting(ctx context.Context, o parsec.OrganizationID, d
 
 func (s *countingStore) Say(ctx context.Context, speech rules.Speech, events ...event.Event) (bool, error) {
 	s.asked.Add(1)
-	return s.Store.Say(ctx, speech, events...)
+	if s.spoken == nil {
+		return s.Store.Say(ctx, speech, events...)
+	}
+	s.spoken(false, true)
+	stored, err := s.Store.Say(ctx, speech, events...)
+	s.spoken(stored, false)
+	return stored, err
 }
 
 func (s *countingStore) Invited(ctx context.Context, o parsec.OrganizationID, token parsec3.AccessToken) (rules.InvitedStanding, error) {
@@ -246,6 +255,54 @@ func TestStepsWait(t *testing.T) {
 		_, err := p.InviteGreeterStep(ctx, p.author, &protocol.InviteGreeterStepRequest{GreetingAttempt: p.attempt, GreeterStep: protocol.GreeterStepOf(1, nil)})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 100*time.Millisecond {
 			t.Errorf("who is gone is answered after %s: %v", time.Since(begin), err)
+		}
+	})
+}
+
+// Both sides that speak at the same time are stored one after the other, each once, and
+// who waits no longer leaves the turn to others.
+func TestSpeakersTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPolled(t, inMemory)
+		var begun, failed int
+		gate := make(chan struct{})
+		p.store.spoken = func(isStored, before bool) {
+			switch {
+			case before:
+				begun++
+				<-gate
+			case !isStored:
+				failed++
+			}
+		}
+		answers := make(chan protocol.Status, 3)
+		go func() { answers <- p.poll(protocol.Greeter) }()
+		synctest.Wait()
+		go func() { answers <- p.poll(protocol.Claimer) }()
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			_, err := p.InviteClaimerStep(ctx, p.invited, &protocol.InviteClaimerStepRequest{GreetingAttempt: p.attempt, ClaimerStep: protocol.ClaimerStepOf(0, p.said)})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("who is gone is answered %v", err)
+			}
+			answers <- ""
+		}()
+		synctest.Wait()
+		cancel()
+		if got := <-answers; got != "" {
+			t.Errorf("%s before anything is stored", got)
+		}
+		if begun != 1 {
+			t.Errorf("%d speak at the same time", begun)
+		}
+		close(gate)
+		for range 2 {
+			if got := <-answers; got != protocol.StatusOK {
+				t.Errorf("answered %s", got)
+			}
+		}
+		if begun != 2 || failed != 0 {
+			t.Errorf("%d parts are stored of 2, and %d in vain", begun, failed)
 		}
 	})
 }

@@ -99,13 +99,12 @@ func (s *speaker) speak(ctx context.Context, api parsec.APIVersion) ([]byte, err
 			return nil, err
 		}
 		if _, isSaid := v.said(s.side, s.step); !isSaid {
-			stored, err := s.store(ctx, v)
+			stored, err := s.storeInTurn(ctx, v)
 			if err != nil {
 				return nil, err
 			}
 			if !stored { // Something has changed since it was read.
 				round++
-				s.rules.greetings.changed(s.of, v.Attempt.Version+1)
 				continue
 			}
 			if said, isSaid := v.said(s.side.Peer(), s.step); isSaid {
@@ -180,6 +179,24 @@ func (g *Greeting) said(side protocol.Side, step int) ([]byte, bool) {
 		return nil, false
 	}
 	return of[step], true
+}
+
+// storeInTurn is store, once nobody else speaks here in the attempt: the two sides often
+// come at the same time, and the store would have one of them read everything again.
+func (s *speaker) storeInTurn(ctx context.Context, v *view) (bool, error) {
+	waited, err := s.rules.greetings.takeTurn(ctx, s.of)
+	if err != nil {
+		return false, err
+	}
+	defer s.rules.greetings.leaveTurn(s.of)
+	if waited && v.isOver() {
+		return false, nil
+	}
+	stored, err := s.store(ctx, v)
+	if err == nil && !stored {
+		s.rules.greetings.changed(s.of, v.Attempt.Version+1)
+	}
+	return stored, err
 }
 
 // store stores the part, and returns false if the view does not hold any more. The
