@@ -22,15 +22,19 @@ import (
 const (
 	folderMode = 0o700
 	objectMode = 0o600
-	// markerName is the file that says that a folder is a block store: where it is
-	// missing, a volume is not mounted, or the folder is another. No folder of an
-	// organization has such a name.
-	markerName = "parsec-blocks.txt"
-	// unfinishedName is the folder of what is being written.
-	unfinishedName = "unfinished.tmp"
 	// placements bounds how often a write makes the folder that it needs, which who
 	// deletes blocks takes away when it is empty.
 	placements = 5
+)
+
+// The names in a folder that are of no organization, for whoever saves and restores it.
+const (
+	// FolderMarker is the file that says that a folder is a block store: where it is
+	// missing, a volume is not mounted, or the folder is another. No folder of an
+	// organization has such a name.
+	FolderMarker = "parsec-blocks.txt"
+	// FolderUnfinished is the folder of what is being written.
+	FolderUnfinished = "unfinished.tmp"
 )
 
 // markerText is what the marker begins with, and explains.
@@ -41,7 +45,7 @@ const (
 
 var (
 	errNoFolder    = fmt.Errorf("no such block store, mount its volume, or create it with `%s`", initCommand)
-	errOtherFolder = errors.New("its " + markerName + " is of another version of the server")
+	errOtherFolder = errors.New("its " + FolderMarker + " is of another version of the server")
 )
 
 var _ Inventory = (*Folder)(nil)
@@ -108,7 +112,7 @@ func (f *Folder) open(ctx context.Context) (*os.Root, error) {
 	if err != nil {
 		return nil, f.failure(err)
 	}
-	if _, err := root.Lstat(markerName); err != nil {
+	if _, err := root.Lstat(FolderMarker); err != nil {
 		_ = root.Close() // It was only looked at.
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errNoFolder
@@ -186,7 +190,7 @@ func (f *Folder) Create(ctx context.Context, organization parsec.OrganizationID,
 	if err := f.checkRoom(int64(len(block))); err != nil {
 		return f.failure(err)
 	}
-	unfinished := path.Join(unfinishedName, rand.Text())
+	unfinished := path.Join(FolderUnfinished, rand.Text())
 	err = writeDurably(root, unfinished, block)
 	if err == nil {
 		err = ctx.Err() // Nobody waits any more: nothing needs a name.
@@ -297,7 +301,7 @@ func (f *Folder) Init(ctx context.Context) error {
 }
 
 func (f *Folder) initialize(root *os.Root) error {
-	if _, err := root.Lstat(markerName); err == nil {
+	if _, err := root.Lstat(FolderMarker); err == nil {
 		return checkMarker(root)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -307,22 +311,22 @@ func (f *Folder) initialize(root *os.Root) error {
 		return err
 	}
 	for _, name := range names {
-		if name != unfinishedName && name != "lost+found" {
-			return fmt.Errorf("it is not empty, and has no %s: choose another folder, or restore that file if this is a copy of a block store", markerName)
+		if name != FolderUnfinished && name != "lost+found" {
+			return fmt.Errorf("it is not empty, and has no %s: choose another folder, or restore that file if this is a copy of a block store", FolderMarker)
 		}
 	}
 	// The folder may be a volume's, of somebody else, who lets this user write.
 	if err := root.Chmod(".", folderMode); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	if err := root.Mkdir(unfinishedName, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := root.Mkdir(FolderUnfinished, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	unfinished := path.Join(unfinishedName, rand.Text())
+	unfinished := path.Join(FolderUnfinished, rand.Text())
 	if err := writeDurably(root, unfinished, []byte(markerText+markerExplain)); err != nil {
 		return err
 	}
-	if err := root.Rename(unfinished, markerName); err != nil {
+	if err := root.Rename(unfinished, FolderMarker); err != nil {
 		return err
 	}
 	if err := syncFolder(root, "."); err != nil {
@@ -337,7 +341,7 @@ func (f *Folder) initialize(root *os.Root) error {
 }
 
 func checkMarker(root *os.Root) error {
-	marker, err := root.ReadFile(markerName)
+	marker, err := root.ReadFile(FolderMarker)
 	if err != nil {
 		return err
 	}
@@ -396,7 +400,7 @@ func (f *Folder) ready(ctx context.Context) error {
 	if err := f.checkRoom(0); err != nil {
 		return f.failure(err)
 	}
-	probe := path.Join(unfinishedName, rand.Text())
+	probe := path.Join(FolderUnfinished, rand.Text())
 	file, err := root.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, objectMode)
 	if err != nil {
 		return f.failure(err)
@@ -415,10 +419,10 @@ func (f *Folder) tidy(ctx context.Context, root *os.Root) {
 	if now.Unix()-last < int64(leftoverAge/time.Second) || !f.tidied.CompareAndSwap(last, now.Unix()) {
 		return
 	}
-	names, err := namesIn(root, unfinishedName)
+	names, err := namesIn(root, FolderUnfinished)
 	removed := 0
 	for _, name := range names {
-		name = path.Join(unfinishedName, name)
+		name = path.Join(FolderUnfinished, name)
 		info, gone := root.Lstat(name)
 		if gone != nil || info.ModTime().After(now.Add(-leftoverAge)) {
 			continue

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/datafolder/layout"
 )
@@ -106,7 +107,7 @@ func (s *Summary) write(ctx context.Context, folder layout.Folder, programs prog
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	out := newArchiveWriter(file)
-	_, marked := os.Stat(filepath.Join(folder.Blocks(), "parsec-blocks.txt"))
+	_, marked := os.Stat(filepath.Join(folder.Blocks(), blockstore.FolderMarker))
 	s.BlocksIncluded = marked == nil
 	head, err := json.MarshalIndent(archiveHead{archiveFormat, time.Now().UTC(), server, programs.major, s.BlocksIncluded}, "", "  ")
 	if err != nil {
@@ -147,7 +148,7 @@ func (s *Summary) addBlocks(ctx context.Context, out *archiveWriter, blocks stri
 			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case entry.IsDir() && (entry.Name() == "unfinished.tmp" || entry.Name() == "lost+found"):
+		case entry.IsDir() && (entry.Name() == blockstore.FolderUnfinished || entry.Name() == "lost+found"):
 			return fs.SkipDir
 		case !entry.Type().IsRegular():
 			return nil

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/datafolder/layout"
 )
 
@@ -119,7 +120,7 @@ func (s *Summary) finishBlocks(f *Folder) error {
 	if !s.BlocksIncluded {
 		return nil
 	}
-	return os.Mkdir(filepath.Join(f.Blocks(), "unfinished.tmp"), privateMode)
+	return os.Mkdir(filepath.Join(f.Blocks(), blockstore.FolderUnfinished), privateMode)
 }
 
 func writeFrom(root *os.Root, name string, content io.Reader) (size int64, err error) {
