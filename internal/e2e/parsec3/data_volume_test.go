@@ -54,7 +54,7 @@ func TestDataFolderOnVolume(t *testing.T) {
 
 	free := fill()
 	connection := testkit.Connect(t, "host="+folder+"/run user=parsec dbname=parsec")
-	if _, err := connection.Exec(t.Context(), "SELECT pg_logical_emit_message(false, '', repeat('x', 40000000))"); err == nil {
+	if _, err := connection.Exec(t.Context(), "SELECT pg_logical_emit_message(false, '', repeat('x', 100000000))"); err == nil {
 		t.Error("PostgreSQL finds room where there is none")
 	}
 	said("No space left on device")
