@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
@@ -133,11 +134,15 @@ func (e *estate) addRealm(in string, planned string, blocks int, members ...stri
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	var group errgroup.Group
+	group.SetLimit(16) // Some stores take their time for each.
 	for _, id := range must(pgx.CollectRows(rows, pgx.RowTo[string])) {
 		r.names = append(r.names, in+"/"+id)
-		if err := e.store.Create(e.t.Context(), r.organization, parsec.BlockID(must(parsec.ParseUUID(id))), make([]byte, 100)); err != nil {
-			e.t.Fatal(err)
-		}
+		block := parsec.BlockID(must(parsec.ParseUUID(id)))
+		group.Go(func() error { return e.store.Create(e.t.Context(), r.organization, block, make([]byte, 100)) })
+	}
+	if err := group.Wait(); err != nil {
+		e.t.Fatal(err)
 	}
 	return r
 }
