@@ -32,7 +32,9 @@ func TestOfficialDatabases(t *testing.T) {
 				}
 			}
 			first := moving.Dump(t, to)
-			moving.Move(t, wing, from, to, imports.Choices{BlockData: true})
+			if err := moving.Run(t.Context(), t, wing, from, to, imports.Choices{BlockData: true}, nil); err != nil {
+				t.Fatal(err)
+			}
 			if second := moving.Dump(t, to); second != first {
 				t.Errorf("a second run changes something:\n%s", moving.Difference(first, second))
 			}

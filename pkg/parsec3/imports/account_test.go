@@ -39,7 +39,9 @@ func TestAccountsOfTwoSources(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			to := testkit.NewPostgres(t)
-			moving.Move(t, wing, first, to, imports.Choices{})
+			if err := moving.Run(t.Context(), t, wing, first, to, imports.Choices{}, nil); err != nil {
+				t.Fatal(err)
+			}
 			report := moving.Move(t, wing, second, to, test.choices)
 			if len(report.Importable()) != len(report.Organizations) {
 				t.Errorf("organizations are left out:\n%s", strings.Join(moving.Findings(report), "\n"))
@@ -60,11 +62,15 @@ func TestAccountsInUse(t *testing.T) {
 	t.Parallel()
 	from, owner := testkit.NewOfficial(t, testkit.LoadOfficial(t, "3.9.3"))
 	to := testkit.NewPostgres(t)
-	moving.Move(t, wing, from, to, imports.Choices{})
+	if err := moving.Run(t.Context(), t, wing, from, to, imports.Choices{}, nil); err != nil {
+		t.Fatal(err)
+	}
 	testkit.Execute(t, testkit.Connect(t, to), "UPDATE organization SET importing = false")
 	testkit.Execute(t, testkit.Connect(t, owner), "UPDATE account SET human_handle_label = 'Second' WHERE email = 'alice@example.com'")
 	testkit.Execute(t, testkit.Connect(t, owner), "UPDATE account SET deleted_on = now() WHERE email = 'bob@example.com'")
-	moving.Move(t, wing, from, to, imports.Choices{})
+	if err := moving.Run(t.Context(), t, wing, from, to, imports.Choices{}, nil); err != nil {
+		t.Fatal(err)
+	}
 	if have := accountsOf(t, to); have != "alice bob recovered" {
 		t.Errorf("there are %q", have)
 	}

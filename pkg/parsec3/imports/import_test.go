@@ -26,7 +26,9 @@ func TestOfficialDatabase(t *testing.T) {
 	}
 	t.Log("\n" + strings.Join(moving.Findings(report), "\n"))
 	first := moving.Dump(t, to)
-	moving.Move(t, wing, from, to, imports.Choices{BlockData: true})
+	if err := moving.Run(t.Context(), t, wing, from, to, imports.Choices{BlockData: true}, nil); err != nil {
+		t.Fatal(err)
+	}
 	if second := moving.Dump(t, to); second != first {
 		t.Errorf("a second run changes something:\n%s", moving.Difference(first, second))
 	}

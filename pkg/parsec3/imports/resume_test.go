@@ -21,7 +21,11 @@ func TestKilledImports(t *testing.T) {
 	whole, parts := testkit.NewPostgres(t), testkit.NewPostgres(t)
 	moving.Move(t, wing, from, whole, imports.Choices{})
 	random := rand.New(rand.NewPCG(1, 2))
-	const mostRuns, mostSteps, mostTime = 20, 20, 400 * time.Millisecond
+	const mostSteps, mostTime = 20, 400 * time.Millisecond
+	mostRuns := 8
+	if testkit.Long() {
+		mostRuns = 60
+	}
 	for run := range mostRuns {
 		ctx, cancel := context.WithCancel(t.Context())
 		if run%2 == 1 {

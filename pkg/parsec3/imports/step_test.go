@@ -61,7 +61,9 @@ func TestEverySchema(t *testing.T) {
 				t.Errorf("it tells of sessions that do not come: %v", told)
 			}
 			first := moving.Dump(t, to)
-			moving.Move(t, wing, from, to, imports.Choices{})
+			if err := moving.Run(t.Context(), t, wing, from, to, imports.Choices{}, nil); err != nil {
+				t.Fatal(err)
+			}
 			if second := moving.Dump(t, to); second != first {
 				t.Errorf("a second run changes something:\n%s", moving.Difference(first, second))
 			}
