@@ -80,6 +80,11 @@ type officialSeen struct {
 	}
 }
 
+// officialBlock is the row of a block.
+type officialBlock struct {
+	ID string `json:"block_id"`
+}
+
 // officialFile is a real database, as far as clients know of it.
 type officialFile struct {
 	Keys struct {
@@ -94,10 +99,27 @@ type officialFile struct {
 		}
 	}
 	Rows struct {
-		Block []struct {
-			ID string `json:"block_id"`
+		Block []officialBlock
+		Data  []struct {
+			Organization string `json:"organization_id"`
+			ID           string `json:"block_id"`
+			Data         []byte
+		} `json:"block_data"`
+	}
+}
+
+// blocks are what an organization has uploaded, by id.
+func (f *officialFile) blocks(organization string) map[string][]byte {
+	all := map[string][]byte{}
+	for _, stored := range f.Rows.Data {
+		if stored.Organization == organization {
+			all[stored.ID] = stored.Data
 		}
 	}
+	maps.DeleteFunc(all, func(id string, _ []byte) bool {
+		return !slices.ContainsFunc(f.Rows.Block, func(block officialBlock) bool { return block.ID == id })
+	})
+	return all
 }
 
 // importOfficial moves a real database in, for good, and serves it.
@@ -179,13 +201,16 @@ func TestImportedOrganizations(t *testing.T) {
 			file := vectors.Load[officialFile](t, "import/official-"+release+".json")
 			instance := importOfficial(t, release)
 			for name, expected := range file.Expected.Organizations {
-				keys := file.Keys.Organizations[name]
+				keys, unread := file.Keys.Organizations[name], file.blocks(name)
 				for id, seen := range expected.Devices {
 					if !strings.EqualFold(seen.Login, "ok") {
 						continue
 					}
 					device := keys.Devices[id].device(t, name, id, keys.RootVerifyKey)
-					follow(t, instance, device, &seen)
+					follow(t, instance, device, &seen, unread)
+				}
+				for id := range unread {
+					t.Errorf("nobody of %s reads the block %s", name, id)
 				}
 			}
 		})
@@ -205,8 +230,9 @@ func (o officialDevice) device(t *testing.T, organization, id string, root []byt
 	}
 }
 
-// follow compares what a device sees with what it saw.
-func follow(t *testing.T, instance *testkit.Instance, device *parsec2.Device, seen *officialSeen) {
+// follow compares what a device sees with what it saw. It takes the blocks that it reads
+// out of those that nobody has.
+func follow(t *testing.T, instance *testkit.Instance, device *parsec2.Device, seen *officialSeen, unread map[string][]byte) {
 	t.Helper()
 	conn, err := parsec2.New(instance.Address, client.Options{}).DialAuthenticated(t.Context(), device)
 	if err != nil {
@@ -269,6 +295,16 @@ func follow(t *testing.T, instance *testkit.Instance, device *parsec2.Device, se
 				}
 			}
 		}
+	}
+	for id, content := range unread {
+		read, err := parsec2.Call(t.Context(), conn, protocol.BlockRead, &protocol.BlockReadRequest{BlockID: parsec.BlockID(must(parsec.ParseUUID(id)))})
+		if err != nil && !strings.Contains(err.Error(), "realm_deleted") {
+			continue // Another one may.
+		}
+		if err == nil && !bytes.Equal(read.Block, content) {
+			t.Errorf("block %s is another one", id)
+		}
+		delete(unread, id)
 	}
 	realm := parsec.RealmID(parsec.NewUUID())
 	if device.Profile == parsec.ProfileOutsider {
