@@ -30,6 +30,7 @@ INSERT INTO block (realm, block_id, author, size, created_on, key_index) SELECT 
 FROM block b WHERE b._id = 1`},
 	} {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel()
 			from, owner := testkit.NewOfficial(t, testkit.LoadOfficial(t, release))
 			s := &shell{t: t, variables: map[string]string{
 				"PARSEC_IMPORT_FROM": from, "PARSEC_DB": testkit.NewPostgres(t, testkit.Unsound), "PARSEC_BLOCKSTORE": strings.Join(test.nodes, " "),
