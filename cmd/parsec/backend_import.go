@@ -401,8 +401,8 @@ func (r *importRun) write() error {
 
 // The speed of an import, on two cores (docs/import.md).
 const (
-	rowsPerSecond  = 15000
-	bytesPerSecond = 20 << 20
+	rowsPerSecond  = 60_000
+	bytesPerSecond = 40 << 20
 )
 
 // estimate is how long it takes to copy.
