@@ -224,6 +224,7 @@ func cancelInvitation(ctx context.Context, tx Tx, organization parsec.Organizati
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(attempts, func(a, b Attempt) int { return compareUsers(a.Greeter, b.Greeter) })
 	tx.EndInvitation(invitation.Token, InvitationEnd{now, protocol.InvitationCancelled})
 	invitation.tell(tx, organization, protocol.InvitationCancelled)
 	for i := range attempts {
