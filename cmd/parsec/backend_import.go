@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"time"
 
@@ -204,6 +205,9 @@ func (r *importRun) dryRun(ctx context.Context, selection imports.Selection) err
 	} else {
 		err = r.surveyFor(ctx, dsn, selection)
 	}
+	if err == nil {
+		err = r.sampleBlocks(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -217,6 +221,74 @@ func (r *importRun) surveyFor(ctx context.Context, dsn config.Secret, selection 
 	}
 	defer target.Close()
 	return r.surveyRest(ctx, target, selection)
+}
+
+// blockSample is how many blocks of each organization a dry run looks for.
+const blockSample = 1000
+
+// sampleBlocks looks for some blocks of each organization where the official server has
+// them, if that is said, and is not its database, where the survey compares their sizes.
+// Ids of blocks are random, so those from any place on are some at random.
+func (r *importRun) sampleBlocks(ctx context.Context) error {
+	from := r.blocks
+	if len(r.options.fromBlocks) > 0 {
+		var err error
+		if from, err = config.ParseBlockstore(r.options.fromBlocks); err != nil {
+			return invalidValue("--from-blockstore", err)
+		}
+	} else if !r.hasBlock {
+		return nil
+	}
+	if from.Uses(config.BlockstorePostgreSQL) {
+		return nil
+	}
+	array, end, err := openArray(from, config.Database{})
+	if err != nil {
+		return err
+	}
+	defer end()
+	for _, one := range r.report.Importable() {
+		var blocks []blockstore.Block
+		err := r.from.Ask(ctx, database.List(&blocks, `
+SELECT b.block_id, b.size::bigint FROM block b JOIN realm r ON r._id = b.realm WHERE r.organization = $1::bigint AND b.block_id >= $2::uuid
+ORDER BY b.block_id LIMIT $3::bigint`, []any{one.Key, [16]byte{byte(rand.IntN(sampleStarts))}, blockSample}, func(b *blockstore.Block) []any {
+			b.Organization = one.ID
+			return []any{(*database.UUID)(&b.ID), &b.Size}
+		}))
+		if err != nil {
+			return err
+		}
+		found, err := array.Survey(ctx, blocks)
+		if err != nil {
+			return err
+		}
+		tellSample(one, blocks, found)
+	}
+	return nil
+}
+
+// sampleStarts bounds the first byte of the id that a sample begins with: most ids are
+// later.
+const sampleStarts = 64
+
+// tellSample notes what a sample has found.
+func tellSample(one *imports.Organization, blocks []blockstore.Block, found []blockstore.Presence) {
+	var missing, wrong []blockstore.Block
+	for i, presence := range found {
+		switch presence {
+		case blockstore.Complete:
+		case blockstore.Incomplete:
+			missing = append(missing, blocks[i])
+		case blockstore.Contradicted:
+			wrong = append(wrong, blocks[i])
+		}
+	}
+	if len(missing) > 0 {
+		one.Note("block_missing", "block "+missing[0].ID.String(), "%d of the %d blocks that were looked for are not in the block store", len(missing), len(blocks))
+	}
+	if len(wrong) > 0 {
+		one.Note("block_size", "block "+wrong[0].ID.String(), "%d of the %d blocks that were looked for have another size in the block store", len(wrong), len(blocks))
+	}
 }
 
 // explainSource puts in words why the official database is not reached.

@@ -36,6 +36,12 @@ FROM block b WHERE b._id = 1`},
 				"PARSEC_IMPORT_FROM": from, "PARSEC_DB": testkit.NewPostgres(t, testkit.Unsound), "PARSEC_BLOCKSTORE": strings.Join(test.nodes, " "),
 			}}
 			s.succeed("backend", "blockstore", "init")
+			if out := s.succeed("backend", "import", "--dry-run", "--from-blockstore", "POSTGRESQL"); strings.Contains(out, "block_missing") {
+				t.Errorf("a dry run says %q, of blocks that are there", out)
+			}
+			if out := s.succeed("backend", "import", "--dry-run"); !strings.Contains(out, "block_missing") {
+				t.Errorf("a dry run says %q, of a block store that is empty", out)
+			}
 			s.succeed("backend", "import", "--from-blockstore", "POSTGRESQL")
 			if out := s.succeed("backend", "import", "verify"); strings.Contains(out, "missing") {
 				t.Errorf("verify says %q", out)
