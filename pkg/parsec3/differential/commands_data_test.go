@@ -2,6 +2,7 @@ package differential
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -135,12 +136,13 @@ func (w *twins) changeOrganization() question {
 		terms = nil
 	}
 	return func(side *twin) (any, error) {
-		return nil, side.store.ChangeOrganization(w.ctx, w.organization, func(tx organization.Tx) error {
+		err := side.store.ChangeOrganization(w.ctx, w.organization, func(tx organization.Tx) error {
 			stored, _ := tx.Organization()
 			stored.ActiveUsersLimit, stored.ExpirationDate, stored.TOS = limit, expiration, terms
 			tx.PutOrganization(*stored)
 			return nil
 		})
+		return nil, errors.Join(err, w.settle(side))
 	}
 }
 

@@ -1,0 +1,115 @@
+package differential
+
+import (
+	"parsec-server/internal/testkit/testclient3"
+	"parsec-server/pkg/organization"
+	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
+	"parsec-server/pkg/parsec3/protocol"
+)
+
+// password is the one of a user on a side, most often.
+func (w *twins) password(user parsec3.UserID) func(side *twin) string {
+	wrong, at := w.chance(5), *w.now
+	return func(side *twin) string {
+		secret, known := w.secrets[w.side(side)][user]
+		if !known || wrong {
+			return "no password"
+		}
+		return testclient3.OneTimePassword(secret, at)
+	}
+}
+
+// keepSecret has a side make passwords. The secrets of both differ.
+func (w *twins) keepSecret(side *twin, user parsec3.UserID, reply *protocol.TOTPSetupGetSecretReply, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	w.secrets[w.side(side)][user] = reply.TOTPSecret
+	return len(reply.TOTPSecret), nil
+}
+
+func (w *twins) totpSetupGetSecret() question {
+	author := w.anyAuthor()
+	return func(side *twin) (any, error) {
+		reply, err := side.TOTPSetupGetSecret(w.ctx, author, &protocol.TOTPSetupGetSecretRequest{})
+		return w.keepSecret(side, author.User, reply, err)
+	}
+}
+
+func (w *twins) totpSetupConfirm() question {
+	author := w.anyAuthor()
+	password := w.password(author.User)
+	return func(side *twin) (any, error) {
+		return side.TOTPSetupConfirm(w.ctx, author, &protocol.TOTPSetupConfirmRequest{OneTimePassword: password(side)})
+	}
+}
+
+func (w *twins) totpCreateOpaqueKey() question {
+	author := w.anyAuthor()
+	return func(side *twin) (any, error) {
+		reply, err := side.TOTPCreateOpaqueKey(w.ctx, author, &protocol.TOTPCreateOpaqueKeyRequest{})
+		if err == nil {
+			w.opaqueKeys.add(w, side, playKey{author.User, reply.OpaqueKeyID, reply.OpaqueKey})
+			return nil, nil
+		}
+		return nil, err
+	}
+}
+
+// playKey is a key that a side keeps.
+type playKey struct {
+	user parsec3.UserID
+	id   parsec3.OpaqueKeyID
+	key  parsec3.OpaqueKey
+}
+
+// totpFetchOpaqueKey reports whether it is the right one.
+func (w *twins) totpFetchOpaqueKey() question {
+	number := w.opaqueKeys.latest(w)
+	password := w.password(w.opaqueKeys.at(w, w.sides[0], number).user)
+	return func(side *twin) (any, error) {
+		kept := w.opaqueKeys.at(w, side, number)
+		reply, err := side.TOTPFetchOpaqueKey(w.ctx, w.stranger(), &protocol.TOTPFetchOpaqueKeyRequest{
+			UserID: kept.user, OpaqueKeyID: kept.id, OneTimePassword: password(side),
+		})
+		if err != nil {
+			return nil, err
+		}
+		return reply.OpaqueKey == kept.key, nil
+	}
+}
+
+func (w *twins) resetTOTP() question {
+	user := w.user()
+	choice := organization.UserChoice{ID: user.String()}
+	return func(side *twin) (any, error) {
+		location := must(parsec.Parsec3Scheme.ParseServerAddress("parsec3://parsec.example.com")).LocationOf(w.organization)
+		reset, err := side.ResetTOTP(w.ctx, w.organization, choice, location)
+		if err != nil {
+			return nil, err
+		}
+		address, err := parsec3.ParseAddress(reset.Link.URL)
+		if err != nil {
+			return nil, err
+		}
+		w.resets.add(w, side, address.Target.(parsec3.TOTPResetTarget))
+		return reset.User, nil
+	}
+}
+
+func (w *twins) totpAnonymous() question {
+	number := w.resets.latest(w)
+	password := w.password(w.resets.at(w, w.sides[0], number).User)
+	w.ask("totp_setup_get_secret of a reset", func(side *twin) (any, error) {
+		reset := w.resets.at(w, side, number)
+		reply, err := side.TOTPSetupGetSecretAnonymous(w.ctx, w.stranger(), &protocol.TOTPSetupGetSecretAnonymousRequest{UserID: reset.User, Token: reset.Token})
+		return w.keepSecret(side, reset.User, reply, err)
+	})
+	return func(side *twin) (any, error) {
+		reset := w.resets.at(w, side, number)
+		return side.TOTPSetupConfirmAnonymous(w.ctx, w.stranger(), &protocol.TOTPSetupConfirmAnonymousRequest{
+			UserID: reset.User, Token: reset.Token, OneTimePassword: password(side),
+		})
+	}
+}
