@@ -237,11 +237,13 @@ func (w *twins) authMethodCreate() question {
 	})
 }
 
+// authMethodDisable is by a new method, most often of the one before.
 func (w *twins) authMethodDisable() question {
 	method, _ := w.method()
 	if len(w.methods) > 0 && !w.chance(4) {
-		method = pick(w, w.methods...)
+		method = w.methods[len(w.methods)-1]
 	}
+	w.ask("auth_method_create", w.authMethodCreate())
 	return w.byAccount(func(side *twin, author *rules.AccountAuthor) (any, error) {
 		return side.AuthMethodDisable(w.ctx, author, &protocol.AuthMethodDisableRequest{AuthMethodID: method})
 	})
