@@ -66,6 +66,14 @@ func TestAnomalies(t *testing.T) {
 	t.Parallel()
 	official := testkit.LoadOfficial(t, "2.17")
 	const reencrypted = "(SELECT r._id FROM realm r WHERE r.encryption_revision = 2 AND r.maintenance_type IS NULL LIMIT 1)"
+	const missed = `
+WITH atom AS (
+    INSERT INTO vlob_atom (organization, vlob_encryption_revision, vlob_id, version, blob, size, author, created_on)
+    SELECT x.organization, v._id, x.vlob_id, 1 + (SELECT max(y.version) FROM vlob_atom y WHERE y.vlob_id = x.vlob_id), 'x', 1, x.author, now()
+    FROM vlob_encryption_revision v JOIN vlob_atom x ON x.vlob_encryption_revision = v._id WHERE v.realm = ` + reencrypted + ` AND v.encryption_revision = 1 LIMIT 1 RETURNING _id
+)
+INSERT INTO realm_vlob_update (realm, index, vlob_atom)
+SELECT ` + reencrypted + `, (SELECT max(u.index) + 1 FROM realm_vlob_update u WHERE u.realm = ` + reencrypted + `), atom._id FROM atom`
 	for name, test := range map[string]struct {
 		breaks, want string
 		// choices have the organization come all the same.
@@ -90,15 +98,9 @@ FROM atom JOIN vlob_encryption_revision v ON v._id = atom.vlob_encryption_revisi
 			"stop vlob_in_two_realms: vlob ", imports.Choices{KeepFirstVlob: true},
 		},
 		"a version that a reencryption has missed": {
-			`WITH atom AS (
-    INSERT INTO vlob_atom (organization, vlob_encryption_revision, vlob_id, version, blob, size, author, created_on)
-    SELECT x.organization, v._id, x.vlob_id, 1 + (SELECT max(y.version) FROM vlob_atom y WHERE y.vlob_id = x.vlob_id), 'x', 1, x.author, now()
-    FROM vlob_encryption_revision v JOIN vlob_atom x ON x.vlob_encryption_revision = v._id WHERE v.realm = ` + reencrypted + ` AND v.encryption_revision = 1 LIMIT 1 RETURNING _id
-)
-INSERT INTO realm_vlob_update (realm, index, vlob_atom)
-SELECT ` + reencrypted + `, (SELECT max(u.index) + 1 FROM realm_vlob_update u WHERE u.realm = ` + reencrypted + `), atom._id FROM atom`,
-			"Alpha repair version_in_old_revision: realm ", imports.Choices{},
+			missed, "Alpha repair version_in_old_revision: realm ", imports.Choices{},
 		},
+		"fewer versions than changes": {missed, "Alpha note versions_below_checkpoint: realm ", imports.Choices{}},
 		"a certificate that somebody has changed": {
 			"UPDATE user_ SET user_certificate = set_byte(user_certificate, 5, 255 - get_byte(user_certificate, 5)) WHERE _id = 2", "stop certificate: user ",
 			imports.Choices{},
@@ -116,6 +118,19 @@ SELECT x.realm, x.user_, x.role, x.certificate, x.certified_by, x.certified_on F
 		"data of somebody who is revoked": {
 			`UPDATE vlob_atom x SET created_on = '2100-01-01' FROM device d, user_ u WHERE d._id = x.author AND u._id = d.user_ AND u.revoked_on IS NOT NULL`,
 			"Alpha note data_after_revocation: realm ", imports.Choices{},
+		},
+		"data of somebody who may only read": {
+			`UPDATE vlob_atom x SET created_on = '2100-01-01', author = (SELECT min(d._id) FROM device d WHERE d.user_ = g.user_)
+FROM vlob_encryption_revision v, realm r, realm_user_role g
+WHERE v._id = x.vlob_encryption_revision AND r._id = v.realm AND g.realm = r._id AND v.encryption_revision = r.encryption_revision AND r.maintenance_type IS NULL
+    AND g._id IN (SELECT max(h._id) FROM realm_user_role h GROUP BY h.realm, h.user_) AND (g.role IS NULL OR g.role = 'READER')`,
+			"Alpha note data_after_role: realm ", imports.Choices{},
+		},
+		"two pending invitations of one claimer": {
+			`INSERT INTO invitation (organization, token, type, greeter, claimer_email, created_on, conduit_state)
+SELECT i.organization, gen_random_uuid(), 'USER', i.greeter, 'zack@example.com', i.created_on, i.conduit_state
+FROM generate_series(1, 2), (SELECT * FROM invitation LIMIT 1) i`,
+			"", imports.Choices{}, // both come
 		},
 		"a block of another size": {"UPDATE block SET size = size + 1 WHERE _id = 1", " note block_size: block ", imports.Choices{}},
 		"two pending recoveries of one claimer": {

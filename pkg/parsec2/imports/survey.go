@@ -57,6 +57,9 @@ JOIN user_ u ON u._id = m.recipient WHERE m.index <> m.place GROUP BY u.user_id`
 	{Severity: imports.Repair, Rule: "version_in_old_revision", Steps: imports.Steps{From: 1}, SQL: `
 SELECT 'realm ' || r.realm_id || ' vlob ' || x.vlob_id, 'version ' || x.version || ' was written while a reencryption began or ended: nobody can read it'
 FROM vlob_atom x` + ofRealm + ` WHERE r.organization = $1::bigint AND ` + leftBehind},
+	{Severity: imports.Note, Rule: "versions_below_checkpoint", Steps: imports.Steps{From: 1}, SQL: `
+SELECT 'realm ' || r.realm_id, count(DISTINCT (x.vlob_id, x.version)) || ' of its versions are under an older revision alone: a reencryption counts them as done'
+FROM vlob_atom x` + ofRealm + ` WHERE r.organization = $1::bigint AND ` + leftBehind + ` GROUP BY r.realm_id`},
 	{Severity: imports.Stop, Rule: "versions", Steps: imports.Steps{From: 1}, SQL: `
 SELECT 'realm ' || a.realm_id || ' vlob ' || a.vlob_id, a.versions || ' versions, from ' || a.low || ' to ' || a.high
 FROM (
@@ -79,6 +82,16 @@ FROM vlob_atom x` + ofRealm + ` JOIN device d ON d._id = x.author WHERE r.organi
 SELECT 'realm ' || r.realm_id || ' vlob ' || x.vlob_id, 'version ' || x.version || ' is of ' || x.created_on || ', and its author ' || d.device_id || ' was revoked at ' || w.revoked_on
 FROM vlob_atom x` + ofRealm + ` JOIN device d ON d._id = x.author JOIN user_ w ON w._id = d.user_
 WHERE r.organization = $1::bigint AND v.encryption_revision = ` + completeRevision + ` AND x.created_on >= w.revoked_on`},
+	{Severity: imports.Note, Rule: "data_after_role", Steps: imports.Steps{From: 1}, SQL: `
+WITH held AS (
+    SELECT g.realm, g.user_, g.role, g.certified_on AS since,
+        lead(g.certified_on) OVER (PARTITION BY g.realm, g.user_ ORDER BY g.certified_on, g._id) AS until
+    FROM realm_user_role g JOIN realm r ON r._id = g.realm WHERE r.organization = $1::bigint
+)
+SELECT 'realm ' || r.realm_id || ' vlob ' || x.vlob_id, 'version ' || x.version || ' is of ' || x.created_on || ', when its author ' || d.device_id || ' could not write any more'
+FROM vlob_atom x` + ofRealm + ` JOIN device d ON d._id = x.author
+JOIN held h ON h.realm = r._id AND h.user_ = d.user_ AND h.since < x.created_on AND (h.until IS NULL OR x.created_on <= h.until)
+WHERE r.organization = $1::bigint AND v.encryption_revision = ` + completeRevision + ` AND (h.role IS NULL OR h.role = 'READER')`},
 	{Severity: imports.Note, Rule: "no_admin", Steps: imports.Steps{From: 5}, SQL: `
 SELECT 'organization', 'it has no active ADMIN: nobody can create or revoke users any more, and only a new organization helps'
 FROM organization o WHERE o._id = $1::bigint AND o.root_verify_key IS NOT NULL
