@@ -34,6 +34,11 @@ func ParseHumanHandle(email, label string) (HumanHandle, error) {
 	return HumanHandle{email, label}, nil
 }
 
+// KeptHumanHandle returns one that was accepted when it came, and is not checked again:
+// releases up to 2.11 took e-mail addresses that ParseHumanHandle refuses
+// (docs/protocol/types.md §2).
+func KeptHumanHandle(email, label string) HumanHandle { return HumanHandle{email, label} }
+
 // ParseDeviceLabel normalises text and checks its form.
 func ParseDeviceLabel(text string) (DeviceLabel, error) {
 	text, ok := normalize(text, maxDeviceLabelBytes)

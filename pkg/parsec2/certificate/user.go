@@ -3,6 +3,7 @@ package certificate
 import (
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 
 	"parsec-server/pkg/parsec"
 )
@@ -31,6 +32,13 @@ func LoadUser(signed []byte, key parsec.VerifyKey, author parsec.DeviceID) (User
 	return load[User](signed, key, author)
 }
 
+// LoadKeptUser is LoadUser of a certificate that was accepted when it came: its human
+// handle is one of its time (parsec.KeptHumanHandle).
+func LoadKeptUser(signed []byte, key parsec.VerifyKey, author parsec.DeviceID) (User, error) {
+	kept, err := load[keptUser](signed, key, author)
+	return kept.User, err
+}
+
 // LoadRevokedUser reads a certificate that author signed with key. Errors wrap
 // a Failure.
 func LoadRevokedUser(signed []byte, key parsec.VerifyKey, author parsec.DeviceID) (RevokedUser, error) {
@@ -56,11 +64,23 @@ type userFields struct {
 	Author      parsec.DeviceID    `wire:"author,nullable"`
 	Timestamp   parsec.DateTime    `wire:"timestamp"`
 	UserID      parsec.UserID      `wire:"user_id"`
-	HumanHandle parsec.HumanHandle `wire:"human_handle,nullable,optional"`
+	HumanHandle keptHandle         `wire:"human_handle,nullable,optional"`
 	PublicKey   parsec.PublicKey   `wire:"public_key"`
 	IsAdmin     bool               `wire:"is_admin"`
 	Profile     parsec.UserProfile `wire:"profile,nullable,optional"`
 }
+
+// keptHandle is a handle of whatever form.
+type keptHandle struct{ parsec.HumanHandle }
+
+// UnmarshalPair takes the wire form as it is.
+func (h *keptHandle) UnmarshalPair(email, label string) error {
+	h.HumanHandle = parsec.KeptHumanHandle(email, label)
+	return nil
+}
+
+// keptUser is a User whose human handle is not checked.
+type keptUser struct{ User }
 
 // absentProfile stands for an absent profile, which is not a nil one. It is no
 // value of the wire.
@@ -72,12 +92,27 @@ func (u *User) author() parsec.DeviceID { return u.Author }
 
 func (u *User) fields() any {
 	return &userFields{
-		Author: u.Author, Timestamp: u.Timestamp, UserID: u.UserID, HumanHandle: u.HumanHandle,
+		Author: u.Author, Timestamp: u.Timestamp, UserID: u.UserID, HumanHandle: keptHandle{u.HumanHandle},
 		PublicKey: u.PublicKey, IsAdmin: u.Profile == parsec.ProfileAdmin, Profile: u.Profile,
 	}
 }
 
 func (u *User) decode(encoded []byte) error {
+	var kept keptUser
+	if err := kept.decode(encoded); err != nil {
+		return err
+	}
+	if handle := kept.HumanHandle; handle != (parsec.HumanHandle{}) {
+		var err error
+		if kept.HumanHandle, err = parsec.ParseHumanHandle(handle.Email(), handle.Label()); err != nil {
+			return FailureSchema.because(fmt.Errorf("human_handle: %w", err))
+		}
+	}
+	*u = kept.User
+	return nil
+}
+
+func (u *keptUser) decode(encoded []byte) error {
 	fields := userFields{Profile: absentProfile}
 	if err := unmarshal(encoded, &fields); err != nil {
 		return err
@@ -91,9 +126,9 @@ func (u *User) decode(encoded []byte) error {
 	case profile == absentProfile:
 		profile = parsec.ProfileStandard
 	}
-	*u = User{
+	u.User = User{
 		Author: fields.Author, Timestamp: fields.Timestamp, UserID: fields.UserID,
-		HumanHandle: fields.HumanHandle, PublicKey: fields.PublicKey, Profile: profile,
+		HumanHandle: fields.HumanHandle.HumanHandle, PublicKey: fields.PublicKey, Profile: profile,
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ FROM user_ u WHERE u.organization = $1::bigint ORDER BY u.id`,
 func (c *checker) checkUser(row *userRow) {
 	subject := c.users[row.key].String()
 	by := c.signerOf(subject, row.certifier)
-	loaded, readable := read(c, subject, "its certificate", row.certificate, by, certificate.LoadUser, certificate.Read[certificate.User])
+	loaded, readable := read(c, subject, "its certificate", row.certificate, by, certificate.LoadKeptUser, certificate.Read[certificate.User])
 	if !readable {
 		return
 	}
@@ -98,7 +98,7 @@ func (c *checker) checkUser(row *userRow) {
 	if string(row.redacted) == string(row.certificate) || !by.known {
 		return // of API 1
 	}
-	if form, err := certificate.LoadUser(row.redacted, by.key, by.id); err != nil || form != loaded.Redacted() {
+	if form, err := certificate.LoadKeptUser(row.redacted, by.key, by.id); err != nil || form != loaded.Redacted() {
 		c.fault(Redacted, subject, "its redacted certificate is another one")
 	}
 }

@@ -99,7 +99,7 @@ func (c *converter) checkUser(row *userRow) {
 	if _, err := parsec.ParseUserID(row.id); err != nil {
 		c.one.Stop("identifier", subject, "%s", err)
 	}
-	loaded, known := verify(c, subject, row.certificate, row.certifier, certificate.LoadUser)
+	loaded, known := verify(c, subject, row.certificate, row.certifier, certificate.LoadKeptUser)
 	if known {
 		row.createdOn = c.dated(subject, row.certifier, row.createdOn, loaded.Timestamp)
 		if loaded.UserID.String() != row.id || string(loaded.Profile) != row.profile || int64(loaded.Timestamp) != row.createdOn {
@@ -110,10 +110,13 @@ func (c *converter) checkUser(row *userRow) {
 				c.one.Stop("certificate", subject, "its e-mail address is %s, and %s in its certificate", *row.email, handle.Email())
 			}
 			row.email, row.label = new(handle.Email()), []byte(handle.Label())
+			if _, err := parsec.ParseHumanHandle(handle.Email(), handle.Label()); err != nil {
+				c.one.Note("human_handle", subject, "%q comes as it is, and clients from 2.12 on cannot read this user: %s", handle.String(), err)
+			}
 		}
 		c.checkSigned(subject, row.certifier, row.createdOn)
 		if string(row.redacted) != string(row.certificate) {
-			if form, known := verify(c, subject, row.redacted, row.certifier, certificate.LoadUser); known && form != loaded.Redacted() {
+			if form, known := verify(c, subject, row.redacted, row.certifier, certificate.LoadKeptUser); known && form != loaded.Redacted() {
 				c.one.Stop("certificate", subject, "its redacted certificate is another one")
 			}
 		}

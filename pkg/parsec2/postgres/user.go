@@ -34,11 +34,11 @@ type handle struct {
 }
 
 // ScanBytes implements pgtype.BytesScanner.
-func (h *handle) ScanBytes(label []byte) (err error) {
+func (h *handle) ScanBytes(label []byte) error {
 	if h.email != "" {
-		*h.into, err = parsec.ParseHumanHandle(h.email, string(label))
+		*h.into = parsec.KeptHumanHandle(h.email, string(label))
 	}
-	return err
+	return nil
 }
 
 // revocation scans the date of one, after what else is wanted of it; none if it
