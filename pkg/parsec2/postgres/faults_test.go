@@ -147,14 +147,27 @@ func TestCommitsNotify(t *testing.T) {
 	populate(t, store)
 	listener := testkit.Connect(t, dsn)
 	testkit.Execute(t, listener, "LISTEN parsec_events")
+	pid := testkit.Number(t, listener, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '% events'")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	wantNotified := func(what string) {
+		t.Helper()
+		for {
+			notification, err := listener.WaitForNotification(ctx)
+			if err != nil {
+				t.Fatalf("%s: no notification: %v", what, err)
+			}
+			if int64(notification.PID) == pid {
+				return
+			}
+		}
+	}
+	_ = open(t, options(dsn), testkit.NewBus(t))
+	wantNotified("another store begins")
 	if err := updateVlob(t.Context(), store); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if _, err := listener.WaitForNotification(ctx); err != nil {
-		t.Errorf("no notification: %v", err)
-	}
+	wantNotified("a transaction commits")
 }
 
 // TestCopiesOfOneService has two organizations with services of one id: a copy
