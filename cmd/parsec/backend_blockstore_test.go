@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -59,19 +58,7 @@ func newDeployment(t *testing.T) *deployment {
 
 func (d *deployment) open(texts ...string) blockstore.Store {
 	d.t.Helper()
-	settings, err := config.ParseBlockstore(texts)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	store, end, err := openBlockStore(settings, blockStoreOptions{
-		database: config.Database{DSN: config.NewSecret(d.variables["PARSEC_DB"]), MaxConnections: 2},
-		logger:   slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.t.Cleanup(end)
-	return store
+	return openStoreOf(d.t, d.variables["PARSEC_DB"], texts...)
 }
 
 // run wants an exit code and a text in what is printed.

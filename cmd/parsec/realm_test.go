@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -42,6 +43,24 @@ const (
 	farAway     = "2999-03-31T00:00:00.000000Z"
 )
 
+// openStoreOf returns the block store of these texts, beside a database.
+func openStoreOf(t *testing.T, dsn string, texts ...string) blockstore.Store {
+	t.Helper()
+	settings, err := config.ParseBlockstore(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, end, err := openBlockStore(settings, blockStoreOptions{
+		database: config.Database{DSN: config.NewSecret(dsn), MaxConnections: 2},
+		logger:   slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(end)
+	return store
+}
+
 // newEstate keeps blocks in the store of these texts, POSTGRESQL for none.
 func newEstate(t *testing.T, store ...string) *estate {
 	t.Helper()
@@ -52,7 +71,7 @@ func newEstate(t *testing.T, store ...string) *estate {
 	e := &estate{t: t, variables: map[string]string{"PARSEC_DB": dsn, "PARSEC_BLOCKSTORE": strings.Join(store, " ")}, database: testkit.Connect(t, dsn)}
 	settings := must(config.ParseBlockstore(store))
 	in := config.Database{DSN: config.NewSecret(dsn), MaxConnections: 2}
-	e.store = (&deployment{t: t, variables: e.variables}).open(store...)
+	e.store = openStoreOf(t, dsn, store...)
 	if err := blockstore.Init(t.Context(), e.store); err != nil {
 		t.Fatal(err)
 	}

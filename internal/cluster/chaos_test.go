@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,12 +26,8 @@ import (
 	"parsec-server/pkg/parsec2/protocol"
 )
 
-const (
-	// progress is how much each writer must do between two faults.
-	progress = 5
-	// retryPause is between two attempts of what does not work yet.
-	retryPause = 50 * time.Millisecond
-)
+// progress is how much each writer must do between two faults.
+const progress = 5
 
 // TestChaos breaks the database and a server under load: nothing that was
 // acknowledged is lost, nobody misses an event, and all heals by itself.
@@ -177,27 +172,6 @@ func background(ctx context.Context, address parsec.ServerAddress, started func(
 		err = errors.New("the load did nothing")
 	}
 	return err
-}
-
-// await waits until a condition holds.
-func (c *cluster) await(name string, condition func() bool) {
-	c.t.Helper()
-	for !condition() {
-		if pause(c.ctx) != nil {
-			c.t.Fatalf("%s does not come", name)
-		}
-	}
-}
-
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(retryPause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func (c *cluster) awaitReadiness(process int, want bool) {

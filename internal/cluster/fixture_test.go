@@ -409,3 +409,27 @@ func must[T any](value T, err error) T {
 func deviceID(text string) parsec.DeviceID { return must(parsec.ParseDeviceID(text)) }
 
 func newVlobID() parsec.VlobID { return parsec.VlobID(parsec.NewUUID()) }
+
+// await waits until a condition holds.
+func (c *cluster) await(name string, condition func() bool) {
+	c.t.Helper()
+	for !condition() {
+		if pause(c.ctx) != nil {
+			c.t.Fatalf("%s does not come", name)
+		}
+	}
+}
+
+// retryPause is between two attempts of what does not work yet.
+const retryPause = 50 * time.Millisecond
+
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(retryPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

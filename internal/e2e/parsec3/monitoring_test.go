@@ -4,6 +4,7 @@ package parsec3_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -47,7 +48,7 @@ func TestPrometheus(t *testing.T) {
 
 	w := newWorld(t, &testkit.Parsec{Address: n.address})
 	testkit.Await(t, "the first scrape, from which on increases are seen", func() bool {
-		series, err := prometheus.Query(w.ctx, "parsec_emails_total")
+		series, err := prometheus.Query(w.ctx, fmt.Sprintf("parsec_emails_total{instance=%q}", n.metrics))
 		return err == nil && series > 0
 	})
 	w.useAll()
