@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -43,8 +44,17 @@ func LookAtTarget(ctx context.Context, source database.Source) (*Target, error) 
 	return &Target{connection}, nil
 }
 
-// Close ends the connection.
-func (t *Target) Close() { _ = t.connection.Close(context.Background()) } // What is done is committed.
+// closeLimit is how long Close waits for the database.
+const closeLimit = 5 * time.Second
+
+// Close ends the connection. It gives the lock back first: the database may notice the end
+// of a connection only after the next command has asked for it.
+func (t *Target) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	_, _ = t.connection.Exec(ctx, "SELECT pg_advisory_unlock_all()") // else the end does
+	_ = t.connection.Close(ctx)                                      // What is done is committed.
+}
 
 // read runs statements that read, each by itself.
 func (t *Target) read(ctx context.Context, statements ...database.Statement) error {
