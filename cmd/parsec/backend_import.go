@@ -132,6 +132,8 @@ type importRun struct {
 	source   config.Secret
 	blocks   config.Blockstore
 	hasBlock bool
+	// fromBlocks is where blocks are copied from, nil where they stay.
+	fromBlocks *config.Blockstore
 }
 
 // importOfficial surveys, and then copies.
@@ -147,10 +149,17 @@ func (p program) importOfficial(ctx context.Context, options *importOptions) err
 	if r.blocks, r.hasBlock, err = config.LoadGivenBlockstore(options.settings.given, p.environment); err != nil {
 		return err
 	}
-	if len(options.fromBlocks) > 0 && !r.hasBlock {
-		return &config.UsageError{Message: "--from-blockstore needs --blockstore, where to copy to."}
+	if len(options.fromBlocks) > 0 {
+		if !r.hasBlock {
+			return &config.UsageError{Message: "--from-blockstore needs --blockstore, where to copy to."}
+		}
+		from, err := config.ParseBlockstore(options.fromBlocks)
+		if err != nil {
+			return invalidValue("--from-blockstore", err)
+		}
+		r.fromBlocks = &from
 	}
-	r.choices.BlockData = r.hasBlock && r.blocks.Uses(config.BlockstorePostgreSQL) && len(options.fromBlocks) == 0
+	r.choices.BlockData = r.hasBlock && r.blocks.Uses(config.BlockstorePostgreSQL) && r.fromBlocks == nil
 	if options.dryRun {
 		return r.dryRun(ctx, selection)
 	}
@@ -231,11 +240,8 @@ const blockSample = 1000
 // Ids of blocks are random, so those from any place on are some at random.
 func (r *importRun) sampleBlocks(ctx context.Context) error {
 	from := r.blocks
-	if len(r.options.fromBlocks) > 0 {
-		var err error
-		if from, err = config.ParseBlockstore(r.options.fromBlocks); err != nil {
-			return invalidValue("--from-blockstore", err)
-		}
+	if r.fromBlocks != nil {
+		from = *r.fromBlocks
 	} else if !r.hasBlock {
 		return nil
 	}
@@ -372,15 +378,11 @@ func (r *importRun) Advance(table string, rows, bytes int64) {
 
 // copyBlocks copies the bytes of blocks from another store.
 func (r *importRun) copyBlocks(ctx context.Context) error {
-	if len(r.options.fromBlocks) == 0 {
+	if r.fromBlocks == nil {
 		return nil
 	}
-	from, err := config.ParseBlockstore(r.options.fromBlocks)
-	if err != nil {
-		return invalidValue("--from-blockstore", err)
-	}
 	// POSTGRESQL is the database of the official server there, and ours here.
-	source, endSource, err := openBlockStore(from, blockStoreOptions{
+	source, endSource, err := openBlockStore(*r.fromBlocks, blockStoreOptions{
 		database: config.Database{DSN: r.source, MaxConnections: operatorConnections}, logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -113,6 +113,10 @@ func TestImportRefusals(t *testing.T) {
 			t.Errorf("an import from what is %s: %v", want, err)
 		}
 	}
+	// What is typed wrong is told before anything is asked, and copied.
+	if _, _, err := s.run("backend", "import", "--from", ours, "--blockstore", "POSTGRESQL", "--from-blockstore", "nonsense"); err == nil || !strings.Contains(err.Error(), "--from-blockstore") {
+		t.Errorf("blocks from nowhere: %v", err)
+	}
 	from, owner := testkit.NewOfficial(t, testkit.LoadOfficial(t, "1.13"))
 	executeOn(t, ours, "INSERT INTO organization (organization_id, bootstrap_token, user_profile_outsider_allowed, minimum_archiving_period, created_on) VALUES ('Alpha', '', false, 0, 0)")
 	out, _, err := s.run("backend", "import", "--from", from)
