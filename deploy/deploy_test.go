@@ -23,9 +23,6 @@ import (
 // patience bounds a whole test.
 const patience = 5 * time.Minute
 
-// token is one that nobody guesses.
-const token = "V7r2kQ0fXcPz9mWb4nLs"
-
 // application is the folder of an application as buildpacks leave it: what they
 // build is in bin.
 var application string

@@ -21,6 +21,9 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
+// token is one that nobody guesses.
+const token = "V7r2kQ0fXcPz9mWb4nLs"
+
 // paas is an application on a platform that runs the lines of a Procfile.
 type paas struct {
 	t           *testing.T
