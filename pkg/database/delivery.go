@@ -49,8 +49,9 @@ const (
 // delivery locks the outbox against writers for an instant, and what is
 // missing then is missing for ever.
 //
-// place is always the id of a row: of the last one published. As long as that
-// row is there, no row after it is pruned.
+// place is always a row: the last one published. As long as that row is there, no
+// row after it is pruned. Where another one has its id, the server of the database has
+// forgotten what it had committed, as a replica does that is promoted too early.
 type delivery struct {
 	from     *connector
 	instance *instance
@@ -62,7 +63,7 @@ type delivery struct {
 	// commits are those of this server that have events.
 	commits signal
 
-	place int64
+	place outboxPlace
 	// read is when the outbox was read, and unread reports that there may be rows that are
 	// to be published at once.
 	read   time.Time
@@ -150,7 +151,7 @@ func (d *delivery) run(ctx context.Context, connection *pgx.Conn, serving chan s
 
 // serve delivers until the connection fails.
 func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan struct{}) error {
-	if d.place == 0 {
+	if d.place.id == 0 {
 		version, err := schemaVersion(ctx, connection)
 		if err != nil {
 			return err
@@ -227,16 +228,17 @@ func (d *delivery) look(ctx context.Context, connection *pgx.Conn, spare bool) e
 func (d *delivery) begin(ctx context.Context, connection *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, useLimit)
 	defer cancel()
-	var place int64
+	var place outboxPlace
+	var found bool
 	err := send(ctx, connection,
 		Statement{SQL: begin},
 		Statement{SQL: lockOutbox},
-		Only("SELECT coalesce(max(id), 0) FROM event_outbox", nil, &place),
+		Row(&found, "SELECT id, written_on FROM event_outbox ORDER BY id DESC LIMIT 1", nil, &place.id, &place.writtenOn),
 		Statement{SQL: commit})
 	if err != nil {
 		return rolledBack(ctx, connection, fmt.Errorf("find the end of the outbox: %w", err))
 	}
-	if place == 0 {
+	if !found {
 		return errors.New("the outbox has no row")
 	}
 	d.place, d.gapSince = place, time.Time{}
@@ -273,7 +275,7 @@ func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, e
 		return false, nil
 	}
 	d.unread, d.read = false, time.Now()
-	if len(rows) == 0 || rows[0].id != d.place {
+	if !d.place.isFirstOf(rows) {
 		return true, d.lapse(ctx, connection)
 	}
 	complete := d.publish(ctx, rows[1:], false)
@@ -328,9 +330,9 @@ const (
 // readOutbox reads from the last row published on.
 func (d *delivery) readOutbox(rows *[]outboxRow) Statement {
 	return List(rows, `
-SELECT id, organizations, authors, kinds, bodies FROM event_outbox
-WHERE id >= $1 ORDER BY id LIMIT $2`, []any{d.place, rowsPerRead}, func(r *outboxRow) []any {
-		return []any{&r.id, &r.organizations, &r.authors, &r.kinds, &r.bodies}
+SELECT id, written_on, organizations, authors, kinds, bodies FROM event_outbox
+WHERE id >= $1 ORDER BY id LIMIT $2`, []any{d.place.id, rowsPerRead}, func(r *outboxRow) []any {
+		return []any{&r.id, &r.writtenOn, &r.organizations, &r.authors, &r.kinds, &r.bodies}
 	})
 }
 
@@ -338,7 +340,7 @@ WHERE id >= $1 ORDER BY id LIMIT $2`, []any{d.place, rowsPerRead}, func(r *outbo
 // missing for ever, and reports whether there was none.
 func (d *delivery) publish(ctx context.Context, rows []outboxRow, settled bool) (complete bool) {
 	for _, row := range rows {
-		if row.id != d.place+1 && !settled {
+		if row.id != d.place.id+1 && !settled {
 			return false
 		}
 		events, problems := row.events(d.codec)
@@ -346,7 +348,7 @@ func (d *delivery) publish(ctx context.Context, rows []outboxRow, settled bool) 
 			d.leaveOut(ctx, problem)
 		}
 		d.bus.Publish(events)
-		d.place, d.gapSince = row.id, time.Time{}
+		d.place, d.gapSince = row.outboxPlace, time.Time{}
 	}
 	return true
 }
@@ -382,7 +384,7 @@ func (d *delivery) settle(ctx context.Context, connection *pgx.Conn) (more bool,
 	if err != nil {
 		return false, fmt.Errorf("settle the outbox: %w", err)
 	}
-	if len(rows) == 0 || rows[0].id != d.place {
+	if !d.place.isFirstOf(rows) {
 		return true, d.lapse(ctx, connection)
 	}
 	d.publish(ctx, rows[1:], true)
@@ -390,10 +392,10 @@ func (d *delivery) settle(ctx context.Context, connection *pgx.Conn) (more bool,
 	return d.unread, nil
 }
 
-// lapse is called when the row of the last event published is pruned, and maybe
+// lapse is called when the row of the last event published is gone, and maybe
 // others after it: it tells every subscription, and begins anew.
 func (d *delivery) lapse(ctx context.Context, connection *pgx.Conn) error {
-	d.logger.WarnContext(ctx, "events are lost, and clients look at everything again: the database was out of reach for too long", slog.Int64("place", d.place))
+	d.logger.WarnContext(ctx, "events are lost, and clients look at everything again: the database was out of reach for too long, or has lost what was committed last", slog.Int64("place", d.place.id))
 	if err := d.begin(ctx, connection); err != nil {
 		return err
 	}

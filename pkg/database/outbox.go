@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
@@ -52,9 +53,22 @@ type unknownKind string
 
 func (k unknownKind) Error() string { return "unknown kind " + string(k) }
 
+// outboxPlace is which row of the outbox one is: an id is given again after a crash in
+// which the server of the database loses who had it.
+type outboxPlace struct {
+	id        int64
+	writtenOn time.Time
+}
+
+// isFirstOf reports whether rows, which are read from this place on, begin with its row.
+func (p outboxPlace) isFirstOf(rows []outboxRow) bool {
+	return len(rows) > 0 && rows[0].id == p.id && rows[0].writtenOn.Equal(p.writtenOn)
+}
+
 // outboxRow is the events of one transaction, in columns.
 type outboxRow struct {
-	id                            int64
+	outboxPlace
+
 	organizations, authors, kinds []string
 	bodies                        [][]byte
 }

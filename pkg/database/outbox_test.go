@@ -93,7 +93,7 @@ func TestOutboxRows(t *testing.T) {
 		t.Fatalf("%v, %v", statements, err)
 	}
 	args := statements[0].Args
-	row := outboxRow{1, args[0].([]string), args[1].([]string), args[2].([]string), args[3].([][]byte)}
+	row := outboxRow{outboxPlace{id: 1}, args[0].([]string), args[1].([]string), args[2].([]string), args[3].([][]byte)}
 	got, problems := row.events(PingedCodec{})
 	if !reflect.DeepEqual(got, events) || problems != nil {
 		t.Errorf("got %+v\n%v", got, problems)
@@ -179,7 +179,7 @@ func TestKindsOfLaterServers(t *testing.T) {
 	d := newDelivery(nil, &Database{codec: PingedCodec{}, logger: logger}, bus)
 	for id := range int64(3) {
 		row := outboxRow{
-			id:            id + 1,
+			outboxPlace:   outboxPlace{id: id + 1},
 			organizations: []string{"Acme", "Acme", "Acme"},
 			authors:       []string{"", "", ""},
 			kinds:         []string{"pki.future", "pinged", "realm.future"},
