@@ -319,9 +319,11 @@ func (d *delivery) untilRead(connection *pgx.Conn) time.Duration {
 }
 
 const (
-	// notify need not survive the server of the database, whose end the listeners notice:
-	// it does not wait for the disk, nor for replicas.
-	notify = "SELECT pg_notify('" + channel + "', ''), set_config('synchronous_commit', 'off', true)"
+	// doNotWait has the commit of its transaction wait for no disk, nor for replicas.
+	doNotWait = "set_config('synchronous_commit', 'off', true)"
+
+	// notify need not survive the server of the database, whose end the listeners notice.
+	notify = "SELECT pg_notify('" + channel + "', ''), " + doNotWait
 
 	// lockOutbox waits for the transactions that write to it.
 	lockOutbox = "LOCK TABLE event_outbox IN SHARE MODE"
