@@ -12,6 +12,7 @@ import (
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/blockstore"
+	"parsec-server/pkg/database"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
@@ -151,16 +152,19 @@ func TestStatementsOfGreeting(t *testing.T) {
 func TestRoundTripsOfSteps(t *testing.T) {
 	dsn := testkit.NewPostgres(t, testkit.Unsound)
 	populate(t, open(t, dsn, 1, now))
-	var proxies [2]*testkit.PostgresProxy
-	var instances [2]*rules.Rules
+	var proxies [3]*testkit.PostgresProxy
+	var instances [3]*rules.Rules
 	for i := range instances {
 		proxies[i] = testkit.StartPostgresProxy(t, dsn)
 		instances[i] = newInstance(t, proxies[i].DSN)
 	}
+	watcher := testkit.Connect(t, dsn)
 	// The first greeting prepares the statements.
 	for _, prepared := range []bool{false, true} {
 		p := newPeers(t, instances[0], instances[1])
 		p.begin()
+		elsewhere := *p
+		elsewhere.greeterSide = instances[2]
 		trips := func(side protocol.Side, step int) (int64, bool) {
 			of := proxies[0]
 			if side == protocol.Claimer {
@@ -173,6 +177,16 @@ func TestRoundTripsOfSteps(t *testing.T) {
 		for step := range protocol.Steps {
 			if first, _ := trips(protocol.Greeter, step); prepared && first > 3 {
 				t.Errorf("step %d of the greeter takes %d round trips", step, first)
+			}
+			if step == 0 { // An instance that has not seen the attempt reads it once.
+				trips, writes := proxies[2].Waits.Load(), versionOf(t, watcher, p.attempt)
+				elsewhere.say(protocol.Greeter, step)
+				if trips = proxies[2].Waits.Load() - trips; prepared && trips != 1 {
+					t.Errorf("the first poll takes %d round trips", trips)
+				}
+				if writes != versionOf(t, watcher, p.attempt) {
+					t.Error("a poll writes")
+				}
 			}
 			for range 3 {
 				if poll, _ := trips(protocol.Greeter, step); prepared && poll != 0 {
@@ -193,6 +207,12 @@ func TestRoundTripsOfSteps(t *testing.T) {
 			}
 		}
 	}
+}
+
+// versionOf counts what was written of an attempt.
+func versionOf(t *testing.T, watcher *pgx.Conn, attempt parsec3.GreetingAttemptID) int64 {
+	t.Helper()
+	return testkit.Number(t, watcher, "SELECT version FROM parsec3.greeting_attempt WHERE attempt_id = $1", database.Key(attempt))
 }
 
 // TestSpeechesWait has a speech wait for whoever changes what it depends on, and then
