@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -41,11 +43,25 @@ func (l late) Serve(listener net.Listener) error {
 }
 
 // TestQueueOfTheLastProcess has connections wait in the queue when the order to stop
-// comes: they are accepted before the socket closes.
+// comes: they are accepted before the socket closes, of each family of addresses.
 func TestQueueOfTheLastProcess(t *testing.T) {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, listening := range []string{"127.0.0.1", ""} {
+		for _, address := range addresses {
+			if network := address.(*net.IPNet); network.IP.IsLoopback() && (listening == "" || listening == network.IP.String()) {
+				t.Run(listening+" "+network.IP.String(), func(t *testing.T) { stopWithQueue(t, listening, network.IP.String()) })
+			}
+		}
+	}
+}
+
+func stopWithQueue(t *testing.T, listening, host string) {
 	const waiting = 100
 	process := lifecycle.New(time.Minute, discard())
-	socket, err := process.Listen(t.Context(), "127.0.0.1:0")
+	socket, err := process.Listen(t.Context(), listening+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,9 +72,13 @@ func TestQueueOfTheLastProcess(t *testing.T) {
 		process.End()
 		served <- err
 	}()
+	_, port, err := net.SplitHostPort(socket.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
 	conns := make([]net.Conn, waiting)
 	for i := range conns {
-		if conns[i], err = new(net.Dialer).DialContext(t.Context(), "tcp", socket.Addr().String()); err != nil {
+		if conns[i], err = new(net.Dialer).DialContext(t.Context(), "tcp", net.JoinHostPort(host, port)); err != nil {
 			t.Fatal(err)
 		}
 		defer conns[i].Close()
@@ -72,6 +92,20 @@ func TestQueueOfTheLastProcess(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestQueueOfAnOrdinaryUser runs these tests without the rights of root, which servers
+// do not have.
+func TestQueueOfAnOrdinaryUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		return // they are run so anyway
+	}
+	const nobody = 65534
+	command := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run", "^(TestQueueOfTheLastProcess|TestNobodyIsResetByRestarts)$")
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s", err, output)
 	}
 }
 

@@ -2,10 +2,13 @@
 
 package lifecycle
 
-import "net"
+import "syscall"
 
 // beginNothing is for Linux.
-func beginNothing(*net.TCPListener) bool { return false }
+func beginNothing(syscall.Conn) bool { return false }
+
+// hearAgain is for Linux.
+func hearAgain(syscall.Conn) {}
 
 // hasQueue is for Linux.
-func hasQueue(*net.TCPListener) bool { return false }
+func hasQueue(syscall.Conn) bool { return false }

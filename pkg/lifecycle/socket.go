@@ -38,12 +38,14 @@ type Socket struct {
 	warned time.Time
 	// accepted counts connections.
 	accepted atomic.Int64
+	// ending reports that no connection begins any more.
+	ending atomic.Bool
 }
 
 // Listen opens a TCP socket on an address, host:port.
 func Listen(ctx context.Context, address string, logger *slog.Logger) (*Socket, error) {
 	var network net.ListenConfig
-	network.SetMultipathTCP(false) // its sockets take no filter, see endQueue
+	network.SetMultipathTCP(false) // its sockets have no minimal TTL, see endQueue
 	listener, err := network.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -69,6 +71,9 @@ func (s *Socket) Accept() (net.Conn, error) {
 		conn, err := s.Listener.Accept()
 		if err == nil {
 			s.accepted.Add(1)
+			if tcp, isTCP := conn.(*net.TCPConn); isTCP && s.ending.Load() {
+				hearAgain(tcp)
+			}
 			return conn, nil
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -99,7 +104,11 @@ func (s *Socket) warn(err error) {
 // the next process.
 func (s *Socket) endQueue() {
 	listener, isTCP := s.Listener.(*net.TCPListener)
-	if !isTCP || !beginNothing(listener) {
+	if !isTCP {
+		return
+	}
+	s.ending.Store(true)
+	if !beginNothing(listener) {
 		return
 	}
 	ticker := time.NewTicker(queueInterval)
