@@ -73,23 +73,24 @@ UPDATE parsec3.greeting_attempt a
 SET cancelled_by = $3, cancelled_on = $4, cancelled_for = $5, version = a.version + 1, greeter_said = '{}', claimer_said = '{}'
 WHERE a.organization = $1 AND a.attempt_id = $2 AND coalesce(a.cancelled_on, 0) = 0`
 
-	// say begins with the rows that the speech depends on, each locked: one that was
-	// changed is not found. Its conditions are in no word those of an index of what is
-	// active, which would be gone through for the whole organization.
+	// say begins with the rows that the speech depends on, each locked, one after the
+	// other: one that was changed is not found. Its conditions are in no word those of an
+	// index of what is active, which would be gone through for the whole organization.
 	say = `
 WITH invitation AS (
     SELECT 1 FROM parsec3.invitation i
     WHERE i.organization = $1 AND i.token = $2 AND coalesce(i.ended_on, 0) = 0 FOR SHARE
 ), greeter AS (
     SELECT 1 FROM parsec3.user_ u
-    WHERE u.organization = $1 AND u.user_id = $3 AND coalesce(u.revoked_on, 0) = 0 AND u.profile = $4 FOR SHARE
+    WHERE u.organization = $1 AND u.user_id = $3 AND coalesce(u.revoked_on, 0) = 0 AND u.profile = $4
+    AND EXISTS (SELECT 1 FROM invitation) FOR SHARE
 ), changed AS (
     UPDATE parsec3.greeting_attempt a SET version = a.version + 1, `
 	asGreeter = "greeter_said[$7] = $8"
 	asClaimer = "claimer_said[$7] = $8"
 	ifSame    = `
     WHERE a.organization = $1 AND a.attempt_id = $5 AND a.version = $6 AND a.token = $2 AND coalesce(a.cancelled_on, 0) = 0
-    AND EXISTS (SELECT 1 FROM invitation) AND EXISTS (SELECT 1 FROM greeter)
+    AND EXISTS (SELECT 1 FROM greeter)
     RETURNING 1
 )`
 )

@@ -307,7 +307,8 @@ func TestSpeechesAndDeadlocks(t *testing.T) {
 	if err := <-said; !errors.Is(err, protocol.Refuse(protocol.StatusNotReady)) {
 		t.Errorf("the step ends with %v", err)
 	}
-	testkit.Await(t, "the deadlock is counted", func() bool { return deadlocks() == before+1 })
+	// There are two when the step comes again before the other one is woken.
+	testkit.Await(t, "the deadlock is counted", func() bool { return deadlocks() > before })
 	if !p.say(protocol.Greeter, 0) {
 		t.Error("the step is not stored")
 	}
