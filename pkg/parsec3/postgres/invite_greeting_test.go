@@ -178,10 +178,11 @@ func TestRoundTripsOfSteps(t *testing.T) {
 			if first, _ := trips(protocol.Greeter, step); prepared && first > 3 {
 				t.Errorf("step %d of the greeter takes %d round trips", step, first)
 			}
-			if step == 0 { // An instance that has not seen the attempt reads it once.
+			if step == 0 { // An instance that has not seen the attempt reads who asks, and it.
+				const most = 2
 				trips, writes := proxies[2].Waits.Load(), versionOf(t, watcher, p.attempt)
 				elsewhere.say(protocol.Greeter, step)
-				if trips = proxies[2].Waits.Load() - trips; prepared && trips != 1 {
+				if trips = proxies[2].Waits.Load() - trips; prepared && trips > most {
 					t.Errorf("the first poll takes %d round trips", trips)
 				}
 				if writes != versionOf(t, watcher, p.attempt) {
