@@ -125,8 +125,9 @@ func (w *twins) made(side *twin, method parsec3.AuthMethodID, err error) {
 	}
 }
 
-func (w *twins) accountCreateSendValidationEmail() question {
-	email := w.mailbox()
+func (w *twins) accountCreateSendValidationEmail() question { return w.creationMail(w.mailbox()) }
+
+func (w *twins) creationMail(email parsec3.EmailAddress) question {
 	return func(side *twin) (any, error) {
 		reply, err := side.AccountCreateSendValidationEmail(w.ctx, w.peer(), &protocol.AccountCreateSendValidationEmailRequest{Email: email})
 		if err == nil {
@@ -136,8 +137,12 @@ func (w *twins) accountCreateSendValidationEmail() question {
 	}
 }
 
+// accountCreateProceed asks for a code before, more often than not.
 func (w *twins) accountCreateProceed() question {
 	email := w.mailbox()
+	if !w.chance(3) {
+		w.ask("account_create_send_validation_email", w.creationMail(email))
+	}
 	code := w.code(email)
 	method, key := w.method()
 	step := protocol.AccountCreateStep{Step: protocol.AccountCheckCode, Email: email}
@@ -153,14 +158,18 @@ func (w *twins) accountCreateProceed() question {
 		reply, err := side.AccountCreateProceed(w.ctx, w.peer(), request)
 		if step.Step == protocol.AccountCreate {
 			w.made(side, method, err)
+			if w.side(side) == 0 && err == nil {
+				w.accounts = append(w.accounts, email)
+			}
 		}
 		return reply, err
 	}
 }
 
 // accountRecoverSendValidationEmail has an e-mail come to whoever has an account.
-func (w *twins) accountRecoverSendValidationEmail() question {
-	email := w.mailbox()
+func (w *twins) accountRecoverSendValidationEmail() question { return w.recoveryMail(w.mailbox()) }
+
+func (w *twins) recoveryMail(email parsec3.EmailAddress) question {
 	return func(side *twin) (any, error) {
 		accounts, err := side.AccountsOf(w.ctx, email)
 		if err != nil {
@@ -174,8 +183,15 @@ func (w *twins) accountRecoverSendValidationEmail() question {
 	}
 }
 
+// accountRecoverProceed is for an account, and asks for a code before, more often than not.
 func (w *twins) accountRecoverProceed() question {
 	email, algorithm := w.mailbox(), w.algorithm()
+	if len(w.accounts) > 0 && !w.chance(5) {
+		email = pick(w, w.accounts...)
+	}
+	if !w.chance(3) {
+		w.ask("account_recover_send_validation_email", w.recoveryMail(email))
+	}
 	code := w.code(email)
 	method, key := w.method()
 	return func(side *twin) (any, error) {

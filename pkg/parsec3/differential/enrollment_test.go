@@ -19,14 +19,17 @@ func (w *twins) stranger() *rules.Anonymous {
 	return &rules.Anonymous{Organization: w.organization, API: parsec.APIVersion{Major: 5, Minor: 6}}
 }
 
-// asyncEnrollmentSubmit is of somebody who may be a user, by OpenBao, or by a chain of
-// certificates that are none.
+// asyncEnrollmentSubmit is of somebody who may be a user.
 func (w *twins) asyncEnrollmentSubmit() question {
-	user := w.number(0, playUsers-1)
+	return w.submission(w.enrollment(), w.number(0, playUsers-1))
+}
+
+// submission is by OpenBao, or by a chain of certificates that are none.
+func (w *twins) submission(id parsec3.EnrollmentID, user int) question {
 	full := w.userCertificate(root, user, parsec.ProfileStandard, *w.now)
 	device := w.deviceCertificate(root, playDevice(user, 0), *w.now)
 	request := &protocol.AsyncEnrollmentSubmitRequest{
-		EnrollmentID: w.enrollment(), Force: w.chance(3),
+		EnrollmentID: id, Force: w.chance(3),
 		SubmitPayload: must(certificate.EnrollmentSubmit{
 			VerifyKey: device.VerifyKey, PublicKey: full.PublicKey, DeviceLabel: device.DeviceLabel, HumanHandle: full.HumanHandle,
 		}.Pack()),
@@ -60,16 +63,19 @@ func (w *twins) asyncEnrollmentReject() question {
 	return func(side *twin) (any, error) { return side.AsyncEnrollmentReject(w.ctx, author, request) }
 }
 
-// asyncEnrollmentAccept is of whoever comes next, whether that one asks or not.
+// asyncEnrollmentAccept is of whoever comes next, who has just asked more often than not.
 func (w *twins) asyncEnrollmentAccept() question {
-	author, user, date := w.administrator(), min(len(w.known()), playUsers-1), w.date()
+	author, id, user, date := w.administrator(), w.enrollment(), min(len(w.known()), playUsers-1), w.date()
+	if !w.chance(3) {
+		w.ask("async_enrollment_submit", w.submission(id, user))
+	}
 	full, first := w.userCertificate(author.Device, user, parsec.ProfileStandard, date), playDevice(user, 0)
 	device := w.deviceCertificate(author.Device, first, date)
 	told := certificate.EnrollmentAccept{
 		UserID: full.UserID, DeviceID: first, DeviceLabel: device.DeviceLabel, HumanHandle: full.HumanHandle, Profile: full.Profile,
 	}
 	request := &protocol.AsyncEnrollmentAcceptRequest{
-		EnrollmentID:    w.enrollment(),
+		EnrollmentID:    id,
 		UserCertificate: w.sign(author, full), RedactedUserCertificate: w.sign(author, full.Redacted()),
 		DeviceCertificate: w.sign(author, device), RedactedDeviceCertificate: w.sign(author, device.Redacted()),
 		AcceptPayload:          must(told.Pack()),

@@ -6,6 +6,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/parsec3/rules"
 )
 
 // password is the one of a user on a side, most often.
@@ -29,24 +30,27 @@ func (w *twins) keepSecret(side *twin, user parsec3.UserID, reply *protocol.TOTP
 	return len(reply.TOTPSecret), nil
 }
 
-func (w *twins) totpSetupGetSecret() question {
-	author := w.anyAuthor()
+func (w *twins) totpSetupGetSecret() question { return w.newSecret(w.anyAuthor()) }
+
+func (w *twins) newSecret(author *rules.Author) question {
 	return func(side *twin) (any, error) {
 		reply, err := side.TOTPSetupGetSecret(w.ctx, author, &protocol.TOTPSetupGetSecretRequest{})
 		return w.keepSecret(side, author.User, reply, err)
 	}
 }
 
-func (w *twins) totpSetupConfirm() question {
-	author := w.anyAuthor()
+func (w *twins) totpSetupConfirm() question { return w.confirmSecret(w.anyAuthor()) }
+
+func (w *twins) confirmSecret(author *rules.Author) question {
 	password := w.password(author.User)
 	return func(side *twin) (any, error) {
 		return side.TOTPSetupConfirm(w.ctx, author, &protocol.TOTPSetupConfirmRequest{OneTimePassword: password(side)})
 	}
 }
 
-func (w *twins) totpCreateOpaqueKey() question {
-	author := w.anyAuthor()
+func (w *twins) totpCreateOpaqueKey() question { return w.newOpaqueKey(w.anyAuthor()) }
+
+func (w *twins) newOpaqueKey(author *rules.Author) question {
 	return func(side *twin) (any, error) {
 		reply, err := side.TOTPCreateOpaqueKey(w.ctx, author, &protocol.TOTPCreateOpaqueKeyRequest{})
 		if err == nil {
@@ -64,8 +68,15 @@ type playKey struct {
 	key  parsec3.OpaqueKey
 }
 
-// totpFetchOpaqueKey reports whether it is the right one.
+// totpFetchOpaqueKey reports whether it is the right one: more often than not, of who has
+// just had it made.
 func (w *twins) totpFetchOpaqueKey() question {
+	if !w.chance(3) {
+		author := w.anyAuthor()
+		w.ask("totp_setup_get_secret", w.newSecret(author))
+		w.ask("totp_setup_confirm", w.confirmSecret(author))
+		w.ask("totp_create_opaque_key", w.newOpaqueKey(author))
+	}
 	number := w.opaqueKeys.latest(w)
 	password := w.password(w.opaqueKeys.at(w, w.sides[0], number).user)
 	return func(side *twin) (any, error) {

@@ -83,9 +83,10 @@ type twins struct {
 	// names are what things that the sides have made up are called on both.
 	names [2][]string
 	// codes are the last ones that an e-mail has brought, methods those that accounts have
-	// or had.
+	// or had, accounts those that were made.
 	codes     [2]map[parsec3.EmailAddress]parsec3.ValidationCode
 	methods   []parsec3.AuthMethodID
+	accounts  []parsec3.EmailAddress
 	greetings []playAttempt
 	setups    []playSetup
 	// answered counts the commands by their outcome, over all plays.
