@@ -38,27 +38,43 @@ func doesWork(command *cobra.Command) bool {
 }
 
 // arguments returns what a command gets: what was typed, and what PARSEC_CMD_ARGS has
-// for it.
+// for it. command is nil where what was typed names none that does something.
 func (p program) arguments(command *cobra.Command) []string {
 	typed := append([]string{}, p.commandLine...) // never nil, which would mean os.Args
-	if p.completes() {
-		return typed
-	}
 	added := p.environment.Arguments()
-	if command == nil || isServer(command) || len(added) == 0 || !isForServer(command, added) {
+	switch {
+	case p.completes() || len(added) == 0:
+		return typed
+	case command == nil && isServerMeant(added) && !p.isCompleted(added):
+		return typed // it asks for help, or for the version, or has a typing error
+	case command == nil || isServer(command) || !isForServer(command, added):
 		return append(typed, added...)
 	}
 	return append(typed, optionsOf(command, added)...)
+}
+
+// isCompleted reports whether PARSEC_CMD_ARGS has the rest of the name of the command
+// that was typed, of which there is no option yet.
+func (p program) isCompleted(added []string) bool {
+	if slices.ContainsFunc(p.commandLine, func(word string) bool { return strings.HasPrefix(word, "-") }) {
+		return false
+	}
+	command, _, err := p.rootCommand().Find(slices.Concat(p.commandLine, added))
+	return err == nil && doesWork(command)
 }
 
 // isForServer reports whether PARSEC_CMD_ARGS is meant for the server rather than for a
 // command: it names the server, or has an option that the server has and the command
 // has not.
 func isForServer(command *cobra.Command, added []string) bool {
-	if added[0] == "run" || len(added) > 1 && added[0] == "backend" && added[1] == "run" {
-		return true
-	}
-	return len(optionsOf(command, added)) < len(added) && len(serverArguments(added)) > 0
+	return namesServer(added) || len(optionsOf(command, added)) < len(added) && isServerMeant(added)
+}
+
+// isServerMeant reports whether PARSEC_CMD_ARGS names the server, or has an option of it.
+func isServerMeant(added []string) bool { return namesServer(added) || len(serverArguments(added)) > 0 }
+
+func namesServer(added []string) bool {
+	return added[0] == "run" || len(added) > 1 && added[0] == "backend" && added[1] == "run"
 }
 
 // serverArguments returns the settings among the words of PARSEC_CMD_ARGS.

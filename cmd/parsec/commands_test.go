@@ -551,6 +551,42 @@ func TestServerBeside(t *testing.T) {
 	}
 }
 
+// TestArgumentsOfServer has PARSEC_CMD_ARGS that are meant for the server leave help, the
+// version and typing errors as they are, and complete what was begun.
+func TestArgumentsOfServer(t *testing.T) {
+	t.Parallel()
+	for _, arguments := range []string{"--db=MOCKED --port 7000", "backend run --dev --port=7000", "run --dev"} {
+		for line, want := range map[string]struct {
+			code int
+			text string
+		}{
+			"--help":               {0, "Usage: parsec COMMAND [OPTIONS]\n"},
+			"--version":            {0, "parsec, version "},
+			"organization":         {0, "Usage: parsec organization COMMAND [OPTIONS]\n"},
+			"backend --help":       {0, "Usage: parsec backend COMMAND [OPTIONS]\n"},
+			"help organization":    {0, "Usage: parsec organization COMMAND [OPTIONS]\n"},
+			"organization lst":     {exitUsage, "No such command 'lst'. Did you mean list?"},
+			"core gui":             {exitUsage, "That is of the client, which this program is not."},
+			"organization status ": {exitUsage, "Missing argument 'ORGANIZATION'."},
+		} {
+			got := executeWith(t.Context(), idle, map[string]string{"PARSEC_CMD_ARGS": arguments}, strings.Fields(line)...)
+			if got.code != want.code || got.settings != nil || !strings.Contains(got.stdout+got.stderr, want.text) {
+				t.Errorf("%s, with %s: %+v", line, arguments, got)
+			}
+		}
+	}
+	for line, arguments := range map[string]string{"": "backend run --dev --port 7000", "backend": "run --dev --port 7000"} {
+		got := executeWith(t.Context(), idle, map[string]string{"PARSEC_CMD_ARGS": arguments}, strings.Fields(line)...)
+		if got.code != 0 || got.settings == nil || got.settings.Port != 7000 {
+			t.Errorf("%q, with %s: %+v", line, arguments, got)
+		}
+	}
+	got := executeWith(t.Context(), idle, map[string]string{"PARSEC_CMD_ARGS": "--db=MOCKED"})
+	if got.code != 0 || !strings.HasPrefix(got.stdout, "Usage: parsec COMMAND") {
+		t.Errorf("no command at all: %+v", got)
+	}
+}
+
 // TestPlatformVariables serve when nothing else is set.
 func TestPlatformVariables(t *testing.T) {
 	t.Parallel()
