@@ -186,7 +186,8 @@ func wrongValueOf(flag *pflag.Flag) string {
 	}
 }
 
-// TestWrongValues gives every option of every command a value that it cannot have.
+// TestWrongValues gives every option of every command a value that it cannot have. What
+// refuses begins as help does.
 func TestWrongValues(t *testing.T) {
 	t.Parallel()
 	eachCommand(t, func(c *commandTest) {
@@ -199,7 +200,12 @@ func TestWrongValues(t *testing.T) {
 				c.want(got, exitUsage, "--"+flag.Name)
 			}
 		})
-		c.want(c.run(nil, append(c.words(), "--what")...), exitUsage, "No such option: --what")
+		got := c.run(nil, append(c.words(), "--what")...)
+		c.want(got, exitUsage, "No such option: --what")
+		usage, _, _ := strings.Cut(c.run(nil, append(strings.Fields(c.path())[1:], "--help")...).stdout, "\n")
+		if !strings.HasPrefix(usage, "Usage: "+c.path()) || !strings.HasPrefix(got.stderr, usage+"\n") {
+			c.t.Errorf("%s: help begins with %q, a refusal is\n%s", c.path(), usage, got.stderr)
+		}
 	})
 }
 

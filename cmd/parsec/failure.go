@@ -11,7 +11,7 @@ import (
 	"parsec-server/pkg/config"
 )
 
-// The exit codes (docs/administration.md, "Exit codes").
+// The exit codes (docs/configuration.md, "Where a value comes from").
 const (
 	exitSuccess = 0
 	// exitFailure is of what happened: a server, a database or a file refused.
@@ -65,7 +65,7 @@ func (p program) exitCode(ctx context.Context, command *cobra.Command, err error
 	case errors.Is(err, errTold):
 		return exitFailure
 	case isUsage:
-		fmt.Fprintf(p.stderr, "Usage: %s [OPTIONS]\nTry '%[1]s --help' for help.\n\nError: %s\n", command.CommandPath(), usage)
+		fmt.Fprintf(p.stderr, "Usage: %s\nTry '%s --help' for help.\n\nError: %s\n", usageOf(command), command.CommandPath(), usage)
 		if p.folderDenied {
 			fmt.Fprintf(p.stderr, "The settings of the server of this machine are in %s, which you may not read: try sudo.\n", p.environment.Folder)
 		}

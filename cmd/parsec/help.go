@@ -49,17 +49,21 @@ var commandGroups = []struct {
 
 // newHelpPage describes a command.
 func newHelpPage(command *cobra.Command) helpPage {
-	page := helpPage{path: command.CommandPath(), about: cmp.Or(command.Long, command.Short), examples: examples[command.CommandPath()]}
-	_, arguments, _ := strings.Cut(command.Use, " ")
-	page.usage = strings.TrimSpace(page.path + " [OPTIONS] " + arguments)
+	page := helpPage{path: command.CommandPath(), usage: usageOf(command), about: cmp.Or(command.Long, command.Short), examples: examples[command.CommandPath()]}
 	if command.HasAvailableSubCommands() {
 		page.commands = commandsBelow(command)
-		if !doesWork(command) {
-			page.usage = page.path + " COMMAND [OPTIONS]"
-		}
 	}
 	page.options = optionsIn(command)
 	return page
+}
+
+// usageOf is how a command is called.
+func usageOf(command *cobra.Command) string {
+	if !doesWork(command) {
+		return command.CommandPath() + " COMMAND [OPTIONS]"
+	}
+	_, arguments, _ := strings.Cut(command.Use, " ")
+	return strings.TrimSpace(command.CommandPath() + " [OPTIONS] " + arguments)
 }
 
 func commandsBelow(command *cobra.Command) []helpGroup {

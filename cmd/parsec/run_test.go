@@ -90,9 +90,9 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"backend", "run", "--dev", "--port", "abc"}, usageOfRun + "Error: Invalid value for '--port' / '-P': 'abc' is not a valid integer.\n"},
 		{[]string{"backend", "run", "--db=MOCKED", "--blockstore=MOCKED", "--administration-token=s3cr3t"}, usageOfRun + "Error: Invalid value for '--administration-token': anybody could guess it, as it has 6 characters; at least 16 are needed. Make one with: openssl rand -base64 48\n"},
 		{[]string{"backend", "run", "--dev", "--ssl-certfile=/does/not/exist"}, usageOfRun + "Error: Invalid value for '--ssl-certfile': File '/does/not/exist' does not exist.\n"},
-		{[]string{"backend", "serve"}, "Usage: parsec backend [OPTIONS]\nTry 'parsec backend --help' for help.\n\nError: No such command 'serve'.\n"},
-		{[]string{"front"}, "Usage: parsec [OPTIONS]\nTry 'parsec --help' for help.\n\nError: No such command 'front'.\n"},
-		{[]string{"backend", "conf"}, "Usage: parsec backend [OPTIONS]\nTry 'parsec backend --help' for help.\n\nError: No such command 'conf'. Did you mean config?\n"},
+		{[]string{"backend", "serve"}, "Usage: parsec backend COMMAND [OPTIONS]\nTry 'parsec backend --help' for help.\n\nError: No such command 'serve'.\n"},
+		{[]string{"front"}, "Usage: parsec COMMAND [OPTIONS]\nTry 'parsec --help' for help.\n\nError: No such command 'front'.\n"},
+		{[]string{"backend", "conf"}, "Usage: parsec backend COMMAND [OPTIONS]\nTry 'parsec backend --help' for help.\n\nError: No such command 'conf'. Did you mean config?\n"},
 	} {
 		got := executeWith(t.Context(), idle, nil, row.args...)
 		if got.code != 2 || got.stdout != "" || got.stderr != row.want || got.settings != nil {
