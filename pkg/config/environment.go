@@ -148,10 +148,21 @@ func nearestVariable(name string, names []string) (nearest string, found bool) {
 }
 
 // Nearest returns the first of the names with the least edit distance to name, if it is
-// near enough for a typing error.
+// near enough for a typing error, or else the first one that begins as name does: WARNING
+// for WARN.
 func Nearest(name string, names []string) (nearest string, found bool) {
-	return nearestWithin(name, names, len(name))
+	if nearest, found = nearestWithin(name, names, len(name)); found || len(name) < leastBeginning {
+		return nearest, found
+	}
+	i := slices.IndexFunc(names, func(candidate string) bool { return strings.HasPrefix(candidate, name) })
+	if i < 0 {
+		return "", false
+	}
+	return names[i], true
 }
+
+// leastBeginning is the least length of what is taken for the beginning of a name.
+const leastBeginning = 2
 
 func nearestWithin(name string, names []string, length int) (nearest string, found bool) {
 	least := max(2, length/3) + 1
