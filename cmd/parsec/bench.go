@@ -54,7 +54,7 @@ func (p program) benchCommand() *cobra.Command {
 	asJSON := flags.Bool("json", false, "Print JSON; times are in seconds.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		return reach(func(a administration) error {
-			options.Address, options.AdministrationToken = a.server, a.token
+			options.Address, options.AdministrationToken, options.TLS = a.server, a.token, a.tls
 			for _, text := range *sources {
 				source, err := netip.ParseAddr(text)
 				if err != nil {

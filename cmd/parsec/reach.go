@@ -27,6 +27,8 @@ type administration struct {
 	// public is what links are printed with: what clients know the server by.
 	public parsec.ServerAddress
 	token  string
+	// tls trusts the server that runs here, nil for another.
+	tls *tls.Config
 	// tokenFrom says where the token came from.
 	tokenFrom string
 	// organization is the zero one for commands about the whole server.
@@ -62,7 +64,7 @@ func (p program) reachOptions(command *cobra.Command) func(call func(administrat
 		if err != nil {
 			return err
 		}
-		a.token, a.tokenFrom = secret.Reveal(), origin
+		a.token, a.tokenFrom, a.tls = secret.Reveal(), origin, options.TLS
 		a.client = parsec2.New(a.server, options)
 		defer a.client.Close()
 		a.Administration = a.client.Administration(a.token)

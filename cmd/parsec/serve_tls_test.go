@@ -66,6 +66,14 @@ func TestServeTLS(t *testing.T) {
 	if got.code != 0 || got.stdout != "ok\n" {
 		t.Errorf("health check: %+v", got)
 	}
+	for api, workload := range map[string]string{"3": "ping", "5": "certificate-get"} {
+		got := executeWith(t.Context(), idle, map[string]string{
+			"PARSEC_PORT": port, "PARSEC_SSL_CERTFILE": certificateFile, "PARSEC_ADMINISTRATION_TOKEN": testkit.AdministrationToken,
+		}, "bench", "--workload", workload, "--api", api, "--connections", "1", "--duration", "50ms")
+		if got.code != 0 || !strings.Contains(got.stdout, "Errors      none\n") {
+			t.Errorf("load beside the server, API %s: %+v", api, got)
+		}
+	}
 }
 
 // TestStartFaults are those that show only when the server starts: one line.

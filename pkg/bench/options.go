@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -64,7 +65,10 @@ type Options struct {
 	// administration.
 	Address             parsec.ServerAddress
 	AdministrationToken string
-	Workload            Workload
+	// TLS is used with an address that wants TLS; nil trusts the authorities of the
+	// system.
+	TLS      *tls.Config
+	Workload Workload
 	// Connections is how many work at the same time, 1 to MaxConnections.
 	Connections int
 	// Duration is how long they work, at most MaxDuration. The preparations

@@ -35,7 +35,7 @@ func newClients(options *bench.Options) []*parsec2.Client {
 		if options.Workload == bench.Connect {
 			dial = droppingAtOnce(dialer)
 		}
-		clients[i] = parsec2.New(options.Address, client.Options{DialContext: dial})
+		clients[i] = parsec2.New(options.Address, client.Options{TLS: options.TLS, DialContext: dial})
 	}
 	return clients
 }

@@ -56,7 +56,7 @@ type vlob struct {
 func (l *load) newClient(index int) *client3.Client {
 	dialers := l.options.Dialers()
 	dialer := dialers[index%len(dialers)]
-	return client3.New(l.options.Address, client3.LatestVersion, client.Options{DialContext: dialer.DialContext})
+	return client3.New(l.options.Address, client3.LatestVersion, client.Options{TLS: l.options.TLS, DialContext: dialer.DialContext})
 }
 
 func newWorker(l *load, index int) *worker {
