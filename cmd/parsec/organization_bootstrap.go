@@ -199,7 +199,7 @@ func (f *foundation) explain(ctx context.Context, err error) error {
 	case status != "":
 		return say(err, "%s refused: %s.", at, err)
 	}
-	return explainServer(ctx, f.server, err)
+	return explainServer(ctx, f.server, err, linkWords)
 }
 
 // isRefused reports whether the organization was certainly not bootstrapped.

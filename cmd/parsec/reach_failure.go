@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -38,8 +40,19 @@ func (a administration) explain(ctx context.Context, err error) error {
 	if refusal, is := errors.AsType[*protocol.Refusal](err); is {
 		return a.explainCode(at, err, string(refusal.Status), refusal.Reason)
 	}
-	return explainServer(ctx, a.server, err)
+	return explainServer(ctx, a.server, err, addrWords)
 }
+
+// wordsOf are how a sentence names what says where a server is.
+type wordsOf struct {
+	// give is what to do to name another server, correct what is to be corrected.
+	give, correct string
+}
+
+var (
+	addrWords = wordsOf{"give the address of yours by --addr or PARSEC_ADDR", "--addr, or PARSEC_ADDR"}
+	linkWords = wordsOf{"take a link of yours", "the link"}
+)
 
 func (a administration) wrongToken(at string, err error) error {
 	return say(err, "The server at %s refused the administration token (from the %s). Give the token that it runs with, by --administration-token or PARSEC_ADMINISTRATION_TOKEN.",
@@ -96,49 +109,59 @@ func hostPort(address parsec.ServerAddress) string {
 }
 
 // explainServer puts in words why a server is not reached, or does not answer as one.
-func explainServer(ctx context.Context, server parsec.ServerAddress, err error) error {
+func explainServer(ctx context.Context, server parsec.ServerAddress, err error, words wordsOf) error {
 	at := hostPort(server)
 	answer, answered := errors.AsType[*client.HTTPError](err)
 	_, verified := errors.AsType[*tls.CertificateVerificationError](err)
+	misnamed, _ := errors.AsType[x509.HostnameError](err)
 	_, inClear := errors.AsType[tls.RecordHeaderError](err)
 	resolving, _ := errors.AsType[*net.DNSError](err)
 	switch {
 	case answered:
-		return explainAnswer(ctx, server, err, answer)
+		return explainAnswer(ctx, server, err, answer, words)
 	case inClear || strings.Contains(err.Error(), http.ErrSchemeMismatch.Error()):
 		return say(err, "%s speaks in clear, without TLS: add ?no_ssl=true to its address.", at)
 	case errors.Is(err, errOtherCertificate):
 		return say(err, "Another server answers at %s than that of the settings here: %s. Give the address of yours by --addr.", at, errOtherCertificate)
+	case misnamed.Certificate != nil:
+		return say(err, "The certificate of %s is for another name: %s. Name the server as its certificate does, in %s.", at, misnamed, words.correct)
 	case verified:
 		return say(err, "The certificate of %s is not trusted: %s. The variable SSL_CERT_FILE may name a file with the authority that signed it.", at, lastCause(err))
 	case resolving != nil:
-		return say(err, "There is no host %s: %s. Correct --addr, or PARSEC_ADDR.", resolving.Name, resolving.Err)
+		return say(err, "There is no host %s: %s. Correct %s.", resolving.Name, resolving.Err, words.correct)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return say(err, "No server answers at %s: connection refused. Start it, or give the address of yours by --addr or PARSEC_ADDR.", at)
+		return say(err, "No server answers at %s: connection refused. Start it, or %s.", at, words.give)
 	case errors.Is(err, context.DeadlineExceeded):
-		if words := unready(ctx, server); words != "" {
-			return say(err, "%s", words)
+		if why := unready(ctx, server); why != "" {
+			return say(err, "%s", why)
 		}
-		return say(err, "%s did not answer within %s. Look at the server and at the network, or correct --addr, or PARSEC_ADDR.", at, callTimeout)
+		return say(err, "%s did not answer within %s. Look at the server and at the network, or correct %s.", at, callTimeout, words.correct)
 	}
-	if _, dialing := errors.AsType[*net.OpError](err); dialing {
-		return say(err, "The connection to %s failed: %s. If it speaks otherwise, add or leave out ?no_ssl=true in --addr, or PARSEC_ADDR.", at, lastCause(err))
+	_, dialing := errors.AsType[*net.OpError](err)
+	_, unanswered := errors.AsType[*client.ExchangeError](err)
+	switch {
+	case dialing:
+		return say(err, "The connection to %s failed: %s. If it speaks otherwise, add or leave out ?no_ssl=true in %s.", at, lastCause(err), words.correct)
+	case errors.Is(err, io.EOF) && unanswered:
+		return say(err, "What answers at %s ended the connection without a word: it is no Parsec server, or is being stopped. Look at it, or correct %s.", at, words.correct)
+	case unanswered, errors.Is(err, client.ErrProtocol):
+		return say(err, "What answers at %s does not speak as a Parsec server: %s. Correct %s.", at, strings.TrimPrefix(lastCause(err), client.ErrProtocol.Error()+": "), words.correct)
 	}
 	return err
 }
 
-func explainAnswer(ctx context.Context, server parsec.ServerAddress, err error, answer *client.HTTPError) error {
+func explainAnswer(ctx context.Context, server parsec.ServerAddress, err error, answer *client.HTTPError, words wordsOf) error {
 	at := hostPort(server)
 	switch {
 	case answer.Status == http.StatusBadRequest && !server.TLS() && speaksTLS(ctx, at):
 		return say(err, "%s speaks TLS: leave ?no_ssl=true out of its address.", at)
 	case answer.Status >= http.StatusMultipleChoices && answer.Status < http.StatusBadRequest:
-		return say(err, "%s leads elsewhere (HTTP %d). Give the address that it leads to by --addr or PARSEC_ADDR; if that is https, without ?no_ssl=true.", at, answer.Status)
+		return say(err, "%s leads elsewhere (HTTP %d). Write the address that it leads to in %s; if that is https, without ?no_ssl=true.", at, answer.Status, words.correct)
 	case answer.Status == http.StatusNotFound:
 		return say(err, "What answers at %s has no administration: it is no Parsec server, or one before 2.5 (try --websocket), or a proxy keeps /administration back.", at)
 	case answer.Status >= http.StatusInternalServerError:
-		if words := unready(ctx, server); words != "" {
-			return say(err, "%s", words)
+		if why := unready(ctx, server); why != "" {
+			return say(err, "%s", why)
 		}
 	}
 	return say(err, "%s answers %s.", at, err)

@@ -22,6 +22,18 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 	unready := func(words string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, words, http.StatusServiceUnavailable) })
 	}
+	says := func(text string) http.Handler { // and no more
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_, err = io.WriteString(conn, text)
+				_ = conn.Close()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	for name, row := range map[string]struct {
 		handler http.Handler
 		tls     bool // it speaks TLS
@@ -31,6 +43,9 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 		"in clear":       {http.NotFoundHandler(), false, true, " speaks in clear, without TLS: add ?no_ssl=true to its address."},
 		"TLS":            {http.NotFoundHandler(), true, false, " speaks TLS: leave ?no_ssl=true out of its address."},
 		"untrusted":      {http.NotFoundHandler(), true, true, " is not trusted: "},
+		"silent":         {says(""), false, false, " ended the connection without a word: "},
+		"another kind":   {says("SSH-2.0-OpenSSH_9.2\r\n"), false, false, " does not speak as a Parsec server: "},
+		"a page":         {says("HTTP/1.0 200 OK\r\n\r\n<html>"), false, false, " does not speak as a Parsec server: administration: invalid character"},
 		"elsewhere":      {http.RedirectHandler("https://example.com/", http.StatusFound), false, false, " leads elsewhere (HTTP 302). "},
 		"another server": {http.NotFoundHandler(), false, false, " has no administration: it is no Parsec server"},
 		"no database":    {unready("connect to the database"), false, false, " is up, its database does not answer."},
@@ -55,11 +70,26 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 			if got.code != exitFailure || got.stdout != "" || !strings.Contains(got.stderr, at+row.want) || strings.Count(got.stderr, "\n") != 1 {
 				t.Errorf("%+v, want %q", got, row.want)
 			}
+			if name == "untrusted" {
+				got = executeWith(t.Context(), idle, nil, "organization", "status", "MyOrg", "--administration-token=x", "--addr="+strings.Replace(address, "127.0.0.1", "localhost", 1))
+				if got.code != exitFailure || !strings.Contains(got.stderr, " is for another name: x509: certificate is valid for ") {
+					t.Errorf("by another name: %+v", got)
+				}
+			}
 		})
 	}
 	got := executeWith(t.Context(), idle, nil, "organization", "status", "MyOrg", "--administration-token=x", "--addr=parsec://nobody.invalid")
 	if got.code != exitFailure || !strings.Contains(got.stderr, "Error: There is no host nobody.invalid: ") {
 		t.Errorf("no such host: %+v", got)
+	}
+	for host, want := range map[string]string{
+		"nobody.invalid": " Correct the link.\n",
+		"127.0.0.1:1":    "Error: No server answers at 127.0.0.1:1: connection refused. Start it, or take a link of yours.\n",
+	} {
+		got := executeWith(t.Context(), idle, nil, bootstrapArguments("parsec://"+host+"/MyOrg?no_ssl=true&action=bootstrap_organization&token=cafe")...)
+		if got.code != exitFailure || !strings.HasSuffix(got.stderr, want) {
+			t.Errorf("a link to %s: %+v", host, got)
+		}
 	}
 }
 

@@ -128,11 +128,19 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 	return response, nil
 }
 
+// ExchangeError is of a request that got no HTTP answer.
+type ExchangeError struct{ Cause error }
+
+func (e *ExchangeError) Error() string { return e.Cause.Error() }
+
+// Unwrap returns what happened.
+func (e *ExchangeError) Unwrap() error { return e.Cause }
+
 // WithoutURL returns an error of net/http without the URL, which the caller
-// knows.
+// knows, as an *ExchangeError.
 func WithoutURL(err error) error {
 	if wrapper, ok := errors.AsType[*url.Error](err); ok {
-		return wrapper.Err
+		return &ExchangeError{wrapper.Err}
 	}
 	return err
 }
