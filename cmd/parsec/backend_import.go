@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,6 +96,11 @@ func (o *importOptions) define(command *cobra.Command) {
 
 // choices are those of the options.
 func (o *importOptions) choices() (choices imports.Choices, selection imports.Selection, err error) {
+	if o.report != "" { // Known before hours of copying.
+		if _, err := os.Stat(filepath.Dir(o.report)); err != nil {
+			return choices, selection, invalidValue("--report", err)
+		}
+	}
 	choices = imports.Choices{At: systemClock(), SkipAccounts: o.skipAccounts, AccountsFrom: o.accountsFrom}
 	for _, flag := range []struct {
 		name, text string
@@ -299,7 +305,7 @@ func tellSample(one *imports.Organization, blocks []blockstore.Block, found []bl
 
 // explainSource puts in words why the official database is not reached.
 func explainSource(err error) error {
-	return explainConnection(err, "--from, or "+config.ImportSourceVariable)
+	return explainConnection(wrongDSN("--from", err), "--from, or "+config.ImportSourceVariable)
 }
 
 func (r *importRun) survey(ctx context.Context, selection imports.Selection) (err error) {

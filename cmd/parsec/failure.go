@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"parsec-server/pkg/config"
+	"parsec-server/pkg/database"
 )
 
 // The exit codes (docs/configuration.md, "Where a value comes from").
@@ -58,7 +59,7 @@ func (p program) exitCode(ctx context.Context, command *cobra.Command, err error
 			return exitSuccess
 		}
 	}
-	usage, isUsage := errors.AsType[*config.UsageError](err)
+	usage, isUsage := errors.AsType[*config.UsageError](wrongDSN("--db", err))
 	switch {
 	case errors.Is(err, errProblems):
 		return exitProblems
@@ -92,6 +93,14 @@ func oneLine(text string) string {
 
 func invalidValue(name string, err error) error {
 	return &config.UsageError{Message: fmt.Sprintf("Invalid value for '%s': %s", name, err)}
+}
+
+// wrongDSN is for an error that may be of the DSN of a database that was typed or set.
+func wrongDSN(name string, err error) error {
+	if wrong, is := errors.AsType[*database.DSNError](err); is {
+		return invalidValue(name, wrong)
+	}
+	return err
 }
 
 // wrongPath is for the error of a file or folder that was typed.

@@ -49,9 +49,11 @@ func (o *observation) listen(ctx context.Context, process *lifecycle.Process) er
 	if o.metrics == nil {
 		return nil
 	}
-	socket, err := process.Listen(ctx, o.settings.Address)
+	const option = "--metrics-address, or PARSEC_METRICS_ADDRESS"
+	at := place{o.settings.Address, option, option}
+	socket, err := process.Listen(ctx, at.address)
 	if err != nil {
-		return err
+		return at.explain(err)
 	}
 	o.listener = socket
 	return nil

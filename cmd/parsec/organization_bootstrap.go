@@ -158,7 +158,7 @@ const humanOptions = "--human-label and --human-email"
 func (p program) bootstrap(ctx context.Context, founded foundation, output string) error {
 	if output == "" {
 		fmt.Fprintln(p.stderr, "Warning: without --output the keys of the device are lost.")
-	} else if err := founded.save(output); err != nil {
+	} else if err := wrongPath("--output", founded.save(output)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

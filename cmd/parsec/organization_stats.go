@@ -101,7 +101,7 @@ func (p program) toFile(path string, write func(io.Writer) error) error {
 	}
 	err = errors.Join(write(file), file.Close())
 	if err == nil {
-		err = os.Rename(file.Name(), path)
+		err = wrongPath("--output", os.Rename(file.Name(), path))
 	}
 	if err != nil {
 		err = errors.Join(err, os.Remove(file.Name()))

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -109,7 +110,16 @@ func readPublicKey(path string) ([]byte, error) {
 		}
 	}
 	_, err = parsec.ParseRSAPublicKey(der)
-	return der, err
+	return der, wrongKind(path, block, "PUBLIC KEY", err)
+}
+
+// wrongKind is for an error of a block of PEM, which may be of another kind than wanted:
+// a certificate, or the other half of a pair.
+func wrongKind(path string, block *pem.Block, wanted string, err error) error {
+	if err == nil || strings.HasSuffix(block.Type, wanted) {
+		return err
+	}
+	return fmt.Errorf("%s: a %s, not a %s", path, block.Type, wanted)
 }
 
 func readPrivateKey(path string) (*rsa.PrivateKey, error) {
@@ -122,7 +132,7 @@ func readPrivateKey(path string) (*rsa.PrivateKey, error) {
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, err
+		return nil, wrongKind(path, block, "PRIVATE KEY", err)
 	}
 	key, ok := parsed.(*rsa.PrivateKey)
 	if !ok {

@@ -127,7 +127,11 @@ func (p program) sequesterGenerateCommand() *cobra.Command {
 			return err
 		}
 		path = inFolder(path, certificateName("certificate", service, now))
-		if err := writeCertificate(path, serviceCertificateType, signed); err != nil {
+		named := "OUTPUT"
+		if *output != "" {
+			named = "--output"
+		}
+		if err := wrongPath(named, writeCertificate(path, serviceCertificateType, signed)); err != nil {
 			return err
 		}
 		fmt.Fprintf(p.stdout, "Service certificate written to %s\n", path)
@@ -185,7 +189,7 @@ func (p program) sequesterGenerateRevocationCommand() *cobra.Command {
 			return err
 		}
 		path := inFolder(strings.Join(args, ""), certificateName("revocation_certificate", parsec.SequesterServiceID(id), now))
-		if err := writeCertificate(path, revocationCertificateType, signed); err != nil {
+		if err := wrongPath("OUTPUT", writeCertificate(path, revocationCertificateType, signed)); err != nil {
 			return err
 		}
 		fmt.Fprintf(p.stdout, "Service revocation certificate written to %s\n", path)

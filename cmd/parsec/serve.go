@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -142,15 +144,33 @@ func listen(ctx context.Context, process *lifecycle.Process, settings config.Con
 			return nil, nil, &config.UsageError{Message: err.Error()}
 		}
 	}
-	socket, err := process.Listen(ctx, net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)))
+	at := place{net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)), "--port, or PARSEC_PORT", "--host, or PARSEC_HOST"}
+	socket, err := process.Listen(ctx, at.address)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, nil, at.explain(err)
 	case certificate == nil:
 		return socket, nil, nil
 	}
 	onEnd(process, "look at the certificate", inBackground(context.WithoutCancel(ctx), certificate.Watch))
 	return tls.NewListener(socket, certificate.Config()), certificate, nil
+}
+
+// place is where the server listens, with the options that say so.
+type place struct{ address, port, host string }
+
+// explain puts in words why nothing is listened on there.
+func (p place) explain(err error) error {
+	_, resolving := errors.AsType[*net.DNSError](err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return say(err, "Another program listens on %s: address already in use. Stop it, or take another port in %s.", p.address, p.port)
+	case errors.Is(err, syscall.EACCES):
+		return say(err, "This user may not listen on %s: permission denied. Take a port from 1024 on in %s.", p.address, p.port)
+	case errors.Is(err, syscall.EADDRNOTAVAIL), resolving:
+		return say(err, "%s is no address of this machine: %s. Correct %s.", p.address, lastCause(err), p.host)
+	}
+	return err
 }
 
 // inBackground runs work until the caller calls end, which waits for it.

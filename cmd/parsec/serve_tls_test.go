@@ -109,13 +109,14 @@ func TestStartFaults(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"--port=" + port}, 1, "Error: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
-		{[]string{"--metrics-address=127.0.0.1:" + port}, 1, "Error: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
+		{[]string{"--port=" + port}, 1, "Error: Another program listens on 127.0.0.1:" + port + ": address already in use. Stop it, or take another port in --port, or PARSEC_PORT.\n"},
+		{[]string{"--metrics-address=127.0.0.1:" + port}, 1, "Error: Another program listens on 127.0.0.1:" + port + ": address already in use. Stop it, or take another port in --metrics-address, or PARSEC_METRICS_ADDRESS.\n"},
 		{[]string{"--ssl-certfile=" + certificateFile}, 2, "Error: " + certificateFile + " holds no private key in PEM: give it by --ssl-keyfile\n"},
 		{[]string{"--ssl-certfile=" + certificateFile, "--ssl-keyfile=" + otherKey}, 2, "Error: " + otherKey + " holds no private key in PEM\n"},
 		{[]string{"--ssl-certfile=" + certificateFile, "--ssl-keyfile=" + foreignKey}, 2, "Error: the certificate in " + certificateFile + " and the private key in " + foreignKey + " are no pair: tls: private key type does not match public key type\n"},
 		{[]string{"--log-file=" + filepath.Join(certificateFile, "log")}, 2, "Error: Invalid value for '--log-file': open the log file: open " + filepath.Join(certificateFile, "log") + ": not a directory\n"},
-		{[]string{"--host=192.0.2.1"}, 1, "Error: listen tcp 192.0.2.1:0: bind: cannot assign requested address\n"},
+		{[]string{"--db=postgresql://localhost/x?sslmode=perhaps"}, 2, "Error: Invalid value for '--db': the DSN of the database is not valid: failed to configure TLS (sslmode is invalid)\n"},
+		{[]string{"--host=192.0.2.1"}, 1, "Error: 192.0.2.1:0 is no address of this machine: cannot assign requested address. Correct --host, or PARSEC_HOST.\n"},
 	} {
 		got := executeServing(t.Context(), append([]string{"backend", "run", "--dev", "--port=0"}, row.args...)...)
 		told, silent := got.stdout, got.stderr

@@ -24,6 +24,11 @@ var (
 	parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 )
 
+// DSNError is of a DSN by which no database can be asked for. It tells no secret.
+type DSNError struct{ reason string }
+
+func (e *DSNError) Error() string { return e.reason }
+
 // readDSN reads a DSN in every form that pgx reads. Its errors name the cause,
 // and never quote what may be part of a password.
 func readDSN(dsn string) (*pgxpool.Config, error) {
@@ -32,18 +37,18 @@ func readDSN(dsn string) (*pgxpool.Config, error) {
 		case "postgres", "postgresql":
 			dsn = scheme + dsn[len(scheme):]
 		default:
-			return nil, fmt.Errorf("the DSN of the database begins with %q: %s", found[0], dsnForm)
+			return nil, &DSNError{fmt.Sprintf("the DSN of the database begins with %q: %s", found[0], dsnForm)}
 		}
 	} else if semicolons.MatchString(dsn) {
-		return nil, errors.New("the DSN of the database has semicolons between its parameters, as those of ADO.NET: " + dsnForm)
+		return nil, &DSNError{"the DSN of the database has semicolons between its parameters, as those of ADO.NET: " + dsnForm}
 	}
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("the DSN of the database is not valid: %s", reasonAgainst(err))
+		return nil, &DSNError{"the DSN of the database is not valid: " + reasonAgainst(err)}
 	}
 	for name := range config.ConnConfig.RuntimeParams {
 		if !parameterName.MatchString(name) {
-			return nil, errors.New("the DSN of the database is not valid: the name of a parameter has characters that none has; in the password of a URL write ? as %3F and & as %26, and a password with blanks between single quotes")
+			return nil, &DSNError{"the DSN of the database is not valid: the name of a parameter has characters that none has; in the password of a URL write ? as %3F and & as %26, and a password with blanks between single quotes"}
 		}
 	}
 	return config, nil
