@@ -99,7 +99,7 @@ func (p program) exportRealm3(ctx context.Context, options *settingsFlags, wante
 	return p.operate(ctx, options, wanted.organization, operation{parsec3: func(b *parsec3rules.Rules) error {
 		source, err := b.ExportRealm(ctx, wanted.organization, wanted.realm, wanted.snapshot)
 		if err != nil {
-			return err
+			return explainRealm(err, wanted.realm, wanted.organization)
 		}
 		blocks, end, err := openBlockStore(settings, blockStoreOptions{database: database, logger: slog.New(slog.DiscardHandler)})
 		if err != nil {

@@ -87,7 +87,7 @@ func (o *office3) checkExportRefusals3(path string) {
 	}{
 		{[]string{"--organization", "Unknown"}, false, "There is no organization Unknown in the database "},
 		{[]string{"--organization", "Plain"}, false, "The organization Plain is of API 1 to 3, which this command is not for."},
-		{[]string{"--realm", parsec.UUID{9}.Hex()}, false, "no such realm"},
+		{[]string{"--realm", parsec.UUID{9}.Hex()}, false, "There is no realm 09000000000000000000000000000000 in the organization Acme3."},
 		{
 			[]string{"--snapshot-timestamp", "2020-02-01"}, false,
 			"Existing output export database is for a different timestamp: got 2020-02-02T00:00:00.000000Z instead of expected 2020-02-01T00:00:00.000000Z; " +

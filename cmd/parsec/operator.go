@@ -53,7 +53,7 @@ func (p program) operate(ctx context.Context, options *settingsFlags, id parsec.
 			return err
 		}
 		if found && stored.DeletedOn != nil {
-			return say(organization.ErrBeingDeleted, "The organization %s is being deleted. `parsec organization delete %[1]s` shows how far it is.", id)
+			return beingDeleted(id)
 		}
 		if found && stored.Bound() == organization.Parsec3 {
 			if do.parsec3 == nil {
@@ -75,8 +75,29 @@ func (p program) operate(ctx context.Context, options *settingsFlags, id parsec.
 	})
 }
 
-// explainSequester puts in words that an organization has no sequester services.
+func beingDeleted(id parsec.OrganizationID) error {
+	return say(organization.ErrBeingDeleted, "The organization %s is being deleted. `parsec organization delete %[1]s` shows how far it is.", id)
+}
+
+// explainRealm puts in words why nothing is done with a realm.
+func explainRealm(err error, realm parsec.RealmID, id parsec.OrganizationID) error {
+	_, notDue := errors.AsType[*organization.RealmNotDueError](err)
+	switch {
+	case errors.Is(err, organization.ErrRealmNotFound), errors.Is(err, rules.ErrRealmNotFound), errors.Is(err, parsec3rules.ErrExportNoRealm):
+		return say(err, "There is no realm %s in the organization %s.", hexOf(realm), id)
+	case notDue, errors.Is(err, organization.ErrRealmDeleted), errors.Is(err, organization.ErrRealmInUse),
+		errors.Is(err, rules.ErrRealmDeleted), errors.Is(err, parsec3rules.ErrExportDeleted):
+		return say(err, "Nothing is done with the realm %s of the organization %s: %s.", hexOf(realm), id, err)
+	}
+	return err
+}
+
+// explainSequester puts in words that an organization has no sequester services, or not
+// the one that is meant.
 func explainSequester(err error, id parsec.OrganizationID) error {
+	if errors.Is(err, organization.ErrServiceNotFound) || errors.Is(err, rules.ErrServiceNotFound) {
+		return say(err, "The organization %s has no such sequester service. `parsec sequester list-services --organization %[1]s` lists them.", id)
+	}
 	if errors.Is(err, organization.ErrNotSequestered) || errors.Is(err, rules.ErrNotSequestered) {
 		return say(err, "The organization %s is not sequestered: only its bootstrap can name an authority of sequester.", id)
 	}

@@ -28,6 +28,9 @@ func (a administration) explain(ctx context.Context, err error) error {
 		return err
 	}
 	at := hostPort(a.server)
+	if errors.Is(err, client.ErrNoSuchTime) {
+		return say(err, "There was no organization %s on %s at that date.", a.organization, at)
+	}
 	if refusal, is := errors.AsType[*client.AdministrationError](err); is {
 		return a.explainRefusal(at, err, refusal)
 	}

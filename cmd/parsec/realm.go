@@ -90,7 +90,7 @@ func (r *registry) generation(ctx context.Context, id parsec.OrganizationID) (or
 	case !found:
 		return 0, noOrganization(organization.ErrNotFound, id, r.stores.dsn)
 	case stored.DeletedOn != nil:
-		return 0, organization.ErrBeingDeleted
+		return 0, beingDeleted(id)
 	case stored.Bound() == organization.Parsec3:
 		return organization.Parsec3, nil
 	default:

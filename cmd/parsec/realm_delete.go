@@ -75,7 +75,7 @@ func (p program) deleteRealm(ctx context.Context, deletion *realmDeletion) error
 	}
 	w := &realmWork{registry: r, realmDeletion: deletion, id: id, realm: parsec.RealmID(uuid), generation: generation}
 	if err := w.check(ctx); err != nil {
-		return err
+		return explainRealm(err, w.realm, id)
 	}
 	if deletion.dryRun {
 		return w.tell(ctx)

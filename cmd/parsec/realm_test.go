@@ -297,8 +297,8 @@ func TestRealmDelete(t *testing.T) {
 				e.run(code, append(arguments, "--dry-run"), want)
 			}
 			refused(1, []string{"delete", "--organization", "Four", "--realm", due.hex()}, "There is no organization Four in the database ")
-			refused(1, del(strings.Repeat("7", 32), "--dump-realm-blocks", full), organization.ErrRealmNotFound.Error())
-			refused(1, del(inUse.hex()), organization.ErrRealmInUse.Error())
+			refused(1, del(strings.Repeat("7", 32), "--dump-realm-blocks", full), "There is no realm "+strings.Repeat("7", 32)+" in the organization "+in+".")
+			refused(1, del(inUse.hex()), "Nothing is done with the realm "+inUse.hex()+" of the organization "+in+": "+organization.ErrRealmInUse.Error())
 			refused(1, del(notDue.hex(), "--dump-realm-blocks", dump), "planned for "+farAway)
 			refused(2, del(due.hex(), "--dump-realm-blocks", full), "it exists")
 			refused(2, del(due.hex(), "--dump-realm-blocks", filepath.Join(full, "below")), "not a directory")

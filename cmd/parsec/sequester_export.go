@@ -63,7 +63,7 @@ func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted
 	return p.operate(ctx, options, wanted.Organization, operation{parsec2: func(b *rules.Rules) error {
 		source, err := b.ExportRealm(ctx, wanted.ExportKey)
 		if err != nil {
-			return err
+			return explainRealm(err, wanted.Realm, wanted.Organization)
 		}
 		blocks, end, err := openBlockStore(settings, blockStoreOptions{database: database, logger: slog.New(slog.DiscardHandler)})
 		if err != nil {

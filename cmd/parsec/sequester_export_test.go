@@ -211,7 +211,7 @@ func (a *archive) checkExportRefusals(path string) {
 		{[]string{"--service", parsec.UUID{9}.Hex()}, false, "no such sequester service"},
 		{[]string{"--service", other}, false, "is not an export of this realm for this service"},
 		{[]string{"--realm", parsec.UUID{2}.Hex()}, false, "is not an export of this realm for this service"},
-		{[]string{"--realm", parsec.UUID{9}.Hex()}, false, "no such realm"},
+		{[]string{"--realm", parsec.UUID{9}.Hex()}, false, "There is no realm 09000000000000000000000000000000 in the organization Sequestered."},
 		{[]string{"--output", path + ".text"}, false, "not a database"},
 		{[]string{"--output", filepath.Join(path, "below")}, false, "not a directory"},
 		{[]string{"--blockstore", "MOCKED"}, true, "A block store in memory"},
