@@ -230,13 +230,14 @@ func TestWrongContents(t *testing.T) {
 	}
 	server := newShell(t)
 	for line, want := range map[string]string{
-		"account list --db postgresql://localhost/x?sslmode=perhaps":                                                           "Invalid value for '--db': the DSN of the database is not valid: ",
-		"backend import --db postgresql://localhost/x --from postgresql://localhost/x?sslmode=perhaps":                         "Invalid value for '--from': the DSN of the database is not valid: ",
-		"organization server-stats --output " + folder:                                                                         "Invalid value for '--output': ",
-		"sequester generate-service-certificate --service-label x --service-public-key @ --authority-private-key @":            "Invalid value for '--service-public-key': " + private + ": a PRIVATE KEY, not a PUBLIC KEY",
-		"sequester generate-service-revocation-certificate /proc/none/x --service-id " + someID + " --authority-private-key @": "Invalid value for 'OUTPUT': ",
+		"account list --db postgresql://localhost/x?sslmode=perhaps":                                                             "Invalid value for '--db': the DSN of the database is not valid: ",
+		"backend import --db postgresql://localhost/x --from postgresql://localhost/x?sslmode=perhaps":                           "Invalid value for '--from': the DSN of the database is not valid: ",
+		strings.Join(bootstrapArguments(argumentValues["URL"]), " ") + " --output=" + private:                                    "Invalid value for '--output': save device: open " + private + ": file exists",
+		"organization server-stats --output " + folder:                                                                           "Invalid value for '--output': ",
+		"sequester generate-service-certificate --service-label x --service-public-key KEY --authority-private-key KEY":          "Invalid value for '--service-public-key': " + private + ": a PRIVATE KEY, not a PUBLIC KEY",
+		"sequester generate-service-revocation-certificate /proc/none/x --service-id " + someID + " --authority-private-key KEY": "Invalid value for 'OUTPUT': ",
 	} {
-		got := executeWith(t.Context(), idle, server.variables, strings.Fields(strings.ReplaceAll(line, "@", private))...)
+		got := executeWith(t.Context(), idle, server.variables, strings.Fields(strings.ReplaceAll(line, "KEY", private))...)
 		if got.code != exitUsage || !strings.Contains(got.stderr, "Error: "+want) {
 			t.Errorf("%s: %+v", line, got)
 		}

@@ -65,6 +65,15 @@ func (p program) administrationCommand(name, short string, call func(context.Con
 	return command
 }
 
+const jsonName = "json"
+
+var errJSONAndWebSocket = &config.UsageError{Message: "--" + jsonName + " does not go with --" + webSocketName + "."}
+
+// jsonOption asks for what a command prints in the form for programs.
+func jsonOption(command *cobra.Command, into *bool) {
+	command.Flags().BoolVar(into, jsonName, false, "Print an object in JSON.")
+}
+
 // webSocketOption asks for overWebSocket.
 func webSocketOption(command *cobra.Command, into *bool) {
 	command.Flags().BoolVar(into, "websocket", false, "Speak API 1 over WebSocket, for servers older than 2.5.")

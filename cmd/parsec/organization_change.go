@@ -18,21 +18,26 @@ import (
 
 // organizationExpireCommand is for both ways.
 func (p program) organizationExpireCommand(name, short, long string, expired bool) *cobra.Command {
+	var asJSON bool
 	command := p.administrationCommand(name, short, func(ctx context.Context, a administration) error {
 		if err := a.Update(ctx, a.organization, client.OrganizationSettings{IsExpired: &expired}); err != nil {
 			return err
 		}
-		return p.printEffect(ctx, a)
+		return p.printEffect(ctx, a, asJSON)
 	})
 	command.Long = long
+	jsonOption(command, &asJSON)
 	return command
 }
 
 // printEffect prints what an organization is like after a change.
-func (p program) printEffect(ctx context.Context, a administration) error {
+func (p program) printEffect(ctx context.Context, a administration, asJSON bool) error {
 	state, err := a.Organization(ctx, a.organization)
 	if err != nil {
 		return fmt.Errorf("the change is made, but what it came to is not known: %w", err)
+	}
+	if asJSON {
+		return p.printState(a, state)
 	}
 	access, outsiders, limit := "open", "not offered", "no limit"
 	if state.IsExpired {
@@ -54,6 +59,14 @@ func (p program) printEffect(ctx context.Context, a administration) error {
 		}
 	}
 	return nil
+}
+
+// printState prints an organization for programs.
+func (p program) printState(a administration, state *client.OrganizationState) error {
+	return p.printJSON(struct {
+		ID string `json:"organization_id"`
+		*client.OrganizationState
+	}{a.organization.String(), state})
 }
 
 // The options of the terms of service.
@@ -102,15 +115,16 @@ func (o *tosOptions) add(settings *client.OrganizationSettings) error {
 }
 
 func (p program) organizationBootstrapLinkCommand() *cobra.Command {
+	var asJSON bool
 	command := p.administrationCommand("bootstrap-link", "Print again the URL to bootstrap an organization with.",
 		func(ctx context.Context, a administration) error {
 			token, err := a.BootstrapToken(ctx, a.organization)
 			if err != nil {
 				return err
 			}
-			p.printBootstrap(a, token)
-			return nil
+			return p.printBootstrap(a, token, asJSON)
 		})
+	jsonOption(command, &asJSON)
 	command.Long = `Print again the URL to bootstrap an organization with, for each generation of clients.
 
 Whoever opens it first becomes the administrator of the organization. An organization that
@@ -120,20 +134,25 @@ is bootstrapped has none any more.`
 
 func (p program) organizationResetTOTPCommand() *cobra.Command {
 	var choice client.UserChoice
-	var sendEmail bool
+	var sendEmail, asJSON bool
 	command := p.administrationCommand("reset-totp", "Have a user of Parsec 3 set its one-time passwords up again.",
 		func(ctx context.Context, a administration) error {
 			reset, err := a.ResetTOTP(ctx, a.organization, choice, sendEmail)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(p.stdout, "%s: <%s> sets its one-time passwords up again by\n%s\n", printable(reset.UserID), printable(reset.Email), reset.URL)
-			if sendEmail && reset.EmailSent != "SENT_AS_REQUESTED" {
+			if asJSON {
+				err = p.printJSON(reset)
+			} else {
+				fmt.Fprintf(p.stdout, "%s: <%s> sets its one-time passwords up again by\n%s\n", printable(reset.UserID), printable(reset.Email), reset.URL)
+			}
+			if err == nil && sendEmail && reset.EmailSent != "SENT_AS_REQUESTED" {
 				return fmt.Errorf("the passwords are reset, but the e-mail is not sent (%s): give the user the link above", printable(reset.EmailSent))
 			}
-			return nil
+			return err
 		})
 	p.userOptions(command, &choice)
 	command.Flags().BoolVar(&sendEmail, "send-email", false, "Send the link to the user.")
+	jsonOption(command, &asJSON)
 	return command
 }

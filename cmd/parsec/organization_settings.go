@@ -64,7 +64,7 @@ func (o *settingOptions) changed(options ...string) bool {
 
 // check refuses options that do not go together.
 func (o *settingOptions) check() error {
-	for _, option := range []string{isExpiredOption, usersLimitOption, archivingOption} {
+	for _, option := range []string{isExpiredOption, usersLimitOption, archivingOption, jsonName} {
 		if o.webSocket && o.changed(option) {
 			return &config.UsageError{Message: "--" + option + " does not go with --" + webSocketName + "."}
 		}
@@ -110,6 +110,7 @@ func (p program) organizationCreateCommand() *cobra.Command {
 	var options *settingOptions
 	var settings client.OrganizationSettings
 	var date *parsec.DateTime
+	var asJSON bool
 	command := p.administrationCommand("create", "Create an organization and print the URL to bootstrap it with, for each generation of clients.",
 		func(ctx context.Context, a administration) (err error) {
 			var token string
@@ -121,10 +122,10 @@ func (p program) organizationCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p.printBootstrap(a, token)
-			return nil
+			return p.printBootstrap(a, token, asJSON)
 		})
 	options = newSettingOptions(command, false)
+	jsonOption(command, &asJSON)
 	command.PreRunE = func(*cobra.Command, []string) (err error) {
 		if options.webSocket && options.changed(outsiderOption) {
 			return &config.UsageError{Message: "--" + outsiderOption + " does not go with --" + webSocketName + "."}
@@ -142,12 +143,25 @@ func (p program) organizationCreateCommand() *cobra.Command {
 }
 
 // printBootstrap prints no link of Parsec 3 for a token that only an older server makes.
-func (p program) printBootstrap(a administration, token string) {
-	fmt.Fprintf(p.stdout, "Bootstrap organization url: %s\n", a.public.BootstrapAddress(a.organization, token))
+// For programs the names are those of REST.
+func (p program) printBootstrap(a administration, token string, asJSON bool) error {
+	links := struct {
+		ID      string `json:"organization_id"`
+		Token   string `json:"bootstrap_token"`
+		Parsec3 string `json:"bootstrap_url,omitempty"`
+		Parsec2 string `json:"bootstrap_url_of_parsec2"`
+	}{ID: a.organization.String(), Token: token, Parsec2: a.public.BootstrapAddress(a.organization, token).String()}
 	if parsed, err := parsec3.ParseAccessToken(token); err == nil {
-		address := parsec3.Address{Location: a.public.LocationOf(a.organization), Target: parsec3.BootstrapTarget{Token: &parsed}}
-		fmt.Fprintf(p.stdout, "Bootstrap organization url of Parsec 3: %s\n", address)
+		links.Parsec3 = parsec3.Address{Location: a.public.LocationOf(a.organization), Target: parsec3.BootstrapTarget{Token: &parsed}}.String()
 	}
+	if asJSON {
+		return p.printJSON(links)
+	}
+	fmt.Fprintf(p.stdout, "Bootstrap organization url: %s\n", links.Parsec2)
+	if links.Parsec3 != "" {
+		fmt.Fprintf(p.stdout, "Bootstrap organization url of Parsec 3: %s\n", links.Parsec3)
+	}
+	return nil
 }
 
 func (a administration) createOverWebSocket(ctx context.Context, expiration *parsec.DateTime) (token string, err error) {
@@ -164,13 +178,14 @@ func (p program) organizationUpdateCommand() *cobra.Command {
 	var options *settingOptions
 	var settings client.OrganizationSettings
 	var request protocol.AdministrationUpdateRequest
+	var asJSON bool
 	command := p.administrationCommand("update", "Change an organization; what is not given stays.",
 		func(ctx context.Context, a administration) error {
 			if !options.webSocket {
 				if err := a.Update(ctx, a.organization, settings); err != nil {
 					return err
 				}
-				return p.printEffect(ctx, a)
+				return p.printEffect(ctx, a, asJSON)
 			}
 			request.OrganizationID = a.organization
 			_, err := overWebSocket(ctx, a, protocol.AdministrationUpdate, &request)
@@ -179,6 +194,7 @@ func (p program) organizationUpdateCommand() *cobra.Command {
 	options = newSettingOptions(command, true)
 	var terms tosOptions
 	terms.define(command)
+	jsonOption(command, &asJSON)
 	command.Example = "  parsec organization update Acme --active-users-limit 50\n  parsec organization update Acme --tos fr:https://example.com/cgu --tos en:https://example.com/terms"
 	command.PreRunE = func(*cobra.Command, []string) (err error) {
 		if err := options.check(); err != nil {
@@ -216,15 +232,21 @@ func (o *settingOptions) updateRequest() (protocol.AdministrationUpdateRequest, 
 }
 
 func (p program) organizationStatusCommand() *cobra.Command {
-	var webSocket bool
+	var webSocket, asJSON bool
 	command := p.administrationCommand("status", "Print the state of an organization.",
 		func(ctx context.Context, a administration) error {
+			if webSocket && asJSON {
+				return errJSONAndWebSocket
+			}
 			if webSocket {
 				return p.printStatus(ctx, a)
 			}
 			state, err := a.Organization(ctx, a.organization)
 			if err != nil {
 				return err
+			}
+			if asJSON {
+				return p.printState(a, state)
 			}
 			limit := "none"
 			if state.ActiveUsersLimit != nil {
@@ -236,6 +258,7 @@ func (p program) organizationStatusCommand() *cobra.Command {
 		})
 	command.Aliases = []string{"show"}
 	webSocketOption(command, &webSocket)
+	jsonOption(command, &asJSON)
 	return command
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 func (p program) organizationStatsCommand() *cobra.Command {
-	var webSocket bool
+	var webSocket, asJSON bool
 	var instant string
 	var command *cobra.Command
 	command = p.administrationCommand("stats", "Print what an organization holds; sizes are in bytes.",
@@ -27,6 +27,8 @@ func (p program) organizationStatsCommand() *cobra.Command {
 				return err
 			case webSocket && at != nil:
 				return &config.UsageError{Message: "--at goes without --websocket."}
+			case webSocket && asJSON:
+				return errJSONAndWebSocket
 			case webSocket:
 				return p.printStats(ctx, a)
 			}
@@ -39,6 +41,12 @@ func (p program) organizationStatsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return p.printJSON(struct {
+					ID string `json:"organization_id"`
+					*client.OrganizationStatistics
+				}{a.organization.String(), statistics})
+			}
 			fmt.Fprintf(p.stdout, "data_size: %d\nmetadata_size: %d\nrealms: %d\nusers: %d\nactive_users: %d\nusers_per_profile_detail:\n",
 				statistics.DataSize, statistics.MetadataSize, statistics.Realms, statistics.Users, statistics.ActiveUsers)
 			for _, profile := range statistics.Profiles {
@@ -48,6 +56,7 @@ func (p program) organizationStatsCommand() *cobra.Command {
 		})
 	command.Flags().StringVar(&instant, "at", "", "Tell what there was at a date, 2030-01-31 (0:00 UTC) or 2030-01-31T12:30:00Z; without it what there is.")
 	webSocketOption(command, &webSocket)
+	jsonOption(command, &asJSON)
 	return command
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -134,6 +135,53 @@ func TestOrganizationFromNothing(t *testing.T) {
 		t.Fatalf("connect with the keys: %v", err)
 	}
 	conn.Close()
+}
+
+// TestOrganizationForPrograms has every command that prints something print it in JSON.
+func TestOrganizationForPrograms(t *testing.T) {
+	s := newShell(t)
+	var bootstraps []string
+	for _, row := range []struct{ line, want string }{
+		{"create CoolOrg --active-users-limit 3", `{"organization_id": "CoolOrg"}`},
+		{"bootstrap-link CoolOrg", `{"organization_id": "CoolOrg"}`},
+		{"status CoolOrg", `{"organization_id": "CoolOrg", "is_bootstrapped": true, "is_expired": false, "active_users_limit": 3, "minimum_archiving_period": 2592000, "tos": null}`},
+		{"stats CoolOrg", `{"organization_id": "CoolOrg", "users": 1, "active_users": 1, "data_size": 0}`},
+		{"stats CoolOrg --at 2999-01-31", `{"organization_id": "CoolOrg", "users": 1}`},
+		{"update CoolOrg --active-users-limit none", `{"organization_id": "CoolOrg", "active_users_limit": null}`},
+		{"expire CoolOrg", `{"organization_id": "CoolOrg", "is_expired": true}`},
+		{"unexpire CoolOrg", `{"organization_id": "CoolOrg", "is_expired": false}`},
+		{"freeze CoolOrg --user-email alice@example.com", `{"user_email": "alice@example.com", "user_name": "Alice", "frozen": true}`},
+		{"unfreeze CoolOrg --user-email alice@example.com", `{"user_email": "alice@example.com", "frozen": false}`},
+	} {
+		var got, want map[string]any
+		text := s.succeed(append([]string{"organization"}, strings.Fields(row.line+" --json")...)...)
+		if err := json.Unmarshal([]byte(text), &got); err != nil {
+			t.Fatalf("%s: %v in %s", row.line, err, text)
+		}
+		if err := json.Unmarshal([]byte(row.want), &want); err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range want {
+			if found, there := got[name]; !there || found != value {
+				t.Errorf("%s: %s is %v, want %v, in %s", row.line, name, found, value, text)
+			}
+		}
+		if link, is := got["bootstrap_url_of_parsec2"].(string); is {
+			bootstraps = append(bootstraps, link)
+			if current, _ := got["bootstrap_url"].(string); !strings.HasPrefix(current, "parsec3://") {
+				t.Errorf("%s: %s", row.line, text)
+			}
+		}
+		if len(bootstraps) == 2 && got["bootstrap_url"] != nil {
+			s.succeed(bootstrapArguments(bootstraps[1])...)
+		}
+	}
+	for _, line := range []string{"create X --websocket", "status CoolOrg --websocket", "stats CoolOrg --websocket", "update CoolOrg --websocket --no-expiration"} {
+		_, _, err := s.run(append([]string{"organization"}, strings.Fields(line+" --json")...)...)
+		if usage, is := errors.AsType[*config.UsageError](err); !is || usage.Message != "--json does not go with --websocket." {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
 }
 
 func TestOrganizationStatusAndUpdate(t *testing.T) {
@@ -304,7 +352,6 @@ func TestOrganizationRefusals(t *testing.T) {
 		{[]string{"organization", "status", "CoolOrg", "--websocket", "--administration-token", readingToken}, "may only read, which --websocket cannot"},
 		{bootstrapArguments(url, "--output", keys), "is bootstrapped already"},
 		{bootstrapArguments(strings.Replace(url, "CoolOrg", "None", 1), "--output", keys), "knows no organization None that waits"},
-		{bootstrapArguments(url, "--output", t.TempDir()), "file exists"},
 		{[]string{"organization", "status", "CoolOrg", "--addr", "parsec://" + unused(t) + "?no_ssl=true"}, "No server answers at "},
 	} {
 		stdout, _, err := s.run(item.arguments...)

@@ -28,15 +28,20 @@ func (p program) printUsers(ctx context.Context, a administration) error {
 // organizationFreezeCommand does what frozen says when it is run.
 func (p program) organizationFreezeCommand(name, short string, frozen *bool) *cobra.Command {
 	var choice client.UserChoice
+	var asJSON bool
 	command := p.administrationCommand(name, short, func(ctx context.Context, a administration) error {
 		user, err := a.Freeze(ctx, a.organization, choice, *frozen)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case asJSON:
+			return p.printJSON(user)
 		}
 		p.printUser(user)
 		return nil
 	})
 	p.userOptions(command, &choice)
+	jsonOption(command, &asJSON)
 	return command
 }
 

@@ -22,6 +22,7 @@ func (p program) printTable(rows [][]string) error {
 func (p program) printJSON(value any) error {
 	encoder := json.NewEncoder(p.stdout)
 	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false) // links have ampersands, and no page shows this
 	return encoder.Encode(value)
 }
 
