@@ -91,6 +91,9 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 		systemClock, logger, organization.Options{
 			Founding: foundingOf(settings.Organization), Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken, Eraser: janitor, NamedTokens: namedTokens(settings),
 		})
+	if settings.AdministrationTokensFile != "" {
+		onEnd(process, "look at the administration tokens", inBackground(ctx, organizations.WatchTokens))
+	}
 	options := serverOptions(settings, address, build.version, observed.observer(), needed)
 	options.TrustsProxy = proxies.has
 	front := server.New(organizations, systemClock, logger, options,

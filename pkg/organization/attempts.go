@@ -1,6 +1,7 @@
 package organization
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -15,6 +16,9 @@ const (
 	freeAttempts    = 10
 	attemptInterval = 6 * time.Second
 )
+
+// tokensPeriod is the time between two looks at the named tokens when nobody asks.
+const tokensPeriod = 10 * time.Second
 
 // TooManyAttemptsError is returned when an address has sent too many wrong
 // tokens.
@@ -89,6 +93,21 @@ func (a *Administration) currentNamed() []NamedToken {
 		return *last
 	}
 	return nil
+}
+
+// WatchTokens looks at the named tokens until ctx is done: so the log tells what is wrong
+// with them when they were changed, and not when somebody is refused.
+func (a *Administration) WatchTokens(ctx context.Context) {
+	ticker := time.NewTicker(tokensPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			a.currentNamed()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // currentToken returns the token of the moment, or the previous one if that
