@@ -388,14 +388,30 @@ var successes = map[string]string{
 		" --authority-private-key @folder/private @folder/revoked.pem",
 }
 
-// refusals are command lines that the server of successes refuses.
-var refusals = map[string]string{
-	"parsec backend send-test-mail":      "backend send-test-mail zoe@example.com --email-host 127.0.0.1 --email-port 1 --email-sender parsec@example.com --server-addr parsec3://parsec.example.com",
-	"parsec organization bootstrap-link": "organization bootstrap-link Golden",
-	"parsec organization delete":         "organization delete Golden",
-	"parsec organization find-users":     "organization find-users nobody@example.com",
-	"parsec organization reset-totp":     "organization reset-totp Golden --user-email alice@example.com",
-	"parsec organization status":         "organization status Nope",
+// refusals are command lines that the server of successes refuses, or that are wrong.
+var refusals = map[string][]string{
+	"parsec backend send-test-mail": {"backend send-test-mail zoe@example.com --email-host 127.0.0.1 --email-port 1 --email-sender parsec@example.com --server-addr parsec3://parsec.example.com"},
+	"parsec organization bootstrap": {
+		"organization bootstrap @used --human-label Bob --human-email bob@example.com --device-label laptop",
+		"organization bootstrap http://localhost:1 --human-label Bob --human-email bob@example.com --device-label laptop",
+	},
+	"parsec organization bootstrap-link": {"organization bootstrap-link Golden", "organization bootstrap-link Nope"},
+	"parsec organization create":         {"organization create Golden", "organization create not/one", "organization create New --active-users-limit many"},
+	"parsec organization delete":         {"organization delete Golden", "organization delete Nope"},
+	"parsec organization expire":         {"organization expire Nope"},
+	"parsec organization find-users":     {"organization find-users nobody@example.com"},
+	"parsec organization freeze":         {"organization freeze Golden", "organization freeze Golden --user-email nobody@example.com"},
+	"parsec organization list-users":     {"organization list-users Nope"},
+	"parsec organization reset-totp":     {"organization reset-totp Golden --user-email alice@example.com"},
+	"parsec organization server-stats":   {"organization server-stats --at yesterday"},
+	"parsec organization stats":          {"organization stats Nope", "organization stats Golden --at 2000-01-31", "organization stats Golden --json --websocket"},
+	"parsec organization status":         {"organization status Nope", "organization status Golden --websocket --json"},
+	"parsec organization unexpire":       {"organization unexpire Nope"},
+	"parsec organization unfreeze":       {"organization unfreeze Golden --user-email nobody@example.com"},
+	"parsec organization update": {
+		"organization update Golden", "organization update Nope --active-users-limit 7",
+		"organization update Golden --tos en:here", "organization update Golden --tos en:https://example.com --no-tos",
+	},
 }
 
 // TestGolden has a file for each command: its help, what it says with nothing, with an
@@ -405,8 +421,9 @@ func TestGolden(t *testing.T) {
 	server := testkit.StartGenerations(t, testkit.GenerationsOptions{Server: patient()})
 	beside := map[string]string{"PARSEC_ADDR": server.Address.String(), "PARSEC_ADMINISTRATION_TOKEN": testkit.AdministrationToken}
 	s := &shell{t, server.Address, beside}
-	s.succeed(bootstrapArguments(s.create("Golden"))...)
-	link := s.create("Linked")
+	used := s.create("Golden")
+	s.succeed(bootstrapArguments(used)...)
+	links := strings.NewReplacer("@used", used, "@link", s.create("Linked"))
 	s.create("Waiting")
 	s.create("Gone")
 	s.succeed("organization", "expire", "Gone")
@@ -432,19 +449,15 @@ func TestGolden(t *testing.T) {
 		if option := allFlags(c.command).Lookup("db"); option != nil && !option.Hidden && !slices.Contains(settingCommands, c.path()) {
 			add("no database", nil, c.words()...)
 		}
-		if line, refused := refusals[c.path()]; refused {
-			variables := beside
-			if strings.HasPrefix(c.path(), "parsec backend") {
-				variables = nil
-			}
-			add("refused", variables, strings.Fields(line)...)
+		variables := beside
+		if strings.HasPrefix(c.path(), "parsec backend") {
+			variables = nil
+		}
+		for _, line := range refusals[c.path()] {
+			add("refused", variables, strings.Fields(links.Replace(line))...)
 		}
 		if line, works := successes[c.path()]; works {
-			variables := beside
-			if strings.HasPrefix(c.path(), "parsec backend") {
-				variables = nil
-			}
-			add("success", variables, strings.Fields(strings.ReplaceAll(line, "@link", link))...)
+			add("success", variables, strings.Fields(links.Replace(line))...)
 		}
 		file := strings.Join(name, "-") + ".golden"
 		seen = append(seen, file)
