@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,9 +40,17 @@ func (p program) completes() bool {
 		(p.commandLine[0] == cobra.ShellCompRequestCmd || p.commandLine[0] == cobra.ShellCompNoDescRequestCmd)
 }
 
-// completeValues has shells complete the values of the options of a command: files only
-// where a file is meant.
+// fileArguments are the arguments of commands that are files or folders, by their names in
+// the line of usage.
+var fileArguments = []string{"DIRECTORY", "FOLDER", "ARCHIVE", "[OUTPUT]"}
+
+// completeValues has shells complete the values of the options and arguments of a command:
+// files only where a file is meant.
 func completeValues(command *cobra.Command) {
+	isFile := func(argument string) bool { return slices.Contains(fileArguments, argument) }
+	if doesWork(command) && command.ValidArgsFunction == nil && !slices.ContainsFunc(strings.Fields(command.Use), isFile) {
+		command.ValidArgsFunction = cobra.NoFileCompletions
+	}
 	complete := func(flag *pflag.Flag) {
 		if flag.Hidden || flag.NoOptDefVal != "" {
 			return

@@ -27,6 +27,19 @@ func TestCompletionScripts(t *testing.T) {
 	}
 }
 
+// TestCompletedArguments completes files where a file is meant, and nowhere else.
+func TestCompletedArguments(t *testing.T) {
+	for line, files := range map[string]bool{
+		"organization list": false, "organization create": false, "organization bootstrap": false, "account find": false, "version": false,
+		"backend run": false, "backend migrate": false, "man": true, "backend restore": true, "export-realm": true,
+	} {
+		got := executeWith(t.Context(), idle, nil, append(append([]string{"__complete"}, strings.Fields(line)...), "")...)
+		if got.code != 0 || strings.HasSuffix(got.stdout, ":0\n") != files {
+			t.Errorf("%s: %+v", line, got)
+		}
+	}
+}
+
 func TestMan(t *testing.T) {
 	directory := t.TempDir()
 	if got := executeWith(t.Context(), idle, nil, "man", directory); got.code != 0 || got.stdout+got.stderr != "" {

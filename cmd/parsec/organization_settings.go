@@ -124,6 +124,7 @@ func (p program) organizationCreateCommand() *cobra.Command {
 			}
 			return p.printBootstrap(a, token, asJSON)
 		})
+	command.ValidArgsFunction = cobra.NoFileCompletions // it is a new name
 	options = newSettingOptions(command, false)
 	jsonOption(command, &asJSON)
 	command.PreRunE = func(*cobra.Command, []string) (err error) {
