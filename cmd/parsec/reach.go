@@ -77,13 +77,16 @@ func (p program) reachOptions(command *cobra.Command) func(call func(administrat
 
 // findServer returns where the server is, with its public address.
 func (p program) findServer(address string) (a administration, options client.Options, err error) {
+	from := ""
 	if address == "" {
-		address, _ = p.environment.Lookup(config.AddressVariable)
+		if address, _ = p.environment.Lookup(config.AddressVariable); address != "" {
+			from = " (variable " + config.AddressVariable + ")"
+		}
 	}
 	if address != "" {
 		a.server, err = parsec.ParseAnyServerAddress(address)
 		if err != nil {
-			return a, options, invalidValue("--"+addrOption, fmt.Errorf("%w%s", err, config.AddressHint(address)))
+			return a, options, invalidValue("--"+addrOption, fmt.Errorf("%w%s%s", err, config.AddressHint(address), from))
 		}
 		a.public = a.server
 		return a, options, nil

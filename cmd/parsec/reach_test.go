@@ -82,6 +82,10 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 	if got.code != exitFailure || !strings.Contains(got.stderr, "Error: There is no host nobody.invalid: ") {
 		t.Errorf("no such host: %+v", got)
 	}
+	got = executeWith(t.Context(), idle, map[string]string{"PARSEC_ADDR": "http://localhost:6777", "PARSEC_ADMINISTRATION_TOKEN": "x"}, "organization", "list")
+	if got.code != exitUsage || !strings.HasSuffix(got.stderr, "; perhaps parsec://localhost:6777?no_ssl=true (variable PARSEC_ADDR)\n") {
+		t.Errorf("a wrong variable: %+v", got)
+	}
 	for host, want := range map[string]string{
 		"nobody.invalid": " Correct the link.\n",
 		"127.0.0.1:1":    "Error: No server answers at 127.0.0.1:1: connection refused. Start it, or take a link of yours.\n",

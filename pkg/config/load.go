@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -87,9 +88,25 @@ func Load(arguments []Argument, environment Environment) (Loaded, error) {
 	}
 	l.config.TrustedProxies = append(l.config.TrustedProxies, l.config.proxies...)
 	if err := l.config.checkAndRead(); err != nil {
-		return Loaded{}, err
+		return Loaded{}, withOrigin(err, effective)
 	}
 	return Loaded{l.config, effective, slices.Concat(environment.unknownVariables(), inertWarning(effective), l.warnings())}, nil
+}
+
+// withOrigin adds to what is wrong with a value where that was set, if not on the command
+// line.
+func withOrigin(err error, effective []Effective) error {
+	usage, is := errors.AsType[*UsageError](err)
+	if !is {
+		return err
+	}
+	for _, of := range effective {
+		set := of.Source == FromVariable || of.Source == FromFile
+		if set && strings.HasPrefix(usage.Message, "Invalid value for "+of.Setting.option(of.Setting.Name)+": ") {
+			return &UsageError{usage.Message + " (" + of.Origin() + ")"}
+		}
+	}
+	return err
 }
 
 // LoadDSN resolves the database alone, for the commands that need no other

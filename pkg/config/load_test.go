@@ -235,6 +235,7 @@ func TestLoadBooleanVariables(t *testing.T) {
 func TestLoadUsageErrors(t *testing.T) {
 	directory := t.TempDir()
 	emptyFile := writeFile(t, "\n")
+	tokensFile := writeFile(t, "# first\nalice\n")
 	wideFile := writeFile(t, "\xff\xfed\x00b\x00")
 	for _, row := range []struct {
 		arguments []string
@@ -253,6 +254,8 @@ func TestLoadUsageErrors(t *testing.T) {
 		{nil, map[string]string{"PARSEC_PORT": "abc"}, "Invalid value for '--port' / '-P': 'abc' is not a valid integer. (variable PARSEC_PORT)"},
 		{nil, map[string]string{"PARSEC_EMAIL_USE_TLS": "maybe"}, "Invalid value for '--email-use-tls': 'maybe' is not a valid boolean. (variable PARSEC_EMAIL_USE_TLS)"},
 		{nil, map[string]string{"PARSEC_DEBUG": "*"}, "Invalid value for '--debug': '*' is not a valid boolean. (variable PARSEC_DEBUG)"},
+		{[]string{"db=MOCKED", "blockstore=MOCKED"}, map[string]string{"PARSEC_ADMINISTRATION_TOKEN": "short"}, "Invalid value for '--administration-token': anybody could guess it, as it has 5 characters; at least 16 are needed. Make one with: openssl rand -base64 48 (variable PARSEC_ADMINISTRATION_TOKEN)"},
+		{required, map[string]string{"PARSEC_ADMINISTRATION_TOKENS_FILE": tokensFile}, "Invalid value for '--administration-tokens': line 2: neither name:token nor name:token:read (file " + tokensFile + " (PARSEC_ADMINISTRATION_TOKENS_FILE))"},
 		{[]string{"log-level=loud"}, nil, "Invalid value for '--log-level' / '-l': 'loud' is not one of 'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'."},
 		{[]string{"log-format=XML"}, nil, "Invalid value for '--log-format' / '-f': 'XML' is not one of 'CONSOLE', 'CONSOLE_NO_TIMESTAMP', 'JSON'."},
 		{[]string{"email-language=de"}, nil, "Invalid value for '--email-language': 'de' is not one of 'en', 'fr'."},
