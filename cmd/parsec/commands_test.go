@@ -312,6 +312,10 @@ func TestNoDatabase(t *testing.T) {
 		}
 		c.want(c.run(nil, words...), exitFailure, "The database none at 127.0.0.1:1 does not answer: connection refused.")
 	})
+	got := executeWith(t.Context(), idle, nil, "account", "list", "--data", "/proc/none")
+	if got.code != exitFailure || got.stderr != "Error: No server runs with the folder of data /proc/none. Start it (parsec backend run --data /proc/none), or correct --data, or PARSEC_DATA.\n" {
+		t.Errorf("a folder that nobody serves: %+v", got)
+	}
 }
 
 // golden compares what a command says with a file, which PARSEC_TEST_GOLDEN=write writes.

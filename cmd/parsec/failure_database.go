@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"parsec-server/pkg/datafolder/layout"
 	"parsec-server/pkg/parsec"
 )
 
@@ -42,6 +44,8 @@ func explainConnection(err error, named string) error {
 		return say(err, "The database %s at %s refused: %s.", name, at, refusal.Message)
 	case resolving != nil:
 		return say(err, "There is no host %s, which %s, names: %s.", resolving.Name, named, resolving.Err)
+	case errors.Is(err, syscall.ENOENT) && isInData(connecting.Config):
+		return say(err, "No server runs with the folder of data %s. Start it (parsec backend run --data %[1]s), or correct --data, or PARSEC_DATA.", filepath.Dir(at))
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		return say(err, "The database %s at %s does not answer: connection refused. Start PostgreSQL there, or correct %s.", name, at, named)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -49,6 +53,12 @@ func explainConnection(err error, named string) error {
 	default:
 		return say(err, "The database %s at %s is not reached: %s", name, at, lastCause(err))
 	}
+}
+
+// isInData reports whether a database is that of a folder of data, which the server of the
+// folder starts.
+func isInData(of *pgconn.Config) bool {
+	return filepath.Base(of.Host) == layout.SocketsName && of.User == layout.DatabaseName && of.Database == layout.DatabaseName
 }
 
 func databasePlace(of *pgconn.Config) string {
