@@ -22,8 +22,8 @@ import (
 const testMailTimeout = time.Minute
 
 var (
-	errNoAddress   = errors.New("it is no e-mail address, such as you@example.com")
-	errNothingSent = errors.New("no e-mail was sent")
+	errNoAddress  = errors.New("it is no e-mail address, such as you@example.com")
+	errMockedHost = errors.New("MOCKED writes e-mails in files, and sends none: name the SMTP server")
 )
 
 func (p program) sendTestMailCommand() *cobra.Command {
@@ -47,17 +47,23 @@ func (p program) sendTestMailCommand() *cobra.Command {
 
 func (p program) sendTestMail(ctx context.Context, options *settingsFlags, to string) error {
 	settings, address, err := config.LoadMail(options.given, p.environment)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case settings.Host == "":
-		return config.NewMissingError(config.Missing{Name: "--email-host", Variables: settingNamed("email-host").AllVariables()})
-	case settings.Host == config.Mocked:
-		return say(errNothingSent, "The e-mail host is MOCKED, which writes e-mails in files and sends none. Give the SMTP server by --email-host or PARSEC_EMAIL_HOST.")
-	case settings.Sender.Address == "":
-		return config.NewMissingError(config.Missing{Name: "--email-sender", Variables: settingNamed("email-sender").AllVariables()})
-	case address == (parsec.ServerAddress{}):
-		return say(errNothingSent, "The server has no public address, without which it sends no e-mail. Give it by --server-addr or PARSEC_SERVER_ADDR.")
+	}
+	if settings.Host == config.Mocked {
+		return invalidValue("--email-host", errMockedHost)
+	}
+	var missing []config.Missing
+	for _, one := range []struct {
+		name string
+		none bool
+	}{{"email-host", settings.Host == ""}, {"email-sender", settings.Sender.Address == ""}, {"server-addr", address == (parsec.ServerAddress{})}} {
+		if one.none {
+			missing = append(missing, config.Missing{Name: "--" + one.name, Variables: settingNamed(one.name).AllVariables()})
+		}
+	}
+	if missing != nil {
+		return config.NewMissingError(missing...)
 	}
 	post, _, err := mailOptions(settings)
 	if err != nil {

@@ -39,9 +39,9 @@ func TestSendTestMail(t *testing.T) {
 		{"PARSEC_EMAIL_LANGUAGE", "en", "nobody@example.com", "no such user"},
 		{"PARSEC_EMAIL_LANGUAGE", "en", "nobody", "Invalid value for 'EMAIL'"},
 		{"PARSEC_EMAIL_USE_TLS", "true", "zoe@example.com", "did not take the e-mail"},
-		{"PARSEC_BACKEND_ADDR", "", "zoe@example.com", "no public address"},
-		{"PARSEC_EMAIL_HOST", "MOCKED", "zoe@example.com", "The e-mail host is MOCKED"},
-		{"PARSEC_EMAIL_HOST", "", "zoe@example.com", "Missing option '--email-host'"},
+		{"PARSEC_BACKEND_ADDR", "", "zoe@example.com", "Missing option '--server-addr'. Or set PARSEC_SERVER_ADDR."},
+		{"PARSEC_EMAIL_HOST", "MOCKED", "zoe@example.com", "Invalid value for '--email-host': MOCKED writes e-mails in files"},
+		{"PARSEC_EMAIL_HOST", "", "zoe@example.com", "Missing option '--email-host'. Or set PARSEC_EMAIL_HOST.\nMissing option '--server-addr'. Or set PARSEC_SERVER_ADDR."},
 	} {
 		s.variables[row.variable] = row.value
 		if _, _, err := s.run("backend", "send-test-mail", row.to); err == nil || !strings.Contains(err.Error(), row.want) {

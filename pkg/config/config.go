@@ -263,6 +263,9 @@ type Email struct {
 	TemplateFolder string
 }
 
+// needsSender reports whether there is an SMTP server to which somebody sends.
+func (e Email) needsSender() bool { return e.Host != "" && e.Host != Mocked }
+
 // CurrentPassword returns the password of the moment: what the file holds now,
 // if it is in one that can be read.
 func (e Email) CurrentPassword() string {
@@ -361,8 +364,6 @@ func (c Config) check() error {
 		return &UsageError{"--blockstore is POSTGRESQL, and --db is MOCKED: a block store in a database needs one."}
 	case c.Blockstore.Kind == BlockstoreRAID5 && len(c.Blockstore.Nodes) < minRAID5Nodes:
 		return &UsageError{"A RAID5 block store needs at least 3 nodes."}
-	case c.Email.Host != "" && c.Email.Sender == (mail.Address{}):
-		return &UsageError{"--email-sender is required when --email-host is provided."}
 	}
 	if err := c.checkThirdParties(); err != nil {
 		return err

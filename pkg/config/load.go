@@ -271,7 +271,8 @@ func (l *loader) load(names ...string) ([]Effective, error) {
 		}
 		loaded = append(loaded, found.effective(setting))
 	}
-	return loaded, missing(loaded)
+	needsSender := len(names) == 0 && l.config.Email.needsSender()
+	return loaded, missing(loaded, needsSender)
 }
 
 // loadDSN resolves the database, which must be one of PostgreSQL.

@@ -247,6 +247,7 @@ func TestLoadUsageErrors(t *testing.T) {
 		{[]string{"db=mocked"}, nil, "Invalid value for '--db': Invalid db type: must be `postgresql://<user>:<password>@<host>/<database>`, `postgres://…` or `MOCKED`."},
 		{nil, nil, missingDB + "\n" + missingBlockstore + "\n" + missingToken},
 		{[]string{"db=MOCKED"}, nil, missingBlockstore + "\n" + missingToken},
+		{nil, map[string]string{"PARSEC_EMAIL_HOST": "mail", "PARSEC_DB": "MOCKED", "PARSEC_BLOCKSTORE": "MOCKED"}, missingToken + "\nMissing option '--email-sender'. Or set PARSEC_EMAIL_SENDER."},
 		{[]string{"db=MOCKED", "administration-token=" + goodToken}, map[string]string{"PARSEC_BLOCKSTORE": "  "}, missingBlockstore},
 		{[]string{"db=MOCKED", "blockstore=MOCKED"}, map[string]string{"PARSEC_ADMINISTRATION_TOKEN": ""}, missingToken},
 		{[]string{"port=abc"}, nil, "Invalid value for '--port' / '-P': 'abc' is not a valid integer."},
@@ -321,7 +322,7 @@ func TestLoadFailures(t *testing.T) {
 		{[]string{"blockstore=POSTGRESQL"}, "--blockstore is POSTGRESQL, and --db is MOCKED: a block store in a database needs one."},
 		{[]string{"blockstore=RAID1:0:MOCKED", "blockstore=RAID1:1:POSTGRESQL"}, "--blockstore is POSTGRESQL, and --db is MOCKED: a block store in a database needs one."},
 		{[]string{"blockstore=RAID5:0:MOCKED", "blockstore=RAID5:1:MOCKED"}, "A RAID5 block store needs at least 3 nodes."},
-		{[]string{"blockstore=MOCKED", "email-host=mail"}, "--email-sender is required when --email-host is provided."},
+		{[]string{"blockstore=MOCKED", "email-host=mail"}, "Missing option '--email-sender'. Or set PARSEC_EMAIL_SENDER."},
 		{[]string{"log-filter=("}, "Invalid value for '--log-filter': error parsing regexp: missing closing ): `(`"},
 		{[]string{"sentry-dsn=hunter2"}, "Invalid value for '--sentry-dsn': must be `https://<key>@<host>/<project>`"},
 	} {

@@ -31,11 +31,13 @@ func NewMissingError(missing ...Missing) *UsageError {
 	return &UsageError{strings.Join(lines, "\n")}
 }
 
-// missing returns what must be given of the settings that were resolved.
-func missing(resolved []Effective) error {
+// missing returns what must be given of the settings that were resolved; needsSender is
+// for who sends e-mails, which only an SMTP server needs.
+func missing(resolved []Effective, needsSender bool) error {
 	var all []Missing
 	for _, effective := range resolved {
-		if setting := effective.Setting; setting.Required && effective.Source == FromDefault {
+		setting := effective.Setting
+		if (setting.Required || needsSender && setting.Name == "email-sender") && effective.Source == FromDefault {
 			all = append(all, Missing{"--" + setting.Name, setting.AllVariables()})
 		}
 	}
