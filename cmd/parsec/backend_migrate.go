@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,7 +45,14 @@ func (p program) migrate(ctx context.Context, options *settingsFlags, dryRun boo
 	if err != nil {
 		return err
 	}
-	if err := database.Await(ctx, database.Source{DSN: dsn.Reveal(), Logger: slog.New(slog.NewTextHandler(p.stderr, nil))}, retry); err != nil {
+	told := false
+	err = database.Await(ctx, dsn.Reveal(), retry, func(err error) {
+		if !told {
+			fmt.Fprintf(p.stderr, "The database is not ready yet: %s\n", oneLine(explainDatabase(err).Error()))
+		}
+		told = true
+	})
+	if err != nil {
 		return err
 	}
 	before, err := database.MigrationStatus(ctx, dsn.Reveal())

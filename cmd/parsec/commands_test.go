@@ -316,6 +316,13 @@ func TestNoDatabase(t *testing.T) {
 	if got.code != exitFailure || got.stderr != "Error: No server runs with the folder of data /proc/none. Start it (parsec backend run --data /proc/none), or correct --data, or PARSEC_DATA.\n" {
 		t.Errorf("a folder that nobody serves: %+v", got)
 	}
+	const away = "The database none at 127.0.0.1:1 does not answer: connection refused. Start PostgreSQL there, or correct --db, or PARSEC_DB.\n"
+	got = executeWith(t.Context(), idle, map[string]string{
+		"PARSEC_DB": "postgresql://127.0.0.1:1/none", "PARSEC_MAXIMUM_DATABASE_CONNECTION_ATTEMPTS": "3", "PARSEC_PAUSE_BEFORE_RETRY_DATABASE_CONNECTION": "0.001",
+	}, "backend", "migrate")
+	if got.code != exitFailure || got.stderr != "The database is not ready yet: "+away+"Error: "+away {
+		t.Errorf("a database that is waited for: %+v", got)
+	}
 }
 
 // golden compares what a command says with a file, which PARSEC_TEST_GOLDEN=write writes.

@@ -54,7 +54,16 @@ type Retry struct {
 }
 
 // connect opens a connection, which the caller closes.
-func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Conn, error), readOnly bool, absence *outage.Dependency) (connection *pgx.Conn, err error) {
+func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Conn, error), readOnly bool, absence *outage.Dependency) (*pgx.Conn, error) {
+	connection, err := r.await(ctx, open, readOnly, func(err error) { absence.Lost(ctx, err) })
+	if err == nil {
+		absence.Back(ctx)
+	}
+	return connection, err
+}
+
+// await is connect that tells of each failure but the last one.
+func (r Retry) await(ctx context.Context, open func(context.Context) (*pgx.Conn, error), readOnly bool, failed func(error)) (connection *pgx.Conn, err error) {
 	attempt := func(ctx context.Context) error {
 		opened, err := open(ctx)
 		if err == nil && !readOnly {
@@ -65,11 +74,10 @@ func (r Retry) connect(ctx context.Context, open func(context.Context) (*pgx.Con
 		if err != nil {
 			return fmt.Errorf("connect to the database: %w", err)
 		}
-		absence.Back(ctx)
 		connection = opened
 		return nil
 	}
-	err = r.while(ctx, isTransient, attempt, func(err error) { absence.Lost(ctx, err) })
+	err = r.while(ctx, isTransient, attempt, failed)
 	return connection, err
 }
 
@@ -94,13 +102,13 @@ func (r Retry) while(ctx context.Context, passes func(error) bool, do func(conte
 }
 
 // Await waits until the database of a DSN takes connections and writes, as Open
-// does first. Its error is that of the last attempt.
-func Await(ctx context.Context, source Source, retry Retry) error {
-	from, err := newConnector(source, nil)
+// does first. It tells of each failure but the last one, which it returns.
+func Await(ctx context.Context, dsn string, retry Retry, failed func(error)) error {
+	from, err := newConnector(Source{DSN: dsn, Logger: slog.New(slog.DiscardHandler)}, nil)
 	if err != nil {
 		return err
 	}
-	connection, err := retry.connect(ctx, from.connect, false, outage.NewDependency(outage.Database, slog.LevelWarn, from.source.Logger))
+	connection, err := retry.await(ctx, from.connect, false, failed)
 	if err != nil {
 		return explained(err)
 	}
