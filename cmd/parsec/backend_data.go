@@ -109,7 +109,7 @@ func (p program) backendBackupCommand() *cobra.Command {
 			options.Path = paths[0]
 			done, err := datafolder.Backup(ctx, options, paths[1], p.build.String())
 			if err != nil {
-				return err
+				return wrongFolder(err)
 			}
 			fmt.Fprintf(p.stdout, "Saved %s in %s: %s\n", paths[0], paths[1], savedInWords(done))
 			return nil
@@ -121,6 +121,9 @@ func (p program) backendRestoreCommand() *cobra.Command {
 		func(ctx context.Context, options datafolder.Options, paths []string) error {
 			options.Path = paths[1]
 			done, err := datafolder.Restore(ctx, options, paths[0])
+			if errors.Is(err, datafolder.ErrNoBackup) {
+				return invalidValue("ARCHIVE", err)
+			}
 			if err != nil {
 				return err
 			}
@@ -135,11 +138,19 @@ func (p program) backendUpgradeCommand() *cobra.Command {
 			options.Path = paths[0]
 			from, to, err := datafolder.Upgrade(ctx, options)
 			if err != nil {
-				return err
+				return wrongFolder(err)
 			}
 			fmt.Fprintf(p.stdout, "%s is of PostgreSQL %d now. What PostgreSQL %d had is in %s/postgres.%d: remove it once the server works.\n", paths[0], to, from, paths[0], from)
 			return nil
 		})
+}
+
+// wrongFolder is for an error of a folder that was typed, which may be none of data.
+func wrongFolder(err error) error {
+	if errors.Is(err, datafolder.ErrNoDatabase) {
+		return invalidValue("FOLDER", err)
+	}
+	return err
 }
 
 func savedInWords(done datafolder.Summary) string {

@@ -57,7 +57,7 @@ func (p program) emailTemplatesCommand() *cobra.Command {
 		for name, text := range servermail.BuiltIn(emailKinds()) {
 			files[name] = []byte(text)
 		}
-		if err := writeNew(args[0], files, nil); err != nil {
+		if err := wrongPath("DIRECTORY", writeNew(args[0], files, nil)); err != nil {
 			return err
 		}
 		fmt.Fprintf(p.stdout, "%d texts of e-mails written in %s\n", len(files), args[0])
@@ -98,7 +98,7 @@ func (p program) previewEmails(ctx context.Context, options *settingsFlags, fold
 			return err
 		}
 	}
-	if err := writeNew(folder, files, slices.Collect(maps.Keys(files))); err != nil {
+	if err := wrongPath("DIRECTORY", writeNew(folder, files, slices.Collect(maps.Keys(files)))); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%d files of e-mails written in %s\n", len(files), folder)

@@ -126,7 +126,7 @@ func wantInTheWay(t *testing.T, folder string, run func(arguments ...string) out
 			t.Fatal(err)
 		}
 		before := contents(t, folder)
-		if got := run(folder); got.code != exitFailure || !strings.Contains(got.stderr, "is in the way: nothing is written") || !maps.Equal(contents(t, folder), before) {
+		if got := run(folder); got.code != exitUsage || !strings.Contains(got.stderr, "is in the way: nothing is written") || !maps.Equal(contents(t, folder), before) {
 			t.Errorf("with %s: %+v", name, got)
 		}
 		if err := errors.Join(os.Remove(stray), os.RemoveAll(filepath.Join(folder, "parsec4"))); err != nil {
@@ -137,7 +137,7 @@ func wantInTheWay(t *testing.T, folder string, run func(arguments ...string) out
 	if err := errors.Join(os.Remove(linked), os.Symlink(filepath.Join(t.TempDir(), "elsewhere"), linked)); err != nil {
 		t.Fatal(err)
 	}
-	if got := run(folder); got.code != exitFailure || !strings.Contains(got.stderr, linked+" is in the way") {
+	if got := run(folder); got.code != exitUsage || !strings.Contains(got.stderr, linked+" is in the way") {
 		t.Errorf("with a link: %+v", got)
 	}
 }
@@ -154,7 +154,7 @@ func TestEmailTemplates(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	// Written once, the texts of an administrator are there.
-	if got := run("templates", folder); got.code != exitFailure || !strings.Contains(got.stderr, "is in the way: nothing is written") {
+	if got := run("templates", folder); got.code != exitUsage || !strings.Contains(got.stderr, "is in the way: nothing is written") {
 		t.Errorf("again: %+v", got)
 	}
 	without, with := filepath.Join(t.TempDir(), "without"), filepath.Join(t.TempDir(), "with")

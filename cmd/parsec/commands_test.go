@@ -233,6 +233,12 @@ func TestWrongContents(t *testing.T) {
 		"account list --db postgresql://localhost/x?sslmode=perhaps":                                                             "Invalid value for '--db': the DSN of the database is not valid: ",
 		"backend import --db postgresql://localhost/x --from postgresql://localhost/x?sslmode=perhaps":                           "Invalid value for '--from': the DSN of the database is not valid: ",
 		strings.Join(bootstrapArguments(argumentValues["URL"]), " ") + " --output=" + private:                                    "Invalid value for '--output': save device: open " + private + ": file exists",
+		"backend backup " + folder + " " + folder + "/x.tar":                                                                     "Invalid value for 'FOLDER': " + folder + " has no database of its own\n",
+		"backend upgrade " + folder + "/none":                                                                                    "Invalid value for 'FOLDER': " + folder + "/none has no database of its own\n",
+		"backend restore " + folder + "/none " + folder + "/new":                                                                 "Invalid value for 'ARCHIVE': this is no backup of a folder of data: open " + folder + "/none: no such file or directory\n",
+		"backend restore KEY " + folder + "/new":                                                                                 "Invalid value for 'ARCHIVE': " + private + ": this is no backup of a folder of data: ",
+		"backend email preview /proc/none/x":                                                                                     "Invalid value for 'DIRECTORY': mkdir /proc/none: no such file or directory\n",
+		"backend email templates " + folder:                                                                                      "Invalid value for 'DIRECTORY': " + private + " is in the way: nothing is written\n",
 		"organization server-stats --output " + folder:                                                                           "Invalid value for '--output': ",
 		"sequester generate-service-certificate --service-label x --service-public-key KEY --authority-private-key KEY":          "Invalid value for '--service-public-key': " + private + ": a PRIVATE KEY, not a PUBLIC KEY",
 		"sequester generate-service-revocation-certificate /proc/none/x --service-id " + someID + " --authority-private-key KEY": "Invalid value for 'OUTPUT': ",
@@ -241,6 +247,9 @@ func TestWrongContents(t *testing.T) {
 		if got.code != exitUsage || !strings.Contains(got.stderr, "Error: "+want) {
 			t.Errorf("%s: %+v", line, got)
 		}
+	}
+	if found, err := os.ReadDir(folder); err != nil || len(found) != 1 {
+		t.Errorf("what was wrong left %v, %v", found, err)
 	}
 }
 

@@ -87,6 +87,9 @@ func (w *archiveWriter) close() error {
 	return w.tar.Close()
 }
 
+// ErrNoBackup is of a file that Restore is given and Backup has not made.
+var ErrNoBackup = errors.New("this is no backup of a folder of data")
+
 var (
 	errDamagedArchive = errors.New("the archive is damaged")
 	errCutArchive     = fmt.Errorf("%w: its end is missing", errDamagedArchive)
@@ -165,8 +168,11 @@ func (r *archiveReader) compare() error {
 // readHead reads the first file.
 func (r *archiveReader) readHead() (head archiveHead, err error) {
 	name, content, err := r.next()
-	if err != nil || name != headName {
-		return head, errors.Join(errors.New("this is no backup of a folder of data"), err)
+	switch {
+	case err != nil:
+		return head, fmt.Errorf("%w: %w", ErrNoBackup, err)
+	case name != headName:
+		return head, ErrNoBackup
 	}
 	text, err := io.ReadAll(io.LimitReader(content, maxSmallFile))
 	if err != nil {

@@ -28,6 +28,9 @@ type Summary struct {
 	BlocksIncluded bool
 }
 
+// ErrNoDatabase is of a folder that is not one of data, or keeps its database elsewhere.
+var ErrNoDatabase = errors.New("has no database of its own")
+
 // Backup saves a folder in an archive, which is there once it is whole. A server may
 // use the folder meanwhile: what it has written before is in the archive.
 //
@@ -40,7 +43,7 @@ func Backup(ctx context.Context, options Options, archive, server string) (done 
 		return done, err
 	}
 	if major == 0 {
-		return done, fmt.Errorf("the folder %s has no database of its own", folder)
+		return done, fmt.Errorf("%s %w", folder, ErrNoDatabase)
 	}
 	found, err := programsOf(ctx, folder, major)
 	if err != nil {

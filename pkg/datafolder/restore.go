@@ -24,7 +24,7 @@ const restoringName = "restoring"
 func Restore(ctx context.Context, options Options, archive string) (done Summary, err error) {
 	file, err := os.Open(archive)
 	if err != nil {
-		return done, err
+		return done, fmt.Errorf("%w: %w", ErrNoBackup, err)
 	}
 	defer file.Close()
 	in := newArchiveReader(file)

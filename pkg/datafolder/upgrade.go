@@ -18,6 +18,9 @@ const (
 // Upgrade moves the database of a folder, which no server uses, to the latest
 // PostgreSQL of the machine. The old data stays beside the new. It returns both majors.
 func Upgrade(ctx context.Context, options Options) (from, to int, err error) {
+	if _, err := os.Stat(options.Path); errors.Is(err, fs.ErrNotExist) { // Open would make it
+		return 0, 0, fmt.Errorf("%s %w", options.Path, ErrNoDatabase)
+	}
 	f, err := Open(ctx, options)
 	if err != nil {
 		return 0, 0, err
@@ -27,7 +30,7 @@ func Upgrade(ctx context.Context, options Options) (from, to int, err error) {
 		return 0, 0, err
 	}
 	if from == 0 {
-		return 0, 0, fmt.Errorf("the folder %s has no database of its own", f.Folder)
+		return 0, 0, fmt.Errorf("%s %w", f.Folder, ErrNoDatabase)
 	}
 	latest, err := newestPrograms(ctx)
 	if err != nil {
