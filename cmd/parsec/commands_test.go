@@ -430,7 +430,7 @@ var refusals = map[string][]string{
 	"parsec organization unfreeze":       {"organization unfreeze Golden --user-email nobody@example.com"},
 	"parsec organization update": {
 		"organization update Golden", "organization update Nope --active-users-limit 7",
-		"organization update Golden --tos en:here", "organization update Golden --tos en:https://example.com --no-tos",
+		"organization update Golden --minimum-archiving-period 1.5d", "organization update Golden --tos en:here", "organization update Golden --tos en:https://example.com --no-tos",
 	},
 }
 

@@ -155,7 +155,7 @@ var valueKinds = map[string]string{
 	organizationName: organizationName, "realm": "id", "service": "id", "service-id": "id", "user-id": "id",
 	"at": "date", "snapshot-timestamp": "date", expirationDateOption: "date", "user-email": "e-mail", "human-email": "e-mail",
 	"output": fileKind, "report": fileKind, "dump-realm-blocks": fileKind, "service-certificate": fileKind, "service-revocation-certificate": fileKind,
-	"service-public-key": fileKind, "authority-private-key": fileKind, "webhook-url": "URL",
+	archivingOption: "duration", "service-public-key": fileKind, "authority-private-key": fileKind, "webhook-url": "URL",
 }
 
 const fileKind = "file"

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -36,7 +38,7 @@ type settingOptions struct {
 	isExpired      bool
 	outsider       bool
 	usersLimit     string
-	archiving      uint64
+	archiving      string
 	flags          *pflag.FlagSet
 }
 
@@ -49,7 +51,7 @@ func newSettingOptions(command *cobra.Command, exists bool) *settingOptions {
 	}
 	o.flags.BoolVar(&o.outsider, outsiderOption, false, "Whether clients offer the OUTSIDER profile (=false for not).")
 	o.flags.StringVar(&o.usersLimit, usersLimitOption, "", "How many users may be active, or none for no limit.")
-	o.flags.Uint64Var(&o.archiving, archivingOption, 0, "How many seconds a workspace stays archived before it may be deleted.")
+	o.flags.StringVar(&o.archiving, archivingOption, "", "How long a workspace stays archived before it may be deleted, such as 30d or 12h; a number alone is of seconds.")
 	webSocketOption(command, &o.webSocket)
 	o.flags.StringVar(&o.expirationDate, expirationDateOption, "", "With --websocket: when the organization expires, such as 2030-01-31T00:00:00Z.")
 	if exists {
@@ -90,7 +92,11 @@ func (o *settingOptions) settings() (client.OrganizationSettings, error) {
 		settings.UserProfileOutsiderAllowed = &o.outsider
 	}
 	if o.changed(archivingOption) {
-		settings.MinimumArchivingPeriod = &o.archiving
+		period, err := parsePeriod(o.archiving)
+		if err != nil {
+			return settings, invalidValue("--"+archivingOption, err)
+		}
+		settings.MinimumArchivingPeriod = &period
 	}
 	switch {
 	case !o.changed(usersLimitOption):
@@ -104,6 +110,27 @@ func (o *settingOptions) settings() (client.OrganizationSettings, error) {
 		settings.ActiveUsersLimit = &client.UsersLimit{Users: &users}
 	}
 	return settings, nil
+}
+
+var errPeriod = errors.New("must be a duration such as 30d, 12h or 90s, or a number of seconds")
+
+// parsePeriod returns the seconds of a duration, which may be in days.
+func parsePeriod(text string) (seconds uint64, err error) {
+	if seconds, err = strconv.ParseUint(text, 10, 63); err == nil {
+		return seconds, nil
+	}
+	const secondsOfDay = 24 * 60 * 60
+	if days, inDays := strings.CutSuffix(text, "d"); inDays {
+		if seconds, err = strconv.ParseUint(days, 10, 32); err != nil {
+			return 0, errPeriod
+		}
+		return seconds * secondsOfDay, nil
+	}
+	long, err := time.ParseDuration(text)
+	if err != nil || long < 0 || long%time.Second != 0 {
+		return 0, errPeriod
+	}
+	return uint64(long / time.Second), nil
 }
 
 func (p program) organizationCreateCommand() *cobra.Command {
