@@ -181,13 +181,15 @@ func noAccount(email parsec3.EmailAddress) error {
 }
 
 // errNotConfirmed is that of an operator who thought better of it.
-var errNotConfirmed = errors.New("not confirmed: nothing is deleted")
+var errNotConfirmed = errors.New("not confirmed, so nothing is deleted; --yes does not ask")
 
 // confirm tells what is to be deleted, and wants its name as the answer.
 func (p program) confirm(what, name string, answer io.Reader) error {
 	fmt.Fprintf(p.stderr, "%s\nWrite %s again to delete it: ", what, name)
 	line, err := bufio.NewReader(answer).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
+		fmt.Fprintln(p.stderr) // nobody has ended the line
+	} else if err != nil {
 		return err
 	}
 	if strings.TrimSpace(line) != name {

@@ -232,7 +232,7 @@ func (p program) organizationUpdateCommand() *cobra.Command {
 			return &config.UsageError{Message: "--" + tosOption + " does not go with --" + webSocketName + "."}
 		}
 		if !options.changed(tosOption, noTOSOption, isExpiredOption, outsiderOption, usersLimitOption, archivingOption, expirationDateOption, noExpirationOption) {
-			return &config.UsageError{Message: "Nothing to change."}
+			return &config.UsageError{Message: "Nothing to change: give what is to be changed, such as --active-users-limit 50."}
 		}
 		if settings, err = options.settings(); err != nil {
 			return err
