@@ -263,8 +263,10 @@ type Email struct {
 	TemplateFolder string
 }
 
-// needsSender reports whether there is an SMTP server to which somebody sends.
-func (e Email) needsSender() bool { return e.Host != "" && e.Host != Mocked }
+// wantsSender reports whether there is an SMTP server, and nobody who sends to it.
+func (e Email) wantsSender() bool {
+	return e.Host != "" && e.Host != Mocked && e.Sender == (mail.Address{})
+}
 
 // CurrentPassword returns the password of the moment: what the file holds now,
 // if it is in one that can be read.

@@ -271,8 +271,7 @@ func (l *loader) load(names ...string) ([]Effective, error) {
 		}
 		loaded = append(loaded, found.effective(setting))
 	}
-	needsSender := len(names) == 0 && l.config.Email.needsSender()
-	return loaded, missing(loaded, needsSender)
+	return loaded, missing(loaded, len(names) == 0 && l.config.Email.wantsSender())
 }
 
 // loadDSN resolves the database, which must be one of PostgreSQL.

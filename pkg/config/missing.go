@@ -31,13 +31,13 @@ func NewMissingError(missing ...Missing) *UsageError {
 	return &UsageError{strings.Join(lines, "\n")}
 }
 
-// missing returns what must be given of the settings that were resolved; needsSender is
-// for who sends e-mails, which only an SMTP server needs.
-func missing(resolved []Effective, needsSender bool) error {
+// missing returns what must be given of the settings that were resolved; sender is for
+// who sends e-mails, which only an SMTP server needs.
+func missing(resolved []Effective, sender bool) error {
 	var all []Missing
 	for _, effective := range resolved {
 		setting := effective.Setting
-		if (setting.Required || needsSender && setting.Name == "email-sender") && effective.Source == FromDefault {
+		if setting.Required && effective.Source == FromDefault || sender && setting.Name == "email-sender" {
 			all = append(all, Missing{"--" + setting.Name, setting.AllVariables()})
 		}
 	}
