@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/datafolder/layout"
+	"parsec-server/pkg/outage"
 )
 
 const (
@@ -172,7 +173,7 @@ func (l *lock) beat() error {
 func (l *lock) run(ctx context.Context) {
 	ticker := time.NewTicker(beatPeriod)
 	defer ticker.Stop()
-	failed := false
+	found := outage.NewDependency("data folder", slog.LevelWarn, l.logger.With(slog.String("folder", string(l.folder))))
 	for {
 		select {
 		case <-ticker.C:
@@ -191,13 +192,11 @@ func (l *lock) run(ctx context.Context) {
 		if err == nil && now.Token == "" {
 			err = errGone // What is open can still be written, wherever it is.
 		}
-		switch {
-		case err != nil && !failed:
-			l.logger.WarnContext(ctx, "the folder is not as it should be", slog.String("folder", string(l.folder)), slog.Any("error", err))
-		case err == nil && failed:
-			l.logger.InfoContext(ctx, "the folder is as it should be again", slog.String("folder", string(l.folder)))
+		if err != nil {
+			found.Lost(ctx, err)
+		} else {
+			found.Back(ctx)
 		}
-		failed = err != nil
 	}
 }
 

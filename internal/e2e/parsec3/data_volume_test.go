@@ -67,7 +67,7 @@ func TestDataFolderOnVolume(t *testing.T) {
 	said("it was moved, removed, or another volume is mounted")
 	w.do("move the folder back", os.Rename(away, folder))
 	load.awaitMore()
-	said("the folder is as it should be again")
+	said("data folder available again")
 	end()
 
 	if err := server.Stop(); err != nil {
