@@ -232,7 +232,7 @@ func (d *databaseCheck) tell(failure error) error {
 	case failure != nil && d.options.json:
 		return errTold
 	case failure != nil:
-		return fmt.Errorf("not complete: %s", failure.Error()) // not wrapped: Ctrl-C would be a success
+		return incomplete(failure, "")
 	case faults > 0:
 		return errProblems
 	default:

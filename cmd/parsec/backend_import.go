@@ -332,7 +332,7 @@ func (r *importRun) copy(ctx context.Context, dsn config.Secret, selection impor
 	r.progress = newItemProgress(r.program.stdout, r.program.stderr, r.report.Rows(r.choices).Rows)
 	defer r.progress.end()
 	if err := imports.Import(ctx, r.from, r.wing, target, r.report, r.choices, r); err != nil {
-		return fmt.Errorf("not complete, and the same command goes on: %s", err.Error()) // not wrapped: Ctrl-C would be a success
+		return incomplete(err, sameCommand)
 	}
 	if !r.options.final {
 		return nil

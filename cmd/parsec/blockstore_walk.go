@@ -248,14 +248,13 @@ func (s *session) finish(after string, failure error, counts any, words string) 
 		}
 		s.progress.line(words)
 	}
-	// A failure is not wrapped: Ctrl-C would be a success.
 	switch {
 	case failure != nil && s.options.json:
 		return errTold
 	case failure != nil && after != "":
-		return fmt.Errorf("not complete: %s; go on with --%s '%s'", failure.Error(), afterOption, after)
+		return incomplete(failure, fmt.Sprintf("go on with --%s '%s'", afterOption, after))
 	case failure != nil:
-		return fmt.Errorf("not complete: %s", failure.Error())
+		return incomplete(failure, "")
 	case s.remaining() > 0:
 		return errProblems
 	default:

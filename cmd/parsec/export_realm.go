@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"parsec-server/pkg/blockstore"
-	"parsec-server/pkg/config"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/export"
 	parsec3rules "parsec-server/pkg/parsec3/rules"
@@ -78,50 +74,17 @@ func (w *realmExport3) path(snapshot parsec.DateTime) string {
 	return inFolder(w.output, name)
 }
 
-// inFolder returns the file that output names, or of a name in the folder output, "" for
-// the current one.
-func inFolder(output, name string) string {
-	if output == "" {
-		return name
-	}
-	if information, err := os.Stat(output); err == nil && information.IsDir() {
-		return filepath.Join(output, name)
-	}
-	return output
-}
-
 // exportRealm3 exports a realm from the database and the block store that options name.
 func (p program) exportRealm3(ctx context.Context, options *settingsFlags, wanted realmExport3) error {
-	settings, database, err := p.loadStores(options)
-	if err != nil {
-		return err
-	}
-	return p.operate(ctx, options, wanted.organization, operation{parsec3: func(b *parsec3rules.Rules) error {
-		source, err := b.ExportRealm(ctx, wanted.organization, wanted.realm, wanted.snapshot)
-		if err != nil {
-			return explainRealm(err, wanted.realm, wanted.organization)
-		}
-		blocks, end, err := openBlockStore(settings, blockStoreOptions{database: database, logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			return err
-		}
-		defer end()
-		return p.writeExport3(ctx, wanted, source, blocks)
-	}})
-}
-
-// loadStores loads the settings of a block store that is not in memory, and of the
-// database.
-func (p program) loadStores(options *settingsFlags) (config.Blockstore, config.Database, error) {
-	settings, err := config.LoadBlockstore(options.given, p.environment)
-	if err == nil && settings.Uses(config.BlockstoreMemory) {
-		err = errMemoryBlockstore
-	}
-	if err != nil {
-		return settings, config.Database{}, err
-	}
-	database, err := config.LoadDatabase(options.given, p.environment)
-	return settings, database, err
+	return p.withBlocks(options, func(blocks blockstore.Store) error {
+		return p.operate(ctx, options, wanted.organization, operation{parsec3: func(b *parsec3rules.Rules) error {
+			source, err := b.ExportRealm(ctx, wanted.organization, wanted.realm, wanted.snapshot)
+			if err != nil {
+				return explainRealm(err, wanted.realm, wanted.organization)
+			}
+			return p.writeExport3(ctx, wanted, source, blocks)
+		}})
+	})
 }
 
 func (p program) writeExport3(ctx context.Context, wanted realmExport3, source *parsec3rules.RealmExport, blocks blockstore.Store) (err error) {
@@ -134,25 +97,12 @@ func (p program) writeExport3(ctx context.Context, wanted realmExport3, source *
 		return err
 	}
 	defer func() { err = errors.Join(err, work.Close()) }()
-	progress := newProgress(p.stdout, p.stderr, work.Bytes())
-	defer progress.end()
-	lost := 0
-	work.Blocks = blocks
-	work.Advance = func(items int, bytes int64) { progress.advance(int64(items), bytes) }
-	work.Lost = func(block parsec.BlockID) {
-		lost++
-		progress.line(fmt.Sprintf("lost %s/%s: the block store does not have it", wanted.organization, block))
-	}
-	if err := work.Run(ctx); err != nil {
-		// Not wrapped: Ctrl-C would be a success.
-		return fmt.Errorf("not complete: %s; the same command with --snapshot-timestamp %s goes on", err.Error(), source.Snapshot)
-	}
 	if left := work.LeftOut(); left > 0 {
-		progress.line(fmt.Sprintf("left out %d versions of files, which have the date of their next ones", left))
+		fmt.Fprintf(p.stdout, "left out %d versions of files, which have the date of their next ones\n", left)
 	}
-	progress.line("Realm exported to " + path)
-	if lost > 0 {
-		return errProblems
-	}
-	return nil
+	to := exportTarget{wanted.organization, path, work.Bytes(), fmt.Sprintf("the same command with --snapshot-timestamp %s goes on", source.Snapshot)}
+	return p.followExport(to, func(advance func(int, int64), lost func(parsec.BlockID)) error {
+		work.Blocks, work.Advance, work.Lost = blocks, advance, lost
+		return work.Run(ctx)
+	})
 }

@@ -46,6 +46,19 @@ func say(cause error, format string, arguments ...any) error {
 	return &sentence{fmt.Sprintf(format, arguments...), cause}
 }
 
+// sameCommand is how most work goes on that is not complete.
+const sameCommand = "the same command goes on"
+
+// incomplete returns the error of work that failed before its end, with how it goes on,
+// "" for not at all. The failure is not wrapped: Ctrl-C would be a success.
+func incomplete(failure error, goesOn string) error {
+	words := "not complete: " + failure.Error()
+	if goesOn != "" {
+		words += "; " + goesOn
+	}
+	return errors.New(words)
+}
+
 // exitCode tells why a command has ended, and returns its exit code. What is wrong is
 // told on the standard error, but by the server on the standard output, as official ones
 // do (docs/protocol/configuration.md §1).

@@ -142,7 +142,7 @@ func (r *registry) eraseRows(ctx context.Context, target erasure.Target) (erasur
 	defer progress.end()
 	r.eraser.Advance = func(rows int64, _ erasure.Remains) { progress.advance(rows, 0) }
 	if err := r.eraser.EraseRows(ctx, target); err != nil {
-		return erasure.Remains{}, incomplete(err)
+		return erasure.Remains{}, incomplete(err, sameCommand)
 	}
 	return r.stores.erasures.Remains(ctx, target)
 }
@@ -154,15 +154,6 @@ func (r *registry) eraseObjects(ctx context.Context, target erasure.Target, rema
 	defer progress.end()
 	r.eraser.Advance = func(_ int64, gone erasure.Remains) { progress.advance(gone.Objects, gone.Bytes) }
 	return r.eraser.EraseObjects(ctx, target)
-}
-
-// incomplete says that the work goes on later. The failure is not wrapped: Ctrl-C would
-// be a success.
-func incomplete(failure error) error {
-	if failure == nil {
-		return nil
-	}
-	return errors.New("not complete: " + failure.Error() + "; the same command goes on")
 }
 
 // blocksOf passes over the blocks of a realm that is not deleted.

@@ -158,7 +158,7 @@ func (w *realmWork) run(ctx context.Context) error {
 		return nil
 	}
 	if err := w.eraseObjects(ctx, *w.target, remains); err != nil {
-		return incomplete(err)
+		return incomplete(err, sameCommand)
 	}
 	fmt.Fprintf(w.program.stdout, "Realm %s deleted: %d blocks, %s.\n", hexOf(w.realm), remains.Objects, byteCount(remains.Bytes))
 	return nil

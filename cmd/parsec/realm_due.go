@@ -211,10 +211,10 @@ func (w *dueWork) erase(ctx context.Context, target erasure.Target, told dueReal
 		told.Error = failed.Error()
 		remains, err = erasure.Remains{}, nil
 		if w.failure == nil {
-			w.failure = incomplete(failed)
+			w.failure = incomplete(failed, sameCommand)
 		}
 	} else if err != nil {
-		return incomplete(err)
+		return incomplete(err, sameCommand)
 	}
 	told.Deleted = told.Error == ""
 	w.tell(told, remains, why)

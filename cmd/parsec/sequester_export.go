@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -56,22 +54,15 @@ func (p program) sequesterExportCommand() *cobra.Command {
 }
 
 func (p program) exportRealm(ctx context.Context, options *settingsFlags, wanted realmExport) error {
-	settings, database, err := p.loadStores(options)
-	if err != nil {
-		return err
-	}
-	return p.operate(ctx, options, wanted.Organization, operation{parsec2: func(b *rules.Rules) error {
-		source, err := b.ExportRealm(ctx, wanted.ExportKey)
-		if err != nil {
-			return explainRealm(err, wanted.Realm, wanted.Organization)
-		}
-		blocks, end, err := openBlockStore(settings, blockStoreOptions{database: database, logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			return err
-		}
-		defer end()
-		return p.writeExport(ctx, wanted, source, blocks)
-	}})
+	return p.withBlocks(options, func(blocks blockstore.Store) error {
+		return p.operate(ctx, options, wanted.Organization, operation{parsec2: func(b *rules.Rules) error {
+			source, err := b.ExportRealm(ctx, wanted.ExportKey)
+			if err != nil {
+				return explainRealm(err, wanted.Realm, wanted.Organization)
+			}
+			return p.writeExport(ctx, wanted, source, blocks)
+		}})
+	})
 }
 
 func (p program) writeExport(ctx context.Context, wanted realmExport, source *rules.RealmExport, blocks blockstore.Store) (err error) {
@@ -80,22 +71,9 @@ func (p program) writeExport(ctx context.Context, wanted realmExport, source *ru
 		return err
 	}
 	defer func() { err = errors.Join(err, work.Close()) }()
-	progress := newProgress(p.stdout, p.stderr, int64(source.BlocksSize))
-	defer progress.end()
-	lost := 0
-	work.Blocks = blocks
-	work.Advance = func(items int, bytes int64) { progress.advance(int64(items), bytes) }
-	work.Lost = func(block parsec.BlockID) {
-		lost++
-		progress.line(fmt.Sprintf("lost %s/%s: the block store does not have it", wanted.Organization, block))
-	}
-	if err := work.Run(ctx); err != nil {
-		// Not wrapped: Ctrl-C would be a success.
-		return fmt.Errorf("not complete: %s; the same command goes on", err.Error())
-	}
-	progress.line(fmt.Sprintf("Realm exported to %s", wanted.path))
-	if lost > 0 {
-		return errProblems
-	}
-	return nil
+	to := exportTarget{wanted.Organization, wanted.path, int64(source.BlocksSize), sameCommand}
+	return p.followExport(to, func(advance func(int, int64), lost func(parsec.BlockID)) error {
+		work.Blocks, work.Advance, work.Lost = blocks, advance, lost
+		return work.Run(ctx)
+	})
 }
