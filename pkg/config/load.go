@@ -142,6 +142,8 @@ func LoadDatabase(arguments []Argument, environment Environment) (Database, erro
 // LoadRetry resolves how often, and with what pause, what is not reached at start
 // is tried again.
 func LoadRetry(arguments []Argument, environment Environment) (attempts int, pause time.Duration, err error) {
+	// Not newLoader: with --data it is the server that waits long, for a database that it
+	// starts. A command finds that only while the server runs.
 	l := loader{arguments: arguments, environment: environment}
 	_, err = l.load("maximum-database-connection-attempts", "pause-before-retry-database-connection")
 	return l.config.Database.ConnectionAttempts, l.config.Database.ConnectionPause, err

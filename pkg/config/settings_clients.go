@@ -34,7 +34,7 @@ var clientSettings = []Setting{
 
 // LoadClients reads where the applications are, for commands that do without the rest.
 func LoadClients(arguments []Argument, environment Environment) (parsec.Clients, error) {
-	l := loader{arguments: arguments, environment: environment}
+	l := newLoader(arguments, environment)
 	_, err := l.load(downloadOption, documentationOption, download2Option, documentation2Option)
 	return l.config.Clients, err
 }
