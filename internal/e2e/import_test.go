@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"parsec-server/internal/testkit"
+	"parsec-server/internal/testkit/moving"
 	"parsec-server/internal/testkit/testclient"
 	"parsec-server/internal/testkit/vectors"
 	"parsec-server/pkg/blockstore"
@@ -127,24 +128,8 @@ func importOfficial(t *testing.T, release string) *testkit.Instance {
 	t.Helper()
 	from, _ := testkit.NewOfficial(t, testkit.LoadOfficial(t, release))
 	to := testkit.NewPostgres(t)
-	choices := imports.Choices{At: parsec.DateTimeOf(time.Now()), BlockData: true}
-	snapshot, wing, err := imports.OpenSnapshot(t.Context(), database.Source{DSN: from}, []imports.Wing{parsec2imports.Wing{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer snapshot.Close()
-	report, err := imports.Survey(t.Context(), snapshot, wing, imports.Selection{}, choices, func(*imports.Organization) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	target, err := imports.OpenTarget(t.Context(), database.Source{DSN: to})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer target.Close()
-	if err := imports.Import(t.Context(), snapshot, wing, target, report, choices, nil); err != nil {
-		t.Fatal(err)
-	}
+	now := parsec.DateTimeOf(time.Now())
+	report := moving.Move(t, parsec2imports.Wing{}, from, to, imports.Choices{At: now, BlockData: true})
 	pool, err := database.NewPool(database.Source{DSN: to}, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -162,9 +147,7 @@ INSERT INTO organization (organization_id, bootstrap_token, user_profile_outside
 		Blocks: blockstore.NewPostgres(pool),
 	})
 	wantClosed(t, instance, report.Organizations[0].ID)
-	if err := imports.Complete(t.Context(), target, report, choices.At); err != nil {
-		t.Fatal(err)
-	}
+	moving.Complete(t, to, report, now)
 	return instance
 }
 

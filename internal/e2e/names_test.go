@@ -26,8 +26,8 @@ import (
 // movingName is that of a service whose address changes.
 const movingName = "service.parsec.test"
 
-// moving is where the name leads now, and the connections to there.
-type moving struct {
+// movingService is where the name leads now, and the connections to there.
+type movingService struct {
 	t       *testing.T
 	port    string
 	target  string
@@ -37,7 +37,7 @@ type moving struct {
 }
 
 // move stops whatever answers at the address before, and answers at another.
-func (m *moving) move(address string) {
+func (m *movingService) move(address string) {
 	m.t.Helper()
 	m.stop()
 	listener, err := (&net.ListenConfig{}).Listen(m.t.Context(), "tcp", net.JoinHostPort(address, m.port))
@@ -70,13 +70,13 @@ func (m *moving) move(address string) {
 	}()
 }
 
-func (m *moving) keep(open ...io.Closer) {
+func (m *movingService) keep(open ...io.Closer) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.open = append(m.open, open...)
 }
 
-func (m *moving) stop() {
+func (m *movingService) stop() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, closer := range m.open {
@@ -85,10 +85,10 @@ func (m *moving) stop() {
 	m.open = nil
 }
 
-// newMoving leads to a target, host:port, by the name.
-func newMoving(t *testing.T, target string) *moving {
+// newMovingService leads to a target, host:port, by the name.
+func newMovingService(t *testing.T, target string) *movingService {
 	t.Helper()
-	m := &moving{t: t, port: "0", target: target}
+	m := &movingService{t: t, port: "0", target: target}
 	t.Cleanup(m.stop)
 	m.move("127.0.0.2")
 	server, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
@@ -106,7 +106,7 @@ func newMoving(t *testing.T, target string) *moving {
 }
 
 // answer is a name server (RFC 1035 §4) that knows one address of the one name.
-func (m *moving) answer(server net.PacketConn) {
+func (m *movingService) answer(server net.PacketConn) {
 	const headBytes, typeA = 12, 1
 	query := make([]byte, 512)
 	for {
@@ -137,7 +137,7 @@ func TestNamesThatChangeTheirAddress(t *testing.T) {
 	t.Run("SMTP", func(t *testing.T) {
 		smtp := testkit.StartSMTP(t, testkit.SMTPOptions{Encryption: config.EmailClear})
 		settings := smtp.Settings()
-		m := newMoving(t, net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)))
+		m := newMovingService(t, net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)))
 		settings.Host, settings.Port = movingName, must(strconv.Atoi(m.port))
 		mailer := parsec2mail.New(mailOptions(settings), must(parsec.ParseServerAddress("parsec://parsec.example.com")), logger)
 		for _, address := range []string{"127.0.0.3", "127.0.0.2", "127.0.0.3"} {
@@ -156,7 +156,7 @@ func TestNamesThatChangeTheirAddress(t *testing.T) {
 			called <- string(told)
 		}))
 		t.Cleanup(hook.Close)
-		m := newMoving(t, strings.TrimPrefix(hook.URL, "http://"))
+		m := newMovingService(t, strings.TrimPrefix(hook.URL, "http://"))
 		webhooks := webhook.New("http://"+movingName+":"+m.port+"/", logger)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -179,7 +179,7 @@ func TestNamesThatChangeTheirAddress(t *testing.T) {
 	t.Run("S3", func(t *testing.T) {
 		bucket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("block")) }))
 		t.Cleanup(bucket.Close)
-		m := newMoving(t, strings.TrimPrefix(bucket.URL, "http://"))
+		m := newMovingService(t, strings.TrimPrefix(bucket.URL, "http://"))
 		blocks := must(blockstore.NewS3(blockstore.S3Options{Endpoint: "http://" + movingName + ":" + m.port, Bucket: "parsec", Key: "key", Secret: "secret"}))
 		for _, address := range []string{"127.0.0.3", "127.0.0.2", "127.0.0.3"} {
 			if err := blocks.Read(t.Context(), must(parsec.ParseOrganizationID("Acme")), parsec.BlockID{}, nil, make([]byte, len("block"))); err != nil {

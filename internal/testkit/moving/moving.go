@@ -3,6 +3,7 @@
 package moving
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,13 +18,13 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// Date is when the tests import.
+// Date is when the tests import that do not say when.
 const Date = parsec.DateTime(1_800_000_000_000_000)
 
 // Move surveys a database, imports it into another one, and compares the two.
 func Move(t testing.TB, wing imports.Wing, from, to string, choices imports.Choices) *imports.Report {
 	t.Helper()
-	choices.At = Date
+	choices.At = cmp.Or(choices.At, Date)
 	snapshot := open(t, wing, from)
 	defer snapshot.Close()
 	report, err := imports.Survey(t.Context(), snapshot, wing, imports.Selection{}, choices, func(*imports.Organization) {})
@@ -43,6 +44,16 @@ func Move(t testing.TB, wing imports.Wing, from, to string, choices imports.Choi
 		t.Fatal(err)
 	}
 	return report
+}
+
+// Complete ends what Move has begun, at a date.
+func Complete(t testing.TB, to string, report *imports.Report, at parsec.DateTime) {
+	t.Helper()
+	target := openTarget(t, to)
+	defer target.Close()
+	if err := imports.Complete(t.Context(), target, report, at); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Survey tells what an import would bring.

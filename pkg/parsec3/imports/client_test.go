@@ -100,8 +100,7 @@ func serveImported(t *testing.T) parsec.ServerAddress {
 	t.Helper()
 	from, _ := testkit.NewOfficial(t, testkit.LoadOfficial(t, "3.9.3"))
 	to := testkit.NewPostgres(t)
-	moving.Move(t, wing, from, to, imports.Choices{BlockData: true})
-	testkit.Execute(t, testkit.Connect(t, to), "UPDATE organization SET importing = false")
+	moving.Complete(t, to, moving.Move(t, wing, from, to, imports.Choices{BlockData: true}), moving.Date)
 	pool, err := database.NewPool(database.Source{DSN: to}, 2)
 	if err != nil {
 		t.Fatal(err)
