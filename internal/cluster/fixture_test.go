@@ -20,6 +20,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/rpc"
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -423,13 +424,4 @@ func (c *cluster) await(name string, condition func() bool) {
 // retryPause is between two attempts of what does not work yet.
 const retryPause = 50 * time.Millisecond
 
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(retryPause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func pause(ctx context.Context) error { return sleep.For(ctx, retryPause) }

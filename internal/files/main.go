@@ -25,6 +25,7 @@ import (
 	"parsec-server/pkg/client/parsec2"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -113,9 +114,7 @@ func (u *user) do(ctx context.Context, done protocol.Status, send func(context.C
 		case refused && refusal.Status != protocol.StatusTimeout:
 			return err
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if sleep.For(ctx, pause) != nil {
 			return fmt.Errorf("no answer in %s: %w", patience, err)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"parsec-server/pkg/sleep"
 )
 
 // Fault is what a FaultProxy does to the answers of a server. The zero value
@@ -182,12 +184,7 @@ func (p *FaultProxy) impair(fault Fault, n, passed int) int {
 		pause += time.Duration(n) * time.Second / time.Duration(fault.BytesPerSecond)
 	}
 	if pause > 0 {
-		timer := time.NewTimer(pause)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-p.ctx.Done():
-		}
+		_ = sleep.For(p.ctx, pause) // The proxy may end.
 	}
 	return n
 }

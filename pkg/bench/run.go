@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -110,9 +112,7 @@ func (r *Run) repeat(running, ctx context.Context, connection Connection, meter 
 func (r *Run) reconnect(running context.Context, connection Connection, meter *Meter) bool {
 	connection.Close()
 	for range maxFailures {
-		select {
-		case <-time.After(reconnectionPause):
-		case <-running.Done():
+		if sleep.For(running, reconnectionPause) != nil {
 			return false
 		}
 		ctx, cancel := context.WithTimeout(running, PreparationTimeout)
@@ -169,12 +169,8 @@ func (r *Run) Begin(ctx context.Context) (running, operations context.Context, e
 	running, stop := context.WithTimeout(ctx, r.Duration)
 	operations, cancel := context.WithCancel(context.WithoutCancel(running))
 	forget := context.AfterFunc(running, func() {
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
+		if sleep.For(operations, grace) == nil {
 			cancel()
-		case <-operations.Done():
 		}
 	})
 	return running, operations, func() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/sleep"
 )
 
 // readyAge is how long an answer of Ready stands for the next ones, so that
@@ -116,7 +117,7 @@ func (l *Limited) call(ctx context.Context, action func(context.Context) error) 
 	pause := l.limits.Pause
 	for tries := 1; ; tries++ {
 		err := l.try(ctx, action)
-		if err == nil || tries == l.limits.Tries || !mayPass(err) || !wait(ctx, jitter(pause)) {
+		if err == nil || tries == l.limits.Tries || !mayPass(err) || sleep.For(ctx, jitter(pause)) != nil {
 			return err
 		}
 		pause *= 2

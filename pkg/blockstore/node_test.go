@@ -12,6 +12,7 @@ import (
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/sleep"
 )
 
 var errBroken = errors.New("broken")
@@ -104,16 +105,7 @@ func hanging(ctx context.Context) error {
 }
 
 func after(duration time.Duration) func(context.Context) error {
-	return func(ctx context.Context) error {
-		timer := time.NewTimer(duration)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return func(ctx context.Context) error { return sleep.For(ctx, duration) }
 }
 
 // raidOf is a RAID of either level.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/outage"
+	"parsec-server/pkg/sleep"
 )
 
 // initCommand is what operators create a bucket or a container with.
@@ -63,7 +64,7 @@ func (w *Watch) Run(ctx context.Context) {
 			w.found.Back(ctx)
 			pause = firstReadyPause
 		}
-		if !wait(ctx, next) {
+		if sleep.For(ctx, next) != nil {
 			return
 		}
 	}
@@ -73,16 +74,4 @@ func (w *Watch) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
 	return w.store.Ready(ctx)
-}
-
-// wait returns false if ctx is done before the duration has passed.
-func wait(ctx context.Context, duration time.Duration) bool {
-	timer := time.NewTimer(duration)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/pkg/datafolder/layout"
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -170,11 +171,7 @@ func (p *Postgres) supervise(first chan<- error) {
 			pause = firstPause
 		}
 		p.logger.Error("PostgreSQL has ended by itself, and is started again", slog.Any("error", err), slog.String("said", p.said()), slog.Duration("pause", pause))
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-p.stopping.Done():
-			timer.Stop()
+		if sleep.For(p.stopping, pause) != nil {
 			return
 		}
 		pause = min(2*pause, maxPause)

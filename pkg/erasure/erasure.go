@@ -17,6 +17,7 @@
 package erasure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -200,18 +202,10 @@ func (e *Eraser) EraseObjects(ctx context.Context, target Target) error {
 }
 
 func (e *Eraser) pause(ctx context.Context) error {
-	limit := e.Poll
-	if limit == 0 {
-		limit = poll
-	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
+	if sleep.For(ctx, cmp.Or(e.Poll, poll)) != nil {
 		return context.Cause(ctx)
 	}
+	return nil
 }
 
 // pass is one way through the objects.

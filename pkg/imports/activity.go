@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/database"
+	"parsec-server/pkg/sleep"
 )
 
 // Activity is how much was ever written to a source.
@@ -37,12 +38,8 @@ func AwaitStopped(ctx context.Context, source database.Source, interval time.Dur
 	if err != nil {
 		return Activity{}, err
 	}
-	timer := time.NewTimer(interval)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return Activity{}, ctx.Err()
+	if err := sleep.For(ctx, interval); err != nil {
+		return Activity{}, err
 	}
 	return before, before.lasts(ctx, source, 0)
 }

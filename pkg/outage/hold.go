@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"parsec-server/pkg/sleep"
 )
 
 // Patience is how long a request is held, from its begin, before its client is told
@@ -52,14 +54,7 @@ func (h *Hold) Wait(ctx context.Context) bool {
 	}
 	h.pause = min(max(2*h.pause, firstPause), longestPause)
 	// Those that were held together do not come back together.
-	timer := time.NewTimer(min(left, h.pause/2+rand.N(h.pause)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return sleep.For(ctx, min(left, h.pause/2+rand.N(h.pause))) == nil
 }
 
 func (h *Hold) enter() bool {

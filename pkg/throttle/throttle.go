@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"parsec-server/pkg/sleep"
 )
 
 // maxKeys bounds the networks of a Throttle.
@@ -80,15 +82,11 @@ func (t *Keyed[Key]) Wait(ctx context.Context, key Key, patience time.Duration) 
 	if wait > patience {
 		return false, nil
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true, nil
-	case <-ctx.Done():
+	if err := sleep.For(ctx, wait); err != nil {
 		t.giveUp(key, turn)
-		return false, ctx.Err()
+		return false, err
 	}
+	return true, nil
 }
 
 // reserve counts a use unless the key must wait longer than for patience. It

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/outage"
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -127,13 +128,9 @@ func (q *bootstrapQueue) deliver(ctx context.Context, call Bootstrap) error {
 		if err == nil || attempt == maxAttempts {
 			return err
 		}
-		timer := time.NewTimer(wait)
-		wait *= 2
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if sleep.For(ctx, wait) != nil {
 			return err
 		}
+		wait *= 2
 	}
 }

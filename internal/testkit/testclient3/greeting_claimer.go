@@ -12,6 +12,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/sleep"
 )
 
 // Claimer is a client that has the link of an invitation.
@@ -27,7 +28,7 @@ type Claimer struct {
 // NewClaimer returns the client of a person with the link of an invitation.
 func NewClaimer(c *client3.Client, organization parsec.OrganizationID, token parsec3.AccessToken, person Person) *Claimer {
 	return &Claimer{
-		client: c, organization: organization, token: token, rpc: c.Invited(organization, token), person: person, pause: pause,
+		client: c, organization: organization, token: token, rpc: c.Invited(organization, token), person: person, pause: sleep.For,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/sleep"
 )
 
 // table is a session of a greeting as a server keeps it, without any check
@@ -98,8 +99,8 @@ func sit(t *testing.T, at *table, test func(greeter, claimer *exchange)) {
 	synctest.Test(t, func(t *testing.T) {
 		talk := NewTalk()
 		test(
-			&exchange{side: &tableSide{table: at, side: protocol.Greeter}, person: talk.Greeter(), pause: pause},
-			&exchange{side: &tableSide{table: at, side: protocol.Claimer}, person: talk.Claimer(), pause: pause},
+			&exchange{side: &tableSide{table: at, side: protocol.Greeter}, person: talk.Greeter(), pause: sleep.For},
+			&exchange{side: &tableSide{table: at, side: protocol.Claimer}, person: talk.Claimer(), pause: sleep.For},
 		)
 	})
 }
@@ -198,7 +199,7 @@ func TestRestarts(t *testing.T) {
 					if _, err := claimer.start(ctx); err != nil {
 						return err
 					}
-					if err := pause(ctx, 3*time.Second); err != nil {
+					if err := sleep.For(ctx, 3*time.Second); err != nil {
 						return err
 					}
 				}

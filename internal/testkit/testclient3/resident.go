@@ -12,6 +12,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/rpc"
+	"parsec-server/pkg/sleep"
 )
 
 // ErrStopped is wrapped by the errors of a Resident that an official client would
@@ -64,23 +65,12 @@ type Resident struct {
 // NewResident returns a device that has not asked the server for anything yet.
 func NewResident(c *client3.Client, d *client3.Device) *Resident {
 	return &Resident{
-		Device: d, client: c, rpc: c.Authenticated(d), pause: pause,
+		Device: d, client: c, rpc: c.Authenticated(d), pause: sleep.For,
 		knowledge: NewKnowledge(d),
 		keys:      map[parsec.RealmID]*Keys{},
 		access:    map[parsec.RealmID]Access{},
 		ended:     map[parsec.RealmID]error{},
 		stopped:   make(chan struct{}),
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

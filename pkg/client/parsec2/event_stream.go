@@ -9,6 +9,7 @@ import (
 	"parsec-server/pkg/client"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -144,12 +145,8 @@ func (s *EventStream) deliver(ctx context.Context, notification Notification) bo
 // reconnect tries until it succeeds, or until an error is final.
 func (s *EventStream) reconnect(ctx context.Context) (*Conn, error) {
 	for delay := firstReconnection; ; delay = min(2*delay, lastReconnection) {
-		timer := time.NewTimer(delay)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
+		if err := sleep.For(ctx, delay); err != nil {
+			return nil, err
 		}
 		conn, err := s.attempt(ctx)
 		if err == nil || isFinal(err) {

@@ -11,6 +11,7 @@ import (
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/export"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -158,7 +159,7 @@ func (e *Export) read(ctx context.Context, wanted []wantedBlock) (lost []parsec.
 		if failed++; failed == patience {
 			return lost, round.failure
 		}
-		if err := wait(ctx, pause); err != nil {
+		if err := sleep.For(ctx, pause); err != nil {
 			return lost, err
 		}
 		left, pause = round.failed, min(2*pause, longestPause)
@@ -196,16 +197,4 @@ func (e *Export) readRound(ctx context.Context, blocks []*wantedBlock) (r round)
 		}
 	}
 	return r
-}
-
-// wait returns early, with its error, when ctx ends.
-func wait(ctx context.Context, pause time.Duration) error {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -16,6 +16,7 @@ import (
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/protocol"
 	"parsec-server/pkg/parsec2/rules"
+	"parsec-server/pkg/sleep"
 )
 
 func startOn(b *testing.B, dsn string) *testkit.Instance {
@@ -83,11 +84,8 @@ func BenchmarkEventsAcrossInstances(b *testing.B) {
 	pace := time.Duration(2 * benchmarkConnections / most * float64(time.Second))
 	for i, e := range load.exchanges {
 		// Not all at the same instant, which would be full load in turns with none.
-		stagger := time.NewTimer(pace * time.Duration(i) / benchmarkConnections)
 		loading.Go(func() {
-			select {
-			case <-stagger.C:
-			case <-ctx.Done():
+			if sleep.For(ctx, pace*time.Duration(i)/benchmarkConnections) != nil {
 				return
 			}
 			ticker := time.NewTicker(pace)
