@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parsec-server/pkg/outage"
+	"parsec-server/pkg/sleep"
 )
 
 // The limits of each connection, unless its DSN sets them.
@@ -95,7 +96,7 @@ func (r Retry) while(ctx context.Context, passes func(error) bool, do func(conte
 			return err
 		}
 		failed(err)
-		if err := pause(ctx, r.Pause); err != nil {
+		if err := sleep.For(ctx, r.Pause); err != nil {
 			return err
 		}
 	}
@@ -182,14 +183,4 @@ func isTransient(err error) bool {
 	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// pause waits, or returns the error of ctx.
-func pause(ctx context.Context, duration time.Duration) error {
-	timer := time.NewTimer(duration)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func pause(ctx context.Context, duration time.Duration) error { return sleep.For(ctx, duration) }

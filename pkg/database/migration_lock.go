@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3/lock"
+
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -49,7 +51,7 @@ func awaitMigrationLock(ctx context.Context, transaction *sql.Tx) error {
 		if err != nil || locked {
 			return err
 		}
-		if err := pause(waiting, migrationLockPause); err != nil {
+		if err := sleep.For(waiting, migrationLockPause); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -26,7 +28,7 @@ func (d *Database) maintain(ctx context.Context) {
 		if err := d.compareClocks(ctx); err != nil && ctx.Err() == nil {
 			d.logger.DebugContext(ctx, "the clock of the database is not known", slog.Any("error", err))
 		}
-		if pause(ctx, prunePeriod) != nil {
+		if sleep.For(ctx, prunePeriod) != nil {
 			return
 		}
 		if err := d.Prune(ctx); err != nil && ctx.Err() == nil {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"parsec-server/pkg/sleep"
 )
 
 // The limits of one use of a connection.
@@ -91,7 +93,7 @@ func (d *Database) connected(ctx context.Context, patience time.Duration, work f
 func (d *Database) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	for {
 		acquired, err := d.pool.Acquire(ctx)
-		if !isFull(err) || pause(ctx, fullPause) != nil {
+		if !isFull(err) || sleep.For(ctx, fullPause) != nil {
 			return acquired, err
 		}
 	}
