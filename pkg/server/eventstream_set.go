@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/lifecycle"
+	"parsec-server/pkg/sleep"
 )
 
 // eventStreams are the event streams that are open, until their connections serve
@@ -67,12 +68,7 @@ func spread(ctx context.Context, count int, next lifecycle.Succession, end func(
 	begun := time.Now()
 	for i := range count {
 		if wait := time.Until(begun.Add(time.Duration(i) * pace)); wait > 0 && next != lifecycle.LaterSuccessor {
-			timer := time.NewTimer(wait)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-			}
+			_ = sleep.For(ctx, wait) // Without time left they end at once.
 		}
 		end(i)
 	}

@@ -3,6 +3,8 @@ package parsec2
 import (
 	"context"
 	"time"
+
+	"parsec-server/pkg/sleep"
 )
 
 // receiptTimeout bounds how long the answer to a ping is awaited that shows
@@ -65,12 +67,7 @@ func (c *connection) deliver() {
 func (c *connection) endDelivered(left time.Duration) {
 	ctx, cancel := context.WithTimeout(c.wing.server.Commands(), receiptTimeout)
 	defer cancel()
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	_ = sleep.For(ctx, left) // The ping below fails once ctx is done.
 	err := c.socket.Ping(ctx)
 	if err == nil {
 		err = c.session.Received(ctx)
