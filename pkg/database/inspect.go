@@ -16,17 +16,6 @@ type Inspection struct{ connection *pgx.Conn }
 // NewInspection reads in the transaction that the caller has begun on a connection.
 func NewInspection(connection *pgx.Conn) *Inspection { return &Inspection{connection} }
 
-// boundless takes the limits of commands off a transaction that an operator waits for,
-// and what keeps their plans from going through whole tables. Cursors are read to their
-// end, and not for their first rows.
-var boundless = []string{
-	"SET LOCAL statement_timeout = 0",
-	"SET LOCAL idle_in_transaction_session_timeout = 0",
-	"SET LOCAL enable_seqscan = on",
-	"SET LOCAL plan_cache_mode = auto",
-	"SET LOCAL cursor_tuple_fraction = 1",
-}
-
 // Inspect runs work on the database as it is at one instant. It changes nothing, and
 // holds up no writer; while it lasts, PostgreSQL cannot clear away what is replaced.
 // Unlike other methods, it ends with ctx.
@@ -38,8 +27,8 @@ func (d *Database) Inspect(ctx context.Context, work func(context.Context, *Insp
 	defer acquired.Release()
 	connection := acquired.Conn()
 	statements := []Statement{{SQL: beginSnapshot}}
-	for _, sql := range boundless {
-		statements = append(statements, Statement{SQL: sql})
+	for name, value := range unlimited {
+		statements = append(statements, Statement{SQL: "SELECT set_config($1, $2, true)", Args: []any{name, value}})
 	}
 	if err = send(ctx, connection, statements...); err == nil {
 		err = work(ctx, NewInspection(connection))

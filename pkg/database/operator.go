@@ -10,7 +10,9 @@ import (
 	"parsec-server/migrations"
 )
 
-// unlimited is for what an operator waits for, however long it takes.
+// unlimited is for what an operator waits for, however long it takes: it has no limits of
+// commands, and nothing that keeps their plans from going through whole tables. Cursors
+// are read to their end, and not for their first rows.
 var unlimited = map[string]string{
 	"statement_timeout":                   "0",
 	"idle_in_transaction_session_timeout": "0",
