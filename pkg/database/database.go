@@ -80,9 +80,9 @@ type Database struct {
 
 // Open connects a server to the database. It fails when the schema is newer than
 // this server knows; when it is older, the Database opens but is not ready until
-// the schema is migrated. It publishes events to bus, prunes, and compares the clocks, until Close.
-// When it was without database for longer than events are kept, it reports to bus
-// that events are lost.
+// the schema is migrated. It publishes events to bus, prunes, and compares the clocks,
+// until Close. When it was without database for longer than events are kept, it reports
+// to bus that events are lost.
 //
 // Without bus it connects the command of an operator: no event is delivered, and
 // nothing pruned, so that there is no goroutine beside those of the pool and no

@@ -29,6 +29,6 @@
 // # Goroutines
 //
 // A Database of a server has two, which Close ends: one delivers events, on a
-// connection of its own, and one prunes. That of the command of an operator has
-// neither. A Gatherer has goroutines while it runs something.
+// connection of its own, and one prunes and looks at the clocks. That of the command of
+// an operator has neither. A Gatherer has goroutines while it runs something.
 package database

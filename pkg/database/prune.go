@@ -46,8 +46,9 @@ func (d *Database) OnPrune(prune func(context.Context) error) {
 	d.pruners = append(d.pruners, prune)
 }
 
-// Prune deletes old events, and instances that vanished long ago, then what the functions of OnPrune delete. It stops
-// when ctx is done. A server does it each minute; several at once do no harm.
+// Prune deletes old events, and instances that vanished long ago, then what the functions
+// of OnPrune delete. It stops when ctx is done. A server does it each minute; several at
+// once do no harm.
 func (d *Database) Prune(ctx context.Context) error {
 	d.mu.Lock()
 	pruners := append([]func(context.Context) error{d.pruneEvents, d.pruneInstances}, d.pruners...)
