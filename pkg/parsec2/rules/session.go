@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/protocol"
@@ -38,7 +39,7 @@ type Session struct {
 	// early holds the closing events received while the session opens.
 	opening    bool
 	early      []event.Event
-	expiration *time.Timer
+	expiration organization.Deadline
 	subscribed bool
 	// loading holds the role changes received while the roles are read.
 	loading     bool
@@ -204,7 +205,7 @@ func (r *Rules) openSession(onOver func(), topics []event.Topic, check func(*Ses
 	session.mu.Lock()
 	defer session.mu.Unlock()
 	session.opening = false
-	session.expireAt(expiration)
+	session.expiration.Set(&session.mu, expiration, r.now(), session.end)
 	for _, e := range session.early {
 		session.handle(e)
 	}
@@ -223,9 +224,7 @@ func (s *Session) Close() {
 	s.over = true
 	s.rules.queued.Add(-int64(len(s.queue)))
 	s.queue = nil
-	if s.expiration != nil {
-		s.expiration.Stop()
-	}
+	s.expiration.Stop()
 	if s.delivering != nil {
 		s.delivering.Stop()
 	}
@@ -263,31 +262,6 @@ func (s *Session) end() {
 	}
 }
 
-// expireAt ends the session at date. The caller holds mu.
-func (s *Session) expireAt(date *parsec.DateTime) {
-	if s.expiration != nil {
-		s.expiration.Stop()
-		s.expiration = nil
-	}
-	if date == nil {
-		return
-	}
-	left := date.Sub(s.rules.now())
-	if left <= 0 {
-		s.end()
-		return
-	}
-	var timer *time.Timer
-	timer = time.AfterFunc(left, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.expiration == timer { // else the date changed meanwhile
-			s.end()
-		}
-	})
-	s.expiration = timer
-}
-
 // receive takes one event; it runs on the goroutine of the bus.
 func (s *Session) receive(e event.Event) {
 	s.mu.Lock()
@@ -319,7 +293,7 @@ func (s *Session) handle(e event.Event) {
 			s.end()
 		}
 	case event.OrganizationExpiration:
-		s.expireAt(body.Date)
+		s.expiration.Set(&s.mu, body.Date, s.rules.now(), s.end)
 	case notice.InviteStatusChanged:
 		if s.Invitee.Token == body.Token && body.Status == parsec.InvitationDeleted {
 			if body.Owed {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"time"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/notice"
@@ -74,7 +74,7 @@ type Session struct {
 	newest     notice.ID
 	queue      []*Message // changed by push, drop and Next alone
 	over       bool
-	expiration *time.Timer
+	expiration organization.Deadline
 	// present reports that the stream counts, until Close.
 	present bool
 }
@@ -144,7 +144,7 @@ func (s *Session) begin(standing *Standing, lastEventID string, keepalive *uint6
 	}
 	s.opening, s.replayed = false, nil
 	s.followProfile()
-	s.expireAt(of.ExpirationDate)
+	s.expiration.Set(&s.mu, of.ExpirationDate, s.rules.now(), s.end)
 }
 
 // replay queues the later events that concern the stream, or the mark that some
@@ -177,9 +177,7 @@ func (s *Session) Close() {
 	}
 	s.over, s.early = true, nil
 	s.drop()
-	if s.expiration != nil {
-		s.expiration.Stop()
-	}
+	s.expiration.Stop()
 }
 
 // Listen has wake called when there may be a next message, and ended when there will
@@ -226,31 +224,6 @@ func (s *Session) end() {
 	}
 }
 
-// expireAt ends the session at a date, nil for never. The caller holds mu.
-func (s *Session) expireAt(date *parsec.DateTime) {
-	if s.expiration != nil {
-		s.expiration.Stop()
-		s.expiration = nil
-	}
-	if date == nil {
-		return
-	}
-	left := date.Sub(s.rules.now())
-	if left <= 0 {
-		s.end()
-		return
-	}
-	var timer *time.Timer
-	timer = time.AfterFunc(left, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.expiration == timer { // else the date has changed meanwhile
-			s.end()
-		}
-	})
-	s.expiration = timer
-}
-
 // receive takes one event; it runs on the goroutine of the bus.
 func (s *Session) receive(e event.Event) {
 	s.mu.Lock()
@@ -275,7 +248,7 @@ func (s *Session) handle(e event.Event) {
 	case notice.UserRevokedOrFrozen, event.OrganizationTOSUpdated, event.Lost:
 		s.end()
 	case event.OrganizationExpiration:
-		s.expireAt(body.Date)
+		s.expiration.Set(&s.mu, body.Date, s.rules.now(), s.end)
 	case notice.UserUpdated:
 		s.profile = body.Profile
 		s.followProfile()
