@@ -42,7 +42,7 @@ func (p program) initBlockStore(ctx context.Context, options *settingsFlags) err
 			return err
 		}
 	}
-	store, end, err := openBlockStore(settings, blockStoreOptions{database: database, logger: slog.New(slog.DiscardHandler)})
+	store, end, err := openBlockStore(settings, database)
 	if err != nil {
 		return err
 	}

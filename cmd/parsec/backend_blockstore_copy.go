@@ -55,31 +55,26 @@ func (p program) copyBlockStore(ctx context.Context, options *blockstoreOptions,
 		return err
 	}
 	defer s.close()
-	stores := blockStoreOptions{database: s.database, logger: slog.New(slog.DiscardHandler)}
-	source, endSource, err := openBlockStore(from, stores)
+	source, endSource, err := openBlockStore(from, s.database)
 	if err != nil {
 		return err
 	}
 	defer endSource()
-	written, endWritten, err := openBlockStore(target, stores)
+	written, endWritten, err := s.openTarget(target)
 	if err != nil {
 		return err
 	}
 	defer endWritten()
-	array, endArray, err := openArray(target, s.database)
-	if err != nil {
-		return err
-	}
-	defer endArray()
 	walk, err := s.walk(ctx)
 	if err != nil {
 		return err
 	}
 	counts := copyCounts{walkCounts: &s.counts}
-	last, err := scrub.Copy(ctx, walk, source, scrub.Target{Store: written, Array: array, DryRun: !apply, Copied: func(block blockstore.Block) {
+	written.DryRun, written.Copied = !apply, func(block blockstore.Block) {
 		counts.CopiedBlocks++
 		counts.CopiedBytes += block.Size
-	}})
+	}
+	last, err := scrub.Copy(ctx, walk, source, written)
 	words := fmt.Sprintf("%d blocks, %s", s.counts.Blocks, byteCount(s.counts.Bytes))
 	what := "to be copied by --apply"
 	if apply {
@@ -90,6 +85,15 @@ func (p program) copyBlockStore(ctx context.Context, options *blockstoreOptions,
 		words += "; " + s.problemList()
 	}
 	return s.finish(blockName(last), err, counts, words+".")
+}
+
+// openTarget opens what is copied to. The caller ends it with the function that it gets.
+func (s *session) openTarget(settings config.Blockstore) (target scrub.Target, end func(), err error) {
+	if settings.Uses(config.BlockstoreMemory) {
+		return target, nil, errMemoryBlockstore
+	}
+	target.Store, target.Array, end, err = openBlocks(settings, blockStoreOptions{database: s.database, logger: slog.New(slog.DiscardHandler)})
+	return target, end, err
 }
 
 // copyCounts are the blocks that are done, and those of them that were copied,

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -142,14 +141,19 @@ type importRun struct {
 	fromBlocks *config.Blockstore
 }
 
-// importOfficial surveys, and then copies.
-func (p program) importOfficial(ctx context.Context, options *importOptions) error {
+func (p program) newImportRun(options *importOptions) (*importRun, imports.Selection, error) {
 	choices, selection, err := options.choices()
 	if err != nil {
-		return err
+		return nil, selection, err
 	}
-	r := &importRun{program: p, options: options, choices: choices}
-	if r.source, err = config.LoadImportSource(options.from, p.environment); err != nil {
+	source, err := config.LoadImportSource(options.from, p.environment)
+	return &importRun{program: p, options: options, choices: choices, source: source}, selection, err
+}
+
+// importOfficial surveys, and then copies.
+func (p program) importOfficial(ctx context.Context, options *importOptions) error {
+	r, selection, err := p.newImportRun(options)
+	if err != nil {
 		return err
 	}
 	if r.blocks, r.hasBlock, err = config.LoadGivenBlockstore(options.settings.given, p.environment); err != nil {
@@ -388,9 +392,7 @@ func (r *importRun) copyBlocks(ctx context.Context) error {
 		return nil
 	}
 	// POSTGRESQL is the database of the official server there, and ours here.
-	source, endSource, err := openBlockStore(*r.fromBlocks, blockStoreOptions{
-		database: config.Database{DSN: r.source, MaxConnections: operatorConnections}, logger: slog.New(slog.DiscardHandler),
-	})
+	source, endSource, err := openBlockStore(*r.fromBlocks, config.Database{DSN: r.source, MaxConnections: operatorConnections})
 	if err != nil {
 		return err
 	}
@@ -400,21 +402,17 @@ func (r *importRun) copyBlocks(ctx context.Context) error {
 		return err
 	}
 	defer s.close()
-	written, endWritten, err := openBlockStore(r.blocks, blockStoreOptions{database: s.database, logger: slog.New(slog.DiscardHandler)})
+	written, endWritten, err := s.openTarget(r.blocks)
 	if err != nil {
 		return err
 	}
 	defer endWritten()
-	array, endArray, err := openArray(r.blocks, s.database)
-	if err != nil {
-		return err
-	}
-	defer endArray()
 	walk, err := s.walk(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = scrub.Copy(ctx, walk, source, scrub.Target{Store: written, Array: array, Copied: func(blockstore.Block) {}})
+	written.Copied = func(blockstore.Block) {}
+	_, err = scrub.Copy(ctx, walk, source, written)
 	s.progress.end()
 	if err == nil && s.remaining() > 0 {
 		fmt.Fprintf(r.program.stdout, "Blocks: %s.\n", s.problemList())

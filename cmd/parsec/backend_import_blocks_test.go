@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -73,7 +72,7 @@ func wantBlocks(t *testing.T, nodes []string, owner string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, end, err := openBlockStore(settings, blockStoreOptions{logger: slog.New(slog.DiscardHandler)})
+	store, end, err := openBlockStore(settings, config.Database{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,12 +13,8 @@ import (
 // verifyImport compares what was imported with its source, has `check` verify what is
 // signed, and looks for the blocks.
 func (p program) verifyImport(ctx context.Context, options *importOptions) error {
-	choices, selection, err := options.choices()
+	r, selection, err := p.newImportRun(options)
 	if err != nil {
-		return err
-	}
-	r := &importRun{program: p, options: options, choices: choices}
-	if r.source, err = config.LoadImportSource(options.from, p.environment); err != nil {
 		return err
 	}
 	dsn, err := config.LoadDSN(options.settings.given, p.environment)

@@ -31,19 +31,16 @@ type blockStoreOptions struct {
 	wrap func(node int, store blockstore.Store) blockstore.Store
 }
 
-// openBlockStore puts together the stores that settings describe, without
-// connecting to them. The caller ends them with the function that it gets.
-func openBlockStore(settings config.Blockstore, options blockStoreOptions) (store blockstore.Store, end func(), err error) {
-	nodes, endNodes, err := openBlockNodes(settings, options.database, options.logger)
-	if err != nil {
-		return nil, nil, err
-	}
-	return assembleBlockStore(settings, options, nodes, endNodes)
+// openBlockStore is openBlocks for a command, which logs nothing of the store and asks no
+// node by itself.
+func openBlockStore(settings config.Blockstore, inDatabase config.Database) (store blockstore.Store, end func(), err error) {
+	store, _, end, err = openBlocks(settings, blockStoreOptions{database: inDatabase, logger: slog.New(slog.DiscardHandler)})
+	return store, end, err
 }
 
-// openServedBlocks is openBlockStore for a server, which erases what is deleted node by
-// node, too.
-func openServedBlocks(settings config.Blockstore, options blockStoreOptions) (store blockstore.Store, array *blockstore.Array, end func(), err error) {
+// openBlocks puts together the store that settings describe, and its bare nodes, without
+// connecting to them. The caller ends them with the function that it gets.
+func openBlocks(settings config.Blockstore, options blockStoreOptions) (store blockstore.Store, array *blockstore.Array, end func(), err error) {
 	nodes, endNodes, err := openBlockNodes(settings, options.database, options.logger)
 	if err != nil {
 		return nil, nil, nil, err

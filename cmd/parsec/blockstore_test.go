@@ -28,10 +28,7 @@ func openTestBlockStore(t *testing.T, texts ...string) (blockstore.Store, error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, end, err := openBlockStore(settings, blockStoreOptions{
-		database: config.Database{DSN: config.NewSecret("host=127.0.0.1"), MaxConnections: 1},
-		logger:   slog.New(slog.DiscardHandler),
-	})
+	store, end, err := openBlockStore(settings, config.Database{DSN: config.NewSecret("host=127.0.0.1"), MaxConnections: 1})
 	if err == nil {
 		t.Cleanup(end)
 	}
@@ -94,7 +91,7 @@ func TestDegradedWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		store, end, err := openBlockStore(settings, blockStoreOptions{degradedWrites: test.degraded, logger: slog.New(slog.DiscardHandler)})
+		store, _, end, err := openBlocks(settings, blockStoreOptions{degradedWrites: test.degraded, logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

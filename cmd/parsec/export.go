@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -31,7 +30,7 @@ func (p program) withBlocks(options *settingsFlags, work func(blockstore.Store) 
 	if err != nil {
 		return err
 	}
-	blocks, end, err := openBlockStore(*settings, blockStoreOptions{database: database, logger: slog.New(slog.DiscardHandler)})
+	blocks, end, err := openBlockStore(*settings, database)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"crypto/ed25519"
-	"log/slog"
 	"testing"
 
 	"parsec-server/internal/testkit"
@@ -40,7 +39,7 @@ func newOffice3(t *testing.T) *office3 {
 	o.store = testkit.OpenParsec3Postgres(t, o.variables["PARSEC_DB"], testkit.NewBus(t))
 	settings := must(config.LoadBlockstore(nil, environmentOf(o.variables)))
 	database := must(config.LoadDatabase(nil, environmentOf(o.variables)))
-	blocks, end, err := openBlockStore(settings, blockStoreOptions{database: database, logger: slog.New(slog.DiscardHandler)})
+	blocks, end, err := openBlockStore(settings, database)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -50,10 +49,7 @@ func openStoreOf(t *testing.T, dsn string, texts ...string) blockstore.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, end, err := openBlockStore(settings, blockStoreOptions{
-		database: config.Database{DSN: config.NewSecret(dsn), MaxConnections: 2},
-		logger:   slog.New(slog.DiscardHandler),
-	})
+	store, end, err := openBlockStore(settings, config.Database{DSN: config.NewSecret(dsn), MaxConnections: 2})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 		return err
 	}
 	onEnd(process, "database", stored.close)
-	blocks, array, endBlocks, err := openServedBlocks(settings.Blockstore, blockStoreOptions{
+	blocks, array, endBlocks, err := openBlocks(settings.Blockstore, blockStoreOptions{
 		database: settings.Database, degradedWrites: settings.BlockstoreDegradedWrites, logger: logger, wrap: observed.blocks,
 	})
 	if err != nil {
