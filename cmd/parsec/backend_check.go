@@ -75,7 +75,7 @@ func (p program) checkCommand() *cobra.Command {
 	flags := command.Flags()
 	options.settings.defineSome(flags, "blockstore", "db")
 	flags.BoolVar(&options.json, "json", false, "Print a JSON object a line: the faults, then a summary.")
-	flags.StringVar(&organization, "organization", "", "Check this organization alone.")
+	flags.StringVar(&organization, organizationName, "", "Check this organization alone.")
 	flags.StringVar(&depth, "blocks", blocksPresence, "How far to look at blocks: "+blocksPresence+" for what the block store lists, "+
 		blocksDeep+" to read all of them and verify their checksums, "+blocksNone+" for the database alone.")
 	choose(flags, "blocks", blocksNone, blocksPresence, blocksDeep)
@@ -84,13 +84,9 @@ func (p program) checkCommand() *cobra.Command {
 		if err := choice(flags, "blocks"); err != nil {
 			return err
 		}
-		var only *parsec.OrganizationID
-		if organization != "" {
-			id, err := organizationOption(organization)
-			if err != nil {
-				return err
-			}
-			only = &id
+		only, err := onlyOrganization(organization)
+		if err != nil {
+			return err
 		}
 		return p.check(command.Context(), options, only, depth)
 	}

@@ -33,15 +33,15 @@ func (p program) exportRealmCommand() *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
-	name := flags.String("organization", "", "The organization.")
+	organization := organizationOption(flags)
 	realm := flags.String("realm", "", "Id of the realm.")
 	snapshot := flags.String("snapshot-timestamp", "", "Date of what is exported, as 2030-01-31T12:30:00Z; at the latest, and without it, 320 seconds ago.")
-	require(flags, organizationName, "realm")
+	require(flags, "realm")
 	options := databaseOptions(flags)
 	options.defineSome(flags, "blockstore")
 	command.RunE = func(command *cobra.Command, args []string) (err error) {
 		var wanted realmExport3
-		if wanted.organization, err = organizationOption(*name); err != nil {
+		if wanted.organization, err = organization(); err != nil {
 			return err
 		}
 		id, err := uuidOption("realm", *realm)

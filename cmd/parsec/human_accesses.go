@@ -21,12 +21,11 @@ func (p program) humanAccessesCommand() *cobra.Command {
 		Args:    noArguments,
 	}
 	flags := command.Flags()
-	organization := flags.String("organization", "", "The organization.")
+	organization := organizationOption(flags)
 	filter := flags.String("filter", "", "Words, all of which must occur in 'name <e-mail> user-id', in any case.")
-	require(flags, organizationName)
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		id, err := organizationOption(*organization)
+		id, err := organization()
 		if err != nil {
 			return err
 		}

@@ -145,14 +145,31 @@ const (
 
 func systemClock() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
 
-// organizationOption parses the value of --organization.
-func organizationOption(text string) (parsec.OrganizationID, error) {
+// organizationOption defines the option of a command that is about one organization, and
+// returns what parses its value.
+func organizationOption(flags *pflag.FlagSet) func() (parsec.OrganizationID, error) {
+	text := flags.String(organizationName, "", "The organization.")
+	require(flags, organizationName)
+	return func() (parsec.OrganizationID, error) { return parseOrganization(*text) }
+}
+
+// onlyOrganization parses the value of --organization of a command that is about all of
+// them without it: then it is nil.
+func onlyOrganization(text string) (*parsec.OrganizationID, error) {
 	if text == "" {
-		return parsec.OrganizationID{}, missingOption("organization")
+		return nil, nil
+	}
+	id, err := parseOrganization(text)
+	return &id, err
+}
+
+func parseOrganization(text string) (parsec.OrganizationID, error) {
+	if text == "" {
+		return parsec.OrganizationID{}, missingOption(organizationName)
 	}
 	id, err := parsec.ParseOrganizationID(text)
 	if err != nil {
-		return id, invalidValue("--organization", err)
+		return id, invalidValue("--"+organizationName, err)
 	}
 	return id, nil
 }

@@ -20,7 +20,7 @@ import (
 // delete_realm, whose dump is required.
 type realmDeletion struct {
 	database     *settingsFlags
-	organization string
+	organization func() (parsec.OrganizationID, error)
 	realm        string
 	dump         string
 	dryRun       bool
@@ -28,11 +28,11 @@ type realmDeletion struct {
 
 func (d *realmDeletion) define(flags *pflag.FlagSet) {
 	flags.SortFlags = false
-	flags.StringVar(&d.organization, "organization", "", "The organization.")
+	d.organization = organizationOption(flags)
 	flags.StringVar(&d.realm, "realm", "", "Id of the realm.")
 	flags.StringVar(&d.dump, "dump-realm-blocks", "", "File to write, which must not exist: a line <organization>/<block> for each block, as their objects are named.")
 	flags.BoolVar(&d.dryRun, "dry-run", false, "Check, and tell what would be deleted.")
-	require(flags, organizationName, "realm")
+	require(flags, "realm")
 	d.database = databaseOptions(flags)
 	d.database.defineSome(flags, blockstoreName)
 	optional(flags, blockstoreName)
@@ -52,7 +52,7 @@ func (p program) realmDeleteCommand() *cobra.Command {
 // deleteRealm runs delete. Without block store the objects are left to the next command
 // that has one.
 func (p program) deleteRealm(ctx context.Context, deletion *realmDeletion) error {
-	id, err := organizationOption(deletion.organization)
+	id, err := deletion.organization()
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (p program) realmDeleteDueCommand() *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&due.organization, "organization", "", "Only those of an organization.")
+	flags.StringVar(&due.organization, organizationName, "", "Only those of an organization.")
 	flags.BoolVar(&due.orphaned, "orphaned", false, "Also those that are orphaned: all of their members are revoked.")
 	flags.BoolVar(&due.dryRun, "dry-run", false, "Only tell what would be deleted.")
 	flags.BoolVar(&due.json, "json", false, "Print a JSON object a line: the realms, then a summary.")
@@ -42,13 +42,9 @@ func (p program) realmDeleteDueCommand() *cobra.Command {
 
 // deleteDueRealms runs delete-due.
 func (p program) deleteDueRealms(ctx context.Context, due *dueRealms) error {
-	var of *parsec.OrganizationID
-	if due.organization != "" {
-		id, err := organizationOption(due.organization)
-		if err != nil {
-			return err
-		}
-		of = &id
+	of, err := onlyOrganization(due.organization)
+	if err != nil {
+		return err
 	}
 	objects, err := p.requiredArray(due.database)
 	if err != nil {

@@ -16,15 +16,14 @@ import (
 // official list_deletable_realms.
 type realmListing struct {
 	database     *settingsFlags
-	organization string
+	organization func() (parsec.OrganizationID, error)
 	json         bool
 }
 
 func (l *realmListing) define(flags *pflag.FlagSet) {
 	flags.SortFlags = false
-	flags.StringVar(&l.organization, "organization", "", "The organization.")
+	l.organization = organizationOption(flags)
 	flags.BoolVar(&l.json, "json", false, "Print a JSON list.")
-	require(flags, organizationName)
 	l.database = databaseOptions(flags)
 }
 
@@ -43,7 +42,7 @@ func (p program) realmListCommand() *cobra.Command {
 
 // listDeletableRealms runs list-deletable.
 func (p program) listDeletableRealms(ctx context.Context, listing *realmListing) error {
-	id, err := organizationOption(listing.organization)
+	id, err := listing.organization()
 	if err != nil {
 		return err
 	}

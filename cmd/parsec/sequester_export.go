@@ -22,15 +22,15 @@ func (p program) sequesterExportCommand() *cobra.Command {
 	command := sequesterSubcommand("export-realm", "export_realm",
 		"Write a realm, with the copies for a service, into an SQLite file. What is in the file already stays.")
 	flags := command.Flags()
-	organization := flags.String("organization", "", "The organization.")
+	organization := organizationOption(flags)
 	realm := flags.String("realm", "", "Id of the realm.")
 	service := flags.String("service", "", "Id of the service.")
 	output := flags.String("output", "", "File to write, or to go on with; in a directory, parsec-sequester-export-realm-<realm>.sqlite.")
-	require(flags, organizationName, "realm", "service", "output")
+	require(flags, "realm", "service", "output")
 	options := databaseOptions(flags)
 	options.defineSome(flags, "blockstore")
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		id, err := organizationOption(*organization)
+		id, err := organization()
 		if err != nil {
 			return err
 		}

@@ -63,15 +63,14 @@ func (p program) sequesterCreateCommand() *cobra.Command {
 // returns for the generation of the organization.
 func (p program) addsService(command *cobra.Command, certify func(organization.Generation) ([]byte, error)) {
 	flags := command.Flags()
-	name := flags.String(organizationName, "", "The organization.")
-	require(flags, organizationName)
+	name := organizationOption(flags)
 	var kind serviceKind
 	flags.StringVar(&kind.kind, "service-type", "storage", "storage keeps the copies in the database, webhook sends them.")
 	choose(flags, "service-type", "storage", "webhook")
 	flags.StringVar(&kind.webhookURL, "webhook-url", "", "Where the copies are sent, for --service-type webhook only.")
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		id, err := organizationOption(*name)
+		id, err := name()
 		if err != nil {
 			return err
 		}
@@ -202,12 +201,12 @@ func (p program) sequesterRevokeCommand() *cobra.Command {
 	command := sequesterSubcommand("revoke-service", "revoke_service",
 		"Revoke a service of an organization of Parsec 3, for ever: it gets no key of the next rotations.")
 	flags := command.Flags()
-	name := flags.String("organization", "", "The organization.")
+	name := organizationOption(flags)
 	file := flags.String("service-revocation-certificate", "", "File of generate-service-revocation-certificate.")
-	require(flags, organizationName, "service-revocation-certificate")
+	require(flags, "service-revocation-certificate")
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		id, err := organizationOption(*name)
+		id, err := name()
 		if err != nil {
 			return err
 		}
@@ -229,11 +228,10 @@ func (p program) sequesterRevokeCommand() *cobra.Command {
 func (p program) sequesterListCommand() *cobra.Command {
 	command := sequesterSubcommand("list-services", "list_services", "Print the services of an organization, enabled ones first.")
 	flags := command.Flags()
-	name := flags.String(organizationName, "", "The organization.")
-	require(flags, organizationName)
+	name := organizationOption(flags)
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		id, err := organizationOption(*name)
+		id, err := name()
 		if err != nil {
 			return err
 		}
@@ -302,9 +300,9 @@ func (p program) sequesterUpdateCommand() *cobra.Command {
 	command := sequesterSubcommand("update-service", "update_service",
 		"Enable or disable a service of API 1 to 3: clients make copies for enabled ones only. Or set the type of one of Parsec 3.")
 	flags := command.Flags()
-	name := flags.String("organization", "", "The organization.")
+	name := organizationOption(flags)
 	service := flags.String("service", "", "Id of the service.")
-	require(flags, organizationName, "service")
+	require(flags, "service")
 	enable := flags.Bool("enable", false, "Enable it.")
 	disable := flags.Bool("disable", false, "Disable it.")
 	var kind serviceKind
@@ -313,7 +311,7 @@ func (p program) sequesterUpdateCommand() *cobra.Command {
 	choose(flags, "service-type", "storage", "webhook")
 	database := databaseOptions(flags)
 	command.RunE = func(command *cobra.Command, _ []string) error {
-		id, err := organizationOption(*name)
+		id, err := name()
 		if err != nil {
 			return err
 		}
