@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -57,7 +55,7 @@ func (p program) backendHealthcheckCommand() *cobra.Command {
 
 // explainHealth puts in words why no server answers. What one says of itself stays.
 func explainHealth(listening config.Listening, err error) error {
-	at := net.JoinHostPort(localHost(listening.Host), strconv.Itoa(listening.Port))
+	at := localHost(listening)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return say(err, "No server answers at %s: connection refused. Start it, or run this with the settings that it runs with.", at)
@@ -74,7 +72,7 @@ func healthURL(listening config.Listening, path string) string {
 	if listening.TLS.Enabled() {
 		scheme = "https"
 	}
-	return scheme + "://" + net.JoinHostPort(localHost(listening.Host), strconv.Itoa(listening.Port)) + path
+	return scheme + "://" + localHost(listening) + path
 }
 
 // unhealthyError is the answer of a server that is not healthy.

@@ -114,21 +114,21 @@ func withPort(host, port string) string {
 	return host + ":" + port
 }
 
-// localHost is where a server that listens on host answers on this machine.
-func localHost(host string) string {
+// localHost is where a server that listens answers on this machine, with its port.
+func localHost(listening config.Listening) string {
+	host := listening.Host
 	address, err := netip.ParseAddr(host)
 	switch {
 	case host == "" || err == nil && address == netip.IPv4Unspecified():
-		return "127.0.0.1"
+		host = "127.0.0.1"
 	case err == nil && address == netip.IPv6Unspecified():
-		return "::1"
-	default:
-		return host
+		host = "::1"
 	}
+	return net.JoinHostPort(host, strconv.Itoa(listening.Port))
 }
 
 func localAddress(listening config.Listening) (parsec.ServerAddress, error) {
-	text := "parsec3://" + net.JoinHostPort(localHost(listening.Host), strconv.Itoa(listening.Port))
+	text := "parsec3://" + localHost(listening)
 	if !listening.TLS.Enabled() {
 		text += "?no_ssl=true"
 	}
