@@ -67,7 +67,7 @@ func (p program) operate(ctx context.Context, options *settingsFlags, id parsec.
 		if do.parsec2 == nil {
 			return whyNotParsec3(stored)
 		}
-		err = do.parsec2(rules.New(opened.parsec2, nil, bus, nil, systemClock, slog.New(slog.DiscardHandler), rules.Options{}))
+		err = do.parsec2(operatorsParsec2(opened, bus))
 		if refusal, ok := errors.AsType[*protocol.Refusal](err); ok && refusal.Status == protocol.StatusNotFound {
 			return noOrganization(errNoOrganization, id, opened.dsn)
 		}
@@ -107,6 +107,10 @@ func explainSequester(err error, id parsec.OrganizationID) error {
 // operateServer runs an operation of Parsec 3 that is of no organization.
 func (p program) operateServer(ctx context.Context, options *settingsFlags, do func(*parsec3rules.Rules) error) error {
 	return p.withStores(ctx, options, func(opened stores, bus *event.Bus) error { return do(operatorsParsec3(opened, bus)) })
+}
+
+func operatorsParsec2(opened stores, bus *event.Bus) *rules.Rules {
+	return rules.New(opened.parsec2, nil, bus, nil, systemClock, slog.New(slog.DiscardHandler), rules.Options{})
 }
 
 func operatorsParsec3(opened stores, bus *event.Bus) *parsec3rules.Rules {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -13,8 +12,6 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
-	"parsec-server/pkg/parsec2/rules"
-	parsec3rules "parsec-server/pkg/parsec3/rules"
 )
 
 // realmCommand is both `parsec realm` and `parsec backend realm`
@@ -34,51 +31,36 @@ type registry struct {
 	deleting map[organization.Generation]organization.Deleting
 	// eraser has no block store where there is none.
 	eraser erasure.Eraser
-	// ends are to be called in order.
-	ends []func()
 }
 
-// openRegistry connects to the database that options name, and unless objects is nil to
-// the block store of these settings. The caller closes it.
-func (p program) openRegistry(ctx context.Context, options *settingsFlags, objects *config.Blockstore) (*registry, error) {
-	settings, err := config.LoadDatabase(options.given, p.environment)
-	if err != nil {
-		return nil, err
-	}
-	logger, bus := slog.New(slog.DiscardHandler), event.NewBus()
-	opened, err := openDatabase(ctx, storeOptions(settings, logger), nil)
-	if err != nil {
-		bus.Close()
-		return nil, err
-	}
-	r := &registry{
-		program: p, stores: opened, deleting: map[organization.Generation]organization.Deleting{
-			organization.Parsec2: rules.New(opened.parsec2, nil, bus, nil, systemClock, logger, rules.Options{}),
-			organization.Parsec3: parsec3rules.New(opened.parsec3, nil, bus, nil, systemClock, logger, parsec3rules.Options{}),
-		},
-		eraser: erasure.Eraser{List: opened.erasures, Now: systemClock},
-		ends:   []func(){opened.close, bus.Close},
-	}
-	if objects == nil {
-		return r, nil
-	}
-	array, end, err := openArray(*objects, settings)
-	if err != nil {
-		r.close()
-		return nil, err
-	}
-	r.eraser.Array, r.ends = array, append([]func(){end}, r.ends...)
-	if err := array.Ready(ctx); err != nil { // Nothing is begun that cannot be ended.
-		r.close()
-		return nil, err
-	}
-	return r, nil
-}
-
-func (r *registry) close() {
-	for _, end := range r.ends {
-		end()
-	}
+// withRegistry opens the database that options name, and unless objects is nil the block
+// store of these settings, for the time of work.
+func (p program) withRegistry(ctx context.Context, options *settingsFlags, objects *config.Blockstore, work func(*registry) error) error {
+	return p.withStores(ctx, options, func(opened stores, bus *event.Bus) error {
+		r := &registry{
+			program: p, stores: opened, deleting: map[organization.Generation]organization.Deleting{
+				organization.Parsec2: operatorsParsec2(opened, bus), organization.Parsec3: operatorsParsec3(opened, bus),
+			},
+			eraser: erasure.Eraser{List: opened.erasures, Now: systemClock},
+		}
+		if objects == nil {
+			return work(r)
+		}
+		settings, err := config.LoadDatabase(options.given, p.environment)
+		if err != nil {
+			return err
+		}
+		array, end, err := openArray(*objects, settings)
+		if err != nil {
+			return err
+		}
+		defer end()
+		if err := array.Ready(ctx); err != nil { // Nothing is begun that cannot be ended.
+			return err
+		}
+		r.eraser.Array = array
+		return work(r)
+	})
 }
 
 // generation returns that of an organization.

@@ -64,23 +64,20 @@ func (p program) deleteRealm(ctx context.Context, deletion *realmDeletion) error
 	if err != nil {
 		return err
 	}
-	r, err := p.openRegistry(ctx, deletion.database, objects)
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	generation, err := r.generation(ctx, id)
-	if err != nil {
-		return err
-	}
-	w := &realmWork{registry: r, realmDeletion: deletion, id: id, realm: parsec.RealmID(uuid), generation: generation}
-	if err := w.check(ctx); err != nil {
-		return explainRealm(err, w.realm, id)
-	}
-	if deletion.dryRun {
-		return w.tell(ctx)
-	}
-	return w.run(ctx)
+	return p.withRegistry(ctx, deletion.database, objects, func(r *registry) error {
+		generation, err := r.generation(ctx, id)
+		if err != nil {
+			return err
+		}
+		w := &realmWork{registry: r, realmDeletion: deletion, id: id, realm: parsec.RealmID(uuid), generation: generation}
+		if err := w.check(ctx); err != nil {
+			return explainRealm(err, w.realm, id)
+		}
+		if deletion.dryRun {
+			return w.tell(ctx)
+		}
+		return w.run(ctx)
+	})
 }
 
 // realmWork is the deletion of one realm.

@@ -50,25 +50,9 @@ func (p program) deleteDueRealms(ctx context.Context, due *dueRealms) error {
 	if err != nil {
 		return err
 	}
-	r, err := p.openRegistry(ctx, due.database, objects)
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	if of != nil {
-		if _, err := r.generation(ctx, *of); err != nil {
-			return err
-		}
-	}
-	work := &dueWork{registry: r, dueRealms: due}
-	err = work.resume(ctx, of)
-	if err == nil {
-		err = work.deleteAll(ctx, of)
-	}
-	if err == nil {
-		err = work.failure
-	}
-	return work.finish(err)
+	return p.withRegistry(ctx, due.database, objects, func(r *registry) error {
+		return (&dueWork{registry: r, dueRealms: due}).run(ctx, of)
+	})
 }
 
 // dueWork is a run of delete-due.
@@ -79,6 +63,23 @@ type dueWork struct {
 	sum    erasure.Remains
 	// failure is the first of those that do not keep other realms from being deleted.
 	failure error
+}
+
+// run is for an organization, or for all if of is nil.
+func (w *dueWork) run(ctx context.Context, of *parsec.OrganizationID) error {
+	if of != nil {
+		if _, err := w.generation(ctx, *of); err != nil {
+			return err
+		}
+	}
+	err := w.resume(ctx, of)
+	if err == nil {
+		err = w.deleteAll(ctx, of)
+	}
+	if err == nil {
+		err = w.failure
+	}
+	return w.finish(err)
 }
 
 // dueRealm is what --json prints of a realm.

@@ -46,16 +46,14 @@ func (p program) listDeletableRealms(ctx context.Context, listing *realmListing)
 	if err != nil {
 		return err
 	}
-	r, err := p.openRegistry(ctx, listing.database, nil)
-	if err != nil {
+	var realms []organization.DeletableRealm
+	err = p.withRegistry(ctx, listing.database, nil, func(r *registry) error {
+		generation, err := r.generation(ctx, id)
+		if err == nil {
+			realms, err = r.deleting[generation].DeletableRealms(ctx, id)
+		}
 		return err
-	}
-	defer r.close()
-	generation, err := r.generation(ctx, id)
-	if err != nil {
-		return err
-	}
-	realms, err := r.deleting[generation].DeletableRealms(ctx, id)
+	})
 	if err != nil {
 		return err
 	}
