@@ -44,6 +44,13 @@ func overWebSocket[Request, Reply any](ctx context.Context, a administration, co
 // administrationCommand makes a command whose argument is an organization,
 // which need not exist, and which runs call as administrator.
 func (p program) administrationCommand(name, short string, call func(context.Context, administration) error) *cobra.Command {
+	return p.longAdministrationCommand(name, short, func(command *cobra.Command, a administration) error {
+		return within(command.Context(), func(ctx context.Context) error { return call(ctx, a) })
+	})
+}
+
+// longAdministrationCommand is administrationCommand for what lasts as long as it takes.
+func (p program) longAdministrationCommand(name, short string, work func(*cobra.Command, administration) error) *cobra.Command {
 	command := &cobra.Command{Use: name + " ORGANIZATION", Short: short, Args: oneArgument("ORGANIZATION")}
 	reach := p.reachOptions(command)
 	command.ValidArgsFunction = completeOrganizations(reach)
@@ -52,11 +59,9 @@ func (p program) administrationCommand(name, short string, call func(context.Con
 		if err != nil {
 			return invalidValue("ORGANIZATION", err)
 		}
-		ctx, cancel := context.WithTimeout(command.Context(), callTimeout)
-		defer cancel()
 		return reach(func(a administration) error {
 			a.organization = organization
-			if err := call(ctx, a); err != nil {
+			if err := work(command, a); err != nil {
 				return a.explain(command.Context(), err)
 			}
 			return nil
@@ -72,6 +77,13 @@ var errJSONAndWebSocket = &config.UsageError{Message: "--" + jsonName + " does n
 // jsonOption asks for what a command prints in the form for programs.
 func jsonOption(command *cobra.Command, into *bool) {
 	command.Flags().BoolVar(into, jsonName, false, "Print an object in JSON.")
+}
+
+// within bounds what one call of a command waits for a server.
+func within(ctx context.Context, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return call(ctx)
 }
 
 // webSocketOption asks for overWebSocket.

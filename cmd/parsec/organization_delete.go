@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"parsec-server/pkg/client"
-	"parsec-server/pkg/parsec"
 )
 
 // deletionPeriod is the time between two looks at how far a deletion is.
@@ -19,32 +18,17 @@ const deletionPeriod = 500 * time.Millisecond
 
 func (p program) organizationDeleteCommand() *cobra.Command {
 	var yes bool
-	command := &cobra.Command{
-		Use: "delete ORGANIZATION", Args: oneArgument("ORGANIZATION"),
-		Short: "Delete an expired organization with all that it holds. It cannot be undone.",
-		Long: `Delete an expired organization with all that it holds. It cannot be undone.
+	command := p.longAdministrationCommand("delete", "Delete an expired organization with all that it holds. It cannot be undone.",
+		func(command *cobra.Command, a administration) error {
+			return p.deleteOrganization(command.Context(), a, yes, command.InOrStdin())
+		})
+	command.Long = `Delete an expired organization with all that it holds. It cannot be undone.
 
 At once nobody can ask for the organization any more. Then the server erases its rows, and
 then the objects of its blocks on every node of the block store; it goes on when this
 command is stopped, and after a restart. The name is free when all of it is gone: until
-then nobody can create an organization of this name. The same command shows how far it is.`,
-	}
-	reach := p.reachOptions(command)
-	command.ValidArgsFunction = completeOrganizations(reach)
+then nobody can create an organization of this name. The same command shows how far it is.`
 	command.Flags().BoolVar(&yes, "yes", false, "Do not ask for the name again.")
-	command.RunE = func(command *cobra.Command, args []string) error {
-		id, err := parsec.ParseOrganizationID(args[0])
-		if err != nil {
-			return invalidValue("ORGANIZATION", err)
-		}
-		return reach(func(a administration) error {
-			a.organization = id
-			if err := p.deleteOrganization(command.Context(), a, yes, command.InOrStdin()); err != nil {
-				return a.explain(command.Context(), err)
-			}
-			return nil
-		})
-	}
 	return command
 }
 
@@ -106,13 +90,6 @@ func (a administration) describe(ctx context.Context) (what string, err error) {
 		return nil
 	})
 	return what, err
-}
-
-// within bounds what one call of a command of many waits for a server.
-func within(ctx context.Context, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return call(ctx)
 }
 
 // awaitDeletion shows how far a deletion is until nothing is left.
