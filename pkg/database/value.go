@@ -136,6 +136,15 @@ func (o optionalDate) ScanInt64(value pgtype.Int8) error {
 // Key returns the parameter of a uuid column.
 func Key[T ~[16]byte](id T) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
 
+// Keys returns the parameter of an array of uuids.
+func Keys[T ~[16]byte](ids []T) []pgtype.UUID {
+	keys := make([]pgtype.UUID, len(ids))
+	for i, id := range ids {
+		keys[i] = Key(id)
+	}
+	return keys
+}
+
 // Bytes returns the parameter of a bytea column of 32 bytes, NULL for nil.
 func Bytes[T ~[32]byte](value *T) []byte {
 	if value == nil {
@@ -152,6 +161,9 @@ func NotNull(value []byte) []byte {
 	}
 	return value
 }
+
+// Nullable returns the parameter of a text column, NULL for "".
+func Nullable(text string) pgtype.Text { return pgtype.Text{String: text, Valid: text != ""} }
 
 // Bounded returns the parameter of a bigint column: numbers of clients may be
 // larger, and compare as the largest.

@@ -196,17 +196,8 @@ func (l *List) Forget(ctx context.Context, target erasure.Target, blocks []parse
 	}
 	return l.One(ctx, database.Statement{
 		SQL:  "DELETE FROM erasure_object o WHERE o.erasure = $1 AND o.block_id = ANY ($2::uuid[])",
-		Args: []any{target.Number, Keys(blocks)},
+		Args: []any{target.Number, database.Keys(blocks)},
 	})
-}
-
-// Keys returns ids as an argument of statements.
-func Keys(blocks []parsec.BlockID) []pgtype.UUID {
-	ids := make([]pgtype.UUID, len(blocks))
-	for i, block := range blocks {
-		ids[i] = database.Key(block)
-	}
-	return ids
 }
 
 // End implements erasure.List.

@@ -107,7 +107,7 @@ JOIN device author ON author.id = b.author
 JOIN user_ author_user ON author_user.id = author.user_`+joinMember+`
 WHERE o.organization_id = $1`,
 		[]any{organization.String(), user.String(), database.Key(id)},
-		append(realm.targets(), database.Parsed(&block.Author), (*database.Unsigned)(&block.Size), (*database.Integer)(&block.CreatedOn), checksum(&block.Checksum))...))
+		append(realm.targets(), database.Parsed(&block.Author), (*database.Unsigned)(&block.Size), (*database.Integer)(&block.CreatedOn), database.Fixed("checksum", &block.Checksum))...))
 	if err != nil || !found {
 		return nil, nil, false, err
 	}

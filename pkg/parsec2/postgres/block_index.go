@@ -25,7 +25,7 @@ SELECT o.organization_id, page.block_id, page.size, page.checksum FROM (
     ORDER BY organization, block_id LIMIT $1
 ) page JOIN organization o ON o.id = page.organization
 ORDER BY page.organization, page.block_id`, args, func(b *blockstore.Block) []any {
-		return []any{database.Parsed(&b.Organization), (*database.UUID)(&b.ID), &b.Size, checksum(&b.Checksum)}
+		return []any{database.Parsed(&b.Organization), (*database.UUID)(&b.ID), &b.Size, database.Fixed("checksum", &b.Checksum)}
 	}))
 	return blocks, indexError("list blocks", err)
 }

@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5/pgtype"
-
 	"parsec-server/pkg/database"
 	organizationstore "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/parsec"
@@ -18,6 +16,14 @@ const invitationColumns = `i.token, i.type, u.user_id, i.claimer_email, i.create
     ARRAY (SELECT g.revoked_on IS NOT NULL FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id),
     ARRAY (SELECT c.claimer_heard IS NOT NULL OR c.claimer_taken IS NOT NULL AND c.last_exchange + 1 = c.exchange AND NOT c.received
         FROM conduit c JOIN user_ g ON g.id = c.greeter WHERE c.invitation = i.id ORDER BY g.user_id)`
+
+// userID is an item of an array of user ids.
+type userID parsec.UserID
+
+// ScanBytes implements pgtype.BytesScanner.
+func (u *userID) ScanBytes(value []byte) error {
+	return database.Parsed((*parsec.UserID)(u)).ScanBytes(value)
+}
 
 type invitationRow struct {
 	value    rules.Invitation
@@ -113,7 +119,7 @@ ON CONFLICT (organization, token) DO UPDATE SET type = excluded.type, greeter = 
     claimer_email = excluded.claimer_email, created_on = excluded.created_on, deleted_on = excluded.deleted_on,
     deleted_reason = excluded.deleted_reason, claimer = excluded.claimer`,
 		t.organizationName(), database.Key(invitation.Token), invitation.Greeter.String(), string(invitation.Type),
-		[]byte(invitation.ClaimerEmail), int64(invitation.CreatedOn), database.Date(invitation.DeletedOn), orNull(string(invitation.DeletedReason)),
+		[]byte(invitation.ClaimerEmail), int64(invitation.CreatedOn), database.Date(invitation.DeletedOn), database.Nullable(string(invitation.DeletedReason)),
 		invitation.Claimer.String())
 	greeters := make([]string, len(invitation.Greeters))
 	for i, greeter := range invitation.Greeters {
@@ -190,13 +196,9 @@ WHERE o.organization_id = $1 AND i.organization = o.id AND i.token = $2 AND p.in
 
 // RenewPresences implements rules.Presences.
 func (s *Store) RenewPresences(ctx context.Context, connections []parsec.UUID, until parsec.DateTime) error {
-	keys := make([]pgtype.UUID, len(connections))
-	for i, connection := range connections {
-		keys[i] = database.Key(connection)
-	}
 	return s.One(ctx, database.Statement{
 		SQL:  "UPDATE claimer_presence SET until = $2 WHERE connection = ANY ($1::uuid[])",
-		Args: []any{keys, int64(until)},
+		Args: []any{database.Keys(connections), int64(until)},
 	})
 }
 

@@ -191,7 +191,7 @@ SELECT o.id, $2, $3 FROM organization o WHERE o.organization_id = $1`,
 
 // AddRole implements rules.RealmTx.
 func (t *tx) AddRole(role rules.RoleCertificate) {
-	granted := orNull(string(role.Role))
+	granted := database.Nullable(string(role.Role))
 	t.QueueOne(`
 INSERT INTO realm_role_certificate (realm, user_, role, certificate, author, certified_on)
 VALUES (`+theRealm+", "+theUser+", $4, $5, $6, $7)",

@@ -67,7 +67,7 @@ ORDER BY b.block_id`, Args: append(exportArgs(of), database.Key(after), blocksAt
 			for rows.Next() {
 				var block rules.ExportedBlock
 				var ofRealm bool
-				if err := rows.Scan((*database.UUID)(&block.ID), &ofRealm, (*database.Integer)(&block.Author), (*database.Integer)(&block.Size), checksum(&block.Checksum)); err != nil {
+				if err := rows.Scan((*database.UUID)(&block.ID), &ofRealm, (*database.Integer)(&block.Author), (*database.Integer)(&block.Size), database.Fixed("checksum", &block.Checksum)); err != nil {
 					return err
 				}
 				if last = block.ID; ofRealm {

@@ -106,20 +106,17 @@ func (t *accountTx) facts() []database.Statement {
 		{SQL: selectCodes, Args: []any{t.mailbox()}, Rows: t.readCodes},
 	}
 	if mail := t.scope.Mail; mail != nil {
-		facts = append(facts, database.List(&t.sends, selectSends, []any{mail.Mailbox, nullable(mail.Network), int64(mail.After)},
+		facts = append(facts, database.List(&t.sends, selectSends, []any{mail.Mailbox, database.Nullable(mail.Network), int64(mail.After)},
 			func(on *parsec.DateTime) []any { return []any{(*database.Integer)(on)} }))
 	}
 	if len(t.scope.Methods) > 0 {
-		facts = append(facts, database.Statement{SQL: selectMethods, Args: []any{keys(t.scope.Methods)}, Rows: t.readMethods})
+		facts = append(facts, database.Statement{SQL: selectMethods, Args: []any{database.Keys(t.scope.Methods)}, Rows: t.readMethods})
 	}
 	if t.scope.Item != nil {
 		facts = append(facts, database.Only(selectHasItem, []any{t.email(), t.scope.Item[:]}, (*database.Flag)(&t.hasItem)))
 	}
 	return facts
 }
-
-// nullable returns NULL for "".
-func nullable(text string) pgtype.Text { return pgtype.Text{String: text, Valid: text != ""} }
 
 func (t *accountTx) readCodes(rows pgx.Rows) error {
 	for rows.Next() {
@@ -199,7 +196,7 @@ func (t *accountTx) inVault() []any {
 // CountSend implements rules.AccountTx.
 func (t *accountTx) CountSend(on parsec.DateTime) {
 	t.QueueOne("INSERT INTO parsec3.account_mail (sent_on, mail_id, mailbox, network) VALUES ($1, $2, $3, $4)",
-		int64(on), database.Key(parsec.NewUUID()), t.scope.Mail.Mailbox, nullable(t.scope.Mail.Network))
+		int64(on), database.Key(parsec.NewUUID()), t.scope.Mail.Mailbox, database.Nullable(t.scope.Mail.Network))
 }
 
 // PutCode implements rules.AccountTx.

@@ -68,7 +68,7 @@ CROSS JOIN LATERAL (
 
 // readBlocks reads what is known of blocks.
 func readBlocks(into map[parsec.BlockID]blockState, organization string, blocks []parsec.BlockID) database.Statement {
-	return database.Statement{SQL: selectBlocks, Args: []any{organization, keys(blocks)}, Rows: func(rows pgx.Rows) error {
+	return database.Statement{SQL: selectBlocks, Args: []any{organization, database.Keys(blocks)}, Rows: func(rows pgx.Rows) error {
 		for _, id := range blocks {
 			delete(into, id)
 		}

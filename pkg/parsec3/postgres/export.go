@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/database"
@@ -131,10 +130,7 @@ func (s *Store) ExportedVersions(ctx context.Context, of rules.ExportKey, after 
 
 // ExportedBlobs implements rules.ExportReader.
 func (s *Store) ExportedBlobs(ctx context.Context, of rules.ExportKey, numbers []rules.VlobNumber) ([]rules.VlobVersion, error) {
-	ids, versions := make([]pgtype.UUID, len(numbers)), make([]int64, len(numbers))
-	for i, number := range numbers {
-		ids[i], versions[i] = database.Key(number.Vlob), int64(number.Version)
-	}
+	ids, versions := numberColumns(numbers)
 	var read []rules.VlobVersion
 	err := s.One(ctx, database.List(&read, selectExportedBlobs, exportArgs(of, ids, versions), func(v *rules.VlobVersion) []any {
 		return []any{
@@ -173,12 +169,8 @@ func (s *Store) ExportedBlocks(ctx context.Context, of rules.ExportKey, after pa
 
 // ExportedChecksums implements rules.ExportReader.
 func (s *Store) ExportedChecksums(ctx context.Context, of rules.ExportKey, blocks []parsec.BlockID) ([]*blockstore.Checksum, error) {
-	ids := make([]pgtype.UUID, len(blocks))
-	for i, id := range blocks {
-		ids[i] = database.Key(id)
-	}
 	var checksums []*blockstore.Checksum
-	err := s.One(ctx, database.List(&checksums, selectExportedChecksums, exportArgs(of, ids), func(checksum **blockstore.Checksum) []any {
+	err := s.One(ctx, database.List(&checksums, selectExportedChecksums, exportArgs(of, database.Keys(blocks)), func(checksum **blockstore.Checksum) []any {
 		return []any{database.Fixed("checksum", checksum)}
 	}))
 	return checksums, err

@@ -232,8 +232,7 @@ func (t *tx) CreateRealm(owner parsec3.UserID, certificate rules.Certificate) {
 }
 
 func (t *tx) setRole(user parsec3.UserID, role parsec.RealmRole, certificate rules.Certificate) {
-	named := pgtype.Text{String: string(role), Valid: role != parsec.RoleNone}
-	t.QueueOne(setRole, t.realmArgs(database.Key(user), named, int64(certificate.Timestamp))...)
+	t.QueueOne(setRole, t.realmArgs(database.Key(user), database.Nullable(string(role)), int64(certificate.Timestamp))...)
 	t.certify(realms, t.scope.Realm, 0, certificate)
 }
 

@@ -137,7 +137,7 @@ func (s *Store) RowsOf(target erasure.Target) (tables []string, args []any) {
 
 // HoldBlocks implements erasurestore.Wing. Sent again, it finds its own holds.
 func (s *Store) HoldBlocks(ctx context.Context, organization parsec.OrganizationID, blocks []parsec.BlockID, hold erasure.Hold) (states []erasure.State, err error) {
-	err = s.One(ctx, erasurestore.States(&states, holdBlocks, organization.String(), keys(blocks),
+	err = s.One(ctx, erasurestore.States(&states, holdBlocks, organization.String(), database.Keys(blocks),
 		database.Key(hold.Token), int64(hold.Until), int64(hold.Now)))
 	return states, err
 }
@@ -146,7 +146,7 @@ func (s *Store) HoldBlocks(ctx context.Context, organization parsec.Organization
 func (s *Store) ReleaseBlocks(ctx context.Context, organization parsec.OrganizationID, blocks []parsec.BlockID, hold erasure.Hold) error {
 	return s.One(ctx, database.Statement{
 		SQL:  "DELETE FROM parsec3.block b WHERE b.organization = $1 AND b.block_id = ANY ($2::uuid[]) AND b.upload_token = $3",
-		Args: []any{organization.String(), keys(blocks), database.Key(hold.Token)},
+		Args: []any{organization.String(), database.Keys(blocks), database.Key(hold.Token)},
 	})
 }
 

@@ -99,7 +99,7 @@ func (t *tx) ShamirFacts(_ context.Context, user parsec3.UserID, recipients []pa
 	}
 	var found []rules.User
 	err = t.Ask(
-		database.List(&found, selectRecipients, []any{t.organizationName(), keys(recipients)}, userTargets),
+		database.List(&found, selectRecipients, []any{t.organizationName(), database.Keys(recipients)}, userTargets),
 		database.Only(setupTaken, []any{t.organizationName(), database.Key(user), secret}, &facts.Exists, &facts.TokenTaken))
 	facts.Recipients = make(map[parsec3.UserID]rules.User, len(found))
 	for i := range found {
@@ -206,5 +206,5 @@ func (t *tx) DeleteShamirSetup(setup *rules.ShamirSetup, certificate rules.Certi
 	t.QueueOne(deleteSetup, t.organizationName(), database.Key(setup.User), int64(setup.CreatedOn), int64(certificate.Timestamp))
 	t.certify(shamir, outside, ofBrief, certificate)
 	audience := setup.Audience()
-	t.QueueAll(len(audience), insertSeen, t.organizationName(), int64(certificate.Timestamp), keys(audience), make([]int16, len(audience)))
+	t.QueueAll(len(audience), insertSeen, t.organizationName(), int64(certificate.Timestamp), database.Keys(audience), make([]int16, len(audience)))
 }

@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5/pgtype"
-
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
@@ -173,20 +171,21 @@ const (
 
 // UpdateProfile implements rules.UserTx.
 func (t *tx) UpdateProfile(id parsec3.UserID, profile parsec.UserProfile, certificate rules.Certificate) {
-	t.countAgain(id, pgtype.Text{String: string(profile), Valid: true}, false)
+	t.countAgain(id, profile, false)
 	t.QueueOne(updateProfile, t.organizationName(), database.Key(id), string(profile), int64(certificate.Timestamp))
 	t.certify(common, outside, ofUser, certificate)
 }
 
 // RevokeUser implements rules.UserTx.
 func (t *tx) RevokeUser(id parsec3.UserID, certificate rules.Certificate) {
-	t.countAgain(id, pgtype.Text{}, true)
+	t.countAgain(id, "", true)
 	t.QueueOne(revokeUser, t.organizationName(), database.Key(id), int64(certificate.Timestamp))
 	t.certify(common, outside, ofUser, certificate)
 }
 
-func (t *tx) countAgain(id parsec3.UserID, profile pgtype.Text, revoked bool) {
-	t.Queue(countAgain, t.organizationName(), database.Key(id), profile, revoked)
+// countAgain is for a change of the profile, "" for none.
+func (t *tx) countAgain(id parsec3.UserID, profile parsec.UserProfile, revoked bool) {
+	t.Queue(countAgain, t.organizationName(), database.Key(id), database.Nullable(string(profile)), revoked)
 }
 
 // FreezeUser implements rules.UserTx.

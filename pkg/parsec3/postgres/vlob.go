@@ -72,20 +72,22 @@ func (s *Store) ReadVlobs(ctx context.Context, organization parsec.OrganizationI
 		}
 		return read.found, nil
 	}
-	ids := make([]pgtype.UUID, len(vlobs))
-	for i, vlob := range vlobs {
-		ids[i] = database.Key(vlob)
-	}
-	return s.readVersions(ctx, selectVlobs, args(organization, author, database.Key(realm), database.Bounded(limit), ids, database.Date(at)))
+	return s.readVersions(ctx, selectVlobs, args(organization, author, database.Key(realm), database.Bounded(limit), database.Keys(vlobs), database.Date(at)))
 }
 
 // ReadVersions implements rules.VlobReader.
 func (s *Store) ReadVersions(ctx context.Context, organization parsec.OrganizationID, author parsec3.DeviceID, realm parsec.RealmID, items []rules.VlobNumber, limit uint64) (rules.VlobReading, error) {
-	ids, versions := make([]pgtype.UUID, len(items)), make([]int64, len(items))
-	for i, item := range items {
-		ids[i], versions[i] = database.Key(item.Vlob), int64(item.Version)
-	}
+	ids, versions := numberColumns(items)
 	return s.readVersions(ctx, selectVersions, args(organization, author, database.Key(realm), database.Bounded(limit), ids, versions))
+}
+
+// numberColumns returns versions as two columns.
+func numberColumns(numbers []rules.VlobNumber) (ids []pgtype.UUID, versions []int64) {
+	ids, versions = make([]pgtype.UUID, len(numbers)), make([]int64, len(numbers))
+	for i, number := range numbers {
+		ids[i], versions[i] = database.Key(number.Vlob), int64(number.Version)
+	}
+	return ids, versions
 }
 
 // readVersions runs selectVlobs or selectVersions.
