@@ -11,7 +11,6 @@ import (
 // CertificateFiles writes the certificate of 127.0.0.1 that comes with Go.
 func CertificateFiles(t testing.TB) (certificateFile, keyFile string, roots *x509.CertPool) {
 	t.Helper()
-	t.Helper()
 	certificate := loopbackCertificate(t)
 	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
 	if err != nil {

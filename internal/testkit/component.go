@@ -45,6 +45,26 @@ func FindProgram(t testing.TB, name, install string) string {
 	return ""
 }
 
+// runTool runs a program to its end, which is a success.
+func runTool(ctx context.Context, t testing.TB, name string, arguments ...string) {
+	t.Helper()
+	if output, err := exec.CommandContext(ctx, name, arguments...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %q: %v: %s", name, arguments, err, output)
+	}
+}
+
+// sharedFolder makes a folder until the test ends that other users can be let into, with
+// a short name, as those of sockets must be.
+func sharedFolder(t testing.TB, of string) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "parsec-test-"+of+"-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) }) // A process that ends may still write there.
+	return folder
+}
+
 // Ports of servers are below those that connections take by themselves (32768
 // and up on Linux), which thousands of clients of other tests use meanwhile.
 const (

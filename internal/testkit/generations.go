@@ -5,8 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/http"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -95,13 +93,7 @@ func StartGenerations(t testing.TB, options GenerationsOptions) *Generations {
 	if options.WrapStore3 != nil {
 		g.Store3 = options.WrapStore3(g.Store3)
 	}
-	listener := options.Listener
-	if listener == nil {
-		var err error
-		if listener, err = lifecycle.Listen(t.Context(), "127.0.0.1:0", options.Logger); err != nil {
-			t.Fatalf("listen: %v", err)
-		}
-	}
+	listener := listen(t, options.Listener, options.Logger)
 	g.listenAt(t, listener.Addr().String())
 	webhooks2 := parsec2webhook.New(options.BootstrapWebhook, options.Logger)
 	webhooks3 := parsec3webhook.New(options.BootstrapWebhook, options.Logger)
@@ -131,17 +123,7 @@ func StartGenerations(t testing.TB, options GenerationsOptions) *Generations {
 			t.Errorf("close webhooks: %v", err)
 		}
 	})
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	served := make(chan error, 1)
-	go func() { served <- process.Serve(ctx, g.Server, listener) }()
-	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections() // or the server waits for what may come over them
-		stop()
-		if err := <-served; err != nil {
-			t.Errorf("serve: %v", err)
-		}
-		process.End()
-	})
+	serve(t, process, g.Server, listener)
 	return g
 }
 
@@ -157,7 +139,7 @@ func (g *Generations) listenAt(t testing.TB, address string) {
 // which it returns.
 func (g *Generations) openStores(t testing.TB, options GenerationsOptions) organization.Store {
 	t.Helper()
-	if options.Database == "" && os.Getenv(storeVariable) == "POSTGRESQL" {
+	if options.Database == "" && onPostgres(t) {
 		options.Database = NewPostgres(t)
 	}
 	if options.Database == "" {

@@ -80,7 +80,7 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 			options.Server.Elapsed = elapsed
 		}
 	} else {
-		options.Now = func() parsec.DateTime { return parsec.DateTimeOf(time.Now()) }
+		options.Now = now
 	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
@@ -93,13 +93,7 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 	if options.WrapStore != nil {
 		store = options.WrapStore(store)
 	}
-	listener := options.Listener
-	if listener == nil {
-		var err error
-		if listener, err = lifecycle.Listen(t.Context(), "127.0.0.1:0", options.Logger); err != nil {
-			t.Fatalf("listen: %v", err)
-		}
-	}
+	listener := listen(t, options.Listener, options.Logger)
 	address, err := parsec.ParseServerAddress("parsec://" + listener.Addr().String() + "?no_ssl=true")
 	if err != nil {
 		t.Fatalf("address: %v", err)
@@ -129,6 +123,26 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 			t.Errorf("close webhooks: %v", err)
 		}
 	})
+	serve(t, process, front, listener)
+	return &Instance{Address: address, Server: front, Parsec2: wing, Rules: commands, Organizations: organizations, Store: store, Bus: bus}
+}
+
+// listen returns a listener, or one on a free port for nil.
+func listen(t testing.TB, listener net.Listener, logger *slog.Logger) net.Listener {
+	t.Helper()
+	if listener != nil {
+		return listener
+	}
+	listener, err := lifecycle.Listen(t.Context(), "127.0.0.1:0", logger)
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	return listener
+}
+
+// serve has a server serve until the test ends.
+func serve(t testing.TB, process *lifecycle.Process, front *server.Server, listener net.Listener) {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	served := make(chan error, 1)
 	go func() { served <- process.Serve(ctx, front, listener) }()
@@ -140,5 +154,4 @@ func Start(t testing.TB, options InstanceOptions) *Instance {
 		}
 		process.End()
 	})
-	return &Instance{Address: address, Server: front, Parsec2: wing, Rules: commands, Organizations: organizations, Store: store, Bus: bus}
 }

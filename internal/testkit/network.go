@@ -20,7 +20,7 @@ const networkVariable = "PARSEC_TEST_NETWORK"
 func OwnNetwork(t *testing.T, program string) (inside bool) {
 	t.Helper()
 	if NetworkProgram() != "" {
-		runTool(t, "ip", "link", "set", "lo", "up")
+		runTool(t.Context(), t, "ip", "link", "set", "lo", "up")
 		return true
 	}
 	self, err := os.Executable()
@@ -73,12 +73,5 @@ func (f *PacketFilter) Silence(clients ...int) {
 
 func (f *PacketFilter) nft(command string) {
 	f.t.Helper()
-	runTool(f.t, "nft", command)
-}
-
-func runTool(t testing.TB, name string, arguments ...string) {
-	t.Helper()
-	if output, err := exec.CommandContext(t.Context(), name, arguments...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %q: %v: %s", name, arguments, err, output)
-	}
+	runTool(f.t.Context(), f.t, "nft", command)
 }

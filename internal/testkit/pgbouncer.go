@@ -23,15 +23,7 @@ type PgBouncer struct {
 func StartPgBouncer(t testing.TB, mode string) *PgBouncer {
 	t.Helper()
 	server := needPostgres(t)
-	directory, err := os.MkdirTemp("", "parsec-test-pgbouncer-") // Another user must reach it.
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(directory); err != nil {
-			t.Error(err)
-		}
-	})
+	directory := sharedFolder(t, "pgbouncer")
 	attributes, err := unprivileged(directory)
 	if err != nil {
 		t.Fatal(err)

@@ -38,11 +38,7 @@ type Postfix struct {
 func StartPostfix(t testing.TB, next *SMTP, settings ...string) *Postfix {
 	t.Helper()
 	program := FindProgram(t, "/usr/sbin/postfix", installPostfix)
-	folder, err := os.MkdirTemp("", "parsec-test-postfix-") // Names of sockets must be short.
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	folder := sharedFolder(t, "postfix")
 	port, err := strconv.Atoi(FreePort(t))
 	if err != nil {
 		t.Fatal(err)
@@ -69,10 +65,7 @@ func StartPostfix(t testing.TB, next *SMTP, settings ...string) *Postfix {
 	}
 	startGroup(t, FindProgram(t, "/usr/sbin/saslauthd", installPostfix),
 		"-d", "-a", "rimap", "-O", startIMAP(t, p.user, p.password), "-n", "1", "-m", path("saslauthd"))
-	check := exec.CommandContext(t.Context(), program, "-c", folder, "check") // It makes the folders.
-	if output, err := check.CombinedOutput(); err != nil {
-		t.Fatalf("%s check: %v: %s", program, err, output)
-	}
+	runTool(t.Context(), t, program, "-c", folder, "check") // It makes the folders.
 	daemons, err := exec.CommandContext(t.Context(), FindProgram(t, "/usr/sbin/postconf", installPostfix), "-dh", "daemon_directory").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -32,16 +32,9 @@ type BreakablePostgres struct {
 // the test ends.
 func StartBreakablePostgres(t testing.TB, settings ...string) *BreakablePostgres {
 	t.Helper()
-	directory, err := os.MkdirTemp("", "parsec-test-postgres-") // Names of sockets must be short.
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(directory); err != nil {
-			t.Error(err)
-		}
-	})
+	directory := sharedFolder(t, "postgres")
 	p := &BreakablePostgres{DSN: postgresIn(directory), t: t, directory: directory}
+	var err error
 	if p.command, p.attributes, err = preparePostgres(directory); err != nil {
 		t.Fatal(err)
 	}

@@ -19,19 +19,24 @@ import (
 	parsec3notice "parsec-server/pkg/parsec3/notice"
 )
 
+// onPostgres reports whether the environment has tests get their store on PostgreSQL.
+func onPostgres(t testing.TB) bool {
+	t.Helper()
+	kind := os.Getenv(storeVariable)
+	if kind != "" && kind != "MOCKED" && kind != "POSTGRESQL" {
+		t.Fatalf("%s is %q, not MOCKED or POSTGRESQL", storeVariable, kind)
+	}
+	return kind == "POSTGRESQL"
+}
+
 // NewStore returns a store of its own to the test, in memory unless the
 // environment says otherwise.
 func NewStore(t testing.TB, bus *event.Bus) rules.Store {
 	t.Helper()
-	switch kind := os.Getenv(storeVariable); kind {
-	case "", "MOCKED":
-		return memory.New(organizationmemory.New(bus))
-	case "POSTGRESQL":
+	if onPostgres(t) {
 		return &prompt{OpenPostgres(t, NewPostgres(t, Unsound), bus), bus}
-	default:
-		t.Fatalf("%s is %q, not MOCKED or POSTGRESQL", storeVariable, kind)
-		return nil
 	}
+	return memory.New(organizationmemory.New(bus))
 }
 
 // prompt is a store whose events are delivered before the command that causes

@@ -2,7 +2,6 @@ package testkit
 
 import (
 	"context"
-	"os"
 	"testing"
 
 	"parsec-server/pkg/event"
@@ -18,15 +17,10 @@ import (
 // NewParsec3Store is NewStore for Parsec 3.
 func NewParsec3Store(t testing.TB, bus *event.Bus) rules.Store {
 	t.Helper()
-	switch kind := os.Getenv(storeVariable); kind {
-	case "", "MOCKED":
-		return memory.New(organizationmemory.New(bus))
-	case "POSTGRESQL":
+	if onPostgres(t) {
 		return &promptParsec3{OpenParsec3Postgres(t, NewPostgres(t, Unsound), bus), bus}
-	default:
-		t.Fatalf("%s is %q, not MOCKED or POSTGRESQL", storeVariable, kind)
-		return nil
 	}
+	return memory.New(organizationmemory.New(bus))
 }
 
 // OpenParsec3Postgres opens a store of Parsec 3 on a database until the test ends.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -82,10 +81,7 @@ func Swift(t testing.TB) (container config.Swift, s3 *config.S3) {
 			{ring, "add", "r1z1-127.0.0.1:" + port + "/disk", "100"},
 			{ring, "rebalance"},
 		} {
-			output, err := exec.CommandContext(t.Context(), builder, arguments...).CombinedOutput()
-			if err != nil {
-				t.Fatalf("swift-ring-builder %s: %v: %s", strings.Join(arguments[1:], " "), err, output)
-			}
+			runTool(t.Context(), t, builder, arguments...)
 		}
 	}
 	proxy := start("proxy", swiftProxy)
