@@ -143,18 +143,24 @@ func (call *administrationCall) lookUp() (*organization.Organization, error) {
 func ofOrganization[Given any](parse func(*form) Given, handle func(*administrationCall, *organization.Organization, Given) error) administrationHandler {
 	return func(call *administrationCall) error {
 		found, missing := call.lookUp()
-		if missing != nil && !errors.Is(missing, organization.ErrNotFound) {
-			return missing
-		}
-		given, err := readForm(call, parse)
-		switch {
-		case err != nil:
+		given, err := readFormOf(call, missing, parse)
+		if err != nil {
 			return err
-		case missing != nil:
-			return missing
 		}
 		return handle(call, found, given)
 	}
+}
+
+// readFormOf reads the form of a request about an organization that was looked up: what
+// is wrong with the form is told before that there is no such organization.
+func readFormOf[Given any](call *administrationCall, missing error, parse func(*form) Given) (given Given, err error) {
+	if missing != nil && !errors.Is(missing, organization.ErrNotFound) {
+		return given, missing
+	}
+	if given, err = readForm(call, parse); err == nil {
+		err = missing
+	}
+	return given, err
 }
 
 // ofParsec3 is ofOrganization for what only organizations of Parsec 3 have: the answer
@@ -163,15 +169,10 @@ func ofParsec3[Given any](parse func(*form) Given, handle func(*administrationCa
 	return func(call *administrationCall) error {
 		found, missing := call.lookUp()
 		call.form = organization.Parsec3
-		if missing != nil && !errors.Is(missing, organization.ErrNotFound) {
-			return missing
-		}
-		given, err := readForm(call, parse)
+		given, err := readFormOf(call, missing, parse)
 		switch {
 		case err != nil:
 			return err
-		case missing != nil:
-			return missing
 		case found.Bound() == 0:
 			return organization.ErrNotFound
 		case found.Bound() != organization.Parsec3:

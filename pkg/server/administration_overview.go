@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/json"
 	"io"
 
 	"parsec-server/pkg/organization"
@@ -45,26 +44,8 @@ func formOfOverview(o *organization.Overview, now parsec.DateTime) overviewForm 
 
 func listOrganizations(call *administrationCall) error {
 	return call.streamed("application/json", func(w io.Writer) error {
-		before := `{"organizations": [`
-		for overview, err := range call.server.organizations.Overviews(call.r.Context()) {
-			if err != nil {
-				return err
-			}
-			encoded, err := json.Marshal(formOfOverview(&overview, call.server.now()))
-			if err != nil {
-				return err
-			}
-			if _, err := io.WriteString(w, before+string(encoded)); err != nil {
-				return err
-			}
-			before = ", "
-		}
-		end := "]}"
-		if before != ", " {
-			end = before + end
-		}
-		_, err := io.WriteString(w, end)
-		return err
+		overviews := call.server.organizations.Overviews(call.r.Context())
+		return writeList(w, "organizations", overviews, func(o *organization.Overview) any { return formOfOverview(o, call.server.now()) })
 	})
 }
 

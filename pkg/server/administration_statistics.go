@@ -2,10 +2,8 @@ package server
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"io"
 	"iter"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -72,70 +70,24 @@ func showServerStatistics(call *administrationCall) error {
 	return call.stream("application/json", at, writeStatisticsJSON)
 }
 
-// stream writes a survey as it comes. A failure on the way cuts the
-// connection: the client sees that the answer is not whole.
+// stream writes a survey as it comes.
 func (call *administrationCall) stream(contentType string, at *parsec.DateTime, write func(io.Writer, iter.Seq2[organization.Surveyed, error]) error) error {
 	return call.streamed(contentType, func(w io.Writer) error {
 		return write(w, call.server.organizations.Survey(call.r.Context(), at))
 	})
 }
 
-// streamed has write write the answer as it comes.
-func (call *administrationCall) streamed(contentType string, write func(io.Writer) error) error {
-	answer := &lateWriter{ResponseWriter: call.w, contentType: contentType}
-	err := write(answer)
-	if err != nil && answer.begun {
-		if call.r.Context().Err() == nil {
-			call.server.LogFailure(call.r.Context(), call.server.logger, "statistics not delivered", err)
-		}
-		panic(http.ErrAbortHandler)
-	}
-	return err
-}
-
-// lateWriter sends the type of an answer with its first bytes.
-type lateWriter struct {
-	http.ResponseWriter
-	contentType string
-	begun       bool
-}
-
-func (w *lateWriter) Write(p []byte) (int, error) {
-	if !w.begun {
-		w.begun = true
-		w.Header().Set("Content-Type", w.contentType)
-	}
-	return w.ResponseWriter.Write(p)
-}
-
 // writeStatisticsJSON writes nothing before the first organization is known.
 func writeStatisticsJSON(w io.Writer, surveyed iter.Seq2[organization.Surveyed, error]) error {
-	before := `{"stats": [`
-	for o, err := range surveyed {
-		if err != nil {
-			return err
-		}
+	return writeList(w, "stats", surveyed, func(o *organization.Surveyed) any {
 		bound := o.Organization.Bound()
 		form := formOfStatistics(&o.Statistics, bound)
 		form.ID = o.Organization.ID.String()
 		if bound == organization.Parsec2 {
 			form.Users = nil
 		}
-		encoded, err := json.Marshal(form)
-		if err != nil {
-			return err
-		}
-		if _, err := io.WriteString(w, before+string(encoded)); err != nil {
-			return err
-		}
-		before = ", "
-	}
-	end := "]}"
-	if before != ", " {
-		end = before + end
-	}
-	_, err := io.WriteString(w, end)
-	return err
+		return form
+	})
 }
 
 func writeStatisticsCSV(w io.Writer, surveyed iter.Seq2[organization.Surveyed, error]) error {
