@@ -170,7 +170,7 @@ var judgedLater = []string{
 	"realm delete", "sequester create-service", "sequester export-realm",
 }
 
-// wrongValue is one that an option must refuse by itself, "" for none.
+// wrongValueOf returns one that an option must refuse by itself, "" for none.
 func wrongValueOf(flag *pflag.Flag) string {
 	if slices.Contains(unjudged, flag.Name) || flag.Hidden {
 		return ""

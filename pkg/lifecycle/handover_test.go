@@ -243,7 +243,7 @@ func TestSuccessorThatHangs(t *testing.T) {
 	}
 }
 
-// TestPredecessorsThatHang listens, and does nothing more.
+// TestPredecessorThatHangs has one that listens, and does nothing more.
 func TestPredecessorThatHangs(t *testing.T) {
 	handover := filepath.Join(t.TempDir(), "handover")
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", handover)

@@ -71,8 +71,7 @@ type http2Peer struct {
 	last uint32
 	// ended reports that the server ended the connection.
 	ended bool
-	// goneAway is the code of its GOAWAY, and lastServed the last stream that it names;
-	// nil if there was none.
+	// goneAway is its GOAWAY, nil if there was none.
 	goneAway *http2.GoAwayFrame
 	// answers are those of streams.
 	answers map[uint32]*streamAnswer

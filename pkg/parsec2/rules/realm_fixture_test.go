@@ -309,7 +309,7 @@ func (s *realmScenario) setBlock(n uint16) {
 	})
 }
 
-// Rows in common, on a command by alice. breakRole takes away what OWNER may
+// Rows in common, on a command by alice. breakOwner takes away what OWNER may
 // do and MANAGER not.
 func (s *realmScenario) breakDeleted()     { s.setArchiving(parsec.ArchivingDeletionPlanned, 0) }
 func (s *realmScenario) breakArchived()    { s.setArchiving(parsec.ArchivingArchived, 0) }
