@@ -182,5 +182,3 @@ func isTransient(err error) bool {
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
 }
-
-func pause(ctx context.Context, duration time.Duration) error { return sleep.For(ctx, duration) }

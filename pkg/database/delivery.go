@@ -14,6 +14,7 @@ import (
 	"parsec-server/migrations"
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -139,7 +140,7 @@ func (d *delivery) run(ctx context.Context, connection *pgx.Conn, serving chan s
 		d.become(ctx, err)
 		_ = closeConnection(connection)
 		for connection = nil; connection == nil; {
-			if pause(ctx, pollPeriod) != nil {
+			if sleep.For(ctx, pollPeriod) != nil {
 				return
 			}
 			if connection, err = d.connect(ctx); err != nil {

@@ -15,6 +15,7 @@ import (
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/sleep"
 )
 
 const (
@@ -67,7 +68,7 @@ func (d *Database) Update(ctx context.Context, prepare func() Transaction) []err
 		case run == maxRuns:
 			err = &unavailableError{err} // Others are in the way; the command is not wrong.
 		default:
-			if err = pause(ctx, rand.N(maxRunPause)); err == nil {
+			if err = sleep.For(ctx, rand.N(maxRunPause)); err == nil {
 				continue
 			}
 		}
