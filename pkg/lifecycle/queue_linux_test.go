@@ -101,8 +101,11 @@ func TestQueueOfAnOrdinaryUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		return // they are run so anyway
 	}
-	const nobody = 65534
-	command := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run", "^(TestQueueOfTheLastProcess|TestNobodyIsResetByRestarts)$")
+	const (
+		nobody = 65534
+		itself = "/proc/self/exe" // whose folder nobody else may enter
+	)
+	command := exec.CommandContext(t.Context(), itself, "-test.run", "^(TestQueueOfTheLastProcess|TestNobodyIsResetByRestarts)$")
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Errorf("%v:\n%s", err, output)

@@ -247,7 +247,7 @@ func TestDataFolder(t *testing.T) {
 	begun := time.Now()
 	for round := range rounds {
 		load.awaitMore()
-		if round%2 == 0 {
+		if round%2 == 1 { // the last one, so that what comes then is served at once
 			server.Kill()
 			server.Start()
 		} else if err := syscall.Kill(leaderIn(t, folder), syscall.SIGKILL); err != nil {

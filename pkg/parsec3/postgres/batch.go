@@ -231,7 +231,7 @@ func (b *batch) locks() (locks []database.Statement) {
 	}
 	locks = append(locks, locksOfTOTP(&b.scope)...)
 	if blocks := blocksOf(b.txs); len(blocks) > 0 && !isLeftOut(lockOfBlock) {
-		locks = append(locks, database.Statement{SQL: lockBlocks, Args: []any{name, keys(blocks)}})
+		locks = append(locks, database.Statement{SQL: lockBlocks, Args: []any{name, database.Keys(blocks)}})
 	}
 	return locks
 }
@@ -249,7 +249,7 @@ func (b *batch) locksOfRealms() []database.Statement {
 	if b.passing {
 		sql += passLocked
 	}
-	return []database.Statement{{SQL: sql + endLockRealms, Args: []any{b.scope.Organization.String(), keys(b.realmIDs())}, Rows: func(rows pgx.Rows) error {
+	return []database.Statement{{SQL: sql + endLockRealms, Args: []any{b.scope.Organization.String(), database.Keys(b.realmIDs())}, Rows: func(rows pgx.Rows) error {
 		var number int64
 		_, err := pgx.ForEachRow(rows, []any{&number}, func() error {
 			b.realms[number-1].locked = true

@@ -101,14 +101,6 @@ func blocksOf(of []*tx) []parsec.BlockID {
 	return blocks
 }
 
-func keys[K ~[16]byte](ids []K) []pgtype.UUID {
-	list := make([]pgtype.UUID, len(ids))
-	for i, id := range ids {
-		list[i] = database.Key(id)
-	}
-	return list
-}
-
 // datesOf and fromDates are for columns of several dates.
 func datesOf(column []int64) []parsec.DateTime {
 	var dates []parsec.DateTime

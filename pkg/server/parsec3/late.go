@@ -7,6 +7,7 @@ import (
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/protocol"
+	"parsec-server/pkg/sleep"
 )
 
 // How much later than the last certificate clients date what they sign again
@@ -31,13 +32,9 @@ func late[Caller, Request, Reply any](step time.Duration, now func() parsec.Date
 			return reply, err
 		}
 		last := refusal.Details.(*protocol.RequireGreaterTimestampDetails).StrictlyGreaterThan
-		timer := time.NewTimer(min(last.Add(step).Sub(now()), maxLate))
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return reply, err
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if ended := sleep.For(ctx, min(last.Add(step).Sub(now()), maxLate)); ended != nil {
+			return nil, ended
 		}
+		return reply, err
 	}
 }
