@@ -167,28 +167,35 @@ func (w *world) collide(calls ...call) []protocol.Status {
 	if w.stall == nil {
 		return w.race(calls...)
 	}
-	return w.stalled(func() {}, calls...)
+	return w.stalled(func() {}, calls)
 }
 
-// stalled makes calls, and does something when each of them has done all that it can do
-// without writing.
-func (w *world) stalled(meanwhile func(), calls ...call) []protocol.Status {
+// stalled makes calls, group after group, and does something when each of them has done
+// all that it can do without writing.
+func (w *world) stalled(meanwhile func(), groups ...[]call) (got []protocol.Status) {
 	w.Helper()
 	var done atomic.Int64
-	var wait func() []protocol.Status
+	var waits []func() []protocol.Status
 	w.no(pgx.BeginFunc(w.ctx, w.stall, func(tx pgx.Tx) error {
 		// Writers wait for this mode; readers, and who locks rows, do not.
 		if _, err := tx.Exec(w.ctx, "LOCK TABLE organization, "+w.tables()+" IN SHARE MODE"); err != nil {
 			return err
 		}
-		wait = w.start(calls, &done)
-		if err := w.awaitLocks(len(calls), &done); err != nil {
-			return err
+		begun := 0
+		for _, calls := range groups {
+			waits = append(waits, w.start(calls, &done))
+			begun += len(calls)
+			if err := w.awaitLocks(begun, &done); err != nil {
+				return err
+			}
 		}
 		meanwhile()
 		return nil
 	}))
-	return wait()
+	for _, wait := range waits {
+		got = append(got, wait()...)
+	}
+	return got
 }
 
 // awaitLocks waits until each of n calls, of which done counts the ends, has ended or

@@ -133,13 +133,14 @@ func TestKilledBetweenCommitAndReplies(t *testing.T) {
 			w := newWorld(t, h)
 			calls, there := test.prepare(w)
 			dead := make(chan struct{})
-			// The first ones are on their way, and all others wait.
+			// The first one is on its way, and all others wait.
+			all := calls(0)
 			got := w.stalled(func() {
 				proxy.Lose(testkit.PostgresFault{Statement: "\x00COMMIT\x00", Executed: true, Then: func() {
 					killed.Kill()
 					close(dead)
 				}})
-			}, calls(0)...)
+			}, all[:1], all[1:])
 			<-dead
 			before := there()
 			unknown := 0
