@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,12 @@ func TestFolderInUse(t *testing.T) {
 	if !errors.As(err, &inUse) || inUse.PID != os.Getpid() || inUse.Host != hostName() {
 		t.Errorf("a second one gets %v (%v)", second, err)
 	}
+	// A process that is being started has all files, until it becomes another program.
+	forked, err := syscall.Dup(int(folder.lock.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(forked) //nolint:errcheck // it is of the system
 	folder.Close()
 	again, err := Open(t.Context(), optionsFor(path))
 	if err != nil {

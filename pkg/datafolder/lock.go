@@ -209,6 +209,8 @@ func (l *lock) release() {
 	default:
 		_ = l.file.Truncate(0) // Otherwise another machine waits a little.
 	}
+	// A process that is being started may have the file for a moment, too.
+	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN)
 	l.file.Close()
 }
 
