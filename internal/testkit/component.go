@@ -61,7 +61,11 @@ func sharedFolder(t testing.TB, of string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(folder) }) // A process that ends may still write there.
+	t.Cleanup(func() {
+		if err := os.RemoveAll(folder); err != nil {
+			t.Error(err)
+		}
+	})
 	return folder
 }
 

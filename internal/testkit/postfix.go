@@ -38,7 +38,11 @@ type Postfix struct {
 func StartPostfix(t testing.TB, next *SMTP, settings ...string) *Postfix {
 	t.Helper()
 	program := FindProgram(t, "/usr/sbin/postfix", installPostfix)
-	folder := sharedFolder(t, "postfix")
+	folder, err := os.MkdirTemp("", "parsec-test-postfix-") // Names of sockets must be short.
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) }) // Its processes may still write there.
 	port, err := strconv.Atoi(FreePort(t))
 	if err != nil {
 		t.Fatal(err)

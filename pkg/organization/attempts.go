@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"parsec-server/pkg/sleep"
 )
 
 // The bounds of wrong administration tokens.
@@ -98,15 +100,8 @@ func (a *Administration) currentNamed() []NamedToken {
 // WatchTokens looks at the named tokens until ctx is done: so the log tells what is wrong
 // with them when they were changed, and not when somebody is refused.
 func (a *Administration) WatchTokens(ctx context.Context) {
-	ticker := time.NewTicker(tokensPeriod)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			a.currentNamed()
-		case <-ctx.Done():
-			return
-		}
+	for sleep.For(ctx, tokensPeriod) == nil {
+		a.currentNamed()
 	}
 }
 
