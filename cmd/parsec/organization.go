@@ -72,7 +72,10 @@ func (p program) longAdministrationCommand(name, short string, work func(*cobra.
 
 const jsonName = "json"
 
-var errJSONAndWebSocket = &config.UsageError{Message: "--" + jsonName + " does not go with --" + webSocketName + "."}
+// notWithWebSocket is the error of an option that only REST has.
+func notWithWebSocket(option string) error {
+	return &config.UsageError{Message: "--" + option + " does not go with --" + webSocketName + "."}
+}
 
 // jsonOption asks for what a command prints in the form for programs.
 func jsonOption(command *cobra.Command, into *bool) {

@@ -68,7 +68,7 @@ func (o *settingOptions) changed(options ...string) bool {
 func (o *settingOptions) check() error {
 	for _, option := range []string{isExpiredOption, usersLimitOption, archivingOption, jsonName} {
 		if o.webSocket && o.changed(option) {
-			return &config.UsageError{Message: "--" + option + " does not go with --" + webSocketName + "."}
+			return notWithWebSocket(option)
 		}
 	}
 	for _, option := range []string{expirationDateOption, noExpirationOption} {
@@ -156,7 +156,7 @@ func (p program) organizationCreateCommand() *cobra.Command {
 	jsonOption(command, &asJSON)
 	command.PreRunE = func(*cobra.Command, []string) (err error) {
 		if options.webSocket && options.changed(outsiderOption) {
-			return &config.UsageError{Message: "--" + outsiderOption + " does not go with --" + webSocketName + "."}
+			return notWithWebSocket(outsiderOption)
 		}
 		if err := options.check(); err != nil {
 			return err
@@ -229,7 +229,7 @@ func (p program) organizationUpdateCommand() *cobra.Command {
 			return err
 		}
 		if options.webSocket && options.changed(tosOption, noTOSOption) {
-			return &config.UsageError{Message: "--" + tosOption + " does not go with --" + webSocketName + "."}
+			return notWithWebSocket(tosOption)
 		}
 		if !options.changed(tosOption, noTOSOption, isExpiredOption, outsiderOption, usersLimitOption, archivingOption, expirationDateOption, noExpirationOption) {
 			return &config.UsageError{Message: "Nothing to change: give what is to be changed, such as --active-users-limit 50."}
@@ -264,7 +264,7 @@ func (p program) organizationStatusCommand() *cobra.Command {
 	command := p.administrationCommand("status", "Print the state of an organization.",
 		func(ctx context.Context, a administration) error {
 			if webSocket && asJSON {
-				return errJSONAndWebSocket
+				return notWithWebSocket(jsonName)
 			}
 			if webSocket {
 				return p.printStatus(ctx, a)

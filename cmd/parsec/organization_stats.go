@@ -28,7 +28,7 @@ func (p program) organizationStatsCommand() *cobra.Command {
 			case webSocket && at != nil:
 				return &config.UsageError{Message: "--at goes without --websocket."}
 			case webSocket && asJSON:
-				return errJSONAndWebSocket
+				return notWithWebSocket(jsonName)
 			case webSocket:
 				return p.printStats(ctx, a)
 			}
