@@ -359,13 +359,13 @@ func (c Config) check() error {
 	}
 	switch {
 	case c.TLS.KeyFile != "" && c.TLS.CertificateFile == "":
-		return &UsageError{"--ssl-keyfile needs --ssl-certfile."}
+		return &UsageError{Message: "--ssl-keyfile needs --ssl-certfile."}
 	case c.Metrics.Profiles && c.Metrics.Address == "":
-		return &UsageError{"--metrics-profiles needs --metrics-address."}
+		return &UsageError{Message: "--metrics-profiles needs --metrics-address."}
 	case c.Database.Mocked() && c.Blockstore.Uses(BlockstorePostgreSQL):
-		return &UsageError{"--blockstore is POSTGRESQL, and --db is MOCKED: a block store in a database needs one."}
+		return &UsageError{Message: "--blockstore is POSTGRESQL, and --db is MOCKED: a block store in a database needs one."}
 	case c.Blockstore.Kind == BlockstoreRAID5 && len(c.Blockstore.Nodes) < minRAID5Nodes:
-		return &UsageError{"A RAID5 block store needs at least 3 nodes."}
+		return &UsageError{Message: "A RAID5 block store needs at least 3 nodes."}
 	}
 	if err := c.checkThirdParties(); err != nil {
 		return err
@@ -376,9 +376,9 @@ func (c Config) check() error {
 func (d Database) checkPool() error {
 	switch {
 	case d.MaxConnections < minPool:
-		return &UsageError{"--db-max-connections must be at least 2."}
+		return &UsageError{Message: "--db-max-connections must be at least 2."}
 	case d.MinConnections > d.MaxConnections:
-		return &UsageError{"--db-min-connections must not be greater than --db-max-connections."}
+		return &UsageError{Message: "--db-min-connections must not be greater than --db-max-connections."}
 	default:
 		return nil
 	}

@@ -13,7 +13,7 @@ func LoadImportSource(text string, environment Environment) (Secret, error) {
 			return Secret{}, err
 		}
 		if !found.given() {
-			return Secret{}, &UsageError{"Missing option '--from'."}
+			return Secret{}, &UsageError{Message: "Missing option '--from'."}
 		}
 	}
 	dsn, err := parseDSN(found.texts[0])
@@ -21,7 +21,7 @@ func LoadImportSource(text string, environment Environment) (Secret, error) {
 		err = messagef("it is a PostgreSQL database")
 	}
 	if err != nil {
-		return Secret{}, &UsageError{fmt.Sprintf("Invalid value for '%s': %s", found.name, err)}
+		return Secret{}, &UsageError{Message: fmt.Sprintf("Invalid value for '%s': %s", found.name, err)}
 	}
 	return dsn, nil
 }

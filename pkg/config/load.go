@@ -18,7 +18,17 @@ const maxSecretFileBytes = 64 << 10
 
 // UsageError is a mistake of the one who wrote the command line or a variable:
 // exit code 2. The message holds no secret.
-type UsageError struct{ Message string }
+type UsageError struct {
+	Message string
+	// setting is the one whose value the message is about, "" where the message says
+	// where that is from.
+	setting string
+}
+
+// wrongValue returns why the value of a setting is wrong.
+func wrongValue(setting, reason string) *UsageError {
+	return &UsageError{"Invalid value for '--" + setting + "': " + reason, setting}
+}
 
 // Error returns the message.
 func (e *UsageError) Error() string { return e.Message }
@@ -101,9 +111,8 @@ func withOrigin(err error, effective []Effective) error {
 		return err
 	}
 	for _, of := range effective {
-		set := of.Source == FromVariable || of.Source == FromFile
-		if set && strings.HasPrefix(usage.Message, "Invalid value for "+of.Setting.option(of.Setting.Name)+": ") {
-			return &UsageError{usage.Message + " (" + of.Origin() + ")"}
+		if isSet := of.Source == FromVariable || of.Source == FromFile; isSet && of.Setting.Name == usage.setting {
+			return &UsageError{Message: usage.Message + " (" + of.Origin() + ")"}
 		}
 	}
 	return err
@@ -221,7 +230,7 @@ func LoadListening(arguments []Argument, environment Environment) (Listening, er
 		return Listening{}, err
 	}
 	if l.config.Port < 1 || l.config.Port > maxPort {
-		return Listening{}, &UsageError{"Invalid value for '--port': the server must listen on a known one, 1 to 65535."}
+		return Listening{}, &UsageError{Message: "Invalid value for '--port': the server must listen on a known one, 1 to 65535."}
 	}
 	return Listening{l.config.Host, l.config.Port, l.config.TLS}, nil
 }
@@ -282,7 +291,7 @@ func (l *loader) loadDSN() error {
 		return err
 	}
 	if l.config.Database.Mocked() {
-		return &UsageError{"Invalid value for '--db': this command needs a PostgreSQL database."}
+		return &UsageError{Message: "Invalid value for '--db': this command needs a PostgreSQL database."}
 	}
 	return nil
 }
@@ -295,7 +304,7 @@ func (l *loader) readDevelopment() error {
 		}
 		var err error
 		if l.development, err = parseBoolean(argument.Text); err != nil {
-			return &UsageError{fmt.Sprintf("Invalid value for '--%s': %s", developmentOption, err)}
+			return &UsageError{Message: fmt.Sprintf("Invalid value for '--%s': %s", developmentOption, err)}
 		}
 	}
 	return nil
@@ -368,7 +377,7 @@ func (l *loader) parse(setting Setting, found resolved) error {
 	if found.source != FromCommandLine {
 		text += " (" + found.effective(setting).Origin() + ")"
 	}
-	return &UsageError{text}
+	return &UsageError{Message: text}
 }
 
 func (l *loader) fromArguments(setting Setting) (found resolved) {
@@ -397,11 +406,11 @@ func (l *loader) fromVariable(setting Setting, variable string) (resolved, error
 	}
 	switch {
 	case text != "" && path != "":
-		return resolved{}, &UsageError{fmt.Sprintf("%s and %s are both set.", variable, variable+fileSuffix)}
+		return resolved{}, &UsageError{Message: fmt.Sprintf("%s and %s are both set.", variable, variable+fileSuffix)}
 	case path != "":
 		text, err := readSecretFile(path)
 		if err != nil {
-			return resolved{}, &UsageError{fmt.Sprintf("Invalid value for %s: %s", variable+fileSuffix, err)}
+			return resolved{}, &UsageError{Message: fmt.Sprintf("Invalid value for %s: %s", variable+fileSuffix, err)}
 		}
 		return resolved{texts: setting.split(text, isLineEnd), source: FromFile, name: variable, path: path}, nil
 	case text != "" && isForeign(setting, variable, text):

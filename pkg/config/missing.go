@@ -28,7 +28,7 @@ func NewMissingError(missing ...Missing) *UsageError {
 		}
 		lines[i] = "Missing " + kind + " '" + one.Name + "'." + way
 	}
-	return &UsageError{strings.Join(lines, "\n")}
+	return &UsageError{Message: strings.Join(lines, "\n")}
 }
 
 // missing returns what must be given of the settings that were resolved; sender is for

@@ -182,7 +182,7 @@ func OneOf(option, text string, choices []string) error {
 	if slices.Contains(choices, text) {
 		return nil
 	}
-	return &UsageError{"Invalid value for '" + option + "': " + notOneOf(text, choices).Error()}
+	return &UsageError{Message: "Invalid value for '" + option + "': " + notOneOf(text, choices).Error()}
 }
 
 // notOneOf says what could be meant.

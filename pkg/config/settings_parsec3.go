@@ -195,11 +195,11 @@ func (c *Config) checkThirdParties() error {
 	of := &c.Organization
 	switch {
 	case of.OpenBao.ServerURL != "" && of.OpenBao.HexagoneMountPath == "" && of.OpenBao.ProConnectMountPath == "":
-		return &UsageError{"--openbao-server-url needs --openbao-auth-pro-connect or --openbao-auth-hexagone."}
+		return &UsageError{Message: "--openbao-server-url needs --openbao-auth-pro-connect or --openbao-auth-hexagone."}
 	case c.later.scwsFile && c.later.scwsContent:
-		return &UsageError{"--scws-web-application-private-key-file and --scws-web-application-private-key-content are both given."}
+		return &UsageError{Message: "--scws-web-application-private-key-file and --scws-web-application-private-key-content are both given."}
 	case (of.SCWS.Services != nil) != (of.SCWS.WebApplication != nil):
-		return &UsageError{"--scws-idopte-public-keys-file and --scws-web-application-private-key-file go together."}
+		return &UsageError{Message: "--scws-idopte-public-keys-file and --scws-web-application-private-key-file go together."}
 	}
 	return nil
 }
@@ -278,7 +278,7 @@ func (c *Config) settleAddress() error {
 	case ours.server == (parsec.ServerAddress{}):
 		ours = theirs
 	case theirs.server != (parsec.ServerAddress{}) && theirs.server != ours.server:
-		return &UsageError{"--" + serverAddressOption + " (" + ours.scheme.PrintServerAddress(ours.server) + ") and --" + backendAddressName +
+		return &UsageError{Message: "--" + serverAddressOption + " (" + ours.scheme.PrintServerAddress(ours.server) + ") and --" + backendAddressName +
 			" (" + theirs.scheme.PrintServerAddress(theirs.server) + ") differ: host, port and TLS of the server are one for all clients."}
 	case theirs.server != (parsec.ServerAddress{}):
 		ours.scheme = parsec.Parsec3Scheme // each clients have theirs

@@ -22,7 +22,7 @@ const makeToken = `Make one with: openssl rand -base64 48` //nolint:gosec // It 
 // checkToken returns why a token may not be that of the administrator.
 func checkToken(token string, development bool) error {
 	if !isCarried(token) {
-		return &UsageError{"Invalid value for '--administration-token': no HTTP header can carry it. Letters, digits and punctuation of ASCII can. " + makeToken}
+		return wrongValue(tokenOption, "no HTTP header can carry it. Letters, digits and punctuation of ASCII can. "+makeToken)
 	}
 	return weakness(token, development)
 }
@@ -31,7 +31,7 @@ func checkToken(token string, development bool) error {
 // with may be.
 func weakness(token string, development bool) error {
 	if rule := weakRule(token); rule != "" && !development {
-		return &UsageError{"Invalid value for '--administration-token': anybody could guess it, " + rule + ". " + makeToken}
+		return wrongValue(tokenOption, "anybody could guess it, "+rule+". "+makeToken)
 	}
 	return nil
 }

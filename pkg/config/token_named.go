@@ -139,7 +139,7 @@ func (c *Config) checkAndRead() error {
 // readTokens keeps the named tokens that were given.
 func (c *Config) readTokens() (err error) {
 	if c.AdministrationTokens, err = c.namedTokens(c.administrationTokens.Reveal()); err != nil {
-		return &UsageError{"Invalid value for '--" + tokensOption + "': " + err.Error()}
+		return wrongValue(tokensOption, err.Error())
 	}
 	return nil
 }
