@@ -30,5 +30,5 @@
 //
 // A Database of a server has two, which Close ends: one delivers events, on a
 // connection of its own, and one prunes and looks at the clocks. That of the command of
-// an operator has neither. A Gatherer has goroutines while it runs something.
+// an operator has neither. A Batcher has goroutines while it runs something.
 package database

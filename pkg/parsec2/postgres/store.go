@@ -16,7 +16,7 @@ type Store struct {
 	*organizationstore.Store
 	now       func() parsec.DateTime
 	keys      keyCache
-	vlobReads database.Gatherer[*vlobRead]
+	vlobReads database.Batcher[*vlobRead]
 }
 
 // New returns the store of a database, which writes and reads events by
@@ -24,7 +24,7 @@ type Store struct {
 // rules, by which reservations of blocks expire.
 func New(on *database.Database, organizations *organizationstore.Store, now func() parsec.DateTime) *Store {
 	s := &Store{Database: on, Store: organizations, now: now}
-	s.vlobReads = database.Gatherer[*vlobRead]{
+	s.vlobReads = database.Batcher[*vlobRead]{
 		Run: s.readVlobs, Most: vlobReadsTogether, Runs: vlobReadRuns, Patience: vlobReadPatience,
 	}
 	s.OnLost(s.keys.forget)

@@ -21,7 +21,7 @@ type Store struct {
 	now     func() parsec.DateTime
 	updates gather.Gatherer[rules.Topic, work]
 	data    gather.Gatherer[share, work]
-	reads   database.Gatherer[*waitingRead]
+	reads   database.Batcher[*waitingRead]
 	// presence is how often the instance was entered when all who are present were
 	// written.
 	presence atomic.Uint64
@@ -35,7 +35,7 @@ func New(on *database.Database, organizations *organizationstore.Store, now func
 	byDate := func(a, b work) int { return cmp.Compare(a.scope.Date, b.scope.Date) }
 	s.updates.Run, s.updates.Compare = s.runTopic, byDate
 	s.data.Run, s.data.Compare = s.runData, byDate
-	s.reads = database.Gatherer[*waitingRead]{Run: s.answer, Most: readsTogether, Runs: readRuns, Patience: readPatience}
+	s.reads = database.Batcher[*waitingRead]{Run: s.answer, Most: readsTogether, Runs: readRuns, Patience: readPatience}
 	s.OnPrune(s.pruneReservations)
 	s.OnPrune(s.sumUsage)
 	s.OnPrune(s.eraseRealms)

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Gatherer runs together what is asked while something runs: the database takes
+// Batcher runs together what is asked while something runs: the database takes
 // one statement for many rows much faster than many statements for one. What is
 // asked alone runs at once.
-type Gatherer[R any] struct {
+type Batcher[R any] struct {
 	// Run answers requests, at most Most of them.
 	Run  func([]R)
 	Most int
@@ -26,39 +26,39 @@ type Gatherer[R any] struct {
 }
 
 // Add has the request answered, on a goroutine that ends once nothing waits.
-func (g *Gatherer[R]) Add(request R) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.waiting = append(g.waiting, request)
-	if g.running == 0 || g.running < g.Runs && (len(g.waiting) >= g.Most || time.Since(g.begun) > g.Patience) {
-		g.running++
-		go g.work()
+func (b *Batcher[R]) Add(request R) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting = append(b.waiting, request)
+	if b.running == 0 || b.running < b.Runs && (len(b.waiting) >= b.Most || time.Since(b.begun) > b.Patience) {
+		b.running++
+		go b.work()
 	}
 }
 
-func (g *Gatherer[R]) work() {
+func (b *Batcher[R]) work() {
 	for {
 		// On a busy machine, whoever is about to ask does so first.
 		runtime.Gosched()
-		requests := g.take()
+		requests := b.take()
 		if len(requests) == 0 {
 			return
 		}
-		g.Run(requests)
+		b.Run(requests)
 	}
 }
 
 // take returns the requests that have waited longest, none when the work ends.
-func (g *Gatherer[R]) take() []R {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	count := min(len(g.waiting), g.Most)
+func (b *Batcher[R]) take() []R {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	count := min(len(b.waiting), b.Most)
 	if count == 0 {
-		g.running--
+		b.running--
 		return nil
 	}
-	g.begun = time.Now()
-	requests := g.waiting[:count:count]
-	g.waiting = g.waiting[count:]
+	b.begun = time.Now()
+	requests := b.waiting[:count:count]
+	b.waiting = b.waiting[count:]
 	return requests
 }

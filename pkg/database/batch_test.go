@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-func TestGatherer(t *testing.T) {
+func TestBatcher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runs, goOn := make(chan []int, 10), make(chan struct{})
-		g := &Gatherer[int]{
+		b := &Batcher[int]{
 			Run:  func(requests []int) { runs <- requests; <-goOn },
 			Most: 3, Runs: 2, Patience: time.Millisecond,
 		}
@@ -28,19 +28,19 @@ func TestGatherer(t *testing.T) {
 				}
 			}
 		}
-		g.Add(1)
+		b.Add(1)
 		expect(1) // alone, at once
-		g.Add(2)
-		g.Add(3)
+		b.Add(2)
+		b.Add(3)
 		expect() // They wait,
 		goOn <- struct{}{}
 		expect(2, 3) // and run together.
 		for request := range 3 {
-			g.Add(4 + request)
+			b.Add(4 + request)
 		}
 		expect(4, 5, 6) // As many as can run together do not wait.
 		for request := range 4 {
-			g.Add(7 + request)
+			b.Add(7 + request)
 		}
 		expect() // No more than two run.
 		goOn <- struct{}{}
@@ -49,16 +49,16 @@ func TestGatherer(t *testing.T) {
 		expect(10)
 		goOn <- struct{}{}
 		expect() // One still runs.
-		g.Add(11)
+		b.Add(11)
 		expect()
 		<-time.After(2 * time.Millisecond) // of the clock of synctest
-		g.Add(12)
+		b.Add(12)
 		expect(11, 12) // One that is slow is not waited for.
 		goOn <- struct{}{}
 		goOn <- struct{}{}
 		synctest.Wait()
-		if g.running != 0 || len(g.waiting) != 0 {
-			t.Errorf("%d run and %d wait at the end", g.running, len(g.waiting))
+		if b.running != 0 || len(b.waiting) != 0 {
+			t.Errorf("%d run and %d wait at the end", b.running, len(b.waiting))
 		}
 	})
 }
