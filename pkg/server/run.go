@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"parsec-server/pkg/parsec"
@@ -191,4 +192,23 @@ func Encode(dates *wire.Profile, capacity int, head []wire.Field, fields any) (*
 	}
 	*buffer = encoded
 	return buffer, nil
+}
+
+// EncodeBlock returns a reply that ends with a block, which read has read to where it is
+// in the reply. It calls room once, with the size of the block in bytes and what comes
+// before it; the buffer is of the pool.
+func EncodeBlock(dates *wire.Profile, read func(room func(size uint64, head ...wire.Field) ([]byte, error)) error) (*[]byte, error) {
+	var reply *[]byte
+	err := read(func(size uint64, head ...wire.Field) (block []byte, err error) {
+		fields := slices.Concat([]wire.Field{StatusOK}, head, []wire.Field{{Key: "block", Value: wire.Room(size)}})
+		if reply, err = Encode(dates, int(size)+OtherFields, fields, nil); err != nil {
+			return nil, err
+		}
+		return (*reply)[len(*reply)-int(size):], nil
+	})
+	if err != nil && reply != nil {
+		PutBuffer(reply)
+		return nil, err
+	}
+	return reply, err
 }

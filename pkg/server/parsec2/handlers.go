@@ -140,22 +140,9 @@ func getReencryptionBatch(r *rules.Rules, saveBytes uint64) func(context.Context
 // readBlock has the block read to where it is in the reply.
 func readBlock(r *rules.Rules) func(context.Context, *rules.Author, *protocol.BlockReadRequest) (*[]byte, error) {
 	return func(ctx context.Context, author *rules.Author, request *protocol.BlockReadRequest) (*[]byte, error) {
-		var reply *[]byte
-		err := r.BlockRead(ctx, author, request, func(size uint64) (block []byte, err error) {
-			head := []wire.Field{server.StatusOK, {Key: "block", Value: wire.Room(size)}}
-			reply, err = server.Encode(wire.Seconds, int(size)+server.OtherFields, head, nil)
-			if err != nil {
-				return nil, err
-			}
-			return (*reply)[len(*reply)-int(size):], nil
+		return server.EncodeBlock(wire.Seconds, func(room func(size uint64, head ...wire.Field) ([]byte, error)) error {
+			return r.BlockRead(ctx, author, request, func(size uint64) ([]byte, error) { return room(size) })
 		})
-		if err == nil {
-			return reply, nil
-		}
-		if reply != nil {
-			server.PutBuffer(reply)
-		}
-		return nil, err
 	}
 }
 

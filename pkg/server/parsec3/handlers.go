@@ -183,26 +183,12 @@ func serverConfig(r *rules.Rules) func(context.Context, stranger, *protocol.Serv
 // readBlock has the block read to where it is in the reply.
 func readBlock(r *rules.Rules) func(context.Context, *rules.Author, *protocol.BlockReadRequest) (*[]byte, error) {
 	return func(ctx context.Context, author *rules.Author, request *protocol.BlockReadRequest) (*[]byte, error) {
-		var reply *[]byte
-		err := r.BlockRead(ctx, author, request, func(of *protocol.BlockReadReply, size uint64) (block []byte, err error) {
-			head := []wire.Field{
-				server.StatusOK,
-				{Key: "key_index", Value: of.KeyIndex},
-				{Key: "needed_realm_certificate_timestamp", Value: of.NeededRealmCertificateTimestamp},
-				{Key: "block", Value: wire.Room(size)}, // the last one ends the message
-			}
-			reply, err = server.Encode(wire.Microseconds, int(size)+server.OtherFields, head, nil)
-			if err != nil {
-				return nil, err
-			}
-			return (*reply)[len(*reply)-int(size):], nil
+		return server.EncodeBlock(wire.Microseconds, func(room func(size uint64, head ...wire.Field) ([]byte, error)) error {
+			return r.BlockRead(ctx, author, request, func(of *protocol.BlockReadReply, size uint64) ([]byte, error) {
+				return room(size,
+					wire.Field{Key: "key_index", Value: of.KeyIndex},
+					wire.Field{Key: "needed_realm_certificate_timestamp", Value: of.NeededRealmCertificateTimestamp})
+			})
 		})
-		if err == nil {
-			return reply, nil
-		}
-		if reply != nil {
-			server.PutBuffer(reply)
-		}
-		return nil, err
 	}
 }
