@@ -65,6 +65,10 @@ func ParseEmailAddress(text string) (EmailAddress, error) {
 
 func (e EmailAddress) String() string { return e.text }
 
+// Mailbox returns what the address has in common with all that bring an e-mail to the
+// same place: they differ in case, and by the space that may be at either end.
+func (e EmailAddress) Mailbox() string { return Mailbox(strings.Trim(e.text, " ")) }
+
 // MarshalText returns the wire form.
 func (e EmailAddress) MarshalText() ([]byte, error) { return []byte(e.text), nil }
 

@@ -41,7 +41,7 @@ type vault struct {
 }
 
 type pendingCode struct {
-	// mailbox is the e-mail address without case.
+	// mailbox is that of the e-mail address.
 	mailbox string
 	kind    rules.CodeKind
 }
@@ -250,7 +250,7 @@ func (a *accounts) erase(email parsec3.EmailAddress) {
 	delete(a.byID, erased.id)
 	delete(a.byEmail, email)
 	maps.DeleteFunc(a.codes, func(pending pendingCode, _ rules.Code) bool {
-		return pending.mailbox == parsec3.Mailbox(email.String())
+		return pending.mailbox == email.Mailbox()
 	})
 }
 

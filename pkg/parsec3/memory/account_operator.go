@@ -11,21 +11,21 @@ import (
 
 // Accounts implements rules.AccountReader.
 func (s *Store) Accounts(ctx context.Context, after string, most int) ([]rules.Account, error) {
-	accounts, err := s.listAccounts(ctx, func(email string) bool { return email > after })
+	accounts, err := s.listAccounts(ctx, func(email parsec3.EmailAddress) bool { return email.String() > after })
 	return head(accounts, most), err
 }
 
 // AccountsOf implements rules.AccountReader.
 func (s *Store) AccountsOf(ctx context.Context, mailbox string) ([]rules.Account, error) {
-	return s.listAccounts(ctx, func(email string) bool { return parsec3.Mailbox(email) == mailbox })
+	return s.listAccounts(ctx, func(email parsec3.EmailAddress) bool { return email.Mailbox() == mailbox })
 }
 
 // listAccounts lists those whose e-mail address is wanted, in order.
-func (s *Store) listAccounts(ctx context.Context, wanted func(email string) bool) (accounts []rules.Account, err error) {
+func (s *Store) listAccounts(ctx context.Context, wanted func(email parsec3.EmailAddress) bool) (accounts []rules.Account, err error) {
 	s.accounts.mu.RLock()
 	defer s.accounts.mu.RUnlock()
 	for email, account := range s.accounts.byEmail {
-		if wanted(email.String()) {
+		if wanted(email) {
 			accounts = append(accounts, *account.facts())
 		}
 	}

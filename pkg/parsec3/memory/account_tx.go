@@ -33,7 +33,7 @@ func (t *accountTx) Account() *rules.Account {
 
 // Code implements rules.AccountTx.
 func (t *accountTx) Code(kind rules.CodeKind) rules.Code {
-	return copyCode(t.accounts.codes[pendingCode{parsec3.Mailbox(t.scope.Email.String()), kind}])
+	return copyCode(t.accounts.codes[pendingCode{t.scope.Email.Mailbox(), kind}])
 }
 
 func copyCode(code rules.Code) rules.Code {
@@ -109,7 +109,7 @@ func (t *accountTx) CountSend(on parsec.DateTime) {
 // PutCode implements rules.AccountTx.
 func (t *accountTx) PutCode(kind rules.CodeKind, code rules.Code) {
 	code = copyCode(code)
-	t.Queue("PutCode", true, func() { t.accounts.codes[pendingCode{parsec3.Mailbox(t.scope.Email.String()), kind}] = code })
+	t.Queue("PutCode", true, func() { t.accounts.codes[pendingCode{t.scope.Email.Mailbox(), kind}] = code })
 }
 
 // CreateAccount implements rules.AccountTx.

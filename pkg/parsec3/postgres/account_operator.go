@@ -17,7 +17,7 @@ ORDER BY a.email LIMIT $2`, after, most)
 // AccountsOf implements rules.AccountReader. It scans the accounts.
 func (s *Store) AccountsOf(ctx context.Context, mailbox string) ([]rules.Account, error) {
 	return s.readAccounts(ctx, "SELECT "+accountColumns+accountTables+`
-WHERE lower(a.email) = $1
+WHERE lower(btrim(a.email, ' ')) = $1
 ORDER BY a.email`, mailbox)
 }
 

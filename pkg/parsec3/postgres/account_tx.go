@@ -79,7 +79,7 @@ type accountTx struct {
 func (t *accountTx) email() string { return t.scope.Email.String() }
 
 // mailbox is whose codes they are: an e-mail address in other letters has no others.
-func (t *accountTx) mailbox() string { return parsec3.Mailbox(t.email()) }
+func (t *accountTx) mailbox() string { return t.scope.Email.Mailbox() }
 
 // locks returns what locks as the scope says.
 func (t *accountTx) locks() (locks []database.Statement) {

@@ -45,10 +45,10 @@ func (r *Rules) mailScope(mail *codeMail) *MailScope {
 	return &MailScope{Mailbox: mailboxOf(mail.email), Network: networkOf(mail.peer.Address), After: r.now().Add(-max(mailPeriod, r.options.MailLimit.MinDelay))}
 }
 
-// mailboxOf returns the address without case and tag, which people share with
+// mailboxOf returns the mailbox of an address without its tag, which people share with
 // themselves alone.
 func mailboxOf(email parsec3.EmailAddress) string {
-	text := strings.ToLower(email.String())
+	text := email.Mailbox()
 	if strings.HasPrefix(text, `"`) {
 		return text
 	}

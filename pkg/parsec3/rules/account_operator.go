@@ -42,7 +42,7 @@ func (r *Rules) Accounts(ctx context.Context) iter.Seq2[Account, error] {
 // AccountsOf returns the accounts of a mailbox: whoever has it may have one for each
 // spelling of its e-mail address (docs/protocol/v5/account.md §2).
 func (r *Rules) AccountsOf(ctx context.Context, email parsec3.EmailAddress) ([]Account, error) {
-	return r.store.AccountsOf(ctx, parsec3.Mailbox(email.String()))
+	return r.store.AccountsOf(ctx, email.Mailbox())
 }
 
 // DeleteAccount erases an account as its owner would: what it has, what is pending for

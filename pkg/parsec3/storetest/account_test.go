@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
@@ -246,6 +247,11 @@ func accountCodes(f *fixture) {
 	p.update(p.scope(), func(tx rules.AccountTx) {
 		equal(f, "code that was replaced", tx.Code(rules.CodeOfCreation), rules.Code{CreatedOn: at(4)})
 	})
+	for _, email := range []string{strings.ToUpper(p.email.String()), " " + p.email.String() + " "} {
+		(&person{f, must(parsec3.ParseEmailAddress(email)), p.method}).update(p.scope(), func(tx rules.AccountTx) {
+			equal(f, "code of the same mailbox", tx.Code(rules.CodeOfCreation), rules.Code{CreatedOn: at(4)})
+		})
+	}
 	f.person().update(p.scope(), func(tx rules.AccountTx) {
 		equal(f, "code of another e-mail", tx.Code(rules.CodeOfCreation), rules.Code{})
 	})
@@ -387,13 +393,13 @@ func accountInvitations(f *fixture) {
 // accountLists has two accounts of one mailbox among those of all checks.
 func accountLists(f *fixture) {
 	first, other := f.person(), f.person()
-	second := &person{f, must(parsec3.ParseEmailAddress("zoe" + first.email.String()[3:])), parsec3.AuthMethodID(parsec.NewUUID())}
+	second := &person{f, must(parsec3.ParseEmailAddress("zoe" + first.email.String()[3:] + " ")), parsec3.AuthMethodID(parsec.NewUUID())}
 	var want []rules.Account
 	for _, p := range []*person{first, second, other} {
 		p.create()
 		want = append(want, *p.standing().Account)
 	}
-	got, err := f.store.AccountsOf(f.Context(), parsec3.Mailbox(first.email.String()))
+	got, err := f.store.AccountsOf(f.Context(), first.email.Mailbox())
 	f.no(err)
 	equal(f, "accounts of a mailbox", got, want[:2])
 	got, err = f.store.AccountsOf(f.Context(), "nobody@example.com")
