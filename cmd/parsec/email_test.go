@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"mime"
 	"os"
 	"path/filepath"
@@ -91,6 +92,26 @@ type announced struct {
 func (a *announced) Write(text []byte) (int, error) {
 	a.end()
 	return a.text.Write(text)
+}
+
+// TestNoMailWithoutAddress of the server: who waits for a code is told at once that none
+// can come.
+func TestNoMailWithoutAddress(t *testing.T) {
+	t.Parallel()
+	address, err := parsec.ParseServerAddress("parsec://localhost:6777")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		host    string
+		address parsec.ServerAddress
+		sends   bool
+	}{{"localhost", address, true}, {"localhost", parsec.ServerAddress{}, false}, {"", address, false}} {
+		_, mailer := mailers(config.Email{Host: test.host}, mail.Options{Host: test.host}, test.address, slog.New(slog.DiscardHandler))
+		if (mailer != nil) != test.sends {
+			t.Errorf("with host %q and address %s: %v", test.host, test.address.Hostname(), mailer)
+		}
+	}
 }
 
 // TestReplacedTextIsSent by a whole server, of which the other texts are built in.

@@ -71,12 +71,18 @@ func parsec3Options(settings config.Config, roots *x509.CertPool, mailer parsec3
 	})
 }
 
-// mailers returns what sends the e-mails of each generation, nil without e-mail host.
+// mailers returns what sends the e-mails of each generation, nil without e-mail host. That
+// of Parsec 3 is nil without address, too: strangers learn nothing of a single e-mail, but
+// at once that none can be sent.
 func mailers(settings config.Email, post mail.Options, address parsec.ServerAddress, logger *slog.Logger) (rules.Mailer, parsec3rules.Mailer) {
-	if settings.Host == "" {
+	switch {
+	case settings.Host == "":
 		return nil, nil
+	case address == (parsec.ServerAddress{}):
+		return parsec2mail.New(post, address, logger), nil
+	default:
+		return parsec2mail.New(post, address, logger), parsec3mail.New(post, address, logger)
 	}
-	return parsec2mail.New(post, address, logger), parsec3mail.New(post, address, logger)
 }
 
 // withThirdParties adds the services that clients of Parsec 3 use beside the server.
