@@ -128,6 +128,7 @@ var fuzzed = []struct{ target, folder string }{
 	{"FuzzDeviceToken", "./pkg/server/parsec3"},
 	{"FuzzCommands", "./pkg/server/parsec3"},
 	{"FuzzLoad", "./pkg/parsec3/certificate"},
+	{"FuzzReadLink", "./pkg/parsec3/rules"},
 }
 
 // fuzz looks for new inputs for a while.

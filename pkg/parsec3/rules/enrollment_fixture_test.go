@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"math/big"
 	"time"
 
@@ -46,6 +47,25 @@ func (f *fixture) smallAuthority(name string) *card {
 // issueFor is issue for a key.
 func (f *fixture) issueFor(key crypto.Signer, by *card, name string, changes ...func(*x509.Certificate)) *card {
 	f.t.Helper()
+	return &card{must(x509.ParseCertificate(f.issueDER(key, by, name, changes...))), key}
+}
+
+// issueOdd is issue for an owner whose e-mail address is in letters that clients read,
+// and Go does not.
+func (f *fixture) issueOdd(by *card, name string) *card {
+	f.t.Helper()
+	names := must(asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 1, Bytes: []byte("zo\xe9@example.com")}}))
+	odd := f.issueDER(authorityKey(f.t), by, name, func(template *x509.Certificate) {
+		template.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: names}}
+	})
+	if _, err := x509.ParseCertificate(odd); err == nil {
+		f.t.Fatal("nothing is odd")
+	}
+	return &card{&x509.Certificate{Raw: odd}, authorityKey(f.t)}
+}
+
+func (f *fixture) issueDER(key crypto.Signer, by *card, name string, changes ...func(*x509.Certificate)) []byte {
+	f.t.Helper()
 	now := f.clock.now().Time()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
@@ -57,8 +77,7 @@ func (f *fixture) issueFor(key crypto.Signer, by *card, name string, changes ...
 	if by == nil {
 		by = &card{template, key}
 	}
-	der := must(x509.CreateCertificate(rand.Reader, template, by.Certificate, key.Public(), by.key))
-	return &card{must(x509.ParseCertificate(der)), key}
+	return must(x509.CreateCertificate(rand.Reader, template, by.Certificate, key.Public(), by.key))
 }
 
 // hugeKey has a public key of more bits than are taken, and nobody the private one.

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/protocol"
 )
@@ -76,8 +79,7 @@ func (r *Rules) checkIdentity(of *Identity, payload []byte, at parsec.DateTime, 
 		}
 		return nil, nil
 	}
-	chain, err := parseChain(of.Chain)
-	if err != nil {
+	if err := checkChain(of.Chain); err != nil {
 		return nil, err
 	}
 	if len(of.Signature) > maxProofBytes {
@@ -86,7 +88,8 @@ func (r *Rules) checkIdentity(of *Identity, payload []byte, at parsec.DateTime, 
 	if r.options.TrustedRoots == nil {
 		return nil, nil
 	}
-	if slices.ContainsFunc(chain, hasHugeKey) {
+	chain, err := parseChain(of.Chain)
+	if err != nil || slices.ContainsFunc(chain, hasHugeKey) {
 		return nil, protocol.Refuse(protocol.StatusInvalidX509Trustchain)
 	}
 	if roots, err = trustedRoots(chain, r.options.TrustedRoots, at); err != nil {
@@ -98,36 +101,70 @@ func (r *Rules) checkIdentity(of *Identity, payload []byte, at parsec.DateTime, 
 	return roots, nil
 }
 
-// parseChain reads certificates of which each but the first is needed on the way from
+// checkChain wants certificates of which each but the first is needed on the way from
 // that one upwards (docs/protocol/v5/enrollment.md §1.2).
-func parseChain(der [][]byte) ([]*x509.Certificate, error) {
+func checkChain(der [][]byte) error {
 	badChain := protocol.Refuse(protocol.StatusInvalidX509Trustchain)
 	size := 0
 	for _, one := range der {
 		size += len(one)
 	}
 	if size > maxChainBytes { // before anything is read of it
-		return nil, badChain
+		return badChain
 	}
+	chain := make([]link, len(der))
+	for i, one := range der {
+		read, valid := readLink(one)
+		if !valid {
+			return protocol.Refuse(protocol.StatusInvalidDERX509Certificate)
+		}
+		chain[i] = read
+	}
+	if len(chain) > 1+maxIntermediates {
+		return badChain
+	}
+	unused := slices.Clone(chain[1:])
+	for current := chain[0]; len(unused) > 0; {
+		next := slices.IndexFunc(unused, func(l link) bool { return bytes.Equal(l.subject, current.issuer) })
+		if next < 0 {
+			return badChain
+		}
+		current = unused[next]
+		unused = slices.Delete(unused, next, next+1)
+	}
+	return nil
+}
+
+// link is what a chain holds together by: two names of a certificate, in DER.
+type link struct{ subject, issuer cryptobyte.String }
+
+// readLink reads a certificate of X.509, false for what has not the form of one. It does
+// not look into its key and extensions: clients judge these, and take some that
+// x509.ParseCertificate does not read.
+func readLink(der []byte) (read link, valid bool) {
+	var whole, content cryptobyte.String
+	var signature []byte
+	input := cryptobyte.String(der)
+	valid = input.ReadASN1(&whole, asn1.SEQUENCE) && input.Empty() &&
+		whole.ReadASN1(&content, asn1.SEQUENCE) && whole.SkipASN1(asn1.SEQUENCE) && whole.ReadASN1BitStringAsBytes(&signature) && whole.Empty() &&
+		content.SkipOptionalASN1(asn1.Tag(0).Constructed().ContextSpecific()) && content.SkipASN1(asn1.INTEGER) && content.SkipASN1(asn1.SEQUENCE) &&
+		content.ReadASN1Element(&read.issuer, asn1.SEQUENCE) && content.SkipASN1(asn1.SEQUENCE) &&
+		content.ReadASN1Element(&read.subject, asn1.SEQUENCE) && content.SkipASN1(asn1.SEQUENCE)
+	for valid && !content.Empty() {
+		valid = content.ReadAnyASN1(new(cryptobyte.String), new(asn1.Tag))
+	}
+	return read, valid
+}
+
+// parseChain reads the certificates of a chain whole.
+func parseChain(der [][]byte) ([]*x509.Certificate, error) {
 	chain := make([]*x509.Certificate, len(der))
 	for i, one := range der {
 		parsed, err := x509.ParseCertificate(one)
 		if err != nil {
-			return nil, protocol.Refuse(protocol.StatusInvalidDERX509Certificate)
+			return nil, err
 		}
 		chain[i] = parsed
-	}
-	if len(chain) > 1+maxIntermediates {
-		return nil, badChain
-	}
-	unused := slices.Clone(chain[1:])
-	for current := chain[0]; len(unused) > 0; {
-		next := slices.IndexFunc(unused, func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, current.RawIssuer) })
-		if next < 0 {
-			return nil, badChain
-		}
-		current = unused[next]
-		unused = slices.Delete(unused, next, next+1)
 	}
 	return chain, nil
 }

@@ -1,6 +1,8 @@
 package rules_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"reflect"
@@ -183,6 +185,7 @@ func TestAsyncEnrollmentAcceptTable(t *testing.T) {
 		row[*accepting]{"3", "cancelled", func(s *accepting) { s.cancelEnrollment(enrollmentID(nameOf(parsec.UUID(carolLaptop)))) }, protocol.StatusEnrollmentNoLongerAvailable},
 		row[*accepting]{"4", "another identity system", func(s *accepting) { s.leaf = nil }, protocol.StatusSubmitAndAcceptMismatch},
 		row[*accepting]{"5", "no payload", func(s *accepting) { s.packed = []byte("no payload") }, protocol.StatusInvalidAcceptPayload},
+		row[*accepting]{"5", "a long payload", func(s *accepting) { s.packed = lengthened(s.bytes()) }, protocol.StatusInvalidAcceptPayload},
 		row[*accepting]{"6", "no X.509 certificate", func(s *accepting) { s.intermediates = [][]byte{[]byte("none")} }, protocol.StatusInvalidDERX509Certificate},
 		row[*accepting]{"6", "a root that is not trusted", func(s *accepting) { s.leaf = s.issue(s.rootAuthority("another root"), "alice") }, protocol.StatusInvalidX509Trustchain},
 		row[*accepting]{"6", "signature of something else", func(s *accepting) { s.spoilt = true }, protocol.StatusInvalidAcceptPayloadSignature},
@@ -205,6 +208,21 @@ func TestAsyncEnrollmentAcceptTable(t *testing.T) {
 		[2]string{"a root that is not trusted", "signature of something else"},
 		[2]string{"signature of something else", "another root than the submitter's"},
 	)...)
+}
+
+// TestSubmittersMayExpire: whose card was valid when they submitted can be accepted.
+func TestSubmittersMayExpire(t *testing.T) {
+	trusted := x509.NewCertPool()
+	f := newFixture(t, withOptions(func(o *rules.Options) { o.TrustedRoots = trusted }))
+	root := f.issue(nil, "root", authority, func(template *x509.Certificate) { template.NotAfter = template.NotAfter.Add(24 * time.Hour) })
+	trusted.AddCert(root.Certificate)
+	submitted := f.submission(carolLaptop)
+	submitted.leaf = f.issue(root, "carol")
+	f.submit(submitted)
+	f.clock.advance(25 * time.Hour)
+	accepted := f.acceptance(f.alice(), carolLaptop)
+	accepted.leaf = f.issue(root, "alice")
+	f.ok(f.AsyncEnrollmentAccept(t.Context(), f.alice(), accepted.request()))
 }
 
 // An acceptance whose certificates are not of what was submitted, or told, would be a
@@ -497,7 +515,10 @@ func TestChainsOfCertificates(t *testing.T) {
 		{"twice the same", ders(middle, middle), badChain},
 		{"of another", ders(middle, f.rootAuthority("another")), badChain},
 		{"above 64 KiB", ders(large), badChain},
+		{"with one in odd letters", ders(middle, f.issueOdd(root, "root")), ok},
 		{"no certificate", [][]byte{middle.Raw[1:]}, protocol.StatusInvalidDERX509Certificate},
+		{"a certificate and more", [][]byte{append(slices.Clone(middle.Raw), 0)}, protocol.StatusInvalidDERX509Certificate},
+		{"a part of a certificate", [][]byte{middle.RawTBSCertificate}, protocol.StatusInvalidDERX509Certificate},
 	} {
 		s := f.submission(carolLaptop)
 		s.id, s.force, s.leaf, s.intermediates, s.spoilt = enrollmentID(test.name), true, leaf, test.intermediates, true
@@ -515,6 +536,11 @@ func TestChainsOfCertificates(t *testing.T) {
 		}
 	}
 	s := f.submission(carolLaptop)
+	s.id, s.force, s.leaf = enrollmentID("odd"), true, f.issueOdd(root, "carol")
+	if got := status(f.AsyncEnrollmentSubmit(t.Context(), stranger, s.request())); got != ok {
+		t.Errorf("a leaf in odd letters: got %s", got)
+	}
+	s = f.submission(carolLaptop)
 	s.leaf, s.force = &card{Certificate: &x509.Certificate{Raw: []byte("none")}, key: leaf.key}, true
 	if got := status(f.AsyncEnrollmentSubmit(t.Context(), stranger, s.request())); got != protocol.StatusInvalidDERX509Certificate {
 		t.Errorf("a leaf that is none: got %s", got)
@@ -545,6 +571,8 @@ func TestTrustedRoots(t *testing.T) {
 		{"for servers", f.issue(root, "carol", func(template *x509.Certificate) {
 			template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		}), nil, protocol.StatusInvalidX509Trustchain},
+		{"in odd letters", f.issueOdd(root, "carol"), nil, protocol.StatusInvalidX509Trustchain},
+		{"with a short key", f.issueFor(must(rsa.GenerateKey(rand.Reader, 1024)), root, "carol"), nil, protocol.StatusInvalidSubmitPayloadSignature},
 		{"with a key that takes long to verify by", f.issueHuge(root, "carol"), nil, protocol.StatusInvalidX509Trustchain},
 	} {
 		s := f.submission(carolLaptop)
@@ -567,14 +595,18 @@ func TestEnrollmentsAreSmall(t *testing.T) {
 		}
 	}
 	request = s.request()
-	skippable := append([]byte{0x50, 0x2a, 0x4d, 0x18, 0, 0x40, 0, 0}, make([]byte, 16<<10)...) // a frame of zstd without content
-	request.SubmitPayload = append(request.SubmitPayload, skippable...)
+	request.SubmitPayload = lengthened(request.SubmitPayload)
 	if _, err := certificate.LoadEnrollmentSubmit(request.SubmitPayload); err != nil {
 		t.Fatal(err)
 	}
 	if got := status(f.AsyncEnrollmentSubmit(t.Context(), stranger, request)); got != protocol.StatusInvalidSubmitPayload {
 		t.Errorf("a long payload: got %s", got)
 	}
+}
+
+// lengthened adds a frame of zstd without content to a payload, which says the same.
+func lengthened(payload []byte) []byte {
+	return append(append(payload, 0x50, 0x2a, 0x4d, 0x18, 0, 0x40, 0, 0), make([]byte, 16<<10)...)
 }
 
 // Invariants of enrollment.md §2.7 in one process.
