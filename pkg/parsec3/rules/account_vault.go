@@ -79,9 +79,13 @@ func (r *Rules) VaultKeyRotation(ctx context.Context, author *AccountAuthor, req
 		if tx.AuthMethod(request.NewAuthMethodID) != nil {
 			return protocol.Refuse(protocol.StatusNewAuthMethodIDAlreadyExists)
 		}
-		items := make([]VaultItem, len(fingerprints))
+		items, size := make([]VaultItem, len(fingerprints)), len(request.NewVaultKeyAccess)
 		for i, fingerprint := range fingerprints {
 			items[i] = VaultItem{fingerprint, request.Items[fingerprint]}
+			size += len(items[i].Data)
+		}
+		if err := new(Vault).checkRoom(size); err != nil {
+			return err
 		}
 		return addVault(ctx, tx, r.newAuthMethod(author.Peer, methodFields{
 			request.NewAuthMethodID, request.NewAuthMethodMACKey, request.NewAuthMethodPasswordAlgorithm, request.NewVaultKeyAccess,

@@ -179,6 +179,12 @@ func TestVaultsAreBounded(t *testing.T) {
 	f.ok(nil, f.upload(zoe, 2, large[:len(large)-len("access")]))
 	_, err := f.addMethod(zoe, "zoe's key", nil)
 	wantStatus(t, "a method in a full vault", err, aborted(rules.VaultFull))
+	rotated := protocol.VaultItems{fingerprint(0): []byte(large), fingerprint(1): []byte(large), fingerprint(2): []byte(large)}
+	_, err = f.rotate(zoe, "zoe's next vault", rotated)
+	wantStatus(t, "a rotation to too many bytes", err, aborted(rules.VaultFull))
+	rotated[fingerprint(2)] = []byte(large[:len(large)-len("access of zoe's next vault")])
+	_, err = f.rotate(zoe, "zoe's next vault", rotated)
+	f.ok(nil, err)
 
 	yan := f.newAccount("yan")
 	f.fill(yan.email, 999, 999)
@@ -327,6 +333,20 @@ func TestOldVaultsGo(t *testing.T) {
 	if got := vaults(); got != 1 {
 		t.Errorf("%d vaults, want the last one alone", got)
 	}
+
+	// One that came from elsewhere may be larger than all may be.
+	h = f.newAccount("yan")
+	scope := rules.AccountScope{Email: address(h.email), Item: new(fingerprint(1))}
+	f.ok(nil, f.store.UpdateAccount(t.Context(), scope, func(tx rules.AccountTx) error {
+		tx.AddItem(rules.VaultItem{Fingerprint: *scope.Item, Data: make([]byte, 15<<20)})
+		return nil
+	}))
+	f.ok(nil, f.askRecovery(h.email))
+	recovered := &holder{method: parsec3.AuthMethodID{9}, key: protocol.MACKey{7}}
+	f.ok(nil, f.recover(h.email, f.code(rules.AccountRecovery, h.email), recovered.method))
+	if h = recovered; vaults() != 1 {
+		t.Error("the latest vault is not kept, as it is large")
+	}
 }
 
 // TestDeletion erases: what comes again is new.
@@ -457,6 +477,14 @@ func TestMailLimit(t *testing.T) {
 	if got := len(f.mails()); got != 10 {
 		t.Errorf("%d e-mails", got)
 	}
+
+	f = newAccountFixture(t, withOptions(func(o *rules.Options) { o.MailLimit = rules.MailLimit{MinDelay: 24 * time.Hour} }))
+	begin = f.clock.now()
+	f.ok(nil, ask("192.0.2.1", "zoe@example.com"))
+	f.clock.advance(24*time.Hour - time.Microsecond)
+	limited("within a day, if one is sent a day", ask("192.0.2.2", "zoe@example.com"), 24*time.Hour)
+	f.clock.advance(time.Microsecond)
+	f.ok(nil, ask("192.0.2.2", "zoe@example.com"))
 }
 
 // TestMailboxes that are one, and that are not.
@@ -464,6 +492,7 @@ func TestMailboxes(t *testing.T) {
 	for email, want := range map[string]string{
 		"zoe@example.com": "zoe@example.com", "Zoe@EXAMPLE.com": "zoe@example.com", "zoe+a+b@example.com": "zoe@example.com",
 		"+zoe@example.com": "+zoe@example.com", `"zoe+a"@example.com`: `"zoe+a"@example.com`, "zoe.a@example.com": "zoe.a@example.com",
+		" zoe@example.com": "zoe@example.com", " Zoe+a@example.com ": "zoe@example.com", // as they are sent
 	} {
 		if got := rules.MailboxOf(address(email)); got != want {
 			t.Errorf("%s is %s", email, got)
@@ -541,6 +570,15 @@ func TestInviteSelfList(t *testing.T) {
 	want(zoe)
 	second := f.inviteUser(f.alice(), "Zoe@example.com")
 	want(zoe, protocol.SelfInvitation{OrganizationID: acme, Token: second, Type: parsec.InvitationUser})
+	f.clock.advance(time.Second)
+	setup := f.shamirSetup(f.bob(), aliceID)
+	setup.brief.Threshold = 1
+	f.setUp(f.bob(), setup)
+	recovery := f.inviteRecovery(f.alice())
+	want(bob, protocol.SelfInvitation{OrganizationID: acme, Token: device, Type: parsec.InvitationDevice},
+		protocol.SelfInvitation{OrganizationID: acme, Token: recovery, Type: parsec.InvitationShamirRecovery})
+	f.deleteSetup(f.bob(), setup)
+	want(bob, protocol.SelfInvitation{OrganizationID: acme, Token: device, Type: parsec.InvitationDevice})
 	f.revoke(bobID)
 	want(bob)
 	f.expire()
