@@ -72,8 +72,17 @@ func TestAccountCreateProceedTable(t *testing.T) {
 		{"1", "there is an account", func(s *accountScenario) {
 			s.ok(nil, s.create(s.xeno.creation(s.code)))
 		}, protocol.StatusSendValidationEmailRequired},
+		{"1", "an account came from elsewhere", func(s *accountScenario) {
+			id := parsec3.AuthMethodID{8}
+			scope := rules.AccountScope{Email: address(s.xeno.email), Methods: []parsec3.AuthMethodID{id}}
+			s.ok(nil, s.store.UpdateAccount(s.t.Context(), scope, func(tx rules.AccountTx) error {
+				tx.CreateAccount(rules.Account{ID: rules.AccountID{8}, HumanHandle: must(parsec3.ParseHumanHandle(s.xeno.email, "Xeno"))}, rules.AuthMethod{ID: id})
+				return nil
+			}))
+		}, protocol.StatusSendValidationEmailRequired},
 	}, noCode(create)...), row[*accountScenario]{"3", "the method exists", taken, protocol.StatusAuthMethodIDAlreadyExists}),
-		[2]string{"no code was sent", "there is an account"}, [2]string{"there is an account", "the code has expired"},
+		[2]string{"no code was sent", "there is an account"}, [2]string{"there is an account", "an account came from elsewhere"},
+		[2]string{"there is an account", "the code has expired"},
 		[2]string{"there is an account", "the code was tried too often"}, [2]string{"there is an account", "the code is wrong"})
 }
 

@@ -33,6 +33,7 @@ var concurrencyChecks = []check{
 	{"deletion and writes", deletionAgainstWrites},
 	{"versions and checkpoints", concurrentWrites},
 	{"creations of one vlob", concurrentVlobCreations},
+	{"sessions of one document", concurrentSessions},
 	{"reservations of one block", concurrentReservations},
 	{"snapshots of vlobs", vlobSnapshots},
 	{"snapshots of certificates", certificateSnapshots},
@@ -695,4 +696,43 @@ func certificateSnapshots(f *fixture) {
 			}
 		}
 	})
+}
+
+// concurrentSessions of one document, the first ones and those that replace one, are one:
+// everybody is in that of the same candidate.
+func concurrentSessions(f *fixture) {
+	f.bootstrap()
+	realm := f.createRealm()
+	for round := range rounds {
+		document, now := newVlobID(), f.next()
+		if round%2 == 1 {
+			f.putSession(realm, newSession(document, f.next(), nil), nil)
+		}
+		var editKeys [workers]string
+		each(func(worker int) {
+			own := newSession(document, now, []byte{byte(worker)})
+			err := f.try(onVlob(realm, parsec.VlobID{}), func(tx rules.Tx) error {
+				found, known, err := tx.CryptpadSession(f.Context(), document)
+				switch {
+				case err != nil:
+					return err
+				case known && found.EditKey != nil:
+					editKeys[worker] = string(found.EditKey)
+					return nil
+				}
+				tx.PutCryptpadSession(own, found)
+				editKeys[worker] = string(own.EditKey)
+				return nil
+			})
+			if err != nil {
+				f.Errorf("update: %v", err)
+			}
+		})
+		for _, key := range editKeys {
+			if key != editKeys[0] {
+				f.Errorf("round %d: members edit with %q", round, editKeys)
+				break
+			}
+		}
+	}
 }

@@ -162,6 +162,7 @@ func invitationList(f *fixture) {
 	f.queue(onInvitations(), func(tx rules.Tx) { tx.CreateInvitation(same) })
 	device := f.invite(bobsDevice).Token
 	f.invite(rules.Claimer{Type: parsec.InvitationDevice, User: carol})
+	f.end(f.invite(bobsDevice).Token, protocol.InvitationFinished)
 	ended := f.end(late.Token, protocol.InvitationFinished)
 	for _, test := range []struct {
 		author parsec3.DeviceID
@@ -199,8 +200,11 @@ func invitationGreeters(f *fixture) {
 
 func invitationEnrolled(f *fixture) {
 	f.bootstrap()
-	f.enrol(parsec.ProfileStandard, bob, carol)
+	f.enrol(parsec.ProfileStandard, carol)
 	f.revoke(carol)
+	capital := newUser(bob, parsec.ProfileStandard, f.next())
+	capital.HumanHandle = must(parsec.ParseHumanHandle("Bob@example.com", "Bob"))
+	f.createUser(capital, bobOne)
 	for email, want := range map[string]bool{"bob@example.com": true, "BOB@Example.com": true, "bo@example.com": false, "carol@example.com": false} {
 		f.update(onCommon(), func(tx rules.Tx) error {
 			enrolled, err := tx.IsEnrolled(f.Context(), email)
@@ -273,6 +277,8 @@ func greetingAttempts(f *fixture) {
 	for i := range greeters {
 		if greeters[i].ID == bob {
 			equal(f, "last joined", greeters[i].LastJoined, want.GreeterJoined)
+		} else if greeters[i].LastJoined != nil {
+			f.Error("another greeter has joined")
 		}
 	}
 	end := rules.AttemptEnd{Origin: protocol.Claimer, On: f.next(), Reason: protocol.InvalidSASCode}
@@ -314,6 +320,10 @@ func greetingSessions(f *fixture) {
 		ids, dates = append(ids, of.ID), append(dates, cancel(of, protocol.Claimer))
 	}
 	of := f.attempt(f.invite(zack).Token)
+	apart := of // with another greeter of the invitation
+	apart.ID, apart.Invitation, apart.Greeter = parsec3.GreetingAttemptID(parsec.NewUUID()), token, alice
+	f.queue(onInvitation(token), func(tx rules.Tx) { tx.CreateAttempt(apart) })
+	cancel(apart, protocol.Claimer)
 	equal(f, "by the claimer", session(protocol.Claimer, 0), rules.GreetingSession{Ended: 5, Restarts: 4})
 	equal(f, "by the greeter", session(protocol.Greeter, 0), rules.GreetingSession{Ended: 5, Restarts: 1})
 	equal(f, "lately", session(protocol.Claimer, dates[1]), rules.GreetingSession{Ended: 5, Restarts: 2})

@@ -126,6 +126,20 @@ func TestChecksOfAccountsAreInOrder(t *testing.T) {
 	}
 }
 
+// aboutNobody are good requests of the commands that strangers send about an account.
+func aboutNobody() map[string]any {
+	email, code := must(parsec3.ParseEmailAddress("nobody@example.com")), parsec3.NewValidationCode()
+	return map[string]any{
+		"account_create_send_validation_email": &protocol.AccountCreateSendValidationEmailRequest{Email: email},
+		"account_create_proceed": &protocol.AccountCreateProceedRequest{AccountCreateStep: protocol.AccountCreateStep{
+			Step: protocol.AccountCheckCode, Email: email, ValidationCode: code,
+		}},
+		"account_recover_send_validation_email": &protocol.AccountRecoverSendValidationEmailRequest{Email: email},
+		"account_recover_proceed":               &protocol.AccountRecoverProceedRequest{Email: email, ValidationCode: code},
+		"auth_method_password_get_algorithm":    &protocol.AuthMethodPasswordGetAlgorithmRequest{Email: email},
+	}
+}
+
 // Without accounts each of their commands is unknown, but ping and server_config.
 func TestWithoutAccounts(t *testing.T) {
 	f := newFixture(t)
@@ -138,7 +152,11 @@ func TestWithoutAccounts(t *testing.T) {
 		}
 		checked++
 		paths := []string{"/anonymous_server", "/anonymous_account"}
-		r := f.accountRequest(form.Name, emptyRequest(form))
+		fields := emptyRequest(form)
+		if good, found := aboutNobody()[form.Name]; found { // what is not understood is 415 anyway
+			fields = good
+		}
+		r := f.accountRequest(form.Name, fields)
 		if form.Kinds&rpc.Kinds(protocol.AuthenticatedAccount) != 0 {
 			paths = []string{"/authenticated_account"}
 		}
@@ -190,6 +208,25 @@ func TestWithAccounts(t *testing.T) {
 			t.Errorf("%s: nobody is told to wait", path)
 		}
 		f.clock.Advance(time.Hour)
+	}
+}
+
+// A method is known by the client that made it, which need not say what it is.
+func TestAgentsOfMethods(t *testing.T) {
+	f := newFixture(t, withAccounts)
+	f.addAccount("zoe@example.com", zoeMethod, zoeKey)
+	for i, agent := range []string{"Agent/1", ""} {
+		r := f.accountRequest(protocol.AuthMethodCreate.Name, &protocol.AuthMethodCreateRequest{AuthMethodID: parsec3.AuthMethodID{byte(i)}})
+		r.header.Set("User-Agent", agent) // "" is not sent
+		if got := f.send(r); got.status != http.StatusOK {
+			t.Errorf("%q: status %d", agent, got.status)
+		}
+	}
+	list := f.send(f.accountRequest(protocol.AuthMethodList.Name, &protocol.AuthMethodListRequest{})).body
+	for _, agent := range []string{"Agent/1", "unknown"} {
+		if want := append([]byte{0xa0 | byte(len(agent))}, agent...); !bytes.Contains(list, want) {
+			t.Errorf("no method by %s in %q", agent, list)
+		}
 	}
 }
 

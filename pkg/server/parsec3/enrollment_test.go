@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	"parsec-server/internal/testkit/testclient3"
 	clientparsec3 "parsec-server/pkg/client/parsec3"
@@ -62,6 +63,30 @@ func TestStrangersAreLimited(t *testing.T) {
 	info.body = message("async_enrollment_info", &protocol.AsyncEnrollmentInfoRequest{EnrollmentID: submit.EnrollmentID})
 	if got := f.send(info).status; got != http.StatusOK {
 		t.Errorf("who asks: status %d", got)
+	}
+}
+
+// TestGuessersAreLimited: each command by which somebody could guess, or have e-mails sent
+// or messages signed, is for a network to send so often.
+func TestGuessersAreLimited(t *testing.T) {
+	f := newFixture(t, withAccounts)
+	requests := aboutNobody()
+	requests["scws_service_mutual_challenges"] = &protocol.SCWSServiceMutualChallengesRequest{}
+	requests["totp_setup_confirm"] = &protocol.TOTPSetupConfirmRequest{OneTimePassword: "000000"}
+	for name, fields := range requests {
+		r := f.newRequest(http.MethodPost, "/anonymous_server", nil)
+		if name == "totp_setup_confirm" {
+			r = f.newRequest(http.MethodPost, "/authenticated/CoolOrg", f.bob)
+		}
+		r.body = message(name, fields)
+		statuses := map[int]int{}
+		for range 101 {
+			statuses[f.send(r).status]++
+		}
+		if statuses[http.StatusOK] != 100 || statuses[http.StatusServiceUnavailable] != 1 {
+			t.Errorf("%s: answers by status %v", name, statuses)
+		}
+		f.clock.Advance(time.Hour)
 	}
 }
 
