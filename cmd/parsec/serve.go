@@ -86,7 +86,7 @@ func serve(ctx context.Context, process *lifecycle.Process, settings config.Conf
 	}
 	janitor := erasure.NewJanitor(stored.erasing, array, systemClock, logger)
 	onEnd(process, "look at what is to be erased", inBackground(ctx, janitor.Run))
-	organizations := organization.New(stored.organizations,
+	organizations := organization.New(commands.parsec3.Organizations(),
 		organization.Wings{organization.Parsec2: commands.parsec2, organization.Parsec3: commands.parsec3},
 		systemClock, logger, organization.Options{
 			Founding: foundingOf(settings.Organization), Token: settings.AdministrationToken.Reveal(), RereadToken: settings.CurrentAdministrationToken, Eraser: janitor, NamedTokens: namedTokens(settings),

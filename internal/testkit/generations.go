@@ -89,7 +89,7 @@ func StartGenerations(t testing.TB, options GenerationsOptions) *Generations {
 		options.Blocks = blockstore.NewMemory()
 	}
 	g := &Generations{Bus: event.NewBus()}
-	organizations := g.openStores(t, options)
+	g.openStores(t, options)
 	if options.WrapStore3 != nil {
 		g.Store3 = options.WrapStore3(g.Store3)
 	}
@@ -103,7 +103,7 @@ func StartGenerations(t testing.TB, options GenerationsOptions) *Generations {
 	})
 	g.Parsec3 = parsec3rules.New(g.Store3, options.Blocks, g.Bus, webhooks3, options.Now, options.Logger, options.Parsec3)
 	janitor, endJanitor := g.startJanitor(t, options)
-	g.Organizations = organization.New(organizations,
+	g.Organizations = organization.New(g.Parsec3.Organizations(),
 		organization.Wings{organization.Parsec2: g.Parsec2, organization.Parsec3: g.Parsec3}, options.Now, options.Logger,
 		organization.Options{Founding: founding, Token: AdministrationToken, Elapsed: options.Server.Elapsed, Eraser: janitor, NamedTokens: options.NamedTokens})
 	if options.Server.Address == nil {
@@ -135,9 +135,8 @@ func (g *Generations) listenAt(t testing.TB, address string) {
 	}
 }
 
-// openStores opens the stores of both generations on one store of organizations,
-// which it returns.
-func (g *Generations) openStores(t testing.TB, options GenerationsOptions) organization.Store {
+// openStores opens the stores of both generations on one store of organizations.
+func (g *Generations) openStores(t testing.TB, options GenerationsOptions) {
 	t.Helper()
 	if options.Database == "" && onPostgres(t) {
 		options.Database = NewPostgres(t)
@@ -147,14 +146,13 @@ func (g *Generations) openStores(t testing.TB, options GenerationsOptions) organ
 		second, third := parsec2memory.New(organizations), parsec3memory.New(organizations)
 		g.Store2, g.Store3 = second, third
 		g.erasing = erasurememory.New(organizations, map[organization.Generation]erasurememory.Wing{organization.Parsec2: second, organization.Parsec3: third})
-		return organizations
+		return
 	}
 	opened := OpenDatabase(t, options.Database, g.Bus)
 	organizations := organizationpostgres.New(opened)
 	second, third := parsec2postgres.New(opened, organizations, now), parsec3postgres.New(opened, organizations, now)
 	g.Store2, g.Store3 = &prompt{second, g.Bus}, &promptParsec3{third, g.Bus}
 	g.erasing = &erasurepostgres.List{Database: opened, Wings: map[organization.Generation]erasurepostgres.Wing{organization.Parsec2: second, organization.Parsec3: third}}
-	return g.Store2
 }
 
 // startJanitor begins to erase what is deleted, with the objects of a block store that

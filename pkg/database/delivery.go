@@ -24,6 +24,9 @@ const (
 	// deafPollPeriod takes its place behind a pooler that has another session
 	// for each transaction, so that nothing can be listened to.
 	deafPollPeriod = 200 * time.Millisecond
+	// deafTrust is how long nothing is thought to be lost behind such a pooler: it has
+	// another session for who was idle when the server of the database crashed.
+	deafTrust = 10 * time.Second
 	// notifyPeriod is the least time between two notifications.
 	notifyPeriod = 2 * time.Millisecond
 	// gapPatience is how long an id is missing before the delivery makes sure
@@ -84,8 +87,10 @@ type delivery struct {
 	called bool
 	// alone reports that there was none, so that nobody listens.
 	alone atomic.Bool
+	// resumed is when event.Resumed was last published.
+	resumed time.Time
 
-	// caughtUp is when the outbox had been read to its end.
+	// caughtUp is when the outbox was last read that was read to its end.
 	caughtUp atomic.Pointer[time.Time]
 
 	mu    sync.Mutex // guards state
@@ -166,6 +171,7 @@ func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan
 		close(serving)
 	}
 	defer d.alone.Store(false)
+	d.resume()
 	// What has come while there was no connection is read, and who begins calls the others.
 	d.unread, d.pending = true, true
 	if keepsSession(connection) {
@@ -186,6 +192,9 @@ func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan
 		if err := d.look(ctx, connection, again && time.Since(begun) < spareLimit); err != nil {
 			return err
 		}
+		if !keepsSession(connection) && time.Since(d.resumed) >= deafTrust {
+			d.resume()
+		}
 		more, err := d.step(ctx, connection)
 		if err != nil {
 			return err
@@ -198,6 +207,12 @@ func (d *delivery) serve(ctx context.Context, connection *pgx.Conn, serving chan
 			return err
 		}
 	}
+}
+
+// resume says that the server of the database may be another one than before.
+func (d *delivery) resume() {
+	d.resumed = time.Now()
+	d.bus.Publish([]event.Event{{Body: event.Resumed{}}})
 }
 
 // look looks for the other instances, from time to time and when one calls, and publishes
@@ -266,6 +281,7 @@ func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, e
 	if len(statements) == 0 {
 		return false, nil
 	}
+	asked := time.Now()
 	if err = send(ctx, connection, statements...); err != nil {
 		return false, fmt.Errorf("read the outbox: %w", err)
 	}
@@ -285,7 +301,7 @@ func (d *delivery) step(ctx context.Context, connection *pgx.Conn) (more bool, e
 	case complete:
 		d.gapSince = time.Time{}
 		if len(rows) < rowsPerRead {
-			d.caughtUp.Store(new(time.Now()))
+			d.caughtUp.Store(&asked)
 		}
 		d.unread = len(rows) == rowsPerRead
 		return d.unread, nil

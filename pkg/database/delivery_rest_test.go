@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"parsec-server/internal/testkit"
 	"parsec-server/pkg/database"
@@ -54,7 +55,8 @@ func TestStartUnderLoad(t *testing.T) {
 }
 
 // TestLongWriter has a transaction that keeps a gap for longer than the
-// delivery waits to settle it: events of others wait, and the store is ready.
+// delivery waits to settle it: events of others wait, which the store says, and it is
+// ready.
 func TestLongWriter(t *testing.T) {
 	const tries = 3
 	dsn := testkit.NewPostgres(t, testkit.Unsound)
@@ -75,8 +77,12 @@ func TestLongWriter(t *testing.T) {
 			t.Errorf("not ready: %v", err)
 		}
 	}
+	if lag := store.Lag(); lag < (tries-1)*time.Second {
+		t.Errorf("an event waits for long, and the lag is %s", lag)
+	}
 	testkit.Execute(t, long, "COMMIT")
 	events.Want(ping("long"), ping("first"))
+	testkit.Await(t, "nothing is late", func() bool { return store.Lag() < time.Second })
 	if strings.Contains(lines.String(), "events are not delivered") {
 		t.Errorf("logged %s", lines.String())
 	}

@@ -141,12 +141,12 @@ func (d *Database) Publish(ctx context.Context, e event.Event) error {
 // Publishing runs one statement, and never again, whose last common table expression
 // is called changed: if that has a row, the events are published, else there are none.
 // It reports which. The row of the outbox has its id once what is changed is locked.
-// It is for what people do again after a crash of the server of the database: that may
-// take back what was changed in the last second, unless a transaction has been committed
-// since, as nobody waits for the disk, nor for replicas.
+// What does not last is for what people do again after a crash of the server of the
+// database: that may take back what was changed in the last second, unless something that
+// lasts has been committed since, as nobody waits for the disk, nor for replicas.
 // Whoever locks several rows here and is the victim of a deadlock has changed nothing:
 // others were faster, as when a row is no longer as it was.
-func (d *Database) Publishing(ctx context.Context, with string, args []any, events []event.Event) (changed bool, err error) {
+func (d *Database) Publishing(ctx context.Context, with string, args []any, lasts bool, events []event.Event) (changed bool, err error) {
 	inserts, err := outboxInsert(d.codec, events)
 	if err != nil {
 		return false, err
@@ -155,7 +155,11 @@ func (d *Database) Publishing(ctx context.Context, with string, args []any, even
 	for i := range inserts[0].Args {
 		marks = append(marks, "$"+strconv.Itoa(len(args)+i+1))
 	}
-	sql := with + "\nINSERT INTO event_outbox (organizations, authors, kinds, bodies) SELECT " + strings.Join(marks, ", ") + " FROM changed RETURNING " + doNotWait
+	returning := doNotWait
+	if lasts {
+		returning = "''"
+	}
+	sql := with + "\nINSERT INTO event_outbox (organizations, authors, kinds, bodies) SELECT " + strings.Join(marks, ", ") + " FROM changed RETURNING " + returning
 	all := slices.Concat(args, inserts[0].Args)
 	err = d.Once(ctx, func() Statement { return Row(&changed, sql, all, new(string)) })
 	switch {

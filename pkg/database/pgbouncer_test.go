@@ -5,6 +5,7 @@ package database_test
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"parsec-server/internal/testkit"
@@ -77,6 +78,25 @@ func TestPgBouncerLimits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPgBouncerHidesACrash has every connection to the server of the database lost, as in
+// a crash. Behind a pooler of transactions that is not seen by who was idle: it is said
+// all the same, after a while.
+func TestPgBouncerHidesACrash(t *testing.T) {
+	within := testkit.NewPostgres(t, testkit.Unsound)
+	bus := testkit.NewBus(t)
+	var resumed atomic.Int64
+	bus.Record(func(e event.Event) {
+		if e.Body == (event.Resumed{}) {
+			resumed.Add(1)
+		}
+	})
+	store := open(t, options(testkit.StartPgBouncer(t, "transaction").DSN(within)+pgBouncerModes["transaction"]), bus)
+	testkit.Await(t, "events are delivered", func() bool { return resumed.Load() == 1 })
+	testkit.Execute(t, testkit.Connect(t, within), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	testkit.Await(t, "the crash is allowed for", func() bool { return resumed.Load() > 1 })
+	testkit.Await(t, "ready", func() bool { return store.Ready(t.Context()) == nil })
 }
 
 // TestPgBouncerWithoutRecipe has somebody forget what docs/database.md asks for:

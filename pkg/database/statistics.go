@@ -11,7 +11,7 @@ type Statistics struct {
 	// for, and Waited is the time that all of this took.
 	Acquires, Waits int64
 	Waited          time.Duration
-	// OutboxLag is the time since every event had been read.
+	// OutboxLag is what Lag returns.
 	OutboxLag time.Duration
 	// SchemaVersion is that last seen, 0 before.
 	SchemaVersion int64
@@ -20,17 +20,22 @@ type Statistics struct {
 	ClockOffset time.Duration
 }
 
+// Lag returns how late an event may be: the time since every one had been read, 0 for
+// the command of an operator, which hears of none. It asks nothing of the database.
+func (d *Database) Lag() time.Duration {
+	if d.delivery == nil {
+		return 0
+	}
+	return time.Since(*d.delivery.caughtUp.Load())
+}
+
 // Statistics asks nothing of the database.
 func (d *Database) Statistics() Statistics {
 	pool := d.pool.Stat()
-	var lag time.Duration
-	if d.delivery != nil {
-		lag = time.Since(*d.delivery.caughtUp.Load())
-	}
 	return Statistics{
 		Acquired: pool.AcquiredConns(), Idle: pool.IdleConns(), Maximum: pool.MaxConns(),
 		Acquires: pool.AcquireCount(), Waits: pool.EmptyAcquireCount(), Waited: pool.AcquireDuration(),
-		OutboxLag:     lag,
+		OutboxLag:     d.Lag(),
 		SchemaVersion: d.schema.Load(),
 		ClockOffset:   time.Duration(d.clocks.offset.Load()),
 	}

@@ -47,6 +47,14 @@ type Lost struct{}
 // Topics returns none.
 func (Lost) Topics(parsec.OrganizationID) []Topic { return nil }
 
+// Resumed is published by each instance for itself, when it has another connection to hear
+// of events by, or may have, behind a pooler: the database may have crashed, and forgotten
+// what nobody waited for.
+type Resumed struct{}
+
+// Topics returns none: nothing has happened.
+func (Resumed) Topics(parsec.OrganizationID) []Topic { return nil }
+
 // InstanceVanished is published by each instance for itself, once it knows that one of
 // those that share the state has ended without draining, or is back from that.
 type InstanceVanished struct{ On parsec.DateTime }

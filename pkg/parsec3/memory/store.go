@@ -20,6 +20,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"time"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/gather"
@@ -83,6 +84,9 @@ func (s *Store) run(ctx context.Context, of work) error {
 func (s *Store) Publish(ctx context.Context, e event.Event) error {
 	return s.Store.Publish(ctx, ownEvent(e))
 }
+
+// Lag implements rules.Store: events are published before a transaction ends.
+func (s *Store) Lag() time.Duration { return 0 }
 
 // Ready implements rules.Store: memory always is.
 func (s *Store) Ready(context.Context) error { return nil }

@@ -174,7 +174,7 @@ func (s *Store) Say(ctx context.Context, speech rules.Speech, events ...event.Ev
 	return s.Publishing(ctx, say+side+ifSame, []any{
 		speech.Organization.String(), tokenKey(speech.Invitation), database.Key(speech.Greeter), string(speech.Profile),
 		database.Key(speech.Attempt), int64(speech.Version), speech.Step + 1, database.NotNull(speech.Said),
-	}, events)
+	}, speech.Lasts, events)
 }
 
 // Greeting implements rules.AttemptTx.

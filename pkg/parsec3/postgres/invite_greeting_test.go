@@ -5,6 +5,7 @@ package postgres_test
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,18 @@ func (p *peers) admit(side protocol.Side) {
 	p.no(err)
 }
 
+// admitToStep is admit for a step.
+func (p *peers) admitToStep(side protocol.Side) {
+	p.t.Helper()
+	var err error
+	if side == protocol.Greeter {
+		_, err = p.greeterSide.GreeterStanding(p.t.Context(), acme, aliceOne, p.attempt)
+	} else {
+		p.invited, err = p.claimerSide.AdmitClaimer(p.t.Context(), acme, p.invited.Token, p.author.API, p.attempt)
+	}
+	p.no(err)
+}
+
 // begin has both sides join.
 func (p *peers) begin() {
 	p.t.Helper()
@@ -78,7 +91,7 @@ func (p *peers) begin() {
 // say returns false for a step that is not ready.
 func (p *peers) say(side protocol.Side, step int) bool {
 	p.t.Helper()
-	p.admit(side)
+	p.admitToStep(side)
 	part := make([]byte, 32)
 	var err error
 	if side == protocol.Greeter {
@@ -164,7 +177,7 @@ func TestRoundTripsOfSteps(t *testing.T) {
 		p := newPeers(t, instances[0], instances[1])
 		p.begin()
 		elsewhere := *p
-		elsewhere.greeterSide = instances[2]
+		elsewhere.greeterSide, elsewhere.claimerSide = instances[2], instances[2]
 		trips := func(side protocol.Side, step int) (int64, bool) {
 			of := proxies[0]
 			if side == protocol.Claimer {
@@ -175,31 +188,31 @@ func TestRoundTripsOfSteps(t *testing.T) {
 			return of.Waits.Load() - before, ready
 		}
 		for step := range protocol.Steps {
-			if first, _ := trips(protocol.Greeter, step); prepared && first > 3 {
-				t.Errorf("step %d of the greeter takes %d round trips", step, first)
+			first := []protocol.Side{protocol.Greeter, protocol.Claimer}[step%2]
+			if took, _ := trips(first, step); prepared && took > 3 {
+				t.Errorf("step %d of the %s takes %d round trips", step, first, took)
 			}
-			if step == 0 { // An instance that has not seen the attempt reads who asks, and it.
-				const most = 2
-				trips, writes := proxies[2].Waits.Load(), versionOf(t, watcher, p.attempt)
-				elsewhere.say(protocol.Greeter, step)
-				if trips = proxies[2].Waits.Load() - trips; prepared && trips > most {
-					t.Errorf("the first poll takes %d round trips", trips)
+			if step < 2 { // The instance has not seen the attempt for that side.
+				before, version := proxies[2].Waits.Load(), versionOf(t, watcher, p.attempt)
+				elsewhere.say(first, step)
+				if took := proxies[2].Waits.Load() - before; prepared && took != 1 {
+					t.Errorf("the first poll of the %s takes %d round trips", first, took)
 				}
-				if writes != versionOf(t, watcher, p.attempt) {
+				if version != versionOf(t, watcher, p.attempt) {
 					t.Error("a poll writes")
 				}
 			}
 			for range 3 {
-				if poll, _ := trips(protocol.Greeter, step); prepared && poll != 0 {
+				if poll, _ := trips(first, step); prepared && poll != 0 {
 					t.Errorf("a poll of step %d takes %d round trips", step, poll)
 				}
 			}
-			if second, _ := trips(protocol.Claimer, step); prepared && second > 3 {
-				t.Errorf("step %d of the claimer takes %d round trips", step, second)
+			if second, _ := trips(first.Peer(), step); prepared && second > 3 {
+				t.Errorf("step %d of the %s takes %d round trips", step, first.Peer(), second)
 			}
 			polls := int64(0)
-			testkit.Await(t, "the greeter is told", func() bool {
-				poll, ready := trips(protocol.Greeter, step)
+			testkit.Await(t, "the other side is told", func() bool {
+				poll, ready := trips(first, step)
 				polls += poll
 				return ready
 			})
@@ -265,6 +278,37 @@ func TestSpeechesWait(t *testing.T) {
 				t.Errorf("said: %t, %v", got.said, got.err)
 			}
 		})
+	}
+}
+
+// TestLastSpeechLasts has PostgreSQL wait for the disk before it answers what a claimer
+// says once, and for nothing else of a greeting.
+func TestLastSpeechLasts(t *testing.T) {
+	dsn := testkit.NewPostgres(t, testkit.Unsound)
+	populate(t, open(t, dsn, 1, now))
+	watcher := testkit.Connect(t, dsn)
+	for _, sql := range []string{
+		"CREATE TABLE waited (number bigint GENERATED ALWAYS AS IDENTITY, setting text)",
+		`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+			BEGIN INSERT INTO waited (setting) VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$`,
+		`CREATE CONSTRAINT TRIGGER noted AFTER UPDATE ON parsec3.greeting_attempt DEFERRABLE INITIALLY DEFERRED
+			FOR EACH ROW WHEN (old.greeter_joined = new.greeter_joined AND old.claimer_joined = new.claimer_joined) EXECUTE FUNCTION note()`,
+	} {
+		testkit.Execute(t, watcher, sql)
+	}
+	instance := newInstance(t, dsn+" synchronous_commit=on")
+	p := newPeers(t, instance, instance)
+	p.begin()
+	for step := range protocol.Steps {
+		p.say(protocol.Greeter, step)
+		p.say(protocol.Claimer, step)
+	}
+	var waited string
+	if err := watcher.QueryRow(t.Context(), "SELECT string_agg(setting, ' ' ORDER BY number) FROM waited").Scan(&waited); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Repeat("off ", 2*protocol.Steps-1) + "on"; waited != want {
+		t.Errorf("the commits wait: %s", waited)
 	}
 }
 

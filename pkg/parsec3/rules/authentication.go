@@ -21,10 +21,28 @@ type Token struct {
 // Standing returns what is known of the device of a token: of one that greets, as of
 // the last event about it, unless that keeps it out.
 func (r *Rules) Standing(ctx context.Context, organization parsec.OrganizationID, device parsec3.DeviceID) (Standing, error) {
-	if standing, known := r.greetings.standing(organization, device); known && checkAccess(&standing, r.now()) == nil {
+	if standing, known := r.standingInView(organization, device); known {
 		return standing, nil
 	}
 	return r.store.Authentication(ctx, organization, device)
+}
+
+// GreeterStanding is Standing of who says by the request to be in a greeting attempt. The
+// attempt is read with it, and is in view when the command comes to it.
+func (r *Rules) GreeterStanding(ctx context.Context, organization parsec.OrganizationID, device parsec3.DeviceID, attempt parsec3.GreetingAttemptID) (Standing, error) {
+	if standing, known := r.standingInView(organization, device); known {
+		return standing, nil
+	}
+	v, err := r.readView(ctx, attemptKey{organization, attempt}, device, nil)
+	if err != nil {
+		return Standing{}, err
+	}
+	return v.standing, nil
+}
+
+func (r *Rules) standingInView(organization parsec.OrganizationID, device parsec3.DeviceID) (Standing, bool) {
+	standing, known := r.greetings.standing(organization, device)
+	return standing, known && checkAccess(&standing, r.now()) == nil
 }
 
 // Admit returns who sent a token, or the Abort that keeps them out, in the order

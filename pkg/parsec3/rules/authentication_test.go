@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"crypto/ed25519"
+	"reflect"
 	"testing"
 	"time"
 
@@ -45,6 +46,10 @@ func newAdmission(t *testing.T) *admission {
 func (s *admission) run() error {
 	standing, err := s.Standing(s.t.Context(), s.author.Organization, s.Device)
 	s.ok(nil, err)
+	inAttempt, err := s.GreeterStanding(s.t.Context(), s.author.Organization, s.Device, parsec3.GreetingAttemptID{})
+	if s.ok(nil, err); !reflect.DeepEqual(inAttempt, standing) {
+		s.t.Errorf("%+v is found with an attempt, want %+v", inAttempt, standing)
+	}
 	admit := s.Admit
 	if s.toTOS {
 		admit = s.AdmitToTOS

@@ -87,7 +87,7 @@ func newFixture(t testing.TB, changes ...func(*setup)) *fixture {
 		clock: newClock(), events: newRecorder(bus),
 	}
 	f.Rules = rules.New(f.store, f.blocks, bus, f.webhooks, f.clock.now, discard, s.options)
-	f.administration = organization.New(f.store, organization.Wings{organization.Parsec3: f.Rules}, f.clock.now, discard,
+	f.administration = organization.New(f.Organizations(), organization.Wings{organization.Parsec3: f.Rules}, f.clock.now, discard,
 		organization.Options{Founding: s.options.Founding})
 	f.events.watch(event.OrganizationTopic(acme), notice.AdministratorsTopic(acme),
 		notice.UserTopic(acme, aliceID), notice.UserTopic(acme, bobID), notice.UserTopic(acme, malloryID))

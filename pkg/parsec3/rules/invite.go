@@ -131,10 +131,29 @@ func (s *InvitedStanding) check(now parsec.DateTime) error {
 
 // AdmitInvited returns who comes by an invitation, or the Abort that keeps them out.
 func (r *Rules) AdmitInvited(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken, api parsec.APIVersion) (*Invited, error) {
+	return r.admitInvited(organization, token, api, func() (InvitedStanding, error) {
+		return r.store.Invited(ctx, organization, token)
+	})
+}
+
+// AdmitClaimer is AdmitInvited for who says by the request to be in a greeting attempt. The
+// attempt is read with the invitation, and is in view when the command comes to it.
+func (r *Rules) AdmitClaimer(ctx context.Context, organization parsec.OrganizationID, token parsec3.AccessToken, api parsec.APIVersion, attempt parsec3.GreetingAttemptID) (*Invited, error) {
+	return r.admitInvited(organization, token, api, func() (InvitedStanding, error) {
+		v, err := r.readView(ctx, attemptKey{organization, attempt}, parsec3.DeviceID{}, &token)
+		if err != nil {
+			return InvitedStanding{}, err
+		}
+		return v.InvitedStanding, nil
+	})
+}
+
+// admitInvited asks for the invitation unless it is in view, and not refused by that.
+func (r *Rules) admitInvited(organization parsec.OrganizationID, token parsec3.AccessToken, api parsec.APIVersion, ask func() (InvitedStanding, error)) (*Invited, error) {
 	standing, known := r.greetings.invited(organization, token)
 	if !known || standing.check(r.now()) != nil {
 		var err error
-		if standing, err = r.store.Invited(ctx, organization, token); err != nil {
+		if standing, err = ask(); err != nil {
 			return nil, err
 		}
 	}

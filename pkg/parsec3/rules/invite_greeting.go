@@ -299,6 +299,9 @@ type Speech struct {
 	Side protocol.Side
 	Step int
 	Said []byte
+	// Lasts reports that no crash may take it back, as it may what both sides would say
+	// again.
+	Lasts bool
 }
 
 // AttemptTx is for greeting attempts, while the row of their invitation is locked.

@@ -265,6 +265,10 @@ func TestOldClients(t *testing.T) {
 			if got := errors.Is(doStep(s), rules.ErrOldClient); got != (minor < 2) {
 				t.Errorf("5.%d, %s: refused: %t", minor, side, got)
 			}
+			s.attempt = parsec3.GreetingAttemptID{1} // which is looked for afterwards
+			if got := errors.Is(doStep(s), rules.ErrOldClient); got != (minor < 2) {
+				t.Errorf("5.%d, %s, of no attempt: refused: %t", minor, side, got)
+			}
 			s.attempt = s.start(side)
 			s.ok(nil, doCancel(s))
 		}
@@ -376,6 +380,7 @@ func TestGreetersOfACancelledInvitation(t *testing.T) {
 	s.greeter = aliceID
 	s.start(protocol.Claimer) // whom alice does not greet
 	s.events.take()
+	s.start(protocol.Claimer)
 	s.cancel(s.invited.Token)
 	want := []event.Body{
 		notice.Invitation{Token: s.invited.Token, Status: protocol.InvitationCancelled, Administrators: true},
@@ -408,6 +413,13 @@ func TestSeveralGreeters(t *testing.T) {
 	for name, got := range map[string]error{"greeter": failure(byAlice.say(protocol.Greeter, 1, nil)), "claimer": failure(byAlice.say(protocol.Claimer, 1, s.said))} {
 		if got := status(nil, got); got != protocol.StatusInvitationCompleted && got != aborted(rules.InvitationOver) {
 			t.Errorf("%s: %s", name, got)
+		}
+	}
+	// Who is not the greeter does not learn that the invitation is over.
+	byAlice.attempt = s.attempt
+	for name, do := range map[string]func(*greeting) error{"step": doStep, "cancel": doCancel} {
+		if got := status(nil, do(&byAlice)); got != protocol.StatusGreetingAttemptNotFound {
+			t.Errorf("%s of another greeter: %s", name, got)
 		}
 	}
 }

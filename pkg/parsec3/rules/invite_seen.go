@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/notice"
@@ -19,8 +20,11 @@ const (
 	maxViews      = 8192
 	maxViewBytes  = 64 << 10
 	maxViewsBytes = 32 << 20
-	// viewAge is how long a view is trusted, should an event about it never come.
-	viewAge = 30 * time.Second
+	// viewIdle is how long a view keeps its place that nobody asks for.
+	viewIdle = 30 * time.Second
+	// mostLag bounds how late events may be for a view to be trusted: a second or two, as
+	// long as they come.
+	mostLag = 10 * time.Second
 	// readyPeriod is the least time between two GREETING_ATTEMPT_READY of an attempt.
 	readyPeriod = 10 * time.Second
 )
@@ -31,6 +35,8 @@ const (
 // everything as it is are given from a view; a refusal is made of fresh facts.
 type greetings struct {
 	now func() parsec.DateTime
+	// lag is that of the store.
+	lag func() time.Duration
 
 	mu sync.Mutex
 	// views are those of an attempt, by who has it in view: a device of the greeter, or
@@ -72,13 +78,14 @@ type (
 	}
 )
 
-// view is an attempt as it was found. It never changes.
+// view is an attempt as it was found. It never changes, but for used.
 type view struct {
 	Greeting
 	// standing is that of the greeter's device.
 	standing Standing
 	device   parsec3.DeviceID
-	on       parsec.DateTime
+	// used is when somebody last asked for it. The mutex of greetings guards it.
+	used parsec.DateTime
 	// changed is closed when something else may hold.
 	changed chan struct{}
 }
@@ -91,9 +98,10 @@ type load struct {
 	version uint64
 }
 
-func newGreetings(now func() parsec.DateTime) *greetings {
+func newGreetings(now func() parsec.DateTime, lag func() time.Duration) *greetings {
 	return &greetings{
 		now:     now,
+		lag:     lag,
 		views:   map[attemptKey]map[parsec3.DeviceID]*view{},
 		devices: map[deviceKey]*view{},
 		tokens:  map[tokenKey]*view{},
@@ -151,14 +159,20 @@ func (v *view) isOver() bool {
 	}
 }
 
-// isFresh reports whether a view, which may be nil, can be trusted.
-func (g *greetings) isFresh(v *view) bool { return v != nil && g.now().Sub(v.on) < viewAge }
+// use returns a view, which may be nil, unless it cannot be trusted. The caller holds mu.
+func (g *greetings) use(v *view) *view {
+	if v == nil || g.lag() > mostLag {
+		return nil
+	}
+	v.used = g.now()
+	return v
+}
 
 // standing returns that of a device which has an attempt in view.
 func (g *greetings) standing(organization parsec.OrganizationID, device parsec3.DeviceID) (Standing, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if v := g.devices[deviceKey{organization, device}]; g.isFresh(v) {
+	if v := g.use(g.devices[deviceKey{organization, device}]); v != nil {
 		return v.standing, true
 	}
 	return Standing{}, false
@@ -168,20 +182,17 @@ func (g *greetings) standing(organization parsec.OrganizationID, device parsec3.
 func (g *greetings) invited(organization parsec.OrganizationID, token parsec3.AccessToken) (InvitedStanding, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if v := g.tokens[tokenKey{organization, token}]; g.isFresh(v) {
+	if v := g.use(g.tokens[tokenKey{organization, token}]); v != nil {
 		return v.InvitedStanding, true
 	}
 	return InvitedStanding{}, false
 }
 
-// look returns a view, nil if there is none that is fresh.
+// look returns a view, nil if there is none that can be trusted.
 func (g *greetings) look(of attemptKey, device parsec3.DeviceID) *view {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if v := g.views[of][device]; g.isFresh(v) {
-		return v
-	}
-	return nil
+	return g.use(g.views[of][device])
 }
 
 // read makes a view of what the store has, and keeps it if others may want it.
@@ -197,7 +208,7 @@ func (g *greetings) read(of attemptKey, device parsec3.DeviceID, ask func() (Sta
 	if err != nil {
 		return nil, err
 	}
-	v := &view{Greeting: greeting, standing: standing, device: device, on: g.now(), changed: make(chan struct{})}
+	v := &view{Greeting: greeting, standing: standing, device: device, used: g.now(), changed: make(chan struct{})}
 	switch {
 	case l.stale, v.Attempt != nil && v.Attempt.Version < l.version:
 		close(v.changed)
@@ -224,12 +235,12 @@ func (v *view) size() int {
 	return size
 }
 
-// makeRoom reports whether there is room for another view of so many bytes. What was
-// not read again for a while is left by who polled it. The caller holds mu.
+// makeRoom reports whether there is room for another view of so many bytes. What nobody
+// has asked for in a while is left by who polled it. The caller holds mu.
 func (g *greetings) makeRoom(size int) bool {
 	hasRoom := func() bool { return g.count < maxViews && g.bytes+size <= maxViewsBytes }
 	if !hasRoom() {
-		g.dropIf(func(_ attemptKey, v *view) bool { return !g.isFresh(v) })
+		g.dropIf(func(_ attemptKey, v *view) bool { return g.now().Sub(v.used) >= viewIdle })
 	}
 	return hasRoom()
 }
@@ -317,7 +328,7 @@ func (g *greetings) record(e event.Event) {
 		g.forget(ofUser(body.User))
 	case event.OrganizationExpiration, event.OrganizationTOSUpdated:
 		g.forget(func(of attemptKey, _ *view) bool { return of.organization == e.Organization })
-	case event.Lost:
+	case event.Lost, event.Resumed:
 		g.forget(func(attemptKey, *view) bool { return true })
 	}
 }
@@ -357,10 +368,11 @@ func (g *greetings) said(of attemptKey, body notice.GreetingStepSaid) {
 	for _, v := range g.views[of] {
 		switch {
 		case v.Attempt.Version >= body.Version:
-		case v.Attempt.Version+1 < body.Version, body.Said == nil, v.size()+len(body.Said) > maxViewBytes:
+		case v.Attempt.Version+1 < body.Version, body.Said == nil,
+			v.size()+len(body.Said) > maxViewBytes, g.bytes+len(body.Said) > maxViewsBytes:
 			g.drop(of, v)
 		default:
-			next := &view{Greeting: v.with(body.Side, int(body.Step), body.Said), standing: v.standing, device: v.device, on: v.on, changed: make(chan struct{})}
+			next := &view{Greeting: v.with(body.Side, int(body.Step), body.Said), standing: v.standing, device: v.device, used: v.used, changed: make(chan struct{})}
 			g.put(of, next)
 		}
 	}
@@ -416,40 +428,62 @@ type tellingStore struct {
 func (s tellingStore) Update(ctx context.Context, scope Scope, rule func(Tx) error) error {
 	var emitted []event.Event
 	err := s.Store.Update(ctx, scope, func(tx Tx) error {
-		telling := &tellingTx{Tx: tx}
-		err := rule(telling)
-		emitted = telling.emitted
-		return err
+		emitted = nil
+		return rule(tellingTx{tx, &emitted})
 	})
-	if err == nil {
-		s.tellAll(emitted)
-	}
-	return err
+	return s.told(err, emitted)
+}
+
+// ChangeOrganization implements organization.Store.
+func (s tellingStore) ChangeOrganization(ctx context.Context, id parsec.OrganizationID, rule func(organization.Tx) error) error {
+	var emitted []event.Event
+	err := s.Store.ChangeOrganization(ctx, id, func(tx organization.Tx) error {
+		emitted = nil
+		return rule(tellingOrganizationTx{tx, &emitted})
+	})
+	return s.told(err, emitted)
 }
 
 // Say implements Store.
 func (s tellingStore) Say(ctx context.Context, speech Speech, events ...event.Event) (bool, error) {
 	done, err := s.Store.Say(ctx, speech, events...)
-	if done && err == nil {
-		s.tellAll(events)
+	if !done {
+		return false, err
 	}
-	return done, err
+	return true, s.told(err, events)
 }
 
-func (s tellingStore) tellAll(events []event.Event) {
-	for _, e := range events {
-		s.tell(e)
+// told tells of events, unless there was an error, which it returns.
+func (s tellingStore) told(err error, events []event.Event) error {
+	if err == nil {
+		for _, e := range events {
+			s.tell(e)
+		}
 	}
+	return err
 }
 
-// tellingTx keeps the events of a transaction.
-type tellingTx struct {
-	Tx
-	emitted []event.Event
-}
+// tellingTx adds the events of a transaction to emitted, and tellingOrganizationTx those of
+// one on an organization alone.
+type (
+	tellingTx struct {
+		Tx
+		emitted *[]event.Event
+	}
+	tellingOrganizationTx struct {
+		organization.Tx
+		emitted *[]event.Event
+	}
+)
 
 // Emit implements Tx.
-func (t *tellingTx) Emit(e event.Event) {
-	t.emitted = append(t.emitted, e)
+func (t tellingTx) Emit(e event.Event) {
+	*t.emitted = append(*t.emitted, e)
+	t.Tx.Emit(e)
+}
+
+// Emit implements organization.Tx.
+func (t tellingOrganizationTx) Emit(e event.Event) {
+	*t.emitted = append(*t.emitted, e)
 	t.Tx.Emit(e)
 }

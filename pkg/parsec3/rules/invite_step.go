@@ -128,6 +128,7 @@ func (s *speaker) speak(ctx context.Context, api parsec.APIVersion) ([]byte, err
 // isAcknowledgement reports whether it is the last thing that a claimer says. Nobody
 // waits for the answer, which is not held back: as soon as the acknowledgement is stored
 // the greeter may complete the invitation, and the claimer would be told that it is gone.
+// It is said once, so that a greeter who has not got it would wait for ever.
 func (s *speaker) isAcknowledgement() bool {
 	return s.side == protocol.Claimer && s.step == protocol.Steps-1
 }
@@ -139,13 +140,18 @@ func (s *speaker) view(ctx context.Context) (*view, error) {
 	if v := s.rules.greetings.look(s.of, s.device); v != nil && s.checkAll(v, now) == nil {
 		return v, nil
 	}
-	v, err := s.rules.greetings.read(s.of, s.device, func() (Standing, Greeting, error) {
-		return s.rules.store.Greeting(ctx, s.of.organization, s.device, s.token, s.of.attempt)
-	})
+	v, err := s.rules.readView(ctx, s.of, s.device, s.token)
 	if err != nil {
 		return nil, err
 	}
 	return v, s.checkAll(v, now)
+}
+
+// readView reads an attempt, and has it in view for what comes next.
+func (r *Rules) readView(ctx context.Context, of attemptKey, device parsec3.DeviceID, token *parsec3.AccessToken) (*view, error) {
+	return r.greetings.read(of, device, func() (Standing, Greeting, error) {
+		return r.store.Greeting(ctx, of.organization, device, token, of.attempt)
+	})
 }
 
 // checkAll makes the checks of the command, up to the one whether it is ready.
@@ -220,6 +226,7 @@ func (s *speaker) store(ctx context.Context, v *view) (bool, error) {
 	return s.rules.store.Say(ctx, Speech{
 		Organization: s.of.organization, Invitation: v.Attempt.Invitation, Greeter: v.Attempt.Greeter, Profile: v.Greeter.Profile,
 		Attempt: s.of.attempt, Version: v.Attempt.Version, Side: s.side, Step: s.step, Said: s.said,
+		Lasts: s.isAcknowledgement(),
 	}, events...)
 }
 

@@ -134,11 +134,15 @@ func TestInviteInfoTable(t *testing.T) {
 		append(invitedRows[*inviteInfo](), invitationRows[*inviteInfo]("")...), invitedApart...)
 }
 
-// admitInvited has zack let in.
+// admitInvited has zack let in, which an attempt that there is not has no part in.
 type admitInvited struct{ byInvitation }
 
 func (s *admitInvited) run() error {
-	_, err := s.AdmitInvited(s.t.Context(), s.invited.Organization, s.invited.Token, latest)
+	_, want := s.AdmitInvited(s.t.Context(), s.invited.Organization, s.invited.Token, latest)
+	_, err := s.AdmitClaimer(s.t.Context(), s.invited.Organization, s.invited.Token, latest, parsec3.GreetingAttemptID{})
+	if status(nil, err) != status(nil, want) {
+		s.t.Errorf("with an attempt %v, want %v", err, want)
+	}
 	return err
 }
 
@@ -239,6 +243,7 @@ func TestInviteInfo(t *testing.T) {
 		f.setProfile(user, parsec.ProfileAdmin)
 	}
 	f.freeze(malloryID)
+	aaron := f.createUser(f.alice(), deviceID("aaron@laptop"), parsec.ProfileAdmin).User // the last one
 	email := zackEmail
 	administrator := func(user parsec3.UserID) protocol.InviteAdministrator {
 		return protocol.InviteAdministrator{UserID: user, HumanHandle: human(user), OnlineStatus: protocol.OnlineUnknown}
@@ -249,7 +254,7 @@ func TestInviteInfo(t *testing.T) {
 	}{
 		{token, &protocol.InviteInfoReply{
 			Type: parsec.InvitationUser, CreatedBy: protocol.InvitationOfUser(aliceID, human(aliceID)), ClaimerEmail: &email,
-			Administrators: []protocol.InviteAdministrator{administrator(aliceID), administrator(bobID)},
+			Administrators: []protocol.InviteAdministrator{administrator(aaron), administrator(aliceID), administrator(bobID)},
 		}},
 		{f.inviteDevice(f.bob()), &protocol.InviteInfoReply{
 			Type: parsec.InvitationDevice, CreatedBy: protocol.InvitationOfUser(bobID, human(bobID)),

@@ -150,7 +150,7 @@ type Rules struct {
 // New returns rules whose events come from bus, which the store publishes to, and
 // whose clock is now.
 func New(store Store, blocks blockstore.Store, bus *event.Bus, webhooks Webhooks, now func() parsec.DateTime, logger *slog.Logger, options Options) *Rules {
-	g := newGreetings(now)
+	g := newGreetings(now, store.Lag)
 	r := &Rules{
 		store: tellingStore{store, g.record}, blocks: blockstore.Gate{Store: blocks, Now: now, Logger: logger, Outage: options.BlockStore},
 		bus: bus, webhooks: webhooks, now: now, options: options, logger: logger,
@@ -189,6 +189,10 @@ func (r *Rules) Cryptpad() protocol.CryptpadConfig {
 	}
 	return protocol.CryptpadConfig{Type: protocol.FeatureEnabled, ServerURL: &r.options.CryptpadServerURL}
 }
+
+// Organizations returns the store of the organizations, whose changes hold here as soon as
+// they are answered (docs/protocol/v5/transport.md §5).
+func (r *Rules) Organizations() organization.Store { return r.store }
 
 // Patience returns how long what clients cannot have refused is held.
 func (r *Rules) Patience() time.Duration { return r.holder.Patience }

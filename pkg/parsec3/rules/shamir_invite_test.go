@@ -135,6 +135,16 @@ func TestDeletedSetupCancelsItsInvitation(t *testing.T) {
 		t.Errorf("told %d times of the end, and %d times of that of the attempt", ended, cancelled)
 	}
 	r.checkOver(token)
+	// One that another server made has no end of its own.
+	imported := parsec3.NewAccessToken()
+	r.ok(nil, r.store.Update(t.Context(), rules.Scope{Organization: acme, Common: rules.Shared, Invitations: rules.Exclusive}, func(tx rules.Tx) error {
+		tx.CreateInvitation(rules.Invitation{
+			Token: imported, CreatedBy: rules.Person{User: aliceID}, CreatedOn: 1,
+			Claimer: rules.Claimer{Type: parsec.InvitationShamirRecovery, User: bobID, Setup: r.setup.brief.Timestamp},
+		})
+		return nil
+	}))
+	r.checkOver(imported)
 	again := r.shamirSetup(r.bob(), carolID, daveID)
 	r.setUp(r.bob(), again)
 	second := r.inviteRecovery(r.device(daveDesk))
@@ -145,7 +155,9 @@ func TestDeletedSetupCancelsItsInvitation(t *testing.T) {
 	for _, item := range r.listed(r.device(carolDesk)) {
 		statuses[item.Token] = item.Status
 	}
-	want := map[parsec3.AccessToken]protocol.InvitationStatus{token: protocol.InvitationCancelled, second: protocol.InvitationPending}
+	want := map[parsec3.AccessToken]protocol.InvitationStatus{
+		imported: protocol.InvitationCancelled, token: protocol.InvitationCancelled, second: protocol.InvitationPending,
+	}
 	if !reflect.DeepEqual(statuses, want) {
 		t.Errorf("listed as %v", statuses)
 	}
@@ -225,6 +237,15 @@ func TestInviteInfoOfRecovery(t *testing.T) {
 	got, err = r.InviteInfo(t.Context(), invited(token), &protocol.InviteInfoRequest{})
 	r.ok(got, err)
 	if len(got.Recipients) != 2 || got.Recipients[1].RevokedOn == nil {
+		t.Errorf("got %+v", got.Recipients)
+	}
+	// They are in the order of their names, not in that of their creation.
+	r.setUp(r.alice(), r.shamirSetup(r.alice(), malloryID, daveID))
+	reply, err := r.InviteNewShamirRecovery(t.Context(), r.mallory(), &protocol.InviteNewShamirRecoveryRequest{ClaimerUserID: aliceID})
+	r.ok(reply, err)
+	got, err = r.InviteInfo(t.Context(), invited(reply.Token), &protocol.InviteInfoRequest{})
+	r.ok(got, err)
+	if len(got.Recipients) != 2 || got.Recipients[0].UserID != daveID {
 		t.Errorf("got %+v", got.Recipients)
 	}
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"context"
+	"time"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
@@ -35,6 +36,10 @@ type Store interface {
 
 	// Publish delivers an event that comes with no change of state.
 	Publish(ctx context.Context, event event.Event) error
+
+	// Lag returns how late an event may be, of another instance above all. It asks
+	// nothing.
+	Lag() time.Duration
 
 	// Ready returns why the store cannot serve, in words that anybody may read,
 	// nil if it can.
