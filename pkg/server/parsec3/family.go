@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/protocol"
 	"parsec-server/pkg/parsec3/rules"
 	"parsec-server/pkg/server"
@@ -48,15 +49,22 @@ func (w *Wing) authenticated(answer http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
-		if applicant, ok := call.applicant(&token); ok {
-			return call.executeAtOnce(applicant)
+		if call.readAhead(protocol.VlobReadBatch.Form, protocol.InviteGreeterStep.Form) == protocol.VlobReadBatch.Form {
+			if applicant, known := w.rules.Recognize(call.organization, &token, call.caller.api); known {
+				return call.executeAtOnce(applicant)
+			}
 		}
-		author, err := call.author(&token, w.rules.Admit)
-		if err != nil {
-			return err
-		}
-		return call.executeOfUser(author, maxAuthenticatedBytes, decoderOf(w.tables.authenticated, author))
+		return call.executeAdmitted(&token)
 	})
+}
+
+// executeAdmitted runs the command of a device, once it is let in.
+func (call *httpCall) executeAdmitted(token *rules.Token) error {
+	author, err := call.author(token, call.wing.rules.Admit)
+	if err != nil {
+		return err
+	}
+	return call.executeOfUser(author, maxAuthenticatedBytes, decoderOf(call.wing.tables.authenticated, author))
 }
 
 func (w *Wing) tos(answer http.ResponseWriter, r *http.Request) {
@@ -123,12 +131,20 @@ func (w *Wing) invited(answer http.ResponseWriter, r *http.Request) {
 		if !ok {
 			return server.StatusError(http.StatusUnauthorized)
 		}
-		invited, err := w.rules.AdmitInvited(call.ctx, call.organization, token, call.caller.api)
+		invited, err := call.admitInvited(token)
 		if err != nil {
 			return err
 		}
 		return call.executeOfStranger(decoderOf(w.tables.invited, invited))
 	})
+}
+
+func (call *httpCall) admitInvited(token parsec3.AccessToken) (*rules.Invited, error) {
+	call.readAhead(protocol.InviteClaimerStep.Form)
+	if call.attempt != nil {
+		return call.wing.rules.AdmitClaimer(call.ctx, call.organization, token, call.caller.api, *call.attempt)
+	}
+	return call.wing.rules.AdmitInvited(call.ctx, call.organization, token, call.caller.api)
 }
 
 func (w *Wing) authenticatedAccount(answer http.ResponseWriter, r *http.Request) {

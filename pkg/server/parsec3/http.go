@@ -46,6 +46,13 @@ type httpCall struct {
 	// organization is that of the path, zero for a route without.
 	organization parsec.OrganizationID
 	caller       caller
+	// opening is what the body begins with.
+	opening openingBody
+	// body and bodyErr are what reading the body gave, nil before.
+	body    *[]byte
+	bodyErr error
+	// attempt is that of a step of a greeting that was read ahead, else nil.
+	attempt *parsec3.GreetingAttemptID
 	// holder is whose budget the request is on, nil for a stranger.
 	holder *holder
 	// upload is what may be held, nil for what may not.
@@ -66,10 +73,18 @@ func (w *Wing) serve(answer http.ResponseWriter, r *http.Request, kind protocol.
 	call := &httpCall{wing: w, w: answer, r: r, ctx: r.Context(), address: address, caller: caller{
 		kind: kind, api: client, address: address, server: w.server.Logger(),
 	}}
-	defer call.endUpload()
+	defer call.end()
 	if err := handle(call); err != nil {
 		call.fail(err)
 	}
+}
+
+// end is called after the answer.
+func (call *httpCall) end() {
+	if call.body != nil {
+		server.PutBuffer(call.body)
+	}
+	call.endUpload()
 }
 
 // serveCommand is serve for a request that is answered within requestLimit.
@@ -80,6 +95,8 @@ func (w *Wing) serveCommand(answer http.ResponseWriter, r *http.Request, kind pr
 	defer stop()
 	w.serve(answer, r, kind, func(call *httpCall) error {
 		call.ctx = ctx
+		call.opening.ReadCloser = r.Body
+		r.Body = &call.opening
 		return handle(call)
 	})
 }
@@ -246,12 +263,22 @@ func (call *httpCall) executeOf(of holder, most int64, decode decoder) error {
 }
 
 func (call *httpCall) executeBody(most int64, held *server.Share, decode decoder) error {
-	body, err := server.ReadBody(call.w, call.r, most, held)
+	body, err := call.readBody(most, held)
 	if err != nil {
 		return err
 	}
-	defer server.PutBuffer(body)
-	return call.executeMessage(*body, decode)
+	return call.executeMessage(body, decode)
+}
+
+// readBody reads the body, which is there until the end, unless it was read before.
+func (call *httpCall) readBody(most int64, held *server.Share) ([]byte, error) {
+	if call.body == nil && call.bodyErr == nil {
+		call.body, call.bodyErr = server.ReadBody(call.w, call.r, most, held)
+	}
+	if call.bodyErr != nil {
+		return nil, call.bodyErr
+	}
+	return *call.body, nil
 }
 
 func (call *httpCall) executeMessage(message []byte, decode decoder) error {

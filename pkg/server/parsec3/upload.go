@@ -3,9 +3,7 @@ package parsec3
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"parsec-server/pkg/outage"
@@ -39,8 +37,7 @@ func isOutage(err error) bool {
 
 // upload is a request that may be one of a new entry.
 type upload struct {
-	opening openingBody
-	hold    outage.Hold
+	hold outage.Hold
 	// place is what the request takes while it is held, nil before.
 	place *server.Share
 	// device is that of the token, which is not verified yet.
@@ -53,9 +50,7 @@ type upload struct {
 
 // beginUpload has the request held if it is an upload, until endUpload.
 func (call *httpCall) beginUpload() {
-	u := &upload{hold: call.wing.holder.Begin(), end: call.wing.rules.BeginUpload()}
-	u.opening.ReadCloser = call.r.Body
-	call.upload, call.r.Body = u, &u.opening
+	call.upload = &upload{hold: call.wing.holder.Begin(), end: call.wing.rules.BeginUpload()}
 }
 
 // endUpload is called after the answer. It does nothing for what is no upload.
@@ -95,6 +90,9 @@ func (call *httpCall) standing(device parsec3.DeviceID) (rules.Standing, error) 
 func (call *httpCall) lookForStanding(device parsec3.DeviceID) (rules.Standing, error) {
 	ctx, cancel := context.WithTimeout(call.ctx, rules.AdmissionLimit)
 	defer cancel()
+	if call.attempt != nil {
+		return call.wing.rules.GreeterStanding(ctx, call.organization, device, *call.attempt)
+	}
 	return call.wing.rules.Standing(ctx, call.organization, device)
 }
 
@@ -122,7 +120,7 @@ func (call *httpCall) mayWait() bool {
 	if u.place != nil {
 		return true
 	}
-	if !heldCommands[u.opening.command()] {
+	if !heldCommands[call.opening.command()] {
 		return false
 	}
 	place := call.wing.server.StrangersShare(call.address)
@@ -140,94 +138,10 @@ func (call *httpCall) tellUpload() {
 	if !u.lost && call.status < http.StatusInternalServerError && call.status != http.StatusBadRequest {
 		return // a bad request is what a lost connection leaves of a body
 	}
-	if form := u.opening.command(); form == protocol.VlobCreate.Form || form == protocol.BlockCreate.Form {
+	if form := call.opening.command(); form == protocol.VlobCreate.Form || form == protocol.BlockCreate.Form {
 		call.wing.rules.UploadFailed(call.organization, u.device)
 	}
 }
 
 // heldCommands are those that are held.
 var heldCommands = map[*rpc.Form]bool{protocol.VlobCreate.Form: true, protocol.VlobUpdate.Form: true, protocol.BlockCreate.Form: true}
-
-// openings are the commands that are told before the whole body is there, by what
-// follows the head of the map when their name comes first, as official clients write it.
-var openings = func() map[string]*rpc.Form {
-	const fixedText = 0xa0 // with the length of what follows
-	commands := map[string]*rpc.Form{}
-	for _, form := range []*rpc.Form{protocol.VlobCreate.Form, protocol.VlobUpdate.Form, protocol.BlockCreate.Form, protocol.VlobReadBatch.Form} {
-		commands["\xa3cmd"+string([]byte{fixedText | byte(len(form.Name))})+form.Name] = form
-	}
-	return commands
-}()
-
-// openingBytes is more than the longest head of a map with one of openings has.
-const openingBytes = 32
-
-// openingBody is a body whose first bytes are kept, and may be read before the rest.
-type openingBody struct {
-	io.ReadCloser
-	// first has the kept bytes, of which the reader was given so many.
-	first       [openingBytes]byte
-	kept, given int
-	// err is what the body ended with, nil before.
-	err error
-}
-
-// Read implements io.Reader.
-func (b *openingBody) Read(p []byte) (int, error) {
-	if b.given < b.kept {
-		n := copy(p, b.first[b.given:b.kept])
-		b.given += n
-		return n, nil
-	}
-	if b.err != nil {
-		return 0, b.err
-	}
-	n, err := b.ReadCloser.Read(p)
-	b.kept += copy(b.first[b.kept:], p[:n])
-	b.given, b.err = b.kept, err
-	return n, err
-}
-
-// command returns the command of openings that the body begins with, nil for none. It reads
-// no more than it needs to know.
-func (b *openingBody) command() *rpc.Form {
-	for {
-		form, more := commandOf(string(b.first[:b.kept]))
-		if !more || b.err != nil {
-			return form
-		}
-		var n int
-		n, b.err = b.ReadCloser.Read(b.first[b.kept:])
-		b.kept += n
-	}
-}
-
-// commandOf finds the command of openings that a message begins with, and reports whether
-// more of the message may tell.
-func commandOf(opening string) (_ *rpc.Form, more bool) {
-	if opening == "" {
-		return nil, true
-	}
-	const small, medium, large = 0x80, 0xde, 0xdf // heads of maps, of 1, 3 and 5 bytes
-	var head int
-	switch first := opening[0]; {
-	case first&0xf0 == small:
-		head = 1
-	case first == medium:
-		head = 3
-	case first == large:
-		head = 5
-	default:
-		return nil, false
-	}
-	if len(opening) < head {
-		return nil, true
-	}
-	for begin, form := range openings {
-		if strings.HasPrefix(opening[head:], begin) {
-			return form, false
-		}
-		more = more || strings.HasPrefix(begin, opening[head:])
-	}
-	return nil, more
-}
