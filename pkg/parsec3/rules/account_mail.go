@@ -42,13 +42,13 @@ func (l MailLimit) until(sends []parsec.DateTime, now parsec.DateTime) (parsec.D
 
 // mailScope returns what an e-mail counts for.
 func (r *Rules) mailScope(mail *codeMail) *MailScope {
-	return &MailScope{Mailbox: mailboxOf(mail.email), Network: networkOf(mail.peer.Address), After: r.now().Add(-max(mailPeriod, r.options.MailLimit.MinDelay))}
+	return &MailScope{Mailbox: mailboxOf(mail.email.String()), Network: networkOf(mail.peer.Address), After: r.now().Add(-max(mailPeriod, r.options.MailLimit.MinDelay))}
 }
 
-// mailboxOf returns the mailbox of an address without its tag, which people share with
-// themselves alone.
-func mailboxOf(email parsec3.EmailAddress) string {
-	text := email.Mailbox()
+// mailboxOf returns the mailbox that e-mails to an address count for: whatever its
+// letters, the spaces at its ends, and its tag, which people share with themselves alone.
+func mailboxOf(email string) string {
+	text := parsec3.Mailbox(strings.Trim(email, " "))
 	if strings.HasPrefix(text, `"`) {
 		return text
 	}

@@ -494,7 +494,7 @@ func TestMailboxes(t *testing.T) {
 		"+zoe@example.com": "+zoe@example.com", `"zoe+a"@example.com`: `"zoe+a"@example.com`, "zoe.a@example.com": "zoe.a@example.com",
 		" zoe@example.com": "zoe@example.com", " Zoe+a@example.com ": "zoe@example.com", // as they are sent
 	} {
-		if got := rules.MailboxOf(address(email)); got != want {
+		if got := rules.MailboxOf(email); got != want {
 			t.Errorf("%s is %s", email, got)
 		}
 	}

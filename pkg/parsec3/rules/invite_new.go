@@ -153,7 +153,7 @@ func newInvitationMails(now func() parsec.DateTime) invitationMails {
 // mailInvitation sends an e-mail, unless there were too many.
 func (r *Rules) mailInvitation(ctx context.Context, author *Author, mail InvitationMail) protocol.EmailSent {
 	tooMany := r.invitationMails.byAuthor.Take(mailAuthor{author.Organization, author.User}) > 0 ||
-		r.invitationMails.byRecipient.Take(parsec3.Mailbox(mail.To)) > 0
+		r.invitationMails.byRecipient.Take(mailboxOf(mail.To)) > 0
 	if tooMany {
 		r.logger.WarnContext(ctx, "e-mail not sent: too many invitations in an hour, by who asks or to this address",
 			"organization_id", author.Organization.String())

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -333,8 +334,9 @@ func TestInvitationMails(t *testing.T) {
 	}
 	post.outcome = protocol.EmailSuccess
 	counts := map[protocol.EmailSent]int{}
-	for range 12 {
-		reply, err := f.InviteNewUser(t.Context(), f.alice(), byMail)
+	oneMailbox := []string{zackEmail, strings.ToUpper(zackEmail), " " + zackEmail, zackEmail + " ", "zack+a@example.com", "Zack+b+c@example.com "}
+	for i := range 12 {
+		reply, err := f.InviteNewUser(t.Context(), f.alice(), &protocol.InviteNewUserRequest{ClaimerEmail: oneMailbox[i%len(oneMailbox)], SendEmail: true})
 		f.ok(reply, err)
 		counts[reply.EmailSent]++
 	}
