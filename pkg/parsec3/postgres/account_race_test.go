@@ -214,13 +214,11 @@ func TestMailLimitOfTwoServers(t *testing.T) {
 // rotation is refused.
 func TestUploadsWhileRotating(t *testing.T) {
 	p := newPair(t, rules.MailLimit{})
-	connection := testkit.Connect(t, p.dsn)
 	for round := range 20 {
 		name, method := fmt.Sprint("zoe", round), parsec3.AuthMethodID{4, byte(round)}
 		if err := p.create(0, name, method, p.code(0, name)); err != nil {
 			t.Fatal(err)
 		}
-		testkit.Execute(t, connection, "DELETE FROM parsec3.account_code") // as a day later, when there is none to be locked
 		author := &rules.AccountAuthor{Email: addressOf(name), Method: method}
 		var rotated error
 		got := p.atOnce(6, func(n int, on *rules.Rules) error {
@@ -282,15 +280,53 @@ func TestAccountsDieWhole(t *testing.T) {
 	}
 }
 
+// TestRequestsAtOnceTellNothing: of two for one e-mail the second waits for the first,
+// whether there is an account or a code or not. The time of many would tell.
+func TestRequestsAtOnceTellNothing(t *testing.T) {
+	p := newPair(t, rules.MailLimit{})
+	connection := testkit.Connect(t, p.dsn)
+	if err := p.create(0, "known", parsec3.AuthMethodID{8}, p.code(0, "known")); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Execute(t, connection, "DELETE FROM parsec3.account_code") // as a day later
+	store := open(t, p.dsn, 2, now)
+	for _, name := range []string{"known", "unknown", "KNOWN"} {
+		scope := rules.AccountScope{Email: addressOf(name)}
+		second := make(chan error, 1)
+		err := store.UpdateAccount(t.Context(), scope, func(rules.AccountTx) error {
+			entered := make(chan struct{})
+			go func() {
+				second <- store.UpdateAccount(context.WithoutCancel(t.Context()), scope, func(rules.AccountTx) error {
+					close(entered)
+					return nil
+				})
+			}()
+			testkit.Await(t, "the second request", func() bool {
+				select {
+				case <-entered:
+					t.Errorf("%s: the second request does not wait", name)
+					return true
+				default:
+					return len(texts(t, connection, "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")) > 0
+				}
+			})
+			return nil
+		})
+		if err := errors.Join(err, <-second); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestAccountLocksAreNeeded has each test fail on servers that do without its lock.
 func TestAccountLocksAreNeeded(t *testing.T) {
 	if os.Getenv(testkit.LeftOutLock) != "" {
 		return // This is one of them.
 	}
-	for lock, test := range map[string]string{
-		"codes": "TestCodesGuessedInParallel", "mail": "TestMailLimitOfTwoServers", "account": "TestUploadsWhileRotating",
+	for test, lock := range map[string]string{
+		"TestCodesGuessedInParallel": "account", "TestMailLimitOfTwoServers": "mail", "TestUploadsWhileRotating": "account",
 	} {
-		t.Run(lock, func(t *testing.T) {
+		t.Run(test, func(t *testing.T) {
 			const tries = 3
 			for range tries {
 				command := exec.CommandContext(t.Context(), "go", "test", "-tags", "leave_out_lock", "-count=1", "-run", "^"+test+"$", ".")

@@ -18,14 +18,10 @@ var _ rules.AccountTx = (*accountTx)(nil)
 // The names of the locks of accounts.
 const (
 	lockOfMail    = "mail"
-	lockOfCodes   = "codes"
 	lockOfAccount = "account"
 )
 
 const (
-	lockCodes   = "SELECT 1 FROM parsec3.account_code c WHERE c.email = $1 ORDER BY c.kind FOR UPDATE"
-	lockAccount = "SELECT 1 FROM parsec3.account a WHERE a.email = $1 FOR UPDATE"
-
 	selectAccount = "SELECT " + accountColumns + accountTables + `
 WHERE a.email = $1`
 
@@ -81,7 +77,8 @@ func (t *accountTx) email() string { return t.scope.Email.String() }
 // mailbox is whose codes they are: an e-mail address in other letters has no others.
 func (t *accountTx) mailbox() string { return t.scope.Email.Mailbox() }
 
-// locks returns what locks as the scope says.
+// locks returns what locks as the scope says. No row is locked: who asks for an e-mail
+// address many times at once must wait alike, whether there is an account or not.
 func (t *accountTx) locks() (locks []database.Statement) {
 	if mail := t.scope.Mail; mail != nil && !isLeftOut(lockOfMail) {
 		things := []string{"mail to " + mail.Mailbox}
@@ -90,11 +87,8 @@ func (t *accountTx) locks() (locks []database.Statement) {
 		}
 		locks = append(locks, database.LockThings(things...)...)
 	}
-	if !isLeftOut(lockOfCodes) {
-		locks = append(locks, database.Statement{SQL: lockCodes, Args: []any{t.mailbox()}})
-	}
 	if !isLeftOut(lockOfAccount) {
-		locks = append(locks, database.Statement{SQL: lockAccount, Args: []any{t.email()}})
+		locks = append(locks, database.LockThings("accounts of "+t.mailbox())...)
 	}
 	return locks
 }

@@ -53,8 +53,8 @@ type AccountScope struct {
 	// Mail is for AccountTx.Sends; nil for none. It excludes other e-mails to the same
 	// mailbox, and of the same network.
 	Mail *MailScope
-	// Email has its codes locked, which are those of the mailbox in whatever letters, and
-	// then its account, if there is one.
+	// Email has its mailbox locked: the codes, which are those of the address in whatever
+	// letters, and the accounts, alike whether there are any or not.
 	Email parsec3.EmailAddress
 
 	// Methods are for AccountTx.AuthMethod.
