@@ -299,20 +299,13 @@ func TestLoadThirdParties(t *testing.T) {
 // key.
 func scwsFiles(t *testing.T) (public, private, content string) {
 	t.Helper()
+	const bits = 2048
 	recorded := vectors.Load[struct {
 		Keys struct {
 			Services string `json:"vendor_public_keys_pem"`
 		} `json:"scws_keys"`
 	}](t, "v5/captures.json").Keys.Services
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	content = privateKey(t, bits)
 	folder := t.TempDir()
 	public, private = filepath.Join(folder, "public.pem"), filepath.Join(folder, "private.pem")
 	for path, text := range map[string]string{public: "Keys of the vendor:\n" + recorded, private: content} {
@@ -321,6 +314,33 @@ func scwsFiles(t *testing.T) (public, private, content string) {
 		}
 	}
 	return public, private, content
+}
+
+// privateKey makes one of RSA, in PEM.
+func privateKey(t *testing.T, bits int) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// A private key that nothing would be signed with is refused at the start.
+func TestLoadShortSCWSKey(t *testing.T) {
+	t.Setenv("GODEBUG", "rsa1024min=0")
+	public, _, _ := scwsFiles(t)
+	for bits, taken := range map[int]bool{512: false, 1023: false, 1024: true} {
+		key := "scws-web-application-private-key-content=" + privateKey(t, bits)
+		_, err := Load(typed(append(slices.Clone(required), "scws-idopte-public-keys-file="+public, key)...), environmentOf(nil))
+		if (err == nil) != taken {
+			t.Errorf("%d bits: %v", bits, err)
+		}
+	}
 }
 
 // The number of a public key is its place in the file, among revoked ones too.

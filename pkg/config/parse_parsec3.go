@@ -184,6 +184,9 @@ func parsePrivateKeyFile(path string) (*rsa.PrivateKey, error) {
 	return parsePrivateKey(content)
 }
 
+// minSigningBits is the length of the shortest RSA key that anything is signed with.
+const minSigningBits = 1024
+
 // parsePrivateKey reads an RSA private key. Errors say nothing of it.
 func parsePrivateKey(text string) (*rsa.PrivateKey, error) {
 	block, _ := pem.Decode([]byte(text))
@@ -194,6 +197,9 @@ func parsePrivateKey(text string) (*rsa.PrivateKey, error) {
 	key, isRSA := parsed.(*rsa.PrivateKey)
 	if err != nil || !isRSA {
 		return nil, messagef("must be an RSA private key in PEM (PKCS#8)")
+	}
+	if key.N.BitLen() < minSigningBits {
+		return nil, messagef("must be an RSA private key of at least %d bits", minSigningBits)
 	}
 	return key, nil
 }
