@@ -74,15 +74,19 @@ SET cancelled_by = $3, cancelled_on = $4, cancelled_for = $5, version = a.versio
 WHERE a.organization = $1 AND a.attempt_id = $2 AND coalesce(a.cancelled_on, 0) = 0`
 
 	// say begins with the rows that the speech depends on, each locked, one after the
-	// other: one that was changed is not found. Its conditions are in no word those of an
-	// index of what is active, which would be gone through for the whole organization.
+	// other: one that was changed is not found. The user of the claimer and the organization
+	// are not locked: they keep out who comes after their change. Its conditions are in no
+	// word those of an index of what is active, which would be gone through for the whole
+	// organization.
 	say = `
 WITH invitation AS (
     SELECT 1 FROM parsec3.invitation i
-    WHERE i.organization = $1 AND i.token = $2 AND coalesce(i.ended_on, 0) = 0 FOR SHARE
+    WHERE i.organization = $1 AND i.token = $2 AND coalesce(i.ended_on, 0) = 0
+    AND coalesce((SELECT c.revoked_on FROM parsec3.user_ c WHERE c.organization = $1 AND c.user_id = i.claimer_user), 0) = 0
+    AND (SELECT o.expiration_date FROM organization o WHERE o.organization_id = $1) IS NOT DISTINCT FROM $10 FOR SHARE
 ), greeter AS (
     SELECT 1 FROM parsec3.user_ u
-    WHERE u.organization = $1 AND u.user_id = $3 AND coalesce(u.revoked_on, 0) = 0 AND u.profile = $4
+    WHERE u.organization = $1 AND u.user_id = $3 AND coalesce(u.revoked_on, 0) = 0 AND u.profile = $4 AND u.frozen = $9
     AND EXISTS (SELECT 1 FROM invitation) FOR SHARE
 ), changed AS (
     UPDATE parsec3.greeting_attempt a SET version = a.version + 1, `
@@ -174,6 +178,7 @@ func (s *Store) Say(ctx context.Context, speech rules.Speech, events ...event.Ev
 	return s.Publishing(ctx, say+side+ifSame, []any{
 		speech.Organization.String(), tokenKey(speech.Invitation), database.Key(speech.Greeter), string(speech.Profile),
 		database.Key(speech.Attempt), int64(speech.Version), speech.Step + 1, database.NotNull(speech.Said),
+		speech.Frozen, database.Date(speech.Expiration),
 	}, speech.Lasts, events)
 }
 

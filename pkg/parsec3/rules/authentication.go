@@ -18,19 +18,17 @@ type Token struct {
 	Signed, Signature []byte
 }
 
-// Standing returns what is known of the device of a token: of one that greets, as of
-// the last event about it, unless that keeps it out.
+// Standing returns what is known of the device of a token.
 func (r *Rules) Standing(ctx context.Context, organization parsec.OrganizationID, device parsec3.DeviceID) (Standing, error) {
-	if standing, known := r.standingInView(organization, device); known {
-		return standing, nil
-	}
 	return r.store.Authentication(ctx, organization, device)
 }
 
-// GreeterStanding is Standing of who says by the request to be in a greeting attempt. The
-// attempt is read with it, and is in view when the command comes to it.
+// GreeterStanding is Standing of who sends a step of a greeting: as of the last event about
+// it, unless that keeps it out. The attempt is read with it, and is in view when the
+// command comes to it. Nothing else is let in by what is in view: events of other instances
+// come late, and of a frozen user no command looks again.
 func (r *Rules) GreeterStanding(ctx context.Context, organization parsec.OrganizationID, device parsec3.DeviceID, attempt parsec3.GreetingAttemptID) (Standing, error) {
-	if standing, known := r.standingInView(organization, device); known {
+	if standing, known := r.greetings.standing(organization, device); known && checkAccess(&standing, r.now()) == nil {
 		return standing, nil
 	}
 	v, err := r.readView(ctx, attemptKey{organization, attempt}, device, nil)
@@ -38,11 +36,6 @@ func (r *Rules) GreeterStanding(ctx context.Context, organization parsec.Organiz
 		return Standing{}, err
 	}
 	return v.standing, nil
-}
-
-func (r *Rules) standingInView(organization parsec.OrganizationID, device parsec3.DeviceID) (Standing, bool) {
-	standing, known := r.greetings.standing(organization, device)
-	return standing, known && checkAccess(&standing, r.now()) == nil
 }
 
 // Admit returns who sent a token, or the Abort that keeps them out, in the order

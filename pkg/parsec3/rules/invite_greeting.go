@@ -288,10 +288,14 @@ type AttemptReader interface {
 // Speech is what a side says in a step, as it has found the attempt.
 type Speech struct {
 	Organization parsec.OrganizationID
-	// Invitation has not ended, and Greeter is not revoked and has the same profile.
+	// Expiration is that of the organization, nil for none.
+	Expiration *parsec.DateTime
+	// Invitation has not ended, and the user of its claimer, if there is one, is not
+	// revoked. Neither is Greeter, who has the same profile, and is as frozen.
 	Invitation parsec3.AccessToken
 	Greeter    parsec3.UserID
 	Profile    parsec.UserProfile
+	Frozen     bool
 	// Attempt is active and has Version.
 	Attempt parsec3.GreetingAttemptID
 	Version uint64

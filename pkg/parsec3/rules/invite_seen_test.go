@@ -365,6 +365,54 @@ func TestViewsBeforeTheirEvents(t *testing.T) {
 	}
 }
 
+// Events that are still to come have nothing stored of who must not say it any more, and let
+// nobody in to anything but a step.
+func TestNothingIsDoneByLateViews(t *testing.T) {
+	type test struct {
+		happens          func(p *polled)
+		greeter, claimer protocol.Status
+	}
+	check := func(name string, begin func(*testing.T, ...func(*setup)) *polled, test test) {
+		t.Run(name, func(t *testing.T) {
+			for side, want := range map[protocol.Side]protocol.Status{protocol.Greeter: test.greeter, protocol.Claimer: test.claimer} {
+				p := begin(t, hasty, inMemory)
+				p.both(0)
+				p.events.flush()
+				p.wantNothingAsked(side, protocol.StatusOK)
+				defer p.hold()()
+				test.happens(p.other())
+				said, err := p.say(side, 1, partOf(side, 1))
+				if got := status(said, err); got != want {
+					t.Errorf("%s: %s, want %s", side, got, want)
+				}
+			}
+		})
+	}
+	expire := func(p *polled) {
+		administration := organization.New(p.Organizations(), organization.Wings{organization.Parsec3: p.Rules}, p.clock.now, discard, organization.Options{})
+		p.ok(nil, administration.Update(p.t.Context(), organization.Administrator{}, acme, organization.Change{Expired: new(true)}))
+	}
+	for name, test := range map[string]test{
+		"greeter frozen":       {func(p *polled) { p.freeze(bobID) }, aborted(rules.UserFrozen), protocol.StatusNotReady},
+		"organization expired": {expire, aborted(rules.OrganizationExpired), aborted(rules.OrganizationExpired)},
+	} {
+		check(name, newPolled, test)
+	}
+	check("owner revoked", newPolledRecovery, test{
+		func(p *polled) { p.revoke(malloryID) }, protocol.StatusInvitationCancelled, aborted(rules.InvitationOver),
+	})
+	p := newPolled(t, hasty, inMemory)
+	p.poll(protocol.Greeter)
+	p.wantNothingAsked(protocol.Greeter, protocol.StatusNotReady)
+	defer p.hold()()
+	p.other().freeze(bobID)
+	standing, err := p.Standing(t.Context(), acme, bobLaptop)
+	p.ok(nil, err)
+	if _, err := p.Admit(&standing, p.token(bobLaptop), latest); !errors.Is(err, rules.UserFrozen) {
+		t.Errorf("a frozen user is let in to what is no step: %v", err)
+	}
+}
+
 // Who is not in an attempt learns nothing by what those have in view who are, and has
 // nothing in view of their own.
 func TestViewsOfOthers(t *testing.T) {

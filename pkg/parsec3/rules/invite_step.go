@@ -38,6 +38,9 @@ func (r *Rules) InviteGreeterStep(ctx context.Context, author *Author, request *
 			if err := v.standing.check(now); err != nil {
 				return err
 			}
+			if err := checkNotFrozen(v.standing.User); err != nil { // since it was let in
+				return err
+			}
 			return v.checkGreeter(v.standing.User)
 		},
 	}
@@ -224,7 +227,8 @@ func (s *speaker) store(ctx context.Context, v *view) (bool, error) {
 		events = append(events, s.ready(v))
 	}
 	return s.rules.store.Say(ctx, Speech{
-		Organization: s.of.organization, Invitation: v.Attempt.Invitation, Greeter: v.Attempt.Greeter, Profile: v.Greeter.Profile,
+		Organization: s.of.organization, Expiration: v.Organization.ExpirationDate, Invitation: v.Attempt.Invitation,
+		Greeter: v.Attempt.Greeter, Profile: v.Greeter.Profile, Frozen: v.Greeter.Frozen,
 		Attempt: s.of.attempt, Version: v.Attempt.Version, Side: s.side, Step: s.step, Said: s.said,
 		Lasts: s.isAcknowledgement(),
 	}, events...)

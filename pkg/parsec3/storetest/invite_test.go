@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"parsec-server/pkg/event"
+	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/notice"
@@ -388,6 +389,16 @@ func greetingSpeechesLate(f *fixture) {
 		func(f *fixture, token parsec3.AccessToken) { f.end(token, protocol.InvitationFinished) },
 		func(f *fixture, _ parsec3.AccessToken) { f.revoke(bob) },
 		func(f *fixture, _ parsec3.AccessToken) { f.setProfile(bob, parsec.ProfileStandard) },
+		func(f *fixture, _ parsec3.AccessToken) { f.freeze(bob, true) },
+		func(f *fixture, _ parsec3.AccessToken) {
+			f.no(f.store.ChangeOrganization(f.Context(), f.organization, func(tx organization.Tx) error {
+				stored, _ := tx.Organization()
+				expired := *stored
+				expired.ExpirationDate = new(f.next())
+				tx.PutOrganization(expired)
+				return nil
+			}))
+		},
 	} {
 		f := f.another()
 		f.bootstrap()
@@ -398,7 +409,11 @@ func greetingSpeechesLate(f *fixture) {
 		f.wantSaid(speech, false)
 	}
 	f.bootstrap()
-	f.enrol(parsec.ProfileAdmin, bob)
+	f.enrol(parsec.ProfileAdmin, bob, carol)
+	recovery := f.attempt(f.invite(rules.Claimer{Type: parsec.InvitationShamirRecovery, User: carol, Setup: f.setUp(carol, bob).CreatedOn}).Token)
+	f.wantSaid(f.speech(recovery, protocol.Claimer, 0, "zero"), true)
+	f.revoke(carol)
+	f.wantSaid(f.speech(recovery, protocol.Greeter, 0, "zero"), false)
 	of := f.attempt(f.invite(zack).Token)
 	speech := f.speech(of, protocol.Claimer, 0, "zero")
 	speech.Invitation = f.invite(bobsDevice).Token
