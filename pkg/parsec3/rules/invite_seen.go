@@ -86,6 +86,9 @@ type view struct {
 	device   parsec3.DeviceID
 	// used is when somebody last asked for it. The mutex of greetings guards it.
 	used parsec.DateTime
+	// kept reports that it was put in view: changed of another one is closed from the
+	// beginning, or never.
+	kept bool
 	// changed is closed when something else may hold.
 	changed chan struct{}
 }
@@ -212,14 +215,15 @@ func (g *greetings) read(of attemptKey, device parsec3.DeviceID, ask func() (Sta
 	switch {
 	case l.stale, v.Attempt != nil && v.Attempt.Version < l.version:
 		close(v.changed)
-	case v.isKept() && g.makeRoom(v.size()):
+	case v.isWanted() && g.makeRoom(v.size()):
+		v.kept = true
 		g.put(of, v)
 	}
 	return v, nil
 }
 
-// isKept reports whether somebody will poll the attempt.
-func (v *view) isKept() bool {
+// isWanted reports whether somebody will poll the attempt.
+func (v *view) isWanted() bool {
 	return v.Invitation != nil && v.Attempt != nil && v.Attempt.Cancelled == nil && v.Greeter.RevokedOn == nil &&
 		v.Attempt.Invitation == v.Invitation.Token && v.Invitation.Status() == protocol.InvitationPending &&
 		(v.device == (parsec3.DeviceID{}) || v.standing.User != nil && v.standing.User.ID == v.Attempt.Greeter) &&
@@ -372,7 +376,7 @@ func (g *greetings) said(of attemptKey, body notice.GreetingStepSaid) {
 			v.size()+len(body.Said) > maxViewBytes, g.bytes+len(body.Said) > maxViewsBytes:
 			g.drop(of, v)
 		default:
-			next := &view{Greeting: v.with(body.Side, int(body.Step), body.Said), standing: v.standing, device: v.device, used: v.used, changed: make(chan struct{})}
+			next := &view{Greeting: v.with(body.Side, int(body.Step), body.Said), standing: v.standing, device: v.device, used: v.used, kept: true, changed: make(chan struct{})}
 			g.put(of, next)
 		}
 	}

@@ -490,6 +490,37 @@ func TestStepsWait(t *testing.T) {
 	})
 }
 
+// Nobody waits in an attempt in which too much was said to be kept in view: each would have
+// all of it for itself.
+func TestStepsOfLargeAttemptsDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPolled(t, inMemory)
+		for step := range 3 {
+			p.both(step)
+		}
+		if got := status(p.say(protocol.Greeter, 3, []byte{})); got != protocol.StatusNotReady {
+			t.Fatal(got)
+		}
+		_, err := p.say(protocol.Claimer, 3, make([]byte, 100<<10))
+		p.ok(nil, err)
+		begin := time.Now()
+		for range 2 {
+			if got := status(p.say(protocol.Claimer, 4, []byte{})); got != protocol.StatusNotReady {
+				t.Errorf("answered %s", got)
+			}
+		}
+		if lasted := time.Since(begin); lasted > 0 {
+			t.Errorf("told after %s", lasted)
+		}
+		if got := status(p.other().say(protocol.Greeter, 4, []byte{})); got != protocol.StatusOK {
+			t.Errorf("the other side is answered %s", got)
+		}
+		if got := status(p.say(protocol.Claimer, 4, []byte{})); got != protocol.StatusOK {
+			t.Errorf("afterwards: %s", got)
+		}
+	})
+}
+
 // Both sides that speak at the same time are stored one after the other, each once, and
 // who waits no longer leaves the turn to others.
 func TestSpeakersTakeTurns(t *testing.T) {

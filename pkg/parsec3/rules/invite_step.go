@@ -241,13 +241,18 @@ func (s *speaker) ready(v *view) event.Event {
 }
 
 // wait returns when the attempt may have changed, or errNotReady when the time is
-// over. A greeter that comes later hears of a claimer that goes on waiting.
+// over. A greeter that comes later hears of a claimer that goes on waiting. What is not kept
+// in view is not waited with: nobody tells of its changes, and each who waits would have
+// all that was said for itself.
 func (s *speaker) wait(ctx context.Context, v *view, over <-chan time.Time) error {
 	if s.side == protocol.Claimer && s.step == 0 && s.rules.greetings.isReadyDue(s.of) {
 		s.rules.greetings.markReady(s.of)
 		if err := s.rules.store.Publish(ctx, s.ready(v)); err != nil && !errors.Is(err, outage.ErrUnavailable) {
 			return err
 		}
+	}
+	if !v.kept && !v.isOver() {
+		return errNotReady
 	}
 	defer s.rules.heldSteps.Add(-1)
 	if s.rules.heldSteps.Add(1) > maxHeldSteps {
