@@ -42,7 +42,10 @@ func (w Wing) Logs(ctx context.Context, pass *imports.Pass) ([]imports.Log, erro
 		return nil, err
 	}
 	s := scope{strings.NewReplacer("{kept}", kept, "{base}", fmt.Sprint(pass.Base), "{keys}", pass.Keys(), "{pairs}", pairs)}
-	logs := []imports.Log{atomLog, headLog, messageLog, blockLog}
+	// Vlobs come before their versions, which know their realm by them alone: a run that
+	// ends early leaves none that settleRealms, or whoever deletes the organization, would
+	// not find.
+	logs := []imports.Log{headLog, atomLog, messageLog, blockLog}
 	if pass.From.Step >= 11 {
 		logs = append(logs, copyLog)
 	}
@@ -54,7 +57,7 @@ func (w Wing) Logs(ctx context.Context, pass *imports.Pass) ([]imports.Log, erro
 		log.From, log.Where, log.Merge, log.Forget = s.text(log.From), s.text(log.Where), s.text(log.Merge), s.text(log.Forget)
 		log.Select = s.texts(log.Select)
 	}
-	return logs, settleRealms(ctx, pass, &logs[0])
+	return logs, settleRealms(ctx, pass, &logs[1])
 }
 
 // leftBehind is the condition that a version is not under the revision that is complete.

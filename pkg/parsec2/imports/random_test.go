@@ -268,9 +268,10 @@ func (s *randomServer) step() {
 // on. What comes is sound, and the same as if it had come at once.
 func TestRandomServers(t *testing.T) {
 	t.Parallel()
-	seeds, steps := uint64(2), 60
+	const steps = 300
+	seeds := uint64(4)
 	if testkit.Long() {
-		seeds, steps = 60, 300
+		seeds = 60
 	}
 	official := testkit.LoadOfficial(t, "2.17")
 	official.Rows = map[string][]map[string]*string{"migration": official.Rows["migration"]}

@@ -13,12 +13,13 @@ import (
 )
 
 // TestKilledImports has an import end at random points, and go on: in the end it is that of
-// one run.
+// one run. Until then each version is found by its vlob.
 func TestKilledImports(t *testing.T) {
 	t.Parallel()
 	from, _ := testkit.NewOfficial(t, testkit.LoadOfficial(t, "2.17"))
 	whole, parts := testkit.NewPostgres(t), testkit.NewPostgres(t)
 	moving.Move(t, wing, from, whole, imports.Choices{})
+	connection := testkit.Connect(t, parts)
 	random := rand.New(rand.NewPCG(1, 2))
 	choices := imports.Choices{RangeRows: 7}
 	runs := 5
@@ -29,6 +30,9 @@ func TestKilledImports(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := moving.Run(ctx, t, wing, from, parts, choices, &moving.Killer{Left: 1 + random.IntN(20*(run+1)), Kill: cancel})
 		cancel()
+		if lost := testkit.Number(t, connection, "SELECT count(*) FROM vlob_atom a WHERE NOT EXISTS (SELECT FROM vlob v WHERE v.id = a.vlob)"); lost > 0 {
+			t.Fatalf("%d versions are of no vlob", lost)
+		}
 		if err == nil {
 			break
 		}
