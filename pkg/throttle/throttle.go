@@ -63,17 +63,6 @@ func (t *Keyed[Key]) Take(key Key) time.Duration {
 	return wait
 }
 
-// Return takes back a use that Take has counted, and that was none after all.
-func (t *Keyed[Key]) Return(key Key) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if rested, own := t.rested[key]; own {
-		t.rested[key] = rested - t.interval
-	} else {
-		t.others -= t.interval
-	}
-}
-
 // Wait counts a use and returns when its turn has come. It returns false at
 // once, and counts nothing, if that is later than patience; and the error of
 // ctx if that ends first.

@@ -77,28 +77,6 @@ func TestAddressesAreBounded(t *testing.T) {
 	}
 }
 
-// TestReturn has uses that were none, of keys with a count of their own and of others.
-func TestReturn(t *testing.T) {
-	keyed := NewKeyed[string](2, time.Minute, 1, func() time.Duration { return 0 })
-	for range 5 {
-		for _, key := range []string{"own", "other"} {
-			if keyed.Take(key) > 0 {
-				t.Fatalf("%s waits", key)
-			}
-			keyed.Return(key)
-		}
-	}
-	for _, key := range []string{"own", "other"} {
-		uses := 0
-		for keyed.Take(key) == 0 {
-			uses++
-		}
-		if uses != 2 {
-			t.Errorf("%s has %d uses, want 2", key, uses)
-		}
-	}
-}
-
 // TestWait counts virtual time.
 func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
