@@ -56,7 +56,7 @@ type Gatherer[Topic comparable, Work any] struct {
 // Member is one of those that are done together.
 type Member[Work any] struct {
 	Work Work
-	// Err is the outcome; with ErrPanic the member does its work alone.
+	// Err is the outcome; with that of Guard for a panic the member does its work alone.
 	Err error
 
 	ctx   context.Context // that of the caller, who waits
@@ -108,7 +108,7 @@ func (g *Gatherer[Topic, Work]) Do(ctx context.Context, of Topic, work Work, siz
 	switch {
 	case m.panicked != nil:
 		panic(m.panicked)
-	case m.alone || errors.Is(m.Err, ErrPanic):
+	case m.alone || errors.Is(m.Err, errPanic):
 		return alone()
 	default:
 		return m.Err
@@ -118,16 +118,16 @@ func (g *Gatherer[Topic, Work]) Do(ctx context.Context, of Topic, work Work, siz
 // DoAlone has a member do its work alone, once Run has ended.
 func (m *Member[Work]) DoAlone() { m.alone = true }
 
-// ErrPanic is the outcome of work that panics.
-var ErrPanic = errors.New("a panic")
+// errPanic is the outcome of work that panics.
+var errPanic = errors.New("a panic")
 
-// Guard does the work of a member, and returns ErrPanic when it panics: a panic is
-// that of whose work it is, and not of those that are done together with it.
+// Guard does the work of a member, and returns an error of its own when it panics: a panic
+// is that of whose work it is, and not of those that are done together with it.
 func Guard(work func() error) (err error) {
 	returned := false
 	defer func() {
 		if !returned && recover() != nil {
-			err = ErrPanic
+			err = errPanic
 		}
 	}()
 	err = work()

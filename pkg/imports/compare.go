@@ -11,10 +11,10 @@ type compared struct{ subject, what string }
 
 func (c *compared) targets() []any { return []any{&c.subject, &c.what} }
 
-// Compare has the databases answer the same question, in rows of a subject and what there
+// compare has the databases answer the same question, in rows of a subject and what there
 // is of it, by subject, and tells where they differ. The statement of the source takes the
 // key of the organization, that of the target its name.
-func Compare(ctx context.Context, from *Snapshot, one *Organization, in *Inspected, rule, source, target string) error {
+func compare(ctx context.Context, from *Snapshot, one *Organization, in *Inspected, rule, source, target string) error {
 	wanted, err := database.NewCursor(ctx, from.Inspection, source, []any{one.Key}, (*compared).targets)
 	if err != nil {
 		return err

@@ -117,7 +117,7 @@ func CompareAll(ctx context.Context, from *Snapshot, one *Organization, in *Insp
 		if !pair.At(from.Step) {
 			continue
 		}
-		if err := Compare(ctx, from, one, in, pair.Rule, pair.Source, pair.Target); err != nil {
+		if err := compare(ctx, from, one, in, pair.Rule, pair.Source, pair.Target); err != nil {
 			return fmt.Errorf("compare %s: %w", pair.Rule, err)
 		}
 	}
