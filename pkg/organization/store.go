@@ -28,7 +28,7 @@ type Store interface {
 
 // Tx is a transaction on one organization.
 type Tx interface {
-	// Organization returns what is stored, false if there is none.
+	// Organization returns what is stored, nil and false if there is none.
 	Organization() (*Organization, bool)
 	// PutOrganization creates or replaces the organization.
 	PutOrganization(organization Organization)

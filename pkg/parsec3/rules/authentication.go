@@ -111,7 +111,7 @@ func (r *Rules) find(ctx context.Context, id parsec.OrganizationID) (*organizati
 }
 
 func (r *Rules) checkAnonymous(o *organization.Organization, now parsec.DateTime) error {
-	if (o == nil || !o.Importing) && r.options.Spontaneous(o) {
+	if r.options.Spontaneous(o) {
 		return nil
 	}
 	return checkExisting(o, now)
@@ -134,21 +134,12 @@ func checkExisting(o *organization.Organization, now parsec.DateTime) error {
 	}
 }
 
-// checkOpen refuses an organization that no device can work in; nil is one that
-// does not exist.
+// checkOpen is checkExisting for what a device does: the organization is bootstrapped.
 func checkOpen(o *organization.Organization, now parsec.DateTime) error {
-	switch {
-	case o != nil && o.Importing:
-		return organization.ErrImporting
-	case o == nil || o.Bound() == 0:
+	if o != nil && !o.Importing && o.Bound() == 0 {
 		return OrganizationNotFound
-	case o.Bound() != generation:
-		return WrongGeneration
-	case o.Expired(now):
-		return OrganizationExpired
-	default:
-		return nil
 	}
+	return checkExisting(o, now)
 }
 
 func checkNotRevoked(user *User) error {

@@ -237,10 +237,7 @@ func (r *Rules) update(ctx context.Context, author *Author, now parsec.DateTime,
 func (r *Rules) updateAnonymous(ctx context.Context, anonymous *Anonymous, now parsec.DateTime, scope Scope, rule func(tx Tx) error) error {
 	scope.Organization = anonymous.Organization
 	return r.store.Update(ctx, scope, func(tx Tx) error {
-		stored, found := tx.Organization()
-		if !found {
-			stored = nil
-		}
+		stored, _ := tx.Organization()
 		if err := checkOpen(stored, now); err != nil {
 			return err
 		}
