@@ -73,6 +73,12 @@ type Device struct {
 	CreatedOn parsec.DateTime
 }
 
+// deviceKey names a device on the whole server.
+type deviceKey struct {
+	organization parsec.OrganizationID
+	device       parsec3.DeviceID
+}
+
 // DeviceTx is for devices.
 type DeviceTx interface {
 	// DeviceExists reports whether the organization has, or had, the device.

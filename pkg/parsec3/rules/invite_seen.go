@@ -68,10 +68,6 @@ type (
 		organization parsec.OrganizationID
 		attempt      parsec3.GreetingAttemptID
 	}
-	deviceKey struct {
-		organization parsec.OrganizationID
-		device       parsec3.DeviceID
-	}
 	tokenKey struct {
 		organization parsec.OrganizationID
 		token        parsec3.AccessToken

@@ -21,15 +21,9 @@ const (
 	maxFailedUploads = 1 << 14
 )
 
-// uploader is a device of an organization.
-type uploader struct {
-	organization parsec.OrganizationID
-	device       parsec3.DeviceID
-}
-
 // failedUpload is that of a new entry.
 type failedUpload struct {
-	by uploader
+	by deviceKey
 	on parsec.DateTime
 }
 
@@ -44,7 +38,7 @@ type failedUploads struct {
 
 	mu sync.Mutex
 	// last is the last failure of each device, and order all of them, as they came.
-	last  map[uploader]parsec.DateTime
+	last  map[deviceKey]parsec.DateTime
 	order []failedUpload
 	// anybody is when an upload of any device may have failed last: an instance
 	// vanished, or there was no room for the failure here.
@@ -54,14 +48,14 @@ type failedUploads struct {
 }
 
 func newFailedUploads(now func() parsec.DateTime) *failedUploads {
-	return &failedUploads{now: now, last: map[uploader]parsec.DateTime{}}
+	return &failedUploads{now: now, last: map[deviceKey]parsec.DateTime{}}
 }
 
 // record takes note of what an instance tells.
 func (u *failedUploads) record(e event.Event) {
 	switch body := e.Body.(type) {
 	case notice.UploadFailed:
-		u.add(failedUpload{uploader{e.Organization, body.Device}, body.On})
+		u.add(failedUpload{deviceKey{e.Organization, body.Device}, body.On})
 	case event.InstanceVanished:
 		u.mu.Lock()
 		defer u.mu.Unlock()
@@ -99,7 +93,7 @@ func (u *failedUploads) mayBeOf(organization parsec.OrganizationID, device parse
 	if u.anybody != 0 && now < u.anybody.Add(doubtPeriod) {
 		return true
 	}
-	on, failed := u.last[uploader{organization, device}]
+	on, failed := u.last[deviceKey{organization, device}]
 	return failed && now < on.Add(doubtPeriod)
 }
 
@@ -113,7 +107,7 @@ func (r *Rules) BeginUpload() (end func()) {
 // UploadFailed remembers that the upload of a new entry by a device was answered that
 // the server has failed, or lost its connection. Whose device it is need not be known.
 func (r *Rules) UploadFailed(organization parsec.OrganizationID, device parsec3.DeviceID) {
-	failed := failedUpload{uploader{organization, device}, r.now()}
+	failed := failedUpload{deviceKey{organization, device}, r.now()}
 	r.uploads.add(failed)
 	r.uploads.mu.Lock()
 	defer r.uploads.mu.Unlock()
