@@ -1,13 +1,11 @@
 package rules
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
 
 	"parsec-server/pkg/event"
-	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/notice"
@@ -51,16 +49,6 @@ type greetings struct {
 	loads map[*load]struct{}
 	// ready is when greeters were last told that a claimer waits.
 	ready map[attemptKey]parsec.DateTime
-	// turns are of the attempts that somebody speaks in here.
-	turns map[attemptKey]*turn
-}
-
-// turn is of those who speak in an attempt here, one after the other.
-type turn struct {
-	// taken has an element while one of them speaks.
-	taken chan struct{}
-	// speakers are those who speak or wait for it.
-	speakers int
 }
 
 type (
@@ -106,45 +94,6 @@ func newGreetings(now func() parsec.DateTime, lag func() time.Duration) *greetin
 		tokens:  map[tokenKey]*view{},
 		loads:   map[*load]struct{}{},
 		ready:   map[attemptKey]parsec.DateTime{},
-		turns:   map[attemptKey]*turn{},
-	}
-}
-
-// takeTurn waits until nobody else speaks here in an attempt, and reports whether somebody
-// has. It is followed by leaveTurn, unless it fails.
-func (g *greetings) takeTurn(ctx context.Context, of attemptKey) (waited bool, err error) {
-	g.mu.Lock()
-	t := g.turns[of]
-	if t == nil {
-		t = &turn{taken: make(chan struct{}, 1)}
-		g.turns[of] = t
-	}
-	t.speakers++
-	waited = t.speakers > 1
-	g.mu.Unlock()
-	select {
-	case t.taken <- struct{}{}:
-		return waited, nil
-	case <-ctx.Done():
-		g.leave(of, t)
-		return waited, ctx.Err()
-	}
-}
-
-// leaveTurn lets the next one speak.
-func (g *greetings) leaveTurn(of attemptKey) {
-	g.mu.Lock()
-	t := g.turns[of]
-	g.mu.Unlock()
-	<-t.taken
-	g.leave(of, t)
-}
-
-func (g *greetings) leave(of attemptKey, t *turn) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if t.speakers--; t.speakers == 0 {
-		delete(g.turns, of)
 	}
 }
 
@@ -415,75 +364,4 @@ func (g *greetings) isReadyDue(of attemptKey) bool {
 	defer g.mu.Unlock()
 	on, told := g.ready[of]
 	return !told || g.now().Sub(on) >= readyPeriod
-}
-
-// tellingStore tells of the events of a transaction as soon as it is committed: its
-// command is not answered before.
-type tellingStore struct {
-	Store
-	tell func(event.Event)
-}
-
-// Update implements Store.
-func (s tellingStore) Update(ctx context.Context, scope Scope, rule func(Tx) error) error {
-	var emitted []event.Event
-	err := s.Store.Update(ctx, scope, func(tx Tx) error {
-		emitted = nil
-		return rule(tellingTx{tx, &emitted})
-	})
-	return s.told(err, emitted)
-}
-
-// ChangeOrganization implements organization.Store.
-func (s tellingStore) ChangeOrganization(ctx context.Context, id parsec.OrganizationID, rule func(organization.Tx) error) error {
-	var emitted []event.Event
-	err := s.Store.ChangeOrganization(ctx, id, func(tx organization.Tx) error {
-		emitted = nil
-		return rule(tellingOrganizationTx{tx, &emitted})
-	})
-	return s.told(err, emitted)
-}
-
-// Say implements Store.
-func (s tellingStore) Say(ctx context.Context, speech Speech, events ...event.Event) (bool, error) {
-	done, err := s.Store.Say(ctx, speech, events...)
-	if !done {
-		return false, err
-	}
-	return true, s.told(err, events)
-}
-
-// told tells of events, unless there was an error, which it returns.
-func (s tellingStore) told(err error, events []event.Event) error {
-	if err == nil {
-		for _, e := range events {
-			s.tell(e)
-		}
-	}
-	return err
-}
-
-// tellingTx adds the events of a transaction to emitted, and tellingOrganizationTx those of
-// one on an organization alone.
-type (
-	tellingTx struct {
-		Tx
-		emitted *[]event.Event
-	}
-	tellingOrganizationTx struct {
-		organization.Tx
-		emitted *[]event.Event
-	}
-)
-
-// Emit implements Tx.
-func (t tellingTx) Emit(e event.Event) {
-	*t.emitted = append(*t.emitted, e)
-	t.Tx.Emit(e)
-}
-
-// Emit implements organization.Tx.
-func (t tellingOrganizationTx) Emit(e event.Event) {
-	*t.emitted = append(*t.emitted, e)
-	t.Tx.Emit(e)
 }

@@ -193,11 +193,11 @@ func (g *Greeting) said(side protocol.Side, step int) ([]byte, bool) {
 // storeInTurn is store, once nobody else speaks here in the attempt: the two sides often
 // come at the same time, and the store would have one of them read everything again.
 func (s *speaker) storeInTurn(ctx context.Context, v *view) (bool, error) {
-	waited, err := s.rules.greetings.takeTurn(ctx, s.of)
+	waited, leave, err := s.rules.turns.take(ctx, s.of)
 	if err != nil {
 		return false, err
 	}
-	defer s.rules.greetings.leaveTurn(s.of)
+	defer leave()
 	if waited && v.isOver() {
 		return false, nil
 	}

@@ -135,6 +135,8 @@ type Rules struct {
 	tokens verifiedTokens
 	// greetings are the attempts that this instance has seen lately.
 	greetings *greetings
+	// turns are of those who speak in greeting attempts.
+	turns turns
 	// presence is nil where nobody is told who is online.
 	presence *presence
 	// heldSteps counts those that wait for the other side's.
