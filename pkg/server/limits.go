@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+
+	"parsec-server/pkg/rpc"
 )
 
 // HastyError says that an address sends a limited command too often.
@@ -16,9 +18,12 @@ func (e *HastyError) Error() string {
 	return fmt.Sprintf("too many requests of this kind from one address, wait %s", e.wait)
 }
 
-// Limit counts a limited command of address: it returns a *HastyError if there
-// were too many.
-func (s *Server) Limit(address netip.Addr) error {
+// Limit counts a command of address if it is limited: it returns a *HastyError if there
+// were too many. Spontaneous reports whether anybody may bootstrap an organization.
+func (s *Server) Limit(command *rpc.Form, spontaneous bool, address netip.Addr) error {
+	if !command.Limited || command.SpontaneousOnly && !spontaneous {
+		return nil
+	}
 	if wait := s.writes.Take(address); wait > 0 {
 		return &HastyError{wait}
 	}

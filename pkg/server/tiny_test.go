@@ -180,10 +180,9 @@ func (w *tinyWing) stranger(answer http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer server.PutBuffer(body)
-	if r.Header.Get("Limited") != "" {
-		if err := w.server.Limit(w.server.ClientAddress(r)); err != nil {
-			return err
-		}
+	command := &rpc.Form{Limited: r.Header.Get("Limited") != "", SpontaneousOnly: r.Header.Get("Limited") == "if spontaneous"}
+	if err := w.server.Limit(command, false, w.server.ClientAddress(r)); err != nil {
+		return err
 	}
 	return w.run(answer, r, nil)
 }

@@ -261,7 +261,7 @@ func (c *connection) perform(ctx context.Context, e *exchange) {
 // command answers one message and reports whether it is done with it.
 func (c *connection) command(ctx context.Context, t server.Task) bool {
 	if t.Err == nil {
-		if hasty := c.wing.limit(t.Form, c.address); hasty != nil {
+		if hasty := c.wing.server.Limit(t.Form, c.wing.rules.Founding().SpontaneousBootstrap, c.address); hasty != nil {
 			t.Err = protocol.Refuse(protocol.StatusTooManyRequests, hasty.Error())
 		}
 	}

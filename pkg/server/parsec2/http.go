@@ -320,8 +320,8 @@ func (call *httpCall) execute(body []byte) error {
 		return server.StatusError(http.StatusUnsupportedMediaType)
 	}
 	if t.Err == nil {
-		if hasty := call.wing.limit(t.Form, call.address); hasty != nil {
-			return hasty
+		if err := call.wing.server.Limit(t.Form, call.wing.rules.Founding().SpontaneousBootstrap, call.address); err != nil {
+			return err
 		}
 	}
 	ctx, cancel := context.WithCancelCause(call.r.Context())

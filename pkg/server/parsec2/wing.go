@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
-	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/server"
 )
 
@@ -171,13 +169,4 @@ func (w *Wing) renewPresences() {
 	if err := w.rules.RenewPresences(ctx); err != nil && !w.server.IsDraining() {
 		w.server.LogOutage(ctx, w.server.Logger(), "the presence of claimers is not renewed", err)
 	}
-}
-
-// limit counts a command of address if it is limited: it returns a
-// *server.HastyError if there were too many.
-func (w *Wing) limit(form *rpc.Form, address netip.Addr) error {
-	if !form.Limited || form.SpontaneousOnly && !w.rules.Founding().SpontaneousBootstrap {
-		return nil
-	}
-	return w.server.Limit(address)
 }

@@ -287,7 +287,7 @@ func (call *httpCall) executeMessage(message []byte, decode decoder) error {
 		call.caller.Logger().Debug("request not understood", "error", t.Err)
 		return server.StatusError(http.StatusUnsupportedMediaType)
 	}
-	if err := call.wing.limit(t.Form, call.address); err != nil {
+	if err := call.wing.server.Limit(t.Form, call.wing.rules.Founding().SpontaneousBootstrap, call.address); err != nil {
 		return err
 	}
 	return call.execute(t)

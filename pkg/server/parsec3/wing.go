@@ -3,7 +3,6 @@ package parsec3
 import (
 	"context"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"parsec-server/pkg/outage"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3/rules"
-	"parsec-server/pkg/rpc"
 	"parsec-server/pkg/server"
 )
 
@@ -95,12 +93,3 @@ func (*Wing) Drain() {}
 
 // Cut implements server.Wing. Commands end with server.Server.Commands.
 func (*Wing) Cut() {}
-
-// limit counts a command of address if it is limited: it returns a
-// *server.HastyError if there were too many.
-func (w *Wing) limit(form *rpc.Form, address netip.Addr) error {
-	if !form.Limited || form.SpontaneousOnly && !w.rules.Founding().SpontaneousBootstrap {
-		return nil
-	}
-	return w.server.Limit(address)
-}
