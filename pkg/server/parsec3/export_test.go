@@ -18,7 +18,7 @@ var (
 	ParseAccountToken    = parseAccountToken
 )
 
-// CommandOf finds the held command that a message begins with.
+// CommandOf finds the command of openings that a message begins with.
 func CommandOf(opening string) (*rpc.Form, bool) { return commandOf(opening) }
 
 // OpeningBytes is the most that is read of a message to find its command.

@@ -50,7 +50,7 @@ type upload struct {
 
 // beginUpload has the request held if it is an upload, until endUpload.
 func (call *httpCall) beginUpload() {
-	call.upload = &upload{hold: call.wing.holder.Begin(), end: call.wing.rules.BeginUpload()}
+	call.upload = &upload{hold: call.wing.uploads.Begin(), end: call.wing.rules.BeginUpload()}
 }
 
 // endUpload is called after the answer. It does nothing for what is no upload.

@@ -26,15 +26,15 @@ type Wing struct {
 	rules   *rules.Rules
 	tables  tables
 	streams *streams
-	// holder is for uploads while it cannot be known whose they are.
-	holder outage.Holder
+	// uploads are those that are held while it cannot be known whose they are.
+	uploads outage.Holder
 }
 
 // New returns the wing of a server.
 func New(s *server.Server, r *rules.Rules) *Wing {
 	w := &Wing{
 		server: s, rules: r, tables: bind(r, s.Now), streams: newStreams(),
-		holder: outage.Holder{Patience: r.Patience(), Most: int64(s.StrangersBytes() / heldBytes)},
+		uploads: outage.Holder{Patience: r.Patience(), Most: int64(s.StrangersBytes() / heldBytes)},
 	}
 	s.Every(tellPeriod, func(time.Time) { r.TellFailedUploads(s.Lasting()) })
 	return w
