@@ -50,10 +50,6 @@ var (
 	ErrServiceRevoked     = errors.New("the sequester service is already revoked")
 )
 
-// ErrOnlyParsec3 is returned for what organizations of API 1 to 3 do not have: sequester
-// services that are managed next to running servers, one-time passwords.
-var ErrOnlyParsec3 = errors.New("not an organization of Parsec 3")
-
 // GreaterTimestampError is returned for a certificate that is not later than the last
 // one.
 type GreaterTimestampError struct{ Last parsec.DateTime }
@@ -62,29 +58,11 @@ func (e *GreaterTimestampError) Error() string {
 	return "the date of the certificate must be after " + e.Last.String()
 }
 
-// sequestering returns the wing of an organization. It returns ErrNotFound for one that
-// is not bootstrapped, and ErrOnlyParsec3.
-func (a *Administration) sequestering(ctx context.Context, id parsec.OrganizationID) (Sequestering, error) {
-	found, err := a.Find(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	wing, bound := a.wings[found.Bound()]
-	if !bound {
-		return nil, ErrNotFound
-	}
-	managed, ok := wing.(Sequestering)
-	if !ok {
-		return nil, ErrOnlyParsec3
-	}
-	return managed, nil
-}
-
 // SequesterServices lists the sequester services of an organization, by date of
 // creation. It and the methods below return what Sequestering does, and
 // ErrOnlyParsec3.
 func (a *Administration) SequesterServices(ctx context.Context, id parsec.OrganizationID) ([]SequesterService, error) {
-	wing, err := a.sequestering(ctx, id)
+	wing, err := ofParsec3[Sequestering](ctx, a, id)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +72,7 @@ func (a *Administration) SequesterServices(ctx context.Context, id parsec.Organi
 // CreateSequesterService adds the service of a certificate, with the address of its
 // webhook, "" for one of type storage.
 func (a *Administration) CreateSequesterService(ctx context.Context, by Administrator, id parsec.OrganizationID, signed []byte, webhookURL string) error {
-	wing, err := a.sequestering(ctx, id)
+	wing, err := ofParsec3[Sequestering](ctx, a, id)
 	if err != nil {
 		return err
 	}
@@ -107,7 +85,7 @@ func (a *Administration) CreateSequesterService(ctx context.Context, by Administ
 
 // RevokeSequesterService revokes the service of a certificate, for ever.
 func (a *Administration) RevokeSequesterService(ctx context.Context, by Administrator, id parsec.OrganizationID, signed []byte) error {
-	wing, err := a.sequestering(ctx, id)
+	wing, err := ofParsec3[Sequestering](ctx, a, id)
 	if err != nil {
 		return err
 	}
@@ -121,7 +99,7 @@ func (a *Administration) RevokeSequesterService(ctx context.Context, by Administ
 // ConfigureSequesterService sets the address of the webhook of a service, "" for type
 // storage.
 func (a *Administration) ConfigureSequesterService(ctx context.Context, by Administrator, id parsec.OrganizationID, service parsec.SequesterServiceID, webhookURL string) error {
-	wing, err := a.sequestering(ctx, id)
+	wing, err := ofParsec3[Sequestering](ctx, a, id)
 	if err != nil {
 		return err
 	}

@@ -12,10 +12,9 @@ import (
 type SecondFactors interface {
 	Wing
 	// ResetTOTP has a user set its one-time passwords up again, by a link at a location
-	// of clients. The organization may be expired, and the user
-	// frozen. It returns ErrNotFound for an organization that is not of its generation,
-	// ErrUserNotFound, and ErrUserRevoked for a user that is chosen by its id and
-	// revoked.
+	// of clients. The organization may be expired, and the user frozen. It returns
+	// ErrNotFound for an organization that is not of its generation, ErrUserNotFound, and
+	// ErrUserRevoked for a user that is chosen by its id and revoked.
 	ResetTOTP(ctx context.Context, organization parsec.OrganizationID, choice UserChoice, location parsec.Location) (TOTPReset, error)
 }
 
@@ -43,21 +42,14 @@ const (
 )
 
 // ResetTOTP has a user set its one-time passwords up again, and sends it the link if that
-// is asked for. The reset is in the log before. It returns what SecondFactors does, and ErrOnlyParsec3 for an organization of API 1 to 3.
+// is asked for. The reset is in the log before. It returns what SecondFactors does, and
+// ErrOnlyParsec3 for an organization of API 1 to 3.
 func (a *Administration) ResetTOTP(ctx context.Context, by Administrator, id parsec.OrganizationID, choice UserChoice, location parsec.Location, sendEmail bool) (TOTPReset, error) {
-	found, err := a.Find(ctx, id)
+	wing, err := ofParsec3[SecondFactors](ctx, a, id)
 	if err != nil {
 		return TOTPReset{}, err
 	}
-	wing, bound := a.wings[found.Bound()]
-	if !bound {
-		return TOTPReset{}, ErrNotFound
-	}
-	factors, ok := wing.(SecondFactors)
-	if !ok {
-		return TOTPReset{}, ErrOnlyParsec3
-	}
-	reset, err := factors.ResetTOTP(ctx, id, choice, location)
+	reset, err := wing.ResetTOTP(ctx, id, choice, location)
 	if err != nil {
 		return TOTPReset{}, err
 	}

@@ -36,6 +36,28 @@ type Link struct{ URL, HTTPRedirection string }
 // Wings are the wing of each generation.
 type Wings map[Generation]Wing
 
+// ErrOnlyParsec3 is returned for what organizations of API 1 to 3 do not have: sequester
+// services that are managed next to running servers, one-time passwords.
+var ErrOnlyParsec3 = errors.New("not an organization of Parsec 3")
+
+// ofParsec3 returns the wing of an organization, as one that has what only Parsec 3 has. It
+// returns what Find does, ErrNotFound for an organization that is not bootstrapped, and
+// ErrOnlyParsec3.
+func ofParsec3[W Wing](ctx context.Context, a *Administration, id parsec.OrganizationID) (wing W, err error) {
+	found, err := a.Find(ctx, id)
+	if err != nil {
+		return wing, err
+	}
+	bound, is := a.wings[found.Bound()]
+	if !is {
+		return wing, ErrNotFound
+	}
+	if wing, is = bound.(W); !is {
+		return wing, ErrOnlyParsec3
+	}
+	return wing, nil
+}
+
 // ErrUserNotFound is returned when no user can be frozen under that id or
 // e-mail.
 var ErrUserNotFound = errors.New("no such user, or it is revoked, or it has no human handle")
