@@ -99,20 +99,12 @@ type Overview struct {
 // it does not tell what it holds.
 func (a *Administration) Overviews(ctx context.Context) iter.Seq2[Overview, error] {
 	return func(yield func(Overview, error) bool) {
-		for after := (parsec.OrganizationID{}); ; {
-			page, err := a.surveyPage(ctx, after, surveyPage, nil)
-			if err != nil {
-				yield(Overview{}, err)
-				return
+		for surveyed, err := range a.surveyAll(ctx, surveyPage, nil) {
+			var overview Overview
+			if err == nil {
+				overview, err = a.overview(ctx, surveyed)
 			}
-			for i := range page {
-				after = page[i].Organization.ID
-				overview, err := a.overview(ctx, page[i])
-				if !yield(overview, err) || err != nil {
-					return
-				}
-			}
-			if len(page) < surveyPage {
+			if !yield(overview, err) || err != nil {
 				return
 			}
 		}

@@ -31,11 +31,10 @@ func (a *Administration) Statistics(ctx context.Context, id parsec.OrganizationI
 }
 
 // Survey sums up every organization that is not being deleted, in order of their ids.
-// With at it returns
-// what there was then: organizations, users, realms, versions and blocks
-// created until that instant, and of the users those revoked until then
-// (docs/protocol/administration.md §4). The past costs a pass over all data,
-// so that one such survey runs at a time, and others wait.
+// With at it returns what there was then: organizations, users, realms, versions and
+// blocks created until that instant, and of the users those revoked until then
+// (docs/protocol/administration.md §4). The past costs a pass over all data, so that one
+// such survey runs at a time, and others wait.
 func (a *Administration) Survey(ctx context.Context, at *parsec.DateTime) iter.Seq2[Surveyed, error] {
 	return func(yield func(Surveyed, error) bool) {
 		limit := surveyPage
@@ -52,8 +51,19 @@ func (a *Administration) Survey(ctx context.Context, at *parsec.DateTime) iter.S
 			}
 			limit = 1
 		}
-		var after parsec.OrganizationID
-		for {
+		for surveyed, err := range a.surveyAll(ctx, limit, at) {
+			if surveyed.Organization.DeletedOn == nil && !yield(surveyed, err) {
+				return
+			}
+		}
+	}
+}
+
+// surveyAll sums up every organization, in order of their ids, at most limit by one read.
+// It ends with the first error.
+func (a *Administration) surveyAll(ctx context.Context, limit int, at *parsec.DateTime) iter.Seq2[Surveyed, error] {
+	return func(yield func(Surveyed, error) bool) {
+		for after := (parsec.OrganizationID{}); ; {
 			page, err := a.surveyPage(ctx, after, limit, at)
 			if err != nil {
 				yield(Surveyed{}, err)
@@ -61,9 +71,6 @@ func (a *Administration) Survey(ctx context.Context, at *parsec.DateTime) iter.S
 			}
 			for i := range page {
 				after = page[i].Organization.ID
-				if page[i].Organization.DeletedOn != nil {
-					continue
-				}
 				if !yield(page[i], nil) {
 					return
 				}
