@@ -1,11 +1,8 @@
 package memory
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
-	"parsec-server/pkg/blockstore"
 	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/rules"
 )
@@ -48,75 +45,6 @@ func (s *Store) Block(ctx context.Context, organization parsec.OrganizationID, u
 	}
 	r, _ := o.realms[block.Realm].seenBy(user)
 	return r, &block, true, err
-}
-
-// Blocks implements rules.BlockIndex: organizations are in order of their ids.
-func (s *Store) Blocks(ctx context.Context, after *blockstore.Block, most int) ([]blockstore.Block, error) {
-	var blocks []blockstore.Block
-	for id, cell := range s.Cells() {
-		cell.RLock()
-		for _, block := range stateOf(cell).blocks {
-			listed := blockstore.Block{Organization: id, ID: block.ID, Size: int64(block.Size), Checksum: block.Checksum}
-			if after == nil || inOrder(*after, listed) < 0 {
-				blocks = append(blocks, listed)
-			}
-		}
-		cell.RUnlock()
-	}
-	slices.SortFunc(blocks, inOrder)
-	return blocks[:min(most, len(blocks))], ctx.Err()
-}
-
-func inOrder(a, b blockstore.Block) int {
-	return cmp.Or(cmp.Compare(a.Organization.String(), b.Organization.String()), cmp.Compare(a.ID.String(), b.ID.String()))
-}
-
-// BlocksSize implements rules.BlockIndex.
-func (s *Store) BlocksSize(ctx context.Context) (size int64, err error) {
-	for _, cell := range s.Cells() {
-		cell.RLock()
-		size += int64(stateOf(cell).dataSize)
-		cell.RUnlock()
-	}
-	return size, ctx.Err()
-}
-
-// AddChecksum implements rules.BlockIndex.
-func (s *Store) AddChecksum(ctx context.Context, block blockstore.Block) error {
-	o, err := s.lock(ctx, block.Organization)
-	defer o.Unlock()
-	if known, found := o.blocks[block.ID]; found && known.Checksum == nil {
-		known.Checksum = block.Checksum
-		o.blocks[block.ID] = known
-	}
-	return err
-}
-
-// StrayBlocks implements rules.BlockIndex.
-func (s *Store) StrayBlocks(ctx context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error) {
-	for _, block := range blocks {
-		cell, exists := s.Cell(block.Organization)
-		cell.RLock()
-		o := stateOf(cell)
-		_, known := o.blocks[block.ID]
-		_, uploaded := o.uploads[block.ID]
-		cell.RUnlock()
-		stray, foreign = append(stray, exists && !known && !uploaded), append(foreign, !exists)
-	}
-	return stray, foreign, ctx.Err()
-}
-
-// HoldBlock implements rules.BlockIndex.
-func (s *Store) HoldBlock(ctx context.Context, block blockstore.Block, token parsec.UUID, until parsec.DateTime) (held bool, err error) {
-	err = s.Update(ctx, rules.Scope{Organization: block.Organization, Block: block.ID}, func(on rules.Tx) error {
-		_, exists := on.Organization()
-		known, upload := on.Block()
-		if held = exists && !known && upload == nil; held {
-			on.(*tx).organization.uploads[block.ID] = rules.BlockUpload{ID: block.ID, Token: token, Until: until}
-		}
-		return nil
-	})
-	return held, err
 }
 
 // Block implements rules.BlockTx.

@@ -11,7 +11,9 @@ import (
 	"parsec-server/pkg/parsec"
 )
 
-// Blocks implements rules.BlockIndex.
+// Blocks returns the next blocks of all organizations, at most a number, that come
+// after one; nil is before all. The blocks of an organization are together, in order of
+// their ids.
 func (s *Store) Blocks(ctx context.Context, after *blockstore.Block, most int) (blocks []blockstore.Block, err error) {
 	condition, args := "", []any{most}
 	if after != nil {
@@ -38,13 +40,14 @@ func indexError(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// BlocksSize implements rules.BlockIndex.
+// BlocksSize returns the bytes of all blocks together.
 func (s *Store) BlocksSize(ctx context.Context) (size int64, err error) {
 	err = s.One(ctx, database.Only("SELECT coalesce(sum(blocks_size), 0)::bigint FROM realm", nil, &size))
 	return size, indexError("add the sizes of blocks", err)
 }
 
-// AddChecksum implements rules.BlockIndex.
+// AddChecksum stores the checksum that block has, unless the store has one of it by
+// now.
 func (s *Store) AddChecksum(ctx context.Context, block blockstore.Block) error {
 	return indexError("add the checksum of a block", s.One(ctx, database.Statement{
 		SQL: `
@@ -54,7 +57,9 @@ WHERE o.organization_id = $1 AND b.organization = o.id AND b.block_id = $2 AND b
 	}))
 }
 
-// StrayBlocks implements rules.BlockIndex.
+// StrayBlocks reports for each block, whose size does not matter, whether it is
+// stray: of an organization of the database, and neither known to this store nor
+// being uploaded; and whether it is foreign: of no organization.
 func (s *Store) StrayBlocks(ctx context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error) {
 	organizations, ids := make([]string, len(blocks)), make([]string, len(blocks))
 	for i, block := range blocks {
@@ -80,8 +85,10 @@ ORDER BY asked.position`, Args: []any{organizations, ids},
 	return stray, foreign, indexError("look for blocks", err)
 }
 
-// HoldBlock implements rules.BlockIndex. It is not sent again when the connection
-// is lost: it would find its own reservation.
+// HoldBlock keeps clients from uploading a block until a date, by a reservation
+// without realm that ReleaseBlock ends. It returns false if the block is known or is
+// being uploaded. It is not sent again when the connection is lost: it would find its own
+// reservation.
 func (s *Store) HoldBlock(ctx context.Context, block blockstore.Block, token parsec.UUID, until parsec.DateTime) (held bool, err error) {
 	err = s.Once(ctx, func() database.Statement {
 		return database.Row(&held, `

@@ -170,29 +170,6 @@ type BlockUploads interface {
 	ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error
 }
 
-// BlockIndex is what the store knows of the blocks of every organization, for
-// those who check and clean block stores beside the servers.
-type BlockIndex interface {
-	// Blocks returns the next blocks, at most a number, that come after one;
-	// nil is before all. The blocks of an organization are together, in order
-	// of their ids.
-	Blocks(ctx context.Context, after *blockstore.Block, most int) ([]blockstore.Block, error)
-	// BlocksSize returns the bytes of all blocks together.
-	BlocksSize(ctx context.Context) (int64, error)
-	// AddChecksum stores the checksum that block has, unless the store has one
-	// of it by now.
-	AddChecksum(ctx context.Context, block blockstore.Block) error
-	// StrayBlocks reports for each block, whose size does not matter, whether
-	// it is stray: of an organization of the store, and neither known to it nor
-	// being uploaded; and whether it is foreign: of no organization of the
-	// store.
-	StrayBlocks(ctx context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error)
-	// HoldBlock keeps clients from uploading a block until a date, by a
-	// reservation without realm, which BlockUploads.ReleaseBlock ends. It
-	// returns false if the block is known or is being uploaded.
-	HoldBlock(ctx context.Context, block blockstore.Block, token parsec.UUID, until parsec.DateTime) (held bool, err error)
-}
-
 // BlockTx is for blocks.
 type BlockTx interface {
 	// Block reports whether the block of the scope exists in the organization,

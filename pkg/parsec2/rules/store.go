@@ -18,7 +18,6 @@ type Store interface {
 	organization.Store
 	Reader
 	BlockUploads
-	BlockIndex
 	Conduits
 	Presences
 

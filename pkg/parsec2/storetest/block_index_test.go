@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 
@@ -10,9 +11,27 @@ import (
 	"parsec-server/pkg/parsec2/rules"
 )
 
-// blockIndexChecks are of all organizations together: one check, on a store that
-// is empty.
-var blockIndexChecks = []check{{"pages", pageBlocks}}
+// blockIndex is what a store on a database knows of the blocks of every organization, for
+// those who check and clean block stores beside the servers.
+type blockIndex interface {
+	Blocks(ctx context.Context, after *blockstore.Block, most int) ([]blockstore.Block, error)
+	BlocksSize(ctx context.Context) (int64, error)
+	AddChecksum(ctx context.Context, block blockstore.Block) error
+	StrayBlocks(ctx context.Context, blocks []blockstore.Block) (stray, foreign []bool, err error)
+	HoldBlock(ctx context.Context, block blockstore.Block, token parsec.UUID, until parsec.DateTime) (held bool, err error)
+}
+
+func (f *fixture) index() blockIndex { return f.store.(blockIndex) }
+
+var (
+	// blockPageChecks are of all organizations together: one check, on a store that is
+	// empty.
+	blockPageChecks  = []check{{"pages", pageBlocks}}
+	blockIndexChecks = []check{
+		{"hold", holdBlock},
+		{"added checksum", addChecksum},
+	}
+)
 
 // createBlocks has alice create blocks without checksum of some sizes, in a new
 // organization, and returns them in order of their ids.
@@ -40,7 +59,7 @@ func (f *fixture) unknownBlock() blockstore.Block {
 func (f *fixture) listBlocks(most int) (all []blockstore.Block) {
 	f.Helper()
 	for after := (*blockstore.Block)(nil); ; after = &all[len(all)-1] {
-		page, err := f.store.Blocks(f.Context(), after, most)
+		page, err := f.index().Blocks(f.Context(), after, most)
 		f.no(err)
 		if len(page) > most {
 			f.Fatalf("a page of %d blocks", len(page))
@@ -54,7 +73,7 @@ func (f *fixture) listBlocks(most int) (all []blockstore.Block) {
 
 func (f *fixture) hold(block blockstore.Block, upload rules.BlockUpload) (held bool) {
 	f.Helper()
-	held, err := f.store.HoldBlock(f.Context(), block, upload.Token, upload.Until)
+	held, err := f.index().HoldBlock(f.Context(), block, upload.Token, upload.Until)
 	f.no(err)
 	return held
 }
@@ -70,7 +89,7 @@ func pageBlocks(f *fixture) {
 	}
 	held := f.unknownBlock()
 	equal(f, "held", f.hold(held, newUpload(held.ID, 10)), true)
-	equal(f, "bytes in all", must(f.store.BlocksSize(f.Context())), 3*21<<30)
+	equal(f, "bytes in all", must(f.index().BlocksSize(f.Context())), 3*21<<30)
 	all := f.listBlocks(100)
 	var want []blockstore.Block
 	for _, block := range all {
@@ -92,7 +111,7 @@ func holdBlock(f *fixture) {
 	stray, foreign := f.unknownBlock(), f.another().unknownBlock()
 	wantStray := func(want bool) {
 		f.Helper()
-		strays, foreigns, err := f.store.StrayBlocks(f.Context(), []blockstore.Block{stray, known, foreign})
+		strays, foreigns, err := f.index().StrayBlocks(f.Context(), []blockstore.Block{stray, known, foreign})
 		f.no(err)
 		equal(f, "stray", strays, []bool{want, false, false})
 		equal(f, "foreign", foreigns, []bool{false, false, true})
@@ -131,7 +150,7 @@ func addChecksum(f *fixture) {
 	for _, checksum := range []*blockstore.Checksum{first, second} {
 		for _, block := range []blockstore.Block{blocks[0], f.unknownBlock(), f.another().unknownBlock()} {
 			block.Checksum = checksum
-			f.no(f.store.AddChecksum(f.Context(), block))
+			f.no(f.index().AddChecksum(f.Context(), block))
 		}
 		listed := slices.DeleteFunc(f.listBlocks(1000), func(block blockstore.Block) bool { return block.Organization != f.organization })
 		want := slices.Clone(blocks)

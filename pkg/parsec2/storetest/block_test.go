@@ -14,8 +14,6 @@ var blockChecks = []check{
 	{"reservation", reserveBlock},
 	{"reservation of what cannot be created", reserveNothing},
 	{"reservation during a confirmation", reserveDuringConfirmation},
-	{"hold", holdBlock},
-	{"added checksum", addChecksum},
 }
 
 func newBlock(realm parsec.RealmID, id parsec.BlockID, size uint64) rules.Block {

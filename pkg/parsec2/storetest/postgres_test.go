@@ -13,6 +13,7 @@ import (
 	"parsec-server/pkg/organization"
 	"parsec-server/pkg/organization/organizationtest"
 	"parsec-server/pkg/parsec"
+	"parsec-server/pkg/parsec2/postgres"
 	"parsec-server/pkg/parsec2/rules"
 )
 
@@ -45,18 +46,24 @@ func TestTwoStores(t *testing.T) {
 	exercise(t, func(t *testing.T, bus *event.Bus) rules.Store {
 		dsn := testkit.NewPostgres(t, testkit.Unsound)
 		first := testkit.OpenPostgres(t, dsn, bus)
-		return &alternating{Store: first, writers: [2]rules.Store{first, testkit.OpenPostgres(t, dsn, testkit.NewBus(t))}}
+		return &alternating{Store: first, writers: [2]*postgres.Store{first, testkit.OpenPostgres(t, dsn, testkit.NewBus(t))}}
 	})
 }
 
+// Both are checked as such.
+var (
+	_ blockIndex = (*postgres.Store)(nil)
+	_ blockIndex = (*alternating)(nil)
+)
+
 // alternating writes through two stores in turn, and reads from one.
 type alternating struct {
-	rules.Store
-	writers [2]rules.Store
+	*postgres.Store
+	writers [2]*postgres.Store
 	writes  atomic.Uint64
 }
 
-func (a *alternating) next() rules.Store { return a.writers[a.writes.Add(1)%2] }
+func (a *alternating) next() *postgres.Store { return a.writers[a.writes.Add(1)%2] }
 
 func (a *alternating) Update(ctx context.Context, scope rules.Scope, rule func(rules.Tx) error) error {
 	return a.next().Update(ctx, scope, rule)
