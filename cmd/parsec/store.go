@@ -14,7 +14,6 @@ import (
 	organizationmemory "parsec-server/pkg/organization/memory"
 	organizationpostgres "parsec-server/pkg/organization/postgres"
 	"parsec-server/pkg/outage"
-	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec2/memory"
 	"parsec-server/pkg/parsec2/notice"
 	"parsec-server/pkg/parsec2/postgres"
@@ -91,19 +90,12 @@ func openDatabase(ctx context.Context, options database.Options, bus *event.Bus)
 		parsec3:       third,
 		gathered:      third.Gathered,
 		blocks: &blocksOfAll{organizations, []generationBlocks{
-			{second, organization.Parsec2}, {releasing{third}, organization.Parsec3},
+			{second, organization.Parsec2}, {third, organization.Parsec3},
 		}, opened},
 		erasing:  erasures,
 		erasures: erasures,
 		database: opened,
 	}, nil
-}
-
-// releasing has ReleaseBlock take what operators know of an upload.
-type releasing struct{ *parsec3postgres.Store }
-
-func (r releasing) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
-	return r.Store.ReleaseBlock(ctx, organization, parsec3rules.BlockUpload{ID: block, Token: token})
 }
 
 func (s stores) close() {

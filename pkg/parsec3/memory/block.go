@@ -25,11 +25,11 @@ func (s *Store) ReadBlock(ctx context.Context, organization parsec.OrganizationI
 func (s *Store) NewUploadToken() parsec.UUID { return parsec.NewUUID() }
 
 // ReleaseBlock implements rules.BlockUploads.
-func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, upload rules.BlockUpload) error {
+func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
 	o, err := s.lock(ctx, organization)
 	defer o.Unlock()
-	if o.uploads[upload.ID].Token == upload.Token {
-		delete(o.uploads, upload.ID)
+	if o.uploads[block].Token == token {
+		delete(o.uploads, block)
 	}
 	return err
 }

@@ -34,10 +34,10 @@ LEFT JOIN parsec3.block b ON b.organization = $1 AND b.block_id = $4 AND b.uploa
 func (s *Store) NewUploadToken() parsec.UUID { return s.NewToken() }
 
 // ReleaseBlock implements rules.BlockUploads.
-func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, upload rules.BlockUpload) error {
+func (s *Store) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
 	return s.One(ctx, database.Statement{
 		SQL:  "DELETE FROM parsec3.block b WHERE b.organization = $1 AND b.block_id = $2 AND b.upload_token = $3",
-		Args: []any{organization.String(), database.Key(upload.ID), database.Key(upload.Token)},
+		Args: []any{organization.String(), database.Key(block), database.Key(token)},
 	})
 }
 

@@ -79,7 +79,7 @@ func TestHoldBlock(t *testing.T) {
 	}
 	release := func(token parsec.UUID) {
 		t.Helper()
-		if err := store.ReleaseBlock(t.Context(), acme, rules.BlockUpload{ID: theBlock, Token: token}); err != nil {
+		if err := store.ReleaseBlock(t.Context(), acme, theBlock, token); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -211,7 +211,7 @@ func tourReads(t *testing.T, store *postgres.Store) {
 	_, _, err14 := store.Enrollment(ctx, acme, parsec3.EnrollmentID{1})
 	_, _, err15 := store.PendingEnrollments(ctx, acme, aliceOne)
 	_, _, err16 := store.Greeting(ctx, acme, aliceOne, nil, theAttempt)
-	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15, err16, store.ReleaseBlock(ctx, acme, rules.BlockUpload{}))
+	noErrors(t, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15, err16, store.ReleaseBlock(ctx, acme, theBlock, parsec.UUID{}))
 }
 
 func noErrors(t *testing.T, problems ...error) {

@@ -133,7 +133,7 @@ func (c *blockCreation) isStored(ctx context.Context, block *Block) bool {
 
 // Release implements blockstore.Creation.
 func (c *blockCreation) Release(ctx context.Context, upload BlockUpload) error {
-	return c.rules.store.ReleaseBlock(ctx, c.author.Organization, upload)
+	return c.rules.store.ReleaseBlock(ctx, c.author.Organization, upload.ID, upload.Token)
 }
 
 // BlockRead reads a block (docs/protocol/v5/commands.md §11.6) into what room returns
@@ -178,9 +178,8 @@ type BlockUploads interface {
 	// NewUploadToken returns a token by which every store knows whether the
 	// process that reserves a block still lives.
 	NewUploadToken() parsec.UUID
-	// ReleaseBlock ends the reservation of an upload that failed, if it is still
-	// there.
-	ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, upload BlockUpload) error
+	// ReleaseBlock ends the reservation that has the token, if there is one.
+	ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error
 }
 
 // BlockTx is for blocks.

@@ -43,7 +43,7 @@ func (f *fixture) reserve(realm parsec.RealmID, upload rules.BlockUpload) {
 
 func (f *fixture) release(upload rules.BlockUpload) {
 	f.Helper()
-	f.no(f.store.ReleaseBlock(f.Context(), f.organization, upload))
+	f.no(f.store.ReleaseBlock(f.Context(), f.organization, upload.ID, upload.Token))
 }
 
 // wantBlock asks a transaction whether a block exists, and for its upload.

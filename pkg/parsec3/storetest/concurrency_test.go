@@ -579,7 +579,7 @@ func concurrentReservations(f *fixture) {
 				}
 				holders.Add(-1)
 				if worker != 0 {
-					if err := f.store.ReleaseBlock(f.Context(), f.organization, upload); err != nil {
+					if err := f.store.ReleaseBlock(f.Context(), f.organization, upload.ID, upload.Token); err != nil {
 						f.Errorf("release: %v", err)
 					}
 					continue

@@ -69,8 +69,8 @@ func (a *alternating) ChangeOrganization(ctx context.Context, id parsec.Organiza
 	return a.next().ChangeOrganization(ctx, id, rule)
 }
 
-func (a *alternating) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, upload rules.BlockUpload) error {
-	return a.next().ReleaseBlock(ctx, organization, upload)
+func (a *alternating) ReleaseBlock(ctx context.Context, organization parsec.OrganizationID, block parsec.BlockID, token parsec.UUID) error {
+	return a.next().ReleaseBlock(ctx, organization, block, token)
 }
 
 func (a *alternating) Say(ctx context.Context, speech rules.Speech, events ...event.Event) (bool, error) {

@@ -363,7 +363,7 @@ func cancelledContext(f *fixture) {
 	want("authentication", err)
 	_, _, err = f.store.Certificates(cancelled, f.organization, aliceOne, rules.CertificatesAfter{}, 1<<30)
 	want("certificates", err)
-	want("release", f.store.ReleaseBlock(cancelled, f.organization, newUpload(newBlockID())))
+	want("release", f.store.ReleaseBlock(cancelled, f.organization, newBlockID(), parsec.NewUUID()))
 	equalList(f, "events", events.take(), nil)
 	f.no(f.store.Ready(f.Context()))
 }
