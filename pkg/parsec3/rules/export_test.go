@@ -10,6 +10,12 @@ func (r *Rules) Verified() int {
 	return len(r.tokens.recent) + len(r.tokens.older)
 }
 
+// MaxHeldSteps is how many steps of greetings may wait.
+const MaxHeldSteps = maxHeldSteps
+
+// HoldSteps has more steps count as waiting.
+func (r *Rules) HoldSteps(more int64) { r.heldSteps.Add(more) }
+
 // Settle waits until the e-mails in the background are sent.
 func (r *Rules) Settle() { r.mails.work.Wait() }
 

@@ -521,6 +521,21 @@ func TestStepsOfLargeAttemptsDoNotWait(t *testing.T) {
 	})
 }
 
+// A step that finds too many others waiting is told at once.
+func TestStepsThatWaitAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPolled(t, inMemory)
+		p.HoldSteps(rules.MaxHeldSteps - 1)
+		for _, want := range []time.Duration{800 * time.Millisecond, 0} {
+			begin := time.Now()
+			if got := p.poll(protocol.Greeter); got != protocol.StatusNotReady || time.Since(begin) != want {
+				t.Errorf("%s after %s, want %s", got, time.Since(begin), want)
+			}
+			p.HoldSteps(1)
+		}
+	})
+}
+
 // Both sides that speak at the same time are stored one after the other, each once, and
 // who waits no longer leaves the turn to others.
 func TestSpeakersTakeTurns(t *testing.T) {
