@@ -207,10 +207,14 @@ func newOlder(w *world, l *load) *older {
 	w.do("make a device", err)
 	_, err = parsec2.Call(w.ctx, o.writer, words.DeviceCreate, added)
 	w.do("add a device", err)
-	_, err = parsec2.Call(w.ctx, o.writer, words.RealmCreate, must(device.NewRealm(l.realm, now())))
-	w.do("create a realm", err)
 	o.events, err = o.client.Events(w.ctx, phone, api3)
 	w.do("listen", err)
+	_, err = parsec2.Call(w.ctx, o.writer, words.RealmCreate, must(device.NewRealm(l.realm, now())))
+	w.do("create a realm", err)
+	told := <-o.events.Notifications() // which may come late, among what is written next
+	if _, is := told.Event.(*words.RealmRolesUpdatedEvent); !is {
+		w.t.Fatalf("API 3 hears %+v of its realm", told)
+	}
 	return o
 }
 
