@@ -194,7 +194,7 @@ func (c *Change) apply(organization *Organization, now parsec.DateTime) {
 // put stores the organization, and emits what of it changes for who is connected.
 func put(tx Tx, stored *Organization, changed Organization) {
 	tx.PutOrganization(changed)
-	if !sameDate(stored.ExpirationDate, changed.ExpirationDate) {
+	if !parsec.Same(stored.ExpirationDate, changed.ExpirationDate) {
 		tx.Emit(event.Event{
 			Organization: changed.ID, Body: event.OrganizationExpiration{Date: changed.ExpirationDate},
 		})
@@ -202,8 +202,4 @@ func put(tx Tx, stored *Organization, changed Organization) {
 	if stored.TOS != changed.TOS {
 		tx.Emit(event.Event{Organization: changed.ID, Body: event.OrganizationTOSUpdated{}})
 	}
-}
-
-func sameDate(a, b *parsec.DateTime) bool {
-	return a == b || a != nil && b != nil && *a == *b
 }

@@ -299,13 +299,11 @@ func (r *realmChecker) checkRow() {
 		want.archiving, want.configuredOn = new(string(r.archived.Type)), new(int64(r.archived.Timestamp))
 		want.configuredBy, want.deletionDate = new(r.archived.Author.String()), (*int64)(r.archived.DeletionDate)
 	}
-	if text(r.row.archiving) != text(want.archiving) || !same(r.row.configuredOn, want.configuredOn) ||
-		text(r.row.configuredBy) != text(want.configuredBy) || !same(r.row.deletionDate, want.deletionDate) {
+	if text(r.row.archiving) != text(want.archiving) || !parsec.Same(r.row.configuredOn, want.configuredOn) ||
+		text(r.row.configuredBy) != text(want.configuredBy) || !parsec.Same(r.row.deletionDate, want.deletionDate) {
 		r.fault(RealmRow, r.subject, "its archiving is not that of its last certificate")
 	}
 }
-
-func same(a, b *int64) bool { return (a == nil) == (b == nil) && (a == nil || *a == *b) }
 
 // checkMember compares a member with the certificates, and with what it has done.
 func (r *realmChecker) checkMember(row *memberRow) {

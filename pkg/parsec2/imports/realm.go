@@ -184,12 +184,10 @@ WHERE r.organization = $1::bigint ORDER BY x.realm, x.certified_on, x._id`,
 			subject := subjectOf(row.id) + " archiving at " + parsec.DateTime(row.certifiedOn).String()
 			loaded, known := verify(c, subject, row.certificate, row.author, certificate.LoadRealmArchiving)
 			if known && (loaded.RealmID != parsec.RealmID(row.id) || string(loaded.Type) != row.configuration || int64(loaded.Timestamp) != row.certifiedOn ||
-				!same((*int64)(loaded.DeletionDate), row.deletionDate)) {
+				!parsec.Same((*int64)(loaded.DeletionDate), row.deletionDate)) {
 				c.one.Stop("certificate", subject, "its row is not what its certificate says")
 			}
 			c.checkSigned(subject, row.author, row.certifiedOn)
 			return c.into.Put(ctx, archivingTable, c.into.Number(row.key), c.into.Number(row.realm), row.certificate, row.author, row.certifiedOn)
 		})
 }
-
-func same(a, b *int64) bool { return (a == nil) == (b == nil) && (a == nil || *a == *b) }

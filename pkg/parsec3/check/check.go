@@ -188,7 +188,7 @@ func (c *checker) checkServices(ctx context.Context) error {
 				return
 			}
 			found++
-			if service.Label != string(row.label) || int64(service.CreatedOn) != row.createdOn || !sameDate(service.RevokedOn, row.revokedOn) {
+			if service.Label != string(row.label) || int64(service.CreatedOn) != row.createdOn || !parsec.Same((*int64)(service.RevokedOn), row.revokedOn) {
 				c.fault(ServiceRow, subject, "its label or dates are not those of its certificates")
 			}
 		})
@@ -196,11 +196,4 @@ func (c *checker) checkServices(ctx context.Context) error {
 		c.faultf(ServiceRow, "sequester services", "%d with a certificate are missing", missing)
 	}
 	return err
-}
-
-func sameDate(date *parsec.DateTime, stored *int64) bool {
-	if date == nil || stored == nil {
-		return date == nil && stored == nil
-	}
-	return int64(*date) == *stored
 }

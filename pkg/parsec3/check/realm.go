@@ -203,7 +203,7 @@ func (r *realmChecker) checkRow() {
 	if row.keyIndex != int64(realm.KeyIndex) {
 		r.faultf(RealmRow, r.subject, "its key index is %d, that of its certificates %d", row.keyIndex, realm.KeyIndex)
 	}
-	if row.named != realm.Named || row.archiving != string(archiving) || !sameDate(realm.DeletionDate, row.deletionDate) {
+	if row.named != realm.Named || row.archiving != string(archiving) || !parsec.Same((*int64)(realm.DeletionDate), row.deletionDate) {
 		r.fault(RealmRow, r.subject, "its name or archiving is not that of its certificates")
 	}
 	if !realm.HasOwner() {
@@ -247,8 +247,7 @@ func memberOf(row *memberRow, history []replay.Since[parsec.RealmRole]) memberRo
 }
 
 func (r *memberRow) same(other *memberRow) bool {
-	sameRole := (r.role == nil) == (other.role == nil) && (r.role == nil || *r.role == *other.role)
-	return sameRole && r.date == other.date && r.given == other.given && r.managing == other.managing
+	return parsec.Same(r.role, other.role) && r.date == other.date && r.given == other.given && r.managing == other.managing
 }
 
 func (r *realmChecker) checkAccesses(ctx context.Context, cursors *realms) error {

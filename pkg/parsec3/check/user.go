@@ -60,7 +60,7 @@ func (r *userRow) isOf(user *replay.User) bool {
 		email, label = parsec3.RedactedHandle(user.ID)
 	}
 	return r.profile == string(user.Profile()) && r.email == email && string(r.label) == label &&
-		r.createdOn == int64(user.CreatedOn) && sameDate(user.RevokedOn, r.revokedOn)
+		r.createdOn == int64(user.CreatedOn) && parsec.Same((*int64)(user.RevokedOn), r.revokedOn)
 }
 
 func (c *checker) checkUserRows(ctx context.Context) error {

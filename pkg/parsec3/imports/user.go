@@ -5,6 +5,7 @@ import (
 
 	"parsec-server/pkg/database"
 	"parsec-server/pkg/imports"
+	"parsec-server/pkg/parsec"
 	"parsec-server/pkg/parsec3"
 	"parsec-server/pkg/parsec3/replay"
 )
@@ -102,7 +103,7 @@ FROM user_ u JOIN human h ON h._id = u.human WHERE u.organization = $1::bigint O
 // and the name: the row has the name of the first user with this address.
 func (c *converter) handle(subject string, row *userRow, user *replay.User) (email, label string) {
 	if string(user.Profiles[0].Value) != row.initial || string(user.Profile()) != row.current || int64(user.CreatedOn) != row.createdOn ||
-		!same(user.RevokedOn, row.revokedOn) {
+		!parsec.Same((*int64)(user.RevokedOn), row.revokedOn) {
 		c.differs(subject)
 	}
 	if user.HumanHandle.Email() == "" {

@@ -229,7 +229,3 @@ ON CONFLICT (organization, user_id, realm_id) DO UPDATE SET last_date = excluded
 	}
 	return nil
 }
-
-func same(date *parsec.DateTime, stored *int64) bool {
-	return (date == nil) == (stored == nil) && (date == nil || int64(*date) == *stored)
-}

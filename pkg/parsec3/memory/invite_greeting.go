@@ -106,13 +106,11 @@ func (o *organization) holds(of *attempt, speech *rules.Speech) bool {
 	if claimer, hasUser := o.users[invitation.Claimer.User]; hasUser && claimer.facts.RevokedOn != nil {
 		return false
 	}
-	return isSame(o.Organization().ExpirationDate, speech.Expiration) &&
+	return parsec.Same(o.Organization().ExpirationDate, speech.Expiration) &&
 		greeter.facts.RevokedOn == nil && greeter.facts.Profile == speech.Profile && greeter.facts.Frozen == speech.Frozen &&
 		invitation.End == nil && of.facts.Invitation == speech.Invitation &&
 		of.facts.Cancelled == nil && of.facts.Version == speech.Version
 }
-
-func isSame(a, b *parsec.DateTime) bool { return a == b || a != nil && b != nil && *a == *b }
 
 func (a *attempt) say(side protocol.Side, step int, said []byte) {
 	of := &a.claimerSaid
