@@ -230,7 +230,7 @@ func LoadListening(arguments []Argument, environment Environment) (Listening, er
 		return Listening{}, err
 	}
 	if l.config.Port < 1 || l.config.Port > maxPort {
-		return Listening{}, &UsageError{Message: "Invalid value for '--port': the server must listen on a known one, 1 to 65535."}
+		return Listening{}, wrongValue("port", "the server must listen on a known one, 1 to 65535.")
 	}
 	return Listening{l.config.Host, l.config.Port, l.config.TLS}, nil
 }
@@ -291,7 +291,7 @@ func (l *loader) loadDSN() error {
 		return err
 	}
 	if l.config.Database.Mocked() {
-		return &UsageError{Message: "Invalid value for '--db': this command needs a PostgreSQL database."}
+		return wrongValue(databaseOption, "this command needs a PostgreSQL database.")
 	}
 	return nil
 }
@@ -304,7 +304,7 @@ func (l *loader) readDevelopment() error {
 		}
 		var err error
 		if l.development, err = parseBoolean(argument.Text); err != nil {
-			return &UsageError{Message: fmt.Sprintf("Invalid value for '--%s': %s", developmentOption, err)}
+			return wrongValue(developmentOption, err.Error())
 		}
 	}
 	return nil
