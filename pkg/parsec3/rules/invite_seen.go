@@ -70,10 +70,8 @@ type view struct {
 	device   parsec3.DeviceID
 	// used is when somebody last asked for it. The mutex of greetings guards it.
 	used parsec.DateTime
-	// kept reports that it was put in view: changed of another one is closed from the
-	// beginning, or never.
-	kept bool
-	// changed is closed when something else may hold.
+	// changed is closed when something else may hold; nil if nobody would tell, as the view
+	// was not kept for others.
 	changed chan struct{}
 }
 
@@ -156,12 +154,13 @@ func (g *greetings) read(of attemptKey, device parsec3.DeviceID, ask func() (Sta
 	if err != nil {
 		return nil, err
 	}
-	v := &view{Greeting: greeting, standing: standing, device: device, used: g.now(), changed: make(chan struct{})}
+	v := &view{Greeting: greeting, standing: standing, device: device, used: g.now()}
 	switch {
 	case l.stale, v.Attempt != nil && v.Attempt.Version < l.version:
+		v.changed = make(chan struct{})
 		close(v.changed)
 	case v.isWanted() && g.makeRoom(v.size()):
-		v.kept = true
+		v.changed = make(chan struct{})
 		g.put(of, v)
 	}
 	return v, nil
@@ -321,7 +320,7 @@ func (g *greetings) said(of attemptKey, body notice.GreetingStepSaid) {
 			v.size()+len(body.Said) > maxViewBytes, g.bytes+len(body.Said) > maxViewsBytes:
 			g.drop(of, v)
 		default:
-			next := &view{Greeting: v.with(body.Side, int(body.Step), body.Said), standing: v.standing, device: v.device, used: v.used, kept: true, changed: make(chan struct{})}
+			next := &view{Greeting: v.with(body.Side, int(body.Step), body.Said), standing: v.standing, device: v.device, used: v.used, changed: make(chan struct{})}
 			g.put(of, next)
 		}
 	}

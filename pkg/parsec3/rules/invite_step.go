@@ -251,7 +251,7 @@ func (s *speaker) wait(ctx context.Context, v *view, over <-chan time.Time) erro
 			return err
 		}
 	}
-	if !v.kept && !v.isOver() {
+	if v.changed == nil {
 		return errNotReady
 	}
 	defer s.rules.heldSteps.Add(-1)
