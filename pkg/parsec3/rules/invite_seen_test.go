@@ -3,13 +3,9 @@ package rules_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"parsec-server/pkg/event"
 	"parsec-server/pkg/organization"
@@ -116,10 +112,36 @@ func newPolledRecovery(t *testing.T, changes ...func(*setup)) *polled {
 	return p
 }
 
-// other has the commands run by the other instance.
+// beginPolled begins what is polled.
+type beginPolled = func(t *testing.T, changes ...func(*setup)) *polled
+
+// happening is what happens on the other instance, and what each side is answered then.
+type happening struct {
+	happens          func(p *polled)
+	greeter, claimer protocol.Status
+}
+
+// check wants what play gives for each side.
+func (h happening) check(t *testing.T, name string, play func(t *testing.T, side protocol.Side) protocol.Status) {
+	t.Run(name, func(t *testing.T) {
+		for side, want := range map[protocol.Side]protocol.Status{protocol.Greeter: h.greeter, protocol.Claimer: h.claimer} {
+			if got := play(t, side); got != want {
+				t.Errorf("%s: %s, want %s", side, got, want)
+			}
+		}
+	})
+}
+
+func (p *polled) expireByAdministrator() {
+	p.t.Helper()
+	p.ok(nil, p.administration.Update(p.t.Context(), organization.Administrator{}, acme, organization.Change{Expired: new(true)}))
+}
+
+// other has the commands, and what an administrator does, run by the other instance.
 func (p *polled) other() *polled {
 	f := *p.fixture
 	f.Rules = p.second
+	f.administration = organization.New(f.Organizations(), organization.Wings{organization.Parsec3: f.Rules}, f.clock.now, discard, organization.Options{})
 	g := *p.greeting
 	g.fixture = &f
 	return &polled{greeting: &g, store: p.store, second: p.Rules, setup: p.setup}
@@ -157,28 +179,20 @@ func (p *polled) wantNothingAsked(side protocol.Side, want protocol.Status) {
 // TestPollsAskNothing has each poll but the first ask nothing, until something happens
 // on the other instance: then the next one has the answer of that.
 func TestPollsAskNothing(t *testing.T) {
-	type test struct {
-		happens          func(p *polled)
-		greeter, claimer protocol.Status
-	}
-	check := func(name string, begin func(*testing.T, ...func(*setup)) *polled, test test) {
-		t.Run(name, func(t *testing.T) {
-			for side, want := range map[protocol.Side]protocol.Status{protocol.Greeter: test.greeter, protocol.Claimer: test.claimer} {
-				p := begin(t, hasty)
-				if got := p.poll(side); got != protocol.StatusNotReady {
-					t.Fatal(got)
-				}
-				p.poll(side)
-				p.wantNothingAsked(side, protocol.StatusNotReady)
-				test.happens(p.other())
-				p.events.flush()
-				if got := p.poll(side); got != want {
-					t.Errorf("%s: %s, want %s", side, got, want)
-				}
+	check := func(name string, begin beginPolled, h happening) {
+		h.check(t, name, func(t *testing.T, side protocol.Side) protocol.Status {
+			p := begin(t, hasty)
+			if got := p.poll(side); got != protocol.StatusNotReady {
+				t.Fatal(got)
 			}
+			p.poll(side)
+			p.wantNothingAsked(side, protocol.StatusNotReady)
+			h.happens(p.other())
+			p.events.flush()
+			return p.poll(side)
 		})
 	}
-	for name, test := range map[string]test{
+	for name, h := range map[string]happening{
 		"attempt cancelled": {func(p *polled) { p.ok(nil, p.cancelAttempt(protocol.Greeter, protocol.ManuallyCancelled)) },
 			protocol.StatusGreetingAttemptCancelled, protocol.StatusGreetingAttemptCancelled},
 		"greeter begins again": {func(p *polled) { p.start(protocol.Greeter) }, protocol.StatusGreetingAttemptCancelled, protocol.StatusGreetingAttemptCancelled},
@@ -192,18 +206,16 @@ func TestPollsAskNothing(t *testing.T) {
 			terms := &organization.TOSChange{PerLocaleURLs: map[string]string{"fr_FR": "https://example.com/fr"}}
 			p.ok(nil, p.administration.Update(p.t.Context(), organization.Administrator{}, acme, organization.Change{TOS: terms}))
 		}, aborted(rules.MustAcceptTOS), protocol.StatusNotReady},
-		"organization expired": {func(p *polled) {
-			p.ok(nil, p.administration.Update(p.t.Context(), organization.Administrator{}, acme, organization.Change{Expired: new(true)}))
-		}, aborted(rules.OrganizationExpired), aborted(rules.OrganizationExpired)},
+		"organization expired": {(*polled).expireByAdministrator, aborted(rules.OrganizationExpired), aborted(rules.OrganizationExpired)},
 	} {
-		check(name, newPolled, test)
+		check(name, newPolled, h)
 	}
-	for name, test := range map[string]test{
+	for name, h := range map[string]happening{
 		"setup deleted":                 {func(p *polled) { p.deleteSetup(p.mallory(), p.setup) }, protocol.StatusInvitationCancelled, aborted(rules.InvitationOver)},
 		"owner revoked":                 {func(p *polled) { p.revoke(malloryID) }, protocol.StatusInvitationCancelled, aborted(rules.InvitationOver)},
 		"greeter of a recovery revoked": {func(p *polled) { p.revoke(bobID) }, aborted(rules.UserRevoked), protocol.StatusGreeterRevoked},
 	} {
-		check(name, newPolledRecovery, test)
+		check(name, newPolledRecovery, h)
 	}
 }
 
@@ -359,7 +371,7 @@ func TestViewsBeforeTheirEvents(t *testing.T) {
 	p.attempt = p.start(protocol.Greeter)
 	p.poll(protocol.Greeter)
 	p.wantNothingAsked(protocol.Greeter, protocol.StatusNotReady)
-	p.ok(nil, p.administration.Update(t.Context(), organization.Administrator{}, acme, organization.Change{Expired: new(true)}))
+	p.expireByAdministrator()
 	if got := p.poll(protocol.Greeter); got != aborted(rules.OrganizationExpired) {
 		t.Errorf("after the organization has expired: %s", got)
 	}
@@ -368,37 +380,22 @@ func TestViewsBeforeTheirEvents(t *testing.T) {
 // Events that are still to come have nothing stored of who must not say it any more, and let
 // nobody in to anything but a step.
 func TestNothingIsDoneByLateViews(t *testing.T) {
-	type test struct {
-		happens          func(p *polled)
-		greeter, claimer protocol.Status
-	}
-	check := func(name string, begin func(*testing.T, ...func(*setup)) *polled, test test) {
-		t.Run(name, func(t *testing.T) {
-			for side, want := range map[protocol.Side]protocol.Status{protocol.Greeter: test.greeter, protocol.Claimer: test.claimer} {
-				p := begin(t, hasty, inMemory)
-				p.both(0)
-				p.events.flush()
-				p.wantNothingAsked(side, protocol.StatusOK)
-				defer p.hold()()
-				test.happens(p.other())
-				said, err := p.say(side, 1, partOf(side, 1))
-				if got := status(said, err); got != want {
-					t.Errorf("%s: %s, want %s", side, got, want)
-				}
-			}
+	check := func(name string, begin beginPolled, h happening) {
+		h.check(t, name, func(t *testing.T, side protocol.Side) protocol.Status {
+			p := begin(t, hasty, inMemory)
+			p.both(0)
+			p.events.flush()
+			p.wantNothingAsked(side, protocol.StatusOK)
+			defer p.hold()()
+			h.happens(p.other())
+			return status(p.say(side, 1, partOf(side, 1)))
 		})
 	}
-	expire := func(p *polled) {
-		administration := organization.New(p.Organizations(), organization.Wings{organization.Parsec3: p.Rules}, p.clock.now, discard, organization.Options{})
-		p.ok(nil, administration.Update(p.t.Context(), organization.Administrator{}, acme, organization.Change{Expired: new(true)}))
-	}
-	for name, test := range map[string]test{
-		"greeter frozen":       {func(p *polled) { p.freeze(bobID) }, aborted(rules.UserFrozen), protocol.StatusNotReady},
-		"organization expired": {expire, aborted(rules.OrganizationExpired), aborted(rules.OrganizationExpired)},
-	} {
-		check(name, newPolled, test)
-	}
-	check("owner revoked", newPolledRecovery, test{
+	check("greeter frozen", newPolled, happening{func(p *polled) { p.freeze(bobID) }, aborted(rules.UserFrozen), protocol.StatusNotReady})
+	check("organization expired", newPolled, happening{
+		(*polled).expireByAdministrator, aborted(rules.OrganizationExpired), aborted(rules.OrganizationExpired),
+	})
+	check("owner revoked", newPolledRecovery, happening{
 		func(p *polled) { p.revoke(malloryID) }, protocol.StatusInvitationCancelled, aborted(rules.InvitationOver),
 	})
 	p := newPolled(t, hasty, inMemory)
@@ -459,302 +456,4 @@ func TestViewsAreTrusted(t *testing.T) {
 		p.store.lag = 0
 		p.wantNothingAsked(side, protocol.StatusNotReady)
 	}
-}
-
-// A step waits for the other side for 800 ms, and no longer, and is told at once.
-func TestStepsWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPolled(t, inMemory)
-		begin := time.Now()
-		if got := p.poll(protocol.Greeter); got != protocol.StatusNotReady || time.Since(begin) != 800*time.Millisecond {
-			t.Errorf("%s after %s", got, time.Since(begin))
-		}
-		begin = time.Now()
-		answered := make(chan time.Duration)
-		go func() {
-			p.poll(protocol.Greeter)
-			answered <- time.Since(begin)
-		}()
-		<-time.After(300 * time.Millisecond)
-		p.other().poll(protocol.Claimer)
-		if lasted := <-answered; lasted != 300*time.Millisecond {
-			t.Errorf("told after %s", lasted)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		begin = time.Now()
-		_, err := p.InviteGreeterStep(ctx, p.author, &protocol.InviteGreeterStepRequest{GreetingAttempt: p.attempt, GreeterStep: protocol.GreeterStepOf(1, nil)})
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 100*time.Millisecond {
-			t.Errorf("who is gone is answered after %s: %v", time.Since(begin), err)
-		}
-	})
-}
-
-// Nobody waits in an attempt in which too much was said to be kept in view: each would have
-// all of it for itself.
-func TestStepsOfLargeAttemptsDoNotWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPolled(t, inMemory)
-		for step := range 3 {
-			p.both(step)
-		}
-		if got := status(p.say(protocol.Greeter, 3, []byte{})); got != protocol.StatusNotReady {
-			t.Fatal(got)
-		}
-		_, err := p.say(protocol.Claimer, 3, make([]byte, 100<<10))
-		p.ok(nil, err)
-		begin := time.Now()
-		for range 2 {
-			if got := status(p.say(protocol.Claimer, 4, []byte{})); got != protocol.StatusNotReady {
-				t.Errorf("answered %s", got)
-			}
-		}
-		if lasted := time.Since(begin); lasted > 0 {
-			t.Errorf("told after %s", lasted)
-		}
-		if got := status(p.other().say(protocol.Greeter, 4, []byte{})); got != protocol.StatusOK {
-			t.Errorf("the other side is answered %s", got)
-		}
-		if got := status(p.say(protocol.Claimer, 4, []byte{})); got != protocol.StatusOK {
-			t.Errorf("afterwards: %s", got)
-		}
-	})
-}
-
-// A step that finds too many others waiting is told at once.
-func TestStepsThatWaitAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPolled(t, inMemory)
-		p.HoldSteps(rules.MaxHeldSteps - 1)
-		for _, want := range []time.Duration{800 * time.Millisecond, 0} {
-			begin := time.Now()
-			if got := p.poll(protocol.Greeter); got != protocol.StatusNotReady || time.Since(begin) != want {
-				t.Errorf("%s after %s, want %s", got, time.Since(begin), want)
-			}
-			p.HoldSteps(1)
-		}
-	})
-}
-
-// Both sides that speak at the same time are stored one after the other, each once, and
-// who waits no longer leaves the turn to others.
-func TestSpeakersTakeTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPolled(t, inMemory)
-		var begun, failed int
-		gate := make(chan struct{})
-		p.store.spoken = func(isStored, before bool) {
-			switch {
-			case before:
-				begun++
-				<-gate
-			case !isStored:
-				failed++
-			}
-		}
-		answers := make(chan protocol.Status, 3)
-		go func() { answers <- p.poll(protocol.Greeter) }()
-		synctest.Wait()
-		go func() { answers <- p.poll(protocol.Claimer) }()
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() {
-			_, err := p.InviteClaimerStep(ctx, p.invited, &protocol.InviteClaimerStepRequest{GreetingAttempt: p.attempt, ClaimerStep: protocol.ClaimerStepOf(0, p.said)})
-			if !errors.Is(err, context.Canceled) {
-				t.Errorf("who is gone is answered %v", err)
-			}
-			answers <- ""
-		}()
-		synctest.Wait()
-		cancel()
-		if got := <-answers; got != "" {
-			t.Errorf("%s before anything is stored", got)
-		}
-		if begun != 1 {
-			t.Errorf("%d speak at the same time", begun)
-		}
-		close(gate)
-		for range 2 {
-			if got := <-answers; got != protocol.StatusOK {
-				t.Errorf("answered %s", got)
-			}
-		}
-		if begun != 2 || failed != 0 {
-			t.Errorf("%d parts are stored of 2, and %d in vain", begun, failed)
-		}
-	})
-}
-
-// TestGreetingModel has two clients do what they like on two instances, and compares
-// each answer with that of a model.
-func TestGreetingModel(t *testing.T) {
-	p := newPolled(t, hasty)
-	invited := 0
-	rapid.Check(t, func(rt *rapid.T) {
-		invited++
-		p.invited.Token = p.inviteUser(p.alice(), fmt.Sprintf("zack%d@example.com", invited))
-		p.attempt = p.start(protocol.Greeter)
-		p.start(protocol.Claimer)
-		m := &greetingModel{attempts: map[parsec3.GreetingAttemptID]*modelAttempt{}}
-		first := m.add(p.attempt)
-		first.joined[protocol.Greeter], first.joined[protocol.Claimer] = true, true
-		instances := []*polled{p, p.other()}
-		rt.Repeat(map[string]func(*rapid.T){
-			"start":  func(rt *rapid.T) { m.start(rt, drawn(rt, instances), drawnSide(rt)) },
-			"step":   func(rt *rapid.T) { m.step(rt, drawn(rt, instances), drawnSide(rt)) },
-			"next":   func(rt *rapid.T) { m.next(rt, drawn(rt, instances), drawnSide(rt)) },
-			"cancel": func(rt *rapid.T) { m.cancel(rt, drawn(rt, instances), drawnSide(rt)) },
-		})
-	})
-}
-
-func drawn(rt *rapid.T, instances []*polled) *polled {
-	return rapid.SampledFrom(instances).Draw(rt, "on")
-}
-
-func drawnSide(rt *rapid.T) protocol.Side {
-	return rapid.SampledFrom([]protocol.Side{protocol.Greeter, protocol.Claimer}).Draw(rt, "side")
-}
-
-// greetingModel is what two sides have done.
-type greetingModel struct {
-	attempts map[parsec3.GreetingAttemptID]*modelAttempt
-	order    []parsec3.GreetingAttemptID
-}
-
-type modelAttempt struct {
-	joined map[protocol.Side]bool
-	said   map[protocol.Side]map[int]string
-	// origin is who has cancelled it, "" for nobody.
-	origin protocol.Side
-	reason protocol.CancelledAttemptReason
-}
-
-func (m *greetingModel) add(id parsec3.GreetingAttemptID) *modelAttempt {
-	m.attempts[id] = &modelAttempt{
-		joined: map[protocol.Side]bool{}, said: map[protocol.Side]map[int]string{protocol.Greeter: {}, protocol.Claimer: {}},
-	}
-	m.order = append(m.order, id)
-	return m.attempts[id]
-}
-
-// active returns the attempt that is not cancelled, nil for none.
-func (m *greetingModel) active() *modelAttempt {
-	if last := m.attempts[m.order[len(m.order)-1]]; last.origin == "" {
-		return last
-	}
-	return nil
-}
-
-func (m *greetingModel) start(rt *rapid.T, p *polled, side protocol.Side) {
-	id := p.start(side)
-	_, known := m.attempts[id]
-	active := m.active()
-	joins := active != nil && !active.joined[side]
-	if joins != known {
-		rt.Fatalf("joins an attempt that is known: %t, want %t", known, joins)
-	}
-	if joins {
-		active.joined[side] = true
-		return
-	}
-	if active != nil {
-		active.origin, active.reason = side, protocol.AutomaticallyCancelled
-	}
-	m.add(id).joined[side] = true
-}
-
-// drawAttempt mostly draws the last one.
-func (m *greetingModel) drawAttempt(rt *rapid.T) (parsec3.GreetingAttemptID, *modelAttempt) {
-	back := min(rapid.IntRange(0, 1).Draw(rt, "back"), len(m.order)-1)
-	id := m.order[len(m.order)-1-back]
-	return id, m.attempts[id]
-}
-
-// refusal is that of an attempt which is over, or not joined, "" for none.
-func (a *modelAttempt) refusal(side protocol.Side, cancelled protocol.Status) protocol.Status {
-	switch {
-	case a.origin != "":
-		return cancelled
-	case !a.joined[side]:
-		return protocol.StatusGreetingAttemptNotJoined
-	default:
-		return ""
-	}
-}
-
-func (m *greetingModel) cancel(rt *rapid.T, p *polled, side protocol.Side) {
-	id, attempt := m.drawAttempt(rt)
-	p.attempt = id
-	err := p.cancelAttempt(side, protocol.InvalidNonceHash)
-	want := attempt.refusal(side, protocol.StatusGreetingAttemptAlreadyCancelled)
-	if want == "" {
-		want = protocol.StatusOK
-		attempt.origin, attempt.reason = side, protocol.InvalidNonceHash
-	}
-	attempt.check(rt, err, want)
-}
-
-// check compares an answer, with its fields.
-func (a *modelAttempt) check(rt *rapid.T, err error, want protocol.Status) {
-	if got := status(nil, err); got != want {
-		rt.Fatalf("got %s, want %s", got, want)
-	}
-	if a.origin == "" || want == protocol.StatusOK {
-		return
-	}
-	if details := detailsOf[protocol.AttemptCancelledDetails](err); details.Origin != a.origin || details.Reason != a.reason {
-		rt.Fatalf("cancelled as %+v, want %s, %s", details, a.origin, a.reason)
-	}
-}
-
-// next says the first part that a side has not said.
-func (m *greetingModel) next(rt *rapid.T, p *polled, side protocol.Side) {
-	attempt := m.attempts[m.order[len(m.order)-1]]
-	step := 0
-	for step < protocol.Steps-1 && attempt.said[side][step] != "" {
-		step++
-	}
-	m.say(rt, p, side, m.order[len(m.order)-1], step, "a")
-}
-
-func (m *greetingModel) step(rt *rapid.T, p *polled, side protocol.Side) {
-	id, _ := m.drawAttempt(rt)
-	m.say(rt, p, side, id, rapid.IntRange(0, protocol.Steps-1).Draw(rt, "step"), rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "said"))
-}
-
-func (m *greetingModel) say(rt *rapid.T, p *polled, side protocol.Side, id parsec3.GreetingAttemptID, step int, what string) {
-	attempt, part := m.attempts[id], modelPart(side, step, what)
-	p.attempt = id
-	p.events.flush() // what happened on the other instance is known
-	got, err := p.say(side, step, part)
-	said, peers := attempt.said[side], attempt.said[side.Peer()]
-	want := attempt.refusal(side, protocol.StatusGreetingAttemptCancelled)
-	key := fmt.Sprintf("%x.", part)
-	switch {
-	case want != "":
-	case step > 0 && (said[step-1] == "" || peers[step-1] == ""):
-		want = protocol.StatusStepTooAdvanced
-	case said[step] != "" && said[step] != key:
-		want = protocol.StatusStepMismatch
-	default:
-		said[step] = key
-		want = protocol.StatusNotReady
-		if peers[step] != "" {
-			want = protocol.StatusOK
-		}
-	}
-	attempt.check(rt, err, want)
-	if want == protocol.StatusOK && fmt.Sprintf("%x.", got) != peers[step] {
-		rt.Fatalf("the peer said %x, want %s", got, peers[step])
-	}
-}
-
-// modelPart is what a side may say in a step: nothing, in those without field.
-func modelPart(side protocol.Side, step int, what string) []byte {
-	if len(partOf(side, step)) == 0 {
-		return []byte{}
-	}
-	part := make([]byte, 32)
-	copy(part, what)
-	return part
 }
