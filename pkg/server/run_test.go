@@ -120,6 +120,9 @@ func TestLimitedCommands(t *testing.T) {
 	if response := f.do(http.MethodPost, "/anonymous/CoolOrg", nil, "X-Forwarded-For: 192.0.2.1"); response.StatusCode != http.StatusOK {
 		t.Errorf("what is not limited: HTTP %d", response.StatusCode)
 	}
+	if response := f.do(http.MethodPost, "/anonymous/CoolOrg", nil, "Limited: if spontaneous", "X-Forwarded-For: 192.0.2.1"); response.StatusCode != http.StatusOK {
+		t.Errorf("what is limited where anybody may bootstrap: HTTP %d", response.StatusCode)
+	}
 	f.clock.Advance(interval)
 	for _, want := range []int{http.StatusOK, http.StatusTooManyRequests} {
 		if status := send("192.0.2.1").StatusCode; status != want {
